@@ -1,0 +1,68 @@
+//! The connection check: what saving a destination tests, step by step, from where deliveries will run (R1.3, R1.4).
+
+use serde::{Deserialize, Serialize};
+
+use crate::destination::Destination;
+
+/// What the api asks a worker to check. Holds sealed credentials only; never logged all the same.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckRequest {
+    /// The destination as it would be saved.
+    pub check: Destination,
+}
+
+/// What the worker found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// Every step that was taken succeeded.
+    pub ok: bool,
+    /// In order; steps not reached are not there or `ok: null`.
+    pub steps: Vec<CheckStep>,
+}
+
+/// One step of a check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckStep {
+    /// Which.
+    pub name: StepName,
+    /// `None`: not reached.
+    pub ok: Option<bool>,
+    /// In words.
+    pub detail: String,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+/// The steps a check may take, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepName {
+    /// The name resolves, to addresses that destinations may have.
+    Resolve,
+    /// A connection is made.
+    Connect,
+    /// TLS is agreed and the certificate verifies.
+    Tls,
+    /// The server's key is the pinned one.
+    HostKey,
+    /// The credentials are accepted.
+    Authenticate,
+    /// They allow what deliveries do.
+    Authorize,
+    /// A write is taken.
+    Write,
+}
+
+impl CheckReport {
+    /// The report of these steps.
+    #[must_use]
+    pub fn of(steps: Vec<CheckStep>) -> Self {
+        Self { ok: steps.iter().all(|step| step.ok != Some(false)), steps }
+    }
+
+    /// The first step that failed.
+    #[must_use]
+    pub fn failed_step(&self) -> Option<&CheckStep> {
+        self.steps.iter().find(|step| step.ok == Some(false))
+    }
+}

@@ -1,0 +1,69 @@
+//! A destination's health: the streak of failures, and what an attempt makes of it (R3.4, R7.1).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Reason, Timestamp};
+
+/// The counters of one destination. A streak is the failures since the last success or the last enabling.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Raised by every enabling: failures of an older epoch, still in flight, don't count.
+    pub epoch: u32,
+    /// The streak.
+    pub consecutive_failures: u32,
+    /// When it began.
+    pub first_failure_at: Option<Timestamp>,
+    /// The last failure ever.
+    pub last_failure_at: Option<Timestamp>,
+    /// The last success, where known.
+    pub last_success_at: Option<Timestamp>,
+    /// What the last failure was.
+    pub last_error: Option<LastError>,
+}
+
+/// What went wrong last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastError {
+    /// The category.
+    pub reason: Reason,
+    /// In words.
+    pub detail: String,
+}
+
+/// What an attempt does to its destination's streak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streak {
+    /// Lengthens it by one.
+    Failure,
+    /// Ends it.
+    Success,
+    /// Says nothing about the destination.
+    Unchanged,
+}
+
+/// `health.status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// No failures since the last success.
+    Healthy,
+    /// A streak below the alert threshold.
+    Degraded,
+    /// A streak at or above it.
+    Failing,
+    /// No attempt ever.
+    Unknown,
+}
+
+impl Health {
+    /// The status, given the threshold at which people are alerted.
+    #[must_use]
+    pub fn status(&self, alert_after_failures: u32) -> HealthStatus {
+        match self.consecutive_failures {
+            0 if self.last_failure_at.is_none() && self.last_success_at.is_none() => HealthStatus::Unknown,
+            0 => HealthStatus::Healthy,
+            n if n >= alert_after_failures => HealthStatus::Failing,
+            _ => HealthStatus::Degraded,
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Identifiers: a prefix, `_`, and 26 lower-case Crockford base-32 characters in ULID layout, so that they sort by creation time.
+//!
+//! Of the 80 bits a ULID leaves to chance, the first 8 are the **shard** that leads straight to the item's partition, 24 are a **tag**,
+//! HMAC(id key, organization ‖ the other bits), and 48 are random. An id whose tag does not verify for the caller's organization
+//! belongs to another, or is forged: that is known without a lookup.
+
+use std::fmt;
+use std::str::FromStr;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use sha2::Sha256;
+
+use crate::{Clock, Random, Timestamp};
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// 128 bits: 48 of time, 8 of shard, 24 of tag, 48 of chance.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ulid([u8; 16]);
+
+/// The text is not an identifier of the expected kind.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("is not an identifier that starts with `{0}_`")]
+pub struct NotAnId(pub &'static str);
+
+impl Ulid {
+    /// The first ULID of a millisecond: where a time range starts.
+    #[must_use]
+    pub fn first_at(time: Timestamp) -> Self {
+        let mut bytes = [0; 16];
+        bytes[..6].copy_from_slice(&time.as_millis().to_be_bytes()[2..]);
+        Self(bytes)
+    }
+
+    /// The time it was made.
+    #[must_use]
+    pub fn time(self) -> Timestamp {
+        let mut bytes = [0; 8];
+        bytes[2..].copy_from_slice(&self.0[..6]);
+        Timestamp::from_millis(i64::from_be_bytes(bytes))
+    }
+
+    /// The shard of the organization's data it leads to.
+    #[must_use]
+    pub fn shard(self) -> u8 {
+        self.0[6]
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        if text.len() != 26 {
+            return None;
+        }
+        let mut value: u128 = 0;
+        for (i, byte) in text.bytes().enumerate() {
+            let digit = ALPHABET.iter().position(|&a| a == byte)? as u128;
+            if i == 0 && digit > 7 {
+                return None; // 26 characters hold 130 bits; the first carries three
+            }
+            value = value << 5 | digit;
+        }
+        Some(Self(value.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for Ulid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = u128::from_be_bytes(self.0);
+        let text: String = (0..26).rev().map(|i| char::from(ALPHABET[(value >> (5 * i) & 31) as usize])).collect();
+        f.write_str(&text)
+    }
+}
+
+impl fmt::Debug for Ulid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Ulid {
+    type Err = NotAnId;
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        Self::parse(text).ok_or(NotAnId("…"))
+    }
+}
+
+/// An identifier of one kind of thing.
+pub trait Id: Copy + From<Ulid> + FromStr<Err = NotAnId> + fmt::Display {
+    /// What stands before the `_`.
+    const PREFIX: &'static str;
+    /// The identifier's 128 bits.
+    fn ulid(self) -> Ulid;
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Ulid);
+
+        impl Id for $name {
+            const PREFIX: &'static str = $prefix;
+            fn ulid(self) -> Ulid { self.0 }
+        }
+        impl From<Ulid> for $name {
+            fn from(ulid: Ulid) -> Self { Self(ulid) }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, concat!($prefix, "_{}"), self.0) }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { fmt::Display::fmt(self, f) }
+        }
+        impl FromStr for $name {
+            type Err = NotAnId;
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                text.strip_prefix(concat!($prefix, "_")).and_then(Ulid::parse).map(Self).ok_or(NotAnId($prefix))
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> { serializer.collect_str(self) }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// An organization; the only kind without an organization's tag.
+    OrganizationId = "org";
+    /// A destination.
+    DestinationId = "dst";
+    /// A message.
+    MessageId = "msg";
+    /// An API key: its public half.
+    KeyId = "key";
+    /// A signing secret of a webhook destination.
+    SecretId = "sec";
+    /// An audit event.
+    AuditId = "aud";
+    /// A background job.
+    JobId = "job";
+}
+
+/// A delivery: its message and its position among the message's destinations; `dlv_<26>_<nn>`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId {
+    /// The message delivered.
+    pub message: MessageId,
+    /// 0 for the first destination of the message.
+    pub position: u16,
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dlv_{}_{:02}", self.message.0, self.position)
+    }
+}
+
+impl fmt::Debug for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for DeliveryId {
+    type Err = NotAnId;
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let parse = || {
+            let (ulid, position) = text.strip_prefix("dlv_")?.split_once('_')?;
+            let id = Self { message: MessageId(Ulid::parse(ulid)?), position: position.parse().ok()? };
+            // One spelling only: `_0`, `_+1` and `_007` name nothing.
+            (id.to_string() == text).then_some(id)
+        };
+        parse().ok_or(NotAnId("dlv"))
+    }
+}
+
+impl Serialize for DeliveryId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DeliveryId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Makes identifiers and recognises an organization's own.
+#[derive(Clone)]
+pub struct IdMint {
+    key: [u8; 32],
+    clock: Clock,
+    random: Random,
+}
+
+impl IdMint {
+    /// `key` is secret and never changes: every id ever issued carries a tag made with it.
+    #[must_use]
+    pub fn new(key: [u8; 32], clock: Clock, random: Random) -> Self {
+        Self { key, clock, random }
+    }
+
+    /// A new organization's id.
+    #[must_use]
+    pub fn organization(&self) -> OrganizationId {
+        OrganizationId(self.ulid(None, 1))
+    }
+
+    /// A new id of `organization`, on one of its `shards` (at least 1).
+    pub fn mint<T: Id>(&self, organization: OrganizationId, shards: u8) -> T {
+        T::from(self.ulid(Some(organization), shards))
+    }
+
+    /// Was this id issued to this organization?
+    #[must_use]
+    pub fn owns(&self, organization: OrganizationId, ulid: Ulid) -> bool {
+        // 24 bits say whose an id is; they guard no secret, and the item behind the id names its organization in its key.
+        self.tag(Some(organization), ulid) == ulid.0[7..10]
+    }
+
+    fn ulid(&self, organization: Option<OrganizationId>, shards: u8) -> Ulid {
+        let mut ulid = Ulid::first_at(self.clock.now());
+        let chance: [u8; 7] = self.random.bytes();
+        ulid.0[6] = chance[0] % shards.max(1);
+        ulid.0[10..].copy_from_slice(&chance[1..]);
+        let tag = self.tag(organization, ulid);
+        ulid.0[7..10].copy_from_slice(&tag);
+        ulid
+    }
+
+    fn tag(&self, organization: Option<OrganizationId>, ulid: Ulid) -> [u8; 3] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
+        mac.update(&organization.map_or([0; 16], |o| o.0.0));
+        mac.update(&ulid.0[..7]);
+        mac.update(&ulid.0[10..]);
+        let digest = mac.finalize().into_bytes();
+        [digest[0], digest[1], digest[2]]
+    }
+}
+
+impl fmt::Debug for IdMint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdMint")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mint() -> IdMint {
+        let clock = Clock::new(|| Timestamp::from_millis(1_764_000_000_000));
+        let counter = std::sync::atomic::AtomicU8::new(1);
+        let random = Random::new(move |buffer| buffer.fill_with(|| counter.fetch_add(37, std::sync::atomic::Ordering::Relaxed)));
+        IdMint::new([7; 32], clock, random)
+    }
+
+    #[test]
+    fn an_id_reads_back_and_tells_its_time() {
+        let mint = mint();
+        let org = mint.organization();
+        let id: DestinationId = mint.mint(org, 4);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_eq!(id.to_string().len(), 4 + 26);
+        assert_eq!(id.ulid().time(), Timestamp::from_millis(1_764_000_000_000));
+        assert!(id.ulid().shard() < 4);
+    }
+
+    #[test]
+    fn only_the_organization_it_was_made_for_owns_it() {
+        let mint = mint();
+        let (ours, theirs) = (mint.organization(), mint.organization());
+        let id: MessageId = mint.mint(ours, 4);
+        assert!(mint.owns(ours, id.ulid()));
+        assert!(!mint.owns(theirs, id.ulid()));
+    }
+
+    #[test]
+    fn a_delivery_id_has_one_spelling() {
+        let mint = mint();
+        let id = DeliveryId { message: mint.mint(mint.organization(), 1), position: 7 };
+        assert_eq!(id.to_string().parse(), Ok(id));
+        let stem = id.to_string().trim_end_matches("07").to_owned();
+        for wrong in ["7", "007", "+7", "", "07 ", "0a"] {
+            assert!(format!("{stem}{wrong}").parse::<DeliveryId>().is_err(), "{wrong}");
+        }
+        assert!(format!("{stem}100").parse::<DeliveryId>().is_ok());
+    }
+
+    #[test]
+    fn malformed_ids_are_refused() {
+        for bad in ["", "dst_", "dst_01", "msg_00000000000000000000000000", "dst_8zzzzzzzzzzzzzzzzzzzzzzzzz", "dst_0000000000000000000000000U"] {
+            assert!(bad.parse::<DestinationId>().is_err(), "{bad}");
+        }
+    }
+}

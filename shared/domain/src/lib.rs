@@ -1,0 +1,36 @@
+//! The nouns of Waybill and the decisions about them; nothing here does I/O.
+//!
+//! An **organization** owns everything. A **destination** is one configured place. A **message** is one accepted submission, immutable;
+//! a **delivery** is the job of getting one message to one destination; an **attempt** is one try. [`settle::settle`] decides what an
+//! attempt's outcome makes of a delivery; [`health`] decides what it makes of its destination. [`input`] reads what clients send and
+//! names every mistake at once. Time and chance come in from outside, as [`Clock`] and [`Random`].
+
+pub mod api_key;
+pub mod attempt;
+pub mod audit;
+pub mod check;
+pub mod clock;
+pub mod credentials;
+pub mod delivery;
+pub mod destination;
+pub mod event_type;
+pub mod health;
+pub mod id;
+pub mod input;
+pub mod limits;
+pub mod message;
+pub mod organization;
+pub mod random;
+pub mod reason;
+pub mod retry;
+pub mod role;
+pub mod settings;
+pub mod settle;
+pub mod signing_secret;
+pub mod timestamp;
+pub mod trace;
+
+pub use clock::Clock;
+pub use random::Random;
+pub use reason::Reason;
+pub use timestamp::Timestamp;

@@ -1,0 +1,242 @@
+//! An organization: the tenant that owns destinations, messages and everything that happened to them.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Timestamp;
+use crate::id::{DestinationId, OrganizationId};
+use crate::input::{FieldCode, Fields};
+
+/// An organization and its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Organization {
+    /// Its id.
+    pub id: OrganizationId,
+    /// What people call it.
+    pub name: String,
+    /// The platform's own name for it.
+    pub external_id: Option<String>,
+    /// Whether it may submit.
+    pub status: OrganizationStatus,
+    /// What it chose.
+    pub settings: OrganizationSettings,
+    /// What of the service's own AWS role it may use; the operator decides.
+    pub grants: Grants,
+    /// The external id sent with every AssumeRole for it; issued, never chosen.
+    pub aws_external_id: String,
+    /// How many shards its data is spread over; grows, never shrinks.
+    pub shards: u8,
+    /// Counts changes.
+    pub revision: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Whether an organization's messages flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrganizationStatus {
+    /// They do.
+    Active,
+    /// Submitting is refused and deliveries wait; left by the operator's PATCH.
+    Suspended,
+}
+
+/// When failing destinations are reported and stopped (R7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailurePolicy {
+    /// Alert when the streak reaches this many failures.
+    pub alert_after_failures: u32,
+    /// Disable when it reaches this many; `None` never disables.
+    pub disable_after_failures: Option<u32>,
+    /// … and has lasted this long.
+    pub disable_min_failing_seconds: u32,
+}
+
+impl Default for FailurePolicy {
+    fn default() -> Self {
+        Self { alert_after_failures: 5, disable_after_failures: Some(20), disable_min_failing_seconds: 0 }
+    }
+}
+
+impl FailurePolicy {
+    /// Reads a policy; absent members keep `self`'s values.
+    pub fn read(&self, fields: &mut Fields<'_>) -> Self {
+        let count = |n: i64| u32::try_from(n).ok();
+        let disable = match fields.has("disable_after_failures") {
+            false => self.disable_after_failures,
+            true => fields.integer("disable_after_failures", 1..=1_000_000).and_then(count),
+        };
+        Self {
+            alert_after_failures: fields.integer("alert_after_failures", 1..=1_000_000).and_then(count).unwrap_or(self.alert_after_failures),
+            disable_after_failures: disable,
+            disable_min_failing_seconds: fields
+                .integer("disable_min_failing_seconds", 0..=2_592_000)
+                .and_then(count)
+                .unwrap_or(self.disable_min_failing_seconds),
+        }
+    }
+}
+
+/// What the operator lets an organization reach with the service's own role.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grants {
+    /// Buckets.
+    pub buckets: Vec<String>,
+    /// SES identities to send from.
+    pub ses_identities: Vec<String>,
+    /// Databases for IAM authentication.
+    pub databases: Vec<String>,
+    /// Secrets in Secrets Manager.
+    pub secret_arns: Vec<String>,
+}
+
+impl Grants {
+    /// Reads grants; absent members keep `self`'s values.
+    pub fn read(&self, fields: &mut Fields<'_>) -> Self {
+        let list = |fields: &mut Fields<'_>, name, old: &Vec<String>| {
+            let parse = |text: &str| if text.is_empty() || text.len() > 2048 { Err("must have 1 to 2048 characters") } else { Ok(text.to_owned()) };
+            fields.parsed_list(name, 1000, parse).unwrap_or_else(|| old.clone())
+        };
+        Self {
+            buckets: list(fields, "buckets", &self.buckets),
+            ses_identities: list(fields, "ses_identities", &self.ses_identities),
+            databases: list(fields, "databases", &self.databases),
+            secret_arns: list(fields, "secret_arns", &self.secret_arns),
+        }
+    }
+}
+
+/// An organization's settings (api.md, Organizations and keys).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OrganizationSettings {
+    /// Where a message goes that names no destination.
+    pub default_destination_ids: Vec<DestinationId>,
+    /// Who gets alerts by e-mail.
+    pub alert_emails: Vec<String>,
+    /// Which destinations get alerts.
+    pub alert_destination_ids: Vec<DestinationId>,
+    /// Which destinations get status updates.
+    pub status_destination_ids: Vec<DestinationId>,
+    /// Which status updates.
+    pub status_events: Vec<String>,
+    /// When failing destinations are reported and stopped.
+    pub failure_policy: FailurePolicy,
+    /// No second alert of a kind for a destination within this time.
+    pub alert_debounce_seconds: u32,
+    /// A delivery that took longer is slow.
+    pub latency_warning_ms: u32,
+    /// A success rate below this is degraded.
+    pub success_rate_warning: f64,
+    /// Work that waited longer is late.
+    pub pending_age_warning_seconds: u32,
+    /// How long history is kept.
+    pub retention_days: u32,
+    /// How long payloads are kept; at most `retention_days`.
+    pub payload_retention_days: u32,
+    /// How long audit events are kept.
+    pub audit_retention_days: u32,
+}
+
+impl Default for OrganizationSettings {
+    fn default() -> Self {
+        Self {
+            default_destination_ids: Vec::new(),
+            alert_emails: Vec::new(),
+            alert_destination_ids: Vec::new(),
+            status_destination_ids: Vec::new(),
+            status_events: vec!["delivery.failed".to_owned(), "message.completed".to_owned()],
+            failure_policy: FailurePolicy::default(),
+            alert_debounce_seconds: 3600,
+            latency_warning_ms: 5000,
+            success_rate_warning: 0.95,
+            pending_age_warning_seconds: 900,
+            retention_days: 30,
+            payload_retention_days: 30,
+            audit_retention_days: 400,
+        }
+    }
+}
+
+const STATUS_EVENTS: &[&str] = &["delivery.succeeded", "delivery.failed", "message.completed"];
+
+impl OrganizationSettings {
+    /// Every destination named here, with the pointer that names it (relative to the settings).
+    #[must_use]
+    pub fn named_destinations(&self) -> Vec<(String, DestinationId)> {
+        let lists = [
+            ("default_destination_ids", &self.default_destination_ids),
+            ("alert_destination_ids", &self.alert_destination_ids),
+            ("status_destination_ids", &self.status_destination_ids),
+        ];
+        let name = |(name, ids): (&str, &Vec<DestinationId>)| -> Vec<(String, DestinationId)> {
+            ids.iter().enumerate().map(|(i, id)| (format!("/{name}/{i}"), *id)).collect()
+        };
+        lists.into_iter().flat_map(name).collect()
+    }
+
+    /// Reads settings; absent members keep `self`'s values, null ones go back to the default.
+    pub fn read(&self, fields: &mut Fields<'_>) -> Self {
+        let fresh = Self::default();
+        let old = |fields: &Fields<'_>, name: &str| if fields.has(name) { &fresh } else { self };
+        macro_rules! integer {
+            ($name:ident, $range:expr) => {{
+                let kept = old(fields, stringify!($name)).$name;
+                fields.integer(stringify!($name), $range).and_then(|n| u32::try_from(n).ok()).unwrap_or(kept)
+            }};
+        }
+        macro_rules! destinations {
+            ($name:ident) => {{
+                let kept = old(fields, stringify!($name)).$name.clone();
+                let ids: Vec<DestinationId> = fields.parsed_list(stringify!($name), 100, str::parse).unwrap_or(kept);
+                let mut seen = BTreeSet::new();
+                ids.into_iter().filter(|id| seen.insert(*id)).collect()
+            }};
+        }
+        let emails = old(fields, "alert_emails").alert_emails.clone();
+        let events = old(fields, "status_events").status_events.clone();
+        let rate = old(fields, "success_rate_warning").success_rate_warning;
+        let kept_policy = old(fields, "failure_policy").failure_policy.clone();
+        let settings = Self {
+            default_destination_ids: destinations!(default_destination_ids),
+            alert_destination_ids: destinations!(alert_destination_ids),
+            status_destination_ids: destinations!(status_destination_ids),
+            alert_emails: fields.parsed_list("alert_emails", 20, parse_email).unwrap_or(emails),
+            status_events: fields.parsed_list("status_events", 10, parse_status_event).unwrap_or(events),
+            failure_policy: fields.object("failure_policy", |inner| kept_policy.read(inner)).unwrap_or(kept_policy),
+            alert_debounce_seconds: integer!(alert_debounce_seconds, 0..=2_592_000),
+            latency_warning_ms: integer!(latency_warning_ms, 1..=86_400_000),
+            success_rate_warning: fields.number("success_rate_warning", 0.0..=1.0).unwrap_or(rate),
+            pending_age_warning_seconds: integer!(pending_age_warning_seconds, 1..=2_592_000),
+            retention_days: integer!(retention_days, 1..=3650),
+            payload_retention_days: integer!(payload_retention_days, 1..=3650),
+            audit_retention_days: integer!(audit_retention_days, 1..=3650),
+        };
+        if settings.payload_retention_days > settings.retention_days {
+            fields.refuse("payload_retention_days", FieldCode::OutOfRange, "must be at most retention_days");
+        }
+        settings
+    }
+
+    /// As JSON, as in answers.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        serde_json::to_value(self).expect("settings have string keys and finite numbers")
+    }
+}
+
+fn parse_email(text: &str) -> Result<String, &'static str> {
+    let plausible = text.len() <= 254 && text.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.len() > 2);
+    let clean = !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, ',' | '<' | '>' | ';'));
+    if plausible && clean { Ok(text.to_owned()) } else { Err("is not an e-mail address") }
+}
+
+fn parse_status_event(text: &str) -> Result<String, String> {
+    let known = STATUS_EVENTS.contains(&text);
+    known.then(|| text.to_owned()).ok_or_else(|| format!("must be one of {}", STATUS_EVENTS.join(", ")))
+}

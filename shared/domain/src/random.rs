@@ -1,0 +1,36 @@
+//! Chance, as a parameter.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A source of random bytes: the operating system's in production, seeded in simulations.
+#[derive(Clone)]
+pub struct Random(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
+
+impl Random {
+    /// A source that fills buffers with `fill`.
+    pub fn new(fill: impl Fn(&mut [u8]) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(fill))
+    }
+
+    /// `N` random bytes.
+    #[must_use]
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        (self.0)(&mut bytes);
+        bytes
+    }
+
+    /// A number in [0, 1): the jitter of a retry.
+    #[must_use]
+    pub fn fraction(&self) -> f64 {
+        let bits = u32::from_le_bytes(self.bytes());
+        f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+impl fmt::Debug for Random {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Random")
+    }
+}

@@ -1,0 +1,149 @@
+//! A webhook: an HTTP endpoint that takes signed requests (destinations.md, webhook).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::input::{FieldCode, Fields, pointer_token};
+use crate::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX};
+
+/// The longest URL.
+const URL_MAX: usize = 2048;
+
+/// What a webhook can be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WebhookSettings {
+    /// Where requests go.
+    pub url: String,
+    /// How they are made.
+    pub method: Method,
+    /// Custom headers, by the names the customer wrote.
+    pub headers: BTreeMap<String, String>,
+    /// Whether requests are signed.
+    pub signature: Signature,
+    /// Bounds the whole attempt, 1–60.
+    pub timeout_seconds: u32,
+    /// Instead of Waybill's own.
+    pub user_agent: Option<String>,
+    /// How far the connection check goes.
+    pub check: CheckDepth,
+}
+
+/// The HTTP methods a webhook may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// PATCH.
+    Patch,
+}
+
+impl Method {
+    /// As on the request line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+        }
+    }
+}
+
+/// Whether requests are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// They are, by default.
+    pub enabled: bool,
+}
+
+/// How far the connection check of a webhook goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckDepth {
+    /// A signed POST of type `waybill.destination.check`; 2xx expected.
+    Request,
+    /// Stops after TLS, for receivers that must know the secret first.
+    Connect,
+}
+
+impl WebhookSettings {
+    /// Reads settings; `None` when the URL is missing or unreadable, which is then recorded.
+    pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let url = fields.required_text("url", 1..=URL_MAX);
+        let method = fields.choice("method", &[("POST", Method::Post), ("PUT", Method::Put), ("PATCH", Method::Patch)]);
+        let headers = read_headers(fields);
+        let enabled = fields.object("signature", |signature| signature.boolean("enabled").unwrap_or(true));
+        let timeout = fields.integer("timeout_seconds", 1..=60).and_then(|n| u32::try_from(n).ok());
+        let user_agent = fields.text("user_agent", 1..=200);
+        if user_agent.as_deref().is_some_and(|agent| !is_header_value(agent)) {
+            fields.refuse("user_agent", FieldCode::InvalidFormat, "must be printable ASCII");
+        }
+        let check = fields.choice("check", &[("request", CheckDepth::Request), ("connect", CheckDepth::Connect)]);
+        Some(Self {
+            url: url?,
+            method: method.unwrap_or(Method::Post),
+            headers,
+            signature: Signature { enabled: enabled.unwrap_or(true) },
+            timeout_seconds: timeout.unwrap_or(15),
+            user_agent,
+            check: check.unwrap_or(CheckDepth::Request),
+        })
+    }
+}
+
+fn read_headers(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
+    let Some(members) = fields.members("headers") else { return BTreeMap::new() };
+    if members.len() > HEADERS_MAX {
+        fields.refuse("headers", FieldCode::TooLong, format!("must have at most {HEADERS_MAX} headers"));
+        return BTreeMap::new();
+    }
+    let errors = fields.errors();
+    let mut headers = BTreeMap::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for (name, value) in members {
+        let pointer = format!("{}/{}", fields.pointer_to("headers"), pointer_token(&name));
+        let refuse = |code, detail: &str| errors.add(&*pointer, code, detail);
+        match value {
+            _ if !is_header_name(&name) => refuse(FieldCode::InvalidFormat, "is not a header name"),
+            _ if is_reserved_header(&name) => refuse(FieldCode::Reserved, "is a header that Waybill or HTTP sets itself"),
+            _ if !seen.insert(name.to_ascii_lowercase()) => refuse(FieldCode::Conflict, "is the same header as another one here"),
+            Value::String(value) if value.len() > HEADER_VALUE_MAX_BYTES => refuse(FieldCode::TooLong, "must have at most 4096 bytes"),
+            Value::String(value) if !is_header_value(&value) => refuse(FieldCode::InvalidFormat, "must be printable ASCII"),
+            Value::String(value) => {
+                headers.insert(name, value);
+            }
+            _ => refuse(FieldCode::InvalidType, "must be a string"),
+        }
+    }
+    headers
+}
+
+/// RFC 9110 §5.1: a token.
+#[must_use]
+pub fn is_header_name(name: &str) -> bool {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.len() <= 100 && name.bytes().all(token)
+}
+
+/// Visible ASCII, spaces and tabs, no space at the ends.
+#[must_use]
+pub fn is_header_value(value: &str) -> bool {
+    value.trim() == value && value.bytes().all(|b| matches!(b, 0x20..=0x7e | b'\t'))
+}
+
+/// Headers no customer may set (api.md, Settled details): HTTP's own, hop-by-hop ones, and those that vouch for us.
+#[must_use]
+pub fn is_reserved_header(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "keep-alive", "expect", "idempotency-key",
+        "traceparent", "tracestate",
+    ];
+    const PREFIXES: &[&str] = &["proxy-", "webhook-", "waybill-"];
+    let name = name.to_ascii_lowercase();
+    NAMES.contains(&&*name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}

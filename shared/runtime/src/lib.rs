@@ -1,1 +1,13 @@
-//! Under construction.
+//! The seam between a function and what runs it: Lambda, or the local runner.
+//!
+//! A runner makes an [`Environment`] and a [`Platform`] (AWS, clock, chance, shutdown) and hands both to a function's `build`; the function
+//! answers with a service. [`serve`] is the runner on Lambda: each function's `main` calls it and nothing else. Only this crate reads the
+//! process environment, the system's clock and the system's randomness.
+
+pub mod environment;
+pub mod logs;
+pub mod platform;
+pub mod serve;
+
+pub use environment::{ConfigError, Environment, Variables};
+pub use platform::Platform;

@@ -1,0 +1,83 @@
+//! The receiving side: what a worker can do with a task besides delivering it.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_lambda_events::event::sqs::SqsMessage;
+use aws_sdk_sqs::Client;
+
+use crate::{QueueError, Task, UnreadableTask};
+
+/// SQS hides a message at most this long: 12 h.
+const LONGEST_HOLD_SECONDS: u64 = 43_200;
+
+/// A message as a queue handed it to a worker.
+#[derive(Debug)]
+pub struct Received {
+    /// SQS's id of it; what a partial failure names.
+    pub message_id: String,
+    /// What holding it needs.
+    pub receipt_handle: String,
+    /// How often it was received, this time included.
+    pub receives: u32,
+    /// The fair-queue group it was sent in.
+    pub group: Option<String>,
+    /// The body as it came.
+    pub body: String,
+    /// The body, read.
+    pub task: Result<Task, UnreadableTask>,
+}
+
+impl From<SqsMessage> for Received {
+    fn from(message: SqsMessage) -> Self {
+        let body = message.body.unwrap_or_default();
+        let attribute = |name: &str| message.attributes.get(name).cloned();
+        Self {
+            message_id: message.message_id.unwrap_or_default(),
+            receipt_handle: message.receipt_handle.unwrap_or_default(),
+            receives: attribute("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1),
+            group: attribute("MessageGroupId"),
+            task: Task::from_body(&body),
+            body,
+        }
+    }
+}
+
+/// A worker's own queue and its dead-letter queue.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    client: Client,
+    queue_url: String,
+    dead_letter_url: String,
+}
+
+impl Inbox {
+    /// The queues behind these URLs.
+    #[must_use]
+    pub fn new(aws: &SdkConfig, queue_url: String, dead_letter_url: String) -> Self {
+        Self { client: Client::new(aws), queue_url, dead_letter_url }
+    }
+
+    /// Hides a received message for this long, rounded down to whole seconds.
+    pub async fn hold(&self, receipt_handle: &str, wait: Duration) -> Result<(), QueueError> {
+        let seconds = i32::try_from(wait.as_secs().min(LONGEST_HOLD_SECONDS)).unwrap_or(i32::MAX);
+        let call = self.client.change_message_visibility().queue_url(&self.queue_url).receipt_handle(receipt_handle);
+        call.visibility_timeout(seconds).send().await.map_err(QueueError::of("hold a task"))?;
+        Ok(())
+    }
+
+    /// Sends a task anew, with a receive count that starts over; the old one is then acknowledged.
+    pub async fn send_anew(&self, task: &Task, wait: Duration) -> Result<(), QueueError> {
+        let seconds = i32::try_from(wait.as_secs().min(u64::from(crate::LONGEST_DELAY_SECONDS))).unwrap_or(i32::MAX);
+        let call = self.client.send_message().queue_url(&self.queue_url).message_body(task.to_body()).delay_seconds(seconds);
+        call.message_group_id(task.destination.to_string()).send().await.map_err(QueueError::of("take a task anew"))?;
+        Ok(())
+    }
+
+    /// Puts a body that nobody can read into the dead-letter queue.
+    pub async fn bury(&self, body: &str) -> Result<(), QueueError> {
+        let call = self.client.send_message().queue_url(&self.dead_letter_url).message_body(body);
+        call.send().await.map_err(QueueError::of("take a dead letter"))?;
+        Ok(())
+    }
+}

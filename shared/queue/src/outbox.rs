@@ -1,0 +1,91 @@
+//! Sending tasks: in batches, with partial failures told apart.
+
+use aws_config::SdkConfig;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use domain::settings::DestinationType;
+use futures_util::{StreamExt, stream};
+
+use crate::{QueueError, Task};
+
+/// SQS takes at most this many messages in one call.
+const BATCH_MAX: usize = 10;
+/// Calls under way at once for one fan-out.
+const CALLS_AT_ONCE: usize = 8;
+/// SQS delays a message at most this long.
+pub const LONGEST_DELAY_SECONDS: u32 = 900;
+
+/// A task on its way to its queue.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Which queue: that of this destination type.
+    pub destination_type: DestinationType,
+    /// The task.
+    pub task: Task,
+    /// Not received before this long; at most [`LONGEST_DELAY_SECONDS`].
+    pub delay_seconds: u32,
+}
+
+/// The queues that tasks are sent to, one for each destination type's worker.
+#[derive(Clone, Debug)]
+pub struct Queues {
+    client: Client,
+    webhook_url: String,
+}
+
+impl Queues {
+    /// The queues behind these URLs.
+    #[must_use]
+    pub fn new(aws: &SdkConfig, webhook_url: String) -> Self {
+        Self { client: Client::new(aws), webhook_url }
+    }
+
+    fn url(&self, destination_type: DestinationType) -> &str {
+        match destination_type {
+            DestinationType::Webhook => &self.webhook_url,
+        }
+    }
+
+    /// Sends tasks; answers the positions of those that no queue accepted. Each is in its destination's fair-queue group, so that one slow
+    /// destination never holds up its own organization's others.
+    pub async fn send(&self, outgoing: &[Outgoing]) -> Vec<usize> {
+        let mut batches: Vec<(DestinationType, Vec<usize>)> = Vec::new();
+        for (position, item) in outgoing.iter().enumerate() {
+            match batches.iter_mut().find(|(kind, batch)| *kind == item.destination_type && batch.len() < BATCH_MAX) {
+                Some((_, batch)) => batch.push(position),
+                None => batches.push((item.destination_type, vec![position])),
+            }
+        }
+        let calls = batches.into_iter().map(|(kind, positions)| self.send_batch(self.url(kind), positions, outgoing));
+        let refused: Vec<Vec<usize>> = stream::iter(calls).buffer_unordered(CALLS_AT_ONCE).collect().await;
+        refused.into_iter().flatten().collect()
+    }
+
+    async fn send_batch(&self, url: &str, positions: Vec<usize>, outgoing: &[Outgoing]) -> Vec<usize> {
+        let entries: Result<Vec<_>, _> = positions.iter().map(|&position| entry(position, &outgoing[position])).collect();
+        let sent = match entries {
+            Err(error) => Err(QueueError::of("describe a task")(error)),
+            Ok(entries) => {
+                let call = self.client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await;
+                call.map_err(QueueError::of("take tasks"))
+            }
+        };
+        match sent {
+            Ok(answer) => answer.failed().iter().filter_map(|failed| failed.id().parse().ok()).collect(),
+            Err(error) => {
+                tracing::warn!(%error, tasks = positions.len(), "tasks were not sent; the due index will bring their deliveries back");
+                positions
+            }
+        }
+    }
+}
+
+fn entry(position: usize, item: &Outgoing) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
+    let delay_seconds = item.delay_seconds.min(LONGEST_DELAY_SECONDS);
+    SendMessageBatchRequestEntry::builder()
+        .id(position.to_string())
+        .message_body(item.task.to_body())
+        .message_group_id(item.task.destination.to_string())
+        .set_delay_seconds((delay_seconds > 0).then(|| i32::try_from(delay_seconds).unwrap_or(i32::MAX)))
+        .build()
+}

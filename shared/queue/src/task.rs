@@ -1,0 +1,83 @@
+//! The queue's envelope for a delivery.
+
+use domain::id::{DeliveryId, DestinationId, OrganizationId};
+use serde::{Deserialize, Serialize};
+
+/// What a worker is asked to do: this delivery, as of this generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Whose delivery it is.
+    #[serde(rename = "o")]
+    pub organization: OrganizationId,
+    /// Which delivery.
+    #[serde(rename = "d")]
+    pub delivery: DeliveryId,
+    /// Where it goes, so that one read fetches both.
+    #[serde(rename = "t")]
+    pub destination: DestinationId,
+    /// The delivery's generation when the task was sent.
+    #[serde(rename = "g")]
+    pub generation: u32,
+    /// Whether the payload is an item of its own, to be fetched in the same read.
+    #[serde(rename = "p", default)]
+    pub payload_item: bool,
+}
+
+/// The body is no envelope this version can read.
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableTask {
+    /// Not JSON of the shape expected.
+    #[error("the task cannot be read: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Written by a version that this one does not know.
+    #[error("the task has version {0}; this worker reads version 1")]
+    Version(u32),
+}
+
+/// Version 1, written by every release so far.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Envelope<T> {
+    v: u32,
+    #[serde(flatten)]
+    task: T,
+}
+
+impl Task {
+    /// The message body.
+    #[must_use]
+    pub fn to_body(&self) -> String {
+        serde_json::to_string(&Envelope { v: VERSION, task: self }).expect("ids and numbers can be written as JSON")
+    }
+
+    /// Reads a message body.
+    pub fn from_body(body: &str) -> Result<Self, UnreadableTask> {
+        let envelope: Envelope<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(body)?;
+        match envelope.v {
+            VERSION => Ok(serde_json::from_value(envelope.task.into())?),
+            other => Err(UnreadableTask::Version(other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YESTERDAY: &str = r#"{"v":1,"o":"org_01kavd83802s63efghp3q1cpj4","d":"dlv_01kavd83802s63efghp3q1cpj4_00","t":"dst_01kavd83802s63efghp3q1cpj4","g":3,"p":true}"#;
+
+    #[test]
+    fn yesterdays_task_still_reads() {
+        let task = Task::from_body(YESTERDAY).unwrap();
+        assert_eq!((task.generation, task.payload_item), (3, true));
+        assert_eq!(task.to_body(), YESTERDAY);
+    }
+
+    #[test]
+    fn what_is_no_task_is_told_apart_from_a_newer_one() {
+        assert!(matches!(Task::from_body("hello"), Err(UnreadableTask::Malformed(_))));
+        assert!(matches!(Task::from_body(r#"{"v":1}"#), Err(UnreadableTask::Malformed(_))));
+        assert!(matches!(Task::from_body(r#"{"v":2,"anything":1}"#), Err(UnreadableTask::Version(2))));
+    }
+}

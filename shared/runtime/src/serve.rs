@@ -1,0 +1,58 @@
+//! Running one function on Lambda.
+
+use std::fmt::Debug;
+use std::process::ExitCode;
+
+use lambda_runtime::{Diagnostic, LambdaEvent, tower::Service};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{ConfigError, Environment, Platform, logs, platform};
+
+/// Runs a function that takes events until the process is stopped; exits 2 when it cannot be configured.
+pub fn events<S, In, Out>(build: impl FnOnce(&Platform, &Environment) -> Result<S, ConfigError>) -> ExitCode
+where
+    S: Service<LambdaEvent<In>, Response = Out>,
+    S::Future: Future<Output = Result<Out, S::Error>>,
+    S::Error: Into<Diagnostic> + Debug,
+    In: DeserializeOwned,
+    Out: Serialize,
+{
+    start(build, async |service| lambda_runtime::run(service).await)
+}
+
+/// Runs a function that answers HTTP requests until the process is stopped; exits 2 when it cannot be configured.
+pub fn http(build: impl FnOnce(&Platform, &Environment) -> Result<axum::Router, ConfigError>) -> ExitCode {
+    start(build, async |router| lambda_http::run(router).await)
+}
+
+fn start<S>(
+    build: impl FnOnce(&Platform, &Environment) -> Result<S, ConfigError>,
+    run: impl AsyncFnOnce(S) -> Result<(), lambda_runtime::Error>,
+) -> ExitCode {
+    let environment = Environment::process();
+    logs::install_json(&environment);
+    platform::install_tls();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the async runtime could not be started");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        let platform = Platform::lambda().await;
+        match build(&platform, &environment) {
+            Err(error) => {
+                tracing::error!(%error, "the function was not started");
+                ExitCode::from(2)
+            }
+            Ok(service) => match run(service).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    tracing::error!(error, "the function stopped");
+                    ExitCode::FAILURE
+                }
+            },
+        }
+    })
+}

@@ -1,0 +1,5 @@
+//! What tests are made of: real servers that keep state and are told what to do in the domain's words.
+
+pub mod sink;
+pub mod tls;
+pub mod verifier;

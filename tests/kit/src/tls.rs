@@ -1,0 +1,76 @@
+//! Certificates for test servers, signed by an authority that only the test trusts.
+
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedKey, DnType, IsCa, KeyPair};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use std::sync::Arc;
+
+/// A certificate authority made for one test.
+pub struct Authority {
+    root: CertifiedKey,
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Authority {
+    /// Makes a new authority.
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "Waybill test authority");
+        let key_pair = KeyPair::generate().expect("a key pair");
+        let cert = params.self_signed(&key_pair).expect("a certificate");
+        Self { root: CertifiedKey { cert, key_pair } }
+    }
+
+    /// The authority's certificate, for a file named by `SSL_CERT_FILE`.
+    pub fn certificate_pem(&self) -> String {
+        self.root.cert.pem()
+    }
+
+    /// Trusts this authority alone.
+    pub fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root.cert.der().clone()).expect("a root certificate");
+        roots
+    }
+
+    /// A server whose certificate is valid for these names (or addresses); it speaks the application protocols given, `h2` or `http/1.1`.
+    pub fn server(&self, names: &[&str], protocols: &[&str]) -> Arc<ServerConfig> {
+        self.server_with(params(names), protocols)
+    }
+
+    /// The same with a certificate that is no longer valid.
+    pub fn expired_server(&self, names: &[&str]) -> Arc<ServerConfig> {
+        let mut params = params(names);
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        self.server_with(params, &[])
+    }
+
+    fn server_with(&self, params: CertificateParams, protocols: &[&str]) -> Arc<ServerConfig> {
+        let key = KeyPair::generate().expect("a key pair");
+        let certificate: Certificate =
+            params.signed_by(&key, &self.root.cert, &self.root.key_pair).expect("a certificate");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the default versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .expect("a certificate and its key");
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+}
+
+fn params(names: &[&str]) -> CertificateParams {
+    CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("names or addresses")
+}

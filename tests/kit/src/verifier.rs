@@ -1,0 +1,99 @@
+//! The receivers' side of signatures: the official Standard Webhooks libraries of other languages, run as they are.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// A language whose official library checks signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verifier {
+    /// `standardwebhooks` of PyPI.
+    Python,
+    /// `standardwebhooks` of npm.
+    JavaScript,
+}
+
+/// A request to check, with the secret that the receiver knows.
+#[derive(Debug, Clone, Serialize)]
+pub struct Signed {
+    /// `whsec_…`
+    pub secret: String,
+    /// The request's headers.
+    pub headers: BTreeMap<String, String>,
+    /// The request's body, in base64.
+    pub body_base64: String,
+}
+
+impl Signed {
+    /// A request as a receiver holds it.
+    pub fn new<'a>(secret: &str, headers: impl IntoIterator<Item = (&'a str, &'a str)>, body: &[u8]) -> Self {
+        Self {
+            secret: secret.to_owned(),
+            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            body_base64: BASE64.encode(body),
+        }
+    }
+
+    /// A request as a sink got it.
+    pub fn received(secret: &str, request: &crate::sink::Received) -> Self {
+        Self::new(secret, request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())), &request.body)
+    }
+}
+
+impl Verifier {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Python, Self::JavaScript];
+
+    /// The library's verdict on each request: nothing, or its error's text. Panics when the library is not installed.
+    pub fn verdicts(self, requests: &[Signed]) -> Vec<Result<(), String>> {
+        let mut input = Vec::new();
+        for request in requests {
+            serde_json::to_writer(&mut input, request).expect("text serialises");
+            input.push(b'\n');
+        }
+        let output = self.run(input);
+        let verdicts: Vec<_> = output
+            .lines()
+            .map(|line| if line == "ok" { Ok(()) } else { Err(line.trim_start_matches("error: ").to_owned()) })
+            .collect();
+        assert_eq!(verdicts.len(), requests.len(), "{self:?} answered: {output}");
+        verdicts
+    }
+
+    fn run(self, input: Vec<u8>) -> String {
+        let mut child = self
+            .command()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{self:?} does not start ({error}): run ./test, which installs it"));
+        let mut stdin = child.stdin.take().expect("stdin is a pipe");
+        let writer = std::thread::spawn(move || stdin.write_all(&input));
+        let output = child.wait_with_output().expect("the verifier ends");
+        assert!(output.status.success(), "{self:?} failed: run ./test, which installs the standardwebhooks libraries");
+        writer.join().expect("the writer does not panic").expect("the verifier reads all");
+        String::from_utf8(output.stdout).expect("the verifier writes text")
+    }
+
+    fn command(self) -> Command {
+        let kit = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let tools: PathBuf = kit.join("../../.test-tools");
+        match self {
+            Self::Python => {
+                let mut command = Command::new(tools.join("venv/bin/python"));
+                command.arg(kit.join("verifiers/verify.py"));
+                command
+            }
+            Self::JavaScript => {
+                let mut command = Command::new("node");
+                command.arg(kit.join("verifiers/verify.mjs")).arg(tools);
+                command
+            }
+        }
+    }
+}

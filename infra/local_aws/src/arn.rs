@@ -1,0 +1,57 @@
+//! The names of things in one account and region.
+
+/// Where everything is.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) account: String,
+    pub(crate) region: String,
+}
+
+impl Place {
+    fn arn(&self, service: &str, rest: &str) -> String {
+        format!("arn:aws:{service}:{}:{}:{rest}", self.region, self.account)
+    }
+
+    pub(crate) fn table(&self, name: &str) -> String {
+        self.arn("dynamodb", &format!("table/{name}"))
+    }
+
+    pub(crate) fn index(&self, table: &str, index: &str) -> String {
+        self.arn("dynamodb", &format!("table/{table}/index/{index}"))
+    }
+
+    pub(crate) fn queue(&self, name: &str) -> String {
+        self.arn("sqs", name)
+    }
+
+    /// An address nothing listens on: the connector answers for it.
+    pub(crate) fn queue_url(&self, name: &str) -> String {
+        format!("https://sqs.{}.amazonaws.com/{}/{name}", self.region, self.account)
+    }
+
+    pub(crate) fn key(&self, id: &str) -> String {
+        self.arn("kms", &format!("key/{id}"))
+    }
+
+    pub(crate) fn secret(&self, name: &str) -> String {
+        self.arn("secretsmanager", &format!("secret:{name}"))
+    }
+
+    pub(crate) fn function(&self, name: &str) -> String {
+        self.arn("lambda", &format!("function:{name}"))
+    }
+
+    pub(crate) fn event_bus(&self, name: &str) -> String {
+        self.arn("events", &format!("event-bus/{name}"))
+    }
+}
+
+/// A bucket's ARN names no account and no region.
+pub(crate) fn bucket(name: &str) -> String {
+    format!("arn:aws:s3:::{name}")
+}
+
+/// An object's ARN.
+pub(crate) fn object(bucket: &str, key: &str) -> String {
+    format!("arn:aws:s3:::{bucket}/{key}")
+}

@@ -1,0 +1,100 @@
+//! One call to a service: what the policy checks, the faults see and the observers count.
+
+use std::collections::BTreeMap;
+
+/// The embedded services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// Amazon DynamoDB.
+    DynamoDb,
+    /// Amazon SQS.
+    Sqs,
+    /// Amazon S3.
+    S3,
+    /// AWS KMS.
+    Kms,
+    /// AWS Secrets Manager.
+    SecretsManager,
+    /// AWS Lambda.
+    Lambda,
+}
+
+impl Service {
+    /// The name in IAM actions, ARNs and credential scopes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DynamoDb => "dynamodb",
+            Self::Sqs => "sqs",
+            Self::S3 => "s3",
+            Self::Kms => "kms",
+            Self::SecretsManager => "secretsmanager",
+            Self::Lambda => "lambda",
+        }
+    }
+
+    /// The service a credential scope names.
+    pub(crate) fn of_scope(scope: &str) -> Option<Self> {
+        [Self::DynamoDb, Self::Sqs, Self::S3, Self::Kms, Self::SecretsManager, Self::Lambda]
+            .into_iter()
+            .find(|service| service.name() == scope)
+    }
+}
+
+/// A call, before or after its engine answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// Who calls: the name in [`crate::Caller`].
+    pub caller: String,
+    /// Which service.
+    pub service: Service,
+    /// The operation, as the SDK names it: `PutItem`, `SendMessageBatch`.
+    pub operation: String,
+    /// What the call does to what: one entry for most calls, one per item for transactions.
+    pub targets: Vec<Target>,
+    /// The answer's HTTP status; 0 before there is one.
+    pub status: u16,
+    /// Capacity units, for DynamoDB calls that reached the engine. Refused conditional writes report none, as on AWS.
+    pub consumed: Vec<Consumed>,
+}
+
+impl Call {
+    /// Write units over all tables and indexes.
+    pub fn write_units(&self) -> f64 {
+        self.consumed.iter().map(|consumed| consumed.write).sum()
+    }
+
+    /// Read units over all tables and indexes.
+    pub fn read_units(&self) -> f64 {
+        self.consumed.iter().map(|consumed| consumed.read).sum()
+    }
+}
+
+/// An IAM action on a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// `dynamodb:PutItem`
+    pub action: String,
+    /// The resource's ARN.
+    pub resource: String,
+    /// Condition keys and their values: `kms:EncryptionContext:organization` → `org_…`.
+    pub context: BTreeMap<String, Vec<String>>,
+}
+
+impl Target {
+    pub(crate) fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
+        Self { action: action.into(), resource: resource.into(), context: BTreeMap::new() }
+    }
+}
+
+/// What one call consumed of one table, its indexes included.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Consumed {
+    /// The table's name.
+    pub table: String,
+    /// Read units in all.
+    pub read: f64,
+    /// Write units in all.
+    pub write: f64,
+    /// Units of each index that was touched, contained in the totals.
+    pub indexes: BTreeMap<String, f64>,
+}

@@ -1,0 +1,97 @@
+//! A request made ready for its engine.
+
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use bytes::Bytes;
+use http::header::HeaderName;
+
+use super::{Refused, targets};
+use crate::call::{Consumed, Service, Target};
+use crate::engines::Engine;
+use crate::wire::{self, Response};
+use crate::{Call, dynamodb, functions, s3, sqs};
+
+/// One request, read as far as its policy check needs.
+pub(super) enum Work {
+    DynamoDb(Result<Box<dynamodb::Request>, dynamodb::Answer>),
+    Sqs(Bytes),
+    Kms(Bytes),
+    Secrets(Bytes),
+    S3(http::Request<SdkBody>),
+    Lambda(Box<http::request::Parts>, Bytes),
+}
+
+impl Work {
+    pub(super) async fn prepare(service: Service, operation: &str, request: http::Request<SdkBody>) -> Result<Self, Refused> {
+        if service == Service::S3 {
+            return Ok(Self::S3(request));
+        }
+        let (head, body) = request.into_parts();
+        let body = read(body).await?;
+        Ok(match service {
+            Service::DynamoDb => Self::DynamoDb(dynamodb::Request::decode(operation, &body).map(Box::new)),
+            Service::Sqs => Self::Sqs(body),
+            Service::Kms => Self::Kms(body),
+            Service::SecretsManager => Self::Secrets(body),
+            Service::Lambda | Service::S3 => Self::Lambda(Box::new(head), body),
+        })
+    }
+
+    pub(super) async fn targets(&self, engine: &Engine, operation: &str) -> Vec<Target> {
+        match self {
+            Self::DynamoDb(Ok(request)) => request.targets(&engine.place),
+            // What cannot be read touches nothing: the engine's refusal is the answer.
+            Self::DynamoDb(Err(_)) => Vec::new(),
+            Self::Sqs(body) => targets::sqs(engine, operation, body),
+            Self::Kms(body) => targets::kms(engine, operation, body),
+            Self::Secrets(body) => targets::secrets(engine, operation, body).await,
+            Self::S3(request) => s3::targets(operation, request),
+            Self::Lambda(head, _) => {
+                let name = functions::function_name(head.uri.path()).unwrap_or_default();
+                vec![Target::new("lambda:InvokeFunction", engine.place.function(&name))]
+            }
+        }
+    }
+
+    pub(super) async fn run(self, engine: &Engine, call: &Call) -> (Response, Vec<Consumed>) {
+        let response = match self {
+            Self::DynamoDb(request) => {
+                let answer = match request {
+                    Ok(request) => engine.dynamodb.run(*request).await,
+                    Err(refusal) => refusal,
+                };
+                return (wire::json(Service::DynamoDb, answer.status, answer.body), answer.consumed);
+            }
+            Self::Sqs(body) => match engine.sqs.call(&call.operation, &body).await {
+                Ok(body) => wire::json(Service::Sqs, 200, body),
+                Err(refusal) => {
+                    let mut response = wire::error(call, &refusal);
+                    wire::set(&mut response, HeaderName::from_static("x-amzn-query-error"), &sqs::query_error(&refusal));
+                    response
+                }
+            },
+            Self::Kms(body) => {
+                let (status, body) = engine.kms.call(&call.operation, body).await;
+                wire::json(Service::Kms, status, body.to_vec())
+            }
+            Self::Secrets(body) => {
+                let (status, body) = engine.secrets.call(&call.operation, body).await;
+                wire::json(Service::SecretsManager, status, body.to_vec())
+            }
+            Self::S3(request) => engine.s3.call(request).await,
+            Self::Lambda(head, payload) => match engine.functions.invoke(&head, payload).await {
+                Ok(response) => response,
+                Err(refusal) => wire::error(call, &refusal),
+            },
+        };
+        (response, Vec::new())
+    }
+}
+
+/// SDKs keep small bodies in memory: then there is nothing to wait for.
+async fn read(body: SdkBody) -> Result<Bytes, Refused> {
+    if let Some(bytes) = body.bytes() {
+        return Ok(Bytes::copy_from_slice(bytes));
+    }
+    Ok(ByteStream::new(body).collect().await.map_err(Refused::Body)?.into_bytes())
+}

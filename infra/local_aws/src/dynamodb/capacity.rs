@@ -1,0 +1,94 @@
+//! Consumed capacity: always measured, told to the caller only as far as it asked.
+
+use dynoxide::types::ConsumedCapacity;
+
+use crate::call::Consumed;
+
+/// How much of the measurement a caller asked to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Nothing,
+    Total,
+    Indexes,
+    /// Something the engine refuses: leave the request as it is.
+    Invalid,
+}
+
+impl Asked {
+    /// Reads what the caller asked for and asks for everything instead.
+    pub(super) fn replace(asked: &mut Option<String>) -> Self {
+        let was = match asked.as_deref() {
+            None | Some("NONE") => Self::Nothing,
+            Some("TOTAL") => Self::Total,
+            Some("INDEXES") => Self::Indexes,
+            Some(_) => return Self::Invalid,
+        };
+        *asked = Some("INDEXES".into());
+        was
+    }
+}
+
+/// Whether a request's units are read or write units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Read,
+    Write,
+}
+
+/// A response's capacity field: one entry, or one for each table.
+pub(super) trait Meter: Sized {
+    fn take(&mut self) -> Vec<ConsumedCapacity>;
+    fn put(&mut self, entries: Vec<ConsumedCapacity>);
+}
+
+impl Meter for Option<ConsumedCapacity> {
+    fn take(&mut self) -> Vec<ConsumedCapacity> {
+        Option::take(self).into_iter().collect()
+    }
+    fn put(&mut self, entries: Vec<ConsumedCapacity>) {
+        *self = entries.into_iter().next();
+    }
+}
+
+impl Meter for Option<Vec<ConsumedCapacity>> {
+    fn take(&mut self) -> Vec<ConsumedCapacity> {
+        Option::take(self).unwrap_or_default()
+    }
+    fn put(&mut self, entries: Vec<ConsumedCapacity>) {
+        *self = Some(entries);
+    }
+}
+
+/// Takes the measurement out of a response and puts back what was asked for.
+pub(super) fn measure(field: &mut impl Meter, asked: Asked, kind: Kind) -> Vec<Consumed> {
+    let mut entries = field.take();
+    let consumed = entries.iter().map(|entry| consumed(entry, kind)).collect();
+    match asked {
+        Asked::Nothing | Asked::Invalid => {}
+        Asked::Total => {
+            for entry in &mut entries {
+                entry.table = None;
+                entry.global_secondary_indexes = None;
+                entry.local_secondary_indexes = None;
+                entry.vector_indexes = None;
+            }
+            field.put(entries);
+        }
+        Asked::Indexes => field.put(entries),
+    }
+    consumed
+}
+
+fn consumed(entry: &ConsumedCapacity, kind: Kind) -> Consumed {
+    let indexes = entry
+        .global_secondary_indexes
+        .iter()
+        .flatten()
+        .map(|(name, detail)| (name.clone(), detail.capacity_units))
+        .collect();
+    let (read, write) = match kind {
+        Kind::Read => (entry.capacity_units, 0.0),
+        Kind::Write => (0.0, entry.capacity_units),
+    };
+    Consumed { table: entry.table_name.clone(), read, write, indexes }
+}

@@ -1,0 +1,185 @@
+//! One DynamoDB request in the engine's typed form.
+
+use dynoxide::actions::{
+    batch_execute_statement::BatchExecuteStatementRequest, batch_get_item::BatchGetItemRequest, batch_write_item::BatchWriteItemRequest,
+    delete_item::DeleteItemRequest, describe_table::DescribeTableRequest, execute_statement::ExecuteStatementRequest,
+    execute_transaction::ExecuteTransactionRequest, get_item::GetItemRequest, list_tables::ListTablesRequest, put_item::PutItemRequest,
+    query::QueryRequest, scan::ScanRequest, transact_get_items::TransactGetItemsRequest, transact_write_items::TransactWriteItem,
+    transact_write_items::TransactWriteItemsRequest, update_item::UpdateItemRequest,
+};
+use dynoxide::{Database, DynoxideError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::capacity::{self, Asked, Kind, Meter};
+use super::{Answer, partiql};
+use crate::arn::Place;
+use crate::call::{Consumed, Target};
+
+/// A request; the variants are DynamoDB's operations.
+pub(crate) enum Request {
+    PutItem(PutItemRequest),
+    GetItem(GetItemRequest),
+    DeleteItem(DeleteItemRequest),
+    UpdateItem(UpdateItemRequest),
+    Query(QueryRequest),
+    Scan(ScanRequest),
+    BatchGetItem(BatchGetItemRequest),
+    BatchWriteItem(BatchWriteItemRequest),
+    TransactWriteItems(TransactWriteItemsRequest),
+    TransactGetItems(TransactGetItemsRequest),
+    ExecuteStatement(ExecuteStatementRequest),
+    BatchExecuteStatement(BatchExecuteStatementRequest),
+    ExecuteTransaction(ExecuteTransactionRequest),
+    DescribeTable(DescribeTableRequest),
+    ListTables(ListTablesRequest),
+}
+
+/// Runs an operation that meters capacity.
+macro_rules! metered {
+    ($database:expr, $operation:ident, $request:expr, $kind:expr) => {{
+        let mut request = $request;
+        let asked = Asked::replace(&mut request.return_consumed_capacity);
+        $database.$operation(request).and_then(|mut response| {
+            let consumed = capacity::measure(&mut response.consumed_capacity, asked, $kind);
+            answer(&response, consumed)
+        })
+    }};
+}
+
+impl Request {
+    /// Decodes a request body.
+    pub(crate) fn decode(operation: &str, body: &[u8]) -> Result<Self, Answer> {
+        let decoded = match operation {
+            "PutItem" => decode(body).map(Self::PutItem),
+            "GetItem" => decode(body).map(Self::GetItem),
+            "DeleteItem" => decode(body).map(Self::DeleteItem),
+            "UpdateItem" => decode(body).map(Self::UpdateItem),
+            "Query" => decode(body).map(Self::Query),
+            "Scan" => decode(body).map(Self::Scan),
+            "BatchGetItem" => decode(body).map(Self::BatchGetItem),
+            "BatchWriteItem" => decode(body).map(Self::BatchWriteItem),
+            "TransactWriteItems" => decode(body).map(Self::TransactWriteItems),
+            "TransactGetItems" => decode(body).map(Self::TransactGetItems),
+            "ExecuteStatement" => decode(body).map(Self::ExecuteStatement),
+            "BatchExecuteStatement" => decode(body).map(Self::BatchExecuteStatement),
+            "ExecuteTransaction" => decode(body).map(Self::ExecuteTransaction),
+            "DescribeTable" => decode(body).map(Self::DescribeTable),
+            "ListTables" => decode(body).map(Self::ListTables),
+            other => Err(DynoxideError::ValidationException(format!("the embedded DynamoDB does not offer {other}"))),
+        };
+        decoded.map_err(|error| Answer::refusal(&error))
+    }
+
+    /// What IAM checks: AWS's own table of actions, item by item for transactions, statement by statement for PartiQL.
+    pub(crate) fn targets(&self, place: &Place) -> Vec<Target> {
+        let on = |action: &str, table: &str| Target::new(format!("dynamodb:{action}"), place.table(table));
+        let within = |action: &str, table: &str, index: &Option<String>| match index {
+            Some(index) => Target::new(format!("dynamodb:{action}"), place.index(table, index)),
+            None => on(action, table),
+        };
+        let stated = |statement: &str| {
+            let statement = partiql::read(statement)?;
+            let resource = match &statement.index {
+                Some(index) => place.index(&statement.table, index),
+                None => place.table(&statement.table),
+            };
+            Some(Target::new(statement.action, resource))
+        };
+        match self {
+            Self::PutItem(request) => vec![on("PutItem", &request.table_name)],
+            Self::GetItem(request) => vec![on("GetItem", &request.table_name)],
+            Self::DeleteItem(request) => vec![on("DeleteItem", &request.table_name)],
+            Self::UpdateItem(request) => vec![on("UpdateItem", &request.table_name)],
+            Self::Query(request) => vec![within("Query", &request.table_name, &request.index_name)],
+            Self::Scan(request) => vec![within("Scan", &request.table_name, &request.index_name)],
+            Self::BatchGetItem(request) => request.request_items.keys().map(|table| on("BatchGetItem", table)).collect(),
+            Self::BatchWriteItem(request) => request.request_items.keys().map(|table| on("BatchWriteItem", table)).collect(),
+            Self::TransactWriteItems(request) => {
+                request.transact_items.iter().filter_map(written).map(|(action, table)| on(action, table)).collect()
+            }
+            Self::TransactGetItems(request) => request.transact_items.iter().map(|item| on("GetItem", &item.get.table_name)).collect(),
+            Self::ExecuteStatement(request) => stated(&request.statement).into_iter().collect(),
+            Self::BatchExecuteStatement(request) => request.statements.iter().filter_map(|item| stated(&item.statement)).collect(),
+            Self::ExecuteTransaction(request) => request.transact_statements.iter().filter_map(|item| stated(&item.statement)).collect(),
+            Self::DescribeTable(request) => vec![on("DescribeTable", &request.table_name)],
+            Self::ListTables(_) => vec![on("ListTables", "*")],
+        }
+    }
+
+    /// Runs the request. Blocks.
+    pub(super) fn run(self, database: &Database) -> Answer {
+        let answered = match self {
+            Self::PutItem(request) => metered!(database, put_item, request, Kind::Write),
+            Self::GetItem(request) => metered!(database, get_item, request, Kind::Read),
+            Self::DeleteItem(request) => metered!(database, delete_item, request, Kind::Write),
+            Self::UpdateItem(request) => metered!(database, update_item, request, Kind::Write),
+            Self::Query(request) => metered!(database, query, request, Kind::Read),
+            Self::Scan(request) => metered!(database, scan, request, Kind::Read),
+            Self::BatchGetItem(request) => metered!(database, batch_get_item, request, Kind::Read),
+            Self::BatchWriteItem(request) => metered!(database, batch_write_item, request, Kind::Write),
+            Self::TransactWriteItems(request) => metered!(database, transact_write_items, request, Kind::Write),
+            Self::TransactGetItems(request) => metered!(database, transact_get_items, request, Kind::Read),
+            Self::ExecuteStatement(request) => {
+                let kind = kind_of([request.statement.as_str()]);
+                metered!(database, execute_statement, request, kind)
+            }
+            Self::BatchExecuteStatement(request) => {
+                let kind = kind_of(request.statements.iter().map(|item| item.statement.as_str()));
+                metered!(database, batch_execute_statement, request, kind)
+            }
+            Self::ExecuteTransaction(request) => {
+                let kind = kind_of(request.transact_statements.iter().map(|item| item.statement.as_str()));
+                metered!(database, execute_transaction, request, kind)
+            }
+            Self::DescribeTable(request) => database.describe_table(request).and_then(|response| answer(&response, Vec::new())),
+            Self::ListTables(request) => database.list_tables(request).and_then(|response| answer(&response, Vec::new())),
+        };
+        answered.unwrap_or_else(|error| Answer::refusal(&error))
+    }
+}
+
+/// A transaction's item: its action and table.
+fn written(item: &TransactWriteItem) -> Option<(&'static str, &str)> {
+    if let Some(put) = &item.put {
+        return Some(("PutItem", &put.table_name));
+    }
+    if let Some(update) = &item.update {
+        return Some(("UpdateItem", &update.table_name));
+    }
+    if let Some(delete) = &item.delete {
+        return Some(("DeleteItem", &delete.table_name));
+    }
+    item.condition_check.as_ref().map(|check| ("ConditionCheckItem", check.table_name.as_str()))
+}
+
+/// PartiQL allows reads or writes in one request, not both.
+fn kind_of<'a>(statements: impl IntoIterator<Item = &'a str>) -> Kind {
+    statements.into_iter().find_map(partiql::read).map_or(Kind::Read, |statement| statement.kind)
+}
+
+fn answer(response: &impl Serialize, consumed: Vec<Consumed>) -> Result<Answer, DynoxideError> {
+    let body = serde_json::to_vec(response).map_err(|error| DynoxideError::InternalServerError(error.to_string()))?;
+    Ok(Answer { status: 200, body, consumed })
+}
+
+/// dynoxide's decoders put the kind of error before the message of what they refuse; these are its markers.
+fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let message = error.to_string();
+        match message.split_once(':') {
+            Some(("VALIDATION" | "VALIDATION_REQUEST" | "VALIDATION_AS_READ", rest)) => {
+                DynoxideError::ValidationException(without_position(rest))
+            }
+            Some(("SERIALIZATION" | "SERIALIZATION_AS_READ", rest)) => DynoxideError::SerializationException(without_position(rest)),
+            _ if error.is_data() && (message.contains("missing field") || message.contains("AttributeValue")) => {
+                DynoxideError::ValidationException(without_position(&message))
+            }
+            _ => DynoxideError::SerializationException(message),
+        }
+    })
+}
+
+fn without_position(message: &str) -> String {
+    message.rsplit_once(" at line ").map_or(message, |(message, _)| message).trim().to_owned()
+}

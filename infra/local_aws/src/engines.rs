@@ -1,0 +1,225 @@
+//! The engines together: opened from a data directory, handed out as SDK configurations.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_smithy_types::retry::RetryConfig;
+use winterbaume_kms::KmsService;
+use winterbaume_secretsmanager::SecretsManagerService;
+
+use crate::arn::{self, Place};
+use crate::connector::Connector;
+use crate::dynamodb::{self, DynamoDb};
+use crate::faults::Faults;
+use crate::keeping;
+use crate::observe::Observers;
+use crate::s3::S3;
+use crate::sdk::{EngineTime, S3Endpoint};
+use crate::snapshotted::{Kept, Snapshotted};
+use crate::sqs::Sqs;
+use crate::{Call, Caller, Durability, Fault, Functions, OpenError, Options, Recorder, Resources};
+
+/// Every embedded service. Clones share them.
+#[derive(Clone)]
+pub struct Engines(Arc<Engine>);
+
+/// The engines and what is known about them.
+pub(crate) struct Engine {
+    pub(crate) place: Place,
+    pub(crate) dynamodb: DynamoDb,
+    pub(crate) sqs: Sqs,
+    pub(crate) s3: S3,
+    pub(crate) kms: Snapshotted,
+    pub(crate) secrets: Snapshotted,
+    pub(crate) functions: Functions,
+    pub(crate) faults: Faults,
+    pub(crate) observers: Observers,
+    /// KMS key ids by the names in [`Resources::keys`].
+    pub(crate) key_ids: BTreeMap<String, String>,
+    secret_arns: BTreeMap<String, String>,
+    /// Who has a configuration, by access key: what arrives over a socket is checked against the same policies.
+    callers: RwLock<BTreeMap<String, Caller>>,
+    secret_access_key: String,
+    pub(crate) s3_address: OnceLock<SocketAddr>,
+    options: Options,
+}
+
+impl Engines {
+    /// Opens the data directory and creates in it whatever `resources` names and it lacks.
+    pub fn open(data_dir: &Path, resources: &Resources, options: Options) -> Result<Self, OpenError> {
+        keeping::prepare(data_dir)?;
+        winterbaume_core::set_default_account_id(resources.account.clone());
+        let place = Place { account: resources.account.clone(), region: resources.region.clone() };
+        let tables = data_dir.join("dynamodb.sqlite");
+        let tables = match options.durability {
+            Durability::Disk => dynamodb::Place::File(&tables),
+            Durability::Memory => dynamodb::Place::Memory(Arc::clone(&options.now)),
+        };
+        let queues = match options.durability {
+            Durability::Disk => data_dir.join("sqs.sqlite"),
+            Durability::Memory => PathBuf::from(":memory:"),
+        };
+        let secret_access_key = keeping::random_hex()?;
+        let kms = Snapshotted::open(Kept::Kms(KmsService::new()), data_dir.join("kms.json"), place.clone())?;
+        let secrets = Snapshotted::open(Kept::Secrets(SecretsManagerService::new()), data_dir.join("secrets.json"), place.clone())?;
+        let engine = Engine {
+            dynamodb: DynamoDb::open(tables, &resources.tables, options.mode)?,
+            sqs: Sqs::open(&queues, &resources.queues, &place.account, &place.region, Arc::clone(&options.now), options.mode)?,
+            s3: S3::open(&data_dir.join("s3"), &resources.buckets, &secret_access_key)?,
+            key_ids: keeping::ensure_keys(&kms, &resources.keys)?,
+            secret_arns: keeping::ensure_secrets(&secrets, &resources.secrets)?,
+            kms,
+            secrets,
+            functions: Functions::default(),
+            faults: Faults::default(),
+            observers: Observers::default(),
+            callers: RwLock::default(),
+            secret_access_key,
+            s3_address: OnceLock::new(),
+            place,
+            options,
+        };
+        Ok(Self(Arc::new(engine)))
+    }
+
+    /// Waits for calls under way, writes everything into the data directory and closes the files. Later calls are refused.
+    pub async fn close(&self) {
+        self.0.functions.clear();
+        self.0.dynamodb.close();
+        if let Err(error) = self.0.sqs.close().await {
+            tracing::warn!(%error, "the queues were not closed cleanly");
+        }
+    }
+
+    /// An SDK configuration whose clients call these engines, on behalf of `caller`.
+    pub fn sdk_config(&self, caller: Caller) -> SdkConfig {
+        let credentials = self.credentials(&caller);
+        let connector = Connector::new(Arc::clone(&self.0), caller);
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(self.0.place.region.clone()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(SharedHttpClient::new(connector))
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .time_source(EngineTime(Arc::clone(&self.0.options.now)))
+            .retry_config(RetryConfig::standard())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .service_config(S3Endpoint(Arc::downgrade(&self.0)))
+            .build()
+    }
+
+    /// The credentials by which the loopback listeners know `caller`. They open nothing anywhere else.
+    pub fn credentials(&self, caller: &Caller) -> Credentials {
+        let access_key: String = caller.name.chars().map(|c| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' }).collect();
+        self.0.callers.write().unwrap_or_else(PoisonError::into_inner).insert(access_key.clone(), caller.clone());
+        Credentials::new(access_key, self.0.secret_access_key.clone(), None, None, "local_aws")
+    }
+
+    /// A connector for the caller an access key belongs to.
+    pub(crate) fn connector_of(&self, access_key: &str) -> Option<Connector> {
+        let caller = self.0.callers.read().unwrap_or_else(PoisonError::into_inner).get(access_key).cloned()?;
+        Some(Connector::new(Arc::clone(&self.0), caller))
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0
+    }
+
+    /// The functions that `lambda:Invoke` reaches, to be registered once they are built.
+    pub fn functions(&self) -> &Functions {
+        &self.0.functions
+    }
+
+    /// The queues, for event source mappings and their metrics.
+    pub fn sqs(&self) -> &Sqs {
+        &self.0.sqs
+    }
+
+    /// Calls `observer` with every call once it is answered. Calls that hang are not told.
+    pub fn observe(&self, observer: impl Fn(&Call) + Send + Sync + 'static) {
+        self.0.observers.add(Arc::new(observer));
+    }
+
+    /// Keeps every call from now on.
+    pub fn record(&self) -> Recorder {
+        let recorder = Recorder::default();
+        let kept = recorder.clone();
+        self.observe(move |call| kept.note(call));
+        recorder
+    }
+
+    /// Lets `faults` decide about every call that its caller's policy allows, in place of a hook installed before.
+    pub fn install_faults(&self, faults: impl Fn(&Call) -> Fault + Send + Sync + 'static) {
+        self.0.faults.install(Some(Arc::new(faults)));
+    }
+
+    /// No more faults.
+    pub fn clear_faults(&self) {
+        self.0.faults.install(None);
+    }
+
+    /// Deletes table items past their TTL. AWS does so within days; local mode calls this every minute. Returns how many went.
+    pub async fn sweep(&self) -> usize {
+        self.0.dynamodb.sweep().await
+    }
+
+    /// A table's ARN.
+    pub fn table_arn(&self, name: &str) -> String {
+        self.0.place.table(name)
+    }
+
+    /// A queue's URL.
+    pub fn queue_url(&self, name: &str) -> String {
+        self.0.place.queue_url(name)
+    }
+
+    /// A queue's ARN.
+    pub fn queue_arn(&self, name: &str) -> String {
+        self.0.place.queue(name)
+    }
+
+    /// A bucket's ARN.
+    pub fn bucket_arn(&self, name: &str) -> String {
+        arn::bucket(name)
+    }
+
+    /// The key id of one of [`Resources::keys`], by its name there.
+    pub fn key_id(&self, name: &str) -> Option<&str> {
+        self.0.key_ids.get(name).map(String::as_str)
+    }
+
+    /// The ARN of one of [`Resources::keys`], by its name there.
+    pub fn key_arn(&self, name: &str) -> Option<String> {
+        self.key_id(name).map(|id| self.0.place.key(id))
+    }
+
+    /// The ARN of one of [`Resources::secrets`], with the suffix Secrets Manager gave it.
+    pub fn secret_arn(&self, name: &str) -> Option<&str> {
+        self.0.secret_arns.get(name).map(String::as_str)
+    }
+
+    /// A function's ARN.
+    pub fn function_arn(&self, name: &str) -> String {
+        self.0.place.function(name)
+    }
+
+    /// An event bus's ARN.
+    pub fn event_bus_arn(&self, name: &str) -> String {
+        self.0.place.event_bus(name)
+    }
+}
+
+impl fmt::Debug for Engines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engines").field("place", &self.0.place).field("options", &self.0.options).finish_non_exhaustive()
+    }
+}

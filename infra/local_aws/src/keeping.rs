@@ -1,0 +1,136 @@
+//! The data directory, and the keys and secrets created on its first use.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::resources::{GenerateSecretString, KeySpec, SecretSpec};
+use crate::snapshotted::Snapshotted;
+use crate::{ServiceError, sqs};
+
+/// Why the engines cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data directory cannot be created or written.
+    #[error("the data directory {} cannot be written", dir.display())]
+    DataDirectory {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The tables could not be opened or created.
+    #[error("the tables cannot be opened: {0}")]
+    DynamoDb(#[from] dynoxide::DynoxideError),
+    /// The queues could not be opened or created.
+    #[error("the queues cannot be opened")]
+    Sqs(#[from] sqs::OpenError),
+    /// The buckets' folder could not be opened.
+    #[error("the buckets cannot be opened: {0:?}")]
+    S3(s3s_fs::Error),
+    /// A snapshot of keys or secrets could not be read.
+    #[error("{} cannot be read", file.display())]
+    Snapshot {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A key or secret could not be created.
+    #[error("{what} cannot be created")]
+    Create {
+        /// The key or secret.
+        what: String,
+        /// The service's refusal.
+        source: ServiceError,
+    },
+    /// The machine gave no random bytes.
+    #[error("the machine gives no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+impl From<s3s_fs::Error> for OpenError {
+    fn from(error: s3s_fs::Error) -> Self {
+        Self::S3(error)
+    }
+}
+
+/// Creates the directory, readable by its owner only, and makes sure that it can be written.
+pub(crate) fn prepare(dir: &Path) -> Result<(), OpenError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let probe = dir.join(".writable");
+    builder
+        .create(dir)
+        .and_then(|()| std::fs::write(&probe, b""))
+        .and_then(|()| std::fs::remove_file(&probe))
+        .map_err(|source| OpenError::DataDirectory { dir: dir.to_owned(), source })
+}
+
+/// A secret for this run.
+pub(crate) fn random_hex() -> Result<String, OpenError> {
+    let mut bytes = [0; 20];
+    getrandom::fill(&mut bytes).map_err(OpenError::Random)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Finds the keys by their aliases or creates them. Returns their ids by name.
+pub(crate) fn ensure_keys(kms: &Snapshotted, keys: &[KeySpec]) -> Result<BTreeMap<String, String>, OpenError> {
+    let ensure = |key: &KeySpec| {
+        let alias = format!("alias/{}", key.name);
+        let id = match kms.ask("DescribeKey", &json!({"KeyId": alias})) {
+            Ok(described) => text(&described["KeyMetadata"]["KeyId"]),
+            Err(_) => {
+                let created = kms.ask("CreateKey", &json!({"Description": key.name}))?;
+                let id = text(&created["KeyMetadata"]["KeyId"]);
+                kms.ask("CreateAlias", &json!({"AliasName": alias, "TargetKeyId": id}))?;
+                id
+            }
+        };
+        Ok((key.name.clone(), id))
+    };
+    let what = |name: &str| format!("the key {name}");
+    keys.iter().map(|key| ensure(key).map_err(|source| OpenError::Create { what: what(&key.name), source })).collect()
+}
+
+/// Finds the secrets or creates them. Returns their ARNs by name.
+pub(crate) fn ensure_secrets(service: &Snapshotted, secrets: &[SecretSpec]) -> Result<BTreeMap<String, String>, OpenError> {
+    let ensure = |secret: &SecretSpec| {
+        let described = match service.ask("DescribeSecret", &json!({"SecretId": secret.name})) {
+            Ok(described) => described,
+            Err(_) => {
+                let mut request = json!({"Name": secret.name});
+                if let Some(generate) = &secret.generate {
+                    request["SecretString"] = Value::String(generated(service, generate)?);
+                }
+                service.ask("CreateSecret", &request)?
+            }
+        };
+        Ok((secret.name.clone(), text(&described["ARN"])))
+    };
+    let what = |name: &str| format!("the secret {name}");
+    secrets.iter().map(|secret| ensure(secret).map_err(|source| OpenError::Create { what: what(&secret.name), source })).collect()
+}
+
+fn generated(service: &Snapshotted, generate: &GenerateSecretString) -> Result<String, ServiceError> {
+    let request = json!({"PasswordLength": generate.length, "ExcludePunctuation": generate.exclude_punctuation});
+    let random = text(&service.ask("GetRandomPassword", &request)?["RandomPassword"]);
+    let Some(key) = &generate.key else {
+        return Ok(random);
+    };
+    let template = generate.template.as_deref().unwrap_or("{}");
+    let mut object: Value = serde_json::from_str(template)
+        .ok()
+        .filter(Value::is_object)
+        .ok_or_else(|| ServiceError::new(400, "InvalidParameterException", "SecretStringTemplate is not a JSON object"))?;
+    object[key] = Value::String(random);
+    Ok(object.to_string())
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,44 @@
+//! Observers of calls: how tests count AWS calls and capacity units.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use crate::Call;
+
+type Observer = Arc<dyn Fn(&Call) + Send + Sync>;
+
+/// Everyone who wants to hear of each call once it is answered.
+#[derive(Default)]
+pub(crate) struct Observers(RwLock<Vec<Observer>>);
+
+impl Observers {
+    pub(crate) fn add(&self, observer: Observer) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(observer);
+    }
+
+    pub(crate) fn tell(&self, call: &Call) {
+        for observer in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            observer(call);
+        }
+    }
+}
+
+/// Keeps the calls it hears of.
+#[derive(Debug, Clone, Default)]
+pub struct Recorder(Arc<Mutex<Vec<Call>>>);
+
+impl Recorder {
+    /// Notes a call.
+    pub fn note(&self, call: &Call) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
+    }
+
+    /// The calls since the last time, oldest first.
+    pub fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// All calls so far, oldest first.
+    pub fn calls(&self) -> Vec<Call> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,145 @@
+//! What a caller may do: IAM's evaluation, as far as function policies use it.
+//!
+//! A **policy** is a list of **statements**; each allows or denies **actions** on **resources** under **conditions**. An explicit denial
+//! wins, then an allowance, and what no statement allows is denied.
+
+mod condition;
+mod pattern;
+
+pub use condition::{Condition, UnknownOperator};
+
+use crate::call::Target;
+
+/// Who a client is: each function has a caller of its own.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// For messages and records: the function's name.
+    pub name: String,
+    /// What it may do.
+    pub policy: Policy,
+}
+
+impl Caller {
+    /// A caller with a policy.
+    pub fn new(name: impl Into<String>, policy: Policy) -> Self {
+        Self { name: name.into(), policy }
+    }
+
+    /// A caller that may do everything, for tests and tools.
+    pub fn unlimited(name: impl Into<String>) -> Self {
+        Self::new(name, Policy::everything())
+    }
+}
+
+/// The statements of a function's role.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// In any order: it makes no difference.
+    pub statements: Vec<Statement>,
+}
+
+/// One statement.
+#[derive(Debug, Clone)]
+pub struct Statement {
+    /// What it says about the calls it matches.
+    pub effect: Effect,
+    /// Patterns: `dynamodb:PutItem`, `s3:*`.
+    pub actions: Vec<String>,
+    /// ARN patterns.
+    pub resources: Vec<String>,
+    /// All must hold.
+    pub conditions: Vec<Condition>,
+}
+
+/// What a statement says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Yes, unless another statement denies.
+    Allow,
+    /// No, whatever the others say.
+    Deny,
+}
+
+impl Policy {
+    /// Allows everything.
+    pub fn everything() -> Self {
+        Self {
+            statements: vec![Statement {
+                effect: Effect::Allow,
+                actions: vec!["*".into()],
+                resources: vec!["*".into()],
+                conditions: Vec::new(),
+            }],
+        }
+    }
+
+    /// The first of the targets that this policy refuses, and why.
+    pub(crate) fn refuses<'a>(&self, targets: &'a [Target]) -> Option<Refusal<'a>> {
+        targets.iter().find_map(|target| {
+            let matching = |effect| self.statements.iter().any(|statement| statement.effect == effect && statement.matches(target));
+            if matching(Effect::Deny) {
+                return Some(Refusal { target, denied: true });
+            }
+            (!matching(Effect::Allow)).then_some(Refusal { target, denied: false })
+        })
+    }
+}
+
+impl Statement {
+    fn matches(&self, target: &Target) -> bool {
+        self.actions.iter().any(|action| pattern::matches_ignoring_case(action, &target.action))
+            && self.resources.iter().any(|resource| pattern::matches(resource, &target.resource))
+            && self.conditions.iter().all(|condition| condition.holds(&target.context))
+    }
+}
+
+/// A refused target.
+#[derive(Debug)]
+pub(crate) struct Refusal<'a> {
+    target: &'a Target,
+    denied: bool,
+}
+
+impl Refusal<'_> {
+    /// AWS's wording, so that a search for it finds AWS's explanations.
+    pub(crate) fn message(&self, account: &str, caller: &str) -> String {
+        let Target { action, resource, .. } = self.target;
+        let because = if self.denied {
+            "with an explicit deny in an identity-based policy".to_owned()
+        } else {
+            format!("because no identity-based policy allows the {action} action")
+        };
+        format!("User: arn:aws:sts::{account}:assumed-role/{caller}/local is not authorized to perform: {action} on resource: {resource} {because}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+    use super::*;
+
+    fn statement(effect: Effect, action: &str, resource: &str) -> Statement {
+        Statement { effect, actions: vec![action.into()], resources: vec![resource.into()], conditions: Vec::new() }
+    }
+
+    #[test]
+    fn what_nothing_allows_is_refused_and_a_denial_wins() {
+        let policy = Policy {
+            statements: vec![
+                statement(Effect::Allow, "s3:*", "arn:aws:s3:::bucket/*"),
+                statement(Effect::Deny, "s3:DeleteObject", "*"),
+            ],
+        };
+        let get = [Target::new("s3:GetObject", "arn:aws:s3:::bucket/a")];
+        let delete = [Target::new("s3:DeleteObject", "arn:aws:s3:::bucket/a")];
+        let elsewhere = [get[0].clone(), Target::new("s3:GetObject", "arn:aws:s3:::other/a")];
+        assert!(policy.refuses(&get).is_none());
+        assert!(policy.refuses(&delete).unwrap().message("0", "api").contains("explicit deny"));
+        let refusal = policy.refuses(&elsewhere).unwrap().message("000000000000", "api");
+        assert_eq!(
+            refusal,
+            "User: arn:aws:sts::000000000000:assumed-role/api/local is not authorized to perform: s3:GetObject on resource: \
+             arn:aws:s3:::other/a because no identity-based policy allows the s3:GetObject action"
+        );
+    }
+}

@@ -1,0 +1,5 @@
+//! The engines through the AWS SDK.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod engines;
+mod setup;

@@ -237,6 +237,18 @@ impl Delivery {
         Ok(self)
     }
 
+    /// Records an attempt and enters the state it led to; the generation stays, so that this delivery's own task goes on meaning it.
+    #[must_use]
+    pub fn settled(mut self, attempt: Attempt, state: State, now: Timestamp) -> Self {
+        self.attempts += 1;
+        self.last_attempt = Some(attempt);
+        self.trigger = Trigger::Retry;
+        self.lease_until = None;
+        self.state = state;
+        self.updated_at = now;
+        self
+    }
+
     /// Gives it up without an attempt, as `state` says: skipped, expired or dead-lettered.
     #[must_use]
     pub fn finish_without_attempt(mut self, state: State, now: Timestamp) -> Self {

@@ -295,7 +295,9 @@ mod tests {
 
     #[test]
     fn malformed_ids_are_refused() {
-        for bad in ["", "dst_", "dst_01", "msg_00000000000000000000000000", "dst_8zzzzzzzzzzzzzzzzzzzzzzzzz", "dst_0000000000000000000000000U"] {
+        for bad in
+            ["", "dst_", "dst_01", "msg_00000000000000000000000000", "dst_8zzzzzzzzzzzzzzzzzzzzzzzzz", "dst_0000000000000000000000000U"]
+        {
             assert!(bad.parse::<DestinationId>().is_err(), "{bad}");
         }
     }

@@ -72,7 +72,10 @@ impl FailurePolicy {
             true => fields.integer("disable_after_failures", 1..=1_000_000).and_then(count),
         };
         Self {
-            alert_after_failures: fields.integer("alert_after_failures", 1..=1_000_000).and_then(count).unwrap_or(self.alert_after_failures),
+            alert_after_failures: fields
+                .integer("alert_after_failures", 1..=1_000_000)
+                .and_then(count)
+                .unwrap_or(self.alert_after_failures),
             disable_after_failures: disable,
             disable_min_failing_seconds: fields
                 .integer("disable_min_failing_seconds", 0..=2_592_000)
@@ -99,7 +102,8 @@ impl Grants {
     /// Reads grants; absent members keep `self`'s values.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let list = |fields: &mut Fields<'_>, name, old: &Vec<String>| {
-            let parse = |text: &str| if text.is_empty() || text.len() > 2048 { Err("must have 1 to 2048 characters") } else { Ok(text.to_owned()) };
+            let parse =
+                |text: &str| if text.is_empty() || text.len() > 2048 { Err("must have 1 to 2048 characters") } else { Ok(text.to_owned()) };
             fields.parsed_list(name, 1000, parse).unwrap_or_else(|| old.clone())
         };
         Self {

@@ -49,9 +49,8 @@ impl RetryPolicy {
 
     /// Reads a policy; members that are absent keep `self`'s values.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
-        let integer = |fields: &mut Fields<'_>, name, range, old: u32| {
-            fields.integer(name, range).and_then(|n| u32::try_from(n).ok()).unwrap_or(old)
-        };
+        let integer =
+            |fields: &mut Fields<'_>, name, range, old: u32| fields.integer(name, range).and_then(|n| u32::try_from(n).ok()).unwrap_or(old);
         Self {
             max_retries: integer(fields, "max_retries", 0..=20, self.max_retries),
             initial_seconds: integer(fields, "initial_seconds", 1..=43_200, self.initial_seconds),

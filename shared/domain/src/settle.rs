@@ -76,7 +76,8 @@ pub fn settle(delivery: &Delivery, outcome: Outcome, policy: &RetryPolicy, now: 
         // The attempt still counts as what it was; the delivery ends as expired.
         return Settlement { streak: streak_of(delivery, reason), ..failed(delivery, Reason::Expired, false, now) };
     }
-    let queue = if wait <= LONGEST_QUEUED_WAIT { QueueAction::Hold(next_attempt_at) } else { QueueAction::LeaveToDueIndex(next_attempt_at) };
+    let queue =
+        if wait <= LONGEST_QUEUED_WAIT { QueueAction::Hold(next_attempt_at) } else { QueueAction::LeaveToDueIndex(next_attempt_at) };
     Settlement { state: State::Retrying { next_attempt_at, reason: Some(reason) }, queue, streak: streak_of(delivery, reason) }
 }
 

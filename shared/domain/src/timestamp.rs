@@ -49,7 +49,8 @@ impl Timestamp {
     pub fn parse(text: &str) -> Result<Self, NotATimestamp> {
         // jiff also takes ISO 8601 forms that RFC 3339 does not; the shape is checked first.
         let bytes = text.as_bytes();
-        let shaped = bytes.len() >= 20 && bytes[4] == b'-' && matches!(bytes[10], b'T' | b't' | b' ') && bytes[13] == b':' && bytes[16] == b':';
+        let shaped =
+            bytes.len() >= 20 && bytes[4] == b'-' && matches!(bytes[10], b'T' | b't' | b' ') && bytes[13] == b':' && bytes[16] == b':';
         if !shaped || text.contains('[') {
             return Err(NotATimestamp);
         }

@@ -140,8 +140,18 @@ pub fn is_header_value(value: &str) -> bool {
 #[must_use]
 pub fn is_reserved_header(name: &str) -> bool {
     const NAMES: &[&str] = &[
-        "host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "keep-alive", "expect", "idempotency-key",
-        "traceparent", "tracestate",
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "upgrade",
+        "te",
+        "trailer",
+        "keep-alive",
+        "expect",
+        "idempotency-key",
+        "traceparent",
+        "tracestate",
     ];
     const PREFIXES: &[&str] = &["proxy-", "webhook-", "waybill-"];
     let name = name.to_ascii_lowercase();

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use domain::Reason::{self, Authentication, BlockedAddress, Expired, Internal, PayloadTooLarge, RateLimited, Rejected, ServerError, Timeout};
+use domain::Reason::{
+    self, Authentication, BlockedAddress, Expired, Internal, PayloadTooLarge, RateLimited, Rejected, ServerError, Timeout,
+};
 use domain::delivery::{DeliveryStatus, State};
 use domain::health::Streak;
 use domain::retry::RetryPolicy;

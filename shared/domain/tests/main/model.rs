@@ -73,7 +73,10 @@ proptest! {
                         in_budget = 0;
                     }
                     Ok(Redelivery::UnderWay) => prop_assert_eq!(&delivery.state, &State::Queued),
-                    Err(_) => prop_assert!(!force && matches!(delivery.state, State::Succeeded { .. })),
+                    Err(_) => {
+                        let refused_rightly = !force && matches!(delivery.state, State::Succeeded { .. });
+                        prop_assert!(refused_rightly);
+                    }
                 },
                 Step::Cancel => match delivery.clone().cancel(now) {
                     Ok(after) => delivery = after,

@@ -70,8 +70,7 @@ pub fn verify(keys: &[SigningKey], request: &Verification<'_>) -> Result<(), Ver
     if age_seconds < request.tolerance_seconds.saturating_neg() {
         return Err(VerifyError::TooNew);
     }
-    let signatures: Vec<Vec<u8>> =
-        request.signature.split(' ').take(SIGNATURES_MAX).filter_map(parse_signature).collect();
+    let signatures: Vec<Vec<u8>> = request.signature.split(' ').take(SIGNATURES_MAX).filter_map(parse_signature).collect();
     let matches = keys.iter().any(|key| {
         let expected = mac(key, request.id, request.timestamp_seconds, request.body);
         signatures.iter().any(|signature| expected.clone().verify_slice(signature).is_ok())

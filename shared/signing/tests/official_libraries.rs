@@ -20,8 +20,7 @@ fn key(seed: u8, bytes: usize) -> SigningKey {
 fn signed(known: &SigningKey, keys: &[SigningKey], age_seconds: i64, body: &[u8]) -> Signed {
     let time = now_seconds() - age_seconds;
     let (time_text, signature) = (time.to_string(), signing::sign(keys, "dlv_1_00", time, body));
-    let headers =
-        [("webhook-id", "dlv_1_00"), ("webhook-timestamp", &*time_text), ("webhook-signature", &*signature)];
+    let headers = [("webhook-id", "dlv_1_00"), ("webhook-timestamp", &*time_text), ("webhook-signature", &*signature)];
     Signed::new(known.to_secret_string().expose_secret(), headers, body)
 }
 

@@ -24,8 +24,10 @@ impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "Waybill test authority");
         let key_pair = KeyPair::generate().expect("a key pair");
+        // A name of its own, so that another authority's certificates are strangers and not forgeries.
+        let name = format!("Waybill test authority {:02x?}", &key_pair.public_key_raw()[1..9]);
+        params.distinguished_name.push(DnType::CommonName, name);
         let cert = params.self_signed(&key_pair).expect("a certificate");
         Self { root: CertifiedKey { cert, key_pair } }
     }
@@ -57,8 +59,7 @@ impl Authority {
 
     fn server_with(&self, params: CertificateParams, protocols: &[&str]) -> Arc<ServerConfig> {
         let key = KeyPair::generate().expect("a key pair");
-        let certificate: Certificate =
-            params.signed_by(&key, &self.root.cert, &self.root.key_pair).expect("a certificate");
+        let certificate: Certificate = params.signed_by(&key, &self.root.cert, &self.root.key_pair).expect("a certificate");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()

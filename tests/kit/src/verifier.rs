@@ -57,10 +57,8 @@ impl Verifier {
             input.push(b'\n');
         }
         let output = self.run(input);
-        let verdicts: Vec<_> = output
-            .lines()
-            .map(|line| if line == "ok" { Ok(()) } else { Err(line.trim_start_matches("error: ").to_owned()) })
-            .collect();
+        let verdicts: Vec<_> =
+            output.lines().map(|line| if line == "ok" { Ok(()) } else { Err(line.trim_start_matches("error: ").to_owned()) }).collect();
         assert_eq!(verdicts.len(), requests.len(), "{self:?} answered: {output}");
         verdicts
     }

@@ -103,11 +103,7 @@ impl Route {
             if count >= requests {
                 return self.requests();
             }
-            assert!(
-                timeout_at(deadline, arrival).await.is_ok(),
-                "{} got {count} of {requests} requests within {timeout:?}",
-                self.url()
-            );
+            assert!(timeout_at(deadline, arrival).await.is_ok(), "{} got {count} of {requests} requests within {timeout:?}", self.url());
         }
     }
 }

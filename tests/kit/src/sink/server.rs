@@ -125,11 +125,7 @@ struct Order {
 }
 
 impl Door {
-    pub(super) async fn open(
-        address: SocketAddr,
-        tls: Option<Arc<rustls::ServerConfig>>,
-        shared: Arc<Shared>,
-    ) -> (Self, SocketAddr) {
+    pub(super) async fn open(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>, shared: Arc<Shared>) -> (Self, SocketAddr) {
         let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("a listener has an address");
         let (orders, inbox) = mpsc::unbounded_channel();
@@ -150,12 +146,7 @@ impl Drop for Door {
     }
 }
 
-async fn listen(
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    shared: Arc<Shared>,
-    mut orders: mpsc::UnboundedReceiver<Order>,
-) {
+async fn listen(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>, mut orders: mpsc::UnboundedReceiver<Order>) {
     let address = listener.local_addr().expect("a listener has an address");
     let mut listener = Some(listener);
     let mut connections = JoinSet::new();
@@ -211,17 +202,12 @@ where
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    connection: u64,
-    shared: Arc<Shared>,
-) -> io::Result<Response<BoxBody<Bytes, Infallible>>> {
+async fn answer(request: Request<Incoming>, connection: u64, shared: Arc<Shared>) -> io::Result<Response<BoxBody<Bytes, Infallible>>> {
     let (at, wall) = (Instant::now(), wall_clock());
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let headers = head.headers.iter().map(|(name, value)| {
-        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    });
+    let headers =
+        head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     let reply = shared.record(Received {
         method: head.method,
         path: head.uri.path().to_owned(),
@@ -232,7 +218,10 @@ async fn answer(
         wall,
         connection,
     });
-    tokio::time::sleep(reply.delay).await;
+    if !reply.delay.is_zero() {
+        // Even a sleep of nothing lasts until the timer's next millisecond.
+        tokio::time::sleep(reply.delay).await;
+    }
     reply.into_response().ok_or_else(|| io::Error::other("told to close without an answer"))
 }
 

@@ -1,0 +1,69 @@
+//! An answer: its head at once, its body within bounds.
+
+use crate::connector::Peer;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use std::{net::SocketAddr, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+/// No more of an answer's body is ever read.
+pub const BODY_READ_BYTES_MAX: usize = 64 * 1024;
+/// Once enough is kept, how long the rest may take to arrive so that the connection can be used again.
+const DRAIN_MAX: Duration = Duration::from_millis(250);
+
+/// An answer whose status line and headers have come. The body is still on its way, if anybody wants it.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// Who answered.
+    pub peer: Option<SocketAddr>,
+    body: Incoming,
+    deadline: Instant,
+}
+
+/// What was read of an answer's body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// The beginning of the body.
+    pub bytes: Bytes,
+    /// Whether there was more, or its end did not come.
+    pub truncated: bool,
+}
+
+impl Response {
+    pub(crate) fn new(response: http::Response<Incoming>, deadline: Instant) -> Self {
+        let (head, body) = response.into_parts();
+        let peer = head.extensions.get::<Peer>().map(|peer| peer.0);
+        Self { status: head.status, headers: head.headers, peer, body, deadline }
+    }
+
+    /// Reads the body until its end, [`BODY_READ_BYTES_MAX`] or the request's deadline, and keeps the beginning. Never fails: the
+    /// status line has decided the outcome, and a body that breaks off is truncated.
+    pub async fn read(mut self, keep_bytes_max: usize) -> Body {
+        let mut kept = BytesMut::new();
+        let mut read_bytes = 0;
+        let mut until = self.deadline;
+        loop {
+            let data = match timeout_at(until, self.body.frame()).await {
+                Ok(None) => return Body { truncated: read_bytes > kept.len(), bytes: kept.freeze() },
+                Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+                Ok(Some(Err(_))) | Err(_) => break,
+            };
+            read_bytes += data.len();
+            let room = keep_bytes_max.saturating_sub(kept.len());
+            kept.extend_from_slice(&data[..data.len().min(room)]);
+            if read_bytes >= BODY_READ_BYTES_MAX {
+                break;
+            }
+            if read_bytes > keep_bytes_max {
+                until = until.min(Instant::now() + DRAIN_MAX);
+            }
+        }
+        Body { bytes: kept.freeze(), truncated: true }
+    }
+}

@@ -1,0 +1,101 @@
+//! Certificates and handshakes.
+
+use crate::{Failure, FailureKind, Host, classify::sources};
+use rustls::{
+    CertificateError, ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{InvalidDnsNameError, ServerName},
+};
+use std::{io, sync::Arc};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// How TLS is spoken with destinations: TLS 1.2 or 1.3, the certificate valid for the name and signed by a trusted root.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
+}
+
+/// TLS cannot be set up on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsSetupError {
+    /// There is nothing to trust.
+    #[error("no root certificates found: install the system's, or name a bundle in SSL_CERT_FILE")]
+    NoRoots,
+    /// The TLS library refuses its own defaults.
+    #[error("the TLS library does not start")]
+    Library(#[from] rustls::Error),
+}
+
+impl Tls {
+    /// Trusts the system's root certificates, or those of `SSL_CERT_FILE`. Reads them: do it once per process.
+    pub fn native() -> Result<Self, TlsSetupError> {
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "a root certificate could not be read");
+        }
+        let mut roots = RootCertStore::empty();
+        let (added, _unusable) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            return Err(TlsSetupError::NoRoots);
+        }
+        Self::with_roots(roots)
+    }
+
+    /// Trusts these roots and no others.
+    pub fn with_roots(roots: RootCertStore) -> Result<Self, TlsSetupError> {
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { config: Arc::new(config) })
+    }
+
+    /// The same, offering these application protocols (ALPN).
+    pub(crate) fn offering(&self, protocols: &[&[u8]]) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Self { config: Arc::new(config) }
+    }
+
+    /// Speaks TLS over a connection to `host`, whose name the certificate must carry.
+    pub async fn handshake(&self, stream: TcpStream, host: &Host, deadline: Instant) -> Result<TlsStream<TcpStream>, Failure> {
+        let name = server_name(host)
+            .map_err(|error| Failure::new(FailureKind::Tls, format!("no certificate can be valid for {host}")).because(error))?;
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        match timeout_at(deadline, connector.connect(name, stream)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(handshake_failure(host, error)),
+            Err(_) => Err(Failure::new(FailureKind::Timeout, format!("the TLS handshake with {host} took too long"))),
+        }
+    }
+}
+
+fn server_name(host: &Host) -> Result<ServerName<'static>, InvalidDnsNameError> {
+    match host {
+        Host::Name(name) => ServerName::try_from(name.clone()),
+        Host::Address(address) => Ok(ServerName::from(*address)),
+    }
+}
+
+fn handshake_failure(host: &Host, error: io::Error) -> Failure {
+    let detail = match sources(&error).find_map(|source| source.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(flaw)) => format!("the certificate of {host} {}", told(flaw)),
+        Some(other) => format!("TLS with {host} failed: {other}"),
+        None => format!("{host} closed the connection during the TLS handshake"),
+    };
+    Failure::new(FailureKind::Tls, detail).because(error)
+}
+
+fn told(flaw: &CertificateError) -> String {
+    match flaw {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet".to_owned(),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "is not valid for this name".to_owned(),
+        CertificateError::UnknownIssuer => "is not signed by a trusted authority, or an intermediate certificate is missing".to_owned(),
+        other => format!("is not accepted: {other}"),
+    }
+}

@@ -1,0 +1,235 @@
+//! The engine proper: what happens to messages. One owner, no waiting, no wire forms.
+
+use std::sync::Arc;
+
+use super::OpenError;
+use super::lanes::{Counts, Entry, Lanes, State};
+use super::ledger::{Content, Ledger};
+use super::limits::{IN_FLIGHT_MAX, VISIBILITY_SECONDS_MAX};
+use super::receipt::{MessageKey, Receipt};
+use super::refusal::Refusal;
+use super::send::Outgoing;
+use super::spec::{DeadLetters, Directory, Queue, QueueId};
+use crate::NowMs;
+
+/// Messages one receive looks at, counting those it moves to the dead-letter queue, and messages one step lets expire.
+const MESSAGES_PER_STEP_MAX: usize = 1_000;
+
+/// Keys one millisecond has room for, so that keys of a later start are greater than all before it.
+const KEYS_PER_MS: i64 = 1_024;
+
+/// All queues: the durable [`Ledger`] and, in memory, the [`Lanes`] that say what is served next.
+pub(super) struct Engine {
+    ledger: Ledger,
+    directory: Arc<Directory>,
+    lanes: Vec<Lanes>,
+    clock: NowMs,
+    next_key: i64,
+}
+
+/// A message as one receive sees it.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    pub(super) receipt: Receipt,
+    pub(super) group: Arc<str>,
+    pub(super) sent_at_ms: u64,
+    pub(super) content: Content,
+}
+
+/// What a receive found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) messages: Vec<Delivered>,
+    /// How long until a message that waits becomes visible; `None` when none waits.
+    pub(super) next_in_ms: Option<u64>,
+}
+
+impl Engine {
+    pub(super) fn open(path: &std::path::Path, directory: Arc<Directory>, clock: NowMs) -> Result<Self, OpenError> {
+        let ledger = Ledger::open(path, &directory)?;
+        let now_ms = clock();
+        let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let lanes = ledger.load(now_ms).map_err(failed)?;
+        let after_last = ledger.last_key().map_err(failed)?.map_or(0, |key| key.0 + 1);
+        let next_key = after_last.max(i64::try_from(now_ms).unwrap_or(0).saturating_mul(KEYS_PER_MS));
+        Ok(Self { ledger, directory, lanes, clock, next_key })
+    }
+
+    /// Opens the transaction that the calls until [`Engine::commit`] share.
+    pub(super) fn begin(&mut self) -> Result<(), Refusal> {
+        Ok(self.ledger.begin()?)
+    }
+
+    pub(super) fn commit(&mut self) -> Result<(), Refusal> {
+        Ok(self.ledger.commit()?)
+    }
+
+    /// After a failure: forgets the transaction and reads again what the file holds. Messages in flight become visible, as after a restart.
+    pub(super) fn recover(&mut self) {
+        let reloaded = self.ledger.roll_back().and_then(|()| self.ledger.load((self.clock)()));
+        match reloaded {
+            Ok(lanes) => self.lanes = lanes,
+            Err(error) => tracing::error!(%error, "the queue file cannot be read back"),
+        }
+    }
+
+    pub(super) fn send(&mut self, queue: QueueId, messages: &[Outgoing]) -> Result<Vec<MessageKey>, Refusal> {
+        let now_ms = (self.clock)();
+        let waited_for = self.lanes(queue).next_visible_at_ms();
+        let default_delay_seconds = self.queue(queue).spec.delay_seconds;
+        let mut keys = Vec::with_capacity(messages.len());
+        for message in messages {
+            let key = MessageKey(self.next_key);
+            let visible_at_ms = now_ms + u64::from(message.delay_seconds.unwrap_or(default_delay_seconds)) * 1000;
+            self.ledger.add(key, queue, message, now_ms, visible_at_ms)?;
+            self.next_key += 1;
+            let group = message.group.as_deref().unwrap_or_default().into();
+            self.arrive(queue, key, Entry { group, sent_at_ms: now_ms, receives: 0, state: State::until(visible_at_ms, now_ms) });
+            keys.push(key);
+        }
+        self.ring_if_earlier(queue, waited_for);
+        Ok(keys)
+    }
+
+    /// Takes up to `count` messages, the quietest group's first, and hides them. One that was received too often goes to the dead-letter queue instead.
+    pub(super) fn receive(&mut self, queue: QueueId, count: usize, visibility_seconds: u32) -> Result<Found, Refusal> {
+        let now_ms = (self.clock)();
+        self.catch_up(queue, now_ms)?;
+        let waited_for = self.lanes(queue).next_visible_at_ms();
+        let room = IN_FLIGHT_MAX - self.lanes(queue).counts().in_flight.min(IN_FLIGHT_MAX);
+        if room == 0 {
+            return Err(Refusal::OverLimit);
+        }
+        let mut messages = Vec::new();
+        for _ in 0..MESSAGES_PER_STEP_MAX {
+            let Some((key, entry)) = self.lanes[queue.0].next() else { break };
+            match self.queue(queue).dead_letters {
+                Some(dead_letters) if entry.receives >= dead_letters.max_receive_count => self.redrive(key, queue, dead_letters, now_ms)?,
+                _ if messages.len() == count.min(room) => break,
+                _ => messages.push(self.deliver(key, queue, now_ms, visibility_seconds)?),
+            }
+        }
+        self.ring_if_earlier(queue, waited_for);
+        let lanes = self.lanes(queue);
+        let next_in_ms =
+            if lanes.next().is_some() { Some(0) } else { lanes.next_visible_at_ms().map(|at_ms| at_ms.saturating_sub(now_ms)) };
+        Ok(Found { messages, next_in_ms })
+    }
+
+    /// Deletes what the receipt stands for. A message that is gone, or was received again since, is left alone: the call succeeds, as SQS's does.
+    pub(super) fn delete(&mut self, queue: QueueId, receipt: Receipt) -> Result<(), Refusal> {
+        if self.lanes(queue).get(receipt.key).is_some_and(|entry| entry.receives == receipt.receives) {
+            self.ledger.delete(receipt.key)?;
+            self.lanes[queue.0].remove(receipt.key);
+        }
+        Ok(())
+    }
+
+    /// Sets when a message in flight becomes visible again.
+    pub(super) fn hide(&mut self, queue: QueueId, receipt: Receipt, visibility_seconds: u32) -> Result<(), Refusal> {
+        let now_ms = (self.clock)();
+        self.lanes[queue.0].advance(now_ms);
+        let entry = self.lanes(queue).get(receipt.key).filter(|entry| entry.receives == receipt.receives);
+        let since_ms = match entry.map(|entry| entry.state) {
+            None => return Err(gone(receipt, &self.queue(queue).spec.name)),
+            Some(State::Ready { .. } | State::Delayed { .. }) => return Err(Refusal::MessageNotInflight),
+            Some(State::InFlight { since_ms, .. }) => since_ms,
+        };
+        let until_ms = now_ms + u64::from(visibility_seconds) * 1000;
+        if until_ms - since_ms > u64::from(VISIBILITY_SECONDS_MAX) * 1000 {
+            return Err(Refusal::InvalidParameterValue {
+                parameter: "VisibilityTimeout",
+                value: visibility_seconds.to_string(),
+                reason: format!("Total VisibilityTimeout for the message is beyond the limit [{VISIBILITY_SECONDS_MAX} seconds]"),
+            });
+        }
+        let waited_for = self.lanes(queue).next_visible_at_ms();
+        self.lanes[queue.0].hide_until(receipt.key, until_ms);
+        self.ring_if_earlier(queue, waited_for);
+        Ok(())
+    }
+
+    pub(super) fn purge(&mut self, queue: QueueId) -> Result<(), Refusal> {
+        self.ledger.purge(queue)?;
+        self.lanes[queue.0] = Lanes::default();
+        Ok(())
+    }
+
+    pub(super) fn counts(&mut self, queue: QueueId) -> Result<Counts, Refusal> {
+        self.catch_up(queue, (self.clock)())?;
+        Ok(self.lanes(queue).counts())
+    }
+
+    /// How long ago the oldest message was sent that is neither deleted nor expired.
+    pub(super) fn oldest_age_ms(&mut self, queue: QueueId) -> Result<Option<u64>, Refusal> {
+        let now_ms = (self.clock)();
+        self.catch_up(queue, now_ms)?;
+        Ok(self.lanes(queue).oldest_sent_at_ms().map(|sent_at_ms| now_ms.saturating_sub(sent_at_ms)))
+    }
+
+    pub(super) fn close(self) -> Result<(), Refusal> {
+        Ok(self.ledger.close()?)
+    }
+
+    fn deliver(&mut self, key: MessageKey, queue: QueueId, now_ms: u64, visibility_seconds: u32) -> Result<Delivered, Refusal> {
+        let content = self.ledger.receive(key, now_ms)?;
+        let lanes = &mut self.lanes[queue.0];
+        lanes.receive(key, now_ms, now_ms + u64::from(visibility_seconds) * 1000);
+        let entry = lanes.get(key).ok_or_else(|| Refusal::Storage(format!("message {} vanished while it was received", key.0)))?;
+        let receipt = Receipt { key, receives: entry.receives };
+        Ok(Delivered { receipt, group: Arc::clone(&entry.group), sent_at_ms: entry.sent_at_ms, content })
+    }
+
+    fn redrive(&mut self, key: MessageKey, from: QueueId, to: DeadLetters, now_ms: u64) -> Result<(), Refusal> {
+        self.ledger.redrive(key, from, to.queue, now_ms)?;
+        if let Some(entry) = self.lanes[from.0].remove(key) {
+            self.arrive(to.queue, key, Entry { state: State::Ready { since_ms: now_ms }, ..entry });
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self, queue: QueueId, key: MessageKey, entry: Entry) {
+        let ready = matches!(entry.state, State::Ready { .. });
+        self.lanes[queue.0].put(key, entry);
+        if ready {
+            self.queue(queue).bell.notify_one();
+        }
+    }
+
+    /// Brings a queue to the present: what is due becomes visible, what is past its retention goes.
+    fn catch_up(&mut self, queue: QueueId, now_ms: u64) -> Result<(), Refusal> {
+        self.lanes[queue.0].advance(now_ms);
+        let retention_ms = u64::from(self.queue(queue).spec.message_retention_seconds) * 1000;
+        let Some(expired_ms) = now_ms.checked_sub(retention_ms) else { return Ok(()) };
+        for key in self.lanes(queue).sent_until(expired_ms, MESSAGES_PER_STEP_MAX) {
+            self.ledger.delete(key)?;
+            self.lanes[queue.0].remove(key);
+        }
+        Ok(())
+    }
+
+    /// Long polls sleep until the next message becomes visible; when that comes earlier than they know, they must look again.
+    fn ring_if_earlier(&self, queue: QueueId, waited_for: Option<u64>) {
+        if let Some(now_waiting_for) = self.lanes(queue).next_visible_at_ms()
+            && waited_for.is_none_or(|before| now_waiting_for < before)
+        {
+            self.queue(queue).bell.notify_waiters();
+        }
+    }
+
+    fn lanes(&self, queue: QueueId) -> &Lanes {
+        &self.lanes[queue.0]
+    }
+
+    fn queue(&self, queue: QueueId) -> &Queue {
+        self.directory.get(queue)
+    }
+}
+
+fn gone(receipt: Receipt, queue: &str) -> Refusal {
+    Refusal::InvalidParameterValue {
+        parameter: "ReceiptHandle",
+        value: receipt.handle(queue),
+        reason: "Message does not exist or is not available for visibility timeout change.".to_owned(),
+    }
+}

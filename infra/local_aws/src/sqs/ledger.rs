@@ -1,0 +1,202 @@
+//! The queues' durable record, in SQLite.
+//!
+//! Two tables, because a receive changes only the narrow one: `message` (where it is, how often it was received) and `content` (what was sent, never
+//! changed). What lasts only as long as a receiver, being in flight, is not written: after a restart those messages are visible again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::OpenError;
+use super::lanes::{Entry, Lanes, State};
+use super::receipt::MessageKey;
+use super::send::Outgoing;
+use super::spec::{Directory, QueueId};
+
+/// Raised when a table changes; a newer file is refused rather than damaged.
+const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS queue (row INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+    CREATE TABLE IF NOT EXISTS message (
+        key INTEGER PRIMARY KEY,
+        queue INTEGER NOT NULL REFERENCES queue (row),
+        source INTEGER REFERENCES queue (row),
+        group_id TEXT,
+        sent_at_ms INTEGER NOT NULL,
+        visible_at_ms INTEGER NOT NULL,
+        receives INTEGER NOT NULL DEFAULT 0,
+        first_received_at_ms INTEGER
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS content (
+        key INTEGER PRIMARY KEY,
+        body TEXT NOT NULL,
+        attributes TEXT,
+        trace_header TEXT
+    ) STRICT;";
+
+/// What a receive reads of a message.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) body: String,
+    /// The message attributes, as JSON.
+    pub(super) attributes: Option<String>,
+    pub(super) trace_header: Option<String>,
+    pub(super) first_received_at_ms: u64,
+    /// The queue the message was dead-lettered from.
+    pub(super) source: Option<String>,
+}
+
+/// The open file. Statements are compiled once and kept.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    connection: Connection,
+    /// The rows of table `queue`, by [`QueueId`].
+    rows: Vec<i64>,
+}
+
+impl Ledger {
+    pub(super) fn open(path: &Path, directory: &Directory) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let connection = Connection::open(path).map_err(failed)?;
+        let found = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+        if found > SCHEMA_VERSION {
+            return Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
+        }
+        configure(&connection).map_err(failed)?;
+        let rows = create(&connection, directory).map_err(failed)?;
+        Ok(Self { connection, rows })
+    }
+
+    /// All messages, by queue; those that were in flight are visible again.
+    pub(super) fn load(&self, now_ms: u64) -> rusqlite::Result<Vec<Lanes>> {
+        let mut lanes: Vec<_> = self.rows.iter().map(|_| Lanes::default()).collect();
+        let mut read = self.connection.prepare_cached("SELECT queue, key, group_id, sent_at_ms, visible_at_ms, receives FROM message")?;
+        let mut rows = read.query([])?;
+        while let Some(row) = rows.next()? {
+            let queue: i64 = row.get(0)?;
+            // A queue that is no longer declared keeps its messages for the day it is again.
+            let Some(place) = self.rows.iter().position(|known| *known == queue) else { continue };
+            let group: Option<Arc<str>> = row.get(2)?;
+            let state = State::until(row.get(4)?, now_ms);
+            lanes[place].put(
+                MessageKey(row.get(1)?),
+                Entry { group: group.unwrap_or_default(), sent_at_ms: row.get(3)?, receives: row.get(5)?, state },
+            );
+        }
+        Ok(lanes)
+    }
+
+    /// The newest message's key.
+    pub(super) fn last_key(&self) -> rusqlite::Result<Option<MessageKey>> {
+        let key: Option<i64> = self.connection.query_row("SELECT max(key) FROM message", [], |row| row.get(0))?;
+        Ok(key.map(MessageKey))
+    }
+
+    pub(super) fn begin(&self) -> rusqlite::Result<()> {
+        self.execute("BEGIN IMMEDIATE")
+    }
+
+    pub(super) fn commit(&self) -> rusqlite::Result<()> {
+        self.execute("COMMIT")
+    }
+
+    pub(super) fn roll_back(&self) -> rusqlite::Result<()> {
+        if self.connection.is_autocommit() { Ok(()) } else { self.execute("ROLLBACK") }
+    }
+
+    fn execute(&self, statement: &'static str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(statement)?.execute([]).map(drop)
+    }
+
+    pub(super) fn add(
+        &self,
+        key: MessageKey,
+        queue: QueueId,
+        message: &Outgoing,
+        sent_at_ms: u64,
+        visible_at_ms: u64,
+    ) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("INSERT INTO message (key, queue, group_id, sent_at_ms, visible_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![key.0, self.row(queue), message.group.as_deref(), sent_at_ms, visible_at_ms])?;
+        self.connection
+            .prepare_cached("INSERT INTO content (key, body, attributes, trace_header) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![key.0, message.body, message.attributes, message.trace_header])?;
+        Ok(())
+    }
+
+    /// Counts a receive and reads the message.
+    pub(super) fn receive(&self, key: MessageKey, now_ms: u64) -> rusqlite::Result<Content> {
+        self.connection
+            .prepare_cached(
+                "UPDATE message SET receives = receives + 1, first_received_at_ms = coalesce(first_received_at_ms, ?2) WHERE key = ?1",
+            )?
+            .execute(params![key.0, now_ms])?;
+        self.connection
+            .prepare_cached(
+                "SELECT body, attributes, trace_header, first_received_at_ms, (SELECT name FROM queue WHERE row = message.source)
+                 FROM message JOIN content USING (key) WHERE key = ?1",
+            )?
+            .query_row([key.0], |row| {
+                Ok(Content {
+                    body: row.get(0)?,
+                    attributes: row.get(1)?,
+                    trace_header: row.get(2)?,
+                    first_received_at_ms: row.get(3)?,
+                    source: row.get(4)?,
+                })
+            })
+    }
+
+    pub(super) fn delete(&self, key: MessageKey) -> rusqlite::Result<()> {
+        self.connection.prepare_cached("DELETE FROM message WHERE key = ?1")?.execute([key.0])?;
+        self.connection.prepare_cached("DELETE FROM content WHERE key = ?1")?.execute([key.0])?;
+        Ok(())
+    }
+
+    /// Moves a message to its dead-letter queue.
+    pub(super) fn redrive(&self, key: MessageKey, from: QueueId, to: QueueId, visible_at_ms: u64) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("UPDATE message SET queue = ?2, source = ?3, visible_at_ms = ?4 WHERE key = ?1")?
+            .execute(params![key.0, self.row(to), self.row(from), visible_at_ms])
+            .map(drop)
+    }
+
+    pub(super) fn purge(&self, queue: QueueId) -> rusqlite::Result<()> {
+        let row = self.row(queue);
+        self.connection.prepare_cached("DELETE FROM content WHERE key IN (SELECT key FROM message WHERE queue = ?1)")?.execute([row])?;
+        self.connection.prepare_cached("DELETE FROM message WHERE queue = ?1")?.execute([row]).map(drop)
+    }
+
+    /// Writes everything into the file itself and closes it.
+    pub(super) fn close(self) -> rusqlite::Result<()> {
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).optional()?;
+        self.connection.close().map_err(|(_, error)| error)
+    }
+
+    fn row(&self, queue: QueueId) -> i64 {
+        self.rows[queue.0]
+    }
+}
+
+/// `synchronous = NORMAL` with a write-ahead log loses nothing when the process is killed.
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(32);
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")
+}
+
+fn create(connection: &Connection, directory: &Directory) -> rusqlite::Result<Vec<i64>> {
+    connection.execute_batch(SCHEMA)?;
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    directory
+        .iter()
+        .map(|(_, queue)| {
+            connection.execute("INSERT INTO queue (name) VALUES (?1) ON CONFLICT DO NOTHING", [&queue.spec.name])?;
+            connection.query_row("SELECT row FROM queue WHERE name = ?1", [&queue.spec.name], |row| row.get(0))
+        })
+        .collect()
+}

@@ -1,0 +1,62 @@
+//! Names of messages: the key they are stored under, the id users see, and the handle of one receive.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use md5::{Digest as _, Md5};
+
+use super::refusal::Refusal;
+
+/// A message's place in the order of sending, over all queues of the engine and for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct MessageKey(pub(super) i64);
+
+impl MessageKey {
+    /// The message id: a version 8 UUID made from the key, so a message keeps it on its way to a dead-letter queue.
+    pub(super) fn message_id(self) -> String {
+        let mut id: [u8; 16] = Md5::digest(self.0.to_be_bytes()).into();
+        id[6] = (id[6] & 0x0f) | 0x80;
+        id[8] = (id[8] & 0x3f) | 0x80;
+        let hex = hex(&id);
+        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    }
+}
+
+/// One receive of one message: what a receipt handle stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Receipt {
+    pub(super) key: MessageKey,
+    /// The message's receive count at that receive; a handle of an earlier one is stale.
+    pub(super) receives: u32,
+}
+
+impl Receipt {
+    /// The opaque handle.
+    pub(super) fn handle(self, queue: &str) -> String {
+        URL_SAFE_NO_PAD.encode(format!("1/{queue}/{}/{}", self.key.0, self.receives))
+    }
+
+    /// Reads a handle that was given out for this queue.
+    pub(super) fn parse(handle: Option<&str>, queue: &str) -> Result<Self, Refusal> {
+        let handle = handle.ok_or(Refusal::MissingParameter("ReceiptHandle"))?;
+        Self::decode(handle, queue).ok_or_else(|| Refusal::ReceiptHandleIsInvalid(handle.to_owned()))
+    }
+
+    fn decode(handle: &str, queue: &str) -> Option<Self> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(handle).ok()?).ok()?;
+        let mut parts = text.strip_prefix("1/")?.split('/');
+        let (name, key, receives) = (parts.next()?, parts.next()?, parts.next()?);
+        if name != queue || parts.next().is_some() {
+            return None;
+        }
+        Some(Self { key: MessageKey(key.parse().ok()?), receives: receives.parse().ok()? })
+    }
+}
+
+/// The MD5 digests SQS answers with are lowercase hexadecimal.
+pub(super) fn md5_hex(bytes: &[u8]) -> String {
+    hex(&Md5::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).map(|nibble| char::from_digit(nibble.into(), 16).unwrap_or('0')).collect()
+}

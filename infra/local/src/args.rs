@@ -1,0 +1,56 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use clap::Parser;
+use ipnet::IpNet;
+
+/// Delivers messages to webhooks and shows what happened: the whole service in one process, its data in one directory.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "waybill", version)]
+pub struct Args {
+    /// Where the API answers; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// Where everything is kept; created when it is not there
+    #[arg(long, value_name = "DIRECTORY", default_value = ".waybill")]
+    pub data: PathBuf,
+
+    /// How often due retries are sent, instead of the template's schedule
+    #[arg(long, value_name = "SECONDS")]
+    pub monitor_interval_seconds: Option<NonZeroU32>,
+
+    /// A network destinations may stand in, besides public ones (repeatable); the first replaces the default, this machine's loopback
+    #[arg(long, value_name = "CIDR")]
+    pub allow_egress: Vec<IpNet>,
+
+    /// A template to run instead of the one compiled in
+    #[arg(long, value_name = "FILE")]
+    pub template: Option<PathBuf>,
+
+    /// Open the console in a browser
+    #[arg(long)]
+    pub open: bool,
+
+    /// Log in JSON
+    #[arg(long)]
+    pub json_logs: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+        let args =
+            Args::parse_from(["waybill", "--allow-egress", "10.0.0.0/8", "--allow-egress", "::1/128", "--monitor-interval-seconds", "2"]);
+        assert_eq!(args.allow_egress.len(), 2);
+        assert!(Args::try_parse_from(["waybill", "--monitor-interval-seconds", "0"]).is_err());
+    }
+}

@@ -1,0 +1,168 @@
+//! The directory everything is kept in: one process at a time, one format.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// The format this build writes. A build that changes what is on disk raises it, and reads the ones before.
+const FORMAT: u32 = 1;
+const FORMAT_FILE: &str = "format";
+const LOCK_FILE: &str = "lock";
+
+/// A data directory that is ours until this is dropped, or the process ends.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why a data directory cannot be used. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// Written by a later build.
+    #[error("the data directory {path} has format {found}, this waybill knows {FORMAT} at most: use a newer one, or another --data")]
+    Newer {
+        /// The directory.
+        path: String,
+        /// Its format.
+        found: u32,
+    },
+    /// Somebody else's files.
+    #[error("{0} holds files and is no data directory of waybill's: choose another --data")]
+    Foreign(String),
+    /// Another process has it.
+    #[error("the data directory {0} is in use by another waybill: stop that one, or choose another --data")]
+    InUse(String),
+    /// The system refused.
+    #[error("the data directory {path} cannot be used: {source}")]
+    Unusable {
+        /// The directory.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl DataDirectory {
+    /// Takes the directory, creating it (for its owner only) when it is not there.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let name = path.display().to_string();
+        let unusable = |source| DataError::Unusable { path: name.clone(), source };
+        let format = format_of(path).map_err(unusable)?;
+        match format {
+            Format::Of(found) if found > FORMAT => return Err(DataError::Newer { path: name, found }),
+            Format::Foreign => return Err(DataError::Foreign(name)),
+            Format::Of(_) | Format::New => {}
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK_FILE)).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DataError::InUse(name)),
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
+        let directory = Self { path: path.to_owned(), _lock: lock };
+        if matches!(format, Format::New) {
+            directory.write(FORMAT_FILE, format!("{FORMAT}\n").as_bytes()).map_err(unusable)?;
+        }
+        Ok(directory)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The bytes of a file in it, if there is one.
+    pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(self.path.join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces a file in it as a whole, readable for its owner only.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let unfinished = self.path.join(format!("{name}.new"));
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(unfinished, self.path.join(name))
+    }
+}
+
+/// What a directory is before we take it.
+enum Format {
+    New,
+    Of(u32),
+    Foreign,
+}
+
+fn format_of(path: &Path) -> io::Result<Format> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Format::New),
+        entries => entries?,
+    };
+    match fs::read_to_string(path.join(FORMAT_FILE)) {
+        Ok(text) => Ok(text.trim().parse().map_or(Format::Foreign, Format::Of)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A start that was cut off before it wrote the format leaves these.
+            let ours = |name: &str| name == LOCK_FILE || name == format!("{FORMAT_FILE}.new");
+            for entry in entries {
+                if !entry?.file_name().to_str().is_some_and(ours) {
+                    return Ok(Format::Foreign);
+                }
+            }
+            Ok(Format::New)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_new_directory_is_its_owners_only_and_opens_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        drop(DataDirectory::open(&path).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        let directory = DataDirectory::open(&path).unwrap();
+        assert_eq!(directory.read("x").unwrap(), None);
+        directory.write("x", b"1").unwrap();
+        assert_eq!(directory.read("x").unwrap().as_deref(), Some(&b"1"[..]));
+        assert_eq!(fs::metadata(path.join("x")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let parent = tempfile::tempdir().unwrap();
+        let first = DataDirectory::open(parent.path()).unwrap();
+        assert!(matches!(DataDirectory::open(parent.path()), Err(DataError::InUse(_))));
+        drop(first);
+        DataDirectory::open(parent.path()).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_ours_to_use_is_left_alone() {
+        let newer = tempfile::tempdir().unwrap();
+        fs::write(newer.path().join(FORMAT_FILE), "2\n").unwrap();
+        let error = DataDirectory::open(newer.path()).unwrap_err();
+        assert!(error.to_string().contains("has format 2, this waybill knows 1"), "{error}");
+        let foreign = tempfile::tempdir().unwrap();
+        fs::write(foreign.path().join("thesis.txt"), "").unwrap();
+        assert!(matches!(DataDirectory::open(foreign.path()), Err(DataError::Foreign(_))));
+        for directory in [newer, foreign] {
+            assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = DataDirectory::open(&file.path().join("data")).unwrap_err();
+        assert!(matches!(error, DataError::Unusable { .. }), "{error}");
+    }
+}

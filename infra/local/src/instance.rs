@@ -1,0 +1,140 @@
+//! The template's stack, brought to life on the embedded engines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use local_aws::{Caller, Engines, InvokeError, Policy};
+use runtime::{Environment, Platform, platform};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::function::{Frame, Function};
+use crate::functions::{self, BuildError, Built};
+use crate::poller::Poller;
+use crate::serve::Gateway;
+use crate::template::{self, Mapping, Stack};
+use crate::ticker;
+
+/// The schedule that `--monitor-interval-seconds` governs; it runs at once after a start, since retries fell due meanwhile.
+pub const SWEEP: &str = "Sweep";
+
+/// Functions built, connected and not yet triggered.
+pub struct Instance {
+    functions: BTreeMap<String, Event>,
+    mappings: Vec<Mapping>,
+    /// The functions behind the HTTP API.
+    pub gateway: Gateway,
+}
+
+/// A function that takes events, with what triggers it.
+struct Event {
+    function: Arc<Function>,
+    declared: template::Function,
+    platform: Platform,
+}
+
+/// Why a stack does not come to life.
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    /// A function.
+    #[error("function {name}: {source}")]
+    Function {
+        /// Its logical id.
+        name: String,
+        /// The reason.
+        source: BuildError,
+    },
+    /// Something is triggered that takes no events.
+    #[error("{0} is triggered by a queue or a schedule and is no function that takes events")]
+    NoEvents(String),
+}
+
+impl Instance {
+    /// Builds every function with its own environment and its own permissions, and registers those that take events with the engines, so
+    /// that others can invoke them.
+    pub fn build(stack: Stack, engines: &Engines, stop: &CancellationToken) -> Result<Self, InstanceError> {
+        let mut instance = Self { functions: BTreeMap::new(), mappings: stack.mappings, gateway: Gateway::default() };
+        for declared in stack.functions {
+            let caller = Caller::new(declared.name.clone(), Policy { statements: declared.statements.clone() });
+            let platform = Platform {
+                aws: engines.sdk_config(caller),
+                clock: platform::system_clock(),
+                random: platform::system_random(),
+                shutdown: stop.clone(),
+            };
+            let environment: Environment = declared.environment.clone().into_iter().collect();
+            let built = functions::build(&declared.binary, &platform, &environment)
+                .map_err(|source| InstanceError::Function { name: declared.logical_id.clone(), source })?;
+            instance.connect(declared, platform, built, engines)?;
+        }
+        match instance.mappings.iter().find(|mapping| !instance.functions.contains_key(&mapping.function)) {
+            Some(mapping) => Err(InstanceError::NoEvents(mapping.function.clone())),
+            None => Ok(instance),
+        }
+    }
+
+    fn connect(&mut self, declared: template::Function, platform: Platform, built: Built, engines: &Engines) -> Result<(), InstanceError> {
+        let frame = Frame::new(&declared, platform.clock.clone(), platform.random.clone());
+        match built {
+            Built::Http(_) if !declared.schedules.is_empty() => Err(InstanceError::NoEvents(declared.name)),
+            Built::Http(router) => {
+                self.gateway.add(&declared.routes, frame, router);
+                Ok(())
+            }
+            Built::Events(handler) => {
+                let function = Arc::new(Function::new(frame, handler));
+                register(engines, &function);
+                self.functions.insert(declared.name.clone(), Event { function, declared, platform });
+                Ok(())
+            }
+        }
+    }
+
+    /// The function built from `binary`, if it takes events.
+    pub fn function(&self, binary: &str) -> Option<&Function> {
+        self.functions.values().find(|event| event.declared.binary == binary).map(|event| &*event.function)
+    }
+
+    /// Starts polling and ticking until `stop`. The tasks end when the invocations under way have.
+    pub fn trigger(&self, sweep_period: Option<std::time::Duration>, stop: &CancellationToken) -> JoinSet<()> {
+        let mut triggers = JoinSet::new();
+        for mapping in &self.mappings {
+            if let Some(event) = self.functions.get(&mapping.function) {
+                let client = aws_sdk_sqs::Client::new(&event.platform.aws);
+                triggers.spawn(Poller::new(mapping.clone(), client, event.function.clone()).run(stop.clone()));
+            }
+        }
+        for event in self.functions.values() {
+            for schedule in event.declared.schedules.clone() {
+                let (mut schedule, mut first) = (schedule, Instant::now());
+                if schedule.name == SWEEP {
+                    schedule.period = sweep_period.unwrap_or(schedule.period);
+                } else {
+                    first += schedule.period;
+                }
+                triggers.spawn(ticker::run(schedule, first, event.function.clone(), stop.clone()));
+            }
+        }
+        triggers
+    }
+}
+
+/// Lets other functions invoke this one by name.
+fn register(engines: &Engines, function: &Arc<Function>) {
+    let function = function.clone();
+    engines.functions().register(function.name().to_owned(), move |payload: Bytes| {
+        let function = function.clone();
+        Box::pin(async move {
+            let failed = |kind: &str, message: String| InvokeError { kind: kind.to_owned(), message };
+            let payload: Value = match payload.is_empty() {
+                true => json!({}),
+                false => serde_json::from_slice(&payload).map_err(|error| failed("Runtime.UnmarshalError", error.to_string()))?,
+            };
+            let answer = function.invoke(payload).await.map_err(|error| failed("Function.Failed", error.to_string()))?;
+            Ok(Bytes::from(answer.to_string()))
+        })
+    });
+}

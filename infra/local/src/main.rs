@@ -1,0 +1,44 @@
+//! The binary `waybill`.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use local::args::Args;
+use runtime::{Environment, logs, platform};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let environment = Environment::process();
+    if args.json_logs {
+        logs::install_json(&environment);
+    } else {
+        logs::install_readable(&environment);
+    }
+    platform::install_tls();
+    match start(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("waybill: {}", explained(&*error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn start(args: Args) -> Result<(), Box<dyn Error>> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(local::run::run(args))?;
+    Ok(())
+}
+
+/// An error with the causes its own message does not tell.
+fn explained(error: &dyn Error) -> String {
+    let (mut message, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !message.contains(&more) {
+            message = format!("{message}: {more}");
+        }
+        cause = error.source();
+    }
+    message
+}

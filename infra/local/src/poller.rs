@@ -1,0 +1,125 @@
+//! Feeds a function from a queue as Lambda's event source mappings do.
+//!
+//! The poller **receives** a batch when there is room for one more invocation, **invokes** the function with it and **deletes** what was
+//! done. What the function reports as failed stays in the queue, hidden for as long as the function or the queue says; an invocation that
+//! errs, panics or times out leaves its whole batch so.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::batch;
+use crate::function::Function;
+use crate::template::Mapping;
+
+/// The most invocations of one mapping at once, whatever the template allows: each holds up to ten connections, of one process here.
+const LOCAL_CONCURRENCY_MAX: u32 = 50;
+const LONG_POLL_SECONDS: i32 = 20;
+/// What a receive takes at most, whatever the batch size.
+const RECEIVE_MAX: u32 = 10;
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// Feeds one function from one queue.
+pub struct Poller {
+    mapping: Mapping,
+    queue_url: String,
+    client: Client,
+    function: Arc<Function>,
+}
+
+impl Poller {
+    /// A poller that receives and deletes as the function itself would: `client` has its permissions.
+    pub fn new(mapping: Mapping, client: Client, function: Arc<Function>) -> Self {
+        Self { queue_url: mapping.queue_url(), mapping, client, function }
+    }
+
+    /// Polls until `stop`, then waits for the invocations under way.
+    pub async fn run(self, stop: CancellationToken) {
+        let concurrency = self.mapping.maximum_concurrency.unwrap_or(LOCAL_CONCURRENCY_MAX).min(LOCAL_CONCURRENCY_MAX);
+        let room = Arc::new(Semaphore::new(usize::try_from(concurrency).unwrap_or(1)));
+        let poller = Arc::new(self);
+        let mut invocations = JoinSet::new();
+        loop {
+            let next = async {
+                let place = room.clone().acquire_owned().await;
+                (place, poller.receive().await)
+            };
+            let (place, messages) = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                next = next => next,
+            };
+            while invocations.try_join_next().is_some() {}
+            if !messages.is_empty() {
+                let poller = poller.clone();
+                invocations.spawn(async move {
+                    poller.work(messages).await;
+                    drop(place);
+                });
+            }
+        }
+        while invocations.join_next().await.is_some() {}
+    }
+
+    async fn receive(&self) -> Vec<Message> {
+        let size = i32::try_from(self.mapping.batch_size.min(RECEIVE_MAX)).unwrap_or(1);
+        let received = self
+            .client
+            .receive_message()
+            .queue_url(&self.queue_url)
+            .max_number_of_messages(size)
+            .wait_time_seconds(LONG_POLL_SECONDS)
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .message_attribute_names("All")
+            .send()
+            .await;
+        match received {
+            Ok(output) => output.messages.unwrap_or_default(),
+            Err(error) => {
+                tracing::error!(queue = self.queue_url, error = %DisplayErrorContext(&error), "no messages could be received");
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                Vec::new()
+            }
+        }
+    }
+
+    async fn work(&self, messages: Vec<Message>) {
+        let ids: BTreeSet<&str> = messages.iter().filter_map(Message::message_id).collect();
+        let done = match self.function.invoke(batch::event(&messages, &self.mapping.queue_arn)).await {
+            Ok(answer) if self.mapping.reports_item_failures => batch::done(&answer, &ids),
+            Ok(_) => ids,
+            Err(error) => {
+                tracing::error!(function = self.function.name(), messages = messages.len(), %error, "an invocation failed");
+                return;
+            }
+        };
+        let handles = messages.iter().filter(|message| message.message_id().is_some_and(|id| done.contains(id)));
+        self.delete(handles.filter_map(Message::receipt_handle)).await;
+    }
+
+    /// What cannot be deleted comes again, as it may on AWS.
+    async fn delete(&self, handles: impl Iterator<Item = &str>) {
+        let entry =
+            |(index, handle): (usize, &str)| DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(handle).build();
+        let entries: Result<Vec<_>, _> = handles.enumerate().map(entry).collect();
+        let Ok(entries) = entries else { return };
+        if entries.is_empty() {
+            return;
+        }
+        let count = entries.len();
+        match self.client.delete_message_batch().queue_url(&self.queue_url).set_entries(Some(entries)).send().await {
+            Ok(output) if output.failed.is_empty() => {}
+            Ok(output) => tracing::warn!(queue = self.queue_url, count = output.failed.len(), "messages could not be deleted"),
+            Err(error) => {
+                tracing::warn!(queue = self.queue_url, count, error = %DisplayErrorContext(&error), "messages could not be deleted");
+            }
+        }
+    }
+}

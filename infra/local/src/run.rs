@@ -1,0 +1,201 @@
+//! One run of `waybill`, from the command line to exit.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use local_aws::{Engines, Options};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Args;
+use crate::data_directory::{DataDirectory, DataError};
+use crate::first_start;
+use crate::instance::{Instance, InstanceError};
+use crate::local_json::{Keys, LocalJson};
+use crate::parameters;
+use crate::template::{self, Physical, Template, TemplateError, physical_name};
+
+/// How long requests and invocations under way may take once the process is asked to stop. Their work is not lost: what was not
+/// finished is taken up again by the next start.
+const DRAIN_MAX: Duration = Duration::from_secs(20);
+
+/// DynamoDB promises days; readers filter what has expired anyway.
+const EXPIRY_PERIOD: Duration = Duration::from_secs(60);
+
+/// Why a run did not get under way.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken, or not ours to listen on.
+    #[error("cannot listen on {address}: {source} (choose another --listen)")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The template cannot be read.
+    #[error("the template {path} cannot be read: {source}")]
+    TemplateFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The template cannot be run here.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// An engine did not open.
+    #[error("the embedded engines cannot be opened: {0}")]
+    Engines(#[from] local_aws::OpenError),
+    /// A function could not be built.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// A file or a signal.
+    #[error("{doing}: {source}")]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Runs until SIGINT or SIGTERM.
+pub async fn run(args: Args) -> Result<(), StartError> {
+    let mut signals = Signals::listen()?;
+    // The port first: when it is taken, nothing else is touched.
+    let listener = listen(args.listen).await?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen { address: args.listen, source })?;
+    let api_url = parameters::url_of(address);
+    let mut template = read_template(&args, &api_url)?;
+    let resources = template.stack()?.resources;
+    let directory = DataDirectory::open(&args.data)?;
+    let engines = Engines::open(directory.path(), &resources, Options::local())?;
+    assign(&mut template, &engines);
+
+    let stop = CancellationToken::new();
+    let instance = Instance::build(template.stack()?, &engines, &stop)?;
+    recover(&instance).await;
+    let keys = first_start::keys(&directory).map_err(|source| StartError::System { doing: "local.json cannot be read", source })?;
+    let sweep_period = args.monitor_interval_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
+    let mut tasks = instance.trigger(sweep_period, &stop);
+    let serving = instance.gateway.clone().serve(listener, stop.clone());
+    tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the listener failed");
+        }
+    });
+    tasks.spawn(expire(engines.clone(), stop.clone()));
+    announce(&directory, &api_url, keys, args.open)
+        .map_err(|source| StartError::System { doing: "local.json cannot be written", source })?;
+    signals.next().await;
+    drain(tasks, &stop, &mut signals).await;
+    engines.functions().clear();
+    engines.close().await;
+    Ok(())
+}
+
+async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+fn read_template(args: &Args, api_url: &str) -> Result<Template, StartError> {
+    let parameters = parameters::of(args, api_url);
+    let text = match &args.template {
+        None => return Ok(Template::read(template::COMPILED_IN, &parameters)?),
+        Some(path) => std::fs::read_to_string(path).map_err(|source| StartError::TemplateFile { path: path.clone(), source })?,
+    };
+    Ok(Template::read(&text, &parameters)?)
+}
+
+/// Puts the identifiers that engines issue in the place of the names given before they were open.
+pub fn assign(template: &mut Template, engines: &Engines) {
+    for logical_id in template.logical_ids() {
+        let name = physical_name(&logical_id);
+        if let (Some(id), Some(arn)) = (engines.key_id(&name), engines.key_arn(&name)) {
+            template.assign(&logical_id, Physical::new(id).with("Arn", arn).with("KeyId", id.to_owned()));
+        }
+        if let Some(arn) = engines.secret_arn(&name) {
+            template.assign(&logical_id, Physical::new(arn).with("Id", arn.to_owned()));
+        }
+    }
+}
+
+/// Work that was accepted and that no queue holds any more. It is looked for again every hour, so a failure here ends nothing.
+async fn recover(instance: &Instance) {
+    if let Some(monitor) = instance.function("monitor")
+        && let Err(error) = monitor.invoke(json!({"reconcile": "start"})).await
+    {
+        tracing::error!(%error, "lost work could not be looked for");
+    }
+}
+
+/// Deletes what is past its time to live, as DynamoDB does in the background.
+async fn expire(engines: Engines, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(EXPIRY_PERIOD)).await.is_some() {
+        engines.sweep().await;
+    }
+}
+
+/// Says how to get in: `local.json`, the same on standard output, then `ready` on a line of its own.
+fn announce(directory: &DataDirectory, url: &str, keys: Option<Keys>, open: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if let Some(keys) = keys {
+        let local_json = LocalJson { api_url: url.to_owned(), console_url: url.to_owned(), keys };
+        writeln!(out, "{}", local_json.write(directory)?)?;
+    }
+    writeln!(out, "ready")?;
+    if open {
+        open_in_browser(url);
+    }
+    out.flush()
+}
+
+/// Asks the desktop to show a page. Without a desktop, the address is on standard output.
+fn open_in_browser(url: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let spawned = Command::new(opener).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    if let Err(error) = spawned {
+        tracing::warn!(%error, opener, "no browser could be opened");
+    }
+}
+
+/// Stops taking work, waits for what is under way; a second signal ends the wait.
+async fn drain(mut tasks: JoinSet<()>, stop: &CancellationToken, signals: &mut Signals) {
+    stop.cancel();
+    let finished = async { while tasks.join_next().await.is_some() {} };
+    tokio::select! {
+        () = finished => {}
+        () = tokio::time::sleep(DRAIN_MAX) => tracing::warn!("stopping with work under way; the next start takes it up again"),
+        () = signals.next() => tracing::warn!("stopping at once; the next start takes up what was under way"),
+    }
+    tasks.shutdown().await;
+}
+
+/// The wish to stop: SIGINT or SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, StartError> {
+        let signal = |kind| signal(kind).map_err(|source| StartError::System { doing: "cannot listen to signals", source });
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Functions: their limits, environment, permissions and what invokes them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::property::{AwsOnly, Number, Text};
+use super::route::{Route, RouteProperties};
+use super::schedule::{Schedule, ScheduleProperties};
+use super::statement::StatementProperties;
+
+/// The defaults of Lambda for what a template leaves out.
+const TIMEOUT_SECONDS: Number = Number(3);
+const MEMORY_MB: Number = Number(128);
+
+/// A function, as the template declares it.
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// The logical id.
+    pub logical_id: String,
+    /// The physical name.
+    pub name: String,
+    /// The ARN.
+    pub arn: String,
+    /// The binary it is built from: which of our crates it runs.
+    pub binary: String,
+    /// How long an invocation may take.
+    pub timeout: Duration,
+    /// How much memory it has on AWS.
+    pub memory_mb: u32,
+    /// What it reads its configuration from.
+    pub environment: BTreeMap<String, String>,
+    /// What it may do.
+    pub statements: Vec<local_aws::Statement>,
+    /// The requests it answers.
+    pub routes: Vec<Route>,
+    /// When it runs by the clock.
+    pub schedules: Vec<Schedule>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+pub(super) struct FunctionProperties {
+    timeout: Option<Number>,
+    memory_size: Option<Number>,
+    #[serde(default)]
+    environment: Environment,
+    #[serde(default)]
+    policies: Vec<PolicyProperties>,
+    #[serde(default)]
+    events: BTreeMap<String, Event>,
+    architectures: Option<AwsOnly>,
+    code_uri: Option<AwsOnly>,
+    description: Option<AwsOnly>,
+    event_invoke_config: Option<AwsOnly>,
+    handler: Option<AwsOnly>,
+    logging_config: Option<AwsOnly>,
+    reserved_concurrent_executions: Option<AwsOnly>,
+    runtime: Option<AwsOnly>,
+    tracing: Option<AwsOnly>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Environment {
+    variables: BTreeMap<String, Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+struct PolicyProperties {
+    version: Option<AwsOnly>,
+    statement: Vec<StatementProperties>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "Type", content = "Properties", deny_unknown_fields)]
+enum Event {
+    HttpApi(RouteProperties),
+    ScheduleV2(ScheduleProperties),
+}
+
+/// How the function is built.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+pub(super) struct BuildMetadata {
+    build_method: AwsOnly,
+    build_properties: BuildProperties,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct BuildProperties {
+    binary: String,
+}
+
+impl FunctionProperties {
+    pub(super) fn function(self, logical_id: &str, name: String, arn: String, build: BuildMetadata) -> Result<Function, String> {
+        let (mut routes, mut schedules) = (Vec::new(), Vec::new());
+        for (name, event) in self.events {
+            match event {
+                Event::HttpApi(properties) => routes.push(properties.into()),
+                Event::ScheduleV2(properties) => {
+                    schedules.push(properties.schedule(name.clone()).map_err(|what| format!("event {name}: {what}"))?);
+                }
+            }
+        }
+        Ok(Function {
+            logical_id: logical_id.to_owned(),
+            name,
+            arn,
+            binary: build.build_properties.binary,
+            timeout: Duration::from_secs(self.timeout.unwrap_or(TIMEOUT_SECONDS).0.into()),
+            memory_mb: self.memory_size.unwrap_or(MEMORY_MB).0,
+            environment: self.environment.variables.into_iter().map(|(name, value)| (name, value.0)).collect(),
+            statements: self
+                .policies
+                .into_iter()
+                .flat_map(|policy| policy.statement)
+                .map(StatementProperties::statement)
+                .collect::<Result<_, _>>()?,
+            routes,
+            schedules,
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! Reading templates: ours as a whole, and what must be refused.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use local::template::{COMPILED_IN, Physical, Route, Stack, Template};
+use local_aws::{AttributeType, Engines, Options, Projection};
+use serde_json::json;
+
+fn ours(parameters: &[(&str, &str)]) -> Stack {
+    let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Template::read(COMPILED_IN, &parameters).unwrap().stack().unwrap()
+}
+
+#[test]
+fn our_template_gives_the_stack_the_code_expects() {
+    let stack = ours(&[("PublicUrl", "http://127.0.0.1:1"), ("MonitorIntervalSeconds", "2")]);
+    let [table] = stack.resources.tables.as_slice() else { panic!("one table") };
+    assert_eq!((table.name.as_str(), table.key.hash.as_str(), table.key.range.as_deref()), ("waybill-Table", "pk", Some("sk")));
+    assert_eq!(table.ttl_attribute.as_deref(), Some("ttl"));
+    assert!(table.indexes.iter().all(|index| index.projection == Projection::KeysOnly));
+    let indexes: Vec<_> = table.indexes.iter().map(|index| index.name.as_str()).collect();
+    assert_eq!(indexes, ["by_destination", "attention_org", "attention_dst", "due", "by_reference", "failing"]);
+    assert!(table.attributes.contains(&("du_at".into(), AttributeType::Number)));
+    let [queue, dead_letters] = stack.resources.queues.as_slice() else { panic!("two queues") };
+    assert_eq!((queue.visibility_timeout_seconds, queue.message_retention_seconds), (540, 1_209_600));
+    let redrive = queue.redrive.as_ref().unwrap();
+    assert_eq!((redrive.dead_letter_queue.as_str(), redrive.max_receive_count), (dead_letters.name.as_str(), 100));
+    assert_eq!(stack.resources.buckets[0].name, "waybill-payloads");
+    assert!(stack.resources.buckets[0].versioned);
+    assert_eq!(stack.resources.keys[0].name, "waybill-Key");
+    let secret = stack.resources.secrets[0].generate.as_ref().unwrap();
+    assert_eq!((secret.key.as_deref(), secret.length), (Some("root"), 64));
+
+    let names: Vec<_> = stack.functions.iter().map(|function| (function.binary.as_str(), function.timeout.as_secs())).collect();
+    assert_eq!(names, [("api", 29), ("worker_webhook", 90), ("monitor", 55), ("dead_letters", 60)]);
+    let api = &stack.functions[0];
+    assert_eq!(api.routes, [Route { method: None, path: None }]);
+    assert_eq!(api.environment["PUBLIC_URL"], "http://127.0.0.1:1");
+    assert_eq!(api.environment["TABLE_NAME"], "waybill-Table");
+    assert_eq!(api.environment["WEBHOOK_QUEUE_URL"], "https://sqs.us-east-1.amazonaws.com/000000000000/waybill-WebhookQueue");
+    assert_eq!(api.environment["WORKER_WEBHOOK_FUNCTION"], "waybill-WorkerWebhook");
+    assert_eq!(api.environment["FUNCTION_TIMEOUT_SECONDS"], api.timeout.as_secs().to_string());
+    let monitor = &stack.functions[2];
+    assert_eq!(monitor.environment["MONITOR_INTERVAL_SECONDS"], "2");
+    let schedules: Vec<_> = monitor.schedules.iter().map(|one| (one.name.as_str(), one.period.as_secs(), one.input.clone())).collect();
+    assert_eq!(schedules, [("Reconcile", 3_600, json!({"reconcile": "hourly"})), (local::instance::SWEEP, 60, json!({}))]);
+
+    let mappings: Vec<_> = stack.mappings.iter().map(|mapping| (mapping.queue_url(), mapping.function.as_str())).collect();
+    assert_eq!(mappings[0], (api.environment["WEBHOOK_QUEUE_URL"].clone(), "waybill-WorkerWebhook"));
+    assert_eq!(mappings[1].1, "waybill-DeadLetters");
+    assert!(stack.mappings.iter().all(|mapping| mapping.batch_size == 10 && mapping.reports_item_failures));
+}
+
+#[test]
+fn no_function_may_do_everything() {
+    for function in ours(&[]).functions {
+        for statement in &function.statements {
+            assert!(!statement.actions.iter().any(|action| action.contains('*')), "{}: {:?}", function.logical_id, statement.actions);
+            assert!(!statement.resources.iter().any(|resource| resource == "*"), "{}: {:?}", function.logical_id, statement.resources);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_engines_issue_reaches_the_functions() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut template = Template::read(COMPILED_IN, &BTreeMap::new()).unwrap();
+    let engines = Engines::open(directory.path(), &template.stack().unwrap().resources, Options::local()).unwrap();
+    local::run::assign(&mut template, &engines);
+    let api = template.stack().unwrap().functions.remove(0);
+    let key_arn = engines.key_arn("waybill-Key").unwrap();
+    assert_eq!(api.environment["KMS_KEY_ID"], key_arn);
+    assert!(api.statements.iter().any(|statement| statement.resources.contains(&key_arn)));
+    assert_eq!(Some(api.environment["SIGNING_KEYS_SECRET_ARN"].as_str()), engines.secret_arn("waybill-SigningKeys"));
+    engines.close().await;
+}
+
+/// A template around these resources.
+fn around(resources: &str) -> String {
+    format!(
+        "Transform: AWS::Serverless-2016-10-31\nParameters:\n  Size:\n    Type: Number\n    Default: 7\nConditions:\n  Big: !Equals [!Ref Size, 9]\n\
+         Globals:\n  Function:\n    Timeout: 5\n    Environment:\n      Variables:\n        SHARED: yes\nResources:\n{resources}"
+    )
+}
+
+const FUNCTION: &str = "  F:\n    Type: AWS::Serverless::Function\n    Metadata:\n      BuildMethod: rust-cargolambda\n      BuildProperties:\n        \
+                        Binary: f\n    Properties:\n";
+
+#[test]
+fn globals_parameters_and_conditions_are_applied() {
+    let text = around(&format!(
+        "{FUNCTION}      MemorySize: !Ref Size\n      Environment:\n        Variables:\n          OWN: !If [Big, large, small]\n          \
+         GONE: !Ref AWS::NoValue\n  Q:\n    Condition: Big\n    Type: AWS::SQS::Queue\n"
+    ));
+    let read = |parameters: &[(&str, &str)]| {
+        let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Template::read(&text, &parameters).unwrap().stack().unwrap()
+    };
+    let small = read(&[]);
+    let function = &small.functions[0];
+    assert_eq!((function.timeout, function.memory_mb), (Duration::from_secs(5), 7));
+    let environment = [("OWN", "small"), ("SHARED", "yes")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(function.environment, BTreeMap::from(environment));
+    assert!(small.resources.queues.is_empty());
+    let big = read(&[("Size", "9")]);
+    assert_eq!(big.functions[0].environment["OWN"], "large");
+    assert_eq!(big.resources.queues.len(), 1);
+}
+
+#[test]
+fn what_is_not_supported_is_named_with_its_line() {
+    let function = |properties: &str| around(&format!("{FUNCTION}{properties}"));
+    let queue = |property: &str| around(&format!("  Q:\n    Type: AWS::SQS::Queue\n    Properties:\n      {property}\n"));
+    let events = |event: &str| function(&format!("      Events:\n        E:\n          {event}\n"));
+    let policies = |policy: &str| function(&format!("      Policies:\n        - {policy}\n"));
+    let cases = [
+        (around("  T:\n    Type: AWS::SNS::Topic\n"), "Type: AWS::SNS::Topic", "Resources.T.Type: AWS::SNS::Topic is not supported"),
+        (around("  Q:\n    Type: AWS::SQS::Queue\n    CreationPolicy: x\n"), "CreationPolicy", "Resources.Q.CreationPolicy"),
+        (around("  Q:\n    Type: AWS::SQS::Queue\n    Condition: Tiny\n"), "Q:", "Tiny is no condition"),
+        (queue("FifoQueue: true"), "FifoQueue", "Resources.Q.Properties.FifoQueue: unknown field"),
+        (queue("DelaySeconds: !Ref Gone"), "DelaySeconds", "Gone is no parameter"),
+        (queue("DelaySeconds: soon"), "DelaySeconds", "must be a whole number"),
+        (function("      Layers: []\n"), "Layers", "Resources.F.Properties.Layers"),
+        (events("Type: SNS"), "Type: SNS", "unknown variant `SNS`"),
+        (
+            events("Type: ScheduleV2\n          Properties: {ScheduleExpression: cron(0), Input: '{}'}"),
+            "Properties:",
+            "event E: cron(0) is not supported",
+        ),
+        (policies("AmazonSQSFullAccess"), "- AmazonSQSFullAccess", "Resources.F.Properties.Policies.0"),
+        (
+            policies("Statement:\n            - Effect: Allow\n              NotAction: x\n              Resource: y"),
+            "NotAction",
+            "unknown field",
+        ),
+        (
+            policies("Statement: [{Effect: Allow, Action: x, Resource: y, Condition: {IpAddress: {a: b}}}]"),
+            "Properties:",
+            "IpAddress is not supported",
+        ),
+        (around("  Q: {Type: AWS::SQS::Queue}\n").replace("Globals:\n  Function:", "Globals:\n  Api:"), "Api:", "Globals.Api"),
+        (
+            around("  Q: {Type: AWS::SQS::Queue}\n").replace("Conditions", "Mappings"),
+            "Mappings:",
+            "Mappings: this section is not supported",
+        ),
+        (around("  Q: {Type: AWS::SQS::Queue}\n").replace("Serverless", "Other"), "Transform", "Transform"),
+        (around("  Q: {Type: AWS::SQS::Queue}\n").replace("    Default: 7\n", ""), "Size:", "Parameters.Size: has no default"),
+    ];
+    for (text, line, expected) in cases {
+        let error = match Template::read(&text, &BTreeMap::new()) {
+            Err(error) => error,
+            Ok(template) => template.stack().unwrap_err(),
+        };
+        assert!(error.to_string().contains(expected), "{error}\n{text}");
+        let named = text.lines().nth(error.line - 1).unwrap().trim();
+        assert!(named.starts_with(line), "{error}: {named}\n{text}");
+    }
+}
+
+#[test]
+fn parameters_must_exist_and_fit() {
+    let read = |name: &str, value: &str| Template::read(COMPILED_IN, &BTreeMap::from([(name.to_owned(), value.to_owned())]));
+    assert!(read("RateLimits", "off").is_ok());
+    let cases = [
+        ("RateLimits", "maybe", "\"maybe\" is not among on, off"),
+        ("MonitorIntervalSeconds", "soon", "is not a number"),
+        ("Colour", "red", "there is no parameter Colour to set"),
+    ];
+    for (name, value, expected) in cases {
+        let error = read(name, value).err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn an_assigned_name_replaces_the_given_one() {
+    let mut template = Template::read(&around("  K:\n    Type: AWS::KMS::Key\n"), &BTreeMap::new()).unwrap();
+    template.assign("K", Physical::new("id-1").with("Arn", "arn:1".into()));
+    assert_eq!(template.physical("K").unwrap().attributes["Arn"], "arn:1");
+}

@@ -131,6 +131,12 @@ impl Credentials {
     }
 }
 
+/// The name a credential's secret is sealed under: moved to another field it does not open.
+#[must_use]
+pub fn sealed_name(field: &str) -> String {
+    format!("credentials/{field}")
+}
+
 /// What reads show of a secret: its last four characters when it has at least 16.
 #[must_use]
 pub fn hint(secret: &str) -> Option<String> {

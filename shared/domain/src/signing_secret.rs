@@ -58,6 +58,12 @@ impl SecretSource {
 }
 
 impl SigningSecret {
+    /// The name a signing secret is sealed under: moved to another one it does not open.
+    #[must_use]
+    pub fn sealed_name(id: SecretId) -> String {
+        format!("signing_secrets/{id}")
+    }
+
     /// Does it sign at `now`?
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {

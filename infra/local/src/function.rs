@@ -1,6 +1,6 @@
 //! Invoking a function as Lambda does: a request id, a deadline, and no harm to others when it fails.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::{Clock, Random};
@@ -20,14 +20,15 @@ pub type Handler = Arc<dyn Fn(LambdaEvent<Value>) -> BoxFuture<'static, Result<V
 /// Erases the types of a service. What it takes and answers is (de)serialised as on Lambda.
 pub fn erase<S, In, Out>(service: S) -> Handler
 where
-    S: Service<LambdaEvent<In>, Response = Out> + Clone + Send + Sync + 'static,
+    S: Service<LambdaEvent<In>, Response = Out> + Clone + Send + 'static,
     S::Error: Into<lambda_runtime::Error>,
     S::Future: Send,
     In: DeserializeOwned + Send + 'static,
     Out: Serialize,
 {
+    let service = Mutex::new(service);
     Arc::new(move |event| {
-        let service = service.clone();
+        let service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Box::pin(async move {
             let payload = serde_json::from_value(event.payload)?;
             let answer = service.oneshot(LambdaEvent::new(payload, event.context)).await.map_err(Into::into)?;

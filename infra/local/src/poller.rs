@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -19,12 +19,27 @@ use crate::batch;
 use crate::function::Function;
 use crate::template::Mapping;
 
-/// The most invocations of one mapping at once, whatever the template allows: each holds up to ten connections, of one process here.
-const LOCAL_CONCURRENCY_MAX: u32 = 50;
+/// The most messages of one mapping under way at once, whatever the template allows: each may hold a connection, and all are one
+/// process's here, which may have 1,024 files open by default.
+const MESSAGES_MAX: usize = 500;
+/// The most invocations at once when the template sets no limit.
+const CONCURRENCY_MAX: u32 = 100;
 const LONG_POLL_SECONDS: i32 = 20;
 /// What a receive takes at most, whatever the batch size.
 const RECEIVE_MAX: u32 = 10;
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// What may be under way at once.
+struct Room {
+    invocations: Arc<Semaphore>,
+    messages: Arc<Semaphore>,
+}
+
+/// A batch's place in the room.
+struct Place {
+    _invocation: OwnedSemaphorePermit,
+    _seats: OwnedSemaphorePermit,
+}
 
 /// Feeds one function from one queue.
 pub struct Poller {
@@ -42,39 +57,44 @@ impl Poller {
 
     /// Polls until `stop`, then waits for the invocations under way.
     pub async fn run(self, stop: CancellationToken) {
-        let concurrency = self.mapping.maximum_concurrency.unwrap_or(LOCAL_CONCURRENCY_MAX).min(LOCAL_CONCURRENCY_MAX);
-        let room = Arc::new(Semaphore::new(usize::try_from(concurrency).unwrap_or(1)));
+        let concurrency = self.mapping.maximum_concurrency.unwrap_or(CONCURRENCY_MAX);
+        let room = Room {
+            invocations: Arc::new(Semaphore::new(usize::try_from(concurrency).unwrap_or(1))),
+            messages: Arc::new(Semaphore::new(MESSAGES_MAX)),
+        };
         let poller = Arc::new(self);
         let mut invocations = JoinSet::new();
-        loop {
-            let next = async {
-                let place = room.clone().acquire_owned().await;
-                (place, poller.receive().await)
-            };
-            let (place, messages) = tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                next = next => next,
-            };
+        while let Some(Some((place, messages))) = stop.run_until_cancelled(poller.next(&room)).await {
             while invocations.try_join_next().is_some() {}
-            if !messages.is_empty() {
-                let poller = poller.clone();
-                invocations.spawn(async move {
-                    poller.work(messages).await;
-                    drop(place);
-                });
-            }
+            let poller = poller.clone();
+            invocations.spawn(async move {
+                poller.work(messages).await;
+                drop(place);
+            });
         }
         while invocations.join_next().await.is_some() {}
     }
 
-    async fn receive(&self) -> Vec<Message> {
-        let size = i32::try_from(self.mapping.batch_size.min(RECEIVE_MAX)).unwrap_or(1);
+    /// The next batch, once there is room for one.
+    async fn next(&self, room: &Room) -> Option<(Place, Vec<Message>)> {
+        let size = self.mapping.batch_size.min(RECEIVE_MAX);
+        let invocation = room.invocations.clone().acquire_owned().await.ok()?;
+        let mut seats = room.messages.clone().acquire_many_owned(size).await.ok()?;
+        loop {
+            let messages = self.receive(size).await;
+            if !messages.is_empty() {
+                drop(seats.split(seats.num_permits().saturating_sub(messages.len())));
+                return Some((Place { _invocation: invocation, _seats: seats }, messages));
+            }
+        }
+    }
+
+    async fn receive(&self, size: u32) -> Vec<Message> {
         let received = self
             .client
             .receive_message()
             .queue_url(&self.queue_url)
-            .max_number_of_messages(size)
+            .max_number_of_messages(i32::try_from(size).unwrap_or(1))
             .wait_time_seconds(LONG_POLL_SECONDS)
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names("All")

@@ -26,6 +26,7 @@ pub(super) struct ScheduleProperties {
     schedule_expression: String,
     input: String,
     description: Option<AwsOnly>,
+    omit_name: Option<AwsOnly>,
     retry_policy: Option<AwsOnly>,
 }
 

@@ -2,4 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod engines;
+mod queue;
 mod setup;
+mod table;

@@ -1,5 +1,9 @@
 //! What tests are made of: real servers that keep state and are told what to do in the domain's words.
 
+pub mod contracts;
+pub mod dynamodb_local;
+pub mod moto;
+pub mod sdk;
 pub mod sink;
 pub mod tls;
 pub mod verifier;

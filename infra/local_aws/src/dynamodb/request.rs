@@ -1,17 +1,28 @@
 //! One DynamoDB request in the engine's typed form.
 
-use dynoxide::actions::{
-    batch_execute_statement::BatchExecuteStatementRequest, batch_get_item::BatchGetItemRequest, batch_write_item::BatchWriteItemRequest,
-    delete_item::DeleteItemRequest, describe_table::DescribeTableRequest, execute_statement::ExecuteStatementRequest,
-    execute_transaction::ExecuteTransactionRequest, get_item::GetItemRequest, list_tables::ListTablesRequest, put_item::PutItemRequest,
-    query::QueryRequest, scan::ScanRequest, transact_get_items::TransactGetItemsRequest, transact_write_items::TransactWriteItem,
-    transact_write_items::TransactWriteItemsRequest, update_item::UpdateItemRequest,
-};
+use dynoxide::actions::batch_execute_statement::BatchExecuteStatementRequest;
+use dynoxide::actions::batch_get_item::BatchGetItemRequest;
+use dynoxide::actions::batch_write_item::BatchWriteItemRequest;
+use dynoxide::actions::create_table::CreateTableRequest;
+use dynoxide::actions::delete_item::DeleteItemRequest;
+use dynoxide::actions::delete_table::DeleteTableRequest;
+use dynoxide::actions::describe_table::DescribeTableRequest;
+use dynoxide::actions::execute_statement::ExecuteStatementRequest;
+use dynoxide::actions::execute_transaction::ExecuteTransactionRequest;
+use dynoxide::actions::get_item::GetItemRequest;
+use dynoxide::actions::list_tables::ListTablesRequest;
+use dynoxide::actions::put_item::PutItemRequest;
+use dynoxide::actions::query::QueryRequest;
+use dynoxide::actions::scan::ScanRequest;
+use dynoxide::actions::transact_get_items::TransactGetItemsRequest;
+use dynoxide::actions::transact_write_items::{TransactWriteItem, TransactWriteItemsRequest};
+use dynoxide::actions::update_item::UpdateItemRequest;
+use dynoxide::actions::update_time_to_live::UpdateTimeToLiveRequest;
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::capacity::{self, Asked, Kind, Meter};
+use super::capacity::{self, Asked, Kind};
 use super::{Answer, partiql};
 use crate::arn::Place;
 use crate::call::{Consumed, Target};
@@ -31,8 +42,11 @@ pub(crate) enum Request {
     ExecuteStatement(ExecuteStatementRequest),
     BatchExecuteStatement(BatchExecuteStatementRequest),
     ExecuteTransaction(ExecuteTransactionRequest),
+    CreateTable(CreateTableRequest),
+    DeleteTable(DeleteTableRequest),
     DescribeTable(DescribeTableRequest),
     ListTables(ListTablesRequest),
+    UpdateTimeToLive(UpdateTimeToLiveRequest),
 }
 
 /// Runs an operation that meters capacity.
@@ -64,6 +78,9 @@ impl Request {
             "ExecuteStatement" => decode(body).map(Self::ExecuteStatement),
             "BatchExecuteStatement" => decode(body).map(Self::BatchExecuteStatement),
             "ExecuteTransaction" => decode(body).map(Self::ExecuteTransaction),
+            "CreateTable" => decode(body).map(Self::CreateTable),
+            "DeleteTable" => decode(body).map(Self::DeleteTable),
+            "UpdateTimeToLive" => decode(body).map(Self::UpdateTimeToLive),
             "DescribeTable" => decode(body).map(Self::DescribeTable),
             "ListTables" => decode(body).map(Self::ListTables),
             other => Err(DynoxideError::ValidationException(format!("the embedded DynamoDB does not offer {other}"))),
@@ -102,6 +119,9 @@ impl Request {
             Self::ExecuteStatement(request) => stated(&request.statement).into_iter().collect(),
             Self::BatchExecuteStatement(request) => request.statements.iter().filter_map(|item| stated(&item.statement)).collect(),
             Self::ExecuteTransaction(request) => request.transact_statements.iter().filter_map(|item| stated(&item.statement)).collect(),
+            Self::CreateTable(request) => vec![on("CreateTable", &request.table_name)],
+            Self::DeleteTable(request) => vec![on("DeleteTable", &request.table_name)],
+            Self::UpdateTimeToLive(request) => vec![on("UpdateTimeToLive", &request.table_name)],
             Self::DescribeTable(request) => vec![on("DescribeTable", &request.table_name)],
             Self::ListTables(_) => vec![on("ListTables", "*")],
         }
@@ -132,6 +152,9 @@ impl Request {
                 let kind = kind_of(request.transact_statements.iter().map(|item| item.statement.as_str()));
                 metered!(database, execute_transaction, request, kind)
             }
+            Self::CreateTable(request) => database.create_table(request).and_then(|response| answer(&response, Vec::new())),
+            Self::DeleteTable(request) => database.delete_table(request).and_then(|response| answer(&response, Vec::new())),
+            Self::UpdateTimeToLive(request) => database.update_time_to_live(request).and_then(|response| answer(&response, Vec::new())),
             Self::DescribeTable(request) => database.describe_table(request).and_then(|response| answer(&response, Vec::new())),
             Self::ListTables(request) => database.list_tables(request).and_then(|response| answer(&response, Vec::new())),
         };

@@ -1,0 +1,37 @@
+//! DynamoDB: what the embedded engine does, Amazon's DynamoDB Local does.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnConsumedCapacity, TransactWriteItem};
+use kit::contracts::table;
+use kit::dynamodb_local::DynamoDbLocal;
+use local_aws::Options;
+
+use crate::setup::{Local, TABLE};
+
+#[tokio::test]
+async fn the_contract_holds() {
+    table::holds(Client::new(&Local::new().config())).await;
+}
+
+#[tokio::test]
+async fn the_contract_holds_inline_and_in_memory() {
+    let options = Options::simulated(Options::local().now);
+    table::holds(Client::new(&Local::with(options).config())).await;
+}
+
+#[tokio::test]
+async fn the_contract_holds_on_dynamodb_local() {
+    let server = DynamoDbLocal::start().await;
+    table::holds(Client::new(&server.sdk_config())).await;
+}
+
+/// AWS charges two units for each KiB written in a transaction. Not in the contract: DynamoDB Local counts four.
+#[tokio::test]
+async fn transactions_pay_double() {
+    let client = Client::new(&Local::new().config());
+    let text = |value: &str| AttributeValue::S(value.into());
+    let put = Put::builder().table_name(TABLE).item("pk", text("p")).item("sk", text("s")).build().unwrap();
+    let write = client.transact_write_items().transact_items(TransactWriteItem::builder().put(put).build());
+    let output = write.return_consumed_capacity(ReturnConsumedCapacity::Indexes).send().await.unwrap();
+    assert_eq!(output.consumed_capacity.unwrap()[0].capacity_units(), Some(2.0));
+}

@@ -1,0 +1,103 @@
+//! The repository checks itself.
+
+#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
+
+use std::collections::BTreeMap;
+
+use tidy::{packages, read, sources};
+
+/// Which layer each package stands in; a package may use those of lower layers only (docs/ARCHITECTURE.md, The rooms).
+const LAYERS: &[(&str, u32)] = &[
+    ("shared/domain", 0),
+    ("shared/signing", 0),
+    ("shared/egress", 0),
+    ("infra/local_aws", 0),
+    ("tests/kit", 0),
+    ("tests/tidy", 0),
+    ("shared/runtime", 1),
+    ("shared/store", 1),
+    ("shared/queue", 1),
+    ("shared/vault", 1),
+    ("shared/access", 2),
+    ("shared/dispatch", 2),
+    ("shared/worker", 3),
+    ("shared/operations", 3),
+    ("functions/api", 4),
+    ("functions/worker_webhook", 4),
+    ("functions/monitor", 4),
+    ("functions/dead_letters", 4),
+    ("infra/local", 5),
+];
+
+/// A file that outgrows this has more than one noun in it.
+const LINES_MAX: usize = 500;
+
+#[test]
+fn dependencies_point_down() {
+    let layers: BTreeMap<&str, u32> = LAYERS.iter().copied().collect();
+    let by_name: BTreeMap<&str, u32> = LAYERS.iter().map(|(folder, layer)| (folder.split('/').nth(1).unwrap_or(folder), *layer)).collect();
+    for (folder, dependencies) in packages() {
+        let layer = *layers.get(&*folder).unwrap_or_else(|| panic!("{folder} has no layer: add it here and to docs/ARCHITECTURE.md"));
+        for dependency in dependencies {
+            let Some(below) = by_name.get(&*dependency) else { continue };
+            assert!(*below < layer, "{folder} (layer {layer}) must not use {dependency} (layer {below})");
+        }
+    }
+}
+
+#[test]
+fn every_room_is_in_the_architecture() {
+    let page = read("docs/ARCHITECTURE.md");
+    for (folder, _) in packages() {
+        let room = folder.split('/').next().unwrap_or_default();
+        assert!(page.contains(&format!("`{folder}`")) || page.contains(&format!("`{room}/*`")), "{folder} is missing in docs/ARCHITECTURE.md");
+    }
+}
+
+#[test]
+fn every_lint_exception_has_a_reason() {
+    for path in sources() {
+        let text = read(&path);
+        for (start, _) in text.match_indices("allow(").chain(text.match_indices("expect(")) {
+            let is_attribute = text[..start].ends_with("#[") || text[..start].ends_with("#![");
+            let end = text[start..].find(")]").map_or(text.len(), |length| start + length);
+            assert!(!is_attribute || text[start..end].contains("reason"), "{}: {}", path.display(), &text[start..end]);
+        }
+    }
+}
+
+#[test]
+fn files_are_one_noun_long() {
+    for path in sources() {
+        let lines = read(&path).lines().count();
+        assert!(lines <= LINES_MAX, "{} has {lines} lines: find the second noun in it", path.display());
+    }
+}
+
+#[test]
+fn no_room_is_called_after_nothing() {
+    for path in sources() {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        assert!(!["utils", "util", "common", "helpers", "helper", "misc"].contains(&&*stem), "{}: name what is in it", path.display());
+    }
+}
+
+#[test]
+fn third_party_versions_stand_in_one_place() {
+    for (folder, _) in packages() {
+        let manifest = read(format!("{folder}/Cargo.toml"));
+        for line in manifest.lines().filter(|line| line.starts_with("version") || line.contains("version = \"")) {
+            assert!(line == "version.workspace = true", "{folder}/Cargo.toml: {line}");
+        }
+    }
+}
+
+#[test]
+fn every_worker_of_the_template_is_a_function_and_every_function_is_in_the_template() {
+    let template = read("template.yaml");
+    for (folder, _) in packages().into_iter().filter(|(folder, _)| folder.starts_with("functions/")) {
+        let name = folder.trim_start_matches("functions/");
+        assert!(template.contains(&format!("CodeUri: {folder}")), "{folder} is not in template.yaml");
+        assert!(template.contains(&format!("Binary: {name}")), "{folder} is not built by template.yaml");
+    }
+}

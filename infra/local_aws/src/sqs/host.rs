@@ -81,7 +81,7 @@ impl Host {
     }
 }
 
-/// A panic inside a call leaves the engine as it was before the call's next write, and its transaction open: taken up by the next [`transact`].
+/// A panic inside a call leaves its transaction open: the next one fails to begin, rolls back and reads the file again.
 fn lock(engine: &Mutex<Option<Engine>>) -> MutexGuard<'_, Option<Engine>> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,131 @@
+//! What outlives the process, however it ends.
+
+use std::path::Path;
+
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use kit::contracts::queue::Shape;
+use local_aws::{Engines, OpenError, Options, Resources, sqs};
+use tempfile::{TempDir, tempdir};
+
+use super::embedded;
+
+/// Two receives are allowed before a message is a dead letter.
+fn open(data: &Path) -> Engines {
+    embedded::open(data, Shape { max_receives: 2, ..Shape::default() }, Options::local())
+}
+
+async fn send(engines: &Engines, body: &str) -> String {
+    let sent =
+        embedded::client(engines).send_message().queue_url(engines.queue_url("work")).message_body(body).message_group_id("g").send().await;
+    sent.unwrap().message_id.unwrap()
+}
+
+async fn receive(engines: &Engines, queue: &str) -> Vec<Message> {
+    let receive = embedded::client(engines).receive_message().queue_url(engines.queue_url(queue)).max_number_of_messages(10);
+    receive.message_system_attribute_names(MessageSystemAttributeName::All).send().await.unwrap().messages.unwrap_or_default()
+}
+
+fn receives(message: &Message) -> &str {
+    &message.attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount]
+}
+
+/// What a killed process leaves: the queue file and its log as they are, nothing closed.
+fn kill(data: &Path) -> TempDir {
+    let left = tempdir().unwrap();
+    for file in ["sqs.sqlite", "sqs.sqlite-wal"] {
+        std::fs::copy(data.join(file), left.path().join(file)).unwrap();
+    }
+    left
+}
+
+#[tokio::test]
+async fn messages_survive_a_clean_close() {
+    let data = tempdir().unwrap();
+    let engines = open(data.path());
+    let id = send(&engines, "kept").await;
+    engines.close().await;
+    assert!(!data.path().join("sqs.sqlite-wal").exists(), "everything is in the file itself");
+    let messages = receive(&open(data.path()), "work").await;
+    assert_eq!(messages[0].message_id(), Some(id.as_str()));
+    assert_eq!(messages[0].body(), Some("kept"));
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_killed_process() {
+    let data = tempdir().unwrap();
+    let engines = open(data.path());
+    for number in 0..20 {
+        send(&engines, &number.to_string()).await;
+    }
+    let deleted = receive(&engines, "work").await;
+    for message in &deleted {
+        let delete = embedded::client(&engines).delete_message().queue_url(engines.queue_url("work"));
+        delete.set_receipt_handle(message.receipt_handle.clone()).send().await.unwrap();
+    }
+    let left = kill(data.path());
+    assert_eq!(receive(&open(left.path()), "work").await.len(), 20 - deleted.len());
+}
+
+#[tokio::test]
+async fn messages_in_flight_are_visible_after_a_restart_and_keep_their_receive_counts() {
+    let data = tempdir().unwrap();
+    let engines = open(data.path());
+    send(&engines, "in flight").await;
+    assert_eq!(receives(&receive(&engines, "work").await[0]), "1");
+    let left = kill(data.path());
+    let after = open(left.path());
+    assert_eq!(receives(&receive(&after, "work").await[0]), "2");
+    after.close().await;
+    let last = open(left.path());
+    assert!(receive(&last, "work").await.is_empty(), "two receives were allowed");
+    let dead = receive(&last, "work-dead-letters").await;
+    assert_eq!(dead[0].attributes().unwrap()[&MessageSystemAttributeName::DeadLetterQueueSourceArn], last.queue_arn("work"));
+    last.close().await;
+    assert_eq!(receive(&open(left.path()), "work-dead-letters").await.len(), 1, "a dead letter stays where it is");
+}
+
+#[tokio::test]
+async fn a_delay_goes_on_after_a_restart() {
+    let data = tempdir().unwrap();
+    let engines = open(data.path());
+    embedded::client(&engines)
+        .send_message()
+        .queue_url(engines.queue_url("work"))
+        .message_body("x")
+        .delay_seconds(600)
+        .send()
+        .await
+        .unwrap();
+    engines.close().await;
+    assert!(receive(&open(data.path()), "work").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_newer_file_is_refused_and_left_alone() {
+    let data = tempdir().unwrap();
+    let file = data.path().join("sqs.sqlite");
+    let newer = rusqlite::Connection::open(&file).unwrap();
+    newer.pragma_update(None, "user_version", 99).unwrap();
+    drop(newer);
+    let before = std::fs::read(&file).unwrap();
+    let refused = Engines::open(data.path(), &Resources::empty(), Options::local());
+    assert!(matches!(refused, Err(OpenError::Sqs(sqs::OpenError::Newer { found: 99, .. }))));
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+/// A call that could not be written is refused, and nothing of it is served.
+#[tokio::test]
+async fn a_failing_file_loses_no_message_and_invents_none() {
+    let data = tempdir().unwrap();
+    let engines = open(data.path());
+    send(&engines, "before").await;
+    let saboteur = rusqlite::Connection::open(data.path().join("sqs.sqlite")).unwrap();
+    saboteur.execute_batch("ALTER TABLE content RENAME TO hidden").unwrap();
+    let request = format!(r#"{{"QueueUrl":"{}","MessageBody":"lost"}}"#, engines.queue_url("work"));
+    let refused = engines.sqs().call("SendMessage", request.as_bytes()).await.unwrap_err();
+    assert_eq!((refused.status, refused.code.as_str()), (500, "com.amazon.coral.service#InternalFailure"));
+    saboteur.execute_batch("ALTER TABLE hidden RENAME TO content").unwrap();
+    send(&engines, "after").await;
+    let messages = receive(&engines, "work").await;
+    assert_eq!(messages.iter().filter_map(Message::body).collect::<Vec<_>>(), ["before", "after"]);
+}

@@ -1,7 +1,9 @@
 //! The engines through the AWS SDK.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod connector;
 mod engines;
+mod policies;
 mod queue;
 mod setup;
 mod table;

@@ -1,1 +1,46 @@
-//! Under construction.
+//! The store: one DynamoDB table, and a bucket for payloads that do not fit into it.
+//!
+//! [`Store`] is what everything goes through; each file adds the verbs of one noun. [`keys`] has every key shape. Writes that decide something
+//! are conditional, so that of two callers one wins and the other is told; reads that decide something are strongly consistent. An item that
+//! is expired is not there, whether DynamoDB has removed it yet or not.
+
+mod attributes;
+mod error;
+mod expression;
+mod keys;
+mod page;
+
+use std::time::UNIX_EPOCH;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use domain::Timestamp;
+
+pub use error::StoreError;
+pub use page::Page;
+
+/// The table and the bucket. Clones share the clients.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    table: String,
+    objects: aws_sdk_s3::Client,
+    bucket: Option<String>,
+    time: SharedTimeSource,
+}
+
+impl Store {
+    /// The store in `table`; payloads that do not fit into it are in `bucket`.
+    #[must_use]
+    pub fn new(aws: &SdkConfig, table: String, bucket: Option<String>) -> Self {
+        let time = aws.time_source().unwrap_or_default();
+        Self { client: Client::new(aws), table, objects: aws_sdk_s3::Client::new(aws), bucket, time }
+    }
+
+    /// The time by which items are expired: that of the SDK's signatures.
+    fn now(&self) -> Timestamp {
+        let since = self.time.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}

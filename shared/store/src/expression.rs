@@ -1,0 +1,141 @@
+//! Update and condition expressions, put together with placeholders for every name and value, so that no attribute's name can be a
+//! reserved word and no value becomes part of an expression.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use crate::attributes::Item;
+
+/// An update with its condition, as `UpdateItem` (or one action of a transaction) takes it.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    sets: Vec<String>,
+    adds: Vec<String>,
+    removes: Vec<String>,
+    condition: Condition,
+}
+
+/// A condition: all of its parts must hold.
+#[derive(Debug, Default)]
+pub(crate) struct Condition {
+    parts: Vec<String>,
+    names: Vec<String>,
+    values: Vec<AttributeValue>,
+}
+
+impl Change {
+    /// Sets an attribute.
+    pub(crate) fn set(&mut self, name: &str, value: AttributeValue) -> &mut Self {
+        let set = format!("{} = {}", self.condition.name(name), self.condition.value(value));
+        self.sets.push(set);
+        self
+    }
+
+    /// Sets an attribute, or removes it when there is no value.
+    pub(crate) fn set_or_remove(&mut self, name: &str, value: Option<AttributeValue>) -> &mut Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self.remove(name),
+        }
+    }
+
+    /// Adds a number to an attribute.
+    pub(crate) fn add(&mut self, name: &str, value: AttributeValue) -> &mut Self {
+        let add = format!("{} {}", self.condition.name(name), self.condition.value(value));
+        self.adds.push(add);
+        self
+    }
+
+    /// Removes an attribute.
+    pub(crate) fn remove(&mut self, name: &str) -> &mut Self {
+        let remove = self.condition.name(name);
+        self.removes.push(remove);
+        self
+    }
+
+    /// The condition, to add to.
+    pub(crate) fn when(&mut self) -> &mut Condition {
+        &mut self.condition
+    }
+
+    /// The update expression.
+    pub(crate) fn update(&self) -> String {
+        let clause = |word: &str, parts: &[String]| if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) };
+        format!("{}{}{}", clause("SET", &self.sets), clause("ADD", &self.adds), clause("REMOVE", &self.removes))
+    }
+
+    /// The condition expression, the names and the values of both.
+    pub(crate) fn rest(self) -> (Option<String>, HashMap<String, String>, Option<Item>) {
+        self.condition.into_parts()
+    }
+}
+
+impl Condition {
+    /// The attribute has this value.
+    pub(crate) fn equals(&mut self, name: &str, value: AttributeValue) -> &mut Self {
+        let part = format!("{} = {}", self.name(name), self.value(value));
+        self.and(part)
+    }
+
+    /// The attribute has another value, or none.
+    pub(crate) fn differs(&mut self, name: &str, value: AttributeValue) -> &mut Self {
+        let part = format!("{} <> {}", self.name(name), self.value(value));
+        self.and(part)
+    }
+
+    /// The attribute has one of these values.
+    pub(crate) fn one_of(&mut self, name: &str, values: impl IntoIterator<Item = AttributeValue>) -> &mut Self {
+        let name = self.name(name);
+        let values: Vec<String> = values.into_iter().map(|value| self.value(value)).collect();
+        self.and(format!("{name} IN ({})", values.join(", ")))
+    }
+
+    /// The attribute is there.
+    pub(crate) fn exists(&mut self, name: &str) -> &mut Self {
+        let part = format!("attribute_exists({})", self.name(name));
+        self.and(part)
+    }
+
+    /// The attribute is not there.
+    pub(crate) fn missing(&mut self, name: &str) -> &mut Self {
+        let part = format!("attribute_not_exists({})", self.name(name));
+        self.and(part)
+    }
+
+    /// The attribute is not there, or not above this value.
+    pub(crate) fn missing_or_at_most(&mut self, name: &str, value: AttributeValue) -> &mut Self {
+        let name = self.name(name);
+        let value = self.value(value);
+        self.and(format!("(attribute_not_exists({name}) OR {name} <= {value})"))
+    }
+
+    /// A part of its own, written with [`Self::name`] and [`Self::value`].
+    pub(crate) fn and(&mut self, part: String) -> &mut Self {
+        self.parts.push(part);
+        self
+    }
+
+    /// The placeholder of a name.
+    pub(crate) fn name(&mut self, name: &str) -> String {
+        let at = self.names.iter().position(|known| known == name).unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        });
+        format!("#{at}")
+    }
+
+    /// The placeholder of a value.
+    pub(crate) fn value(&mut self, value: AttributeValue) -> String {
+        self.values.push(value);
+        format!(":{}", self.values.len() - 1)
+    }
+
+    /// The expression, its names and its values.
+    pub(crate) fn into_parts(self) -> (Option<String>, HashMap<String, String>, Option<Item>) {
+        let expression = (!self.parts.is_empty()).then(|| self.parts.join(" AND "));
+        let names = self.names.into_iter().enumerate().map(|(at, name)| (format!("#{at}"), name)).collect();
+        let values: Item = self.values.into_iter().enumerate().map(|(at, value)| (format!(":{at}"), value)).collect();
+        (expression, names, (!values.is_empty()).then_some(values))
+    }
+}

@@ -1,0 +1,232 @@
+//! Every key shape of the table, and of its indexes. Nothing else in the crate writes or takes apart a key.
+//!
+//! | item | pk | sk |
+//! |---|---|---|
+//! | organization; all of them | `ORG#<org>`; `ORGS` | `ORG`; `<org>` |
+//! | routes | `ORG#<org>` | `ROUTES` |
+//! | destination | `ORG#<org>` | `DST#<dst>` |
+//! | health | `HEALTH#<dst>` | `H` |
+//! | API key | `KEY#<key>` | `KEY` |
+//! | delivery | `ORG#<org>#<shard>` | `<msg ulid>#<nn>` |
+//! | earlier attempts | `ATT#<dlv>` | `<gen>.<k>` |
+//! | payload | `PAY#<msg>` | `PAY` |
+//! | idempotency | `IDEM#<org>#<hash>` | `IDEM` |
+//! | audit | `ORG#<org>#AUDIT` | `<aud>` |
+//!
+//! | index | partition | sort |
+//! |---|---|---|
+//! | `by_destination` | `<dst>#<shard>` | the delivery's sk |
+//! | `attention_org` | `<org>#<status>#<shard>` | the delivery's sk |
+//! | `attention_dst` | `<dst>#<status>#<shard>` | the delivery's sk |
+//! | `due` | `DUE#<0..15>` | epoch milliseconds |
+//! | `by_reference` | `<org>#<reference>`, on `#00` alone | the delivery's sk |
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::attempt::Attempt;
+use domain::delivery::DeliveryStatus;
+use domain::id::{AuditId, DeliveryId, DestinationId, Id, KeyId, MessageId, OrganizationId, Ulid};
+
+use crate::attributes::{Item, text};
+
+/// The table's partition key.
+pub(crate) const PK: &str = "pk";
+/// The table's sort key.
+pub(crate) const SK: &str = "sk";
+/// When the item may be removed, in epoch seconds.
+pub(crate) const TTL: &str = "ttl";
+
+/// Partitions of the `due` index.
+pub(crate) const DUE_PARTITIONS: u8 = 16;
+
+/// An index: its name and its keys' attributes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Index {
+    pub(crate) name: &'static str,
+    pub(crate) pk: &'static str,
+    pub(crate) sk: &'static str,
+}
+
+pub(crate) const BY_DESTINATION: Index = Index { name: "by_destination", pk: "bd_pk", sk: "bd_sk" };
+pub(crate) const ATTENTION_ORG: Index = Index { name: "attention_org", pk: "ao_pk", sk: "ao_sk" };
+pub(crate) const ATTENTION_DST: Index = Index { name: "attention_dst", pk: "ad_pk", sk: "ad_sk" };
+pub(crate) const DUE: Index = Index { name: "due", pk: "du_pk", sk: "du_at" };
+pub(crate) const BY_REFERENCE: Index = Index { name: "by_reference", pk: "br_pk", sk: "br_sk" };
+#[allow(dead_code, reason = "the sparse index of failing destinations, walked by the monitor")]
+pub(crate) const FAILING: Index = Index { name: "failing", pk: "fa_pk", sk: "fa_sk" };
+
+/// A primary key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
+impl Key {
+    fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self { pk: pk.into(), sk: sk.into() }
+    }
+
+    /// As an item of its own, which is how DynamoDB takes keys.
+    pub(crate) fn item(&self) -> Item {
+        Item::from([(PK.to_owned(), text(&self.pk)), (SK.to_owned(), text(&self.sk))])
+    }
+
+    /// The key of an item.
+    pub(crate) fn of(item: &Item) -> Option<Self> {
+        let part = |name| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
+        Some(Self { pk: part(PK)?, sk: part(SK)? })
+    }
+}
+
+// Configuration.
+
+/// An organization.
+pub(crate) fn organization(id: OrganizationId) -> Key {
+    Key::new(format!("ORG#{id}"), "ORG")
+}
+
+/// Where every organization is listed.
+pub(crate) const ORGANIZATIONS: &str = "ORGS";
+
+/// An organization's line in the list of all.
+pub(crate) fn organization_listed(id: OrganizationId) -> Key {
+    Key::new(ORGANIZATIONS, id.to_string())
+}
+
+/// What submit reads of an organization.
+pub(crate) fn routes(id: OrganizationId) -> Key {
+    Key::new(format!("ORG#{id}"), "ROUTES")
+}
+
+/// What a destination's sort key starts with.
+pub(crate) const DESTINATION_PREFIX: &str = "DST#";
+
+/// A destination.
+pub(crate) fn destination(organization: OrganizationId, id: DestinationId) -> Key {
+    Key::new(format!("ORG#{organization}"), format!("{DESTINATION_PREFIX}{id}"))
+}
+
+/// A destination's health.
+pub(crate) fn health(id: DestinationId) -> Key {
+    Key::new(format!("HEALTH#{id}"), "H")
+}
+
+/// An API key.
+pub(crate) fn api_key(id: KeyId) -> Key {
+    Key::new(format!("KEY#{id}"), "KEY")
+}
+
+/// An idempotency record.
+pub(crate) fn idempotency(organization: OrganizationId, key_hash: &str) -> Key {
+    Key::new(format!("IDEM#{organization}#{key_hash}"), "IDEM")
+}
+
+/// An audit event.
+pub(crate) fn audit(organization: OrganizationId, id: AuditId) -> Key {
+    Key::new(audit_partition(organization), id.to_string())
+}
+
+/// An organization's audit trail.
+pub(crate) fn audit_partition(organization: OrganizationId) -> String {
+    format!("ORG#{organization}#AUDIT")
+}
+
+// Deliveries.
+
+/// One shard of an organization's deliveries.
+pub(crate) fn deliveries(organization: OrganizationId, shard: u8) -> String {
+    format!("ORG#{organization}#{shard}")
+}
+
+/// A delivery.
+pub(crate) fn delivery(organization: OrganizationId, id: DeliveryId) -> Key {
+    Key::new(deliveries(organization, id.message.ulid().shard()), delivery_sort(id))
+}
+
+/// A delivery's sort key, in the table and in every index but `due`. Lists go by it, newest first.
+pub(crate) fn delivery_sort(id: DeliveryId) -> String {
+    format!("{}#{:02}", id.message.ulid(), id.position)
+}
+
+/// What the sort keys of all of a message's deliveries start with.
+pub(crate) fn message_prefix(id: MessageId) -> String {
+    format!("{}#", id.ulid())
+}
+
+/// The delivery a sort key names.
+pub(crate) fn delivery_of(sort: &str) -> Option<DeliveryId> {
+    let (ulid, position) = sort.split_once('#')?;
+    let message = MessageId::from(ulid.parse::<Ulid>().ok()?);
+    Some(DeliveryId { message, position: position.parse().ok()? })
+}
+
+/// The organization a delivery's partition belongs to.
+pub(crate) fn organization_of(partition: &str) -> Option<OrganizationId> {
+    partition.strip_prefix("ORG#")?.split('#').next()?.parse().ok()
+}
+
+/// One shard of a destination's deliveries, in `by_destination`.
+pub(crate) fn by_destination(id: DestinationId, shard: u8) -> String {
+    format!("{id}#{shard}")
+}
+
+/// The destination such a partition belongs to.
+pub(crate) fn destination_of(partition: &str) -> Option<DestinationId> {
+    partition.split('#').next()?.parse().ok()
+}
+
+/// One shard of an organization's deliveries of one status, in `attention_org`.
+pub(crate) fn attention_org(id: OrganizationId, status: DeliveryStatus, shard: u8) -> String {
+    format!("{id}#{}#{shard}", status.as_str())
+}
+
+/// One shard of a destination's deliveries of one status, in `attention_dst`.
+pub(crate) fn attention_dst(id: DestinationId, status: DeliveryStatus, shard: u8) -> String {
+    format!("{id}#{}#{shard}", status.as_str())
+}
+
+/// An organization's messages of one reference, in `by_reference`.
+pub(crate) fn by_reference(organization: OrganizationId, reference: &str) -> String {
+    format!("{organization}#{reference}")
+}
+
+/// The reference in such a partition's name.
+pub(crate) fn reference_of(partition: &str) -> Option<&str> {
+    partition.split_once('#').map(|(_, reference)| reference)
+}
+
+/// A partition of `due`.
+pub(crate) fn due(partition: u8) -> String {
+    format!("DUE#{partition}")
+}
+
+/// The partition of `due` a delivery is in: any even spread does, as long as it never changes.
+pub(crate) fn due_partition(id: DeliveryId) -> String {
+    let spread = delivery_sort(id).bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    due((spread >> 4) as u8 % DUE_PARTITIONS)
+}
+
+/// All earlier attempts of a delivery.
+pub(crate) fn attempts(id: DeliveryId) -> String {
+    format!("ATT#{id}")
+}
+
+/// An attempt that a later one replaced in its delivery.
+pub(crate) fn attempt(id: DeliveryId, generation: u32, number: u32) -> Key {
+    Key::new(attempts(id), format!("{generation:010}.{number:010}"))
+}
+
+/// An attempt that lost its race: another with its number was recorded first.
+pub(crate) fn late_attempt(id: DeliveryId, generation: u32, late: &Attempt) -> Key {
+    Key::new(attempts(id), format!("{generation:010}.{:010}.{}", late.number, late.started_at.as_millis()))
+}
+
+/// A payload that does not fit into its deliveries.
+pub(crate) fn payload(id: MessageId) -> Key {
+    Key::new(format!("PAY#{id}"), "PAY")
+}
+
+/// A payload that does not fit into the table: its object. What is kept equally long stands under one prefix, for the bucket's lifecycle.
+pub(crate) fn payload_object(retention_days: u32, organization: OrganizationId, message: MessageId) -> String {
+    format!("{retention_days}/{organization}/{message}")
+}

@@ -1,0 +1,3 @@
+//! The store on the embedded engine.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -49,8 +49,19 @@ pub(crate) struct Engine {
     /// Who has a configuration, by access key: what arrives over a socket is checked against the same policies.
     callers: RwLock<BTreeMap<String, Caller>>,
     secret_access_key: String,
-    pub(crate) s3_address: OnceLock<SocketAddr>,
+    /// Where S3 clients send their requests, once S3 has a listener.
+    s3_address: RwLock<Option<SocketAddr>>,
     options: Options,
+}
+
+impl Engine {
+    pub(crate) fn move_objects(&self, address: SocketAddr) {
+        *self.s3_address.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    }
+
+    pub(crate) fn objects_address(&self) -> Option<SocketAddr> {
+        *self.s3_address.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Engines {
@@ -84,7 +95,7 @@ impl Engines {
             observers: Observers::default(),
             callers: RwLock::default(),
             secret_access_key,
-            s3_address: OnceLock::new(),
+            s3_address: RwLock::default(),
             place,
             options,
         };

@@ -34,7 +34,7 @@ impl LoadServiceConfig for S3Endpoint {
         if key.service_id() != "S3" || key.env() != "AWS_ENDPOINT_URL" {
             return None;
         }
-        let address = *self.0.upgrade()?.s3_address.get()?;
+        let address = self.0.upgrade()?.objects_address()?;
         Some(format!("http://{address}"))
     }
 }

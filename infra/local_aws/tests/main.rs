@@ -3,6 +3,9 @@
 
 mod connector;
 mod engines;
+mod gateway;
+mod keys;
+mod objects;
 mod policies;
 mod queue;
 mod setup;

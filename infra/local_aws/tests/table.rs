@@ -10,25 +10,27 @@ use crate::setup::{Local, TABLE};
 
 #[tokio::test]
 async fn the_contract_holds() {
-    table::holds(Client::new(&Local::new().config())).await;
+    let local = Local::new();
+    table::hold(Client::new(&local.config())).await;
 }
 
 #[tokio::test]
 async fn the_contract_holds_inline_and_in_memory() {
-    let options = Options::simulated(Options::local().now);
-    table::holds(Client::new(&Local::with(options).config())).await;
+    let local = Local::with(Options::simulated(Options::local().now));
+    table::hold(Client::new(&local.config())).await;
 }
 
 #[tokio::test]
 async fn the_contract_holds_on_dynamodb_local() {
     let server = DynamoDbLocal::start().await;
-    table::holds(Client::new(&server.sdk_config())).await;
+    table::hold(Client::new(&server.sdk_config())).await;
 }
 
 /// AWS charges two units for each KiB written in a transaction. Not in the contract: DynamoDB Local counts four.
 #[tokio::test]
 async fn transactions_pay_double() {
-    let client = Client::new(&Local::new().config());
+    let local = Local::new();
+    let client = Client::new(&local.config());
     let text = |value: &str| AttributeValue::S(value.into());
     let put = Put::builder().table_name(TABLE).item("pk", text("p")).item("sk", text("s")).build().unwrap();
     let write = client.transact_write_items().transact_items(TransactWriteItem::builder().put(put).build());

@@ -5,6 +5,7 @@ mod targets;
 mod work;
 
 pub use route::Unroutable;
+pub(crate) use route::{access_key, scope_service};
 
 use std::fmt;
 use std::sync::Arc;

@@ -45,19 +45,27 @@ fn target(request: &Request<SdkBody>) -> Option<&str> {
     request.headers().get("x-amz-target")?.to_str().ok()
 }
 
-/// The service in the credential scope, `<key>/<date>/<region>/<service>/aws4_request`, of a signed or a presigned request.
-fn scope_service(request: &Request<SdkBody>) -> Option<String> {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let credential = match header {
-        Some(header) => header.split_once("Credential=")?.1.split(',').next()?.replace("%2F", "/"),
-        None => {
-            let query = request.uri().query()?;
-            query.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?.replace("%2F", "/")
-        }
-    };
-    let mut from_end = credential.trim().rsplit('/');
+/// The service in the credential scope of a signed or a presigned request.
+pub(crate) fn scope_service(request: &Request<SdkBody>) -> Option<String> {
+    let credential = credential(request)?;
+    let mut from_end = credential.rsplit('/');
     from_end.next().filter(|last| *last == "aws4_request")?;
     from_end.next().map(str::to_owned)
+}
+
+/// The access key a request is signed with.
+pub(crate) fn access_key(request: &Request<SdkBody>) -> Option<String> {
+    credential(request)?.split('/').next().map(str::to_owned)
+}
+
+/// `<access key>/<date>/<region>/<service>/aws4_request`, from the header or the query.
+fn credential(request: &Request<SdkBody>) -> Option<String> {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let credential = match header {
+        Some(header) => header.split_once("Credential=")?.1.split(',').next()?,
+        None => request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?,
+    };
+    Some(credential.trim().replace("%2F", "/"))
 }
 
 #[cfg(test)]

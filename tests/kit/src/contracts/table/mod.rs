@@ -29,7 +29,7 @@ struct Table {
 }
 
 /// The whole suite. It creates a table named `contract` and leaves it.
-pub async fn holds(client: Client) {
+pub async fn hold(client: Client) {
     let table = Table::create(client, "contract").await;
     items::hold(&table).await;
     updates::hold(&table).await;

@@ -54,6 +54,29 @@ impl Change {
         self
     }
 
+    /// Sets a member of a map.
+    pub(crate) fn set_member(&mut self, map: &str, member: &str, value: AttributeValue) -> &mut Self {
+        let condition = &mut self.condition;
+        let set = format!("{}.{} = {}", condition.name(map), condition.name(member), condition.value(value));
+        self.sets.push(set);
+        self
+    }
+
+    /// Removes a member of a map.
+    pub(crate) fn remove_member(&mut self, map: &str, member: &str) -> &mut Self {
+        let remove = format!("{}.{}", self.condition.name(map), self.condition.name(member));
+        self.removes.push(remove);
+        self
+    }
+
+    /// Sets an attribute that is not there.
+    pub(crate) fn set_if_missing(&mut self, name: &str, value: AttributeValue) -> &mut Self {
+        let name = self.condition.name(name);
+        let set = format!("{name} = if_not_exists({name}, {})", self.condition.value(value));
+        self.sets.push(set);
+        self
+    }
+
     /// The condition, to add to.
     pub(crate) fn when(&mut self) -> &mut Condition {
         &mut self.condition

@@ -9,6 +9,8 @@ mod error;
 mod expression;
 mod keys;
 mod page;
+mod table;
+mod transaction;
 
 use std::time::UNIX_EPOCH;
 

@@ -1,0 +1,137 @@
+//! The table's items by their keys: the calls that every noun makes.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure::AllOld};
+
+use crate::attributes::Item;
+use crate::expression::{Change, Condition};
+use crate::keys::Key;
+use crate::{Store, StoreError};
+
+/// DynamoDB reads at most this many items in one call.
+const KEYS_IN_A_READ: usize = 100;
+/// How often a read that made no progress is tried again.
+const IDLE_READS_MAX: u32 = 8;
+const IDLE_READ_WAIT: Duration = Duration::from_millis(20);
+
+/// What became of a conditional write.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// It was done.
+    Done,
+    /// The condition did not hold for this item; `None`: for none being there.
+    Refused(Option<Item>),
+}
+
+impl Written {
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+}
+
+impl Store {
+    /// Reads one item, strongly consistent.
+    pub(crate) async fn get(&self, action: &'static str, key: &Key) -> Result<Option<Item>, StoreError> {
+        let call = self.client.get_item().table_name(&self.table).set_key(Some(key.item())).consistent_read(true);
+        Ok(call.send().await.map_err(StoreError::of(action))?.item)
+    }
+
+    /// Reads any number of items, strongly consistent; in the order of their keys.
+    pub(crate) async fn get_all(&self, action: &'static str, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
+        let mut found: HashMap<Key, Item> = HashMap::with_capacity(keys.len());
+        for chunk in keys.chunks(KEYS_IN_A_READ) {
+            self.get_chunk(action, chunk, &mut found).await?;
+        }
+        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+    }
+
+    async fn get_chunk(&self, action: &'static str, keys: &[Key], found: &mut HashMap<Key, Item>) -> Result<(), StoreError> {
+        // DynamoDB refuses a read that names a key twice.
+        let mut distinct: Vec<&Key> = Vec::with_capacity(keys.len());
+        for key in keys {
+            if !distinct.contains(&key) && !found.contains_key(key) {
+                distinct.push(key);
+            }
+        }
+        let mut left: Vec<Item> = distinct.into_iter().map(Key::item).collect();
+        let mut idle = 0;
+        while !left.is_empty() {
+            let asked = left.len();
+            let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
+            let request = request.expect("keys were given");
+            let call = self.client.batch_get_item().request_items(&self.table, request);
+            let answer = call.send().await.map_err(StoreError::of(action))?;
+            let items = answer.responses.into_iter().flat_map(HashMap::into_values).flatten();
+            found.extend(items.filter_map(|item| Some((Key::of(&item)?, item))));
+            left = answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|rest| rest.keys).collect();
+            if left.len() < asked {
+                idle = 0;
+                continue;
+            }
+            if idle == IDLE_READS_MAX {
+                return Err(StoreError::unprocessed(action));
+            }
+            tokio::time::sleep(IDLE_READ_WAIT * 2_u32.pow(idle)).await;
+            idle += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes a whole item, under a condition on what was there.
+    pub(crate) async fn put(&self, action: &'static str, item: Item, condition: Condition) -> Result<Written, StoreError> {
+        let (condition, names, values) = condition.into_parts();
+        let call = self.client.put_item().table_name(&self.table).set_item(Some(item)).set_condition_expression(condition);
+        let call = call.set_expression_attribute_names((!names.is_empty()).then_some(names)).set_expression_attribute_values(values);
+        written(action, call.return_values_on_condition_check_failure(AllOld).send().await, |error| match error {
+            PutItemError::ConditionalCheckFailedException(failed) => Some(failed),
+            _ => None,
+        })
+    }
+
+    /// Changes one item, under the change's condition.
+    pub(crate) async fn change(&self, action: &'static str, key: &Key, change: Change) -> Result<Written, StoreError> {
+        let call = self.client.update_item().table_name(&self.table).set_key(Some(key.item())).update_expression(change.update());
+        let (condition, names, values) = change.rest();
+        let call = call.set_condition_expression(condition).set_expression_attribute_names(Some(names));
+        let call = call.set_expression_attribute_values(values).return_values_on_condition_check_failure(AllOld);
+        written(action, call.send().await, |error| match error {
+            UpdateItemError::ConditionalCheckFailedException(failed) => Some(failed),
+            _ => None,
+        })
+    }
+
+    /// Deletes one item, under a condition.
+    pub(crate) async fn delete(&self, action: &'static str, key: &Key, condition: Condition) -> Result<Written, StoreError> {
+        let (condition, names, values) = condition.into_parts();
+        let call = self.client.delete_item().table_name(&self.table).set_key(Some(key.item())).set_condition_expression(condition);
+        let call = call.set_expression_attribute_names((!names.is_empty()).then_some(names)).set_expression_attribute_values(values);
+        written(action, call.return_values_on_condition_check_failure(AllOld).send().await, |error| match error {
+            DeleteItemError::ConditionalCheckFailedException(failed) => Some(failed),
+            _ => None,
+        })
+    }
+}
+
+fn written<T, E>(
+    action: &'static str,
+    answer: Result<T, SdkError<E>>,
+    refused: impl FnOnce(&E) -> Option<&ConditionalCheckFailedException>,
+) -> Result<Written, StoreError>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match answer {
+        Ok(_) => Ok(Written::Done),
+        Err(error) => match error.as_service_error().and_then(refused) {
+            Some(failed) => Ok(Written::Refused(failed.item.clone())),
+            None => Err(StoreError::of(action)(error)),
+        },
+    }
+}

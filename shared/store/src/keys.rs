@@ -8,7 +8,7 @@
 //! | health | `HEALTH#<dst>` | `H` |
 //! | API key | `KEY#<key>` | `KEY` |
 //! | delivery | `ORG#<org>#<shard>` | `<msg ulid>#<nn>` |
-//! | earlier attempts | `ATT#<dlv>` | `<gen>.<k>` |
+//! | earlier attempts | `ATT#<dlv>` | `<number>`; of one that lost its race `<number>.<start>` |
 //! | payload | `PAY#<msg>` | `PAY` |
 //! | idempotency | `IDEM#<org>#<hash>` | `IDEM` |
 //! | audit | `ORG#<org>#AUDIT` | `<aud>` |
@@ -36,7 +36,7 @@ pub(crate) const SK: &str = "sk";
 pub(crate) const TTL: &str = "ttl";
 
 /// Partitions of the `due` index.
-pub(crate) const DUE_PARTITIONS: u8 = 16;
+pub const DUE_PARTITIONS: u8 = 16;
 
 /// An index: its name and its keys' attributes.
 #[derive(Clone, Copy, Debug)]
@@ -211,14 +211,14 @@ pub(crate) fn attempts(id: DeliveryId) -> String {
     format!("ATT#{id}")
 }
 
-/// An attempt that a later one replaced in its delivery.
-pub(crate) fn attempt(id: DeliveryId, generation: u32, number: u32) -> Key {
-    Key::new(attempts(id), format!("{generation:010}.{number:010}"))
+/// An attempt that a later one replaced in its delivery. Numbers are unique among those, so that writing one again changes nothing.
+pub(crate) fn attempt(id: DeliveryId, number: u32) -> Key {
+    Key::new(attempts(id), format!("{number:010}"))
 }
 
 /// An attempt that lost its race: another with its number was recorded first.
-pub(crate) fn late_attempt(id: DeliveryId, generation: u32, late: &Attempt) -> Key {
-    Key::new(attempts(id), format!("{generation:010}.{:010}.{}", late.number, late.started_at.as_millis()))
+pub(crate) fn late_attempt(id: DeliveryId, late: &Attempt) -> Key {
+    Key::new(attempts(id), format!("{:010}.{}", late.number, late.started_at.as_millis()))
 }
 
 /// A payload that does not fit into its deliveries.

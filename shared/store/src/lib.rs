@@ -10,6 +10,7 @@ mod expression;
 mod keys;
 mod page;
 mod table;
+mod table;
 mod transaction;
 
 use std::time::UNIX_EPOCH;
@@ -20,7 +21,7 @@ use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use domain::Timestamp;
 
 pub use error::StoreError;
-pub use page::Page;
+pub use page::{Page, Walk};
 
 /// The table and the bucket. Clones share the clients.
 #[derive(Clone, Debug)]

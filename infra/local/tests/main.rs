@@ -1,6 +1,7 @@
 //! The reader and the triggers, on the real template and the real engines.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod agreement;
 mod poller;
 mod process;
 mod template;

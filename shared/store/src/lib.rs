@@ -10,7 +10,6 @@ mod expression;
 mod keys;
 mod page;
 mod table;
-mod table;
 mod transaction;
 
 use std::time::UNIX_EPOCH;

@@ -1,143 +1,150 @@
-//! Calls on the table that every entity makes: strongly consistent reads, batches to their end, puts that never overwrite.
+//! The table's items by their keys: the calls that every noun makes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::KeysAndAttributes;
-use futures_util::future::try_join_all;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::error::ConditionalCheckFailedException;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure::AllOld};
 
 use crate::attributes::{Item, Reader};
 use crate::expression::{Change, Condition};
-use crate::keys::{Key, PK, TTL};
+use crate::keys::{Key, TTL};
 use crate::{Store, StoreError};
 
-/// `BatchGetItem` takes at most this many keys.
-const BATCH_GET_MAX: usize = 100;
-/// How often what a batch left undone is asked for again, with a growing wait.
-const BATCH_TRIES: u32 = 6;
-/// The first of those waits.
-const BATCH_FIRST_WAIT: Duration = Duration::from_millis(20);
+/// DynamoDB reads at most this many items in one call.
+const KEYS_IN_A_READ: usize = 100;
+/// How often a read that made no progress is tried again.
+const IDLE_READS_MAX: u32 = 8;
+const IDLE_READ_WAIT: Duration = Duration::from_millis(20);
 
-impl Store {
-    /// One item, strongly consistent; `None` when it is expired.
-    pub(crate) async fn get(&self, key: Key) -> Result<Option<Item>, StoreError> {
-        let call = self.client.get_item().table_name(&self.table).set_key(Some(key.item())).consistent_read(true);
-        let answer = call.send().await.map_err(StoreError::of("read an item"))?;
-        Ok(answer.item.filter(|item| self.is_alive(item)))
-    }
+/// What became of a conditional write.
+#[derive(Debug)]
+pub(crate) enum Written {
+    /// It was done.
+    Done,
+    /// The condition did not hold for this item; `None`: for none being there.
+    Refused(Option<Item>),
+}
 
-    /// Any number of items, strongly consistent, by their keys; those that are not there or expired are left out.
-    pub(crate) async fn get_all(&self, keys: impl IntoIterator<Item = Key>) -> Result<HashMap<Key, Item>, StoreError> {
-        self.get_projected(keys, None).await
-    }
-
-    /// Those of `keys` that are there.
-    pub(crate) async fn existing(&self, keys: impl IntoIterator<Item = Key>) -> Result<HashSet<Key>, StoreError> {
-        let found = self.get_projected(keys, Some("pk, sk, #ttl")).await?;
-        Ok(found.into_keys().collect())
-    }
-
-    async fn get_projected(
-        &self,
-        keys: impl IntoIterator<Item = Key>,
-        projection: Option<&str>,
-    ) -> Result<HashMap<Key, Item>, StoreError> {
-        // DynamoDB refuses a batch that names an item twice.
-        let keys: Vec<Key> = keys.into_iter().collect::<HashSet<_>>().into_iter().collect();
-        let batches = try_join_all(keys.chunks(BATCH_GET_MAX).map(|keys| self.get_batch(keys, projection))).await?;
-        let items = batches.into_iter().flatten().filter(|item| self.is_alive(item));
-        Ok(items.filter_map(|item| Some((Key::of(&item)?, item))).collect())
-    }
-
-    async fn get_batch(&self, keys: &[Key], projection: Option<&str>) -> Result<Vec<Item>, StoreError> {
-        let names = projection.map(|_| HashMap::from([("#ttl".to_owned(), TTL.to_owned())]));
-        let wanted = KeysAndAttributes::builder()
-            .consistent_read(true)
-            .set_projection_expression(projection.map(str::to_owned))
-            .set_expression_attribute_names(names)
-            .set_keys(Some(keys.iter().map(Key::item).collect()))
-            .build();
-        let mut pending = wanted.map(|wanted| HashMap::from([(self.table.clone(), wanted)])).map_err(|error| StoreError::Refused {
-            action: "read items",
-            source: error.into(),
-        })?;
-        let (mut items, mut wait) = (Vec::new(), BATCH_FIRST_WAIT);
-        for _ in 0..BATCH_TRIES {
-            let call = self.client.batch_get_item().set_request_items(Some(pending));
-            let answer = call.send().await.map_err(StoreError::of("read items"))?;
-            items.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items));
-            pending = answer.unprocessed_keys.unwrap_or_default();
-            if pending.is_empty() {
-                return Ok(items);
-            }
-            tokio::time::sleep(wait).await;
-            wait *= 2;
-        }
-        Err(StoreError::unprocessed("read items"))
-    }
-
-    /// Puts an item unless there is one; answers whether it did.
-    pub(crate) async fn put_new(&self, item: Item) -> Result<bool, StoreError> {
-        let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        match call.condition_expression(format!("attribute_not_exists({PK})")).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => Ok(false),
-            Err(error) => Err(StoreError::of("write an item")(error)),
-        }
-    }
-
-    /// Puts an item, over one that may be there.
-    pub(crate) async fn put(&self, item: Item) -> Result<(), StoreError> {
-        let call = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        call.send().await.map(drop).map_err(StoreError::of("write an item"))
-    }
-
-    /// Changes an item if its condition holds.
-    pub(crate) async fn change(&self, key: Key, change: Change) -> Result<Changed, StoreError> {
-        use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
-        let update = change.update();
-        let (condition, names, values) = change.rest();
-        let call = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key.item()))
-            .update_expression(update)
-            .set_condition_expression(condition)
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(values)
-            .return_values_on_condition_check_failure(AllOld);
-        match call.send().await {
-            Ok(_) => Ok(Changed::Done),
-            Err(error) => match error.as_service_error() {
-                Some(aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                    Ok(Changed::Refused(refused.item.clone()))
-                }
-                _ => Err(StoreError::of("change an item")(error)),
-            },
-        }
-    }
-
-    /// A query of the table, or of one of its indexes, that only needs its key condition.
-    pub(crate) fn query(&self, condition: Condition) -> QueryFluentBuilder {
-        let (expression, names, values) = condition.into_parts();
-        let call = self.client.query().table_name(&self.table);
-        call.set_key_condition_expression(expression).set_expression_attribute_names(Some(names)).set_expression_attribute_values(values)
-    }
-
-    /// Items past their `ttl` are not there, whether DynamoDB has removed them yet or not.
-    pub(crate) fn is_alive(&self, item: &Item) -> bool {
-        !matches!(Reader(item).number_opt::<i64>(TTL), Ok(Some(ttl)) if ttl <= self.now().as_seconds())
+impl Written {
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
     }
 }
 
-/// What became of a conditional change.
-#[derive(Debug)]
-pub(crate) enum Changed {
-    /// It was made.
-    Done,
-    /// Its condition did not hold; this is what stands, if anything does.
-    Refused(Option<Item>),
+impl Store {
+    /// Reads one item, strongly consistent.
+    pub(crate) async fn get(&self, action: &'static str, key: &Key) -> Result<Option<Item>, StoreError> {
+        let call = self.client.get_item().table_name(&self.table).set_key(Some(key.item())).consistent_read(true);
+        Ok(call.send().await.map_err(StoreError::of(action))?.item)
+    }
+
+    /// Reads any number of items, strongly consistent; in the order of their keys.
+    pub(crate) async fn get_all(&self, action: &'static str, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
+        let mut found: HashMap<Key, Item> = HashMap::with_capacity(keys.len());
+        for chunk in keys.chunks(KEYS_IN_A_READ) {
+            self.get_chunk(action, chunk, &mut found).await?;
+        }
+        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+    }
+
+    async fn get_chunk(&self, action: &'static str, keys: &[Key], found: &mut HashMap<Key, Item>) -> Result<(), StoreError> {
+        // DynamoDB refuses a read that names a key twice.
+        let mut distinct: Vec<&Key> = Vec::with_capacity(keys.len());
+        for key in keys {
+            if !distinct.contains(&key) && !found.contains_key(key) {
+                distinct.push(key);
+            }
+        }
+        let mut left: Vec<Item> = distinct.into_iter().map(Key::item).collect();
+        let mut idle = 0;
+        while !left.is_empty() {
+            let asked = left.len();
+            let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
+            let request = request.expect("keys were given");
+            let call = self.client.batch_get_item().request_items(&self.table, request);
+            let answer = call.send().await.map_err(StoreError::of(action))?;
+            let items = answer.responses.into_iter().flat_map(HashMap::into_values).flatten();
+            found.extend(items.filter_map(|item| Some((Key::of(&item)?, item))));
+            left = answer.unprocessed_keys.into_iter().flat_map(HashMap::into_values).flat_map(|rest| rest.keys).collect();
+            if left.len() < asked {
+                idle = 0;
+                continue;
+            }
+            if idle == IDLE_READS_MAX {
+                return Err(StoreError::unprocessed(action));
+            }
+            tokio::time::sleep(IDLE_READ_WAIT * 2_u32.pow(idle)).await;
+            idle += 1;
+        }
+        Ok(())
+    }
+
+    /// A query of the table, or of an index, by its key condition alone.
+    pub(crate) fn query(&self, condition: Condition) -> QueryFluentBuilder {
+        let (expression, names, values) = condition.into_parts();
+        let call = self.client.query().table_name(&self.table).set_key_condition_expression(expression);
+        call.set_expression_attribute_names(Some(names)).set_expression_attribute_values(values)
+    }
+
+    /// An item past its `ttl` is not there, whether DynamoDB has removed it yet or not.
+    pub(crate) fn is_alive(&self, item: &Item) -> bool {
+        !matches!(Reader(item).number_opt::<i64>(TTL), Ok(Some(ttl)) if ttl <= self.now().as_seconds())
+    }
+
+    /// Writes a whole item, under a condition on what was there.
+    pub(crate) async fn put(&self, action: &'static str, item: Item, condition: Condition) -> Result<Written, StoreError> {
+        let (condition, names, values) = condition.into_parts();
+        let call = self.client.put_item().table_name(&self.table).set_item(Some(item)).set_condition_expression(condition);
+        let call = call.set_expression_attribute_names((!names.is_empty()).then_some(names)).set_expression_attribute_values(values);
+        written(action, call.return_values_on_condition_check_failure(AllOld).send().await, |error| match error {
+            PutItemError::ConditionalCheckFailedException(failed) => Some(failed),
+            _ => None,
+        })
+    }
+
+    /// Changes one item, under the change's condition.
+    pub(crate) async fn change(&self, action: &'static str, key: &Key, change: Change) -> Result<Written, StoreError> {
+        let call = self.client.update_item().table_name(&self.table).set_key(Some(key.item())).update_expression(change.update());
+        let (condition, names, values) = change.rest();
+        let call = call.set_condition_expression(condition).set_expression_attribute_names(Some(names));
+        let call = call.set_expression_attribute_values(values).return_values_on_condition_check_failure(AllOld);
+        written(action, call.send().await, |error| match error {
+            UpdateItemError::ConditionalCheckFailedException(failed) => Some(failed),
+            _ => None,
+        })
+    }
+
+    /// Deletes one item, under a condition.
+    pub(crate) async fn delete(&self, action: &'static str, key: &Key, condition: Condition) -> Result<Written, StoreError> {
+        let (condition, names, values) = condition.into_parts();
+        let call = self.client.delete_item().table_name(&self.table).set_key(Some(key.item())).set_condition_expression(condition);
+        let call = call.set_expression_attribute_names((!names.is_empty()).then_some(names)).set_expression_attribute_values(values);
+        written(action, call.return_values_on_condition_check_failure(AllOld).send().await, |error| match error {
+            DeleteItemError::ConditionalCheckFailedException(failed) => Some(failed),
+            _ => None,
+        })
+    }
+}
+
+fn written<T, E>(
+    action: &'static str,
+    answer: Result<T, SdkError<E>>,
+    refused: impl FnOnce(&E) -> Option<&ConditionalCheckFailedException>,
+) -> Result<Written, StoreError>
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match answer {
+        Ok(_) => Ok(Written::Done),
+        Err(error) => match error.as_service_error().and_then(refused) {
+            Some(failed) => Ok(Written::Refused(failed.item.clone())),
+            None => Err(StoreError::of(action)(error)),
+        },
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -49,6 +50,8 @@ pub(crate) struct Engine {
     /// Who has a configuration, by access key: what arrives over a socket is checked against the same policies.
     callers: RwLock<BTreeMap<String, Caller>>,
     secret_access_key: String,
+    /// Held until the engines close.
+    lock: Mutex<Option<File>>,
     /// Where S3 clients send their requests, once S3 has a listener.
     s3_address: RwLock<Option<SocketAddr>>,
     options: Options,
@@ -67,7 +70,7 @@ impl Engine {
 impl Engines {
     /// Opens the data directory and creates in it whatever `resources` names and it lacks.
     pub fn open(data_dir: &Path, resources: &Resources, options: Options) -> Result<Self, OpenError> {
-        keeping::prepare(data_dir)?;
+        let lock = keeping::take(data_dir, options.durability)?;
         winterbaume_core::set_default_account_id(resources.account.clone());
         let place = Place { account: resources.account.clone(), region: resources.region.clone() };
         let tables = data_dir.join("dynamodb.sqlite");
@@ -95,6 +98,7 @@ impl Engines {
             observers: Observers::default(),
             callers: RwLock::default(),
             secret_access_key,
+            lock: Mutex::new(lock),
             s3_address: RwLock::default(),
             place,
             options,
@@ -102,13 +106,15 @@ impl Engines {
         Ok(Self(Arc::new(engine)))
     }
 
-    /// Waits for calls under way, writes everything into the data directory and closes the files. Later calls are refused.
+    /// Waits for calls under way, writes everything into the data directory and gives it free. Later calls to tables and queues are
+    /// refused.
     pub async fn close(&self) {
         self.0.functions.clear();
         self.0.dynamodb.close();
         if let Err(error) = self.0.sqs.close().await {
             tracing::warn!(%error, "the queues were not closed cleanly");
         }
+        drop(self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// An SDK configuration whose clients call these engines, on behalf of `caller`.
@@ -130,7 +136,8 @@ impl Engines {
 
     /// The credentials by which the loopback listeners know `caller`. They open nothing anywhere else.
     pub fn credentials(&self, caller: &Caller) -> Credentials {
-        let access_key: String = caller.name.chars().map(|c| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' }).collect();
+        let access_key: String =
+            caller.name.chars().map(|c| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' }).collect();
         self.0.callers.write().unwrap_or_else(PoisonError::into_inner).insert(access_key.clone(), caller.clone());
         Credentials::new(access_key, self.0.secret_access_key.clone(), None, None, "local_aws")
     }

@@ -33,7 +33,11 @@ pub struct Functions(Arc<RwLock<BTreeMap<String, Handler>>>);
 
 impl Functions {
     /// Registers a function under its physical name, in place of one of that name.
-    pub fn register(&self, name: impl Into<String>, handler: impl Fn(Bytes) -> BoxFuture<'static, Result<Bytes, InvokeError>> + Send + Sync + 'static) {
+    pub fn register(
+        &self,
+        name: impl Into<String>,
+        handler: impl Fn(Bytes) -> BoxFuture<'static, Result<Bytes, InvokeError>> + Send + Sync + 'static,
+    ) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Arc::new(handler));
     }
 
@@ -46,8 +50,7 @@ impl Functions {
     pub(crate) async fn invoke(&self, head: &http::request::Parts, payload: Bytes) -> Result<Response, ServiceError> {
         let name = function_name(head.uri.path()).unwrap_or_default();
         let handler = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        let handler =
-            handler.ok_or_else(|| ServiceError::new(404, "ResourceNotFoundException", format!("Function not found: {name}")))?;
+        let handler = handler.ok_or_else(|| ServiceError::new(404, "ResourceNotFoundException", format!("Function not found: {name}")))?;
         match invocation_type(&head.headers) {
             "DryRun" => Ok(wire::json(Service::Lambda, 204, Vec::new())),
             "Event" => {
@@ -104,7 +107,12 @@ mod tests {
 
     #[test]
     fn functions_are_named_by_name_or_arn() {
-        for reference in ["waybill-W", "arn:aws:lambda:us-east-1:000000000000:function:waybill-W", "000000000000:function:waybill-W:live", "waybill-W:live"] {
+        for reference in [
+            "waybill-W",
+            "arn:aws:lambda:us-east-1:000000000000:function:waybill-W",
+            "000000000000:function:waybill-W:live",
+            "waybill-W:live",
+        ] {
             let path = format!("/2015-03-31/functions/{}/invocations", reference.replace(':', "%3A"));
             assert_eq!(function_name(&path).as_deref(), Some("waybill-W"), "{reference}");
         }

@@ -1,6 +1,7 @@
 //! The data directory, and the keys and secrets created on its first use.
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::resources::{GenerateSecretString, KeySpec, SecretSpec};
 use crate::snapshotted::Snapshotted;
-use crate::{ServiceError, sqs};
+use crate::{Durability, ServiceError, sqs};
 
 /// Why the engines cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,12 @@ pub enum OpenError {
         dir: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Two processes in one directory would undo each other's work.
+    #[error("the data directory {} is in use by another process", dir.display())]
+    InUse {
+        /// The directory.
+        dir: PathBuf,
     },
     /// The tables could not be opened or created.
     #[error("the tables cannot be opened: {0}")]
@@ -57,18 +64,23 @@ impl From<s3s_fs::Error> for OpenError {
     }
 }
 
-/// Creates the directory, readable by its owner only, and makes sure that it can be written.
-pub(crate) fn prepare(dir: &Path) -> Result<(), OpenError> {
+/// Creates the directory, readable by its owner only. Where data is to last, takes it for as long as the returned file is open.
+pub(crate) fn take(dir: &Path, durability: Durability) -> Result<Option<File>, OpenError> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    let probe = dir.join(".writable");
-    builder
-        .create(dir)
-        .and_then(|()| std::fs::write(&probe, b""))
-        .and_then(|()| std::fs::remove_file(&probe))
-        .map_err(|source| OpenError::DataDirectory { dir: dir.to_owned(), source })
+    let refused = |source| OpenError::DataDirectory { dir: dir.to_owned(), source };
+    builder.create(dir).map_err(refused)?;
+    let lock = File::create(dir.join("lock")).map_err(refused)?;
+    if durability == Durability::Memory {
+        return Ok(None);
+    }
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(refused(source)),
+    }
 }
 
 /// A secret for this run.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Weak;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use aws_smithy_async::time::TimeSource;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::NowMs;
 use crate::engines::Engine;

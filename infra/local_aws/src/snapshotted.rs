@@ -78,13 +78,14 @@ impl Snapshotted {
     /// Answers one call: its status and body, both in the service's wire form.
     pub(crate) async fn call(&self, operation: &str, body: Bytes) -> (u16, Bytes) {
         let answer = self.service.handle(self.request(operation, body)).await;
-        if answer.status == 200 && changes(operation) {
-            if let Err(error) = self.save().await {
-                tracing::error!(file = %self.file.display(), %error, "a snapshot could not be written");
-                let message = format!("the change could not be kept: {error}");
-                let body = serde_json::json!({"__type": "InternalServiceError", "message": message});
-                return (500, body.to_string().into());
-            }
+        if answer.status == 200
+            && changes(operation)
+            && let Err(error) = self.save().await
+        {
+            tracing::error!(file = %self.file.display(), %error, "a snapshot could not be written");
+            let message = format!("the change could not be kept: {error}");
+            let body = serde_json::json!({"__type": "InternalServiceError", "message": message});
+            return (500, body.to_string().into());
         }
         (answer.status, answer.body)
     }

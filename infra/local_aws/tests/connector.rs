@@ -86,9 +86,10 @@ async fn functions_are_invoked_by_name() {
     assert!(unknown.into_service_error().is_resource_not_found_exception());
 
     local.engines.functions().register("echo", |payload| Box::pin(async move { Ok(payload) }));
-    local.engines.functions().register("broken", |_: Bytes| {
-        Box::pin(async { Err(InvokeError { kind: "Panic".into(), message: "it broke".into() }) })
-    });
+    local
+        .engines
+        .functions()
+        .register("broken", |_: Bytes| Box::pin(async { Err(InvokeError { kind: "Panic".into(), message: "it broke".into() }) }));
     let arn = local.engines.function_arn("echo");
     let echoed = lambda.invoke().function_name(arn).payload(Blob::new("{\"a\":1}")).send().await.unwrap();
     assert_eq!((echoed.status_code(), echoed.function_error()), (200, None));

@@ -32,7 +32,8 @@ async fn everything_survives_a_restart() {
     let engines = Engines::open(data.path(), &resources(), Options::local()).unwrap();
     let again = Local { engines, data };
     let config = again.config();
-    let item = aws_sdk_dynamodb::Client::new(&config).get_item().table_name(TABLE).key("pk", text("p")).key("sk", text("s")).send().await.unwrap();
+    let item =
+        aws_sdk_dynamodb::Client::new(&config).get_item().table_name(TABLE).key("pk", text("p")).key("sk", text("s")).send().await.unwrap();
     assert!(item.item.is_some());
     let object = aws_sdk_s3::Client::new(&config).get_object().bucket(BUCKET).key("90/org/a").send().await.unwrap();
     assert_eq!(object.body.collect().await.unwrap().to_vec(), b"payload");
@@ -63,6 +64,31 @@ fn a_directory_that_cannot_be_written_is_named() {
     std::fs::write(&file, b"").unwrap();
     let error = Engines::open(&file.join("data"), &resources(), Options::local()).unwrap_err();
     assert!(error.to_string().contains("file/data cannot be written"), "{error}");
+}
+
+#[tokio::test]
+async fn a_directory_has_one_user_at_a_time() {
+    let local = Local::new();
+    let error = Engines::open(local.data.path(), &resources(), Options::local()).unwrap_err();
+    assert!(error.to_string().contains("is in use by another process"), "{error}");
+    local.engines.close().await;
+    Engines::open(local.data.path(), &resources(), Options::local()).unwrap();
+}
+
+#[tokio::test]
+async fn closing_leaves_no_log_behind() {
+    let local = Local::new();
+    aws_sdk_dynamodb::Client::new(&local.config())
+        .put_item()
+        .table_name(TABLE)
+        .item("pk", text("p"))
+        .item("sk", text("s"))
+        .send()
+        .await
+        .unwrap();
+    local.engines.close().await;
+    let log = local.data.path().join("dynamodb.sqlite-wal");
+    assert_eq!(log.metadata().map_or(0, |log| log.len()), 0);
 }
 
 #[tokio::test]

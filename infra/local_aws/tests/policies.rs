@@ -111,7 +111,8 @@ async fn sealing_is_not_opening() {
     assert_eq!(generate().send().await.unwrap_err().code(), Some("AccessDeniedException"));
 
     // Without a key id the ciphertext says which key it is under.
-    let open = |client: &aws_sdk_kms::Client| client.decrypt().ciphertext_blob(sealed.clone()).encryption_context("organization", "org_1").send();
+    let open =
+        |client: &aws_sdk_kms::Client| client.decrypt().ciphertext_blob(sealed.clone()).encryption_context("organization", "org_1").send();
     open(&opening).await.unwrap();
     let refused = open(&sealing).await.unwrap_err();
     assert!(refused.message().unwrap().contains(&format!("kms:Decrypt on resource: {key}")));

@@ -56,7 +56,10 @@ impl DynamoDbLocal {
             }
         };
         let answered = tokio::time::timeout(Duration::from_secs(START_SECONDS), asked).await;
-        assert!(answered.is_ok(), "DynamoDB Local does not answer after {START_SECONDS} s: is Java 17 installed? ./test says what it needs");
+        assert!(
+            answered.is_ok(),
+            "DynamoDB Local does not answer after {START_SECONDS} s: is Java 17 installed? ./test says what it needs"
+        );
     }
 }
 

@@ -39,14 +39,7 @@ impl Connector {
         let (service, operation) = route::of(&request)?;
         let work = Work::prepare(service, &operation, request).await?;
         let targets = work.targets(&self.engine, &operation).await;
-        let mut call = Call {
-            caller: self.caller.name.clone(),
-            service,
-            operation,
-            targets,
-            status: 0,
-            consumed: Vec::new(),
-        };
+        let mut call = Call { caller: self.caller.name.clone(), service, operation, targets, status: 0, consumed: Vec::new() };
         let response = match self.refusal(&call) {
             Some(refusal) => wire::error(&call, &refusal),
             None => self.work(work, &mut call).await,

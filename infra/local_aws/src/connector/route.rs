@@ -76,7 +76,10 @@ mod tests {
     fn signed(service: &str, target: &str) -> Request<SdkBody> {
         Request::post("https://anywhere/")
             .header("x-amz-target", target)
-            .header("authorization", format!("AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host"))
+            .header(
+                "authorization",
+                format!("AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host"),
+            )
             .body(SdkBody::empty())
             .unwrap()
     }
@@ -85,9 +88,10 @@ mod tests {
     fn the_credential_scope_names_the_service() {
         assert_eq!(of(&signed("dynamodb", "DynamoDB_20120810.PutItem")).unwrap(), (Service::DynamoDb, "PutItem".into()));
         assert_eq!(of(&signed("sqs", "AmazonSQS.SendMessage")).unwrap(), (Service::Sqs, "SendMessage".into()));
-        let presigned = Request::get("http://127.0.0.1:9/bucket/key?X-Amz-Credential=AKID%2F20260101%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Expires=60")
-            .body(SdkBody::empty())
-            .unwrap();
+        let presigned =
+            Request::get("http://127.0.0.1:9/bucket/key?X-Amz-Credential=AKID%2F20260101%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Expires=60")
+                .body(SdkBody::empty())
+                .unwrap();
         assert_eq!(of(&presigned).unwrap(), (Service::S3, "GetObject".into()));
     }
 

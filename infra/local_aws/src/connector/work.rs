@@ -17,14 +17,14 @@ pub(super) enum Work {
     Sqs(Bytes),
     Kms(Bytes),
     Secrets(Bytes),
-    S3(http::Request<SdkBody>),
+    S3(Box<http::Request<SdkBody>>),
     Lambda(Box<http::request::Parts>, Bytes),
 }
 
 impl Work {
     pub(super) async fn prepare(service: Service, operation: &str, request: http::Request<SdkBody>) -> Result<Self, Refused> {
         if service == Service::S3 {
-            return Ok(Self::S3(request));
+            return Ok(Self::S3(Box::new(request)));
         }
         let (head, body) = request.into_parts();
         let body = read(body).await?;
@@ -78,7 +78,7 @@ impl Work {
                 let (status, body) = engine.secrets.call(&call.operation, body).await;
                 wire::json(Service::SecretsManager, status, body.to_vec())
             }
-            Self::S3(request) => engine.s3.call(request).await,
+            Self::S3(request) => engine.s3.call(*request).await,
             Self::Lambda(head, payload) => match engine.functions.invoke(&head, payload).await {
                 Ok(response) => response,
                 Err(refusal) => wire::error(call, &refusal),

@@ -14,6 +14,7 @@ pub(crate) use request::Request;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dynoxide::{Database, DynoxideError};
 
@@ -31,6 +32,10 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    fn closed() -> Self {
+        Self::refusal(&DynoxideError::InternalServerError("the embedded DynamoDB has been closed".into()))
+    }
+
     fn refusal(error: &DynoxideError) -> Self {
         Self { status: error.status_code(), body: error.to_json().into_bytes(), consumed: Vec::new() }
     }
@@ -47,6 +52,7 @@ pub(crate) enum Place<'a> {
 pub(crate) struct DynamoDb {
     database: Database,
     thread: Option<EngineThread>,
+    closed: AtomicBool,
 }
 
 impl DynamoDb {
@@ -70,12 +76,13 @@ impl DynamoDb {
             Mode::Thread => Some(EngineThread::start(database.clone())),
             Mode::Inline => None,
         };
-        Ok(Self { database, thread })
+        Ok(Self { database, thread, closed: AtomicBool::new(false) })
     }
 
     /// Runs one request.
     pub(crate) async fn run(&self, request: Request) -> Answer {
         match &self.thread {
+            _ if self.closed.load(Ordering::Acquire) => Answer::closed(),
             Some(thread) => thread.run(request).await,
             None => request.run(&self.database),
         }
@@ -95,11 +102,22 @@ impl DynamoDb {
         })
     }
 
-    /// Ends the engine's thread once it has run what it was given.
+    /// Runs what was given to the engine's thread, then writes the log back into the file.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
         if let Some(thread) = &self.thread {
             thread.stop();
         }
+        if let Err(error) = self.checkpoint() {
+            tracing::warn!(%error, "the tables' log stays beside their file");
+        }
+    }
+
+    fn checkpoint(&self) -> Result<(), DynoxideError> {
+        if let Some(path) = self.database.db_path()? {
+            rusqlite::Connection::open(path)?.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        }
+        Ok(())
     }
 }
 

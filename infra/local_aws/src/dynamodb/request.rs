@@ -103,6 +103,11 @@ impl Request {
             };
             Some(Target::new(statement.action, resource))
         };
+        let of_tables = |action: &str, mut tables: Vec<&String>| {
+            // A map gives them in any order; a refusal names the first.
+            tables.sort();
+            tables.into_iter().map(|table| on(action, table)).collect()
+        };
         match self {
             Self::PutItem(request) => vec![on("PutItem", &request.table_name)],
             Self::GetItem(request) => vec![on("GetItem", &request.table_name)],
@@ -110,8 +115,8 @@ impl Request {
             Self::UpdateItem(request) => vec![on("UpdateItem", &request.table_name)],
             Self::Query(request) => vec![within("Query", &request.table_name, &request.index_name)],
             Self::Scan(request) => vec![within("Scan", &request.table_name, &request.index_name)],
-            Self::BatchGetItem(request) => request.request_items.keys().map(|table| on("BatchGetItem", table)).collect(),
-            Self::BatchWriteItem(request) => request.request_items.keys().map(|table| on("BatchWriteItem", table)).collect(),
+            Self::BatchGetItem(request) => of_tables("BatchGetItem", request.request_items.keys().collect()),
+            Self::BatchWriteItem(request) => of_tables("BatchWriteItem", request.request_items.keys().collect()),
             Self::TransactWriteItems(request) => {
                 request.transact_items.iter().filter_map(written).map(|(action, table)| on(action, table)).collect()
             }

@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use dynoxide::{Database, DynoxideError};
+use dynoxide::Database;
 use tokio::sync::oneshot;
 
 use super::{Answer, Request};
@@ -40,12 +40,10 @@ impl EngineThread {
             let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
             running.as_ref().is_some_and(|(jobs, _)| jobs.send(Job { request, reply }).is_ok())
         };
-        if sent {
-            if let Ok(answer) = answer.await {
-                return answer;
-            }
+        if sent && let Ok(answer) = answer.await {
+            return answer;
         }
-        Answer::refusal(&DynoxideError::InternalServerError("the embedded DynamoDB has been closed".into()))
+        Answer::closed()
     }
 
     /// Waits for the requests already sent, then ends the thread.

@@ -109,7 +109,9 @@ impl Refusal<'_> {
         } else {
             format!("because no identity-based policy allows the {action} action")
         };
-        format!("User: arn:aws:sts::{account}:assumed-role/{caller}/local is not authorized to perform: {action} on resource: {resource} {because}")
+        format!(
+            "User: arn:aws:sts::{account}:assumed-role/{caller}/local is not authorized to perform: {action} on resource: {resource} {because}"
+        )
     }
 }
 
@@ -125,10 +127,7 @@ mod tests {
     #[test]
     fn what_nothing_allows_is_refused_and_a_denial_wins() {
         let policy = Policy {
-            statements: vec![
-                statement(Effect::Allow, "s3:*", "arn:aws:s3:::bucket/*"),
-                statement(Effect::Deny, "s3:DeleteObject", "*"),
-            ],
+            statements: vec![statement(Effect::Allow, "s3:*", "arn:aws:s3:::bucket/*"), statement(Effect::Deny, "s3:DeleteObject", "*")],
         };
         let get = [Target::new("s3:GetObject", "arn:aws:s3:::bucket/a")];
         let delete = [Target::new("s3:DeleteObject", "arn:aws:s3:::bucket/a")];

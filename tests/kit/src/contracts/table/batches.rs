@@ -12,7 +12,8 @@ pub(super) async fn hold(table: &Table) {
 }
 
 async fn get(table: &Table, keys: Vec<Item>, projection: Option<&str>) -> BatchGetItemOutput {
-    let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).set_projection_expression(projection.map(str::to_owned));
+    let keys =
+        KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).set_projection_expression(projection.map(str::to_owned));
     table.client.batch_get_item().request_items(&table.name, keys.build().unwrap()).send().await.unwrap()
 }
 

@@ -59,7 +59,8 @@ async fn reads_pay_by_4_kib(table: &Table) {
         assert_eq!(units(get.return_consumed_capacity(INDEXES).send().await.unwrap().consumed_capacity).0, expected);
     }
     // One item at a time in a batch, all together in a query.
-    let keys = KeysAndAttributes::builder().keys(key("capacity", "plain")).keys(key("capacity", "full")).consistent_read(true).build().unwrap();
+    let keys =
+        KeysAndAttributes::builder().keys(key("capacity", "plain")).keys(key("capacity", "full")).consistent_read(true).build().unwrap();
     let batch = table.client.batch_get_item().request_items(&table.name, keys).return_consumed_capacity(INDEXES).send().await.unwrap();
     assert_eq!(units(batch.consumed_capacity.unwrap().pop()).0, 2.0);
     let query = table.client.query().table_name(&table.name).key_condition_expression("pk = :pk AND begins_with(sk, :f)");

@@ -53,7 +53,9 @@ async fn a_deletion_is_idempotent_and_returns_what_was(table: &Table) {
 }
 
 async fn a_projection_returns_what_it_names(table: &Table) {
-    table.put(item("items", "projected", [("a", number(1)), ("m", map([("x", number(2)), ("y", number(3))])), ("status", text("s"))])).await;
+    table
+        .put(item("items", "projected", [("a", number(1)), ("m", map([("x", number(2)), ("y", number(3))])), ("status", text("s"))]))
+        .await;
     let got = table
         .client
         .get_item()

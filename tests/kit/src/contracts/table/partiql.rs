@@ -21,8 +21,7 @@ async fn each_statement_stands_alone(table: &Table) {
             .build()
             .unwrap()
     };
-    let output =
-        table.client.batch_execute_statement().set_statements(Some(vec![settle("a", 0), settle("b", 7)])).send().await.unwrap();
+    let output = table.client.batch_execute_statement().set_statements(Some(vec![settle("a", 0), settle("b", 7)])).send().await.unwrap();
     let responses = output.responses();
     assert!(responses[0].error().is_none(), "{responses:?}");
     let error = responses[1].error().expect("the second condition fails");

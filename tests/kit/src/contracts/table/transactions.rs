@@ -57,7 +57,8 @@ async fn all_happen_or_none(table: &Table) {
     assert_eq!(codes, ["None", "ConditionalCheckFailed", "None", "None"]);
     assert_eq!(reasons[1].item().unwrap()["by"], text("first"));
     assert_eq!(table.get("transactions", "counted").await.unwrap()["n"], number(1));
-    let failed_check = vec![table.check(key("transactions", "nobody"), "attribute_exists(a)"), table.count_up(key("transactions", "counted"))];
+    let failed_check =
+        vec![table.check(key("transactions", "nobody"), "attribute_exists(a)"), table.count_up(key("transactions", "counted"))];
     assert_eq!(refusal(write(failed_check).await), "TransactionCanceledException");
     assert_eq!(table.get("transactions", "counted").await.unwrap()["n"], number(1));
 }

@@ -1,1 +1,21 @@
-//! Under construction.
+//! Where secrets are kept (R4.5, R6): everything a destination is trusted with is ciphertext at rest, bound to whom it was given for.
+//!
+//! - The api **seals**: [`Vault::seal_all`] asks KMS for a fresh data key whose encryption context names organization and destination, and
+//!   encrypts each field under it. It may ask for data keys and never opens one.
+//! - A worker **opens**: [`Vault::open`] has KMS unwrap the data key, which it does only in that same context. A blob moved to another
+//!   record, organization or field does not open.
+//! - A customer's own secret stays in Secrets Manager and is **read** at use: [`Vault::referenced`] takes it only when its tag names the
+//!   organization.
+//! - What was opened or read is kept in memory for minutes, so that a warm worker asks once and not once a delivery.
+//! - [`SigningKeys`] are the deployment's own: they vouch for ids, cursors and links.
+
+mod cache;
+mod data_key;
+mod envelope;
+mod error;
+mod signing_keys;
+mod vault;
+
+pub use error::VaultError;
+pub use signing_keys::SigningKeys;
+pub use vault::{ORGANIZATION_TAG, Vault};

@@ -1,0 +1,85 @@
+//! A data key: KMS made it for one sealing, and it encrypts the fields of that.
+
+use aes_gcm::aead::{Aead as _, Payload};
+use aes_gcm::{Aes256Gcm, Key, KeyInit as _, Nonce};
+use domain::id::{DestinationId, OrganizationId};
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use crate::VaultError;
+use crate::envelope::NONCE_BYTES;
+
+const KEY_BYTES: usize = 32;
+
+/// Where a secret belongs: it opens nowhere else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) organization: OrganizationId,
+    pub(crate) destination: DestinationId,
+    pub(crate) field: &'a str,
+}
+
+impl Place<'_> {
+    /// What the tag vouches for besides the secret. Ids hold no slash, so no two places read the same.
+    pub(crate) fn binding(&self) -> String {
+        format!("{}/{}/{}", self.organization, self.destination, self.field)
+    }
+}
+
+/// 256 bits, wiped when dropped.
+pub(crate) struct DataKey(Zeroizing<[u8; KEY_BYTES]>);
+
+impl DataKey {
+    pub(crate) fn from_plaintext(plaintext: Vec<u8>) -> Result<Self, VaultError> {
+        let plaintext = Zeroizing::new(plaintext);
+        let key = <[u8; KEY_BYTES]>::try_from(&**plaintext).map_err(|_| VaultError::Corrupt("its data key is not one of 256 bits"))?;
+        Ok(Self(Zeroizing::new(key)))
+    }
+
+    pub(crate) fn encrypt(&self, secret: &SecretString, nonce: [u8; NONCE_BYTES], place: Place<'_>) -> Vec<u8> {
+        let binding = place.binding();
+        let payload = Payload { msg: secret.expose_secret().as_bytes(), aad: binding.as_bytes() };
+        self.cipher().encrypt(&Nonce::from(nonce), payload).expect("a secret is shorter than the 64 GiB that AES-GCM takes")
+    }
+
+    pub(crate) fn decrypt(&self, ciphertext: &[u8], nonce: [u8; NONCE_BYTES], place: Place<'_>) -> Result<SecretString, VaultError> {
+        let binding = place.binding();
+        let plaintext = self.cipher().decrypt(&Nonce::from(nonce), Payload { msg: ciphertext, aad: binding.as_bytes() });
+        let plaintext = plaintext.map_err(|_| VaultError::Corrupt("it was damaged, or sealed for another place"))?;
+        let text = String::from_utf8(plaintext).map_err(|error| {
+            drop(Zeroizing::new(error.into_bytes()));
+            VaultError::Corrupt("it is not text")
+        })?;
+        Ok(SecretString::from(text))
+    }
+
+    fn cipher(&self) -> Aes256Gcm {
+        Aes256Gcm::new(&Key::<Aes256Gcm>::from(*self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Timestamp;
+    use domain::id::Ulid;
+
+    fn place(field: &str) -> Place<'_> {
+        let ulid = Ulid::first_at(Timestamp::from_millis(1_764_000_000_000));
+        Place { organization: ulid.into(), destination: ulid.into(), field }
+    }
+
+    #[test]
+    fn a_secret_opens_in_its_place_alone() {
+        let key = DataKey::from_plaintext(vec![7; KEY_BYTES]).unwrap();
+        let ciphertext = key.encrypt(&"s3cret".into(), [1; NONCE_BYTES], place("credentials/token"));
+        assert_eq!(key.decrypt(&ciphertext, [1; NONCE_BYTES], place("credentials/token")).unwrap().expose_secret(), "s3cret");
+        assert!(key.decrypt(&ciphertext, [1; NONCE_BYTES], place("credentials/value")).is_err());
+        assert!(key.decrypt(&ciphertext, [2; NONCE_BYTES], place("credentials/token")).is_err());
+    }
+
+    #[test]
+    fn a_key_of_another_size_is_none() {
+        assert!(DataKey::from_plaintext(vec![7; 16]).is_err());
+    }
+}

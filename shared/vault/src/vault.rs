@@ -1,0 +1,180 @@
+//! Sealing, opening and reading secrets.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_kms::Client as Kms;
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::DataKeySpec;
+use aws_sdk_secretsmanager::Client as SecretsManager;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
+use domain::credentials::Sealed;
+use domain::id::{DestinationId, OrganizationId};
+use domain::{Clock, Random};
+use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
+
+use crate::VaultError;
+use crate::cache::Cache;
+use crate::data_key::{DataKey, Place};
+use crate::envelope::Envelope;
+
+/// The tag by which a secret in Secrets Manager says whose it is.
+pub const ORGANIZATION_TAG: &str = "waybill:organization";
+
+/// How long a secret is used after it was opened or read: one changed in Secrets Manager is used within five minutes (design.md §6). One
+/// changed through Waybill is another ciphertext, and used at once.
+const KEPT_FOR: Duration = Duration::from_secs(240);
+/// How many opened secrets are kept.
+const OPENED_MAX: usize = 4096;
+/// How many read secrets are kept.
+const REFERENCED_MAX: usize = 1024;
+
+const KMS: &str = "KMS";
+const SECRETS_MANAGER: &str = "Secrets Manager";
+
+/// Seals, opens and reads secrets. Cheap to clone; clones share what was opened.
+#[derive(Clone)]
+pub struct Vault(Arc<Inner>);
+
+struct Inner {
+    kms: Kms,
+    secrets_manager: SecretsManager,
+    kms_key_id: Option<String>,
+    clock: Clock,
+    random: Random,
+    /// By the digest of ciphertext and place.
+    opened: Cache<[u8; 32]>,
+    /// By who asked, and for what.
+    referenced: Cache<(OrganizationId, String)>,
+}
+
+impl Vault {
+    /// A vault; only one with a key seals.
+    #[must_use]
+    pub fn new(aws: &SdkConfig, kms_key_id: Option<String>, clock: Clock, random: Random) -> Self {
+        Self(Arc::new(Inner {
+            kms: Kms::new(aws),
+            secrets_manager: SecretsManager::new(aws),
+            kms_key_id,
+            clock,
+            random,
+            opened: Cache::new(OPENED_MAX, KEPT_FOR),
+            referenced: Cache::new(REFERENCED_MAX, KEPT_FOR),
+        }))
+    }
+
+    /// Seals one secret for one field of one destination.
+    pub async fn seal(
+        &self,
+        organization: OrganizationId,
+        destination: DestinationId,
+        field: &str,
+        secret: &SecretString,
+    ) -> Result<Sealed, VaultError> {
+        let mut sealed = self.seal_all(organization, destination, &[(field, secret.clone())]).await?;
+        Ok(sealed.remove(0))
+    }
+
+    /// Seals several fields of one destination under one data key; answers in their order. Each opens only as the field it was sealed for.
+    pub async fn seal_all(
+        &self,
+        organization: OrganizationId,
+        destination: DestinationId,
+        fields: &[(&str, SecretString)],
+    ) -> Result<Vec<Sealed>, VaultError> {
+        if fields.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (key, wrapped_key) = self.new_data_key(organization, destination).await?;
+        let seal = |(field, secret): &(&str, SecretString)| {
+            let nonce = self.0.random.bytes();
+            let ciphertext = key.encrypt(secret, nonce, Place { organization, destination, field });
+            Envelope { wrapped_key: wrapped_key.clone(), nonce, ciphertext }.to_sealed()
+        };
+        Ok(fields.iter().map(seal).collect())
+    }
+
+    /// Opens a sealed secret, for the organization, destination and field it was sealed for and no others.
+    pub async fn open(
+        &self,
+        organization: OrganizationId,
+        destination: DestinationId,
+        field: &str,
+        sealed: &Sealed,
+    ) -> Result<SecretString, VaultError> {
+        let place = Place { organization, destination, field };
+        // NUL stands in neither base64 nor ids.
+        let digest = Sha256::digest([sealed.0.as_bytes(), b"\0", place.binding().as_bytes()].concat());
+        self.0.opened.get(digest.into(), self.0.clock.now(), self.open_anew(place, sealed)).await
+    }
+
+    /// Reads a secret that the organization keeps in Secrets Manager. It must carry the tag [`ORGANIZATION_TAG`] with the organization's id,
+    /// so that nobody reads another's by naming it.
+    pub async fn referenced(&self, arn: &str, organization: OrganizationId) -> Result<SecretString, VaultError> {
+        let key = (organization, arn.to_owned());
+        self.0.referenced.get(key, self.0.clock.now(), self.read(arn, organization)).await
+    }
+
+    async fn new_data_key(&self, organization: OrganizationId, destination: DestinationId) -> Result<(DataKey, Vec<u8>), VaultError> {
+        let key_id = self.0.kms_key_id.as_ref().ok_or(VaultError::NoKey)?;
+        let call = self.0.kms.generate_data_key().key_id(key_id).key_spec(DataKeySpec::Aes256);
+        let call = call.encryption_context("organization", organization.to_string());
+        let call = call.encryption_context("destination", destination.to_string());
+        let made = call.send().await.map_err(VaultError::unavailable(KMS, "make a data key"))?;
+        let (Some(plaintext), Some(wrapped)) = (made.plaintext, made.ciphertext_blob) else {
+            return Err(VaultError::unavailable(KMS, "make a data key")("its answer holds none"));
+        };
+        Ok((DataKey::from_plaintext(plaintext.into_inner())?, wrapped.into_inner()))
+    }
+
+    async fn open_anew(&self, place: Place<'_>, sealed: &Sealed) -> Result<SecretString, VaultError> {
+        let envelope = Envelope::read(sealed)?;
+        let call = self.0.kms.decrypt().ciphertext_blob(Blob::new(envelope.wrapped_key));
+        let call = call.encryption_context("organization", place.organization.to_string());
+        let call = call.encryption_context("destination", place.destination.to_string());
+        let unwrapped = call.send().await.map_err(|error| match error.as_service_error() {
+            Some(refusal) if refusal.is_invalid_ciphertext_exception() || refusal.is_incorrect_key_exception() => {
+                VaultError::Corrupt("its data key was damaged, or made for another place")
+            }
+            _ => VaultError::unavailable(KMS, "open a data key")(error),
+        })?;
+        let plaintext = unwrapped.plaintext.ok_or_else(|| VaultError::unavailable(KMS, "open a data key")("its answer holds none"))?;
+        DataKey::from_plaintext(plaintext.into_inner())?.decrypt(&envelope.ciphertext, envelope.nonce, place)
+    }
+
+    async fn read(&self, arn: &str, organization: OrganizationId) -> Result<SecretString, VaultError> {
+        let client = &self.0.secrets_manager;
+        let described = client.describe_secret().secret_id(arn).send().await.map_err(|error| unreadable(arn, error))?;
+        let owner = organization.to_string();
+        if !described.tags().iter().any(|tag| tag.key() == Some(ORGANIZATION_TAG) && tag.value() == Some(&owner)) {
+            return Err(VaultError::Refused { arn: arn.to_owned() });
+        }
+        let read = client.get_secret_value().secret_id(arn).send().await.map_err(|error| unreadable(arn, error))?;
+        read.secret_string.map(SecretString::from).ok_or_else(|| VaultError::Missing { arn: arn.to_owned() })
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Vault")
+    }
+}
+
+/// What Secrets Manager's refusal says about a secret. Its operations share these codes, but not a type.
+fn unreadable<E>(arn: &str, error: SdkError<E>) -> VaultError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match error.as_service_error().and_then(ProvideErrorMetadata::code) {
+        // InvalidRequestException: the secret is about to be deleted. InvalidParameterException: no name of a secret looks like this.
+        Some("ResourceNotFoundException" | "InvalidRequestException" | "InvalidParameterException" | "ValidationException") => {
+            VaultError::Missing { arn: arn.to_owned() }
+        }
+        // DecryptionFailure: its owner's key does not let us.
+        Some("AccessDeniedException" | "DecryptionFailure") => VaultError::Refused { arn: arn.to_owned() },
+        _ => VaultError::unavailable(SECRETS_MANAGER, "read a secret")(error),
+    }
+}

@@ -1,0 +1,116 @@
+use domain::credentials::Sealed;
+use futures_util::future::try_join_all;
+use local_aws::{Caller, Effect, Fault, Policy, Statement};
+use secrecy::{ExposeSecret as _, SecretString};
+use vault::{Vault, VaultError};
+
+use crate::{Deployment, count, destination, organization, random};
+
+async fn sealed(vault: &Vault, field: &str, secret: &str) -> Sealed {
+    vault.seal(organization(1), destination(1), field, &SecretString::from(secret)).await.unwrap()
+}
+
+async fn open(vault: &Vault, field: &str, sealed: &Sealed) -> Result<String, VaultError> {
+    Ok(vault.open(organization(1), destination(1), field, sealed).await?.expose_secret().to_owned())
+}
+
+#[tokio::test]
+async fn a_credential_is_ciphertext_and_opens_for_its_own_record_only() {
+    let deployment = Deployment::new();
+    let vault = deployment.vault();
+    let token = sealed(&vault, "credentials/token", "tok_s3cret").await;
+    assert!(!token.0.contains("s3cret"));
+    assert_eq!(open(&vault, "credentials/token", &token).await.unwrap(), "tok_s3cret");
+    for (org, dst, field) in [(2, 1, "credentials/token"), (1, 2, "credentials/token"), (1, 1, "credentials/value")] {
+        let moved = vault.open(organization(org), destination(dst), field, &token).await;
+        assert!(matches!(moved, Err(VaultError::Corrupt(_))), "{org} {dst} {field}: {moved:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_does_not_open_under_the_key_of_another() {
+    let deployment = Deployment::new();
+    let vault = deployment.vault();
+    let fields = [("credentials/a", SecretString::from("one")), ("credentials/b", SecretString::from("two"))];
+    let sealed = vault.seal_all(organization(1), destination(1), &fields).await.unwrap();
+    assert_eq!(open(&vault, "credentials/a", &sealed[0]).await.unwrap(), "one");
+    assert_eq!(open(&vault, "credentials/b", &sealed[1]).await.unwrap(), "two");
+    assert!(open(&vault, "credentials/a", &sealed[1]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_damaged_credential_does_not_open() {
+    let deployment = Deployment::new();
+    let vault = deployment.vault();
+    let token = sealed(&vault, "credentials/token", "tok_s3cret").await;
+    for position in [0, 8, 100, token.0.len() - 8] {
+        let mut damaged = token.0.clone().into_bytes();
+        damaged[position] = if damaged[position] == b'A' { b'B' } else { b'A' };
+        let damaged = Sealed(String::from_utf8(damaged).unwrap());
+        assert!(matches!(open(&vault, "credentials/token", &damaged).await, Err(VaultError::Corrupt(_))), "{position}");
+    }
+}
+
+#[tokio::test]
+async fn fields_sealed_together_cost_one_data_key() {
+    let deployment = Deployment::new();
+    let calls = deployment.engines.record();
+    let fields = ["a", "b", "c"].map(|field| (field, SecretString::from("secret")));
+    deployment.vault().seal_all(organization(1), destination(1), &fields).await.unwrap();
+    deployment.vault().seal_all(organization(1), destination(1), &[]).await.unwrap();
+    assert_eq!(count(&calls, "GenerateDataKey"), 1);
+}
+
+#[tokio::test]
+async fn a_warm_worker_asks_kms_once_for_minutes_of_deliveries() {
+    let deployment = Deployment::new();
+    let (vault, calls) = (deployment.vault(), deployment.engines.record());
+    let token = sealed(&vault, "credentials/token", "tok_s3cret").await;
+    try_join_all((0..20).map(|_| open(&vault, "credentials/token", &token))).await.unwrap();
+    deployment.seconds_pass(60);
+    open(&vault.clone(), "credentials/token", &token).await.unwrap();
+    assert_eq!(count(&calls, "Decrypt"), 1);
+    deployment.seconds_pass(300);
+    open(&vault, "credentials/token", &token).await.unwrap();
+    assert_eq!(count(&calls, "Decrypt"), 2);
+}
+
+#[tokio::test]
+async fn a_throttled_kms_is_unavailable_and_leaves_nothing_behind() {
+    let deployment = Deployment::new();
+    let vault = deployment.vault();
+    let token = sealed(&vault, "credentials/token", "tok_s3cret").await;
+    for fault in [Fault::throttled(), Fault::unavailable()] {
+        deployment.engines.install_faults(move |_| fault.clone());
+        assert!(open(&vault, "credentials/token", &token).await.unwrap_err().is_unavailable());
+        let refused = vault.seal(organization(1), destination(1), "credentials/token", &"x".into()).await;
+        assert!(refused.unwrap_err().is_unavailable());
+    }
+    deployment.engines.clear_faults();
+    assert_eq!(open(&vault, "credentials/token", &token).await.unwrap(), "tok_s3cret");
+}
+
+#[tokio::test]
+async fn whoever_may_only_make_data_keys_seals_and_never_opens() {
+    let deployment = Deployment::new();
+    let allow = Statement {
+        effect: Effect::Allow,
+        actions: vec!["kms:GenerateDataKey".into()],
+        resources: vec!["*".into()],
+        conditions: Vec::new(),
+    };
+    let aws = deployment.engines.sdk_config(Caller::new("api", Policy { statements: vec![allow] }));
+    let api = Vault::new(&aws, deployment.engines.key_arn(crate::KEY), domain::Clock::new(|| domain::Timestamp::from_millis(0)), random());
+    let token = sealed(&api, "credentials/token", "tok_s3cret").await;
+    assert!(open(&api, "credentials/token", &token).await.unwrap_err().is_unavailable());
+    assert_eq!(open(&deployment.vault(), "credentials/token", &token).await.unwrap(), "tok_s3cret");
+}
+
+#[tokio::test]
+async fn no_secret_shows_in_a_debug_print() {
+    let deployment = Deployment::new();
+    let vault = deployment.vault();
+    let token = sealed(&vault, "credentials/token", "tok_s3cret").await;
+    let opened = vault.open(organization(1), destination(1), "credentials/token", &token).await.unwrap();
+    assert!(!format!("{vault:?} {token:?} {opened:?}").contains("s3cret"));
+}

@@ -147,7 +147,8 @@ fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::rename(new, file)
 }
 
-/// Runs a future that has nothing to wait for: the service's locks are free while the engines open.
+/// Runs a future that has nothing to wait for: the service's locks are free while the engines open. Unconstrained, because within a task
+/// tokio's locks would make it wait its turn after a hundred of them.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("nothing else holds the service's locks while it opens")
+    tokio::task::unconstrained(future).now_or_never().expect("nothing else holds the service's locks while it opens")
 }

@@ -1,7 +1,7 @@
 //! Opening, closing and opening again.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use local_aws::{Engines, Options};
+use local_aws::{Engines, Options, Resources, SecretSpec};
 use serde_json::Value;
 
 use crate::setup::{BUCKET, KEY, Local, SECRET, TABLE, resources};
@@ -64,6 +64,14 @@ fn a_directory_that_cannot_be_written_is_named() {
     std::fs::write(&file, b"").unwrap();
     let error = Engines::open(&file.join("data"), &resources(), Options::local()).unwrap_err();
     assert!(error.to_string().contains("file/data cannot be written"), "{error}");
+}
+
+#[tokio::test]
+async fn a_task_opens_many_resources() {
+    let data = tempfile::tempdir().unwrap();
+    let secrets = (0..60).map(|n| SecretSpec { name: format!("secret-{n}"), generate: None }).collect();
+    let engines = Engines::open(data.path(), &Resources { secrets, ..resources() }, Options::local()).unwrap();
+    assert!(engines.secret_arn("secret-59").is_some());
 }
 
 #[tokio::test]

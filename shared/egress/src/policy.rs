@@ -3,6 +3,7 @@
 use crate::{Host, Refusal};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 /// Addresses that are not the public Internet (IANA's special-purpose registry, and a cloud's metadata address outside of it).
 const DENIED_V4: [Ipv4Net; 18] = [
@@ -91,6 +92,15 @@ impl Policy {
             Host::Address(address) if !self.permits(*address) => Err(Refusal::BlockedAddress(*address)),
             Host::Address(_) | Host::Name(_) => Ok(()),
         }
+    }
+}
+
+/// As [`Policy::parse`]: how a configuration reads it.
+impl FromStr for Policy {
+    type Err = PolicyError;
+
+    fn from_str(list: &str) -> Result<Self, PolicyError> {
+        Self::parse(list)
     }
 }
 

@@ -102,6 +102,13 @@ impl Variables<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
 
+impl ConfigError {
+    /// A problem found after the variables were read: what they name cannot be used.
+    pub fn because(problem: impl fmt::Display) -> Self {
+        Self(vec![problem.to_string()])
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the configuration cannot be used: {}", self.0.join("; "))

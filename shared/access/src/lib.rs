@@ -1,1 +1,15 @@
-//! Under construction.
+//! Who asks, and what they may do.
+//!
+//! A request brings a **key**: `wbk_<26 of its id>_<43 of secret>`. [`Access::authenticate`] reads it from the `Authorization` header,
+//! looks it up, without a cache so that a revoked key is refused by the very next request, and names the [`Caller`]. A caller
+//! [**requires**](Caller::require) a permission of its role and has a [**scope**](Caller::scope): its own organization, or, the
+//! operator's, the one it names. [`issue`] makes keys; of the secret half only a hash is kept.
+
+mod authenticate;
+mod bearer;
+mod caller;
+mod issue;
+
+pub use authenticate::{Access, AuthenticateError, Unauthenticated};
+pub use caller::{Caller, Forbidden, ScopeRefused};
+pub use issue::issue;

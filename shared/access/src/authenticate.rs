@@ -1,0 +1,115 @@
+//! From an `Authorization` header to a caller.
+
+use std::time::Duration;
+
+use domain::api_key::ApiKey;
+use domain::{Clock, Timestamp};
+use store::{Store, StoreError};
+use subtle::ConstantTimeEq as _;
+
+use crate::Caller;
+use crate::bearer::Bearer;
+
+/// `last_used_at` is as exact as this: a busy key costs one write a minute.
+const TOUCHED_EVERY: Duration = Duration::from_secs(60);
+
+/// Knows the keys.
+#[derive(Clone, Debug)]
+pub struct Access {
+    store: Store,
+    clock: Clock,
+}
+
+/// 401 `unauthenticated`, always the same: nobody learns whether a key is missing, malformed, unknown, wrong, revoked or expired.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+#[error("a valid API key is required")]
+pub struct Unauthenticated {
+    /// Whose key was named, with a wrong secret or after its time: in whose audit trail the refusal belongs. The answer says nothing of it.
+    pub named: Option<Caller>,
+}
+
+/// Why a request has no caller.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticateError {
+    /// Its key is no good.
+    #[error(transparent)]
+    Unauthenticated(#[from] Unauthenticated),
+    /// Its key could not be looked up: our fault, a 5xx.
+    #[error("the API key could not be looked up")]
+    Unavailable(#[from] StoreError),
+}
+
+impl Access {
+    /// Looks keys up in `store`.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+
+    /// The caller behind an `Authorization` header.
+    pub async fn authenticate(&self, header: Option<&str>) -> Result<Caller, AuthenticateError> {
+        let bearer = header.and_then(Bearer::from_header).ok_or_else(Unauthenticated::default)?;
+        let key = self.store.key(bearer.id).await?.ok_or_else(Unauthenticated::default)?;
+        let now = self.clock.now();
+        if !opens(&key, &bearer, now) {
+            tracing::warn!(key = %key.id, security_event = true, "authentication_failed");
+            return Err(Unauthenticated { named: Some(key.into()) }.into());
+        }
+        self.touch(&key, now);
+        Ok(key.into())
+    }
+
+    /// Notes the key's use. The request does not wait for it, nor does it fail with it.
+    fn touch(&self, key: &ApiKey, now: Timestamp) {
+        if key.last_used_at.is_some_and(|at| now.since(at) < TOUCHED_EVERY) {
+            return;
+        }
+        let (store, id) = (self.store.clone(), key.id);
+        tokio::spawn(async move {
+            if let Err(error) = store.touch_key(id, now).await {
+                tracing::warn!(%error, key = %id, "the key's use was not noted");
+            }
+        });
+    }
+}
+
+/// Is this the key's secret, and is the key still good? The comparison takes as long wherever the first difference is.
+fn opens(key: &ApiKey, bearer: &Bearer, now: Timestamp) -> bool {
+    let right = bool::from(bearer.secret_sha256().as_bytes().ct_eq(key.secret_sha256.as_bytes()));
+    right && key.expires_at.is_none_or(|expires| now < expires)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Random;
+    use domain::id::IdMint;
+    use domain::role::Role;
+    use secrecy::ExposeSecret as _;
+
+    fn key(expires_at: Option<i64>) -> (ApiKey, Bearer) {
+        let now = Timestamp::from_millis(1_764_000_000_000);
+        let random = Random::new(|buffer| buffer.fill(7));
+        let ids = IdMint::new([1; 32], Clock::new(move || now), random.clone());
+        let expires_at = expires_at.map(Timestamp::from_millis);
+        let (key, text) = crate::issue(Role::Admin, Some(ids.organization()), "ci".to_owned(), expires_at, None, &ids, &random, now);
+        let bearer = Bearer::from_header(&format!("Bearer {}", text.expose_secret())).unwrap();
+        (key, bearer)
+    }
+
+    #[test]
+    fn a_key_opens_with_its_own_secret_only() {
+        let now = Timestamp::from_millis(1_764_000_000_000);
+        let (key, bearer) = key(None);
+        assert_eq!((bearer.id, opens(&key, &bearer, now)), (key.id, true));
+        assert!(!opens(&key, &Bearer::new(key.id, [8; 32]), now));
+        assert!(!opens(&ApiKey { secret_sha256: String::new(), ..key }, &bearer, now));
+    }
+
+    #[test]
+    fn an_expired_key_opens_no_more() {
+        let (key, bearer) = key(Some(1000));
+        assert!(opens(&key, &bearer, Timestamp::from_millis(999)));
+        assert!(!opens(&key, &bearer, Timestamp::from_millis(1000)));
+    }
+}

@@ -1,0 +1,101 @@
+//! Who asks.
+
+use domain::api_key::ApiKey;
+use domain::id::{KeyId, OrganizationId};
+use domain::role::{Permission, Role};
+
+/// Who asks: a program with a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The key it brought.
+    pub key: KeyId,
+    /// The key's name.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Whose it is; `None` is the operator.
+    pub organization: Option<OrganizationId>,
+}
+
+/// The caller's role does not hold the permission: 403 `forbidden`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the role {role} may not do this")]
+pub struct Forbidden {
+    /// The role it has.
+    pub role: Role,
+}
+
+/// Why a request is about no organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeRefused {
+    /// The operator named none: 422 `organization_required`.
+    #[error("an operator's key names the organization")]
+    OrganizationRequired,
+    /// It named one that, for this caller, does not exist: 404 `not_found`.
+    #[error("there is no such organization")]
+    NotFound,
+}
+
+impl Caller {
+    /// Refuses unless the caller's role holds the permission.
+    pub fn require(&self, permission: Permission) -> Result<(), Forbidden> {
+        if self.role.may(permission) { Ok(()) } else { Err(Forbidden { role: self.role }) }
+    }
+
+    /// The organization a request is about, given its query's `organization_id`: a key's own, whether it says so or not; the one that the
+    /// operator names, which may not exist.
+    pub fn scope(&self, named: Option<&str>) -> Result<OrganizationId, ScopeRefused> {
+        let named: Option<OrganizationId> = named.map(str::parse).transpose().map_err(|_| ScopeRefused::NotFound)?;
+        match (self.organization, named) {
+            (None, named) => named.ok_or(ScopeRefused::OrganizationRequired),
+            (Some(own), Some(named)) if own != named => Err(ScopeRefused::NotFound),
+            (Some(own), _) => Ok(own),
+        }
+    }
+}
+
+impl From<ApiKey> for Caller {
+    fn from(key: ApiKey) -> Self {
+        Self { key: key.id, name: key.name, role: key.role, organization: key.organization_id }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Timestamp;
+    use domain::id::Ulid;
+
+    fn organization(n: i64) -> OrganizationId {
+        Ulid::first_at(Timestamp::from_millis(n)).into()
+    }
+
+    fn caller(role: Role, organization: Option<OrganizationId>) -> Caller {
+        Caller { key: Ulid::first_at(Timestamp::from_millis(9)).into(), name: "ci".to_owned(), role, organization }
+    }
+
+    #[test]
+    fn a_key_of_an_organization_speaks_for_it_alone() {
+        let (own, other) = (organization(1), organization(2));
+        let caller = caller(Role::Admin, Some(own));
+        assert_eq!(caller.scope(None), Ok(own));
+        assert_eq!(caller.scope(Some(&own.to_string())), Ok(own));
+        assert_eq!(caller.scope(Some(&other.to_string())), Err(ScopeRefused::NotFound));
+        assert_eq!(caller.scope(Some("")), Err(ScopeRefused::NotFound));
+    }
+
+    #[test]
+    fn the_operator_names_the_organization() {
+        let caller = caller(Role::Operator, None);
+        assert_eq!(caller.scope(Some(&organization(2).to_string())), Ok(organization(2)));
+        assert_eq!(caller.scope(None), Err(ScopeRefused::OrganizationRequired));
+        assert_eq!(caller.scope(Some("org_nonsense")), Err(ScopeRefused::NotFound));
+    }
+
+    #[test]
+    fn a_role_that_lacks_the_permission_is_refused() {
+        let sender = caller(Role::Sender, Some(organization(1)));
+        assert_eq!(sender.require(Permission::Submit), Ok(()));
+        assert_eq!(sender.require(Permission::Read), Err(Forbidden { role: Role::Sender }));
+    }
+}

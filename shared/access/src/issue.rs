@@ -1,0 +1,43 @@
+//! Making keys.
+
+use domain::api_key::ApiKey;
+use domain::id::{Id as _, IdMint, KeyId, OrganizationId};
+use domain::role::Role;
+use domain::{Random, Timestamp};
+use secrecy::SecretString;
+
+use crate::bearer::Bearer;
+
+/// A new key, and its text, which is shown once and kept nowhere. `organization` is `None` for an operator's, `created_by` for the first.
+#[allow(clippy::too_many_arguments, reason = "all that a key says, and the three sources of what is made up")]
+#[must_use]
+pub fn issue(
+    role: Role,
+    organization: Option<OrganizationId>,
+    name: String,
+    expires_at: Option<Timestamp>,
+    created_by: Option<KeyId>,
+    ids: &IdMint,
+    random: &Random,
+    now: Timestamp,
+) -> (ApiKey, SecretString) {
+    let id = match organization {
+        Some(organization) => ids.mint(organization, 1),
+        // An operator's key carries no organization's tag, as an organization's own id does not.
+        None => ids.organization().ulid().into(),
+    };
+    let bearer = Bearer::new(id, random.bytes());
+    let key = ApiKey {
+        id,
+        organization_id: organization,
+        name,
+        role,
+        secret_sha256: bearer.secret_sha256(),
+        hint: bearer.hint(),
+        created_at: now,
+        created_by,
+        expires_at,
+        last_used_at: None,
+    };
+    (key, bearer.plaintext())
+}

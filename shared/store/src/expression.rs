@@ -133,6 +133,18 @@ impl Condition {
         self.and(format!("(attribute_not_exists({name}) OR {name} <= {value})"))
     }
 
+    /// The text starts with this one.
+    pub(crate) fn begins_with(&mut self, name: &str, prefix: AttributeValue) -> &mut Self {
+        let part = format!("begins_with({}, {})", self.name(name), self.value(prefix));
+        self.and(part)
+    }
+
+    /// The attribute is between these values or one of them; the first must not be above the second.
+    pub(crate) fn between(&mut self, name: &str, lowest: AttributeValue, highest: AttributeValue) -> &mut Self {
+        let part = format!("{} BETWEEN {} AND {}", self.name(name), self.value(lowest), self.value(highest));
+        self.and(part)
+    }
+
     /// A part of its own, written with [`Self::name`] and [`Self::value`].
     pub(crate) fn and(&mut self, part: String) -> &mut Self {
         self.parts.push(part);

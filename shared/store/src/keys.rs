@@ -6,12 +6,13 @@
 //! | routes | `ORG#<org>` | `ROUTES` |
 //! | destination | `ORG#<org>` | `DST#<dst>` |
 //! | health | `HEALTH#<dst>` | `H` |
-//! | API key | `KEY#<key>` | `KEY` |
+//! | API key; those of an organization, of the operator | `KEY#<key>`; `ORG#<org>`, `KEYS` | `KEY`; `KEY#<key>` |
 //! | delivery | `ORG#<org>#<shard>` | `<msg ulid>#<nn>` |
 //! | earlier attempts | `ATT#<dlv>` | `<number>`; of one that lost its race `<number>.<start>` |
 //! | payload | `PAY#<msg>` | `PAY` |
 //! | idempotency | `IDEM#<org>#<hash>` | `IDEM` |
 //! | audit | `ORG#<org>#AUDIT` | `<aud>` |
+//! | rate limit | `RATE#<name>` | the window's start, epoch seconds |
 //!
 //! | index | partition | sort |
 //! |---|---|---|
@@ -20,8 +21,10 @@
 //! | `attention_dst` | `<dst>#<status>#<shard>` | the delivery's sk |
 //! | `due` | `DUE#<0..15>` | epoch milliseconds |
 //! | `by_reference` | `<org>#<reference>`, on `#00` alone | the delivery's sk |
+//! | `failing` | `FAILING#<0..15>` | `<org>#<dst>` |
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::Timestamp;
 use domain::attempt::Attempt;
 use domain::delivery::DeliveryStatus;
 use domain::id::{AuditId, DeliveryId, DestinationId, Id, KeyId, MessageId, OrganizationId, Ulid};
@@ -38,6 +41,9 @@ pub(crate) const TTL: &str = "ttl";
 /// Partitions of the `due` index.
 pub const DUE_PARTITIONS: u8 = 16;
 
+/// Partitions of the `failing` index.
+const FAILING_PARTITIONS: u8 = 16;
+
 /// An index: its name and its keys' attributes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Index {
@@ -51,7 +57,6 @@ pub(crate) const ATTENTION_ORG: Index = Index { name: "attention_org", pk: "ao_p
 pub(crate) const ATTENTION_DST: Index = Index { name: "attention_dst", pk: "ad_pk", sk: "ad_sk" };
 pub(crate) const DUE: Index = Index { name: "due", pk: "du_pk", sk: "du_at" };
 pub(crate) const BY_REFERENCE: Index = Index { name: "by_reference", pk: "br_pk", sk: "br_sk" };
-#[allow(dead_code, reason = "the sparse index of failing destinations, walked by the monitor")]
 pub(crate) const FAILING: Index = Index { name: "failing", pk: "fa_pk", sk: "fa_sk" };
 
 /// A primary key.
@@ -116,6 +121,22 @@ pub(crate) fn api_key(id: KeyId) -> Key {
     Key::new(format!("KEY#{id}"), "KEY")
 }
 
+/// A key's line in its organization's list, or in the operators'.
+pub(crate) fn api_key_listed(organization: Option<OrganizationId>, id: KeyId) -> Key {
+    let (partition, prefix) = api_keys_listed(organization);
+    Key::new(partition, format!("{prefix}{id}"))
+}
+
+/// Such a list: its partition, and what its lines' sort keys start with.
+pub(crate) fn api_keys_listed(organization: Option<OrganizationId>) -> (String, &'static str) {
+    (organization.map_or_else(|| "KEYS".to_owned(), |organization| format!("ORG#{organization}")), "KEY#")
+}
+
+/// The key that such a line is of.
+pub(crate) fn api_key_of(sort: &str) -> Option<KeyId> {
+    sort.strip_prefix("KEY#")?.parse().ok()
+}
+
 /// An idempotency record.
 pub(crate) fn idempotency(organization: OrganizationId, key_hash: &str) -> Key {
     Key::new(format!("IDEM#{organization}#{key_hash}"), "IDEM")
@@ -129,6 +150,21 @@ pub(crate) fn audit(organization: OrganizationId, id: AuditId) -> Key {
 /// An organization's audit trail.
 pub(crate) fn audit_partition(organization: OrganizationId) -> String {
     format!("ORG#{organization}#AUDIT")
+}
+
+/// A window of a rate limit.
+pub(crate) fn window(name: &str, start: Timestamp) -> Key {
+    Key::new(format!("RATE#{name}"), start.as_seconds().to_string())
+}
+
+/// The partition of `failing` a destination is in.
+pub(crate) fn failing(id: DestinationId) -> String {
+    format!("FAILING#{}", spread(&id.to_string()) % FAILING_PARTITIONS)
+}
+
+/// A destination's sort key in `failing`.
+pub(crate) fn failing_sort(organization: OrganizationId, id: DestinationId) -> String {
+    format!("{organization}#{id}")
 }
 
 // Deliveries.
@@ -202,8 +238,13 @@ pub(crate) fn due(partition: u8) -> String {
 
 /// The partition of `due` a delivery is in: any even spread does, as long as it never changes.
 pub(crate) fn due_partition(id: DeliveryId) -> String {
-    let spread = delivery_sort(id).bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
-    due((spread >> 4) as u8 % DUE_PARTITIONS)
+    due(spread(&delivery_sort(id)) % DUE_PARTITIONS)
+}
+
+/// A number that is as likely as any other, and always the same.
+fn spread(text: &str) -> u8 {
+    let hash = text.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    (hash >> 4) as u8
 }
 
 /// All earlier attempts of a delivery.

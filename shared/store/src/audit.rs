@@ -1,0 +1,65 @@
+//! The audit trail: events are added and expire; nothing changes them.
+
+use domain::Timestamp;
+use domain::audit::AuditEvent;
+use domain::id::{AuditId, OrganizationId, Ulid};
+use domain::organization::OrganizationSettings;
+use std::time::Duration;
+
+use crate::attributes::{Item, Put, Reader, number, text};
+use crate::document;
+use crate::expression::Condition;
+use crate::keys::{self, PK, SK, TTL};
+use crate::{Page, Store, StoreError};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl Store {
+    /// Adds an event to its organization's trail, for as long as the organization keeps them now.
+    pub async fn record_audit(&self, event: &AuditEvent) -> Result<(), StoreError> {
+        let retention_days = self.audit_retention_days(event.organization_id).await?;
+        self.put("record an audit event", item(event, retention_days), Condition::default()).await.map(drop)
+    }
+
+    /// An organization's events, newest first; `since` inclusive, `until` exclusive.
+    pub async fn audit_page(
+        &self,
+        organization: OrganizationId,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        after: Option<AuditId>,
+        limit: u32,
+    ) -> Result<Page<AuditEvent>, StoreError> {
+        let first_at = |time| AuditId::from(Ulid::first_at(time));
+        let lowest = first_at(since.unwrap_or(Timestamp::from_millis(0)));
+        let bound = until.map(first_at).into_iter().chain(after).min().unwrap_or(first_at(Timestamp::from_millis(i64::MAX)));
+        if bound <= lowest {
+            return Ok(Page { items: Vec::new(), more: false });
+        }
+        let mut range = Condition::default();
+        range.equals(PK, text(keys::audit_partition(organization))).between(SK, text(lowest.to_string()), text(bound.to_string()));
+        let query = self.query(range).scan_index_forward(false);
+        // One more, for the bound itself is in the range and not in the page.
+        let mut page = self.list("list audit events", query, limit.saturating_add(1)).await?;
+        let bound = bound.to_string();
+        page.items.retain(|item| Reader(item).text(SK).is_ok_and(|id| id != bound));
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = page.more || page.items.len() > limit;
+        page.items.truncate(limit);
+        let items: Result<_, _> = page.items.iter().map(document::read).collect();
+        Ok(Page { items: items?, more })
+    }
+
+    /// How long an organization keeps audit events.
+    pub(crate) async fn audit_retention_days(&self, organization: OrganizationId) -> Result<u32, StoreError> {
+        let settings = self.organization(organization).await?.map(|organization| organization.settings);
+        Ok(settings.unwrap_or_else(OrganizationSettings::default).audit_retention_days)
+    }
+}
+
+/// An event's item.
+pub(crate) fn item(event: &AuditEvent, retention_days: u32) -> Item {
+    let mut item = document::item(&keys::audit(event.organization_id, event.id), event);
+    item.put(TTL, number(event.at.plus(DAY * retention_days).as_seconds()));
+    item
+}

@@ -1,0 +1,138 @@
+//! Destinations: each an item of its own and a route, written together.
+
+use domain::audit::AuditEvent;
+use domain::destination::Destination;
+use domain::id::{DestinationId, OrganizationId};
+use domain::organization::{Organization, OrganizationSettings};
+
+use crate::attributes::Item;
+use crate::document::{self, Saved, absent, at_revision};
+use crate::expression::Condition;
+use crate::keys::{self, Key};
+use crate::transaction::Transacted;
+use crate::{Page, Store, StoreError, audit, organization, routes};
+
+/// How often a deletion that has to change its organization's settings is tried again when these changed meanwhile.
+const SETTINGS_RACES_MAX: usize = 8;
+
+/// What became of a new destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// It is there.
+    Done,
+    /// It is not: the organization has as many as it may.
+    TooMany,
+    /// It is not: its organization has gone, or its id is taken.
+    Conflict,
+}
+
+impl Store {
+    /// Keeps a new destination.
+    pub async fn create_destination(&self, destination: &Destination, event: &AuditEvent) -> Result<Created, StoreError> {
+        const ROUTE: usize = 1;
+        let retention_days = self.audit_retention_days(destination.organization_id).await?;
+        let transaction = self
+            .transaction()
+            .put(item(destination), absent())
+            .change(&keys::routes(destination.organization_id), routes::added(destination))
+            .put(audit::item(event, retention_days), Condition::default());
+        match self.transact("create a destination", transaction).await? {
+            Transacted::Done => Ok(Created::Done),
+            Transacted::Refused { position: ROUTE, item: Some(_) } => Ok(Created::TooMany),
+            Transacted::Refused { .. } => Ok(Created::Conflict),
+        }
+    }
+
+    /// One destination; a deleted one, too.
+    pub async fn destination(&self, organization: OrganizationId, id: DestinationId) -> Result<Option<Destination>, StoreError> {
+        let item = self.get("read a destination", &keys::destination(organization, id)).await?;
+        item.as_ref().map(read).transpose()
+    }
+
+    /// Several destinations, deleted ones too, in the order of their ids.
+    pub async fn destinations(
+        &self,
+        organization: OrganizationId,
+        ids: &[DestinationId],
+    ) -> Result<Vec<Option<Destination>>, StoreError> {
+        let keys: Vec<Key> = ids.iter().map(|id| keys::destination(organization, *id)).collect();
+        let items = self.get_all("read destinations", &keys).await?;
+        items.iter().map(|item| item.as_ref().map(read).transpose()).collect()
+    }
+
+    /// An organization's destinations, oldest first, without deleted ones.
+    pub async fn destinations_page(
+        &self,
+        organization: OrganizationId,
+        after: Option<DestinationId>,
+        limit: u32,
+    ) -> Result<Page<Destination>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        // The routes name those that are not deleted: tombstones need not be read.
+        let routes = self.routes(organization).await?.map(|routes| routes.destinations).unwrap_or_default();
+        let ids: Vec<DestinationId> = routes.iter().map(|route| route.id).filter(|id| after.is_none_or(|after| *id > after)).collect();
+        let mut rest = ids.as_slice();
+        let mut items = Vec::new();
+        // Once, unless some are deleted between the two reads.
+        while items.len() < limit && !rest.is_empty() {
+            let (next, later) = rest.split_at((limit - items.len()).min(rest.len()));
+            let read = self.destinations(organization, next).await?;
+            items.extend(read.into_iter().flatten().filter(|destination| !destination.is_deleted()));
+            rest = later;
+        }
+        Ok(Page { items, more: !rest.is_empty() })
+    }
+
+    /// Saves a changed destination, its revision already raised. One that is now deleted leaves the routes and the organization's settings.
+    pub async fn save_destination(
+        &self,
+        destination: &Destination,
+        expected_revision: u64,
+        event: &AuditEvent,
+    ) -> Result<Saved, StoreError> {
+        const ORGANIZATION: usize = 3;
+        for _ in 0..SETTINGS_RACES_MAX {
+            let Some(owner) = self.organization(destination.organization_id).await? else { return Ok(Saved::Conflict) };
+            let settings = if destination.is_deleted() { without(&owner.settings, destination.id) } else { None };
+            let route = match &settings {
+                Some(settings) => routes::with_settings(routes::saved(destination), settings),
+                None => routes::saved(destination),
+            };
+            let mut transaction = self
+                .transaction()
+                .put(item(destination), at_revision(expected_revision))
+                .change(&keys::routes(owner.id), route)
+                .put(audit::item(event, owner.settings.audit_retention_days), Condition::default());
+            if let Some(settings) = settings {
+                let (before, updated_at) = (owner.revision, destination.updated_at);
+                let owner = Organization { settings, revision: before + 1, updated_at, ..owner };
+                transaction = transaction.put(organization::item(&owner), at_revision(before));
+            }
+            match self.transact("save a destination", transaction).await? {
+                Transacted::Done => return Ok(Saved::Done),
+                Transacted::Refused { position: ORGANIZATION, .. } => {}
+                Transacted::Refused { .. } => return Ok(Saved::Conflict),
+            }
+        }
+        Ok(Saved::Conflict)
+    }
+}
+
+/// A destination's item.
+pub(crate) fn item(destination: &Destination) -> Item {
+    document::revised(&keys::destination(destination.organization_id, destination.id), destination, destination.revision)
+}
+
+/// The destination in an item.
+pub(crate) fn read(item: &Item) -> Result<Destination, StoreError> {
+    document::read(item)
+}
+
+/// The settings without this destination; `None` when they do not name it.
+fn without(settings: &OrganizationSettings, id: DestinationId) -> Option<OrganizationSettings> {
+    let mut rest = settings.clone();
+    for list in [&mut rest.default_destination_ids, &mut rest.alert_destination_ids, &mut rest.status_destination_ids] {
+        list.retain(|named| *named != id);
+    }
+    (rest != *settings).then_some(rest)
+}

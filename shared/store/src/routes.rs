@@ -1,0 +1,147 @@
+//! Routes: all that submitting a message needs to know of an organization, in one item.
+//!
+//! Its destinations are members of a map, so that changes of different destinations touch different paths. A destination and its route are
+//! written in one transaction.
+
+use domain::destination::Destination;
+use domain::event_type::EventPattern;
+use domain::id::{DestinationId, OrganizationId};
+use domain::limits::DESTINATIONS_MAX;
+use domain::organization::{Organization, OrganizationSettings, OrganizationStatus};
+use domain::settings::DestinationType;
+use serde::{Deserialize, Serialize};
+
+use crate::attributes::{Item, Put, Reader, json, number};
+use crate::expression::{Change, Condition};
+use crate::keys::{self, PK};
+use crate::{Store, StoreError};
+
+const STATUS: &str = "status";
+const SHARDS: &str = "shards";
+const SETTINGS: &str = "settings";
+/// The map of routes, by destination id.
+const DESTINATIONS: &str = "d";
+
+/// What submitting needs to know of an organization.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Routes {
+    /// Whether it may submit.
+    pub status: OrganizationStatus,
+    /// How many shards its data is spread over.
+    pub shards: u8,
+    /// What it chose.
+    pub settings: OrganizationSettings,
+    /// Its destinations, oldest first.
+    pub destinations: Vec<Route>,
+}
+
+/// What submitting needs to know of a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Its id.
+    pub id: DestinationId,
+    /// Its type.
+    pub kind: DestinationType,
+    /// Whether it takes deliveries.
+    pub enabled: bool,
+    /// What it subscribes to; `None` is nothing.
+    pub event_types: Option<Vec<EventPattern>>,
+    /// Its revision.
+    pub revision: u64,
+}
+
+/// A route as it is kept: a thousand of them fit into an item.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(rename = "t")]
+    kind: DestinationType,
+    #[serde(rename = "e")]
+    enabled: bool,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    event_types: Option<Vec<EventPattern>>,
+    #[serde(rename = "r")]
+    revision: u64,
+}
+
+impl Store {
+    /// The routes of an organization.
+    pub async fn routes(&self, organization: OrganizationId) -> Result<Option<Routes>, StoreError> {
+        let item = self.get("read an organization's routes", &keys::routes(organization)).await?;
+        item.as_ref().map(read).transpose()
+    }
+}
+
+fn read(item: &Item) -> Result<Routes, StoreError> {
+    let reader = Reader(item);
+    let members: Vec<(String, String)> = reader.text_map(DESTINATIONS)?;
+    let route = |(id, kept): (String, String)| {
+        let id = id.parse().map_err(|error| reader.corrupt(format!("{DESTINATIONS}.{id} {error}")))?;
+        let kept: Kept = serde_json::from_str(&kept).map_err(|error| reader.corrupt(format!("{DESTINATIONS}.{id}: {error}")))?;
+        Ok(Route { id, kind: kept.kind, enabled: kept.enabled, event_types: kept.event_types, revision: kept.revision })
+    };
+    let mut destinations = members.into_iter().map(route).collect::<Result<Vec<Route>, StoreError>>()?;
+    destinations.sort_by_key(|route| route.id);
+    Ok(Routes { status: reader.json(STATUS)?, shards: reader.number(SHARDS)?, settings: reader.json(SETTINGS)?, destinations })
+}
+
+/// A new organization's routes.
+pub(crate) fn first(organization: &Organization) -> Item {
+    let mut item = keys::routes(organization.id).item();
+    item.put(STATUS, json(&organization.status));
+    item.put(SHARDS, number(organization.shards));
+    item.put(SETTINGS, json(&organization.settings));
+    item.put(DESTINATIONS, aws_sdk_dynamodb::types::AttributeValue::M(Item::new()));
+    item
+}
+
+/// Says again what the organization says of itself.
+pub(crate) fn restated(organization: &Organization) -> Change {
+    let mut change = Change::default();
+    change.set(STATUS, json(&organization.status));
+    change.set(SHARDS, number(organization.shards));
+    change.set(SETTINGS, json(&organization.settings));
+    change.when().exists(PK);
+    change
+}
+
+/// Adds a destination, unless there are too many.
+pub(crate) fn added(destination: &Destination) -> Change {
+    let mut change = saved(destination);
+    let condition = change.when();
+    let part = format!("size({}) < {}", condition.name(DESTINATIONS), condition.value(number(DESTINATIONS_MAX)));
+    condition.and(part);
+    change
+}
+
+/// Says again what a destination says of itself; one that is deleted is taken out.
+pub(crate) fn saved(destination: &Destination) -> Change {
+    let mut change = Change::default();
+    let id = destination.id.to_string();
+    if destination.is_deleted() {
+        change.remove_member(DESTINATIONS, &id);
+    } else {
+        let kept = Kept {
+            kind: destination.kind(),
+            enabled: destination.is_enabled(),
+            event_types: destination.event_types.clone(),
+            revision: destination.revision,
+        };
+        change.set_member(DESTINATIONS, &id, json(&kept));
+    }
+    change.when().exists(PK);
+    change
+}
+
+/// Changes the settings besides.
+pub(crate) fn with_settings(mut change: Change, settings: &OrganizationSettings) -> Change {
+    change.set(SETTINGS, json(settings));
+    change
+}
+
+/// There are no destinations.
+pub(crate) fn empty() -> Condition {
+    let mut condition = Condition::default();
+    let part = format!("size({}) = {}", condition.name(DESTINATIONS), condition.value(number(0)));
+    condition.and(part);
+    condition
+}

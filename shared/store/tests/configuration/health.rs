@@ -1,0 +1,108 @@
+use std::time::Duration;
+
+use domain::health::{Health, LastError};
+use domain::id::{DestinationId, OrganizationId};
+use domain::{Reason, Timestamp};
+
+use crate::fixture::{Fixture, TABLE};
+
+struct Watched {
+    fixture: Fixture,
+    organization: OrganizationId,
+    destination: DestinationId,
+}
+
+impl Watched {
+    fn new() -> Self {
+        let fixture = Fixture::new();
+        let organization = fixture.ids.organization();
+        let destination = fixture.ids.mint(organization, 1);
+        Self { fixture, organization, destination }
+    }
+
+    async fn fails(&self, epoch: u32, token: &str) -> bool {
+        let error = LastError { reason: Reason::Timeout, detail: "no answer".to_owned() };
+        let store = &self.fixture.store;
+        store.count_failure(self.destination, self.organization, epoch, token, self.fixture.now(), error).await.unwrap()
+    }
+
+    async fn succeeds(&self, at: Timestamp) -> bool {
+        self.fixture.store.end_streak(self.destination, 0, at).await.unwrap()
+    }
+
+    async fn health(&self) -> Health {
+        self.fixture.store.health(self.destination).await.unwrap()
+    }
+
+    /// How often the index of failing destinations has it.
+    async fn listed_as_failing(&self) -> usize {
+        let scan = self.fixture.table.scan().table_name(TABLE).index_name("failing").send().await.unwrap();
+        scan.items().iter().filter(|item| item["fa_sk"].as_s().unwrap().ends_with(&self.destination.to_string())).count()
+    }
+}
+
+#[tokio::test]
+async fn failures_at_once_are_all_counted() {
+    let watched = Watched::new();
+    let tokens: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let counted = futures_util::future::join_all(tokens.iter().map(|token| watched.fails(0, token))).await;
+    assert_eq!(counted, [true; 20]);
+    let health = watched.health().await;
+    assert_eq!(health.consecutive_failures, 20);
+    assert_eq!((health.first_failure_at, health.last_failure_at), (Some(watched.fixture.now()), Some(watched.fixture.now())));
+    assert_eq!(health.last_error.unwrap().reason, Reason::Timeout);
+}
+
+#[tokio::test]
+async fn one_failure_counts_once() {
+    let watched = Watched::new();
+    assert!(watched.fails(0, "a").await);
+    assert!(!watched.fails(0, "a").await);
+    assert!(watched.fails(0, "b").await);
+    assert_eq!(watched.health().await.consecutive_failures, 2);
+}
+
+#[tokio::test]
+async fn failures_of_an_earlier_epoch_do_not_count() {
+    let watched = Watched::new();
+    watched.fails(0, "a").await;
+    watched.fixture.store.raise_epoch(watched.destination).await.unwrap();
+    let health = watched.health().await;
+    assert_eq!((health.epoch, health.consecutive_failures, health.first_failure_at), (1, 0, None));
+    assert!(!watched.fails(0, "b").await);
+    assert_eq!(watched.listed_as_failing().await, 0);
+    assert!(watched.fails(1, "c").await);
+    watched.fixture.store.raise_epoch(watched.destination).await.unwrap();
+    assert_eq!(watched.health().await.epoch, 2);
+}
+
+#[tokio::test]
+async fn a_later_success_ends_the_streak() {
+    let watched = Watched::new();
+    assert_eq!(watched.health().await, Health::default());
+    let before = watched.fixture.now();
+    watched.fixture.advance(Duration::from_secs(1));
+    watched.fails(0, "a").await;
+    let failed_at = watched.fixture.now();
+    assert_eq!(watched.listed_as_failing().await, 1);
+
+    assert!(!watched.succeeds(before).await, "it was over before the failure");
+    assert_eq!(watched.health().await.consecutive_failures, 1);
+
+    watched.fixture.advance(Duration::from_secs(1));
+    assert!(watched.succeeds(watched.fixture.now()).await);
+    let health = watched.health().await;
+    assert_eq!((health.consecutive_failures, health.first_failure_at), (0, None));
+    assert_eq!((health.last_failure_at, health.last_success_at), (Some(failed_at), Some(watched.fixture.now())));
+    assert_eq!(watched.listed_as_failing().await, 0);
+    assert!(!watched.succeeds(before).await, "an older success is no news");
+}
+
+#[tokio::test]
+async fn the_health_of_several_comes_in_their_order() {
+    let watched = Watched::new();
+    watched.fails(0, "a").await;
+    let healthy: DestinationId = watched.fixture.ids.mint(watched.organization, 1);
+    let healths = watched.fixture.store.healths(&[healthy, watched.destination]).await.unwrap();
+    assert_eq!(healths.iter().map(|health| health.consecutive_failures).collect::<Vec<_>>(), [0, 1]);
+}

@@ -1,0 +1,9 @@
+//! What organizations configure, and what is counted about it.
+
+mod api_key;
+mod audit;
+mod destination;
+mod health;
+mod idempotency;
+mod organization;
+mod rate;

@@ -1,0 +1,72 @@
+use domain::organization::{Organization, OrganizationStatus};
+use store::Saved;
+
+use crate::fixture::Fixture;
+
+#[tokio::test]
+async fn an_organization_reads_back_with_its_routes() {
+    let fixture = Fixture::new();
+    let organization = fixture.organization().await;
+    assert_eq!(fixture.store.organization(organization.id).await.unwrap(), Some(organization.clone()));
+    let routes = fixture.store.routes(organization.id).await.unwrap().unwrap();
+    assert_eq!((routes.status, routes.shards, routes.destinations.len()), (OrganizationStatus::Active, 4, 0));
+    assert_eq!(routes.settings, organization.settings);
+    let unknown = fixture.ids.organization();
+    assert_eq!(fixture.store.organization(unknown).await.unwrap(), None);
+    assert_eq!(fixture.store.routes(unknown).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn organizations_are_listed_oldest_first() {
+    let fixture = Fixture::new();
+    let mut created = Vec::new();
+    for _ in 0..5 {
+        created.push(fixture.organization().await.id);
+    }
+    let (mut listed, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = fixture.store.organizations(listed.last().copied(), 2).await.unwrap();
+        listed.extend(page.items.iter().map(|organization| organization.id));
+        pages += 1;
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!((listed, pages), (created, 3));
+}
+
+#[tokio::test]
+async fn of_two_changes_of_one_revision_one_wins() {
+    let fixture = Fixture::new();
+    let before = fixture.organization().await;
+    let change = |name: &str| Organization { name: name.to_owned(), status: OrganizationStatus::Suspended, revision: 2, ..before.clone() };
+    let (one, other) = (change("one"), change("other"));
+    let (first, second) = (fixture.event(before.id, "organization.updated"), fixture.event(before.id, "organization.updated"));
+    let saves = tokio::join!(fixture.store.update_organization(&one, 1, &first), fixture.store.update_organization(&other, 1, &second));
+    let saves = (saves.0.unwrap(), saves.1.unwrap());
+    let winner = match saves {
+        (Saved::Done, Saved::Conflict) => one,
+        (Saved::Conflict, Saved::Done) => other,
+        both => panic!("{both:?}"),
+    };
+    assert_eq!(fixture.store.organization(before.id).await.unwrap(), Some(winner));
+    assert_eq!(fixture.store.routes(before.id).await.unwrap().unwrap().status, OrganizationStatus::Suspended);
+    let trail = fixture.store.audit_page(before.id, None, None, None, 10).await.unwrap().items;
+    assert_eq!(trail.len(), 2, "the refused change left no trace");
+}
+
+#[tokio::test]
+async fn an_organization_with_destinations_is_not_deleted() {
+    let fixture = Fixture::new();
+    let organization = fixture.organization().await;
+    let destination = fixture.destination(organization.id).await;
+    assert_eq!(fixture.store.delete_organization(organization.id).await.unwrap(), Saved::Conflict);
+    assert!(fixture.store.organization(organization.id).await.unwrap().is_some());
+
+    super::destination::delete(&fixture, &destination).await;
+    assert_eq!(fixture.store.delete_organization(organization.id).await.unwrap(), Saved::Done);
+    assert_eq!(fixture.store.organization(organization.id).await.unwrap(), None);
+    assert_eq!(fixture.store.routes(organization.id).await.unwrap(), None);
+    assert!(fixture.store.organizations(None, 10).await.unwrap().items.is_empty());
+    assert_eq!(fixture.store.delete_organization(organization.id).await.unwrap(), Saved::Done, "once more does no harm");
+}

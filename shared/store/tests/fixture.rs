@@ -1,0 +1,181 @@
+//! A store on embedded engines with a clock of its own, and things to keep in it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::credentials::Credentials;
+use domain::destination::{Destination, DestinationState};
+use domain::event_type::EventPattern;
+use domain::id::{IdMint, OrganizationId};
+use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
+use domain::retry::RetryPolicy;
+use domain::settings::Settings;
+use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
+use domain::{Clock, Random, Timestamp};
+use local_aws::{
+    AttributeType, BucketSpec, Caller, Durability, Engines, IndexSpec, KeySchema, Mode, Options, Projection, Resources, TableSpec,
+};
+use store::{Created, Store};
+use tempfile::TempDir;
+
+pub(crate) const TABLE: &str = "waybill-Table";
+const BUCKET: &str = "waybill-payloads";
+
+/// A store, and what is behind it.
+pub(crate) struct Fixture {
+    pub(crate) store: Store,
+    pub(crate) engines: Engines,
+    /// The table as it is.
+    pub(crate) table: Client,
+    pub(crate) ids: IdMint,
+    now_ms: Arc<AtomicU64>,
+    _data: TempDir,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        let now_ms = Arc::new(AtomicU64::new(1_764_000_000_000));
+        let data = tempfile::tempdir().unwrap();
+        let engine_time = Arc::clone(&now_ms);
+        let options =
+            Options { mode: Mode::Thread, durability: Durability::Memory, now: Arc::new(move || engine_time.load(Ordering::Relaxed)) };
+        let engines = Engines::open(data.path(), &resources(), options).unwrap();
+        let aws = engines.sdk_config(Caller::unlimited("test"));
+        let ids = IdMint::new([7; 32], clock(&now_ms), random());
+        Self {
+            store: Store::new(&aws, TABLE.to_owned(), Some(BUCKET.to_owned())),
+            table: Client::new(&aws),
+            engines,
+            ids,
+            now_ms,
+            _data: data,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        clock(&self.now_ms).now()
+    }
+
+    pub(crate) fn advance(&self, time: Duration) {
+        self.now_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    /// An organization that is kept.
+    pub(crate) async fn organization(&self) -> Organization {
+        let organization = Organization {
+            id: self.ids.organization(),
+            name: "Acme".to_owned(),
+            external_id: None,
+            status: OrganizationStatus::Active,
+            settings: OrganizationSettings::default(),
+            grants: Grants::default(),
+            aws_external_id: "external".to_owned(),
+            shards: 4,
+            revision: 1,
+            created_at: self.now(),
+            updated_at: self.now(),
+        };
+        let event = self.event(organization.id, "organization.created");
+        self.store.create_organization(&organization, &event).await.unwrap();
+        self.advance(Duration::from_millis(1));
+        organization
+    }
+
+    /// A destination that is not kept yet.
+    pub(crate) fn new_destination(&self, organization: OrganizationId) -> Destination {
+        self.advance(Duration::from_millis(1));
+        Destination {
+            id: self.ids.mint(organization, 1),
+            organization_id: organization,
+            external_id: None,
+            name: "Billing".to_owned(),
+            description: None,
+            state: DestinationState::Enabled,
+            settings: Settings::Webhook(WebhookSettings {
+                url: "https://example.com/hook".to_owned(),
+                method: Method::Post,
+                headers: Default::default(),
+                signature: Signature { enabled: true },
+                timeout_seconds: 10,
+                user_agent: None,
+                check: CheckDepth::Request,
+            }),
+            credentials: Credentials::none(),
+            signing_secrets: Vec::new(),
+            event_types: Some(vec![EventPattern::parse("invoice.*").unwrap()]),
+            retry_policy: RetryPolicy::default(),
+            failure_policy: None,
+            revision: 1,
+            verified_at: None,
+            created_at: self.now(),
+            updated_at: self.now(),
+        }
+    }
+
+    /// A destination that is kept.
+    pub(crate) async fn destination(&self, organization: OrganizationId) -> Destination {
+        let destination = self.new_destination(organization);
+        let event = self.event(organization, "destination.created");
+        assert_eq!(self.store.create_destination(&destination, &event).await.unwrap(), Created::Done);
+        destination
+    }
+
+    /// An audit event that is not kept yet.
+    pub(crate) fn event(&self, organization: OrganizationId, action: &str) -> AuditEvent {
+        AuditEvent {
+            id: self.ids.mint(organization, 1),
+            organization_id: organization,
+            at: self.now(),
+            action: action.to_owned(),
+            outcome: AuditOutcome::Succeeded,
+            actor: Actor::system(),
+            ip: None,
+            target: None,
+            changes: Vec::new(),
+            request_id: None,
+        }
+    }
+}
+
+fn clock(now_ms: &Arc<AtomicU64>) -> Clock {
+    let now_ms = Arc::clone(now_ms);
+    Clock::new(move || Timestamp::from_millis(i64::try_from(now_ms.load(Ordering::Relaxed)).unwrap()))
+}
+
+/// Chance, the same on every run.
+pub(crate) fn random() -> Random {
+    let chance = Mutex::new(fastrand::Rng::with_seed(7));
+    Random::new(move |buffer| chance.lock().unwrap().fill(buffer))
+}
+
+fn resources() -> Resources {
+    const TEXTS: [&str; 13] =
+        ["pk", "sk", "bd_pk", "bd_sk", "ao_pk", "ao_sk", "ad_pk", "ad_sk", "du_pk", "br_pk", "br_sk", "fa_pk", "fa_sk"];
+    const INDEXES: [(&str, &str, &str); 6] = [
+        ("by_destination", "bd_pk", "bd_sk"),
+        ("attention_org", "ao_pk", "ao_sk"),
+        ("attention_dst", "ad_pk", "ad_sk"),
+        ("due", "du_pk", "du_at"),
+        ("by_reference", "br_pk", "br_sk"),
+        ("failing", "fa_pk", "fa_sk"),
+    ];
+    let key = |hash: &str, range: &str| KeySchema { hash: hash.to_owned(), range: Some(range.to_owned()) };
+    let texts = TEXTS.map(|name| (name.to_owned(), AttributeType::Text));
+    let index = |(name, hash, range): (&str, &str, &str)| IndexSpec {
+        name: name.to_owned(),
+        key: key(hash, range),
+        projection: Projection::KeysOnly,
+    };
+    let table = TableSpec {
+        name: TABLE.to_owned(),
+        attributes: texts.into_iter().chain([("du_at".to_owned(), AttributeType::Number)]).collect(),
+        key: key("pk", "sk"),
+        indexes: INDEXES.into_iter().map(index).collect(),
+        ttl_attribute: Some("ttl".to_owned()),
+    };
+    let bucket = BucketSpec { name: BUCKET.to_owned(), versioned: true };
+    Resources { tables: vec![table], buckets: vec![bucket], ..Resources::empty() }
+}

@@ -5,5 +5,6 @@ pub mod dynamodb_local;
 pub mod moto;
 pub mod sdk;
 pub mod sink;
+pub mod stack;
 pub mod tls;
 pub mod verifier;

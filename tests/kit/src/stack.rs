@@ -1,0 +1,131 @@
+//! The whole service as people run it: the binary `waybill` as a process, and the domain's words to speak to it over HTTP.
+//!
+//! - A [`Launch`] is a command line; it starts a [`Stack`], or is [`Refused`].
+//! - A [`Stack`] is the running process with its data directory. It can be killed, stopped and started again; those who speak to it
+//!   follow it to its new address.
+//! - A [`Caller`] sends requests with one key, and gets [`Answer`]s.
+//! - An [`Organization`] is a tenant and its admin: it makes a [`Destination`], submits a [`Message`], follows its [`Delivery`].
+
+mod answer;
+mod caller;
+mod delivery;
+mod destination;
+mod launch;
+mod message;
+mod organization;
+mod process;
+
+pub use answer::Answer;
+pub use caller::{Call, Caller};
+pub use delivery::Delivery;
+pub use destination::{Destination, NewDestination};
+pub use launch::{Launch, Refused};
+pub use message::Message;
+pub use organization::{Key, Organization};
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use caller::Address;
+use process::Process;
+
+/// How long a start may take on a busy machine.
+const START_MAX: Duration = Duration::from_secs(30);
+/// How long a stop may take: the process drains for 20 s at most.
+const STOP_MAX: Duration = Duration::from_secs(30);
+
+/// A running Waybill with a data directory of its own. Dropping it kills the process; so does the end of the test program.
+pub struct Stack {
+    // Goes before its folder does.
+    process: Option<Process>,
+    launch: Launch,
+    folder: TempDir,
+    address: Address,
+}
+
+impl Stack {
+    async fn start(launch: Launch) -> Self {
+        let folder = tempfile::Builder::new().prefix("waybill-test-").tempdir().expect("a temporary directory");
+        let mut stack = Self { launch, folder, address: Arc::new(RwLock::new(String::new())), process: None };
+        stack.restart().await;
+        stack
+    }
+
+    /// Starts the process on the same data and waits for `ready`. Panics, with what it said, when it does not come.
+    pub async fn restart(&mut self) {
+        assert!(self.process.is_none(), "it runs already: kill or stop it first");
+        let mut command = self.launch.command();
+        command.arg("--data").arg(self.data());
+        let process = Process::spawn(command, &self.log_path(), self.folder.path());
+        if let Err(why) = process.ready(START_MAX).await {
+            panic!("waybill does not start: {why}\n{}", self.log());
+        }
+        self.process = Some(process);
+        let api_url = self.local_json()["api_url"].as_str().expect("api_url is text").to_owned();
+        *self.address.write().expect("nobody panics with the address") = api_url;
+    }
+
+    /// Kills it as a power cut would (SIGKILL).
+    pub fn kill(&mut self) {
+        drop(self.process.take().expect("it runs"));
+    }
+
+    /// Asks it to stop (SIGTERM) and returns its exit code and how long that took.
+    pub async fn stop(&mut self) -> (Option<i32>, Duration) {
+        let process = self.process.take().expect("it runs");
+        let asked = tokio::time::Instant::now();
+        (process.stop(STOP_MAX).await, asked.elapsed())
+    }
+
+    /// What it printed on standard output since it was last started.
+    pub fn output(&self) -> String {
+        self.process.as_ref().expect("it runs").output()
+    }
+
+    /// What it logged, over all its starts.
+    pub fn log(&self) -> String {
+        std::fs::read(self.log_path()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// What `local.json` says.
+    pub fn local_json(&self) -> Value {
+        let bytes = std::fs::read(self.data().join("local.json")).expect("local.json is there once it is ready");
+        serde_json::from_slice(&bytes).expect("local.json is JSON")
+    }
+
+    /// Somebody without a key.
+    pub fn anybody(&self) -> Caller {
+        Caller::new(Arc::clone(&self.address))
+    }
+
+    /// The platform's operator.
+    pub fn operator(&self) -> Caller {
+        let local = self.local_json();
+        self.anybody().with_key(local["operator_key"].as_str().expect("operator_key is text"))
+    }
+
+    /// A new organization, in the hands of an admin key of its own.
+    pub async fn organization(&self, name: &str) -> Organization {
+        Organization::create(&self.operator(), name).await
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// The folder of everything: the data directory and the log.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}

@@ -1,0 +1,69 @@
+//! What the API answered.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::Value;
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the body is UTF-8")
+    }
+
+    /// The body as JSON, or null when it is empty.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        if self.body.is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text()))
+    }
+
+    /// The body of an answer with this status. Panics, showing the answer, when it has another.
+    #[track_caller]
+    pub fn ok(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
+        self.json()
+    }
+
+    /// The body of a problem answer (RFC 9457) with this status and code, whole and well-formed.
+    #[track_caller]
+    pub fn problem(&self, status: u16, code: &str) -> Value {
+        let problem = self.ok(status);
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status, "{problem}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{problem}");
+        for member in ["type", "title", "detail"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} in {problem}");
+        }
+        assert_eq!(problem["request_id"].as_str(), self.header("request-id"), "{problem}");
+        problem
+    }
+
+    /// Where the mistakes of a problem answer are, sorted: pointers into the body, names of query parameters.
+    #[track_caller]
+    pub fn mistakes(&self) -> Vec<String> {
+        let problem = self.json();
+        let errors = problem["errors"].as_array().unwrap_or_else(|| panic!("no errors in {problem}"));
+        let place = |error: &Value| error["pointer"].as_str().or(error["parameter"].as_str()).map(str::to_owned);
+        let mut places: Vec<String> = errors.iter().map(|error| place(error).unwrap_or_else(|| panic!("no place in {error}"))).collect();
+        places.sort();
+        places
+    }
+}

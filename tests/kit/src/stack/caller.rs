@@ -1,0 +1,125 @@
+//! Somebody with a key, or without.
+
+use std::sync::{Arc, RwLock};
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::Value;
+
+use super::Answer;
+
+/// Where the API answers now; a restart moves it.
+pub(super) type Address = Arc<RwLock<String>>;
+
+/// Sends requests to a stack with one key.
+#[derive(Clone)]
+pub struct Caller {
+    http: reqwest::Client,
+    address: Address,
+    key: Option<String>,
+}
+
+/// A request to be sent.
+#[must_use]
+pub struct Call {
+    request: reqwest::RequestBuilder,
+}
+
+impl Caller {
+    /// Somebody without a key, at a Waybill that somebody else started.
+    pub fn at(api_url: &str) -> Self {
+        Self::new(Arc::new(RwLock::new(api_url.to_owned())))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test stands outside of Waybill")]
+    pub(super) fn new(address: Address) -> Self {
+        // Fails only when there is one already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("a client");
+        Self { http, address, key: None }
+    }
+
+    /// The same with another key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { key: Some(key.to_owned()), ..self.clone() }
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &str {
+        self.key.as_deref().expect("a caller with a key")
+    }
+
+    /// A request to a path (with its query).
+    pub fn call(&self, method: Method, path: &str) -> Call {
+        let url = format!("{}{path}", self.address.read().expect("nobody panics with the address"));
+        let request = self.http.request(method, url);
+        Call { request: self.key.iter().fold(request, |request, key| request.bearer_auth(key)) }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path).send().await
+    }
+
+    /// POST of a JSON value.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path).json(&body).send().await
+    }
+
+    /// PATCH with a JSON value.
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path).json(&body).send().await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path).send().await
+    }
+
+    /// Walks all pages of a list.
+    pub async fn list(&self, path: &str) -> Vec<Value> {
+        let (mut items, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("{path}{cursor}")).await.ok(200);
+            items.extend(page["data"].as_array().expect("data is a list").iter().cloned());
+            let Some(next) = page["next_cursor"].as_str() else { return items };
+            cursor = format!("{}cursor={next}", if path.contains('?') { "&" } else { "?" });
+        }
+    }
+}
+
+impl Call {
+    /// With a header.
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self { request: self.request.header(name, value) }
+    }
+
+    /// With a JSON value as its body.
+    pub fn json(self, body: &Value) -> Self {
+        self.json_text(body.to_string())
+    }
+
+    /// With this text as its body, said to be JSON.
+    pub fn json_text(self, body: impl Into<Bytes>) -> Self {
+        self.header("content-type", "application/json").body(body)
+    }
+
+    /// With these bytes as its body.
+    pub fn body(self, body: impl Into<Bytes>) -> Self {
+        Self { request: self.request.body(reqwest::Body::from(body.into())) }
+    }
+
+    /// Sends it. Panics when there is no answer.
+    pub async fn send(self) -> Answer {
+        self.try_send().await.expect("the API answers")
+    }
+
+    /// Sends it; nothing, when there is no whole answer: the process may have been killed.
+    pub async fn try_send(self) -> Option<Answer> {
+        let response = self.request.send().await.ok()?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.bytes().await.ok()?;
+        Some(Answer { status, headers, body })
+    }
+}

@@ -1,0 +1,84 @@
+//! How Waybill is started.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::Stack;
+
+/// A command line for the binary. The API listens on a free port, and due retries are looked for every second.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    binary: PathBuf,
+    listen: String,
+    monitor_interval_seconds: u32,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// A start that ended by itself.
+#[derive(Debug)]
+pub struct Refused {
+    /// The exit code.
+    pub code: Option<i32>,
+    /// What it printed on standard output.
+    pub output: String,
+    /// What it printed on standard error.
+    pub message: String,
+}
+
+impl Launch {
+    /// Of this binary: `env!("CARGO_BIN_EXE_waybill")`.
+    pub fn of(binary: impl AsRef<Path>) -> Self {
+        let binary = binary.as_ref().to_owned();
+        Self { binary, listen: "127.0.0.1:0".to_owned(), monitor_interval_seconds: 1, arguments: Vec::new(), environment: Vec::new() }
+    }
+
+    /// At another address than a free port.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.listen);
+        self
+    }
+
+    /// With another time between two looks for due retries.
+    #[must_use]
+    pub fn monitor_interval_seconds(mut self, seconds: u32) -> Self {
+        self.monitor_interval_seconds = seconds;
+        self
+    }
+
+    /// With more arguments.
+    #[must_use]
+    pub fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// With a variable in its environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it in a new data directory.
+    pub async fn start(self) -> Stack {
+        Stack::start(self).await
+    }
+
+    /// Runs it in this data directory, where it is expected to end by itself at once.
+    pub fn refused(&self, data: &Path) -> Refused {
+        let output = self.command().arg("--data").arg(data).stdin(Stdio::null()).output().expect("the binary can be run");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Refused { code: output.status.code(), output: text(&output.stdout), message: text(&output.stderr) }
+    }
+
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(["--listen", &self.listen, "--monitor-interval-seconds", &self.monitor_interval_seconds.to_string()]);
+        command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}

@@ -1,0 +1,120 @@
+//! Measures a running Waybill: how fast it accepts and delivers, and how long a message is on its way.
+//!
+//! ```sh
+//! cargo run --release                                              # in one terminal
+//! cargo run --release --example load -- --data .waybill --messages 5000
+//! ```
+//!
+//! It makes an organization with one destination, a receiver in this very process, and sends so many messages one by one, then as many in
+//! batches of a hundred. Everything it does is bounded in count and time.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use clap::Parser;
+use futures_util::{StreamExt as _, stream};
+use kit::sink::Sink;
+use kit::stack::{Caller, Destination, Organization};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// As many as the API takes.
+const BATCH: usize = 100;
+/// How long to wait for the last delivery.
+const DELIVERED_MAX: Duration = Duration::from_secs(120);
+
+/// Measures a running Waybill.
+#[derive(Parser)]
+struct Args {
+    /// Its data directory
+    #[arg(long, default_value = ".waybill")]
+    data: PathBuf,
+    /// How many messages, one by one and again in batches
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    messages: u32,
+    /// How many requests at once
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
+    concurrency: u32,
+}
+
+/// When each message, by its number, was accepted.
+type Accepted = Mutex<HashMap<u64, Instant>>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let local_json = args.data.join("local.json");
+    let Ok(text) = std::fs::read_to_string(&local_json) else {
+        eprintln!("{} cannot be read: is a Waybill running with --data {}?", local_json.display(), args.data.display());
+        return ExitCode::FAILURE;
+    };
+    let local: Value = serde_json::from_str(&text).expect("local.json is JSON");
+    let text = |name: &str| local[name].as_str().expect("local.json is complete").to_owned();
+    let operator = Caller::at(&text("api_url")).with_key(&text("operator_key"));
+    let organization = Organization::create(&operator, "Load").await;
+    let sink = Sink::start().await;
+    let destination = organization.destination().webhook(&sink).create().await;
+    let load = Load { organization, sink, destination, messages: args.messages.into(), concurrency: args.concurrency as usize };
+    load.measure("one by one", 1).await;
+    load.measure("in batches", BATCH).await;
+    ExitCode::SUCCESS
+}
+
+struct Load {
+    organization: Organization,
+    sink: Sink,
+    destination: Destination,
+    messages: u64,
+    concurrency: usize,
+}
+
+impl Load {
+    /// Sends all messages, so many a request, and prints what came of it.
+    async fn measure(&self, how: &str, together: usize) {
+        self.sink.forget();
+        let (accepted, began) = (Accepted::default(), Instant::now());
+        let numbers: Vec<u64> = (0..self.messages).collect();
+        let requests = stream::iter(numbers.chunks(together));
+        requests.for_each_concurrent(self.concurrency, |numbers| self.submit(numbers, &accepted)).await;
+        let accepting = began.elapsed();
+        let requests = self.sink.wait_for(numbers.len(), DELIVERED_MAX).await;
+        let delivering = began.elapsed();
+        let accepted = accepted.into_inner().expect("nobody panicked");
+        let on_its_way = |number: u64, arrived: Instant| arrived.saturating_duration_since(accepted[&number]);
+        let mut latencies: Vec<Duration> =
+            requests.iter().map(|request| on_its_way(request.json().as_u64().expect("a number"), request.at)).collect();
+        latencies.sort_unstable();
+        let rate = |duration: Duration| numbers.len() as f64 / duration.as_secs_f64();
+        println!(
+            "{how}: {} messages, {:.0} accepted/s, {:.0} delivered/s, accepted to received p50 {:.1?}, p99 {:.1?}, {} twice",
+            numbers.len(),
+            rate(accepting),
+            rate(delivering),
+            percentile(&latencies, 50),
+            percentile(&latencies, 99),
+            latencies.len() - numbers.len(),
+        );
+    }
+
+    async fn submit(&self, numbers: &[u64], accepted: &Accepted) {
+        let message = |number: &u64| json!({"event_type": "load.test", "payload": number, "destination_ids": [self.destination.id]});
+        match numbers {
+            [number] => drop(self.organization.post("/v1/messages", message(number)).await.ok(202)),
+            many => {
+                let messages: Vec<Value> = many.iter().map(message).collect();
+                let answer = self.organization.post("/v1/messages/batch", json!({"messages": messages})).await.ok(202);
+                let results = answer["results"].as_array().expect("a result each");
+                assert!(results.iter().all(|result| result["status"] == 202), "{answer}");
+            }
+        }
+        let now = Instant::now();
+        accepted.lock().expect("nobody panicked").extend(numbers.iter().map(|number| (*number, now)));
+    }
+}
+
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted[(sorted.len() - 1) * percent / 100]
+}

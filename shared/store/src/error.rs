@@ -83,6 +83,11 @@ impl StoreError {
         }
     }
 
+    /// A thing that others kept changing for as long as we tried.
+    pub(crate) fn contended(action: &'static str) -> Self {
+        Self::Unavailable { action, source: "it kept changing".into() }
+    }
+
     /// A batch of which the service left something undone, every time it was asked.
     pub(crate) fn unprocessed(action: &'static str) -> Self {
         Self::Unavailable { action, source: "the service left part of a batch unprocessed".into() }

@@ -4,11 +4,22 @@
 //! are conditional, so that of two callers one wins and the other is told; reads that decide something are strongly consistent. An item that
 //! is expired is not there, whether DynamoDB has removed it yet or not.
 
+mod api_key;
 mod attributes;
+mod audit;
+mod delivery;
+mod destination;
+mod document;
 mod error;
 mod expression;
+mod health;
+mod idempotency;
 mod keys;
+mod listing;
+mod organization;
 mod page;
+mod rate;
+mod routes;
 mod table;
 mod transaction;
 
@@ -16,11 +27,17 @@ use std::time::UNIX_EPOCH;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_smithy_async::time::{SharedTimeSource, TimeSource};
+use aws_smithy_async::time::SharedTimeSource;
 use domain::Timestamp;
 
+pub use delivery::{Committed, DeliveryFilter, DueEntry, Leased, MessageFilter, Settled, Work, WorkKey};
+pub use destination::Created;
+pub use document::Saved;
 pub use error::StoreError;
+pub use idempotency::{Claim, IdempotencyClaim};
+pub use keys::DUE_PARTITIONS;
 pub use page::{Page, Walk};
+pub use routes::{Route, Routes};
 
 /// The table and the bucket. Clones share the clients.
 #[derive(Clone, Debug)]

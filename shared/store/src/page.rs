@@ -15,5 +15,5 @@ pub struct Walk<T, P> {
     /// The items; may be fewer than asked for, even none, while there is more.
     pub items: Vec<T>,
     /// How far it came: the next stretch starts after this. `None` at the end.
-    pub position: Option<P>,
+    pub next: Option<P>,
 }

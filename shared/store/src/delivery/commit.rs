@@ -1,0 +1,53 @@
+//! The commit: a message's deliveries are written, `#00` last. Without `#00` there is no message.
+
+use bytes::Bytes;
+use domain::delivery::Delivery;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::item;
+use super::payload::{is_item, place, unplaced_size};
+use crate::attributes::Item;
+use crate::expression::Condition;
+use crate::keys::PK;
+use crate::{Store, StoreError};
+
+/// Writes of one fan-out under way at once.
+const WRITES_AT_ONCE: usize = 32;
+
+/// How a message was committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The payload is an item of its own, which a worker reads along.
+    pub payload_item: bool,
+    /// The message was committed before: by the request that this one repeats.
+    pub repeated: bool,
+}
+
+impl Store {
+    /// Commits a message: its payload, its deliveries but the first, then the first. What is already there stays as it is, so that a
+    /// submit that was interrupted can be repeated with the same ids, any number of times.
+    pub async fn commit(&self, deliveries: &[Delivery], payload: &Bytes) -> Result<Committed, StoreError> {
+        let mut items: Vec<Item> = deliveries.iter().map(item::encode).collect();
+        let Some(largest) = items.iter().map(unplaced_size).max() else { return Ok(Committed { payload_item: false, repeated: false }) };
+        let placement = place(payload, largest);
+        let version = self.store_payload(&deliveries[0], &placement, payload).await?;
+        for item in &mut items {
+            placement.note(item, version.as_deref());
+        }
+        let mut items = items.into_iter();
+        let first = items.next();
+        stream::iter(items.map(|item| self.put_new(item))).buffer_unordered(WRITES_AT_ONCE).try_collect::<Vec<bool>>().await?;
+        let repeated = match first {
+            Some(first) => !self.put_new(first).await?,
+            None => false,
+        };
+        Ok(Committed { payload_item: is_item(&placement), repeated })
+    }
+
+    /// Puts an item unless there is one; answers whether it did.
+    async fn put_new(&self, item: Item) -> Result<bool, StoreError> {
+        let mut condition = Condition::default();
+        condition.missing(PK);
+        Ok(self.put("write a delivery", item, condition).await?.is_done())
+    }
+}

@@ -1,0 +1,87 @@
+//! What is to be sent again: the due index, and the walk that finds what fell out of everything else.
+
+use std::time::Duration;
+
+use domain::Timestamp;
+use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::id::{DeliveryId, OrganizationId};
+use domain::settle::LONGEST_QUEUED_WAIT;
+
+use super::item::{STATUS, decode, status};
+use crate::attributes::{Item, Reader, text, time};
+use crate::expression::Condition;
+use crate::keys::{self, DUE, Key, PK, SK};
+use crate::page::Walk;
+use crate::{Store, StoreError};
+
+/// A delivery whose task is in a queue is due this much later than its task, which so comes first unless it is lost.
+const LOST_AFTER: Duration = Duration::from_secs(60);
+/// Items one step of the walk looks at.
+const WALK_STEP: i32 = 500;
+
+/// A delivery that is to be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueEntry {
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// Which.
+    pub delivery: DeliveryId,
+    /// When.
+    pub due_at: Timestamp,
+}
+
+/// When the due index brings a delivery back. Longer waits leave the queue, so that nothing else brings it back at all.
+pub(super) fn due_at(delivery: &Delivery) -> Option<Timestamp> {
+    let State::Retrying { next_attempt_at, .. } = delivery.state else { return None };
+    let in_queue = next_attempt_at.since(delivery.updated_at) <= LONGEST_QUEUED_WAIT;
+    Some(if in_queue { next_attempt_at.plus(LOST_AFTER) } else { next_attempt_at })
+}
+
+impl Store {
+    /// What of one partition, below [`crate::DUE_PARTITIONS`], is due until `until`, oldest first.
+    pub async fn due(&self, partition: u8, until: Timestamp, limit: u32) -> Result<Vec<DueEntry>, StoreError> {
+        let mut condition = Condition::default();
+        condition.equals(DUE.pk, text(keys::due(partition)));
+        condition.between(DUE.sk, time(Timestamp::from_millis(0)), time(until));
+        let call = self.query(condition).index_name(DUE.name).limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let answer = call.send().await.map_err(StoreError::of("read what is due"))?;
+        let entry = |from: Reader<'_>| {
+            let organization = keys::organization_of(from.text(PK)?).ok_or_else(|| from.corrupt("its partition names no organization"))?;
+            let delivery = keys::delivery_of(from.text(SK)?).ok_or_else(|| from.corrupt("its sort key names no delivery"))?;
+            Ok(DueEntry { organization, delivery, due_at: from.time(DUE.sk)? })
+        };
+        answer.items().iter().map(|item| entry(Reader(item))).collect()
+    }
+
+    /// Walks one shard of an organization, oldest first, past all that is finished.
+    pub async fn unfinished(
+        &self,
+        organization: OrganizationId,
+        shard: u8,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Walk<Delivery, DeliveryId>, StoreError> {
+        let partition = keys::deliveries(organization, shard);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut condition = Condition::default();
+        let letters = [DeliveryStatus::Queued, DeliveryStatus::Retrying].map(|unfinished| condition.value(status(unfinished)));
+        let unfinished = format!("{} IN ({})", condition.name(STATUS), letters.join(", "));
+        condition.equals(PK, text(&partition));
+        let start = after.map(|after| Key { pk: partition, sk: keys::delivery_sort(after) }.item());
+        let call = self.query(condition).filter_expression(unfinished).consistent_read(true);
+        // What the filter leaves out costs a read but no transfer: a step looks at more than it answers.
+        let answer = call.set_exclusive_start_key(start).limit(WALK_STEP).send().await.map_err(StoreError::of("walk deliveries"))?;
+        let mut next = answer.last_evaluated_key().and_then(id_of);
+        let mut items = answer.items.unwrap_or_default();
+        if items.len() > limit {
+            items.truncate(limit);
+            next = items.last().and_then(id_of);
+        }
+        let found = items.iter().filter(|item| self.is_alive(item)).map(decode).collect::<Result<_, _>>()?;
+        Ok(Walk { items: self.committed(found).await?, next })
+    }
+}
+
+fn id_of(item: &Item) -> Option<DeliveryId> {
+    keys::delivery_of(&Key::of(item)?.sk)
+}

@@ -1,0 +1,259 @@
+//! A delivery as an item. Names are short and what follows from the key or is as usual is left out, for writes cost by the kibibyte.
+//!
+//! | name | what |
+//! |---|---|
+//! | `t` | destination type, unless webhook |
+//! | `e`, `r`, `m`, `x`, `tr`, `te` | event type, reference (on `#00` it is in the index key), metadata, expiry, trace, whether a test |
+//! | `sz`, `ct`, `fn`, `h` | the payload's size, content type, file name, SHA-256; an inline one tells its size and hash itself |
+//! | `p`, `z`, `w`, `v` | the payload inline, inline and compressed; where else it is; the object's version |
+//! | `f`, `rd`, `bk` | fan-out, retention in days, whether made as skipped |
+//! | `g`, `n`, `b`, `tg`, `l` | generation, attempts, budget's start, trigger, lease |
+//! | `s`, `u`, `na`, `re`, `ex`, `fa` | status, last change after creation, next attempt, reason, exhausted, when finished if not at `u` |
+//! | `a`, `k` | the last attempt's record with the tracking data, the token of the settle that wrote it |
+//!
+//! The destination is in the key of `by_destination`; the creation time is that of the message's id.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::event_type::EventType;
+use domain::id::Id;
+use domain::message::{MessageFacts, PayloadInfo};
+use domain::settings::DestinationType;
+use domain::{Reason, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::record;
+use crate::StoreError;
+use crate::attributes::{Item, Put, Reader, binary, flag, number, text, text_map, time};
+use crate::keys::{self, ATTENTION_DST, ATTENTION_ORG, BY_DESTINATION, BY_REFERENCE, DUE, PK, SK, TTL};
+
+pub(super) const PAYLOAD: &str = "p";
+pub(super) const PAYLOAD_COMPRESSED: &str = "z";
+pub(super) const PAYLOAD_PLACE: &str = "w";
+pub(super) const PAYLOAD_VERSION: &str = "v";
+pub(super) const GENERATION: &str = "g";
+pub(super) const ATTEMPTS: &str = "n";
+pub(super) const STATUS: &str = "s";
+pub(super) const LEASE: &str = "l";
+pub(super) const RECORD: &str = "a";
+pub(super) const TOKEN: &str = "k";
+
+const JSON: &str = "application/json";
+const RETENTION_DAYS: u32 = 30;
+
+/// What may change after the commit, besides the record and its token.
+pub(super) const MUTABLE: &[&str] = &[
+    GENERATION, ATTEMPTS, "b", "tg", LEASE, STATUS, "u", "na", "re", "ex", "fa", DUE.pk, DUE.sk, ATTENTION_ORG.pk, ATTENTION_ORG.sk,
+    ATTENTION_DST.pk, ATTENTION_DST.sk, TTL,
+];
+
+/// The letter of each status. They stand for ever.
+const STATUSES: &[(&str, DeliveryStatus)] = &[
+    ("q", DeliveryStatus::Queued),
+    ("r", DeliveryStatus::Retrying),
+    ("s", DeliveryStatus::Succeeded),
+    ("f", DeliveryStatus::Failed),
+    ("k", DeliveryStatus::Skipped),
+    ("c", DeliveryStatus::Cancelled),
+];
+
+/// The statuses whose deliveries are in the attention indexes.
+pub(super) const ATTENTION: &[DeliveryStatus] =
+    &[DeliveryStatus::Retrying, DeliveryStatus::Failed, DeliveryStatus::Skipped, DeliveryStatus::Cancelled];
+
+/// A status's letter.
+pub(super) fn status(status: DeliveryStatus) -> AttributeValue {
+    text(STATUSES.iter().find(|(_, known)| *known == status).map_or("", |(letter, _)| letter))
+}
+
+/// The item of a delivery, without its payload.
+pub(crate) fn encode(delivery: &Delivery) -> Item {
+    let mut item = keys::delivery(delivery.organization, delivery.id).item();
+    let sort = keys::delivery_sort(delivery.id);
+    item.put(BY_DESTINATION.pk, text(keys::by_destination(delivery.destination, delivery.id.message.ulid().shard())));
+    item.put(BY_DESTINATION.sk, text(&sort));
+    item.put_some("t", (delivery.destination_type != DestinationType::Webhook).then(|| word(&delivery.destination_type)));
+    encode_message(&mut item, delivery);
+    item.put_some("f", (delivery.fan_out != 1).then(|| number(delivery.fan_out)));
+    item.put_some("rd", (delivery.retention_days != RETENTION_DAYS).then(|| number(delivery.retention_days)));
+    item.put_some("bk", delivery.born_skipped.then(flag));
+    item.extend(encode_progress(delivery));
+    item.put_some(RECORD, encode_record(delivery));
+    item
+}
+
+fn encode_message(item: &mut Item, delivery: &Delivery) {
+    let MessageFacts { event_type, reference, metadata, payload, expires_at, trace, test } = &delivery.message;
+    item.put("e", text(event_type.as_str()));
+    if let Some(reference) = reference {
+        // One delivery of a message is enough to find it by.
+        if delivery.id.position == 0 {
+            item.put(BY_REFERENCE.pk, text(keys::by_reference(delivery.organization, reference)));
+            item.put(BY_REFERENCE.sk, text(keys::delivery_sort(delivery.id)));
+        } else {
+            item.put("r", text(reference));
+        }
+    }
+    item.put_some("m", (!metadata.is_empty()).then(|| text_map(metadata)));
+    item.put("sz", number(payload.size_bytes));
+    item.put_some("ct", (payload.content_type != JSON).then(|| text(&payload.content_type)));
+    item.put_some("fn", payload.filename.as_deref().map(text));
+    item.put_some("h", payload.sha256.as_deref().map(|sha256| unhex(sha256).map_or_else(|| text(sha256), binary)));
+    item.put_some("x", expires_at.map(time));
+    item.put("tr", binary(unhex(&trace.to_string()).unwrap_or_default()));
+    item.put_some("te", test.then(flag));
+}
+
+/// What [`MUTABLE`] names: where the delivery stands, and the index keys and the expiry that follow from it.
+pub(super) fn encode_progress(delivery: &Delivery) -> Item {
+    let mut item = Item::new();
+    let offset = |at: Timestamp| at.as_millis() - delivery.created_at.as_millis();
+    item.put(GENERATION, number(delivery.generation));
+    item.put(ATTEMPTS, number(delivery.attempts));
+    item.put_some("b", (delivery.budget_start != 0).then(|| number(delivery.budget_start)));
+    item.put_some("tg", (delivery.trigger != usual_trigger(delivery.attempts)).then(|| word(&delivery.trigger)));
+    item.put_some(LEASE, delivery.lease_until.map(time));
+    item.put(STATUS, status(delivery.status()));
+    item.put_some("u", Some(offset(delivery.updated_at)).filter(|offset| *offset != 0).map(number));
+    if let State::Retrying { next_attempt_at, .. } = delivery.state {
+        item.put("na", time(next_attempt_at));
+    }
+    let reason = delivery.state.reason().filter(|_| delivery.status() != DeliveryStatus::Cancelled);
+    item.put_some("re", reason.map(|reason| text(reason.as_str())));
+    item.put_some("ex", matches!(delivery.state, State::Failed { exhausted: true, .. }).then(flag));
+    if let Some(finished_at) = delivery.state.finished_at() {
+        item.put_some("fa", (finished_at != delivery.updated_at).then(|| time(finished_at)));
+        item.put(TTL, number(expiry_seconds(delivery)));
+    }
+    if let Some(due_at) = super::due::due_at(delivery) {
+        item.put(DUE.pk, text(keys::due_partition(delivery.id)));
+        item.put(DUE.sk, time(due_at));
+    }
+    if ATTENTION.contains(&delivery.status()) {
+        let (sort, shard) = (keys::delivery_sort(delivery.id), delivery.id.message.ulid().shard());
+        item.put(ATTENTION_ORG.pk, text(keys::attention_org(delivery.organization, delivery.status(), shard)));
+        item.put(ATTENTION_ORG.sk, text(&sort));
+        item.put(ATTENTION_DST.pk, text(keys::attention_dst(delivery.destination, delivery.status(), shard)));
+        item.put(ATTENTION_DST.sk, text(sort));
+    }
+    item
+}
+
+/// The last attempt's record, with the tracking data.
+pub(super) fn encode_record(delivery: &Delivery) -> Option<AttributeValue> {
+    let tracking = match &delivery.state {
+        State::Succeeded { tracking, .. } => tracking.as_ref(),
+        _ => None,
+    };
+    delivery.last_attempt.as_ref().map(|attempt| binary(record::pack(delivery, attempt, tracking)))
+}
+
+/// From when a finished delivery is gone.
+pub(super) fn expiry_seconds(delivery: &Delivery) -> i64 {
+    delivery.created_at.as_seconds() + i64::from(delivery.retention_days) * 86_400
+}
+
+/// The delivery in an item.
+pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
+    let from = Reader(item);
+    let id = keys::delivery_of(from.text(SK)?).ok_or_else(|| from.corrupt("its sort key names no delivery"))?;
+    let organization = keys::organization_of(from.text(PK)?).ok_or_else(|| from.corrupt("its partition names no organization"))?;
+    let destination = keys::destination_of(from.text(BY_DESTINATION.pk)?).ok_or_else(|| from.corrupt("its index key names no destination"))?;
+    let created_at = id.message.ulid().time();
+    let attempts = from.number(ATTEMPTS)?;
+    let updated_at = Timestamp::from_millis(created_at.as_millis() + from.number_opt::<i64>("u")?.unwrap_or(0));
+    let mut delivery = Delivery {
+        id,
+        organization,
+        destination,
+        destination_type: word_opt(from, "t")?.unwrap_or(DestinationType::Webhook),
+        message: decode_message(from)?,
+        fan_out: from.number_opt("f")?.unwrap_or(1),
+        created_at,
+        updated_at,
+        generation: from.number(GENERATION)?,
+        attempts,
+        budget_start: from.number_opt("b")?.unwrap_or(0),
+        trigger: word_opt(from, "tg")?.unwrap_or(usual_trigger(attempts)),
+        lease_until: from.time_opt(LEASE)?,
+        state: State::Queued,
+        born_skipped: from.flag("bk")?,
+        last_attempt: None,
+        retention_days: from.number_opt("rd")?.unwrap_or(RETENTION_DAYS),
+    };
+    let record = from.binary_opt(RECORD)?.map(|packed| record::unpack(&delivery, packed)).transpose();
+    let (attempt, tracking) = record.map_err(|error| from.corrupt(error.to_string()))?.unzip();
+    delivery.last_attempt = attempt;
+    delivery.state = decode_state(from, updated_at, tracking.flatten())?;
+    Ok(delivery)
+}
+
+fn decode_message(from: Reader<'_>) -> Result<MessageFacts, StoreError> {
+    let event_type = EventType::parse(from.text("e")?).map_err(|error| from.corrupt(format!("e {error}")))?;
+    let reference = match from.text_opt(BY_REFERENCE.pk)? {
+        Some(partition) => keys::reference_of(partition),
+        None => from.text_opt("r")?,
+    };
+    let sha256 = match from.binary_opt("h") {
+        Ok(binary) => binary.map(super::hex),
+        Err(_) => Some(from.text("h")?.to_owned()),
+    };
+    let inline = super::payload::inline(from)?;
+    let payload = PayloadInfo {
+        size_bytes: match &inline {
+            Some(bytes) => bytes.len() as u64,
+            None => from.number("sz")?,
+        },
+        content_type: from.text_opt("ct")?.unwrap_or(JSON).to_owned(),
+        filename: from.text_opt("fn")?.map(str::to_owned),
+        sha256: sha256.or_else(|| inline.map(|bytes| super::payload::sha256(&bytes))),
+    };
+    let trace = super::hex(from.binary_opt("tr")?.unwrap_or_default()).parse().map_err(|error| from.corrupt(format!("tr {error}")))?;
+    Ok(MessageFacts {
+        event_type,
+        reference: reference.map(str::to_owned),
+        metadata: from.text_map("m")?,
+        payload,
+        expires_at: from.time_opt("x")?,
+        trace,
+        test: from.flag("te")?,
+    })
+}
+
+fn decode_state(from: Reader<'_>, updated_at: Timestamp, tracking: Option<Value>) -> Result<State, StoreError> {
+    let letter = from.text(STATUS)?;
+    let status = STATUSES.iter().find(|(known, _)| *known == letter).map(|(_, status)| *status);
+    let reason: Option<Reason> = word_opt(from, "re")?;
+    let must = |reason: Option<Reason>| reason.ok_or_else(|| from.corrupt("re is missing"));
+    let finished_at = from.time_opt("fa")?.unwrap_or(updated_at);
+    Ok(match status.ok_or_else(|| from.corrupt(format!("{letter} is no status")))? {
+        DeliveryStatus::Queued => State::Queued,
+        DeliveryStatus::Retrying => State::Retrying { next_attempt_at: from.time("na")?, reason },
+        DeliveryStatus::Succeeded => State::Succeeded { finished_at, tracking },
+        DeliveryStatus::Failed => State::Failed { finished_at, reason: must(reason)?, exhausted: from.flag("ex")? },
+        DeliveryStatus::Skipped => State::Skipped { finished_at, reason: must(reason)? },
+        DeliveryStatus::Cancelled => State::Cancelled { finished_at },
+    })
+}
+
+fn usual_trigger(attempts: u32) -> domain::attempt::Trigger {
+    if attempts == 0 { domain::attempt::Trigger::First } else { domain::attempt::Trigger::Retry }
+}
+
+/// A value of one of the domain's closed sets, by its name in JSON.
+fn word(value: &impl Serialize) -> AttributeValue {
+    let value = serde_json::to_value(value).ok();
+    text(value.as_ref().and_then(Value::as_str).expect("closed sets are written as their names"))
+}
+
+fn word_opt<T: DeserializeOwned>(from: Reader<'_>, name: &str) -> Result<Option<T>, StoreError> {
+    let Some(word) = from.text_opt(name)? else { return Ok(None) };
+    serde_json::from_value(Value::from(word)).map(Some).map_err(|error| from.corrupt(format!("{name}: {error}")))
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pairs = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
+    pairs.collect()
+}

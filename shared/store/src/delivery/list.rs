@@ -1,0 +1,228 @@
+//! Lists of deliveries and messages, newest first: the index that fits the filter best, the rest filtered here.
+
+use std::collections::HashSet;
+
+use domain::Timestamp;
+use domain::delivery::{Delivery, DeliveryStatus};
+use domain::event_type::EventType;
+use domain::id::{DeliveryId, DestinationId, Id, MessageId, OrganizationId, Ulid};
+use futures_util::future::try_join_all;
+
+use super::item::{ATTENTION, decode};
+use super::lane::{Entry, Merge, Range, Source, by_reference};
+use crate::keys::{self, ATTENTION_DST, ATTENTION_ORG, BY_DESTINATION, Key};
+use crate::page::Walk;
+use crate::{Store, StoreError};
+
+/// Entries one page looks at before it is answered as it is.
+const LOOKED_AT_MAX: usize = 2_000;
+/// Entries it looks at in one go, at least.
+const LOOKED_AT_ONCE: usize = 50;
+/// Entries one query reads.
+const QUERY_PAGE: std::ops::RangeInclusive<u32> = 26..=101;
+
+/// Which deliveries are wanted. What is `None` or empty asks for nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeliveryFilter {
+    /// To this destination.
+    pub destination: Option<DestinationId>,
+    /// In one of these.
+    pub statuses: Vec<DeliveryStatus>,
+    /// Of this type.
+    pub event_type: Option<EventType>,
+    /// Of this message.
+    pub message: Option<MessageId>,
+    /// Of messages with this reference.
+    pub reference: Option<String>,
+    /// Created at this time or later.
+    pub since: Option<Timestamp>,
+    /// Created before this time.
+    pub until: Option<Timestamp>,
+}
+
+/// Which messages are wanted. What is `None` asks for nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MessageFilter {
+    /// Of this type.
+    pub event_type: Option<EventType>,
+    /// With this reference.
+    pub reference: Option<String>,
+    /// Created at this time or later.
+    pub since: Option<Timestamp>,
+    /// Created before this time.
+    pub until: Option<Timestamp>,
+    /// `waybill.*` too.
+    pub system: bool,
+}
+
+impl DeliveryFilter {
+    fn sources(&self, organization: OrganizationId, shards: u8) -> Vec<Source> {
+        let needs_attention = !self.statuses.is_empty() && self.statuses.iter().all(|status| ATTENTION.contains(status));
+        let source = |index, partition| Source { index, partition, whole_messages: false };
+        let attention = |index, partition: &dyn Fn(DeliveryStatus, u8) -> String| {
+            let statuses: HashSet<DeliveryStatus> = self.statuses.iter().copied().collect();
+            let partitions = statuses.into_iter().flat_map(|status| (0..shards).map(move |shard| (status, shard)));
+            partitions.map(|(status, shard)| source(Some(index), partition(status, shard))).collect()
+        };
+        match (self.message, &self.reference, self.destination) {
+            (Some(message), _, _) => vec![source(None, keys::deliveries(organization, message.ulid().shard()))],
+            (None, Some(reference), _) => vec![by_reference(organization, reference, true)],
+            (None, None, Some(to)) if needs_attention => attention(ATTENTION_DST, &|status, shard| keys::attention_dst(to, status, shard)),
+            (None, None, Some(to)) => (0..shards).map(|shard| source(Some(BY_DESTINATION), keys::by_destination(to, shard))).collect(),
+            (None, None, None) if needs_attention => {
+                attention(ATTENTION_ORG, &|status, shard| keys::attention_org(organization, status, shard))
+            }
+            (None, None, None) => table(organization, shards),
+        }
+    }
+
+    fn range(&self, after: Option<DeliveryId>) -> Range {
+        let mut range = range(self.since, self.until);
+        if let Some(message) = self.message {
+            range.low = range.low.max(keys::message_prefix(message));
+            range.high = range.high.min(format!("{}~", keys::message_prefix(message)));
+        }
+        range.before = after.map(keys::delivery_sort);
+        range.narrow()
+    }
+
+    fn admits(&self, delivery: &Delivery) -> bool {
+        self.destination.is_none_or(|id| id == delivery.destination)
+            && (self.statuses.is_empty() || self.statuses.contains(&delivery.status()))
+            && self.event_type.as_ref().is_none_or(|event_type| *event_type == delivery.message.event_type)
+            && self.reference.as_ref().is_none_or(|reference| Some(reference) == delivery.message.reference.as_ref())
+    }
+}
+
+impl MessageFilter {
+    fn sources(&self, organization: OrganizationId, shards: u8) -> Vec<Source> {
+        match &self.reference {
+            Some(reference) => vec![by_reference(organization, reference, false)],
+            None => table(organization, shards),
+        }
+    }
+
+    fn range(&self, after: Option<MessageId>) -> Range {
+        let first = |message| keys::delivery_sort(DeliveryId { message, position: 0 });
+        Range { before: after.map(first), ..range(self.since, self.until) }.narrow()
+    }
+
+    fn admits(&self, first: &Delivery) -> bool {
+        (self.system || !first.message.event_type.is_reserved())
+            && self.event_type.as_ref().is_none_or(|event_type| *event_type == first.message.event_type)
+    }
+}
+
+fn table(organization: OrganizationId, shards: u8) -> Vec<Source> {
+    let source = |shard| Source { index: None, partition: keys::deliveries(organization, shard), whole_messages: false };
+    (0..shards).map(source).collect()
+}
+
+/// The sort keys of what was created in this time. No delivery's sort key is a bare ULID, so the bounds themselves are out.
+fn range(since: Option<Timestamp>, until: Option<Timestamp>) -> Range {
+    let bound = |time| Ulid::first_at(time).to_string();
+    // A ULID's first digit is 0 to 7.
+    Range { low: since.map_or("0".to_owned(), bound), high: until.map_or("8".to_owned(), bound), before: None }
+}
+
+impl Range {
+    /// Does not read what the walk has passed already.
+    fn narrow(mut self) -> Self {
+        if let Some(before) = self.before.as_ref().filter(|before| **before < self.high) {
+            self.high.clone_from(before);
+        }
+        self
+    }
+}
+
+impl Store {
+    /// An organization's deliveries, newest first, of its `shards` (as many as it ever had).
+    pub async fn deliveries_page(
+        &self,
+        organization: OrganizationId,
+        shards: u8,
+        filter: &DeliveryFilter,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Walk<Delivery, DeliveryId>, StoreError> {
+        let (count, query_page) = sizes(limit);
+        let mut merge = Merge::new(self, organization, filter.sources(organization, shards), filter.range(after), query_page);
+        let (mut items, mut looked_at) = (Vec::new(), 0);
+        while looked_at < LOOKED_AT_MAX {
+            let entries = merge.take(LOOKED_AT_ONCE.max(count - items.len())).await?;
+            let Some(last) = entries.last().and_then(|entry| keys::delivery_of(&entry.sort)) else { break };
+            looked_at += entries.len();
+            let read = self.read_entries(organization, entries).await?;
+            items.extend(self.committed(read.into_iter().filter(|delivery| filter.admits(delivery)).collect()).await?);
+            if items.len() > count {
+                items.truncate(count);
+                return Ok(Walk { next: items.last().map(|delivery: &Delivery| delivery.id), items });
+            }
+            if items.len() == count || looked_at >= LOOKED_AT_MAX {
+                return Ok(Walk { items, next: (!merge.is_at_end()).then_some(last) });
+            }
+        }
+        Ok(Walk { items, next: None })
+    }
+
+    /// An organization's messages, newest first: all deliveries of each.
+    pub async fn messages_page(
+        &self,
+        organization: OrganizationId,
+        shards: u8,
+        filter: &MessageFilter,
+        after: Option<MessageId>,
+        limit: u32,
+    ) -> Result<Walk<Vec<Delivery>, MessageId>, StoreError> {
+        let (count, query_page) = sizes(limit);
+        let mut merge = Merge::new(self, organization, filter.sources(organization, shards), filter.range(after), query_page);
+        let (mut items, mut looked_at, mut passed) = (Vec::new(), 0, None);
+        // A message is passed with its first delivery, which comes last.
+        while looked_at < LOOKED_AT_MAX || passed.is_none() {
+            let entries = merge.take(LOOKED_AT_ONCE.max(count - items.len())).await?;
+            if entries.is_empty() {
+                break;
+            }
+            looked_at += entries.len();
+            let firsts: Vec<Entry> = entries.into_iter().filter(|entry| position_of(entry) == Some(0)).collect();
+            passed = firsts.last().and_then(|entry| keys::delivery_of(&entry.sort)).map(|id| id.message).or(passed);
+            let read = self.read_entries(organization, firsts).await?;
+            let mut wanted: Vec<Delivery> = read.into_iter().filter(|first| filter.admits(first)).collect();
+            let room = count - items.len();
+            let cut = wanted.len() > room;
+            if cut {
+                wanted.truncate(room);
+                passed = wanted.last().map(|first| first.id.message);
+            }
+            let whole = try_join_all(wanted.into_iter().map(|first| self.whole_message(first))).await?;
+            items.extend(whole.into_iter().flatten());
+            if cut || items.len() == count || looked_at >= LOOKED_AT_MAX && passed.is_some() {
+                return Ok(Walk { items, next: passed.filter(|_| cut || !merge.is_at_end()) });
+            }
+        }
+        Ok(Walk { items, next: None })
+    }
+
+    async fn whole_message(&self, first: Delivery) -> Result<Option<Vec<Delivery>>, StoreError> {
+        if first.fan_out == 1 { Ok(Some(vec![first])) } else { self.message(first.organization, first.id.message).await }
+    }
+
+    /// The deliveries of a list's entries, in their order. What an index named is read from the table.
+    async fn read_entries(&self, organization: OrganizationId, entries: Vec<Entry>) -> Result<Vec<Delivery>, StoreError> {
+        let key = |entry: &Entry| keys::delivery_of(&entry.sort).map(|id| keys::delivery(organization, id));
+        let missing: Vec<Key> = entries.iter().filter(|entry| entry.item.is_none()).filter_map(key).collect();
+        let mut found = self.get_all("list deliveries", &missing).await?.into_iter();
+        let items = entries.into_iter().filter_map(|entry| entry.item.or_else(|| found.next().flatten()));
+        items.filter(|item| self.is_alive(item)).map(|item| decode(&item)).collect()
+    }
+}
+
+fn position_of(entry: &Entry) -> Option<u16> {
+    keys::delivery_of(&entry.sort).map(|id| id.position)
+}
+
+/// How many items are wanted, and how many entries one query reads: one more, so that a list that just ends is known to.
+fn sizes(limit: u32) -> (usize, i32) {
+    let query_page = (limit.saturating_add(1)).clamp(*QUERY_PAGE.start(), *QUERY_PAGE.end());
+    (usize::try_from(limit.max(1)).unwrap_or(usize::MAX), i32::try_from(query_page).unwrap_or(i32::MAX))
+}

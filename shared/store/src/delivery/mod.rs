@@ -1,0 +1,30 @@
+//! Deliveries: **committed** with their message, **leased**, **settled** or **transitioned**, **listed**, and brought back when **due**.
+//!
+//! Everything that happens to a delivery is one conditional write on its item, on `generation`, `attempts` and `status` as they were read.
+
+mod attempts;
+mod commit;
+mod due;
+pub(crate) mod item;
+mod lane;
+mod list;
+mod payload;
+mod read;
+mod record;
+#[cfg(test)]
+mod sample;
+mod settle;
+mod size;
+mod transition;
+mod work;
+
+pub use commit::Committed;
+pub use due::DueEntry;
+pub use list::{DeliveryFilter, MessageFilter};
+pub use settle::Settled;
+pub use transition::Leased;
+pub use work::{Work, WorkKey};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

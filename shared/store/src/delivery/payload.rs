@@ -1,0 +1,200 @@
+//! Where a payload is: in its deliveries while that costs nothing, in an item of its own, or in the bucket.
+
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use domain::delivery::Delivery;
+use domain::id::{DeliveryId, MessageId, OrganizationId};
+use sha2::{Digest, Sha256};
+
+use super::item::{PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_PLACE, PAYLOAD_VERSION, expiry_seconds};
+use super::size::{WRITE_UNIT_BYTES, item_size};
+use crate::attributes::{Item, Put, Reader, binary, number, text};
+use crate::expression::Condition;
+use crate::keys::{self, TTL};
+use crate::{Store, StoreError};
+
+/// What settling adds to an item: the record of an ordinary attempt, its token, the expiry.
+pub(super) const SETTLE_RESERVE_BYTES: usize = 450;
+/// A compressed payload up to this size is an item; above, an object is cheaper.
+const ITEM_MAX_BYTES: usize = 8 * 1024;
+/// No inline or item payload is longer once decompressed.
+const PAYLOAD_MAX_BYTES: usize = domain::limits::PAYLOAD_MAX_BYTES;
+const LEVEL: i32 = 9;
+/// How much longer than its message's history a payload is kept: what is still unfinished then can be tried for at most ten days more
+/// (20 retries, 12 h apart).
+const UNFINISHED_DAYS: i64 = 14;
+
+/// What an inline payload tells itself: its size and its hash.
+const TOLD_BY_INLINE: &[&str] = &["sz", "h"];
+
+const PLACE_ITEM: &str = "i";
+const PLACE_OBJECT: &str = "o";
+
+/// Where a payload goes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Placement {
+    /// Into every delivery, as it is.
+    Inline(Bytes),
+    /// Into every delivery, compressed.
+    InlineCompressed(Vec<u8>),
+    /// Into an item of its own, compressed.
+    Item(Vec<u8>),
+    /// Into the bucket, as it is.
+    Object,
+}
+
+/// Where a payload goes that belongs to deliveries of `item_bytes` without it: inline as long as no write of the delivery costs a unit
+/// more for it.
+pub(super) fn place(payload: &Bytes, item_bytes: usize) -> Placement {
+    let settled = item_bytes + SETTLE_RESERVE_BYTES;
+    let room = settled.next_multiple_of(WRITE_UNIT_BYTES) - settled;
+    if PAYLOAD.len() + payload.len() <= room {
+        return Placement::Inline(payload.clone());
+    }
+    let compressed = zstd::bulk::compress(payload, LEVEL).expect("compressing from memory into memory needs nothing but memory");
+    if PAYLOAD_COMPRESSED.len() + compressed.len() <= room {
+        Placement::InlineCompressed(compressed)
+    } else if compressed.len() <= ITEM_MAX_BYTES {
+        Placement::Item(compressed)
+    } else {
+        Placement::Object
+    }
+}
+
+impl Placement {
+    /// Writes into a delivery's item where its payload is; what an inline payload tells itself is left out.
+    pub(super) fn note(&self, item: &mut Item, object_version: Option<&str>) {
+        match self {
+            Self::Inline(bytes) => item.put(PAYLOAD, binary(bytes.to_vec())),
+            Self::InlineCompressed(bytes) => item.put(PAYLOAD_COMPRESSED, binary(bytes.clone())),
+            Self::Item(_) => item.put(PAYLOAD_PLACE, text(PLACE_ITEM)),
+            Self::Object => {
+                item.put(PAYLOAD_PLACE, text(PLACE_OBJECT));
+                item.put_some(PAYLOAD_VERSION, object_version.map(text));
+            }
+        }
+        if matches!(self, Self::Inline(_) | Self::InlineCompressed(_)) {
+            for name in TOLD_BY_INLINE {
+                item.remove(*name);
+            }
+        }
+    }
+}
+
+/// The bytes of a payload that is inline.
+pub(super) fn inline(from: Reader<'_>) -> Result<Option<Bytes>, StoreError> {
+    if let Some(bytes) = from.binary_opt(PAYLOAD)? {
+        return Ok(Some(Bytes::copy_from_slice(bytes)));
+    }
+    from.binary_opt(PAYLOAD_COMPRESSED)?.map(|compressed| decompress(from, compressed)).transpose()
+}
+
+/// The bytes of a payload's own item.
+pub(super) fn in_item(item: &Item) -> Result<Bytes, StoreError> {
+    let from = Reader(item);
+    let compressed = from.binary_opt(PAYLOAD_COMPRESSED)?.ok_or_else(|| from.corrupt("the payload is missing"))?;
+    decompress(from, compressed)
+}
+
+fn decompress(from: Reader<'_>, compressed: &[u8]) -> Result<Bytes, StoreError> {
+    let size = zstd::zstd_safe::get_frame_content_size(compressed).ok().flatten().and_then(|size| usize::try_from(size).ok());
+    let size = size.filter(|size| *size <= PAYLOAD_MAX_BYTES).ok_or_else(|| from.corrupt("the payload's length is unbelievable"))?;
+    zstd::bulk::decompress(compressed, size).map(Bytes::from).map_err(|error| from.corrupt(error.to_string()))
+}
+
+/// SHA-256, lower-case hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    super::hex(&Sha256::digest(bytes))
+}
+
+impl Store {
+    /// Stores a payload that is not inline; answers the object's version, if it is one and has one.
+    pub(super) async fn store_payload(
+        &self,
+        delivery: &Delivery,
+        placement: &Placement,
+        payload: &Bytes,
+    ) -> Result<Option<String>, StoreError> {
+        match placement {
+            Placement::Inline(_) | Placement::InlineCompressed(_) => Ok(None),
+            Placement::Item(compressed) => {
+                let mut item = keys::payload(delivery.id.message).item();
+                item.put(PAYLOAD_COMPRESSED, binary(compressed.clone()));
+                item.put(TTL, number(expiry_seconds(delivery) + UNFINISHED_DAYS * 86_400));
+                // A repeat of an interrupted submit writes the same bytes again.
+                self.put("write a payload", item, Condition::default()).await?;
+                Ok(None)
+            }
+            Placement::Object => {
+                let bucket = self.bucket.as_ref().ok_or(StoreError::NoBucket)?;
+                let key = keys::payload_object(delivery.retention_days, delivery.organization, delivery.id.message);
+                let call = self.objects.put_object().bucket(bucket).key(key).content_type(&delivery.message.payload.content_type);
+                let answer = call.body(ByteStream::from(payload.clone())).send().await.map_err(StoreError::of("store a payload"))?;
+                Ok(answer.version_id)
+            }
+        }
+    }
+
+    /// The payload of a delivery, wherever it is; `None` when it is no longer kept.
+    pub async fn payload(&self, delivery: &Delivery) -> Result<Option<Bytes>, StoreError> {
+        let Some(item) = self.get("read a delivery", &keys::delivery(delivery.organization, delivery.id)).await? else { return Ok(None) };
+        if !self.is_alive(&item) {
+            return Ok(None);
+        }
+        self.payload_behind(delivery.organization, delivery.id.message, delivery.retention_days, &item).await
+    }
+
+    /// The payload of a message; `None` when there is no such message, or it is no longer kept.
+    pub async fn payload_of(&self, organization: OrganizationId, message: MessageId) -> Result<Option<Bytes>, StoreError> {
+        let first = DeliveryId { message, position: 0 };
+        match self.delivery(organization, first).await? {
+            Some(delivery) => self.payload(&delivery).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn payload_behind(
+        &self,
+        organization: OrganizationId,
+        message: MessageId,
+        retention_days: u32,
+        item: &Item,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let from = Reader(item);
+        if let Some(bytes) = inline(from)? {
+            return Ok(Some(bytes));
+        }
+        match from.text_opt(PAYLOAD_PLACE)? {
+            Some(PLACE_ITEM) => {
+                let item = self.get("read a payload", &keys::payload(message)).await?;
+                item.filter(|item| self.is_alive(item)).as_ref().map(in_item).transpose()
+            }
+            Some(PLACE_OBJECT) => self.object(keys::payload_object(retention_days, organization, message), from.text_opt(PAYLOAD_VERSION)?).await,
+            _ => Ok(None),
+        }
+    }
+
+    async fn object(&self, key: String, version: Option<&str>) -> Result<Option<Bytes>, StoreError> {
+        let bucket = self.bucket.as_ref().ok_or(StoreError::NoBucket)?;
+        let call = self.objects.get_object().bucket(bucket).key(key).set_version_id(version.map(str::to_owned));
+        let answer = match call.send().await {
+            Ok(answer) => answer,
+            Err(error) if error.as_service_error().is_some_and(|refused| refused.is_no_such_key()) => return Ok(None),
+            Err(error) => return Err(StoreError::of("read a payload")(error)),
+        };
+        let body = answer.body.collect().await;
+        let body = body.map_err(|error| StoreError::Unavailable { action: "read a payload", source: Box::new(error) })?;
+        Ok(Some(body.into_bytes()))
+    }
+}
+
+/// Is the payload an item of its own?
+pub(super) fn is_item(placement: &Placement) -> bool {
+    matches!(placement, Placement::Item(_))
+}
+
+/// The size of a delivery's item with an inline payload but for that payload.
+pub(super) fn unplaced_size(item: &Item) -> usize {
+    let told: Item = TOLD_BY_INLINE.iter().filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone()))).collect();
+    item_size(item) - item_size(&told)
+}

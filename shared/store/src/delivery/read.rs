@@ -1,0 +1,71 @@
+//! Reading deliveries by their ids. What was never committed is not there.
+
+use std::collections::HashSet;
+
+use domain::delivery::Delivery;
+use domain::id::{DeliveryId, MessageId, OrganizationId};
+
+use super::item::decode;
+use crate::attributes::{Item, text};
+use crate::expression::Condition;
+use crate::keys::{self, Key, PK, SK};
+use crate::{Store, StoreError};
+
+impl Store {
+    /// One delivery.
+    pub async fn delivery(&self, organization: OrganizationId, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        Ok(self.deliveries(&[(organization, id)]).await?.into_iter().next().flatten())
+    }
+
+    /// Any number of deliveries, in the order of their ids.
+    pub async fn deliveries(&self, ids: &[(OrganizationId, DeliveryId)]) -> Result<Vec<Option<Delivery>>, StoreError> {
+        let mut keys: Vec<Key> = ids.iter().map(|(organization, id)| keys::delivery(*organization, *id)).collect();
+        keys.extend(ids.iter().filter(|(_, id)| id.position != 0).map(|(organization, id)| first_of(*organization, id.message)));
+        let items = self.get_all("read deliveries", &keys).await?;
+        let there: HashSet<&Key> = keys.iter().zip(&items).filter_map(|(key, item)| item.as_ref().map(|_| key)).collect();
+        let read = |(item, (organization, id)): (&Option<Item>, &(OrganizationId, DeliveryId))| {
+            let delivery = item.as_ref().filter(|item| self.is_alive(item)).map(decode).transpose()?;
+            Ok(delivery.filter(|delivery| is_under_way(delivery) || there.contains(&first_of(*organization, id.message))))
+        };
+        items.iter().zip(ids).map(read).collect()
+    }
+
+    /// All deliveries of a message, in the order of their positions; `None` when it was never committed, or is gone.
+    pub async fn message(&self, organization: OrganizationId, id: MessageId) -> Result<Option<Vec<Delivery>>, StoreError> {
+        let mut condition = Condition::default();
+        condition.equals(PK, text(first_of(organization, id).pk));
+        condition.begins_with(SK, text(keys::message_prefix(id)));
+        let mut items = self.query(condition).consistent_read(true).into_paginator().items().send();
+        let mut deliveries = Vec::new();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(StoreError::of("read a message"))?;
+            if self.is_alive(&item) {
+                deliveries.push(decode(&item)?);
+            }
+        }
+        deliveries.sort_by_key(|delivery| delivery.id.position);
+        Ok(deliveries.first().is_some_and(|first| first.id.position == 0).then_some(deliveries))
+    }
+
+    /// Those of `deliveries` whose message was committed.
+    pub(super) async fn committed(&self, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, StoreError> {
+        let first = |delivery: &Delivery| first_of(delivery.organization, delivery.id.message);
+        let mut there: HashSet<Key> = deliveries.iter().filter(|delivery| is_under_way(delivery)).map(first).collect();
+        let unsure: HashSet<Key> = deliveries.iter().map(first).filter(|key| !there.contains(key)).collect();
+        let unsure: Vec<Key> = unsure.into_iter().collect();
+        let firsts = self.get_all("read deliveries", &unsure).await?;
+        there.extend(unsure.into_iter().zip(firsts).filter_map(|(key, item)| item.map(|_| key)));
+        Ok(deliveries.into_iter().filter(|delivery| there.contains(&first(delivery))).collect())
+    }
+}
+
+/// The key of a message's first delivery, which is the message's commit.
+pub(super) fn first_of(organization: OrganizationId, message: MessageId) -> Key {
+    keys::delivery(organization, DeliveryId { message, position: 0 })
+}
+
+/// Says the delivery itself that its message was committed? The first delivery is the commit, and nothing happens to the others before
+/// it; that stays true when the first has expired while another was delivered once more.
+fn is_under_way(delivery: &Delivery) -> bool {
+    delivery.id.position == 0 || delivery.generation > 0 || delivery.attempts > 0
+}

@@ -1,0 +1,57 @@
+//! Settle: an attempt and the state it led to, in one conditional update.
+
+use domain::delivery::{Delivery, DeliveryStatus};
+use sha2::{Digest, Sha256};
+
+use super::item::{ATTEMPTS, GENERATION, MUTABLE, RECORD, STATUS, TOKEN, decode, encode_progress, encode_record, status};
+use crate::attributes::{Item, Reader, binary, number};
+use crate::expression::Change;
+use crate::keys;
+use crate::table::Written;
+use crate::{Store, StoreError};
+
+/// Bytes of a token that are kept: only the settles of one delivery are told apart by it.
+const TOKEN_BYTES: usize = 8;
+
+/// What became of a settle.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Settled {
+    /// It stands.
+    Done,
+    /// Something else happened to the delivery first; this is what stands.
+    Lost(Box<Delivery>),
+}
+
+impl Store {
+    /// Records `after`'s last attempt and enters its state, unless something happened to the delivery since `before` was read. `token` is the
+    /// caller's own for this attempt: a settle that finds it has already been made.
+    pub async fn settle(&self, before: &Delivery, after: &Delivery, token: &str) -> Result<Settled, StoreError> {
+        self.archive(before).await?;
+        let token = &Sha256::digest(token)[..TOKEN_BYTES];
+        let mut change = progress(&encode_progress(after));
+        change.set_or_remove(RECORD, encode_record(after));
+        change.set(TOKEN, binary(token));
+        unchanged_since(&mut change, before);
+        change.when().one_of(STATUS, [status(DeliveryStatus::Queued), status(DeliveryStatus::Retrying)]);
+        match self.change("settle a delivery", &keys::delivery(before.organization, before.id), change).await? {
+            Written::Done => Ok(Settled::Done),
+            Written::Refused(None) => Ok(Settled::Lost(Box::new(before.clone()))),
+            Written::Refused(Some(item)) if Reader(&item).binary_opt(TOKEN)? == Some(token) => Ok(Settled::Done),
+            Written::Refused(Some(item)) => Ok(Settled::Lost(Box::new(decode(&item)?))),
+        }
+    }
+}
+
+/// A change of everything mutable to what `item` says; what it does not say is removed.
+pub(super) fn progress(item: &Item) -> Change {
+    let mut change = Change::default();
+    for name in MUTABLE {
+        change.set_or_remove(name, item.get(*name).cloned());
+    }
+    change
+}
+
+/// Nobody else has changed the delivery since it was read.
+pub(super) fn unchanged_since(change: &mut Change, before: &Delivery) {
+    change.when().equals(GENERATION, number(before.generation)).equals(ATTEMPTS, number(before.attempts));
+}

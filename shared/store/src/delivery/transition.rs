@@ -1,0 +1,65 @@
+//! Everything that happens to a delivery without an attempt: a lease, a redeliver, a skip, a cancel, being sent again.
+
+use domain::Timestamp;
+use domain::delivery::Delivery;
+
+use super::item::{LEASE, STATUS, encode_progress, status};
+use super::settle::{progress, unchanged_since};
+use crate::attributes::{Item, Put, text, time};
+use crate::expression::Change;
+use crate::keys::{self, DUE};
+use crate::{Store, StoreError};
+
+/// What became of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leased {
+    /// The caller has it.
+    Yes,
+    /// Something happened to the delivery, or another worker is at it.
+    Lost,
+}
+
+impl Store {
+    /// Leases a delivery until `until`, if nothing happened to it since it was read and no other lease stands at `now`.
+    pub async fn lease(&self, delivery: &Delivery, now: Timestamp, until: Timestamp) -> Result<Leased, StoreError> {
+        let mut change = Change::default();
+        change.set(LEASE, time(until));
+        change.when().missing_or_at_most(LEASE, time(now));
+        let leased = self.change_unchanged("lease a delivery", delivery, change).await?;
+        Ok(if leased { Leased::Yes } else { Leased::Lost })
+    }
+
+    /// Enters `after`, unless something happened to the delivery since `before` was read; answers whether it did.
+    pub async fn transition(&self, before: &Delivery, after: &Delivery) -> Result<bool, StoreError> {
+        self.change_unchanged("change a delivery", before, progress(&encode_progress(after))).await
+    }
+
+    /// Like [`Self::transition`], with a due time of the caller's choice.
+    pub async fn move_due(&self, before: &Delivery, after: &Delivery, due_at: Timestamp) -> Result<bool, StoreError> {
+        let mut item = encode_progress(after);
+        put_due(&mut item, after, due_at);
+        self.change_unchanged("move a delivery's time", before, progress(&item)).await
+    }
+
+    /// Lets the due index bring back a delivery whose task no queue took. One that moved on meanwhile needs it no more.
+    pub async fn remember_due(&self, delivery: &Delivery, due_at: Timestamp) -> Result<(), StoreError> {
+        let mut item = Item::new();
+        put_due(&mut item, delivery, due_at);
+        let mut change = Change::default();
+        for (name, value) in item {
+            change.set(&name, value);
+        }
+        self.change_unchanged("remember a delivery", delivery, change).await.map(drop)
+    }
+
+    async fn change_unchanged(&self, action: &'static str, before: &Delivery, mut change: Change) -> Result<bool, StoreError> {
+        unchanged_since(&mut change, before);
+        change.when().equals(STATUS, status(before.status()));
+        Ok(self.change(action, &keys::delivery(before.organization, before.id), change).await?.is_done())
+    }
+}
+
+fn put_due(item: &mut Item, delivery: &Delivery, due_at: Timestamp) {
+    item.put(DUE.pk, text(keys::due_partition(delivery.id)));
+    item.put(DUE.sk, time(due_at));
+}

@@ -1,1 +1,57 @@
-//! Under construction.
+//! From an accepted message to tasks in queues, and back again when a finished delivery is reopened.
+//!
+//! [`resolve`] says where a message goes; [`Dispatcher::submit`] writes its deliveries, the first one last because it is the commit, and sends
+//! a task for each; [`Dispatcher::redeliver`] reopens one. Records come first and tasks second: a task that could not be sent is brought back
+//! by the due index, so nothing that was accepted is lost.
+
+mod redeliver;
+mod resolve;
+mod submit;
+
+pub use redeliver::RedeliverError;
+pub use resolve::{Target, Unresolved, resolve};
+pub use submit::Submission;
+
+use domain::delivery::Delivery;
+use domain::{Clock, Timestamp};
+use queue::{Outgoing, Queues, Task};
+use store::Store;
+
+/// Writes deliveries and sends their tasks.
+#[derive(Clone, Debug)]
+pub struct Dispatcher {
+    store: Store,
+    queues: Queues,
+    clock: Clock,
+}
+
+impl Dispatcher {
+    /// A dispatcher over this table and these queues.
+    #[must_use]
+    pub fn new(store: Store, queues: Queues, clock: Clock) -> Self {
+        Self { store, queues, clock }
+    }
+
+    /// Sends a task for each delivery, received not before `at`; answers those that no queue accepted.
+    pub async fn send<'d>(&self, deliveries: &'d [Delivery], at: Timestamp) -> Vec<&'d Delivery> {
+        // Whether the payload is an item of its own is known to the submitter alone; for others the extra key costs a read at most.
+        self.send_tasks(deliveries, at, true).await
+    }
+
+    async fn send_tasks<'d>(&self, deliveries: &'d [Delivery], at: Timestamp, payload_item: bool) -> Vec<&'d Delivery> {
+        let delay_seconds = u32::try_from(at.since(self.clock.now()).as_secs()).unwrap_or(u32::MAX);
+        let outgoing: Vec<Outgoing> = deliveries.iter().map(|delivery| outgoing(delivery, delay_seconds, payload_item)).collect();
+        self.queues.send(&outgoing).await.into_iter().filter_map(|position| deliveries.get(position)).collect()
+    }
+}
+
+fn outgoing(delivery: &Delivery, delay_seconds: u32, payload_item: bool) -> Outgoing {
+    let task = Task {
+        organization: delivery.organization,
+        delivery: delivery.id,
+        destination: delivery.destination,
+        generation: delivery.generation,
+        payload_item,
+    };
+    Outgoing { destination_type: delivery.destination_type, task, delay_seconds }
+}

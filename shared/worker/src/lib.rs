@@ -1,1 +1,96 @@
-//! Under construction.
+//! The worker: takes tasks from its queue, delivers through its connector, settles.
+//!
+//! For every batch, [`Worker`] **reads** deliveries, destinations, health and payloads in one strongly consistent read; [`plan`] says, of each,
+//! what is to be done; what is due is **delivered** by the [`Connector`] and **settled**: `domain::settle` decides, the store writes under the
+//! delivery's generation and attempt count, the task is acknowledged, held until its time or left to the due index, and the destination's
+//! streak is counted. A dependency that fails delays a task and never fails its delivery. The same function also answers connection checks.
+
+mod attempt;
+mod batch;
+mod connector;
+mod invocation;
+mod plan;
+mod setback;
+
+pub use connector::{Attempted, Connector, Job, Unavailable};
+pub use invocation::{Answer, Invocation};
+pub use plan::{Next, plan};
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use domain::check::{CheckReport, CheckStep, StepName};
+use domain::destination::Destination;
+use domain::{Clock, Random};
+use lambda_runtime::LambdaEvent;
+use queue::Inbox;
+use store::Store;
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+/// A connection check takes no longer (api.md, Destinations).
+const CHECK_MAX: Duration = Duration::from_secs(20);
+
+/// A worker function around a connector.
+pub struct Worker<C>(Arc<Parts<C>>);
+
+/// What a worker works with.
+pub struct Parts<C> {
+    /// Speaks the destination's protocol.
+    pub connector: C,
+    /// Deliveries, destinations, health.
+    pub store: Store,
+    /// Its own queue.
+    pub inbox: Inbox,
+    /// The time.
+    pub clock: Clock,
+    /// Jitter.
+    pub random: Random,
+    /// No new attempt starts once it is cancelled.
+    pub shutdown: CancellationToken,
+}
+
+impl<C: Connector> Worker<C> {
+    /// A worker of these parts.
+    pub fn new(parts: Parts<C>) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl<C> Clone for Worker<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C: Connector> Parts<C> {
+    async fn check(&self, destination: &Destination) -> CheckReport {
+        let check = tokio::time::timeout(CHECK_MAX, self.connector.check(destination));
+        check.await.unwrap_or_else(|_| {
+            let detail = format!("the check took longer than {} s", CHECK_MAX.as_secs());
+            CheckReport::of(vec![CheckStep { name: StepName::Connect, ok: Some(false), detail, duration_ms: 20_000 }])
+        })
+    }
+}
+
+impl<C: Connector> Service<LambdaEvent<Invocation>> for Worker<C> {
+    type Response = Answer;
+    type Error = lambda_runtime::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, event: LambdaEvent<Invocation>) -> Self::Future {
+        let parts = Arc::clone(&self.0);
+        Box::pin(async move {
+            match event.payload {
+                Invocation::Check(request) => Ok(Answer::Check(parts.check(&request.check).await)),
+                Invocation::Queue(batch) => Ok(Answer::Batch(parts.work(batch, event.context.deadline).await)),
+            }
+        })
+    }
+}

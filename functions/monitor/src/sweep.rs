@@ -1,0 +1,84 @@
+//! The sweep: what falls due before the next one is sent, delayed to the second.
+
+use std::time::Duration;
+
+use domain::Timestamp;
+use domain::delivery::{Delivery, State};
+use domain::id::DeliveryId;
+use futures_util::{StreamExt, stream};
+use store::{DUE_PARTITIONS, DueEntry, StoreError};
+
+use crate::Monitor;
+
+/// How far a swept delivery's due time moves: when the task it was just sent is lost too, it is swept again then.
+const SWEPT_AGAIN_AFTER: Duration = Duration::from_secs(600);
+/// Due entries read and sent at once.
+const PAGE: u32 = 100;
+/// Conditional writes under way at once.
+const CLAIMS_AT_ONCE: usize = 16;
+
+impl Monitor {
+    /// Sends a task for every delivery that falls due before the next sweep and that no worker is at.
+    pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
+        let until = self.clock.now().plus(Duration::from_secs(u64::from(self.interval_seconds)));
+        let mut swept = 0;
+        for partition in 0..DUE_PARTITIONS {
+            let mut last: Option<(DeliveryId, Timestamp)> = None;
+            loop {
+                let entries = self.store.due(partition, until, PAGE).await?;
+                // Entries that cannot be moved on (a worker is at them) stay in front; a page that repeats ends the walk.
+                let ends = entries.last().map(|entry| (entry.delivery, entry.due_at));
+                if ends.is_none() || ends == last {
+                    break;
+                }
+                let full = entries.len() == PAGE as usize;
+                last = ends;
+                swept += self.sweep_page(entries).await?;
+                if !full {
+                    break;
+                }
+            }
+        }
+        if swept > 0 {
+            tracing::info!(swept, "due deliveries were sent");
+        }
+        Ok(())
+    }
+
+    async fn sweep_page(&self, entries: Vec<DueEntry>) -> Result<usize, StoreError> {
+        let keys: Vec<_> = entries.iter().map(|entry| (entry.organization, entry.delivery)).collect();
+        let now = self.clock.now();
+        let due = self.store.deliveries(&keys).await?.into_iter().flatten();
+        let due: Vec<Delivery> = due.filter(|delivery| !delivery.status().is_finished() && !delivery.in_flight(now)).collect();
+        self.send_superseded(due).await
+    }
+
+    /// Makes the deliveries' earlier tasks stale and sends new ones; whoever loses the conditional write sends nothing.
+    pub(crate) async fn send_superseded(&self, deliveries: Vec<Delivery>) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let claims = deliveries.into_iter().map(async |before| {
+            let after = before.clone().supersede_tasks();
+            let won = self.store.move_due(&before, &after, due_at(&after, now).plus(SWEPT_AGAIN_AFTER)).await?;
+            Ok::<_, StoreError>(won.then_some(after))
+        });
+        let claimed: Vec<Result<Option<Delivery>, StoreError>> = stream::iter(claims).buffer_unordered(CLAIMS_AT_ONCE).collect().await;
+        let mut ours = Vec::new();
+        for claim in claimed {
+            ours.extend(claim?);
+        }
+        ours.sort_by_key(|delivery| due_at(delivery, now));
+        let sent = ours.len();
+        for same_second in ours.chunk_by(|a, b| due_at(a, now).as_seconds() == due_at(b, now).as_seconds()) {
+            self.dispatcher.send(same_second, due_at(&same_second[0], now)).await;
+        }
+        Ok(sent)
+    }
+}
+
+/// When the delivery's next attempt is due, and no sooner than now.
+fn due_at(delivery: &Delivery, now: Timestamp) -> Timestamp {
+    match delivery.state {
+        State::Retrying { next_attempt_at, .. } => next_attempt_at.max(now),
+        _ => now,
+    }
+}

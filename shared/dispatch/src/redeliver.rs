@@ -1,0 +1,62 @@
+//! Redeliver: a person or a job reopens a delivery. The same settle, the same worker, a fresh budget.
+
+use domain::attempt::Trigger;
+use domain::delivery::{Delivery, Redelivery, TransitionRefused};
+use store::StoreError;
+
+use crate::Dispatcher;
+
+/// How often a transition that lost its race is tried again on what won.
+const RACES_MAX: usize = 8;
+
+/// Why a delivery was not reopened.
+#[derive(Debug, thiserror::Error)]
+pub enum RedeliverError {
+    /// Its state does not allow it.
+    #[error(transparent)]
+    Refused(#[from] TransitionRefused),
+    /// It is gone, or somebody else kept changing it.
+    #[error("the delivery kept changing; try again")]
+    Contended,
+    /// The table could not be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Dispatcher {
+    /// Reopens a delivery, due now, and sends its task. A queued one is left as it is.
+    pub async fn redeliver(&self, delivery: Delivery, trigger: Trigger, force: bool) -> Result<Delivery, RedeliverError> {
+        let now = self.clock.now();
+        let change = |before: Delivery| match before.redeliver(trigger, force, now)? {
+            Redelivery::UnderWay => Ok(None),
+            Redelivery::Reopened(after) => Ok(Some(*after)),
+        };
+        let (delivery, changed) = self.transition(delivery, change).await?;
+        if changed && !self.send(std::slice::from_ref(&delivery), now).await.is_empty() {
+            tracing::warn!(delivery = %delivery.id, "the task was not sent; the due index brings the delivery back within a minute");
+        }
+        Ok(delivery)
+    }
+
+    /// Cancels a delivery: no further attempt starts.
+    pub async fn cancel(&self, delivery: Delivery) -> Result<Delivery, RedeliverError> {
+        let now = self.clock.now();
+        Ok(self.transition(delivery, |before| before.cancel(now).map(Some)).await?.0)
+    }
+
+    /// Applies `change` to the delivery as it stands, again on whatever won when a race is lost; answers the delivery and whether it changed.
+    async fn transition(
+        &self,
+        mut before: Delivery,
+        change: impl Fn(Delivery) -> Result<Option<Delivery>, TransitionRefused>,
+    ) -> Result<(Delivery, bool), RedeliverError> {
+        for _ in 0..RACES_MAX {
+            let Some(after) = change(before.clone())? else { return Ok((before, false)) };
+            if self.store.transition(&before, &after).await? {
+                return Ok((after, true));
+            }
+            before = self.store.delivery(before.organization, before.id).await?.ok_or(RedeliverError::Contended)?;
+        }
+        Err(RedeliverError::Contended)
+    }
+}

@@ -1,0 +1,89 @@
+//! Submit: deliveries `#01 …`, then `#00`, which is the commit; then a task for each.
+
+use bytes::Bytes;
+use domain::Timestamp;
+use domain::attempt::Trigger;
+use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::id::{DeliveryId, MessageId, OrganizationId};
+use domain::message::MessageFacts;
+use domain::reason::Reason;
+use std::time::Duration;
+use store::StoreError;
+
+use crate::{Dispatcher, Target};
+
+/// How long after acceptance the due index brings back a delivery whose task no queue took.
+const UNSENT_DUE: Duration = Duration::from_secs(60);
+
+/// An accepted message: validated, with its id and its targets.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Whose message it is.
+    pub organization: OrganizationId,
+    /// Its id. A repeat of an interrupted submit brings the id of the first.
+    pub message: MessageId,
+    /// What every delivery carries of it.
+    pub facts: MessageFacts,
+    /// Where it goes; at least one.
+    pub targets: Vec<Target>,
+    /// The bytes to deliver.
+    pub payload: Bytes,
+    /// How long its history is kept.
+    pub retention_days: u32,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+}
+
+impl Submission {
+    /// The message's deliveries as they are accepted: the answer to the submit, now and in every replay of it.
+    #[must_use]
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        (0..).zip(&self.targets).map(|(position, target)| self.delivery(position, target)).collect()
+    }
+
+    fn delivery(&self, position: u16, target: &Target) -> Delivery {
+        // A test goes to a disabled destination too: it is how its owner finds out whether enabling will work.
+        let born_skipped = !target.enabled && !self.facts.test;
+        let state = if born_skipped {
+            State::Skipped { finished_at: self.accepted_at, reason: Reason::DestinationDisabled }
+        } else {
+            State::Queued
+        };
+        Delivery {
+            id: DeliveryId { message: self.message, position },
+            organization: self.organization,
+            destination: target.destination,
+            destination_type: target.kind,
+            message: self.facts.clone(),
+            fan_out: u16::try_from(self.targets.len()).unwrap_or(u16::MAX),
+            created_at: self.accepted_at,
+            updated_at: self.accepted_at,
+            generation: 0,
+            attempts: 0,
+            budget_start: 0,
+            trigger: Trigger::First,
+            lease_until: None,
+            state,
+            born_skipped,
+            last_attempt: None,
+            retention_days: self.retention_days,
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Commits the message and sends its tasks. Once this answers, the message is delivered or visibly failed, whatever crashes.
+    pub async fn submit(&self, submission: &Submission) -> Result<Vec<Delivery>, StoreError> {
+        let deliveries = submission.deliveries();
+        let committed = self.store.commit(&deliveries, &submission.payload).await?;
+        let queued: Vec<Delivery> = deliveries.iter().filter(|delivery| delivery.status() == DeliveryStatus::Queued).cloned().collect();
+        let unsent = self.send_tasks(&queued, submission.accepted_at, committed.payload_item).await;
+        for delivery in unsent {
+            // The message is committed, so a failure here only means that reconcile, rather than the due index, brings it back.
+            if let Err(error) = self.store.remember_due(delivery, submission.accepted_at.plus(UNSENT_DUE)).await {
+                tracing::warn!(%error, delivery = %delivery.id, "the delivery waits for reconcile");
+            }
+        }
+        Ok(deliveries)
+    }
+}

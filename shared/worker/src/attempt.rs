@@ -1,0 +1,200 @@
+//! One attempt: lease, deliver, settle, count.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::attempt::{Attempt, DETAIL_MAX_BYTES, Failure, bounded};
+use domain::delivery::Delivery;
+use domain::destination::Destination;
+use domain::health::{LastError, Streak};
+use domain::settle::{Outcome, QueueAction, Settlement, settle};
+use domain::{Reason, Timestamp};
+use queue::Received;
+use store::{Leased, Settled, StoreError};
+use tokio::time::Instant;
+
+use crate::batch::Item;
+use crate::connector::{Attempted, Connector, Job, Unavailable};
+use crate::setback::{Disposal, hold, put_back};
+use crate::Parts;
+
+/// An attempt starts only when the invocation has this much time beyond the attempt's own budget.
+const SETTLE_MARGIN: Duration = Duration::from_secs(20);
+/// How often a settle that the table refused is tried again before the task goes back.
+const SETTLE_TRIES: u32 = 4;
+/// A success is remembered in the destination's health at most this often while nothing fails.
+const SUCCESS_NOTED_EVERY: Duration = Duration::from_secs(60);
+
+impl<C: Connector> Parts<C> {
+    /// Is there too little time left, or is the process about to stop?
+    pub(crate) fn is_too_late(&self, item: &Item, deadline_ms: u64) -> bool {
+        let deadline = Timestamp::from_millis(i64::try_from(deadline_ms).unwrap_or(i64::MAX));
+        let budget = item.work.destination.as_ref().map_or(Duration::ZERO, attempt_budget);
+        self.shutdown.is_cancelled() || deadline.since(self.clock.now()) < budget + SETTLE_MARGIN
+    }
+
+    /// Makes one attempt and settles it.
+    pub(crate) async fn attempt(&self, item: &Item) -> Disposal {
+        let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination) else { return Disposal::Done };
+        let held = match self.lease(delivery, destination).await {
+            Ok(Leased::Yes) => false,
+            Ok(Leased::Lost) => true,
+            Err(error) => {
+                tracing::warn!(%error, delivery = %delivery.id, "the delivery could not be leased");
+                return put_back(&self.inbox, &item.received).await;
+            }
+        };
+        if held {
+            return hold(&self.inbox, &item.received, Duration::from_secs(1)).await;
+        }
+        let started_at = self.clock.now();
+        let started = Instant::now();
+        match self.deliver(item, delivery, destination, started).await {
+            Ok(attempted) => {
+                let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.settle(item, delivery, destination, Finished { attempted, started_at, duration_ms }).await
+            }
+            Err(error) => {
+                tracing::warn!(%error, delivery = %delivery.id, "the attempt was not made");
+                put_back(&self.inbox, &item.received).await
+            }
+        }
+    }
+
+    /// Every attempt but the very first takes a lease, so that a manual retry and an automatic one at once send once.
+    async fn lease(&self, delivery: &Delivery, destination: &Destination) -> Result<Leased, StoreError> {
+        if delivery.generation == 0 && delivery.attempts == 0 {
+            return Ok(Leased::Yes);
+        }
+        self.store.lease(delivery, self.clock.now(), self.clock.now().plus(attempt_budget(destination) + SETTLE_MARGIN)).await
+    }
+
+    async fn deliver(&self, item: &Item, delivery: &Delivery, destination: &Destination, started: Instant) -> Result<Attempted, Unavailable> {
+        let payload: Option<Bytes> = match &item.work.payload {
+            Some(payload) => Some(payload.clone()),
+            None => self.store.payload(delivery).await.map_err(|error| Unavailable(error.to_string()))?,
+        };
+        let Some(payload) = payload else {
+            return Ok(Attempted::unsent(Outcome::Reject(Reason::Expired), "the payload is no longer kept"));
+        };
+        let budget = attempt_budget(destination);
+        let job = Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline: started + budget };
+        // Connectors keep the deadline themselves; this is the backstop.
+        let attempted = tokio::time::timeout(budget + Duration::from_secs(2), self.connector.deliver(job)).await;
+        attempted.unwrap_or_else(|_| {
+            let detail = format!("no answer within {} s", budget.as_secs());
+            Ok(Attempted::unsent(Outcome::Retry(Reason::Timeout), detail))
+        })
+    }
+
+    async fn settle(&self, item: &Item, before: &Delivery, destination: &Destination, finished: Finished) -> Disposal {
+        let now = self.clock.now();
+        let outcome = finished.attempted.outcome.clone();
+        let attempt = finished.record(before);
+        let settlement = settle(before, outcome, &destination.retry_policy, now, self.random.fraction());
+        let after = before.clone().settled(attempt.clone(), settlement.state.clone(), now);
+        let token = item.received.message_id.clone() + "." + &item.received.receives.to_string();
+        match self.store_settled(before, &after, &token).await {
+            Ok(Settled::Done) => {
+                self.count(before, destination, item, &attempt, &settlement, &token).await;
+                self.dispose(&item.received, settlement.queue).await
+            }
+            Ok(Settled::Lost(_)) => self.settle_late(before, attempt, &settlement, &item.received).await,
+            Err(error) => {
+                tracing::error!(%error, delivery = %before.id, "the attempt was made and could not be recorded; it will be made again with the same id");
+                put_back(&self.inbox, &item.received).await
+            }
+        }
+    }
+
+    async fn store_settled(&self, before: &Delivery, after: &Delivery, token: &str) -> Result<Settled, StoreError> {
+        let mut wait = Duration::from_millis(200);
+        for _ in 1..SETTLE_TRIES {
+            match self.store.settle(before, after, token).await {
+                Err(error) if error.is_unavailable() => tokio::time::sleep(wait).await,
+                settled => return settled,
+            }
+            wait *= 3;
+        }
+        self.store.settle(before, after, token).await
+    }
+
+    /// The delivery moved on while the attempt ran. A success still counts, for whatever unsucceeded state stands; anything else is history.
+    async fn settle_late(&self, before: &Delivery, attempt: Attempt, settlement: &Settlement, received: &Received) -> Disposal {
+        let recorded = match &settlement.state {
+            domain::delivery::State::Succeeded { tracking, .. } => {
+                self.store.apply_late_success(before.organization, before.id, attempt, tracking.clone(), self.clock.now()).await
+            }
+            _ => self.store.append_late_attempt(before.organization, before.id, attempt).await,
+        };
+        match recorded {
+            Ok(()) => Disposal::Done,
+            Err(error) => {
+                tracing::warn!(%error, delivery = %before.id, "a late attempt could not be recorded");
+                put_back(&self.inbox, received).await
+            }
+        }
+    }
+
+    async fn dispose(&self, received: &Received, action: QueueAction) -> Disposal {
+        match action {
+            QueueAction::Acknowledge | QueueAction::LeaveToDueIndex(_) => Disposal::Done,
+            // Rounded down to a second; what remains of it is waited out when the task comes back.
+            QueueAction::Hold(until) => hold(&self.inbox, received, until.since(self.clock.now())).await,
+        }
+    }
+
+    /// Counts the attempt towards its destination's streak. A crash before this undercounts, never over.
+    async fn count(&self, delivery: &Delivery, destination: &Destination, item: &Item, attempt: &Attempt, settlement: &Settlement, token: &str) {
+        let health = &item.work.health;
+        let now = self.clock.now();
+        let counted = match (&settlement.streak, &attempt.failure) {
+            (Streak::Failure, Some(failure)) => {
+                let error = LastError { reason: failure.reason, detail: failure.detail.clone() };
+                self.store.count_failure(destination.id, delivery.organization, health.epoch, token, now, error).await
+            }
+            (Streak::Success, _) => {
+                let noted = health.last_success_at.is_some_and(|at| now.since(at) < SUCCESS_NOTED_EVERY);
+                if noted && health.consecutive_failures == 0 {
+                    return;
+                }
+                self.store.end_streak(destination.id, health.epoch, now).await
+            }
+            _ => return,
+        };
+        if let Err(error) = counted {
+            tracing::warn!(%error, destination = %destination.id, "the attempt was not counted");
+        }
+    }
+}
+
+fn attempt_budget(destination: &Destination) -> Duration {
+    Duration::from_secs(u64::from(destination.settings.timeout_seconds()))
+}
+
+/// An attempt that is over.
+struct Finished {
+    attempted: Attempted,
+    started_at: Timestamp,
+    duration_ms: u64,
+}
+
+impl Finished {
+    fn record(self, delivery: &Delivery) -> Attempt {
+        let Attempted { outcome, detail, request, response } = self.attempted;
+        let reason = match outcome {
+            Outcome::Delivered(_) => None,
+            Outcome::Retry(reason) | Outcome::Throttled(reason, _) | Outcome::ClientError(reason) | Outcome::Reject(reason) => Some(reason),
+        };
+        Attempt {
+            number: delivery.attempts + 1,
+            trigger: delivery.trigger,
+            started_at: self.started_at,
+            duration_ms: self.duration_ms,
+            failure: reason.map(|reason| Failure { reason, detail: bounded(&detail, DETAIL_MAX_BYTES).to_owned() }),
+            request,
+            response,
+            trace_id: delivery.message.trace,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A batch from the queue: one read, a plan for each task, all due attempts at once, the suspects alone and last.
+
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use domain::delivery::{Delivery, State};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use queue::{Received, Task};
+use store::{Work, WorkKey};
+
+use crate::plan::{Next, plan};
+use crate::setback::{Disposal, hold, put_back};
+use crate::{Connector, Parts};
+
+/// A task whose body could be read, with what it names.
+pub(crate) struct Item {
+    pub(crate) received: Received,
+    pub(crate) task: Task,
+    pub(crate) work: Work,
+}
+
+impl<C: Connector> Parts<C> {
+    /// Works through a batch; answers which tasks stay in the queue. `deadline_ms` is when the invocation is cut off, in epoch milliseconds.
+    pub(crate) async fn work(&self, batch: SqsEvent, deadline_ms: u64) -> SqsBatchResponse {
+        let received: Vec<Received> = batch.records.into_iter().map(Received::from).collect();
+        let mut staying = Vec::new();
+        let mut items = Vec::new();
+        for (message_id, outcome) in self.read(received).await {
+            match outcome {
+                Ok(item) => items.push(item),
+                Err(Disposal::Done) => {}
+                Err(Disposal::Stays) => staying.push(message_id),
+            }
+        }
+        let (mut together, mut alone) = (Vec::new(), Vec::new());
+        for item in items {
+            match self.plan(&item) {
+                Next::AttemptAlone => alone.push(item),
+                next => together.push((item, next)),
+            }
+        }
+        let disposals = together.into_iter().map(async |(item, next)| {
+            let message_id = item.received.message_id.clone();
+            (message_id, self.carry_out(item, next, deadline_ms).await)
+        });
+        let mut disposals = join_all(disposals).await;
+        for item in alone {
+            let message_id = item.received.message_id.clone();
+            disposals.push((message_id, self.carry_out(item, Next::Attempt(Duration::ZERO), deadline_ms).await));
+        }
+        staying.extend(disposals.into_iter().filter(|(_, disposal)| *disposal == Disposal::Stays).map(|(message_id, _)| message_id));
+        partial_failure(staying)
+    }
+
+    fn plan(&self, item: &Item) -> Next {
+        let Work { delivery, destination, suspended, .. } = &item.work;
+        plan(&item.task, item.received.receives, delivery.as_ref(), destination.as_ref(), *suspended, self.clock.now())
+    }
+
+    /// Reads what the tasks name. Tasks that cannot be read, or that repeat another of this batch, are disposed of here.
+    async fn read(&self, received: Vec<Received>) -> Vec<(String, Result<Item, Disposal>)> {
+        let mut disposed = Vec::new();
+        let mut readable: Vec<(Received, Task)> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for message in received {
+            match &message.task {
+                Err(error) => {
+                    tracing::error!(%error, message_id = message.message_id, "a task that cannot be read goes to the dead-letter queue");
+                    let disposal = if self.inbox.bury(&message.body).await.is_ok() { Disposal::Done } else { Disposal::Stays };
+                    disposed.push((message.message_id, Err(disposal)));
+                }
+                Ok(task) if !seen.insert((task.delivery, task.generation)) => disposed.push((message.message_id, Err(Disposal::Done))),
+                Ok(task) => {
+                    let task = task.clone();
+                    readable.push((message, task));
+                }
+            }
+        }
+        let keys: Vec<WorkKey> = readable.iter().map(|(_, task)| work_key(task)).collect();
+        match self.store.read_batch(&keys).await {
+            Ok(works) => {
+                let items = readable.into_iter().zip(works);
+                disposed.extend(items.map(|((received, task), work)| (received.message_id.clone(), Ok(Item { received, task, work }))));
+            }
+            Err(error) => {
+                tracing::warn!(%error, tasks = readable.len(), "the batch could not be read; its tasks wait");
+                for (message, _) in readable {
+                    let disposal = put_back(&self.inbox, &message).await;
+                    disposed.push((message.message_id, Err(disposal)));
+                }
+            }
+        }
+        disposed
+    }
+
+    /// Does what the plan says. A panic on the way is caught here: the rest of the batch goes on, and the task's receive count speaks of it.
+    async fn carry_out(&self, item: Item, next: Next, deadline_ms: u64) -> Disposal {
+        let delivery = item.task.delivery;
+        let done = async {
+            match next {
+                Next::Acknowledge => Disposal::Done,
+                Next::Hold(wait) => hold(&self.inbox, &item.received, wait).await,
+                Next::SendAnew(wait) => match self.inbox.send_anew(&item.task, wait).await {
+                    Ok(()) => Disposal::Done,
+                    Err(_) => hold(&self.inbox, &item.received, wait).await,
+                },
+                Next::GiveUp(state) => self.give_up(&item, state).await,
+                Next::Attempt(_) | Next::AttemptAlone if self.is_too_late(&item, deadline_ms) => hold(&self.inbox, &item.received, Duration::ZERO).await,
+                Next::Attempt(wait) => {
+                    tokio::time::sleep(wait).await;
+                    self.attempt(&item).await
+                }
+                Next::AttemptAlone => self.attempt(&item).await,
+            }
+        };
+        AssertUnwindSafe(done).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(%delivery, "the attempt panicked; the task stays in the queue");
+            Disposal::Stays
+        })
+    }
+
+    async fn give_up(&self, item: &Item, state: State) -> Disposal {
+        let Some(before) = &item.work.delivery else { return Disposal::Done };
+        let after = Delivery::finish_without_attempt(before.clone(), state, self.clock.now());
+        match self.store.transition(before, &after).await {
+            Ok(true) => Disposal::Done,
+            // Somebody changed it first: the task is looked at once more.
+            Ok(false) => hold(&self.inbox, &item.received, Duration::ZERO).await,
+            Err(error) => {
+                tracing::warn!(%error, delivery = %before.id, "the delivery could not be given up yet");
+                put_back(&self.inbox, &item.received).await
+            }
+        }
+    }
+}
+
+fn work_key(task: &Task) -> WorkKey {
+    WorkKey {
+        organization: task.organization,
+        delivery: task.delivery,
+        destination: task.destination,
+        payload_item: task.payload_item,
+    }
+}
+
+fn partial_failure(staying: Vec<String>) -> SqsBatchResponse {
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = staying
+        .into_iter()
+        .map(|message_id| {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = message_id;
+            failure
+        })
+        .collect();
+    response
+}

@@ -1,0 +1,58 @@
+//! A connector speaks one destination type's protocol.
+
+use bytes::Bytes;
+use domain::attempt::{RequestRecord, ResponseRecord};
+use domain::check::CheckReport;
+use domain::delivery::Delivery;
+use domain::destination::Destination;
+use domain::settle::Outcome;
+use tokio::time::Instant;
+
+/// Speaks one destination type's protocol.
+pub trait Connector: Send + Sync + 'static {
+    /// Makes one attempt, within the job's deadline. What the destination does is an outcome; `Unavailable` is only for what is ours.
+    fn deliver(&self, job: Job<'_>) -> impl Future<Output = Result<Attempted, Unavailable>> + Send;
+
+    /// Tests connection and credentials of a destination about to be saved, step by step.
+    fn check(&self, destination: &Destination) -> impl Future<Output = CheckReport> + Send;
+}
+
+/// One attempt to make.
+#[derive(Debug)]
+pub struct Job<'j> {
+    /// What is delivered, with its message's facts.
+    pub delivery: &'j Delivery,
+    /// Where to.
+    pub destination: &'j Destination,
+    /// The bytes.
+    pub payload: Bytes,
+    /// The attempt's number, from 1.
+    pub attempt_number: u32,
+    /// When the whole attempt must be over.
+    pub deadline: Instant,
+}
+
+/// How an attempt went.
+#[derive(Debug)]
+pub struct Attempted {
+    /// What it means for the delivery.
+    pub outcome: Outcome,
+    /// In words, for people; no secrets.
+    pub detail: String,
+    /// What was sent, credentials redacted; `None` when it did not get that far.
+    pub request: Option<RequestRecord>,
+    /// What came back.
+    pub response: Option<ResponseRecord>,
+}
+
+impl Attempted {
+    /// An attempt that ended before anything was sent.
+    pub fn unsent(outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { outcome, detail: detail.into(), request: None, response: None }
+    }
+}
+
+/// Something of ours that the attempt needs (KMS, Secrets Manager, the table) does not answer: the delivery waits, it does not fail.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);

@@ -1,0 +1,25 @@
+//! What a worker function is invoked with, and what it answers.
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use domain::check::{CheckReport, CheckRequest};
+use serde::{Deserialize, Serialize};
+
+/// A batch from the queue, or a connection check from the api.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Invocation {
+    /// Tasks.
+    Queue(SqsEvent),
+    /// A destination about to be saved. Holds sealed credentials; never logged.
+    Check(Box<CheckRequest>),
+}
+
+/// The answer to an [`Invocation`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Which tasks stay in the queue.
+    Batch(SqsBatchResponse),
+    /// What the check found.
+    Check(CheckReport),
+}

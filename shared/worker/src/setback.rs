@@ -1,0 +1,56 @@
+//! When something of ours fails: the task waits, longer each time, and its delivery does not fail.
+
+use std::time::Duration;
+
+use queue::{Inbox, Received};
+
+use crate::plan::SUSPECT_RECEIVES;
+
+/// The longest wait after a setback.
+const LONGEST_SETBACK: Duration = Duration::from_secs(900);
+
+/// What becomes of a task: whether it leaves the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disposal {
+    /// Deleted.
+    Done,
+    /// Stays, to be received again.
+    Stays,
+}
+
+/// 2^receives seconds, at most 900.
+pub(crate) fn setback_wait(receives: u32) -> Duration {
+    Duration::from_secs(1 << receives.min(10)).min(LONGEST_SETBACK)
+}
+
+/// Puts a task back after a dependency failed it. Before it would be suspected of killing workers it is sent anew, so that its receive count
+/// speaks of crashes alone.
+pub(crate) async fn put_back(inbox: &Inbox, received: &Received) -> Disposal {
+    let wait = setback_wait(received.receives);
+    if let Ok(task) = &received.task
+        && received.receives >= SUSPECT_RECEIVES
+        && inbox.send_anew(task, wait).await.is_ok()
+    {
+        return Disposal::Done;
+    }
+    hold(inbox, received, wait).await
+}
+
+/// Hides a task for this long. Should even that fail, the queue's own visibility timeout brings it back.
+pub(crate) async fn hold(inbox: &Inbox, received: &Received, wait: Duration) -> Disposal {
+    if let Err(error) = inbox.hold(&received.receipt_handle, wait).await {
+        tracing::warn!(%error, message_id = received.message_id, "the task comes back after the queue's visibility timeout");
+    }
+    Disposal::Stays
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setbacks_double_to_a_quarter_of_an_hour() {
+        let waits: Vec<u64> = [0, 1, 2, 9, 10, 100].into_iter().map(|n| setback_wait(n).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 512, 900, 900]);
+    }
+}

@@ -1,0 +1,157 @@
+//! What a worker does with a task, as a table.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use domain::attempt::Trigger;
+use domain::credentials::Credentials;
+use domain::delivery::{Delivery, State};
+use domain::destination::{Destination, DestinationState, DisabledBy};
+use domain::event_type::EventType;
+use domain::id::{DeliveryId, DestinationId, MessageId, OrganizationId, Ulid};
+use domain::message::{MessageFacts, PayloadInfo};
+use domain::retry::RetryPolicy;
+use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
+use domain::settings::{DestinationType, Settings};
+use domain::{Reason, Timestamp};
+use queue::Task;
+use worker::{Next, plan};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(1_764_000_000_000 + seconds * 1000)
+}
+
+fn delivery() -> Delivery {
+    let ulid = Ulid::first_at(at(0));
+    let payload = PayloadInfo { size_bytes: 2, content_type: "application/json".to_owned(), filename: None, sha256: None };
+    Delivery {
+        id: DeliveryId { message: MessageId::from(ulid), position: 0 },
+        organization: OrganizationId::from(ulid),
+        destination: DestinationId::from(ulid),
+        destination_type: DestinationType::Webhook,
+        message: MessageFacts {
+            event_type: EventType::parse("report.ready").unwrap(),
+            reference: None,
+            metadata: BTreeMap::new(),
+            payload,
+            expires_at: None,
+            trace: "0af7651916cd43dd8448eb211c80319c".parse().unwrap(),
+            test: false,
+        },
+        fan_out: 1,
+        created_at: at(0),
+        updated_at: at(0),
+        generation: 2,
+        attempts: 3,
+        budget_start: 0,
+        trigger: Trigger::Retry,
+        lease_until: None,
+        state: State::Retrying { next_attempt_at: at(0), reason: Some(Reason::Timeout) },
+        born_skipped: false,
+        last_attempt: None,
+        retention_days: 30,
+    }
+}
+
+fn destination(state: DestinationState) -> Destination {
+    let settings = WebhookSettings {
+        url: "https://receiver.example/hook".to_owned(),
+        method: Method::Post,
+        headers: BTreeMap::new(),
+        signature: Signature { enabled: true },
+        timeout_seconds: 15,
+        user_agent: None,
+        check: CheckDepth::Request,
+    };
+    Destination {
+        id: DestinationId::from(Ulid::first_at(at(0))),
+        organization_id: OrganizationId::from(Ulid::first_at(at(0))),
+        external_id: None,
+        name: "a receiver".to_owned(),
+        description: None,
+        state,
+        settings: Settings::Webhook(settings),
+        credentials: Credentials::none(),
+        signing_secrets: Vec::new(),
+        event_types: None,
+        retry_policy: RetryPolicy::default(),
+        failure_policy: None,
+        revision: 1,
+        verified_at: None,
+        created_at: at(0),
+        updated_at: at(0),
+    }
+}
+
+fn task(generation: u32) -> Task {
+    let Delivery { organization, id, destination, .. } = delivery();
+    Task { organization, delivery: id, destination, generation, payload_item: false }
+}
+
+fn next(receives: u32, delivery: &Delivery) -> Next {
+    plan(&task(2), receives, Some(delivery), Some(&destination(DestinationState::Enabled)), false, at(100))
+}
+
+#[test]
+fn a_task_that_is_due_is_attempted() {
+    assert_eq!(next(4, &delivery()), Next::Attempt(Duration::ZERO));
+}
+
+#[test]
+fn a_late_duplicate_sends_nothing_once_its_delivery_is_finished_or_superseded() {
+    let finished = Delivery { state: State::Succeeded { finished_at: at(1), tracking: None }, ..delivery() };
+    assert_eq!(next(1, &finished), Next::Acknowledge);
+    let superseded = Delivery { generation: 3, ..delivery() };
+    assert_eq!(next(1, &superseded), Next::Acknowledge);
+    assert_eq!(plan(&task(2), 1, None, None, false, at(100)), Next::Acknowledge);
+}
+
+#[test]
+fn a_task_that_comes_early_goes_back_for_the_remainder() {
+    let due = |next_attempt_at| Delivery { state: State::Retrying { next_attempt_at, reason: None }, ..delivery() };
+    assert_eq!(next(1, &due(at(130))), Next::Hold(Duration::from_secs(30)));
+    let soon = at(100).plus(Duration::from_millis(999));
+    assert_eq!(next(1, &due(soon)), Next::Attempt(Duration::from_millis(999)));
+    assert_eq!(next(1, &due(at(161))), Next::Acknowledge, "the due index has it");
+}
+
+#[test]
+fn a_delivery_that_another_worker_holds_waits_for_the_lease_to_end() {
+    let held = Delivery { lease_until: Some(at(110)), ..delivery() };
+    assert_eq!(next(1, &held), Next::Hold(Duration::from_secs(11)));
+    let let_go = Delivery { lease_until: Some(at(99)), ..delivery() };
+    assert_eq!(next(4, &let_go), Next::Attempt(Duration::ZERO));
+}
+
+#[test]
+fn receives_that_attempts_do_not_explain_make_a_task_suspect_and_then_poison() {
+    assert_eq!(next(8, &delivery()), Next::Attempt(Duration::ZERO));
+    assert_eq!(next(9, &delivery()), Next::AttemptAlone);
+    let dead = State::Failed { finished_at: at(100), reason: Reason::DeadLettered, exhausted: false };
+    assert_eq!(next(14, &delivery()), Next::GiveUp(dead));
+}
+
+#[test]
+fn a_disabled_or_deleted_destination_gets_nothing_but_a_test() {
+    let with = |state, delivery: &Delivery| plan(&task(2), 1, Some(delivery), Some(&destination(state)), false, at(100));
+    let disabled = DestinationState::Disabled { at: at(1), by: DisabledBy::User, reason: None };
+    let skipped = |reason| Next::GiveUp(State::Skipped { finished_at: at(100), reason });
+    assert_eq!(with(disabled.clone(), &delivery()), skipped(Reason::DestinationDisabled));
+    assert_eq!(with(DestinationState::Deleted { at: at(1) }, &delivery()), skipped(Reason::DestinationDeleted));
+    let mut test = delivery();
+    test.message.test = true;
+    assert_eq!(with(disabled, &test), Next::Attempt(Duration::ZERO));
+}
+
+#[test]
+fn an_expired_delivery_fails_and_a_suspended_organizations_waits_without_looking_like_trouble() {
+    let mut expired = delivery();
+    expired.message.expires_at = Some(at(100));
+    let state = State::Failed { finished_at: at(100), reason: Reason::Expired, exhausted: false };
+    assert_eq!(next(1, &expired), Next::GiveUp(state));
+    let waiting = plan(&task(2), 1, Some(&delivery()), Some(&destination(DestinationState::Enabled)), true, at(100));
+    assert!(matches!(waiting, Next::SendAnew(_)));
+}

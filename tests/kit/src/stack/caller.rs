@@ -45,8 +45,8 @@ impl Caller {
         Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
-    /// Its key.
-    pub fn key(&self) -> &str {
+    /// Its key, as it was shown once.
+    pub fn plain_key(&self) -> &str {
         self.key.as_deref().expect("a caller with a key")
     }
 

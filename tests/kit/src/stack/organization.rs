@@ -63,6 +63,11 @@ impl Organization {
         self.submit(json!({"event_type": "report.ready", "payload": payload, "destination_ids": ids})).await
     }
 
+    /// A message that an answer shows.
+    pub fn message(&self, shown: Value) -> Message {
+        Message::shown(self.admin.clone(), shown)
+    }
+
     /// Changes the organization's settings.
     pub async fn settings(&self, settings: Value) -> Answer {
         self.patch("/v1/organization", json!({"settings": settings})).await

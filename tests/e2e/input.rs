@@ -1,0 +1,201 @@
+//! What is refused, and how it is said (R1.4; behaviour 39).
+
+use http::Method;
+use kit::sink::Sink;
+use serde_json::{Value, json};
+
+use crate::stage;
+
+/// Behaviour 39.
+#[tokio::test]
+async fn all_invalid_fields_of_a_destination_are_reported_together_and_nothing_is_stored() {
+    let acme = stage::organization("Acme").await;
+    let body = json!({
+        "type": "webhook", "name": "", "nickname": "x", "external_id": 7,
+        "settings": {"url": "https://example.com/", "method": "GET", "timeout_seconds": 0, "headers": {"Host": "x", "a/b": "y", "X-A": "a\r\nb"}, "colour": 1},
+        "credentials": {"kind": "basic", "username": "u", "extra": 1},
+        "event_types": ["a.*", "b..c", 7],
+        "retry_policy": {"max_retries": 21, "jitter": "much"},
+    });
+    let answer = acme.post("/v1/destinations", body).await;
+    answer.problem(422, "validation_failed");
+    let expected = [
+        "/credentials/extra",
+        "/credentials/password",
+        "/event_types/1",
+        "/event_types/2",
+        "/external_id",
+        "/name",
+        "/nickname",
+        "/retry_policy/jitter",
+        "/retry_policy/max_retries",
+        "/settings/colour",
+        "/settings/headers/Host",
+        "/settings/headers/X-A",
+        "/settings/headers/a~1b",
+        "/settings/method",
+        "/settings/timeout_seconds",
+    ];
+    assert_eq!(answer.mistakes(), expected, "{}", answer.text());
+    assert!(acme.list("/v1/destinations").await.is_empty());
+}
+
+/// Behaviour 39, for messages.
+#[tokio::test]
+async fn all_invalid_fields_of_a_message_are_reported_together_and_nothing_is_stored() {
+    let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
+    let destination = acme.destination().webhook(&sink).create().await;
+    let body = json!({
+        "event_type": "not ok", "payload": 1, "content": {"base64": "!", "content_type": "text/plain"},
+        "destination_ids": [destination.id, "dst_1"], "metadata": {"k": 1}, "reference": "", "expires_at": "2020-01-01T00:00:00Z", "colour": "red",
+    });
+    let answer = acme.post("/v1/messages", body).await;
+    answer.problem(422, "validation_failed");
+    let mistakes = answer.mistakes();
+    for expected in ["/event_type", "/metadata/k", "/expires_at", "/colour"] {
+        assert!(mistakes.iter().any(|mistake| mistake == expected), "{expected} in {mistakes:?}");
+    }
+    assert!(acme.list("/v1/messages").await.is_empty());
+    assert_eq!(sink.count(), 0);
+}
+
+/// One mistake each, and where it is.
+#[tokio::test]
+async fn each_mistake_in_a_message_is_named_where_it_is() {
+    let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
+    let destination = acme.destination().webhook(&sink).create().await;
+    let cases = [
+        (json!({"event_type": null}), "/event_type"),
+        (json!({"event_type": "a..b"}), "/event_type"),
+        (json!({"event_type": ".a"}), "/event_type"),
+        (json!({"event_type": "a b"}), "/event_type"),
+        (json!({"event_type": "ä"}), "/event_type"),
+        (json!({"event_type": "waybill.test"}), "/event_type"),
+        (json!({"destination_ids": []}), "/destination_ids"),
+        (json!({"destination_ids": "all"}), "/destination_ids"),
+        (json!({"destination_ids": [7]}), "/destination_ids/0"),
+        (json!({"metadata": []}), "/metadata"),
+        (json!({"metadata": {"a": null}}), "/metadata/a"),
+        (json!({"expires_at": "2026-01-01"}), "/expires_at"),
+        (json!({"expires_at": "2020-01-01T00:00:00Z"}), "/expires_at"),
+        (json!({"expires_at": "2099-01-01T00:00:00Z"}), "/expires_at"),
+        (json!({"reference": 7}), "/reference"),
+        (json!({"priority": 1}), "/priority"),
+    ];
+    for (change, pointer) in cases {
+        let mut body = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination.id]});
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let answer = acme.post("/v1/messages", body).await;
+        answer.problem(422, "validation_failed");
+        assert_eq!(answer.mistakes(), [pointer], "{change}: {}", answer.text());
+    }
+    for neither in [json!({}), json!({"payload": 1, "content": {"base64": "", "content_type": "text/plain"}})] {
+        let mut body = json!({"event_type": "report.ready", "destination_ids": [destination.id]});
+        body.as_object_mut().unwrap().extend(neither.as_object().unwrap().clone());
+        let answer = acme.post("/v1/messages", body).await;
+        answer.problem(422, "validation_failed");
+    }
+    assert!(acme.list("/v1/messages").await.is_empty());
+    assert_eq!(sink.count(), 0);
+}
+
+/// Bodies that are no JSON object.
+#[tokio::test]
+async fn what_is_no_json_object_is_malformed() {
+    let acme = stage::organization("Acme").await;
+    let bodies: [&[u8]; 8] = [
+        b"",
+        b"   ",
+        b"{",
+        b"[]",
+        b"null",
+        b"{\"event_type\":\"a\",}",
+        b"{\"event_type\":\"\xff\"}",
+        b"{\"event_type\":\"a\",\"event_type\":\"a\",\"payload\":1}",
+    ];
+    for path in ["/v1/messages", "/v1/destinations", "/v1/api-keys", "/v1/messages/batch"] {
+        for body in bodies {
+            let answer = acme.call(Method::POST, path).json_text(body.to_vec()).send().await;
+            answer.problem(400, "malformed_request");
+        }
+    }
+    let nested = r#"{"event_type":"a","payload":1,"metadata":{"a":"1","a":"2"}}"#;
+    acme.call(Method::POST, "/v1/messages").json_text(nested).send().await.problem(400, "malformed_request");
+}
+
+/// A body that does not say what it is, or is something else.
+#[tokio::test]
+async fn another_media_type_is_refused() {
+    let acme = stage::organization("Acme").await;
+    for media_type in ["text/plain", "application/x-www-form-urlencoded", "application/xml"] {
+        let call = acme.call(Method::POST, "/v1/messages").header("content-type", media_type).body("{}");
+        call.send().await.problem(415, "unsupported_media_type");
+    }
+    let call = acme.call(Method::POST, "/v1/messages").header("content-type", "application/json; charset=utf-8").body("{}");
+    call.send().await.problem(422, "validation_failed");
+}
+
+/// Queries are as strict as bodies.
+#[tokio::test]
+async fn each_mistake_in_a_query_is_named() {
+    let acme = stage::organization("Acme").await;
+    let cases = [
+        ("/v1/messages?limit=0", "limit"),
+        ("/v1/messages?limit=101", "limit"),
+        ("/v1/messages?limit=ten", "limit"),
+        ("/v1/messages?since=yesterday", "since"),
+        ("/v1/messages?since=2026-01-01", "since"),
+        ("/v1/messages?until=2026-13-01T00:00:00Z", "until"),
+        ("/v1/messages?colour=red", "colour"),
+        ("/v1/deliveries?status=lost", "status"),
+        ("/v1/deliveries?destination_id=7", "destination_id"),
+        ("/v1/destinations?type=pigeon", "type"),
+        ("/v1/destinations?status=asleep", "status"),
+        ("/v1/destinations?include=secrets", "include"),
+        ("/v1/audit-events?until=1", "until"),
+    ];
+    for (path, parameter) in cases {
+        let answer = acme.get(path).await;
+        let problem = answer.problem(422, "validation_failed");
+        assert_eq!(answer.mistakes(), [parameter], "{path}");
+        assert_eq!(problem["errors"][0]["parameter"], parameter);
+    }
+    let both = acme.get("/v1/messages?limit=0&since=x").await;
+    both.problem(422, "validation_failed");
+    assert_eq!(both.mistakes(), ["limit", "since"]);
+}
+
+/// Organizations and keys.
+#[tokio::test]
+async fn mistakes_in_settings_and_keys_are_named() {
+    let acme = stage::organization("Acme").await;
+    let settings = json!({
+        "alert_emails": ["nobody"], "failure_policy": {"alert_after_failures": 0}, "retention_days": 0, "latency_warning_ms": "x",
+        "success_rate_warning": 2, "status_events": ["x"], "colour": 1,
+    });
+    let answer = acme.settings(settings).await;
+    answer.problem(422, "validation_failed");
+    let expected = [
+        "/settings/alert_emails/0",
+        "/settings/colour",
+        "/settings/failure_policy/alert_after_failures",
+        "/settings/latency_warning_ms",
+        "/settings/retention_days",
+        "/settings/status_events/0",
+        "/settings/success_rate_warning",
+    ];
+    let mistakes: Vec<String> = answer.mistakes().into_iter().filter(|mistake| mistake != "/settings/payload_retention_days").collect();
+    assert_eq!(mistakes, expected, "{}", answer.text());
+    let unknown = acme.settings(json!({"default_destination_ids": ["dst_01jzzzzzzzzzzzzzzzzzzzzzzz"]})).await;
+    unknown.problem(404, "not_found");
+
+    let answer = acme.post("/v1/api-keys", json!({"name": "", "role": "king", "expires_at": "2020-01-01T00:00:00Z"})).await;
+    answer.problem(422, "validation_failed");
+    assert_eq!(answer.mistakes(), ["/expires_at", "/name", "/role"]);
+    let operator = stage::stack().await.operator();
+    let answer = operator.post("/v1/organizations", json!({"settings": {"retention_days": 0}})).await;
+    answer.problem(422, "validation_failed");
+    assert!(answer.mistakes().contains(&"/name".to_owned()), "{}", answer.text());
+    let read = acme.get("/v1/organization").await.ok(200);
+    assert_eq!(read["settings"]["default_destination_ids"], Value::Array(Vec::new()));
+}

@@ -1,0 +1,26 @@
+//! The process that most tests share.
+
+use kit::stack::{Launch, Organization, Stack};
+use tokio::sync::OnceCell;
+
+static STACK: OnceCell<Stack> = OnceCell::const_new();
+
+/// The binary under test.
+pub(crate) fn launch() -> Launch {
+    Launch::of(env!("CARGO_BIN_EXE_waybill"))
+}
+
+/// The shared process; it starts with the first test that asks for it.
+pub(crate) async fn stack() -> &'static Stack {
+    STACK.get_or_init(|| launch().start()).await
+}
+
+/// An organization of the test's own.
+pub(crate) async fn organization(name: &str) -> Organization {
+    stack().await.organization(name).await
+}
+
+/// Texts of a JSON list, or of one member of its items.
+pub(crate) fn texts(items: &[serde_json::Value], member: &str) -> Vec<String> {
+    items.iter().map(|item| item[member].as_str().unwrap_or_else(|| panic!("no {member} in {item}")).to_owned()).collect()
+}

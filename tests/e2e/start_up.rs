@@ -1,0 +1,114 @@
+//! Starting, and not starting (design.md §7). A busy port, a newer format and a wrong template are in `infra/local/tests`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::stage;
+
+/// The way in is where it is looked for, for its owner only, and the same on every start.
+#[tokio::test]
+async fn it_says_how_to_get_in_and_keeps_its_keys() {
+    let mut stack = stage::launch().start().await;
+    let first = stack.local_json();
+    for name in ["api_url", "console_url", "operator_key", "organization_id", "organization_key"] {
+        let value = first[name].as_str().unwrap_or_else(|| panic!("no {name} in {first}"));
+        assert!(stack.output().contains(value), "{name} is printed");
+    }
+    assert!(stack.output().ends_with("\nready\n"), "{}", stack.output());
+    let mode = fs::metadata(stack.data().join("local.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let admin = stack.anybody().with_key(first["organization_key"].as_str().unwrap());
+    assert_eq!(admin.get("/v1/organization").await.ok(200)["id"], first["organization_id"]);
+    admin.get("/v1/api-keys").await.ok(200);
+    stack.operator().get("/v1/organizations").await.ok(200);
+
+    assert_eq!(stack.stop().await.0, Some(0), "{}", stack.log());
+    stack.restart().await;
+    let second = stack.local_json();
+    for name in ["operator_key", "organization_id", "organization_key"] {
+        assert_eq!(first[name], second[name]);
+    }
+    admin.get("/v1/organization").await.ok(200);
+    assert_eq!(stack.operator().list("/v1/organizations").await.len(), 1);
+}
+
+/// What was configured and sent is there after a restart.
+#[tokio::test]
+async fn what_was_configured_and_sent_survives_a_restart() {
+    let mut stack = stage::launch().start().await;
+    let (acme, sink) = (stack.organization("Acme").await, kit::sink::Sink::start().await);
+    let credentials = serde_json::json!({"kind": "bearer", "token": "t-1"});
+    let destination = acme.destination().webhook(&sink).credentials(credentials).create().await;
+    let message = acme.send([&destination], serde_json::json!({"a": 1})).await;
+    let before = message.settles().await;
+    assert_eq!(stack.stop().await.0, Some(0));
+    stack.restart().await;
+    let after = message.read().await;
+    assert_eq!((&before["deliveries"], &before["created_at"]), (&after["deliveries"], &after["created_at"]));
+    acme.send([&destination], serde_json::json!({"a": 2})).await.settles().await;
+    let requests = sink.requests();
+    assert_eq!(requests.len(), 2);
+    assert!(requests.iter().all(|request| request.header("authorization") == Some("Bearer t-1")));
+    let secret = destination.signing_secret();
+    let signed: Vec<_> = requests.iter().map(|request| kit::verifier::Signed::received(secret, request)).collect();
+    assert_eq!(kit::verifier::Verifier::Python.verdicts(&signed), [Ok(()), Ok(())]);
+}
+
+/// One process has the data.
+#[tokio::test]
+async fn a_second_process_on_the_same_data_is_refused() {
+    let stack = stage::launch().start().await;
+    let refused = stage::launch().refused(&stack.data());
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.message.contains("in use"), "{refused:?}");
+    stack.anybody().get("/healthz").await.ok(200);
+}
+
+/// Where nothing can be kept, nothing starts.
+#[test]
+fn a_data_directory_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "not a directory").unwrap();
+    for data in [file.as_path(), &file.join("below"), Path::new("/proc/waybill")] {
+        let refused = stage::launch().refused(data);
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(refused.message.contains(&data.display().to_string()), "{refused:?}");
+        assert!(!refused.output.contains("ready"), "{refused:?}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "not a directory");
+}
+
+/// Somebody else's files stay theirs.
+#[test]
+fn a_directory_with_other_files_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("thesis.txt"), "years of work").unwrap();
+    let refused = stage::launch().refused(folder.path());
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// Flags that mean nothing.
+#[test]
+fn a_bad_flag_is_explained_and_touches_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let cases: [&[&str]; 6] = [
+        &["--monitor-interval-seconds", "0"],
+        &["--monitor-interval-seconds", "soon"],
+        &["--listen", "nowhere"],
+        &["--allow-egress", "10.0.0.0/33"],
+        &["--template", "/no/such/template.yaml"],
+        &["--no-such-flag"],
+    ];
+    for arguments in cases {
+        let output = Command::new(env!("CARGO_BIN_EXE_waybill")).args(arguments).arg("--data").arg(&data).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+        assert!(message.contains(arguments[0].trim_start_matches('-')), "{arguments:?}: {message}");
+        assert!(!data.exists(), "{arguments:?}");
+    }
+}

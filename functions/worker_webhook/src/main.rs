@@ -1,1 +1,7 @@
-fn main() {}
+//! The webhook worker on Lambda.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runtime::serve::events(|platform, environment| worker_webhook::build(platform, worker_webhook::Config::read(environment)?))
+}

@@ -108,14 +108,15 @@ impl Vault {
         let place = Place { organization, destination, field };
         // NUL stands in neither base64 nor ids.
         let digest = Sha256::digest([sealed.0.as_bytes(), b"\0", place.binding().as_bytes()].concat());
-        self.0.opened.get(digest.into(), self.0.clock.now(), self.open_anew(place, sealed)).await
+        // Boxed: an SDK call makes a large future, and most often it is not needed.
+        self.0.opened.get(digest.into(), self.0.clock.now(), Box::pin(self.open_anew(place, sealed))).await
     }
 
     /// Reads a secret that the organization keeps in Secrets Manager. It must carry the tag [`ORGANIZATION_TAG`] with the organization's id,
     /// so that nobody reads another's by naming it.
     pub async fn referenced(&self, arn: &str, organization: OrganizationId) -> Result<SecretString, VaultError> {
         let key = (organization, arn.to_owned());
-        self.0.referenced.get(key, self.0.clock.now(), self.read(arn, organization)).await
+        self.0.referenced.get(key, self.0.clock.now(), Box::pin(self.read(arn, organization))).await
     }
 
     async fn new_data_key(&self, organization: OrganizationId, destination: DestinationId) -> Result<(DataKey, Vec<u8>), VaultError> {

@@ -1,0 +1,134 @@
+//! The connection check: the way of a delivery, one step after the other.
+
+use std::time::Duration;
+
+use domain::check::{CheckReport, CheckStep, StepName};
+use domain::destination::Destination;
+use domain::settings::Settings;
+use domain::settings::webhook::CheckDepth;
+use domain::trace::TraceId;
+use egress::{Probe, StepOutcome};
+use http::StatusCode;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::Webhook;
+use crate::request::Envelope;
+use crate::verdict;
+
+/// The type of the request that a check sends.
+const CHECK_EVENT_TYPE: &str = "waybill.destination.check";
+/// All steps together: what the worker allows for a check (20 s), less what telling takes.
+const CHECK_MAX: Duration = Duration::from_secs(18);
+
+/// How far the request got.
+enum Sent {
+    /// It was not made, or no answer came; said in words.
+    Unanswered(String),
+    Answered(StatusCode),
+}
+
+impl Webhook {
+    /// Takes the steps in their order and stops at the first that fails.
+    pub(crate) async fn walk(&self, destination: &Destination) -> CheckReport {
+        let Settings::Webhook(settings) = &destination.settings;
+        let started = Instant::now();
+        let deadline = started + CHECK_MAX.min(Duration::from_secs(settings.timeout_seconds.into()));
+        let target = match self.target(settings) {
+            Ok(target) => target,
+            Err(hindrance) => return CheckReport::of(vec![step(StepName::Resolve, Some(false), hindrance.detail(), started)]),
+        };
+        let probe = self.client.probe(&target, deadline).await;
+        let mut steps = probed(&probe);
+        if settings.check == CheckDepth::Request {
+            steps.extend(if probe.passed() { self.write(destination, started).await } else { not_reached() });
+        }
+        CheckReport::of(steps)
+    }
+
+    /// Sends the check's request as a delivery would be sent.
+    async fn write(&self, destination: &Destination, check_started: Instant) -> [CheckStep; 2] {
+        let started = Instant::now();
+        let deadline = (started + Duration::from_secs(destination.settings.timeout_seconds().into())).min(check_started + CHECK_MAX);
+        match self.send_check(destination, deadline).await {
+            Err(detail) => [step(StepName::Authenticate, Some(false), &detail, started), untaken(StepName::Write)],
+            Ok(Sent::Unanswered(detail)) => [untaken(StepName::Authenticate), step(StepName::Write, Some(false), &detail, started)],
+            Ok(Sent::Answered(status)) => judged(status, started),
+        }
+    }
+
+    /// `Err` when there is nothing to authenticate with.
+    async fn send_check(&self, destination: &Destination, deadline: Instant) -> Result<Sent, String> {
+        let now = self.clock.now();
+        let id = format!("chk_{:032x}", u128::from_be_bytes(self.random.bytes()));
+        let body = json!({
+            "type": CHECK_EVENT_TYPE,
+            "id": id,
+            "occurred_at": now,
+            "organization_id": destination.organization_id,
+            "data": {"destination": {"id": destination.id, "name": destination.name}},
+        });
+        let envelope = Envelope {
+            id: &id,
+            message_id: &id,
+            event_type: CHECK_EVENT_TYPE,
+            attempt: 1,
+            content_type: "application/json",
+            traceparent: &TraceId::generate(&self.random).traceparent(&self.random),
+            at: now,
+        };
+        let prepared = self.prepare(destination, &envelope, body.to_string().into(), deadline).await;
+        let prepared = prepared.map_err(|hindrance| hindrance.detail().to_owned())?;
+        Ok(match self.client.send(prepared.request).await {
+            Ok(response) => Sent::Answered(response.status),
+            Err(failure) => Sent::Unanswered(failure.detail().to_owned()),
+        })
+    }
+}
+
+/// What an answer says of the last two steps.
+fn judged(status: StatusCode, started: Instant) -> [CheckStep; 2] {
+    let failure = verdict::failure(status, None);
+    let detail = failure.as_ref().map_or_else(|| format!("the receiver answered {status}"), |outcome| verdict::told(status, outcome));
+    let taken = |name, ok| step(name, Some(ok), &detail, started);
+    match status.as_u16() {
+        401 | 403 => [taken(StepName::Authenticate, false), untaken(StepName::Write)],
+        _ if failure.is_none() => [taken(StepName::Authenticate, true), taken(StepName::Write, true)],
+        // Whether it looked at the credentials, nobody can tell.
+        _ => [untaken(StepName::Authenticate), taken(StepName::Write, false)],
+    }
+}
+
+fn probed(probe: &Probe) -> Vec<CheckStep> {
+    let told = |step: &egress::Step| CheckStep {
+        name: match step.name {
+            egress::StepName::Resolve => StepName::Resolve,
+            egress::StepName::Connect => StepName::Connect,
+            egress::StepName::Tls => StepName::Tls,
+        },
+        ok: match step.outcome {
+            StepOutcome::Passed => Some(true),
+            StepOutcome::Failed(_) => Some(false),
+            StepOutcome::NotReached => None,
+        },
+        detail: step.detail.clone(),
+        duration_ms: millis(step.duration),
+    };
+    probe.steps.iter().map(told).collect()
+}
+
+fn not_reached() -> [CheckStep; 2] {
+    [StepName::Authenticate, StepName::Write].map(untaken)
+}
+
+fn untaken(name: StepName) -> CheckStep {
+    CheckStep { name, ok: None, detail: "not tried".to_owned(), duration_ms: 0 }
+}
+
+fn step(name: StepName, ok: Option<bool>, detail: &str, started: Instant) -> CheckStep {
+    CheckStep { name, ok, detail: detail.to_owned(), duration_ms: millis(started.elapsed()) }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,97 @@
+//! The request of one attempt: its headers, in their order, and its signature.
+
+use bytes::Bytes;
+use domain::Timestamp;
+use domain::attempt::{HEADER_KEPT_MAX_BYTES, RequestRecord, bounded};
+use domain::settings::webhook::WebhookSettings;
+use egress::{Request, Target};
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use crate::hindrance::Hindrance;
+use crate::secrets::Secrets;
+
+const OWN_USER_AGENT: &str = concat!("Waybill/", env!("CARGO_PKG_VERSION"));
+
+/// What a request says about the delivery it is made for.
+#[derive(Debug)]
+pub(crate) struct Envelope<'e> {
+    /// Names the delivery; the same on every attempt.
+    pub(crate) id: &'e str,
+    /// Names its message.
+    pub(crate) message_id: &'e str,
+    /// What happened.
+    pub(crate) event_type: &'e str,
+    /// From 1.
+    pub(crate) attempt: u32,
+    /// The body's media type.
+    pub(crate) content_type: &'e str,
+    /// W3C trace context.
+    pub(crate) traceparent: &'e str,
+    /// The instant of the attempt, which is signed.
+    pub(crate) at: Timestamp,
+}
+
+/// Makes the request. Headers stand in the order of destinations.md; of two with one name Waybill's own wins over the credentials', and that
+/// over a custom one.
+pub(crate) fn compose(
+    settings: &WebhookSettings,
+    target: Target,
+    secrets: &Secrets,
+    envelope: &Envelope<'_>,
+    body: Bytes,
+    deadline: Instant,
+) -> Result<Request, Hindrance> {
+    let mut headers = HeaderMap::with_capacity(16 + settings.headers.len());
+    put(&mut headers, CONTENT_TYPE, envelope.content_type)?;
+    put(&mut headers, USER_AGENT, settings.user_agent.as_deref().unwrap_or(OWN_USER_AGENT))?;
+    for (name, value) in &settings.headers {
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable(name))?;
+        put(&mut headers, parsed, value)?;
+    }
+    if let Some((name, value)) = &secrets.header {
+        headers.insert(name, value.clone());
+    }
+    let seconds = envelope.at.as_seconds();
+    put(&mut headers, HeaderName::from_static("idempotency-key"), envelope.id)?;
+    put(&mut headers, HeaderName::from_static("webhook-id"), envelope.id)?;
+    put(&mut headers, HeaderName::from_static("webhook-timestamp"), &seconds.to_string())?;
+    if !secrets.keys.is_empty() {
+        let signature = signing::sign(&secrets.keys, envelope.id, seconds, &body);
+        put(&mut headers, HeaderName::from_static("webhook-signature"), &signature)?;
+    }
+    put(&mut headers, HeaderName::from_static("waybill-timestamp"), &envelope.at.to_string())?;
+    put(&mut headers, HeaderName::from_static("waybill-message-id"), envelope.message_id)?;
+    put(&mut headers, HeaderName::from_static("waybill-event-type"), envelope.event_type)?;
+    put(&mut headers, HeaderName::from_static("waybill-attempt"), &envelope.attempt.to_string())?;
+    put(&mut headers, HeaderName::from_static("traceparent"), envelope.traceparent)?;
+    let method = Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|_| Hindrance::misconfigured("the method is none"))?;
+    Ok(Request { method, target, headers, body, deadline })
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Hindrance> {
+    let value = HeaderValue::from_str(value).map_err(|_| unusable(name.as_str()))?;
+    headers.insert(name, value);
+    Ok(())
+}
+
+fn unusable(name: &str) -> Hindrance {
+    Hindrance::misconfigured(format!("the header {name} cannot be sent: its name or value is not one that HTTP allows"))
+}
+
+/// What is kept of a request: all but the credentials, and long headers cut.
+pub(crate) fn record(request: &Request) -> RequestRecord {
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+        let value = if value.is_sensitive() { "[redacted]".into() } else { String::from_utf8_lossy(value.as_bytes()) };
+        (name.to_string(), bounded(&value, HEADER_KEPT_MAX_BYTES).to_owned())
+    };
+    RequestRecord {
+        method: request.method.to_string(),
+        url: request.target.url().to_string(),
+        headers: request.headers.iter().map(header).collect(),
+        size_bytes: request.body.len() as u64,
+        body_sha256: Sha256::digest(&request.body).iter().map(|byte| format!("{byte:02x}")).collect(),
+    }
+}

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 /// The format this build writes. A build that changes what is on disk raises it, and reads the ones before.
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "format";
-const LOCK_FILE: &str = "lock";
+/// Not `lock`, which the engines below have.
+const LOCK_FILE: &str = "waybill.lock";
 
 /// A data directory that is ours until this is dropped, or the process ends.
 #[derive(Debug)]
@@ -72,6 +73,11 @@ impl DataDirectory {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the engines keep theirs, with a lock of their own.
+    pub fn engines(&self) -> PathBuf {
+        self.path.join("aws")
     }
 
     /// The bytes of a file in it, if there is one.

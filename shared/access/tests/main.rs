@@ -1,0 +1,143 @@
+//! Keys on a store with embedded engines: who gets in, and until when.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use access::{Access, AuthenticateError, Caller, Unauthenticated, issue};
+use domain::api_key::ApiKey;
+use domain::id::{IdMint, KeyId};
+use domain::role::Role;
+use domain::{Clock, Random, Timestamp};
+use local_aws::{AttributeType, Durability, Engines, KeySchema, Mode, Options, Resources, TableSpec};
+use secrecy::{ExposeSecret as _, SecretString};
+use store::Store;
+use tempfile::TempDir;
+
+const TABLE: &str = "waybill-Table";
+/// Longer than noting a key's use takes.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+struct Fixture {
+    access: Access,
+    store: Store,
+    ids: IdMint,
+    random: Random,
+    now_ms: Arc<AtomicU64>,
+    _data: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let now_ms = Arc::new(AtomicU64::new(1_764_000_000_000));
+        let data = tempfile::tempdir().unwrap();
+        let (engine_time, clock_time) = (Arc::clone(&now_ms), Arc::clone(&now_ms));
+        let options =
+            Options { mode: Mode::Thread, durability: Durability::Memory, now: Arc::new(move || engine_time.load(Ordering::Relaxed)) };
+        let table = TableSpec {
+            name: TABLE.to_owned(),
+            attributes: ["pk", "sk"].map(|name| (name.to_owned(), AttributeType::Text)).to_vec(),
+            key: KeySchema { hash: "pk".to_owned(), range: Some("sk".to_owned()) },
+            indexes: Vec::new(),
+            ttl_attribute: Some("ttl".to_owned()),
+        };
+        let engines = Engines::open(data.path(), &Resources { tables: vec![table], ..Resources::empty() }, options).unwrap();
+        let store = Store::new(&engines.sdk_config(local_aws::Caller::unlimited("test")), TABLE.to_owned(), None);
+        let clock = Clock::new(move || Timestamp::from_millis(i64::try_from(clock_time.load(Ordering::Relaxed)).unwrap()));
+        let chance = Mutex::new(fastrand::Rng::with_seed(7));
+        let random = Random::new(move |buffer| chance.lock().unwrap().fill(buffer));
+        let ids = IdMint::new([7; 32], clock.clone(), random.clone());
+        Self { access: Access::new(store.clone(), clock), store, ids, random, now_ms, _data: data }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.now_ms.load(Ordering::Relaxed)).unwrap())
+    }
+
+    fn advance(&self, time: Duration) {
+        self.now_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    /// A key of a new organization that is kept.
+    async fn key(&self, expires_at: Option<Timestamp>) -> (ApiKey, SecretString) {
+        let organization = Some(self.ids.organization());
+        let (key, text) = issue(Role::Manager, organization, "ci".to_owned(), expires_at, None, &self.ids, &self.random, self.now());
+        self.store.create_key(&key).await.unwrap();
+        (key, text)
+    }
+
+    /// The caller, or the key that was named in vain.
+    async fn enters(&self, text: &str) -> Result<Caller, Option<KeyId>> {
+        self.access.authenticate(Some(&format!("Bearer {text}"))).await.map_err(|error| match error {
+            AuthenticateError::Unauthenticated(Unauthenticated { named }) => named.map(|caller| caller.key),
+            AuthenticateError::Unavailable(error) => panic!("{error}"),
+        })
+    }
+
+    async fn last_use_becomes(&self, id: KeyId, at: Timestamp) {
+        let noted = async {
+            while self.store.key(id).await.unwrap().unwrap().last_used_at != Some(at) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, noted).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_key_names_its_caller() {
+    let fixture = Fixture::new();
+    let (key, text) = fixture.key(None).await;
+    let caller = fixture.enters(text.expose_secret()).await.unwrap();
+    assert_eq!(caller, Caller { key: key.id, name: "ci".to_owned(), role: Role::Manager, organization: key.organization_id });
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_on_the_next_request() {
+    let fixture = Fixture::new();
+    let (key, text) = fixture.key(None).await;
+    assert!(fixture.enters(text.expose_secret()).await.is_ok());
+    assert!(fixture.store.delete_key(key.organization_id, key.id).await.unwrap());
+    assert_eq!(fixture.enters(text.expose_secret()).await, Err(None));
+}
+
+#[tokio::test]
+async fn an_expired_key_is_refused() {
+    let fixture = Fixture::new();
+    let (key, text) = fixture.key(Some(fixture.now().plus(Duration::from_secs(10)))).await;
+    assert!(fixture.enters(text.expose_secret()).await.is_ok());
+    fixture.advance(Duration::from_secs(10));
+    assert_eq!(fixture.enters(text.expose_secret()).await, Err(Some(key.id)));
+}
+
+#[tokio::test]
+async fn what_is_no_key_or_another_keys_secret_is_refused() {
+    let fixture = Fixture::new();
+    let ((key, text), (_, other)) = (fixture.key(None).await, fixture.key(None).await);
+    let (text, other) = (text.expose_secret(), other.expose_secret());
+    let (id_length, unknown) = ("wbk_".len() + 26, text.replacen(&text[4..8], "0000", 1));
+    let anothers_secret = format!("{}{}", &text[..id_length], &other[id_length..]);
+    assert_eq!(fixture.enters(&anothers_secret).await, Err(Some(key.id)));
+    for wrong in ["", "nonsense", &text[1..], &unknown] {
+        assert_eq!(fixture.enters(wrong).await, Err(None), "{wrong}");
+    }
+    assert!(matches!(fixture.access.authenticate(None).await, Err(AuthenticateError::Unauthenticated(_))));
+    let answer = |named: Option<ApiKey>| Unauthenticated { named: named.map(Caller::from) }.to_string();
+    assert_eq!(answer(Some(key)), answer(None), "nobody learns which keys there are");
+}
+
+#[tokio::test]
+async fn a_keys_use_is_noted_once_a_minute() {
+    let fixture = Fixture::new();
+    let (key, text) = fixture.key(None).await;
+    let first = fixture.now();
+    fixture.enters(text.expose_secret()).await.unwrap();
+    fixture.last_use_becomes(key.id, first).await;
+    fixture.advance(Duration::from_secs(59));
+    fixture.enters(text.expose_secret()).await.unwrap();
+    fixture.advance(Duration::from_secs(1));
+    fixture.enters(text.expose_secret()).await.unwrap();
+    fixture.last_use_becomes(key.id, fixture.now()).await;
+}

@@ -110,3 +110,29 @@ fn is_conflict(error: &TransactWriteItemsError) -> bool {
     let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
     cancelled.cancellation_reasons().iter().any(|reason| reason.code().is_some_and(|code| passing.contains(&code)))
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::CancellationReason;
+    use aws_sdk_dynamodb::types::error::TransactionCanceledException;
+
+    use super::*;
+
+    fn cancelled(codes: &[&str]) -> TransactWriteItemsError {
+        let reasons = codes.iter().map(|code| CancellationReason::builder().code(*code).build()).collect();
+        let cancelled = TransactionCanceledException::builder().set_cancellation_reasons(Some(reasons)).build();
+        TransactWriteItemsError::TransactionCanceledException(cancelled)
+    }
+
+    #[test]
+    fn a_condition_that_does_not_hold_is_final_and_a_conflict_is_not() {
+        let refused = cancelled(&["None", "ConditionalCheckFailed", "TransactionConflict"]);
+        assert!(matches!(refusal(&refused), Some(Transacted::Refused { position: 1, item: None })));
+        for passing in ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"] {
+            let conflict = cancelled(&["None", passing]);
+            assert!(refusal(&conflict).is_none() && is_conflict(&conflict), "{passing}");
+        }
+        let wrong = cancelled(&["ValidationError"]);
+        assert!(refusal(&wrong).is_none() && !is_conflict(&wrong));
+    }
+}

@@ -64,6 +64,6 @@ async fn a_key_shows_when_it_was_used() {
     fixture.advance(Duration::from_secs(60));
     fixture.store.touch_key(key.id, fixture.now()).await.unwrap();
     let used = ApiKey { last_used_at: Some(fixture.now()), ..key };
-    assert_eq!(fixture.store.keys(used.organization_id).await.unwrap(), [used.clone()]);
+    assert_eq!(fixture.store.keys(used.organization_id).await.unwrap(), std::slice::from_ref(&used));
     assert_eq!(fixture.store.key(used.id).await.unwrap(), Some(used));
 }

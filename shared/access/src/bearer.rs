@@ -34,7 +34,8 @@ impl Bearer {
         // By position: base64url has `_` in its alphabet.
         let (id, rest) = text.strip_prefix(PREFIX)?.split_at_checked(ID_CHARACTERS)?;
         let secret = rest.strip_prefix('_')?;
-        let well_formed = secret.len() == SECRET_CHARACTERS && secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let well_formed =
+            secret.len() == SECRET_CHARACTERS && secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
         let id: Ulid = id.parse().ok()?;
         well_formed.then(|| Self { id: id.into(), secret: secret.into() })
     }

@@ -49,10 +49,8 @@ impl Store {
 
     /// Removes a key of this organization, or of the operator. Was there one?
     pub async fn delete_key(&self, organization: Option<OrganizationId>, id: KeyId) -> Result<bool, StoreError> {
-        let transaction = self
-            .transaction()
-            .delete(&keys::api_key_listed(organization, id), present())
-            .delete(&keys::api_key(id), Condition::default());
+        let transaction =
+            self.transaction().delete(&keys::api_key_listed(organization, id), present()).delete(&keys::api_key(id), Condition::default());
         Ok(matches!(self.transact("delete an API key", transaction).await?, Transacted::Done))
     }
 

@@ -50,11 +50,7 @@ impl Store {
     }
 
     /// Several destinations, deleted ones too, in the order of their ids.
-    pub async fn destinations(
-        &self,
-        organization: OrganizationId,
-        ids: &[DestinationId],
-    ) -> Result<Vec<Option<Destination>>, StoreError> {
+    pub async fn destinations(&self, organization: OrganizationId, ids: &[DestinationId]) -> Result<Vec<Option<Destination>>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(|id| keys::destination(organization, *id)).collect();
         let items = self.get_all("read destinations", &keys).await?;
         items.iter().map(|item| item.as_ref().map(read).transpose()).collect()

@@ -112,8 +112,7 @@ async fn a_thousand_destinations_are_enough() {
     let fixture = Fixture::new();
     let organization = fixture.organization().await;
     let route = AttributeValue::S(r#"{"t":"webhook","e":true,"r":1}"#.to_owned());
-    let full: HashMap<_, _> =
-        (0..1000).map(|_| (fixture.new_destination(organization.id).id.to_string(), route.clone())).collect();
+    let full: HashMap<_, _> = (0..1000).map(|_| (fixture.new_destination(organization.id).id.to_string(), route.clone())).collect();
     let update = fixture.table.update_item().table_name(TABLE).update_expression("SET d = :d");
     let update = update.key("pk", AttributeValue::S(format!("ORG#{}", organization.id))).key("sk", AttributeValue::S("ROUTES".to_owned()));
     update.expression_attribute_values(":d", AttributeValue::M(full)).send().await.unwrap();

@@ -1,1 +1,109 @@
-//! Under construction.
+//! What Waybill can be asked to do: the api and the console both call these operations; a file per noun.
+//!
+//! Each one **authorises** (role first, then whose it is), **validates** (every mistake at once), **acts** (store, vault, dispatch, the worker's
+//! check) and answers with a **view**, or with a [`Refusal`] that says why not. A [`Context`] is who asks and in which request; a [`Query`] and
+//! a [`Body`] are what they sent, opened in the order of refusal: 401, 403, 404, then 415, 413, 400, then 422, then 409. What is changed or
+//! refused is written to the organization's audit trail.
+
+mod api_key;
+mod audit;
+mod authenticate;
+mod body;
+pub mod bootstrap;
+mod context;
+mod cursor;
+mod delivery;
+pub mod destination;
+mod idempotency;
+pub mod message;
+mod meta;
+pub mod organization;
+mod page;
+mod query;
+mod rate_limit;
+mod refusal;
+mod scheme;
+pub mod view;
+pub mod words;
+
+pub use api_key::CreateApiKey;
+pub use body::Body;
+pub use context::Context;
+pub use cursor::Cursors;
+pub use delivery::RetryDelivery;
+pub use idempotency::{Admission, IdempotencyKey, StoredAnswer};
+pub use page::{LIMIT_MAX, Page};
+pub use query::Query;
+pub use refusal::{Extra, Refusal};
+
+use access::Access;
+use dispatch::Dispatcher;
+use domain::id::IdMint;
+use domain::{Clock, Random};
+use store::{Store, StoreError};
+use vault::Vault;
+
+/// How often a change that lost its race is tried again on what won.
+pub(crate) const RACES_MAX: usize = 8;
+
+/// What a deployment decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The function that checks and delivers to webhooks.
+    pub webhook_function: String,
+    /// Whether destinations may have an `http://` address.
+    pub plain_http: bool,
+    /// Whether requests are limited.
+    pub rate_limits: bool,
+    /// How long a request may run: an idempotency lease outlives it.
+    pub function_timeout_seconds: u32,
+    /// The bucket that nobody may be granted.
+    pub own_bucket: String,
+    /// The secrets that nobody may be granted.
+    pub own_secret_arns: Vec<String>,
+}
+
+/// Everything an operation needs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Operations {
+    /// The table and the bucket.
+    pub store: Store,
+    /// Seals credentials.
+    pub vault: Vault,
+    /// Sends messages on their way.
+    pub dispatch: Dispatcher,
+    /// Knows callers by their keys.
+    pub access: Access,
+    /// Makes ids and recognises an organization's own.
+    pub ids: IdMint,
+    /// Signs cursors.
+    pub cursors: Cursors,
+    /// Which literal addresses destinations may have.
+    pub egress: egress::Policy,
+    /// Invokes the workers' checks.
+    pub lambda: aws_sdk_lambda::Client,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness, good enough for secrets.
+    pub random: Random,
+    /// What the deployment decides.
+    pub settings: std::sync::Arc<Settings>,
+}
+
+impl From<vault::VaultError> for Refusal {
+    fn from(error: vault::VaultError) -> Self {
+        if error.is_unavailable() { Self::unavailable(error) } else { Self::internal(error) }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::of_store(error)
+    }
+}
+
+impl Operations {
+    pub(crate) fn next_cursor(&self, scope: &cursor::ListScope, next: Option<impl ToString>) -> Option<String> {
+        next.map(|position| self.cursors.seal(scope, &position.to_string()))
+    }
+}

@@ -1,0 +1,52 @@
+//! Who asks: everything under `/v1` but the OpenAPI document needs an API key.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+use operations::{Context, IdempotencyKey, Refusal};
+
+use crate::answer::Refused;
+use crate::envelope::RequestFacts;
+use crate::state::Api;
+
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The request's `Idempotency-Key` is no such key; told when its body's turn comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MalformedKey(pub(crate) &'static str);
+
+/// Finds the caller; the handlers take it as [`Context`].
+pub(crate) async fn authenticate(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if !(path == "/v1" || path.starts_with("/v1/")) || path == "/v1/openapi.json" {
+        return next.run(request).await;
+    }
+    match context(&api, &mut request).await {
+        Ok(context) => {
+            request.extensions_mut().insert(context);
+            next.run(request).await
+        }
+        Err(refusal) => Refused::from(refusal).into_response(),
+    }
+}
+
+async fn context(api: &Api, request: &mut Request) -> Result<Context, Refusal> {
+    let facts = request.extensions().get::<RequestFacts>().cloned().ok_or_else(|| Refusal::internal("the request has no envelope"))?;
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let caller = api.operations().await?.authenticate(header, facts.ip.as_deref(), &facts.id).await?;
+    let key = request.headers().get(&IDEMPOTENCY_KEY).map(|value| IdempotencyKey::parse(value.to_str().unwrap_or_default()));
+    if let Some(Err(mistake)) = key {
+        request.extensions_mut().insert(MalformedKey(mistake));
+    }
+    Ok(Context {
+        caller,
+        request_id: facts.id,
+        ip: facts.ip,
+        base_url: facts.base_url,
+        trace: facts.trace,
+        request_line: facts.line,
+        idempotency_key: key.and_then(Result::ok),
+    })
+}

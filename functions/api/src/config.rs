@@ -1,0 +1,65 @@
+//! What the api is configured with.
+
+use egress::Policy;
+use runtime::{ConfigError, Environment};
+
+/// The api's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `TABLE_NAME`.
+    pub table_name: String,
+    /// `BUCKET_NAME`: where large payloads are.
+    pub bucket_name: String,
+    /// `KMS_KEY_ID`: what credentials are sealed under.
+    pub kms_key_id: String,
+    /// `SIGNING_KEYS_SECRET_ARN`: the root of the keys that vouch for ids and cursors.
+    pub signing_keys_secret_arn: String,
+    /// `WEBHOOK_QUEUE_URL`.
+    pub webhook_queue_url: String,
+    /// `WORKER_WEBHOOK_FUNCTION`: checks webhook destinations.
+    pub worker_webhook_function: String,
+    /// `PUBLIC_URL`: where people reach Waybill; empty: the request's host.
+    pub public_url: Option<String>,
+    /// `EGRESS_ALLOW`: networks that destinations may stand in besides public ones.
+    pub egress: Policy,
+    /// `ALLOW_PLAIN_HTTP`: whether destinations may have an `http://` address.
+    pub plain_http: bool,
+    /// `RATE_LIMITS`: whether requests are limited.
+    pub rate_limits: bool,
+    /// `FUNCTION_TIMEOUT_SECONDS`: how long a request may run.
+    pub function_timeout_seconds: u32,
+}
+
+/// `EGRESS_ALLOW`, as a variable that parses.
+#[derive(Default)]
+struct Networks(Policy);
+
+impl std::str::FromStr for Networks {
+    type Err = egress::PolicyError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Policy::parse(text).map(Self)
+    }
+}
+
+impl Config {
+    /// Reads the configuration, naming everything that is wrong with it.
+    pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
+        let variables = environment.variables();
+        let public_url: Option<String> = variables.optional("PUBLIC_URL");
+        let networks: Option<Networks> = variables.optional("EGRESS_ALLOW");
+        let config = Self {
+            table_name: variables.required("TABLE_NAME"),
+            bucket_name: variables.required("BUCKET_NAME"),
+            kms_key_id: variables.required("KMS_KEY_ID"),
+            signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
+            webhook_queue_url: variables.required("WEBHOOK_QUEUE_URL"),
+            worker_webhook_function: variables.required("WORKER_WEBHOOK_FUNCTION"),
+            public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
+            egress: networks.unwrap_or_default().0,
+            plain_http: variables.switch("ALLOW_PLAIN_HTTP", "true", "false"),
+            rate_limits: variables.switch("RATE_LIMITS", "on", "off"),
+            function_timeout_seconds: variables.required("FUNCTION_TIMEOUT_SECONDS"),
+        };
+        variables.finish(config)
+    }
+}

@@ -1,0 +1,122 @@
+//! The outermost layer: what every request gets and every answer has.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+
+use axum::Json;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use domain::trace::TraceId;
+use futures_util::FutureExt as _;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use operations::Refusal;
+use operations::view::problem::Problem;
+
+use crate::answer::Refused;
+use crate::state::Api;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What is known of a request before anybody has looked at who sent it.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestFacts {
+    pub(crate) id: String,
+    pub(crate) ip: Option<String>,
+    pub(crate) base_url: String,
+    pub(crate) trace: TraceId,
+    pub(crate) line: String,
+}
+
+/// Runs a request and finishes its answer.
+pub(crate) async fn envelope(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    let facts = facts(&api, &request);
+    let method = request.method().clone();
+    let (id, line) = (facts.id.clone(), facts.line.clone());
+    request.extensions_mut().insert(facts);
+    let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = response.unwrap_or_else(|_| Refused::from(Refusal::internal("the handler panicked")).into_response());
+    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+        log_refusal(&refusal, &id, &line);
+        response = problem(refusal, &id, response);
+        if method == Method::HEAD {
+            *response.body_mut() = axum::body::Body::empty();
+        }
+    }
+    tracing::info!(request_id = id, request = line, status = response.status().as_u16(), "answered");
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A refusal as RFC 9457 wants it; headers that the answer already has stay.
+fn problem(refusal: Refusal, request_id: &str, response: Response) -> Response {
+    let (parts, _) = response.into_parts();
+    let retry_after = refusal.extra.as_ref().and_then(|extra| extra.retry_after_seconds);
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = (status, Json(Problem::of(refusal, request_id.to_owned()))).into_response();
+    for (name, value) in parts.headers {
+        if let Some(name) = name.filter(|name| *name != http::header::CONTENT_LENGTH) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    answer
+}
+
+fn log_refusal(refusal: &Refusal, request_id: &str, line: &str) {
+    match refusal.chain() {
+        Some(chain) => tracing::error!(request_id, request = line, status = refusal.status, error = chain, "failed"),
+        None => tracing::debug!(request_id, request = line, status = refusal.status, code = refusal.code, "refused"),
+    }
+}
+
+fn facts(api: &Api, request: &Request) -> RequestFacts {
+    let random = &api.platform().random;
+    let id: String = random.bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let header = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let trace = header(&HeaderName::from_static("traceparent")).and_then(TraceId::from_traceparent);
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    RequestFacts {
+        id: format!("req_{id}"),
+        ip: ip(request),
+        base_url: base_url(api, request),
+        trace: trace.unwrap_or_else(|| TraceId::generate(random)),
+        line: format!("{} {path}", request.method()),
+    }
+}
+
+/// The peer's address; behind API Gateway the one that it appended to the header, which is the last.
+fn ip(request: &Request) -> Option<String> {
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        return Some(peer.ip().to_canonical().to_string());
+    }
+    let forwarded = request.headers().get(&FORWARDED_FOR)?.to_str().ok()?;
+    let last = forwarded.rsplit(',').next()?.trim();
+    last.parse::<std::net::IpAddr>().ok().map(|ip| ip.to_canonical().to_string())
+}
+
+/// Where people reach Waybill: as configured, else as this request did.
+fn base_url(api: &Api, request: &Request) -> String {
+    if let Some(url) = &api.config().public_url {
+        return url.clone();
+    }
+    let header = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let scheme = header(&FORWARDED_PROTO).filter(|scheme| *scheme == "https").unwrap_or("http");
+    let is_host = |host: &&str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
+    let host = header(&HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str())).filter(is_host);
+    format!("{scheme}://{}", host.unwrap_or("localhost"))
+}

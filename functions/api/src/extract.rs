@@ -1,0 +1,100 @@
+//! What handlers take from a request. Nothing is refused here: a mistake waits in the body until its turn in the order of refusal.
+
+use std::convert::Infallible;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use bytes::Bytes;
+use domain::limits::BODY_MAX_BYTES;
+use http::header::{CONTENT_TYPE, IF_MATCH};
+use http::request::Parts;
+use http_body_util::{BodyExt as _, Limited};
+use operations::{Body, Context, Query, Refusal};
+
+use crate::answer::Refused;
+use crate::authentication::MalformedKey;
+
+/// Who asks.
+pub(crate) struct Asker(pub(crate) Context);
+
+impl<S: Sync> FromRequestParts<S> for Asker {
+    type Rejection = Refused;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let context = parts.extensions.get::<Context>().cloned();
+        context.map(Self).ok_or_else(|| Refusal::internal("the route is not authenticated").into())
+    }
+}
+
+/// The query parameters.
+pub(crate) struct Parameters(pub(crate) Query);
+
+impl<S: Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(Query::parse(parts.uri.query())))
+    }
+}
+
+/// The path's ids, as text; what is not even text does not exist.
+pub(crate) struct Ids<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> for Ids<T> {
+    type Rejection = Refused;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(ids)| Self(ids)).map_err(|_| Refusal::not_found().into())
+    }
+}
+
+/// The `If-Match` header.
+pub(crate) struct IfMatch(pub(crate) Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // A header that is no text matches no revision.
+        Ok(Self(parts.headers.get(IF_MATCH).map(|value| value.to_str().unwrap_or_default().to_owned())))
+    }
+}
+
+/// The body, which says what is wrong with it when it is opened.
+pub(crate) struct Content(pub(crate) Body);
+
+impl<S: Send + Sync> FromRequest<S> for Content {
+    type Rejection = Infallible;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
+        let (parts, body) = request.into_parts();
+        let read = match parts.extensions.get::<Unreadable>() {
+            Some(Unreadable(refusal)) => Err(refusal.clone()),
+            None => read(body).await,
+        };
+        let empty = read.as_ref().is_ok_and(Bytes::is_empty);
+        let body = match (read, parts.extensions.get::<MalformedKey>()) {
+            _ if !empty && !is_json(&parts) => Body::refused(Refusal::unsupported_media_type()),
+            (Err(refusal), _) => Body::refused(refusal),
+            (_, Some(MalformedKey(mistake))) => Body::refused(Refusal::malformed(format!("the header Idempotency-Key {mistake}"))),
+            (Ok(bytes), None) => Body::new(bytes),
+        };
+        Ok(Self(body))
+    }
+}
+
+/// A layer before has read the body and found this wrong with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreadable(pub(crate) Refusal);
+
+/// The whole body, up to the limit.
+pub(crate) async fn read(body: axum::body::Body) -> Result<Bytes, Refusal> {
+    match Limited::new(body, BODY_MAX_BYTES).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(Refusal::too_large(format!("a request body has at most {BODY_MAX_BYTES} bytes")))
+        }
+        Err(error) => Err(Refusal::malformed(format!("the body broke off: {error}"))),
+    }
+}
+
+fn is_json(parts: &Parts) -> bool {
+    let header = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = header.split(';').next().unwrap_or_default().trim();
+    ["application/json", "application/merge-patch+json"].iter().any(|accepted| essence.eq_ignore_ascii_case(accepted))
+}

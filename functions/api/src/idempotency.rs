@@ -1,0 +1,89 @@
+//! `Idempotency-Key` for every POST that has no protocol of its own: claimed, run, concluded; or replayed.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use domain::id::OrganizationId;
+use domain::role::Permission;
+use http::header::{ETAG, LOCATION};
+use http::{HeaderName, HeaderValue, StatusCode};
+use http_body_util::BodyExt as _;
+use operations::{Admission, Context, Query, Refusal, StoredAnswer};
+
+use crate::answer::{REPLAYED, Refused};
+use crate::extract::{Unreadable, read};
+use crate::state::Api;
+
+/// What the layer of one route knows.
+#[derive(Clone)]
+pub(crate) struct Once {
+    pub(crate) api: Api,
+    /// The permission that the route's operation requires: nobody is replayed an answer that was not for them.
+    pub(crate) permission: Permission,
+}
+
+/// Runs a request once for each key.
+pub(crate) async fn once(State(once): State<Once>, request: Request, next: Next) -> Response {
+    let context = request.extensions().get::<Context>().cloned();
+    match context {
+        Some(context) if context.idempotency_key.is_some() && context.caller.role.may(once.permission) => {
+            run(&once.api, &context, request, next).await.unwrap_or_else(|refusal| Refused::from(refusal).into_response())
+        }
+        _ => next.run(request).await,
+    }
+}
+
+async fn run(api: &Api, context: &Context, request: Request, next: Next) -> Result<Response, Refusal> {
+    let (mut parts, body) = request.into_parts();
+    let bytes = match read(body).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => {
+            parts.extensions.insert(Unreadable(refusal));
+            return Ok(next.run(Request::from_parts(parts, axum::body::Body::empty())).await);
+        }
+    };
+    let operations = api.operations().await?;
+    let named = Query::parse(parts.uri.query()).take_all("organization_id").pop();
+    let named: Option<OrganizationId> = named.and_then(|id| id.parse().ok());
+    let admission = operations.admit(context, context.caller.organization.or(named), &bytes).await?;
+    let request = Request::from_parts(parts, axum::body::Body::from(bytes));
+    match admission {
+        None => Ok(next.run(request).await),
+        Some(Admission::Replay(answer)) => Ok(replay(answer)),
+        Some(Admission::Run(permit)) => {
+            let (response, stored) = keep(next.run(request).await).await?;
+            operations.conclude(permit, stored).await;
+            Ok(response)
+        }
+    }
+}
+
+/// The answer, and what of it is kept.
+async fn keep(response: Response) -> Result<(Response, Option<StoredAnswer>), Refusal> {
+    if !response.status().is_success() {
+        return Ok((response, None));
+    }
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.map_err(Refusal::internal)?.to_bytes();
+    let header = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let stored = StoredAnswer {
+        status: parts.status.as_u16(),
+        location: header(LOCATION),
+        etag: header(ETAG),
+        body: serde_json::from_slice(&bytes).map_err(Refusal::internal)?,
+    };
+    Ok((Response::from_parts(parts, axum::body::Body::from(bytes)), Some(stored)))
+}
+
+fn replay(answer: StoredAnswer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let mut response = (status, Json(answer.body)).into_response();
+    for (name, value) in [(LOCATION, answer.location), (ETAG, answer.etag)] {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}

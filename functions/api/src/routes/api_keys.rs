@@ -1,0 +1,53 @@
+//! `/v1/api-keys`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{delete, get};
+use domain::role::Permission;
+use operations::view::api_key::{ApiKeyView, NewApiKey};
+use operations::{CreateApiKey, Page};
+
+use super::post_once;
+use crate::answer::{Answer, created, no_content, ok};
+use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::state::Api;
+
+pub(crate) fn router(api: &Api) -> Router<Api> {
+    Router::new()
+        .route("/v1/api-keys", get(list_api_keys).merge(post_once(api, Permission::ManageOrganization, create_api_key)))
+        .route("/v1/api-keys/{id}", delete(delete_api_key))
+}
+
+/// List the organization's API keys, oldest first.
+#[utoipa::path(get, path = "/v1/api-keys", tag = "API keys", responses((status = 200, description = "A page.", body = Page<ApiKeyView>)))]
+pub(crate) async fn list_api_keys(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.api_keys(&ctx, query).await?)
+}
+
+/// Make an API key; it is shown this once.
+///
+/// Nobody makes a key with more rights than its own.
+#[utoipa::path(post, path = "/v1/api-keys", tag = "API keys", request_body = CreateApiKey,
+    responses((status = 201, description = "It was made.", body = NewApiKey), (status = 409, description = "`limit_reached`: there are 100 keys.")))]
+pub(crate) async fn create_api_key(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let view = api.operations().await?.create_api_key(&ctx, query, body).await?;
+    created(format!("/v1/api-keys/{}", view.view.id), view)
+}
+
+/// Revoke an API key: it is refused from the next request on.
+#[utoipa::path(delete, path = "/v1/api-keys/{id}", tag = "API keys", params(("id" = String, Path)),
+    responses((status = 204, description = "It is revoked.")))]
+pub(crate) async fn delete_api_key(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+) -> Answer {
+    api.operations().await?.delete_api_key(&ctx, &id, query).await?;
+    no_content()
+}

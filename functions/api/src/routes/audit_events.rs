@@ -1,0 +1,27 @@
+//! `/v1/audit-events`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use operations::Page;
+use operations::view::audit::AuditEventView;
+
+use crate::answer::{Answer, ok};
+use crate::extract::{Asker, Parameters};
+use crate::state::Api;
+
+pub(crate) fn router() -> Router<Api> {
+    Router::new().route("/v1/audit-events", get(list_audit_events))
+}
+
+/// List the audit trail, newest first: every change and every refusal, without secrets.
+#[utoipa::path(get, path = "/v1/audit-events", tag = "Audit",
+    params(
+        ("action" = Option<String>, Query, description = "Of this action alone.", example = "destination.updated"),
+        ("since" = Option<String>, Query, description = "Not before this time.", format = DateTime),
+        ("until" = Option<String>, Query, description = "Before this time.", format = DateTime),
+    ),
+    responses((status = 200, description = "A page.", body = Page<AuditEventView>)))]
+pub(crate) async fn list_audit_events(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.audit_events(&ctx, query).await?)
+}

@@ -1,0 +1,95 @@
+//! `/v1/deliveries`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use domain::role::Permission;
+use operations::view::delivery::{DeliverySummary, DeliveryView};
+use operations::{Page, RetryDelivery};
+
+use super::post_once;
+use crate::answer::{Answer, accepted, download, ok};
+use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::state::Api;
+
+pub(crate) fn router(api: &Api) -> Router<Api> {
+    let manage = Permission::ManageDestinations;
+    Router::new()
+        .route("/v1/deliveries", get(list_deliveries))
+        .route("/v1/deliveries/{id}", get(get_delivery))
+        .route("/v1/deliveries/{id}/body", get(get_delivery_body))
+        .route("/v1/deliveries/{id}/retry", post_once(api, manage, retry_delivery))
+        .route("/v1/deliveries/{id}/cancel", post_once(api, manage, cancel_delivery))
+}
+
+/// List deliveries, newest first.
+///
+/// Filters combine. A filter that nothing matches finds nothing.
+#[utoipa::path(get, path = "/v1/deliveries", tag = "Deliveries",
+    params(
+        ("destination_id" = Option<String>, Query, description = "To this destination alone."),
+        ("status" = Option<Vec<String>>, Query, description = "Of these statuses alone; repeatable."),
+        ("event_type" = Option<String>, Query, description = "Of this event type alone."),
+        ("message_id" = Option<String>, Query, description = "Of this message alone."),
+        ("reference" = Option<String>, Query, description = "With this reference alone."),
+        ("since" = Option<String>, Query, description = "Accepted not before this time.", format = DateTime),
+        ("until" = Option<String>, Query, description = "Accepted before this time.", format = DateTime),
+    ),
+    responses((status = 200, description = "A page.", body = Page<DeliverySummary>)))]
+pub(crate) async fn list_deliveries(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.deliveries(&ctx, query).await?)
+}
+
+/// Read a delivery with its attempts.
+#[utoipa::path(get, path = "/v1/deliveries/{id}", tag = "Deliveries", params(("id" = String, Path)),
+    responses((status = 200, description = "The delivery.", body = DeliveryView)))]
+pub(crate) async fn get_delivery(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.delivery(&ctx, &id, query).await?)
+}
+
+/// Download the body as it was last sent.
+#[utoipa::path(get, path = "/v1/deliveries/{id}/body", tag = "Deliveries", params(("id" = String, Path)),
+    responses((status = 200, description = "The bytes.", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 410, description = "`payload_expired`: it is no longer kept.")))]
+pub(crate) async fn get_delivery_body(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+) -> Answer {
+    download(api.operations().await?.delivery_body(&ctx, &id, query).await?)
+}
+
+/// Retry a delivery now, with a fresh budget.
+///
+/// Reopens what failed, was skipped or cancelled, and with `force` what succeeded; what waits for its next attempt is tried now. Ids stay and
+/// attempt numbers go on.
+#[utoipa::path(post, path = "/v1/deliveries/{id}/retry", tag = "Deliveries", params(("id" = String, Path)),
+    request_body(content = Option<RetryDelivery>),
+    responses((status = 202, description = "As it is now.", body = DeliveryView),
+        (status = 409, description = "`already_succeeded`, `destination_disabled`, `destination_deleted` or `payload_expired`.")))]
+pub(crate) async fn retry_delivery(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let view = api.operations().await?.retry_delivery(&ctx, &id, query, body).await?;
+    accepted(None, view, false)
+}
+
+/// Cancel a delivery: no further attempt starts.
+///
+/// An attempt already on its way that succeeds still makes it `succeeded`.
+#[utoipa::path(post, path = "/v1/deliveries/{id}/cancel", tag = "Deliveries", params(("id" = String, Path)),
+    responses((status = 200, description = "As it is now.", body = DeliveryView), (status = 409, description = "`already_finished`.")))]
+pub(crate) async fn cancel_delivery(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    ok(api.operations().await?.cancel_delivery(&ctx, &id, query, body).await?)
+}

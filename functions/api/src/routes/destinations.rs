@@ -1,0 +1,223 @@
+//! `/v1/destinations`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{delete, get};
+use domain::role::Permission;
+use operations::Page;
+use operations::destination::{CreateDestination, DisableDestination, PatchDestination, RotateSecret, TestDestination};
+use operations::view::destination::{Checked, DestinationView, NewDestination, RotatedSecret};
+use operations::view::message::MessageView;
+use operations::view::meta::DestinationTypes;
+
+use super::post_once;
+use crate::answer::{Answer, accepted, created, no_content, ok, ok_tagged};
+use crate::extract::{Asker, Content, Ids, IfMatch, Parameters};
+use crate::state::Api;
+
+pub(crate) fn router(api: &Api) -> Router<Api> {
+    let manage = Permission::ManageDestinations;
+    Router::new()
+        .route("/v1/destination-types", get(list_destination_types))
+        .route("/v1/destinations", get(list_destinations).merge(post_once(api, manage, create_destination)))
+        .route("/v1/destinations/check", post_once(api, manage, check_new_destination))
+        .route("/v1/destinations/{id}", get(get_destination).patch(patch_destination).delete(delete_destination))
+        .route("/v1/destinations/{id}/check", post_once(api, manage, check_destination))
+        .route("/v1/destinations/{id}/enable", post_once(api, manage, enable_destination))
+        .route("/v1/destinations/{id}/disable", post_once(api, manage, disable_destination))
+        .route("/v1/destinations/{id}/rotate-secret", post_once(api, manage, rotate_secret))
+        .route("/v1/destinations/{id}/test", post_once(api, manage, test_destination))
+        .route("/v1/destinations/{id}/signing-secrets/{secret_id}", delete(end_signing_secret))
+}
+
+/// What each destination type can be told, as JSON Schemas.
+#[utoipa::path(get, path = "/v1/destination-types", tag = "Destinations",
+    responses((status = 200, description = "Every type.", body = DestinationTypes)))]
+pub(crate) async fn list_destination_types(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.destination_types(&ctx, query).await?)
+}
+
+/// List destinations, oldest first.
+#[utoipa::path(get, path = "/v1/destinations", tag = "Destinations",
+    params(
+        ("type" = Option<String>, Query, description = "Of this type alone.", example = "webhook"),
+        ("status" = Option<String>, Query, description = "`enabled` or `disabled`."),
+        ("include" = Option<String>, Query, description = "`health` adds how each is doing."),
+    ),
+    responses((status = 200, description = "A page.", body = Page<DestinationView>)))]
+pub(crate) async fn list_destinations(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.destinations(&ctx, query).await?)
+}
+
+/// Create a destination.
+///
+/// Connection and credentials are checked from where deliveries will run, within 20 s: 422 `connection_check_failed`, with the check's steps,
+/// when they do not work, and nothing is saved.
+#[utoipa::path(post, path = "/v1/destinations", tag = "Destinations", request_body = CreateDestination,
+    params(("skip_check" = Option<bool>, Query, description = "`true` saves without the check.")),
+    responses((status = 201, description = "It was made. A generated signing secret is shown this once.", body = NewDestination,
+            headers(("ETag" = String, description = "Its revision."))),
+        (status = 409, description = "`limit_reached`: there are 1,000 destinations.")))]
+pub(crate) async fn create_destination(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let new = api.operations().await?.create_destination(&ctx, query, body).await?;
+    created(format!("/v1/destinations/{}", new.view.id), new)
+}
+
+/// Check a destination that is not saved.
+#[utoipa::path(post, path = "/v1/destinations/check", tag = "Destinations", request_body = CreateDestination,
+    responses((status = 200, description = "What was found.", body = Checked)))]
+pub(crate) async fn check_new_destination(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    ok(api.operations().await?.check_new_destination(&ctx, query, body).await?)
+}
+
+/// Read a destination.
+#[utoipa::path(get, path = "/v1/destinations/{id}", tag = "Destinations", params(("id" = String, Path)),
+    responses((status = 200, description = "The destination.", body = DestinationView, headers(("ETag" = String, description = "Its revision.")))))]
+pub(crate) async fn get_destination(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+) -> Answer {
+    let view = api.operations().await?.destination(&ctx, &id, query).await?;
+    let revision = view.revision;
+    ok_tagged(view, revision)
+}
+
+/// Change a destination: a merge patch.
+///
+/// A change of settings or credentials is checked as a create is. 412 `revision_conflict` when `If-Match` names another revision; 422
+/// `credentials_required` when secrets would be sent to another scheme, host or port and are not sent again.
+#[utoipa::path(patch, path = "/v1/destinations/{id}", tag = "Destinations", request_body = PatchDestination,
+    params(
+        ("id" = String, Path),
+        ("skip_check" = Option<bool>, Query, description = "`true` saves without the check."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the read that this change was made for."),
+    ),
+    responses((status = 200, description = "As it is now.", body = DestinationView, headers(("ETag" = String, description = "Its revision."))),
+        (status = 412, description = "`revision_conflict`: it has changed since.")))]
+pub(crate) async fn patch_destination(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    IfMatch(if_match): IfMatch,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let view = api.operations().await?.patch_destination(&ctx, &id, if_match.as_deref(), query, body).await?;
+    let revision = view.revision;
+    ok_tagged(view, revision)
+}
+
+/// Delete a destination: its secrets go, its history stays readable, what is pending becomes `skipped`.
+#[utoipa::path(delete, path = "/v1/destinations/{id}", tag = "Destinations",
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the read before.")),
+    responses((status = 204, description = "It is gone."), (status = 412, description = "`revision_conflict`: it has changed since.")))]
+pub(crate) async fn delete_destination(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    IfMatch(if_match): IfMatch,
+    Parameters(query): Parameters,
+) -> Answer {
+    api.operations().await?.delete_destination(&ctx, &id, if_match.as_deref(), query).await?;
+    no_content()
+}
+
+/// Check a destination: counts as no failure.
+#[utoipa::path(post, path = "/v1/destinations/{id}/check", tag = "Destinations", params(("id" = String, Path)),
+    responses((status = 200, description = "What was found.", body = Checked)))]
+pub(crate) async fn check_destination(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    ok(api.operations().await?.check_destination(&ctx, &id, query, body).await?)
+}
+
+/// Enable a destination: resets its failure counter, checks nothing.
+#[utoipa::path(post, path = "/v1/destinations/{id}/enable", tag = "Destinations", params(("id" = String, Path)),
+    responses((status = 200, description = "As it is now.", body = DestinationView)))]
+pub(crate) async fn enable_destination(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let view = api.operations().await?.enable_destination(&ctx, &id, query, body).await?;
+    let revision = view.revision;
+    ok_tagged(view, revision)
+}
+
+/// Disable a destination: what is queued or retrying becomes `skipped`.
+#[utoipa::path(post, path = "/v1/destinations/{id}/disable", tag = "Destinations", params(("id" = String, Path)),
+    request_body(content = Option<DisableDestination>),
+    responses((status = 200, description = "As it is now.", body = DestinationView)))]
+pub(crate) async fn disable_destination(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let view = api.operations().await?.disable_destination(&ctx, &id, query, body).await?;
+    let revision = view.revision;
+    ok_tagged(view, revision)
+}
+
+/// Rotate the signing secret: until the overlap ends all live secrets sign, newest first.
+#[utoipa::path(post, path = "/v1/destinations/{id}/rotate-secret", tag = "Destinations", params(("id" = String, Path)),
+    request_body(content = Option<RotateSecret>),
+    responses((status = 200, description = "A generated secret is shown this once.", body = RotatedSecret),
+        (status = 409, description = "`too_many_secrets`: five are live.")))]
+pub(crate) async fn rotate_secret(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    ok(api.operations().await?.rotate_secret(&ctx, &id, query, body).await?)
+}
+
+/// Send a test to this destination alone: one attempt, in no counter or statistic.
+#[utoipa::path(post, path = "/v1/destinations/{id}/test", tag = "Destinations", params(("id" = String, Path)),
+    request_body(content = Option<TestDestination>),
+    responses((status = 202, description = "The test's message.", body = MessageView)))]
+pub(crate) async fn test_destination(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let view = api.operations().await?.test_destination(&ctx, &id, query, body).await?;
+    accepted(Some(format!("/v1/messages/{}", view.id)), view, false)
+}
+
+/// End a signing secret early.
+#[utoipa::path(delete, path = "/v1/destinations/{id}/signing-secrets/{secret_id}", tag = "Destinations",
+    params(("id" = String, Path), ("secret_id" = String, Path)),
+    responses((status = 204, description = "It signs no more."), (status = 409, description = "`last_secret`: it is the last.")))]
+pub(crate) async fn end_signing_secret(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids((id, secret)): Ids<(String, String)>,
+    Parameters(query): Parameters,
+) -> Answer {
+    api.operations().await?.end_secret(&ctx, &id, &secret, query).await?;
+    no_content()
+}

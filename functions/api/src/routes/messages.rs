@@ -1,0 +1,80 @@
+//! `/v1/messages`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, post};
+use operations::Page;
+use operations::message::{SubmitBatch, SubmitMessage, Submitted, SubmittedBatch};
+use operations::view::message::{BatchView, MessageView};
+
+use crate::answer::{Answer, accepted, download, ok};
+use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::state::Api;
+
+/// Submitting keeps its own idempotency protocol, which costs one write.
+pub(crate) fn router() -> Router<Api> {
+    Router::new()
+        .route("/v1/messages", get(list_messages).merge(post(submit_message)))
+        .route("/v1/messages/batch", post(submit_batch))
+        .route("/v1/messages/{id}", get(get_message))
+        .route("/v1/messages/{id}/payload", get(get_payload))
+}
+
+/// Submit a message.
+///
+/// Once answered 202, it is delivered or visibly failed. The payload is delivered byte for byte as sent. Without `destination_ids` it goes to the
+/// organization's defaults and to every enabled destination that subscribes to its event type: 422 `no_destinations` when there is none. A
+/// destination that does not exist: 404, and nothing is sent.
+#[utoipa::path(post, path = "/v1/messages", tag = "Messages", request_body = SubmitMessage,
+    responses((status = 202, description = "It is accepted.", body = MessageView)))]
+pub(crate) async fn submit_message(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let Submitted { message, replayed } = api.operations().await?.submit_message(&ctx, query, body).await?;
+    accepted(Some(format!("/v1/messages/{}", message.id)), message, replayed)
+}
+
+/// Submit up to 100 messages, each accepted or refused on its own.
+#[utoipa::path(post, path = "/v1/messages/batch", tag = "Messages", request_body = SubmitBatch,
+    responses((status = 202, description = "A result for each message, in their order.", body = BatchView)))]
+pub(crate) async fn submit_batch(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let SubmittedBatch { results, replayed } = api.operations().await?.submit_batch(&ctx, query, body).await?;
+    accepted(None, results, replayed)
+}
+
+/// List messages, newest first.
+#[utoipa::path(get, path = "/v1/messages", tag = "Messages",
+    params(
+        ("event_type" = Option<String>, Query, description = "Of this type alone."),
+        ("reference" = Option<String>, Query, description = "With this reference alone."),
+        ("since" = Option<String>, Query, description = "Accepted not before this time.", format = DateTime),
+        ("until" = Option<String>, Query, description = "Accepted before this time.", format = DateTime),
+        ("system" = Option<bool>, Query, description = "`true` adds Waybill's own messages, `waybill.*`."),
+    ),
+    responses((status = 200, description = "A page.", body = Page<MessageView>)))]
+pub(crate) async fn list_messages(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.messages(&ctx, query).await?)
+}
+
+/// Read a message and where its deliveries stand.
+#[utoipa::path(get, path = "/v1/messages/{id}", tag = "Messages", params(("id" = String, Path)),
+    responses((status = 200, description = "The message.", body = MessageView)))]
+pub(crate) async fn get_message(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.message(&ctx, &id, query).await?)
+}
+
+/// Download a message's payload: the bytes as they were sent.
+#[utoipa::path(get, path = "/v1/messages/{id}/payload", tag = "Messages", params(("id" = String, Path)),
+    responses((status = 200, description = "The bytes.", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 410, description = "`payload_expired`: it is no longer kept.")))]
+pub(crate) async fn get_payload(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
+    download(api.operations().await?.message_payload(&ctx, &id, query).await?)
+}

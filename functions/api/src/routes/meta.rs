@@ -1,0 +1,55 @@
+//! About this Waybill, and its documentation.
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{Html, IntoResponse as _};
+use axum::routing::get;
+use axum::{Json, Router};
+use operations::view::meta::Meta;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::answer::{Answer, ok};
+use crate::extract::{Asker, Parameters};
+use crate::state::Api;
+use crate::{docs, openapi};
+
+pub(crate) fn router() -> Router<Api> {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/docs", get(read_docs))
+        .route("/v1/openapi.json", get(read_openapi))
+        .route("/v1/meta", get(read_meta))
+}
+
+/// Whether the service answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Alive {
+    /// Always `ok`.
+    status: &'static str,
+}
+
+/// Whether the service answers.
+#[utoipa::path(get, path = "/healthz", tag = "About", security(()), responses((status = 200, description = "It does.", body = Alive)))]
+pub(crate) async fn healthz() -> Answer {
+    ok(Alive { status: "ok" })
+}
+
+/// This documentation, for people.
+#[utoipa::path(get, path = "/docs", tag = "About", security(()), responses((status = 200, description = "A page.", content_type = "text/html", body = String)))]
+pub(crate) async fn read_docs() -> Answer {
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    Ok(([("content-security-policy", policy)], Html(docs::page())).into_response())
+}
+
+/// This documentation, for programs: OpenAPI 3.1.
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "About", security(()), responses((status = 200, description = "The document.", body = Object)))]
+pub(crate) async fn read_openapi() -> Answer {
+    Ok(([(CONTENT_TYPE, "application/json")], Json(openapi::document())).into_response())
+}
+
+/// Version, roles and limits.
+#[utoipa::path(get, path = "/v1/meta", tag = "About", responses((status = 200, description = "About this Waybill.", body = Meta)))]
+pub(crate) async fn read_meta(State(api): State<Api>, Asker(_): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.meta(query)?)
+}

@@ -1,0 +1,51 @@
+//! The URL tree; a file per noun. Each handler calls one operation.
+
+pub(crate) mod api_keys;
+pub(crate) mod audit_events;
+pub(crate) mod deliveries;
+pub(crate) mod destinations;
+pub(crate) mod messages;
+pub(crate) mod meta;
+pub(crate) mod organizations;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, post};
+use domain::role::Permission;
+use operations::Refusal;
+
+use crate::answer::Refused;
+use crate::idempotency::{Once, once};
+use crate::state::Api;
+
+/// Every route, and the answers for what is none.
+pub(crate) fn router(api: &Api) -> Router<Api> {
+    Router::new()
+        .merge(meta::router())
+        .merge(organizations::router(api))
+        .merge(api_keys::router(api))
+        .merge(destinations::router(api))
+        .merge(messages::router())
+        .merge(deliveries::router(api))
+        .merge(audit_events::router())
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(method_not_allowed)
+}
+
+/// A POST whose answer is kept under its `Idempotency-Key`, for callers who hold the permission.
+fn post_once<H, T>(api: &Api, permission: Permission, handler: H) -> MethodRouter<Api>
+where
+    H: Handler<T, Api>,
+    T: 'static,
+{
+    post(handler.layer(from_fn_with_state(Once { api: api.clone(), permission }, once)))
+}
+
+async fn unknown_path() -> Refused {
+    Refusal::not_found().into()
+}
+
+async fn method_not_allowed() -> Refused {
+    Refusal::new(405, "method_not_allowed", "this path does not take this method; `Allow` names those that it takes").into()
+}

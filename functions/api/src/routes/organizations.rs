@@ -1,0 +1,107 @@
+//! `/v1/organizations` and `/v1/organization`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use domain::role::Permission;
+use operations::Page;
+use operations::organization::{CreateOrganization, PatchOrganization, PatchOwnOrganization};
+use operations::view::organization::OrganizationView;
+
+use super::post_once;
+use crate::answer::{Answer, created, no_content, ok};
+use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::state::Api;
+
+pub(crate) fn router(api: &Api) -> Router<Api> {
+    Router::new()
+        .route("/v1/organizations", get(list_organizations).merge(post_once(api, Permission::ManageOrganizations, create_organization)))
+        .route("/v1/organizations/{id}", get(get_organization).patch(patch_organization).delete(delete_organization))
+        .route("/v1/organization", get(get_own_organization).patch(patch_own_organization))
+}
+
+/// List all organizations, oldest first.
+///
+/// For operators.
+#[utoipa::path(get, path = "/v1/organizations", tag = "Organizations", responses((status = 200, description = "A page.", body = Page<OrganizationView>)))]
+pub(crate) async fn list_organizations(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.organizations(&ctx, query).await?)
+}
+
+/// Create an organization.
+///
+/// For operators.
+#[utoipa::path(post, path = "/v1/organizations", tag = "Organizations", request_body = CreateOrganization,
+    responses((status = 201, description = "It was made.", body = OrganizationView)))]
+pub(crate) async fn create_organization(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let view = api.operations().await?.create_organization(&ctx, query, body).await?;
+    created(format!("/v1/organizations/{}", view.id), view)
+}
+
+/// Read an organization.
+///
+/// For operators.
+#[utoipa::path(get, path = "/v1/organizations/{id}", tag = "Organizations", params(("id" = String, Path)),
+    responses((status = 200, description = "The organization.", body = OrganizationView)))]
+pub(crate) async fn get_organization(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+) -> Answer {
+    ok(api.operations().await?.organization(&ctx, &id, query).await?)
+}
+
+/// Change an organization: a merge patch.
+///
+/// For operators, who also suspend it and grant to it.
+#[utoipa::path(patch, path = "/v1/organizations/{id}", tag = "Organizations", params(("id" = String, Path)), request_body = PatchOrganization,
+    responses((status = 200, description = "As it is now.", body = OrganizationView)))]
+pub(crate) async fn patch_organization(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    ok(api.operations().await?.patch_organization(&ctx, &id, query, body).await?)
+}
+
+/// Delete an organization that has no destinations, with its keys.
+///
+/// For operators. 409 `not_empty` while it has destinations.
+#[utoipa::path(delete, path = "/v1/organizations/{id}", tag = "Organizations", params(("id" = String, Path)),
+    responses((status = 204, description = "It is gone."), (status = 409, description = "`not_empty`: it has destinations.")))]
+pub(crate) async fn delete_organization(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+) -> Answer {
+    api.operations().await?.delete_organization(&ctx, &id, query).await?;
+    no_content()
+}
+
+/// Read the caller's own organization.
+#[utoipa::path(get, path = "/v1/organization", tag = "Organizations",
+    responses((status = 200, description = "The organization.", body = OrganizationView)))]
+pub(crate) async fn get_own_organization(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.own_organization(&ctx, query).await?)
+}
+
+/// Change the caller's own organization: a merge patch.
+#[utoipa::path(patch, path = "/v1/organization", tag = "Organizations", request_body = PatchOwnOrganization,
+    responses((status = 200, description = "As it is now.", body = OrganizationView)))]
+pub(crate) async fn patch_own_organization(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    ok(api.operations().await?.patch_own_organization(&ctx, query, body).await?)
+}

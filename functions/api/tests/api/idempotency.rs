@@ -1,0 +1,141 @@
+//! `Idempotency-Key`.
+
+use serde_json::{Value, json};
+
+use crate::fixture::{Deployment, refused, webhook};
+
+#[tokio::test]
+async fn the_same_request_again_is_answered_as_the_first_time_without_its_secrets() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let first = admin.post_once("/v1/destinations", "k", webhook("a")).await;
+    let again = admin.post_once("/v1/destinations", "k", webhook("a")).await;
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), (None, Some("true")));
+    assert_eq!(first.header("location"), again.header("location"));
+    let (mut expected, again) = (first.json(), again.json());
+    expected["signing_secret"] = Value::Null;
+    assert_eq!(again, expected);
+    assert_eq!(admin.get("/v1/destinations").await.json()["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn another_request_with_the_same_key_is_refused() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    admin.post_once("/v1/destinations", "k", webhook("a")).await;
+    let other = admin.post_once("/v1/destinations", "k", webhook("b")).await;
+    insta::assert_json_snapshot!("idempotency_key_reused", other.problem());
+    assert_eq!(admin.post_once("/v1/destinations?skip_check=true", "k", webhook("a")).await.code(), "idempotency_key_reused");
+    assert_eq!(admin.post_once("/v1/messages", "k", json!({"event_type": "a", "payload": 1})).await.code(), "idempotency_key_reused");
+}
+
+#[tokio::test]
+async fn other_than_2xx_frees_the_key() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    assert_eq!(admin.post_once("/v1/destinations", "k", json!({})).await.status, 422);
+    assert_eq!(admin.post_once("/v1/destinations", "k", webhook("a")).await.status, 201);
+    assert_eq!(admin.post_once("/v1/messages", "m", json!({"event_type": "a"})).await.status, 422);
+    assert_eq!(admin.post_once("/v1/messages", "m", json!({"event_type": "b", "payload": 1})).await.code(), "no_destinations");
+}
+
+#[tokio::test]
+async fn a_key_that_is_none_is_400_at_its_turn() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    for bad in ["", &"k".repeat(256)] {
+        assert_eq!(admin.post_once("/v1/destinations", bad, webhook("a")).await.refusal(), refused(400, "malformed_request", &[]));
+    }
+    assert_eq!(admin.post_once("/v1/destinations/dst_x/test", "", json!({})).await.status, 404, "404 comes before 400");
+}
+
+#[tokio::test]
+async fn nobody_is_replayed_an_answer_that_was_not_for_them() {
+    let deployment = Deployment::new().await;
+    let first = deployment.admin().post_once("/v1/api-keys", "k", json!({"name": "a", "role": "viewer"})).await;
+    assert_eq!(first.status, 201);
+    let viewer = deployment.role("viewer").await;
+    assert_eq!(
+        viewer.post_once("/v1/api-keys", "k", json!({"name": "a", "role": "viewer"})).await.refusal(),
+        refused(403, "forbidden", &[])
+    );
+}
+
+#[tokio::test]
+async fn a_submission_is_replayed_as_it_was_accepted() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let destination = admin.destination("a").await["id"].clone();
+    let body = json!({"event_type": "a", "payload": {"n": 1}, "destination_ids": [destination], "expires_at": "2025-11-24T16:00:10Z"});
+    let first = admin.post_once("/v1/messages", "k", body.clone()).await;
+    assert_eq!((first.status, first.header("idempotent-replayed")), (202, None));
+    let delivery = first.json()["deliveries"][0]["id"].as_str().unwrap().to_owned();
+    admin.post(&format!("/v1/deliveries/{delivery}/cancel"), json!({})).await;
+    admin.delete(&format!("/v1/destinations/{}", destination.as_str().unwrap())).await;
+    deployment.now_ms.fetch_add(60_000, std::sync::atomic::Ordering::Relaxed);
+    let again = admin.post_once("/v1/messages", "k", body).await;
+    assert_eq!((again.status, again.header("idempotent-replayed")), (202, Some("true")));
+    assert_eq!(again.json(), first.json(), "as the first time, whatever has happened since");
+    assert_eq!(admin.get("/v1/messages").await.json()["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_adds_one_write_to_a_submission() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let destination = admin.destination("a").await["id"].clone();
+    let body = json!({"event_type": "a", "payload": 1, "destination_ids": [destination]});
+    let writes = async |key: Option<&str>| {
+        let recorder = deployment.engines.record();
+        let answer = match key {
+            Some(key) => admin.post_once("/v1/messages", key, body.clone()).await,
+            None => admin.post("/v1/messages", body.clone()).await,
+        };
+        assert_eq!(answer.status, 202);
+        recorder.calls().iter().filter(|call| call.operation == "PutItem").count()
+    };
+    assert_eq!((writes(None).await, writes(Some("k")).await, writes(Some("k")).await), (1, 2, 0));
+}
+
+#[tokio::test]
+async fn a_batch_is_replayed_message_by_message() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let destination = admin.destination("a").await["id"].clone();
+    let good = json!({"event_type": "a", "payload": 1, "destination_ids": [destination]});
+    let mut keyed = good.clone();
+    keyed["idempotency_key"] = "own".into();
+    let unknown = json!({"event_type": "a", "payload": 1, "destination_ids": ["dst_01kavd83802s63efghp3q1cpj4"]});
+    let body = json!({"messages": [good, keyed, {"event_type": "b", "payload": 1}, unknown, {}]});
+    let first = admin.post_once("/v1/messages/batch", "k", body.clone()).await;
+    let statuses = |answer: &Value| answer["results"].as_array().unwrap().iter().map(|r| r["status"].clone()).collect::<Vec<_>>();
+    assert_eq!(statuses(&first.json()), [202, 202, 422, 404, 422]);
+    // What would be accepted now was not accepted then.
+    admin.patch("/v1/organization", json!({"settings": {"default_destination_ids": [destination]}})).await;
+    let again = admin.post_once("/v1/messages/batch", "k", body).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    let without_ids = |mut answer: Value| {
+        for result in answer["results"].as_array_mut().unwrap() {
+            if let Some(error) = result.get_mut("error") {
+                error["request_id"].take();
+            }
+        }
+        answer
+    };
+    assert_eq!(without_ids(again.json()), without_ids(first.json()));
+    assert_eq!(admin.get("/v1/messages").await.json()["data"].as_array().unwrap().len(), 2);
+    let own = admin.post("/v1/messages/batch", json!({"messages": [keyed]})).await.json();
+    assert_eq!(own["results"][0]["message"]["id"], first.json()["results"][1]["message"]["id"]);
+}
+
+#[tokio::test]
+async fn two_at_once_do_it_once() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let (one, two) =
+        tokio::join!(admin.post_once("/v1/destinations", "k", webhook("a")), admin.post_once("/v1/destinations", "k", webhook("a")));
+    assert_eq!((one.status, two.status), (201, 201));
+    assert_eq!(one.json()["id"], two.json()["id"]);
+    assert_eq!(admin.get("/v1/destinations").await.json()["data"].as_array().unwrap().len(), 1);
+}

@@ -1,0 +1,25 @@
+//! The OpenAPI document and the router agree.
+
+use axum::body::Body;
+
+use crate::fixture::Deployment;
+
+#[test]
+fn the_document() {
+    insta::assert_json_snapshot!("openapi", serde_json::to_value(api::document()).unwrap());
+}
+
+#[tokio::test]
+async fn every_path_takes_exactly_the_methods_that_the_document_names() {
+    let deployment = Deployment::new().await;
+    let document = serde_json::to_value(api::document()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let concrete = path.replace("{id}", "x").replace("{secret_id}", "x");
+        let answer = deployment.admin().request("TRACE", &concrete, &[], Body::empty()).await;
+        assert_eq!(answer.status, 405, "{path}");
+        let mut allowed: Vec<String> = answer.header("allow").unwrap().split(',').map(str::to_lowercase).filter(|m| m != "head").collect();
+        allowed.sort();
+        let documented: Vec<String> = item.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(allowed, documented, "{path}");
+    }
+}

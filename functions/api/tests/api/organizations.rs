@@ -1,0 +1,94 @@
+//! `/v1/organizations` and `/v1/organization`.
+
+use serde_json::json;
+
+use crate::fixture::{Deployment, masked, refused};
+
+#[tokio::test]
+async fn the_operator_makes_changes_and_deletes_organizations() {
+    let deployment = Deployment::new().await;
+    let operator = deployment.operator();
+    let made = operator.post("/v1/organizations", json!({"name": "New", "settings": {"retention_days": 40}})).await;
+    assert_eq!(made.status, 201);
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/organizations/{id}");
+    assert_eq!(made.header("location"), Some(&*path));
+    insta::assert_json_snapshot!(masked(made.json()));
+    let names: Vec<_> =
+        operator.get("/v1/organizations").await.json()["data"].as_array().unwrap().iter().map(|o| o["name"].clone()).collect();
+    assert_eq!(names, ["Acme", "New"]);
+    let patched = operator.patch(&path, json!({"external_id": "x", "grants": {"buckets": ["theirs"]}, "settings": {"retention_days": null, "payload_retention_days": 5}})).await;
+    let patched = patched.json();
+    assert_eq!((&patched["external_id"], &patched["grants"]["buckets"]), (&json!("x"), &json!(["theirs"])));
+    assert_eq!((&patched["settings"]["retention_days"], &patched["settings"]["payload_retention_days"]), (&json!(30), &json!(5)));
+    assert_eq!(operator.delete(&path).await.status, 204);
+    assert_eq!(operator.get(&path).await.status, 404);
+}
+
+#[tokio::test]
+async fn every_mistake_is_named() {
+    let deployment = Deployment::new().await;
+    let body = json!({"external_id": 7, "colour": 1, "settings": {"retention_days": 0, "alert_emails": ["x"]}, "id": "org_x"});
+    let answer = deployment.operator().post("/v1/organizations", body).await;
+    insta::assert_json_snapshot!(answer.problem());
+}
+
+#[tokio::test]
+async fn what_is_waybills_own_cannot_be_granted() {
+    let deployment = Deployment::new().await;
+    let path = format!("/v1/organizations/{}", deployment.organization);
+    let answer = deployment.operator().patch(&path, json!({"grants": {"buckets": ["waybill-Payloads"]}})).await;
+    assert_eq!(answer.refusal(), refused(422, "validation_failed", &["/grants/buckets/0: reserved"]));
+}
+
+#[tokio::test]
+async fn organizations_are_the_operators() {
+    let deployment = Deployment::new().await;
+    assert_eq!(deployment.admin().get("/v1/organizations").await.refusal(), refused(403, "forbidden", &[]));
+    let trail = deployment.admin().get("/v1/audit-events?action=forbidden").await.json();
+    assert_eq!(trail["data"][0]["outcome"], "denied");
+}
+
+#[tokio::test]
+async fn an_organization_with_destinations_is_not_deleted() {
+    let deployment = Deployment::new().await;
+    deployment.admin().destination("a").await;
+    let answer = deployment.operator().delete(&format!("/v1/organizations/{}", deployment.organization)).await;
+    assert_eq!(answer.refusal(), refused(409, "not_empty", &[]));
+}
+
+#[tokio::test]
+async fn an_admin_changes_its_own_settings_and_nothing_else() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let destination = admin.destination("a").await["id"].clone();
+    let patched = admin.patch("/v1/organization", json!({"settings": {"default_destination_ids": [destination]}})).await;
+    assert_eq!(patched.json()["settings"]["default_destination_ids"], json!([destination]));
+    let unknown = format!("{}0", &destination.as_str().unwrap()[..29]);
+    let missing = admin.patch("/v1/organization", json!({"settings": {"alert_destination_ids": [unknown]}})).await;
+    assert_eq!(missing.refusal(), refused(404, "not_found", &["/settings/alert_destination_ids/0: not_found"]));
+    let granted = admin.patch("/v1/organization", json!({"status": "active", "grants": {}})).await;
+    assert_eq!(granted.refusal(), refused(422, "read_only", &["/status: read_only", "/grants: read_only"]));
+    assert_eq!(deployment.role("sender").await.get("/v1/organization").await.status, 403);
+    assert_eq!(deployment.role("viewer").await.get("/v1/organization").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_operator_names_the_organization() {
+    let deployment = Deployment::new().await;
+    let operator = deployment.operator();
+    let answer = operator.get("/v1/destinations").await;
+    assert_eq!(answer.refusal(), refused(422, "organization_required", &["organization_id: required"]));
+    assert_eq!(operator.get(&format!("/v1/destinations?organization_id={}", deployment.organization)).await.status, 200);
+    assert_eq!(operator.get("/v1/destinations?organization_id=org_01kavd83802s63efghp3q1cpj4").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_suspended_organization_cannot_submit() {
+    let deployment = Deployment::new().await;
+    let path = format!("/v1/organizations/{}", deployment.organization);
+    assert_eq!(deployment.operator().patch(&path, json!({"status": "suspended"})).await.json()["status"], "suspended");
+    let answer = deployment.admin().post("/v1/messages", json!({"event_type": "a", "payload": 1})).await;
+    assert_eq!(answer.refusal(), refused(403, "organization_suspended", &[]));
+    assert_eq!(deployment.admin().get("/v1/destinations").await.status, 200, "reading goes on");
+}

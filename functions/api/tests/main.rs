@@ -1,0 +1,25 @@
+//! The API over its real router, on embedded engines; the files mirror the URL tree.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
+
+#[path = "api/api_keys.rs"]
+mod api_keys;
+#[path = "api/conventions.rs"]
+mod conventions;
+#[path = "api/deliveries.rs"]
+mod deliveries;
+#[path = "api/destinations.rs"]
+mod destinations;
+#[path = "api/fixture.rs"]
+mod fixture;
+#[path = "api/idempotency.rs"]
+mod idempotency;
+#[path = "api/isolation.rs"]
+mod isolation;
+#[path = "api/messages.rs"]
+mod messages;
+#[path = "api/openapi.rs"]
+mod openapi;
+#[path = "api/organizations.rs"]
+mod organizations;

@@ -1,0 +1,115 @@
+//! API keys: made once and shown once, listed without their secrets, revoked at once.
+
+use domain::Timestamp;
+use domain::id::KeyId;
+use domain::input::{Errors, FieldCode};
+use domain::limits::{KEYS_MAX, NAME_MAX};
+use domain::role::{Permission, Role};
+use secrecy::ExposeSecret as _;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::body::read_members;
+use crate::cursor::ListScope;
+use crate::organization::no_parameters;
+use crate::page::{Page, PageQuery};
+use crate::view::api_key::{ApiKeyView, NewApiKey};
+use crate::words::RoleName;
+use crate::{Body, Context, Operations, Query, Refusal};
+
+/// The roles an organization's key can have; operators' keys are made where Waybill is deployed.
+const ROLES: &[(&str, Role)] =
+    &[("admin", Role::Admin), ("manager", Role::Manager), ("sender", Role::Sender), ("viewer", Role::Viewer), ("operator", Role::Operator)];
+
+/// The body of `POST /v1/api-keys`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreateApiKey {
+    /// What people call it.
+    #[schema(max_length = 200)]
+    pub name: String,
+    /// What it may do; no more than the key that makes it.
+    #[schema(value_type = RoleName)]
+    pub role: String,
+    /// Refused from then on.
+    #[schema(format = DateTime)]
+    pub expires_at: Option<String>,
+}
+
+struct NewKey {
+    name: String,
+    role: Role,
+    expires_at: Option<Timestamp>,
+}
+
+impl Operations {
+    /// `POST /v1/api-keys`.
+    pub async fn create_api_key(&self, ctx: &Context, mut query: Query, body: Body) -> Result<NewApiKey, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
+        let members = body.object()?;
+        no_parameters(query)?;
+        let now = self.clock.now();
+        let new = read_members(members, Errors::default(), |fields| {
+            fields.read_only(&["id", "organization_id", "hint", "created_at", "created_by", "last_used_at", "key"]);
+            let name = fields.required_text("name", 1..=NAME_MAX);
+            let role_given = fields.has("role");
+            let role = fields.choice("role", ROLES);
+            let role = fields.require("role", role_given, role);
+            if role == Some(Role::Operator) && ctx.caller.role == Role::Operator {
+                fields.refuse("role", FieldCode::InvalidValue, "an organization's key cannot be an operator's");
+            }
+            let expires_at = fields.parsed("expires_at", Timestamp::parse);
+            if expires_at.is_some_and(|at| at <= now) {
+                fields.refuse("expires_at", FieldCode::OutOfRange, "must be in the future");
+            }
+            Some(NewKey { name: name?, role: role?, expires_at })
+        })?;
+        if !ctx.caller.role.covers(new.role) {
+            self.record_refusal(ctx, organization, "forbidden", Some("api_key.create")).await;
+            return Err(Refusal { detail: "nobody creates a key with more rights than its own".to_owned(), ..Refusal::forbidden() });
+        }
+        if self.store.keys(Some(organization)).await?.len() >= KEYS_MAX {
+            return Err(Refusal::new(409, "limit_reached", format!("an organization has at most {KEYS_MAX} API keys")));
+        }
+        let creator = Some(ctx.caller.key);
+        let (key, plaintext) = access::issue(new.role, Some(organization), new.name, new.expires_at, creator, &self.ids, &self.random, now);
+        self.store.create_key(&key).await?;
+        let event = self.event(ctx, organization, "api_key.created", key.id, Vec::new());
+        self.store.record_audit(&event).await?;
+        Ok(NewApiKey { view: key.into(), key: plaintext.expose_secret().to_owned() })
+    }
+
+    /// `GET /v1/api-keys`: oldest first.
+    pub async fn api_keys(&self, ctx: &Context, mut query: Query) -> Result<Page<ApiKeyView>, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
+        let errors = Errors::default();
+        let page = PageQuery::take(&mut query, &errors);
+        query.finish(&errors);
+        errors.into_result(())?;
+        let scope = ListScope::of("/v1/api-keys").with("organization", Some(organization));
+        let after: Option<KeyId> = page.after(&self.cursors, &scope)?;
+        let mut keys = self.store.keys(Some(organization)).await?;
+        keys.sort_by_key(|key| key.id);
+        keys.retain(|key| after.is_none_or(|after| key.id > after));
+        let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let more = keys.len() > limit;
+        keys.truncate(limit);
+        let next_cursor = self.next_cursor(&scope, keys.last().map(|key| key.id).filter(|_| more));
+        Ok(Page { data: keys.into_iter().map(ApiKeyView::from).collect(), next_cursor })
+    }
+
+    /// `DELETE /v1/api-keys/{id}`: refused from the next request on.
+    pub async fn delete_api_key(&self, ctx: &Context, id: &str, mut query: Query) -> Result<(), Refusal> {
+        let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
+        let id: KeyId = self.own_id(ctx, organization, id).await?;
+        if self.store.key(id).await?.is_none_or(|key| key.organization_id != Some(organization)) {
+            return Err(Refusal::not_found());
+        }
+        no_parameters(query)?;
+        if !self.store.delete_key(Some(organization), id).await? {
+            return Err(Refusal::not_found());
+        }
+        let event = self.event(ctx, organization, "api_key.revoked", id, Vec::new());
+        self.store.record_audit(&event).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! The audit trail: what this crate writes into it, and its list.
+
+use domain::audit::{AuditEvent, AuditOutcome, Change};
+use domain::id::{AuditId, OrganizationId};
+use domain::input::Errors;
+use domain::role::Permission;
+use serde_json::Value;
+
+use crate::cursor::ListScope;
+use crate::page::{Page, PageQuery};
+use crate::view::audit::AuditEventView;
+use crate::{Context, Operations, Query, Refusal};
+
+/// Events looked through for one page when an action is asked for; the page may then be short.
+const EVENTS_READ_MAX: u32 = 500;
+
+impl Operations {
+    /// The event of something that is about to be done.
+    pub(crate) fn event(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        action: &str,
+        target: impl ToString,
+        changes: Vec<Change>,
+    ) -> AuditEvent {
+        AuditEvent {
+            id: self.ids.mint::<AuditId>(organization, 1),
+            organization_id: organization,
+            at: self.clock.now(),
+            action: action.to_owned(),
+            outcome: AuditOutcome::Succeeded,
+            actor: ctx.actor(),
+            ip: ctx.ip.clone(),
+            target: Some(target.to_string()),
+            changes,
+            request_id: Some(ctx.request_id.clone()),
+        }
+    }
+
+    /// Records a refusal. That it could not be recorded is logged and changes nothing: the refusal stands.
+    pub(crate) async fn record_refusal(&self, ctx: &Context, organization: OrganizationId, action: &str, target: Option<&str>) {
+        let event = self.event(ctx, organization, action, target.unwrap_or_default(), Vec::new());
+        let event = AuditEvent { outcome: AuditOutcome::Denied, target: target.map(str::to_owned), ..event };
+        if let Err(error) = self.store.record_audit(&event).await {
+            tracing::error!(%error, action, request_id = ctx.request_id, "a refusal was not recorded");
+        }
+    }
+
+    /// `GET /v1/audit-events`: newest first.
+    pub async fn audit_events(&self, ctx: &Context, mut query: Query) -> Result<Page<AuditEventView>, Refusal> {
+        let organization = self.enter(ctx, Permission::Read, &mut query).await?;
+        let errors = Errors::default();
+        let page = PageQuery::take(&mut query, &errors);
+        let action = query.take("action", &errors);
+        let since = query.time("since", &errors);
+        let until = query.time("until", &errors);
+        query.finish(&errors);
+        errors.into_result(())?;
+        let scope = ListScope::of("/v1/audit-events")
+            .with("organization", Some(organization))
+            .with("action", action.as_deref())
+            .with("since", since)
+            .with("until", until);
+        let after = page.after(&self.cursors, &scope)?;
+        let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let read = if action.is_some() { EVENTS_READ_MAX } else { page.limit };
+        let found = self.store.audit_page(organization, since, until, after, read).await?;
+        let last_read = found.items.last().map(|event| event.id);
+        let mut matching = found.items.into_iter().filter(|event| action.as_ref().is_none_or(|action| *action == event.action));
+        let data: Vec<AuditEvent> = matching.by_ref().take(wanted).collect();
+        let next = if data.len() == wanted && matching.next().is_some() {
+            data.last().map(|event| event.id)
+        } else {
+            last_read.filter(|_| found.more)
+        };
+        let next_cursor = self.next_cursor(&scope, next);
+        Ok(Page { data: data.into_iter().map(AuditEventView::from).collect(), next_cursor })
+    }
+}
+
+/// What differs between two states of one thing, member by member; nested objects are compared as wholes.
+pub(crate) fn changes(before: &Value, after: &Value) -> Vec<Change> {
+    let empty = serde_json::Map::new();
+    let (old, new) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
+    let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
+    names.sort();
+    names.dedup();
+    let member = |members: &serde_json::Map<String, Value>, name: &str| members.get(name).cloned().unwrap_or(Value::Null);
+    let changed = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
+    changed
+        .map(|name| Change {
+            path: format!("/{}", domain::input::pointer_token(name)),
+            before: member(old, name),
+            after: member(new, name),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_differs_is_a_change() {
+        let found = changes(&json!({"name": "a", "n": 1, "gone": true}), &json!({"name": "b", "n": 1, "new": [1]}));
+        let found: Vec<(&str, &Value, &Value)> = found.iter().map(|c| (&*c.path, &c.before, &c.after)).collect();
+        assert_eq!(
+            found,
+            [("/gone", &json!(true), &Value::Null), ("/name", &json!("a"), &json!("b")), ("/new", &Value::Null, &json!([1]))]
+        );
+    }
+}

@@ -1,0 +1,151 @@
+//! Who asks, in which request, and what they may see.
+
+use access::{Caller, ScopeRefused};
+use domain::audit::{Actor, ActorKind};
+use domain::id::{DeliveryId, Id, OrganizationId, Ulid};
+use domain::input::Errors;
+use domain::role::Permission;
+use domain::trace::TraceId;
+
+use crate::{IdempotencyKey, Operations, Query, Refusal};
+
+/// One request of one caller.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Who asks.
+    pub caller: Caller,
+    /// The request's id, in answers, logs and audit events.
+    pub request_id: String,
+    /// The address it came from.
+    pub ip: Option<String>,
+    /// Where people reach this Waybill, without a slash at the end: what deep links begin with.
+    pub base_url: String,
+    /// The trace it belongs to.
+    pub trace: TraceId,
+    /// Method, path and query, as they came.
+    pub request_line: String,
+    /// The `Idempotency-Key` it carries, well-formed.
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl Context {
+    pub(crate) fn actor(&self) -> Actor {
+        Actor { kind: ActorKind::Key, id: Some(self.caller.key.to_string()), name: Some(self.caller.name.clone()) }
+    }
+
+    /// A deep link to a page of the console.
+    pub(crate) fn link(&self, page: &str, id: impl std::fmt::Display) -> String {
+        format!("{}/{page}/{id}", self.base_url)
+    }
+}
+
+/// An id that can stand in a path or body: it says which organization's it is.
+pub(crate) trait Owned: Copy + std::str::FromStr + std::fmt::Display {
+    fn tagged(self) -> Ulid;
+}
+
+impl<T: Id> Owned for T {
+    fn tagged(self) -> Ulid {
+        self.ulid()
+    }
+}
+
+/// A delivery's id is its message's, which carries the tag.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnedDelivery(pub(crate) DeliveryId);
+
+impl std::str::FromStr for OwnedDelivery {
+    type Err = domain::id::NotAnId;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl std::fmt::Display for OwnedDelivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Owned for OwnedDelivery {
+    fn tagged(self) -> Ulid {
+        self.0.message.ulid()
+    }
+}
+
+impl Operations {
+    /// Refuses, and records, a caller whose role does not hold the permission.
+    pub(crate) async fn require(&self, ctx: &Context, permission: Permission) -> Result<(), Refusal> {
+        if ctx.caller.require(permission).is_ok() {
+            return Ok(());
+        }
+        tracing::warn!(request_id = ctx.request_id, key = %ctx.caller.key, role = %ctx.caller.role, request = ctx.request_line, "forbidden");
+        if let Some(organization) = ctx.caller.organization {
+            self.record_refusal(ctx, organization, "forbidden", Some(path_of(&ctx.request_line))).await;
+        }
+        Err(Refusal::forbidden())
+    }
+
+    /// The organization a request is about: the caller's own, or the one that the operator names.
+    pub(crate) async fn scope(&self, ctx: &Context, query: &mut Query) -> Result<OrganizationId, Refusal> {
+        let errors = Errors::default();
+        let named = query.take("organization_id", &errors);
+        errors.into_result(())?;
+        match ctx.caller.scope(named.as_deref()) {
+            Ok(organization) if ctx.caller.organization.is_some() => Ok(organization),
+            // The operator may name one that does not exist.
+            Ok(organization) => match self.store.organization(organization).await? {
+                Some(_) => Ok(organization),
+                None => Err(Refusal::not_found()),
+            },
+            Err(ScopeRefused::OrganizationRequired) => {
+                let error = domain::input::FieldError::in_query(
+                    "organization_id",
+                    domain::input::FieldCode::Required,
+                    "an operator's key names the organization",
+                );
+                let detail = "an operator's key names the organization: add ?organization_id=";
+                Err(Refusal { errors: vec![error], ..Refusal::new(422, "organization_required", detail) })
+            }
+            Err(ScopeRefused::NotFound) => {
+                if let (Some(own), Some(other)) = (ctx.caller.organization, named) {
+                    self.record_cross_organization(ctx, own, &other).await;
+                }
+                Err(Refusal::not_found())
+            }
+        }
+    }
+
+    /// Both of the above, in the order of refusal.
+    pub(crate) async fn enter(&self, ctx: &Context, permission: Permission, query: &mut Query) -> Result<OrganizationId, Refusal> {
+        self.require(ctx, permission).await?;
+        self.scope(ctx, query).await
+    }
+
+    /// Reads an id in a path. Malformed, or another organization's: it does not exist; the latter is recorded.
+    pub(crate) async fn own_id<T: Owned>(&self, ctx: &Context, organization: OrganizationId, text: &str) -> Result<T, Refusal> {
+        let id: T = text.parse().map_err(|_| Refusal::not_found())?;
+        if self.owns_or_records(ctx, organization, id).await { Ok(id) } else { Err(Refusal::not_found()) }
+    }
+
+    /// Whether an id is this organization's; when not, that is recorded. No lookup is needed: the id's tag says so.
+    pub(crate) async fn owns_or_records<T: Owned>(&self, ctx: &Context, organization: OrganizationId, id: T) -> bool {
+        let owned = self.ids.owns(organization, id.tagged());
+        if !owned {
+            self.record_cross_organization(ctx, organization, &id.to_string()).await;
+        }
+        owned
+    }
+
+    async fn record_cross_organization(&self, ctx: &Context, organization: OrganizationId, asked_for: &str) {
+        tracing::warn!(
+            request_id = ctx.request_id, key = %ctx.caller.key, %organization, asked_for, security_event = true,
+            "cross_organization_access_denied"
+        );
+        self.record_refusal(ctx, organization, "cross_organization_access_denied", Some(asked_for)).await;
+    }
+}
+
+fn path_of(request_line: &str) -> &str {
+    request_line.split('?').next().unwrap_or(request_line)
+}

@@ -1,0 +1,196 @@
+//! Deliveries: read, retried and cancelled.
+
+use dispatch::RedeliverError;
+use domain::attempt::Trigger;
+use domain::delivery::{Delivery, DeliveryStatus, TransitionRefused};
+use domain::destination::DestinationState;
+use domain::event_type::EventType;
+use domain::id::{DeliveryId, DestinationId, MessageId, OrganizationId};
+use domain::input::Errors;
+use domain::role::Permission;
+use serde::Serialize;
+use store::DeliveryFilter;
+use utoipa::ToSchema;
+
+use crate::body::read_members;
+use crate::context::OwnedDelivery;
+use crate::cursor::ListScope;
+use crate::message::{Download, parse_reference, payload_expired};
+use crate::organization::no_parameters;
+use crate::page::{Page, PageQuery};
+use crate::view::delivery::{AttemptView, DeliveryFacts, DeliverySummary, DeliveryView};
+use crate::{Body, Context, Operations, Query, Refusal};
+
+/// The body of `POST /v1/deliveries/{id}/retry`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RetryDelivery {
+    /// Deliver again what has already succeeded.
+    #[schema(default = false)]
+    pub force: Option<bool>,
+}
+
+impl Operations {
+    /// `GET /v1/deliveries`: newest first.
+    pub async fn deliveries(&self, ctx: &Context, mut query: Query) -> Result<Page<DeliverySummary>, Refusal> {
+        let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
+        let errors = Errors::default();
+        let page = PageQuery::take(&mut query, &errors);
+        let filter = take_filter(&mut query, &errors);
+        query.finish(&errors);
+        errors.into_result(())?;
+        let scope = scope_of(organization, &filter);
+        let after: Option<DeliveryId> = page.after(&self.cursors, &scope)?;
+        if !self.filter_is_own(ctx, organization, &filter).await {
+            return Ok(Page::empty());
+        }
+        let shards = self.shards(organization).await?;
+        let found = self.store.deliveries_page(organization, shards, &filter, after, page.limit).await?;
+        let next_cursor = self.next_cursor(&scope, found.next);
+        let now = self.clock.now();
+        Ok(Page { data: found.items.iter().map(|delivery| self.delivery_summary(ctx, delivery, now)).collect(), next_cursor })
+    }
+
+    /// Another organization's id as a filter finds nothing, and is recorded.
+    async fn filter_is_own(&self, ctx: &Context, organization: OrganizationId, filter: &DeliveryFilter) -> bool {
+        let mut own = true;
+        if let Some(destination) = filter.destination {
+            own &= self.owns_or_records(ctx, organization, destination).await;
+        }
+        if let Some(message) = filter.message {
+            own &= self.owns_or_records(ctx, organization, message).await;
+        }
+        own
+    }
+
+    /// `GET /v1/deliveries/{id}`.
+    pub async fn delivery(&self, ctx: &Context, id: &str, mut query: Query) -> Result<DeliveryView, Refusal> {
+        let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
+        let delivery = self.own_delivery(ctx, organization, id).await?;
+        no_parameters(query)?;
+        self.delivery_view(ctx, &delivery).await
+    }
+
+    /// `GET /v1/deliveries/{id}/body`: the body as last sent.
+    pub async fn delivery_body(&self, ctx: &Context, id: &str, mut query: Query) -> Result<Download, Refusal> {
+        let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
+        let delivery = self.own_delivery(ctx, organization, id).await?;
+        no_parameters(query)?;
+        if delivery.attempts == 0 {
+            return Err(Refusal { detail: "nothing has been sent yet".to_owned(), ..Refusal::not_found() });
+        }
+        self.download(&delivery).await
+    }
+
+    /// `POST /v1/deliveries/{id}/retry`: reopens it with a fresh budget.
+    pub async fn retry_delivery(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<DeliveryView, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let before = self.own_delivery(ctx, organization, id).await?;
+        let members = body.object_or_empty()?;
+        no_parameters(query)?;
+        let force = read_members(members, Errors::default(), |fields| Some(fields.boolean("force").unwrap_or(false)))?;
+        if before.status() == DeliveryStatus::Succeeded && !force {
+            return Err(transition_refused(TransitionRefused::AlreadySucceeded));
+        }
+        if before.status().is_finished() {
+            self.must_be_deliverable(&before).await?;
+        }
+        let after = self.dispatch.redeliver(before, Trigger::Manual, force).await?;
+        self.record_action(ctx, &after, "delivery.retried").await?;
+        self.delivery_view(ctx, &after).await
+    }
+
+    /// What would end again at once is not reopened.
+    async fn must_be_deliverable(&self, delivery: &Delivery) -> Result<(), Refusal> {
+        let destination = self.store.destination(delivery.organization, delivery.destination).await?;
+        match destination.map(|destination| destination.state) {
+            None | Some(DestinationState::Deleted { .. }) => {
+                return Err(Refusal::new(409, "destination_deleted", "the delivery's destination has been deleted"));
+            }
+            Some(DestinationState::Disabled { .. }) if !delivery.message.test => {
+                return Err(Refusal::new(409, "destination_disabled", "the delivery's destination is disabled; enable it first"));
+            }
+            Some(_) => {}
+        }
+        if self.store.payload(delivery).await?.is_none() {
+            return Err(Refusal { status: 409, ..payload_expired() });
+        }
+        Ok(())
+    }
+
+    /// `POST /v1/deliveries/{id}/cancel`: no further attempt starts.
+    pub async fn cancel_delivery(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<DeliveryView, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let before = self.own_delivery(ctx, organization, id).await?;
+        let members = body.object_or_empty()?;
+        no_parameters(query)?;
+        read_members(members, Errors::default(), |_| Some(()))?;
+        let after = self.dispatch.cancel(before).await?;
+        self.record_action(ctx, &after, "delivery.cancelled").await?;
+        self.delivery_view(ctx, &after).await
+    }
+
+    async fn record_action(&self, ctx: &Context, delivery: &Delivery, action: &str) -> Result<(), Refusal> {
+        let event = self.event(ctx, delivery.organization, action, delivery.id, Vec::new());
+        Ok(self.store.record_audit(&event).await?)
+    }
+
+    async fn own_delivery(&self, ctx: &Context, organization: OrganizationId, id: &str) -> Result<Delivery, Refusal> {
+        let OwnedDelivery(id) = self.own_id(ctx, organization, id).await?;
+        self.store.delivery(organization, id).await?.ok_or_else(Refusal::not_found)
+    }
+
+    async fn delivery_view(&self, ctx: &Context, delivery: &Delivery) -> Result<DeliveryView, Refusal> {
+        let (attempts, attempts_omitted) = self.store.attempts(delivery).await?;
+        Ok(DeliveryView {
+            delivery: DeliveryFacts::of(delivery, self.clock.now(), ctx.link("deliveries", delivery.id)),
+            attempts: attempts.into_iter().map(AttemptView::from).collect(),
+            attempts_omitted,
+        })
+    }
+}
+
+fn take_filter(query: &mut Query, errors: &Errors) -> DeliveryFilter {
+    let mut statuses = query.choices("status", errors, DeliveryStatus::ALL);
+    statuses.sort();
+    statuses.dedup();
+    DeliveryFilter {
+        destination: query.parsed("destination_id", errors, str::parse::<DestinationId>),
+        statuses,
+        event_type: query.parsed("event_type", errors, EventType::parse),
+        message: query.parsed("message_id", errors, str::parse::<MessageId>),
+        reference: query.parsed("reference", errors, parse_reference),
+        since: query.time("since", errors),
+        until: query.time("until", errors),
+    }
+}
+
+fn scope_of(organization: OrganizationId, filter: &DeliveryFilter) -> ListScope {
+    let statuses: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
+    ListScope::of("/v1/deliveries")
+        .with("organization", Some(organization))
+        .with("destination_id", filter.destination)
+        .with("status", Some(statuses.join(",")))
+        .with("event_type", filter.event_type.as_ref())
+        .with("message_id", filter.message)
+        .with("reference", filter.reference.as_ref())
+        .with("since", filter.since)
+        .with("until", filter.until)
+}
+
+fn transition_refused(refused: TransitionRefused) -> Refusal {
+    let code = match refused {
+        TransitionRefused::AlreadySucceeded => "already_succeeded",
+        TransitionRefused::AlreadyFinished => "already_finished",
+    };
+    Refusal::new(409, code, refused.to_string())
+}
+
+impl From<RedeliverError> for Refusal {
+    fn from(error: RedeliverError) -> Self {
+        match error {
+            RedeliverError::Refused(refused) => transition_refused(refused),
+            RedeliverError::Contended => Self::contended(),
+            RedeliverError::Store(error) => error.into(),
+        }
+    }
+}

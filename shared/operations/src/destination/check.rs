@@ -1,0 +1,81 @@
+//! The connection check, made by the worker that will deliver: with the sealed credentials that are then saved.
+
+use std::time::Duration;
+
+use aws_sdk_lambda::primitives::Blob;
+use domain::check::{CheckReport, CheckRequest};
+use domain::destination::Destination;
+use domain::input::Errors;
+use domain::role::Permission;
+use domain::settings::DestinationType;
+
+use super::Drafted;
+use super::input::read_new;
+use crate::organization::no_parameters;
+use crate::rate_limit::Limited;
+use crate::view::destination::Checked;
+use crate::{Body, Context, Operations, Query, Refusal};
+
+/// The worker bounds a check to 20 s; this is how long the invocation is waited for.
+const INVOCATION_MAX: Duration = Duration::from_secs(24);
+
+impl Operations {
+    /// Has the worker check a destination. Request and answer are never logged.
+    pub(crate) async fn run_check(&self, destination: &Destination) -> Result<CheckReport, Refusal> {
+        let function = match destination.kind() {
+            DestinationType::Webhook => &self.settings.webhook_function,
+        };
+        let request = serde_json::to_vec(&CheckRequest { check: destination.clone() }).map_err(Refusal::internal)?;
+        let call = self.lambda.invoke().function_name(function).payload(Blob::new(request)).send();
+        let answer = tokio::time::timeout(INVOCATION_MAX, call).await.map_err(Refusal::unavailable)?.map_err(Refusal::unavailable)?;
+        if let Some(error) = answer.function_error() {
+            return Err(Refusal::unavailable(format!("the worker that checks failed: {error}")));
+        }
+        let report = answer.payload().map(Blob::as_ref).unwrap_or_default();
+        // An unreadable report could quote what it was made from; only its position is told.
+        serde_json::from_slice(report).map_err(|error| Refusal::internal(format!("the check's report ends at column {}", error.column())))
+    }
+
+    /// Refuses to save what does not pass its check.
+    pub(crate) async fn must_pass_check(&self, destination: &Destination) -> Result<(), Refusal> {
+        let report = self.run_check(destination).await?;
+        if report.ok { Ok(()) } else { Err(Refusal::connection_check_failed(report)) }
+    }
+
+    /// `POST /v1/destinations/check`: a create that saves nothing.
+    pub async fn check_new_destination(&self, ctx: &Context, mut query: Query, body: Body) -> Result<Checked, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let members = body.object()?;
+        let errors = Errors::default();
+        query.finish(&errors);
+        let draft = read_new(members, errors, &self.addresses())?;
+        self.limit(organization, Limited::Check).await?;
+        let Drafted { destination, .. } = self.drafted(organization, draft).await?;
+        Ok(Checked { check: self.run_check(&destination).await? })
+    }
+
+    /// `POST /v1/destinations/{id}/check`: of one that is saved. Counts as no failure.
+    pub async fn check_destination(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<Checked, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let destination = self.own_destination(ctx, organization, id).await?;
+        let members = body.object_or_empty()?;
+        no_parameters(query)?;
+        crate::body::read_members(members, Errors::default(), |_| Some(()))?;
+        self.limit(organization, Limited::Check).await?;
+        let check = self.run_check(&destination).await?;
+        if check.ok {
+            self.note_verified(ctx, destination).await?;
+        }
+        Ok(Checked { check })
+    }
+
+    /// Remembers that a check passed, unless the destination has changed since.
+    async fn note_verified(&self, ctx: &Context, before: Destination) -> Result<(), Refusal> {
+        let now = self.clock.now();
+        let revision = before.revision;
+        let after = Destination { verified_at: Some(now), revision: revision + 1, ..before };
+        let event = self.event(ctx, after.organization_id, "destination.verified", after.id, Vec::new());
+        self.store.save_destination(&after, revision, &event).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! The bodies of destination requests, as the OpenAPI document shows them; [`super::input`] reads them.
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::view::destination::RetryPolicyBody;
+use crate::view::organization::FailurePolicyBody;
+use crate::words::DestinationTypeName;
+
+/// The body of `POST /v1/destinations` and `POST /v1/destinations/check`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreateDestination {
+    /// Its type.
+    #[serde(rename = "type")]
+    #[schema(value_type = DestinationTypeName)]
+    pub kind: String,
+    /// What people call it.
+    #[schema(max_length = 200)]
+    pub name: String,
+    /// What it is for.
+    #[schema(max_length = 1000)]
+    pub description: Option<String>,
+    /// The customer's own name for it.
+    #[schema(max_length = 255)]
+    pub external_id: Option<String>,
+    /// Where and how, by type (`GET /v1/destination-types`).
+    #[schema(value_type = Object, example = json!({"url": "https://example.com/hooks"}))]
+    pub settings: Value,
+    /// How it is authenticated with; a webhook may leave them out while signatures are on.
+    #[schema(value_type = Option<Object>, example = json!({"kind": "bearer", "token": "…"}))]
+    pub credentials: Option<Value>,
+    /// The customer's own secret: `whsec_` and the base64 of 24 to 64 bytes, or `{"secret_arn"}`. Left out, one is generated.
+    #[schema(value_type = Option<Object>)]
+    pub signing_secret: Option<Value>,
+    /// The event types it subscribes to: `*` is one segment, `**` any number.
+    #[schema(max_items = 100, example = json!(["invoice.*"]))]
+    pub event_types: Option<Vec<String>>,
+    /// How it is tried again.
+    pub retry_policy: Option<RetryPolicyBody>,
+    /// Its own thresholds, instead of the organization's.
+    pub failure_policy: Option<FailurePolicyBody>,
+}
+
+/// The body of `PATCH /v1/destinations/{id}`: a merge patch (RFC 7396).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PatchDestination {
+    /// What people call it.
+    pub name: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The customer's own name for it.
+    pub external_id: Option<String>,
+    /// What changes of the settings.
+    #[schema(value_type = Option<Object>)]
+    pub settings: Option<Value>,
+    /// Of the same `kind`: what changes. Of another: the whole. A change of scheme, host or port needs every secret again.
+    #[schema(value_type = Option<Object>)]
+    pub credentials: Option<Value>,
+    /// The event types it subscribes to.
+    pub event_types: Option<Vec<String>>,
+    /// What changes of the retry policy.
+    pub retry_policy: Option<RetryPolicyBody>,
+    /// What changes of its own thresholds; null: the organization's.
+    pub failure_policy: Option<FailurePolicyBody>,
+}
+
+/// The body of `POST /v1/destinations/{id}/disable`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DisableDestination {
+    /// Why, for people.
+    #[schema(max_length = 1000)]
+    pub reason: Option<String>,
+}
+
+/// The body of `POST /v1/destinations/{id}/rotate-secret`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RotateSecret {
+    /// The customer's own secret; left out, one is generated.
+    #[schema(value_type = Option<Object>)]
+    pub secret: Option<Value>,
+    /// How long older secrets go on signing; 0 ends all of them at once.
+    #[schema(minimum = 0, maximum = 604800, default = 86400)]
+    pub overlap_seconds: Option<u32>,
+}
+
+/// The body of `POST /v1/destinations/{id}/test`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TestDestination {
+    /// What the test says it is.
+    #[schema(default = "waybill.test")]
+    pub event_type: Option<String>,
+    /// What is delivered.
+    #[schema(value_type = Option<Value>)]
+    pub payload: Option<Value>,
+}

@@ -1,0 +1,222 @@
+//! Reading a destination: a create's body as a whole, a patch merged onto what is stored. Pure: nothing is sealed or saved here.
+
+use domain::destination::Destination;
+use domain::event_type::EventPattern;
+use domain::input::{Errors, FieldCode, FieldError, Fields};
+use domain::limits::{DESCRIPTION_MAX, EVENT_PATTERNS_MAX, NAME_MAX, REFERENCE_MAX};
+use domain::organization::FailurePolicy;
+use domain::retry::RetryPolicy;
+use domain::settings::{DestinationType, Settings};
+use egress::{Policy, Schemes, Target};
+use serde_json::{Map, Value};
+
+use super::credentials::{CredentialsDraft, take_credentials};
+use super::secret_input::{SecretInput, take_secret};
+use crate::Refusal;
+use crate::body::read_members;
+
+const READ_ONLY: &[&str] = &[
+    "id",
+    "organization_id",
+    "status",
+    "disabled",
+    "signing_secrets",
+    "revision",
+    "verified_at",
+    "health",
+    "created_at",
+    "updated_at",
+    "url",
+];
+
+/// A destination as the client wants it, before its new secrets are sealed.
+#[derive(Clone, Debug)]
+pub(crate) struct Draft {
+    pub(crate) external_id: Option<String>,
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) settings: Settings,
+    pub(crate) credentials: CredentialsDraft,
+    pub(crate) event_types: Option<Vec<EventPattern>>,
+    pub(crate) retry_policy: RetryPolicy,
+    pub(crate) failure_policy: Option<FailurePolicy>,
+    pub(crate) signing_secret: Option<SecretInput>,
+}
+
+/// Where a deployment lets destinations stand.
+#[derive(Clone, Debug)]
+pub(crate) struct Addresses<'p> {
+    pub(crate) policy: &'p Policy,
+    pub(crate) plain_http: bool,
+}
+
+/// Reads a create's body, with the mistakes already found in its query.
+pub(crate) fn read_new(body: Map<String, Value>, errors: Errors, addresses: &Addresses<'_>) -> Result<Draft, Vec<FieldError>> {
+    read_members(body, errors, |fields| {
+        let given = fields.has("type");
+        let kind = fields.choice("type", DestinationType::ALL);
+        let kind = fields.require("type", given, kind);
+        let signing_secret = take_secret(fields, "signing_secret");
+        let draft = read(fields, kind, None, addresses)?;
+        Some(Draft { signing_secret, ..draft })
+    })
+}
+
+/// Reads a merge patch (RFC 7396) of a stored destination.
+pub(crate) fn read_patch(
+    patch: Map<String, Value>,
+    errors: Errors,
+    stored: &Destination,
+    addresses: &Addresses<'_>,
+) -> Result<Draft, Refusal> {
+    let draft = read_members(patch, errors, |fields| {
+        if fields.take("type").is_some_and(|kind| kind != stored.kind().as_str()) {
+            fields.refuse("type", FieldCode::ReadOnly, "a destination's type cannot change");
+        }
+        fields.read_only(&["signing_secret"]);
+        read(fields, Some(stored.kind()), Some(stored), addresses)
+    })?;
+    if moves(stored, &draft.settings) {
+        let kept: Vec<FieldError> = draft
+            .credentials
+            .kept_secrets()
+            .map(|name| FieldError::at(format!("/credentials/{name}"), FieldCode::Required, "must be sent again: the address changes"))
+            .collect();
+        if !kept.is_empty() {
+            let detail = "secrets would be sent to another scheme, host or port than they were given for; send every one of them again";
+            return Err(Refusal { errors: kept, ..Refusal::new(422, "credentials_required", detail) });
+        }
+    }
+    Ok(draft)
+}
+
+fn read(fields: &mut Fields<'_>, kind: Option<DestinationType>, stored: Option<&Destination>, addresses: &Addresses<'_>) -> Option<Draft> {
+    fields.read_only(READ_ONLY);
+    let stored_name = stored.filter(|_| !fields.has("name")).map(|stored| stored.name.clone());
+    let name = stored_name.or_else(|| fields.required_text("name", 1..=NAME_MAX));
+    let external_id = optional_text(fields, "external_id", REFERENCE_MAX, stored.map(|stored| &stored.external_id));
+    let description = optional_text(fields, "description", DESCRIPTION_MAX, stored.map(|stored| &stored.description));
+    let settings = take_settings(fields, kind, stored, addresses);
+    let signed = settings.as_ref().is_none_or(is_signed);
+    let credentials = take_credentials(fields, stored.map(|stored| &stored.credentials), signed);
+    let event_types = match (fields.has("event_types"), stored) {
+        (false, Some(stored)) => stored.event_types.clone(),
+        _ => fields.parsed_list("event_types", EVENT_PATTERNS_MAX, EventPattern::parse),
+    };
+    let retry_policy = take_policy(fields, "retry_policy", stored.map(|stored| &stored.retry_policy), RetryPolicy::read);
+    let stored_policy = stored.and_then(|stored| stored.failure_policy.as_ref());
+    let failure_policy = match (fields.has("failure_policy"), stored_policy) {
+        (false, kept) => kept.cloned(),
+        (true, base) => fields.object("failure_policy", |inner| base.cloned().unwrap_or_default().read(inner)),
+    };
+    Some(Draft {
+        external_id,
+        name: name?,
+        description,
+        settings: settings?,
+        credentials: credentials?,
+        event_types,
+        retry_policy,
+        failure_policy,
+        signing_secret: None,
+    })
+}
+
+/// A text that may be absent: a patch keeps it when it does not name it and drops it as null.
+fn optional_text(fields: &mut Fields<'_>, name: &str, most: usize, stored: Option<&Option<String>>) -> Option<String> {
+    match stored {
+        Some(stored) if !fields.has(name) => stored.clone(),
+        _ => fields.text(name, 1..=most),
+    }
+}
+
+/// A policy: absent members keep the stored values, a null policy goes back to the default.
+fn take_policy<'e, T: Default + Clone>(
+    fields: &mut Fields<'e>,
+    name: &str,
+    stored: Option<&T>,
+    read: impl FnOnce(&T, &mut Fields<'e>) -> T,
+) -> T {
+    let base = stored.cloned().unwrap_or_default();
+    if !fields.has(name) {
+        return base;
+    }
+    fields.object(name, |inner| read(&base, inner)).unwrap_or_default()
+}
+
+fn take_settings(
+    fields: &mut Fields<'_>,
+    kind: Option<DestinationType>,
+    stored: Option<&Destination>,
+    addresses: &Addresses<'_>,
+) -> Option<Settings> {
+    let given = fields.has("settings");
+    if let Some(stored) = stored
+        && !given
+    {
+        return Some(stored.settings.clone());
+    }
+    let patch = fields.take("settings");
+    let merged = match (stored, patch) {
+        (_, None) => {
+            fields.refuse("settings", FieldCode::Required, "settings is required");
+            return None;
+        }
+        (Some(stored), Some(patch)) => merge(stored.settings.to_json(), patch),
+        (None, Some(settings)) => settings,
+    };
+    let Value::Object(members) = merged else {
+        fields.refuse("settings", FieldCode::InvalidType, "must be an object");
+        return None;
+    };
+    let mut inner = Fields::new(fields.pointer_to("settings"), members, fields.errors());
+    let settings = Settings::read(kind?, &mut inner);
+    inner.finish();
+    let settings = settings?;
+    for (name, url) in settings.urls() {
+        if let Err(refusal) = admit(url, addresses) {
+            let code = if refusal.code() == "blocked_address" { FieldCode::BlockedAddress } else { FieldCode::InvalidFormat };
+            fields.errors().add(format!("/settings/{name}"), code, refusal.to_string());
+        }
+    }
+    Some(settings)
+}
+
+fn admit(url: &str, addresses: &Addresses<'_>) -> Result<Target, egress::Refusal> {
+    let target = Target::parse(url, Schemes::with_plain_http(addresses.plain_http))?;
+    addresses.policy.admit(target.host())?;
+    Ok(target)
+}
+
+fn is_signed(settings: &Settings) -> bool {
+    match settings {
+        Settings::Webhook(webhook) => webhook.signature.enabled,
+    }
+}
+
+/// Whether secrets would be sent elsewhere: to another scheme, host or port.
+fn moves(stored: &Destination, settings: &Settings) -> bool {
+    let place = |settings: &Settings| -> Vec<Option<(bool, egress::Host, u16)>> {
+        let parse = |url: &str| Target::parse(url, Schemes::HttpAndHttps).ok();
+        settings.urls().into_iter().map(|(_, url)| parse(url).map(|t| (t.is_tls(), t.host().clone(), t.port()))).collect()
+    };
+    place(&stored.settings) != place(settings)
+}
+
+/// RFC 7396, section 2.
+fn merge(target: Value, patch: Value) -> Value {
+    let Value::Object(patch) = patch else { return patch };
+    let mut members = match target {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    };
+    for (name, value) in patch {
+        if value.is_null() {
+            members.remove(&name);
+        } else {
+            let old = members.remove(&name).unwrap_or(Value::Null);
+            members.insert(name, merge(old, value));
+        }
+    }
+    Value::Object(members)
+}

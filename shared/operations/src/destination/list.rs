@@ -1,0 +1,83 @@
+//! The list of destinations, and what their types can be told.
+
+use domain::destination::Destination;
+use domain::input::Errors;
+use domain::role::Permission;
+use domain::settings::DestinationType;
+
+use crate::cursor::ListScope;
+use crate::organization::no_parameters;
+use crate::page::{Page, PageQuery};
+use crate::view::destination::{DestinationView, HealthView};
+use crate::view::meta::{DestinationTypeView, DestinationTypes};
+use crate::{Context, Operations, Query, Refusal, scheme};
+
+/// Destinations read at once when a filter looks for some among them.
+const READ_AT_ONCE: u32 = 100;
+/// Reads for one page: all destinations an organization can have.
+const READS_MAX: usize = 10;
+
+impl Operations {
+    /// `GET /v1/destinations`: oldest first.
+    pub async fn destinations(&self, ctx: &Context, mut query: Query) -> Result<Page<DestinationView>, Refusal> {
+        let organization = self.enter(ctx, Permission::Read, &mut query).await?;
+        let errors = Errors::default();
+        let page = PageQuery::take(&mut query, &errors);
+        let kind = query.choice("type", &errors, DestinationType::ALL);
+        let enabled = query.choice("status", &errors, &[("enabled", true), ("disabled", false)]);
+        let with_health = query.choice("include", &errors, &[("health", ())]).is_some();
+        query.finish(&errors);
+        errors.into_result(())?;
+        let scope = ListScope::of("/v1/destinations")
+            .with("organization", Some(organization))
+            .with("type", kind.map(DestinationType::as_str))
+            .with("status", enabled);
+        let mut after = page.after(&self.cursors, &scope)?;
+        let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
+        let mut found: Vec<Destination> = Vec::new();
+        for _ in 0..READS_MAX {
+            let batch = self.store.destinations_page(organization, after, READ_AT_ONCE).await?;
+            after = batch.items.last().map(|destination| destination.id).filter(|_| batch.more);
+            let matches = |destination: &Destination| {
+                kind.is_none_or(|kind| kind == destination.kind()) && enabled.is_none_or(|enabled| enabled == destination.is_enabled())
+            };
+            found.extend(batch.items.into_iter().filter(matches));
+            if found.len() > wanted || after.is_none() {
+                break;
+            }
+        }
+        if found.len() > wanted {
+            found.truncate(wanted);
+            after = found.last().map(|destination| destination.id);
+        }
+        let next_cursor = self.next_cursor(&scope, after);
+        Ok(Page { data: self.destination_views(ctx, &found, with_health).await?, next_cursor })
+    }
+
+    async fn destination_views(&self, ctx: &Context, found: &[Destination], with_health: bool) -> Result<Vec<DestinationView>, Refusal> {
+        if !with_health || found.is_empty() {
+            return Ok(found.iter().map(|destination| self.destination_view(ctx, destination, None)).collect());
+        }
+        let threshold = self.alert_threshold(found[0].organization_id).await?;
+        let ids: Vec<_> = found.iter().map(|destination| destination.id).collect();
+        let healths = self.store.healths(&ids).await?;
+        let view = |(destination, health): (&Destination, domain::health::Health)| {
+            let threshold = destination.failure_policy.as_ref().map_or(threshold, |policy| policy.alert_after_failures);
+            self.destination_view(ctx, destination, Some(HealthView::of(health, threshold)))
+        };
+        Ok(found.iter().zip(healths).map(view).collect())
+    }
+
+    /// `GET /v1/destination-types`.
+    pub async fn destination_types(&self, ctx: &Context, mut query: Query) -> Result<DestinationTypes, Refusal> {
+        self.require(ctx, Permission::Read).await?;
+        query.take_all("organization_id");
+        no_parameters(query)?;
+        let describe = |(name, kind): &(&'static str, DestinationType)| DestinationTypeView {
+            kind: name,
+            settings: scheme::settings(*kind),
+            credentials: scheme::credentials(*kind),
+        };
+        Ok(DestinationTypes { data: DestinationType::ALL.iter().map(describe).collect(), next_cursor: None })
+    }
+}

@@ -1,0 +1,241 @@
+//! Destinations: a client **drafts** one; its secrets are **sealed**, its connection is **checked** by the worker that will deliver, and the
+//! identical record is **saved**, on condition of the revision it was made from. Then it is **switched** on and off, its signing secret
+//! **rotated**, and it is **tried** with a test.
+
+mod check;
+mod credentials;
+mod documents;
+mod input;
+mod list;
+mod rotation;
+mod seal;
+mod secret_input;
+mod switch;
+mod trial;
+
+pub use documents::{CreateDestination, DisableDestination, PatchDestination, RotateSecret, TestDestination};
+
+use domain::credentials::Credentials;
+use domain::destination::{Destination, DestinationState};
+use domain::id::{DestinationId, OrganizationId};
+use domain::input::Errors;
+use domain::limits::DESTINATIONS_MAX;
+use domain::role::Permission;
+use secrecy::{ExposeSecret as _, SecretString};
+use store::{Created, Saved};
+
+use crate::audit::changes;
+use crate::organization::no_parameters;
+use crate::view::destination::{DestinationView, HealthView, NewDestination};
+use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
+use domain::audit::Change;
+use input::{Addresses, Draft, read_new, read_patch};
+use seal::auditable;
+
+/// A destination made from a draft, and the signing secret that was generated for it.
+pub(crate) struct Drafted {
+    pub(crate) destination: Destination,
+    pub(crate) generated: Option<SecretString>,
+}
+
+impl Operations {
+    pub(crate) fn addresses(&self) -> Addresses<'_> {
+        Addresses { policy: &self.egress, plain_http: self.settings.plain_http }
+    }
+
+    /// `POST /v1/destinations`.
+    pub async fn create_destination(&self, ctx: &Context, mut query: Query, body: Body) -> Result<NewDestination, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let members = body.object()?;
+        let errors = Errors::default();
+        let skip_check = query.flag("skip_check", &errors);
+        query.finish(&errors);
+        let draft = read_new(members, errors, &self.addresses())?;
+        let Drafted { destination, generated } = self.drafted(organization, draft).await?;
+        let destination = self.checked(destination, skip_check).await?;
+        let event = self.event(ctx, organization, "destination.created", destination.id, skipped_check(skip_check));
+        match self.store.create_destination(&destination, &event).await? {
+            Created::Done => {}
+            Created::TooMany => {
+                return Err(Refusal::new(409, "limit_reached", format!("an organization has at most {DESTINATIONS_MAX} destinations")));
+            }
+            Created::Conflict => return Err(Refusal::contended()),
+        }
+        let view = self.destination_view(ctx, &destination, None);
+        Ok(NewDestination { view, signing_secret: generated.map(|secret| secret.expose_secret().to_owned()) })
+    }
+
+    /// A new destination, with its secrets sealed; not saved.
+    async fn drafted(&self, organization: OrganizationId, draft: Draft) -> Result<Drafted, Refusal> {
+        let now = self.clock.now();
+        let id: DestinationId = self.ids.mint(organization, 1);
+        let credentials = self.seal_credentials(organization, id, draft.credentials, now).await?;
+        let secret = self.new_signing_secret(organization, id, draft.signing_secret, "/signing_secret", now).await?;
+        let destination = Destination {
+            id,
+            organization_id: organization,
+            external_id: draft.external_id,
+            name: draft.name,
+            description: draft.description,
+            state: DestinationState::Enabled,
+            settings: draft.settings,
+            credentials,
+            signing_secrets: vec![secret.stored],
+            event_types: draft.event_types,
+            retry_policy: draft.retry_policy,
+            failure_policy: draft.failure_policy,
+            revision: 1,
+            verified_at: None,
+            created_at: now,
+            updated_at: now,
+        };
+        Ok(Drafted { destination, generated: secret.generated })
+    }
+
+    /// The destination with what its check says, unless the client skips it.
+    async fn checked(&self, destination: Destination, skip_check: bool) -> Result<Destination, Refusal> {
+        if skip_check {
+            return Ok(Destination { verified_at: None, ..destination });
+        }
+        self.must_pass_check(&destination).await?;
+        Ok(Destination { verified_at: Some(self.clock.now()), ..destination })
+    }
+
+    /// `GET /v1/destinations/{id}`.
+    pub async fn destination(&self, ctx: &Context, id: &str, mut query: Query) -> Result<DestinationView, Refusal> {
+        let organization = self.enter(ctx, Permission::Read, &mut query).await?;
+        let destination = self.own_destination(ctx, organization, id).await?;
+        no_parameters(query)?;
+        self.view_with_health(ctx, &destination).await
+    }
+
+    /// A destination of the organization that is not deleted.
+    pub(crate) async fn own_destination(&self, ctx: &Context, organization: OrganizationId, id: &str) -> Result<Destination, Refusal> {
+        let id: DestinationId = self.own_id(ctx, organization, id).await?;
+        self.existing_destination(organization, id).await
+    }
+
+    async fn existing_destination(&self, organization: OrganizationId, id: DestinationId) -> Result<Destination, Refusal> {
+        let found = self.store.destination(organization, id).await?;
+        found.filter(|destination| !destination.is_deleted()).ok_or_else(Refusal::not_found)
+    }
+
+    /// `PATCH /v1/destinations/{id}`: a merge patch; `if_match` is the revision it was made for.
+    pub async fn patch_destination(
+        &self,
+        ctx: &Context,
+        id: &str,
+        if_match: Option<&str>,
+        mut query: Query,
+        body: Body,
+    ) -> Result<DestinationView, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let mut before = self.own_destination(ctx, organization, id).await?;
+        let patch = body.object()?;
+        let mut skip_check = false;
+        for _ in 0..RACES_MAX {
+            let errors = Errors::default();
+            let mut query = query.clone();
+            skip_check = query.flag("skip_check", &errors);
+            query.finish(&errors);
+            let draft = read_patch(patch.clone(), errors, &before, &self.addresses())?;
+            must_match(if_match, &before)?;
+            let after = self.patched_destination(&before, draft, skip_check).await?;
+            let Some(after) = after else { return self.view_with_health(ctx, &before).await };
+            let mut changed = changes(&auditable(&before), &auditable(&after));
+            if after.verified_at.is_none() {
+                changed.extend(skipped_check(skip_check));
+            }
+            let event = self.event(ctx, organization, "destination.updated", after.id, changed);
+            match self.store.save_destination(&after, before.revision, &event).await? {
+                Saved::Done => return self.view_with_health(ctx, &after).await,
+                Saved::Conflict => before = self.existing_destination(organization, before.id).await?,
+            }
+        }
+        tracing::warn!(skip_check, destination = %before.id, "a destination kept changing");
+        Err(Refusal::contended())
+    }
+
+    /// What a patch makes of a destination; `None` when it changes nothing.
+    async fn patched_destination(&self, before: &Destination, draft: Draft, skip_check: bool) -> Result<Option<Destination>, Refusal> {
+        let now = self.clock.now();
+        let reaches = draft.settings != before.settings || draft.credentials.differs_from(&before.credentials);
+        let credentials = self.seal_credentials(before.organization_id, before.id, draft.credentials, now).await?;
+        let after = Destination {
+            external_id: draft.external_id,
+            name: draft.name,
+            description: draft.description,
+            settings: draft.settings,
+            credentials,
+            event_types: draft.event_types,
+            retry_policy: draft.retry_policy,
+            failure_policy: draft.failure_policy,
+            ..before.clone()
+        };
+        if after == *before {
+            return Ok(None);
+        }
+        let after = Destination { revision: before.revision + 1, updated_at: now, ..after };
+        if reaches { Ok(Some(self.checked(after, skip_check).await?)) } else { Ok(Some(after)) }
+    }
+
+    /// `DELETE /v1/destinations/{id}`: its secrets go, its history stays readable, what is pending becomes `skipped`.
+    pub async fn delete_destination(&self, ctx: &Context, id: &str, if_match: Option<&str>, mut query: Query) -> Result<(), Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let mut before = self.own_destination(ctx, organization, id).await?;
+        no_parameters(query)?;
+        for _ in 0..RACES_MAX {
+            must_match(if_match, &before)?;
+            let now = self.clock.now();
+            let after = Destination {
+                state: DestinationState::Deleted { at: now },
+                credentials: Credentials::none(),
+                signing_secrets: Vec::new(),
+                verified_at: None,
+                revision: before.revision + 1,
+                updated_at: now,
+                ..before.clone()
+            };
+            let event = self.event(ctx, organization, "destination.deleted", before.id, Vec::new());
+            match self.store.save_destination(&after, before.revision, &event).await? {
+                Saved::Done => return Ok(()),
+                Saved::Conflict => before = self.existing_destination(organization, before.id).await?,
+            }
+        }
+        Err(Refusal::contended())
+    }
+
+    pub(crate) fn destination_view(&self, ctx: &Context, destination: &Destination, health: Option<HealthView>) -> DestinationView {
+        let url = ctx.link("destinations", destination.id);
+        DestinationView::of(destination, health, self.clock.now(), url)
+    }
+
+    pub(crate) async fn view_with_health(&self, ctx: &Context, destination: &Destination) -> Result<DestinationView, Refusal> {
+        let health = self.store.health(destination.id).await?;
+        let threshold = match &destination.failure_policy {
+            Some(policy) => policy.alert_after_failures,
+            None => self.alert_threshold(destination.organization_id).await?,
+        };
+        Ok(self.destination_view(ctx, destination, Some(HealthView::of(health, threshold))))
+    }
+
+    /// From which streak on a destination without a policy of its own is failing.
+    pub(crate) async fn alert_threshold(&self, organization: OrganizationId) -> Result<u32, Refusal> {
+        let routes = self.store.routes(organization).await?;
+        Ok(routes.map(|routes| routes.settings.failure_policy).unwrap_or_default().alert_after_failures)
+    }
+}
+
+/// RFC 9110 §13.1.1: `If-Match` names the revision that a change was made for.
+fn must_match(if_match: Option<&str>, destination: &Destination) -> Result<(), Refusal> {
+    let Some(header) = if_match else { return Ok(()) };
+    let etag = format!("\"{}\"", destination.revision);
+    let matches = header.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag);
+    if matches { Ok(()) } else { Err(Refusal::new(412, "revision_conflict", "the destination has changed; read it again")) }
+}
+
+/// A save without its check is told in the audit trail.
+fn skipped_check(skipped: bool) -> Vec<Change> {
+    let change = Change { path: "/skip_check".to_owned(), before: serde_json::Value::Null, after: true.into() };
+    if skipped { vec![change] } else { Vec::new() }
+}

@@ -1,0 +1,100 @@
+//! Signing secrets: rotated with an overlap, ended early one by one (R4.4, R4.5).
+
+use std::time::Duration;
+
+use domain::destination::Destination;
+use domain::id::SecretId;
+use domain::input::Errors;
+use domain::role::Permission;
+use domain::signing_secret::{LIVE_SECRETS_MAX, SigningSecret, rotate};
+use secrecy::ExposeSecret as _;
+use store::Saved;
+
+use super::secret_input::{SecretInput, take_secret};
+use crate::body::read_members;
+use crate::organization::no_parameters;
+use crate::view::destination::RotatedSecret;
+use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
+
+const OVERLAP_DEFAULT_SECONDS: i64 = 86_400;
+const OVERLAP_MAX_SECONDS: i64 = 604_800;
+
+struct Rotation {
+    secret: Option<SecretInput>,
+    overlap: Duration,
+}
+
+impl Operations {
+    /// `POST /v1/destinations/{id}/rotate-secret`: until the overlap ends all live secrets sign.
+    pub async fn rotate_secret(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<RotatedSecret, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let mut before = self.own_destination(ctx, organization, id).await?;
+        let members = body.object_or_empty()?;
+        no_parameters(query)?;
+        let rotation = read_members(members, Errors::default(), |fields| {
+            let secret = take_secret(fields, "secret");
+            let seconds = fields.integer("overlap_seconds", 0..=OVERLAP_MAX_SECONDS).unwrap_or(OVERLAP_DEFAULT_SECONDS);
+            Some(Rotation { secret, overlap: Duration::from_secs(u64::try_from(seconds).unwrap_or(0)) })
+        })?;
+        let now = self.clock.now();
+        let new = self.new_signing_secret(organization, before.id, rotation.secret, "/secret", now).await?;
+        let overlap_ends = now.plus(rotation.overlap);
+        for _ in 0..RACES_MAX {
+            let rotated = rotate(&before.signing_secrets, new.stored.clone(), now, overlap_ends).map_err(|_| {
+                let detail = format!("at most {LIVE_SECRETS_MAX} secrets sign at once; end one early, or rotate with overlap_seconds 0");
+                Refusal::new(409, "too_many_secrets", detail)
+            })?;
+            if self.save_secrets(ctx, &before, rotated, "destination.secret_rotated").await? == Saved::Done {
+                let previous_valid_until = Some(overlap_ends).filter(|_| !rotation.overlap.is_zero());
+                let signing_secret = new.generated.map(|secret| secret.expose_secret().to_owned());
+                return Ok(RotatedSecret { signing_secret, previous_valid_until });
+            }
+            before = self.existing_destination(organization, before.id).await?;
+        }
+        Err(Refusal::contended())
+    }
+
+    /// `DELETE /v1/destinations/{id}/signing-secrets/{secret}`: ends one early, but not the last.
+    pub async fn end_secret(&self, ctx: &Context, id: &str, secret: &str, mut query: Query) -> Result<(), Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let mut before = self.own_destination(ctx, organization, id).await?;
+        let secret: SecretId = self.own_id(ctx, organization, secret).await?;
+        no_parameters(query)?;
+        for _ in 0..RACES_MAX {
+            let live = before.live_secrets(self.clock.now());
+            if !live.iter().any(|live| live.id == secret) {
+                return Err(Refusal::not_found());
+            }
+            let remaining = without(&live, secret);
+            if remaining.is_empty() {
+                return Err(Refusal::new(409, "last_secret", "the last signing secret cannot be ended; rotate it instead"));
+            }
+            if self.save_secrets(ctx, &before, remaining, "destination.secret_ended").await? == Saved::Done {
+                return Ok(());
+            }
+            before = self.existing_destination(organization, before.id).await?;
+        }
+        Err(Refusal::contended())
+    }
+
+    async fn save_secrets(
+        &self,
+        ctx: &Context,
+        before: &Destination,
+        signing_secrets: Vec<SigningSecret>,
+        action: &str,
+    ) -> Result<Saved, Refusal> {
+        let after = Destination { signing_secrets, revision: before.revision + 1, updated_at: self.clock.now(), ..before.clone() };
+        let event = self.event(ctx, before.organization_id, action, before.id, Vec::new());
+        Ok(self.store.save_destination(&after, before.revision, &event).await?)
+    }
+}
+
+/// The live secrets but one. The newest of them has no end: a destination that signs today signs tomorrow.
+fn without(live: &[&SigningSecret], ended: SecretId) -> Vec<SigningSecret> {
+    let mut remaining: Vec<SigningSecret> = live.iter().filter(|secret| secret.id != ended).map(|secret| (*secret).clone()).collect();
+    if let Some(newest) = remaining.first_mut() {
+        newest.valid_until = None;
+    }
+    remaining
+}

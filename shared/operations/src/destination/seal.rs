@@ -1,0 +1,120 @@
+//! From a draft to a destination: every new secret is sealed for this organization, this destination and its own field.
+
+use std::collections::BTreeMap;
+
+use domain::Timestamp;
+use domain::credentials::{Credentials, SecretField, hint, sealed_name};
+use domain::destination::Destination;
+use domain::id::{DestinationId, OrganizationId, SecretId};
+use domain::input::{FieldCode, FieldError};
+use domain::signing_secret::{SecretSource, SigningSecret};
+use secrecy::{ExposeSecret as _, SecretString};
+use signing::SigningKey;
+
+use super::credentials::{CredentialsDraft, SecretDraft};
+use super::secret_input::SecretInput;
+use crate::{Operations, Refusal};
+
+/// A signing secret ready to be stored, and its text when it was generated: shown this once.
+pub(crate) struct NewSecret {
+    pub(crate) stored: SigningSecret,
+    pub(crate) generated: Option<SecretString>,
+}
+
+impl Operations {
+    /// Seals the new secrets of credentials; kept ones stay the ciphertext they are.
+    pub(crate) async fn seal_credentials(
+        &self,
+        organization: OrganizationId,
+        destination: DestinationId,
+        draft: CredentialsDraft,
+        now: Timestamp,
+    ) -> Result<Credentials, Refusal> {
+        let mut secrets = BTreeMap::new();
+        let mut names = Vec::new();
+        let mut plain: Vec<(String, SecretString)> = Vec::new();
+        for (name, secret) in draft.secrets {
+            match secret {
+                SecretDraft::Kept(field) => {
+                    secrets.insert(name, field);
+                }
+                SecretDraft::Given(secret) => {
+                    plain.push((sealed_name(&name), secret));
+                    names.push(name);
+                }
+            }
+        }
+        if !plain.is_empty() {
+            let fields: Vec<(&str, SecretString)> = plain.iter().map(|(name, secret)| (&**name, secret.clone())).collect();
+            let sealed = self.vault.seal_all(organization, destination, &fields).await?;
+            for ((name, (_, secret)), sealed) in names.into_iter().zip(&plain).zip(sealed) {
+                secrets.insert(name, SecretField { sealed, hint: hint(secret.expose_secret()), updated_at: now });
+            }
+        }
+        Ok(Credentials { kind: draft.kind, open: draft.open, secrets })
+    }
+
+    /// Makes the signing secret that a client brought, or a new one. `pointer` names it in the request.
+    pub(crate) async fn new_signing_secret(
+        &self,
+        organization: OrganizationId,
+        destination: DestinationId,
+        brought: Option<SecretInput>,
+        pointer: &str,
+        now: Timestamp,
+    ) -> Result<NewSecret, Refusal> {
+        let id: SecretId = self.ids.mint(organization, 1);
+        let (source, hint, generated) = match brought {
+            Some(SecretInput::Arn(arn)) => {
+                self.must_be_granted(organization, &arn, pointer).await?;
+                (SecretSource::SecretsManager { arn }, None, None)
+            }
+            Some(SecretInput::Inline(secret)) => {
+                let sealed = self.vault.seal(organization, destination, &SigningSecret::sealed_name(id), &secret).await?;
+                (SecretSource::Provided { sealed }, hint(secret.expose_secret()), None)
+            }
+            None => {
+                let secret = SigningKey::generate(|buffer| buffer.copy_from_slice(&self.random.bytes::<32>())).to_secret_string();
+                let sealed = self.vault.seal(organization, destination, &SigningSecret::sealed_name(id), &secret).await?;
+                (SecretSource::Generated { sealed }, hint(secret.expose_secret()), Some(secret))
+            }
+        };
+        let stored = SigningSecret { id, source, hint, created_at: now, valid_until: None };
+        Ok(NewSecret { stored, generated })
+    }
+
+    /// No tenant borrows our role: a secret in Secrets Manager is used only when the operator granted it to the organization (design §6).
+    async fn must_be_granted(&self, organization: OrganizationId, arn: &str, pointer: &str) -> Result<(), Refusal> {
+        let organization = self.existing_organization(organization).await?;
+        let own = self.settings.own_secret_arns.iter().any(|own| own == arn);
+        if !own && organization.grants.secret_arns.iter().any(|granted| granted == arn) {
+            return Ok(());
+        }
+        let detail = "this secret has not been granted to the organization; ask the operator";
+        Err(Refusal::invalid(vec![FieldError::at(format!("{pointer}/secret_arn"), FieldCode::InvalidValue, detail)]))
+    }
+}
+
+/// What an audit event shows of a destination: no ciphertext, and the word `secret` where a secret stands.
+pub(crate) fn auditable(destination: &Destination) -> serde_json::Value {
+    let mut credentials = serde_json::Map::new();
+    credentials.insert("kind".to_owned(), destination.credentials.kind.as_str().into());
+    for (name, value) in &destination.credentials.open {
+        credentials.insert(name.clone(), value.as_str().into());
+    }
+    for (name, secret) in &destination.credentials.secrets {
+        // The time makes a replaced secret a change; its value never shows.
+        credentials.insert(name.clone(), format!("secret, set {}", secret.updated_at).into());
+    }
+    serde_json::json!({
+        "external_id": destination.external_id,
+        "name": destination.name,
+        "description": destination.description,
+        "settings": destination.settings.to_json(),
+        "credentials": credentials,
+        "event_types": destination.event_types,
+        "retry_policy": destination.retry_policy,
+        "failure_policy": destination.failure_policy,
+        "state": destination.state,
+    })
+}

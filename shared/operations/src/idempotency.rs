@@ -1,0 +1,218 @@
+//! Idempotency keys: the same request again is answered as the first time, and nothing is done twice.
+//!
+//! A POST with a key **claims** it before it runs and **concludes** with its answer, or releases it when that is no 2xx. A repeat **replays** the
+//! stored answer; while the first still runs it waits a little. `POST /v1/messages` keeps its own, cheaper protocol in [`crate::message`]:
+//! its claim already says which deliveries its answer is made of.
+
+use std::time::Duration;
+
+use domain::Timestamp;
+use domain::id::{OrganizationId, Ulid};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use store::{Claim, IdempotencyClaim};
+
+use crate::{Context, Operations, Refusal};
+
+/// How long a repeat waits for the first to finish.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+const WAIT_STEP: Duration = Duration::from_millis(100);
+/// A lease outlives the function that took it by this much.
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
+/// The longest key.
+const KEY_MAX: usize = 255;
+/// Members that are shown once: a replay has null in their place.
+const SHOWN_ONCE: &[&str] = &["key", "signing_secret"];
+
+/// An idempotency key: 1 to 255 printable ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// Reads a key.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let good = (1..=KEY_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        good.then(|| Self(text.to_owned())).ok_or("must have 1 to 255 printable ASCII characters")
+    }
+
+    /// What it is stored under.
+    pub(crate) fn hash(&self) -> String {
+        crate::message::sha256_hex(self.0.as_bytes())
+    }
+}
+
+/// The answer of a request, as it is kept for replays.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredAnswer {
+    /// The status.
+    pub status: u16,
+    /// The `Location` header.
+    pub location: Option<String>,
+    /// The `ETag` header.
+    pub etag: Option<String>,
+    /// The body.
+    pub body: Value,
+}
+
+/// Whether a request with an idempotency key runs.
+#[derive(Debug)]
+pub enum Admission {
+    /// It does; conclude it with the permit.
+    Run(Permit),
+    /// It ran before, with this answer.
+    Replay(StoredAnswer),
+}
+
+/// A claimed key.
+#[derive(Debug)]
+pub struct Permit {
+    organization: OrganizationId,
+    key_hash: String,
+}
+
+/// What a request with a key is compared by.
+#[derive(Clone, Debug)]
+pub(crate) struct Fingerprint {
+    pub(crate) organization: OrganizationId,
+    pub(crate) key_hash: String,
+    pub(crate) request_hash: String,
+}
+
+impl Fingerprint {
+    pub(crate) fn of(organization: OrganizationId, key: &IdempotencyKey, request_line: &str, body: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        // The length in front keeps the two parts apart.
+        hash.update((request_line.len() as u64).to_be_bytes());
+        hash.update(request_line.as_bytes());
+        hash.update(body);
+        let request_hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { organization, key_hash: key.hash(), request_hash }
+    }
+}
+
+impl Fingerprint {
+    /// Refuses a key that came with another request.
+    pub(crate) fn checked(&self, claim: Claim) -> Result<Claim, Refusal> {
+        match &claim {
+            Claim::Finished { request_hash, .. } | Claim::Running { request_hash, .. } if *request_hash != self.request_hash => {
+                Err(Refusal::idempotency_key_reused())
+            }
+            _ => Ok(claim),
+        }
+    }
+}
+
+impl Operations {
+    /// Claims the request's key, or finds the answer it had before.
+    pub async fn admit(&self, ctx: &Context, organization: Option<OrganizationId>, body: &[u8]) -> Result<Option<Admission>, Refusal> {
+        let Some(key) = &ctx.idempotency_key else { return Ok(None) };
+        // What the operator does to organizations themselves belongs to none.
+        let organization = organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
+        let print = Fingerprint::of(organization, key, &ctx.request_line, body);
+        let deadline = tokio::time::Instant::now() + WAIT_MAX;
+        loop {
+            match self.claim(&print, Value::Null).await? {
+                Claim::New | Claim::TakenOver { .. } => {
+                    return Ok(Some(Admission::Run(Permit { organization, key_hash: print.key_hash })));
+                }
+                Claim::Finished { response, .. } => {
+                    let answer = serde_json::from_value(response.unwrap_or_default()).map_err(Refusal::internal)?;
+                    return Ok(Some(Admission::Replay(answer)));
+                }
+                Claim::Running { .. } => wait_until(deadline).await?,
+            }
+        }
+    }
+
+    /// Stores the answer of an admitted request; only a 2xx is kept, anything else frees the key.
+    pub async fn conclude(&self, permit: Permit, answer: Option<StoredAnswer>) {
+        let Permit { organization, key_hash } = permit;
+        let concluded = match answer.filter(|answer| (200..300).contains(&answer.status)) {
+            Some(mut answer) => {
+                hide_secrets(&mut answer.body);
+                match serde_json::to_value(answer) {
+                    Ok(stored) => self.store.finish_claim(organization, &key_hash, Some(stored)).await,
+                    Err(error) => {
+                        tracing::error!(%error, "an answer could not be kept for replays");
+                        Ok(())
+                    }
+                }
+            }
+            None => self.store.release_claim(organization, &key_hash).await,
+        };
+        if let Err(error) = concluded {
+            tracing::warn!(%error, "an idempotency key stays claimed until its lease ends");
+        }
+    }
+
+    /// One conditional write; refuses a key that came with another request.
+    pub(crate) async fn claim(&self, print: &Fingerprint, recorded: Value) -> Result<Claim, Refusal> {
+        let now = self.clock.now();
+        let lease = Duration::from_secs(u64::from(self.settings.function_timeout_seconds)) + LEASE_MARGIN;
+        let claim = IdempotencyClaim {
+            organization: print.organization,
+            key_hash: print.key_hash.clone(),
+            request_hash: print.request_hash.clone(),
+            lease_until: now.plus(lease),
+            recorded,
+        };
+        print.checked(self.store.claim(&claim, now).await?)
+    }
+}
+
+/// One step of waiting for the first request to finish; refuses when the time is over.
+pub(crate) async fn wait_until(deadline: tokio::time::Instant) -> Result<(), Refusal> {
+    if tokio::time::Instant::now() + WAIT_STEP > deadline {
+        return Err(Refusal::idempotency_in_progress());
+    }
+    tokio::time::sleep(WAIT_STEP).await;
+    Ok(())
+}
+
+/// The end of the time that a repeat waits.
+pub(crate) fn wait_deadline() -> tokio::time::Instant {
+    tokio::time::Instant::now() + WAIT_MAX
+}
+
+fn hide_secrets(body: &mut Value) {
+    let Some(members) = body.as_object_mut() else { return };
+    for name in SHOWN_ONCE {
+        if let Some(member) = members.get_mut(*name) {
+            *member = Value::Null;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keys_are_printable_and_bounded() {
+        assert!(IdempotencyKey::parse("order 7/α".trim_end_matches('α')).is_ok());
+        assert!(IdempotencyKey::parse(&"k".repeat(255)).is_ok());
+        for bad in ["", "a\tb", "α", &"k".repeat(256)] {
+            assert!(IdempotencyKey::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn method_path_query_and_body_are_compared() {
+        let organization = Ulid::first_at(Timestamp::from_millis(7)).into();
+        let key = IdempotencyKey::parse("k").unwrap();
+        let hash = |line: &str, body: &str| Fingerprint::of(organization, &key, line, body.as_bytes()).request_hash;
+        let first = hash("POST /v1/messages", "{}");
+        assert_eq!(first, hash("POST /v1/messages", "{}"));
+        let others = [hash("POST /v1/messages", "{ }"), hash("POST /v1/messages?x=1", "{}"), hash("POST /v1/message", "s{}")];
+        assert!(others.iter().all(|other| *other != first));
+    }
+
+    #[test]
+    fn a_stored_answer_has_no_secrets() {
+        let mut body = json!({"id": "dst_1", "signing_secret": "whsec_x", "settings": {"key": 1}});
+        hide_secrets(&mut body);
+        assert_eq!(body, json!({"id": "dst_1", "signing_secret": null, "settings": {"key": 1}}));
+    }
+}

@@ -1,0 +1,50 @@
+//! What a submit's idempotency claim records: enough to send the same deliveries again, and to answer as the first time.
+
+use dispatch::Target;
+use domain::id::{DestinationId, MessageId};
+use domain::settings::DestinationType;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Refusal;
+
+/// A message's id and targets, as its claim records them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recorded {
+    #[serde(rename = "m")]
+    pub(crate) message: MessageId,
+    #[serde(rename = "t")]
+    targets: Vec<RecordedTarget>,
+}
+
+/// A destination, its type, and whether it was enabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct RecordedTarget(DestinationId, DestinationType, bool);
+
+impl Recorded {
+    pub(crate) fn new(message: MessageId, targets: &[Target]) -> Self {
+        Self { message, targets: record_targets(targets) }
+    }
+
+    pub(crate) fn targets(&self) -> Vec<Target> {
+        self.targets.iter().map(RecordedTarget::target).collect()
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        serde_json::to_value(self).expect("ids and words can be written as JSON")
+    }
+
+    pub(crate) fn from_json(json: Value) -> Result<Self, Refusal> {
+        serde_json::from_value(json).map_err(Refusal::internal)
+    }
+}
+
+impl RecordedTarget {
+    pub(crate) fn target(&self) -> Target {
+        Target { destination: self.0, kind: self.1, enabled: self.2 }
+    }
+}
+
+pub(crate) fn record_targets(targets: &[Target]) -> Vec<RecordedTarget> {
+    targets.iter().map(|target| RecordedTarget(target.destination, target.kind, target.enabled)).collect()
+}

@@ -1,0 +1,302 @@
+//! Reading a submission. Pure: where it goes and who may send it is decided elsewhere.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use domain::Timestamp;
+use domain::event_type::EventType;
+use domain::id::DestinationId;
+use domain::input::{Errors, FieldCode, Fields, pointer_token};
+use domain::limits::{METADATA_KEY_MAX, METADATA_MAX, METADATA_VALUE_MAX, NAMED_DESTINATIONS_MAX, PAYLOAD_MAX_BYTES, REFERENCE_MAX};
+use domain::message::PayloadInfo;
+use domain::settings::webhook::is_header_value;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::raw::RawMembers;
+use super::sha256_hex;
+use crate::Refusal;
+use crate::idempotency::IdempotencyKey;
+
+/// The latest `expires_at`.
+const EXPIRY_MAX: Duration = Duration::from_secs(30 * 86_400);
+const FILENAME_MAX: usize = 255;
+const CONTENT_TYPE_MAX: usize = 255;
+
+/// The body of `POST /v1/messages`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SubmitMessage {
+    /// What happened: segments of letters, digits, `_`, `:`, `/`, `-`, joined by dots. `waybill.*` is refused.
+    #[schema(max_length = 128, example = "report.ready")]
+    pub event_type: String,
+    /// Any JSON value, null too, of at most 1 MiB: delivered byte for byte as sent. Exactly one of `payload` and `content`.
+    #[schema(value_type = Option<Value>)]
+    pub payload: Option<Value>,
+    /// Anything else, of at most 1 MiB. Exactly one of `payload` and `content`.
+    pub content: Option<Content>,
+    /// Where to; left out, the organization's defaults and every enabled destination that subscribes to the event type.
+    #[schema(min_items = 1, max_items = 100)]
+    pub destination_ids: Option<Vec<String>>,
+    /// The customer's own reference.
+    #[schema(max_length = 255)]
+    pub reference: Option<String>,
+    /// The customer's own labels: at most 20, names of 64 and values of 512 characters.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// Not delivered at or after this time; at most 30 days ahead.
+    #[schema(format = DateTime)]
+    pub expires_at: Option<String>,
+}
+
+/// Content that is not JSON.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Content {
+    /// The bytes, in base64 with padding.
+    pub base64: String,
+    /// Their media type.
+    #[schema(example = "text/csv")]
+    pub content_type: String,
+    /// What the file is called.
+    #[schema(max_length = 255, example = "report.csv")]
+    pub filename: Option<String>,
+}
+
+/// The body of `POST /v1/messages/batch`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SubmitBatch {
+    /// Each on its own.
+    #[schema(min_items = 1, max_items = 100)]
+    pub messages: Vec<BatchMessage>,
+}
+
+/// A message of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BatchMessage {
+    /// The message.
+    #[serde(flatten)]
+    pub message: SubmitMessage,
+    /// As the header `Idempotency-Key`, for this message alone.
+    #[schema(min_length = 1, max_length = 255)]
+    pub idempotency_key: Option<String>,
+}
+
+/// A submission as it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct MessageInput {
+    pub(crate) event_type: EventType,
+    pub(crate) payload: Bytes,
+    pub(crate) info: PayloadInfo,
+    pub(crate) named: Option<Vec<DestinationId>>,
+    pub(crate) reference: Option<String>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) expires_at: Option<Timestamp>,
+    /// Of a batch's item.
+    pub(crate) idempotency_key: Option<IdempotencyKey>,
+}
+
+/// Reads a submission that arrives at `now`; `in_batch` it may carry its own idempotency key.
+pub(crate) fn read_message(json: &Bytes, now: Timestamp, in_batch: bool) -> Result<MessageInput, Refusal> {
+    let mut members = RawMembers::parse(json)?;
+    let payload = members.take_payload()?;
+    let mut too_large = false;
+    let input = members.read(Errors::default(), payload.as_ref(), |fields| {
+        let event_type = take_event_type(fields);
+        let content = take_content(fields, &mut too_large);
+        let payload = match (payload.clone(), content) {
+            (Some(_), Some(_)) => {
+                fields.refuse("content", FieldCode::Conflict, "exactly one of payload and content is accepted");
+                None
+            }
+            (None, None) => {
+                fields.refuse("payload", FieldCode::Required, "exactly one of payload and content is required");
+                None
+            }
+            (Some(raw), None) => Some((json_info(&raw.bytes), raw.bytes)),
+            (None, Some(content)) => content,
+        };
+        let named = take_destinations(fields);
+        let reference = fields.text("reference", 1..=REFERENCE_MAX);
+        let metadata = take_metadata(fields);
+        let expires_at = take_expiry(fields, now);
+        let idempotency_key = if in_batch { fields.parsed("idempotency_key", IdempotencyKey::parse) } else { None };
+        let (info, payload) = payload?;
+        Some(MessageInput { event_type: event_type?, payload, info, named, reference, metadata, expires_at, idempotency_key })
+    });
+    if too_large { Err(Refusal::too_large(format!("content has at most {PAYLOAD_MAX_BYTES} bytes"))) } else { input }
+}
+
+fn json_info(payload: &[u8]) -> PayloadInfo {
+    PayloadInfo {
+        size_bytes: payload.len() as u64,
+        content_type: "application/json".to_owned(),
+        filename: None,
+        sha256: Some(sha256_hex(payload)),
+    }
+}
+
+fn take_event_type(fields: &mut Fields<'_>) -> Option<EventType> {
+    let given = fields.has("event_type");
+    let event_type = fields.parsed("event_type", EventType::parse);
+    let event_type = fields.require("event_type", given, event_type);
+    if event_type.as_ref().is_some_and(EventType::is_reserved) {
+        fields.refuse("event_type", FieldCode::Reserved, "types that begin with waybill. are Waybill's own");
+    }
+    event_type
+}
+
+/// Takes `content`: absent, unreadable (`Some(None)`, its mistakes recorded), or what it is and its bytes.
+fn take_content(fields: &mut Fields<'_>, too_large: &mut bool) -> Option<Option<(PayloadInfo, Bytes)>> {
+    if !fields.has("content") {
+        return None;
+    }
+    let read = fields.object("content", |inner| {
+        let bytes = take_base64(inner, too_large);
+        let content_type = inner.required_text("content_type", 1..=CONTENT_TYPE_MAX);
+        let plausible = |text: &str| text.split_once('/').is_some_and(|(kind, rest)| !kind.is_empty() && !rest.is_empty());
+        if content_type.as_deref().is_some_and(|text| !plausible(text) || !is_header_value(text)) {
+            inner.refuse("content_type", FieldCode::InvalidFormat, "must be a media type, such as text/csv");
+        }
+        let filename = inner.text("filename", 1..=FILENAME_MAX);
+        if filename.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
+            inner.refuse("filename", FieldCode::InvalidFormat, "must not contain control characters");
+        }
+        let bytes = bytes?;
+        let info = PayloadInfo { size_bytes: bytes.len() as u64, content_type: content_type?, filename, sha256: Some(sha256_hex(&bytes)) };
+        Some((info, bytes))
+    });
+    Some(read.flatten())
+}
+
+fn take_base64(fields: &mut Fields<'_>, too_large: &mut bool) -> Option<Bytes> {
+    let Some(value) = fields.take("base64") else {
+        fields.refuse("base64", FieldCode::Required, "base64 is required");
+        return None;
+    };
+    let Value::String(text) = value else {
+        fields.refuse("base64", FieldCode::InvalidType, "must be a string");
+        return None;
+    };
+    match STANDARD.decode(text) {
+        Ok(bytes) => {
+            *too_large |= bytes.len() > PAYLOAD_MAX_BYTES;
+            Some(Bytes::from(bytes))
+        }
+        Err(_) => {
+            fields.refuse("base64", FieldCode::InvalidFormat, "must be base64 with padding");
+            None
+        }
+    }
+}
+
+fn take_destinations(fields: &mut Fields<'_>) -> Option<Vec<DestinationId>> {
+    let named: Vec<DestinationId> = fields.parsed_list("destination_ids", NAMED_DESTINATIONS_MAX, str::parse)?;
+    if named.is_empty() {
+        fields.refuse("destination_ids", FieldCode::TooShort, "must name at least one destination; leave it out for the defaults");
+    }
+    Some(named)
+}
+
+fn take_metadata(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
+    let Some(members) = fields.members("metadata") else { return BTreeMap::new() };
+    if members.len() > METADATA_MAX {
+        fields.refuse("metadata", FieldCode::TooLong, format!("must have at most {METADATA_MAX} members"));
+        return BTreeMap::new();
+    }
+    let errors = fields.errors();
+    let mut metadata = BTreeMap::new();
+    for (key, value) in members {
+        let pointer = format!("/metadata/{}", pointer_token(&key));
+        match value {
+            _ if key.is_empty() || key.chars().count() > METADATA_KEY_MAX => {
+                errors.add(pointer, FieldCode::TooLong, format!("a name has 1 to {METADATA_KEY_MAX} characters"));
+            }
+            Value::String(text) if text.chars().count() > METADATA_VALUE_MAX => {
+                errors.add(pointer, FieldCode::TooLong, format!("must have at most {METADATA_VALUE_MAX} characters"));
+            }
+            Value::String(text) => {
+                metadata.insert(key, text);
+            }
+            _ => errors.add(pointer, FieldCode::InvalidType, "must be a string"),
+        }
+    }
+    metadata
+}
+
+fn take_expiry(fields: &mut Fields<'_>, now: Timestamp) -> Option<Timestamp> {
+    let expires_at = fields.parsed("expires_at", Timestamp::parse)?;
+    if expires_at <= now || expires_at > now.plus(EXPIRY_MAX) {
+        fields.refuse("expires_at", FieldCode::OutOfRange, "must be in the future, at most 30 days ahead");
+    }
+    Some(expires_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1_764_000_000_000)
+    }
+
+    fn read(body: Value) -> Result<MessageInput, Refusal> {
+        read_message(&Bytes::from(body.to_string()), now(), false)
+    }
+
+    fn mistakes(body: Value) -> Vec<(String, FieldCode)> {
+        read(body).unwrap_err().errors.into_iter().map(|error| (error.pointer.unwrap(), error.code)).collect()
+    }
+
+    #[test]
+    fn all_mistakes_are_named_at_once() {
+        let found = mistakes(json!({
+            "event_type": "waybill.x", "destination_ids": ["dst_nope"], "metadata": {"k": 1}, "expires_at": "2020-01-01T00:00:00Z",
+            "reference": "", "colour": "red",
+        }));
+        let expected = [
+            ("/event_type", FieldCode::Reserved),
+            ("/payload", FieldCode::Required),
+            ("/destination_ids/0", FieldCode::InvalidFormat),
+            ("/reference", FieldCode::TooShort),
+            ("/metadata/k", FieldCode::InvalidType),
+            ("/expires_at", FieldCode::OutOfRange),
+            ("/colour", FieldCode::UnknownField),
+        ];
+        assert_eq!(found, expected.map(|(pointer, code)| (pointer.to_owned(), code)));
+    }
+
+    #[test]
+    fn exactly_one_of_payload_and_content() {
+        let content = json!({"base64": "aGk=", "content_type": "text/plain"});
+        let both = mistakes(json!({"event_type": "a", "payload": 1, "content": content}));
+        assert_eq!(both, [("/content".to_owned(), FieldCode::Conflict)]);
+        let input = read(json!({"event_type": "a", "content": content})).unwrap();
+        assert_eq!((&*input.payload, input.info.size_bytes), (b"hi".as_slice(), 2));
+        let null = read(json!({"event_type": "a", "payload": null})).unwrap();
+        assert_eq!(null.payload, "null");
+    }
+
+    #[test]
+    fn content_of_one_mebibyte_is_accepted_and_a_byte_more_is_not() {
+        let content =
+            |bytes: usize| json!({"event_type": "a", "content": {"base64": STANDARD.encode(vec![7; bytes]), "content_type": "a/b"}});
+        assert_eq!(read(content(PAYLOAD_MAX_BYTES)).unwrap().info.size_bytes, 1_048_576);
+        assert_eq!(read(content(PAYLOAD_MAX_BYTES + 1)).unwrap_err().status, 413);
+        assert_eq!(read(content(0)).unwrap().info.size_bytes, 0);
+    }
+
+    #[test]
+    fn no_named_destination_is_a_mistake() {
+        assert_eq!(
+            mistakes(json!({"event_type": "a", "payload": 1, "destination_ids": []})),
+            [("/destination_ids".to_owned(), FieldCode::TooShort)]
+        );
+        let many: Vec<String> = (0..101).map(|_| "dst_01kavd83802s63efghp3q1cpj4".to_owned()).collect();
+        assert_eq!(
+            mistakes(json!({"event_type": "a", "payload": 1, "destination_ids": many})),
+            [("/destination_ids".to_owned(), FieldCode::TooLong)]
+        );
+    }
+}

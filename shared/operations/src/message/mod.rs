@@ -1,0 +1,25 @@
+//! Messages: **read** strictly with the payload kept as raw bytes, **resolved** to the destinations they go to, **committed** and sent by
+//! dispatch; then looked at as the set of their deliveries.
+
+mod batch;
+mod claim;
+mod input;
+mod raw;
+mod read;
+mod submit;
+
+pub use batch::{BATCH_MAX, SubmittedBatch};
+pub use input::{BatchMessage, Content, SubmitBatch, SubmitMessage};
+pub use read::Download;
+pub use submit::Submitted;
+
+pub(crate) use raw::RawMembers;
+pub(crate) use read::{parse_reference, payload_expired};
+pub(crate) use submit::suspended;
+
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 in lower-case hexadecimal.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

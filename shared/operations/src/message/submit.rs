@@ -1,0 +1,177 @@
+//! Submit: validate all, claim, commit, answer 202. Once answered, the message is delivered or visibly failed, whatever crashes.
+//!
+//! With an `Idempotency-Key` the claim is the one extra write: it records the message's id and targets before anything is sent. A repeat finds
+//! the committed deliveries under that id and answers from what of them never changes; when the first was cut off before its commit, the
+//! repeat takes its lease over and sends the same deliveries, conditionally, so that nothing is sent twice.
+
+use bytes::Bytes;
+use dispatch::{Submission, Target, Unresolved, resolve};
+use domain::Reason;
+use domain::attempt::Trigger;
+use domain::delivery::{Delivery, State};
+use domain::id::{MessageId, OrganizationId};
+use domain::message::MessageFacts;
+use domain::organization::OrganizationStatus;
+use domain::role::Permission;
+use store::{Claim, Routes};
+
+use super::claim::Recorded;
+use super::input::{MessageInput, read_message};
+use super::read::accepted_at;
+use crate::idempotency::{Fingerprint, wait_deadline, wait_until};
+use crate::organization::no_parameters;
+use crate::view::message::MessageView;
+use crate::{Body, Context, Operations, Query, Refusal};
+
+/// An accepted message.
+#[derive(Debug)]
+pub struct Submitted {
+    /// The message.
+    pub message: MessageView,
+    /// It was accepted before, by the same request.
+    pub replayed: bool,
+}
+
+/// A submission's way in: whose it is, where messages may go, and the bytes they came as.
+pub(crate) struct Entry<'e> {
+    pub(crate) ctx: &'e Context,
+    pub(crate) organization: OrganizationId,
+    pub(crate) routes: &'e Routes,
+}
+
+/// 403 while the operator has suspended the organization.
+pub(crate) fn suspended(routes: &Routes) -> Result<(), Refusal> {
+    match routes.status {
+        OrganizationStatus::Active => Ok(()),
+        OrganizationStatus::Suspended => Err(Refusal::new(
+            403,
+            "organization_suspended",
+            "the organization is suspended; it cannot submit until the operator lifts that",
+        )),
+    }
+}
+
+impl Operations {
+    /// `POST /v1/messages`.
+    pub async fn submit_message(&self, ctx: &Context, mut query: Query, body: Body) -> Result<Submitted, Refusal> {
+        let organization = self.enter(ctx, Permission::Submit, &mut query).await?;
+        let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
+        suspended(&routes)?;
+        let json = body.bytes()?;
+        let entry = Entry { ctx, organization, routes: &routes };
+        let print = ctx.idempotency_key.as_ref().map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
+        let read = || {
+            no_parameters(query)?;
+            read_message(&json, self.clock.now(), false)
+        };
+        let (deliveries, replayed) = match print {
+            None => (self.accept(&entry, read()?).await?, false),
+            Some(print) => self.accept_once(&entry, &print, read).await?,
+        };
+        Ok(Submitted { message: self.message_view(ctx, &deliveries), replayed })
+    }
+
+    async fn accept(&self, entry: &Entry<'_>, input: MessageInput) -> Result<Vec<Delivery>, Refusal> {
+        let targets = self.targets(entry, &input).await?;
+        let message = self.ids.mint(entry.organization, entry.routes.shards);
+        Ok(self.dispatch.submit(&submission(entry, message, input, targets)).await?)
+    }
+
+    /// Accepts the message unless this very request has done so before; answers its deliveries as they were accepted, and whether they were.
+    pub(crate) async fn accept_once(
+        &self,
+        entry: &Entry<'_>,
+        print: &Fingerprint,
+        read: impl FnOnce() -> Result<MessageInput, Refusal>,
+    ) -> Result<(Vec<Delivery>, bool), Refusal> {
+        // A repeat is answered before anything is validated anew: meanwhile a destination may be gone, or `expires_at` past.
+        if let Some(earlier) = self.store.find_claim(print.organization, &print.key_hash).await? {
+            let recorded = match print.checked(earlier)? {
+                Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } | Claim::TakenOver { recorded } => recorded,
+                Claim::New => serde_json::Value::Null,
+            };
+            let recorded = Recorded::from_json(recorded)?;
+            if let Some(deliveries) = self.store.message(entry.organization, recorded.message).await? {
+                return Ok((deliveries.into_iter().map(as_accepted).collect(), true));
+            }
+        }
+        let input = read()?;
+        let targets = self.targets(entry, &input).await?;
+        let fresh = Recorded::new(self.ids.mint(entry.organization, entry.routes.shards), &targets);
+        let deadline = wait_deadline();
+        loop {
+            let recorded = match self.claim(print, fresh.to_json()).await? {
+                Claim::New => fresh,
+                Claim::TakenOver { recorded } => Recorded::from_json(recorded)?,
+                Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } => {
+                    let recorded = Recorded::from_json(recorded)?;
+                    if let Some(deliveries) = self.store.message(entry.organization, recorded.message).await? {
+                        return Ok((deliveries.into_iter().map(as_accepted).collect(), true));
+                    }
+                    wait_until(deadline).await?;
+                    continue;
+                }
+            };
+            let submission = submission(entry, recorded.message, input, recorded.targets());
+            return Ok((self.dispatch.submit(&submission).await?, false));
+        }
+    }
+
+    /// Where a message goes; an id that is another organization's is recorded.
+    pub(crate) async fn targets(&self, entry: &Entry<'_>, input: &MessageInput) -> Result<Vec<Target>, Refusal> {
+        match resolve(entry.routes, input.named.as_deref(), &input.event_type) {
+            Ok(targets) => Ok(targets),
+            Err(Unresolved::NoDestinations) => Err(Refusal::no_destinations()),
+            Err(Unresolved::Unknown(positions)) => {
+                let named = input.named.as_deref().unwrap_or_default();
+                for id in positions.iter().filter_map(|position| named.get(*position)) {
+                    self.owns_or_records(entry.ctx, entry.organization, *id).await;
+                }
+                Err(Refusal::not_found_at(positions.into_iter().map(|position| format!("/destination_ids/{position}"))))
+            }
+        }
+    }
+}
+
+/// The submission of a message under its id, which also says when it was accepted.
+pub(crate) fn submission(entry: &Entry<'_>, message: MessageId, input: MessageInput, targets: Vec<Target>) -> Submission {
+    let facts = MessageFacts {
+        event_type: input.event_type,
+        reference: input.reference,
+        metadata: input.metadata,
+        payload: input.info,
+        expires_at: input.expires_at,
+        trace: entry.ctx.trace,
+        test: false,
+    };
+    Submission {
+        organization: entry.organization,
+        message,
+        facts,
+        targets,
+        payload: Bytes::clone(&input.payload),
+        retention_days: entry.routes.settings.retention_days,
+        accepted_at: accepted_at(message),
+    }
+}
+
+/// A delivery as it was when its message was accepted: what never changes of it.
+pub(crate) fn as_accepted(delivery: Delivery) -> Delivery {
+    let accepted_at = delivery.created_at;
+    let state = if delivery.born_skipped {
+        State::Skipped { finished_at: accepted_at, reason: Reason::DestinationDisabled }
+    } else {
+        State::Queued
+    };
+    Delivery {
+        updated_at: accepted_at,
+        generation: 0,
+        attempts: 0,
+        budget_start: 0,
+        trigger: Trigger::First,
+        lease_until: None,
+        state,
+        last_attempt: None,
+        ..delivery
+    }
+}

@@ -1,0 +1,16 @@
+//! About this Waybill.
+
+use domain::role::Role;
+
+use crate::organization::no_parameters;
+use crate::view::meta::{Limits, Meta};
+use crate::{Operations, Query, Refusal};
+
+impl Operations {
+    /// `GET /v1/meta`: for every caller.
+    pub fn meta(&self, mut query: Query) -> Result<Meta, Refusal> {
+        query.take_all("organization_id");
+        no_parameters(query)?;
+        Ok(Meta { version: env!("CARGO_PKG_VERSION"), roles: Role::ALL.to_vec(), limits: Limits::default(), egress_ips: Vec::new() })
+    }
+}

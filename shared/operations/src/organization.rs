@@ -1,0 +1,279 @@
+//! Organizations: the operator makes, suspends, grants to and deletes them; an admin changes its own settings.
+
+use domain::id::OrganizationId;
+use domain::input::{Errors, FieldCode, Fields};
+use domain::limits::{NAME_MAX, REFERENCE_MAX};
+use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
+use domain::role::Permission;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use store::Saved;
+use utoipa::ToSchema;
+
+use crate::audit::changes;
+use crate::body::read_members;
+use crate::cursor::ListScope;
+use crate::page::{Page, PageQuery};
+use crate::view::organization::{GrantsBody, OrganizationSettingsBody, OrganizationView};
+use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
+
+/// Shards of a new organization's data: room for four partitions' writes, and four queries for a list.
+const SHARDS_AT_FIRST: u8 = 4;
+const STATUSES: &[(&str, OrganizationStatus)] = &[("active", OrganizationStatus::Active), ("suspended", OrganizationStatus::Suspended)];
+const READ_ONLY: &[&str] = &["id", "aws_external_id", "created_at", "updated_at", "url"];
+
+/// The body of `POST /v1/organizations`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreateOrganization {
+    /// What people call it.
+    #[schema(max_length = 200)]
+    pub name: String,
+    /// The platform's own name for it.
+    #[schema(max_length = 255)]
+    pub external_id: Option<String>,
+    /// What differs from the defaults.
+    pub settings: Option<OrganizationSettingsBody>,
+}
+
+/// The body of `PATCH /v1/organizations/{id}`: a merge patch.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PatchOrganization {
+    /// What people call it.
+    pub name: Option<String>,
+    /// The platform's own name for it.
+    pub external_id: Option<String>,
+    /// `active` or `suspended`.
+    pub status: Option<String>,
+    /// What changes of the settings; null resets a setting.
+    pub settings: Option<OrganizationSettingsBody>,
+    /// What changes of the grants.
+    pub grants: Option<GrantsBody>,
+}
+
+/// The body of `PATCH /v1/organization`: a merge patch.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PatchOwnOrganization {
+    /// What people call it.
+    pub name: Option<String>,
+    /// What changes of the settings; null resets a setting.
+    pub settings: Option<OrganizationSettingsBody>,
+}
+
+/// Who changes an organization decides what of it may change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hand {
+    Operator,
+    Own,
+}
+
+impl Operations {
+    /// `POST /v1/organizations`.
+    pub async fn create_organization(&self, ctx: &Context, query: Query, body: Body) -> Result<OrganizationView, Refusal> {
+        self.require(ctx, Permission::ManageOrganizations).await?;
+        let members = body.object()?;
+        no_parameters(query)?;
+        let fresh = self.new_organization(String::new());
+        let organization = read_members(members, Errors::default(), |fields| {
+            fields.read_only(&[READ_ONLY, &["status"]].concat());
+            let name = fields.required_text("name", 1..=NAME_MAX);
+            let external_id = fields.text("external_id", 1..=REFERENCE_MAX);
+            let settings = fields.object("settings", |inner| OrganizationSettings::default().read(inner)).unwrap_or_default();
+            Some(Organization { name: name?, external_id, settings, ..fresh })
+        })?;
+        // A new organization has no destinations that its settings could name.
+        let named = organization.settings.named_destinations();
+        if !named.is_empty() {
+            return Err(Refusal::not_found_at(named.into_iter().map(|(pointer, _)| format!("/settings{pointer}"))));
+        }
+        let event = self.event(ctx, organization.id, "organization.created", organization.id, Vec::new());
+        self.store.create_organization(&organization, &event).await?;
+        Ok(self.organization_view(ctx, organization))
+    }
+
+    pub(crate) fn new_organization(&self, name: String) -> Organization {
+        let now = self.clock.now();
+        Organization {
+            id: self.ids.organization(),
+            name,
+            external_id: None,
+            status: OrganizationStatus::Active,
+            settings: OrganizationSettings::default(),
+            grants: Grants::default(),
+            aws_external_id: self.random.bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect(),
+            shards: SHARDS_AT_FIRST,
+            revision: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// `GET /v1/organizations`: oldest first.
+    pub async fn organizations(&self, ctx: &Context, mut query: Query) -> Result<Page<OrganizationView>, Refusal> {
+        self.require(ctx, Permission::ManageOrganizations).await?;
+        let errors = Errors::default();
+        let page = PageQuery::take(&mut query, &errors);
+        query.finish(&errors);
+        errors.into_result(())?;
+        let scope = ListScope::of("/v1/organizations");
+        let found = self.store.organizations(page.after(&self.cursors, &scope)?, page.limit).await?;
+        let next_cursor = self.next_cursor(&scope, found.items.last().map(|organization| organization.id).filter(|_| found.more));
+        Ok(Page { data: found.items.into_iter().map(|organization| self.organization_view(ctx, organization)).collect(), next_cursor })
+    }
+
+    /// `GET /v1/organizations/{id}`.
+    pub async fn organization(&self, ctx: &Context, id: &str, query: Query) -> Result<OrganizationView, Refusal> {
+        self.require(ctx, Permission::ManageOrganizations).await?;
+        let organization = self.existing_organization(parse_id(id)?).await?;
+        no_parameters(query)?;
+        Ok(self.organization_view(ctx, organization))
+    }
+
+    /// `GET /v1/organization`: the caller's own.
+    pub async fn own_organization(&self, ctx: &Context, mut query: Query) -> Result<OrganizationView, Refusal> {
+        let id = self.enter(ctx, Permission::Read, &mut query).await?;
+        let organization = self.existing_organization(id).await?;
+        no_parameters(query)?;
+        Ok(self.organization_view(ctx, organization))
+    }
+
+    /// `PATCH /v1/organizations/{id}`.
+    pub async fn patch_organization(&self, ctx: &Context, id: &str, query: Query, body: Body) -> Result<OrganizationView, Refusal> {
+        self.require(ctx, Permission::ManageOrganizations).await?;
+        self.change_organization(ctx, parse_id(id)?, Hand::Operator, query, body).await
+    }
+
+    /// `PATCH /v1/organization`.
+    pub async fn patch_own_organization(&self, ctx: &Context, mut query: Query, body: Body) -> Result<OrganizationView, Refusal> {
+        let id = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
+        self.change_organization(ctx, id, Hand::Own, query, body).await
+    }
+
+    async fn change_organization(
+        &self,
+        ctx: &Context,
+        id: OrganizationId,
+        hand: Hand,
+        query: Query,
+        body: Body,
+    ) -> Result<OrganizationView, Refusal> {
+        let mut before = self.existing_organization(id).await?;
+        let patch = body.object()?;
+        no_parameters(query)?;
+        for _ in 0..RACES_MAX {
+            let after = self.patched(&before, hand, patch.clone())?;
+            if after == before {
+                return Ok(self.organization_view(ctx, before));
+            }
+            self.must_have_destinations(ctx, &after).await?;
+            let after = Organization { revision: before.revision + 1, updated_at: self.clock.now(), ..after };
+            let event = self.event(ctx, id, "organization.updated", id, changes(&to_json(&before), &to_json(&after)));
+            match self.store.update_organization(&after, before.revision, &event).await? {
+                Saved::Done => return Ok(self.organization_view(ctx, after)),
+                Saved::Conflict => before = self.existing_organization(id).await?,
+            }
+        }
+        Err(Refusal::contended())
+    }
+
+    fn patched(&self, before: &Organization, hand: Hand, patch: Map<String, Value>) -> Result<Organization, Refusal> {
+        let patched = read_members(patch, Errors::default(), |fields| {
+            fields.read_only(READ_ONLY);
+            if hand == Hand::Own {
+                fields.read_only(&["status", "grants", "external_id"]);
+            }
+            let name = if fields.has("name") { fields.required_text("name", 1..=NAME_MAX) } else { Some(before.name.clone()) };
+            let external_id =
+                if fields.has("external_id") { fields.text("external_id", 1..=REFERENCE_MAX) } else { before.external_id.clone() };
+            let status = fields.choice("status", STATUSES).unwrap_or(before.status);
+            let settings = fields.object("settings", |inner| before.settings.read(inner)).unwrap_or_else(|| before.settings.clone());
+            let grants = fields.object("grants", |inner| before.grants.read(inner)).unwrap_or_else(|| before.grants.clone());
+            self.refuse_own_resources(fields, &grants);
+            Some(Organization { name: name?, external_id, status, settings, grants, ..before.clone() })
+        })?;
+        Ok(patched)
+    }
+
+    /// The service's own bucket and secrets can't be granted.
+    fn refuse_own_resources(&self, fields: &Fields<'_>, grants: &Grants) {
+        let own = &self.settings;
+        let refuse = |list: &str, i: usize| {
+            fields.errors().add(format!("/grants/{list}/{i}"), FieldCode::Reserved, "is Waybill's own and cannot be granted");
+        };
+        for (i, _) in grants.buckets.iter().enumerate().filter(|(_, bucket)| **bucket == own.own_bucket) {
+            refuse("buckets", i);
+        }
+        for (i, _) in grants.secret_arns.iter().enumerate().filter(|(_, arn)| own.own_secret_arns.contains(arn)) {
+            refuse("secret_arns", i);
+        }
+    }
+
+    /// Every destination that the settings name exists.
+    async fn must_have_destinations(&self, ctx: &Context, organization: &Organization) -> Result<(), Refusal> {
+        let named = organization.settings.named_destinations();
+        if named.is_empty() {
+            return Ok(());
+        }
+        let routes = self.store.routes(organization.id).await?;
+        let known: Vec<_> = routes.map(|routes| routes.destinations.iter().map(|route| route.id).collect()).unwrap_or_default();
+        let mut missing = Vec::new();
+        for (pointer, id) in named {
+            if !known.contains(&id) {
+                self.owns_or_records(ctx, organization.id, id).await;
+                missing.push(format!("/settings{pointer}"));
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(Refusal::not_found_at(missing)) }
+    }
+
+    /// `DELETE /v1/organizations/{id}`: only when it has no destinations; its keys go with it.
+    pub async fn delete_organization(&self, ctx: &Context, id: &str, query: Query) -> Result<(), Refusal> {
+        self.require(ctx, Permission::ManageOrganizations).await?;
+        let organization = self.existing_organization(parse_id(id)?).await?;
+        no_parameters(query)?;
+        let routes = self.store.routes(organization.id).await?;
+        if routes.is_some_and(|routes| !routes.destinations.is_empty()) {
+            return Err(not_empty());
+        }
+        for key in self.store.keys(Some(organization.id)).await? {
+            self.store.delete_key(Some(organization.id), key.id).await?;
+        }
+        if self.store.delete_organization(organization.id).await? == Saved::Conflict {
+            return Err(not_empty());
+        }
+        tracing::info!(organization = %organization.id, request_id = ctx.request_id, "organization.deleted");
+        Ok(())
+    }
+
+    pub(crate) async fn existing_organization(&self, id: OrganizationId) -> Result<Organization, Refusal> {
+        self.store.organization(id).await?.ok_or_else(Refusal::not_found)
+    }
+
+    fn organization_view(&self, ctx: &Context, organization: Organization) -> OrganizationView {
+        let url = ctx.link("organizations", organization.id);
+        OrganizationView::of(organization, url)
+    }
+}
+
+fn parse_id(text: &str) -> Result<OrganizationId, Refusal> {
+    text.parse().map_err(|_| Refusal::not_found())
+}
+
+fn not_empty() -> Refusal {
+    Refusal::new(409, "not_empty", "the organization has destinations; delete them first")
+}
+
+/// Refuses every query parameter.
+pub(crate) fn no_parameters(query: Query) -> Result<(), Refusal> {
+    let errors = Errors::default();
+    query.finish(&errors);
+    Ok(errors.into_result(())?)
+}
+
+/// What an audit event shows of an organization.
+fn to_json(organization: &Organization) -> Value {
+    let mut json = serde_json::to_value(organization).unwrap_or_default();
+    if let Some(members) = json.as_object_mut() {
+        members.retain(|name, _| !matches!(&**name, "revision" | "updated_at"));
+    }
+    json
+}

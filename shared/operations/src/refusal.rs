@@ -1,0 +1,212 @@
+//! Why something was not done. The api turns a refusal into an RFC 9457 problem in one place; the console shows it on a page.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use domain::check::CheckReport;
+use domain::input::{FieldCode, FieldError, Malformed};
+
+/// How long a client waits before it asks again when a dependency of ours is down.
+const UNAVAILABLE_RETRY_SECONDS: u32 = 1;
+
+/// A request that was not carried out.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The HTTP status that says so.
+    pub status: u16,
+    /// The machine code.
+    pub code: &'static str,
+    /// In words, for the client's developer.
+    pub detail: String,
+    /// Every mistake in the request.
+    pub errors: Vec<FieldError>,
+    /// What only some refusals have.
+    pub extra: Option<Box<Extra>>,
+}
+
+/// What only some refusals have.
+#[derive(Clone, Debug, Default)]
+pub struct Extra {
+    /// The connection check that failed.
+    pub check: Option<CheckReport>,
+    /// When to ask again.
+    pub retry_after_seconds: Option<u32>,
+    /// What went wrong inside; logged, never shown.
+    pub source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Refusal {
+    /// A refusal without particulars.
+    pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), errors: Vec::new(), extra: None }
+    }
+
+    /// 401: always the same, whatever is wrong with the key.
+    #[must_use]
+    pub fn unauthenticated() -> Self {
+        Self::new(401, "unauthenticated", "send a valid API key as `Authorization: Bearer <key>`")
+    }
+
+    /// 403: the role does not hold the permission.
+    #[must_use]
+    pub fn forbidden() -> Self {
+        Self::new(403, "forbidden", "this key's role may not do this")
+    }
+
+    /// 404: the same for what never existed, what is gone and what is another organization's.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(404, "not_found", "there is no such thing here")
+    }
+
+    /// 404 for something that the body names.
+    pub fn not_found_at(pointers: impl IntoIterator<Item = String>) -> Self {
+        let errors = pointers.into_iter().map(|pointer| FieldError::at(pointer, FieldCode::NotFound, "there is no such destination"));
+        Self { errors: errors.collect(), ..Self::not_found() }
+    }
+
+    /// 400: the request cannot be read.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(400, "malformed_request", detail)
+    }
+
+    /// 400: the cursor is not one that this list handed out.
+    #[must_use]
+    pub fn invalid_cursor() -> Self {
+        Self::new(400, "invalid_cursor", "the cursor is not one that this list, with these filters, handed out")
+    }
+
+    /// 413: more bytes than are taken.
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(413, "payload_too_large", detail)
+    }
+
+    /// 415: not JSON.
+    #[must_use]
+    pub fn unsupported_media_type() -> Self {
+        Self::new(415, "unsupported_media_type", "send the body as `Content-Type: application/json`")
+    }
+
+    /// 422: every mistake at once. Where all of them are of one special kind, the problem carries that kind's code.
+    #[must_use]
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let all = |code| errors.iter().all(|error| error.code == code);
+        let (code, detail) = if all(FieldCode::MaskedValue) {
+            ("masked_value", "a masked secret was written back; leave it out to keep it, or send the secret itself")
+        } else if all(FieldCode::ReadOnly) {
+            ("read_only", "the request changes what can only be read")
+        } else {
+            ("validation_failed", "the request has fields that cannot be accepted; `errors` names each of them")
+        };
+        Self { errors, ..Self::new(422, code, detail) }
+    }
+
+    /// 429: ask again later.
+    #[must_use]
+    pub fn rate_limited(retry_after_seconds: u32) -> Self {
+        let extra = Extra { retry_after_seconds: Some(retry_after_seconds), ..Extra::default() };
+        Self { extra: Some(Box::new(extra)), ..Self::new(429, "rate_limited", "too many requests of this kind; ask again later") }
+    }
+
+    /// 409 for a request whose first run is still under way.
+    #[must_use]
+    pub fn idempotency_in_progress() -> Self {
+        let extra = Extra { retry_after_seconds: Some(1), ..Extra::default() };
+        let detail = "the first request with this Idempotency-Key is still running";
+        Self { extra: Some(Box::new(extra)), ..Self::new(409, "idempotency_in_progress", detail) }
+    }
+
+    /// 409 for an Idempotency-Key that came with another request before.
+    #[must_use]
+    pub fn idempotency_key_reused() -> Self {
+        Self::new(409, "idempotency_key_reused", "this Idempotency-Key was used with another request; send a new key")
+    }
+
+    /// 422: a message that would go nowhere says so at once.
+    #[must_use]
+    pub fn no_destinations() -> Self {
+        Self::new(422, "no_destinations", dispatch::Unresolved::NoDestinations.to_string())
+    }
+
+    /// 422: the destination does not take what it was tried with; nothing was saved.
+    #[must_use]
+    pub fn connection_check_failed(check: CheckReport) -> Self {
+        let why = check.failed_step().map_or_else(String::new, |step| format!(": {}", step.detail));
+        let detail = format!("the destination could not be verified{why}; nothing was saved");
+        let extra = Extra { check: Some(check), ..Extra::default() };
+        Self { extra: Some(Box::new(extra)), ..Self::new(422, "connection_check_failed", detail) }
+    }
+
+    /// 503: others kept changing the same thing.
+    #[must_use]
+    pub fn contended() -> Self {
+        Self::unavailable("the record kept changing under the request")
+    }
+
+    /// What the table's error means to a client.
+    pub(crate) fn of_store(error: store::StoreError) -> Self {
+        if error.is_unavailable() { Self::unavailable(error) } else { Self::internal(error) }
+    }
+
+    /// 503: something we depend on is down.
+    pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let extra =
+            Extra { retry_after_seconds: Some(UNAVAILABLE_RETRY_SECONDS), source: Some(Arc::from(source.into())), ..Extra::default() };
+        Self { extra: Some(Box::new(extra)), ..Self::new(503, "unavailable", "Waybill cannot do this right now; try again") }
+    }
+
+    /// 500: our mistake.
+    pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let extra = Extra { source: Some(Arc::from(source.into())), ..Extra::default() };
+        Self { extra: Some(Box::new(extra)), ..Self::new(500, "internal_error", "Waybill failed; the request id helps to find out why") }
+    }
+
+    /// What went wrong inside, outermost first, in one line for the log.
+    #[must_use]
+    pub fn chain(&self) -> Option<String> {
+        let source = self.extra.as_ref()?.source.as_ref()?;
+        let mut chain = source.to_string();
+        let mut cause = source.source();
+        while let Some(error) = cause {
+            chain.push_str(": ");
+            chain.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Some(chain)
+    }
+}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::malformed(malformed.0)
+    }
+}
+
+impl From<Vec<FieldError>> for Refusal {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::invalid(errors)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(code: FieldCode) -> FieldError {
+        FieldError::at("/x", code, "…")
+    }
+
+    #[test]
+    fn mistakes_of_one_special_kind_give_the_problem_their_code() {
+        assert_eq!(Refusal::invalid(vec![mistake(FieldCode::MaskedValue), mistake(FieldCode::MaskedValue)]).code, "masked_value");
+        assert_eq!(Refusal::invalid(vec![mistake(FieldCode::ReadOnly)]).code, "read_only");
+        assert_eq!(Refusal::invalid(vec![mistake(FieldCode::ReadOnly), mistake(FieldCode::TooLong)]).code, "validation_failed");
+    }
+
+    #[test]
+    fn the_chain_of_causes_is_for_the_log_alone() {
+        let refusal = Refusal::internal(std::io::Error::other("the disk is full"));
+        assert_eq!(refusal.chain().as_deref(), Some("the disk is full"));
+        assert!(!refusal.detail.contains("disk"));
+    }
+}

@@ -1,0 +1,285 @@
+//! Deliveries and their attempts.
+
+use std::collections::BTreeMap;
+
+use domain::attempt::{Attempt, RequestRecord, ResponseRecord, Trigger};
+use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::event_type::EventType;
+use domain::id::{DeliveryId, DestinationId, MessageId, OrganizationId};
+use domain::trace::TraceId;
+use domain::{Reason, Timestamp};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::words::{DeliveryStatusName, DestinationTypeName, ReasonName};
+
+/// A delivery, without its attempts.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DeliveryFacts {
+    /// Its id, globally unique.
+    #[schema(value_type = String, example = "dlv_01kavd83802s63efghp3q1cpj4_00")]
+    pub id: DeliveryId,
+    /// Whose it is.
+    #[schema(value_type = String)]
+    pub organization_id: OrganizationId,
+    /// What it delivers.
+    #[schema(value_type = String)]
+    pub message_id: MessageId,
+    /// Where it goes.
+    #[schema(value_type = String)]
+    pub destination_id: DestinationId,
+    /// The type of that.
+    #[schema(value_type = DestinationTypeName)]
+    pub destination_type: &'static str,
+    /// The message's event type.
+    #[schema(value_type = String, example = "report.ready")]
+    pub event_type: EventType,
+    /// The message's reference.
+    pub reference: Option<String>,
+    /// The message's metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Where it stands.
+    #[schema(value_type = DeliveryStatusName)]
+    pub status: DeliveryStatus,
+    /// Why it did not succeed.
+    #[schema(value_type = Option<ReasonName>)]
+    pub reason: Option<Reason>,
+    /// Retries ran out.
+    pub exhausted: bool,
+    /// A test of one destination.
+    pub test: bool,
+    /// An attempt is known to run.
+    pub in_flight: bool,
+    /// Attempts made so far.
+    pub attempt_count: u32,
+    /// When it is tried next.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub next_attempt_at: Option<Timestamp>,
+    /// When the message was accepted.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When this last changed.
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+    /// When it finished.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<Timestamp>,
+    /// What the destination left to find it on the other side.
+    #[schema(value_type = Option<Object>)]
+    pub tracking: Option<Value>,
+    /// A deep link.
+    pub url: String,
+}
+
+/// A delivery as lists show it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DeliverySummary {
+    /// The delivery.
+    #[serde(flatten)]
+    pub delivery: DeliveryFacts,
+    /// The newest attempt, in short.
+    pub last_attempt: Option<LastAttempt>,
+}
+
+/// A delivery with its attempts.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct DeliveryView {
+    /// The delivery.
+    #[serde(flatten)]
+    pub delivery: DeliveryFacts,
+    /// In the order made.
+    pub attempts: Vec<AttemptView>,
+    /// Attempts that were recorded and are no longer kept.
+    pub attempts_omitted: u32,
+}
+
+/// An attempt in short.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct LastAttempt {
+    /// From 1.
+    pub number: u32,
+    /// When it began.
+    #[schema(value_type = String, format = DateTime)]
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// `succeeded` or `failed`.
+    pub outcome: &'static str,
+    /// Why it failed.
+    #[schema(value_type = Option<ReasonName>)]
+    pub reason: Option<Reason>,
+    /// In words.
+    pub detail: Option<String>,
+    /// The status the destination answered with.
+    pub response_status: Option<u16>,
+}
+
+/// An attempt.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
+pub struct AttemptView {
+    /// From 1.
+    pub number: u32,
+    /// `first`, `retry`, `manual` or `replay`.
+    #[schema(value_type = String, example = "first")]
+    pub trigger: Trigger,
+    /// When it began.
+    #[schema(value_type = String, format = DateTime)]
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// `succeeded` or `failed`.
+    pub outcome: &'static str,
+    /// Why it failed.
+    #[schema(value_type = Option<ReasonName>)]
+    pub reason: Option<Reason>,
+    /// In words.
+    pub detail: Option<String>,
+    /// What was sent, as far as it got.
+    pub request: Option<RequestView>,
+    /// What came back, as far as it got.
+    pub response: Option<ResponseView>,
+    /// Its trace.
+    #[schema(value_type = String)]
+    pub trace_id: TraceId,
+}
+
+/// What was sent; signatures shown, credentials `[redacted]`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = AttemptRequest)]
+pub struct RequestView {
+    /// `POST`.
+    pub method: String,
+    /// Where to.
+    pub url: String,
+    /// By name; repeated ones are joined by commas.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub headers: Map<String, Value>,
+    /// The body's length.
+    pub size_bytes: u64,
+    /// The body's SHA-256.
+    pub body_sha256: String,
+}
+
+/// What came back.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = AttemptResponse)]
+pub struct ResponseView {
+    /// The status code.
+    pub status: u16,
+    /// By name; repeated ones are joined by commas.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub headers: Map<String, Value>,
+    /// At most 4 KiB of the body.
+    pub body: String,
+    /// Whether there was more.
+    pub truncated: bool,
+}
+
+impl DeliveryFacts {
+    pub(crate) fn of(delivery: &Delivery, now: Timestamp, url: String) -> Self {
+        let (next_attempt_at, exhausted, tracking) = match &delivery.state {
+            State::Retrying { next_attempt_at, .. } => (Some(*next_attempt_at), false, None),
+            State::Failed { exhausted, .. } => (None, *exhausted, None),
+            State::Succeeded { tracking, .. } => (None, false, tracking.clone()),
+            State::Queued | State::Skipped { .. } | State::Cancelled { .. } => (None, false, None),
+        };
+        Self {
+            id: delivery.id,
+            organization_id: delivery.organization,
+            message_id: delivery.id.message,
+            destination_id: delivery.destination,
+            destination_type: delivery.destination_type.as_str(),
+            event_type: delivery.message.event_type.clone(),
+            reference: delivery.message.reference.clone(),
+            metadata: delivery.message.metadata.clone(),
+            status: delivery.status(),
+            reason: delivery.state.reason(),
+            exhausted,
+            test: delivery.message.test,
+            in_flight: delivery.in_flight(now),
+            attempt_count: delivery.attempts,
+            next_attempt_at,
+            created_at: delivery.created_at,
+            updated_at: delivery.updated_at,
+            finished_at: delivery.state.finished_at(),
+            tracking,
+            url,
+        }
+    }
+}
+
+impl DeliverySummary {
+    pub(crate) fn of(delivery: &Delivery, now: Timestamp, url: String) -> Self {
+        Self { delivery: DeliveryFacts::of(delivery, now, url), last_attempt: delivery.last_attempt.as_ref().map(LastAttempt::from) }
+    }
+}
+
+fn outcome(attempt: &Attempt) -> &'static str {
+    if attempt.failure.is_none() { "succeeded" } else { "failed" }
+}
+
+impl From<&Attempt> for LastAttempt {
+    fn from(attempt: &Attempt) -> Self {
+        Self {
+            number: attempt.number,
+            started_at: attempt.started_at,
+            duration_ms: attempt.duration_ms,
+            outcome: outcome(attempt),
+            reason: attempt.failure.as_ref().map(|failure| failure.reason),
+            detail: attempt.failure.as_ref().map(|failure| failure.detail.clone()),
+            response_status: attempt.response.as_ref().map(|response| response.status),
+        }
+    }
+}
+
+impl From<Attempt> for AttemptView {
+    fn from(attempt: Attempt) -> Self {
+        let outcome = outcome(&attempt);
+        let (reason, detail) = attempt.failure.map(|failure| (failure.reason, failure.detail)).unzip();
+        Self {
+            number: attempt.number,
+            trigger: attempt.trigger,
+            started_at: attempt.started_at,
+            duration_ms: attempt.duration_ms,
+            outcome,
+            reason,
+            detail,
+            request: attempt.request.map(RequestView::from),
+            response: attempt.response.map(ResponseView::from),
+            trace_id: attempt.trace_id,
+        }
+    }
+}
+
+impl From<RequestRecord> for RequestView {
+    fn from(request: RequestRecord) -> Self {
+        let RequestRecord { method, url, headers, size_bytes, body_sha256 } = request;
+        Self { method, url, headers: by_name(headers), size_bytes, body_sha256 }
+    }
+}
+
+impl From<ResponseRecord> for ResponseView {
+    fn from(response: ResponseRecord) -> Self {
+        let ResponseRecord { status, headers, body, truncated } = response;
+        Self { status, headers: by_name(headers), body, truncated }
+    }
+}
+
+/// RFC 9110 §5.3: fields of one name combine, in order, with commas.
+fn by_name(headers: Vec<(String, String)>) -> Map<String, Value> {
+    let mut members = Map::new();
+    for (name, value) in headers {
+        match members.get_mut(&name) {
+            Some(Value::String(earlier)) => {
+                earlier.push_str(", ");
+                earlier.push_str(&value);
+            }
+            _ => {
+                members.insert(name, value.into());
+            }
+        }
+    }
+    members
+}

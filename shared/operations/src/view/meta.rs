@@ -1,0 +1,101 @@
+//! About this Waybill.
+
+use domain::limits;
+use domain::role::Role;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::words::{DestinationTypeName, RoleName};
+
+/// `GET /v1/meta`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Meta {
+    /// Waybill's version.
+    pub version: &'static str,
+    /// The roles of keys, most rights first.
+    #[schema(value_type = Vec<RoleName>)]
+    pub roles: Vec<Role>,
+    /// The limits of requests.
+    pub limits: Limits,
+    /// The addresses that deliveries come from; empty when they are not fixed.
+    pub egress_ips: Vec<String>,
+}
+
+/// The limits of requests.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Limits {
+    /// A request body.
+    pub request_body_bytes: usize,
+    /// A payload, or decoded content.
+    pub payload_bytes: usize,
+    /// How deep a payload may nest.
+    pub payload_depth: usize,
+    /// Messages of a batch.
+    pub batch_messages: usize,
+    /// Destinations that one message may name.
+    pub destinations_per_message: usize,
+    /// Destinations of one organization.
+    pub destinations: usize,
+    /// API keys of one organization.
+    pub api_keys: usize,
+    /// Patterns in a destination's `event_types`.
+    pub event_type_patterns: usize,
+    /// Custom headers of a webhook.
+    pub headers: usize,
+    /// Members of `metadata`.
+    pub metadata: usize,
+    /// Characters of a name.
+    pub name_characters: usize,
+    /// Characters of a description.
+    pub description_characters: usize,
+    /// Characters of `reference` and `external_id`.
+    pub reference_characters: usize,
+    /// `check` and `test` requests a minute, of each kind.
+    pub checks_per_minute: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_body_bytes: limits::BODY_MAX_BYTES,
+            payload_bytes: limits::PAYLOAD_MAX_BYTES,
+            payload_depth: limits::PAYLOAD_DEPTH_MAX,
+            batch_messages: crate::message::BATCH_MAX,
+            destinations_per_message: limits::NAMED_DESTINATIONS_MAX,
+            destinations: limits::DESTINATIONS_MAX,
+            api_keys: limits::KEYS_MAX,
+            event_type_patterns: limits::EVENT_PATTERNS_MAX,
+            headers: limits::HEADERS_MAX,
+            metadata: limits::METADATA_MAX,
+            name_characters: limits::NAME_MAX,
+            description_characters: limits::DESCRIPTION_MAX,
+            reference_characters: limits::REFERENCE_MAX,
+            checks_per_minute: crate::rate_limit::CALLS_PER_MINUTE,
+        }
+    }
+}
+
+/// What a destination type can be told.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DestinationTypeView {
+    /// The type.
+    #[serde(rename = "type")]
+    #[schema(value_type = DestinationTypeName)]
+    pub kind: &'static str,
+    /// JSON Schema of `settings`.
+    #[schema(value_type = Object)]
+    pub settings: Value,
+    /// JSON Schema of `credentials`.
+    #[schema(value_type = Object)]
+    pub credentials: Value,
+}
+
+/// `GET /v1/destination-types`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DestinationTypes {
+    /// Every type.
+    pub data: Vec<DestinationTypeView>,
+    /// Always null: there are few.
+    pub next_cursor: Option<String>,
+}

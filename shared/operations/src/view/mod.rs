@@ -1,0 +1,10 @@
+//! What answers look like; a file per noun. The OpenAPI document is made from these types.
+
+pub mod api_key;
+pub mod audit;
+pub mod delivery;
+pub mod destination;
+pub mod message;
+pub mod meta;
+pub mod organization;
+pub mod problem;

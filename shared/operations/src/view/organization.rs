@@ -1,0 +1,126 @@
+//! Organizations.
+
+use domain::Timestamp;
+use domain::id::OrganizationId;
+use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An organization.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OrganizationView {
+    /// Its id.
+    #[schema(value_type = String, example = "org_01kavd83802s63efghp3q1cpj4")]
+    pub id: OrganizationId,
+    /// What people call it.
+    pub name: String,
+    /// The platform's own name for it.
+    pub external_id: Option<String>,
+    /// `active`, or `suspended`: submitting is refused and deliveries wait.
+    #[schema(value_type = String, example = "active")]
+    pub status: OrganizationStatus,
+    /// What it chose.
+    #[schema(value_type = OrganizationSettingsBody)]
+    pub settings: OrganizationSettings,
+    /// What of the service's own AWS role it may use.
+    #[schema(value_type = GrantsBody)]
+    pub grants: Grants,
+    /// Sent with every AssumeRole for this organization.
+    pub aws_external_id: String,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When it last changed.
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+    /// A deep link.
+    pub url: String,
+}
+
+impl OrganizationView {
+    pub(crate) fn of(organization: Organization, url: String) -> Self {
+        let Organization {
+            id,
+            name,
+            external_id,
+            status,
+            settings,
+            grants,
+            aws_external_id,
+            shards: _,
+            revision: _,
+            created_at,
+            updated_at,
+        } = organization;
+        Self { id, name, external_id, status, settings, grants, aws_external_id, created_at, updated_at, url }
+    }
+}
+
+/// An organization's settings.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OrganizationSettings)]
+pub struct OrganizationSettingsBody {
+    /// Where a message goes that names no destination, besides to those that subscribe.
+    pub default_destination_ids: Vec<String>,
+    /// Who gets alerts by e-mail.
+    #[schema(max_items = 20)]
+    pub alert_emails: Vec<String>,
+    /// Which destinations get alerts.
+    pub alert_destination_ids: Vec<String>,
+    /// Which destinations get status updates.
+    pub status_destination_ids: Vec<String>,
+    /// Which status updates: `delivery.succeeded`, `delivery.failed`, `message.completed`.
+    pub status_events: Vec<String>,
+    /// When failing destinations are reported and stopped.
+    pub failure_policy: FailurePolicyBody,
+    /// No second alert of a kind for a destination within this time.
+    #[schema(default = 3600)]
+    pub alert_debounce_seconds: u32,
+    /// A delivery that took longer is slow.
+    #[schema(default = 5000)]
+    pub latency_warning_ms: u32,
+    /// A success rate below this is degraded.
+    #[schema(default = 0.95)]
+    pub success_rate_warning: f64,
+    /// Work that waited longer is late.
+    #[schema(default = 900)]
+    pub pending_age_warning_seconds: u32,
+    /// How long history is kept.
+    #[schema(default = 30)]
+    pub retention_days: u32,
+    /// How long payloads are kept; at most `retention_days`.
+    #[schema(default = 30)]
+    pub payload_retention_days: u32,
+    /// How long audit events are kept.
+    #[schema(default = 400)]
+    pub audit_retention_days: u32,
+}
+
+/// When failing destinations are reported and stopped.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FailurePolicy)]
+pub struct FailurePolicyBody {
+    /// Alert when the streak of failures reaches this.
+    #[schema(default = 5)]
+    pub alert_after_failures: u32,
+    /// Disable when it reaches this; null never disables.
+    #[schema(default = 20)]
+    pub disable_after_failures: Option<u32>,
+    /// … and has lasted this long.
+    #[schema(default = 0)]
+    pub disable_min_failing_seconds: u32,
+}
+
+/// What an organization may use of the service's own AWS role.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Grants)]
+pub struct GrantsBody {
+    /// Buckets.
+    pub buckets: Vec<String>,
+    /// SES identities.
+    pub ses_identities: Vec<String>,
+    /// Databases.
+    pub databases: Vec<String>,
+    /// Secrets in Secrets Manager.
+    pub secret_arns: Vec<String>,
+}

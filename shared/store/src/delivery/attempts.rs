@@ -55,7 +55,8 @@ impl Store {
         for _ in 0..RACES_MAX {
             let Some(before) = self.delivery(organization, id).await? else { return Ok(()) };
             if matches!(before.state, State::Succeeded { .. }) {
-                let applied = before.last_attempt.as_ref().is_some_and(|last| Attempt { number: attempt.number, ..last.clone() } == attempt);
+                let applied =
+                    before.last_attempt.as_ref().is_some_and(|last| Attempt { number: attempt.number, ..last.clone() } == attempt);
                 if applied {
                     return Ok(()); // by the write whose answer was lost
                 }

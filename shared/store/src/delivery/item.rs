@@ -45,8 +45,24 @@ const RETENTION_DAYS: u32 = 30;
 
 /// What may change after the commit, besides the record and its token.
 pub(super) const MUTABLE: &[&str] = &[
-    GENERATION, ATTEMPTS, "b", "tg", LEASE, STATUS, "u", "na", "re", "ex", "fa", DUE.pk, DUE.sk, ATTENTION_ORG.pk, ATTENTION_ORG.sk,
-    ATTENTION_DST.pk, ATTENTION_DST.sk, TTL,
+    GENERATION,
+    ATTEMPTS,
+    "b",
+    "tg",
+    LEASE,
+    STATUS,
+    "u",
+    "na",
+    "re",
+    "ex",
+    "fa",
+    DUE.pk,
+    DUE.sk,
+    ATTENTION_ORG.pk,
+    ATTENTION_ORG.sk,
+    ATTENTION_DST.pk,
+    ATTENTION_DST.sk,
+    TTL,
 ];
 
 /// The letter of each status. They stand for ever.
@@ -160,7 +176,8 @@ pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
     let from = Reader(item);
     let id = keys::delivery_of(from.text(SK)?).ok_or_else(|| from.corrupt("its sort key names no delivery"))?;
     let organization = keys::organization_of(from.text(PK)?).ok_or_else(|| from.corrupt("its partition names no organization"))?;
-    let destination = keys::destination_of(from.text(BY_DESTINATION.pk)?).ok_or_else(|| from.corrupt("its index key names no destination"))?;
+    let destination =
+        keys::destination_of(from.text(BY_DESTINATION.pk)?).ok_or_else(|| from.corrupt("its index key names no destination"))?;
     let created_at = id.message.ulid().time();
     let attempts = from.number(ATTEMPTS)?;
     let updated_at = Timestamp::from_millis(created_at.as_millis() + from.number_opt::<i64>("u")?.unwrap_or(0));

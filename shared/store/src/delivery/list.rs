@@ -16,10 +16,10 @@ use crate::{Store, StoreError};
 
 /// Entries one page looks at before it is answered as it is.
 const LOOKED_AT_MAX: usize = 2_000;
-/// Entries it looks at in one go, at least.
-const LOOKED_AT_ONCE: usize = 50;
+/// Entries it looks at in one go, at most: twice as many each time that too few of them fit.
+const LOOKED_AT_ONCE_MAX: usize = 200;
 /// Entries one query reads.
-const QUERY_PAGE: std::ops::RangeInclusive<u32> = 26..=101;
+const QUERY_PAGE: std::ops::RangeInclusive<u32> = 11..=101;
 
 /// Which deliveries are wanted. What is `None` or empty asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -147,9 +147,10 @@ impl Store {
     ) -> Result<Walk<Delivery, DeliveryId>, StoreError> {
         let (count, query_page) = sizes(limit);
         let mut merge = Merge::new(self, organization, filter.sources(organization, shards), filter.range(after), query_page);
-        let (mut items, mut looked_at) = (Vec::new(), 0);
+        let (mut items, mut looked_at, mut step) = (Vec::new(), 0, count);
         while looked_at < LOOKED_AT_MAX {
-            let entries = merge.take(LOOKED_AT_ONCE.max(count - items.len())).await?;
+            let entries = merge.take(step).await?;
+            step = (2 * step).min(LOOKED_AT_ONCE_MAX);
             let Some(last) = entries.last().and_then(|entry| keys::delivery_of(&entry.sort)) else { break };
             looked_at += entries.len();
             let read = self.read_entries(organization, entries).await?;
@@ -176,10 +177,11 @@ impl Store {
     ) -> Result<Walk<Vec<Delivery>, MessageId>, StoreError> {
         let (count, query_page) = sizes(limit);
         let mut merge = Merge::new(self, organization, filter.sources(organization, shards), filter.range(after), query_page);
-        let (mut items, mut looked_at, mut passed) = (Vec::new(), 0, None);
+        let (mut items, mut looked_at, mut step, mut passed) = (Vec::new(), 0, count, None);
         // A message is passed with its first delivery, which comes last.
         while looked_at < LOOKED_AT_MAX || passed.is_none() {
-            let entries = merge.take(LOOKED_AT_ONCE.max(count - items.len())).await?;
+            let entries = merge.take(step).await?;
+            step = (2 * step).min(LOOKED_AT_ONCE_MAX);
             if entries.is_empty() {
                 break;
             }

@@ -3,6 +3,8 @@
 //! Everything that happens to a delivery is one conditional write on its item, on `generation`, `attempts` and `status` as they were read.
 
 mod attempts;
+#[cfg(test)]
+mod coding;
 mod commit;
 mod due;
 pub(crate) mod item;

@@ -169,7 +169,9 @@ impl Store {
                 let item = self.get("read a payload", &keys::payload(message)).await?;
                 item.filter(|item| self.is_alive(item)).as_ref().map(in_item).transpose()
             }
-            Some(PLACE_OBJECT) => self.object(keys::payload_object(retention_days, organization, message), from.text_opt(PAYLOAD_VERSION)?).await,
+            Some(PLACE_OBJECT) => {
+                self.object(keys::payload_object(retention_days, organization, message), from.text_opt(PAYLOAD_VERSION)?).await
+            }
             _ => Ok(None),
         }
     }
@@ -197,4 +199,38 @@ pub(super) fn is_item(placement: &Placement) -> bool {
 pub(super) fn unplaced_size(item: &Item) -> usize {
     let told: Item = TOLD_BY_INLINE.iter().filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone()))).collect();
     item_size(item) - item_size(&told)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::delivery::State;
+
+    use super::*;
+    use crate::delivery::item::{TOKEN, encode};
+    use crate::delivery::sample;
+
+    #[test]
+    fn the_reserve_is_enough_to_settle_an_ordinary_attempt() {
+        let delivery = sample::delivery();
+        let attempt = sample::attempt(&delivery);
+        let now = attempt.started_at.plus(std::time::Duration::from_millis(150));
+        let tracking =
+            Some(serde_json::json!({"kind": "http_response", "status": 200, "request_id": "7b1f4c52-9e0d-4c35-8a3e-2f6d1b9a0c47"}));
+        let settled = delivery.clone().settled(attempt, State::Succeeded { finished_at: now, tracking }, now);
+        let mut item = encode(&settled);
+        item.put(TOKEN, binary([0; 8]));
+        let added = item_size(&item) - item_size(&encode(&delivery));
+        assert!(added <= SETTLE_RESERVE_BYTES, "{added}");
+    }
+
+    #[test]
+    fn a_payload_is_inline_as_long_as_it_fits_beside_the_attempt() {
+        let room = WRITE_UNIT_BYTES - SETTLE_RESERVE_BYTES - 300;
+        let mut chance = fastrand::Rng::with_seed(1);
+        let noise: Vec<u8> = std::iter::repeat_with(|| chance.u8(..)).take(room).collect();
+        assert!(matches!(place(&Bytes::from(noise[..room - 1].to_vec()), 300), Placement::Inline(_)));
+        assert!(matches!(place(&Bytes::from(noise), 300), Placement::Item(_)));
+        assert!(matches!(place(&Bytes::from(vec![b'a'; 3000]), 300), Placement::InlineCompressed(_)));
+        assert!(matches!(place(&Bytes::from(vec![b'a'; 3000]), 1020 - SETTLE_RESERVE_BYTES), Placement::Item(_)));
+    }
 }

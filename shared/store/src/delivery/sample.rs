@@ -30,7 +30,10 @@ pub(crate) fn delivery() -> Delivery {
                 size_bytes: PAYLOAD.len() as u64,
                 content_type: "application/json".to_owned(),
                 filename: None,
-                sha256: Some(crate::delivery::hex(&sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), PAYLOAD)))),
+                sha256: Some(crate::delivery::hex(&sha2::Digest::finalize(sha2::Digest::chain_update(
+                    <sha2::Sha256 as sha2::Digest>::new(),
+                    PAYLOAD,
+                )))),
             },
             expires_at: None,
             trace: "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap(),

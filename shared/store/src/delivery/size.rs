@@ -52,11 +52,11 @@ mod tests {
     fn names_count_and_values_count_by_type() {
         let labels = [("day".to_owned(), "monday".to_owned())];
         let item = HashMap::from([
-            ("pk".to_owned(), text("ORG#é")),                                        // 2 + 6
-            ("b".to_owned(), binary(vec![0; 10])),                                   // 1 + 10
-            ("t".to_owned(), flag()),                                                // 1 + 1
+            ("pk".to_owned(), text("ORG#é")),                                           // 2 + 6
+            ("b".to_owned(), binary(vec![0; 10])),                                      // 1 + 10
+            ("t".to_owned(), flag()),                                                   // 1 + 1
             ("m".to_owned(), text_map(labels.iter().map(|(key, value)| (key, value)))), // 1 + 3 + 1 + 3 + 6
-            ("n".to_owned(), number(1234)),                                          // 1 + 1 + 2
+            ("n".to_owned(), number(1234)),                                             // 1 + 1 + 2
         ]);
         assert_eq!(item_size(&item), 8 + 11 + 2 + 14 + 4);
     }

@@ -1,0 +1,125 @@
+//! What is written reads back, whatever it is.
+
+use domain::attempt::{Attempt, Failure, RequestRecord, ResponseRecord, Trigger};
+use domain::delivery::{Delivery, State};
+use domain::id::{Id, MessageId, Ulid};
+use domain::message::{MessageFacts, PayloadInfo};
+use domain::{Reason, Timestamp};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::item::{decode, encode};
+use super::{record, sample};
+
+fn times() -> impl Strategy<Value = Timestamp> {
+    (0..253_402_300_799_999_i64).prop_map(Timestamp::from_millis)
+}
+
+fn triggers() -> impl Strategy<Value = Trigger> {
+    prop_oneof![Just(Trigger::First), Just(Trigger::Retry), Just(Trigger::Manual), Just(Trigger::Replay)]
+}
+
+fn reasons() -> impl Strategy<Value = Reason> {
+    proptest::sample::select(Reason::ALL)
+}
+
+fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
+    vec((any::<String>(), any::<String>()), 0..5)
+}
+
+prop_compose! {
+    fn requests()(method in ".*", url in ".*", headers in headers(), size_bytes: u64, known: bool, other in "[0-9a-f]{64}") -> RequestRecord {
+        let of_payload = sample::delivery().message.payload.sha256.filter(|_| known);
+        RequestRecord { method, url, headers, size_bytes, body_sha256: of_payload.unwrap_or(other) }
+    }
+}
+
+prop_compose! {
+    fn responses()(status: u16, headers in headers(), body: String, truncated: bool) -> ResponseRecord {
+        ResponseRecord { status, headers, body, truncated }
+    }
+}
+
+prop_compose! {
+    fn attempts()(
+        number: u32, trigger in triggers(), started_at in times(), duration_ms: u64,
+        failure in option::of((reasons(), any::<String>()).prop_map(|(reason, detail)| Failure { reason, detail })),
+        request in option::of(requests()), response in option::of(responses()), trace in prop_oneof![Just(None), "[1-9a-f]{32}".prop_map(Some)],
+    ) -> Attempt {
+        let trace_id = trace.map_or(sample::delivery().message.trace, |trace: String| trace.parse().unwrap());
+        Attempt { number, trigger, started_at, duration_ms, failure, request, response, trace_id }
+    }
+}
+
+fn states() -> impl Strategy<Value = State> {
+    prop_oneof![
+        Just(State::Queued),
+        (times(), option::of(reasons())).prop_map(|(next_attempt_at, reason)| State::Retrying { next_attempt_at, reason }),
+        times().prop_map(|finished_at| State::Succeeded { finished_at, tracking: None }),
+        (times(), reasons(), any::<bool>()).prop_map(|(finished_at, reason, exhausted)| State::Failed { finished_at, reason, exhausted }),
+        (times(), reasons()).prop_map(|(finished_at, reason)| State::Skipped { finished_at, reason }),
+        times().prop_map(|finished_at| State::Cancelled { finished_at }),
+    ]
+}
+
+prop_compose! {
+    fn facts()(
+        reference in option::of("[^\u{0}]{1,255}"), metadata in btree_map(".+", any::<String>(), 0..4), size_bytes: u64,
+        content_type in prop_oneof![Just("application/json".to_owned()), any::<String>()], filename in option::of(any::<String>()),
+        sha256 in option::of(prop_oneof!["[0-9a-f]{64}", "[g-z]{3}"]), expires_at in option::of(times()), test: bool,
+    ) -> MessageFacts {
+        let payload = PayloadInfo { size_bytes, content_type, filename, sha256 };
+        MessageFacts { reference, metadata, payload, expires_at, test, ..sample::delivery().message }
+    }
+}
+
+prop_compose! {
+    fn deliveries()(
+        created_at in times(), position in 0..1200_u16, message in facts(), fan_out: u16, updated_at in times(), generation: u32,
+        attempts: u32, budget_start: u32, trigger in triggers(), lease_until in option::of(times()), state in states(),
+        born_skipped: bool, retention_days: u32,
+    ) -> Delivery {
+        let mut delivery = sample::delivery();
+        delivery.id.message = MessageId::from(Ulid::first_at(created_at));
+        delivery.id.position = position;
+        Delivery {
+            created_at, message, fan_out, updated_at, generation, attempts, budget_start, trigger, lease_until, state, born_skipped,
+            retention_days, ..delivery
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_delivery_reads_back_as_it_was(delivery in deliveries()) {
+        prop_assert_eq!(decode(&encode(&delivery)).unwrap(), delivery);
+    }
+
+    #[test]
+    fn an_attempt_reads_back_as_it_was(attempt in attempts(), tracking in option::of(any::<String>())) {
+        let delivery = sample::delivery();
+        let tracking: Option<Value> = tracking.map(|id| json!({"kind": "http_response", "id": id}));
+        let packed = record::pack(&delivery, &attempt, tracking.as_ref());
+        prop_assert_eq!(record::unpack(&delivery, &packed).unwrap(), (attempt, tracking));
+    }
+
+    #[test]
+    fn no_bytes_crash_the_reader(bytes: Vec<u8>) {
+        let _ = record::unpack(&sample::delivery(), &bytes);
+    }
+}
+
+#[test]
+fn a_finished_delivery_reads_back_with_its_attempt_and_tracking() {
+    let mut delivery = sample::delivery();
+    let tracking = Some(json!({"kind": "http_response", "status": 200}));
+    delivery = delivery.clone().settled(
+        sample::attempt(&delivery),
+        State::Succeeded { finished_at: delivery.created_at, tracking },
+        delivery.created_at,
+    );
+    assert_eq!(decode(&encode(&delivery)).unwrap(), delivery);
+    assert_eq!(delivery.id.message.ulid().time(), delivery.created_at);
+}

@@ -1,0 +1,98 @@
+//! The commit, and payloads in their places.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
+use domain::delivery::Delivery;
+use domain::id::{DestinationId, Id};
+use store::WorkKey;
+
+use super::words::{PAYLOAD, info};
+use crate::fixture::{Fixture, TABLE};
+
+fn fan_out(fixture: &Fixture, count: usize) -> Vec<Delivery> {
+    let organization = fixture.ids.organization();
+    let destinations: Vec<DestinationId> = (0..count).map(|_| fixture.ids.mint(organization, 1)).collect();
+    fixture.message_to(organization, &destinations)
+}
+
+async fn remove(fixture: &Fixture, delivery: &Delivery) {
+    let ulid = delivery.id.message.ulid();
+    let key = |name: &str, value: String| (name.to_owned(), AttributeValue::S(value));
+    let pk = key("pk", format!("ORG#{}#{}", delivery.organization, ulid.shard()));
+    let sk = key("sk", format!("{ulid}#{:02}", delivery.id.position));
+    let call = fixture.table.delete_item().table_name(TABLE).key(pk.0, pk.1).key(sk.0, sk.1);
+    call.send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_is_all_of_its_deliveries_in_order() {
+    let fixture = Fixture::new();
+    let deliveries = fan_out(&fixture, 120);
+    fixture.store.commit(&deliveries, &Bytes::from_static(PAYLOAD)).await.unwrap();
+    let first = &deliveries[0];
+    assert_eq!(fixture.store.message(first.organization, first.id.message).await.unwrap().unwrap(), deliveries);
+    assert_eq!(fixture.stands(&deliveries[117]).await, deliveries[117]);
+}
+
+#[tokio::test]
+async fn without_its_first_delivery_there_is_no_message() {
+    let fixture = Fixture::new();
+    let deliveries = fan_out(&fixture, 3);
+    let (organization, message) = (deliveries[0].organization, deliveries[0].id.message);
+    fixture.store.commit(&deliveries, &Bytes::from_static(PAYLOAD)).await.unwrap();
+    remove(&fixture, &deliveries[0]).await;
+
+    let store = &fixture.store;
+    assert_eq!(store.message(organization, message).await.unwrap(), None);
+    assert_eq!(store.delivery(organization, deliveries[1].id).await.unwrap(), None);
+    assert_eq!(store.payload_of(organization, message).await.unwrap(), None);
+    assert_eq!(store.deliveries_page(organization, 4, &Default::default(), None, 25).await.unwrap().items, []);
+    assert!(store.messages_page(organization, 4, &Default::default(), None, 25).await.unwrap().items.is_empty());
+    let shard = message.ulid().shard();
+    assert_eq!(store.unfinished(organization, shard, None, 25).await.unwrap().items, []);
+}
+
+#[tokio::test]
+async fn a_repeat_completes_what_was_interrupted_and_changes_nothing_else() {
+    let fixture = Fixture::new();
+    let deliveries = fan_out(&fixture, 3);
+    let payload = Bytes::from_static(PAYLOAD);
+    assert!(!fixture.store.commit(&deliveries, &payload).await.unwrap().repeated);
+    let settled = fixture.succeed(&deliveries[1]).await;
+    remove(&fixture, &deliveries[0]).await;
+
+    assert!(!fixture.store.commit(&deliveries, &payload).await.unwrap().repeated);
+    assert!(fixture.store.commit(&deliveries, &payload).await.unwrap().repeated);
+    assert_eq!(fixture.stands(&deliveries[0]).await, deliveries[0]);
+    assert_eq!(fixture.stands(&deliveries[1]).await, settled);
+}
+
+#[tokio::test]
+async fn a_payload_comes_back_from_wherever_it_is() {
+    let fixture = Fixture::new();
+    let organization = fixture.organization().await.id;
+    let destination = fixture.destination(organization).await;
+    let text = "all work and no play ".repeat(40);
+    let mut chance = fastrand::Rng::with_seed(3);
+    let noise: Vec<u8> = std::iter::repeat_with(|| chance.u8(..)).take(1 << 20).collect();
+    // Inline, inline and compressed, an item, an object; and nothing at all.
+    for (payload, in_item, in_batch) in
+        [(PAYLOAD, false, true), (text.as_bytes(), false, true), (&noise[..5000], true, true), (&noise, false, false), (b"", false, true)]
+    {
+        let mut deliveries = fixture.message_to(organization, &[destination.id]);
+        deliveries[0].message.payload = info(payload);
+        let delivery = &deliveries[0];
+        let committed = fixture.store.commit(&deliveries, &Bytes::copy_from_slice(payload)).await.unwrap();
+        assert_eq!(committed.payload_item, in_item);
+        assert_eq!(fixture.store.payload(delivery).await.unwrap().unwrap(), payload);
+        assert_eq!(fixture.store.payload_of(organization, delivery.id.message).await.unwrap().unwrap(), payload);
+        assert_eq!(fixture.stands(delivery).await, *delivery);
+
+        let key = WorkKey { organization, delivery: delivery.id, destination: destination.id, payload_item: committed.payload_item };
+        let work = fixture.store.read_batch(&[key, key]).await.unwrap().pop().unwrap();
+        assert_eq!(work.delivery.as_ref(), Some(delivery));
+        assert_eq!(work.destination.as_ref(), Some(&destination));
+        assert_eq!(work.payload.as_deref(), in_batch.then_some(payload));
+        assert!(!work.suspended);
+    }
+}

@@ -1,0 +1,81 @@
+//! Settle: one winner, told to everyone.
+
+use std::time::Duration;
+
+use domain::attempt::Trigger;
+use domain::delivery::{Delivery, DeliveryStatus, Redelivery, State};
+use store::Settled;
+
+use crate::fixture::Fixture;
+
+fn redelivered(delivery: &Delivery, fixture: &Fixture) -> Delivery {
+    match delivery.clone().redeliver(Trigger::Manual, true, fixture.now()).unwrap() {
+        Redelivery::Reopened(after) => *after,
+        Redelivery::UnderWay => panic!("it was queued"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_settled_stands() {
+    let fixture = Fixture::new();
+    let delivery = fixture.committed().await;
+    let retrying = fixture.fail(&delivery, Duration::from_secs(1)).await;
+    assert_eq!(fixture.stands(&delivery).await, retrying);
+    let succeeded = fixture.succeed(&retrying).await;
+    assert_eq!(fixture.stands(&delivery).await, succeeded);
+}
+
+#[tokio::test]
+async fn a_settle_that_was_made_already_is_done() {
+    let fixture = Fixture::new();
+    let before = fixture.committed().await;
+    let after = fixture.succeeded(&before);
+    for _ in 0..2 {
+        assert_eq!(fixture.store.settle(&before, &after, "one").await.unwrap(), Settled::Done);
+    }
+    assert_eq!(fixture.store.settle(&before, &after, "other").await.unwrap(), Settled::Lost(Box::new(after)));
+}
+
+#[tokio::test]
+async fn a_settle_loses_to_whatever_came_first_and_learns_what_it_was() {
+    let fixture = Fixture::new();
+    let delivery = fixture.committed().await;
+    let retrying = fixture.fail(&delivery, Duration::from_secs(1)).await;
+    let reopened = redelivered(&retrying, &fixture);
+    assert!(fixture.store.transition(&retrying, &reopened).await.unwrap());
+    let late = fixture.succeeded(&retrying);
+    assert_eq!(fixture.store.settle(&retrying, &late, "late").await.unwrap(), Settled::Lost(Box::new(reopened.clone())));
+    assert_eq!(fixture.stands(&delivery).await, reopened);
+}
+
+#[tokio::test]
+async fn a_success_that_lost_its_race_is_applied_to_what_stands() {
+    let fixture = Fixture::new();
+    let delivery = fixture.committed().await;
+    let cancelled = delivery.clone().cancel(fixture.now()).unwrap();
+    assert!(fixture.store.transition(&delivery, &cancelled).await.unwrap());
+    let after = fixture.succeeded(&delivery);
+    let State::Succeeded { tracking, .. } = after.state.clone() else { panic!("it succeeded") };
+    let attempt = after.last_attempt.clone().unwrap();
+    for _ in 0..2 {
+        let late = fixture.store.apply_late_success(delivery.organization, delivery.id, attempt.clone(), tracking.clone(), fixture.now());
+        late.await.unwrap();
+    }
+    let stands = fixture.stands(&delivery).await;
+    assert_eq!(stands.state, after.state);
+    assert_eq!(fixture.store.attempts(&stands).await.unwrap(), (vec![attempt], 0));
+}
+
+#[tokio::test]
+async fn only_one_worker_holds_a_lease() {
+    let fixture = Fixture::new();
+    let delivery = fixture.committed().await;
+    let retrying = fixture.fail(&delivery, Duration::from_secs(1)).await;
+    let (now, until) = (fixture.now(), fixture.now().plus(Duration::from_secs(30)));
+    assert_eq!(fixture.store.lease(&retrying, now, until).await.unwrap(), store::Leased::Yes);
+    assert_eq!(fixture.store.lease(&retrying, now, until).await.unwrap(), store::Leased::Lost);
+    assert!(fixture.stands(&delivery).await.in_flight(now));
+    assert_eq!(fixture.store.lease(&retrying, until, until.plus(Duration::from_secs(30))).await.unwrap(), store::Leased::Yes);
+    let settled = fixture.succeed(&retrying).await;
+    assert_eq!((settled.status(), fixture.stands(&delivery).await.lease_until), (DeliveryStatus::Succeeded, None));
+}

@@ -1,0 +1,68 @@
+//! What happens to deliveries without an attempt.
+
+use std::time::Duration;
+
+use domain::Reason;
+use domain::delivery::State;
+
+use crate::fixture::Fixture;
+
+#[tokio::test]
+async fn of_two_changes_one_wins() {
+    let fixture = Fixture::new();
+    let before = fixture.committed().await;
+    let cancelled = before.clone().cancel(fixture.now()).unwrap();
+    let skipped = State::Skipped { finished_at: fixture.now(), reason: Reason::DestinationDisabled };
+    let skipped = before.clone().finish_without_attempt(skipped, fixture.now());
+    assert!(fixture.store.transition(&before, &cancelled).await.unwrap());
+    assert!(!fixture.store.transition(&before, &skipped).await.unwrap());
+    assert_eq!(fixture.stands(&before).await, cancelled);
+}
+
+#[tokio::test]
+async fn every_state_reads_back_as_it_was_written() {
+    let fixture = Fixture::new();
+    let now = fixture.now();
+    let states = [
+        State::Queued,
+        State::Retrying { next_attempt_at: now, reason: None },
+        State::Retrying { next_attempt_at: now, reason: Some(Reason::Dns) },
+        State::Succeeded { finished_at: now, tracking: None },
+        State::Failed { finished_at: now, reason: Reason::ServerError, exhausted: true },
+        State::Failed { finished_at: now, reason: Reason::Expired, exhausted: false },
+        State::Skipped { finished_at: now, reason: Reason::DestinationDeleted },
+        State::Cancelled { finished_at: now },
+    ];
+    for state in states {
+        let before = fixture.committed().await;
+        let after = before.clone().finish_without_attempt(state, fixture.now().plus(Duration::from_secs(3)));
+        assert!(fixture.store.transition(&before, &after).await.unwrap());
+        assert_eq!(fixture.stands(&before).await, after);
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_finished_expires() {
+    let fixture = Fixture::new();
+    let (waiting, finished) = (fixture.committed().await, fixture.committed().await);
+    fixture.succeed(&finished).await;
+    fixture.advance(Duration::from_secs(30 * 86_400));
+    assert_eq!(fixture.stands(&waiting).await, waiting);
+    assert_eq!(fixture.store.delivery(finished.organization, finished.id).await.unwrap(), None);
+    assert_eq!(fixture.store.message(finished.organization, finished.id.message).await.unwrap(), None);
+    assert_eq!(fixture.store.payload(&finished).await.unwrap(), None);
+    let page = fixture.store.deliveries_page(finished.organization, 4, &Default::default(), None, 25).await.unwrap();
+    assert_eq!(page.items, []);
+}
+
+#[tokio::test]
+async fn redelivering_ends_the_expiry() {
+    let fixture = Fixture::new();
+    let delivery = fixture.committed().await;
+    let succeeded = fixture.succeed(&delivery).await;
+    let reopened = succeeded.clone().redeliver(domain::attempt::Trigger::Replay, true, fixture.now()).unwrap();
+    let domain::delivery::Redelivery::Reopened(reopened) = reopened else { panic!("it was finished") };
+    assert!(fixture.store.transition(&succeeded, &reopened).await.unwrap());
+    fixture.advance(Duration::from_secs(30 * 86_400));
+    assert_eq!(fixture.stands(&delivery).await, *reopened);
+}

@@ -1,0 +1,183 @@
+//! Messages, their deliveries and what workers record of them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::attempt::{Attempt, Failure, RequestRecord, ResponseRecord, Trigger};
+use domain::delivery::{Delivery, State};
+use domain::event_type::EventType;
+use domain::id::{DeliveryId, DestinationId, Id, MessageId, OrganizationId};
+use domain::message::{MessageFacts, PayloadInfo};
+use domain::settings::DestinationType;
+use domain::{Reason, Timestamp};
+use serde_json::json;
+use store::Settled;
+
+use crate::fixture::Fixture;
+
+pub(crate) const SHARDS: u8 = 4;
+pub(crate) const PAYLOAD: &[u8] = br#"{"report_id":"rep_8f14e45fceea167a5a36dedd4bea2543","name":"Monthly revenue","period":"2025-10","rows":18234,"url":"https://app.example.com/reports/8f14e45f/download","requested_by":"j.novak"}"#;
+
+impl Fixture {
+    /// A message to these destinations, a millisecond after the one before, not committed yet.
+    pub(crate) fn message_to(&self, organization: OrganizationId, destinations: &[DestinationId]) -> Vec<Delivery> {
+        self.advance(Duration::from_millis(1));
+        let message: MessageId = self.ids.mint(organization, SHARDS);
+        let fan_out = u16::try_from(destinations.len()).unwrap();
+        let delivery = |(position, destination): (u16, &DestinationId)| Delivery {
+            id: DeliveryId { message, position },
+            organization,
+            destination: *destination,
+            destination_type: DestinationType::Webhook,
+            message: facts(),
+            fan_out,
+            created_at: message.ulid().time(),
+            updated_at: message.ulid().time(),
+            generation: 0,
+            attempts: 0,
+            budget_start: 0,
+            trigger: Trigger::First,
+            lease_until: None,
+            state: State::Queued,
+            born_skipped: false,
+            last_attempt: None,
+            retention_days: 30,
+        };
+        (0..).zip(destinations).map(delivery).collect()
+    }
+
+    /// A committed message to one destination.
+    pub(crate) async fn committed(&self) -> Delivery {
+        let organization = self.ids.organization();
+        self.committed_for(organization, self.ids.mint(organization, 1)).await
+    }
+
+    /// A committed message of this organization to this destination.
+    pub(crate) async fn committed_for(&self, organization: OrganizationId, destination: DestinationId) -> Delivery {
+        let deliveries = self.message_to(organization, &[destination]);
+        self.store.commit(&deliveries, &Bytes::from_static(PAYLOAD)).await.unwrap();
+        deliveries.into_iter().next().unwrap()
+    }
+
+    /// The delivery as it stands.
+    pub(crate) async fn stands(&self, delivery: &Delivery) -> Delivery {
+        self.store.delivery(delivery.organization, delivery.id).await.unwrap().unwrap()
+    }
+
+    /// Makes an attempt that succeeds.
+    pub(crate) async fn succeed(&self, before: &Delivery) -> Delivery {
+        let after = self.succeeded(before);
+        assert_eq!(self.store.settle(before, &after, "token").await.unwrap(), Settled::Done);
+        after
+    }
+
+    /// The delivery after an attempt that succeeds.
+    pub(crate) fn succeeded(&self, before: &Delivery) -> Delivery {
+        self.advance(Duration::from_millis(150));
+        let tracking = Some(json!({"kind": "http_response", "status": 200, "request_id": "7b1f4c52-9e0d-4c35-8a3e-2f6d1b9a0c47"}));
+        before.clone().settled(self.attempt(before), State::Succeeded { finished_at: self.now(), tracking }, self.now())
+    }
+
+    /// Makes an attempt that fails, the next one being due after `wait`.
+    pub(crate) async fn fail(&self, before: &Delivery, wait: Duration) -> Delivery {
+        let after = self.failed(before, wait);
+        assert_eq!(self.store.settle(before, &after, &format!("token {}", after.attempts)).await.unwrap(), Settled::Done);
+        after
+    }
+
+    /// The delivery after an attempt that fails.
+    pub(crate) fn failed(&self, before: &Delivery, wait: Duration) -> Delivery {
+        self.advance(Duration::from_millis(150));
+        let failure = Failure { reason: Reason::ServerError, detail: "the destination answered 503".to_owned() };
+        let attempt = Attempt { failure: Some(failure), ..self.attempt(before) };
+        let state = State::Retrying { next_attempt_at: self.now().plus(wait), reason: Some(Reason::ServerError) };
+        before.clone().settled(attempt, state, self.now())
+    }
+
+    /// What a worker records of the delivery's next attempt, with twelve ordinary headers in the answer.
+    pub(crate) fn attempt(&self, delivery: &Delivery) -> Attempt {
+        let number = delivery.attempts + 1;
+        let started_at = Timestamp::from_millis(self.now().as_millis() - 143);
+        Attempt {
+            number,
+            trigger: delivery.trigger,
+            started_at,
+            duration_ms: 143,
+            failure: None,
+            request: Some(request(delivery, number, started_at)),
+            response: Some(response()),
+            trace_id: delivery.message.trace,
+        }
+    }
+}
+
+/// What every delivery of a message carries.
+pub(crate) fn facts() -> MessageFacts {
+    MessageFacts {
+        event_type: EventType::parse("report.ready").unwrap(),
+        reference: None,
+        metadata: Default::default(),
+        payload: info(PAYLOAD),
+        expires_at: None,
+        trace: "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap(),
+        test: false,
+    }
+}
+
+/// About a JSON payload.
+pub(crate) fn info(payload: &[u8]) -> PayloadInfo {
+    use sha2::{Digest, Sha256};
+    let sha256 = Sha256::digest(payload).iter().map(|byte| format!("{byte:02x}")).collect();
+    let content_type = "application/json".to_owned();
+    PayloadInfo { size_bytes: payload.len() as u64, content_type, filename: None, sha256: Some(sha256) }
+}
+
+fn request(delivery: &Delivery, number: u32, started_at: Timestamp) -> RequestRecord {
+    let id = delivery.id.to_string();
+    let seconds = started_at.as_seconds().to_string();
+    RequestRecord {
+        method: "POST".to_owned(),
+        url: "https://hooks.customer-name.com/v1/webhooks/reports".to_owned(),
+        headers: headers(&[
+            ("content-type", "application/json"),
+            ("user-agent", "Waybill/0.1.0"),
+            ("idempotency-key", &id),
+            ("webhook-id", &id),
+            ("webhook-timestamp", &seconds),
+            ("webhook-signature", "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="),
+            ("waybill-timestamp", &seconds),
+            ("waybill-message-id", &delivery.id.message.to_string()),
+            ("waybill-event-type", delivery.message.event_type.as_str()),
+            ("waybill-attempt", &number.to_string()),
+            ("traceparent", &format!("00-{}-00f067aa0ba902b7-01", delivery.message.trace)),
+        ]),
+        size_bytes: delivery.message.payload.size_bytes,
+        body_sha256: delivery.message.payload.sha256.clone().unwrap(),
+    }
+}
+
+fn response() -> ResponseRecord {
+    ResponseRecord {
+        status: 200,
+        headers: headers(&[
+            ("date", "Mon, 24 Nov 2025 16:00:00 GMT"),
+            ("content-type", "application/json; charset=utf-8"),
+            ("content-length", "17"),
+            ("connection", "keep-alive"),
+            ("server", "nginx/1.24.0 (Ubuntu)"),
+            ("x-request-id", "7b1f4c52-9e0d-4c35-8a3e-2f6d1b9a0c47"),
+            ("etag", "W/\"11-6rKn1ZcQ2vX8fGhJ4pLw9sTqBzE\""),
+            ("cache-control", "no-store"),
+            ("vary", "Accept-Encoding"),
+            ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+        ]),
+        body: r#"{"received":true}"#.to_owned(),
+        truncated: false,
+    }
+}
+
+fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}

@@ -35,6 +35,10 @@ pub struct Args {
     #[arg(long)]
     pub open: bool,
 
+    /// Add destinations with a built-in receiver, and send a message to each
+    #[arg(long)]
+    pub demo: bool,
+
     /// Log in JSON
     #[arg(long)]
     pub json_logs: bool,

@@ -75,11 +75,6 @@ impl DataDirectory {
         &self.path
     }
 
-    /// Where the engines keep theirs, with a lock of their own.
-    pub fn engines(&self) -> PathBuf {
-        self.path.join("aws")
-    }
-
     /// The bytes of a file in it, if there is one.
     pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         match fs::read(self.path.join(name)) {

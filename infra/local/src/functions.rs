@@ -3,7 +3,7 @@
 use axum::Router;
 use runtime::{ConfigError, Environment, Platform};
 
-use crate::function::Handler;
+use crate::function::{Handler, erase};
 
 /// A function that was built.
 pub enum Built {
@@ -25,6 +25,12 @@ pub enum BuildError {
 }
 
 /// Builds the function that a template calls `binary`.
-pub fn build(binary: &str, _platform: &Platform, _environment: &Environment) -> Result<Built, BuildError> {
-    Err(BuildError::Unknown(binary.to_owned()))
+pub fn build(binary: &str, platform: &Platform, environment: &Environment) -> Result<Built, BuildError> {
+    Ok(match binary {
+        "api" => Built::Http(api::build(platform, api::Config::read(environment)?)),
+        "worker_webhook" => Built::Events(erase(worker_webhook::build(platform, worker_webhook::Config::read(environment)?)?)),
+        "monitor" => Built::Events(erase(monitor::build(platform, monitor::Config::read(environment)?))),
+        "dead_letters" => Built::Events(erase(dead_letters::build(platform, dead_letters::Config::read(environment)?))),
+        other => return Err(BuildError::Unknown(other.to_owned())),
+    })
 }

@@ -24,6 +24,7 @@ pub const SWEEP: &str = "Sweep";
 /// Functions built, connected and not yet triggered.
 pub struct Instance {
     functions: BTreeMap<String, Event>,
+    http: Vec<(template::Function, Platform)>,
     mappings: Vec<Mapping>,
     /// The functions behind the HTTP API.
     pub gateway: Gateway,
@@ -56,7 +57,7 @@ impl Instance {
     /// Builds every function with its own environment and its own permissions, and registers those that take events with the engines, so
     /// that others can invoke them.
     pub fn build(stack: Stack, engines: &Engines, stop: &CancellationToken) -> Result<Self, InstanceError> {
-        let mut instance = Self { functions: BTreeMap::new(), mappings: stack.mappings, gateway: Gateway::default() };
+        let mut instance = Self { functions: BTreeMap::new(), http: Vec::new(), mappings: stack.mappings, gateway: Gateway::default() };
         for declared in stack.functions {
             let caller = Caller::new(declared.name.clone(), Policy { statements: declared.statements.clone() });
             let platform = Platform {
@@ -82,6 +83,7 @@ impl Instance {
             Built::Http(_) if !declared.schedules.is_empty() => Err(InstanceError::NoEvents(declared.name)),
             Built::Http(router) => {
                 self.gateway.add(&declared.routes, frame, router);
+                self.http.push((declared, platform));
                 Ok(())
             }
             Built::Events(handler) => {
@@ -96,6 +98,12 @@ impl Instance {
     /// The function built from `binary`, if it takes events.
     pub fn function(&self, binary: &str) -> Option<&Function> {
         self.functions.values().find(|event| event.declared.binary == binary).map(|event| &*event.function)
+    }
+
+    /// What the function built from `binary` runs on and is configured with, if it answers HTTP requests.
+    pub fn http_function(&self, binary: &str) -> Option<(&Platform, Environment)> {
+        let (declared, platform) = self.http.iter().find(|(declared, _)| declared.binary == binary)?;
+        Some((platform, declared.environment.clone().into_iter().collect()))
     }
 
     /// Starts polling and ticking until `stop`. The tasks end when the invocations under way have.

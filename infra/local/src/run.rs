@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
 use crate::data_directory::{DataDirectory, DataError};
+use crate::demo;
 use crate::first_start;
 use crate::instance::{Instance, InstanceError};
 use crate::local_json::{Keys, LocalJson};
@@ -58,6 +59,9 @@ pub enum StartError {
     /// A function could not be built.
     #[error(transparent)]
     Instance(#[from] InstanceError),
+    /// The first keys.
+    #[error(transparent)]
+    FirstStart(#[from] first_start::FirstStartError),
     /// A file or a signal.
     #[error("{doing}: {source}")]
     System {
@@ -84,7 +88,7 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     let stop = CancellationToken::new();
     let instance = Instance::build(template.stack()?, &engines, &stop)?;
     recover(&instance).await;
-    let keys = first_start::keys(&directory).map_err(|source| StartError::System { doing: "local.json cannot be read", source })?;
+    let keys = first_start::keys(&directory, &instance).await?;
     let sweep_period = args.monitor_interval_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
     let mut tasks = instance.trigger(sweep_period, &stop);
     let serving = instance.gateway.clone().serve(listener, stop.clone());
@@ -94,6 +98,9 @@ pub async fn run(args: Args) -> Result<(), StartError> {
         }
     });
     tasks.spawn(expire(engines.clone(), stop.clone()));
+    if args.demo {
+        tasks.spawn(demo::run(instance.gateway.clone(), keys.organization_key.clone(), stop.clone()));
+    }
     announce(&directory, &api_url, keys, args.open)
         .map_err(|source| StartError::System { doing: "local.json cannot be written", source })?;
     signals.next().await;
@@ -146,12 +153,10 @@ async fn expire(engines: Engines, stop: CancellationToken) {
 }
 
 /// Says how to get in: `local.json`, the same on standard output, then `ready` on a line of its own.
-fn announce(directory: &DataDirectory, url: &str, keys: Option<Keys>, open: bool) -> io::Result<()> {
+fn announce(directory: &DataDirectory, url: &str, keys: Keys, open: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    if let Some(keys) = keys {
-        let local_json = LocalJson { api_url: url.to_owned(), console_url: url.to_owned(), keys };
-        writeln!(out, "{}", local_json.write(directory)?)?;
-    }
+    let local_json = LocalJson { api_url: url.to_owned(), console_url: url.to_owned(), keys };
+    writeln!(out, "{}", local_json.write(directory)?)?;
     writeln!(out, "ready")?;
     if open {
         open_in_browser(url);

@@ -40,6 +40,11 @@ impl Gateway {
         fitting.max_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, function)| function.clone())
     }
 
+    /// Answers one request in this process.
+    pub async fn answer(&self, request: Request) -> Response {
+        answer(self.find(request.method().as_str(), request.uri().path()), request).await
+    }
+
     /// Accepts connections until `stop`, then waits for the requests under way, those whose sender has gone included: as on Lambda, an
     /// invocation ends by itself.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {

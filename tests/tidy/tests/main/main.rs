@@ -24,9 +24,11 @@ const LAYERS: &[(&str, u32)] = &[
     ("shared/operations", 3),
     ("functions/api", 4),
     ("functions/worker_webhook", 4),
+    ("functions/worker_database", 4),
     ("functions/monitor", 4),
     ("functions/dead_letters", 4),
     ("infra/local", 5),
+    ("tests/simulation", 6),
 ];
 
 /// A file that outgrows this has more than one noun in it.

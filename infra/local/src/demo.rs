@@ -1,0 +1,112 @@
+//! `--demo`: destinations with a built-in receiver, and a message to each, so that a newcomer sees deliveries within a minute.
+//!
+//! The receiver **accepts**, **recovers** (refuses each delivery twice before it accepts) or **refuses**, by path. The demo's destinations are
+//! made once and pointed at the receiver's port on every start; everything goes through the HTTP API, as a newcomer's own calls would.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::routing::post;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::serve::Gateway;
+
+/// Paths of the receiver, with the names of their destinations.
+const DESTINATIONS: [(&str, &str); 3] =
+    [("accepts", "Demo: accepts"), ("recovers", "Demo: refuses twice, then accepts"), ("refuses", "Demo: is gone for good")];
+/// How often `recovers` refuses a delivery.
+const REFUSALS: u32 = 2;
+/// Deliveries `recovers` remembers.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// How often each delivery was refused.
+type Refused = Arc<Mutex<BTreeMap<String, u32>>>;
+
+/// Starts the receiver, makes the destinations and sends a message to each. Runs until `stop`.
+pub async fn run(gateway: Gateway, api_key: String, stop: CancellationToken) {
+    let demo = async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let receiving = axum::serve(listener, receiver()).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let api = Api { gateway, api_key };
+        let (received, prepared) = tokio::join!(receiving, prepare(&api, &url));
+        if let Err(problem) = prepared {
+            tracing::warn!(problem, "the demo is incomplete");
+        }
+        received
+    };
+    let outcome: io::Result<()> = demo.await;
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "the demo's receiver stopped");
+    }
+}
+
+fn receiver() -> Router {
+    let refused = Refused::default();
+    Router::new()
+        .route("/accepts", post(|| async { StatusCode::NO_CONTENT }))
+        .route("/recovers", post(recover))
+        .route("/refuses", post(|| async { (StatusCode::GONE, "this receiver is gone for good") }))
+        .with_state(refused)
+}
+
+async fn recover(State(refused): State<Refused>, headers: HeaderMap) -> (StatusCode, &'static str) {
+    let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let mut refused = refused.lock().unwrap_or_else(PoisonError::into_inner);
+    if refused.len() >= REMEMBERED_MAX {
+        refused.clear();
+    }
+    let times = refused.entry(id).or_default();
+    *times += 1;
+    if *times <= REFUSALS { (StatusCode::SERVICE_UNAVAILABLE, "try again") } else { (StatusCode::OK, "thank you") }
+}
+
+async fn prepare(api: &Api, receiver: &str) -> Result<(), String> {
+    let existing = api.call(Method::GET, "/v1/destinations?limit=100", None).await?;
+    for (path, name) in DESTINATIONS {
+        let external_id = format!("demo-{path}");
+        let settings = json!({"url": format!("{receiver}/{path}"), "check": "connect"});
+        let found = existing["data"].as_array().into_iter().flatten().find(|destination| destination["external_id"] == *external_id);
+        let destination = match found.and_then(|destination| destination["id"].as_str()) {
+            Some(id) => api.call(Method::PATCH, &format!("/v1/destinations/{id}?skip_check=true"), Some(json!({"settings": settings}))).await?,
+            None => {
+                let body = json!({"type": "webhook", "name": name, "external_id": external_id, "settings": settings});
+                api.call(Method::POST, "/v1/destinations?skip_check=true", Some(body)).await?
+            }
+        };
+        let payload = json!({"hello": "from the demo", "receiver": name});
+        let message = json!({"event_type": "demo.hello", "payload": payload, "destination_ids": [destination["id"]]});
+        api.call(Method::POST, "/v1/messages", Some(message)).await?;
+    }
+    Ok(())
+}
+
+/// The HTTP API, called in this process.
+struct Api {
+    gateway: Gateway,
+    api_key: String,
+}
+
+impl Api {
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, String> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {}", self.api_key))
+            .header("content-type", "application/json")
+            .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+            .map_err(|error| error.to_string())?;
+        let (head, body) = self.gateway.answer(request).await.into_parts();
+        let bytes = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if head.status.is_success() { Ok(answer) } else { Err(format!("{path} answered {}: {answer}", head.status)) }
+    }
+}

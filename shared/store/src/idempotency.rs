@@ -117,6 +117,14 @@ impl Store {
         self.change("finish an idempotency key", &keys::idempotency(organization, key_hash), change).await.map(drop)
     }
 
+    /// The request that holds the claim stopped half-way and does not know how far it came: the next one takes over at once.
+    pub async fn yield_claim(&self, organization: OrganizationId, key_hash: &str, now: Timestamp) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        change.set(LEASE, time(now));
+        change.when().exists(PK).missing(FINISHED);
+        self.change("yield an idempotency key", &keys::idempotency(organization, key_hash), change).await.map(drop)
+    }
+
     /// The request that holds the claim did nothing: the key is free. What is finished stays.
     pub async fn release_claim(&self, organization: OrganizationId, key_hash: &str) -> Result<(), StoreError> {
         let mut unfinished = Condition::default();

@@ -1,6 +1,6 @@
 //! The store: one DynamoDB table, and a bucket for payloads that do not fit into it.
 //!
-//! [`Store`] is what everything goes through; each file adds the verbs of one noun. [`keys`] has every key shape. Writes that decide something
+//! [`Store`] is what everything goes through; each file adds the verbs of one noun. `keys.rs` has every key shape. Writes that decide something
 //! are conditional, so that of two callers one wins and the other is told; reads that decide something are strongly consistent. An item that
 //! is expired is not there, whether DynamoDB has removed it yet or not.
 

@@ -19,8 +19,6 @@ const WRITES_AT_ONCE: usize = 32;
 pub struct Committed {
     /// The payload is an item of its own, which a worker reads along.
     pub payload_item: bool,
-    /// The message was committed before: by the request that this one repeats.
-    pub repeated: bool,
 }
 
 impl Store {
@@ -28,7 +26,7 @@ impl Store {
     /// submit that was interrupted can be repeated with the same ids, any number of times.
     pub async fn commit(&self, deliveries: &[Delivery], payload: &Bytes) -> Result<Committed, StoreError> {
         let mut items: Vec<Item> = deliveries.iter().map(item::encode).collect();
-        let Some(largest) = items.iter().map(unplaced_size).max() else { return Ok(Committed { payload_item: false, repeated: false }) };
+        let Some(largest) = items.iter().map(unplaced_size).max() else { return Ok(Committed { payload_item: false }) };
         let placement = place(payload, largest);
         let version = self.store_payload(&deliveries[0], &placement, payload).await?;
         for item in &mut items {
@@ -36,18 +34,17 @@ impl Store {
         }
         let mut items = items.into_iter();
         let first = items.next();
-        stream::iter(items.map(|item| self.put_new(item))).buffer_unordered(WRITES_AT_ONCE).try_collect::<Vec<bool>>().await?;
-        let repeated = match first {
-            Some(first) => !self.put_new(first).await?,
-            None => false,
-        };
-        Ok(Committed { payload_item: is_item(&placement), repeated })
+        stream::iter(items.map(|item| self.put_new(item))).buffer_unordered(WRITES_AT_ONCE).try_collect::<Vec<()>>().await?;
+        if let Some(first) = first {
+            self.put_new(first).await?;
+        }
+        Ok(Committed { payload_item: is_item(&placement) })
     }
 
-    /// Puts an item unless there is one; answers whether it did.
-    async fn put_new(&self, item: Item) -> Result<bool, StoreError> {
+    /// Puts an item unless there is one.
+    async fn put_new(&self, item: Item) -> Result<(), StoreError> {
         let mut condition = Condition::default();
         condition.missing(PK);
-        Ok(self.put("write a delivery", item, condition).await?.is_done())
+        self.put("write a delivery", item, condition).await.map(drop)
     }
 }

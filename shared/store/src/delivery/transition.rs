@@ -31,14 +31,18 @@ impl Store {
 
     /// Enters `after`, unless something happened to the delivery since `before` was read; answers whether it did.
     pub async fn transition(&self, before: &Delivery, after: &Delivery) -> Result<bool, StoreError> {
-        self.change_unchanged("change a delivery", before, progress(&encode_progress(after))).await
+        let mut change = progress(&encode_progress(after));
+        lease_unchanged(&mut change, before);
+        self.change_unchanged("change a delivery", before, change).await
     }
 
     /// Like [`Self::transition`], with a due time of the caller's choice.
     pub async fn move_due(&self, before: &Delivery, after: &Delivery, due_at: Timestamp) -> Result<bool, StoreError> {
         let mut item = encode_progress(after);
         put_due(&mut item, after, due_at);
-        self.change_unchanged("move a delivery's time", before, progress(&item)).await
+        let mut change = progress(&item);
+        lease_unchanged(&mut change, before);
+        self.change_unchanged("move a delivery's time", before, change).await
     }
 
     /// Lets the due index bring back a delivery whose task no queue took. One that moved on meanwhile needs it no more.
@@ -57,6 +61,14 @@ impl Store {
         change.when().equals(STATUS, status(before.status()));
         Ok(self.change(action, &keys::delivery(before.organization, before.id), change).await?.is_done())
     }
+}
+
+/// No worker has taken it since it was read: its lease must not be lost, or two would be at it.
+fn lease_unchanged(change: &mut Change, before: &Delivery) {
+    match before.lease_until {
+        Some(until) => change.when().equals(LEASE, time(until)),
+        None => change.when().missing(LEASE),
+    };
 }
 
 fn put_due(item: &mut Item, delivery: &Delivery, due_at: Timestamp) {

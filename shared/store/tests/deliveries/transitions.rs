@@ -66,3 +66,30 @@ async fn redelivering_ends_the_expiry() {
     fixture.advance(Duration::from_secs(30 * 86_400));
     assert_eq!(fixture.stands(&delivery).await, *reopened);
 }
+
+#[tokio::test]
+async fn a_change_does_not_take_a_lease_from_a_worker_that_came_in_between() {
+    let fixture = Fixture::new();
+    let delivery = fixture.committed().await;
+    let before = fixture.fail(&delivery, Duration::from_secs(90)).await;
+    let until = fixture.now().plus(Duration::from_secs(30));
+    fixture.store.lease(&before, fixture.now(), until).await.unwrap();
+    let after = before.clone().supersede_tasks();
+    assert!(!fixture.store.move_due(&before, &after, until).await.unwrap());
+    assert!(!fixture.store.transition(&before, &after).await.unwrap());
+    let leased = fixture.stands(&delivery).await;
+    assert_eq!(leased.lease_until, Some(until));
+    assert!(fixture.store.transition(&leased, &leased.clone().cancel(fixture.now()).unwrap()).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_service_that_is_throttled_or_down_says_later_and_one_that_refuses_does_not() {
+    let fixture = Fixture::new();
+    let delivery = fixture.committed().await;
+    let denied = local_aws::Fault::Refuse(local_aws::ServiceError::new(400, "AccessDeniedException", "no"));
+    for (fault, later) in [(local_aws::Fault::throttled(), true), (local_aws::Fault::unavailable(), true), (denied, false)] {
+        fixture.engines.install_faults(move |_| fault.clone());
+        let error = fixture.store.delivery(delivery.organization, delivery.id).await.unwrap_err();
+        assert_eq!(error.is_unavailable(), later, "{error}");
+    }
+}

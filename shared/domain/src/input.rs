@@ -119,6 +119,12 @@ pub fn parse_object(body: &[u8]) -> Result<Map<String, Value>, Malformed> {
     }
 }
 
+/// Parses a JSON value of any type, as strictly as [`parse_object`].
+pub fn parse_value(json: &[u8]) -> Result<Value, Malformed> {
+    let Unique(value) = serde_json::from_slice(json).map_err(|error| Malformed(format!("the body is not valid JSON: {error}")))?;
+    Ok(value)
+}
+
 /// A JSON value in which no object has a member twice.
 struct Unique(Value);
 
@@ -216,6 +222,12 @@ impl<'e> Fields<'e> {
         self.members.contains_key(name)
     }
 
+    /// Is the member there, and not null?
+    #[must_use]
+    pub fn given(&self, name: &str) -> bool {
+        self.members.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// Takes a member; `null` counts as absent.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.members.remove(name).filter(|value| !value.is_null())
@@ -226,9 +238,9 @@ impl<'e> Fields<'e> {
         self.members.remove(name).map(|value| Some(value).filter(|v| !v.is_null()))
     }
 
-    /// Records `required` when `value` is absent and no other mistake explains it.
-    pub fn require<T>(&self, name: &str, present: bool, value: Option<T>) -> Option<T> {
-        if !present {
+    /// Records `required` when the member was not [`given`](Self::given); what else is wrong with it was recorded when it was read.
+    pub fn require<T>(&self, name: &str, given: bool, value: Option<T>) -> Option<T> {
+        if !given {
             self.refuse(name, FieldCode::Required, format!("{name} is required"));
         }
         value
@@ -256,9 +268,9 @@ impl<'e> Fields<'e> {
 
     /// A text that must be there.
     pub fn required_text(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<String> {
-        let present = self.members.get(name).is_some_and(|value| !value.is_null());
+        let given = self.given(name);
         let value = self.text(name, length);
-        self.require(name, present, value)
+        self.require(name, given, value)
     }
 
     /// A text that `parse` understands.

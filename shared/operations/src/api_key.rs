@@ -51,9 +51,9 @@ impl Operations {
         let new = read_members(members, Errors::default(), |fields| {
             fields.read_only(&["id", "organization_id", "hint", "created_at", "created_by", "last_used_at", "key"]);
             let name = fields.required_text("name", 1..=NAME_MAX);
-            let role_given = fields.has("role");
+            let given = fields.given("role");
             let role = fields.choice("role", ROLES);
-            let role = fields.require("role", role_given, role);
+            let role = fields.require("role", given, role);
             if role == Some(Role::Operator) && ctx.caller.role == Role::Operator {
                 fields.refuse("role", FieldCode::InvalidValue, "an organization's key cannot be an operator's");
             }

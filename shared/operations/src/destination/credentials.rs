@@ -69,7 +69,7 @@ pub(crate) fn take_credentials(fields: &mut Fields<'_>, stored: Option<&Credenti
 }
 
 fn read_credentials(fields: &mut Fields<'_>, stored: Option<&Credentials>) -> Option<CredentialsDraft> {
-    let kind = match (fields.has("kind"), stored) {
+    let kind = match (fields.given("kind"), stored) {
         (false, Some(stored)) => stored.kind,
         (given, _) => {
             let kind = fields.choice("kind", CredentialKind::WEBHOOK);

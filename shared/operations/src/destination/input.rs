@@ -53,7 +53,7 @@ pub(crate) struct Addresses<'p> {
 /// Reads a create's body, with the mistakes already found in its query.
 pub(crate) fn read_new(body: Map<String, Value>, errors: Errors, addresses: &Addresses<'_>) -> Result<Draft, Vec<FieldError>> {
     read_members(body, errors, |fields| {
-        let given = fields.has("type");
+        let given = fields.given("type");
         let kind = fields.choice("type", DestinationType::ALL);
         let kind = fields.require("type", given, kind);
         let signing_secret = take_secret(fields, "signing_secret");

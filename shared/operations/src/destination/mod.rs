@@ -15,6 +15,8 @@ mod trial;
 
 pub use documents::{CreateDestination, DisableDestination, PatchDestination, RotateSecret, TestDestination};
 
+use domain::Reason;
+use domain::audit::Change;
 use domain::credentials::Credentials;
 use domain::destination::{Destination, DestinationState};
 use domain::id::{DestinationId, OrganizationId};
@@ -28,7 +30,6 @@ use crate::audit::changes;
 use crate::organization::no_parameters;
 use crate::view::destination::{DestinationView, HealthView, NewDestination};
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
-use domain::audit::Change;
 use input::{Addresses, Draft, read_new, read_patch};
 use seal::auditable;
 
@@ -61,7 +62,7 @@ impl Operations {
             }
             Created::Conflict => return Err(Refusal::contended()),
         }
-        let view = self.destination_view(ctx, &destination, None);
+        let view = self.view_with_health(ctx, &destination).await?;
         Ok(NewDestination { view, signing_secret: generated.map(|secret| secret.expose_secret().to_owned()) })
     }
 
@@ -198,7 +199,10 @@ impl Operations {
             };
             let event = self.event(ctx, organization, "destination.deleted", before.id, Vec::new());
             match self.store.save_destination(&after, before.revision, &event).await? {
-                Saved::Done => return Ok(()),
+                Saved::Done => {
+                    self.skip_retrying(&after, Reason::DestinationDeleted).await;
+                    return Ok(());
+                }
                 Saved::Conflict => before = self.existing_destination(organization, before.id).await?,
             }
         }

@@ -31,7 +31,7 @@ impl Operations {
         let payload = members.take_payload()?;
         let errors = Errors::default();
         let event_type = members.read(errors, payload.as_ref(), |fields| {
-            let given = fields.has("event_type");
+            let given = fields.given("event_type");
             let event_type = fields.parsed("event_type", EventType::parse);
             if event_type.as_ref().is_some_and(|kind| kind.is_reserved() && kind.as_str() != TEST_EVENT_TYPE) {
                 fields.refuse("event_type", FieldCode::Reserved, "types that begin with waybill. are Waybill's own");

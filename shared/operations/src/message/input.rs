@@ -137,7 +137,7 @@ fn json_info(payload: &[u8]) -> PayloadInfo {
 }
 
 fn take_event_type(fields: &mut Fields<'_>) -> Option<EventType> {
-    let given = fields.has("event_type");
+    let given = fields.given("event_type");
     let event_type = fields.parsed("event_type", EventType::parse);
     let event_type = fields.require("event_type", given, event_type);
     if event_type.as_ref().is_some_and(EventType::is_reserved) {
@@ -148,7 +148,7 @@ fn take_event_type(fields: &mut Fields<'_>) -> Option<EventType> {
 
 /// Takes `content`: absent, unreadable (`Some(None)`, its mistakes recorded), or what it is and its bytes.
 fn take_content(fields: &mut Fields<'_>, too_large: &mut bool) -> Option<Option<(PayloadInfo, Bytes)>> {
-    if !fields.has("content") {
+    if !fields.given("content") {
         return None;
     }
     let read = fields.object("content", |inner| {

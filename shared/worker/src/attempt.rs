@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::attempt::{Attempt, DETAIL_MAX_BYTES, Failure, bounded};
+use domain::audit::{Actor, AuditEvent, AuditOutcome};
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::health::{LastError, Streak};
+use domain::id::{AuditId, Ulid};
 use domain::settle::{Outcome, QueueAction, Settlement, settle};
 use domain::{Reason, Timestamp};
 use queue::Received;
 use store::{Leased, Settled, StoreError};
 use tokio::time::Instant;
 
+use crate::Parts;
 use crate::batch::Item;
 use crate::connector::{Attempted, Connector, Job, Unavailable};
 use crate::setback::{Disposal, hold, put_back};
-use crate::Parts;
 
 /// An attempt starts only when the invocation has this much time beyond the attempt's own budget.
 const SETTLE_MARGIN: Duration = Duration::from_secs(20);
@@ -69,7 +71,13 @@ impl<C: Connector> Parts<C> {
         self.store.lease(delivery, self.clock.now(), self.clock.now().plus(attempt_budget(destination) + SETTLE_MARGIN)).await
     }
 
-    async fn deliver(&self, item: &Item, delivery: &Delivery, destination: &Destination, started: Instant) -> Result<Attempted, Unavailable> {
+    async fn deliver(
+        &self,
+        item: &Item,
+        delivery: &Delivery,
+        destination: &Destination,
+        started: Instant,
+    ) -> Result<Attempted, Unavailable> {
         let payload: Option<Bytes> = match &item.work.payload {
             Some(payload) => Some(payload.clone()),
             None => self.store.payload(delivery).await.map_err(|error| Unavailable(error.to_string()))?,
@@ -97,6 +105,7 @@ impl<C: Connector> Parts<C> {
         match self.store_settled(before, &after, &token).await {
             Ok(Settled::Done) => {
                 self.count(before, destination, item, &attempt, &settlement, &token).await;
+                self.report_blocked(before, &attempt).await;
                 self.dispose(&item.received, settlement.queue).await
             }
             Ok(Settled::Lost(_)) => self.settle_late(before, attempt, &settlement, &item.received).await,
@@ -104,6 +113,27 @@ impl<C: Connector> Parts<C> {
                 tracing::error!(%error, delivery = %before.id, "the attempt was made and could not be recorded; it will be made again with the same id");
                 put_back(&self.inbox, &item.received).await
             }
+        }
+    }
+
+    /// A blocked address is a security event. That it could not be recorded is logged: the delivery shows it all the same.
+    async fn report_blocked(&self, delivery: &Delivery, attempt: &Attempt) {
+        let Some(Failure { reason: Reason::BlockedAddress, detail }) = &attempt.failure else { return };
+        tracing::warn!(delivery = %delivery.id, detail, security_event = true, "blocked_address");
+        let event = AuditEvent {
+            id: AuditId::from(Ulid::untagged(&self.clock, &self.random)),
+            organization_id: delivery.organization,
+            at: self.clock.now(),
+            action: "blocked_address".to_owned(),
+            outcome: AuditOutcome::Denied,
+            actor: Actor::system(),
+            ip: None,
+            target: Some(delivery.id.to_string()),
+            changes: Vec::new(),
+            request_id: None,
+        };
+        if let Err(error) = self.store.record_audit(&event).await {
+            tracing::error!(%error, delivery = %delivery.id, "a blocked address was not recorded");
         }
     }
 
@@ -145,7 +175,15 @@ impl<C: Connector> Parts<C> {
     }
 
     /// Counts the attempt towards its destination's streak. A crash before this undercounts, never over.
-    async fn count(&self, delivery: &Delivery, destination: &Destination, item: &Item, attempt: &Attempt, settlement: &Settlement, token: &str) {
+    async fn count(
+        &self,
+        delivery: &Delivery,
+        destination: &Destination,
+        item: &Item,
+        attempt: &Attempt,
+        settlement: &Settlement,
+        token: &str,
+    ) {
         let health = &item.work.health;
         let now = self.clock.now();
         let counted = match (&settlement.streak, &attempt.failure) {

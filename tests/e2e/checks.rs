@@ -87,15 +87,15 @@ async fn a_check_by_hand_reports_and_changes_nothing() {
     let destination = acme.destination().webhook(&sink).create().await;
     let before = destination.read().await;
     let well = destination.action("check", json!({})).await.ok(200);
-    assert_eq!(well["ok"], true, "{well}");
+    assert_eq!(well["check"]["ok"], true, "{well}");
     sink.answers([500]);
     let ill = destination.action("check", json!({})).await.ok(200);
-    assert_eq!(failed_step(&ill), "write");
+    assert_eq!(failed_step(&ill["check"]), "write");
     let after = destination.read().await;
     assert_eq!((&before["health"], &before["status"]), (&after["health"], &after["status"]));
 
     let unsaved = acme.post("/v1/destinations/check", acme.destination().webhook(&sink).body()).await.ok(200);
-    assert_eq!(failed_step(&unsaved), "write");
+    assert_eq!(failed_step(&unsaved["check"]), "write");
     assert_eq!(acme.list("/v1/destinations").await.len(), 1);
 }
 

@@ -1,0 +1,41 @@
+//! What goes wrong at AWS calls: decided by the seed, call by call.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use local_aws::{Call, Engines, Fault};
+
+/// Decides about calls until it is told to stop.
+#[derive(Clone)]
+pub(crate) struct Weather(Arc<Mutex<fastrand::Rng>>);
+
+impl Weather {
+    /// Bad weather over these engines: about one call in `rarity` goes wrong.
+    pub(crate) fn over(engines: &Engines, seed: u64, rarity: u32) -> Self {
+        let weather = Self(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))));
+        let decider = weather.clone();
+        engines.install_faults(move |call| decider.about(call, rarity));
+        weather
+    }
+
+    fn about(&self, call: &Call, rarity: u32) -> Fault {
+        // The queues' own service receives and deletes; it is not ours to break.
+        if call.caller == QUEUE_SERVICE {
+            return Fault::None;
+        }
+        let mut rng = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if rng.u32(0..rarity) != 0 {
+            return Fault::None;
+        }
+        match rng.u32(0..10) {
+            0..3 => Fault::throttled(),
+            3..5 => Fault::unavailable(),
+            5..6 => Fault::Delay(Duration::from_millis(rng.u64(1..3000))),
+            6..8 => Fault::HangBefore,
+            _ => Fault::HangAfter,
+        }
+    }
+}
+
+/// The caller that plays Lambda's event source mappings.
+pub(crate) const QUEUE_SERVICE: &str = "event-source-mapping";

@@ -1,0 +1,185 @@
+//! What happens, step by step, as the seed has it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dispatch::{Submission, Target};
+use domain::attempt::Trigger;
+use domain::event_type::EventType;
+use domain::id::{DeliveryId, MessageId};
+use domain::message::{MessageFacts, PayloadInfo};
+use domain::settings::DestinationType;
+use domain::trace::TraceId;
+
+use crate::faults::Weather;
+use crate::verdict::{Tally, verdict};
+use crate::world::World;
+
+/// Steps of a life with faults.
+const STEPS: usize = 50;
+/// One call in this many goes wrong.
+const FAULT_RARITY: u32 = 12;
+
+/// What the world's inhabitants know.
+pub(crate) struct Life {
+    pub(crate) world: World,
+    pub(crate) rng: fastrand::Rng,
+    /// Submissions that were answered 202.
+    pub(crate) accepted: BTreeMap<MessageId, u16>,
+    /// Submissions whose answer never came: the client will repeat them.
+    pub(crate) unanswered: Vec<Submission>,
+    /// How often each delivery was reopened.
+    pub(crate) reopened: BTreeMap<DeliveryId, u32>,
+    /// How many invocations were cut off.
+    pub(crate) crashes: u32,
+    /// Finished deliveries seen at the last look, less those reopened since.
+    pub(crate) finished: BTreeSet<DeliveryId>,
+    /// How much of what reached the receiver has been looked at.
+    pub(crate) looked_at: usize,
+}
+
+pub(crate) async fn live_through(seed: u64) -> Tally {
+    let world = World::create(seed).await;
+    let mut life = Life {
+        world,
+        rng: fastrand::Rng::with_seed(seed),
+        accepted: BTreeMap::new(),
+        unanswered: Vec::new(),
+        reopened: BTreeMap::new(),
+        crashes: 0,
+        finished: BTreeSet::new(),
+        looked_at: 0,
+    };
+    let weather = Weather::over(&life.world.engines, seed ^ 0x5eed, FAULT_RARITY);
+    for _ in 0..STEPS {
+        life.step().await;
+        life.look(seed).await;
+    }
+    life.world.engines.clear_faults();
+    drop(weather);
+    life.run_dry(seed).await;
+    verdict(&life, seed).await
+}
+
+impl Life {
+    async fn step(&mut self) {
+        match self.rng.u32(0..20) {
+            0..4 => self.submit().await,
+            4..5 => self.repeat_unanswered().await,
+            5..11 => drop(self.world.poll_worker().await),
+            // Two workers at once, and with luck somebody retries at the same time.
+            11..13 => drop(tokio::join!(self.world.poll_worker(), self.world.poll_worker())),
+            13..15 => self.world.monitor(None).await,
+            15..16 => self.redeliver().await,
+            16..17 => self.cancel().await,
+            17..18 => drop(self.world.poll_dead_letters().await),
+            _ => tokio::time::sleep(Duration::from_millis(self.rng.u64(1..90_000))).await,
+        }
+    }
+
+    async fn submit(&mut self) {
+        let targets = self.rng.usize(1..=3);
+        let targets = self.world.destinations[..targets].iter();
+        let payload = Bytes::from(vec![b'x'; self.rng.usize(0..3000)]);
+        let facts = MessageFacts {
+            event_type: EventType::parse("simulated").expect("a plain word"),
+            reference: None,
+            metadata: BTreeMap::new(),
+            payload: PayloadInfo {
+                size_bytes: payload.len() as u64,
+                content_type: "text/plain".to_owned(),
+                filename: None,
+                sha256: None,
+            },
+            expires_at: None,
+            trace: TraceId::generate(&self.world.random),
+            test: false,
+        };
+        let submission = Submission {
+            organization: self.world.organization.id,
+            message: self.world.ids.mint(self.world.organization.id, self.world.organization.shards),
+            facts,
+            targets: targets.map(|id| Target { destination: *id, kind: DestinationType::Webhook, enabled: true }).collect(),
+            payload,
+            retention_days: 30,
+            accepted_at: self.world.clock.now(),
+        };
+        self.send(submission).await;
+    }
+
+    async fn repeat_unanswered(&mut self) {
+        if let Some(submission) = self.unanswered.pop() {
+            self.send(submission).await;
+        }
+    }
+
+    async fn send(&mut self, submission: Submission) {
+        match self.world.invoke(self.world.dispatcher.submit(&submission)).await {
+            Some(Ok(deliveries)) => {
+                self.accepted.insert(submission.message, u16::try_from(deliveries.len()).unwrap_or(u16::MAX));
+            }
+            cut_off => {
+                self.crashes += u32::from(cut_off.is_none());
+                self.unanswered.push(submission);
+            }
+        }
+    }
+
+    fn any_delivery(&mut self) -> Option<DeliveryId> {
+        let count = self.accepted.len();
+        let (message, fan_out) = self.accepted.iter().nth(if count == 0 { 0 } else { self.rng.usize(0..count) })?;
+        Some(DeliveryId { message: *message, position: self.rng.u16(0..*fan_out) })
+    }
+
+    async fn redeliver(&mut self) {
+        let Some(id) = self.any_delivery() else { return };
+        let force = self.rng.bool();
+        let world = &self.world;
+        let reopening = async {
+            let delivery = world.store.delivery(world.organization.id, id).await.ok()??;
+            world.dispatcher.redeliver(delivery, Trigger::Manual, force).await.ok()
+        };
+        // Half of the time a worker is at it at the same moment.
+        if self.rng.bool() {
+            tokio::join!(world.invoke(reopening), world.poll_worker());
+        } else {
+            world.invoke(reopening).await;
+        }
+        // Whether it took effect may be unknown: it counts as a budget either way, and its finished state is looked up anew.
+        *self.reopened.entry(id).or_default() += 1;
+        self.finished.remove(&id);
+    }
+
+    async fn cancel(&mut self) {
+        let Some(id) = self.any_delivery() else { return };
+        let world = &self.world;
+        let cancelling = async {
+            let delivery = world.store.delivery(world.organization.id, id).await.ok()??;
+            world.dispatcher.cancel(delivery).await.ok()
+        };
+        world.invoke(cancelling).await;
+    }
+
+    /// Lets everything come to rest: polls, sweeps, and lets hours pass until nothing is unfinished.
+    async fn run_dry(&mut self, seed: u64) {
+        while !self.unanswered.is_empty() {
+            self.repeat_unanswered().await;
+        }
+        for round in 0..200 {
+            while self.world.poll_worker().await + self.world.poll_dead_letters().await > 0 {}
+            self.look(seed).await;
+            let expected: usize = self.accepted.values().map(|count| usize::from(*count)).sum();
+            if self.finished.len() == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(121)).await;
+            self.world.monitor(None).await;
+            if round % 10 == 9 {
+                tokio::time::sleep(Duration::from_secs(7 * 3600)).await;
+                self.world.monitor(Some(monitor::Reconcile::Hourly)).await;
+            }
+        }
+        panic!("seed {seed}: something is never finished: {} of {:?}", self.finished.len(), self.accepted);
+    }
+}

@@ -1,0 +1,78 @@
+//! The promises, looked at after every step and at the end.
+
+use domain::delivery::DeliveryStatus;
+use domain::id::DeliveryId;
+
+use crate::steps::Life;
+
+/// What happened in one seed: equal for two runs of the same seed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Messages answered 202.
+    pub messages: usize,
+    /// Their deliveries.
+    pub deliveries: usize,
+    /// Of those, the ones that succeeded.
+    pub succeeded: usize,
+    /// Requests that reached the receiver.
+    pub sent: usize,
+    /// Invocations that were cut off while a client waited.
+    pub crashes: u32,
+    /// What reached the receiver, in order, digested.
+    pub digest: u64,
+}
+
+impl Life {
+    fn deliveries(&self) -> Vec<DeliveryId> {
+        let of = |(message, count): (&_, &u16)| (0..*count).map(|position| DeliveryId { message: *message, position }).collect::<Vec<_>>();
+        self.accepted.iter().flat_map(of).collect()
+    }
+
+    /// Nothing was sent for a delivery that was finished before the step and not reopened since. Faults rest while we look.
+    pub(crate) async fn look(&mut self, seed: u64) {
+        let sent = self.world.receiver.sent();
+        for request in &sent[self.looked_at..] {
+            assert!(!self.finished.contains(&request.delivery), "seed {seed}: {request:?} was sent after its delivery had finished");
+        }
+        self.looked_at = sent.len();
+        let ids = self.deliveries();
+        let keys: Vec<_> = ids.iter().map(|id| (self.world.organization.id, *id)).collect();
+        // Under faults a look may fail; the next one sees it.
+        let Some(Ok(deliveries)) = self.world.invoke(self.world.store.deliveries(&keys)).await else { return };
+        for (id, delivery) in ids.into_iter().zip(deliveries) {
+            let delivery = delivery.unwrap_or_else(|| panic!("seed {seed}: {id} was accepted and is not there"));
+            if delivery.status().is_finished() {
+                self.finished.insert(id);
+            } else {
+                self.finished.remove(&id);
+            }
+        }
+    }
+}
+
+/// Reads the end state; panics when a promise was broken.
+pub(crate) async fn verdict(life: &Life, seed: u64) -> Tally {
+    let sent = life.world.receiver.sent();
+    let mut tally = Tally { messages: life.accepted.len(), sent: sent.len(), crashes: life.crashes, ..Tally::default() };
+    for id in life.deliveries() {
+        let delivery = life.world.store.delivery(life.world.organization.id, id).await.expect("the weather is fine");
+        let delivery = delivery.unwrap_or_else(|| panic!("seed {seed}: {id} is gone"));
+        assert!(delivery.status().is_finished(), "seed {seed}: {id} is {:?}", delivery.status());
+        let reached: Vec<_> = sent.iter().filter(|request| request.delivery == id).collect();
+        let succeeded = delivery.status() == DeliveryStatus::Succeeded;
+        assert!(!succeeded || reached.iter().any(|request| request.accepted), "seed {seed}: {id} succeeded and nobody has it");
+        let budgets = 1 + life.reopened.get(&id).copied().unwrap_or_default();
+        let recorded = delivery.attempts;
+        assert!(recorded <= budgets * 6, "seed {seed}: {id} has {recorded} attempts in {budgets} budgets");
+        let (attempts, _) = life.world.store.attempts(&delivery).await.expect("the weather is fine");
+        let in_order = attempts.is_sorted_by_key(|attempt| attempt.number);
+        assert!(in_order, "seed {seed}: {id} numbers its attempts {:?}", attempts.iter().map(|a| a.number).collect::<Vec<_>>());
+        tally.deliveries += 1;
+        tally.succeeded += usize::from(succeeded);
+    }
+    tally.digest = sent.iter().fold(0xcbf2_9ce4_8422_2325, |digest, request| {
+        let line = format!("{}{}{}", request.delivery, request.attempt_number, request.accepted);
+        line.bytes().fold(digest, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    });
+    tally
+}

@@ -1,0 +1,260 @@
+//! The world of one seed: engines, functions, an organization with three destinations.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName};
+use dispatch::Dispatcher;
+use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::credentials::Credentials;
+use domain::destination::{Destination, DestinationState};
+use domain::id::{DestinationId, IdMint};
+use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
+use domain::retry::RetryPolicy;
+use domain::settings::Settings;
+use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
+use domain::{Clock, Random, Timestamp};
+use lambda_runtime::tower::Service as _;
+use lambda_runtime::{Context, LambdaEvent};
+use local_aws::{Caller, Engines, Options};
+use queue::{Inbox, Queues};
+use runtime::{Environment, Platform};
+use serde_json::json;
+use store::Store;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use worker::{Answer, Ids, Invocation, Parts, Worker};
+
+use crate::faults::QUEUE_SERVICE;
+use crate::receiver::Receiver;
+
+/// Lambda's timeout of the worker: what hangs longer is dropped.
+const INVOCATION_MAX: Duration = Duration::from_secs(90);
+/// When simulated time begins.
+const EPOCH_MS: i64 = 1_764_000_000_000;
+
+pub(crate) struct World {
+    pub(crate) engines: Engines,
+    pub(crate) store: Store,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) receiver: Receiver,
+    pub(crate) organization: Organization,
+    pub(crate) destinations: Vec<DestinationId>,
+    pub(crate) ids: IdMint,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    worker: Worker<Receiver>,
+    platform: Platform,
+    environment: Environment,
+    sqs: aws_sdk_sqs::Client,
+    queue_url: String,
+    dead_letter_url: String,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn create(seed: u64) -> Self {
+        let started = Instant::now();
+        let clock = Clock::new(move || Timestamp::from_millis(EPOCH_MS).plus(started.elapsed()));
+        let engine_clock = clock.clone();
+        let options = Options::simulated(Arc::new(move || u64::try_from(engine_clock.now().as_millis()).unwrap_or_default()));
+        let template = local::template::Template::read(local::template::COMPILED_IN, &BTreeMap::new()).expect("the template reads");
+        let resources = template.stack().expect("the template is understood").resources;
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let engines = Engines::open(directory.path(), &resources, options).expect("the engines open");
+        let rng = Mutex::new(fastrand::Rng::with_seed(seed));
+        let random = Random::new(move |buffer| rng.lock().unwrap_or_else(PoisonError::into_inner).fill(buffer));
+        let aws = engines.sdk_config(Caller::unlimited("functions"));
+        let table = resources.tables[0].name.clone();
+        let url = |logical_id| engines.queue_url(&local::template::physical_name(logical_id));
+        let (queue_url, dead_letter_url) = (url("WebhookQueue"), url("WebhookDeadLetters"));
+        let store = Store::new(&aws, table.clone(), None);
+        let queues = Queues::new(&aws, queue_url.clone());
+        let receiver = Receiver::new(seed);
+        let shutdown = CancellationToken::new();
+        let worker = Worker::new(Parts {
+            connector: receiver.clone(),
+            store: store.clone(),
+            inbox: Inbox::new(&aws, queue_url.clone(), dead_letter_url.clone()),
+            ids: Ids::new(&aws, String::new(), clock.clone(), random.clone()),
+            clock: clock.clone(),
+            random: random.clone(),
+            shutdown: shutdown.clone(),
+        });
+        let variables = [("TABLE_NAME", table), ("WEBHOOK_QUEUE_URL", queue_url.clone()), ("MONITOR_INTERVAL_SECONDS", "60".to_owned())];
+        let ids = IdMint::new([7; 32], clock.clone(), random.clone());
+        let mut world = Self {
+            sqs: aws_sdk_sqs::Client::new(&engines.sdk_config(Caller::unlimited(QUEUE_SERVICE))),
+            dispatcher: Dispatcher::new(store.clone(), queues, clock.clone()),
+            organization: organization(&ids, clock.now()),
+            destinations: Vec::new(),
+            environment: variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            platform: Platform { aws, clock: clock.clone(), random: random.clone(), shutdown },
+            engines,
+            store,
+            receiver,
+            ids,
+            clock,
+            random,
+            worker,
+            queue_url,
+            dead_letter_url,
+            _directory: directory,
+        };
+        world.settle_in().await;
+        world
+    }
+
+    async fn settle_in(&mut self) {
+        let event = self.event();
+        self.store.create_organization(&self.organization, &event).await.expect("the organization is created");
+        for position in 0..3 {
+            let destination = destination(self.ids.mint(self.organization.id, 1), &self.organization, position, self.clock.now());
+            let event = self.event();
+            self.store.create_destination(&destination, &event).await.expect("the destination is created");
+            self.destinations.push(destination.id);
+        }
+    }
+
+    fn event(&self) -> AuditEvent {
+        AuditEvent {
+            id: self.ids.mint(self.organization.id, 1),
+            organization_id: self.organization.id,
+            at: self.clock.now(),
+            action: "simulation".to_owned(),
+            outcome: AuditOutcome::Succeeded,
+            actor: Actor::system(),
+            ip: None,
+            target: None,
+            changes: Vec::new(),
+            request_id: None,
+        }
+    }
+
+    /// Runs `work` as an invocation that is dropped when its time is up; `None` when it was.
+    pub(crate) async fn invoke<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(INVOCATION_MAX, work).await.ok()
+    }
+
+    fn context(&self) -> Context {
+        let mut context = Context::default();
+        context.deadline = u64::try_from(self.clock.now().plus(INVOCATION_MAX).as_millis()).unwrap_or_default();
+        context
+    }
+
+    /// Hands one batch to the worker; answers how many messages it held.
+    pub(crate) async fn poll_worker(&self) -> usize {
+        let Some((event, receipts)) = self.receive(&self.queue_url).await else { return 0 };
+        let mut worker = self.worker.clone();
+        let answer = self.invoke(worker.call(LambdaEvent::new(Invocation::Queue(event), self.context()))).await;
+        let count = receipts.len();
+        if let Some(Ok(Answer::Batch(response))) = answer {
+            self.delete(&self.queue_url, receipts, &response).await;
+        }
+        count
+    }
+
+    /// Hands one batch to the dead-letter function.
+    pub(crate) async fn poll_dead_letters(&self) -> usize {
+        let Some((event, receipts)) = self.receive(&self.dead_letter_url).await else { return 0 };
+        let config = dead_letters::Config::read(&self.environment).expect("the environment is complete");
+        let mut function = dead_letters::build(&self.platform, config);
+        let count = receipts.len();
+        if let Some(Ok(response)) = self.invoke(function.call(LambdaEvent::new(event, self.context()))).await {
+            self.delete(&self.dead_letter_url, receipts, &response).await;
+        }
+        count
+    }
+
+    /// Runs the monitor: a sweep, or the hourly reconcile.
+    pub(crate) async fn monitor(&self, reconcile: Option<monitor::Reconcile>) {
+        let config = monitor::Config::read(&self.environment).expect("the environment is complete");
+        let mut function = monitor::build(&self.platform, config);
+        drop(self.invoke(function.call(LambdaEvent::new(monitor::Invocation { reconcile }, self.context()))).await);
+    }
+
+    async fn receive(&self, queue_url: &str) -> Option<(SqsEvent, BTreeMap<String, String>)> {
+        let call = self.sqs.receive_message().queue_url(queue_url).max_number_of_messages(10).wait_time_seconds(0);
+        let answer = call.message_system_attribute_names(MessageSystemAttributeName::All).send().await.expect("the queue answers");
+        let messages = answer.messages();
+        let records: Vec<_> = messages
+            .iter()
+            .map(|message| {
+                let attributes: BTreeMap<&str, &String> =
+                    message.attributes().into_iter().flatten().map(|(name, value)| (name.as_str(), value)).collect();
+                json!({"messageId": message.message_id(), "receiptHandle": message.receipt_handle(), "body": message.body(),
+                       "attributes": attributes, "messageAttributes": {}})
+            })
+            .collect();
+        let receipts = messages.iter().filter_map(|m| Some((m.message_id()?.to_owned(), m.receipt_handle()?.to_owned()))).collect();
+        let event = serde_json::from_value(json!({"Records": records})).expect("the records have the shape Lambda gives them");
+        (!messages.is_empty()).then_some((event, receipts))
+    }
+
+    async fn delete(&self, queue_url: &str, receipts: BTreeMap<String, String>, response: &SqsBatchResponse) {
+        let stays = |id: &String| response.batch_item_failures.iter().any(|failure| failure.item_identifier == *id);
+        let entries = receipts.iter().filter(|(id, _)| !stays(id)).enumerate().map(|(position, (_, receipt))| {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(position.to_string()).receipt_handle(receipt);
+            entry.build().expect("the entry is complete")
+        });
+        let entries: Vec<_> = entries.collect();
+        if !entries.is_empty() {
+            let call = self.sqs.delete_message_batch().queue_url(queue_url).set_entries(Some(entries));
+            call.send().await.expect("the queue deletes");
+        }
+    }
+}
+
+fn organization(ids: &IdMint, now: Timestamp) -> Organization {
+    Organization {
+        id: ids.organization(),
+        name: "Simulated".to_owned(),
+        external_id: None,
+        status: OrganizationStatus::Active,
+        settings: OrganizationSettings::default(),
+        grants: Grants::default(),
+        aws_external_id: String::new(),
+        shards: 2,
+        revision: 1,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+fn destination(id: DestinationId, organization: &Organization, position: u32, now: Timestamp) -> Destination {
+    let settings = WebhookSettings {
+        url: "https://receiver.example/".to_owned(),
+        method: Method::Post,
+        headers: BTreeMap::new(),
+        signature: Signature { enabled: false },
+        timeout_seconds: 15,
+        user_agent: None,
+        check: CheckDepth::Connect,
+    };
+    // One gives up early, one waits longer than a queue may hold a task.
+    let retry_policy = match position {
+        0 => RetryPolicy::default(),
+        1 => RetryPolicy { max_retries: 1, ..RetryPolicy::default() },
+        _ => RetryPolicy { initial_seconds: 45, ..RetryPolicy::default() },
+    };
+    Destination {
+        id,
+        organization_id: organization.id,
+        external_id: None,
+        name: format!("Receiver {position}"),
+        description: None,
+        state: DestinationState::Enabled,
+        settings: Settings::Webhook(settings),
+        credentials: Credentials::none(),
+        signing_secrets: Vec::new(),
+        event_types: None,
+        retry_policy,
+        failure_policy: None,
+        revision: 1,
+        verified_at: None,
+        created_at: now,
+        updated_at: now,
+    }
+}

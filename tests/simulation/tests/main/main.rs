@@ -1,0 +1,48 @@
+//! Two hundred lives under faults, and the proof that a seed is a life.
+
+#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use simulation::{Tally, run};
+
+const SEEDS: u64 = 200;
+
+#[test]
+fn whatever_crashes_every_accepted_delivery_is_finished_and_nothing_is_sent_that_should_not_be() {
+    let next = AtomicU64::new(0);
+    let totals = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut total = Tally::default();
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= SEEDS {
+                            return total;
+                        }
+                        let tally = run(seed);
+                        total.messages += tally.messages;
+                        total.deliveries += tally.deliveries;
+                        total.succeeded += tally.succeeded;
+                        total.sent += tally.sent;
+                        total.crashes += tally.crashes;
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("no promise was broken")).collect::<Vec<_>>()
+    });
+    let (deliveries, crashes): (usize, u32) = totals.iter().fold((0, 0), |(d, c), t| (d + t.deliveries, c + t.crashes));
+    println!("{SEEDS} seeds: {totals:?}");
+    assert!(deliveries > 1000 && crashes > 50, "the simulation did something: {deliveries} deliveries, {crashes} crashes");
+}
+
+#[test]
+fn the_same_seed_runs_the_same_way() {
+    for seed in [3, 1_000_003, 77] {
+        let first = run(seed);
+        assert_eq!(first, run(seed), "seed {seed}");
+        assert_eq!(first, run(seed), "seed {seed}");
+    }
+}

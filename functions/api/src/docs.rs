@@ -35,7 +35,7 @@ fn render(document: &Value) -> String {
         for (path, item) in document["paths"].as_object().into_iter().flatten() {
             for (method, operation) in item.as_object().into_iter().flatten() {
                 if operation["tags"].as_array().is_some_and(|tags| tags.iter().any(|tag| tag == name)) {
-                    page.push_str(&operation_section(path, method, operation));
+                    page.push_str(&operation_section(document, path, method, operation));
                 }
             }
         }
@@ -50,7 +50,7 @@ fn render(document: &Value) -> String {
     page
 }
 
-fn operation_section(path: &str, method: &str, operation: &Value) -> String {
+fn operation_section(document: &Value, path: &str, method: &str, operation: &Value) -> String {
     let summary = escape(operation["summary"].as_str().unwrap_or_default());
     let heading = format!("{} {}", method.to_uppercase(), escape(path));
     let mut section = format!("<details><summary><code>{heading}</code> {summary}</summary>{}", paragraphs(&operation["description"]));
@@ -69,6 +69,8 @@ fn operation_section(path: &str, method: &str, operation: &Value) -> String {
     }
     section.push_str("<table><tr><th>Answer</th><th></th><th></th></tr>");
     for (status, response) in operation["responses"].as_object().into_iter().flatten() {
+        let referred = response["$ref"].as_str().and_then(|path| document.pointer(path.trim_start_matches('#')));
+        let response = referred.unwrap_or(response);
         let schema = response["content"].as_object().and_then(|content| content.values().next()).map(|media| schema_name(&media["schema"]));
         let description = escape(response["description"].as_str().unwrap_or_default());
         let _ = write!(

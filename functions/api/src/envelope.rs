@@ -120,3 +120,69 @@ fn base_url(api: &Api, request: &Request) -> String {
     let host = header(&HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str())).filter(is_host);
     format!("{scheme}://{}", host.unwrap_or("localhost"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    fn api(public_url: Option<&str>) -> Api {
+        let platform = runtime::Platform {
+            aws: aws_config::SdkConfig::builder().build(),
+            clock: domain::Clock::new(|| domain::Timestamp::from_millis(0)),
+            random: domain::Random::new(|buffer| buffer.fill(7)),
+            shutdown: tokio_util::sync::CancellationToken::new(),
+        };
+        let config = crate::Config {
+            table_name: String::new(),
+            bucket_name: String::new(),
+            kms_key_id: String::new(),
+            signing_keys_secret_arn: String::new(),
+            webhook_queue_url: String::new(),
+            worker_webhook_function: String::new(),
+            public_url: public_url.map(str::to_owned),
+            egress: egress::Policy::public(),
+            plain_http: false,
+            rate_limits: false,
+            function_timeout_seconds: 29,
+        };
+        Api::new(platform, config)
+    }
+
+    async fn crashing() -> Response {
+        panic!("the secret is hunter2")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_without_internals() {
+        let router = Router::new().route("/", get(crashing)).layer(from_fn_with_state(api(None), envelope));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.contains("internal_error") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn links_begin_where_the_request_came_in_unless_configured() {
+        let request = |headers: &[(&str, &str)]| {
+            let mut request = Request::builder().uri("/v1/meta");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            request.body(Body::empty()).unwrap()
+        };
+        assert_eq!(base_url(&api(None), &request(&[("host", "127.0.0.1:8080")])), "http://127.0.0.1:8080");
+        let gateway = request(&[("host", "api.example.com"), ("x-forwarded-proto", "https"), ("x-forwarded-for", "10.0.0.1, 192.0.2.7")]);
+        assert_eq!(base_url(&api(None), &gateway), "https://api.example.com");
+        assert_eq!(base_url(&api(None), &request(&[("host", "evil\"><script>")])), "http://localhost");
+        assert_eq!(base_url(&api(Some("https://waybill.example")), &gateway), "https://waybill.example");
+        assert_eq!(ip(&gateway).as_deref(), Some("192.0.2.7"), "what the client wrote itself stands before");
+    }
+}

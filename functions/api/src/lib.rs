@@ -29,7 +29,6 @@ use runtime::Platform;
 use crate::state::Api;
 
 /// The router of the whole API.
-#[must_use]
 pub fn build(platform: &Platform, config: Config) -> Router {
     let api = Api::new(platform.clone(), config);
     routes::router(&api)

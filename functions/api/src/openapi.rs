@@ -1,9 +1,11 @@
 //! The OpenAPI document: made from the handlers' annotations and the views' types; what holds for every operation is added here.
 
+use std::collections::BTreeMap;
+
 use operations::view::problem::Problem;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ArrayItems, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, PathItem, Ref, RefOr, Required, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
@@ -70,6 +72,12 @@ impl Modify for EveryOperation {
                 complete(path, method, operation);
             }
         }
+        if let Some(components) = document.components.as_mut() {
+            for (name, _, description) in PROBLEMS {
+                components.responses.insert((*name).to_owned(), RefOr::T(problem(description)));
+            }
+            refer_to_items(&mut components.schemas);
+        }
     }
 }
 
@@ -84,18 +92,40 @@ fn complete(path: &str, method: &str, operation: &mut Operation) {
         operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, [])]);
         add_parameters(path, method, operation);
     }
-    for (status, description) in problems(path, method, public) {
-        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(description)));
+    for name in problems(path, method, public) {
+        let Some((_, status, general)) = PROBLEMS.iter().find(|(known, ..)| *known == name) else { continue };
+        let refer = RefOr::Ref(Ref::new(format!("#/components/responses/{name}")));
+        // An operation that has more to say about a status says it besides.
+        match operation.responses.responses.get_mut(*status) {
+            Some(RefOr::T(own)) => own.description = format!("{} Also {general}", own.description),
+            _ => drop(operation.responses.responses.insert((*status).to_owned(), refer)),
+        }
     }
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
-            let refused = status.starts_with('4') || status.starts_with('5');
-            if refused && response.content.is_empty() {
+            if (status.starts_with('4') || status.starts_with('5')) && response.content.is_empty() {
                 *response = problem(&response.description);
             }
-            let id =
-                HeaderBuilder::new().description(Some("The request's id.")).schema(Some(ObjectBuilder::new().schema_type(Type::String)));
-            response.headers.insert("request-id".to_owned(), id.build().into());
+            add_request_id(response);
+        }
+    }
+}
+
+fn add_request_id(response: &mut Response) {
+    let schema = ObjectBuilder::new().schema_type(Type::String);
+    let header = HeaderBuilder::new().description(Some("The request's id.")).schema(Some(schema)).build();
+    response.headers.insert("request-id".to_owned(), header.into());
+}
+
+/// Pages refer to their items, which the derive writes out.
+fn refer_to_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    let names: Vec<String> = schemas.keys().cloned().collect();
+    for name in names {
+        let Some(item) = name.strip_prefix("Page_").filter(|item| schemas.contains_key(*item)).map(str::to_owned) else { continue };
+        if let Some(RefOr::T(Schema::Object(page))) = schemas.get_mut(&name)
+            && let Some(RefOr::T(Schema::Array(data))) = page.properties.get_mut("data")
+        {
+            data.items = ArrayItems::RefOrSchema(Box::new(RefOr::Ref(Ref::from_schema_name(item))));
         }
     }
 }
@@ -135,32 +165,45 @@ fn parameter(name: &str, place: ParameterIn, description: &str) -> Parameter {
         .build()
 }
 
-/// The problems an operation can be refused with, besides those that it names itself.
-fn problems(path: &str, method: &str, public: bool) -> Vec<(&'static str, &'static str)> {
-    let mut problems = vec![("500", "`internal_error`")];
+/// The problems that many operations have: the component's name, the status and what it means.
+const PROBLEMS: &[(&str, &str, &str)] = &[
+    ("Malformed", "400", "`malformed_request`: the body is not a JSON object, or the `Idempotency-Key` is none."),
+    ("InvalidCursor", "400", "`invalid_cursor`: the cursor is not one that this list handed out."),
+    ("Unauthenticated", "401", "`unauthenticated`: no valid API key."),
+    ("Forbidden", "403", "`forbidden`: the key's role may not do this."),
+    ("Suspended", "403", "`forbidden`: the key's role may not do this; `organization_suspended`."),
+    ("NotFound", "404", "`not_found`: there is no such thing for this caller."),
+    ("Conflict", "409", "`idempotency_key_reused`, `idempotency_in_progress` (with `Retry-After`)."),
+    ("TooLarge", "413", "`payload_too_large`: more bytes than are taken."),
+    ("NotJson", "415", "`unsupported_media_type`: the body is not application/json."),
+    ("Invalid", "422", "`validation_failed` and its kin: `errors` names every mistake."),
+    ("RateLimited", "429", "`rate_limited`: 30 a minute; `Retry-After` says when."),
+    ("Internal", "500", "`internal_error`: our mistake."),
+    ("Unavailable", "503", "`unavailable`: try again after `Retry-After`."),
+];
+
+/// Which of them an operation has.
+fn problems(path: &str, method: &str, public: bool) -> Vec<&'static str> {
     if public {
-        return problems;
+        return vec!["Internal"];
     }
-    problems.push(("401", "`unauthenticated`: no valid API key."));
-    problems.push(("403", "`forbidden`: the key's role may not do this; `organization_suspended`."));
-    problems.push(("422", "`validation_failed` and kin: `errors` names every mistake."));
-    problems.push(("503", "`unavailable`: try again."));
-    if path.contains('{') || path.starts_with("/v1/messages") || path.starts_with("/v1/organization") {
-        problems.push(("404", "`not_found`: there is no such thing for this caller."));
+    let mut problems = vec!["Unauthenticated", "Invalid", "Internal", "Unavailable"];
+    let submits = method == "POST" && (path.starts_with("/v1/messages") || path.ends_with("/test"));
+    problems.push(if submits { "Suspended" } else { "Forbidden" });
+    if path != "/v1/meta" {
+        problems.push("NotFound");
     }
     if is_list(path, method) {
-        problems.push(("400", "`invalid_cursor`: the cursor is not one of this list."));
+        problems.push("InvalidCursor");
     }
     if method == "POST" || method == "PATCH" {
-        problems.push(("400", "`malformed_request`: not a JSON object."));
-        problems.push(("413", "`payload_too_large`."));
-        problems.push(("415", "`unsupported_media_type`: not application/json."));
+        problems.extend(["Malformed", "TooLarge", "NotJson"]);
     }
     if method == "POST" {
-        problems.push(("409", "`idempotency_key_reused`, `idempotency_in_progress`."));
+        problems.push("Conflict");
     }
     if path.ends_with("/check") || path.ends_with("/test") {
-        problems.push(("429", "`rate_limited`: 30 a minute."));
+        problems.push("RateLimited");
     }
     problems
 }
@@ -168,7 +211,9 @@ fn problems(path: &str, method: &str, public: bool) -> Vec<(&'static str, &'stat
 fn problem(description: &str) -> Response {
     let schema = Ref::from_schema_name("Problem");
     let content = ContentBuilder::new().schema(Some(schema)).build();
-    ResponseBuilder::new().description(description).content("application/problem+json", content).build()
+    let mut response = ResponseBuilder::new().description(description).content("application/problem+json", content).build();
+    add_request_id(&mut response);
+    response
 }
 
 #[cfg(test)]
@@ -185,7 +230,8 @@ mod tests {
                 assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{path} {method}");
                 let responses = operation["responses"].as_object().unwrap();
                 assert!(responses.contains_key("500"), "{path} {method}");
-                assert!(responses.values().all(|response| response["headers"]["request-id"].is_object()), "{path} {method}");
+                let tells = |response: &serde_json::Value| response["$ref"].is_string() || response["headers"]["request-id"].is_object();
+                assert!(responses.values().all(tells), "{path} {method}");
             }
         }
     }
@@ -194,9 +240,9 @@ mod tests {
     fn every_reference_leads_somewhere() {
         let document = serde_json::to_value(document()).unwrap();
         let text = document.to_string();
-        for part in text.split("\"#/components/schemas/").skip(1) {
-            let name = part.split('"').next().unwrap();
-            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        for part in text.split("\"#/components/").skip(1) {
+            let (kind, name) = part.split('"').next().unwrap().split_once('/').unwrap();
+            assert!(document["components"][kind][name].is_object(), "{kind} {name}");
         }
     }
 }

@@ -91,7 +91,7 @@ impl Operations {
         if before.status() == DeliveryStatus::Succeeded && !force {
             return Err(transition_refused(TransitionRefused::AlreadySucceeded));
         }
-        if before.status().is_finished() {
+        if before.status() != DeliveryStatus::Queued {
             self.must_be_deliverable(&before).await?;
         }
         let after = self.dispatch.redeliver(before, Trigger::Manual, force).await?;

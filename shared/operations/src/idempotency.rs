@@ -110,15 +110,20 @@ impl Operations {
         // What the operator does to organizations themselves belongs to none.
         let organization = organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
         let print = Fingerprint::of(organization, key, &ctx.request_line, body);
-        let deadline = tokio::time::Instant::now() + WAIT_MAX;
+        let deadline = wait_deadline();
         loop {
-            match self.claim(&print, Value::Null).await? {
+            // The request's own id, so that the SDK's repeat of this very write is known for what it is.
+            match self.claim(&print, Value::from(ctx.request_id.as_str())).await? {
                 Claim::New | Claim::TakenOver { .. } => {
                     return Ok(Some(Admission::Run(Permit { organization, key_hash: print.key_hash })));
                 }
-                Claim::Finished { response, .. } => {
-                    let answer = serde_json::from_value(response.unwrap_or_default()).map_err(Refusal::internal)?;
+                Claim::Finished { response: Some(response), .. } => {
+                    let answer = serde_json::from_value(response).map_err(Refusal::internal)?;
                     return Ok(Some(Admission::Replay(answer)));
+                }
+                Claim::Finished { response: None, .. } => {
+                    let detail = "the first request was carried out; its answer was too large to be kept, so read the object itself";
+                    return Err(Refusal::new(409, "idempotent_answer_not_kept", detail));
                 }
                 Claim::Running { .. } => wait_until(deadline).await?,
             }

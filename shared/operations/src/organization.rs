@@ -234,11 +234,11 @@ impl Operations {
         if routes.is_some_and(|routes| !routes.destinations.is_empty()) {
             return Err(not_empty());
         }
-        for key in self.store.keys(Some(organization.id)).await? {
-            self.store.delete_key(Some(organization.id), key.id).await?;
-        }
         if self.store.delete_organization(organization.id).await? == Saved::Conflict {
             return Err(not_empty());
+        }
+        for key in self.store.keys(Some(organization.id)).await? {
+            self.store.delete_key(Some(organization.id), key.id).await?;
         }
         tracing::info!(organization = %organization.id, request_id = ctx.request_id, "organization.deleted");
         Ok(())

@@ -139,3 +139,27 @@ async fn two_at_once_do_it_once() {
     assert_eq!(one.json()["id"], two.json()["id"]);
     assert_eq!(admin.get("/v1/destinations").await.json()["data"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_submission_that_broke_off_is_taken_over_at_once() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let destination = admin.destination("a").await["id"].clone();
+    let body = json!({"event_type": "a", "payload": 1, "destination_ids": [destination]});
+    let writes = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let seen = writes.clone();
+    deployment.engines.install_faults(move |call| {
+        // The claim goes through, the commit does not.
+        let refused = call.operation == "PutItem" && seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0;
+        if refused { local_aws::Fault::throttled() } else { local_aws::Fault::None }
+    });
+    let broken = admin.post_once("/v1/messages", "k", body.clone()).await;
+    assert_eq!((broken.status, broken.code()), (503, "unavailable".to_owned()));
+    deployment.engines.clear_faults();
+    assert_eq!(admin.get("/v1/messages").await.json()["data"], json!([]));
+    let again = admin.post_once("/v1/messages", "k", body.clone()).await;
+    assert_eq!((again.status, again.header("idempotent-replayed")), (202, None));
+    let replayed = admin.post_once("/v1/messages", "k", body).await;
+    assert_eq!(replayed.json(), again.json());
+    assert_eq!(admin.get("/v1/messages").await.json()["data"].as_array().unwrap().len(), 1);
+}

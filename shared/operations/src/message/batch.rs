@@ -85,15 +85,18 @@ impl Operations {
         let messages = read_batch(&json)?;
         no_parameters(query)?;
         let planned = self.plan(&entry, &messages).await;
-        let (planned, replayed) = match &ctx.idempotency_key {
+        let print = ctx.idempotency_key.as_ref().map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
+        let (planned, replayed) = match &print {
             None => (planned, false),
-            Some(key) => {
-                let print = Fingerprint::of(organization, key, &ctx.request_line, &json);
-                self.plan_once(&entry, &print, &messages, planned).await?
-            }
+            Some(print) => self.plan_once(&entry, print, &messages, planned).await?,
         };
         let results = planned.into_iter().map(|planned| self.carry_out(&entry, planned, replayed));
         let results: Vec<BatchResult> = stream::iter(results).buffered(AT_ONCE).collect().await;
+        if let Some(print) = &print
+            && results.iter().any(|result| result.status >= 500)
+        {
+            self.yield_claim(print).await;
+        }
         Ok(SubmittedBatch { results: BatchView { results }, replayed })
     }
 

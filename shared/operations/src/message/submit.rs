@@ -113,7 +113,21 @@ impl Operations {
                 }
             };
             let submission = submission(entry, recorded.message, input, recorded.targets());
-            return Ok((self.dispatch.submit(&submission).await?, false));
+            let submitted = self.dispatch.submit(&submission).await;
+            return match submitted {
+                Ok(deliveries) => Ok((deliveries, false)),
+                Err(error) => {
+                    self.yield_claim(print).await;
+                    Err(error.into())
+                }
+            };
+        }
+    }
+
+    /// The submit broke off and may have been committed or not: a repeat goes on with the same ids at once.
+    pub(crate) async fn yield_claim(&self, print: &Fingerprint) {
+        if let Err(error) = self.store.yield_claim(print.organization, &print.key_hash, self.clock.now()).await {
+            tracing::warn!(%error, "an idempotency key stays claimed until its lease ends");
         }
     }
 

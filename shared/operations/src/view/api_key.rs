@@ -11,6 +11,7 @@ use crate::words::RoleName;
 
 /// An API key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub struct ApiKeyView {
     /// Its id.
     #[schema(value_type = String, example = "key_01kavd83802s63efghp3q1cpj4")]

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 /// One line of the audit trail.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEvent)]
 pub struct AuditEventView {
     /// Its id.
     #[schema(value_type = String, example = "aud_01kavd83802s63efghp3q1cpj4")]
@@ -38,6 +39,7 @@ pub struct AuditEventView {
 
 /// Who did something.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Actor)]
 pub struct ActorView {
     /// `key`, `person` or `system`.
     pub kind: String,
@@ -49,6 +51,7 @@ pub struct ActorView {
 
 /// One value that changed.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Change)]
 pub struct ChangeView {
     /// JSON pointer of what changed.
     pub path: String,

@@ -84,6 +84,7 @@ pub struct DeliverySummary {
 
 /// A delivery with its attempts.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Delivery)]
 pub struct DeliveryView {
     /// The delivery.
     #[serde(flatten)]

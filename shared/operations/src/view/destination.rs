@@ -17,6 +17,7 @@ use crate::words::{DestinationTypeName, ReasonName};
 
 /// A destination. Secrets go in and never out.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Destination)]
 pub struct DestinationView {
     /// Its id.
     #[schema(value_type = String, example = "dst_01kavd83802s63efghp3q1cpj4")]
@@ -76,6 +77,7 @@ pub struct DestinationView {
 
 /// Since when, by whom and why a destination is disabled.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Disabled)]
 pub struct DisabledView {
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
@@ -89,6 +91,7 @@ pub struct DisabledView {
 
 /// A signing secret, without the secret.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SigningSecret)]
 pub struct SigningSecretView {
     /// Its id.
     #[schema(value_type = String)]
@@ -108,6 +111,7 @@ pub struct SigningSecretView {
 
 /// How a destination is doing.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
 pub struct HealthView {
     /// `healthy`, `degraded`, `failing` or `unknown`.
     #[schema(value_type = String, example = "healthy")]

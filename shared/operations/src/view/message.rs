@@ -15,6 +15,7 @@ use crate::view::problem::Problem;
 
 /// A message: one accepted submission.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Message)]
 pub struct MessageView {
     /// Its id.
     #[schema(value_type = String, example = "msg_01kavd83802s63efghp3q1cpj4")]

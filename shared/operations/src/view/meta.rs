@@ -78,6 +78,7 @@ impl Default for Limits {
 
 /// What a destination type can be told.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DestinationType)]
 pub struct DestinationTypeView {
     /// The type.
     #[serde(rename = "type")]

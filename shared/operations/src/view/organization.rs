@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 /// An organization.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Organization)]
 pub struct OrganizationView {
     /// Its id.
     #[schema(value_type = String, example = "org_01kavd83802s63efghp3q1cpj4")]

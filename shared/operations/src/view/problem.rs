@@ -25,7 +25,6 @@ pub struct Problem {
     /// What is wrong with this very request.
     pub detail: String,
     /// Every mistake in the request.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<FieldProblem>)]
     pub errors: Vec<FieldError>,
     /// The connection check that failed.

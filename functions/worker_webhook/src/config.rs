@@ -14,8 +14,6 @@ pub struct Config {
     pub webhook_queue_url: String,
     /// `WEBHOOK_DLQ_URL`: where tasks go that nobody can read.
     pub webhook_dlq_url: String,
-    /// `SIGNING_KEYS_SECRET_ARN`: the root of the keys that vouch for ids.
-    pub signing_keys_secret_arn: String,
     /// `EGRESS_ALLOW`: networks that are not public and may be reached all the same.
     pub egress: Policy,
     /// `ALLOW_PLAIN_HTTP`.
@@ -31,7 +29,6 @@ impl Config {
             bucket_name: variables.required("BUCKET_NAME"),
             webhook_queue_url: variables.required("WEBHOOK_QUEUE_URL"),
             webhook_dlq_url: variables.required("WEBHOOK_DLQ_URL"),
-            signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
             egress: variables.optional("EGRESS_ALLOW").unwrap_or_default(),
             schemes: Schemes::with_plain_http(variables.switch("ALLOW_PLAIN_HTTP", "true", "false")),
         };

@@ -25,7 +25,7 @@ use queue::Inbox;
 use runtime::{ConfigError, Platform};
 use store::Store;
 use vault::Vault;
-use worker::{Ids, Parts, Worker};
+use worker::{Parts, Worker};
 
 /// The webhook worker as a function. Refuses when the machine has no root certificates to trust.
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<Webhook>, ConfigError> {
@@ -37,7 +37,6 @@ pub fn build(platform: &Platform, config: Config) -> Result<Worker<Webhook>, Con
         connector: Webhook::new(client, config.schemes, vault, clock.clone(), random.clone()),
         store: Store::new(&aws, config.table_name, Some(config.bucket_name)),
         inbox: Inbox::new(&aws, config.webhook_queue_url, config.webhook_dlq_url),
-        ids: Ids::new(&aws, config.signing_keys_secret_arn, clock.clone(), random.clone()),
         clock,
         random,
         shutdown,

@@ -105,7 +105,6 @@ impl<C: Connector> Parts<C> {
         match self.store_settled(before, &after, &token).await {
             Ok(Settled::Done) => {
                 self.count(before, destination, item, &attempt, &settlement, &token).await;
-                self.audit_blocked(before, &attempt).await;
                 self.report_blocked(before, &attempt).await;
                 self.dispose(&item.received, settlement.queue).await
             }

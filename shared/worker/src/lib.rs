@@ -6,16 +6,13 @@
 //! streak is counted. A dependency that fails delays a task and never fails its delivery. The same function also answers connection checks.
 
 mod attempt;
-mod audit;
 mod batch;
 mod connector;
-mod ids;
 mod invocation;
 mod plan;
 mod setback;
 
 pub use connector::{Attempted, Connector, Job, Unavailable};
-pub use ids::Ids;
 pub use invocation::{Answer, Invocation};
 pub use plan::{Next, plan};
 
@@ -47,8 +44,6 @@ pub struct Parts<C> {
     pub store: Store,
     /// Its own queue.
     pub inbox: Inbox,
-    /// Ids for what it records on its own.
-    pub ids: Ids,
     /// The time.
     pub clock: Clock,
     /// Jitter.

@@ -25,7 +25,7 @@ use serde_json::json;
 use store::Store;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use worker::{Answer, Ids, Invocation, Parts, Worker};
+use worker::{Answer, Invocation, Parts, Worker};
 
 use crate::faults::QUEUE_SERVICE;
 use crate::receiver::Receiver;
@@ -78,7 +78,6 @@ impl World {
             connector: receiver.clone(),
             store: store.clone(),
             inbox: Inbox::new(&aws, queue_url.clone(), dead_letter_url.clone()),
-            ids: Ids::new(&aws, String::new(), clock.clone(), random.clone()),
             clock: clock.clone(),
             random: random.clone(),
             shutdown: shutdown.clone(),

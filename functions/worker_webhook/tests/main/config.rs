@@ -8,7 +8,7 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
 #[test]
 fn everything_that_is_missing_or_wrong_is_named_at_once() {
     let error = Config::read(&environment(&[("EGRESS_ALLOW", "10.0.0.0/8,inner"), ("ALLOW_PLAIN_HTTP", "yes")])).unwrap_err().to_string();
-    for name in ["TABLE_NAME", "BUCKET_NAME", "WEBHOOK_QUEUE_URL", "WEBHOOK_DLQ_URL", "SIGNING_KEYS_SECRET_ARN", "\"inner\"", "ALLOW_PLAIN_HTTP"] {
+    for name in ["TABLE_NAME", "BUCKET_NAME", "WEBHOOK_QUEUE_URL", "WEBHOOK_DLQ_URL", "\"inner\"", "ALLOW_PLAIN_HTTP"] {
         assert!(error.contains(name), "{name}: {error}");
     }
 }
@@ -20,7 +20,6 @@ fn no_allowed_networks_are_the_public_internet_alone() {
         ("BUCKET_NAME", "b"),
         ("WEBHOOK_QUEUE_URL", "q"),
         ("WEBHOOK_DLQ_URL", "d"),
-        ("SIGNING_KEYS_SECRET_ARN", "s"),
         ("EGRESS_ALLOW", ""),
         ("ALLOW_PLAIN_HTTP", "false"),
     ]));

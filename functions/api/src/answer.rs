@@ -48,6 +48,11 @@ pub(crate) fn created(location: String, view: impl Serialize) -> Answer {
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(view)).into_response())
 }
 
+/// 201, of something with a revision.
+pub(crate) fn created_tagged(location: String, view: impl Serialize, revision: u64) -> Answer {
+    Ok((StatusCode::CREATED, [(LOCATION, location), (ETAG, format!("\"{revision}\""))], Json(view)).into_response())
+}
+
 /// 202, and where to look for it.
 pub(crate) fn accepted(location: Option<String>, view: impl Serialize, replayed: bool) -> Answer {
     let mut response = (StatusCode::ACCEPTED, Json(view)).into_response();

@@ -48,5 +48,6 @@ async fn context(api: &Api, request: &mut Request) -> Result<Context, Refusal> {
         trace: facts.trace,
         request_line: facts.line,
         idempotency_key: key.and_then(Result::ok),
+        reserved: None,
     })
 }

@@ -47,11 +47,12 @@ async fn run(api: &Api, context: &Context, request: Request, next: Next) -> Resu
     let named = Query::parse(parts.uri.query()).take_all("organization_id").pop();
     let named: Option<OrganizationId> = named.and_then(|id| id.parse().ok());
     let admission = operations.admit(context, context.caller.organization.or(named), &bytes).await?;
-    let request = Request::from_parts(parts, axum::body::Body::from(bytes));
+    let mut request = Request::from_parts(parts, axum::body::Body::from(bytes));
     match admission {
         None => Ok(next.run(request).await),
         Some(Admission::Replay(answer)) => Ok(replay(answer)),
-        Some(Admission::Run(permit)) => {
+        Some(Admission::Run(permit, reserved)) => {
+            request.extensions_mut().insert(Context { reserved: Some(reserved), ..context.clone() });
             let (response, stored) = keep(next.run(request).await).await?;
             operations.conclude(permit, stored).await;
             Ok(response)

@@ -26,6 +26,8 @@ pub struct Context {
     pub request_line: String,
     /// The `Idempotency-Key` it carries, well-formed.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// The id of what it makes, as its idempotency claim recorded it: a repeat of a request that broke off makes the same thing, not another.
+    pub reserved: Option<Ulid>,
 }
 
 impl Context {
@@ -36,6 +38,13 @@ impl Context {
     /// A deep link to a page of the console.
     pub(crate) fn link(&self, page: &str, id: impl std::fmt::Display) -> String {
         format!("{}/{page}/{id}", self.base_url)
+    }
+}
+
+impl Operations {
+    /// The id of what a request makes.
+    pub(crate) fn id_for<T: Id>(&self, ctx: &Context, organization: OrganizationId) -> T {
+        ctx.reserved.map_or_else(|| self.ids.mint(organization, 1), T::from)
     }
 }
 

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use domain::Timestamp;
-use domain::id::{OrganizationId, Ulid};
+use domain::id::{DestinationId, Id as _, OrganizationId, Ulid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -58,8 +58,8 @@ pub struct StoredAnswer {
 /// Whether a request with an idempotency key runs.
 #[derive(Debug)]
 pub enum Admission {
-    /// It does; conclude it with the permit.
-    Run(Permit),
+    /// It does, and what it makes has this id; conclude it with the permit.
+    Run(Permit, Ulid),
     /// It ran before, with this answer.
     Replay(StoredAnswer),
 }
@@ -110,13 +110,12 @@ impl Operations {
         // What the operator does to organizations themselves belongs to none.
         let organization = organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
         let print = Fingerprint::of(organization, key, &ctx.request_line, body);
+        let reserved = self.ids.mint::<DestinationId>(organization, 1).ulid();
         let deadline = wait_deadline();
         loop {
-            // The request's own id, so that the SDK's repeat of this very write is known for what it is.
-            match self.claim(&print, Value::from(ctx.request_id.as_str())).await? {
-                Claim::New | Claim::TakenOver { .. } => {
-                    return Ok(Some(Admission::Run(Permit { organization, key_hash: print.key_hash })));
-                }
+            let recorded = match self.claim(&print, Value::from(reserved.to_string())).await? {
+                Claim::New => Value::Null,
+                Claim::TakenOver { recorded } => recorded,
                 Claim::Finished { response: Some(response), .. } => {
                     let answer = serde_json::from_value(response).map_err(Refusal::internal)?;
                     return Ok(Some(Admission::Replay(answer)));
@@ -125,8 +124,13 @@ impl Operations {
                     let detail = "the first request was carried out; its answer was too large to be kept, so read the object itself";
                     return Err(Refusal::new(409, "idempotent_answer_not_kept", detail));
                 }
-                Claim::Running { .. } => wait_until(deadline).await?,
-            }
+                Claim::Running { .. } => {
+                    wait_until(deadline).await?;
+                    continue;
+                }
+            };
+            let reserved = recorded.as_str().and_then(|ulid| ulid.parse().ok()).unwrap_or(reserved);
+            return Ok(Some(Admission::Run(Permit { organization, key_hash: print.key_hash }, reserved)));
         }
     }
 

@@ -11,7 +11,7 @@ use operations::view::message::MessageView;
 use operations::view::meta::DestinationTypes;
 
 use super::post_once;
-use crate::answer::{Answer, accepted, created, no_content, ok, ok_tagged};
+use crate::answer::{Answer, accepted, created_tagged, no_content, ok, ok_tagged};
 use crate::extract::{Asker, Content, Ids, IfMatch, Parameters};
 use crate::state::Api;
 
@@ -65,7 +65,8 @@ pub(crate) async fn create_destination(
     Content(body): Content,
 ) -> Answer {
     let new = api.operations().await?.create_destination(&ctx, query, body).await?;
-    created(format!("/v1/destinations/{}", new.view.id), new)
+    let revision = new.view.revision;
+    created_tagged(format!("/v1/destinations/{}", new.view.id), new, revision)
 }
 
 /// Check a destination that is not saved.

@@ -71,6 +71,19 @@ async fn a_cancelled_delivery_is_retried_with_a_fresh_budget() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_retry_is_skipped_once_its_destination_is_disabled() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let delivery = delivery(&admin).await;
+    let path = path(&delivery);
+    admin.post(&format!("{path}/cancel"), json!({})).await;
+    assert_eq!(admin.post(&format!("{path}/retry"), json!({})).await.json()["status"], "retrying");
+    admin.post(&format!("/v1/destinations/{}/disable", delivery["destination_id"].as_str().unwrap()), json!({})).await;
+    let skipped = admin.get(&path).await.json();
+    assert_eq!((&skipped["status"], &skipped["reason"]), (&json!("skipped"), &json!("destination_disabled")));
+}
+
+#[tokio::test]
 async fn what_would_end_again_at_once_is_not_reopened() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();

@@ -141,6 +141,24 @@ async fn two_at_once_do_it_once() {
 }
 
 #[tokio::test]
+async fn a_create_that_broke_off_after_its_write_is_not_made_twice() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    deployment.engines.install_faults(|call| {
+        // The destination is written; that the request is done is not.
+        if call.operation == "UpdateItem" { local_aws::Fault::throttled() } else { local_aws::Fault::None }
+    });
+    let first = admin.post_once("/v1/destinations", "k", webhook("a")).await;
+    deployment.engines.clear_faults();
+    assert_eq!(first.status, 201);
+    // Its lease ends.
+    deployment.now_ms.fetch_add(40_000, std::sync::atomic::Ordering::Relaxed);
+    let again = admin.post_once("/v1/destinations", "k", webhook("a")).await;
+    assert_eq!((again.status, &again.json()["id"]), (201, &first.json()["id"]));
+    assert_eq!(admin.get("/v1/destinations").await.json()["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_submission_that_broke_off_is_taken_over_at_once() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();

@@ -50,7 +50,7 @@ impl Operations {
         query.finish(&errors);
         let draft = read_new(members, errors, &self.addresses())?;
         self.limit(organization, Limited::Check).await?;
-        let Drafted { destination, .. } = self.drafted(organization, draft).await?;
+        let Drafted { destination, .. } = self.drafted(self.ids.mint(organization, 1), organization, draft).await?;
         Ok(Checked { check: self.run_check(&destination).await? })
     }
 

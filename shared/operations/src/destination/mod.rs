@@ -52,13 +52,18 @@ impl Operations {
         let skip_check = query.flag("skip_check", &errors);
         query.finish(&errors);
         let draft = read_new(members, errors, &self.addresses())?;
-        let Drafted { destination, generated } = self.drafted(organization, draft).await?;
+        let Drafted { destination, generated } = self.drafted(self.id_for(ctx, organization), organization, draft).await?;
         let destination = self.checked(destination, skip_check).await?;
         let event = self.event(ctx, organization, "destination.created", destination.id, skipped_check(skip_check));
         match self.store.create_destination(&destination, &event).await? {
             Created::Done => {}
             Created::TooMany => {
                 return Err(Refusal::new(409, "limit_reached", format!("an organization has at most {DESTINATIONS_MAX} destinations")));
+            }
+            // A request that broke off had come this far.
+            Created::Conflict if ctx.reserved.is_some() => {
+                let destination = self.existing_destination(organization, destination.id).await?;
+                return Ok(NewDestination { view: self.destination_view(ctx, &destination, None), signing_secret: None });
             }
             Created::Conflict => return Err(Refusal::contended()),
         }
@@ -67,9 +72,8 @@ impl Operations {
     }
 
     /// A new destination, with its secrets sealed; not saved.
-    async fn drafted(&self, organization: OrganizationId, draft: Draft) -> Result<Drafted, Refusal> {
+    async fn drafted(&self, id: DestinationId, organization: OrganizationId, draft: Draft) -> Result<Drafted, Refusal> {
         let now = self.clock.now();
-        let id: DestinationId = self.ids.mint(organization, 1);
         let credentials = self.seal_credentials(organization, id, draft.credentials, now).await?;
         let secret = self.new_signing_secret(organization, id, draft.signing_secret, "/signing_secret", now).await?;
         let destination = Destination {

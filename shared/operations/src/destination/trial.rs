@@ -8,7 +8,7 @@ use domain::input::{Errors, FieldCode};
 use domain::message::{MessageFacts, PayloadInfo};
 use domain::role::Permission;
 
-use crate::message::{RawMembers, sha256_hex, suspended};
+use crate::message::{RawMembers, accepted_at, sha256_hex, suspended};
 use crate::organization::no_parameters;
 use crate::rate_limit::Limited;
 use crate::view::message::MessageView;
@@ -55,14 +55,15 @@ impl Operations {
             trace: ctx.trace,
             test: true,
         };
+        let message: MessageId = ctx.reserved.map_or_else(|| self.ids.mint(organization, routes.shards), MessageId::from);
         let submission = dispatch::Submission {
             organization,
-            message: self.ids.mint::<MessageId>(organization, routes.shards),
+            message,
             facts,
             targets: vec![Target { destination: destination.id, kind: destination.kind(), enabled: destination.is_enabled() }],
             payload,
             retention_days: routes.settings.retention_days,
-            accepted_at: self.clock.now(),
+            accepted_at: accepted_at(message),
         };
         let deliveries = self.dispatch.submit(&submission).await?;
         let event = self.event(ctx, organization, "destination.tested", destination.id, Vec::new());

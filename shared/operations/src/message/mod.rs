@@ -14,7 +14,7 @@ pub use read::Download;
 pub use submit::Submitted;
 
 pub(crate) use raw::RawMembers;
-pub(crate) use read::{parse_reference, payload_expired};
+pub(crate) use read::{accepted_at, parse_reference, payload_expired};
 pub(crate) use submit::suspended;
 
 use sha2::{Digest as _, Sha256};

@@ -43,7 +43,13 @@ impl Monitor {
         Ok(())
     }
 
-    async fn reconcile_shard(&self, organization: &Organization, shard: u8, scope: Reconcile, waited: Duration) -> Result<usize, StoreError> {
+    async fn reconcile_shard(
+        &self,
+        organization: &Organization,
+        shard: u8,
+        scope: Reconcile,
+        waited: Duration,
+    ) -> Result<usize, StoreError> {
         let (mut after, mut sent) = (None, 0);
         loop {
             let page = self.store.unfinished(organization.id, shard, after, PAGE).await?;

@@ -61,6 +61,15 @@ impl Queues {
         refused.into_iter().flatten().collect()
     }
 
+    /// Is nothing waiting in any queue? `false` also when that cannot be told. Approximate, as SQS's counts are.
+    pub async fn are_empty(&self) -> bool {
+        use aws_sdk_sqs::types::QueueAttributeName::{ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed};
+        let call = self.client.get_queue_attributes().queue_url(&self.webhook_url);
+        let call = call.attribute_names(ApproximateNumberOfMessages).attribute_names(ApproximateNumberOfMessagesDelayed);
+        let answer = call.send().await.map_err(QueueError::of("be counted"));
+        answer.is_ok_and(|answer| answer.attributes().is_some_and(|counts| counts.values().all(|count| count == "0")))
+    }
+
     async fn send_batch(&self, url: &str, positions: Vec<usize>, outgoing: &[Outgoing]) -> Vec<usize> {
         let entries: Result<Vec<_>, _> = positions.iter().map(|&position| entry(position, &outgoing[position])).collect();
         let sent = match entries {

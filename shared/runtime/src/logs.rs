@@ -14,7 +14,9 @@ pub fn install_json(environment: &Environment) {
 
 /// Sends the process's logs to standard error for people to read; a second call does nothing.
 pub fn install_readable(environment: &Environment) {
-    drop(tracing_subscriber::fmt().compact().with_target(false).with_writer(std::io::stderr).with_env_filter(filter(environment)).try_init());
+    drop(
+        tracing_subscriber::fmt().compact().with_target(false).with_writer(std::io::stderr).with_env_filter(filter(environment)).try_init(),
+    );
 }
 
 fn filter(environment: &Environment) -> EnvFilter {

@@ -108,7 +108,9 @@ impl<C: Connector> Parts<C> {
                     Err(_) => hold(&self.inbox, &item.received, wait).await,
                 },
                 Next::GiveUp(state) => self.give_up(&item, state).await,
-                Next::Attempt(_) | Next::AttemptAlone if self.is_too_late(&item, deadline_ms) => hold(&self.inbox, &item.received, Duration::ZERO).await,
+                Next::Attempt(_) | Next::AttemptAlone if self.is_too_late(&item, deadline_ms) => {
+                    hold(&self.inbox, &item.received, Duration::ZERO).await
+                }
                 Next::Attempt(wait) => {
                     tokio::time::sleep(wait).await;
                     self.attempt(&item).await
@@ -138,12 +140,7 @@ impl<C: Connector> Parts<C> {
 }
 
 fn work_key(task: &Task) -> WorkKey {
-    WorkKey {
-        organization: task.organization,
-        delivery: task.delivery,
-        destination: task.destination,
-        payload_item: task.payload_item,
-    }
+    WorkKey { organization: task.organization, delivery: task.delivery, destination: task.destination, payload_item: task.payload_item }
 }
 
 fn partial_failure(staying: Vec<String>) -> SqsBatchResponse {

@@ -9,10 +9,10 @@
 //! end, the world is let run dry, and the **verdict** is read: every accepted delivery is finished, nothing was sent that should not have been.
 
 mod faults;
-mod receiver;
+pub mod receiver;
 mod steps;
 mod verdict;
-mod world;
+pub mod world;
 
 pub use verdict::Tally;
 

@@ -12,38 +12,67 @@ use worker::{Attempted, Connector, Job, Unavailable};
 
 /// One request that reached the receiver.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Sent {
-    pub(crate) delivery: DeliveryId,
-    pub(crate) attempt_number: u32,
-    pub(crate) accepted: bool,
+pub struct Sent {
+    /// Of which delivery.
+    pub delivery: DeliveryId,
+    /// Which attempt of it.
+    pub attempt_number: u32,
+    /// Whether the receiver took it.
+    pub accepted: bool,
+}
+
+/// How the receiver answers.
+enum Manner {
+    /// Accepts so many out of ten requests, and otherwise does what the seed says.
+    Seeded(u32),
+    /// Answers as a test says; an answer that panics plays a connector that kills its worker.
+    Scripted(Box<dyn Fn(DeliveryId, u32) -> Outcome + Send>),
 }
 
 /// Plays the destination and remembers what reached it.
 #[derive(Clone)]
-pub(crate) struct Receiver(Arc<Mutex<Inner>>);
+pub struct Receiver(Arc<Mutex<Inner>>);
 
 struct Inner {
     rng: fastrand::Rng,
-    /// Out of ten requests, how many are accepted.
-    kindness: u32,
+    manner: Manner,
     sent: Vec<Sent>,
 }
 
 impl Receiver {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// One whose manners the seed decides.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let kindness = rng.u32(1..10);
-        Self(Arc::new(Mutex::new(Inner { rng, kindness, sent: Vec::new() })))
+        let manner = Manner::Seeded(rng.u32(1..10));
+        Self(Arc::new(Mutex::new(Inner { rng, manner, sent: Vec::new() })))
+    }
+
+    /// One that answers each delivery's attempts as `answer` says, at once.
+    pub fn scripted(answer: impl Fn(DeliveryId, u32) -> Outcome + Send + 'static) -> Self {
+        let manner = Manner::Scripted(Box::new(answer));
+        Self(Arc::new(Mutex::new(Inner { rng: fastrand::Rng::with_seed(0), manner, sent: Vec::new() })))
     }
 
     /// Everything that reached it, in order.
-    pub(crate) fn sent(&self) -> Vec<Sent> {
+    #[must_use]
+    pub fn sent(&self) -> Vec<Sent> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).sent.clone()
     }
 
     fn answer(&self, job: &Job<'_>) -> (Outcome, Duration) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let accepted = inner.rng.u32(0..10) < inner.kindness;
+        let inner = &mut *inner;
+        let kindness = match &inner.manner {
+            Manner::Seeded(kindness) => *kindness,
+            Manner::Scripted(answer) => {
+                let outcome = answer(job.delivery.id, job.attempt_number);
+                let accepted = matches!(outcome, Outcome::Delivered(_));
+                inner.sent.push(Sent { delivery: job.delivery.id, attempt_number: job.attempt_number, accepted });
+                return (outcome, Duration::ZERO);
+            }
+        };
+        let accepted = inner.rng.u32(0..10) < kindness;
         let outcome = match inner.rng.u32(0..12) {
             _ if accepted => Outcome::Delivered(None),
             0 => Outcome::Reject(Reason::Rejected),

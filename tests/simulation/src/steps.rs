@@ -4,15 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dispatch::{Submission, Target};
+use dispatch::Submission;
 use domain::attempt::Trigger;
-use domain::event_type::EventType;
 use domain::id::{DeliveryId, MessageId};
-use domain::message::{MessageFacts, PayloadInfo};
-use domain::settings::DestinationType;
-use domain::trace::TraceId;
 
 use crate::faults::Weather;
+use crate::receiver::Receiver;
 use crate::verdict::{Tally, verdict};
 use crate::world::World;
 
@@ -40,7 +37,7 @@ pub(crate) struct Life {
 }
 
 pub(crate) async fn live_through(seed: u64) -> Tally {
-    let world = World::create(seed).await;
+    let world = World::create(seed, Receiver::seeded(seed)).await;
     let mut life = Life {
         world,
         rng: fastrand::Rng::with_seed(seed),
@@ -79,32 +76,9 @@ impl Life {
     }
 
     async fn submit(&mut self) {
-        let targets = self.rng.usize(1..=3);
-        let targets = self.world.destinations[..targets].iter();
+        let fan_out = self.rng.usize(1..=3);
         let payload = Bytes::from(vec![b'x'; self.rng.usize(0..3000)]);
-        let facts = MessageFacts {
-            event_type: EventType::parse("simulated").expect("a plain word"),
-            reference: None,
-            metadata: BTreeMap::new(),
-            payload: PayloadInfo {
-                size_bytes: payload.len() as u64,
-                content_type: "text/plain".to_owned(),
-                filename: None,
-                sha256: None,
-            },
-            expires_at: None,
-            trace: TraceId::generate(&self.world.random),
-            test: false,
-        };
-        let submission = Submission {
-            organization: self.world.organization.id,
-            message: self.world.ids.mint(self.world.organization.id, self.world.organization.shards),
-            facts,
-            targets: targets.map(|id| Target { destination: *id, kind: DestinationType::Webhook, enabled: true }).collect(),
-            payload,
-            retention_days: 30,
-            accepted_at: self.world.clock.now(),
-        };
+        let submission = self.world.submission(fan_out, payload);
         self.send(submission).await;
     }
 

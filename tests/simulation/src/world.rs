@@ -6,15 +6,19 @@ use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName};
-use dispatch::Dispatcher;
+use bytes::Bytes;
+use dispatch::{Dispatcher, Submission, Target};
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
 use domain::credentials::Credentials;
 use domain::destination::{Destination, DestinationState};
+use domain::event_type::EventType;
 use domain::id::{DestinationId, IdMint};
+use domain::message::{MessageFacts, PayloadInfo};
 use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
 use domain::retry::RetryPolicy;
-use domain::settings::Settings;
 use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
+use domain::settings::{DestinationType, Settings};
+use domain::trace::TraceId;
 use domain::{Clock, Random, Timestamp};
 use lambda_runtime::tower::Service as _;
 use lambda_runtime::{Context, LambdaEvent};
@@ -35,16 +39,26 @@ const INVOCATION_MAX: Duration = Duration::from_secs(90);
 /// When simulated time begins.
 const EPOCH_MS: i64 = 1_764_000_000_000;
 
-pub(crate) struct World {
-    pub(crate) engines: Engines,
-    pub(crate) store: Store,
-    pub(crate) dispatcher: Dispatcher,
-    pub(crate) receiver: Receiver,
-    pub(crate) organization: Organization,
-    pub(crate) destinations: Vec<DestinationId>,
-    pub(crate) ids: IdMint,
-    pub(crate) clock: Clock,
-    pub(crate) random: Random,
+/// Engines, functions, an organization and its destinations, in one process and in simulated time.
+pub struct World {
+    /// The embedded services.
+    pub engines: Engines,
+    /// The table, without faults of its own.
+    pub store: Store,
+    /// Accepts messages.
+    pub dispatcher: Dispatcher,
+    /// The destination.
+    pub receiver: Receiver,
+    /// Whose they are.
+    pub organization: Organization,
+    /// Where messages go.
+    pub destinations: Vec<DestinationId>,
+    /// Makes ids.
+    pub ids: IdMint,
+    /// Simulated time.
+    pub clock: Clock,
+    /// Seeded chance.
+    pub random: Random,
     worker: Worker<Receiver>,
     platform: Platform,
     environment: Environment,
@@ -55,7 +69,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn create(seed: u64) -> Self {
+    /// A world of this seed, with this receiver.
+    pub async fn create(seed: u64, receiver: Receiver) -> Self {
         let started = Instant::now();
         let clock = Clock::new(move || Timestamp::from_millis(EPOCH_MS).plus(started.elapsed()));
         let engine_clock = clock.clone();
@@ -72,7 +87,6 @@ impl World {
         let (queue_url, dead_letter_url) = (url("WebhookQueue"), url("WebhookDeadLetters"));
         let store = Store::new(&aws, table.clone(), None);
         let queues = Queues::new(&aws, queue_url.clone());
-        let receiver = Receiver::new(seed);
         let shutdown = CancellationToken::new();
         let worker = Worker::new(Parts {
             connector: receiver.clone(),
@@ -132,8 +146,51 @@ impl World {
         }
     }
 
+    /// A message to the first `fan_out` destinations, accepted now.
+    #[must_use]
+    pub fn submission(&self, fan_out: usize, payload: Bytes) -> Submission {
+        let facts = MessageFacts {
+            event_type: EventType::parse("simulated").expect("a plain word"),
+            reference: None,
+            metadata: BTreeMap::new(),
+            payload: PayloadInfo { size_bytes: payload.len() as u64, content_type: "text/plain".to_owned(), filename: None, sha256: None },
+            expires_at: None,
+            trace: TraceId::generate(&self.random),
+            test: false,
+        };
+        let target = |id: &DestinationId| Target { destination: *id, kind: DestinationType::Webhook, enabled: true };
+        Submission {
+            organization: self.organization.id,
+            message: self.ids.mint(self.organization.id, self.organization.shards),
+            facts,
+            targets: self.destinations[..fan_out].iter().map(target).collect(),
+            payload,
+            retention_days: 30,
+            accepted_at: self.clock.now(),
+        }
+    }
+
+    /// Puts a body into the workers' queue that no dispatcher wrote.
+    pub async fn plant(&self, body: &str) {
+        self.sqs.send_message().queue_url(&self.queue_url).message_body(body).send().await.expect("the queue takes it");
+    }
+
+    /// How many messages wait in the dead-letter queue, hidden ones included.
+    pub async fn dead_letters(&self) -> u32 {
+        use aws_sdk_sqs::types::QueueAttributeName::{ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible};
+        let call = self.sqs.get_queue_attributes().queue_url(&self.dead_letter_url);
+        let call = call.attribute_names(ApproximateNumberOfMessages).attribute_names(ApproximateNumberOfMessagesNotVisible);
+        let counts = call.send().await.expect("the queue answers").attributes.unwrap_or_default();
+        counts.values().filter_map(|count| count.parse::<u32>().ok()).sum()
+    }
+
+    /// Asks the worker to stop: no new attempt starts.
+    pub fn shut_down(&self) {
+        self.platform.shutdown.cancel();
+    }
+
     /// Runs `work` as an invocation that is dropped when its time is up; `None` when it was.
-    pub(crate) async fn invoke<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub async fn invoke<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(INVOCATION_MAX, work).await.ok()
     }
 
@@ -144,7 +201,7 @@ impl World {
     }
 
     /// Hands one batch to the worker; answers how many messages it held.
-    pub(crate) async fn poll_worker(&self) -> usize {
+    pub async fn poll_worker(&self) -> usize {
         let Some((event, receipts)) = self.receive(&self.queue_url).await else { return 0 };
         let mut worker = self.worker.clone();
         let answer = self.invoke(worker.call(LambdaEvent::new(Invocation::Queue(event), self.context()))).await;
@@ -156,7 +213,7 @@ impl World {
     }
 
     /// Hands one batch to the dead-letter function.
-    pub(crate) async fn poll_dead_letters(&self) -> usize {
+    pub async fn poll_dead_letters(&self) -> usize {
         let Some((event, receipts)) = self.receive(&self.dead_letter_url).await else { return 0 };
         let config = dead_letters::Config::read(&self.environment).expect("the environment is complete");
         let mut function = dead_letters::build(&self.platform, config);
@@ -168,7 +225,7 @@ impl World {
     }
 
     /// Runs the monitor: a sweep, or the hourly reconcile.
-    pub(crate) async fn monitor(&self, reconcile: Option<monitor::Reconcile>) {
+    pub async fn monitor(&self, reconcile: Option<monitor::Reconcile>) {
         let config = monitor::Config::read(&self.environment).expect("the environment is complete");
         let mut function = monitor::build(&self.platform, config);
         drop(self.invoke(function.call(LambdaEvent::new(monitor::Invocation { reconcile }, self.context()))).await);

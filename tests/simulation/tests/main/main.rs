@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 
+mod worker;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use simulation::{Tally, run};

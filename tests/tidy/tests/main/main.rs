@@ -11,6 +11,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("shared/domain", 0),
     ("shared/signing", 0),
     ("shared/egress", 0),
+    ("shared/template", 0),
     ("infra/local_aws", 0),
     ("tests/kit", 0),
     ("tests/tidy", 0),
@@ -25,6 +26,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("functions/api", 4),
     ("functions/worker_webhook", 4),
     ("functions/worker_database", 4),
+    ("functions/worker_sftp", 4),
     ("functions/monitor", 4),
     ("functions/dead_letters", 4),
     ("infra/local", 5),
@@ -52,7 +54,10 @@ fn every_room_is_in_the_architecture() {
     let page = read("docs/ARCHITECTURE.md");
     for (folder, _) in packages() {
         let room = folder.split('/').next().unwrap_or_default();
-        assert!(page.contains(&format!("`{folder}`")) || page.contains(&format!("`{room}/*`")), "{folder} is missing in docs/ARCHITECTURE.md");
+        assert!(
+            page.contains(&format!("`{folder}`")) || page.contains(&format!("`{room}/*`")),
+            "{folder} is missing in docs/ARCHITECTURE.md"
+        );
     }
 }
 

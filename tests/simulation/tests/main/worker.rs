@@ -1,0 +1,185 @@
+//! What the functions do when something is wrong, on real engines in simulated time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::Reason;
+use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::id::DeliveryId;
+use domain::settle::Outcome;
+use local_aws::{Fault, Service};
+use simulation::receiver::Receiver;
+use simulation::world::World;
+
+fn in_simulated_time(test: impl AsyncFnOnce()) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");
+    runtime.block_on(test());
+}
+
+fn accepts(_: DeliveryId, _: u32) -> Outcome {
+    Outcome::Delivered(None)
+}
+
+async fn submit(world: &World, fan_out: usize) -> Vec<Delivery> {
+    world.dispatcher.submit(&world.submission(fan_out, Bytes::from_static(b"{}"))).await.expect("it is accepted")
+}
+
+async fn status(world: &World, delivery: &Delivery) -> DeliveryStatus {
+    now(world, delivery).await.status()
+}
+
+async fn now(world: &World, delivery: &Delivery) -> Delivery {
+    world.store.delivery(delivery.organization, delivery.id).await.expect("the table answers").expect("it is there")
+}
+
+#[test]
+fn a_task_that_nobody_can_read_goes_to_the_dead_letters_and_the_rest_of_its_batch_is_delivered() {
+    in_simulated_time(async || {
+        let world = World::create(1, Receiver::scripted(accepts)).await;
+        world.plant("no task at all").await;
+        let good = submit(&world, 3).await;
+        while world.poll_worker().await > 0 {}
+        for delivery in &good {
+            assert_eq!(status(&world, delivery).await, DeliveryStatus::Succeeded);
+        }
+        assert_eq!(world.dead_letters().await, 1);
+        world.poll_dead_letters().await;
+        assert_eq!(world.dead_letters().await, 1, "what nobody can read stays, for people");
+    });
+}
+
+#[test]
+fn a_delivery_that_kills_its_worker_is_dead_lettered_visibly_and_can_be_retried_while_others_are_delivered() {
+    in_simulated_time(async || {
+        let world = World::create(
+            2,
+            Receiver::scripted(|delivery, _| match delivery.position {
+                1 => panic!("on purpose: a connector that kills its worker"),
+                _ => Outcome::Delivered(None),
+            }),
+        )
+        .await;
+        let deliveries = submit(&world, 3).await;
+        for _ in 0..15 {
+            while world.poll_worker().await > 0 {}
+            tokio::time::sleep(Duration::from_secs(541)).await;
+        }
+        assert_eq!(status(&world, &deliveries[0]).await, DeliveryStatus::Succeeded);
+        assert_eq!(status(&world, &deliveries[2]).await, DeliveryStatus::Succeeded);
+        let poison = now(&world, &deliveries[1]).await;
+        assert!(matches!(poison.state, State::Failed { reason: Reason::DeadLettered, exhausted: false, .. }), "{:?}", poison.state);
+        let again = world.dispatcher.redeliver(poison, domain::attempt::Trigger::Manual, false).await.expect("it can be retried");
+        assert_eq!(again.status(), DeliveryStatus::Retrying);
+    });
+}
+
+#[test]
+fn a_late_duplicate_of_a_task_sends_nothing_once_its_delivery_is_finished() {
+    in_simulated_time(async || {
+        let world = World::create(3, Receiver::scripted(accepts)).await;
+        let delivery = submit(&world, 1).await.remove(0);
+        while world.poll_worker().await > 0 {}
+        world.dispatcher.send(std::slice::from_ref(&delivery), world.clock.now()).await;
+        assert_eq!(world.poll_worker().await, 1, "the duplicate was received");
+        assert_eq!(world.receiver.sent().len(), 1);
+        assert_eq!(world.poll_worker().await, 0, "and acknowledged");
+    });
+}
+
+#[test]
+fn a_shutdown_starts_no_attempt_returns_the_work_at_once_and_costs_no_retry() {
+    in_simulated_time(async || {
+        let world = World::create(4, Receiver::scripted(accepts)).await;
+        let delivery = submit(&world, 1).await.remove(0);
+        world.shut_down();
+        assert_eq!(world.poll_worker().await, 1);
+        assert!(world.receiver.sent().is_empty());
+        assert_eq!(world.poll_worker().await, 1, "it is back at once");
+        let unchanged = now(&world, &delivery).await;
+        assert_eq!((unchanged.status(), unchanged.attempts), (DeliveryStatus::Queued, 0));
+    });
+}
+
+#[test]
+fn an_outage_of_the_table_longer_than_a_task_may_be_suspect_delays_deliveries_and_fails_none() {
+    in_simulated_time(async || {
+        let world = World::create(5, Receiver::scripted(accepts)).await;
+        let delivery = submit(&world, 1).await.remove(0);
+        world.engines.install_faults(|call| if call.service == Service::DynamoDb { Fault::unavailable() } else { Fault::None });
+        for _ in 0..40 {
+            world.poll_worker().await;
+            tokio::time::sleep(Duration::from_secs(120)).await;
+        }
+        assert!(world.receiver.sent().is_empty());
+        world.engines.clear_faults();
+        for _ in 0..10 {
+            world.poll_worker().await;
+            tokio::time::sleep(Duration::from_secs(120)).await;
+        }
+        let delivered = now(&world, &delivery).await;
+        assert_eq!((delivered.status(), delivered.attempts), (DeliveryStatus::Succeeded, 1));
+    });
+}
+
+#[test]
+fn a_queue_that_takes_nothing_delays_deliveries_and_a_lost_queue_loses_none() {
+    in_simulated_time(async || {
+        let world = World::create(6, Receiver::scripted(accepts)).await;
+        world.engines.install_faults(|call| {
+            let refused = call.service == Service::Sqs && call.operation.starts_with("SendMessage");
+            if refused { Fault::unavailable() } else { Fault::None }
+        });
+        let delivery = submit(&world, 1).await.remove(0);
+        assert_eq!(world.poll_worker().await, 0);
+        world.engines.clear_faults();
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        world.monitor(None).await;
+        assert_eq!(world.poll_worker().await, 1, "the due index brought it back");
+        assert_eq!(status(&world, &delivery).await, DeliveryStatus::Succeeded);
+    });
+}
+
+#[test]
+fn a_manual_retry_and_an_automatic_one_at_once_send_once() {
+    in_simulated_time(async || {
+        let world = World::create(
+            7,
+            Receiver::scripted(|_, attempt| match attempt {
+                1 => Outcome::Retry(Reason::ServerError),
+                _ => Outcome::Delivered(None),
+            }),
+        )
+        .await;
+        let delivery = submit(&world, 1).await.remove(0);
+        world.poll_worker().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let retrying = now(&world, &delivery).await;
+        let again = world.dispatcher.redeliver(retrying, domain::attempt::Trigger::Manual, false).await.expect("it is reopened");
+        tokio::join!(world.poll_worker(), world.poll_worker());
+        while world.poll_worker().await > 0 {}
+        assert_eq!(status(&world, &again).await, DeliveryStatus::Succeeded);
+        assert_eq!(world.receiver.sent().len(), 2, "the first attempt and one retry");
+    });
+}
+
+#[test]
+fn what_a_delivery_costs_in_calls_is_printed_and_bounded() {
+    in_simulated_time(async || {
+        let world = World::create(8, Receiver::scripted(accepts)).await;
+        // The first success of a destination is noted in its health, once a minute at most: not part of the steady state.
+        submit(&world, 3).await;
+        while world.poll_worker().await > 0 {}
+        for (name, messages) in [("single", 1), ("batch of 100", 100)] {
+            let calls = world.engines.record();
+            for _ in 0..messages {
+                submit(&world, 1).await;
+            }
+            while world.poll_worker().await > 0 {}
+            let calls: Vec<_> = calls.take().into_iter().filter(|call| call.caller == "functions").collect();
+            let units: f64 = calls.iter().map(local_aws::Call::write_units).sum();
+            let each = |count: f64| count / f64::from(messages);
+            println!("{name}: {:.2} AWS calls and {:.2} write units a delivery", each(calls.len() as f64), each(units));
+            assert!((each(units) - 3.0).abs() < f64::EPSILON, "{name}: {units} units for {messages} deliveries");
+        }
+    });
+}

@@ -4,13 +4,17 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use ipnet::IpNet;
 
 /// Delivers messages to webhooks and shows what happened: the whole service in one process, its data in one directory.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "waybill", version)]
+#[command(name = "waybill", version, args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// Something else than running Waybill here
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Where the API answers; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
@@ -42,6 +46,20 @@ pub struct Args {
     /// Log in JSON
     #[arg(long)]
     pub json_logs: bool,
+}
+
+/// What else the binary does.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Make an operator's key for a deployed stack and print it, once; needs AWS credentials that may write its table
+    OperatorKey {
+        /// The stack's table (output TableName)
+        #[arg(long, value_name = "NAME")]
+        table_name: String,
+        /// The stack's signing keys (output SigningKeysArn)
+        #[arg(long, value_name = "ARN")]
+        signing_keys_arn: String,
+    },
 }
 
 #[cfg(test)]

@@ -47,7 +47,8 @@ pub async fn keys(directory: &DataDirectory, instance: &Instance) -> Result<Keys
     let (platform, environment) = instance.http_function("api").ok_or(FirstStartError::NoApi)?;
     let config = api::Config::read(&environment)?;
     let operations = api::operations(platform, &config).await?;
-    let operator_key = bootstrap::operator_key(&operations).await?;
+    let operations::Operations { store, ids, random, clock, .. } = &operations;
+    let operator_key = bootstrap::operator_key(store, ids, random, clock).await.map_err(Refusal::from)?;
     let (organization, organization_key) = bootstrap::organization_with_key(&operations, ORGANIZATION).await?;
     Ok(Keys {
         operator_key: operator_key.expose_secret().to_owned(),

@@ -20,6 +20,7 @@ pub mod function;
 pub mod functions;
 pub mod instance;
 pub mod local_json;
+pub mod operator_key;
 pub mod parameters;
 pub mod poller;
 pub mod run;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use local::args::Args;
+use local::args::{Args, Command};
 use runtime::{Environment, logs, platform};
 
 fn main() -> ExitCode {
@@ -26,8 +26,12 @@ fn main() -> ExitCode {
 }
 
 fn start(args: Args) -> Result<(), Box<dyn Error>> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(local::run::run(args))?;
-    Ok(())
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        match args.command.clone() {
+            None => Ok(local::run::run(args).await?),
+            Some(Command::OperatorKey { table_name, signing_keys_arn }) => Ok(local::operator_key::make(table_name, &signing_keys_arn).await?),
+        }
+    })
 }
 
 /// An error with the causes its own message does not tell.

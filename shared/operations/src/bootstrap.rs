@@ -1,15 +1,19 @@
 //! The first keys: whoever can reach the table itself makes them, when Waybill is deployed or first started on a laptop.
 
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
-use domain::id::{AuditId, KeyId, OrganizationId};
+use domain::id::{AuditId, IdMint, OrganizationId};
 use domain::role::Role;
+use domain::{Clock, Random};
 use secrecy::SecretString;
+use store::{Store, StoreError};
 
 use crate::{Operations, Refusal};
 
 /// Makes an operator's key; its text is shown this once.
-pub async fn operator_key(operations: &Operations) -> Result<SecretString, Refusal> {
-    key(operations, Role::Operator, None, "operator").await.map(|(_, plaintext)| plaintext)
+pub async fn operator_key(store: &Store, ids: &IdMint, random: &Random, clock: &Clock) -> Result<SecretString, StoreError> {
+    let (key, plaintext) = access::issue(Role::Operator, None, "operator".to_owned(), None, None, ids, random, clock.now());
+    store.create_key(&key).await?;
+    Ok(plaintext)
 }
 
 /// Makes an organization and an admin's key of it; the key's text is shown this once.
@@ -17,22 +21,13 @@ pub async fn organization_with_key(operations: &Operations, name: &str) -> Resul
     let organization = operations.new_organization(name.to_owned());
     let created = system_event(operations, organization.id, "organization.created", organization.id.to_string());
     operations.store.create_organization(&organization, &created).await?;
-    let (key, plaintext) = key(operations, Role::Admin, Some(organization.id), "first key").await?;
-    let event = system_event(operations, organization.id, "api_key.created", key.to_string());
+    let Operations { ids, random, clock, store, .. } = operations;
+    let (key, plaintext) =
+        access::issue(Role::Admin, Some(organization.id), "first key".to_owned(), None, None, ids, random, clock.now());
+    store.create_key(&key).await?;
+    let event = system_event(operations, organization.id, "api_key.created", key.id.to_string());
     operations.store.record_audit(&event).await?;
     Ok((organization.id, plaintext))
-}
-
-async fn key(
-    operations: &Operations,
-    role: Role,
-    organization: Option<OrganizationId>,
-    name: &str,
-) -> Result<(KeyId, SecretString), Refusal> {
-    let Operations { ids, random, clock, store, .. } = operations;
-    let (key, plaintext) = access::issue(role, organization, name.to_owned(), None, None, ids, random, clock.now());
-    store.create_key(&key).await?;
-    Ok((key.id, plaintext))
 }
 
 fn system_event(operations: &Operations, organization: OrganizationId, action: &str, target: String) -> AuditEvent {

@@ -1,0 +1,29 @@
+//! The first key of a deployed stack: whoever may write its table makes it.
+
+use domain::id::IdMint;
+use operations::bootstrap;
+use runtime::Platform;
+use secrecy::ExposeSecret as _;
+use store::Store;
+use vault::SigningKeys;
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorKeyError {
+    /// The signing keys cannot be read.
+    #[error("the signing keys cannot be read: {0}")]
+    SigningKeys(#[from] vault::VaultError),
+    /// The table cannot be written.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+}
+
+/// Makes an operator's key in the stack with this table and these signing keys, and prints it.
+pub async fn make(table_name: String, signing_keys_arn: &str) -> Result<(), OperatorKeyError> {
+    let Platform { aws, clock, random, .. } = Platform::lambda().await;
+    let keys = SigningKeys::load(&aws, signing_keys_arn).await?;
+    let ids = IdMint::new(keys.id_key, clock.clone(), random.clone());
+    let key = bootstrap::operator_key(&Store::new(&aws, table_name, None), &ids, &random, &clock).await?;
+    println!("{}", key.expose_secret());
+    Ok(())
+}

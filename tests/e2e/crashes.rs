@@ -71,7 +71,7 @@ async fn ten_kills_under_load_lose_no_accepted_message() {
         }
     }
     println!(
-        "{KILLS} kills: {} accepted, {duplicates} successes seen twice, all settled {settled_after:?} after the last start",
+        "{KILLS} kills: {} accepted, {duplicates} attempts made twice, all settled {settled_after:?} after the last start",
         promises.len()
     );
 }

@@ -40,8 +40,8 @@ struct Args {
     concurrency: u32,
 }
 
-/// When each message, by its number, was accepted.
-type Accepted = Mutex<HashMap<u64, Instant>>;
+/// When each message, by its number, was submitted.
+type Submitted = Mutex<HashMap<u64, Instant>>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -75,21 +75,21 @@ impl Load {
     /// Sends all messages, so many a request, and prints what came of it.
     async fn measure(&self, how: &str, together: usize) {
         self.sink.forget();
-        let (accepted, began) = (Accepted::default(), Instant::now());
+        let (submitted, began) = (Submitted::default(), Instant::now());
         let numbers: Vec<u64> = (0..self.messages).collect();
         let requests = stream::iter(numbers.chunks(together));
-        requests.for_each_concurrent(self.concurrency, |numbers| self.submit(numbers, &accepted)).await;
+        requests.for_each_concurrent(self.concurrency, |numbers| self.submit(numbers, &submitted)).await;
         let accepting = began.elapsed();
         let requests = self.sink.wait_for(numbers.len(), DELIVERED_MAX).await;
         let delivering = began.elapsed();
-        let accepted = accepted.into_inner().expect("nobody panicked");
-        let on_its_way = |number: u64, arrived: Instant| arrived.saturating_duration_since(accepted[&number]);
+        let submitted = submitted.into_inner().expect("nobody panicked");
+        let on_its_way = |number: u64, arrived: Instant| arrived - submitted[&number];
         let mut latencies: Vec<Duration> =
             requests.iter().map(|request| on_its_way(request.json().as_u64().expect("a number"), request.at)).collect();
         latencies.sort_unstable();
         let rate = |duration: Duration| numbers.len() as f64 / duration.as_secs_f64();
         println!(
-            "{how}: {} messages, {:.0} accepted/s, {:.0} delivered/s, accepted to received p50 {:.1?}, p99 {:.1?}, {} twice",
+            "{how}: {} messages, {:.0} accepted/s, {:.0} delivered/s, submitted to received p50 {:.1?}, p99 {:.1?}, {} twice",
             numbers.len(),
             rate(accepting),
             rate(delivering),
@@ -99,7 +99,9 @@ impl Load {
         );
     }
 
-    async fn submit(&self, numbers: &[u64], accepted: &Accepted) {
+    async fn submit(&self, numbers: &[u64], submitted: &Submitted) {
+        let now = Instant::now();
+        submitted.lock().expect("nobody panicked").extend(numbers.iter().map(|number| (*number, now)));
         let message = |number: &u64| json!({"event_type": "load.test", "payload": number, "destination_ids": [self.destination.id]});
         match numbers {
             [number] => drop(self.organization.post("/v1/messages", message(number)).await.ok(202)),
@@ -110,8 +112,6 @@ impl Load {
                 assert!(results.iter().all(|result| result["status"] == 202), "{answer}");
             }
         }
-        let now = Instant::now();
-        accepted.lock().expect("nobody panicked").extend(numbers.iter().map(|number| (*number, now)));
     }
 }
 

@@ -1,0 +1,108 @@
+//! The filters that stand beside MiniJinja's own.
+
+use jiff::{Timestamp, fmt::strtime, tz::TimeZone};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
+
+use crate::output::Bounded;
+
+/// The longest extension that is taken for one.
+const EXTENSION_MAX: usize = 10;
+
+/// What files of a content type are called; the first that fits.
+const EXTENSIONS: &[(&str, &str)] = &[
+    ("application/json", ".json"),
+    ("application/x-ndjson", ".ndjson"),
+    ("application/jsonl", ".jsonl"),
+    ("text/csv", ".csv"),
+    ("text/tab-separated-values", ".tsv"),
+    ("text/plain", ".txt"),
+    ("text/html", ".html"),
+    ("text/markdown", ".md"),
+    ("text/calendar", ".ics"),
+    ("application/xml", ".xml"),
+    ("text/xml", ".xml"),
+    ("application/yaml", ".yaml"),
+    ("application/pdf", ".pdf"),
+    ("application/zip", ".zip"),
+    ("application/gzip", ".gz"),
+    ("application/zstd", ".zst"),
+    ("application/x-tar", ".tar"),
+    ("application/vnd.apache.parquet", ".parquet"),
+    ("application/vnd.ms-excel", ".xls"),
+    ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".xlsx"),
+    ("application/msword", ".doc"),
+    ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", ".docx"),
+    ("application/vnd.openxmlformats-officedocument.presentationml.presentation", ".pptx"),
+    ("image/png", ".png"),
+    ("image/jpeg", ".jpg"),
+    ("image/gif", ".gif"),
+    ("image/svg+xml", ".svg"),
+    ("image/webp", ".webp"),
+];
+
+/// Adds them; `json_bytes_max` bounds what `json` makes.
+pub(crate) fn add(environment: &mut Environment<'static>, json_bytes_max: usize) {
+    environment.add_filter("date", date);
+    environment.add_filter("slug", slug);
+    environment.add_filter("ext", ext);
+    environment.add_filter("json", move |value: &Value| json(value, json_bytes_max));
+}
+
+/// A time (RFC 3339, or seconds since the epoch) as `strftime` writes it, in UTC.
+fn date(value: &Value, format: &str) -> Result<String, Error> {
+    let read = |text: &str| text.parse::<Timestamp>().ok();
+    let time = match value.as_str() {
+        Some(text) => read(text),
+        None => value.as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok()),
+    };
+    let time = time.ok_or_else(|| refused("date takes a time such as 2026-11-23T09:30:00Z"))?;
+    strtime::format(format, &time.to_zoned_datetime(TimeZone::UTC)).map_err(|_| refused("date does not know this format"))
+}
+
+/// Letters and digits, in lower case; whatever else there is, is one hyphen.
+fn slug(value: &Value) -> Result<String, Error> {
+    let text = plain_text(value, "slug")?;
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    Ok(words.map(str::to_lowercase).collect::<Vec<_>>().join("-"))
+}
+
+/// JSON, compact. Unlike MiniJinja's `tojson` it changes no character for the sake of HTML.
+fn json(value: &Value, bytes_max: usize) -> Result<String, Error> {
+    let mut output = Bounded::new(bytes_max);
+    match serde_json::to_writer(&mut output, value) {
+        Ok(()) => Ok(output.into_text()),
+        Err(_) if output.overflowed() => Err(Error::new(ErrorKind::OutOfFuel, "json makes too much")),
+        Err(_) => Err(refused("json cannot write this value")),
+    }
+}
+
+/// `.` and a file name's extension; else that of the content type; else nothing.
+fn ext(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
+    let name = plain_text(value, "ext")?;
+    let own = name.rsplit(['/', '\\']).next().and_then(|name| name.rsplit_once('.'));
+    if let Some((stem, extension)) = own
+        && !stem.is_empty()
+        && (1..=EXTENSION_MAX).contains(&extension.len())
+        && extension.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    {
+        return Ok(format!(".{extension}"));
+    }
+    let content_type = state.lookup("content_type");
+    let full = content_type.as_ref().and_then(Value::as_str).unwrap_or_default();
+    let essence = full.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    Ok(EXTENSIONS.iter().find(|(content_type, _)| *content_type == essence).map_or("", |(_, extension)| extension).to_owned())
+}
+
+/// Text, a number, or nothing. Lists are no text: written out they may be far longer than they are in memory.
+fn plain_text(value: &Value, filter: &str) -> Result<String, Error> {
+    match value.as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None if value.is_none() => Ok(String::new()),
+        None if value.is_number() => Ok(value.to_string()),
+        None => Err(refused(format!("{filter} takes text"))),
+    }
+}
+
+fn refused(detail: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, detail)
+}

@@ -103,7 +103,7 @@ fn a_bad_flag_is_explained_and_touches_nothing() {
         &["--monitor-interval-seconds", "soon"],
         &["--listen", "nowhere"],
         &["--allow-egress", "10.0.0.0/33"],
-        &["--template", "/no/such/template.yaml"],
+        &["--template", "/no/such/template.yaml", "--listen", "127.0.0.1:0"],
         &["--no-such-flag"],
     ];
     for arguments in cases {

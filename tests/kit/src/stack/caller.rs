@@ -112,14 +112,17 @@ impl Call {
 
     /// Sends it. Panics when there is no answer.
     pub async fn send(self) -> Answer {
-        self.try_send().await.expect("the API answers")
+        self.answer().await.unwrap_or_else(|error| panic!("the API does not answer: {error:?}"))
     }
 
     /// Sends it; nothing, when there is no whole answer: the process may have been killed.
     pub async fn try_send(self) -> Option<Answer> {
-        let response = self.request.send().await.ok()?;
+        self.answer().await.ok()
+    }
+
+    async fn answer(self) -> reqwest::Result<Answer> {
+        let response = self.request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.bytes().await.ok()?;
-        Some(Answer { status, headers, body })
+        Ok(Answer { status, headers, body: response.bytes().await? })
     }
 }

@@ -199,3 +199,78 @@ async fn mistakes_in_settings_and_keys_are_named() {
     let read = acme.get("/v1/organization").await.ok(200);
     assert_eq!(read["settings"]["default_destination_ids"], Value::Array(Vec::new()));
 }
+
+/// Each member of each request, replaced by values nobody means: refused or accepted, never a failure of ours.
+#[tokio::test]
+async fn no_value_in_any_field_makes_it_fail() {
+    let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
+    let destination = acme.destination().webhook(&sink).with("event_types", json!(["never.sent"])).create().await;
+    let settings = json!({"url": sink.url(), "method": "POST", "headers": {"X-A": "a"}, "signature": {"enabled": true}, "timeout_seconds": 5,
+        "user_agent": "me", "check": "connect"});
+    let whole = json!({"type": "webhook", "name": "n", "description": "d", "external_id": "x", "settings": settings,
+        "credentials": {"kind": "basic", "username": "u", "password": "p"}, "event_types": ["never.sent"], "signing_secret": "whsec_",
+        "retry_policy": {"max_retries": 1, "initial_seconds": 1, "multiplier": 1, "max_seconds": 1, "jitter": 0, "retry_client_errors": true},
+        "failure_policy": {"alert_after_failures": 1, "disable_after_failures": 2, "disable_min_failing_seconds": 3}});
+    let content = json!({"base64": "", "content_type": "text/plain", "filename": "f"});
+    let message = json!({"event_type": "a", "content": content, "destination_ids": [destination.id], "reference": "r", "metadata": {"k": "v"},
+        "expires_at": "2020-01-01T00:00:00Z"});
+    let organization = json!({"name": "Acme", "settings": {"default_destination_ids": [destination.id], "alert_emails": ["a@example.com"],
+        "status_events": ["message.completed"], "failure_policy": {"alert_after_failures": 5}, "success_rate_warning": 0.5, "retention_days": 30}});
+    let requests = [
+        (Method::POST, "/v1/destinations?skip_check=true".to_owned(), whole.clone()),
+        (Method::PATCH, format!("{}?skip_check=true", destination.path()), whole),
+        (Method::POST, "/v1/messages".to_owned(), message.clone()),
+        (Method::POST, "/v1/messages/batch".to_owned(), json!({"messages": [message]})),
+        (Method::POST, "/v1/api-keys".to_owned(), json!({"name": "n", "role": "viewer", "expires_at": "2099-01-01T00:00:00Z"})),
+        (Method::PATCH, "/v1/organization".to_owned(), organization),
+        (Method::POST, format!("{}/rotate-secret", destination.path()), json!({"secret": "whsec_", "overlap_seconds": 0})),
+        (Method::POST, format!("{}/disable", destination.path()), json!({"reason": "r"})),
+        (Method::POST, format!("{}/enable", destination.path()), json!({"replay_since": "disabled_at"})),
+        (Method::POST, format!("{}/test", destination.path()), json!({"event_type": "waybill.test", "payload": 1})),
+    ];
+    for (method, path, body) in &requests {
+        for odd in variations(body) {
+            let answer = acme.call(method.clone(), path).json(&odd).send().await;
+            assert!(answer.status < 500, "{method} {path} {odd}: {}", answer.text());
+        }
+    }
+}
+
+/// The same value with each of its parts in turn replaced by something odd.
+fn variations(value: &Value) -> Vec<Value> {
+    let odd = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(1e300),
+        json!(""),
+        json!("\u{0}"),
+        json!([]),
+        json!([null]),
+        json!({}),
+        json!({"": null}),
+    ];
+    let mut all = odd.to_vec();
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                all.extend(variations(member).into_iter().map(|variation| {
+                    let mut members = members.clone();
+                    members.insert(name.clone(), variation);
+                    Value::Object(members)
+                }));
+            }
+        }
+        Value::Array(items) => {
+            for (position, item) in items.iter().enumerate() {
+                all.extend(variations(item).into_iter().map(|variation| {
+                    let mut items = items.clone();
+                    items[position] = variation;
+                    Value::Array(items)
+                }));
+            }
+        }
+        _ => {}
+    }
+    all
+}

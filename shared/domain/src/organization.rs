@@ -206,7 +206,8 @@ impl OrganizationSettings {
         let events = old(fields, "status_events").status_events.clone();
         let rate = old(fields, "success_rate_warning").success_rate_warning;
         let kept_policy = old(fields, "failure_policy").failure_policy.clone();
-        let settings = Self {
+        let chosen = fields.given("payload_retention_days");
+        let mut settings = Self {
             default_destination_ids: destinations!(default_destination_ids),
             alert_destination_ids: destinations!(alert_destination_ids),
             status_destination_ids: destinations!(status_destination_ids),
@@ -221,7 +222,10 @@ impl OrganizationSettings {
             payload_retention_days: integer!(payload_retention_days, 1..=3650),
             audit_retention_days: integer!(audit_retention_days, 1..=3650),
         };
-        if settings.payload_retention_days > settings.retention_days {
+        if !chosen {
+            // Payloads go with the history they belong to.
+            settings.payload_retention_days = settings.payload_retention_days.min(settings.retention_days);
+        } else if settings.payload_retention_days > settings.retention_days {
             fields.refuse("payload_retention_days", FieldCode::OutOfRange, "must be at most retention_days");
         }
         settings

@@ -2,7 +2,10 @@
 
 pub mod contracts;
 pub mod dynamodb_local;
+pub mod mariadb;
 pub mod moto;
+pub mod postgres;
+mod program;
 pub mod sdk;
 pub mod sink;
 pub mod stack;

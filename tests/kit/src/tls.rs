@@ -44,6 +44,24 @@ impl Authority {
         roots
     }
 
+    /// A certificate that is valid for these names (or addresses), and its key, both as PEM: for a server that is a program of its own.
+    pub fn certificate(&self, names: &[&str]) -> (String, String) {
+        let key = KeyPair::generate().expect("a key pair");
+        let certificate = params(names).signed_by(&key, &self.root.cert, &self.root.key_pair).expect("a certificate");
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    /// A client's certificate, which names it in its common name, and its key, both as PEM.
+    pub fn client_certificate(&self, common_name: &str) -> (String, String) {
+        let key = KeyPair::generate().expect("a key pair");
+        let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.extended_key_usages.push(rcgen::ExtendedKeyUsagePurpose::ClientAuth);
+        let certificate = params.signed_by(&key, &self.root.cert, &self.root.key_pair).expect("a certificate");
+        (certificate.pem(), key.serialize_pem())
+    }
+
     /// A server whose certificate is valid for these names (or addresses); it speaks the application protocols given, `h2` or `http/1.1`.
     pub fn server(&self, names: &[&str], protocols: &[&str]) -> Arc<ServerConfig> {
         self.server_with(params(names), protocols)

@@ -1,5 +1,6 @@
 //! What each destination type can be told; a file per type, and one enum so that the compiler lists what a new type still needs.
 
+pub mod database;
 pub mod webhook;
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,169 @@
+//! The database connector: settings and credentials to an outcome.
+
+use std::time::Duration;
+
+use domain::attempt::RequestRecord;
+use domain::check::CheckReport;
+use domain::id::DeliveryId;
+use domain::settings::database::{DatabaseSettings, Engine};
+use domain::settle::Outcome;
+use domain::{Reason, Timestamp};
+use egress::Guard;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+use worker::{Attempted, Unavailable};
+
+use crate::credentials::Credentials;
+use crate::failure::Failure;
+use crate::payload::Payload;
+use crate::place::Place;
+use crate::trust::Trust;
+use crate::walk::Walk;
+use crate::{mysql, postgres};
+
+/// All of a check's steps together: what the worker allows (20 s), less what telling takes.
+const CHECK_MAX: Duration = Duration::from_secs(18);
+
+/// Delivers to databases.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pub(crate) guard: Guard,
+    pub(crate) trust: Trust,
+}
+
+/// What a delivery says of itself.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The delivery; with it, the message.
+    pub delivery: DeliveryId,
+    /// The message's type.
+    pub event_type: String,
+    /// When the message was accepted.
+    pub created_at: Timestamp,
+    /// The payload's type.
+    pub content_type: String,
+    /// The payload's name, when it has one.
+    pub filename: Option<String>,
+    /// The payload's hash, when it is known.
+    pub sha256: Option<String>,
+}
+
+/// What was written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// How many rows; `None` when an earlier attempt wrote them and did not say.
+    pub(crate) rows: Option<u64>,
+    /// The server's number of the transaction, where it says one.
+    pub(crate) transaction_id: Option<String>,
+    /// An earlier attempt wrote them.
+    pub(crate) is_repeat: bool,
+}
+
+/// All that a delivery needs of its connector, for the engines.
+pub(crate) struct Delivering<'d> {
+    pub(crate) database: &'d Database,
+    pub(crate) place: &'d Place,
+    pub(crate) settings: &'d DatabaseSettings,
+    pub(crate) facts: &'d Facts,
+    pub(crate) deadline: Instant,
+}
+
+impl Database {
+    /// A connector whose connections all pass `guard`.
+    #[must_use]
+    pub fn new(guard: Guard, trust: Trust) -> Self {
+        Self { guard, trust }
+    }
+
+    /// Writes a payload, all of it or nothing. Dropping the future drops the connection, and with it the transaction.
+    pub async fn deliver(
+        &self,
+        engine: Engine,
+        settings: &DatabaseSettings,
+        credentials: &Credentials,
+        facts: &Facts,
+        payload: Payload,
+        deadline: Instant,
+    ) -> Result<Attempted, Unavailable> {
+        let size_bytes = payload.size_bytes();
+        let place = match Place::of(engine, settings, credentials) {
+            Ok(place) => place,
+            Err(failure) => return attempted(failure, None),
+        };
+        let request = Some(RequestRecord {
+            method: "INSERT".to_owned(),
+            url: place.url(&settings.table),
+            headers: Vec::new(),
+            size_bytes,
+            body_sha256: facts.sha256.clone().unwrap_or_default(),
+        });
+        let delivering = Delivering { database: self, place: &place, settings, facts, deadline };
+        // On the heap: each is tens of kilobytes of states, and callers put theirs around it.
+        let writing: BoxFuture<'_, Result<Written, Failure>> = match engine {
+            Engine::Postgres => Box::pin(postgres::deliver(&delivering, payload)),
+            Engine::Mysql => Box::pin(mysql::deliver(&delivering, payload)),
+        };
+        match timeout_at(deadline, writing).await {
+            Ok(Ok(written)) => Ok(Attempted {
+                detail: told(&written, settings),
+                outcome: Outcome::Delivered(Some(tracking(&written, &place, settings))),
+                request,
+                response: None,
+            }),
+            Ok(Err(failure)) => attempted(failure, request),
+            Err(_) => {
+                let late = Failure::new(Outcome::Retry(Reason::Timeout), "the database did not finish in time; nothing was written");
+                attempted(late, request)
+            }
+        }
+    }
+
+    /// Takes the steps of a delivery up to the table, and stops at the first that fails. Writes nothing.
+    pub async fn check(&self, engine: Engine, settings: &DatabaseSettings, credentials: &Credentials) -> CheckReport {
+        let deadline = Instant::now() + CHECK_MAX.min(Duration::from_secs(settings.timeout_seconds.into()));
+        let mut walk = Walk::default();
+        let place = match Place::of(engine, settings, credentials) {
+            Ok(place) => place,
+            Err(failure) => {
+                let refused = async { Err::<(), _>(failure) };
+                drop(walk.take(domain::check::StepName::Resolve, refused, |()| String::new()).await);
+                return walk.report();
+            }
+        };
+        // Every step of the walk ends by the deadline and has been noted; what it led to is not needed.
+        drop(match engine {
+            Engine::Postgres => Box::pin(postgres::check(self, &place, settings, deadline, &mut walk)).await,
+            Engine::Mysql => Box::pin(mysql::check(self, &place, settings, deadline, &mut walk)).await,
+        });
+        walk.report()
+    }
+}
+
+fn attempted(failure: Failure, request: Option<RequestRecord>) -> Result<Attempted, Unavailable> {
+    match failure {
+        Failure::Theirs { outcome, detail, .. } => Ok(Attempted { outcome, detail, request, response: None }),
+        Failure::Ours(unavailable) => Err(unavailable),
+    }
+}
+
+fn told(written: &Written, settings: &DatabaseSettings) -> String {
+    let table = &settings.table;
+    match written {
+        Written { is_repeat: true, .. } => format!("an earlier attempt wrote this delivery into {table} already"),
+        Written { rows: Some(1), .. } => format!("1 row was written into {table}"),
+        Written { rows, .. } => format!("{} rows were written into {table}", rows.unwrap_or_default()),
+    }
+}
+
+fn tracking(written: &Written, place: &Place, settings: &DatabaseSettings) -> Value {
+    json!({
+        "kind": "database_rows",
+        "id": written.transaction_id,
+        "url": null,
+        "table": settings.table,
+        "database": place.database,
+        "rows": written.rows,
+        "transaction_id": written.transaction_id,
+    })
+}

@@ -1,0 +1,28 @@
+//! Document mode, whatever the engine: the whole payload is one value.
+
+use bytes::Bytes;
+use domain::Reason;
+use domain::settle::Outcome;
+
+use crate::failure::Failure;
+use crate::payload::Payload;
+
+/// The largest document. A value travels whole, and neither engine takes much more (PostgreSQL 1 GB less its encoding, MySQL its
+/// `max_allowed_packet`, 64 MiB by default); rows have no such limit.
+const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
+
+/// The payload as one value.
+pub(crate) async fn collect(payload: Payload) -> Result<Bytes, Failure> {
+    let size_bytes = payload.size_bytes();
+    if size_bytes > DOCUMENT_BYTES_MAX {
+        let detail = format!("the payload has {size_bytes} bytes; as one row a database takes {DOCUMENT_BYTES_MAX}");
+        return Err(Failure::new(Outcome::Reject(Reason::PayloadTooLarge), detail));
+    }
+    Ok(payload.collect().await?)
+}
+
+/// Whether a content type is JSON's, one value of it.
+pub(crate) fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    matches!(&*essence, "application/json" | "text/json") || essence.ends_with("+json")
+}

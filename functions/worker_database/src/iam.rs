@@ -1,0 +1,75 @@
+//! Tokens for databases at AWS (RDS, Aurora): a presigned request that takes the password's place.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningSettings, UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
+use secrecy::SecretString;
+
+/// How long a token is good for: RDS takes no longer ones.
+const TOKEN_SECONDS: u64 = 900;
+
+/// A token cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NoToken {
+    /// The host is not one of RDS's, whose names say their region.
+    #[error("the region cannot be read from the host: iam is for databases at AWS, named by their own endpoint")]
+    Region,
+    /// The signature cannot be made.
+    #[error("the token cannot be signed")]
+    Signing(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The region in an endpoint's name: `<name>.<id>.<region>.rds.amazonaws.com`, `….rds.amazonaws.com.cn`.
+#[must_use]
+pub fn region(host: &str) -> Option<&str> {
+    let host = host.strip_suffix(".cn").unwrap_or(host);
+    let front = host.strip_suffix(".rds.amazonaws.com")?;
+    front.rsplit('.').next().filter(|region| region.contains('-') && front.len() > region.len())
+}
+
+/// Makes the token with which `username` logs in at `host:port`, signed with AWS credentials that may `rds-db:connect`.
+pub fn token(credentials: Credentials, host: &str, port: u16, username: &str, now: SystemTime) -> Result<SecretString, NoToken> {
+    let region = region(host).ok_or(NoToken::Region)?;
+    let signing = |error: Box<dyn std::error::Error + Send + Sync>| NoToken::Signing(error);
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(Duration::from_secs(TOKEN_SECONDS));
+    settings.percent_encoding_mode = PercentEncodingMode::Double;
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Enabled;
+    let identity: Identity = credentials.into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name("rds-db")
+        .time(now)
+        .settings(settings)
+        .build()
+        .map_err(|error| signing(error.into()))?;
+    let encoded = encoded(username);
+    let url = format!("https://{host}:{port}/?Action=connect&DBUser={encoded}");
+    let request =
+        SignableRequest::new("GET", url.as_str(), std::iter::empty(), SignableBody::Bytes(&[])).map_err(|error| signing(error.into()))?;
+    let (instructions, _signature) = sign(request, &parameters.into()).map_err(|error| signing(error.into()))?.into_parts();
+    let mut token = url["https://".len()..].to_owned();
+    for (name, value) in instructions.params() {
+        token.push_str(&format!("&{name}={}", self::encoded(value)));
+    }
+    Ok(token.into())
+}
+
+/// Everything but RFC 3986's unreserved characters, percent-encoded.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
+}

@@ -1,0 +1,138 @@
+//! A session: from a checked address through TLS and login to a strict SQL mode.
+
+use std::net::IpAddr;
+
+use domain::check::StepName;
+use domain::settings::database::TlsMode;
+use egress::Host;
+use mysql_async::prelude::{FromRow, Queryable as _};
+use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, Params, SslOpts};
+use rustls::CertificateError;
+use secrecy::ExposeSecret as _;
+use tokio::time::{Instant, timeout_at};
+
+use super::verdict;
+use crate::connector::Database;
+use crate::failure::Failure;
+use crate::place::Place;
+use crate::trust;
+use crate::walk::Walk;
+
+/// Statements that the library keeps prepared.
+const STATEMENTS_MAX: usize = 16;
+
+/// An open session. Dropping it closes the connection, and the server rolls back.
+pub(super) struct Session {
+    pub(super) conn: Conn,
+    /// MariaDB, not MySQL.
+    pub(super) is_mariadb: bool,
+}
+
+impl Session {
+    /// Opens a session. The library connects by itself, to the checked addresses and no others; it speaks TLS and logs in on the way.
+    pub(super) async fn open(database: &Database, place: &Place, deadline: Instant, walk: &mut Walk) -> Result<Self, Failure> {
+        let resolving = async { database.guard.resolve(&place.host, place.port, deadline).await.map_err(Failure::from) };
+        let found = walk.take(StepName::Resolve, resolving, |found| format!("{} has {} addresses", place.host, found.len())).await?;
+        let addresses: Vec<IpAddr> = found.iter().map(std::net::SocketAddr::ip).collect();
+        let connecting = async {
+            let connected = timeout_at(deadline, connect(database, place, addresses, deadline)).await;
+            connected.unwrap_or_else(|_| Err(verdict::late("connecting").at(StepName::Connect)))
+        };
+        let told = |_: &_| format!("{} is logged in", place.username);
+        walk.take_together(&[StepName::Connect, StepName::Tls, StepName::Authenticate], connecting, told).await
+    }
+
+    /// A statement without a result.
+    pub(super) async fn execute(&mut self, sql: &str) -> Result<(), Failure> {
+        self.conn.query_drop(sql).await.map_err(verdict::of)
+    }
+
+    /// A query.
+    pub(super) async fn query<R: FromRow + Send + 'static>(
+        &mut self,
+        sql: &str,
+        parameters: impl Into<Params> + Send,
+    ) -> Result<Vec<R>, Failure> {
+        self.conn.exec(sql, parameters.into()).await.map_err(verdict::of)
+    }
+}
+
+async fn connect(database: &Database, place: &Place, addresses: Vec<IpAddr>, deadline: Instant) -> Result<Session, Failure> {
+    let conn = match Conn::new(options(database, place, &addresses, None)?).await {
+        Ok(conn) => conn,
+        Err(error) => {
+            let Some(name) = name_of_certificate(place, &error) else { return Err(verdict::of_connecting(&place.host, error)) };
+            let options = options(database, place, &addresses, Some(name))?;
+            Conn::new(options).await.map_err(|error| verdict::of_connecting(&place.host, error))?
+        }
+    };
+    let mut session = Session { conn, is_mariadb: false };
+    session.prepare(deadline).await?;
+    Ok(session)
+}
+
+/// A name that the server's certificate is valid for, when another name is all that is wrong with it and names do not count.
+/// (`verify_ca`: the library's own way of leaving the name out does not know this version of TLS library's error. Given this name, it
+/// verifies the certificate in full.)
+fn name_of_certificate(place: &Place, error: &mysql_async::Error) -> Option<String> {
+    if place.tls != TlsMode::VerifyCa {
+        return None;
+    }
+    let rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) = trust::rustls_error(error)? else {
+        return None;
+    };
+    // As the TLS library shows them: `DnsName("db.example")`, `IpAddress(127.0.0.1)`.
+    let name = presented.first()?.split(['"', '(', ')']).map(str::trim).rfind(|part| !part.is_empty())?;
+    Some(name.replace('*', "waybill"))
+}
+
+fn options(database: &Database, place: &Place, addresses: &[IpAddr], name: Option<String>) -> Result<Opts, Failure> {
+    let roots = database.trust.roots(place)?.into_iter().map(|root| root.as_ref().to_vec().into()).collect();
+    let identity = place.identity.as_ref().map(|identity| {
+        let key = identity.private_key_pem.expose_secret().as_bytes().to_vec();
+        ClientIdentity::new(identity.certificate_pem.as_bytes().to_vec().into(), key.into())
+    });
+    let ssl = SslOpts::default()
+        // The library wants roots to begin with, also when it verifies nothing.
+        .with_disable_built_in_roots(place.tls != TlsMode::Require)
+        .with_root_certs(roots)
+        .with_danger_accept_invalid_certs(place.tls == TlsMode::Require)
+        .with_danger_tls_hostname_override(name)
+        .with_client_identity(identity);
+    let host = match &place.host {
+        Host::Name(name) => name.clone(),
+        Host::Address(address) => address.to_string(),
+    };
+    let options = OptsBuilder::default()
+        .ip_or_hostname(host)
+        .tcp_port(place.port)
+        .resolved_ips(Some(addresses.to_vec()))
+        // A server on the loopback is not to be looked for behind a socket file.
+        .prefer_socket(false)
+        .user(Some(&place.username))
+        .pass(place.password.as_ref().map(|password| password.expose_secret()))
+        .db_name(Some(&place.database))
+        // Only ever within TLS: the library asks for it first, and goes no further without.
+        .enable_cleartext_plugin(place.is_token)
+        .stmt_cache_size(STATEMENTS_MAX)
+        .ssl_opts(ssl);
+    Ok(options.into())
+}
+
+impl Session {
+    /// Values that do not fit are errors, times are UTC's, and waiting has an end.
+    async fn prepare(&mut self, deadline: Instant) -> Result<(), Failure> {
+        let left_s = deadline.saturating_duration_since(Instant::now()).as_secs().max(1);
+        let common = format!(
+            "SET NAMES utf8mb4, SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO', \
+             SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = {left_s}, SESSION lock_wait_timeout = {left_s}"
+        );
+        self.execute(&common).await?;
+        let version: Vec<(String,)> = self.query("SELECT VERSION()", ()).await?;
+        self.is_mariadb = version.first().is_some_and(|(version,)| version.contains("MariaDB"));
+        if self.is_mariadb {
+            self.execute(&format!("SET SESSION max_statement_time = {left_s}")).await?;
+        }
+        Ok(())
+    }
+}

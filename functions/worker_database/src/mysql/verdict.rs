@@ -1,0 +1,141 @@
+//! What MySQL's and MariaDB's errors mean, by their numbers and, where there are too many, by SQLSTATE.
+
+use std::io;
+use std::time::Duration;
+
+use domain::Reason;
+use domain::check::StepName;
+use domain::settings::database::TableName;
+use domain::settle::Outcome;
+use egress::Host;
+use mysql_async::{DriverError, Error, IoError, ServerError};
+
+use crate::failure::Failure;
+use crate::trust;
+
+/// A key is there already.
+pub(super) const DUPLICATE: u16 = 1062;
+
+/// What an error of the library means.
+pub(super) fn of(error: Error) -> Failure {
+    match error {
+        Error::Server(error) => of_server(&error),
+        Error::Driver(DriverError::PacketTooLarge) => {
+            Failure::new(Outcome::Reject(Reason::PayloadTooLarge), "a row is longer than the server's max_allowed_packet")
+        }
+        _ => Failure::new(Outcome::Retry(Reason::Protocol), "the server closed the connection, or does not speak MySQL's protocol"),
+    }
+}
+
+/// What an error of the server means.
+pub(super) fn of_server(error: &ServerError) -> Failure {
+    Failure::new(outcome(error), told(error))
+}
+
+/// A server's error in words.
+pub(super) fn told(error: &ServerError) -> String {
+    format!("{} (error {}, SQLSTATE {})", error.message, error.code, error.state)
+}
+
+/// What an error means that ends the connecting, and at which step it does.
+pub(super) fn of_connecting(host: &Host, error: Error) -> Failure {
+    let tls = |error: &rustls::Error| {
+        if trust::refuses_identity(error) {
+            let detail = "the server does not accept the client certificate, or asks for one";
+            return Failure::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate);
+        }
+        Failure::new(Outcome::Retry(Reason::Tls), trust::told(host, error)).at(StepName::Tls)
+    };
+    match &error {
+        Error::Server(error) => {
+            let step = match outcome(error) {
+                Outcome::ClientError(Reason::Authorization) | Outcome::Reject(_) => StepName::Authorize,
+                Outcome::ClientError(_) => StepName::Authenticate,
+                _ => StepName::Connect,
+            };
+            of_server(error).at(step)
+        }
+        Error::Io(IoError::Tls(mysql_async::TlsError::Tls(error))) => tls(error),
+        Error::Io(IoError::Tls(_)) => Failure::new(Outcome::Retry(Reason::Tls), format!("TLS with {host} failed")).at(StepName::Tls),
+        Error::Io(IoError::Io(error)) => trust::rustls_error(error).map_or_else(|| of_io(host, error), tls),
+        Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+            let detail = format!("{host} does not offer TLS, and every connection is encrypted");
+            Failure::new(Outcome::Retry(Reason::Tls), detail).at(StepName::Tls)
+        }
+        Error::Driver(
+            DriverError::UnknownAuthPlugin { .. } | DriverError::MysqlOldPasswordDisabled | DriverError::CleartextPluginDisabled,
+        ) => {
+            let detail = "the server asks for a way of logging in that these credentials do not have";
+            Failure::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate)
+        }
+        _ => of(error).at(StepName::Connect),
+    }
+}
+
+fn of_io(host: &Host, error: &io::Error) -> Failure {
+    let (reason, detail) = match error.kind() {
+        io::ErrorKind::ConnectionRefused => (Reason::Connect, "refused the connection"),
+        io::ErrorKind::TimedOut => (Reason::Timeout, "did not accept a connection in time"),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => (Reason::Connect, "is unreachable"),
+        _ => (Reason::Protocol, "closed the connection before anybody was logged in"),
+    };
+    Failure::new(Outcome::Retry(reason), format!("{host} {detail}")).at(StepName::Connect)
+}
+
+fn outcome(error: &ServerError) -> Outcome {
+    match error.code {
+        // Access denied, also to a locked account or one whose password has expired.
+        1045 | 1698 | 1820 | 1862 | 3118 | 3955 | 4151 => Outcome::ClientError(Reason::Authentication),
+        1044 | 1142 | 1143 | 1227 | 1370 => Outcome::ClientError(Reason::Authorization),
+        // The database, table or column is not there.
+        1049 | 1051 | 1054 | 1072 | 1109 | 1136 | 1146 | 1347 | 1471 | 1286 => Outcome::Reject(Reason::Misconfigured),
+        1040 | 1203 | 1226 => Outcome::Throttled(Reason::RateLimited, Duration::ZERO),
+        // A lock did not come, or the statement was cancelled by its limit.
+        1205 | 1317 | 1969 | 3024 | 1907 => Outcome::Retry(Reason::Timeout),
+        1153 | 1301 => Outcome::Reject(Reason::PayloadTooLarge),
+        // A value that is none, a constraint: those that have no SQLSTATE of their own.
+        1264 | 1265 | 1364 | 1366 | 1406 | 1411 | 1525 | 3140 | 3819 | 4025 | 1644 => Outcome::ClientError(Reason::Rejected),
+        _ => match error.state.get(..2).unwrap_or_default() {
+            "22" | "23" | "44" | "45" | "21" => Outcome::ClientError(Reason::Rejected),
+            "28" => Outcome::ClientError(Reason::Authentication),
+            "42" => Outcome::Reject(Reason::Misconfigured),
+            "08" => Outcome::Retry(Reason::Protocol),
+            // Deadlocks, a full disk, a server that only reads or shuts down, and what we do not know.
+            _ => Outcome::Retry(Reason::ServerError),
+        },
+    }
+}
+
+/// Whether it is a row's own fault.
+pub(super) fn is_of_row(error: &ServerError) -> bool {
+    outcome(error) == Outcome::ClientError(Reason::Rejected)
+}
+
+/// There is no such table, or not for this user.
+pub(super) fn no_table(table: &TableName) -> Failure {
+    Failure::misconfigured(format!("there is no table {table} that this user can see"))
+}
+
+/// It took too long.
+pub(super) fn late(what: &str) -> Failure {
+    Failure::new(Outcome::Retry(Reason::Timeout), format!("{what} took too long"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_decides_and_then_the_sqlstate() {
+        let of = |code, state: &str| outcome(&ServerError { code, message: String::new(), state: state.to_owned() });
+        assert_eq!(of(1045, "28000"), Outcome::ClientError(Reason::Authentication));
+        assert_eq!(of(1142, "42000"), Outcome::ClientError(Reason::Authorization));
+        assert_eq!(of(1146, "42S02"), Outcome::Reject(Reason::Misconfigured));
+        assert_eq!(of(1366, "HY000"), Outcome::ClientError(Reason::Rejected));
+        assert_eq!(of(1062, "23000"), Outcome::ClientError(Reason::Rejected));
+        assert_eq!(of(1040, "08004"), Outcome::Throttled(Reason::RateLimited, Duration::ZERO));
+        assert_eq!(of(1205, "HY000"), Outcome::Retry(Reason::Timeout));
+        assert_eq!(of(1213, "40001"), Outcome::Retry(Reason::ServerError));
+        assert_eq!(of(1290, "HY000"), Outcome::Retry(Reason::ServerError));
+    }
+}

@@ -1,0 +1,88 @@
+//! Where a delivery goes and as whom, once settings and credentials are put together.
+
+use domain::settings::database::connection_string::ConnectionString;
+use domain::settings::database::{DatabaseSettings, Engine, TlsMode};
+use egress::Host;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::credentials::Credentials;
+use crate::failure::Failure;
+use crate::identity::Identity;
+
+/// A server, a database on it and a login.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) engine: Engine,
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+    pub(crate) database: String,
+    pub(crate) username: String,
+    /// `None`: a certificate vouches.
+    pub(crate) password: Option<SecretString>,
+    /// The password is a token that the server must read as it is: MySQL's clear-text plugin, within TLS.
+    pub(crate) is_token: bool,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) ca_pem: Option<String>,
+    pub(crate) tls: TlsMode,
+}
+
+impl Place {
+    /// Puts settings and credentials together. What they say has been validated when it was saved; what does not fit is misconfigured.
+    pub(crate) fn of(engine: Engine, settings: &DatabaseSettings, credentials: &Credentials) -> Result<Self, Failure> {
+        if let Credentials::ConnectionString { connection_string, ca_pem } = credentials {
+            let said = ConnectionString::parse(engine, connection_string.expose_secret());
+            let said = said.map_err(|why| Failure::misconfigured(why.to_string()))?;
+            return Ok(Self {
+                engine,
+                host: host(&said.host)?,
+                port: said.port,
+                database: said.database,
+                username: said.username,
+                password: Some(said.password.into()),
+                is_token: false,
+                identity: None,
+                ca_pem: ca_pem.clone(),
+                tls: said.tls.unwrap_or(settings.tls).max(settings.tls),
+            });
+        }
+        let missing = |name: &str| Failure::misconfigured(format!("the settings name no {name}"));
+        let place = Self {
+            engine,
+            host: host(settings.host.as_deref().ok_or_else(|| missing("host"))?)?,
+            port: settings.port.unwrap_or(engine.port()),
+            database: settings.database.clone().ok_or_else(|| missing("database"))?,
+            username: String::new(),
+            password: None,
+            is_token: false,
+            identity: None,
+            ca_pem: None,
+            tls: settings.tls,
+        };
+        place.with_login(credentials)
+    }
+
+    fn with_login(self, credentials: &Credentials) -> Result<Self, Failure> {
+        match credentials {
+            Credentials::ConnectionString { .. } => Ok(self),
+            Credentials::Password { username, password, ca_pem } => {
+                Ok(Self { username: username.clone(), password: Some(password.clone()), ca_pem: ca_pem.clone(), ..self })
+            }
+            Credentials::Iam { username, token, ca_pem } => {
+                Ok(Self { username: username.clone(), password: Some(token.clone()), is_token: true, ca_pem: ca_pem.clone(), ..self })
+            }
+            Credentials::ClientCertificate { username, certificate_pem, private_key_pem, ca_pem } => {
+                let identity = Identity::parse(certificate_pem, private_key_pem).map_err(|why| Failure::misconfigured(why.to_string()))?;
+                Ok(Self { username: username.clone(), identity: Some(identity), ca_pem: ca_pem.clone(), ..self })
+            }
+        }
+    }
+
+    /// Where rows go, for records and answers; without the user.
+    pub(crate) fn url(&self, table: &impl std::fmt::Display) -> String {
+        format!("{}://{}:{}/{}/{table}", self.engine.as_str(), self.host.to_url_host(), self.port, self.database)
+    }
+}
+
+fn host(text: &str) -> Result<Host, Failure> {
+    Host::parse(text).map_err(|refusal| Failure::misconfigured(format!("the host cannot be used: {refusal}")))
+}

@@ -1,0 +1,76 @@
+//! Document mode: a message is a row.
+
+use domain::settings::database::TableName;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::session::Session;
+use super::table::{self, Table};
+use super::verdict;
+use crate::connector::{Delivering, Facts, Written};
+use crate::document::{collect, is_json};
+use crate::failure::Failure;
+use crate::payload::Payload;
+use crate::walk::Walk;
+
+/// The column that holds each delivery once.
+pub(super) const DELIVERY_ID: &str = "delivery_id";
+/// The columns that a table of documents has.
+pub(super) const COLUMNS: &[&str] = &[DELIVERY_ID, "message_id", "event_type", "created_at", "content_type", "payload"];
+
+/// Writes a message as one row.
+pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, Failure> {
+    let Delivering { database, place, settings, facts, deadline } = *delivering;
+    let bytes = collect(payload).await?;
+    let session = Session::open(database, place, deadline, &mut Walk::default()).await?;
+    session.begin(deadline).await?;
+    let table = match Table::find(&session, &settings.table).await? {
+        Some(table) => table,
+        None if settings.create_table => create(&session, &settings.table, facts).await?,
+        None => return Err(verdict::no_table(&settings.table)),
+    };
+    table.require(COLUMNS, false)?;
+    let written = insert(&session, &table, facts, &bytes).await?;
+    session.execute("COMMIT").await?;
+    Ok(written)
+}
+
+/// JSON is kept as `json`, byte for byte and fit to be asked; anything else as bytes.
+async fn create(session: &Session, name: &TableName, facts: &Facts) -> Result<Table, Failure> {
+    let payload = if is_json(&facts.content_type) { "json" } else { "bytea" };
+    let definition = format!(
+        "delivery_id text PRIMARY KEY, message_id text NOT NULL, event_type text NOT NULL, created_at timestamptz NOT NULL, \
+         content_type text NOT NULL, payload {payload}"
+    );
+    table::create(session, name, &definition).await
+}
+
+async fn insert(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -> Result<Written, Failure> {
+    let sql_type = table.column("payload").map_or("text", |column| &column.sql_type);
+    let sql = format!(
+        "INSERT INTO {} (delivery_id, message_id, event_type, created_at, content_type, payload) \
+         VALUES ($1, $2, $3, $4::text::timestamptz, $5, $6::{}) ON CONFLICT (delivery_id) DO NOTHING RETURNING pg_catalog.txid_current()::text",
+        table.sql(),
+        if sql_type == "bytea" { "bytea".to_owned() } else { format!("text::{sql_type}") },
+    );
+    let text;
+    let (payload, payload_type): (&(dyn ToSql + Sync), Type) = if sql_type == "bytea" {
+        (&bytes, Type::BYTEA)
+    } else {
+        text = std::str::from_utf8(bytes)
+            .map_err(|_| Failure::unfit(format!("the payload is not text, and column payload is {sql_type}: bytea takes any payload")))?;
+        (&text, Type::TEXT)
+    };
+    let (delivery, message) = (facts.delivery.to_string(), facts.delivery.message.to_string());
+    let created_at = facts.created_at.to_string();
+    let parameters: [(&(dyn ToSql + Sync), Type); 6] = [
+        (&delivery, Type::TEXT),
+        (&message, Type::TEXT),
+        (&facts.event_type, Type::TEXT),
+        (&created_at, Type::TEXT),
+        (&facts.content_type, Type::TEXT),
+        (payload, payload_type),
+    ];
+    let inserted = session.query(&sql, &parameters).await?;
+    let transaction_id = inserted.first().map(|row| row.get(0));
+    Ok(Written { rows: Some(1), is_repeat: transaction_id.is_none(), transaction_id })
+}

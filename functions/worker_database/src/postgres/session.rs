@@ -1,0 +1,181 @@
+//! A session: from a checked address through TLS and login to transactions with limits.
+
+use std::future::{Ready, ready};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use domain::Reason;
+use domain::check::StepName;
+use domain::settle::Outcome;
+use egress::Host;
+use rustls::pki_types::ServerName;
+use secrecy::ExposeSecret as _;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::config::{SslMode, SslNegotiation};
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, Row};
+use tokio_rustls::TlsConnector;
+
+use super::verdict;
+use crate::connector::Database;
+use crate::failure::Failure;
+use crate::place::Place;
+use crate::trust;
+use crate::walk::Walk;
+
+/// What asks a server for TLS (the protocol's `SSLRequest`).
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+/// Its answer when it speaks TLS.
+const SSL_YES: u8 = b'S';
+
+/// An open session. Dropping it closes the connection at once, and the server rolls back.
+pub(super) struct Session {
+    pub(super) client: Client,
+    connection: AbortHandle,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+impl Session {
+    /// Opens a session, step by step.
+    pub(super) async fn open(database: &Database, place: &Place, deadline: Instant, walk: &mut Walk) -> Result<Self, Failure> {
+        let resolving = async { database.guard.resolve(&place.host, place.port, deadline).await.map_err(Failure::from) };
+        walk.take(StepName::Resolve, resolving, |found| format!("{} has {} addresses", place.host, found.len())).await?;
+        let connecting = async { database.guard.connect(&place.host, place.port, deadline).await.map_err(Failure::from) };
+        let tcp = walk.take(StepName::Connect, connecting, |_| "the connection was accepted".to_owned()).await?;
+        let told = |_: &_| format!("the connection with {} is encrypted and the certificate is accepted", place.host);
+        let securing = async { in_time(deadline, "the TLS handshake", secure(database, place, tcp)).await };
+        let tls = walk.take(StepName::Tls, securing, told).await?;
+        let told = |_: &_| format!("{} is logged in", place.username);
+        let logging_in = async { in_time(deadline, "logging in", log_in(place, tls)).await };
+        walk.take(StepName::Authenticate, logging_in, told).await
+    }
+
+    /// Begins a transaction whose statements end by `deadline`, and whose values are read in one way on every server.
+    pub(super) async fn begin(&self, deadline: Instant) -> Result<(), Failure> {
+        let left_ms = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
+        let begin = format!(
+            "BEGIN; SET LOCAL statement_timeout = {left_ms}; SET LOCAL lock_timeout = {left_ms}; \
+             SET LOCAL idle_in_transaction_session_timeout = {left_ms}; SET LOCAL client_min_messages = error; \
+             SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'"
+        );
+        self.execute(&begin).await
+    }
+
+    /// Statements without parameters.
+    pub(super) async fn execute(&self, sql: &str) -> Result<(), Failure> {
+        self.client.batch_execute(sql).await.map_err(verdict::of)
+    }
+
+    /// A query, its parameters of the types that are said.
+    pub(super) async fn query(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
+        self.client.query_typed(sql, parameters).await.map_err(verdict::of)
+    }
+}
+
+async fn in_time<T>(deadline: Instant, what: &str, step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    timeout_at(deadline, step).await.unwrap_or_else(|_| Err(verdict::late(what)))
+}
+
+async fn secure(database: &Database, place: &Place, mut tcp: TcpStream) -> Result<Secured, Failure> {
+    let config = database.trust.config(place)?;
+    let mut answer = [0];
+    let asked = async {
+        tcp.write_all(&SSL_REQUEST).await?;
+        tcp.read_exact(&mut answer).await
+    };
+    let host = &place.host;
+    let closed = |_: io::Error| Failure::new(Outcome::Retry(Reason::Tls), format!("{host} closed the connection when asked for TLS"));
+    asked.await.map_err(closed)?;
+    if answer != [SSL_YES] {
+        return Err(Failure::new(Outcome::Retry(Reason::Tls), format!("{host} does not offer TLS, and every connection is encrypted")));
+    }
+    let nameless = |_| Failure::new(Outcome::Retry(Reason::Tls), format!("no certificate can be valid for {host}"));
+    let name = match host {
+        Host::Name(name) => ServerName::try_from(name.clone()).map_err(nameless)?,
+        Host::Address(address) => ServerName::from(*address),
+    };
+    let handshake = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
+    handshake.map(Secured).map_err(|error| {
+        let detail = match trust::rustls_error(&error) {
+            Some(error) => trust::told(host, error),
+            None => format!("{host} closed the connection during the TLS handshake"),
+        };
+        Failure::new(Outcome::Retry(Reason::Tls), detail)
+    })
+}
+
+async fn log_in(place: &Place, tls: Secured) -> Result<Session, Failure> {
+    let mut config = Config::new();
+    // `Direct`: the library asks for no TLS of its own, for the stream speaks it already.
+    config.user(&place.username).dbname(&place.database).application_name("waybill");
+    config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    if let Some(password) = &place.password {
+        config.password(password.expose_secret());
+    }
+    let (client, connection) = config.connect_raw(tls, Handed).await.map_err(|error| match verdict::of_login(error) {
+        // Once it knows who we are, it says what we may not: the database is not there, or not for this user.
+        failure @ Failure::Theirs { outcome: Outcome::Reject(_) | Outcome::ClientError(Reason::Authorization), .. } => {
+            failure.at(StepName::Authorize)
+        }
+        failure => failure,
+    })?;
+    let connection = tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a database connection ended");
+        }
+    });
+    Ok(Session { client, connection: connection.abort_handle() })
+}
+
+/// Hands over a stream that speaks TLS already.
+struct Handed;
+
+impl TlsConnect<Secured> for Handed {
+    type Stream = Secured;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Secured>>;
+
+    fn connect(self, stream: Secured) -> Self::Future {
+        ready(Ok(stream))
+    }
+}
+
+/// A connection within TLS.
+struct Secured(tokio_rustls::client::TlsStream<TcpStream>);
+
+impl TlsStream for Secured {
+    fn channel_binding(&self) -> ChannelBinding {
+        ChannelBinding::none()
+    }
+}
+
+impl AsyncRead for Secured {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Secured {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

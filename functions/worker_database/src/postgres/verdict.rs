@@ -1,0 +1,121 @@
+//! What PostgreSQL's errors mean, by SQLSTATE (its manual's appendix A).
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use domain::Reason;
+use domain::settings::database::TableName;
+use domain::settle::Outcome;
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::failure::Failure;
+use crate::trust;
+
+/// What an error of the library means.
+pub(super) fn of(error: Error) -> Failure {
+    if let Some(theirs) = error.as_db_error() {
+        return Failure::new(outcome(theirs.code()), told(theirs));
+    }
+    if let Some(tls) = trust::rustls_error(&error) {
+        return if trust::refuses_identity(tls) {
+            Failure::new(Outcome::ClientError(Reason::Authentication), "the server does not accept the client certificate, or asks for one")
+        } else {
+            Failure::new(Outcome::Retry(Reason::Tls), format!("TLS broke off: {tls}"))
+        };
+    }
+    Failure::new(Outcome::Retry(Reason::Protocol), "the server closed the connection, or does not speak PostgreSQL's protocol")
+}
+
+/// What an error while logging in means.
+pub(super) fn of_login(error: Error) -> Failure {
+    let is_broken = error.is_closed() || error.source().is_none_or(|source| source.is::<std::io::Error>());
+    if error.as_db_error().is_some() || is_broken {
+        return of(error);
+    }
+    let detail = "the server asks for a way of logging in that these credentials do not have";
+    Failure::new(Outcome::ClientError(Reason::Authentication), detail)
+}
+
+/// What a SQLSTATE means.
+fn outcome(code: &SqlState) -> Outcome {
+    let code = code.code();
+    match code {
+        "28P01" | "28000" => Outcome::ClientError(Reason::Authentication),
+        "42501" => Outcome::ClientError(Reason::Authorization),
+        "53300" => Outcome::Throttled(Reason::RateLimited, Duration::ZERO),
+        // The statement was cancelled by its timeout, or a lock did not come.
+        "57014" | "55P03" | "25P03" => Outcome::Retry(Reason::Timeout),
+        "54000" | "54001" | "54011" | "54023" => Outcome::Reject(Reason::PayloadTooLarge),
+        // The database, schema, table or column is not there; there is no such unique index.
+        "3D000" | "3F000" | "42P01" | "42703" | "42P10" | "42804" | "42809" | "428C9" | "42P07" => Outcome::Reject(Reason::Misconfigured),
+        _ => match code.get(..2).unwrap_or_default() {
+            // Values that are none, constraints, checks of views, what triggers raise.
+            "22" | "23" | "27" | "44" | "P0" | "21" => Outcome::ClientError(Reason::Rejected),
+            "42" | "0A" => Outcome::Reject(Reason::Misconfigured),
+            "08" => Outcome::Retry(Reason::Protocol),
+            // Deadlocks, resources, shutdowns, a server that only reads, and what we do not know.
+            _ => Outcome::Retry(Reason::ServerError),
+        },
+    }
+}
+
+/// An error in words: the server's message, which names what is wrong, and no `detail`, which shows whole rows.
+fn told(error: &DbError) -> String {
+    let column = error.column().map(|column| format!(" (column {column})")).unwrap_or_default();
+    format!("{}{column}: SQLSTATE {}", error.message(), error.code().code())
+}
+
+/// An error of a COPY, with the row and column it is about. PostgreSQL says them in the error's context alone: `COPY table, line 3,
+/// column n: "x"`, in the server's language, so only names and numbers are looked for.
+pub(super) fn of_copy(error: Error, table: &str, columns: &[String], rows_before: u64) -> Failure {
+    let Some(theirs) = error.as_db_error() else { return of(error) };
+    let context =
+        theirs.where_().and_then(|context| context.lines().rev().find_map(|line| line.strip_prefix("COPY ")?.strip_prefix(table)));
+    let Some(context) = context else { return of(error) };
+    let digits: String = context.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    let Ok(line) = digits.parse::<u64>() else { return of(error) };
+    let after = context.split_once(&digits).map_or("", |(_, after)| after);
+    let named = columns.iter().find(|column| after.split(':').next().is_some_and(|part| part.ends_with(&format!(" {column}"))));
+    let column = theirs.column().map(str::to_owned).or_else(|| named.cloned());
+    let column = column.map(|column| format!(", column {column}")).unwrap_or_default();
+    let row = rows_before + line;
+    Failure::new(
+        outcome(theirs.code()),
+        format!("row {row}{column}: {} (SQLSTATE {}); nothing was written", theirs.message(), theirs.code().code()),
+    )
+}
+
+/// There is no such table, or not for this user.
+pub(super) fn no_table(table: &TableName) -> Failure {
+    Failure::misconfigured(format!("there is no table {table} that this user can see"))
+}
+
+/// It took too long.
+pub(super) fn late(what: &str) -> Failure {
+    Failure::new(Outcome::Retry(Reason::Timeout), format!("{what} took too long"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sqlstate_decides() {
+        let table: &[(&[&str], Outcome)] = &[
+            (&["28P01", "28000"], Outcome::ClientError(Reason::Authentication)),
+            (&["42501"], Outcome::ClientError(Reason::Authorization)),
+            (&["3D000", "42P01", "42703", "42P10", "42601"], Outcome::Reject(Reason::Misconfigured)),
+            (&["22P02", "22003", "23502", "23505", "23514", "P0001", "44000"], Outcome::ClientError(Reason::Rejected)),
+            (&["53300"], Outcome::Throttled(Reason::RateLimited, Duration::ZERO)),
+            (&["57014", "55P03"], Outcome::Retry(Reason::Timeout)),
+            (&["40P01", "40001", "53100", "57P01", "57P03", "25006", "XX000"], Outcome::Retry(Reason::ServerError)),
+            (&["08006"], Outcome::Retry(Reason::Protocol)),
+        ];
+        for (codes, expected) in table {
+            for code in *codes {
+                assert_eq!(outcome(&SqlState::from_code(code)), *expected, "{code}");
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Where one record ends and the next begins, without understanding either.
+
+use super::Format;
+
+/// What is found in the bytes at hand.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A record of this length, after this many bytes to skip.
+    Record { skip: usize, length: usize },
+    /// Its end has not come.
+    More,
+    /// There are no more records.
+    End,
+    /// What is there is no record.
+    Fault(&'static str),
+}
+
+/// Finds records. Remembers how far it has looked, so that no byte is looked at twice, and what it is within.
+#[derive(Debug)]
+pub(super) struct Splitter {
+    format: Format,
+    place: Place,
+    /// Bytes looked at already, of those that stay in the buffer.
+    seen: usize,
+    skip: usize,
+    depth: usize,
+    in_string: bool,
+    is_escaped: bool,
+}
+
+/// Where in the payload it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Beginning,
+    /// Of an array: an object, or the end when nothing came before it.
+    FirstItem,
+    /// Of an array, after a comma.
+    NextItem,
+    /// Of an array, after an object.
+    AfterItem,
+    /// Of objects one after the other, or of CSV.
+    Sequence,
+    AfterArray,
+}
+
+impl Splitter {
+    pub(super) fn new(format: Format) -> Self {
+        Self { format, place: Place::Beginning, seen: 0, skip: 0, depth: 0, in_string: false, is_escaped: false }
+    }
+
+    /// The next record in `bytes`, the beginning of which is where the last one ended.
+    pub(super) fn find(&mut self, bytes: &[u8], is_at_end: bool) -> Found {
+        if self.place == Place::Beginning && !is_at_end && bytes.len() < BYTE_ORDER_MARK.len() {
+            return Found::More;
+        }
+        if self.place == Place::Beginning && bytes.starts_with(BYTE_ORDER_MARK) && self.seen == 0 {
+            (self.seen, self.skip) = (BYTE_ORDER_MARK.len(), BYTE_ORDER_MARK.len());
+        }
+        match self.format {
+            Format::Json => self.find_object(bytes, is_at_end),
+            Format::Csv => self.find_line(bytes, is_at_end),
+        }
+    }
+
+    fn found(&mut self, end: usize) -> Found {
+        let found = Found::Record { skip: self.skip, length: end - self.skip };
+        (self.seen, self.skip) = (0, 0);
+        found
+    }
+
+    fn find_object(&mut self, bytes: &[u8], is_at_end: bool) -> Found {
+        while self.seen < bytes.len() {
+            let byte = bytes[self.seen];
+            if self.depth > 0 {
+                self.seen += 1;
+                self.step_within(byte);
+                if self.depth == 0 {
+                    let in_array = self.place != Place::Sequence;
+                    self.place = if in_array { Place::AfterItem } else { Place::Sequence };
+                    return self.found(self.seen);
+                }
+                continue;
+            }
+            match self.step_between(byte) {
+                Ok(()) if self.depth > 0 => self.skip = self.seen,
+                Ok(()) => self.skip = self.seen + 1,
+                Err(fault) => return Found::Fault(fault),
+            }
+            self.seen += 1;
+        }
+        match self.place {
+            _ if !is_at_end => Found::More,
+            _ if self.depth > 0 => Found::Fault("is cut short: the payload ends within it"),
+            Place::Beginning | Place::Sequence | Place::AfterArray => Found::End,
+            Place::FirstItem | Place::NextItem | Place::AfterItem => Found::Fault("does not come: the JSON array has no end"),
+        }
+    }
+
+    /// A byte of an object.
+    fn step_within(&mut self, byte: u8) {
+        if self.in_string {
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' => self.is_escaped = true,
+                b'"' => self.in_string = false,
+                _ => {}
+            }
+            return;
+        }
+        match byte {
+            b'"' => self.in_string = true,
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' => self.depth -= 1,
+            _ => {}
+        }
+    }
+
+    /// A byte between objects.
+    fn step_between(&mut self, byte: u8) -> Result<(), &'static str> {
+        match (byte, self.place) {
+            (b' ' | b'\t' | b'\r' | b'\n', _) => {}
+            (b'[', Place::Beginning) => self.place = Place::FirstItem,
+            (b'{', Place::Beginning | Place::Sequence) => (self.place, self.depth) = (Place::Sequence, 1),
+            (b'{', Place::FirstItem | Place::NextItem) => self.depth = 1,
+            (b']', Place::FirstItem | Place::AfterItem) => self.place = Place::AfterArray,
+            (b',', Place::AfterItem) => self.place = Place::NextItem,
+            (_, Place::AfterArray) => return Err("follows the end of the JSON array"),
+            (_, Place::AfterItem) => return Err("does not follow a comma"),
+            _ => return Err("is not a JSON object"),
+        }
+        Ok(())
+    }
+
+    /// A record of CSV: to the end of its line, which is not within quotes. Empty lines are none.
+    fn find_line(&mut self, bytes: &[u8], is_at_end: bool) -> Found {
+        self.place = Place::Sequence;
+        while self.seen < bytes.len() {
+            let byte = bytes[self.seen];
+            self.seen += 1;
+            match byte {
+                b'"' => self.in_string = !self.in_string,
+                b'\r' | b'\n' if !self.in_string => {
+                    if self.seen - 1 > self.skip {
+                        return self.found(self.seen);
+                    }
+                    self.skip = self.seen;
+                }
+                _ => {}
+            }
+        }
+        match is_at_end {
+            false => Found::More,
+            true if self.in_string => Found::Fault("is cut short: a quote is not closed"),
+            true if self.seen > self.skip => self.found(bytes.len()),
+            true => Found::End,
+        }
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -1,0 +1,104 @@
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::*;
+
+/// The rows of a payload that comes in pieces of this many bytes.
+async fn rows(format: Format, payload: &str, piece: usize, mapping: Option<&BTreeMap<String, String>>) -> Result<Vec<Vec<String>>, String> {
+    let chunks: Vec<_> = payload.as_bytes().chunks(piece).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+    let mut records = Records::new(format, Payload::stream(payload.len() as u64, stream::iter(chunks).boxed()));
+    let detail = |failure: Failure| match failure {
+        Failure::Theirs { detail, .. } => detail,
+        Failure::Ours(unavailable) => unavailable.to_string(),
+    };
+    let Some(first) = records.next().await.map_err(detail)? else { return Ok(vec![]) };
+    let columns = Columns::new(format, mapping, &first).map_err(detail)?;
+    let mut found = vec![columns.names.clone()];
+    let mut record = if format == Format::Csv { records.next().await.map_err(detail)? } else { Some(first) };
+    let mut number = 0;
+    while let Some(bytes) = record {
+        number += 1;
+        found.push(columns.decode(number, &bytes).map_err(detail)?.into_iter().map(shown).collect());
+        record = records.next().await.map_err(detail)?;
+    }
+    Ok(found)
+}
+
+fn shown(cell: Cell<'_>) -> String {
+    match cell {
+        Cell::Null => "∅".into(),
+        Cell::Text(text) => format!("'{text}'"),
+        Cell::Number(text) | Cell::Json(text) => text.into(),
+        Cell::Bool(value) => value.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn rows_come_out_however_the_payload_is_cut() {
+    let array = "\u{feff} [ {\"a\": 1.50, \"b\": \"x}\\\"\\u00e9\"} , {\"b\":{\"c\":[1, \"]\"]},\"a\":null},{\"a\":true}]\n ";
+    let lines = "{\"a\": 1.50, \"b\": \"x}\\\"\\u00e9\"}\n{\"b\":{\"c\":[1, \"]\"]},\"a\":null}\r\n\r\n{\"a\":true}";
+    let expected = vec![vec!["a", "b"], vec!["1.50", "'x}\"é'"], vec!["∅", "{\"c\":[1, \"]\"]}"], vec!["true", "∅"]];
+    for piece in 1..20 {
+        assert_eq!(rows(Format::Json, array, piece, None).await.unwrap(), expected, "{piece}");
+        assert_eq!(rows(Format::Json, lines, piece, None).await.unwrap(), expected, "{piece}");
+        let csv = "\u{feff}a,b\r\n1,\"x, \"\"y\"\"\nz\"\r\n,\"\"\n\n\"\"\"q\",3";
+        let expected = vec![vec!["a", "b"], vec!["'1'", "'x, \"y\"\nz'"], vec!["∅", "''"], vec!["'\"q'", "'3'"]];
+        assert_eq!(rows(Format::Csv, csv, piece, None).await.unwrap(), expected, "{piece}");
+    }
+}
+
+#[tokio::test]
+async fn a_mapping_takes_what_it_names_and_leaves_the_rest() {
+    let mapping = [("a".to_owned(), "x".to_owned()), ("c".to_owned(), "y".to_owned())].into();
+    let json = rows(Format::Json, r#"[{"b": 2, "a": 1}, {"c": 3}]"#, 7, Some(&mapping)).await.unwrap();
+    assert_eq!(json, [["x", "y"], ["1", "∅"], ["∅", "3"]]);
+    let csv = rows(Format::Csv, "c,b,a\n3,2,1\n", 7, Some(&mapping)).await.unwrap();
+    assert_eq!(csv, [["x", "y"], ["'1'", "'3'"]]);
+    assert_eq!(rows(Format::Csv, "a,b\n1,2\n", 7, Some(&mapping)).await.unwrap_err(), "the CSV has no column c");
+}
+
+#[tokio::test]
+async fn nothing_is_no_rows() {
+    for payload in ["", " \n", "[]", " [ ] "] {
+        assert_eq!(rows(Format::Json, payload, 1, None).await.unwrap(), Vec::<Vec<String>>::new(), "{payload:?}");
+    }
+    assert_eq!(rows(Format::Csv, "\n\n", 1, None).await.unwrap(), Vec::<Vec<String>>::new());
+    assert_eq!(rows(Format::Csv, "a,b\n", 1, None).await.unwrap(), [["a", "b"]]);
+}
+
+#[tokio::test]
+async fn a_row_that_is_none_is_named() {
+    let json = [
+        (r#"[{"a":1},"#, "row 2 does not come: the JSON array has no end"),
+        (r#"[{"a":1},]"#, "row 2 is not a JSON object"),
+        (r#"[{"a":1} {"a":2}]"#, "row 2 does not follow a comma"),
+        (r#"[{"a":1}] x"#, "row 2 follows the end of the JSON array"),
+        (r#"[{"a":1},7]"#, "row 2 is not a JSON object"),
+        ("{\"a\":1}\n{\"a\":", "row 2 is cut short: the payload ends within it"),
+        (r#"{"a":1}{"a":1 2}"#, "row 2 is not valid JSON at its byte 8"),
+        ("7", "row 1 is not a JSON object"),
+        ("{}", "the first row must have from 1 to 1600 fields, each once"),
+    ];
+    for (payload, expected) in json {
+        assert_eq!(rows(Format::Json, payload, 3, None).await.unwrap_err(), expected, "{payload}");
+    }
+    let unknown = rows(Format::Json, r#"{"a":1}{"b":1}"#, 3, None).await.unwrap_err();
+    assert!(unknown.starts_with("row 2 has a field \"b\" that the first row has not"), "{unknown}");
+    let csv = [
+        ("a,b\n1,2\n3\n", "row 2 has 1 fields; the header has 2"),
+        ("a\n\"x\"y\n", "row 1 has characters after a closing quote"),
+        ("a\nx\"y\"\n", "row 1 has a quote within a field that does not begin with one"),
+        ("a,a\n1,2\n", "the first row must have from 1 to 1600 fields, each once"),
+    ];
+    for (payload, expected) in csv {
+        assert_eq!(rows(Format::Csv, payload, 3, None).await.unwrap_err(), expected, "{payload}");
+    }
+}
+
+#[test]
+fn the_format_is_told_by_type_then_by_name() {
+    assert_eq!(Format::of("application/json; charset=utf-8", None), Some(Format::Json));
+    assert_eq!(Format::of("TEXT/CSV", Some("x.json")), Some(Format::Csv));
+    assert_eq!(Format::of("application/octet-stream", Some("x.NDJSON")), Some(Format::Json));
+    assert_eq!(Format::of("application/pdf", Some("x.pdf")), None);
+}

@@ -1,0 +1,175 @@
+//! Who is trusted to sign a server's certificate, and how far a certificate is looked at.
+
+use std::sync::Arc;
+
+use domain::settings::database::TlsMode;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::failure::Failure;
+use crate::identity;
+use crate::place::Place;
+
+/// The roots that are trusted when the credentials bring no authority of their own.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    roots: Arc<Vec<CertificateDer<'static>>>,
+}
+
+impl Trust {
+    /// The system's roots, or those of `SSL_CERT_FILE`. Reads them: do it once per process.
+    #[must_use]
+    pub fn native() -> Self {
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "a root certificate could not be read");
+        }
+        Self::with_roots(found.certs)
+    }
+
+    /// These roots and no others; those that cannot be read are left out.
+    #[must_use]
+    pub fn with_roots(roots: Vec<CertificateDer<'static>>) -> Self {
+        let is_usable = |root: &CertificateDer<'static>| RootCertStore::empty().add(root.clone()).is_ok();
+        Self { roots: Arc::new(roots.into_iter().filter(is_usable).collect()) }
+    }
+
+    /// The roots for this place.
+    pub(crate) fn roots(&self, place: &Place) -> Result<Vec<CertificateDer<'static>>, Failure> {
+        match &place.ca_pem {
+            Some(pem) => identity::certificates(pem).map_err(|why| Failure::misconfigured(format!("ca_pem {why}"))),
+            None => Ok(self.roots.to_vec()),
+        }
+    }
+
+    /// How TLS is spoken with this place.
+    pub(crate) fn config(&self, place: &Place) -> Result<ClientConfig, Failure> {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(self.roots(place)?);
+        let unusable = |error: rustls::Error| Failure::misconfigured(format!("TLS cannot be set up: {error}"));
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(unusable)?;
+        let verifier = Verifier::new(place.tls, store, provider)?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+        match &place.identity {
+            None => Ok(builder.with_no_client_auth()),
+            Some(identity) => builder.with_client_auth_cert(identity.certificates.clone(), identity.key.clone_key()).map_err(unusable),
+        }
+    }
+}
+
+/// Verifies as much as the settings ask for. Whoever holds a certificate must always prove that it has the key.
+#[derive(Debug)]
+struct Verifier {
+    mode: TlsMode,
+    /// `None` when no authority is asked.
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Verifier {
+    fn new(mode: TlsMode, roots: RootCertStore, provider: Arc<CryptoProvider>) -> Result<Self, Failure> {
+        if mode == TlsMode::Require {
+            return Ok(Self { mode, authorities: None, provider });
+        }
+        let built = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+        let authorities = built.map_err(|error| Failure::misconfigured(format!("no certificate authority can be used: {error}")))?;
+        Ok(Self { mode, authorities: Some(authorities), provider })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(authorities) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
+        // The name is looked at last: once it is all that is wrong, the signature and the dates are right.
+        match authorities.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
+            Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }))
+                if self.mode == TlsMode::VerifyCa =>
+            {
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// What a failed handshake was about, if it was about TLS at all.
+pub(crate) fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut sources = std::iter::successors(Some(error), |error| {
+        let error: &'a (dyn std::error::Error + 'static) = *error;
+        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
+            None => error.source(),
+        }
+    });
+    sources.find_map(|source| source.downcast_ref::<rustls::Error>())
+}
+
+/// Whether an alert says that the server does not like our certificate, or misses one.
+pub(crate) fn refuses_identity(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    let rustls::Error::AlertReceived(alert) = error else { return false };
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnknownCA
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::UnsupportedCertificate
+            | Alert::AccessDenied
+            | Alert::DecryptError
+    )
+}
+
+/// What is wrong with TLS, in words.
+pub(crate) fn told(host: &egress::Host, error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(flaw) => {
+            let flaw = match flaw {
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired",
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet",
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "is not valid for this name",
+                CertificateError::UnknownIssuer => {
+                    "is not signed by a trusted authority; a private authority's certificate goes into ca_pem"
+                }
+                _ => "is not accepted",
+            };
+            format!("the certificate of {host} {flaw}")
+        }
+        other => format!("TLS with {host} failed: {other}"),
+    }
+}

@@ -1,0 +1,32 @@
+//! The database connector against real servers: PostgreSQL and MariaDB, each with certificates of an authority that only the test trusts.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
+#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
+
+mod bench;
+mod check;
+mod credentials;
+mod cut;
+mod document;
+mod once;
+mod reach;
+mod rows;
+
+/// Each of these, against each engine.
+macro_rules! for_each_engine {
+    ($($name:ident),* $(,)?) => {
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(crate::bench::Bench::postgres()).await;
+            })*
+        }
+        mod mysql {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(crate::bench::Bench::mysql()).await;
+            })*
+        }
+    };
+}
+pub(crate) use for_each_engine;

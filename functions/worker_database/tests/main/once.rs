@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use domain::settings::database::DatabaseSettings;
+use domain::settle::Outcome;
+use serde_json::json;
+
+use crate::bench::{Bench, delivered, facts};
+use crate::cut::{Cut, Wire};
+
+crate::for_each_engine! {
+    documents_are_there_once_wherever_the_wire_is_cut,
+    rows_are_there_once_wherever_the_wire_is_cut,
+    updated_rows_are_there_once_wherever_the_wire_is_cut,
+    a_dropped_delivery_leaves_nothing_half_written,
+    two_attempts_at_once_write_once,
+    a_repeat_of_rows_changes_nothing,
+}
+
+/// More messages than any delivery here has.
+const MESSAGES_MAX: usize = 200;
+const ROWS: usize = 2500;
+
+async fn documents_are_there_once_wherever_the_wire_is_cut(bench: Bench) {
+    let settings = bench.settings(json!({"create_table": true}));
+    let facts_of = |n| facts(n, "application/json");
+    delivered(&bench.deliver(&settings, &facts_of(0), "0").await);
+    let count = |n: i64| bench.sql(&format!("SELECT count(*) FROM events WHERE delivery_id = '{}'", facts_of(n).delivery));
+    everywhere(&bench, &settings, "application/json", |_| "1".to_owned(), |n, rows| assert_eq!(count(n), [rows.min(1).to_string()])).await;
+}
+
+async fn rows_are_there_once_wherever_the_wire_is_cut(bench: Bench) {
+    bench.sql("CREATE TABLE events (delivery bigint, id bigint, label varchar(200))");
+    let settings = bench.settings(json!({"mode": "rows"}));
+    let count = |n: i64| bench.sql(&format!("SELECT count(*) FROM events WHERE delivery = {n}"));
+    everywhere(&bench, &settings, "text/csv", csv, |n, rows| assert_eq!(count(n), [rows.to_string()])).await;
+}
+
+async fn updated_rows_are_there_once_wherever_the_wire_is_cut(bench: Bench) {
+    bench.sql("CREATE TABLE events (delivery bigint, id bigint, label varchar(200), PRIMARY KEY (delivery, id))");
+    let settings = bench.settings(json!({"mode": "rows", "on_conflict": "update", "key_columns": ["delivery", "id"]}));
+    let count = |n: i64| bench.sql(&format!("SELECT count(*) FROM events WHERE delivery = {n}"));
+    everywhere(&bench, &settings, "text/csv", csv, |n, rows| assert_eq!(count(n), [rows.to_string()])).await;
+}
+
+fn csv(n: i64) -> String {
+    let label = "x".repeat(60);
+    let rows: String = (0..ROWS).map(|id| format!("{n},{id},{label}\n")).collect();
+    format!("delivery,id,label\n{rows}")
+}
+
+/// Cuts the wire at every message, before and after it; what was not delivered is then delivered over a whole wire. `holds` is told how
+/// many rows of a delivery there may be.
+async fn everywhere(
+    bench: &Bench,
+    settings: &DatabaseSettings,
+    content_type: &str,
+    payload: impl Fn(i64) -> String,
+    holds: impl Fn(i64, usize),
+) {
+    let mut cuts = 0;
+    for message in 1..MESSAGES_MAX {
+        let mut is_through = false;
+        for (n, cut) in [(2 * message, Cut::Before(message)), (2 * message + 1, Cut::After(message))] {
+            let n = n as i64;
+            let wire = Wire::to(bench.port(), cut).await;
+            let over_wire = DatabaseSettings { port: Some(wire.port), ..settings.clone() };
+            let facts = facts(n, content_type);
+            let attempted = bench.deliver(&over_wire, &facts, payload(n)).await;
+            match attempted.outcome {
+                Outcome::Delivered(_) => is_through = true,
+                Outcome::Retry(_) => cuts += 1,
+                other => panic!("{cut:?}: {other:?}: {}", attempted.detail),
+            }
+            delivered(&bench.deliver(settings, &facts, payload(n)).await);
+            holds(n, ROWS);
+            is_through |= wire.sent() < message;
+        }
+        if is_through {
+            assert!(cuts >= 16, "the wire was cut {cuts} times");
+            println!("{content_type}: cut {cuts} times");
+            return;
+        }
+    }
+    panic!("a delivery has more than {MESSAGES_MAX} messages");
+}
+
+async fn a_dropped_delivery_leaves_nothing_half_written(bench: Bench) {
+    bench.sql("CREATE TABLE events (delivery bigint, id bigint, label varchar(200))");
+    let settings = bench.settings(json!({"mode": "rows"}));
+    for n in 0..25 {
+        let facts = facts(n, "text/csv");
+        let within = Duration::from_millis(4 * n.unsigned_abs());
+        let finished = tokio::time::timeout(within, bench.deliver(&settings, &facts, csv(n))).await.is_ok();
+        let there: usize = bench.sql(&format!("SELECT count(*) FROM events WHERE delivery = {n}"))[0].parse().unwrap();
+        assert!(there == ROWS || (there == 0 && !finished), "{there}");
+        delivered(&bench.deliver(&settings, &facts, csv(n)).await);
+        assert_eq!(bench.sql(&format!("SELECT count(*) FROM events WHERE delivery = {n}")), [ROWS.to_string()]);
+    }
+}
+
+async fn two_attempts_at_once_write_once(bench: Bench) {
+    bench.sql("CREATE TABLE events (delivery bigint, id bigint, label varchar(200))");
+    let settings = bench.settings(json!({"mode": "rows"}));
+    delivered(&bench.deliver(&settings, &facts(0, "text/csv"), csv(0)).await);
+    let facts = facts(1, "text/csv");
+    let (one, other) = tokio::join!(bench.deliver(&settings, &facts, csv(1)), bench.deliver(&settings, &facts, csv(1)));
+    delivered(&one);
+    delivered(&other);
+    assert_eq!(bench.sql("SELECT count(*) FROM events WHERE delivery = 1"), [ROWS.to_string()]);
+}
+
+async fn a_repeat_of_rows_changes_nothing(bench: Bench) {
+    bench.sql("CREATE TABLE events (id bigint)");
+    let settings = bench.settings(json!({"mode": "rows"}));
+    let facts = facts(1, "application/json");
+    delivered(&bench.deliver(&settings, &facts, r#"[{"id": 1}, {"id": 2}]"#).await);
+    let again = bench.deliver(&settings, &facts, r#"[{"id": 1}, {"id": 2}]"#).await;
+    assert_eq!(delivered(&again)["rows"], 2);
+    assert!(again.detail.contains("an earlier attempt"));
+    assert_eq!(bench.sql("SELECT id FROM events ORDER BY id"), ["1", "2"]);
+}

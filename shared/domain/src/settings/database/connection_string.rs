@@ -1,0 +1,237 @@
+//! Connection strings: our own parser, with a list of what is allowed. The libraries' parsers know sockets, files and `hostaddr`, all of
+//! which would lead past the egress guard or into our own machine.
+//!
+//! Two forms: a URL (`postgres://user:password@host:5432/database?sslmode=require`, `mysql://…`) and PostgreSQL's
+//! `host=… port=… dbname=… user=… password=… sslmode=…`. Nothing of the text is ever repeated in an error but an option's name.
+
+use std::fmt;
+
+use super::{Engine, TlsMode};
+
+/// The longest connection string.
+pub const CONNECTION_STRING_MAX: usize = 4096;
+
+/// What a connection string says.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ConnectionString {
+    /// Name or address, not yet judged by the egress policy.
+    pub host: String,
+    /// The port; the engine's own by default.
+    pub port: u16,
+    /// The database.
+    pub database: String,
+    /// Who connects.
+    pub username: String,
+    /// The secret; empty when there is none.
+    pub password: String,
+    /// What its `sslmode` asks for. The settings' `tls` is never lowered by it: the stricter of both counts.
+    pub tls: Option<TlsMode>,
+}
+
+/// Everything but the password.
+impl fmt::Debug for ConnectionString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, database, username, .. } = self;
+        write!(f, "ConnectionString({username}@{host}:{port}/{database})")
+    }
+}
+
+/// What is wrong with a connection string; never repeats it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Neither a URL of this engine nor keywords.
+    #[error("must start with {0}:// or be key=value pairs")]
+    Form(&'static str),
+    /// Something necessary is not there.
+    #[error("the connection string names no {0}")]
+    Missing(&'static str),
+    /// A part that does not parse.
+    #[error("the connection string's {0} cannot be read")]
+    Part(&'static str),
+    /// A directory in place of a host.
+    #[error("a socket is not accepted in place of a host")]
+    Socket,
+    /// More than one host.
+    #[error("exactly one host is accepted")]
+    Hosts,
+    /// An option that is not on the list.
+    #[error("the option {0} is not accepted")]
+    Option(String),
+    /// `sslmode=disable` and the like.
+    #[error("sslmode must be require or stricter: every connection is encrypted")]
+    Unencrypted,
+}
+
+impl ConnectionString {
+    /// Reads a connection string of this engine.
+    pub fn parse(engine: Engine, text: &str) -> Result<Self, Unreadable> {
+        let mut draft = Draft::default();
+        if let Some((scheme, rest)) = text.split_once("://") {
+            let known = match engine {
+                Engine::Postgres => matches!(scheme, "postgres" | "postgresql"),
+                Engine::Mysql => matches!(scheme, "mysql" | "mariadb"),
+            };
+            if !known {
+                return Err(Unreadable::Form(engine.as_str()));
+            }
+            draft.read_url(engine, rest)?;
+        } else if engine == Engine::Postgres && text.contains('=') {
+            draft.read_pairs(text)?;
+        } else {
+            return Err(Unreadable::Form(engine.as_str()));
+        }
+        draft.finish(engine)
+    }
+}
+
+#[derive(Default)]
+struct Draft {
+    host: Option<String>,
+    port: Option<String>,
+    database: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    tls: Option<TlsMode>,
+}
+
+impl Draft {
+    fn read_url(&mut self, engine: Engine, rest: &str) -> Result<(), Unreadable> {
+        let rest = if let Some((rest, _fragment)) = rest.split_once('#') { rest } else { rest };
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, address) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (username, password) = login.split_once(':').unwrap_or((login, ""));
+        self.username = non_empty(decoded(username).ok_or(Unreadable::Part("user"))?);
+        self.password = non_empty(decoded(password).ok_or(Unreadable::Part("password"))?);
+        self.database = non_empty(decoded(path).ok_or(Unreadable::Part("database"))?);
+        let (host, port) = split_port(address);
+        self.host = non_empty(decoded(host).ok_or(Unreadable::Part("host"))?);
+        self.port = port.map(str::to_owned);
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = decoded(value).ok_or(Unreadable::Part("options"))?;
+            self.option(engine, name, &value)?;
+        }
+        Ok(())
+    }
+
+    /// `key=value` pairs; a value with spaces in it stands in single quotes, a backslash escapes.
+    fn read_pairs(&mut self, text: &str) -> Result<(), Unreadable> {
+        let mut rest = text.trim_start();
+        while !rest.is_empty() {
+            let (name, after) = rest.split_once('=').ok_or(Unreadable::Part("options"))?;
+            let (value, after) = value(after.trim_start()).ok_or(Unreadable::Part("options"))?;
+            rest = after.trim_start();
+            match name.trim() {
+                "host" => self.host = non_empty(value),
+                "port" => self.port = non_empty(value),
+                "dbname" => self.database = non_empty(value),
+                "user" => self.username = non_empty(value),
+                "password" => self.password = non_empty(value),
+                option => self.option(Engine::Postgres, option, &value)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The options that are allowed. Some are taken and change nothing: we have our own time limits and our own name.
+    fn option(&mut self, engine: Engine, name: &str, value: &str) -> Result<(), Unreadable> {
+        let value = value.to_ascii_lowercase().replace('-', "_");
+        match (engine, name) {
+            (Engine::Postgres, "sslmode") | (Engine::Mysql, "ssl-mode" | "sslmode" | "ssl_mode") => self.tls = Some(tls_mode(&value)?),
+            (_, "connect_timeout") | (Engine::Postgres, "application_name") => {}
+            (Engine::Postgres, "channel_binding") if matches!(&*value, "prefer" | "disable") => {}
+            (Engine::Mysql, "charset") if value == "utf8mb4" => {}
+            _ => {
+                let shown = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).take(40).collect();
+                return Err(Unreadable::Option(shown));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, engine: Engine) -> Result<ConnectionString, Unreadable> {
+        let host = self.host.ok_or(Unreadable::Missing("host"))?;
+        if host.starts_with(['/', '@']) || host.contains(['/', '\\']) {
+            return Err(Unreadable::Socket);
+        }
+        let port = self.port.as_deref();
+        if host.contains(',') || port.is_some_and(|port| port.contains(',')) {
+            return Err(Unreadable::Hosts);
+        }
+        let port = match port {
+            None => engine.port(),
+            Some(text) => text.parse().ok().filter(|port| *port != 0).ok_or(Unreadable::Part("port"))?,
+        };
+        let database = self.database.ok_or(Unreadable::Missing("database"))?;
+        let username = self.username.ok_or(Unreadable::Missing("user"))?;
+        if [&host, &database, &username].iter().any(|text| text.chars().any(char::is_control)) {
+            return Err(Unreadable::Part("text"));
+        }
+        Ok(ConnectionString { host, port, database, username, password: self.password.unwrap_or_default(), tls: self.tls })
+    }
+}
+
+fn tls_mode(value: &str) -> Result<TlsMode, Unreadable> {
+    match value {
+        "require" | "required" => Ok(TlsMode::Require),
+        "verify_ca" => Ok(TlsMode::VerifyCa),
+        "verify_full" | "verify_identity" => Ok(TlsMode::VerifyFull),
+        "disable" | "disabled" | "allow" | "prefer" | "preferred" => Err(Unreadable::Unencrypted),
+        _ => Err(Unreadable::Part("sslmode")),
+    }
+}
+
+/// `host:port`; an IPv6 address stands in brackets.
+fn split_port(address: &str) -> (&str, Option<&str>) {
+    if let Some(rest) = address.strip_prefix('[')
+        && let Some((host, after)) = rest.split_once(']')
+    {
+        return (host, after.strip_prefix(':'));
+    }
+    match address.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (address, None),
+    }
+}
+
+/// The first value of `key=value` pairs, and what follows it.
+fn value(text: &str) -> Option<(String, &str)> {
+    let (quoted, text) = match text.strip_prefix('\'') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '\\' => value.push(characters.next()?.1),
+            '\'' if quoted => return Some((value, &text[at + 1..])),
+            c if !quoted && c.is_whitespace() => return Some((value, &text[at..])),
+            c => value.push(c),
+        }
+    }
+    (!quoted).then_some((value, ""))
+}
+
+/// Percent-decoded UTF-8.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2)?;
+        let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn non_empty(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}

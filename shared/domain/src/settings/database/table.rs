@@ -1,0 +1,108 @@
+//! A table's name, as it is written in settings and in SQL.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Engine;
+
+/// PostgreSQL cuts longer names off, silently.
+const POSTGRES_NAME_MAX_BYTES: usize = 63;
+const MYSQL_NAME_MAX_CHARACTERS: usize = 64;
+
+/// `table` or `schema.table` (MySQL: `database.table`). A part with a dot in it stands in double quotes. Case counts, as everywhere
+/// where names are quoted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct TableName {
+    /// The schema, when it is named.
+    pub schema: Option<String>,
+    /// The table.
+    pub table: String,
+}
+
+/// The text does not name a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a table's name, such as orders or sales.orders; double quotes go around a part with a dot in it")]
+pub struct NotATable;
+
+impl TableName {
+    /// Reads a name and holds it to the engine's limits.
+    pub fn parse(engine: Engine, text: &str) -> Result<Self, NotATable> {
+        let name = Self::read(text)?;
+        let fits = |part: &str| match engine {
+            Engine::Postgres => part.len() <= POSTGRES_NAME_MAX_BYTES,
+            Engine::Mysql => part.chars().count() <= MYSQL_NAME_MAX_CHARACTERS && !part.ends_with(' '),
+        };
+        let all_fit = name.schema.iter().chain([&name.table]).all(|part| fits(part));
+        if all_fit { Ok(name) } else { Err(NotATable) }
+    }
+
+    fn read(text: &str) -> Result<Self, NotATable> {
+        let (first, rest) = part(text)?;
+        let Some(rest) = rest else { return Ok(Self { schema: None, table: first }) };
+        match part(rest)? {
+            (table, None) => Ok(Self { schema: Some(first), table }),
+            _ => Err(NotATable),
+        }
+    }
+}
+
+/// The first part, and what follows the dot after it.
+fn part(text: &str) -> Result<(String, Option<&str>), NotATable> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (part, rest) = match text.split_once('.') {
+            Some((part, rest)) => (part, Some(rest)),
+            None => (text, None),
+        };
+        return if part.contains('"') { Err(NotATable) } else { named(part.to_owned(), rest) };
+    };
+    let mut name = String::new();
+    let mut rest = quoted;
+    loop {
+        let (piece, after) = rest.split_once('"').ok_or(NotATable)?;
+        name.push_str(piece);
+        rest = after;
+        let Some(after) = rest.strip_prefix('"') else { break };
+        name.push('"');
+        rest = after;
+    }
+    match rest.strip_prefix('.') {
+        Some(rest) => named(name, Some(rest)),
+        None if rest.is_empty() => named(name, None),
+        None => Err(NotATable),
+    }
+}
+
+fn named(name: String, rest: Option<&str>) -> Result<(String, Option<&str>), NotATable> {
+    if name.is_empty() || name.chars().any(char::is_control) { Err(NotATable) } else { Ok((name, rest)) }
+}
+
+/// As settings have it.
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, part) in self.schema.iter().chain([&self.table]).enumerate() {
+            let dot = if position == 0 { "" } else { "." };
+            if part.contains(['.', '"']) {
+                write!(f, "{dot}\"{}\"", part.replace('"', "\"\""))?;
+            } else {
+                write!(f, "{dot}{part}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<TableName> for String {
+    fn from(name: TableName) -> Self {
+        name.to_string()
+    }
+}
+
+impl TryFrom<String> for TableName {
+    type Error = NotATable;
+
+    fn try_from(text: String) -> Result<Self, NotATable> {
+        Self::read(&text)
+    }
+}

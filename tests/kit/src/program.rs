@@ -1,0 +1,93 @@
+//! Servers that are programs of their own: where they are found, and how they end with the test.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Runs a server until standard input closes, so that it never outlives a test run, however that ends.
+const UNTIL_INPUT_ENDS: &str = r#""$@" & cat; kill "-$0" $!; wait"#;
+
+const START_MAX: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
+
+/// A running server; dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Program(Child);
+
+impl Program {
+    /// Starts it with this command line; `signal` is what ends it at once.
+    pub(crate) fn start(command: &[&str], signal: &str, log: &Path) -> Self {
+        let log = std::fs::File::create(log).expect("the log can be written");
+        let child = Command::new("sh")
+            .args(["-c", UNTIL_INPUT_ENDS, signal])
+            .args(command)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log)
+            .spawn()
+            .expect("sh can be started");
+        Self(child)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        // Fails only when it has ended already.
+        drop(self.0.wait());
+    }
+}
+
+/// The first of these programs that is there.
+pub(crate) fn find(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> PathBuf {
+    let found = folders.into_iter().map(|folder| folder.join(name)).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{name} is not installed: run ./test once, which installs it"))
+}
+
+/// Runs a program to its end and returns what it printed. Panics when it fails.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} failed: {said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Waits until a server is ready. Panics with its log when it does not become so.
+pub(crate) fn wait_for(name: &str, log: &Path, is_ready: impl Fn() -> bool) {
+    let tries = START_MAX.as_millis() / POLL.as_millis();
+    for _ in 0..tries {
+        if is_ready() {
+            return;
+        }
+        std::thread::sleep(POLL);
+    }
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    panic!("{name} does not start:\n{log}");
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
+    listener.local_addr().expect("a bound listener has an address").port()
+}
+
+/// A data directory made once for all tests of this machine, by `make`, which is given the folder to make.
+pub(crate) fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    let place = std::env::temp_dir().join(format!("waybill-kit-{name}"));
+    if !place.exists() {
+        let draft = tempfile::Builder::new().prefix("waybill-kit-").tempdir().expect("a temporary directory").keep();
+        open_to_all(&draft);
+        make(&draft);
+        if std::fs::rename(&draft, &place).is_err() {
+            // Another test was quicker.
+            drop(std::fs::remove_dir_all(&draft));
+        }
+    }
+    place
+}
+
+/// A server that runs as another user must get at its folder.
+pub(crate) fn open_to_all(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).expect("the folder is ours");
+}

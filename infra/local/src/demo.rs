@@ -76,7 +76,9 @@ async fn prepare(api: &Api, receiver: &str) -> Result<(), String> {
         let settings = json!({"url": format!("{receiver}/{path}"), "check": "connect"});
         let found = existing["data"].as_array().into_iter().flatten().find(|destination| destination["external_id"] == *external_id);
         let destination = match found.and_then(|destination| destination["id"].as_str()) {
-            Some(id) => api.call(Method::PATCH, &format!("/v1/destinations/{id}?skip_check=true"), Some(json!({"settings": settings}))).await?,
+            Some(id) => {
+                api.call(Method::PATCH, &format!("/v1/destinations/{id}?skip_check=true"), Some(json!({"settings": settings}))).await?
+            }
             None => {
                 let body = json!({"type": "webhook", "name": name, "external_id": external_id, "settings": settings});
                 api.call(Method::POST, "/v1/destinations?skip_check=true", Some(body)).await?

@@ -29,7 +29,9 @@ fn start(args: Args) -> Result<(), Box<dyn Error>> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         match args.command.clone() {
             None => Ok(local::run::run(args).await?),
-            Some(Command::OperatorKey { table_name, signing_keys_arn }) => Ok(local::operator_key::make(table_name, &signing_keys_arn).await?),
+            Some(Command::OperatorKey { table_name, signing_keys_arn }) => {
+                Ok(local::operator_key::make(table_name, &signing_keys_arn).await?)
+            }
         }
     })
 }

@@ -22,8 +22,7 @@ pub async fn organization_with_key(operations: &Operations, name: &str) -> Resul
     let created = system_event(operations, organization.id, "organization.created", organization.id.to_string());
     operations.store.create_organization(&organization, &created).await?;
     let Operations { ids, random, clock, store, .. } = operations;
-    let (key, plaintext) =
-        access::issue(Role::Admin, Some(organization.id), "first key".to_owned(), None, None, ids, random, clock.now());
+    let (key, plaintext) = access::issue(Role::Admin, Some(organization.id), "first key".to_owned(), None, None, ids, random, clock.now());
     store.create_key(&key).await?;
     let event = system_event(operations, organization.id, "api_key.created", key.id.to_string());
     operations.store.record_audit(&event).await?;

@@ -2,12 +2,14 @@
 
 pub mod contracts;
 pub mod dynamodb_local;
+pub mod line;
 pub mod mariadb;
 pub mod moto;
 pub mod postgres;
 mod program;
 pub mod sdk;
 pub mod sink;
+pub mod sshd;
 pub mod stack;
 pub mod tls;
 pub mod verifier;

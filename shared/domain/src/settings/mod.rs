@@ -1,6 +1,7 @@
 //! What each destination type can be told; a file per type, and one enum so that the compiler lists what a new type still needs.
 
 pub mod database;
+pub mod sftp;
 pub mod webhook;
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,64 @@
+//! What an SFTP server demands, opened for one attempt.
+
+use std::sync::Arc;
+
+use domain::Reason;
+use domain::check::StepName;
+use domain::settle::Outcome;
+use russh::keys::ssh_key::Kdf;
+use russh::keys::{PrivateKey, decode_secret_key};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::failure::Failure;
+
+/// A passphrase is stretched this often at most: `ssh-keygen` does 16 to 24 rounds, and each costs us the same whoever chose their number.
+const KDF_ROUNDS_MAX: u32 = 256;
+
+/// What signs in.
+#[derive(Debug)]
+pub enum Credentials {
+    /// `password`, also where the server asks for it as a keyboard-interactive question.
+    Password {
+        /// The password.
+        password: SecretString,
+    },
+    /// `private_key`: OpenSSH's format, PEM (PKCS #1, PKCS #8, SEC 1) or PuTTY's; Ed25519, ECDSA or RSA.
+    PrivateKey {
+        /// The key.
+        private_key: SecretString,
+        /// What it is encrypted with.
+        passphrase: Option<SecretString>,
+    },
+}
+
+/// Reads a private key; takes a noticeable time for an encrypted one.
+pub(crate) async fn read_key(private_key: &SecretString, passphrase: Option<&SecretString>) -> Result<Arc<PrivateKey>, Failure> {
+    let (private_key, passphrase) = (private_key.clone(), passphrase.cloned());
+    let read = tokio::task::spawn_blocking(move || decode(&private_key, passphrase.as_ref())).await;
+    match read {
+        Ok(Ok(key)) => Ok(Arc::new(key)),
+        Ok(Err(detail)) => Err(Failure::new(StepName::Authenticate, Outcome::ClientError(Reason::Authentication), detail)),
+        Err(_) => Err(Failure::new(StepName::Authenticate, Outcome::Retry(Reason::Internal), "the private key could not be read")),
+    }
+}
+
+fn decode(private_key: &SecretString, passphrase: Option<&SecretString>) -> Result<PrivateKey, &'static str> {
+    use russh::keys::{Error, ssh_key};
+    let text = private_key.expose_secret().trim();
+    if let Ok(key) = PrivateKey::from_openssh(text) {
+        match key.kdf() {
+            Kdf::Bcrypt { rounds, .. } if *rounds > KDF_ROUNDS_MAX => {
+                return Err("the private key's passphrase has too many KDF rounds (ssh-keygen -a)");
+            }
+            _ => {}
+        }
+    }
+    decode_secret_key(text, passphrase.map(|secret| secret.expose_secret())).map_err(|error| match (error, passphrase) {
+        (Error::KeyIsEncrypted | Error::SshKey(ssh_key::Error::Encrypted), None) => {
+            "the private key is encrypted and there is no passphrase"
+        }
+        (Error::UnsupportedKeyType { .. } | Error::UnknownAlgorithm(_), _) => "the private key is of a type that is not supported",
+        (_, Some(_)) => "the private key cannot be opened: its passphrase is wrong, or it is damaged",
+        (_, None) => "the private key cannot be read",
+    })
+}

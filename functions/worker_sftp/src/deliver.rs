@@ -1,0 +1,244 @@
+//! One attempt: from templates to a file that is there, whole, under its name.
+
+use std::collections::BTreeMap;
+
+use domain::attempt::RequestRecord;
+use domain::check::StepName;
+use domain::settings::sftp::{IfExists, SftpSettings};
+use domain::settle::Outcome;
+use domain::{Reason, Timestamp};
+use egress::Guard;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::time::Duration;
+use template::Variables;
+use tokio::time::{Instant, timeout};
+use worker::Attempted;
+
+use crate::credentials::Credentials;
+use crate::failure::{Failure, within};
+use crate::payload::{Content, Payload};
+use crate::place::{Place, Templates};
+use crate::remote::{Found, Remote, Written, hexadecimal};
+use crate::ssh;
+
+/// How long an attempt that failed may take to remove what it wrote.
+const CLEAN_UP_MAX: Duration = Duration::from_secs(2);
+
+/// What is delivered, besides its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Meta<'m> {
+    /// `org_…`
+    pub organization_id: &'m str,
+    /// `msg_…`
+    pub message_id: &'m str,
+    /// `dlv_…`: also the temporary file's name, so it must be one.
+    pub delivery_id: &'m str,
+    /// `report.ready`
+    pub event_type: &'m str,
+    /// The customer's own name for the message.
+    pub reference: Option<&'m str>,
+    /// The customer's own members.
+    pub metadata: &'m BTreeMap<String, String>,
+    /// When the message was accepted.
+    pub created_at: Timestamp,
+    /// Of the payload.
+    pub content_type: &'m str,
+    /// Of the payload, when it has one.
+    pub filename: Option<&'m str>,
+    /// Of the payload where it is known; lower-case hexadecimal.
+    pub sha256: Option<&'m str>,
+    /// From 1.
+    pub attempt: u32,
+}
+
+/// The file that is to be there.
+struct File<'f> {
+    place: &'f Place,
+    temporary: String,
+    if_exists: IfExists,
+    /// Where it is known before the bytes are read.
+    sha256: Option<&'f str>,
+}
+
+/// What a delivery came to that did not fail.
+enum Done {
+    /// The file was written.
+    Written(Written),
+    /// This delivery's file was there already.
+    WasThere(Written),
+    /// Another file was there, and stays.
+    Skipped,
+}
+
+/// Delivers: at most one file, whole, under its name. A repeat finds its own file.
+pub async fn deliver(
+    guard: &Guard,
+    settings: &SftpSettings,
+    credentials: &Credentials,
+    meta: &Meta<'_>,
+    payload: Payload,
+    deadline: Instant,
+) -> Attempted {
+    let place = match locate(settings, meta, &payload) {
+        Ok(place) => place,
+        Err(failure) => return Attempted::unsent(failure.outcome, failure.detail),
+    };
+    let sha256 = known_sha256(meta, &payload);
+    let size_bytes = payload.size_bytes;
+    let record = |sha256: Option<&str>| RequestRecord {
+        method: "PUT".to_owned(),
+        url: format!("sftp://{}:{}/{}", settings.host, settings.port, place.path().trim_start_matches('/')),
+        headers: Vec::new(),
+        size_bytes,
+        body_sha256: sha256.unwrap_or_default().to_owned(),
+    };
+    let file =
+        File { place: &place, temporary: place.temporary_path(meta.delivery_id), if_exists: settings.if_exists, sha256: sha256.as_deref() };
+    match put(guard, settings, credentials, &file, payload, deadline).await {
+        Ok(Done::Written(written)) => {
+            let detail = format!("{} bytes were written to {}", written.size_bytes, place.path());
+            let request = Some(record(Some(&written.sha256)));
+            Attempted { outcome: Outcome::Delivered(Some(tracking(&place, &written))), detail, request, response: None }
+        }
+        Ok(Done::WasThere(written)) => {
+            let detail = format!("{} was there already, the same bytes, from an earlier attempt", place.path());
+            Attempted { outcome: Outcome::Delivered(Some(tracking(&place, &written))), detail, request: None, response: None }
+        }
+        Ok(Done::Skipped) => {
+            let tracking = json!({"kind": "sftp_file", "path": place.path(), "skipped": true});
+            let detail = format!("{} exists already and stays as it is", place.path());
+            Attempted { outcome: Outcome::Delivered(Some(tracking)), detail, request: None, response: None }
+        }
+        Err(failure) => {
+            let request = (failure.step == StepName::Write).then(|| record(sha256.as_deref()));
+            Attempted { outcome: failure.outcome, detail: failure.detail, request, response: None }
+        }
+    }
+}
+
+fn tracking(place: &Place, written: &Written) -> Value {
+    json!({"kind": "sftp_file", "path": place.path(), "size_bytes": written.size_bytes, "sha256": written.sha256})
+}
+
+fn locate(settings: &SftpSettings, meta: &Meta<'_>, payload: &Payload) -> Result<Place, Failure> {
+    let templates = Templates::compile(settings)?;
+    let json = match &payload.content {
+        Content::Bytes(bytes) if templates.use_payload() => serde_json::from_slice::<Value>(bytes).ok(),
+        _ => None,
+    };
+    templates.render(&Variables {
+        organization_id: meta.organization_id,
+        event_type: meta.event_type,
+        message_id: meta.message_id,
+        delivery_id: meta.delivery_id,
+        reference: meta.reference,
+        metadata: meta.metadata,
+        filename: meta.filename,
+        content_type: meta.content_type,
+        created_at: &meta.created_at.to_string(),
+        attempt: meta.attempt,
+        payload: json.as_ref(),
+    })
+}
+
+fn known_sha256(meta: &Meta<'_>, payload: &Payload) -> Option<String> {
+    match (&meta.sha256, &payload.content) {
+        (Some(sha256), _) => Some((*sha256).to_owned()),
+        (None, Content::Bytes(bytes)) => Some(hexadecimal(Sha256::new_with_prefix(bytes))),
+        (None, Content::Stream(_)) => None,
+    }
+}
+
+async fn put(
+    guard: &Guard,
+    settings: &SftpSettings,
+    credentials: &Credentials,
+    file: &File<'_>,
+    payload: Payload,
+    deadline: Instant,
+) -> Result<Done, Failure> {
+    let mut connection = ssh::reach(guard, settings, deadline).await?;
+    within(deadline, StepName::Authenticate, ssh::authenticate(&mut connection, &settings.username, credentials)).await?;
+    within(deadline, StepName::Write, async {
+        let remote = Remote::open(connection).await?;
+        if let Some(done) = look_before(&remote, file, payload.size_bytes).await? {
+            return Ok(done);
+        }
+        let handle = open(&remote, file).await?;
+        let finished = finish(&remote, file, &handle, payload).await;
+        if finished.is_err() {
+            // Best effort: what stays is under the temporary name, and the next attempt writes over it.
+            drop(timeout(CLEAN_UP_MAX, remote.remove(&file.temporary)).await);
+        }
+        finished
+    })
+    .await
+}
+
+/// Nothing needs to be sent when the answer is there already.
+async fn look_before(remote: &Remote, file: &File<'_>, size_bytes: u64) -> Result<Option<Done>, Failure> {
+    if file.if_exists == IfExists::Replace {
+        return Ok(None);
+    }
+    let path = file.place.path();
+    let found = remote.find(&path).await?;
+    match (found, file.sha256) {
+        (Found::Nothing, _) => Ok(None),
+        // Whether it is ours shows once the bytes have been read.
+        (Found::File { size_bytes: found }, None) if found == size_bytes => Ok(None),
+        (_, sha256) => settle_with(remote, file, found, size_bytes, sha256.unwrap_or_default()).await.map(Some),
+    }
+}
+
+/// There is something at the file's path.
+async fn settle_with(remote: &Remote, file: &File<'_>, found: Found, size_bytes: u64, sha256: &str) -> Result<Done, Failure> {
+    let path = file.place.path();
+    if found == (Found::File { size_bytes }) && remote.sha256(&path, size_bytes).await?.as_deref() == Some(sha256) {
+        return Ok(Done::WasThere(Written { size_bytes, sha256: sha256.to_owned() }));
+    }
+    if file.if_exists == IfExists::Skip {
+        return Ok(Done::Skipped);
+    }
+    let detail = match found {
+        Found::Directory => format!("{path} is a directory"),
+        _ => format!("{path} exists already and is another file"),
+    };
+    Err(Failure::new(StepName::Write, Outcome::ClientError(Reason::Rejected), detail))
+}
+
+async fn open(remote: &Remote, file: &File<'_>) -> Result<String, Failure> {
+    if let Some(handle) = remote.open_for_writing(&file.temporary).await? {
+        return Ok(handle);
+    }
+    remote.make_directories(&file.place.directories()).await;
+    let handle = remote.open_for_writing(&file.temporary).await?;
+    handle.ok_or_else(|| {
+        let detail = format!("the directory {} does not exist and could not be made", file.place.directory);
+        Failure::new(StepName::Write, Outcome::ClientError(Reason::Authorization), detail)
+    })
+}
+
+async fn finish(remote: &Remote, file: &File<'_>, handle: &str, payload: Payload) -> Result<Done, Failure> {
+    let written = remote.write(handle, payload).await?;
+    let path = file.place.path();
+    let renamed = match file.if_exists {
+        IfExists::Replace => remote.rename_over(&file.temporary, &path).await,
+        IfExists::Fail | IfExists::Skip => remote.rename(&file.temporary, &path).await,
+    };
+    let Err(failure) = renamed else { return Ok(Done::Written(written)) };
+    // Somebody was faster: another file of that name, or this delivery's other self.
+    let found = remote.find(&path).await?;
+    match (found, file.if_exists) {
+        (Found::Nothing, _) => Err(failure),
+        (Found::File { .. }, IfExists::Replace) => match settle_with(remote, file, found, written.size_bytes, &written.sha256).await {
+            Ok(done) => Ok(done),
+            Err(_) => Err(failure),
+        },
+        _ => {
+            let done = settle_with(remote, file, found, written.size_bytes, &written.sha256).await?;
+            drop(timeout(CLEAN_UP_MAX, remote.remove(&file.temporary)).await);
+            Ok(done)
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The keys a server presents: what a person compares before pinning one (`POST /v1/host-keys`).
+
+use domain::check::StepName;
+use egress::{Guard, Host};
+use russh::keys::HashAlg;
+use tokio::time::Instant;
+
+use crate::failure::{Failure, within};
+use crate::ssh::{Handshake, Trust, handshake, host_key_types, is_of_type};
+
+/// A key that a server presents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresentedKey {
+    /// `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa` …
+    pub algorithm: String,
+    /// As in a `known_hosts` file: `ssh-ed25519 AAAA…`.
+    pub public_key: String,
+    /// `SHA256:…`
+    pub fingerprint: String,
+}
+
+/// Asks a server for its key of each type, and signs in nowhere. At least one, the preferred first.
+pub async fn host_keys(guard: &Guard, host: &Host, port: u16, deadline: Instant) -> Result<Vec<PresentedKey>, Failure> {
+    let mut types = host_key_types();
+    let mut keys = Vec::new();
+    while !types.is_empty() {
+        let stream = guard.connect(host, port, deadline).await.map_err(|failure| Failure::egress(&failure))?;
+        match within(deadline, StepName::HostKey, handshake(stream, Trust::Nobody, &types)).await? {
+            Handshake::Untrusted(key) => {
+                types.retain(|algorithm| !is_of_type(&key, algorithm));
+                keys.push(PresentedKey {
+                    algorithm: key.algorithm().as_str().to_owned(),
+                    public_key: key.to_openssh().unwrap_or_default(),
+                    fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+                });
+            }
+            Handshake::Trusted(_) | Handshake::NoSuchKey => break,
+        }
+    }
+    if keys.is_empty() {
+        let error = russh::Error::NoCommonAlgo { kind: russh::AlgorithmKind::Key, ours: Vec::new(), theirs: Vec::new() };
+        return Err(Failure::ssh(StepName::HostKey, &error));
+    }
+    Ok(keys)
+}

@@ -1,0 +1,28 @@
+//! The SFTP worker: puts files on servers (destinations.md, sftp).
+//!
+//! The cast and their verbs, in the order of an attempt:
+//!
+//! - A [place] is where the file goes: directory and name **rendered** from the destination's templates, and the temporary name beside it.
+//! - [`ssh`] **connects** through `egress`, lets nothing pass but the pinned host key, and only then **authenticates** with the
+//!   [`Credentials`].
+//! - A [remote] is the server's file system: it **uploads** with many writes under way, **verifies**, and **renames**. A half-written file has
+//!   the temporary name, always, and the temporary name belongs to the delivery: its next attempt writes the same bytes to the same places.
+//! - [`deliver`] puts these in order. [`check`] walks the same way with a file of its own, step by step. [`host_keys`] shows what a server presents.
+//! - What goes wrong is a [failure]: the step it happened in, what it means for the delivery, and a sentence without secrets.
+
+mod check;
+mod credentials;
+mod deliver;
+mod failure;
+mod host_keys;
+mod payload;
+mod place;
+mod remote;
+mod ssh;
+
+pub use check::check;
+pub use credentials::Credentials;
+pub use deliver::{Meta, deliver};
+pub use failure::Failure;
+pub use host_keys::{PresentedKey, host_keys};
+pub use payload::{Content, Payload};

@@ -1,0 +1,234 @@
+//! The way to a server: connected through `egress`, its host key the pinned one, signed in. No secret leaves before the key is checked.
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use domain::Reason;
+use domain::check::StepName;
+use domain::settings::sftp::{HostKey, SftpSettings};
+use domain::settle::Outcome;
+use egress::{Guard, Host};
+use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse};
+use russh::keys::ssh_key::EcdsaCurve;
+use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::{AlgorithmKind, MethodKind, Preferred, SshId, cipher, compression};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::credentials::{Credentials, read_key};
+use crate::failure::{Failure, within};
+
+/// How often a server may ask before it is let go: password, expired password, second factor.
+const QUESTIONS_MAX: usize = 5;
+/// Bulk first: AES-GCM is several times faster than ChaCha20 where the processor helps, and every Lambda's does.
+const CIPHERS: &[cipher::Name] =
+    &[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_192_CTR, cipher::AES_128_CTR];
+
+/// The types of host keys, the most preferred first.
+pub(crate) fn host_key_types() -> Vec<Algorithm> {
+    let ecdsa = |curve| Algorithm::Ecdsa { curve };
+    vec![
+        Algorithm::Ed25519,
+        ecdsa(EcdsaCurve::NistP256),
+        ecdsa(EcdsaCurve::NistP384),
+        ecdsa(EcdsaCurve::NistP521),
+        Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+        Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+    ]
+}
+
+/// One and the same key, whatever the hash it signs with.
+pub(crate) fn is_of_type(key: &PublicKey, algorithm: &Algorithm) -> bool {
+    matches!((key.algorithm(), algorithm), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })) || key.algorithm() == *algorithm
+}
+
+/// Whose key is trusted.
+#[derive(Clone, Debug)]
+pub(crate) enum Trust {
+    /// The pinned one alone.
+    Pinned(HostKey),
+    /// Nobody's: the connection ends once the key is known.
+    Nobody,
+}
+
+/// How a handshake ended that did not fail.
+pub(crate) enum Handshake {
+    /// The key is trusted.
+    Trusted(Handle<Gate>),
+    /// The server showed this key, and was not trusted.
+    Untrusted(PublicKey),
+    /// The server has no key of the types asked for.
+    NoSuchKey,
+}
+
+/// Lets a trusted host key pass.
+pub(crate) struct Gate {
+    trust: Trust,
+    presented: Arc<OnceLock<PublicKey>>,
+}
+
+impl client::Handler for Gate {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        let key = presented.public_key();
+        let trusted = match &self.trust {
+            Trust::Pinned(pin) => key.to_bytes().is_ok_and(|wire| pin.is(&wire)),
+            Trust::Nobody => false,
+        };
+        // Set once: a later key exchange must show the same key, and is judged the same way.
+        drop(self.presented.set(key));
+        Ok(trusted)
+    }
+}
+
+/// Agrees on keys with whoever is at the other end, asking for host keys of `types`.
+pub(crate) async fn handshake(stream: TcpStream, trust: Trust, types: &[Algorithm]) -> Result<Handshake, Failure> {
+    let presented = Arc::new(OnceLock::new());
+    let gate = Gate { trust, presented: Arc::clone(&presented) };
+    match client::connect_stream(Arc::new(config(types)), stream, gate).await {
+        Ok(handle) => Ok(Handshake::Trusted(handle)),
+        Err(russh::Error::UnknownKey) if presented.get().is_some() => {
+            Ok(Handshake::Untrusted(presented.get().expect("it was just seen").clone()))
+        }
+        Err(russh::Error::NoCommonAlgo { kind: AlgorithmKind::Key, .. }) => Ok(Handshake::NoSuchKey),
+        Err(error) => Err(Failure::ssh(StepName::HostKey, &error)),
+    }
+}
+
+fn config(types: &[Algorithm]) -> client::Config {
+    client::Config {
+        client_id: SshId::Standard(Cow::Borrowed("SSH-2.0-Waybill")),
+        preferred: Preferred {
+            key: Cow::Owned(types.to_vec()),
+            cipher: Cow::Borrowed(CIPHERS),
+            compression: Cow::Borrowed(&[compression::NONE]),
+            ..Preferred::DEFAULT
+        },
+        ..client::Config::default()
+    }
+}
+
+/// Connects, and goes on when the host key is the pinned one. A server has a key of each type and shows one: where only the fingerprint is
+/// known, the others are asked for in turn.
+pub(crate) async fn reach(guard: &Guard, settings: &SftpSettings, deadline: Instant) -> Result<Handle<Gate>, Failure> {
+    let host = Host::parse(&settings.host).map_err(|refusal| {
+        Failure::new(StepName::Resolve, Outcome::Reject(Reason::Misconfigured), format!("the host cannot be used: {refusal}"))
+    })?;
+    let stream = guard.connect(&host, settings.port, deadline).await.map_err(|failure| Failure::egress(&failure))?;
+    greet(stream, guard, &host, settings, deadline).await
+}
+
+/// The same over a connection that is there already.
+pub(crate) async fn greet(
+    stream: TcpStream,
+    guard: &Guard,
+    host: &Host,
+    settings: &SftpSettings,
+    deadline: Instant,
+) -> Result<Handle<Gate>, Failure> {
+    let mut stream = Some(stream);
+    let mut types = types_of(&settings.host_key);
+    let mut shown = Vec::new();
+    while !types.is_empty() {
+        let connection = match stream.take() {
+            Some(stream) => stream,
+            None => guard.connect(host, settings.port, deadline).await.map_err(|failure| Failure::egress(&failure))?,
+        };
+        let trust = Trust::Pinned(settings.host_key.clone());
+        match within(deadline, StepName::HostKey, handshake(connection, trust, &types)).await? {
+            Handshake::Trusted(handle) => return Ok(handle),
+            Handshake::Untrusted(key) => {
+                shown.push(key.fingerprint(HashAlg::Sha256).to_string());
+                types.retain(|algorithm| !is_of_type(&key, algorithm));
+            }
+            Handshake::NoSuchKey => break,
+        }
+    }
+    Err(not_pinned(settings, &shown))
+}
+
+fn types_of(pin: &HostKey) -> Vec<Algorithm> {
+    let all = host_key_types();
+    let Some(name) = pin.algorithm() else { return all };
+    let is_named = |algorithm: &Algorithm| match algorithm {
+        Algorithm::Rsa { .. } => name == "ssh-rsa",
+        other => other.as_str() == name,
+    };
+    all.into_iter().filter(is_named).collect()
+}
+
+fn not_pinned(settings: &SftpSettings, shown: &[String]) -> Failure {
+    let expected = settings.host_key.fingerprint();
+    let detail = match (shown, settings.host_key.algorithm()) {
+        ([], Some(name)) => format!("the server has no host key of the type {name}; {expected} is pinned"),
+        ([], None) => format!("the server has no host key of a type that is supported; {expected} is pinned"),
+        (shown, _) => format!("the server's host key is not the pinned one: it shows {}, and {expected} is pinned", shown.join(", ")),
+    };
+    // As with a TLS certificate that does not verify: nothing was sent, and the right server may be back later.
+    Failure::new(StepName::HostKey, Outcome::Retry(Reason::Tls), detail)
+}
+
+/// Signs in.
+pub(crate) async fn authenticate(handle: &mut Handle<Gate>, username: &str, credentials: &Credentials) -> Result<(), Failure> {
+    let result = match credentials {
+        Credentials::Password { password } => with_password(handle, username, password).await?,
+        Credentials::PrivateKey { private_key, passphrase } => {
+            let key = read_key(private_key, passphrase.as_ref()).await?;
+            let hash = match key.algorithm() {
+                Algorithm::Rsa { .. } => handle.best_supported_rsa_hash().await.map_err(broken)?.unwrap_or(Some(HashAlg::Sha512)),
+                _ => None,
+            };
+            handle.authenticate_publickey(username, PrivateKeyWithHashAlg::new(key, hash)).await.map_err(broken)?
+        }
+    };
+    let detail = match result {
+        AuthResult::Success => return Ok(()),
+        AuthResult::Failure { partial_success: true, .. } => "the server wants a second way of signing in besides these credentials",
+        AuthResult::Failure { .. } => "the server does not accept the username or the credentials",
+    };
+    Err(Failure::new(StepName::Authenticate, Outcome::ClientError(Reason::Authentication), detail))
+}
+
+async fn with_password(handle: &mut Handle<Gate>, username: &str, password: &SecretString) -> Result<AuthResult, Failure> {
+    let result = handle.authenticate_password(username, password.expose_secret()).await.map_err(broken)?;
+    match &result {
+        AuthResult::Failure { remaining_methods, partial_success: false }
+            if remaining_methods.contains(&MethodKind::KeyboardInteractive) && !remaining_methods.contains(&MethodKind::Password) =>
+        {
+            with_question(handle, username, password).await
+        }
+        _ => Ok(result),
+    }
+}
+
+/// Many servers take a password as the answer to a question only. Nothing but a hidden question is answered, and once.
+async fn with_question(handle: &mut Handle<Gate>, username: &str, password: &SecretString) -> Result<AuthResult, Failure> {
+    let mut answered = false;
+    let mut response = handle.authenticate_keyboard_interactive_start(username, None::<String>).await.map_err(broken)?;
+    for _ in 0..QUESTIONS_MAX {
+        let prompts = match response {
+            KeyboardInteractiveAuthResponse::Success => return Ok(AuthResult::Success),
+            KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success } => {
+                return Ok(AuthResult::Failure { remaining_methods, partial_success });
+            }
+            KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => prompts,
+        };
+        let answers = match &*prompts {
+            [] => Vec::new(),
+            [question] if !question.echo && !answered => {
+                answered = true;
+                vec![password.expose_secret().to_owned()]
+            }
+            _ => break,
+        };
+        response = handle.authenticate_keyboard_interactive_respond(answers).await.map_err(broken)?;
+    }
+    let detail = "the server asks for more than a password";
+    Err(Failure::new(StepName::Authenticate, Outcome::ClientError(Reason::Authentication), detail))
+}
+
+fn broken(error: russh::Error) -> Failure {
+    Failure::ssh(StepName::Authenticate, &error)
+}

@@ -1,0 +1,73 @@
+//! Every kind of credentials, accepted by a server that demands it, and refused when wrong.
+
+use domain::Reason;
+use domain::check::StepName;
+use kit::sshd::{Launch, Sshd, stranger_key};
+use worker_sftp::Payload;
+
+use crate::world::{World, delivered, failed_step, password, private_key, reason};
+
+#[tokio::test]
+async fn the_password_is_accepted_and_a_wrong_one_refused() {
+    for launch in [Launch::default().option("PubkeyAuthentication no"), Launch::default().asking_for_the_password()] {
+        let sshd = launch.start().await;
+        let mut world = World::on(&sshd);
+        delivered(&world.deliver("dlv_1_00", Payload::bytes("x")).await);
+        world.credentials = password("wrong");
+        refused(&world).await;
+    }
+    let sshd = Sshd::start().await;
+    let mut world = World::on(&sshd);
+    world.settings.username = "nobody-of-that-name".to_owned();
+    refused(&world).await;
+}
+
+#[tokio::test]
+async fn keys_of_every_type_are_accepted_and_a_stranger_s_refused() {
+    let sshd = Launch::default().option("PasswordAuthentication no").start().await;
+    let mut world = World::on(&sshd);
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        world.credentials = private_key(&sshd.authorize_key(kind, ""), None);
+        delivered(&world.deliver("dlv_1_00", Payload::bytes("x")).await);
+    }
+    world.credentials = private_key(&stranger_key("ed25519", "").0, None);
+    refused(&world).await;
+    world.credentials = password(kit::sshd::PASSWORD);
+    refused(&world).await;
+}
+
+#[tokio::test]
+async fn an_encrypted_key_opens_with_its_passphrase_alone() {
+    let sshd = Sshd::start().await;
+    let mut world = World::on(&sshd);
+    let key = sshd.authorize_key("ed25519", "open sesame");
+    world.credentials = private_key(&key, Some("open sesame"));
+    delivered(&world.deliver("dlv_1_00", Payload::bytes("x")).await);
+    for (key, passphrase) in
+        [(&*key, Some("open barley")), (&*key, None), ("no key at all", None), (&key[..key.len() / 2], Some("open sesame"))]
+    {
+        world.credentials = private_key(key, passphrase);
+        refused(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_wants_two_ways_at_once_says_so() {
+    let sshd = Launch::default().option("AuthenticationMethods publickey,password").start().await;
+    let mut world = World::on(&sshd);
+    world.credentials = private_key(&sshd.authorize_key("ed25519", ""), None);
+    refused(&world).await;
+    assert!(world.deliver("dlv_1_00", Payload::bytes("x")).await.detail.contains("second way"));
+}
+
+/// By a delivery and by the check, without a word of the secret.
+async fn refused(world: &World) {
+    let attempted = world.deliver("dlv_1_00", Payload::bytes("x")).await;
+    assert_eq!(reason(&attempted), Reason::Authentication, "{}", attempted.detail);
+    let report = world.check().await;
+    assert_eq!(failed_step(&report), Some(StepName::Authenticate), "{report:?}");
+    let told = format!("{attempted:?} {report:?}");
+    for secret in ["wrong", "horse", "sesame", "barley", "PRIVATE KEY", "no key at all"] {
+        assert!(!told.contains(secret) || secret == "wrong" && told.contains("passphrase is wrong"), "{told}");
+    }
+}

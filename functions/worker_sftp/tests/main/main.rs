@@ -1,0 +1,12 @@
+//! The SFTP connector against OpenSSH.
+
+#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod check;
+mod credentials;
+mod deliver;
+mod host_keys;
+mod repeat;
+mod trouble;
+mod world;

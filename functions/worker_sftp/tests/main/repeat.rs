@@ -1,0 +1,89 @@
+//! The same again, and another file in the way.
+
+use domain::Reason;
+use domain::settings::sftp::IfExists;
+use futures_util::future::join_all;
+use kit::sshd::Sshd;
+use serde_json::json;
+use worker_sftp::Payload;
+
+use crate::world::{PATH, World, delivered, noise, reason};
+
+const ALL: [IfExists; 3] = [IfExists::Replace, IfExists::Fail, IfExists::Skip];
+
+#[tokio::test]
+async fn a_repeat_is_success_and_changes_nothing() {
+    let sshd = Sshd::start().await;
+    let bytes = noise(100_000);
+    for if_exists in ALL {
+        let world = World::on(&sshd).if_exists(if_exists);
+        let first = world.deliver("dlv_1_00", Payload::bytes(bytes.clone())).await;
+        let again = world.deliver("dlv_1_00", Payload::bytes(bytes.clone())).await;
+        assert_eq!(delivered(&first), delivered(&again), "{if_exists:?}");
+        assert!(std::fs::read(sshd.home().join(PATH)).unwrap() == bytes);
+        assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);
+    }
+}
+
+#[tokio::test]
+async fn another_file_of_that_name_is_replaced_or_stays() {
+    let sshd = Sshd::start().await;
+    delivered(&World::on(&sshd).deliver("dlv_1_00", Payload::bytes("old")).await);
+    // As long as the old one, and longer.
+    for text in ["new", "newer"] {
+        let failed = World::on(&sshd).if_exists(IfExists::Fail).deliver("dlv_2_00", Payload::bytes(text)).await;
+        assert_eq!(reason(&failed), Reason::Rejected, "{}", failed.detail);
+        let skipped = World::on(&sshd).if_exists(IfExists::Skip).deliver("dlv_2_00", Payload::bytes(text)).await;
+        assert_eq!(delivered(&skipped), &json!({"kind": "sftp_file", "path": PATH, "skipped": true}));
+        assert_eq!(std::fs::read_to_string(sshd.home().join(PATH)).unwrap(), "old");
+    }
+    delivered(&World::on(&sshd).deliver("dlv_2_00", Payload::bytes("new")).await);
+    assert_eq!(std::fs::read_to_string(sshd.home().join(PATH)).unwrap(), "new");
+    assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);
+}
+
+#[tokio::test]
+async fn a_directory_in_the_way_is_never_removed() {
+    let sshd = Sshd::start().await;
+    std::fs::create_dir_all(sshd.home().join(PATH)).unwrap();
+    for folder in ["in", "in/report.ready"] {
+        let path = sshd.home().join(folder);
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    for if_exists in ALL {
+        let attempted = World::on(&sshd).if_exists(if_exists).deliver("dlv_1_00", Payload::bytes("x")).await;
+        if if_exists == IfExists::Skip {
+            delivered(&attempted);
+        } else {
+            reason(&attempted);
+        }
+        assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_crash_left_is_written_over() {
+    let sshd = Sshd::start().await;
+    let world = World::on(&sshd);
+    let bytes = noise(300_000);
+    delivered(&world.deliver("dlv_0_00", Payload::bytes("makes the directory")).await);
+    let left = sshd.home().join("in/report.ready/.waybill-dlv_1_00.part");
+    std::fs::write(&left, &bytes[..70_000]).unwrap();
+    std::fs::set_permissions(&left, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    delivered(&world.deliver("dlv_1_00", Payload::bytes(bytes.clone())).await);
+    assert!(std::fs::read(sshd.home().join(PATH)).unwrap() == bytes);
+    assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);
+}
+
+#[tokio::test]
+async fn a_delivery_sent_by_two_at_once_arrives_whole() {
+    let sshd = Sshd::start().await;
+    let bytes = noise(2 << 20);
+    for if_exists in ALL {
+        let world = World::on(&sshd).if_exists(if_exists);
+        let both = join_all((0..3).map(|_| world.deliver("dlv_1_00", Payload::bytes(bytes.clone())))).await;
+        assert!(both.iter().any(|attempted| matches!(attempted.outcome, domain::settle::Outcome::Delivered(_))), "{both:?}");
+        assert!(std::fs::read(sshd.home().join(PATH)).unwrap() == bytes, "{if_exists:?}");
+        std::fs::remove_file(sshd.home().join(PATH)).unwrap();
+    }
+}

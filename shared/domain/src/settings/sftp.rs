@@ -1,0 +1,201 @@
+//! A directory on a server, over SFTP (destinations.md, sftp).
+
+mod host_key;
+mod private_key;
+
+use serde::{Deserialize, Serialize};
+
+pub use host_key::{HostKey, HostKeyError};
+pub use private_key::private_key_refusal;
+
+use crate::input::{FieldCode, Fields};
+
+/// The directory one is in after signing in.
+pub const DEFAULT_DIRECTORY_TEMPLATE: &str = ".";
+/// What files are called when the customer has no opinion.
+pub const DEFAULT_FILENAME_TEMPLATE: &str = "{{ message_id }}{{ filename | ext }}";
+
+const HOST_MAX: usize = 255;
+const USERNAME_MAX: usize = 255;
+const HOST_KEY_MAX: usize = 4096;
+const TEMPLATE_MAX: usize = 4096;
+/// The longest name that usual file systems take, in bytes.
+const NAME_MAX_BYTES: usize = 255;
+/// What POSIX calls `PATH_MAX`, less what servers put in front.
+const DIRECTORY_MAX_BYTES: usize = 2048;
+
+/// What an SFTP destination can be told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SftpSettings {
+    /// A name or an address.
+    pub host: String,
+    /// 22 where nothing else is said.
+    pub port: u16,
+    /// Who signs in.
+    pub username: String,
+    /// The server's key, or its fingerprint: what the customer trusts.
+    pub host_key: HostKey,
+    /// Makes the directory's path; a relative one begins where signing in leads to.
+    pub directory_template: String,
+    /// Makes the file's name.
+    pub filename_template: String,
+    /// What happens when there is something else already of that name.
+    pub if_exists: IfExists,
+    /// Bounds the whole attempt, 1–600.
+    pub timeout_seconds: u32,
+}
+
+/// What happens when there is something else already at a file's path. A repeat of the very same delivery is success, always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IfExists {
+    /// It is written over.
+    Replace,
+    /// The delivery fails.
+    Fail,
+    /// It stays, and that is success.
+    Skip,
+}
+
+impl SftpSettings {
+    /// Reads settings; `None` when host, username or host key are missing or unreadable, which is then recorded.
+    /// Whether the host may be reached is for the egress policy to judge.
+    pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let host = fields.required_text("host", 1..=HOST_MAX);
+        let port = fields.integer("port", 1..=65535).and_then(|n| u16::try_from(n).ok());
+        let username = fields.required_text("username", 1..=USERNAME_MAX);
+        let host_key = read_host_key(fields);
+        let directory_template = fields.text("directory_template", 0..=TEMPLATE_MAX);
+        if directory_template.as_deref().is_some_and(|template| template.split('/').any(|segment| segment == "..")) {
+            fields.refuse("directory_template", FieldCode::InvalidValue, "must not contain the segment ..");
+        }
+        let filename_template = fields.text("filename_template", 1..=TEMPLATE_MAX);
+        let choices = [("replace", IfExists::Replace), ("fail", IfExists::Fail), ("skip", IfExists::Skip)];
+        let if_exists = fields.choice("if_exists", &choices);
+        let timeout = fields.integer("timeout_seconds", 1..=600).and_then(|n| u32::try_from(n).ok());
+        Some(Self {
+            host: host?,
+            port: port.unwrap_or(22),
+            username: username?,
+            host_key: host_key?,
+            directory_template: directory_template.unwrap_or_else(|| DEFAULT_DIRECTORY_TEMPLATE.to_owned()),
+            filename_template: filename_template.unwrap_or_else(|| DEFAULT_FILENAME_TEMPLATE.to_owned()),
+            if_exists: if_exists.unwrap_or(IfExists::Replace),
+            timeout_seconds: timeout.unwrap_or(300),
+        })
+    }
+}
+
+fn read_host_key(fields: &mut Fields<'_>) -> Option<HostKey> {
+    let given = fields.given("host_key");
+    let text = fields.text("host_key", 1..=HOST_KEY_MAX);
+    let key = text.and_then(|text| {
+        HostKey::parse(&text).map_err(|error| fields.refuse("host_key", FieldCode::InvalidFormat, error.to_string())).ok()
+    });
+    fields.require("host_key", given, key)
+}
+
+/// Why a rendered directory cannot be used; `None` when it can. It must not lead anywhere but down from where the customer said.
+#[must_use]
+pub fn directory_refusal(directory: &str) -> Option<&'static str> {
+    if directory.len() > DIRECTORY_MAX_BYTES {
+        Some("the directory's path has more than 2048 bytes")
+    } else if directory.chars().any(char::is_control) {
+        Some("the directory's path contains control characters")
+    } else if directory.split('/').any(|segment| segment == "..") {
+        Some("the directory's path contains the segment ..")
+    } else if directory.split('/').any(|segment| segment.len() > NAME_MAX_BYTES) {
+        Some("a directory's name has more than 255 bytes")
+    } else {
+        None
+    }
+}
+
+/// Why a rendered file name cannot be used; `None` when it can.
+#[must_use]
+pub fn filename_refusal(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("the file name is empty")
+    } else if name.len() > NAME_MAX_BYTES {
+        Some("the file name has more than 255 bytes")
+    } else if name.chars().any(char::is_control) {
+        Some("the file name contains control characters")
+    } else if name.contains('/') {
+        Some("the file name contains a slash; directories belong into directory_template")
+    } else if matches!(name, "." | "..") {
+        Some("the file name is . or ..")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Errors, parse_object};
+
+    const FINGERPRINT: &str = "SHA256:uNiVztksCsDhcc0u9e8BrKSTKIk3bTdGEHdaRUQ5tSM";
+
+    fn read(json: &str) -> Result<SftpSettings, Vec<(String, FieldCode)>> {
+        let errors = Errors::default();
+        let mut fields = Fields::new("/settings", parse_object(json.as_bytes()).unwrap(), &errors);
+        let settings = SftpSettings::read(&mut fields);
+        fields.finish();
+        let found = errors.into_result(()).map_err(|found| found.into_iter().map(|e| (e.pointer.unwrap(), e.code)).collect::<Vec<_>>());
+        found.map(|()| settings.expect("no mistakes"))
+    }
+
+    #[test]
+    fn defaults_are_the_contract_s() {
+        let settings = read(&format!(r#"{{"host": "sftp.example", "username": "acme", "host_key": "{FINGERPRINT}"}}"#)).unwrap();
+        assert_eq!((settings.port, settings.timeout_seconds, settings.if_exists), (22, 300, IfExists::Replace));
+        assert_eq!(settings.directory_template, ".");
+        assert_eq!(settings.filename_template, "{{ message_id }}{{ filename | ext }}");
+    }
+
+    #[test]
+    fn what_is_stored_reads_back() {
+        let json = format!(
+            r#"{{"host": "h", "port": 2222, "username": "u", "host_key": "{FINGERPRINT}", "directory_template": "/in/{{{{ event_type }}}}",
+                "filename_template": "a.json", "if_exists": "skip", "timeout_seconds": 9}}"#
+        );
+        let settings = read(&json).unwrap();
+        let stored = serde_json::to_string(&settings).unwrap();
+        assert_eq!(read(&stored).unwrap(), settings);
+        assert_eq!(serde_json::from_str::<SftpSettings>(&stored).unwrap(), settings);
+    }
+
+    #[test]
+    fn all_mistakes_are_named_at_once() {
+        let json = r#"{"port": 0, "username": "", "host_key": "SHA1:x", "directory_template": "a/../b", "filename_template": "",
+            "if_exists": "append", "timeout_seconds": 601, "path": "x"}"#;
+        let expected = [
+            ("/settings/host", FieldCode::Required),
+            ("/settings/port", FieldCode::OutOfRange),
+            ("/settings/username", FieldCode::TooShort),
+            ("/settings/host_key", FieldCode::InvalidFormat),
+            ("/settings/directory_template", FieldCode::InvalidValue),
+            ("/settings/filename_template", FieldCode::TooShort),
+            ("/settings/if_exists", FieldCode::InvalidValue),
+            ("/settings/timeout_seconds", FieldCode::OutOfRange),
+            ("/settings/path", FieldCode::UnknownField),
+        ];
+        assert_eq!(read(json).unwrap_err(), expected.map(|(pointer, code)| (pointer.to_owned(), code)));
+    }
+
+    #[test]
+    fn a_path_leads_down_and_nowhere_else() {
+        for good in ["", ".", "/", "in", "/in/out", "in//x/", "…/ü"] {
+            assert_eq!(directory_refusal(good), None, "{good}");
+        }
+        for bad in ["..", "a/../b", "/..", "a\nb", "a\0"] {
+            assert!(directory_refusal(bad).is_some(), "{bad}");
+        }
+        for good in ["a", "a b.csv", "...", "-rf", "ü.json"] {
+            assert_eq!(filename_refusal(good), None, "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "/", "a\u{7f}", &"x".repeat(256)] {
+            assert!(filename_refusal(bad).is_some(), "{bad}");
+        }
+    }
+}

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 /// A source of random bytes: the operating system's in production, seeded in simulations.
 #[derive(Clone)]
-pub struct Random(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
+pub struct Random(Arc<Fill>);
+
+/// Fills a buffer with random bytes.
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
 
 impl Random {
     /// A source that fills buffers with `fill`.

@@ -3,9 +3,12 @@
 use std::{
     fs::OpenOptions,
     io::{BufRead as _, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,6 +17,8 @@ use tokio::sync::watch;
 /// Kills a process and removes its folder as soon as standard input ends, which it does when the test program has, however that ends.
 const WATCHDOG: &str = r#"read -r _; kill -9 "$0" 2>/dev/null; rm -rf "$1""#;
 const POLL: Duration = Duration::from_millis(10);
+/// How much of the log is shown when the process ends by itself.
+const LAST_WORDS_LINES: usize = 20;
 
 /// A running process; dropping it kills it.
 pub(super) struct Process {
@@ -21,6 +26,8 @@ pub(super) struct Process {
     watchdog: Child,
     stdout: Arc<Mutex<String>>,
     state: watch::Receiver<State>,
+    /// We ended it, so that nobody needs to be told.
+    ended_by_us: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -33,8 +40,8 @@ enum State {
 impl Process {
     /// Starts it; what it logs is appended to `log`. `folder` goes when the test program ends without having dropped this.
     pub(super) fn spawn(mut command: Command, log: &Path, folder: &Path) -> Self {
-        let log = OpenOptions::new().create(true).append(true).open(log).expect("the log can be written");
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().expect("the binary can be run");
+        let stderr = OpenOptions::new().create(true).append(true).open(log).expect("the log can be written");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().expect("the binary can be run");
         let watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, &child.id().to_string()])
             .arg(folder)
@@ -44,10 +51,12 @@ impl Process {
             .spawn()
             .expect("sh can be run");
         let stdout = Arc::new(Mutex::new(String::new()));
+        let ended_by_us = Arc::new(AtomicBool::new(false));
         let (tell, state) = watch::channel(State::Starting);
-        let (pipe, text) = (child.stdout.take().expect("standard output is piped"), Arc::clone(&stdout));
-        std::thread::spawn(move || read(pipe, &text, &tell));
-        Self { child, watchdog, stdout, state }
+        let pipe = child.stdout.take().expect("standard output is piped");
+        let reader = Reader { tell, text: Arc::clone(&stdout), log: log.to_owned(), ended_by_us: Arc::clone(&ended_by_us) };
+        std::thread::spawn(move || reader.read(pipe));
+        Self { child, watchdog, stdout, state, ended_by_us }
     }
 
     /// Waits for `ready`; the error is why it does not come.
@@ -66,6 +75,7 @@ impl Process {
 
     /// Sends SIGTERM and waits for the exit code.
     pub(super) async fn stop(mut self, limit: Duration) -> Option<i32> {
+        self.ended_by_us.store(true, Ordering::Relaxed);
         let asked = Command::new("sh").args(["-c", r#"kill -TERM "$0""#, &self.child.id().to_string()]).status();
         assert!(asked.expect("sh can be run").success(), "the process can be signalled");
         let ended = async {
@@ -80,20 +90,37 @@ impl Process {
     }
 }
 
-fn read(pipe: ChildStdout, text: &Mutex<String>, tell: &watch::Sender<State>) {
-    for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-        let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
-        text.push_str(&line);
-        text.push('\n');
-        if line == "ready" {
-            tell.send_replace(State::Ready);
+/// Listens to the process until it ends.
+struct Reader {
+    tell: watch::Sender<State>,
+    text: Arc<Mutex<String>>,
+    log: PathBuf,
+    ended_by_us: Arc<AtomicBool>,
+}
+
+impl Reader {
+    fn read(self, pipe: ChildStdout) {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+            text.push_str(&line);
+            text.push('\n');
+            if line == "ready" {
+                self.tell.send_replace(State::Ready);
+            }
+        }
+        if self.tell.send_replace(State::Ended) == State::Ready && !self.ended_by_us.load(Ordering::Relaxed) {
+            let log = std::fs::read(&self.log).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines: Vec<&str> = log.lines().rev().take(LAST_WORDS_LINES).collect();
+            eprintln!("waybill ended by itself; the last it said:");
+            lines.iter().rev().for_each(|line| eprintln!("  {line}"));
         }
     }
-    tell.send_replace(State::Ended);
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        self.ended_by_us.store(true, Ordering::Relaxed);
         // The watchdog first, as long as the process's number cannot be another's. All four fail only when there is nothing left to end.
         drop(self.watchdog.kill());
         drop(self.watchdog.wait());

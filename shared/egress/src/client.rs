@@ -1,9 +1,8 @@
 //! HTTP requests to destinations.
 
-use crate::{Failure, FailureKind, Guard, Response, Target, Tls, classify::classify, connector::Connector};
+use crate::{Failure, FailureKind, Guard, Outgoing, Response, Target, Tls, classify::classify, connector::Connector};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use http_body_util::Full;
 use hyper_util::{
     client::legacy::{self, connect::capture_connection},
     rt::{TokioExecutor, TokioTimer},
@@ -24,7 +23,7 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 pub struct Client {
     pub(crate) guard: Guard,
     pub(crate) tls: Tls,
-    http: legacy::Client<Connector, Full<Bytes>>,
+    http: legacy::Client<Connector, Outgoing>,
 }
 
 /// A request to send.
@@ -58,7 +57,19 @@ impl Client {
     /// Sends a request, once, and waits for the answer's status line and headers. A redirect is an answer like any other.
     pub async fn send(&self, request: Request) -> Result<Response, Failure> {
         let Request { method, target, headers, body, deadline } = request;
-        let mut http = http::Request::new(Full::new(body));
+        self.send_body(method, &target, headers, Outgoing::from(body), deadline).await
+    }
+
+    /// The same with a body that may be streamed: as large as it likes, in memory piece by piece.
+    pub async fn send_body(
+        &self,
+        method: Method,
+        target: &Target,
+        headers: HeaderMap,
+        body: Outgoing,
+        deadline: Instant,
+    ) -> Result<Response, Failure> {
+        let mut http = http::Request::new(body);
         *http.method_mut() = method;
         *http.uri_mut() = target.uri().clone();
         *http.headers_mut() = headers;

@@ -1,7 +1,12 @@
 //! What tests are made of: real servers that keep state and are told what to do in the domain's words.
 
+pub mod azurite;
 pub mod contracts;
 pub mod dynamodb_local;
+pub mod entra;
+pub mod file_s3;
+pub mod gcs;
+pub mod iam_s3;
 pub mod line;
 pub mod mariadb;
 pub mod moto;

@@ -2,6 +2,7 @@
 
 pub mod database;
 pub mod sftp;
+pub mod storage;
 pub mod webhook;
 
 use serde::{Deserialize, Serialize};

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("shared/operations", 3),
     ("functions/api", 4),
     ("functions/worker_webhook", 4),
+    ("functions/worker_storage", 4),
     ("functions/worker_database", 4),
     ("functions/worker_sftp", 4),
     ("functions/monitor", 4),

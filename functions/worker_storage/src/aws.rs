@@ -1,0 +1,149 @@
+//! Credentials for S3: the function's own, a role's, or a key pair. Never what the library finds in its surroundings.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
+use domain::settings::storage::S3Settings;
+use domain::{Clock, Timestamp};
+use object_store::aws::AwsCredential;
+use secrecy::ExposeSecret as _;
+
+use crate::Credentials;
+use crate::trouble::Trouble;
+
+/// No upload takes longer than its attempt, and no attempt longer than this: credentials with less life left are not begun with.
+const LIFE_LEFT_MIN: Duration = Duration::from_secs(15 * 60);
+/// How long a role is taken on for: what every role allows.
+const SESSION_SECONDS: i32 = 3600;
+/// The function's own credentials are looked at again after this long.
+const OWN_KEPT: Duration = Duration::from_secs(5 * 60);
+/// Roles kept at a time.
+const ROLES_MAX: usize = 1000;
+const SESSION_NAME: &str = "waybill";
+
+/// Credentials of AWS, kept while they live.
+#[derive(Debug)]
+pub(crate) struct Aws {
+    config: SdkConfig,
+    sts: aws_sdk_sts::Client,
+    clock: Clock,
+    own: Mutex<Option<Kept>>,
+    roles: Mutex<HashMap<(String, String), Kept>>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    credential: Arc<AwsCredential>,
+    until: Timestamp,
+}
+
+impl Aws {
+    pub(crate) fn new(config: SdkConfig, clock: Clock) -> Self {
+        let sts = aws_sdk_sts::Client::new(&config);
+        Self { config, sts, clock, own: Mutex::default(), roles: Mutex::default() }
+    }
+
+    /// The bucket's region: the settings', else ours.
+    pub(crate) fn region<'s>(&'s self, settings: &'s S3Settings) -> &'s str {
+        let own = || self.config.region().map_or("us-east-1", |region| region.as_ref());
+        settings.region.as_deref().unwrap_or_else(own)
+    }
+
+    /// A store that is not Amazon's, or the Amazon of a laptop.
+    pub(crate) fn endpoint<'s>(&'s self, settings: &'s S3Settings) -> Option<&'s str> {
+        settings.endpoint.as_deref().or_else(|| self.config.endpoint_url())
+    }
+
+    /// Credentials that live as long as an attempt may take.
+    pub(crate) async fn credential(&self, settings: &S3Settings, credentials: &Credentials) -> Result<Arc<AwsCredential>, Trouble> {
+        match credentials {
+            Credentials::AccessKey { access_key_id, secret_access_key, session_token } => Ok(Arc::new(AwsCredential {
+                key_id: access_key_id.clone(),
+                secret_key: secret_access_key.expose_secret().to_owned(),
+                token: session_token.as_ref().map(|token| token.expose_secret().to_owned()),
+            })),
+            Credentials::Iam { .. } | Credentials::IamRole { .. } if settings.endpoint.is_some() => {
+                // A session's token goes with every request: it is for Amazon alone.
+                Err(Trouble::Misconfigured("IAM credentials are for Amazon S3 only, not for another endpoint".to_owned()))
+            }
+            Credentials::Iam { granted_buckets } if !granted_buckets.contains(&settings.bucket) => {
+                Err(Trouble::Unauthorized(format!("the bucket {} is not granted to this organization", settings.bucket)))
+            }
+            Credentials::Iam { .. } => self.own().await,
+            Credentials::IamRole { role_arn, external_id } => self.role(role_arn, external_id).await,
+            _ => Err(Trouble::Misconfigured("S3 takes iam, iam_role or access_key credentials".to_owned())),
+        }
+    }
+
+    async fn own(&self) -> Result<Arc<AwsCredential>, Trouble> {
+        let now = self.clock.now();
+        let kept = self.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(kept) = kept.filter(|kept| kept.until > now) {
+            return Ok(kept.credential);
+        }
+        let ours = |_| Trouble::Ours("the service's own credentials are not to be had just now".to_owned());
+        let provider = self.config.credentials_provider().ok_or(()).map_err(ours)?;
+        let found = provider.provide_credentials().await.map_err(|error| {
+            tracing::warn!(%error, "no credentials of our own");
+            ours(())
+        })?;
+        let credential = Arc::new(AwsCredential {
+            key_id: found.access_key_id().to_owned(),
+            secret_key: found.secret_access_key().to_owned(),
+            token: found.session_token().map(str::to_owned),
+        });
+        let kept = Kept { credential: Arc::clone(&credential), until: now.plus(OWN_KEPT) };
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        Ok(credential)
+    }
+
+    async fn role(&self, role_arn: &str, external_id: &str) -> Result<Arc<AwsCredential>, Trouble> {
+        let now = self.clock.now();
+        let name = (role_arn.to_owned(), external_id.to_owned());
+        let kept = self.roles.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        if let Some(kept) = kept.filter(|kept| kept.until > now) {
+            return Ok(kept.credential);
+        }
+        let asked = self.sts.assume_role().role_arn(role_arn).external_id(external_id);
+        let answer = asked.role_session_name(SESSION_NAME).duration_seconds(SESSION_SECONDS).send().await.map_err(refused)?;
+        let session = answer.credentials().ok_or(Trouble::Unintelligible)?;
+        let credential = Arc::new(AwsCredential {
+            key_id: session.access_key_id().to_owned(),
+            secret_key: session.secret_access_key().to_owned(),
+            token: Some(session.session_token().to_owned()),
+        });
+        let life = Timestamp::from_millis(session.expiration().to_millis().unwrap_or_default()).since(now);
+        let until = now.plus(life.saturating_sub(LIFE_LEFT_MIN));
+        let mut roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
+        if roles.len() >= ROLES_MAX {
+            roles.retain(|_, kept| kept.until > now);
+        }
+        if roles.len() < ROLES_MAX {
+            roles.insert(name, Kept { credential: Arc::clone(&credential), until });
+        }
+        Ok(credential)
+    }
+}
+
+/// STS's refusal is the role's trust policy speaking; everything else is between AWS and us.
+fn refused<E>(error: SdkError<E>) -> Trouble
+where
+    E: aws_sdk_sts::error::ProvideErrorMetadata,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    match (error.code(), status) {
+        // Some that speak STS's protocol put the code where the SDK does not look.
+        (Some("AccessDenied"), _) | (None, Some(403)) => Trouble::Unauthenticated(TRUST.to_owned()),
+        (Some("ValidationError"), _) => Trouble::Misconfigured("role_arn is not a role's ARN".to_owned()),
+        (code, _) => {
+            tracing::warn!(code, status, "a role could not be taken on");
+            Trouble::Ours("the role could not be taken on just now".to_owned())
+        }
+    }
+}
+
+const TRUST: &str = "the role may not be taken on: its trust policy has to allow it, with the external id issued to the organization";

@@ -1,0 +1,146 @@
+//! Credentials for Azure: an account's key, a shared access signature, or a token for an application of Entra ID.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::settings::storage::AzureBlobSettings;
+use domain::{Clock, Timestamp};
+use egress::{Client, Request, Schemes, Target};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use object_store::azure::{AzureAccessKey, AzureCredential, split_sas};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use tokio::time::Instant;
+use url::form_urlencoded;
+
+use crate::Credentials;
+use crate::answer::Answer;
+use crate::trouble::Trouble;
+use crate::wire::AccountKey;
+
+const SCOPE: &str = "https://storage.azure.com/.default";
+/// A token with less life left is not begun with: no attempt takes longer.
+const LIFE_LEFT_MIN: Duration = Duration::from_secs(11 * 60);
+/// Tokens kept at a time.
+const TOKENS_MAX: usize = 1000;
+/// A token is a few kilobytes.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Tokens of Entra ID, kept while they live.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    client: Client,
+    schemes: Schemes,
+    authority: String,
+    clock: Clock,
+    kept: Mutex<HashMap<Principal, (SecretString, Timestamp)>>,
+}
+
+/// Tenant, application and its password: a wrong password never meets the token of the right one.
+type Principal = (String, String, String);
+
+impl Tokens {
+    pub(crate) fn new(client: Client, schemes: Schemes, authority: String, clock: Clock) -> Self {
+        Self { client, schemes, authority, clock, kept: Mutex::default() }
+    }
+
+    async fn token(&self, tenant_id: &str, client_id: &str, secret: &SecretString, deadline: Instant) -> Result<SecretString, Trouble> {
+        let now = self.clock.now();
+        let principal = (tenant_id.to_owned(), client_id.to_owned(), secret.expose_secret().to_owned());
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&principal).cloned();
+        if let Some((token, _)) = kept.filter(|(_, until)| *until > now) {
+            return Ok(token);
+        }
+        let (token, life) = self.ask(tenant_id, client_id, secret, deadline).await?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= TOKENS_MAX {
+            kept.retain(|_, (_, until)| *until > now);
+        }
+        if kept.len() < TOKENS_MAX {
+            kept.insert(principal, (token.clone(), now.plus(life.saturating_sub(LIFE_LEFT_MIN))));
+        }
+        Ok(token)
+    }
+
+    /// The client credentials grant (RFC 6749 §4.4).
+    async fn ask(
+        &self,
+        tenant: &str,
+        client_id: &str,
+        secret: &SecretString,
+        deadline: Instant,
+    ) -> Result<(SecretString, Duration), Trouble> {
+        if !is_tenant(tenant) {
+            return Err(Trouble::Misconfigured("tenant_id is not a directory's id or domain".to_owned()));
+        }
+        let url = format!("{}/{tenant}/oauth2/v2.0/token", self.authority.trim_end_matches('/'));
+        let target = Target::parse(&url, self.schemes).map_err(|refusal| Trouble::address(&refusal))?;
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", client_id)
+            .append_pair("client_secret", secret.expose_secret())
+            .append_pair("scope", SCOPE)
+            .finish();
+        let headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")),
+            (ACCEPT, HeaderValue::from_static("application/json")),
+        ]);
+        let request = Request { method: Method::POST, target, headers, body: Bytes::from(form), deadline };
+        let response = self.client.send(request).await.map_err(Trouble::Unanswered)?;
+        let (status, headers) = (response.status, response.headers.clone());
+        let body = response.read(ANSWER_BYTES_MAX).await;
+        let answer: Value = serde_json::from_slice(&body.bytes).unwrap_or_default();
+        if status == StatusCode::BAD_REQUEST || status == StatusCode::UNAUTHORIZED {
+            let code = answer["error"].as_str().filter(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            return Err(Trouble::Unauthenticated(format!("Entra ID refuses the application: {}", code.unwrap_or("no reason given"))));
+        }
+        if !status.is_success() {
+            return Err(Trouble::Refused(Answer::new(status, &headers, "")));
+        }
+        let token = answer["access_token"].as_str().filter(|token| HeaderValue::from_str(token).is_ok()).ok_or(Trouble::Unintelligible)?;
+        let life = Duration::from_secs(answer["expires_in"].as_u64().unwrap_or(0));
+        Ok((SecretString::from(token.to_owned()), life))
+    }
+}
+
+/// Credentials that live as long as an attempt may take.
+pub(crate) async fn credential(
+    tokens: &Tokens,
+    settings: &AzureBlobSettings,
+    credentials: &Credentials,
+    deadline: Instant,
+) -> Result<AzureCredential, Trouble> {
+    match credentials {
+        Credentials::AccountKey { .. } => match account_key(credentials, &settings.account)? {
+            Some(key) => Ok(key.credential),
+            None => Err(Trouble::Unintelligible),
+        },
+        Credentials::SasToken { sas_token } => {
+            let pairs = split_sas(sas_token.expose_secret()).unwrap_or_default();
+            if !pairs.iter().any(|(name, _)| name == "sig") {
+                return Err(Trouble::Unauthenticated("the shared access signature cannot be read".to_owned()));
+            }
+            Ok(AzureCredential::SASToken(pairs))
+        }
+        Credentials::ServicePrincipal { tenant_id, client_id, client_secret } => {
+            let token = tokens.token(tenant_id, client_id, client_secret, deadline).await?;
+            Ok(AzureCredential::BearerToken(token.expose_secret().to_owned()))
+        }
+        _ => Err(Trouble::Misconfigured("Azure Blob Storage takes account_key, sas_token or service_principal credentials".to_owned())),
+    }
+}
+
+/// The account's key, when that is what signs.
+pub(crate) fn account_key(credentials: &Credentials, account: &str) -> Result<Option<AccountKey>, Trouble> {
+    let Credentials::AccountKey { account_key } = credentials else { return Ok(None) };
+    let unreadable = |_| Trouble::Unauthenticated("the account's key is not base64".to_owned());
+    let key = AzureAccessKey::try_new(account_key.expose_secret()).map_err(unreadable)?;
+    Ok(Some(AccountKey { account: account.to_owned(), credential: AzureCredential::AccessKey(key) }))
+}
+
+fn is_tenant(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 255 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b)) && !text.starts_with('.')
+}

@@ -1,0 +1,33 @@
+//! What is known of the message an object is made from.
+
+/// Becomes the object's metadata, by which a repeat is recognised and the delivery found from the other side.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    /// The organization's id.
+    pub organization_id: String,
+    /// The delivery's id.
+    pub delivery_id: String,
+    /// The message's id.
+    pub message_id: String,
+    /// The message's type.
+    pub event_type: String,
+    /// The payload's type.
+    pub content_type: String,
+    /// The payload's SHA-256, lower-case hexadecimal; `None` while it is not known.
+    pub sha256: Option<String>,
+}
+
+/// The object's metadata, by their names on S3. Azure takes no hyphens.
+pub(crate) const DELIVERY_ID: &str = "waybill-delivery-id";
+pub(crate) const SHA256: &str = "waybill-sha256";
+const MESSAGE_ID: &str = "waybill-message-id";
+const EVENT_TYPE: &str = "waybill-event-type";
+
+impl Meta {
+    /// Name and value of each.
+    pub(crate) fn entries(&self) -> Vec<(&'static str, &str)> {
+        let mut entries = vec![(DELIVERY_ID, &*self.delivery_id), (MESSAGE_ID, &*self.message_id), (EVENT_TYPE, &*self.event_type)];
+        entries.extend(self.sha256.as_deref().map(|sha256| (SHA256, sha256)));
+        entries
+    }
+}

@@ -1,0 +1,228 @@
+//! A bucket, opened for one attempt.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::settings::storage::{AzureBlobSettings, GcsSettings, IfExists, ObjectSettings, S3Settings};
+use egress::Target;
+use http::Method;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, S3ConditionalPut};
+use object_store::azure::{AzureAuthorizer, AzureCredential, MicrosoftAzureBuilder};
+use object_store::client::{HttpRequest, HttpRequestBody};
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::path::Path;
+use object_store::{BackoffConfig, ClientOptions, CredentialProvider, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::Credentials;
+use crate::receipt::Receipt;
+use crate::storage::Storage;
+use crate::trouble::Trouble;
+use crate::wire::Wire;
+use crate::{azure, google};
+
+const GOOGLE: &str = "https://storage.googleapis.com";
+
+/// The settings of one of the three.
+#[derive(Debug, Clone, Copy)]
+pub enum Settings<'s> {
+    /// Amazon S3, or what speaks its protocol.
+    S3(&'s S3Settings),
+    /// Google Cloud Storage.
+    Gcs(&'s GcsSettings),
+    /// Azure Blob Storage.
+    AzureBlob(&'s AzureBlobSettings),
+}
+
+impl<'s> Settings<'s> {
+    /// What all three have.
+    pub fn object(self) -> &'s ObjectSettings {
+        match self {
+            Self::S3(settings) => &settings.object,
+            Self::Gcs(settings) => &settings.object,
+            Self::AzureBlob(settings) => &settings.object,
+        }
+    }
+
+    /// Bucket or container.
+    pub(crate) fn bucket(self) -> &'s str {
+        match self {
+            Self::S3(settings) => &settings.bucket,
+            Self::Gcs(settings) => &settings.bucket,
+            Self::AzureBlob(settings) => &settings.container,
+        }
+    }
+}
+
+/// Credentials as they are for the whole attempt: the library asks for them with every request.
+#[derive(Debug)]
+struct Fixed<T>(Arc<T>);
+
+#[async_trait]
+impl<T: std::fmt::Debug + Send + Sync> CredentialProvider for Fixed<T> {
+    type Credential = T;
+
+    async fn get_credential(&self) -> object_store::Result<Arc<T>> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
+/// An open bucket.
+pub(crate) struct Place {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) wire: Wire,
+    /// Azure's, which deletes in batches when the library is left to it.
+    azure: Option<(String, Arc<AzureCredential>)>,
+}
+
+impl Storage {
+    /// Opens the bucket. Nothing is sent but what getting credentials takes.
+    pub(crate) async fn open(&self, settings: Settings<'_>, credentials: &Credentials, deadline: Instant) -> Result<Place, Trouble> {
+        let create_only = settings.object().if_exists != IfExists::Replace;
+        let wire = |account_key| Wire::new(self.client.clone(), self.schemes, deadline, create_only, account_key);
+        match settings {
+            Settings::S3(s3) => {
+                let credential = self.aws.credential(s3, credentials).await?;
+                self.s3(s3, credential, wire(None))
+            }
+            Settings::Gcs(gcs) => google_cloud(gcs, credentials, wire(None)),
+            Settings::AzureBlob(blob) => {
+                let credential = azure::credential(&self.tokens, blob, credentials, deadline).await?;
+                let account_key = azure::account_key(credentials, &blob.account)?;
+                azure_blob(blob, credential, wire(account_key))
+            }
+        }
+    }
+
+    fn s3(&self, settings: &S3Settings, credential: Arc<AwsCredential>, wire: Wire) -> Result<Place, Trouble> {
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(&settings.bucket)
+            .with_region(self.aws.region(settings))
+            .with_credentials(Arc::new(Fixed(credential)))
+            .with_conditional_put(S3ConditionalPut::ETagMatch)
+            .with_disable_bulk_delete(true)
+            .with_client_options(options())
+            .with_retry(once())
+            .with_http_connector(wire.clone());
+        builder = match self.aws.endpoint(settings) {
+            Some(endpoint) => builder.with_endpoint(endpoint.trim_end_matches('/')).with_virtual_hosted_style_request(false),
+            None => builder.with_virtual_hosted_style_request(is_host_label(&settings.bucket)),
+        };
+        if let Some(encryption) = settings.server_side_encryption {
+            builder = builder.with_config(encryption_key("aws_server_side_encryption")?, encryption.as_str());
+        }
+        if let Some(key) = &settings.kms_key_id {
+            builder = builder.with_config(encryption_key("aws_sse_kms_key_id")?, key);
+        }
+        Ok(Place { store: Arc::new(builder.build()?), wire, azure: None })
+    }
+
+    /// Where requests go, without the key: what a check probes.
+    pub(crate) fn address(&self, settings: Settings<'_>) -> Result<Target, Trouble> {
+        let base = self.base(settings);
+        Target::parse(&base, self.schemes).map_err(|refusal| Trouble::address(&refusal))
+    }
+
+    /// What finds the object at this key.
+    pub(crate) fn receipt(&self, settings: Settings<'_>, key: &str, version_id: Option<String>, etag: Option<String>) -> Receipt {
+        let base = self.base(settings);
+        let url = object_url(&base, key).map_or(base, String::from);
+        let bucket = settings.bucket().to_owned();
+        let uri = match settings {
+            Settings::S3(_) => format!("s3://{bucket}/{key}"),
+            Settings::Gcs(_) => format!("gs://{bucket}/{key}"),
+            Settings::AzureBlob(_) => url.clone(),
+        };
+        let etag = etag.map(|etag| etag.trim_matches('"').to_owned());
+        // What some stores call the version of an object in a bucket without versions.
+        let version_id = version_id.filter(|version| version != "null");
+        Receipt { bucket, key: key.to_owned(), version_id, etag, uri, url }
+    }
+
+    fn base(&self, settings: Settings<'_>) -> String {
+        let bucket = settings.bucket();
+        match settings {
+            Settings::S3(s3) => match self.aws.endpoint(s3) {
+                Some(endpoint) => format!("{}/{bucket}", endpoint.trim_end_matches('/')),
+                None if is_host_label(bucket) => format!("https://{bucket}.s3.{}.amazonaws.com", self.aws.region(s3)),
+                None => format!("https://s3.{}.amazonaws.com/{bucket}", self.aws.region(s3)),
+            },
+            Settings::Gcs(gcs) => format!("{}/{bucket}", gcs.endpoint.as_deref().unwrap_or(GOOGLE).trim_end_matches('/')),
+            Settings::AzureBlob(blob) => format!("{}/{bucket}", azure_service(blob).trim_end_matches('/')),
+        }
+    }
+
+    /// Deletes one object.
+    pub(crate) async fn delete(&self, place: &Place, settings: Settings<'_>, key: &str) -> Result<(), Trouble> {
+        let Some((account, credential)) = &place.azure else {
+            return Ok(place.store.delete(&path(key)?).await?);
+        };
+        let url = object_url(&self.base(settings), key).ok_or(Trouble::Unintelligible)?;
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.method_mut() = Method::DELETE;
+        *request.uri_mut() = url.as_str().parse().map_err(|_| Trouble::Unintelligible)?;
+        AzureAuthorizer::new(credential, account).try_authorize(&mut request)?;
+        place.wire.send(request).await.map(drop)
+    }
+}
+
+/// A key as the library wants it.
+pub(crate) fn path(key: &str) -> Result<Path, Trouble> {
+    Path::parse(key).map_err(|_| Trouble::Misconfigured(format!("{key:?} cannot be an object's key")))
+}
+
+fn google_cloud(settings: &GcsSettings, credentials: &Credentials, wire: Wire) -> Result<Place, Trouble> {
+    let key = google::service_account(credentials)?;
+    let builder = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(&settings.bucket)
+        .with_base_url(settings.endpoint.as_deref().unwrap_or(GOOGLE).trim_end_matches('/'))
+        .with_service_account_key(key)
+        .with_client_options(options())
+        .with_retry(once())
+        .with_http_connector(wire.clone());
+    let store = builder.build().map_err(|_| Trouble::Unauthenticated("the service account's private key cannot be read".to_owned()))?;
+    Ok(Place { store: Arc::new(store), wire, azure: None })
+}
+
+fn azure_blob(settings: &AzureBlobSettings, credential: AzureCredential, wire: Wire) -> Result<Place, Trouble> {
+    let credential = Arc::new(credential);
+    let builder = MicrosoftAzureBuilder::new()
+        .with_account(&settings.account)
+        .with_container_name(&settings.container)
+        .with_endpoint(azure_service(settings))
+        .with_credentials(Arc::new(Fixed(Arc::clone(&credential))))
+        .with_client_options(options())
+        .with_retry(once())
+        .with_http_connector(wire.clone());
+    Ok(Place { store: Arc::new(builder.build()?), wire, azure: Some((settings.account.clone(), credential)) })
+}
+
+fn azure_service(settings: &AzureBlobSettings) -> String {
+    settings.endpoint.clone().unwrap_or_else(|| format!("https://{}.blob.core.windows.net", settings.account))
+}
+
+/// Which schemes are spoken is the wire's to say.
+fn options() -> ClientOptions {
+    ClientOptions::new().with_allow_http(true)
+}
+
+/// One attempt is one attempt.
+fn once() -> RetryConfig {
+    RetryConfig { backoff: BackoffConfig::default(), max_retries: 0, retry_timeout: std::time::Duration::ZERO }
+}
+
+/// A name with dots in front of amazonaws.com is no name that its certificate has.
+fn is_host_label(bucket: &str) -> bool {
+    !bucket.contains('.')
+}
+
+fn encryption_key(name: &str) -> Result<AmazonS3ConfigKey, Trouble> {
+    name.parse().map_err(|_| Trouble::Ours(format!("the library knows no setting {name}")))
+}
+
+fn object_url(base: &str, key: &str) -> Option<Url> {
+    let mut url = Url::parse(base).ok()?;
+    url.path_segments_mut().ok()?.extend(key.split('/'));
+    Some(url)
+}

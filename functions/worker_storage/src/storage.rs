@@ -1,0 +1,93 @@
+//! The connector's public face.
+
+use aws_config::SdkConfig;
+use domain::Clock;
+use domain::attempt::RequestRecord;
+use domain::check::CheckReport;
+use domain::settle::Outcome;
+use egress::{Client, Schemes};
+use tokio::time::Instant;
+use worker::Attempted;
+
+use crate::aws::Aws;
+use crate::azure::Tokens;
+use crate::deliver::Delivered;
+use crate::place::Settings;
+use crate::trouble::Trouble;
+use crate::{Credentials, Meta, Payload, verdict};
+
+/// Where Entra ID is.
+const AUTHORITY: &str = "https://login.microsoftonline.com";
+
+/// Delivers to object storage. One per process: it keeps the credentials it was issued.
+#[derive(Debug)]
+pub struct Storage {
+    pub(crate) client: Client,
+    pub(crate) schemes: Schemes,
+    pub(crate) aws: Aws,
+    pub(crate) tokens: Tokens,
+}
+
+impl Storage {
+    /// `aws` is the function's own configuration: its credentials, region and, on a laptop, where Amazon is.
+    pub fn new(client: Client, schemes: Schemes, aws: SdkConfig, clock: Clock) -> Self {
+        Self::with_authority(client, schemes, aws, clock, AUTHORITY)
+    }
+
+    /// The same with Entra ID elsewhere: a national cloud, or a test.
+    pub fn with_authority(client: Client, schemes: Schemes, aws: SdkConfig, clock: Clock, authority: &str) -> Self {
+        let tokens = Tokens::new(client.clone(), schemes, authority.to_owned(), clock.clone());
+        Self { client, schemes, aws: Aws::new(aws, clock), tokens }
+    }
+
+    /// Makes one attempt to put the payload at `key`, by `deadline`.
+    pub async fn deliver(
+        &self,
+        settings: Settings<'_>,
+        credentials: &Credentials,
+        meta: &Meta,
+        key: &str,
+        payload: Payload,
+        deadline: Instant,
+    ) -> Attempted {
+        let size_bytes = payload.size_bytes();
+        let done = tokio::time::timeout_at(deadline, self.put(settings, credentials, meta, key, payload, deadline)).await;
+        let request = self.record(settings, meta, key, size_bytes);
+        match done.unwrap_or(Err(Trouble::TooSlow)) {
+            Ok(Delivered { receipt, detail }) => {
+                let outcome = Outcome::Delivered(Some(receipt.tracking()));
+                Attempted { outcome, detail, request: Some(request), response: None }
+            }
+            Err(trouble) => {
+                let response = trouble.answer().map(|answer| answer.record(&credentials.confidential()));
+                Attempted { outcome: verdict::outcome(&trouble), detail: trouble.to_string(), request: Some(request), response }
+            }
+        }
+    }
+
+    /// Tests connection and credentials step by step: resolve → connect → tls → authenticate → authorize → write. Writes a small object
+    /// beside `sample_key`, named with `unique`, and deletes it.
+    pub async fn check(
+        &self,
+        settings: Settings<'_>,
+        credentials: &Credentials,
+        sample_key: &str,
+        unique: &str,
+        deadline: Instant,
+    ) -> CheckReport {
+        self.walk(settings, credentials, sample_key, unique, deadline).await
+    }
+
+    /// What people see of the upload: an object's worth, however many requests it takes.
+    fn record(&self, settings: Settings<'_>, meta: &Meta, key: &str, size_bytes: u64) -> RequestRecord {
+        let mut headers = vec![("content-type".to_owned(), meta.content_type.clone())];
+        headers.extend(meta.entries().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        RequestRecord {
+            method: "PUT".to_owned(),
+            url: self.receipt(settings, key, None, None).url,
+            headers,
+            size_bytes,
+            body_sha256: meta.sha256.clone().unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Getting the bytes there: all of them, or nothing that anybody sees.
+
+use std::time::Duration;
+
+use domain::settings::storage::IfExists;
+use futures_util::{TryFutureExt as _, TryStreamExt as _};
+use object_store::path::Path;
+use object_store::{
+    Attribute, Attributes, MultipartUpload, ObjectStore as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, TagSet,
+};
+
+use crate::place::{Place, Settings};
+use crate::trouble::Trouble;
+use crate::wire::{self, Wire};
+use crate::{Meta, Payload};
+
+/// Up to here an object is one request, held in memory.
+pub(crate) const SINGLE_BYTES_MAX: u64 = 16 << 20;
+/// 5 GiB make 640 of these; S3 takes 10,000.
+const PART_BYTES: usize = 8 << 20;
+/// Parts under way at a time. With the one being filled, this bounds the memory an upload takes.
+const PARTS_AT_ONCE: usize = 4;
+/// How long cleaning up may take after an attempt's own time.
+const ABORT_MAX: Duration = Duration::from_secs(5);
+
+/// Uploads an object.
+pub(crate) async fn upload(
+    place: &Place,
+    settings: Settings<'_>,
+    path: &Path,
+    meta: &Meta,
+    payload: Payload,
+) -> Result<PutResult, Trouble> {
+    let (attributes, tags) = (attributes(settings, meta), tags(settings));
+    let mode = if settings.object().if_exists == IfExists::Replace { PutMode::Overwrite } else { PutMode::Create };
+    let options = |extensions| PutOptions { mode: mode.clone(), tags: tags.clone(), attributes: attributes.clone(), extensions };
+    if payload.size_bytes() <= SINGLE_BYTES_MAX {
+        let bytes = payload.collect().await.map_err(|error| Trouble::payload(&error))?;
+        return Ok(place.store.put_opts(path, PutPayload::from(bytes), options(http::Extensions::new())).await?);
+    }
+    if let Settings::Gcs(_) = settings {
+        // Google completes parts without conditions, and takes 5 TiB in one request.
+        let extensions = wire::streamed(payload.size_bytes(), payload.into_pieces());
+        return Ok(place.store.put_opts(path, PutPayload::new(), options(extensions)).await?);
+    }
+    let options = PutMultipartOptions { tags, attributes, extensions: http::Extensions::new() };
+    let upload = place.store.put_multipart_opts(path, options).await?;
+    in_parts(Unfinished { upload: Some(upload), wire: place.wire.clone() }, payload).await
+}
+
+async fn in_parts(mut unfinished: Unfinished, payload: Payload) -> Result<PutResult, Trouble> {
+    let sent = send_parts(&mut unfinished, payload).await;
+    let completed = match (sent, &mut unfinished.upload) {
+        (Ok(()), Some(upload)) => upload.complete().await.map_err(Trouble::from),
+        (Ok(()), None) => Err(Trouble::Unintelligible),
+        (Err(trouble), _) => Err(trouble),
+    };
+    if completed.is_ok() {
+        unfinished.upload = None;
+    } else {
+        unfinished.abort().await;
+    }
+    completed
+}
+
+async fn send_parts(unfinished: &mut Unfinished, payload: Payload) -> Result<(), Trouble> {
+    let Some(upload) = &mut unfinished.upload else { return Ok(()) };
+    let parts = payload.into_parts(PART_BYTES).map_err(|error| Trouble::payload(&error));
+    let sending = parts.map_ok(|part| upload.put_part(part).map_err(Trouble::from));
+    sending.try_buffer_unordered(PARTS_AT_ONCE).try_for_each(|()| async { Ok(()) }).await
+}
+
+/// An upload that somebody has to pay for until it is completed or aborted. Dropped unfinished, it is aborted behind our back.
+struct Unfinished {
+    upload: Option<Box<dyn MultipartUpload>>,
+    wire: Wire,
+}
+
+impl Unfinished {
+    async fn abort(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            abort(upload, self.wire.clone()).await;
+        }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let Some(upload) = self.upload.take() else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(abort(upload, self.wire.clone()));
+        }
+    }
+}
+
+async fn abort(mut upload: Box<dyn MultipartUpload>, wire: Wire) {
+    wire.extend(ABORT_MAX);
+    if let Err(error) = upload.abort().await {
+        tracing::info!(%error, "an unfinished upload could not be aborted; the bucket's lifecycle rule has to");
+    }
+}
+
+fn attributes(settings: Settings<'_>, meta: &Meta) -> Attributes {
+    let mut attributes = Attributes::new();
+    attributes.insert(Attribute::ContentType, meta.content_type.clone().into());
+    if let Some(class) = &settings.object().storage_class {
+        attributes.insert(Attribute::StorageClass, class.clone().into());
+    }
+    for (name, value) in meta.entries() {
+        let name = if let Settings::AzureBlob(_) = settings { name.replace('-', "_") } else { name.to_owned() };
+        attributes.insert(Attribute::Metadata(name.into()), value.to_owned().into());
+    }
+    attributes
+}
+
+fn tags(settings: Settings<'_>) -> TagSet {
+    let mut set = TagSet::default();
+    let tags = match settings {
+        Settings::S3(settings) => &settings.tags,
+        Settings::AzureBlob(settings) => &settings.tags,
+        Settings::Gcs(_) => return set,
+    };
+    for (name, value) in tags {
+        set.push(name, value);
+    }
+    set
+}

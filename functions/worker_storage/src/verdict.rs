@@ -1,0 +1,142 @@
+//! What trouble means for the delivery: the table of api.md (Deliveries), by status and the stores' own codes, never by their messages.
+
+use domain::Reason;
+use domain::settle::Outcome;
+use egress::FailureKind;
+
+use crate::answer::Answer;
+use crate::trouble::Trouble;
+
+/// Who you are is not believed. S3 says it with 403 and 400, the status it has for other things too.
+const UNAUTHENTICATED: &[&str] = &[
+    // S3
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+    "InvalidSecurity",
+    "NotSignedUp",
+    "AccountProblem",
+    "RequestTimeTooSkewed",
+    // Google
+    "AuthenticationRequired",
+    "InvalidCredentials",
+    // Azure
+    "AuthenticationFailed",
+    // A firewall's word too; Azurite's for a wrong key.
+    "AuthorizationFailure",
+    "InvalidAuthenticationInfo",
+    "NoAuthenticationInformation",
+];
+/// The settings name a place that is not there, or not like this.
+const MISCONFIGURED: &[&str] = &[
+    "NoSuchBucket",
+    "InvalidBucketName",
+    "PermanentRedirect",
+    "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException",
+    "InvalidStorageClass",
+    "KMS.NotFoundException",
+    "KMS.DisabledException",
+    "InvalidTag",
+    "ContainerNotFound",
+    "ContainerDisabled",
+    "InvalidResourceName",
+    "InvalidBlobTier",
+];
+const THROTTLED: &[&str] =
+    &["SlowDown", "TooManyRequests", "RequestLimitExceeded", "ServerBusy", "RequestRateTooHigh", "rateLimitExceeded"];
+const TOO_LARGE: &[&str] = &["EntityTooLarge", "RequestBodyTooLarge"];
+const TOO_SLOW: &[&str] = &["RequestTimeout", "OperationTimedOut"];
+
+/// What it means.
+pub(crate) fn outcome(trouble: &Trouble) -> Outcome {
+    match trouble {
+        Trouble::Unanswered(failure) => unanswered(failure.kind()),
+        Trouble::BrokenOff | Trouble::Unintelligible => Outcome::Retry(Reason::Protocol),
+        Trouble::TooSlow => Outcome::Retry(Reason::Timeout),
+        Trouble::Refused(answer) => refused(answer),
+        Trouble::Unauthenticated(_) => Outcome::ClientError(Reason::Authentication),
+        Trouble::Unauthorized(_) => Outcome::ClientError(Reason::Authorization),
+        Trouble::Misconfigured(_) => Outcome::Reject(Reason::Misconfigured),
+        Trouble::Occupied(_) | Trouble::OccupiedUnseen(_) => Outcome::ClientError(Reason::Rejected),
+        Trouble::Contended(_) => Outcome::Retry(Reason::ServerError),
+        Trouble::Ours(_) => Outcome::Retry(Reason::Internal),
+    }
+}
+
+/// Whether the credentials were not believed.
+pub(crate) fn is_unauthenticated(trouble: &Trouble) -> bool {
+    outcome(trouble) == Outcome::ClientError(Reason::Authentication)
+}
+
+fn unanswered(kind: FailureKind) -> Outcome {
+    match kind {
+        FailureKind::Dns => Outcome::Retry(Reason::Dns),
+        FailureKind::Connect => Outcome::Retry(Reason::Connect),
+        FailureKind::Tls => Outcome::Retry(Reason::Tls),
+        FailureKind::Timeout => Outcome::Retry(Reason::Timeout),
+        FailureKind::Protocol => Outcome::Retry(Reason::Protocol),
+        FailureKind::Blocked => Outcome::Reject(Reason::BlockedAddress),
+    }
+}
+
+fn refused(answer: &Answer) -> Outcome {
+    let says = |codes: &[&str]| answer.code.as_deref().is_some_and(|code| codes.contains(&code));
+    let after = answer.retry_after;
+    match answer.status.as_u16() {
+        _ if says(UNAUTHENTICATED) => Outcome::ClientError(Reason::Authentication),
+        _ if says(MISCONFIGURED) => Outcome::Reject(Reason::Misconfigured),
+        _ if says(THROTTLED) => Outcome::Throttled(Reason::RateLimited, after.unwrap_or_default()),
+        _ if says(TOO_LARGE) => Outcome::Reject(Reason::PayloadTooLarge),
+        _ if says(TOO_SLOW) => Outcome::Retry(Reason::Timeout),
+        401 => Outcome::ClientError(Reason::Authentication),
+        403 => Outcome::ClientError(Reason::Authorization),
+        408 => Outcome::Retry(Reason::Timeout),
+        413 => Outcome::Reject(Reason::PayloadTooLarge),
+        425 => Outcome::Retry(Reason::ServerError),
+        429 => Outcome::Throttled(Reason::RateLimited, after.unwrap_or_default()),
+        503 if after.is_some() => Outcome::Throttled(Reason::RateLimited, after.unwrap_or_default()),
+        300..=499 => Outcome::ClientError(Reason::Rejected),
+        500..=599 => Outcome::Retry(Reason::ServerError),
+        _ => Outcome::Retry(Reason::Protocol),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, StatusCode};
+    use std::time::Duration;
+
+    fn verdict(status: u16, code: &str) -> Outcome {
+        let status = StatusCode::from_u16(status).unwrap();
+        outcome(&Trouble::Refused(Answer::new(status, &HeaderMap::new(), &format!("<Error><Code>{code}</Code></Error>"))))
+    }
+
+    #[test]
+    fn the_code_decides_before_the_status() {
+        let table = [
+            (403, "SignatureDoesNotMatch", Outcome::ClientError(Reason::Authentication)),
+            (400, "ExpiredToken", Outcome::ClientError(Reason::Authentication)),
+            (403, "AuthenticationFailed", Outcome::ClientError(Reason::Authentication)),
+            (401, "", Outcome::ClientError(Reason::Authentication)),
+            (403, "AccessDenied", Outcome::ClientError(Reason::Authorization)),
+            (404, "NoSuchBucket", Outcome::Reject(Reason::Misconfigured)),
+            (404, "ContainerNotFound", Outcome::Reject(Reason::Misconfigured)),
+            (301, "PermanentRedirect", Outcome::Reject(Reason::Misconfigured)),
+            (307, "TemporaryRedirect", Outcome::ClientError(Reason::Rejected)),
+            (400, "InvalidRequest", Outcome::ClientError(Reason::Rejected)),
+            (400, "RequestTimeout", Outcome::Retry(Reason::Timeout)),
+            (400, "EntityTooLarge", Outcome::Reject(Reason::PayloadTooLarge)),
+            (503, "SlowDown", Outcome::Throttled(Reason::RateLimited, Duration::ZERO)),
+            (503, "ServiceUnavailable", Outcome::Retry(Reason::ServerError)),
+            (500, "InternalError", Outcome::Retry(Reason::ServerError)),
+        ];
+        for (status, code, expected) in table {
+            assert_eq!(verdict(status, code), expected, "{status} {code}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Deliveries to object storage, against servers that demand credentials and keep state.
+
+#![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests have the machine's clock and may fail anywhere")]
+
+mod azure;
+mod bucket;
+mod contract;
+mod gcs;
+mod s3;
+mod way_out;

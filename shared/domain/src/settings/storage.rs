@@ -1,0 +1,361 @@
+//! Object storage: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage (destinations.md, one connector).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::input::{FieldCode, Fields, pointer_token};
+
+/// Where objects go when the customer has no opinion.
+pub const DEFAULT_KEY_TEMPLATE: &str = "{{ event_type }}/{{ created_at | date('%Y/%m/%d') }}/{{ message_id }}{{ filename | ext }}";
+/// The longest key, in bytes: what all three take.
+pub const KEY_MAX_BYTES: usize = 1024;
+
+const KEY_TEMPLATE_MAX: usize = 4096;
+const ENDPOINT_MAX: usize = 2048;
+/// What S3 and Azure take.
+const TAGS_MAX: usize = 10;
+const TAG_NAME_MAX: usize = 128;
+const TAG_VALUE_MAX: usize = 256;
+
+/// What a bucket of Amazon S3, or of a store that speaks its protocol, can be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct S3Settings {
+    /// Its name.
+    pub bucket: String,
+    /// Where it is; `None`: where Waybill runs.
+    pub region: Option<String>,
+    /// Of a store that is not Amazon's: `https://…`, without the bucket.
+    pub endpoint: Option<String>,
+    /// How objects are encrypted; `None`: as the bucket says.
+    pub server_side_encryption: Option<ServerSideEncryption>,
+    /// The customer's key for `aws:kms`.
+    pub kms_key_id: Option<String>,
+    /// On every object.
+    pub tags: BTreeMap<String, String>,
+    /// What all three have.
+    #[serde(flatten)]
+    pub object: ObjectSettings,
+}
+
+/// What a bucket of Google Cloud Storage can be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GcsSettings {
+    /// Its name.
+    pub bucket: String,
+    /// Instead of `https://storage.googleapis.com`.
+    pub endpoint: Option<String>,
+    /// What all three have.
+    #[serde(flatten)]
+    pub object: ObjectSettings,
+}
+
+/// What a container of Azure Blob Storage can be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AzureBlobSettings {
+    /// The storage account.
+    pub account: String,
+    /// The container in it.
+    pub container: String,
+    /// Instead of `https://<account>.blob.core.windows.net`.
+    pub endpoint: Option<String>,
+    /// On every blob.
+    pub tags: BTreeMap<String, String>,
+    /// What all three have.
+    #[serde(flatten)]
+    pub object: ObjectSettings,
+}
+
+/// What all three have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObjectSettings {
+    /// Makes an object's key.
+    pub key_template: String,
+    /// What happens when there is something else already at the key.
+    pub if_exists: IfExists,
+    /// In the provider's own words; `None`: as the bucket says.
+    pub storage_class: Option<String>,
+    /// Bounds the whole attempt, 1–600.
+    pub timeout_seconds: u32,
+}
+
+/// What happens when there is something else already at an object's key. A repeat of the very same delivery is success, always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IfExists {
+    /// The delivery fails.
+    Fail,
+    /// It is written over.
+    Replace,
+    /// It stays, and that is success.
+    Skip,
+}
+
+/// How S3 encrypts objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerSideEncryption {
+    /// With S3's own keys.
+    #[serde(rename = "AES256")]
+    Aes256,
+    /// With a key of KMS.
+    #[serde(rename = "aws:kms")]
+    AwsKms,
+}
+
+impl ServerSideEncryption {
+    /// As in the header.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aes256 => "AES256",
+            Self::AwsKms => "aws:kms",
+        }
+    }
+}
+
+impl S3Settings {
+    /// Reads settings; `None` when the bucket is missing or unreadable, which is then recorded.
+    pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let bucket = name(fields, "bucket", 3..=63, is_s3_bucket, "must be a bucket's name: lower-case letters, digits, dots and hyphens");
+        let region = formatted(fields, "region", 40, is_region, "must be a region's name, such as eu-central-1");
+        let endpoint = endpoint(fields);
+        let choices = [("none", None), ("AES256", Some(ServerSideEncryption::Aes256)), ("aws:kms", Some(ServerSideEncryption::AwsKms))];
+        let server_side_encryption = fields.choice("server_side_encryption", &choices).flatten();
+        let kms_key_id = formatted(fields, "kms_key_id", 2048, is_visible, "must be a KMS key's id, ARN or alias");
+        if kms_key_id.is_some() && server_side_encryption != Some(ServerSideEncryption::AwsKms) {
+            fields.refuse("kms_key_id", FieldCode::Conflict, "needs server_side_encryption aws:kms");
+        }
+        let tags = tags(fields);
+        let object = ObjectSettings::read(fields);
+        Some(Self { bucket: bucket?, region, endpoint, server_side_encryption, kms_key_id, tags, object })
+    }
+}
+
+impl GcsSettings {
+    /// Reads settings; `None` when the bucket is missing or unreadable, which is then recorded.
+    pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let told = "must be a bucket's name: lower-case letters, digits, dots, hyphens and underscores";
+        let bucket = name(fields, "bucket", 3..=222, is_gcs_bucket, told);
+        let endpoint = endpoint(fields);
+        let object = ObjectSettings::read(fields);
+        Some(Self { bucket: bucket?, endpoint, object })
+    }
+}
+
+impl AzureBlobSettings {
+    /// Reads settings; `None` when account or container are missing or unreadable, which is then recorded.
+    pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let account = name(fields, "account", 3..=24, is_azure_account, "must be a storage account's name: lower-case letters and digits");
+        let told = "must be a container's name: lower-case letters, digits and single hyphens";
+        let container = name(fields, "container", 3..=63, is_azure_container, told);
+        let endpoint = endpoint(fields);
+        let tags = tags(fields);
+        let object = ObjectSettings::read(fields);
+        Some(Self { account: account?, container: container?, endpoint, tags, object })
+    }
+}
+
+impl ObjectSettings {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let key_template = fields.text("key_template", 1..=KEY_TEMPLATE_MAX);
+        if key_template.as_deref().is_some_and(|template| template.split('/').any(|segment| segment == "..")) {
+            fields.refuse("key_template", FieldCode::InvalidValue, "must not contain the segment ..");
+        }
+        let if_exists = fields.choice("if_exists", &[("fail", IfExists::Fail), ("replace", IfExists::Replace), ("skip", IfExists::Skip)]);
+        let storage_class =
+            formatted(fields, "storage_class", 40, is_word, "must be a storage class, such as STANDARD_IA, NEARLINE or Cool");
+        let timeout = fields.integer("timeout_seconds", 1..=600).and_then(|n| u32::try_from(n).ok());
+        Self {
+            key_template: key_template.unwrap_or_else(|| DEFAULT_KEY_TEMPLATE.to_owned()),
+            if_exists: if_exists.unwrap_or(IfExists::Fail),
+            storage_class,
+            timeout_seconds: timeout.unwrap_or(300),
+        }
+    }
+}
+
+/// Why a rendered key cannot be an object's; `None` when it can. It must mean the same in every store and in every URL.
+#[must_use]
+pub fn key_refusal(key: &str) -> Option<&'static str> {
+    if key.is_empty() {
+        Some("the key is empty")
+    } else if key.len() > KEY_MAX_BYTES {
+        Some("the key has more than 1024 bytes")
+    } else if key.chars().any(char::is_control) {
+        Some("the key contains control characters")
+    } else if key.split('/').any(|segment| matches!(segment, "." | "..")) {
+        Some("the key contains . or .. as a segment")
+    } else if key.split('/').any(str::is_empty) {
+        Some("the key has an empty segment: it begins or ends with a slash, or has two in a row")
+    } else {
+        None
+    }
+}
+
+fn name(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    length: std::ops::RangeInclusive<usize>,
+    good: fn(&str) -> bool,
+    told: &str,
+) -> Option<String> {
+    let text = fields.required_text(name, length)?;
+    if good(&text) {
+        return Some(text);
+    }
+    fields.refuse(name, FieldCode::InvalidFormat, told);
+    None
+}
+
+fn formatted(fields: &mut Fields<'_>, name: &'static str, max: usize, good: fn(&str) -> bool, told: &str) -> Option<String> {
+    let text = fields.text(name, 1..=max)?;
+    if good(&text) {
+        return Some(text);
+    }
+    fields.refuse(name, FieldCode::InvalidFormat, told);
+    None
+}
+
+/// Scheme and address are for the egress policy to judge.
+fn endpoint(fields: &mut Fields<'_>) -> Option<String> {
+    let told = "must be a URL without query and fragment";
+    formatted(fields, "endpoint", ENDPOINT_MAX, |text| is_visible(text) && !text.contains(['?', '#']), told)
+}
+
+fn tags(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
+    let Some(members) = fields.members("tags") else { return BTreeMap::new() };
+    if members.len() > TAGS_MAX {
+        fields.refuse("tags", FieldCode::TooLong, format!("must have at most {TAGS_MAX} tags"));
+        return BTreeMap::new();
+    }
+    let errors = fields.errors();
+    let mut tags = BTreeMap::new();
+    for (name, value) in members {
+        let pointer = format!("{}/{}", fields.pointer_to("tags"), pointer_token(&name));
+        match value {
+            _ if !is_tag(&name, 1..=TAG_NAME_MAX) => errors.add(&*pointer, FieldCode::InvalidFormat, "is not a tag's name"),
+            Value::String(value) if is_tag(&value, 0..=TAG_VALUE_MAX) => {
+                tags.insert(name, value);
+            }
+            Value::String(_) => errors.add(&*pointer, FieldCode::InvalidFormat, "is not a tag's value"),
+            _ => errors.add(&*pointer, FieldCode::InvalidType, "must be a string"),
+        }
+    }
+    tags
+}
+
+/// Letters, digits, spaces and `+ - . : = _ /`: what S3 and Azure both take.
+fn is_tag(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
+    length.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b" +-.:=_/".contains(&b))
+}
+
+fn is_lower(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
+}
+
+fn is_s3_bucket(text: &str) -> bool {
+    text.bytes().all(|b| is_lower(b) || b".-".contains(&b)) && has_plain_ends(text) && !text.contains("..")
+}
+
+fn is_gcs_bucket(text: &str) -> bool {
+    text.bytes().all(|b| is_lower(b) || b".-_".contains(&b)) && has_plain_ends(text) && !text.contains("..")
+}
+
+fn is_azure_account(text: &str) -> bool {
+    text.bytes().all(is_lower)
+}
+
+fn is_azure_container(text: &str) -> bool {
+    let named = text.bytes().all(|b| is_lower(b) || b == b'-') && has_plain_ends(text) && !text.contains("--");
+    named || matches!(text, "$root" | "$web")
+}
+
+fn has_plain_ends(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.first().is_some_and(|b| is_lower(*b)) && bytes.last().is_some_and(|b| is_lower(*b))
+}
+
+fn is_region(text: &str) -> bool {
+    text.bytes().all(|b| is_lower(b) || b == b'-')
+}
+
+fn is_word(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+}
+
+fn is_visible(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Errors, parse_object};
+
+    fn read<T>(json: &str, reader: fn(&mut Fields<'_>) -> Option<T>) -> Result<T, Vec<(String, FieldCode)>> {
+        let errors = Errors::default();
+        let mut fields = Fields::new("/settings", parse_object(json.as_bytes()).unwrap(), &errors);
+        let settings = reader(&mut fields);
+        fields.finish();
+        let found = errors.into_result(()).map_err(|found| found.into_iter().map(|e| (e.pointer.unwrap(), e.code)).collect::<Vec<_>>());
+        found.map(|()| settings.expect("no mistakes"))
+    }
+
+    #[test]
+    fn defaults_are_the_contract_s() {
+        let s3 = read(r#"{"bucket": "reports"}"#, S3Settings::read).unwrap();
+        assert_eq!(s3.object.key_template, DEFAULT_KEY_TEMPLATE);
+        assert_eq!((s3.object.if_exists, s3.object.timeout_seconds, s3.server_side_encryption), (IfExists::Fail, 300, None));
+        let azure = read(r#"{"account": "acme1", "container": "$web", "if_exists": "skip"}"#, AzureBlobSettings::read).unwrap();
+        assert_eq!(azure.object.if_exists, IfExists::Skip);
+    }
+
+    #[test]
+    fn what_is_stored_reads_back() {
+        let json = r#"{"bucket": "b-1", "region": "eu-west-1", "endpoint": "https://s3.example", "server_side_encryption": "aws:kms",
+            "kms_key_id": "alias/x", "tags": {"team": "billing"}, "if_exists": "replace", "storage_class": "STANDARD_IA", "timeout_seconds": 9}"#;
+        let settings = read(json, S3Settings::read).unwrap();
+        let stored = serde_json::to_value(&settings).unwrap();
+        assert_eq!(stored["if_exists"], "replace");
+        assert_eq!(serde_json::from_value::<S3Settings>(stored).unwrap(), settings);
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let json = r#"{"bucket": "No", "region": "EU", "endpoint": "https://x?y", "server_side_encryption": "rot13", "kms_key_id": "k",
+            "tags": {"a&b": "c", "d": 1}, "if_exists": "maybe", "key_template": "a/../b", "storage_class": "a b", "timeout_seconds": 601, "prefix": "x"}"#;
+        let mut found: Vec<String> = read(json, S3Settings::read).unwrap_err().into_iter().map(|(pointer, _)| pointer).collect();
+        found.sort();
+        let mut expected = [
+            "bucket",
+            "region",
+            "endpoint",
+            "server_side_encryption",
+            "kms_key_id",
+            "tags/a&b",
+            "tags/d",
+            "if_exists",
+            "key_template",
+            "storage_class",
+            "timeout_seconds",
+            "prefix",
+        ]
+        .map(|name| format!("/settings/{name}"));
+        expected.sort();
+        assert_eq!(found, expected);
+        let found = read(r#"{"tags": {}}"#, GcsSettings::read).unwrap_err();
+        assert_eq!(found, [("/settings/bucket".to_owned(), FieldCode::Required), ("/settings/tags".to_owned(), FieldCode::UnknownField)]);
+        assert_eq!(read("{}", AzureBlobSettings::read).unwrap_err().len(), 2);
+    }
+
+    #[test]
+    fn keys_mean_one_thing() {
+        for good in ["a", "a/b.json", "…/ü", "..a/b..", "a b/%2e%2e", "a\\b"] {
+            assert_eq!(key_refusal(good), None, "{good:?}");
+        }
+        for bad in ["", "/a", "a/", "a//b", "..", "a/../b", "./a", "a/.", "a\nb", "a\0", &"x".repeat(1025)] {
+            assert!(key_refusal(bad).is_some(), "{bad:?}");
+        }
+    }
+}

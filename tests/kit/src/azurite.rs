@@ -1,0 +1,84 @@
+//! Azurite: Microsoft's own implementation of Azure Blob Storage for tests.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::tls::Authority;
+
+/// The storage account that is there.
+pub const ACCOUNT: &str = "devstoreaccount1";
+/// Its key, known to everybody: Microsoft documents it.
+pub const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// Runs the server until standard input closes, so that it never outlives a test run, however that ends.
+const UNTIL_INPUT_ENDS: &str = r#""$@" & cat > /dev/null; kill -9 $!; wait"#;
+
+/// A running server with nothing in it; dropping it ends it.
+#[derive(Debug)]
+pub struct Azurite {
+    /// The account's blob service.
+    pub endpoint: String,
+    process: Child,
+    /// Open, so that what it prints at the end finds somebody.
+    _output: BufReader<ChildStdout>,
+    _folder: TempDir,
+}
+
+impl Azurite {
+    /// Over HTTP. Panics when the tools are not installed: a test that needs it has failed, not passed.
+    pub fn start() -> Self {
+        Self::launch("http", &[], TempDir::new().expect("a temporary folder"))
+    }
+
+    /// Over HTTPS, where it takes tokens of Entra ID too: any that is for storage and has not expired.
+    pub fn start_tls(authority: &Authority) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let (certificate, key) = authority.certificate(&["127.0.0.1"]);
+        let write = |name: &str, text: String| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("a temporary file");
+            path.display().to_string()
+        };
+        let (certificate, key) = (write("cert.pem", certificate), write("key.pem", key));
+        Self::launch("https", &["--oauth", "basic", "--cert", &certificate, "--key", &key], folder)
+    }
+
+    fn launch(scheme: &str, arguments: &[&str], folder: TempDir) -> Self {
+        let program = program();
+        assert!(program.exists(), "{} does not exist: run ./test once, which installs the test tools", program.display());
+        let mut process = Command::new("sh")
+            .args(["-c", UNTIL_INPUT_ENDS, "sh", "node"])
+            .arg(&program)
+            .args(["--blobPort", "0", "--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--disableTelemetry"])
+            .args(arguments)
+            .current_dir(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sh can be started");
+        let mut output = BufReader::new(process.stdout.take().expect("standard output is piped"));
+        let address = output.by_ref().lines().map_while(Result::ok).find_map(|line| {
+            let (_, port) = line.strip_prefix("Azurite Blob service successfully listens on ")?.rsplit_once(':')?;
+            Some(format!("{scheme}://127.0.0.1:{}", port.trim_matches('/')))
+        });
+        let address = address.expect("azurite says where it listens: is it in .test-tools? run ./test, which installs it");
+        Self { endpoint: format!("{address}/{ACCOUNT}"), process, _output: output, _folder: folder }
+    }
+}
+
+impl Drop for Azurite {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        // Fails only when it has ended already.
+        drop(self.process.wait());
+    }
+}
+
+fn program() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/kit is two folders below the workspace");
+    workspace.join(".test-tools/node_modules/azurite/dist/src/blob/main.js")
+}

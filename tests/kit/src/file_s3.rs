@@ -1,0 +1,60 @@
+//! A fast S3 on a folder, for sizes that an implementation in Python is too slow for: s3s, which verifies signatures.
+
+use std::path::Path;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use s3s_fs::FileSystem;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// The access key it takes.
+pub const ACCESS_KEY_ID: &str = "AKIDFILES";
+/// Its secret.
+pub const SECRET_ACCESS_KEY: &str = "files-secret-access-key";
+/// The bucket that is there.
+pub const BUCKET: &str = "reports";
+
+/// A running server; dropping it ends it and deletes what it keeps.
+#[derive(Debug)]
+pub struct FileS3 {
+    /// Where it listens.
+    pub endpoint: String,
+    folder: TempDir,
+    server: JoinHandle<()>,
+}
+
+impl FileS3 {
+    /// Starts a server with an empty bucket, on the runtime that asks.
+    pub async fn start() -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join(BUCKET)).expect("a folder for the bucket");
+        let mut builder = S3ServiceBuilder::new(FileSystem::new(folder.path()).expect("a file system"));
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
+        let service = builder.build();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback has a free port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        let server = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                drop(stream.set_nodelay(true));
+                let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
+                tokio::spawn(async move { drop(connection.await) });
+            }
+        });
+        Self { endpoint, folder, server }
+    }
+
+    /// The bucket, as files.
+    pub fn files(&self) -> std::path::PathBuf {
+        Path::new(self.folder.path()).join(BUCKET)
+    }
+}
+
+impl Drop for FileS3 {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

@@ -1,0 +1,87 @@
+//! An S3 that is not ours and that demands credentials: moto, with its IAM switched on.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use aws_config::SdkConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use serde::Deserialize;
+
+use crate::sdk;
+
+/// The server's program: it ends when the pipe to its standard input closes, so it never outlives a test run, however that ends.
+const SERVER: &str = include_str!("iam_s3.py");
+
+/// A running server; dropping it ends it.
+#[derive(Debug)]
+pub struct IamS3 {
+    /// Where it listens: S3, STS and IAM.
+    pub endpoint: String,
+    /// The bucket that is there, beside one called `versioned`.
+    pub bucket: String,
+    /// A role that `function` may take on with the external id, and nobody without.
+    pub role_arn: String,
+    /// The external id.
+    pub external_id: String,
+    keys: BTreeMap<String, (String, String)>,
+    process: Child,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    port: u16,
+    bucket: String,
+    keys: BTreeMap<String, (String, String)>,
+    role_arn: String,
+    external_id: String,
+}
+
+impl IamS3 {
+    /// Starts a server with two empty buckets. Panics when the tools are not installed: a test that needs it has failed, not passed.
+    pub fn start() -> Self {
+        let python = python();
+        assert!(python.exists(), "{} does not exist: run ./test once, which installs the test tools", python.display());
+        let mut process = Command::new(&python)
+            .args(["-c", SERVER])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {}: {error}", python.display()));
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("standard output is piped")).read_line(&mut line).expect("moto prints text");
+        assert!(!line.is_empty(), "moto did not start: is 'moto[server]' in .test-tools/venv? run ./test, which installs it");
+        let Started { port, bucket, keys, role_arn, external_id } = serde_json::from_str(&line).expect("the program prints JSON");
+        Self { endpoint: format!("http://127.0.0.1:{port}"), bucket, role_arn, external_id, keys, process }
+    }
+
+    /// Access key id and secret of `function` (everything, and may take on roles), `writer` (everything in the bucket), `put_only`
+    /// (nothing else) or `reader` (may not write).
+    pub fn key(&self, who: &str) -> (&str, &str) {
+        let (id, secret) = &self.keys[who];
+        (id, secret)
+    }
+
+    /// A configuration for any service's client, as one of them.
+    pub fn sdk_config(&self, who: &str) -> SdkConfig {
+        let (id, secret) = self.key(who);
+        let credentials = SharedCredentialsProvider::new(Credentials::from_keys(id, secret, None));
+        sdk::config(&self.endpoint).into_builder().credentials_provider(credentials).build()
+    }
+}
+
+impl Drop for IamS3 {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn python() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/kit is two folders below the workspace");
+    workspace.join(".test-tools/venv/bin/python3")
+}

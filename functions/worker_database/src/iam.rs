@@ -73,3 +73,41 @@ fn encoded(text: &str) -> String {
     }
     encoded
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret as _;
+
+    /// What AWS's own SDK for Python makes of the same (`generate_db_auth_token` of botocore 1.x), parameters sorted.
+    const REFERENCE: &[&str] = &[
+        "DBUser=app_user%40x",
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256",
+        "X-Amz-Credential=AKIDEXAMPLE%2F20261124%2Feu-central-1%2Frds-db%2Faws4_request",
+        "X-Amz-Date=20261124T034838Z",
+        "X-Amz-Expires=900",
+        "X-Amz-Security-Token=sess%2Bion%2Ftok%3Den",
+        "X-Amz-Signature=d898ebe7f4aeb1f1c70f58e14b22cfc739cb317bcad2dcb94daa660924bf742b",
+        "X-Amz-SignedHeaders=host",
+        "db1.abc123.eu-central-1.rds.amazonaws.com:5432/?Action=connect",
+    ];
+
+    #[test]
+    fn a_token_is_what_awss_own_sdk_makes() {
+        let credentials = Credentials::from_keys("AKIDEXAMPLE", "wJalrXUtnFEMI", Some("sess+ion/tok=en".into()));
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1795492118);
+        let token = token(credentials, "db1.abc123.eu-central-1.rds.amazonaws.com", 5432, "app_user@x", now).unwrap();
+        let mut parts: Vec<&str> = token.expose_secret().split('&').collect();
+        parts.sort_unstable();
+        assert_eq!(parts, REFERENCE);
+    }
+
+    #[test]
+    fn the_region_is_in_the_endpoints_name() {
+        assert_eq!(region("db1.abc123.eu-central-1.rds.amazonaws.com"), Some("eu-central-1"));
+        assert_eq!(region("db1.cluster-abc.cn-north-1.rds.amazonaws.com.cn"), Some("cn-north-1"));
+        for other in ["db.example", "rds.amazonaws.com", "eu-central-1.rds.amazonaws.com", "x.rds.amazonaws.com.evil.example"] {
+            assert_eq!(region(other), None, "{other}");
+        }
+    }
+}

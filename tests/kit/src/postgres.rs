@@ -27,7 +27,8 @@ pub struct Postgres {
 impl Postgres {
     /// Starts a server whose certificate is valid for these names, and which trusts the authority's client certificates.
     pub fn start(authority: &Authority, names: &[&str]) -> Self {
-        let template = program::template("postgres", |folder| {
+        let version = binary("initdb").ancestors().nth(2).and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+        let template = program::template(&format!("postgres-{version}"), |folder| {
             let command = format!(
                 "{} -D {}/data -U admin -E UTF8 --locale=C.UTF-8 --no-sync --auth=trust",
                 binary("initdb").display(),

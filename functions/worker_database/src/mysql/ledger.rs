@@ -30,6 +30,15 @@ pub(super) enum Claim {
     Written(Written),
 }
 
+/// Refuses a ledger that may not be written. Whether one that is not there could be made, MySQL tells only who tries.
+pub(super) async fn may_be_used(session: &mut Session, table: &Table) -> Result<(), Failure> {
+    let name = TableName { schema: Some(table.schema.clone()), table: NAME.to_owned() };
+    match Table::find(session, &name).await? {
+        Some(ledger) => ledger.require(&["delivery_id", "row_count"], true),
+        None => Ok(()),
+    }
+}
+
 impl Ledger {
     /// The ledger beside a table, made if it is not there.
     pub(super) async fn beside(session: &mut Session, table: &Table) -> Result<Self, Failure> {

@@ -67,6 +67,7 @@ async fn authorize(session: &mut Session, settings: &DatabaseSettings) -> Result
                 table.require_unique(session, &key).await?;
             }
             table.require_insert()?;
+            ledger::may_be_used(session, &table).await?;
         }
     }
     Ok(format!("rows can be written into {}", settings.table))

@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 
 use super::names::quoted;
 use super::session::Session;
-use super::table::Table;
+use super::table::{self, Table};
 use crate::connector::Written;
 use crate::failure::Failure;
 
@@ -61,6 +61,7 @@ impl Ledger {
                 "CREATE TABLE IF NOT EXISTS {sql} (delivery_id text PRIMARY KEY, row_count bigint NOT NULL DEFAULT 0, \
                  transaction_id text NOT NULL, delivered_at timestamptz NOT NULL DEFAULT now())"
             );
+            table::take_turn(session).await?;
             session.execute(&create).await?;
         }
         Ok(Self { sql })

@@ -61,9 +61,9 @@ async fn write(session: &Session, settings: &DatabaseSettings, table: &Table, mu
     }
     session.execute(&stage(table, &names)).await?;
     let target = format!("pg_temp.{}", quoted(STAGE));
-    copy::rows(session, &target, STAGE, columns, opened.first, &mut opened.records).await?;
-    let merged = session.client.execute(&merge(settings.on_conflict, table, &names, &key), &[]).await;
-    merged.map_err(verdict::of)
+    let count = copy::rows(session, &target, STAGE, columns, opened.first, &mut opened.records).await?;
+    session.client.execute(&merge(settings.on_conflict, table, &names, &key), &[]).await.map_err(verdict::of)?;
+    Ok(count)
 }
 
 /// The temporary table: the columns that rows have, with their types, so that a value that does not fit is found with its row.

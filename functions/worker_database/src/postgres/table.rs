@@ -11,7 +11,8 @@ use super::verdict;
 use crate::failure::Failure;
 
 const FIND: &str = "SELECT n.nspname::text, c.relname::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, \
-     pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT'), pg_catalog.has_column_privilege(c.oid, a.attnum, 'UPDATE'), c.oid \
+     pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT'), pg_catalog.has_column_privilege(c.oid, a.attnum, 'UPDATE'), c.oid, \
+     pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
      WHERE c.oid = pg_catalog.to_regclass($1) ORDER BY a.attnum";
@@ -42,6 +43,7 @@ pub(super) struct Column {
     pub(super) is_not_null: bool,
     may_insert: bool,
     may_update: bool,
+    may_select: bool,
 }
 
 impl Table {
@@ -55,6 +57,7 @@ impl Table {
             is_not_null: row.get(4),
             may_insert: row.get(5),
             may_update: row.get(6),
+            may_select: row.get(8),
         };
         Ok(Some(Self { schema: first.get(0), name: first.get(1), oid: first.get(7), columns: rows.iter().map(column).collect() }))
     }
@@ -99,7 +102,12 @@ impl Table {
         wanted.sort_unstable();
         let keys = session.query(UNIQUE_KEYS, &[(&self.oid, Type::OID)]).await?;
         if keys.iter().any(|key| key.get::<_, Vec<String>>(0) == wanted) {
-            return Ok(());
+            let is_hidden = |column: &&Column| wanted.contains(&column.name) && !column.may_select;
+            let hidden = self.columns.iter().find(is_hidden);
+            return hidden.map_or(Ok(()), |column| {
+                let detail = format!("this user may not SELECT column {} of {}, by which rows are told apart", column.name, self.name);
+                Err(Failure::new(Outcome::ClientError(Reason::Authorization), detail))
+            });
         }
         Err(Failure::misconfigured(format!("{} has no primary key or unique index on {}", self.name, columns.join(", "))))
     }
@@ -123,8 +131,14 @@ pub(super) async fn may_create(session: &Session, name: &TableName) -> Result<()
     }
 }
 
-/// Makes a table, in a transaction of its own, and finds it.
+/// Waits for others that are making tables: `IF NOT EXISTS` does not see what has not been committed, and then fails.
+pub(super) async fn take_turn(session: &Session) -> Result<(), Failure> {
+    session.execute("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('waybill'))").await
+}
+
+/// Makes a table and finds it. Until the transaction ends, other deliveries that want to make one wait.
 pub(super) async fn create(session: &Session, name: &TableName, definition: &str) -> Result<Table, Failure> {
+    take_turn(session).await?;
     session.execute(&format!("CREATE TABLE IF NOT EXISTS {} ({definition})", sql_name(name))).await?;
     Table::find(session, name).await?.ok_or_else(|| verdict::no_table(name))
 }

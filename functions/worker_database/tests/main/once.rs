@@ -13,12 +13,13 @@ crate::for_each_engine! {
     updated_rows_are_there_once_wherever_the_wire_is_cut,
     a_dropped_delivery_leaves_nothing_half_written,
     two_attempts_at_once_write_once,
+    two_first_deliveries_at_once_are_both_written,
     a_repeat_of_rows_changes_nothing,
 }
 
 /// More messages than any delivery here has.
 const MESSAGES_MAX: usize = 200;
-const ROWS: usize = 2500;
+const ROWS: usize = 3 * 512 + 9;
 
 async fn documents_are_there_once_wherever_the_wire_is_cut(bench: Bench) {
     let settings = bench.settings(json!({"create_table": true}));
@@ -43,7 +44,7 @@ async fn updated_rows_are_there_once_wherever_the_wire_is_cut(bench: Bench) {
 }
 
 fn csv(n: i64) -> String {
-    let label = "x".repeat(60);
+    let label = "x".repeat(100);
     let rows: String = (0..ROWS).map(|id| format!("{n},{id},{label}\n")).collect();
     format!("delivery,id,label\n{rows}")
 }
@@ -107,6 +108,15 @@ async fn two_attempts_at_once_write_once(bench: Bench) {
     delivered(&one);
     delivered(&other);
     assert_eq!(bench.sql("SELECT count(*) FROM events WHERE delivery = 1"), [ROWS.to_string()]);
+}
+
+async fn two_first_deliveries_at_once_are_both_written(bench: Bench) {
+    let settings = bench.settings(json!({"mode": "rows", "create_table": true}));
+    let (one, other) = (facts(1, "text/csv"), facts(2, "text/csv"));
+    let (one, other) = tokio::join!(bench.deliver(&settings, &one, csv(1)), bench.deliver(&settings, &other, csv(2)));
+    delivered(&one);
+    delivered(&other);
+    assert_eq!(bench.sql("SELECT count(*) FROM events"), [(2 * ROWS).to_string()]);
 }
 
 async fn a_repeat_of_rows_changes_nothing(bench: Bench) {

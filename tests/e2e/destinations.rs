@@ -1,6 +1,8 @@
 //! Configuring where things go (R1, R6.1, R6.2).
 
-use kit::sink::Sink;
+use std::time::Duration;
+
+use kit::sink::{Reply, Sink};
 use serde_json::{Value, json};
 
 use crate::stage;
@@ -98,6 +100,20 @@ async fn disabling_skips_what_is_pending_and_says_so() {
     destination.action("disable", json!({})).await.ok(200);
     let skipped = delivery.settles().await;
     assert_eq!((&skipped["status"], &skipped["reason"]), (&json!("skipped"), &json!("destination_disabled")));
+}
+
+/// Behaviour 9: an attempt that is under way when its destination is disabled leaves nothing waiting behind.
+#[tokio::test]
+async fn what_fails_while_its_destination_is_being_disabled_is_skipped_too() {
+    let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
+    let destination = acme.destination().webhook(&sink).create().await;
+    sink.replies([Reply::status(429).header("retry-after", "3600").after(Duration::from_secs(1))]);
+    let delivery = acme.send([&destination], json!(1)).await.delivery(0);
+    sink.wait_for(1, Duration::from_secs(10)).await;
+    destination.action("disable", json!({})).await.ok(200);
+    let skipped = delivery.settles().await;
+    assert_eq!((&skipped["status"], &skipped["reason"]), (&json!("skipped"), &json!("destination_disabled")));
+    assert_eq!((&skipped["attempt_count"], &skipped["attempts"][0]["reason"]), (&json!(1), &json!("rate_limited")));
 }
 
 /// R6.2, and the list's filters.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::attempt::{Attempt, DETAIL_MAX_BYTES, Failure, bounded};
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
-use domain::delivery::Delivery;
+use domain::delivery::{Delivery, State};
 use domain::destination::Destination;
 use domain::health::{LastError, Streak};
 use domain::id::{AuditId, Ulid};
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::Parts;
 use crate::batch::Item;
 use crate::connector::{Attempted, Connector, Job, Unavailable};
+use crate::plan::skip_reason;
 use crate::setback::{Disposal, hold, put_back};
 
 /// An attempt starts only when the invocation has this much time beyond the attempt's own budget.
@@ -106,6 +107,9 @@ impl<C: Connector> Parts<C> {
             Ok(Settled::Done) => {
                 self.count(before, destination, item, &attempt, &settlement, &token).await;
                 self.report_blocked(before, &attempt).await;
+                if self.skipped_meanwhile(&after).await {
+                    return Disposal::Done;
+                }
                 self.dispose(&item.received, settlement.queue).await
             }
             Ok(Settled::Lost(_)) => self.settle_late(before, attempt, &settlement, &item.received).await,
@@ -114,6 +118,25 @@ impl<C: Connector> Parts<C> {
                 put_back(&self.inbox, &item.received).await
             }
         }
+    }
+
+    /// A destination disabled or deleted while the attempt ran has had its waiting deliveries skipped by then: this one joins them, instead of
+    /// waiting for its time only to be skipped then.
+    async fn skipped_meanwhile(&self, delivery: &Delivery) -> bool {
+        if delivery.status().is_finished() {
+            return false;
+        }
+        let skipped = async {
+            let destination = self.store.destination(delivery.organization, delivery.destination).await?;
+            let Some(reason) = skip_reason(destination.as_ref(), delivery) else { return Ok(false) };
+            let now = self.clock.now();
+            let after = delivery.clone().finish_without_attempt(State::Skipped { finished_at: now, reason }, now);
+            self.store.transition(delivery, &after).await
+        };
+        skipped.await.unwrap_or_else(|error: StoreError| {
+            tracing::warn!(%error, delivery = %delivery.id, "whether the destination is still enabled is looked at when the retry is due");
+            false
+        })
     }
 
     /// A blocked address is a security event. That it could not be recorded is logged: the delivery shows it all the same.
@@ -152,7 +175,7 @@ impl<C: Connector> Parts<C> {
     /// The delivery moved on while the attempt ran. A success still counts, for whatever unsucceeded state stands; anything else is history.
     async fn settle_late(&self, before: &Delivery, attempt: Attempt, settlement: &Settlement, received: &Received) -> Disposal {
         let recorded = match &settlement.state {
-            domain::delivery::State::Succeeded { tracking, .. } => {
+            State::Succeeded { tracking, .. } => {
                 self.store.apply_late_success(before.organization, before.id, attempt, tracking.clone(), self.clock.now()).await
             }
             _ => self.store.append_late_attempt(before.organization, before.id, attempt).await,

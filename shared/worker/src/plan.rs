@@ -13,7 +13,7 @@ pub(crate) const SUSPECT_RECEIVES: u32 = 5;
 /// … and at this many it is settled as dead-lettered.
 pub(crate) const POISON_RECEIVES: u32 = 10;
 /// How long the tasks of a suspended organization wait before they are looked at again.
-const SUSPENDED_WAIT: Duration = Duration::from_secs(300);
+const SUSPENDED_WAIT: Duration = Duration::from_secs(60);
 
 /// What to do with a task.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +75,8 @@ pub fn plan(
     if unexplained >= SUSPECT_RECEIVES { Next::AttemptAlone } else { Next::Attempt(wait) }
 }
 
-fn skip_reason(destination: Option<&Destination>, delivery: &Delivery) -> Option<Reason> {
+/// Why a delivery to this destination is skipped, if it is.
+pub(crate) fn skip_reason(destination: Option<&Destination>, delivery: &Delivery) -> Option<Reason> {
     match destination.map(|destination| &destination.state) {
         None | Some(DestinationState::Deleted { .. }) => Some(Reason::DestinationDeleted),
         Some(DestinationState::Disabled { .. }) if !delivery.message.test => Some(Reason::DestinationDisabled),

@@ -98,6 +98,14 @@ pub trait Id: Copy + From<Ulid> + FromStr<Err = NotAnId> + fmt::Display {
     const PREFIX: &'static str;
     /// The identifier's 128 bits.
     fn ulid(self) -> Ulid;
+
+    /// Reads an identifier that a client names. 26 characters hold two bits more than an identifier has: one that uses them is well-formed
+    /// to a client and was never issued, so it reads as one that nobody owns.
+    fn named(text: &str) -> Result<Self, NotAnId> {
+        let characters = text.strip_prefix(Self::PREFIX).and_then(|rest| rest.strip_prefix('_')).unwrap_or_default();
+        let is_well_formed = characters.len() == 26 && characters.bytes().all(|byte| ALPHABET.contains(&byte));
+        text.parse().or_else(|error| if is_well_formed { Ok(Self::from(Ulid([0; 16]))) } else { Err(error) })
+    }
 }
 
 macro_rules! ids {
@@ -307,6 +315,19 @@ mod tests {
             ["", "dst_", "dst_01", "msg_00000000000000000000000000", "dst_8zzzzzzzzzzzzzzzzzzzzzzzzz", "dst_0000000000000000000000000U"]
         {
             assert!(bad.parse::<DestinationId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_well_formed_id_that_nobody_can_have_been_given_is_nobodys() {
+        let mint = mint();
+        let org = mint.organization();
+        let id: DestinationId = mint.mint(org, 1);
+        assert_eq!(DestinationId::named(&id.to_string()), Ok(id));
+        let never = DestinationId::named("dst_zzzzzzzzzzzzzzzzzzzzzzzzzz").unwrap();
+        assert!(!mint.owns(org, never.ulid()));
+        for bad in ["", "dst_", "dst_nope", "dst_ZZZZZZZZZZZZZZZZZZZZZZZZZZ", "msg_zzzzzzzzzzzzzzzzzzzzzzzzzz"] {
+            assert!(DestinationId::named(bad).is_err(), "{bad}");
         }
     }
 }

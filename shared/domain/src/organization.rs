@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Timestamp;
-use crate::id::{DestinationId, OrganizationId};
+use crate::id::{DestinationId, Id as _, OrganizationId};
 use crate::input::{FieldCode, Fields};
 
 /// An organization and its settings.
@@ -197,7 +197,7 @@ impl OrganizationSettings {
         macro_rules! destinations {
             ($name:ident) => {{
                 let kept = old(fields, stringify!($name)).$name.clone();
-                let ids: Vec<DestinationId> = fields.parsed_list(stringify!($name), 100, str::parse).unwrap_or(kept);
+                let ids: Vec<DestinationId> = fields.parsed_list(stringify!($name), 100, DestinationId::named).unwrap_or(kept);
                 let mut seen = BTreeSet::new();
                 ids.into_iter().filter(|id| seen.insert(*id)).collect()
             }};

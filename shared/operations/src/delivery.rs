@@ -5,7 +5,7 @@ use domain::attempt::Trigger;
 use domain::delivery::{Delivery, DeliveryStatus, TransitionRefused};
 use domain::destination::DestinationState;
 use domain::event_type::EventType;
-use domain::id::{DeliveryId, DestinationId, MessageId, OrganizationId};
+use domain::id::{DeliveryId, DestinationId, Id as _, MessageId, OrganizationId};
 use domain::input::Errors;
 use domain::role::Permission;
 use serde::Serialize;
@@ -154,10 +154,10 @@ fn take_filter(query: &mut Query, errors: &Errors) -> DeliveryFilter {
     statuses.sort();
     statuses.dedup();
     DeliveryFilter {
-        destination: query.parsed("destination_id", errors, str::parse::<DestinationId>),
+        destination: query.parsed("destination_id", errors, DestinationId::named),
         statuses,
         event_type: query.parsed("event_type", errors, EventType::parse),
-        message: query.parsed("message_id", errors, str::parse::<MessageId>),
+        message: query.parsed("message_id", errors, MessageId::named),
         reference: query.parsed("reference", errors, parse_reference),
         since: query.time("since", errors),
         until: query.time("until", errors),

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use domain::Timestamp;
 use domain::event_type::EventType;
-use domain::id::DestinationId;
+use domain::id::{DestinationId, Id as _};
 use domain::input::{Errors, FieldCode, Fields, pointer_token};
 use domain::limits::{METADATA_KEY_MAX, METADATA_MAX, METADATA_VALUE_MAX, NAMED_DESTINATIONS_MAX, PAYLOAD_MAX_BYTES, REFERENCE_MAX};
 use domain::message::PayloadInfo;
@@ -191,7 +191,7 @@ fn take_base64(fields: &mut Fields<'_>, too_large: &mut bool) -> Option<Bytes> {
 }
 
 fn take_destinations(fields: &mut Fields<'_>) -> Option<Vec<DestinationId>> {
-    let named: Vec<DestinationId> = fields.parsed_list("destination_ids", NAMED_DESTINATIONS_MAX, str::parse)?;
+    let named: Vec<DestinationId> = fields.parsed_list("destination_ids", NAMED_DESTINATIONS_MAX, DestinationId::named)?;
     if named.is_empty() {
         fields.refuse("destination_ids", FieldCode::TooShort, "must name at least one destination; leave it out for the defaults");
     }

@@ -24,6 +24,7 @@ pub(crate) struct Place {
     pub(crate) identity: Option<Identity>,
     pub(crate) ca_pem: Option<String>,
     pub(crate) tls: TlsMode,
+    pub(crate) requires_channel_binding: bool,
 }
 
 impl Place {
@@ -43,6 +44,7 @@ impl Place {
                 identity: None,
                 ca_pem: ca_pem.clone(),
                 tls: said.tls.unwrap_or(settings.tls).max(settings.tls),
+                requires_channel_binding: said.requires_channel_binding,
             });
         }
         let missing = |name: &str| Failure::misconfigured(format!("the settings name no {name}"));
@@ -57,6 +59,7 @@ impl Place {
             identity: None,
             ca_pem: None,
             tls: settings.tls,
+            requires_channel_binding: false,
         };
         place.with_login(credentials)
     }

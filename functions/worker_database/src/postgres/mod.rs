@@ -1,6 +1,7 @@
 //! PostgreSQL: a [`Session`](session::Session) over our own TLS, a [`Table`](table::Table) found in the catalogue, and what is written:
 //! a `document` by INSERT, rows by [`COPY`](copy), straight into the table or through a temporary one where conflicts are resolved.
 
+mod binding;
 mod copy;
 mod document;
 mod ledger;

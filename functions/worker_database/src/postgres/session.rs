@@ -16,13 +16,13 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::config::{SslMode, SslNegotiation};
+use tokio_postgres::config::{ChannelBinding as Binding, SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row};
 use tokio_rustls::TlsConnector;
 
-use super::verdict;
+use super::{binding, verdict};
 use crate::connector::Database;
 use crate::failure::Failure;
 use crate::place::Place;
@@ -120,6 +120,9 @@ async fn log_in(place: &Place, tls: Secured) -> Result<Session, Failure> {
     // `Direct`: the library asks for no TLS of its own, for the stream speaks it already.
     config.user(&place.username).dbname(&place.database).application_name("waybill");
     config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    if place.requires_channel_binding {
+        config.channel_binding(Binding::Require);
+    }
     if let Some(password) = &place.password {
         config.password(password.expose_secret());
     }
@@ -156,7 +159,10 @@ struct Secured(tokio_rustls::client::TlsStream<TcpStream>);
 
 impl TlsStream for Secured {
     fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
+        let certificate = self.0.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        certificate
+            .and_then(|certificate| binding::end_point(certificate))
+            .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
     }
 }
 

@@ -40,6 +40,14 @@ async fn a_connection_string_says_everything(bench: Bench) {
         ca_pem: None,
     };
     delivered(&bench.deliver_as(&settings, &with(&encoded, "?sslmode=require"), &facts(2, "application/json"), "2").await);
+    if bench.engine == Engine::Postgres {
+        let bound = with(&encoded, "?sslmode=require&channel_binding=require");
+        delivered(&bench.deliver_as(&settings, &bound, &facts(4, "application/json"), "4").await);
+        bench.admin(&format!("GRANT by_clear_text TO {name}"));
+        let unbound = bench.deliver_as(&settings, &bound, &facts(5, "application/json"), "5").await;
+        assert_eq!(reason(&unbound), Reason::Authentication, "{}", unbound.detail);
+        bench.admin(&format!("REVOKE by_clear_text FROM {name}"));
+    }
     let refused = bench.deliver_as(&settings, &with("wrong", ""), &facts(3, "application/json"), "3").await;
     assert_eq!(reason(&refused), Reason::Authentication);
     let unreadable = bench.deliver_as(&settings, &with("s3cret", "?sslmode=disable"), &facts(3, "application/json"), "3").await;
@@ -65,6 +73,18 @@ async fn a_client_certificate_is_taken_and_a_strangers_refused(bench: Bench) {
         assert_eq!(reason(&refused), Reason::Authentication, "{}", refused.detail);
         assert_eq!(failed(&bench.check(&settings, &wrong).await).0, StepName::Authenticate);
     }
+}
+
+/// MariaDB's own way of logging in with a password.
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadbs_ed25519_is_spoken() {
+    let bench = Bench::mysql();
+    bench.admin("INSTALL SONAME 'auth_ed25519'");
+    bench.admin(&format!("ALTER USER {} IDENTIFIED VIA ed25519 USING PASSWORD('other')", bench.name));
+    let settings = bench.settings(json!({"create_table": true}));
+    let good = Credentials::Password { username: bench.name.clone(), password: "other".into(), ca_pem: None };
+    delivered(&bench.deliver_as(&settings, &good, &facts(1, "application/json"), "1").await);
+    assert_eq!(reason(&bench.deliver(&settings, &facts(2, "application/json"), "1").await), Reason::Authentication);
 }
 
 /// RDS reads its tokens as PostgreSQL's clear-text passwords, within TLS.

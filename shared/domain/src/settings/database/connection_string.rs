@@ -26,6 +26,8 @@ pub struct ConnectionString {
     pub password: String,
     /// What its `sslmode` asks for. The settings' `tls` is never lowered by it: the stricter of both counts.
     pub tls: Option<TlsMode>,
+    /// PostgreSQL's `channel_binding=require`: the login must be bound to the TLS session it goes through.
+    pub requires_channel_binding: bool,
 }
 
 /// Everything but the password.
@@ -92,6 +94,7 @@ struct Draft {
     username: Option<String>,
     password: Option<String>,
     tls: Option<TlsMode>,
+    requires_channel_binding: bool,
 }
 
 impl Draft {
@@ -140,7 +143,10 @@ impl Draft {
         match (engine, name) {
             (Engine::Postgres, "sslmode") | (Engine::Mysql, "ssl-mode" | "sslmode" | "ssl_mode") => self.tls = Some(tls_mode(&value)?),
             (_, "connect_timeout") | (Engine::Postgres, "application_name") => {}
-            (Engine::Postgres, "channel_binding") if matches!(&*value, "prefer" | "disable") => {}
+            // Used wherever the server offers it, so that only `require` changes anything.
+            (Engine::Postgres, "channel_binding") if matches!(&*value, "prefer" | "disable" | "require") => {
+                self.requires_channel_binding = value == "require";
+            }
             (Engine::Mysql, "charset") if value == "utf8mb4" => {}
             _ => {
                 let shown = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).take(40).collect();
@@ -168,7 +174,16 @@ impl Draft {
         if [&host, &database, &username].iter().any(|text| text.chars().any(char::is_control)) {
             return Err(Unreadable::Part("text"));
         }
-        Ok(ConnectionString { host, port, database, username, password: self.password.unwrap_or_default(), tls: self.tls })
+        let password = self.password.unwrap_or_default();
+        Ok(ConnectionString {
+            host,
+            port,
+            database,
+            username,
+            password,
+            tls: self.tls,
+            requires_channel_binding: self.requires_channel_binding,
+        })
     }
 }
 

@@ -77,7 +77,9 @@ fn table_names_keep_their_quotes_and_their_limits() {
     }
 }
 
-fn parsed(engine: Engine, text: &str) -> Result<(String, u16, String, String, String, Option<TlsMode>), Unreadable> {
+type Said = (String, u16, String, String, String, Option<TlsMode>);
+
+fn parsed(engine: Engine, text: &str) -> Result<Said, Unreadable> {
     ConnectionString::parse(engine, text).map(|c| (c.host, c.port, c.database, c.username, c.password, c.tls))
 }
 

@@ -6,12 +6,13 @@ use futures_util::{StreamExt as _, stream};
 use kit::sink::{Route, Sink};
 use kit::stack::{Destination, Organization};
 use serde_json::json;
-use tokio::time::Instant;
 
 use crate::stage;
 
 const DESTINATIONS: usize = 100;
 const CREATED_AT_ONCE: usize = 8;
+/// Also on a busy machine.
+const UNDELAYED_MAX: Duration = Duration::from_secs(20);
 
 /// How one of the hundred behaves.
 #[derive(Clone, Copy, PartialEq)]
@@ -93,18 +94,17 @@ async fn a_slow_destination_with_a_backlog_does_not_delay_the_others() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let other = stage::organization("Other").await;
     let (slow, quick, elsewhere) = (sink.path("/slow"), sink.path("/quick"), sink.path("/elsewhere"));
-    let hanging = acme.destination().webhook(&slow).settings(json!({"timeout_seconds": 10})).retries(0).create().await;
+    let hanging = acme.destination().webhook(&slow).settings(json!({"timeout_seconds": 60})).retries(0).create().await;
     let same = acme.destination().webhook(&quick).create().await;
     let theirs = other.destination().webhook(&elsewhere).create().await;
     slow.hangs();
     let message = json!({"event_type": "back.log", "payload": 1, "destination_ids": [hanging.id]});
     acme.post("/v1/messages/batch", json!({"messages": vec![message; 100]})).await.ok(202);
-    let asked = Instant::now();
     for number in 0..5 {
         acme.send([&same], json!(number)).await;
         other.send([&theirs], json!(number)).await;
     }
-    quick.wait_for(5, Duration::from_secs(8)).await;
-    elsewhere.wait_for(5, Duration::from_secs(8)).await;
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    // Whoever waited for the slow one would wait for a minute.
+    quick.wait_for(5, UNDELAYED_MAX).await;
+    elsewhere.wait_for(5, UNDELAYED_MAX).await;
 }

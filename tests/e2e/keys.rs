@@ -61,13 +61,13 @@ async fn an_expired_key_is_refused() {
     let created = acme.post("/v1/api-keys", json!({"name": "short", "role": "viewer", "expires_at": expires_at})).await.ok(201);
     let short = acme.with_key(created["key"].as_str().unwrap());
     short.get("/v1/destinations").await.ok(200);
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
     short.get("/v1/destinations").await.problem(401, "unauthenticated");
 }
 
 #[expect(clippy::disallowed_methods, reason = "a client is outside of Waybill and has a clock of its own")]
 fn in_a_moment() -> std::time::SystemTime {
-    std::time::SystemTime::now() + Duration::from_millis(2_000)
+    std::time::SystemTime::now() + Duration::from_secs(3)
 }
 
 /// A key is shown once.

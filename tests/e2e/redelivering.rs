@@ -12,7 +12,7 @@ use crate::stage;
 #[tokio::test]
 async fn a_manual_retry_replaces_a_pending_automatic_one_and_both_at_once_send_once() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
-    let destination = acme.destination().webhook(&sink).retry(json!({"initial_seconds": 2, "jitter": 0})).create().await;
+    let destination = acme.destination().webhook(&sink).retry(json!({"initial_seconds": 5, "jitter": 0})).create().await;
     sink.answers([500, 200]);
     let delivery = acme.send([&destination], json!(1)).await.delivery(0);
     delivery.reaches("retrying").await;
@@ -24,7 +24,7 @@ async fn a_manual_retry_replaces_a_pending_automatic_one_and_both_at_once_send_o
     assert_eq!((&settled["status"], &settled["attempt_count"]), (&json!("succeeded"), &json!(2)));
     assert_eq!(settled["attempts"][1]["trigger"], "manual");
     // The automatic retry would be due by now.
-    sleep(Duration::from_millis(3_500)).await;
+    sleep(Duration::from_millis(6_500)).await;
     assert_eq!(sink.count(), 2);
 }
 
@@ -85,7 +85,7 @@ async fn a_cancelled_delivery_makes_no_further_attempt() {
 async fn an_attempt_on_its_way_that_succeeds_makes_a_cancelled_delivery_succeed() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).create().await;
-    sink.delays(Duration::from_secs(2));
+    sink.delays(Duration::from_secs(4));
     let delivery = acme.send([&destination], json!(1)).await.delivery(0);
     sink.wait_for(1, Duration::from_secs(10)).await;
     delivery.cancel().await.ok(200);

@@ -4,27 +4,31 @@ use std::time::Duration;
 
 use kit::sink::{Received, Reply, Sink};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::stage;
 
 const SOON: Duration = Duration::from_secs(10);
+/// The default policy's waits, in seconds.
+const WAITS: [f64; 5] = [1.0, 2.0, 4.0, 8.0, 16.0];
 /// Up to a tenth more is chance.
 const JITTER: f64 = 0.1;
 /// A retry of an idle Waybill is at most this late.
 const LATE_MAX: f64 = 1.0;
+/// A machine that is busy with other tests adds this, at most.
+const BUSY_MAX: f64 = 3.0;
 
 fn gaps(requests: &[Received]) -> Vec<f64> {
     requests.windows(2).map(|pair| (pair[1].at - pair[0].at).as_secs_f64()).collect()
 }
 
-/// Never earlier, at most a second later than a wait and its jitter.
+/// Never earlier, and so much later than a wait and its jitter at most.
 #[track_caller]
-fn assert_waits(requests: &[Received], waits: &[f64]) {
-    let gaps = gaps(requests);
+fn assert_waits(gaps: &[f64], waits: &[f64], late_max: f64) {
     assert_eq!(gaps.len(), waits.len(), "{gaps:?}");
     for (gap, wait) in gaps.iter().zip(waits) {
         // The receiver measures from arrival to arrival, the wait begins with the answer: a millisecond is lost to rounding.
-        assert!(*gap >= wait - 0.001 && *gap <= wait * (1.0 + JITTER) + LATE_MAX, "{gaps:?} for {waits:?}");
+        assert!(*gap >= wait - 0.001 && *gap <= wait * (1.0 + JITTER) + late_max, "{gaps:?} for {waits:?}");
     }
 }
 
@@ -32,25 +36,43 @@ fn assert_waits(requests: &[Received], waits: &[f64]) {
 #[tokio::test]
 async fn by_default_five_retries_follow_after_1_2_4_8_and_16_seconds_then_it_has_failed_and_is_exhausted() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
-    let destination = acme.destination().webhook(&sink).create().await;
-    assert_eq!(destination.created["retry_policy"]["max_retries"], 5);
-    sink.answers([503]);
-    let message = acme.send([&destination], json!(1)).await;
-    let delivery = message.delivery(0).settles().await;
-    let requests = sink.requests();
-    assert_waits(&requests, &[1.0, 2.0, 4.0, 8.0, 16.0]);
+    // Three, one after the other: a busy machine delays one here and one there, a late Waybill would delay them all.
+    let (mut messages, mut receivers) = (Vec::new(), Vec::new());
+    for path in ["/one", "/two", "/three"] {
+        let receiver = sink.path(path);
+        let destination = acme.destination().webhook(&receiver).create().await;
+        assert_eq!(destination.created["retry_policy"]["max_retries"], 5);
+        receiver.answers([503]);
+        messages.push(acme.send([&destination], json!(1)).await);
+        receivers.push(receiver);
+        sleep(Duration::from_millis(300)).await;
+    }
+    let mut least = vec![f64::INFINITY; WAITS.len()];
+    for (message, receiver) in messages.iter().zip(&receivers) {
+        let delivery = message.delivery(0).settles().await;
+        assert_exhausted(&delivery);
+        assert_eq!(message.read().await["status"], "failed");
+        let requests = receiver.requests();
+        for (number, request) in requests.iter().enumerate() {
+            assert_eq!(request.header("waybill-attempt"), Some(&*(number + 1).to_string()));
+            assert_eq!(request.header("webhook-id"), delivery["id"].as_str());
+            assert_eq!(request.text(), "1");
+        }
+        let gaps = gaps(&requests);
+        assert_waits(&gaps, &WAITS, BUSY_MAX);
+        least.iter_mut().zip(gaps).for_each(|(least, gap)| *least = least.min(gap));
+    }
+    assert_waits(&least, &WAITS, LATE_MAX);
+}
+
+#[track_caller]
+fn assert_exhausted(delivery: &Value) {
     assert_eq!((&delivery["status"], &delivery["reason"]), (&json!("failed"), &json!("server_error")));
     assert_eq!((&delivery["exhausted"], &delivery["attempt_count"]), (&json!(true), &json!(6)));
     let attempts = delivery["attempts"].as_array().unwrap();
     let column = |member: &str| -> Vec<Value> { attempts.iter().map(|attempt| attempt[member].clone()).collect() };
     assert_eq!(column("number"), [1, 2, 3, 4, 5, 6]);
     assert_eq!(column("trigger"), ["first", "retry", "retry", "retry", "retry", "retry"]);
-    assert_eq!(message.read().await["status"], "failed");
-    for (number, request) in requests.iter().enumerate() {
-        assert_eq!(request.header("waybill-attempt"), Some(&*(number + 1).to_string()));
-        assert_eq!(request.header("webhook-id"), Some(&*message.delivery(0).id));
-        assert_eq!(request.text(), "1");
-    }
 }
 
 /// Behaviour 12, at the other end.
@@ -72,7 +94,7 @@ async fn a_destination_chooses_its_own_pace_and_recovers_when_its_receiver_does(
     let destination = acme.destination().webhook(&sink).retry(policy).create().await;
     sink.answers([500, 404, 408, 200]);
     let delivery = acme.send([&destination], json!(1)).await.delivery(0).settles().await;
-    assert_waits(&sink.requests(), &[2.0, 3.0, 3.0]);
+    assert_waits(&gaps(&sink.requests()), &[2.0, 3.0, 3.0], BUSY_MAX);
     assert_eq!((&delivery["status"], &delivery["reason"], &delivery["exhausted"]), (&json!("succeeded"), &Value::Null, &json!(false)));
     let reasons: Vec<&Value> = delivery["attempts"].as_array().unwrap().iter().map(|attempt| &attempt["reason"]).collect();
     assert_eq!(reasons, [&json!("server_error"), &json!("rejected"), &json!("timeout"), &Value::Null]);
@@ -86,7 +108,7 @@ async fn retry_after_in_seconds_is_waited_for_when_it_is_longer() {
     let busy = |seconds: &str| Reply::status(429).header("retry-after", seconds);
     sink.replies([busy("3"), busy("0"), Reply::status(200)]);
     let delivery = acme.send([&destination], json!(1)).await.delivery(0).settles().await;
-    assert_waits(&sink.requests(), &[3.0, 2.0]);
+    assert_waits(&gaps(&sink.requests()), &[3.0, 2.0], BUSY_MAX);
     assert_eq!(delivery["attempts"][0]["reason"], "rate_limited");
     assert_eq!(delivery["status"], "succeeded");
     assert_eq!(destination.health().await["consecutive_failures"], 0);
@@ -105,7 +127,7 @@ async fn retry_after_as_a_date_is_waited_for_when_it_is_longer() {
     let second = jiff::Timestamp::try_from(sink.requests()[1].wall).unwrap();
     // The date has whole seconds.
     let late = second.as_millisecond() - soon.as_second() * 1000;
-    assert!((0..=2_000).contains(&late), "{late} ms after {date}");
+    assert!((0..=4_000).contains(&late), "{late} ms after {date}");
 }
 
 /// So many seconds from now.

@@ -136,7 +136,8 @@ impl Deployment {
         };
         let config = Config::read(&environment(&engines, variables)).unwrap();
         let operations = api::operations(&platform, &config).await.unwrap();
-        let operator = bootstrap::operator_key(&operations).await.unwrap().expose_secret().to_owned();
+        let Operations { store, ids, random, clock, .. } = &operations;
+        let operator = bootstrap::operator_key(store, ids, random, clock).await.unwrap().expose_secret().to_owned();
         let (organization, admin) = bootstrap::organization_with_key(&operations, "Acme").await.unwrap();
         Self {
             router: api::build(&platform, config),

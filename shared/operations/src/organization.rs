@@ -184,11 +184,17 @@ impl Operations {
             let name = if fields.has("name") { fields.required_text("name", 1..=NAME_MAX) } else { Some(before.name.clone()) };
             let external_id =
                 if fields.has("external_id") { fields.text("external_id", 1..=REFERENCE_MAX) } else { before.external_id.clone() };
-            let status = fields.choice("status", STATUSES).unwrap_or(before.status);
+            let status = if fields.has("status") {
+                let given = fields.given("status");
+                let status = fields.choice("status", STATUSES);
+                fields.require("status", given, status)
+            } else {
+                Some(before.status)
+            };
             let settings = fields.object("settings", |inner| before.settings.read(inner)).unwrap_or_else(|| before.settings.clone());
             let grants = fields.object("grants", |inner| before.grants.read(inner)).unwrap_or_else(|| before.grants.clone());
             self.refuse_own_resources(fields, &grants);
-            Some(Organization { name: name?, external_id, status, settings, grants, ..before.clone() })
+            Some(Organization { name: name?, external_id, status: status?, settings, grants, ..before.clone() })
         })?;
         Ok(patched)
     }

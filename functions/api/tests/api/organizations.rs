@@ -42,6 +42,14 @@ async fn what_is_waybills_own_cannot_be_granted() {
 }
 
 #[tokio::test]
+async fn an_organization_always_has_a_status() {
+    let deployment = Deployment::new().await;
+    let path = format!("/v1/organizations/{}", deployment.organization);
+    let answer = deployment.operator().patch(&path, json!({"status": null})).await;
+    assert_eq!(answer.refusal(), refused(422, "validation_failed", &["/status: required"]));
+}
+
+#[tokio::test]
 async fn organizations_are_the_operators() {
     let deployment = Deployment::new().await;
     assert_eq!(deployment.admin().get("/v1/organizations").await.refusal(), refused(403, "forbidden", &[]));

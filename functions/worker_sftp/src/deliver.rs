@@ -1,6 +1,7 @@
 //! One attempt: from templates to a file that is there, whole, under its name.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::attempt::RequestRecord;
 use domain::check::StepName;
@@ -9,8 +10,6 @@ use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
 use egress::Guard;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
-use std::time::Duration;
 use template::Variables;
 use tokio::time::{Instant, timeout};
 use worker::Attempted;
@@ -19,7 +18,7 @@ use crate::credentials::Credentials;
 use crate::failure::{Failure, within};
 use crate::payload::{Content, Payload};
 use crate::place::{Place, Templates};
-use crate::remote::{Found, Remote, Written, hexadecimal};
+use crate::remote::{Found, Remote, Written, sha256};
 use crate::ssh;
 
 /// How long an attempt that failed may take to remove what it wrote.
@@ -145,7 +144,7 @@ fn locate(settings: &SftpSettings, meta: &Meta<'_>, payload: &Payload) -> Result
 fn known_sha256(meta: &Meta<'_>, payload: &Payload) -> Option<String> {
     match (&meta.sha256, &payload.content) {
         (Some(sha256), _) => Some((*sha256).to_owned()),
-        (None, Content::Bytes(bytes)) => Some(hexadecimal(Sha256::new_with_prefix(bytes))),
+        (None, Content::Bytes(bytes)) => Some(sha256(bytes)),
         (None, Content::Stream(_)) => None,
     }
 }

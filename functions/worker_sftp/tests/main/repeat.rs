@@ -1,8 +1,10 @@
 //! The same again, and another file in the way.
 
+use bytes::Bytes;
 use domain::Reason;
 use domain::settings::sftp::IfExists;
 use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use kit::sshd::Sshd;
 use serde_json::json;
 use worker_sftp::Payload;
@@ -85,5 +87,23 @@ async fn a_delivery_sent_by_two_at_once_arrives_whole() {
         assert!(both.iter().any(|attempted| matches!(attempted.outcome, domain::settle::Outcome::Delivered(_))), "{both:?}");
         assert!(std::fs::read(sshd.home().join(PATH)).unwrap() == bytes, "{if_exists:?}");
         std::fs::remove_file(sshd.home().join(PATH)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_stream_whose_hash_nobody_knew_is_recognised_once_it_was_read() {
+    let sshd = Sshd::start().await;
+    let streamed = |text: &'static str| Payload::stream(text.len() as u64, stream::iter([Ok(Bytes::from_static(text.as_bytes()))]).boxed());
+    for if_exists in [IfExists::Fail, IfExists::Skip] {
+        let world = World::on(&sshd).if_exists(if_exists);
+        let first = world.deliver("dlv_1_00", streamed("the same")).await;
+        assert_eq!(delivered(&first), delivered(&world.deliver("dlv_1_00", streamed("the same")).await));
+        let other = world.deliver("dlv_2_00", streamed("not that")).await;
+        match if_exists {
+            IfExists::Skip => assert_eq!(delivered(&other)["skipped"], json!(true)),
+            _ => assert_eq!(reason(&other), Reason::Rejected, "{}", other.detail),
+        }
+        assert_eq!(std::fs::read_to_string(sshd.home().join(PATH)).unwrap(), "the same");
+        assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);
     }
 }

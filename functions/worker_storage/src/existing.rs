@@ -38,7 +38,7 @@ pub(crate) async fn look(place: &Place, path: &Path, meta: &Meta, size_bytes: u6
             return match trouble.answer().map(|answer| answer.status) {
                 Some(StatusCode::NOT_FOUND) => Ok(Existing::Nothing),
                 // Writing alone is enough for a delivery; and whether it is the credentials' fault, only an answer with a body says.
-                Some(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST) => Ok(Existing::Unseen),
+                Some(StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST) => Ok(Existing::Unseen),
                 _ => Err(trouble),
             };
         }

@@ -87,8 +87,10 @@ async fn the_check_names_the_step() {
 async fn who_may_not_write_is_told_so() {
     let server = Gcs::start_read_only().await;
     let bucket = bucket(&server);
-    let attempted = bucket.deliver("dlv_1", "a", &payload(10)).await;
-    assert_eq!(attempted.outcome, refused(Reason::Authorization), "{}", attempted.detail);
+    for size in [10, 40 << 20] {
+        let attempted = bucket.deliver("dlv_1", "a", &payload(size)).await;
+        assert_eq!(attempted.outcome, refused(Reason::Authorization), "{}", attempted.detail);
+    }
     let report = bucket.check(&bucket.settings, &bucket.credentials).await;
     assert_eq!(failed_step(&report).0, StepName::Authorize, "{report:?}");
 }

@@ -1,0 +1,160 @@
+//! How fast and how small: streams objects into an S3 on the loopback, and lets `aws s3 cp` do the same from a file.
+//!
+//! `cargo run --release -p worker_storage --example storage_speed [MiB] [keep|discard]`: 1024 by default, into a server that keeps what it
+//! gets (s3s on a folder) or one that does not, each way three times, taking turns. Prints MiB/s of each and this process's peak memory
+//! before and after. `AWS_CLI` names the rival; without it only our own speed is shown.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a measurement, not a program: it has the machine's clock and arguments"
+)]
+
+mod discard;
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use domain::settings::storage::{IfExists, ObjectSettings, S3Settings};
+use domain::settle::Outcome;
+use domain::{Clock, Timestamp};
+use egress::{Client, Guard, Policy, Schemes, Tls};
+use futures_util::stream;
+use kit::file_s3::{ACCESS_KEY_ID, BUCKET, FileS3, SECRET_ACCESS_KEY};
+use rustls::RootCertStore;
+use worker_storage::{Credentials, Meta, Payload, Settings, Storage};
+
+const ROUNDS: usize = 3;
+const PIECE_BYTES: usize = 256 << 10;
+
+#[tokio::main]
+async fn main() {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("serve") => serve(&arguments.next().unwrap_or_default()).await,
+        size => {
+            let size_mib = size.map_or(1024, |size| size.parse().expect("a number of MiB"));
+            measure(size_mib, &arguments.next().unwrap_or_else(|| "keep".to_owned())).await;
+        }
+    }
+}
+
+/// The server, a process of its own, so that its memory and work are not ours.
+async fn serve(what: &str) {
+    let keeping = if what == "discard" { None } else { Some(FileS3::start().await) };
+    let endpoint = match &keeping {
+        Some(server) => server.endpoint.clone(),
+        None => discard::start().await,
+    };
+    println!("{endpoint}");
+    let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+    drop(ended.await);
+}
+
+async fn measure(size_mib: usize, what: &str) {
+    let (mut server, endpoint) = start_server(what);
+    let rival = std::env::var("AWS_CLI").ok();
+    let file = rival.as_ref().map(|_| source_file(size_mib));
+    let storage = storage();
+    let before = peak_rss_mib();
+    for round in 0..ROUNDS {
+        let ours = deliver(&storage, &endpoint, &format!("ours/{round}"), size_mib).await;
+        println!("waybill      {size_mib} MiB in {:.2} s: {:.0} MiB/s", ours.as_secs_f64(), size_mib as f64 / ours.as_secs_f64());
+        if let (Some(program), Some(file)) = (&rival, &file) {
+            let theirs = copy(program, &endpoint, file.path(), &format!("s3://{BUCKET}/theirs/{round}"));
+            println!("aws s3 cp    {size_mib} MiB in {:.2} s: {:.0} MiB/s", theirs.as_secs_f64(), size_mib as f64 / theirs.as_secs_f64());
+        }
+    }
+    println!("peak memory  {} MiB ({before} MiB before)", peak_rss_mib());
+    drop(server.stdin.take());
+    drop(server.wait());
+}
+
+fn start_server(what: &str) -> (Child, String) {
+    let mut server = Command::new(std::env::current_exe().unwrap())
+        .args(["serve", what])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program can be started again");
+    let mut endpoint = String::new();
+    let mut output = std::io::BufReader::new(server.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut output, &mut endpoint).unwrap();
+    (server, endpoint.trim().to_owned())
+}
+
+fn source_file(size_mib: usize) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let mib = vec![b'w'; 1 << 20];
+    for _ in 0..size_mib {
+        file.write_all(&mib).unwrap();
+    }
+    file.flush().unwrap();
+    file
+}
+
+fn storage() -> Storage {
+    let guard = Guard::new(Policy::parse("127.0.0.0/8").unwrap());
+    let client = Client::new(guard, Tls::with_roots(RootCertStore::empty()).unwrap());
+    let clock =
+        Clock::new(|| Timestamp::from_millis(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()));
+    let nobody = aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
+    Storage::new(client, Schemes::HttpAndHttps, nobody, clock)
+}
+
+async fn deliver(storage: &Storage, endpoint: &str, key: &str, size_mib: usize) -> Duration {
+    let settings = S3Settings {
+        bucket: BUCKET.to_owned(),
+        region: Some("us-east-1".to_owned()),
+        endpoint: Some(endpoint.to_owned()),
+        server_side_encryption: None,
+        kms_key_id: None,
+        tags: BTreeMap::new(),
+        object: ObjectSettings { key_template: "-".to_owned(), if_exists: IfExists::Fail, storage_class: None, timeout_seconds: 600 },
+    };
+    let credentials = Credentials::AccessKey {
+        access_key_id: ACCESS_KEY_ID.to_owned(),
+        secret_access_key: SECRET_ACCESS_KEY.to_owned().into(),
+        session_token: None,
+    };
+    let meta = Meta {
+        organization_id: "org_1".to_owned(),
+        delivery_id: key.to_owned(),
+        message_id: "msg_1".to_owned(),
+        event_type: "report.ready".to_owned(),
+        content_type: "application/octet-stream".to_owned(),
+        sha256: None,
+    };
+    let size_bytes = (size_mib << 20) as u64;
+    // As storage streams it: every piece is memory of its own.
+    let pieces = stream::iter((0..(size_mib << 20) / PIECE_BYTES).map(|_| Ok(Bytes::from(vec![b'w'; PIECE_BYTES]))));
+    let started = Instant::now();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(600);
+    let done = storage.deliver(Settings::S3(&settings), &credentials, &meta, key, Payload::streamed(size_bytes, pieces), deadline).await;
+    assert!(matches!(done.outcome, Outcome::Delivered(_)), "{:?} {}", done.outcome, done.detail);
+    started.elapsed()
+}
+
+fn copy(program: &str, endpoint: &str, file: &std::path::Path, to: &str) -> Duration {
+    let started = Instant::now();
+    let status = Command::new(program)
+        .args(["s3", "cp", "--only-show-errors", "--endpoint-url", endpoint])
+        .arg(file)
+        .arg(to)
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .status()
+        .expect("AWS_CLI names a program");
+    assert!(status.success(), "aws s3 cp failed");
+    started.elapsed()
+}
+
+fn peak_rss_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
+    line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
+}

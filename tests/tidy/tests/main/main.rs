@@ -101,9 +101,11 @@ fn third_party_versions_stand_in_one_place() {
 }
 
 #[test]
-fn every_worker_of_the_template_is_a_function_and_every_function_is_in_the_template() {
+fn every_function_is_in_the_template() {
     let template = read("template.yaml");
-    for (folder, _) in packages().into_iter().filter(|(folder, _)| folder.starts_with("functions/")) {
+    // A connector without a main is a library that no function runs yet.
+    let runs = |folder: &str| folder.starts_with("functions/") && tidy::root().join(folder).join("src/main.rs").exists();
+    for (folder, _) in packages().into_iter().filter(|(folder, _)| runs(folder)) {
         let name = folder.trim_start_matches("functions/");
         assert!(template.contains(&format!("CodeUri: {folder}")), "{folder} is not in template.yaml");
         assert!(template.contains(&format!("Binary: {name}")), "{folder} is not built by template.yaml");

@@ -39,16 +39,13 @@ impl<C: Connector> Parts<C> {
     /// Makes one attempt and settles it.
     pub(crate) async fn attempt(&self, item: &Item) -> Disposal {
         let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination) else { return Disposal::Done };
-        let held = match self.lease(delivery, destination).await {
-            Ok(Leased::Yes) => false,
-            Ok(Leased::Lost) => true,
+        match self.lease(delivery, destination).await {
+            Ok(Leased::Yes) => {}
+            Ok(Leased::Lost) => return hold(&self.inbox, &item.received, Duration::from_secs(1)).await,
             Err(error) => {
                 tracing::warn!(%error, delivery = %delivery.id, "the delivery could not be leased");
                 return put_back(&self.inbox, &item.received).await;
             }
-        };
-        if held {
-            return hold(&self.inbox, &item.received, Duration::from_secs(1)).await;
         }
         let started_at = self.clock.now();
         let started = Instant::now();
@@ -69,7 +66,8 @@ impl<C: Connector> Parts<C> {
         if delivery.generation == 0 && delivery.attempts == 0 {
             return Ok(Leased::Yes);
         }
-        self.store.lease(delivery, self.clock.now(), self.clock.now().plus(attempt_budget(destination) + SETTLE_MARGIN)).await
+        let now = self.clock.now();
+        self.store.lease(delivery, now, now.plus(attempt_budget(destination) + SETTLE_MARGIN)).await
     }
 
     async fn deliver(

@@ -1,5 +1,6 @@
 //! What the api is configured with.
 
+use domain::settings::PerLane;
 use egress::Policy;
 use runtime::{ConfigError, Environment};
 
@@ -14,10 +15,10 @@ pub struct Config {
     pub kms_key_id: String,
     /// `SIGNING_KEYS_SECRET_ARN`: the root of the keys that vouch for ids and cursors.
     pub signing_keys_secret_arn: String,
-    /// `WEBHOOK_QUEUE_URL`.
-    pub webhook_queue_url: String,
-    /// `WORKER_WEBHOOK_FUNCTION`: checks webhook destinations.
-    pub worker_webhook_function: String,
+    /// `WEBHOOK_QUEUE_URL` and each other lane's.
+    pub queue_urls: PerLane<String>,
+    /// `WORKER_WEBHOOK_FUNCTION` and each other lane's: checks destinations.
+    pub worker_functions: PerLane<String>,
     /// `PUBLIC_URL`: where people reach Waybill; empty: the request's host.
     pub public_url: Option<String>,
     /// `EGRESS_ALLOW`: networks that destinations may stand in besides public ones.
@@ -52,8 +53,8 @@ impl Config {
             bucket_name: variables.required("BUCKET_NAME"),
             kms_key_id: variables.required("KMS_KEY_ID"),
             signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
-            webhook_queue_url: variables.required("WEBHOOK_QUEUE_URL"),
-            worker_webhook_function: variables.required("WORKER_WEBHOOK_FUNCTION"),
+            queue_urls: variables.per_lane("*_QUEUE_URL"),
+            worker_functions: variables.per_lane("WORKER_*_FUNCTION"),
             public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
             egress: networks.unwrap_or_default().0,
             plain_http: variables.switch("ALLOW_PLAIN_HTTP", "true", "false"),

@@ -46,7 +46,7 @@ pub async fn operations(platform: &Platform, config: &Config) -> Result<Operatio
     let keys = SigningKeys::load(aws, &config.signing_keys_secret_arn).await?;
     let (clock, random) = (platform.clock.clone(), platform.random.clone());
     let store = store::Store::new(aws, config.table_name.clone(), Some(config.bucket_name.clone()));
-    let queues = queue::Queues::new(aws, config.webhook_queue_url.clone());
+    let queues = queue::Queues::new(aws, config.queue_urls.clone());
     Ok(Operations {
         vault: Vault::new(aws, Some(config.kms_key_id.clone()), clock.clone(), random.clone()),
         dispatch: dispatch::Dispatcher::new(store.clone(), queues, clock.clone()),
@@ -59,7 +59,7 @@ pub async fn operations(platform: &Platform, config: &Config) -> Result<Operatio
         clock,
         random,
         settings: Arc::new(Settings {
-            webhook_function: config.worker_webhook_function.clone(),
+            worker_functions: config.worker_functions.clone(),
             plain_http: config.plain_http,
             rate_limits: config.rate_limits,
             function_timeout_seconds: config.function_timeout_seconds,

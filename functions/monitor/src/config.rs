@@ -1,5 +1,6 @@
 //! What the monitor is configured with.
 
+use domain::settings::PerLane;
 use runtime::{ConfigError, Environment};
 
 /// The monitor's configuration.
@@ -7,8 +8,8 @@ use runtime::{ConfigError, Environment};
 pub struct Config {
     /// `TABLE_NAME`.
     pub table_name: String,
-    /// `WEBHOOK_QUEUE_URL`.
-    pub webhook_queue_url: String,
+    /// `WEBHOOK_QUEUE_URL` and each other lane's.
+    pub queue_urls: PerLane<String>,
     /// `MONITOR_INTERVAL_SECONDS`: how often the sweep runs.
     pub monitor_interval_seconds: u32,
 }
@@ -19,7 +20,7 @@ impl Config {
         let variables = environment.variables();
         let config = Self {
             table_name: variables.required("TABLE_NAME"),
-            webhook_queue_url: variables.required("WEBHOOK_QUEUE_URL"),
+            queue_urls: variables.per_lane("*_QUEUE_URL"),
             monitor_interval_seconds: variables.required("MONITOR_INTERVAL_SECONDS"),
         };
         variables.finish(config)

@@ -51,7 +51,7 @@ pub fn build(
     config: Config,
 ) -> impl Service<LambdaEvent<Invocation>, Response = (), Error = lambda_runtime::Error, Future: Send> + Clone + Send + use<> {
     let store = Store::new(&platform.aws, config.table_name, None);
-    let queues = Queues::new(&platform.aws, config.webhook_queue_url);
+    let queues = Queues::new(&platform.aws, config.queue_urls);
     let dispatcher = Dispatcher::new(store.clone(), queues.clone(), platform.clock.clone());
     let monitor = Monitor { store, dispatcher, queues, clock: platform.clock.clone(), interval_seconds: config.monitor_interval_seconds };
     service_fn(move |event: LambdaEvent<Invocation>| {

@@ -12,6 +12,7 @@ mod connector;
 mod credentials;
 mod document;
 mod failure;
+mod function;
 pub mod iam;
 pub mod identity;
 mod mysql;
@@ -24,5 +25,6 @@ mod walk;
 
 pub use connector::{Database, Facts};
 pub use credentials::Credentials;
+pub use function::{Databases, build};
 pub use payload::Payload;
 pub use trust::Trust;

@@ -16,6 +16,7 @@ mod check;
 mod credentials;
 mod deliver;
 mod existing;
+mod function;
 mod google;
 mod meta;
 mod payload;
@@ -28,6 +29,7 @@ mod verdict;
 mod wire;
 
 pub use credentials::Credentials;
+pub use function::{ObjectStorage, build};
 pub use meta::Meta;
 pub use payload::{Payload, Pieces};
 pub use place::Settings;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use domain::check::{CheckReport, CheckStep, StepName};
 use domain::destination::Destination;
-use domain::settings::Settings;
 use domain::settings::webhook::CheckDepth;
 use domain::trace::TraceId;
 use egress::{Probe, StepOutcome};
@@ -13,6 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::Webhook;
+use crate::connector::{NOT_A_WEBHOOK, settings};
 use crate::request::Envelope;
 use crate::verdict;
 
@@ -31,8 +31,10 @@ enum Sent {
 impl Webhook {
     /// Takes the steps in their order and stops at the first that fails.
     pub(crate) async fn walk(&self, destination: &Destination) -> CheckReport {
-        let Settings::Webhook(settings) = &destination.settings;
         let started = Instant::now();
+        let Ok(settings) = settings(destination) else {
+            return CheckReport::of(vec![step(StepName::Resolve, Some(false), NOT_A_WEBHOOK, started)]);
+        };
         let deadline = started + CHECK_MAX.min(Duration::from_secs(settings.timeout_seconds.into()));
         let target = match self.target(settings) {
             Ok(target) => target,

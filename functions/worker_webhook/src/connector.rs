@@ -11,15 +11,16 @@ use domain::{Clock, Random, Reason};
 use egress::{Client, Request, Schemes, Target};
 use tokio::time::{Instant, timeout_at};
 use vault::Vault;
-use worker::{Attempted, Connector, Job, Unavailable};
+use worker::{Attempted, Connector, Hindrance, Job, Unavailable};
 
-use crate::hindrance::Hindrance;
 use crate::request::{self, Envelope};
 use crate::secrets::Secrets;
 use crate::{record, verdict};
 
 /// What a webhook takes: 64 MiB (destinations.md).
-const BODY_MAX_BYTES: usize = 64 << 20;
+const BODY_MAX_BYTES: u64 = 64 << 20;
+/// A task of another type of destination in this worker's queue.
+pub(crate) const NOT_A_WEBHOOK: &str = "the destination is no webhook";
 
 /// Delivers to webhooks.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl Webhook {
         body: Bytes,
         deadline: Instant,
     ) -> Result<Prepared, Hindrance> {
-        let Settings::Webhook(settings) = &destination.settings;
+        let settings = settings(destination)?;
         let target = self.target(settings)?;
         let opening = Secrets::open(&self.vault, destination, settings.signature.enabled, envelope.at);
         let slow = |_| Hindrance::Ours(Unavailable("the destination's secrets took longer to open than an attempt may".to_owned()));
@@ -85,10 +86,18 @@ impl Webhook {
     }
 }
 
+/// The settings of a webhook.
+pub(crate) fn settings(destination: &Destination) -> Result<&WebhookSettings, Hindrance> {
+    match &destination.settings {
+        Settings::Webhook(settings) => Ok(settings),
+        _ => Err(Hindrance::misconfigured(NOT_A_WEBHOOK)),
+    }
+}
+
 impl Connector for Webhook {
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
-        if job.payload.len() > BODY_MAX_BYTES {
-            let detail = format!("the payload has {} bytes; a webhook takes {BODY_MAX_BYTES}", job.payload.len());
+        if job.payload.size_bytes() > BODY_MAX_BYTES {
+            let detail = format!("the payload has {} bytes; a webhook takes {BODY_MAX_BYTES}", job.payload.size_bytes());
             return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
         }
         let message = &job.delivery.message;
@@ -101,7 +110,8 @@ impl Connector for Webhook {
             traceparent: &message.trace.traceparent(&self.random),
             at: self.clock.now(),
         };
-        match self.prepare(job.destination, &envelope, job.payload, job.deadline).await {
+        let body = job.payload.collect().await?;
+        match self.prepare(job.destination, &envelope, body, job.deadline).await {
             Ok(prepared) => Ok(self.send(prepared).await),
             Err(hindrance) => hindrance.into_attempted(),
         }

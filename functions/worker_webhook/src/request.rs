@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::hindrance::Hindrance;
 use crate::secrets::Secrets;
+use worker::Hindrance;
 
 const OWN_USER_AGENT: &str = concat!("Waybill/", env!("CARGO_PKG_VERSION"));
 

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use domain::Timestamp;
-use domain::credentials::{CredentialKind, sealed_name};
+use domain::credentials::CredentialKind;
 use domain::destination::Destination;
 use domain::signing_secret::{SecretSource, SigningSecret};
 use futures_util::future::{try_join, try_join_all};
@@ -11,9 +11,8 @@ use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use signing::SigningKey;
 use vault::Vault;
+use worker::{Hindrance, Opened};
 use zeroize::Zeroizing;
-
-use crate::hindrance::Hindrance;
 
 /// What the vault opened.
 #[derive(Debug, Default)]
@@ -59,42 +58,31 @@ async fn signing_key(vault: &Vault, destination: &Destination, secret: &SigningS
 }
 
 async fn authentication(vault: &Vault, destination: &Destination) -> Result<Authentication, Hindrance> {
+    let credentials = Opened::of(vault, destination);
     match destination.credentials.kind {
         CredentialKind::None => Ok(Authentication::default()),
         CredentialKind::ApiKey => {
-            let name = open_field(destination, "header")?;
-            let name =
-                HeaderName::from_bytes(name.as_bytes()).map_err(|_| Hindrance::misconfigured("the API key's header is no header name"))?;
-            let value = credential(vault, destination, "value").await?;
+            let name = HeaderName::from_bytes(credentials.open("header")?.as_bytes());
+            let name = name.map_err(|_| Hindrance::misconfigured("the API key's header is no header name"))?;
+            let value = credentials.secret("value").await?;
             let header = header_value(value.expose_secret())?;
             Ok(Authentication { header: Some((name, header)), confidential: vec![value] })
         }
         CredentialKind::Bearer => {
-            let token = credential(vault, destination, "token").await?;
+            let token = credentials.secret("token").await?;
             let header = header_value(&Zeroizing::new(format!("Bearer {}", token.expose_secret())))?;
             Ok(Authentication { header: Some((AUTHORIZATION, header)), confidential: vec![token] })
         }
         CredentialKind::Basic => {
-            let username = open_field(destination, "username")?;
-            let password = credential(vault, destination, "password").await?;
+            let username = credentials.open("username")?;
+            let password = credentials.secret("password").await?;
             let pair = Zeroizing::new(format!("{username}:{}", password.expose_secret()));
             let encoded = SecretString::from(BASE64.encode(&*pair));
             let header = header_value(&Zeroizing::new(format!("Basic {}", encoded.expose_secret())))?;
             Ok(Authentication { header: Some((AUTHORIZATION, header)), confidential: vec![encoded, password] })
         }
+        other => Err(Hindrance::misconfigured(format!("a webhook does not take credentials of the kind {}", other.as_str()))),
     }
-}
-
-fn open_field<'d>(destination: &'d Destination, name: &str) -> Result<&'d str, Hindrance> {
-    let value = destination.credentials.open.get(name).map(String::as_str);
-    value.ok_or_else(|| Hindrance::misconfigured(format!("the credentials have no {name}")))
-}
-
-async fn credential(vault: &Vault, destination: &Destination, name: &str) -> Result<SecretString, Hindrance> {
-    let Some(field) = destination.credentials.secrets.get(name) else {
-        return Err(Hindrance::misconfigured(format!("the credentials have no {name}")));
-    };
-    Ok(vault.open(destination.organization_id, destination.id, &sealed_name(name), &field.sealed).await?)
 }
 
 fn header_value(text: &str) -> Result<HeaderValue, Hindrance> {

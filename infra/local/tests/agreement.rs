@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use domain::settings::Lane;
 use local::template::{COMPILED_IN, Template};
 
 /// Read by the log subscriber, before any configuration.
@@ -12,17 +13,23 @@ const READ_BY_EVERY_MAIN: &str = "LOG_LEVEL";
 #[test]
 fn each_function_reads_what_the_template_gives_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let every_worker = fs::read_to_string(root.join("shared/worker/src/config.rs")).unwrap();
     for function in Template::read(COMPILED_IN, &BTreeMap::new()).unwrap().stack().unwrap().functions {
-        let Ok(config) = fs::read_to_string(root.join("functions").join(&function.binary).join("src/config.rs")) else { continue };
-        let read: BTreeSet<_> = variables_in(&config).collect();
-        let given: BTreeSet<_> = function.environment.keys().map(String::as_str).filter(|name| *name != READ_BY_EVERY_MAIN).collect();
+        let own = fs::read_to_string(root.join("functions").join(&function.binary).join("src/config.rs")).unwrap_or_default();
+        let shared = if function.binary.starts_with("worker_") { every_worker.as_str() } else { "" };
+        let read: BTreeSet<_> = variables_in(&own).chain(variables_in(shared)).collect();
+        let given: BTreeSet<_> = function.environment.keys().filter(|name| *name != READ_BY_EVERY_MAIN).cloned().collect();
         assert_eq!(given, read, "functions/{}/src/config.rs (right) and {} in template.yaml (left)", function.binary, function.logical_id);
     }
 }
 
-/// The names of environment variables among a source's string literals, its tests left out.
-fn variables_in(source: &str) -> impl Iterator<Item = &str> {
+/// The names of environment variables among a source's string literals, its tests left out; one with a `*` stands for one of each lane.
+fn variables_in(source: &str) -> impl Iterator<Item = String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let is_variable = |text: &&str| text.contains('_') && text.chars().all(|c| c.is_ascii_uppercase() || c == '_');
-    code.split('"').skip(1).step_by(2).filter(is_variable)
+    let is_variable = |text: &&str| text.contains('_') && text.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c == '*');
+    let lanes = |text: &str| match text.contains('*') {
+        true => Lane::ALL.map(|lane| text.replace('*', lane.in_environment())).to_vec(),
+        false => vec![text.to_owned()],
+    };
+    code.split('"').skip(1).step_by(2).filter(is_variable).flat_map(lanes)
 }

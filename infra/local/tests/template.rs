@@ -22,7 +22,8 @@ fn our_template_gives_the_stack_the_code_expects() {
     let indexes: Vec<_> = table.indexes.iter().map(|index| index.name.as_str()).collect();
     assert_eq!(indexes, ["by_destination", "attention_org", "attention_dst", "due", "by_reference", "failing"]);
     assert!(table.attributes.contains(&("du_at".into(), AttributeType::Number)));
-    let [queue, dead_letters] = stack.resources.queues.as_slice() else { panic!("two queues") };
+    assert_eq!(stack.resources.queues.len(), 10, "a queue and its dead letters for each lane");
+    let [queue, dead_letters, ..] = stack.resources.queues.as_slice() else { panic!("two queues") };
     assert_eq!((queue.visibility_timeout_seconds, queue.message_retention_seconds), (540, 1_209_600));
     let redrive = queue.redrive.as_ref().unwrap();
     assert_eq!((redrive.dead_letter_queue.as_str(), redrive.max_receive_count), (dead_letters.name.as_str(), 100));
@@ -33,7 +34,8 @@ fn our_template_gives_the_stack_the_code_expects() {
     assert_eq!((secret.key.as_deref(), secret.length), (Some("root"), 64));
 
     let names: Vec<_> = stack.functions.iter().map(|function| (function.binary.as_str(), function.timeout.as_secs())).collect();
-    assert_eq!(names, [("api", 29), ("worker_webhook", 90), ("monitor", 55), ("dead_letters", 60)]);
+    let workers = [("worker_webhook", 90), ("worker_storage", 900), ("worker_sftp", 900), ("worker_database", 900)];
+    assert_eq!(names, [&[("api", 29)], &workers[..], &[("monitor", 55), ("dead_letters", 60)]].concat());
     let api = &stack.functions[0];
     assert_eq!(api.routes, [Route { method: None, path: None }]);
     assert_eq!(api.environment["PUBLIC_URL"], "http://127.0.0.1:1");
@@ -41,7 +43,7 @@ fn our_template_gives_the_stack_the_code_expects() {
     assert_eq!(api.environment["WEBHOOK_QUEUE_URL"], "https://sqs.us-east-1.amazonaws.com/000000000000/waybill-WebhookQueue");
     assert_eq!(api.environment["WORKER_WEBHOOK_FUNCTION"], "waybill-WorkerWebhook");
     assert_eq!(api.environment["FUNCTION_TIMEOUT_SECONDS"], api.timeout.as_secs().to_string());
-    let monitor = &stack.functions[2];
+    let monitor = stack.functions.iter().find(|function| function.binary == "monitor").unwrap();
     assert_eq!(monitor.environment["MONITOR_INTERVAL_SECONDS"], "2");
     let schedules: Vec<_> = monitor.schedules.iter().map(|one| (one.name.as_str(), one.period.as_secs(), one.input.clone())).collect();
     assert_eq!(schedules, [("Reconcile", 3_600, json!({"reconcile": "hourly"})), (local::instance::SWEEP, 60, json!({}))]);
@@ -49,7 +51,10 @@ fn our_template_gives_the_stack_the_code_expects() {
     let mappings: Vec<_> = stack.mappings.iter().map(|mapping| (mapping.queue_url(), mapping.function.as_str())).collect();
     assert_eq!(mappings[0], (api.environment["WEBHOOK_QUEUE_URL"].clone(), "waybill-WorkerWebhook"));
     assert_eq!(mappings[1].1, "waybill-DeadLetters");
-    assert!(stack.mappings.iter().all(|mapping| mapping.batch_size == 10 && mapping.reports_item_failures));
+    assert!(stack.mappings.iter().all(|mapping| mapping.reports_item_failures));
+    let single = ["waybill-WorkerStorage", "waybill-WorkerSftp", "waybill-WorkerDatabase"];
+    let size = |function: &str| if single.contains(&function) { 1 } else { 10 };
+    assert!(stack.mappings.iter().all(|mapping| mapping.batch_size == size(&mapping.function)));
 }
 
 #[test]

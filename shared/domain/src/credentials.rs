@@ -7,6 +7,12 @@ use serde_json::{Map, Value, json};
 
 use crate::Timestamp;
 
+mod field;
+mod kind;
+
+pub use field::{CredentialField, Shape};
+pub use kind::CredentialKind;
+
 /// A secret as the vault sealed it; it opens only for the organization, destination and field it was sealed for.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -18,70 +24,6 @@ pub struct Sealed(
 impl std::fmt::Debug for Sealed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Sealed(…)")
-    }
-}
-
-/// How a destination is authenticated with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CredentialKind {
-    /// Not at all: the signature vouches.
-    None,
-    /// A header with a secret value.
-    ApiKey,
-    /// `Authorization: Bearer`.
-    Bearer,
-    /// `Authorization: Basic`.
-    Basic,
-}
-
-/// One member of a kind of credentials.
-#[derive(Clone, Copy, Debug)]
-pub struct CredentialField {
-    /// Its name in JSON.
-    pub name: &'static str,
-    /// Secrets are sealed and never read back.
-    pub secret: bool,
-    /// The longest value, in characters.
-    pub max: usize,
-}
-
-const fn open(name: &'static str, max: usize) -> CredentialField {
-    CredentialField { name, secret: false, max }
-}
-
-const fn secret(name: &'static str, max: usize) -> CredentialField {
-    CredentialField { name, secret: true, max }
-}
-
-impl CredentialKind {
-    /// The kinds a webhook takes, by their names.
-    pub const WEBHOOK: &'static [(&'static str, Self)] =
-        &[("none", Self::None), ("api_key", Self::ApiKey), ("bearer", Self::Bearer), ("basic", Self::Basic)];
-
-    /// As written in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::ApiKey => "api_key",
-            Self::Bearer => "bearer",
-            Self::Basic => "basic",
-        }
-    }
-
-    /// Its members, all of them required.
-    #[must_use]
-    pub fn fields(self) -> &'static [CredentialField] {
-        const API_KEY: &[CredentialField] = &[open("header", 100), secret("value", 4096)];
-        const BEARER: &[CredentialField] = &[secret("token", 4096)];
-        const BASIC: &[CredentialField] = &[open("username", 255), secret("password", 1024)];
-        match self {
-            Self::None => &[],
-            Self::ApiKey => API_KEY,
-            Self::Bearer => BEARER,
-            Self::Basic => BASIC,
-        }
     }
 }
 
@@ -107,27 +49,45 @@ pub struct Credentials {
     /// The members that are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretField>,
+    /// What reads show of members that do not show themselves: where a connection string leads, how long a certificate is valid. Worked
+    /// out when they were given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shown: BTreeMap<String, Value>,
 }
 
 impl Credentials {
     /// No credentials.
     #[must_use]
     pub fn none() -> Self {
-        Self { kind: CredentialKind::None, open: BTreeMap::new(), secrets: BTreeMap::new() }
+        Self { kind: CredentialKind::None, open: BTreeMap::new(), secrets: BTreeMap::new(), shown: BTreeMap::new() }
     }
 
-    /// As reads show them: secrets as `{"set": true, "hint", "updated_at"}`.
+    /// As reads show them: secrets as `{"set": true, "hint", "updated_at"}`, members of an object inside it.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut members = Map::new();
         members.insert("kind".to_owned(), self.kind.as_str().into());
         for (name, value) in &self.open {
-            members.insert(name.clone(), value.as_str().into());
+            put(&mut members, name, value.as_str().into());
         }
         for (name, field) in &self.secrets {
-            members.insert(name.clone(), json!({"set": true, "hint": field.hint, "updated_at": field.updated_at}));
+            put(&mut members, name, json!({"set": true, "hint": field.hint, "updated_at": field.updated_at}));
+        }
+        for (name, value) in &self.shown {
+            put(&mut members, name, value.clone());
         }
         Value::Object(members)
+    }
+}
+
+/// Puts a member in its place: `group/name` into the object `group`. What follows the first slash is a name, whatever it holds.
+fn put(members: &mut Map<String, Value>, name: &str, value: Value) {
+    let Some((group, name)) = name.split_once('/') else {
+        members.insert(name.to_owned(), value);
+        return;
+    };
+    if let Value::Object(inner) = members.entry(group).or_insert_with(|| json!({})) {
+        inner.insert(name.to_owned(), value);
     }
 }
 

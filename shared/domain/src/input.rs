@@ -398,6 +398,11 @@ impl<'e> Fields<'e> {
         }
     }
 
+    /// Takes whatever is left unread: what it should have been cannot be told.
+    pub fn take_rest(&mut self) {
+        self.members.clear();
+    }
+
     /// Every member that was not taken is unknown.
     pub fn finish(self) {
         for name in self.members.keys() {

@@ -49,8 +49,8 @@ pub(crate) const RACES_MAX: usize = 8;
 /// What a deployment decides.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The function that checks and delivers to webhooks.
-    pub webhook_function: String,
+    /// The functions that check destinations and deliver to them.
+    pub worker_functions: domain::settings::PerLane<String>,
     /// Whether destinations may have an `http://` address.
     pub plain_http: bool,
     /// Whether requests are limited.

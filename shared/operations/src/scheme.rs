@@ -1,38 +1,84 @@
 //! JSON Schemas of what each destination type can be told: forms and clients are made from them.
 
-use domain::credentials::CredentialKind;
+mod types;
+
+use domain::credentials::{CredentialField, CredentialKind, Shape};
 use domain::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX};
 use domain::settings::DestinationType;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// Of `settings`.
 pub(crate) fn settings(kind: DestinationType) -> Value {
-    match kind {
-        DestinationType::Webhook => webhook_settings(),
-    }
+    let members = match kind {
+        DestinationType::Webhook => return webhook_settings(),
+        DestinationType::Email => json!({}),
+        DestinationType::S3 => types::s3(),
+        DestinationType::Gcs => types::gcs(),
+        DestinationType::AzureBlob => types::azure_blob(),
+        DestinationType::Sftp => types::sftp(),
+        DestinationType::Postgres | DestinationType::Mysql => types::database(),
+    };
+    let required: &[&str] = match kind {
+        DestinationType::Webhook => &["url"],
+        DestinationType::Email => &["transport", "from", "to", "subject_template"],
+        DestinationType::S3 | DestinationType::Gcs => &["bucket"],
+        DestinationType::AzureBlob => &["account", "container"],
+        DestinationType::Sftp => &["host", "username", "host_key"],
+        DestinationType::Postgres | DestinationType::Mysql => &["table"],
+    };
+    json!({"$schema": DIALECT, "type": "object", "properties": members, "required": required, "additionalProperties": false})
 }
 
 /// Of `credentials`: one form for each `kind`.
 pub(crate) fn credentials(kind: DestinationType) -> Value {
-    let kinds = match kind {
-        DestinationType::Webhook => CredentialKind::WEBHOOK,
-    };
-    let forms: Vec<Value> = kinds.iter().map(|(name, kind)| credentials_form(name, *kind)).collect();
+    let forms: Vec<Value> = CredentialKind::of(kind).iter().map(|(name, credentials)| credentials_form(name, *credentials, kind)).collect();
     json!({"$schema": DIALECT, "oneOf": forms})
 }
 
-fn credentials_form(name: &str, kind: CredentialKind) -> Value {
-    let mut properties = serde_json::Map::new();
+fn credentials_form(name: &str, credentials: CredentialKind, kind: DestinationType) -> Value {
+    let mut properties = Map::new();
     let mut required = vec!["kind"];
     properties.insert("kind".to_owned(), json!({"const": name}));
-    for field in kind.fields() {
-        properties
-            .insert(field.name.to_owned(), json!({"type": "string", "minLength": 1, "maxLength": field.max, "writeOnly": field.secret}));
-        required.push(field.name);
+    for field in credentials.fields(kind) {
+        let (group, name) = field.path();
+        let schema = member(field);
+        match group {
+            None => drop(properties.insert(name.to_owned(), schema)),
+            Some(group) => {
+                let object = properties.entry(group).or_insert_with(
+                    || json!({"type": ["object", "null"], "properties": {}, "required": [], "additionalProperties": false}),
+                );
+                object["properties"][name] = schema;
+                if let Some(required) = object["required"].as_array_mut() {
+                    required.push(name.into());
+                }
+            }
+        }
+        if field.required && group.is_none() {
+            required.push(name);
+        }
     }
     json!({"type": "object", "title": name, "properties": properties, "required": required, "additionalProperties": false})
+}
+
+fn member(field: &CredentialField) -> Value {
+    let text = |format: &str| {
+        let mut schema = json!({"type": "string", "minLength": 1, "maxLength": field.max, "writeOnly": field.shape.is_secret()});
+        if !format.is_empty() {
+            schema["format"] = format.into();
+        }
+        schema
+    };
+    match field.shape {
+        Shape::Open | Shape::Secret => text(""),
+        Shape::Certificate | Shape::SecretText => text("multiline"),
+        Shape::SecretObject => json!({"type": "object", "writeOnly": true}),
+        Shape::SecretMap => {
+            json!({"type": "object", "maxProperties": Shape::MAP_MAX, "additionalProperties": {"type": "string", "minLength": 1, "maxLength": field.max, "writeOnly": true}})
+        }
+    }
 }
 
 fn webhook_settings() -> Value {
@@ -75,18 +121,30 @@ mod tests {
     use domain::input::{Errors, Fields};
     use domain::settings::Settings;
 
-    /// The schema names exactly what the reader takes.
+    /// The schema names exactly what the reader takes, and its defaults.
     #[test]
     fn schema_and_reader_agree_on_the_members() {
-        let schema = settings(DestinationType::Webhook);
-        let errors = Errors::default();
-        let body = json!({"url": "https://example.com"}).as_object().cloned().unwrap_or_default();
-        let read = Settings::read(DestinationType::Webhook, &mut Fields::new("", body, &errors)).unwrap();
-        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        assert_eq!(names(&schema["properties"]), names(&read.to_json()));
-        for (name, property) in schema["properties"].as_object().unwrap() {
-            if let Some(default) = property.get("default") {
-                assert_eq!(&read.to_json()[name], default, "{name}");
+        let host_key = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
+        let samples = [
+            (DestinationType::Webhook, json!({"url": "https://example.com"})),
+            (DestinationType::S3, json!({"bucket": "reports"})),
+            (DestinationType::Gcs, json!({"bucket": "reports"})),
+            (DestinationType::AzureBlob, json!({"account": "acme", "container": "reports"})),
+            (DestinationType::Sftp, json!({"host": "sftp.example.com", "username": "u", "host_key": host_key})),
+            (DestinationType::Postgres, json!({"table": "public.events", "mode": "rows"})),
+            (DestinationType::Mysql, json!({"table": "events", "mode": "rows"})),
+        ];
+        for (kind, body) in samples {
+            let schema = settings(kind);
+            let errors = Errors::default();
+            let given = body.as_object().cloned().unwrap_or_default();
+            let read = Settings::read(kind, &mut Fields::new("", given.clone(), &errors)).unwrap().to_json();
+            let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+            assert_eq!(names(&schema["properties"]), names(&read), "{kind:?}");
+            for (name, property) in schema["properties"].as_object().unwrap().iter().filter(|(name, _)| !given.contains_key(*name)) {
+                if let Some(default) = property.get("default") {
+                    assert_eq!(&read[name], default, "{kind:?} {name}");
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
-use domain::settings::DestinationType;
+use domain::settings::{DestinationType, Lane, PerLane};
 use futures_util::{StreamExt, stream};
 
 use crate::{QueueError, Task};
@@ -30,41 +30,41 @@ pub struct Outgoing {
 #[derive(Clone, Debug)]
 pub struct Queues {
     client: Client,
-    webhook_url: String,
+    urls: PerLane<String>,
 }
 
 impl Queues {
     /// The queues behind these URLs.
     #[must_use]
-    pub fn new(aws: &SdkConfig, webhook_url: String) -> Self {
-        Self { client: Client::new(aws), webhook_url }
-    }
-
-    fn url(&self, destination_type: DestinationType) -> &str {
-        match destination_type {
-            DestinationType::Webhook => &self.webhook_url,
-        }
+    pub fn new(aws: &SdkConfig, urls: PerLane<String>) -> Self {
+        Self { client: Client::new(aws), urls }
     }
 
     /// Sends tasks; answers the positions of those that no queue accepted. Each is in its destination's fair-queue group, so that one slow
     /// destination never holds up its own organization's others.
     pub async fn send(&self, outgoing: &[Outgoing]) -> Vec<usize> {
-        let mut batches: Vec<(DestinationType, Vec<usize>)> = Vec::new();
+        let mut batches: Vec<(Lane, Vec<usize>)> = Vec::new();
         for (position, item) in outgoing.iter().enumerate() {
-            match batches.iter_mut().find(|(kind, batch)| *kind == item.destination_type && batch.len() < BATCH_MAX) {
+            let lane = item.destination_type.lane();
+            match batches.iter_mut().find(|(other, batch)| *other == lane && batch.len() < BATCH_MAX) {
                 Some((_, batch)) => batch.push(position),
-                None => batches.push((item.destination_type, vec![position])),
+                None => batches.push((lane, vec![position])),
             }
         }
-        let calls = batches.into_iter().map(|(kind, positions)| self.send_batch(self.url(kind), positions, outgoing));
+        let calls = batches.into_iter().map(|(lane, positions)| self.send_batch(self.urls.of(lane), positions, outgoing));
         let refused: Vec<Vec<usize>> = stream::iter(calls).buffer_unordered(CALLS_AT_ONCE).collect().await;
         refused.into_iter().flatten().collect()
     }
 
     /// Is nothing waiting in any queue? `false` also when that cannot be told. Approximate, as SQS's counts are.
     pub async fn are_empty(&self) -> bool {
+        let queues = self.urls.all().map(|(_, url)| self.is_empty(url));
+        futures_util::future::join_all(queues).await.into_iter().all(|empty| empty)
+    }
+
+    async fn is_empty(&self, url: &str) -> bool {
         use aws_sdk_sqs::types::QueueAttributeName::{ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed};
-        let call = self.client.get_queue_attributes().queue_url(&self.webhook_url);
+        let call = self.client.get_queue_attributes().queue_url(url);
         let call = call.attribute_names(ApproximateNumberOfMessages).attribute_names(ApproximateNumberOfMessagesDelayed);
         let answer = call.send().await.map_err(QueueError::of("be counted"));
         answer.is_ok_and(|answer| answer.attributes().is_some_and(|counts| counts.values().all(|count| count == "0")))

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use domain::settings::PerLane;
+
 /// The variables a function is started with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<String, String>);
@@ -74,6 +76,11 @@ impl Variables<'_> {
                 None
             }
         }
+    }
+
+    /// A variable for each lane, all of them required: `*_QUEUE_URL` is `WEBHOOK_QUEUE_URL`, `EMAIL_QUEUE_URL` and so on.
+    pub fn per_lane(&self, pattern: &str) -> PerLane<String> {
+        PerLane::each(|lane| self.required(&pattern.replace('*', lane.in_environment())))
     }
 
     /// A switch whose two positions have names; the first is on.

@@ -85,6 +85,7 @@ impl<C: Connector> Parts<C> {
             return Ok(Attempted::unsent(Outcome::Reject(Reason::Expired), "the payload is no longer kept"));
         };
         let budget = attempt_budget(destination);
+        let payload = crate::Payload::whole(payload);
         let job = Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline: started + budget };
         // Connectors keep the deadline themselves; this is the backstop.
         let attempted = tokio::time::timeout(budget + Duration::from_secs(2), self.connector.deliver(job)).await;

@@ -1,12 +1,13 @@
 //! A connector speaks one destination type's protocol.
 
-use bytes::Bytes;
 use domain::attempt::{RequestRecord, ResponseRecord};
 use domain::check::CheckReport;
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::settle::Outcome;
 use tokio::time::Instant;
+
+use crate::Payload;
 
 /// Speaks one destination type's protocol.
 pub trait Connector: Send + Sync + 'static {
@@ -25,7 +26,7 @@ pub struct Job<'j> {
     /// Where to.
     pub destination: &'j Destination,
     /// The bytes.
-    pub payload: Bytes,
+    pub payload: Payload,
     /// The attempt's number, from 1.
     pub attempt_number: u32,
     /// When the whole attempt must be over.

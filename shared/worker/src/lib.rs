@@ -7,14 +7,24 @@
 
 mod attempt;
 mod batch;
+mod config;
 mod connector;
+mod credentials;
+mod hindrance;
 mod invocation;
+mod payload;
 mod plan;
 mod setback;
+mod wording;
 
+pub use config::Config;
 pub use connector::{Attempted, Connector, Job, Unavailable};
+pub use credentials::Opened;
+pub use hindrance::Hindrance;
 pub use invocation::{Answer, Invocation};
+pub use payload::{Payload, Pieces};
 pub use plan::{Next, plan};
+pub use wording::Wording;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,6 +36,7 @@ use domain::destination::Destination;
 use domain::{Clock, Random};
 use lambda_runtime::LambdaEvent;
 use queue::Inbox;
+use runtime::Platform;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -52,7 +63,26 @@ pub struct Parts<C> {
     pub shutdown: CancellationToken,
 }
 
+/// The report of a check that could not begin.
+#[must_use]
+pub fn refused_check(detail: &str) -> CheckReport {
+    CheckReport::of(vec![CheckStep { name: StepName::Resolve, ok: Some(false), detail: detail.to_owned(), duration_ms: 0 }])
+}
+
 impl<C: Connector> Worker<C> {
+    /// The worker that `connector` makes on this platform.
+    pub fn on(platform: &Platform, config: Config, connector: C) -> Self {
+        let Platform { aws, clock, random, shutdown } = platform.clone();
+        Self::new(Parts {
+            connector,
+            store: Store::new(&aws, config.table_name, Some(config.bucket_name)),
+            inbox: Inbox::new(&aws, config.queue_url, config.dlq_url),
+            clock,
+            random,
+            shutdown,
+        })
+    }
+
     /// A worker of these parts.
     pub fn new(parts: Parts<C>) -> Self {
         Self(Arc::new(parts))

@@ -17,7 +17,7 @@ use domain::message::{MessageFacts, PayloadInfo};
 use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
 use domain::retry::RetryPolicy;
 use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
-use domain::settings::{DestinationType, Settings};
+use domain::settings::{DestinationType, Lane, PerLane, Settings};
 use domain::trace::TraceId;
 use domain::{Clock, Random, Timestamp};
 use lambda_runtime::tower::Service as _;
@@ -86,7 +86,7 @@ impl World {
         let url = |logical_id| engines.queue_url(&local::template::physical_name(logical_id));
         let (queue_url, dead_letter_url) = (url("WebhookQueue"), url("WebhookDeadLetters"));
         let store = Store::new(&aws, table.clone(), None);
-        let queues = Queues::new(&aws, queue_url.clone());
+        let queues = Queues::new(&aws, PerLane::each(|_| queue_url.clone()));
         let shutdown = CancellationToken::new();
         let worker = Worker::new(Parts {
             connector: receiver.clone(),
@@ -96,14 +96,15 @@ impl World {
             random: random.clone(),
             shutdown: shutdown.clone(),
         });
-        let variables = [("TABLE_NAME", table), ("WEBHOOK_QUEUE_URL", queue_url.clone()), ("MONITOR_INTERVAL_SECONDS", "60".to_owned())];
+        let queues_variables = Lane::ALL.map(|lane| (format!("{}_QUEUE_URL", lane.in_environment()), queue_url.clone()));
+        let variables = [("TABLE_NAME".to_owned(), table), ("MONITOR_INTERVAL_SECONDS".to_owned(), "60".to_owned())];
         let ids = IdMint::new([7; 32], clock.clone(), random.clone());
         let mut world = Self {
             sqs: aws_sdk_sqs::Client::new(&engines.sdk_config(Caller::unlimited(QUEUE_SERVICE))),
             dispatcher: Dispatcher::new(store.clone(), queues, clock.clone()),
             organization: organization(&ids, clock.now()),
             destinations: Vec::new(),
-            environment: variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            environment: variables.into_iter().chain(queues_variables).collect(),
             platform: Platform { aws, clock: clock.clone(), random: random.clone(), shutdown },
             engines,
             store,

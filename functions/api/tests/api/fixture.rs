@@ -7,6 +7,7 @@ use api::Config;
 use axum::Router;
 use axum::body::Body;
 use domain::check::{CheckReport, CheckRequest, CheckStep, StepName};
+use domain::settings::Lane;
 use domain::{Clock, Random, Timestamp};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Request, StatusCode};
@@ -243,7 +244,7 @@ fn register_worker(engines: &Engines, checks: &Arc<AtomicUsize>) {
     engines.functions().register(WORKER, move |payload| {
         checks.fetch_add(1, Ordering::Relaxed);
         let request: CheckRequest = serde_json::from_slice(&payload).unwrap();
-        let refuses = request.check.settings.urls().iter().any(|(_, url)| url.contains("refuses"));
+        let refuses = request.check.settings.to_json().to_string().contains("refuses");
         let step = |name, ok: bool, detail: &str| CheckStep { name, ok: Some(ok), detail: detail.to_owned(), duration_ms: 7 };
         let mut steps = vec![step(StepName::Resolve, true, "")];
         steps.push(step(StepName::Connect, !refuses, if refuses { "connection refused" } else { "" }));
@@ -253,20 +254,23 @@ fn register_worker(engines: &Engines, checks: &Arc<AtomicUsize>) {
 
 fn environment(engines: &Engines, variables: &[(&str, &str)]) -> Environment {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    // One queue and one worker stand for those of every lane.
+    let lanes = Lane::ALL.map(Lane::in_environment);
+    let queues = lanes.map(|lane| (format!("{lane}_QUEUE_URL"), engines.queue_url(QUEUE)));
+    let workers = lanes.map(|lane| (format!("WORKER_{lane}_FUNCTION"), WORKER.to_owned()));
     let all = [
         ("TABLE_NAME", TABLE.to_owned()),
         ("BUCKET_NAME", BUCKET.to_owned()),
         ("KMS_KEY_ID", engines.key_arn(KEY).unwrap()),
         ("SIGNING_KEYS_SECRET_ARN", engines.secret_arn(SECRET).unwrap().to_owned()),
-        ("WEBHOOK_QUEUE_URL", engines.queue_url(QUEUE)),
-        ("WORKER_WEBHOOK_FUNCTION", WORKER.to_owned()),
         ("PUBLIC_URL", String::new()),
         ("EGRESS_ALLOW", String::new()),
         ("ALLOW_PLAIN_HTTP", "false".to_owned()),
         ("RATE_LIMITS", "off".to_owned()),
         ("FUNCTION_TIMEOUT_SECONDS", "29".to_owned()),
     ];
-    all.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(variables.iter().map(own)).collect()
+    let all = all.map(|(name, value)| (name.to_owned(), value));
+    queues.into_iter().chain(workers).chain(all).chain(variables.iter().map(own)).collect()
 }
 
 fn clock(now_ms: &Arc<AtomicI64>) -> Clock {

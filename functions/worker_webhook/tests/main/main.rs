@@ -5,7 +5,6 @@
 
 mod answers;
 mod check;
-mod config;
 mod credentials;
 mod samples;
 mod signatures;
@@ -88,6 +87,7 @@ impl Bench {
             kind,
             open: open.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             secrets: [(secret.0.to_owned(), field)].into(),
+            shown: Default::default(),
         }
     }
 
@@ -97,7 +97,7 @@ impl Bench {
 
     async fn attempt(&self, destination: &Destination, delivery: &Delivery, payload: &[u8]) -> Result<Attempted, Unavailable> {
         let deadline = Instant::now() + Duration::from_secs(destination.settings.timeout_seconds().into());
-        let payload = payload.to_vec().into();
+        let payload = worker::Payload::whole(payload.to_vec().into());
         self.webhook.deliver(Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline }).await
     }
 

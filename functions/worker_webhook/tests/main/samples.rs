@@ -81,6 +81,6 @@ pub(crate) fn destination(url: &str) -> Destination {
 
 /// A destination's settings, to change them.
 pub(crate) fn settings(destination: &mut Destination) -> &mut WebhookSettings {
-    let Settings::Webhook(settings) = &mut destination.settings;
+    let Settings::Webhook(settings) = &mut destination.settings else { panic!("a webhook") };
     settings
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Address;
 use crate::input::{Errors, FieldCode, Fields, pointer_token};
 
 /// The longest name of a table or column, in characters, of either engine.
@@ -18,6 +19,9 @@ const NAME_MAX: usize = 64;
 const COLUMNS_MAX: usize = 500;
 /// Columns of a key (PostgreSQL takes 32 in an index, MySQL 16).
 const KEY_COLUMNS_MAX: usize = 16;
+
+/// Settings that go with mode rows.
+const ROWS_ALONE: [&str; 3] = ["columns", "key_columns", "on_conflict"];
 
 /// Which database speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -153,6 +157,21 @@ impl DatabaseSettings {
         })
     }
 
+    /// As answers show them: what goes with rows alone is shown with rows alone, and so a patch can be merged onto it.
+    pub(super) fn to_json(&self) -> serde_json::Result<Value> {
+        let mut json = serde_json::to_value(self)?;
+        if let (Mode::Document, Value::Object(members)) = (self.mode, &mut json) {
+            members.retain(|name, _| !ROWS_ALONE.contains(&&**name));
+        }
+        Ok(json)
+    }
+
+    /// Where it stands, unless a connection string says it.
+    pub(super) fn address(&self, engine: Engine) -> Vec<(&'static str, Address<'_>)> {
+        let port = self.port.unwrap_or(engine.port());
+        self.host.as_deref().map(|host| ("host", Address::Host { host, port })).into_iter().collect()
+    }
+
     /// Names what is missing or too much once the kind of credentials is known; `pointer` is the settings' own.
     pub fn check_address(&self, has_connection_string: bool, pointer: &str, errors: &Errors) {
         let named = [("host", self.host.is_some()), ("port", self.port.is_some()), ("database", self.database.is_some())];
@@ -174,7 +193,7 @@ fn read_table(engine: Engine, fields: &mut Fields<'_>) -> Option<TableName> {
 }
 
 fn refuse_in_document_mode(fields: &mut Fields<'_>) {
-    for name in ["columns", "key_columns", "on_conflict"] {
+    for name in ROWS_ALONE {
         if fields.take(name).is_some() {
             fields.refuse(name, FieldCode::Conflict, "goes with mode rows");
         }

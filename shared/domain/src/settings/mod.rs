@@ -1,6 +1,9 @@
 //! What each destination type can be told; a file per type, and one enum so that the compiler lists what a new type still needs.
 
+mod address;
 pub mod database;
+mod kind;
+mod lane;
 pub mod sftp;
 pub mod storage;
 pub mod webhook;
@@ -8,29 +11,15 @@ pub mod webhook;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use address::Address;
+pub use kind::DestinationType;
+pub use lane::{Lane, PerLane};
+
 use crate::input::Fields;
+use database::{DatabaseSettings, Engine};
+use sftp::SftpSettings;
+use storage::{AzureBlobSettings, GcsSettings, ObjectSettings, S3Settings};
 use webhook::WebhookSettings;
-
-/// The destination types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DestinationType {
-    /// An HTTP endpoint.
-    Webhook,
-}
-
-impl DestinationType {
-    /// Every type, by its name in JSON.
-    pub const ALL: &'static [(&'static str, Self)] = &[("webhook", Self::Webhook)];
-
-    /// As written in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook",
-        }
-    }
-}
 
 /// A destination's settings: nothing secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +27,40 @@ impl DestinationType {
 pub enum Settings {
     /// Of a webhook.
     Webhook(WebhookSettings),
+    /// Of a bucket of Amazon S3, or of a store that speaks its protocol.
+    S3(S3Settings),
+    /// Of a bucket of Google Cloud Storage.
+    Gcs(GcsSettings),
+    /// Of a container of Azure Blob Storage.
+    AzureBlob(AzureBlobSettings),
+    /// Of a directory on an SFTP server.
+    Sftp(SftpSettings),
+    /// Of a table in PostgreSQL.
+    Postgres(DatabaseSettings),
+    /// Of a table in MySQL or MariaDB.
+    Mysql(DatabaseSettings),
+}
+
+/// A template among the settings, compiled when it is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TemplateText<'s> {
+    /// Its pointer inside the settings.
+    pub name: &'static str,
+    /// Its source.
+    pub source: &'s str,
+    /// What it makes.
+    pub makes: TemplateKind,
+}
+
+/// What a template makes, and with that its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateKind {
+    /// A name, a key, a subject.
+    Line,
+    /// A body: text.
+    Text,
+    /// A body: HTML, in which values are escaped.
+    Html,
 }
 
 impl Settings {
@@ -45,6 +68,14 @@ impl Settings {
     pub fn read(kind: DestinationType, fields: &mut Fields<'_>) -> Option<Self> {
         match kind {
             DestinationType::Webhook => WebhookSettings::read(fields).map(Self::Webhook),
+            // Settings of e-mail follow.
+            DestinationType::Email => None,
+            DestinationType::S3 => S3Settings::read(fields).map(Self::S3),
+            DestinationType::Gcs => GcsSettings::read(fields).map(Self::Gcs),
+            DestinationType::AzureBlob => AzureBlobSettings::read(fields).map(Self::AzureBlob),
+            DestinationType::Sftp => SftpSettings::read(fields).map(Self::Sftp),
+            DestinationType::Postgres => DatabaseSettings::read(Engine::Postgres, fields).map(Self::Postgres),
+            DestinationType::Mysql => DatabaseSettings::read(Engine::Mysql, fields).map(Self::Mysql),
         }
     }
 
@@ -53,6 +84,12 @@ impl Settings {
     pub fn kind(&self) -> DestinationType {
         match self {
             Self::Webhook(_) => DestinationType::Webhook,
+            Self::S3(_) => DestinationType::S3,
+            Self::Gcs(_) => DestinationType::Gcs,
+            Self::AzureBlob(_) => DestinationType::AzureBlob,
+            Self::Sftp(_) => DestinationType::Sftp,
+            Self::Postgres(_) => DestinationType::Postgres,
+            Self::Mysql(_) => DestinationType::Mysql,
         }
     }
 
@@ -61,6 +98,11 @@ impl Settings {
     pub fn to_json(&self) -> Value {
         let json = match self {
             Self::Webhook(settings) => serde_json::to_value(settings),
+            Self::S3(settings) => serde_json::to_value(settings),
+            Self::Gcs(settings) => serde_json::to_value(settings),
+            Self::AzureBlob(settings) => serde_json::to_value(settings),
+            Self::Sftp(settings) => serde_json::to_value(settings),
+            Self::Postgres(settings) | Self::Mysql(settings) => settings.to_json(),
         };
         json.expect("settings have string keys")
     }
@@ -70,14 +112,62 @@ impl Settings {
     pub fn timeout_seconds(&self) -> u32 {
         match self {
             Self::Webhook(settings) => settings.timeout_seconds,
+            Self::Sftp(settings) => settings.timeout_seconds,
+            Self::Postgres(settings) | Self::Mysql(settings) => settings.timeout_seconds,
+            Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) => self.object().map_or(300, |object| object.timeout_seconds),
+        }
+    }
+
+    /// What every object store has.
+    #[must_use]
+    pub fn object(&self) -> Option<&ObjectSettings> {
+        match self {
+            Self::S3(settings) => Some(&settings.object),
+            Self::Gcs(settings) => Some(&settings.object),
+            Self::AzureBlob(settings) => Some(&settings.object),
+            Self::Webhook(_) | Self::Sftp(_) | Self::Postgres(_) | Self::Mysql(_) => None,
         }
     }
 
     /// The addresses deliveries go to, each with its pointer inside the settings: what the egress guard must allow.
     #[must_use]
-    pub fn urls(&self) -> Vec<(&'static str, &str)> {
+    pub fn addresses(&self) -> Vec<(&'static str, Address<'_>)> {
         match self {
-            Self::Webhook(settings) => vec![("url", &settings.url)],
+            Self::Webhook(settings) => vec![("url", Address::Url(&settings.url))],
+            Self::S3(settings) => endpoint(settings.endpoint.as_deref()),
+            Self::Gcs(settings) => endpoint(settings.endpoint.as_deref()),
+            Self::AzureBlob(settings) => endpoint(settings.endpoint.as_deref()),
+            Self::Sftp(settings) => vec![("host", Address::Host { host: &settings.host, port: settings.port })],
+            Self::Postgres(settings) => settings.address(Engine::Postgres),
+            Self::Mysql(settings) => settings.address(Engine::Mysql),
         }
     }
+
+    /// The texts that are templates.
+    #[must_use]
+    pub fn templates(&self) -> Vec<TemplateText<'_>> {
+        let line = |name, source| TemplateText { name, source, makes: TemplateKind::Line };
+        match self {
+            Self::Webhook(_) | Self::Postgres(_) | Self::Mysql(_) => Vec::new(),
+            Self::Sftp(settings) => {
+                vec![line("directory_template", &settings.directory_template), line("filename_template", &settings.filename_template)]
+            }
+            Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) => {
+                self.object().map(|object| line("key_template", object.key_template.as_str())).into_iter().collect()
+            }
+        }
+    }
+
+    /// How strictly a server must prove itself: secrets are not sent, unasked, where it is less than before.
+    #[must_use]
+    pub fn tls_strictness(&self) -> u8 {
+        match self {
+            Self::Postgres(settings) | Self::Mysql(settings) => settings.tls as u8,
+            Self::Webhook(_) | Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) | Self::Sftp(_) => 0,
+        }
+    }
+}
+
+fn endpoint(url: Option<&str>) -> Vec<(&'static str, Address<'_>)> {
+    url.map(|url| ("endpoint", Address::Url(url))).into_iter().collect()
 }

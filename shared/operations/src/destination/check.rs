@@ -7,7 +7,6 @@ use domain::check::{CheckReport, CheckRequest};
 use domain::destination::Destination;
 use domain::input::Errors;
 use domain::role::Permission;
-use domain::settings::DestinationType;
 
 use super::Drafted;
 use super::input::read_new;
@@ -22,9 +21,7 @@ const INVOCATION_MAX: Duration = Duration::from_secs(24);
 impl Operations {
     /// Has the worker check a destination. Request and answer are never logged.
     pub(crate) async fn run_check(&self, destination: &Destination) -> Result<CheckReport, Refusal> {
-        let function = match destination.kind() {
-            DestinationType::Webhook => &self.settings.webhook_function,
-        };
+        let function = self.settings.worker_functions.of(destination.kind().lane());
         let request = serde_json::to_vec(&CheckRequest { check: destination.clone() }).map_err(Refusal::internal)?;
         let call = self.lambda.invoke().function_name(function).payload(Blob::new(request)).send();
         let answer = tokio::time::timeout(INVOCATION_MAX, call).await.map_err(Refusal::unavailable)?.map_err(Refusal::unavailable)?;

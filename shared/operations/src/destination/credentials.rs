@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use domain::credentials::{CredentialField, CredentialKind, Credentials, SecretField};
-use domain::input::{FieldCode, Fields};
-use domain::settings::webhook::{is_header_name, is_header_value, is_reserved_header};
-use secrecy::SecretString;
-use serde_json::Value;
+use domain::credentials::{CredentialField, CredentialKind, Credentials, SecretField, Shape};
+use domain::input::{FieldCode, Fields, pointer_token};
+use domain::settings::DestinationType;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value};
+
+use super::credential_rules::{Mistake, open_mistake, secret_mistake};
 
 /// Credentials as they will be, before their new secrets are sealed.
 #[derive(Clone, Debug)]
@@ -14,6 +16,7 @@ pub(crate) struct CredentialsDraft {
     pub(crate) kind: CredentialKind,
     pub(crate) open: BTreeMap<String, String>,
     pub(crate) secrets: BTreeMap<String, SecretDraft>,
+    pub(crate) shown: BTreeMap<String, Value>,
 }
 
 /// A secret that stays as it is, or a new one.
@@ -28,9 +31,13 @@ impl CredentialsDraft {
         Self::kept(&Credentials::none())
     }
 
+    fn of(kind: CredentialKind) -> Self {
+        Self { kind, ..Self::none() }
+    }
+
     fn kept(stored: &Credentials) -> Self {
         let secrets = stored.secrets.iter().map(|(name, field)| (name.clone(), SecretDraft::Kept(field.clone()))).collect();
-        Self { kind: stored.kind, open: stored.open.clone(), secrets }
+        Self { kind: stored.kind, open: stored.open.clone(), secrets, shown: stored.shown.clone() }
     }
 
     /// The secrets that were not sent again.
@@ -38,20 +45,33 @@ impl CredentialsDraft {
         self.secrets.iter().filter(|(_, secret)| matches!(secret, SecretDraft::Kept(_))).map(|(name, _)| &**name)
     }
 
+    /// A secret that was sent with this request.
+    pub(crate) fn given(&self, name: &str) -> Option<&str> {
+        match self.secrets.get(name)? {
+            SecretDraft::Given(secret) => Some(secret.expose_secret()),
+            SecretDraft::Kept(_) => None,
+        }
+    }
+
     /// Whether anything differs from what is stored.
     pub(crate) fn differs_from(&self, stored: &Credentials) -> bool {
         let given = self.secrets.values().any(|secret| matches!(secret, SecretDraft::Given(_)));
-        given || self.kind != stored.kind || self.open != stored.open
+        given || self.secrets.len() != stored.secrets.len() || self.kind != stored.kind || self.open != stored.open
     }
 }
 
 /// Takes `credentials`. Left out, they stay as stored; without stored ones, or as null, they are none, which only a signed destination may have.
 /// The same kind merges with what is stored, another one replaces it.
-pub(crate) fn take_credentials(fields: &mut Fields<'_>, stored: Option<&Credentials>, signed: bool) -> Option<CredentialsDraft> {
+pub(crate) fn take_credentials(
+    fields: &mut Fields<'_>,
+    kind: DestinationType,
+    stored: Option<&Credentials>,
+    signed: bool,
+) -> Option<CredentialsDraft> {
     match (fields.take_nullable("credentials"), stored) {
         (Some(Some(Value::Object(members))), _) => {
             let mut inner = Fields::new(fields.pointer_to("credentials"), members, fields.errors());
-            let draft = read_credentials(&mut inner, stored);
+            let draft = read_credentials(&mut inner, kind, stored);
             inner.finish();
             draft
         }
@@ -61,86 +81,221 @@ pub(crate) fn take_credentials(fields: &mut Fields<'_>, stored: Option<&Credenti
         }
         (None, Some(stored)) => Some(CredentialsDraft::kept(stored)),
         (Some(None) | None, _) if signed => Some(CredentialsDraft::none()),
-        (Some(None) | None, _) => {
+        (Some(None) | None, _) if kind == DestinationType::Webhook => {
             fields.refuse("credentials", FieldCode::Required, "credentials are required while signatures are off");
+            None
+        }
+        (Some(None) | None, _) => {
+            fields.refuse("credentials", FieldCode::Required, "credentials is required");
             None
         }
     }
 }
 
-fn read_credentials(fields: &mut Fields<'_>, stored: Option<&Credentials>) -> Option<CredentialsDraft> {
+fn read_credentials(fields: &mut Fields<'_>, destination: DestinationType, stored: Option<&Credentials>) -> Option<CredentialsDraft> {
     let kind = match (fields.given("kind"), stored) {
         (false, Some(stored)) => stored.kind,
         (given, _) => {
-            let kind = fields.choice("kind", CredentialKind::WEBHOOK);
-            fields.require("kind", given, kind)?
+            let kind = fields.choice("kind", CredentialKind::of(destination));
+            // Until the kind is known, nobody can say which members belong to it.
+            match fields.require("kind", given, kind) {
+                Some(kind) => kind,
+                None => return drop_members(fields),
+            }
         }
     };
     let kept = stored.filter(|stored| stored.kind == kind);
-    let mut draft = CredentialsDraft { kind, ..CredentialsDraft::none() };
-    let mut complete = true;
-    for field in kind.fields() {
-        complete &= if field.secret { take_secret(fields, *field, kept, &mut draft) } else { take_open(fields, *field, kept, &mut draft) };
+    let mut reading = Reading { destination, kept, draft: CredentialsDraft::of(kind), complete: true };
+    let (grouped, plain): (Vec<_>, Vec<_>) = kind.fields(destination).partition(|field| field.path().0.is_some());
+    for field in plain {
+        reading.take(fields, field);
     }
-    complete.then_some(draft)
+    reading.take_groups(fields, &grouped);
+    reading.complete.then_some(reading.draft)
 }
 
-fn take_open(fields: &mut Fields<'_>, field: CredentialField, kept: Option<&Credentials>, draft: &mut CredentialsDraft) -> bool {
-    let stored = kept.and_then(|kept| kept.open.get(field.name)).filter(|_| !fields.has(field.name));
-    let value = stored.cloned().or_else(|| fields.required_text(field.name, 1..=field.max));
-    let Some(value) = value else { return false };
-    match open_mistake(draft.kind, field.name, &value) {
-        Some((code, detail)) => fields.refuse(field.name, code, detail),
-        None => {
-            draft.open.insert(field.name.to_owned(), value);
-        }
-    }
-    draft.open.contains_key(field.name)
+/// Takes what is there, so that it is not called unknown.
+fn drop_members(fields: &mut Fields<'_>) -> Option<CredentialsDraft> {
+    fields.take_rest();
+    None
 }
 
-fn open_mistake(kind: CredentialKind, name: &str, value: &str) -> Option<(FieldCode, &'static str)> {
-    match (kind, name) {
-        (CredentialKind::ApiKey, _) if !is_header_name(value) => Some((FieldCode::InvalidFormat, "is not a header name")),
-        (CredentialKind::ApiKey, _) if is_reserved_header(value) || value.eq_ignore_ascii_case("content-type") => {
-            Some((FieldCode::Reserved, "is a header that Waybill or HTTP sets itself"))
-        }
-        // RFC 7617 §2: the first colon ends the user name.
-        (CredentialKind::Basic, _) if value.contains(':') => Some((FieldCode::InvalidFormat, "must not contain a colon")),
-        _ => None,
-    }
+struct Reading<'c> {
+    destination: DestinationType,
+    kept: Option<&'c Credentials>,
+    draft: CredentialsDraft,
+    complete: bool,
 }
 
-fn take_secret(fields: &mut Fields<'_>, field: CredentialField, kept: Option<&Credentials>, draft: &mut CredentialsDraft) -> bool {
-    if !fields.has(field.name)
-        && let Some(stored) = kept.and_then(|kept| kept.secrets.get(field.name))
-    {
-        draft.secrets.insert(field.name.to_owned(), SecretDraft::Kept(stored.clone()));
-        return true;
+impl Reading<'_> {
+    fn take(&mut self, fields: &mut Fields<'_>, field: &CredentialField) {
+        let taken = match field.shape {
+            Shape::SecretMap => self.take_map(fields, field),
+            shape if shape.is_secret() => self.take_secret(fields, field),
+            _ => self.take_open(fields, field),
+        };
+        self.complete &= taken;
     }
-    let Some(value) = fields.take(field.name) else {
-        fields.refuse(field.name, FieldCode::Required, format!("{} is required", field.name));
-        return false;
-    };
-    let characters = value.as_str().map_or(0, |text| text.chars().count());
-    // Only what fits into a header can be sent in one; a basic password is encoded first.
-    let fits = |text: &str| draft.kind == CredentialKind::Basic || is_header_value(text);
-    let (code, detail) = match value {
-        Value::Object(members) if members.contains_key("set") => {
-            (FieldCode::MaskedValue, "is a masked secret; leave it out to keep the stored one".to_owned())
+
+    /// The members of an object stand in it together or not at all; null takes the whole away.
+    fn take_groups(&mut self, fields: &mut Fields<'_>, grouped: &[&CredentialField]) {
+        let mut groups: Vec<&str> = grouped.iter().filter_map(|field| field.path().0).collect();
+        groups.dedup();
+        for group in groups {
+            let members: Vec<CredentialField> = grouped.iter().filter(|field| field.path().0 == Some(group)).map(|field| **field).collect();
+            match fields.take_nullable(group) {
+                Some(None) => {}
+                None => members.iter().for_each(|field| self.keep(field.name)),
+                Some(Some(Value::Object(values))) => {
+                    let mut inner = Fields::new(fields.pointer_to(group), values, fields.errors());
+                    for field in &members {
+                        self.take(&mut inner, &CredentialField { required: true, ..*field });
+                    }
+                    inner.finish();
+                }
+                Some(Some(_)) => {
+                    fields.refuse(group, FieldCode::InvalidType, "must be an object");
+                    self.complete = false;
+                }
+            }
         }
-        Value::String(_) if characters == 0 => (FieldCode::TooShort, "must not be empty".to_owned()),
-        Value::String(_) if characters > field.max => (FieldCode::TooLong, format!("must have at most {} characters", field.max)),
-        Value::String(text) if text.chars().any(char::is_control) || !fits(&text) => {
-            (FieldCode::InvalidFormat, "must be printable ASCII without spaces at its ends".to_owned())
+    }
+
+    /// Keeps a member as it is stored, if it is.
+    fn keep(&mut self, name: &str) {
+        let Some(kept) = self.kept else { return };
+        if let Some(value) = kept.open.get(name) {
+            self.draft.open.insert(name.to_owned(), value.clone());
         }
-        Value::String(text) => {
-            draft.secrets.insert(field.name.to_owned(), SecretDraft::Given(SecretString::from(text)));
+        if let Some(secret) = kept.secrets.get(name) {
+            self.draft.secrets.insert(name.to_owned(), SecretDraft::Kept(secret.clone()));
+        }
+        // What is shown of it stays shown.
+        self.draft.shown.extend(kept.shown.clone());
+    }
+
+    fn is_kept(&self, name: &str) -> bool {
+        self.kept.is_some_and(|kept| kept.open.contains_key(name) || kept.secrets.contains_key(name))
+    }
+
+    fn take_open(&mut self, fields: &mut Fields<'_>, field: &CredentialField) -> bool {
+        let name = field.path().1;
+        if !fields.has(name) && self.is_kept(field.name) {
+            self.keep(field.name);
             return true;
         }
-        _ => (FieldCode::InvalidType, "must be a string".to_owned()),
-    };
-    fields.refuse(field.name, code, detail);
-    false
+        let value = match fields.take_nullable(name) {
+            Some(Some(Value::String(text))) => text,
+            Some(Some(Value::Object(members))) if is_masked(&members) => {
+                fields.refuse(name, FieldCode::MaskedValue, "is masked; leave it out to keep the stored one");
+                return false;
+            }
+            Some(Some(_)) => {
+                fields.refuse(name, FieldCode::InvalidType, "must be a string");
+                return false;
+            }
+            Some(None) | None => return missing(fields, field),
+        };
+        let shape = field.shape;
+        match length_mistake(&value, field.max).or_else(|| open_mistake(self.destination, self.draft.kind, field.name, shape, &value)) {
+            Some((code, detail)) => {
+                fields.refuse(name, code, detail);
+                false
+            }
+            None => {
+                self.draft.open.insert(field.name.to_owned(), value);
+                true
+            }
+        }
+    }
+
+    fn take_secret(&mut self, fields: &mut Fields<'_>, field: &CredentialField) -> bool {
+        let name = field.path().1;
+        if !fields.has(name) && self.is_kept(field.name) {
+            self.keep(field.name);
+            return true;
+        }
+        let Some(Some(value)) = fields.take_nullable(name) else { return missing(fields, field) };
+        match self.given(field, field.name, value) {
+            Ok(secret) => {
+                self.draft.secrets.insert(field.name.to_owned(), secret);
+                true
+            }
+            Err((code, detail)) => {
+                fields.refuse(name, code, detail);
+                false
+            }
+        }
+    }
+
+    /// A map of secrets: a patch names those that change, and with null those that go.
+    fn take_map(&mut self, fields: &mut Fields<'_>, field: &CredentialField) -> bool {
+        let prefix = format!("{}/", field.name);
+        let stored = self.kept.into_iter().flat_map(|kept| kept.secrets.keys()).filter(|name| name.starts_with(&prefix));
+        let stored: Vec<String> = stored.cloned().collect();
+        if !fields.has(field.name) && !stored.is_empty() {
+            stored.iter().for_each(|name| self.keep(name));
+            return true;
+        }
+        let Some(members) = fields.members(field.name) else { return missing(fields, field) };
+        stored.iter().filter(|name| !members.contains_key(&name[prefix.len()..])).for_each(|name| self.keep(name));
+        let mut complete = true;
+        for (name, value) in members.into_iter().filter(|(_, value)| !value.is_null()) {
+            let full = format!("{prefix}{name}");
+            match self.given(field, &full, value) {
+                Ok(secret) => drop(self.draft.secrets.insert(full, secret)),
+                Err((code, detail)) => {
+                    let pointer = format!("{}/{}", fields.pointer_to(field.name), pointer_token(&name));
+                    fields.errors().add(pointer, code, detail);
+                    complete = false;
+                }
+            }
+        }
+        let count = self.draft.secrets.keys().filter(|name| name.starts_with(&prefix)).count();
+        if count == 0 || count > Shape::MAP_MAX {
+            fields.refuse(field.name, FieldCode::OutOfRange, format!("must have from 1 to {} members", Shape::MAP_MAX));
+            return false;
+        }
+        complete
+    }
+
+    /// A secret as it was sent, unless something is wrong with it. Nothing of it is ever repeated.
+    fn given(&self, field: &CredentialField, name: &str, value: Value) -> Result<SecretDraft, Mistake> {
+        let text = match (field.shape, value) {
+            (_, Value::Object(members)) if is_masked(&members) => {
+                return Err((FieldCode::MaskedValue, "is a masked secret; leave it out to keep the stored one".to_owned()));
+            }
+            (Shape::SecretObject, Value::Object(members)) => Value::Object(members).to_string(),
+            (Shape::SecretObject, _) => return Err((FieldCode::InvalidType, "must be an object".to_owned())),
+            (_, Value::String(text)) => text,
+            (_, _) => return Err((FieldCode::InvalidType, "must be a string".to_owned())),
+        };
+        let mistake =
+            length_mistake(&text, field.max).or_else(|| secret_mistake(self.destination, self.draft.kind, name, field.shape, &text));
+        mistake.map_or_else(|| Ok(SecretDraft::Given(SecretString::from(text))), Err)
+    }
+}
+
+/// A member that is not there: a mistake only when it must be.
+fn missing(fields: &mut Fields<'_>, field: &CredentialField) -> bool {
+    if field.required {
+        let name = field.path().1;
+        fields.refuse(name, FieldCode::Required, format!("{name} is required"));
+    }
+    !field.required
+}
+
+/// What reads show in a secret's place.
+fn is_masked(members: &Map<String, Value>) -> bool {
+    members.contains_key("set")
+}
+
+fn length_mistake(text: &str, max: usize) -> Option<Mistake> {
+    match text.chars().count() {
+        0 => Some((FieldCode::TooShort, "must not be empty".to_owned())),
+        characters if characters > max => Some((FieldCode::TooLong, format!("must have at most {max} characters"))),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +312,7 @@ mod tests {
         if credentials != json!("absent") {
             body.insert("credentials".to_owned(), credentials);
         }
-        let draft = take_credentials(&mut Fields::new("", body, &errors), stored, signed);
+        let draft = take_credentials(&mut Fields::new("", body, &errors), DestinationType::Webhook, stored, signed);
         errors.into_result(()).map(|()| draft.unwrap())
     }
 
@@ -171,6 +326,7 @@ mod tests {
             kind: CredentialKind::Basic,
             open: [("username".to_owned(), "ada".to_owned())].into(),
             secrets: [("password".to_owned(), field)].into(),
+            shown: BTreeMap::new(),
         }
     }
 

@@ -1,17 +1,21 @@
 //! Reading a destination: a create's body as a whole, a patch merged onto what is stored. Pure: nothing is sealed or saved here.
 
+use std::collections::BTreeMap;
+
 use domain::destination::Destination;
 use domain::event_type::EventPattern;
 use domain::input::{Errors, FieldCode, FieldError, Fields};
 use domain::limits::{DESCRIPTION_MAX, EVENT_PATTERNS_MAX, NAME_MAX, REFERENCE_MAX};
 use domain::organization::FailurePolicy;
 use domain::retry::RetryPolicy;
-use domain::settings::{DestinationType, Settings};
-use egress::{Policy, Schemes, Target};
+use domain::settings::{Address, DestinationType, Settings, TemplateKind, TemplateText};
+use egress::{Host, Policy, Schemes, Target};
 use serde_json::{Map, Value};
+use template::{Limits, Template, TemplateError};
 
 use super::credentials::{CredentialsDraft, take_credentials};
 use super::secret_input::{SecretInput, take_secret};
+use super::together;
 use crate::Refusal;
 use crate::body::read_members;
 
@@ -56,7 +60,15 @@ pub(crate) fn read_new(body: Map<String, Value>, errors: Errors, addresses: &Add
         let given = fields.given("type");
         let kind = fields.choice("type", DestinationType::ALL);
         let kind = fields.require("type", given, kind);
-        let signing_secret = take_secret(fields, "signing_secret");
+        let signing_secret = match kind {
+            Some(kind) if kind != DestinationType::Webhook => {
+                if fields.given("signing_secret") {
+                    fields.refuse("signing_secret", FieldCode::Conflict, "goes with webhooks alone: nothing else is signed");
+                }
+                fields.take("signing_secret").and(None)
+            }
+            _ => take_secret(fields, "signing_secret"),
+        };
         let draft = read(fields, kind, None, addresses)?;
         Some(Draft { signing_secret, ..draft })
     })
@@ -76,7 +88,7 @@ pub(crate) fn read_patch(
         fields.read_only(&["signing_secret"]);
         read(fields, Some(stored.kind()), Some(stored), addresses)
     })?;
-    if moves(stored, &draft.settings) {
+    if moves(stored, &draft) {
         let kept: Vec<FieldError> = draft
             .credentials
             .kept_secrets()
@@ -98,7 +110,13 @@ fn read(fields: &mut Fields<'_>, kind: Option<DestinationType>, stored: Option<&
     let description = optional_text(fields, "description", DESCRIPTION_MAX, stored.map(|stored| &stored.description));
     let settings = take_settings(fields, kind, stored, addresses);
     let signed = settings.as_ref().is_none_or(is_signed);
-    let credentials = take_credentials(fields, stored.map(|stored| &stored.credentials), signed);
+    let credentials = match kind {
+        Some(kind) => take_credentials(fields, kind, stored.map(|stored| &stored.credentials), signed),
+        None => fields.take("credentials").and(None),
+    };
+    if let (Some(settings), Some(credentials)) = (&settings, &credentials) {
+        together::check(settings, credentials, addresses, fields);
+    }
     let event_types = match (fields.has("event_types"), stored) {
         (false, Some(stored)) => stored.event_types.clone(),
         _ => fields.parsed_list("event_types", EVENT_PATTERNS_MAX, EventPattern::parse),
@@ -173,34 +191,62 @@ fn take_settings(
     let settings = Settings::read(kind?, &mut inner);
     inner.finish();
     let settings = settings?;
-    for (name, url) in settings.urls() {
-        if let Err(refusal) = admit(url, addresses) {
-            let code = if refusal.code() == "blocked_address" { FieldCode::BlockedAddress } else { FieldCode::InvalidFormat };
-            fields.errors().add(format!("/settings/{name}"), code, refusal.to_string());
+    for (name, address) in settings.addresses() {
+        if let Err(refusal) = admit(address, addresses) {
+            fields.errors().add(format!("/settings/{name}"), refused(&refusal), refusal.to_string());
+        }
+    }
+    for template in settings.templates() {
+        if let Err(mistake) = compiled(template) {
+            fields.errors().add(format!("/settings/{}", template.name), FieldCode::InvalidFormat, mistake.to_string());
         }
     }
     Some(settings)
 }
 
-fn admit(url: &str, addresses: &Addresses<'_>) -> Result<Target, egress::Refusal> {
-    let target = Target::parse(url, Schemes::with_plain_http(addresses.plain_http))?;
-    addresses.policy.admit(target.host())?;
-    Ok(target)
-}
-
-fn is_signed(settings: &Settings) -> bool {
-    match settings {
-        Settings::Webhook(webhook) => webhook.signature.enabled,
+/// May deliveries go there, as far as the address itself tells?
+pub(super) fn admit(address: Address<'_>, addresses: &Addresses<'_>) -> Result<(), egress::Refusal> {
+    match address {
+        Address::Url(url) => {
+            let target = Target::parse(url, Schemes::with_plain_http(addresses.plain_http))?;
+            addresses.policy.admit(target.host())
+        }
+        Address::Host { host, .. } => addresses.policy.admit(&Host::parse(host)?),
     }
 }
 
-/// Whether secrets would be sent elsewhere: to another scheme, host or port.
-fn moves(stored: &Destination, settings: &Settings) -> bool {
-    let place = |settings: &Settings| -> Vec<Option<(bool, egress::Host, u16)>> {
-        let parse = |url: &str| Target::parse(url, Schemes::HttpAndHttps).ok();
-        settings.urls().into_iter().map(|(_, url)| parse(url).map(|t| (t.is_tls(), t.host().clone(), t.port()))).collect()
-    };
-    place(&stored.settings) != place(settings)
+/// A refused address's code among the errors.
+pub(super) fn refused(refusal: &egress::Refusal) -> FieldCode {
+    if refusal.code() == "blocked_address" { FieldCode::BlockedAddress } else { FieldCode::InvalidFormat }
+}
+
+fn compiled(text: TemplateText<'_>) -> Result<Template, TemplateError> {
+    match text.makes {
+        TemplateKind::Line => Template::compile(text.source, Limits::LINE),
+        TemplateKind::Text => Template::compile(text.source, Limits::BODY),
+        TemplateKind::Html => Template::compile_html(text.source, Limits::BODY),
+    }
+}
+
+fn is_signed(settings: &Settings) -> bool {
+    matches!(settings, Settings::Webhook(webhook) if webhook.signature.enabled)
+}
+
+/// Whether secrets would be sent elsewhere, to another scheme, host or port, or to a server that has to prove itself less.
+fn moves(stored: &Destination, draft: &Draft) -> bool {
+    let token_url = |open: &BTreeMap<String, String>| open.get("token_url").and_then(|url| place(Address::Url(url)));
+    let places = |settings: &Settings| -> Vec<_> { settings.addresses().into_iter().map(|(_, address)| place(address)).collect() };
+    places(&stored.settings) != places(&draft.settings)
+        || token_url(&stored.credentials.open) != token_url(&draft.credentials.open)
+        || draft.settings.tls_strictness() < stored.settings.tls_strictness()
+}
+
+/// Scheme, host and port of an address.
+fn place(address: Address<'_>) -> Option<(bool, Host, u16)> {
+    match address {
+        Address::Url(url) => Target::parse(url, Schemes::HttpAndHttps).ok().map(|t| (t.is_tls(), t.host().clone(), t.port())),
+        Address::Host { host, port } => Host::parse(host).ok().map(|host| (true, host, port)),
+    }
 }
 
 /// RFC 7396, section 2.

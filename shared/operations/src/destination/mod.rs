@@ -3,6 +3,7 @@
 //! **rotated**, and it is **tried** with a test.
 
 mod check;
+mod credential_rules;
 mod credentials;
 mod documents;
 mod input;
@@ -11,6 +12,7 @@ mod rotation;
 mod seal;
 mod secret_input;
 mod switch;
+mod together;
 mod trial;
 
 pub use documents::{CreateDestination, DisableDestination, PatchDestination, RotateSecret, TestDestination};
@@ -23,6 +25,7 @@ use domain::id::{DestinationId, OrganizationId};
 use domain::input::Errors;
 use domain::limits::DESTINATIONS_MAX;
 use domain::role::Permission;
+use domain::settings::DestinationType;
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{Created, Saved};
 
@@ -74,8 +77,14 @@ impl Operations {
     /// A new destination, with its secrets sealed; not saved.
     async fn drafted(&self, id: DestinationId, organization: OrganizationId, draft: Draft) -> Result<Drafted, Refusal> {
         let now = self.clock.now();
-        let credentials = self.seal_credentials(organization, id, draft.credentials, now).await?;
-        let secret = self.new_signing_secret(organization, id, draft.signing_secret, "/signing_secret", now).await?;
+        let credentials = self.seal_credentials(organization, id, &draft.settings, draft.credentials, now).await?;
+        let secret = match draft.settings.kind() {
+            DestinationType::Webhook => {
+                Some(self.new_signing_secret(organization, id, draft.signing_secret, "/signing_secret", now).await?)
+            }
+            _ => None,
+        };
+        let (stored, generated) = secret.map(|secret| (secret.stored, secret.generated)).unzip();
         let destination = Destination {
             id,
             organization_id: organization,
@@ -85,7 +94,7 @@ impl Operations {
             state: DestinationState::Enabled,
             settings: draft.settings,
             credentials,
-            signing_secrets: vec![secret.stored],
+            signing_secrets: stored.into_iter().collect(),
             event_types: draft.event_types,
             retry_policy: draft.retry_policy,
             failure_policy: draft.failure_policy,
@@ -94,7 +103,7 @@ impl Operations {
             created_at: now,
             updated_at: now,
         };
-        Ok(Drafted { destination, generated: secret.generated })
+        Ok(Drafted { destination, generated: generated.flatten() })
     }
 
     /// The destination with what its check says, unless the client skips it.
@@ -165,7 +174,7 @@ impl Operations {
     async fn patched_destination(&self, before: &Destination, draft: Draft, skip_check: bool) -> Result<Option<Destination>, Refusal> {
         let now = self.clock.now();
         let reaches = draft.settings != before.settings || draft.credentials.differs_from(&before.credentials);
-        let credentials = self.seal_credentials(before.organization_id, before.id, draft.credentials, now).await?;
+        let credentials = self.seal_credentials(before.organization_id, before.id, &draft.settings, draft.credentials, now).await?;
         let after = Destination {
             external_id: draft.external_id,
             name: draft.name,

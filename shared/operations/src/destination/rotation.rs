@@ -31,6 +31,9 @@ impl Operations {
         let mut before = self.own_destination(ctx, organization, id).await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
+        if before.kind() != domain::settings::DestinationType::Webhook {
+            return Err(Refusal::new(409, "not_signed", "only webhooks are signed; this destination has no signing secret"));
+        }
         let rotation = read_members(members, Errors::default(), |fields| {
             let secret = take_secret(fields, "secret");
             let seconds = fields.integer("overlap_seconds", 0..=OVERLAP_MAX_SECONDS).unwrap_or(OVERLAP_DEFAULT_SECONDS);

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 
 use domain::Timestamp;
-use domain::credentials::{Credentials, SecretField, hint, sealed_name};
+use domain::credentials::{CredentialKind, Credentials, SecretField, hint, sealed_name};
 use domain::destination::Destination;
 use domain::id::{DestinationId, OrganizationId, SecretId};
 use domain::input::{FieldCode, FieldError};
+use domain::settings::Settings;
 use domain::signing_secret::{SecretSource, SigningSecret};
+use egress::{Schemes, Target};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 use signing::SigningKey;
 
 use super::credentials::{CredentialsDraft, SecretDraft};
 use super::secret_input::SecretInput;
+use super::together::connection_string;
 use crate::{Operations, Refusal};
 
 /// A signing secret ready to be stored, and its text when it was generated: shown this once.
@@ -27,9 +31,11 @@ impl Operations {
         &self,
         organization: OrganizationId,
         destination: DestinationId,
+        settings: &Settings,
         draft: CredentialsDraft,
         now: Timestamp,
     ) -> Result<Credentials, Refusal> {
+        let shown = shown(settings, &draft);
         let mut secrets = BTreeMap::new();
         let mut names = Vec::new();
         let mut plain: Vec<(String, SecretString)> = Vec::new();
@@ -48,10 +54,11 @@ impl Operations {
             let fields: Vec<(&str, SecretString)> = plain.iter().map(|(name, secret)| (&**name, secret.clone())).collect();
             let sealed = self.vault.seal_all(organization, destination, &fields).await?;
             for ((name, (_, secret)), sealed) in names.into_iter().zip(&plain).zip(sealed) {
-                secrets.insert(name, SecretField { sealed, hint: hint(secret.expose_secret()), updated_at: now });
+                let hint = secret_hint(draft.kind, secret.expose_secret());
+                secrets.insert(name, SecretField { sealed, hint, updated_at: now });
             }
         }
-        Ok(Credentials { kind: draft.kind, open: draft.open, secrets })
+        Ok(Credentials { kind: draft.kind, open: draft.open, secrets, shown })
     }
 
     /// Makes the signing secret that a client brought, or a new one. `pointer` names it in the request.
@@ -93,6 +100,39 @@ impl Operations {
         let detail = "this secret has not been granted to the organization; ask the operator";
         Err(Refusal::invalid(vec![FieldError::at(format!("{pointer}/secret_arn"), FieldCode::InvalidValue, detail)]))
     }
+}
+
+/// What reads show of a secret.
+fn secret_hint(kind: CredentialKind, secret: &str) -> Option<String> {
+    match kind {
+        // A chat service's address is the secret, but not its host.
+        CredentialKind::SecretUrl => Target::parse(secret, Schemes::HttpAndHttps).ok().map(|target| {
+            let url = target.url();
+            format!("{}/…", url[..url::Position::BeforePath].trim_end_matches('/'))
+        }),
+        // Certificates' keys, key files and connection strings end alike.
+        CredentialKind::ServiceAccount
+        | CredentialKind::ConnectionString
+        | CredentialKind::ClientCertificate
+        | CredentialKind::PrivateKey => None,
+        _ if secret.starts_with("-----BEGIN") => None,
+        _ => hint(secret),
+    }
+}
+
+/// What reads show besides, of what was sent or kept: where a connection string leads.
+fn shown(settings: &Settings, draft: &CredentialsDraft) -> BTreeMap<String, Value> {
+    let mut shown = draft.shown.clone();
+    if let Some(said) = draft.given("connection_string").and_then(|text| connection_string(settings, text)) {
+        let members: [(&str, Value); 4] = [
+            ("host", said.host.into()),
+            ("port", said.port.into()),
+            ("database", said.database.into()),
+            ("username", said.username.into()),
+        ];
+        shown.extend(members.map(|(name, value)| (name.to_owned(), value)));
+    }
+    shown
 }
 
 /// What an audit event shows of a destination: no ciphertext, and the word `secret` where a secret stands.

@@ -1,5 +1,5 @@
 use runtime::Environment;
-use worker_webhook::Config;
+use worker::Config;
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
     variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -8,7 +8,7 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
 #[test]
 fn everything_that_is_missing_or_wrong_is_named_at_once() {
     let error = Config::read(&environment(&[("EGRESS_ALLOW", "10.0.0.0/8,inner"), ("ALLOW_PLAIN_HTTP", "yes")])).unwrap_err().to_string();
-    for name in ["TABLE_NAME", "BUCKET_NAME", "WEBHOOK_QUEUE_URL", "WEBHOOK_DLQ_URL", "\"inner\"", "ALLOW_PLAIN_HTTP"] {
+    for name in ["TABLE_NAME", "BUCKET_NAME", "QUEUE_URL", "DLQ_URL", "\"inner\"", "ALLOW_PLAIN_HTTP"] {
         assert!(error.contains(name), "{name}: {error}");
     }
 }
@@ -18,8 +18,8 @@ fn no_allowed_networks_are_the_public_internet_alone() {
     let config = Config::read(&environment(&[
         ("TABLE_NAME", "t"),
         ("BUCKET_NAME", "b"),
-        ("WEBHOOK_QUEUE_URL", "q"),
-        ("WEBHOOK_DLQ_URL", "d"),
+        ("QUEUE_URL", "q"),
+        ("DLQ_URL", "d"),
         ("EGRESS_ALLOW", ""),
         ("ALLOW_PLAIN_HTTP", "false"),
     ]));

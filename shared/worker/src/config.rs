@@ -1,19 +1,19 @@
-//! What the webhook worker is configured with.
+//! What every worker is configured with.
 
 use egress::{Policy, Schemes};
-use runtime::{ConfigError, Environment};
+use runtime::{ConfigError, Environment, Variables};
 
-/// The webhook worker's configuration.
+/// A worker's configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `TABLE_NAME`.
     pub table_name: String,
     /// `BUCKET_NAME`: payloads that do not fit into the table.
     pub bucket_name: String,
-    /// `WEBHOOK_QUEUE_URL`: where its tasks come from.
-    pub webhook_queue_url: String,
-    /// `WEBHOOK_DLQ_URL`: where tasks go that nobody can read.
-    pub webhook_dlq_url: String,
+    /// `QUEUE_URL`: where its tasks come from.
+    pub queue_url: String,
+    /// `DLQ_URL`: where tasks go that nobody can read.
+    pub dlq_url: String,
     /// `EGRESS_ALLOW`: networks that are not public and may be reached all the same.
     pub egress: Policy,
     /// `ALLOW_PLAIN_HTTP`.
@@ -24,14 +24,19 @@ impl Config {
     /// Reads the configuration, naming everything that is wrong with it.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment.variables();
-        let config = Self {
+        let config = Self::take(&variables);
+        variables.finish(config)
+    }
+
+    /// Reads it as a part of a worker's own.
+    pub fn take(variables: &Variables<'_>) -> Self {
+        Self {
             table_name: variables.required("TABLE_NAME"),
             bucket_name: variables.required("BUCKET_NAME"),
-            webhook_queue_url: variables.required("WEBHOOK_QUEUE_URL"),
-            webhook_dlq_url: variables.required("WEBHOOK_DLQ_URL"),
+            queue_url: variables.required("QUEUE_URL"),
+            dlq_url: variables.required("DLQ_URL"),
             egress: variables.optional("EGRESS_ALLOW").unwrap_or_default(),
             schemes: Schemes::with_plain_http(variables.switch("ALLOW_PLAIN_HTTP", "true", "false")),
-        };
-        variables.finish(config)
+        }
     }
 }

@@ -5,11 +5,12 @@ use std::error::Error;
 use domain::Reason;
 use domain::settle::Outcome;
 use vault::VaultError;
-use worker::{Attempted, Unavailable};
 
-/// Why there is no request to send.
+use crate::{Attempted, Unavailable};
+
+/// Why nothing is sent.
 #[derive(Debug)]
-pub(crate) enum Hindrance {
+pub enum Hindrance {
     /// A dependency of ours does not answer: the delivery waits, it does not fail.
     Ours(Unavailable),
     /// The attempt ends like this.
@@ -23,12 +24,12 @@ pub(crate) enum Hindrance {
 
 impl Hindrance {
     /// The destination's settings do not work out.
-    pub(crate) fn misconfigured(detail: impl Into<String>) -> Self {
+    pub fn misconfigured(detail: impl Into<String>) -> Self {
         Self::Ends { outcome: Outcome::Reject(Reason::Misconfigured), detail: detail.into() }
     }
 
     /// The attempt that this makes, unless it is ours.
-    pub(crate) fn into_attempted(self) -> Result<Attempted, Unavailable> {
+    pub fn into_attempted(self) -> Result<Attempted, Unavailable> {
         match self {
             Self::Ours(unavailable) => Err(unavailable),
             Self::Ends { outcome, detail } => Ok(Attempted::unsent(outcome, detail)),
@@ -36,7 +37,8 @@ impl Hindrance {
     }
 
     /// The same as a sentence.
-    pub(crate) fn detail(&self) -> &str {
+    #[must_use]
+    pub fn detail(&self) -> &str {
         match self {
             Self::Ours(_) => "the destination's secrets could not be opened just now; try again",
             Self::Ends { detail, .. } => detail,

@@ -1,0 +1,132 @@
+//! The database worker as a function: a destination's settings and credentials, opened and put into the connector's words.
+
+use aws_config::SdkConfig;
+use aws_credential_types::provider::ProvideCredentials as _;
+use domain::Clock;
+use domain::check::CheckReport;
+use domain::credentials::CredentialKind;
+use domain::destination::Destination;
+use domain::settings::Settings;
+use domain::settings::database::{DatabaseSettings, Engine};
+use egress::Guard;
+use futures_util::StreamExt as _;
+use runtime::{ConfigError, Platform};
+use secrecy::SecretString;
+use std::time::{Duration, SystemTime};
+use store::Store;
+use vault::Vault;
+use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Worker};
+
+use crate::{Credentials, Database, Facts, Payload, Trust, iam};
+
+/// The connector with what it opens credentials with.
+#[derive(Debug)]
+pub struct Databases {
+    database: Database,
+    vault: Vault,
+    store: Store,
+    aws: SdkConfig,
+    clock: Clock,
+}
+
+/// The database worker as a function.
+pub fn build(platform: &Platform, config: Config) -> Result<Worker<Databases>, ConfigError> {
+    let Platform { aws, clock, random, .. } = platform.clone();
+    let connector = Databases {
+        database: Database::new(Guard::new(config.egress.clone()), Trust::native()),
+        vault: Vault::new(&aws, None, clock.clone(), random),
+        store: Store::new(&aws, config.table_name.clone(), None),
+        aws,
+        clock,
+    };
+    Ok(Worker::on(platform, config, connector))
+}
+
+impl Connector for Databases {
+    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
+        let prepared = async {
+            let (engine, settings) = settings(job.destination)?;
+            Ok::<_, Hindrance>((engine, settings, self.credentials(job.destination, engine, settings).await?))
+        };
+        let (engine, settings, credentials) = match prepared.await {
+            Ok(prepared) => prepared,
+            Err(hindrance) => return hindrance.into_attempted(),
+        };
+        let message = &job.delivery.message;
+        let facts = Facts {
+            delivery: job.delivery.id,
+            event_type: message.event_type.as_str().to_owned(),
+            created_at: job.delivery.created_at,
+            content_type: message.payload.content_type.clone(),
+            filename: message.payload.filename.clone(),
+            sha256: message.payload.sha256.clone(),
+        };
+        let payload = Payload::stream(job.payload.size_bytes(), job.payload.into_pieces().boxed());
+        self.database.deliver(engine, settings, &credentials, &facts, payload, job.deadline).await
+    }
+
+    async fn check(&self, destination: &Destination) -> CheckReport {
+        let prepared = async {
+            let (engine, settings) = settings(destination)?;
+            Ok::<_, Hindrance>((engine, settings, self.credentials(destination, engine, settings).await?))
+        };
+        match prepared.await {
+            Ok((engine, settings, credentials)) => self.database.check(engine, settings, &credentials).await,
+            Err(hindrance) => worker::refused_check(hindrance.detail()),
+        }
+    }
+}
+
+impl Databases {
+    async fn credentials(&self, destination: &Destination, engine: Engine, settings: &DatabaseSettings) -> Result<Credentials, Hindrance> {
+        let opened = Opened::of(&self.vault, destination);
+        let ca_pem = opened.open_opt("ca_pem").map(str::to_owned);
+        let username = || opened.open("username").map(str::to_owned);
+        Ok(match destination.credentials.kind {
+            CredentialKind::ConnectionString => {
+                Credentials::ConnectionString { connection_string: opened.secret("connection_string").await?, ca_pem }
+            }
+            CredentialKind::Password => Credentials::Password { username: username()?, password: opened.secret("password").await?, ca_pem },
+            CredentialKind::ClientCertificate => Credentials::ClientCertificate {
+                username: username()?,
+                certificate_pem: opened.open("certificate_pem")?.to_owned(),
+                private_key_pem: opened.secret("private_key_pem").await?,
+                ca_pem,
+            },
+            CredentialKind::Iam => {
+                let token = self.token(destination, engine, settings, &username()?).await?;
+                Credentials::Iam { username: username()?, token, ca_pem }
+            }
+            other => return Err(Hindrance::misconfigured(format!("a database takes no credentials of the kind {}", other.as_str()))),
+        })
+    }
+
+    /// A token that AWS takes in the password's place, for a database that the operator granted the organization.
+    async fn token(
+        &self,
+        destination: &Destination,
+        engine: Engine,
+        settings: &DatabaseSettings,
+        username: &str,
+    ) -> Result<SecretString, Hindrance> {
+        let ours = |error: &dyn std::fmt::Display| Hindrance::Ours(Unavailable(error.to_string()));
+        let organization = self.store.organization(destination.organization_id).await.map_err(|error| ours(&error))?;
+        let host = settings.host.as_deref().unwrap_or_default();
+        if !organization.is_some_and(|organization| organization.grants.databases.iter().any(|granted| granted == host)) {
+            return Err(Hindrance::misconfigured(format!("the database {host} is not granted to this organization")));
+        }
+        let provider = self.aws.credentials_provider().ok_or_else(|| ours(&"the function has no credentials of its own"))?;
+        let own = provider.provide_credentials().await.map_err(|error| ours(&error))?;
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(self.clock.now().as_millis()).unwrap_or_default());
+        let token = iam::token(own, host, settings.port.unwrap_or(engine.port()), username, now);
+        token.map_err(|error| Hindrance::misconfigured(error.to_string()))
+    }
+}
+
+fn settings(destination: &Destination) -> Result<(Engine, &DatabaseSettings), Hindrance> {
+    match &destination.settings {
+        Settings::Postgres(settings) => Ok((Engine::Postgres, settings)),
+        Settings::Mysql(settings) => Ok((Engine::Mysql, settings)),
+        _ => Err(Hindrance::misconfigured("the destination is no database")),
+    }
+}

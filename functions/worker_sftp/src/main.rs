@@ -1,0 +1,7 @@
+//! The SFTP worker on Lambda.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runtime::serve::events(|platform, environment| worker_sftp::build(platform, worker::Config::read(environment)?))
+}

@@ -1,0 +1,163 @@
+//! The storage worker as a function: a destination's settings and credentials, opened and put into the connector's words.
+
+use domain::check::CheckReport;
+use domain::credentials::CredentialKind;
+use domain::destination::Destination;
+use domain::settings::Settings as DestinationSettings;
+use domain::settings::storage::{KEY_MAX_BYTES, key_refusal};
+use domain::{Clock, Random};
+use egress::{Client, Guard, Tls};
+use futures_util::TryStreamExt as _;
+use runtime::{ConfigError, Platform};
+use std::time::Duration;
+use store::Store;
+use template::{Limits, Template};
+use tokio::time::Instant;
+use vault::Vault;
+use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Wording, Worker};
+
+use crate::{Credentials, Meta, Payload, Settings, Storage};
+
+/// All of a check's steps together: what the worker allows (20 s), less what telling takes.
+const CHECK_MAX: Duration = Duration::from_secs(18);
+
+/// The connector with what it opens credentials with.
+#[derive(Debug)]
+pub struct ObjectStorage {
+    storage: Storage,
+    vault: Vault,
+    store: Store,
+    clock: Clock,
+    random: Random,
+}
+
+/// The storage worker as a function. Refuses when the machine has no root certificates to trust.
+pub fn build(platform: &Platform, config: Config) -> Result<Worker<ObjectStorage>, ConfigError> {
+    let Platform { aws, clock, random, .. } = platform.clone();
+    let client = Client::new(Guard::new(config.egress.clone()), Tls::native().map_err(ConfigError::because)?);
+    let connector = ObjectStorage {
+        storage: Storage::new(client, config.schemes, aws.clone(), clock.clone()),
+        vault: Vault::new(&aws, None, clock.clone(), random.clone()),
+        store: Store::new(&aws, config.table_name.clone(), Some(config.bucket_name.clone())),
+        clock,
+        random,
+    };
+    Ok(Worker::on(platform, config, connector))
+}
+
+impl Connector for ObjectStorage {
+    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
+        let placed = place_of(&job);
+        let (settings, key) = match placed {
+            Ok(placed) => placed,
+            Err(hindrance) => return hindrance.into_attempted(),
+        };
+        let credentials = match self.credentials(job.destination).await {
+            Ok(credentials) => credentials,
+            Err(hindrance) => return hindrance.into_attempted(),
+        };
+        let meta = meta(&job);
+        let payload = match job.payload.at_hand() {
+            Some(bytes) => Payload::whole(bytes.clone()),
+            None => Payload::streamed(job.payload.size_bytes(), job.payload.into_pieces().map_err(std::io::Error::other)),
+        };
+        Ok(self.storage.deliver(settings, &credentials, &meta, &key, payload, job.deadline).await)
+    }
+
+    async fn check(&self, destination: &Destination) -> CheckReport {
+        let unique = format!("{:032x}", u128::from_be_bytes(self.random.bytes()));
+        let prepared = async {
+            let settings = settings(destination)?;
+            // A template may ask for what only a message has; then its constant beginning is tried.
+            let wording = Wording::of_check(destination, &unique, self.clock.now());
+            let key = key(&key_template(settings)?, &wording).unwrap_or_else(|_| constant_key(settings));
+            Ok::<_, Hindrance>((settings, key, self.credentials(destination).await?))
+        };
+        let deadline = Instant::now() + CHECK_MAX.min(Duration::from_secs(destination.settings.timeout_seconds().into()));
+        match prepared.await {
+            Ok((settings, key, credentials)) => self.storage.check(settings, &credentials, &key, &unique, deadline).await,
+            Err(hindrance) => worker::refused_check(hindrance.detail()),
+        }
+    }
+}
+
+impl ObjectStorage {
+    async fn credentials(&self, destination: &Destination) -> Result<Credentials, Hindrance> {
+        let opened = Opened::of(&self.vault, destination);
+        Ok(match destination.credentials.kind {
+            CredentialKind::Iam => Credentials::Iam { granted_buckets: self.organization(destination).await?.grants.buckets },
+            CredentialKind::IamRole => Credentials::IamRole {
+                role_arn: opened.open("role_arn")?.to_owned(),
+                external_id: self.organization(destination).await?.aws_external_id,
+            },
+            CredentialKind::AccessKey => Credentials::AccessKey {
+                access_key_id: opened.open("access_key_id")?.to_owned(),
+                secret_access_key: opened.secret("secret_access_key").await?,
+                session_token: opened.secret_opt("session_token").await?,
+            },
+            CredentialKind::ServiceAccount => Credentials::ServiceAccount { json: opened.secret("json").await? },
+            CredentialKind::AccountKey => Credentials::AccountKey { account_key: opened.secret("account_key").await? },
+            CredentialKind::SasToken => Credentials::SasToken { sas_token: opened.secret("sas_token").await? },
+            CredentialKind::ServicePrincipal => Credentials::ServicePrincipal {
+                tenant_id: opened.open("tenant_id")?.to_owned(),
+                client_id: opened.open("client_id")?.to_owned(),
+                client_secret: opened.secret("client_secret").await?,
+            },
+            other => return Err(Hindrance::misconfigured(format!("object storage takes no credentials of the kind {}", other.as_str()))),
+        })
+    }
+
+    async fn organization(&self, destination: &Destination) -> Result<domain::organization::Organization, Hindrance> {
+        let found = self.store.organization(destination.organization_id).await;
+        let found = found.map_err(|error| Hindrance::Ours(Unavailable(error.to_string())))?;
+        found.ok_or_else(|| Hindrance::misconfigured("the organization is gone"))
+    }
+}
+
+fn settings(destination: &Destination) -> Result<Settings<'_>, Hindrance> {
+    match &destination.settings {
+        DestinationSettings::S3(settings) => Ok(Settings::S3(settings)),
+        DestinationSettings::Gcs(settings) => Ok(Settings::Gcs(settings)),
+        DestinationSettings::AzureBlob(settings) => Ok(Settings::AzureBlob(settings)),
+        _ => Err(Hindrance::misconfigured("the destination is no object storage")),
+    }
+}
+
+/// Which bucket, and the key in it.
+fn place_of<'j>(job: &Job<'j>) -> Result<(Settings<'j>, String), Hindrance> {
+    let settings = settings(job.destination)?;
+    let template = key_template(settings)?;
+    let key = key(&template, &Wording::of(job, template.uses_payload()))?;
+    Ok((settings, key))
+}
+
+fn key_template(settings: Settings<'_>) -> Result<Template, Hindrance> {
+    let compiled = Template::compile(&settings.object().key_template, Limits::LINE);
+    compiled.map_err(|error| Hindrance::misconfigured(format!("key_template: {error}")))
+}
+
+fn key(template: &Template, wording: &Wording) -> Result<String, Hindrance> {
+    let key = template.render(&wording.variables()).map_err(|error| Hindrance::misconfigured(format!("key_template: {error}")))?;
+    key_refusal(&key).map_or(Ok(key), |refusal| Err(Hindrance::misconfigured(format!("key_template: {refusal}"))))
+}
+
+/// The key's directories before the template's first variable.
+fn constant_key(settings: Settings<'_>) -> String {
+    let template = &settings.object().key_template;
+    let constant = template.find('{').map_or(template.as_str(), |start| &template[..start]);
+    let prefix = constant.rsplit_once('/').map_or("", |(prefix, _)| prefix);
+    let key = if prefix.is_empty() { "waybill".to_owned() } else { format!("{prefix}/waybill") };
+    if key.len() < KEY_MAX_BYTES && key_refusal(&key).is_none() { key } else { "waybill".to_owned() }
+}
+
+fn meta(job: &Job<'_>) -> Meta {
+    let message = &job.delivery.message;
+    Meta {
+        organization_id: job.delivery.organization.to_string(),
+        delivery_id: job.delivery.id.to_string(),
+        message_id: job.delivery.id.message.to_string(),
+        event_type: message.event_type.as_str().to_owned(),
+        content_type: message.payload.content_type.clone(),
+        sha256: message.payload.sha256.clone(),
+    }
+}

@@ -1,0 +1,7 @@
+//! The storage worker on Lambda.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runtime::serve::events(|platform, environment| worker_storage::build(platform, worker::Config::read(environment)?))
+}

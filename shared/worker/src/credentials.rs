@@ -1,0 +1,50 @@
+//! A destination's credentials, opened for one attempt.
+
+use domain::credentials::sealed_name;
+use domain::destination::Destination;
+use secrecy::SecretString;
+use vault::Vault;
+
+use crate::Hindrance;
+
+/// A destination's credentials, read member by member.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened<'d> {
+    vault: &'d Vault,
+    destination: &'d Destination,
+}
+
+impl<'d> Opened<'d> {
+    /// The credentials of `destination`, which `vault` opens.
+    #[must_use]
+    pub fn of(vault: &'d Vault, destination: &'d Destination) -> Self {
+        Self { vault, destination }
+    }
+
+    /// A member that is not secret.
+    pub fn open(&self, name: &str) -> Result<&'d str, Hindrance> {
+        self.open_opt(name).ok_or_else(|| missing(name))
+    }
+
+    /// A member that is not secret and may be absent.
+    #[must_use]
+    pub fn open_opt(&self, name: &str) -> Option<&'d str> {
+        self.destination.credentials.open.get(name).map(String::as_str)
+    }
+
+    /// A secret member.
+    pub async fn secret(&self, name: &str) -> Result<SecretString, Hindrance> {
+        self.secret_opt(name).await?.ok_or_else(|| missing(name))
+    }
+
+    /// A secret member that may be absent.
+    pub async fn secret_opt(&self, name: &str) -> Result<Option<SecretString>, Hindrance> {
+        let Some(field) = self.destination.credentials.secrets.get(name) else { return Ok(None) };
+        let Destination { organization_id, id, .. } = self.destination;
+        Ok(Some(self.vault.open(*organization_id, *id, &sealed_name(name), &field.sealed).await?))
+    }
+}
+
+fn missing(name: &str) -> Hindrance {
+    Hindrance::misconfigured(format!("the credentials have no {name}"))
+}

@@ -1,0 +1,128 @@
+//! What is delivered: bytes at hand, or a stream of them.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+
+use crate::Unavailable;
+
+/// Pieces of a payload, in their order. An error is ours (where payloads are kept does not answer), never the destination's.
+pub type Pieces = BoxStream<'static, Result<Bytes, Unavailable>>;
+
+/// The bytes of one delivery, read once from their beginning to their end, as fast as they can be sent and never faster.
+pub struct Payload {
+    size_bytes: u64,
+    content: Content,
+}
+
+enum Content {
+    Whole(Bytes),
+    Streamed(Pieces),
+}
+
+impl Payload {
+    /// All of it at hand.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Self {
+        Self { size_bytes: bytes.len() as u64, content: Content::Whole(bytes) }
+    }
+
+    /// As it comes, in pieces of any size: exactly `size_bytes` of them, or reading it fails.
+    pub fn streamed(size_bytes: u64, pieces: impl Stream<Item = Result<Bytes, Unavailable>> + Send + 'static) -> Self {
+        Self { size_bytes, content: Content::Streamed(counted(size_bytes, pieces.boxed()).boxed()) }
+    }
+
+    /// How much there is.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// All of it, when it is at hand.
+    #[must_use]
+    pub fn at_hand(&self) -> Option<&Bytes> {
+        match &self.content {
+            Content::Whole(bytes) => Some(bytes),
+            Content::Streamed(_) => None,
+        }
+    }
+
+    /// The next bytes; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Unavailable> {
+        match &mut self.content {
+            Content::Whole(bytes) if bytes.is_empty() => Ok(None),
+            Content::Whole(bytes) => Ok(Some(std::mem::take(bytes))),
+            Content::Streamed(pieces) => pieces.next().await.transpose(),
+        }
+    }
+
+    /// All of it, in one piece: for payloads whose size has been looked at.
+    pub async fn collect(self) -> Result<Bytes, Unavailable> {
+        let pieces = match self.content {
+            Content::Whole(bytes) => return Ok(bytes),
+            Content::Streamed(pieces) => pieces,
+        };
+        let all = BytesMut::with_capacity(usize::try_from(self.size_bytes).unwrap_or(0));
+        let join = |mut all: BytesMut, piece: Bytes| async move {
+            all.extend_from_slice(&piece);
+            Ok(all)
+        };
+        Ok(pieces.try_fold(all, join).await?.freeze())
+    }
+
+    /// Piece by piece.
+    #[must_use]
+    pub fn into_pieces(self) -> Pieces {
+        match self.content {
+            Content::Whole(bytes) => stream::iter([Ok(bytes)]).boxed(),
+            Content::Streamed(pieces) => pieces,
+        }
+    }
+}
+
+impl std::fmt::Debug for Payload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Payload({} bytes)", self.size_bytes)
+    }
+}
+
+/// The pieces, as long as they are as many bytes as was said; a place that keeps others than it was given is not to be delivered from.
+fn counted(size_bytes: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, Unavailable>> + Send {
+    stream::try_unfold((pieces, size_bytes), |(mut pieces, left)| async move {
+        match pieces.try_next().await? {
+            None if left > 0 => Err(Unavailable(format!("the payload ends {left} bytes too early"))),
+            None => Ok(None),
+            Some(piece) => match left.checked_sub(piece.len() as u64) {
+                Some(left) => Ok(Some((piece, (pieces, left)))),
+                None => Err(Unavailable("the payload is longer than it is said to be".to_owned())),
+            },
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(said: u64, pieces: &[&'static str]) -> Payload {
+        let pieces: Vec<Result<Bytes, Unavailable>> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
+        Payload::streamed(said, stream::iter(pieces))
+    }
+
+    #[tokio::test]
+    async fn a_payload_of_another_size_than_said_is_not_delivered() {
+        for said in [2, 4, 9] {
+            assert!(payload(said, &["abc"]).collect().await.is_err(), "{said}");
+        }
+        assert_eq!(payload(3, &["a", "bc"]).collect().await.unwrap(), "abc");
+        assert_eq!(payload(0, &[]).collect().await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn what_is_at_hand_is_one_piece() {
+        let mut whole = Payload::whole(Bytes::from_static(b"abc"));
+        assert_eq!(whole.at_hand().map(Bytes::len), Some(3));
+        assert_eq!(whole.next().await.unwrap().unwrap(), "abc");
+        assert_eq!(whole.next().await.unwrap(), None);
+    }
+}

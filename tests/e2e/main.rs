@@ -22,6 +22,7 @@ mod input;
 mod isolation;
 mod keys;
 mod limits;
+mod mail;
 mod protocol;
 mod redelivering;
 mod retries;

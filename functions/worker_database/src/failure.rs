@@ -4,7 +4,6 @@ use domain::Reason;
 use domain::attempt::{DETAIL_MAX_BYTES, bounded};
 use domain::check::StepName;
 use domain::settle::Outcome;
-use egress::FailureKind;
 use worker::Unavailable;
 
 /// An attempt or a check that ended early.
@@ -56,14 +55,7 @@ impl From<Unavailable> for Failure {
 
 impl From<egress::Failure> for Failure {
     fn from(failure: egress::Failure) -> Self {
-        let outcome = match failure.kind() {
-            FailureKind::Dns => Outcome::Retry(Reason::Dns),
-            FailureKind::Connect => Outcome::Retry(Reason::Connect),
-            FailureKind::Tls => Outcome::Retry(Reason::Tls),
-            FailureKind::Timeout => Outcome::Retry(Reason::Timeout),
-            FailureKind::Protocol => Outcome::Retry(Reason::Protocol),
-            FailureKind::Blocked => Outcome::Reject(Reason::BlockedAddress),
-        };
+        let outcome = worker::unanswered(failure.kind());
         Self::new(outcome, failure.detail())
     }
 }

@@ -14,7 +14,6 @@ mod document;
 mod failure;
 mod function;
 pub mod iam;
-pub mod identity;
 mod mysql;
 mod payload;
 mod place;

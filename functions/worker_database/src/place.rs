@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::credentials::Credentials;
 use crate::failure::Failure;
-use crate::identity::Identity;
+use egress::Identity;
 
 /// A server, a database on it and a login.
 #[derive(Debug)]

@@ -10,7 +10,6 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::failure::Failure;
-use crate::identity;
 use crate::place::Place;
 
 /// The roots that are trusted when the credentials bring no authority of their own.
@@ -40,7 +39,7 @@ impl Trust {
     /// The roots for this place.
     pub(crate) fn roots(&self, place: &Place) -> Result<Vec<CertificateDer<'static>>, Failure> {
         match &place.ca_pem {
-            Some(pem) => identity::certificates(pem).map_err(|why| Failure::misconfigured(format!("ca_pem {why}"))),
+            Some(pem) => egress::certificates(pem).map_err(|why| Failure::misconfigured(format!("ca_pem {why}"))),
             None => Ok(self.roots.to_vec()),
         }
     }

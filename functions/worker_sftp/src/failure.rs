@@ -34,7 +34,7 @@ impl Failure {
             FailureKind::Blocked => (StepName::Resolve, Outcome::Reject(Reason::BlockedAddress)),
             FailureKind::Timeout => (StepName::Connect, Outcome::Retry(Reason::Timeout)),
             FailureKind::Connect => (StepName::Connect, Outcome::Retry(Reason::Connect)),
-            FailureKind::Tls | FailureKind::Protocol => (StepName::Connect, Outcome::Retry(Reason::Protocol)),
+            FailureKind::Tls | FailureKind::Identity | FailureKind::Protocol => (StepName::Connect, Outcome::Retry(Reason::Protocol)),
         };
         Self::new(step, outcome, failure.detail())
     }

@@ -8,13 +8,13 @@ use domain::settings::storage::{KEY_MAX_BYTES, key_refusal};
 use domain::{Clock, Random};
 use egress::{Client, Guard, Tls};
 use futures_util::TryStreamExt as _;
+use render::Wording;
 use runtime::{ConfigError, Platform};
 use std::time::Duration;
 use store::Store;
-use template::{Limits, Template};
 use tokio::time::Instant;
 use vault::Vault;
-use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Wording, Worker};
+use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Worker};
 
 use crate::{Credentials, Meta, Payload, Settings, Storage};
 
@@ -70,7 +70,7 @@ impl Connector for ObjectStorage {
             let settings = settings(destination)?;
             // A template may ask for what only a message has; then its constant beginning is tried.
             let wording = Wording::of_check(destination, &unique, self.clock.now());
-            let key = key(&key_template(settings)?, &wording).unwrap_or_else(|_| constant_key(settings));
+            let key = render::line::key(settings.object(), &wording).unwrap_or_else(|_| constant_key(settings));
             Ok::<_, Hindrance>((settings, key, self.credentials(destination).await?))
         };
         let deadline = Instant::now() + CHECK_MAX.min(Duration::from_secs(destination.settings.timeout_seconds().into()));
@@ -126,19 +126,9 @@ fn settings(destination: &Destination) -> Result<Settings<'_>, Hindrance> {
 /// Which bucket, and the key in it.
 fn place_of<'j>(job: &Job<'j>) -> Result<(Settings<'j>, String), Hindrance> {
     let settings = settings(job.destination)?;
-    let template = key_template(settings)?;
-    let key = key(&template, &Wording::of(job, template.uses_payload()))?;
+    let wording = Wording::of(job.delivery, job.attempt_number, job.payload.at_hand());
+    let key = render::line::key(settings.object(), &wording).map_err(|fault| Hindrance::misconfigured(fault.to_string()))?;
     Ok((settings, key))
-}
-
-fn key_template(settings: Settings<'_>) -> Result<Template, Hindrance> {
-    let compiled = Template::compile(&settings.object().key_template, Limits::LINE);
-    compiled.map_err(|error| Hindrance::misconfigured(format!("key_template: {error}")))
-}
-
-fn key(template: &Template, wording: &Wording) -> Result<String, Hindrance> {
-    let key = template.render(&wording.variables()).map_err(|error| Hindrance::misconfigured(format!("key_template: {error}")))?;
-    key_refusal(&key).map_or(Ok(key), |refusal| Err(Hindrance::misconfigured(format!("key_template: {refusal}"))))
 }
 
 /// The key's directories before the template's first variable.

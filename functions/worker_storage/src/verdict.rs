@@ -2,7 +2,6 @@
 
 use domain::Reason;
 use domain::settle::Outcome;
-use egress::FailureKind;
 
 use crate::answer::Answer;
 use crate::trouble::Trouble;
@@ -54,7 +53,7 @@ const TOO_SLOW: &[&str] = &["RequestTimeout", "OperationTimedOut"];
 /// What it means.
 pub(crate) fn outcome(trouble: &Trouble) -> Outcome {
     match trouble {
-        Trouble::Unanswered(failure) => unanswered(failure.kind()),
+        Trouble::Unanswered(failure) => worker::unanswered(failure.kind()),
         Trouble::BrokenOff | Trouble::Unintelligible => Outcome::Retry(Reason::Protocol),
         Trouble::TooSlow => Outcome::Retry(Reason::Timeout),
         Trouble::Refused(answer) => refused(answer),
@@ -70,17 +69,6 @@ pub(crate) fn outcome(trouble: &Trouble) -> Outcome {
 /// Whether the credentials were not believed.
 pub(crate) fn is_unauthenticated(trouble: &Trouble) -> bool {
     outcome(trouble) == Outcome::ClientError(Reason::Authentication)
-}
-
-fn unanswered(kind: FailureKind) -> Outcome {
-    match kind {
-        FailureKind::Dns => Outcome::Retry(Reason::Dns),
-        FailureKind::Connect => Outcome::Retry(Reason::Connect),
-        FailureKind::Tls => Outcome::Retry(Reason::Tls),
-        FailureKind::Timeout => Outcome::Retry(Reason::Timeout),
-        FailureKind::Protocol => Outcome::Retry(Reason::Protocol),
-        FailureKind::Blocked => Outcome::Reject(Reason::BlockedAddress),
-    }
 }
 
 fn refused(answer: &Answer) -> Outcome {

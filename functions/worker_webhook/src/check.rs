@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use domain::check::{CheckReport, CheckStep, StepName};
 use domain::destination::Destination;
 use domain::settings::webhook::CheckDepth;
 use domain::trace::TraceId;
-use egress::{Probe, StepOutcome};
+use egress::{FailureKind, Probe, StepOutcome};
 use http::StatusCode;
+use render::Wording;
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::Webhook;
-use crate::connector::{NOT_A_WEBHOOK, settings};
+use crate::connector::{Content, NOT_A_WEBHOOK, settings};
 use crate::request::Envelope;
 use crate::verdict;
 
@@ -36,11 +38,11 @@ impl Webhook {
             return CheckReport::of(vec![step(StepName::Resolve, Some(false), NOT_A_WEBHOOK, started)]);
         };
         let deadline = started + CHECK_MAX.min(Duration::from_secs(settings.timeout_seconds.into()));
-        let target = match self.target(settings) {
-            Ok(target) => target,
+        let (client, target) = match self.way(destination).await {
+            Ok(way) => way,
             Err(hindrance) => return CheckReport::of(vec![step(StepName::Resolve, Some(false), hindrance.detail(), started)]),
         };
-        let probe = self.client.probe(&target, deadline).await;
+        let probe = client.probe(&target, deadline).await;
         let mut steps = probed(&probe);
         if settings.check == CheckDepth::Request {
             steps.extend(if probe.passed() { self.write(destination, started).await } else { not_reached() });
@@ -75,14 +77,18 @@ impl Webhook {
             message_id: &id,
             event_type: CHECK_EVENT_TYPE,
             attempt: 1,
-            content_type: "application/json",
             traceparent: &TraceId::generate(&self.random).traceparent(&self.random),
             at: now,
         };
-        let prepared = self.prepare(destination, &envelope, body.to_string().into(), deadline).await;
+        let payload = Bytes::from(body.to_string());
+        let wording = Wording { payload: Some(body), ..Wording::of_check(destination, &id, now) };
+        let wording = Wording { content_type: "application/json".to_owned(), ..wording };
+        let prepared =
+            self.prepare(destination, &envelope, &Content { wording: &wording, payload: &payload, is_check: true }, deadline).await;
         let prepared = prepared.map_err(|hindrance| hindrance.detail().to_owned())?;
-        Ok(match self.client.send(prepared.request).await {
+        Ok(match prepared.client.send(prepared.request).await {
             Ok(response) => Sent::Answered(response.status),
+            Err(failure) if failure.kind() == FailureKind::Identity => return Err(failure.detail().to_owned()),
             Err(failure) => Sent::Unanswered(failure.detail().to_owned()),
         })
     }

@@ -3,16 +3,23 @@
 use bytes::Bytes;
 use domain::attempt::RequestRecord;
 use domain::check::CheckReport;
+use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::settings::Settings;
 use domain::settings::webhook::WebhookSettings;
 use domain::settle::Outcome;
 use domain::{Clock, Random, Reason};
 use egress::{Client, Request, Schemes, Target};
+use oauth::Tokens;
+use render::webhook::WebhookBody;
+use render::{PAYLOAD_READ_BYTES_MAX, Wording};
+use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout_at};
 use vault::Vault;
-use worker::{Attempted, Connector, Hindrance, Job, Unavailable};
+use worker::{Attempted, Connector, Hindrance, Job, Opened, Unavailable};
 
+use crate::authentication;
+use crate::clients::Clients;
 use crate::request::{self, Envelope};
 use crate::secrets::Secrets;
 use crate::{record, verdict};
@@ -25,7 +32,8 @@ pub(crate) const NOT_A_WEBHOOK: &str = "the destination is no webhook";
 /// Delivers to webhooks.
 #[derive(Debug)]
 pub struct Webhook {
-    pub(crate) client: Client,
+    clients: Clients,
+    tokens: Tokens,
     schemes: Schemes,
     vault: Vault,
     pub(crate) clock: Clock,
@@ -34,6 +42,7 @@ pub struct Webhook {
 
 /// A request ready to be sent, and the secrets that must not come back in its answer.
 pub(crate) struct Prepared {
+    pub(crate) client: Client,
     pub(crate) request: Request,
     pub(crate) secrets: Secrets,
 }
@@ -42,12 +51,24 @@ impl Webhook {
     /// A connector that sends through `client`, to addresses of these schemes.
     #[must_use]
     pub fn new(client: Client, schemes: Schemes, vault: Vault, clock: Clock, random: Random) -> Self {
-        Self { client, schemes, vault, clock, random }
+        let tokens = Tokens::new(client.clone(), schemes, clock.clone());
+        Self { clients: Clients::new(client), tokens, schemes, vault, clock, random }
     }
 
-    /// The destination's address.
-    pub(crate) fn target(&self, settings: &WebhookSettings) -> Result<Target, Hindrance> {
-        Target::parse(&settings.url, self.schemes).map_err(|refusal| Hindrance::misconfigured(format!("the URL cannot be used: {refusal}")))
+    /// Where a destination is reached, and with which client.
+    pub(crate) async fn way(&self, destination: &Destination) -> Result<(Client, Target), Hindrance> {
+        let settings = settings(destination)?;
+        let client = self.clients.of(&self.vault, destination).await?;
+        let secret = match settings.url {
+            None => Some(Opened::of(&self.vault, destination).secret("url").await?),
+            Some(_) => None,
+        };
+        let url = settings.url.as_deref().or(secret.as_ref().map(|url| url.expose_secret())).unwrap_or_default();
+        Ok((client, self.target(url)?))
+    }
+
+    fn target(&self, url: &str) -> Result<Target, Hindrance> {
+        Target::parse(url, self.schemes).map_err(|refusal| Hindrance::misconfigured(format!("the URL cannot be used: {refusal}")))
     }
 
     /// Opens the secrets and makes the request, signed.
@@ -55,24 +76,60 @@ impl Webhook {
         &self,
         destination: &Destination,
         envelope: &Envelope<'_>,
-        body: Bytes,
+        content: &Content<'_>,
         deadline: Instant,
     ) -> Result<Prepared, Hindrance> {
         let settings = settings(destination)?;
-        let target = self.target(settings)?;
-        let opening = Secrets::open(&self.vault, destination, settings.signature.enabled, envelope.at);
+        let opening = async {
+            let signed = settings.signature.enabled;
+            let secrets = Secrets::open(&self.vault, &self.tokens, destination, signed, envelope.at, deadline).await?;
+            Ok::<_, Hindrance>((self.way(destination).await?, secrets))
+        };
         let slow = |_| Hindrance::Ours(Unavailable("the destination's secrets took longer to open than an attempt may".to_owned()));
-        let secrets = timeout_at(deadline, opening).await.map_err(slow)??;
+        let ((client, target), secrets) = timeout_at(deadline, opening).await.map_err(slow)??;
+        let routing_key = secrets.routing_key.as_ref().map_or("", |key| key.expose_secret());
+        let body = match render::webhook::body(settings, content.wording, content.payload.clone(), routing_key) {
+            Ok(body) => body,
+            // A template may ask for what only a message has: the check's own body goes as it is.
+            Err(_) if content.is_check => {
+                WebhookBody { bytes: content.payload.clone(), content_type: content.wording.content_type.clone() }
+            }
+            Err(fault) => return Err(Hindrance::misconfigured(fault.to_string())),
+        };
         let request = request::compose(settings, target, &secrets, envelope, body, deadline)?;
-        Ok(Prepared { request, secrets })
+        Ok(Prepared { client, request, secrets })
     }
 
-    async fn send(&self, Prepared { request, secrets }: Prepared) -> Attempted {
-        let sent: RequestRecord = request::record(&request);
-        let response = match self.client.send(request).await {
+    /// Makes and sends the request; once more when a token turns out not to be taken any more.
+    async fn attempt(&self, job: &Facts<'_>, content: &Content<'_>) -> Result<Attempted, Hindrance> {
+        let delivery_id = job.delivery.id.to_string();
+        let message_id = job.delivery.id.message.to_string();
+        let message = &job.delivery.message;
+        let mut envelope = Envelope {
+            id: &delivery_id,
+            message_id: &message_id,
+            event_type: message.event_type.as_str(),
+            attempt: job.attempt_number,
+            traceparent: &message.trace.traceparent(&self.random),
+            at: self.clock.now(),
+        };
+        let prepared = self.prepare(job.destination, &envelope, content, job.deadline).await?;
+        let attempted = self.send(prepared).await;
+        let was_refused = attempted.response.as_ref().is_some_and(|response| response.status == 401);
+        if !was_refused || !authentication::forget_token(&self.vault, &self.tokens, job.destination).await? {
+            return Ok(attempted);
+        }
+        envelope.at = self.clock.now();
+        let prepared = self.prepare(job.destination, &envelope, content, job.deadline).await?;
+        Ok(self.send(prepared).await)
+    }
+
+    async fn send(&self, Prepared { client, request, secrets }: Prepared) -> Attempted {
+        let sent: RequestRecord = request::record(&request, secrets.url.is_some());
+        let response = match client.send(request).await {
             Ok(response) => response,
             Err(failure) => {
-                let outcome = verdict::unanswered(failure.kind());
+                let outcome = worker::unanswered(failure.kind());
                 return Attempted { outcome, detail: failure.detail().to_owned(), request: Some(sent), response: None };
             }
         };
@@ -84,6 +141,21 @@ impl Webhook {
         let answer = record::read(response, &secrets.confidential).await;
         Attempted { outcome, detail, request: Some(sent), response: Some(answer) }
     }
+}
+
+/// What a request's body is made of.
+pub(crate) struct Content<'c> {
+    pub(crate) wording: &'c Wording,
+    pub(crate) payload: &'c Bytes,
+    pub(crate) is_check: bool,
+}
+
+/// A job without its payload.
+struct Facts<'j> {
+    delivery: &'j Delivery,
+    destination: &'j Destination,
+    attempt_number: u32,
+    deadline: Instant,
 }
 
 /// The settings of a webhook.
@@ -100,19 +172,18 @@ impl Connector for Webhook {
             let detail = format!("the payload has {} bytes; a webhook takes {BODY_MAX_BYTES}", job.payload.size_bytes());
             return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
         }
-        let message = &job.delivery.message;
-        let envelope = Envelope {
-            id: &job.delivery.id.to_string(),
-            message_id: &job.delivery.id.message.to_string(),
-            event_type: message.event_type.as_str(),
-            attempt: job.attempt_number,
-            content_type: &message.payload.content_type,
-            traceparent: &message.trace.traceparent(&self.random),
-            at: self.clock.now(),
-        };
-        let body = job.payload.collect().await?;
-        match self.prepare(job.destination, &envelope, body, job.deadline).await {
-            Ok(prepared) => Ok(self.send(prepared).await),
+        let Job { delivery, destination, payload, attempt_number, deadline } = job;
+        let reshapes = settings(destination).is_ok_and(render::webhook::reshapes);
+        if reshapes && payload.size_bytes() > PAYLOAD_READ_BYTES_MAX as u64 {
+            let detail =
+                format!("the payload has {} bytes; one that is reshaped has at most {PAYLOAD_READ_BYTES_MAX}", payload.size_bytes());
+            return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
+        }
+        let payload = payload.collect().await?;
+        let wording = Wording::of(delivery, attempt_number, Some(&payload).filter(|_| reshapes));
+        let facts = Facts { delivery, destination, attempt_number, deadline };
+        match self.attempt(&facts, &Content { wording: &wording, payload: &payload, is_check: false }).await {
+            Ok(attempted) => Ok(attempted),
             Err(hindrance) => hindrance.into_attempted(),
         }
     }

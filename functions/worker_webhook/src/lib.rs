@@ -8,7 +8,9 @@
 //! - The answer's status line and headers decide the [verdict]; its beginning goes into the [record], with no credential in it.
 //! - The [check] walks the same way one step after the other, before a destination is saved.
 
+mod authentication;
 mod check;
+mod clients;
 mod connector;
 mod record;
 mod request;

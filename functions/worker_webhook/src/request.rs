@@ -1,12 +1,12 @@
 //! The request of one attempt: its headers, in their order, and its signature.
 
-use bytes::Bytes;
 use domain::Timestamp;
 use domain::attempt::{HEADER_KEPT_MAX_BYTES, RequestRecord, bounded};
 use domain::settings::webhook::WebhookSettings;
 use egress::{Request, Target};
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use render::webhook::WebhookBody;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
@@ -26,8 +26,6 @@ pub(crate) struct Envelope<'e> {
     pub(crate) event_type: &'e str,
     /// From 1.
     pub(crate) attempt: u32,
-    /// The body's media type.
-    pub(crate) content_type: &'e str,
     /// W3C trace context.
     pub(crate) traceparent: &'e str,
     /// The instant of the attempt, which is signed.
@@ -41,17 +39,18 @@ pub(crate) fn compose(
     target: Target,
     secrets: &Secrets,
     envelope: &Envelope<'_>,
-    body: Bytes,
+    body: WebhookBody,
     deadline: Instant,
 ) -> Result<Request, Hindrance> {
+    let WebhookBody { bytes: body, content_type } = body;
     let mut headers = HeaderMap::with_capacity(16 + settings.headers.len());
-    put(&mut headers, CONTENT_TYPE, envelope.content_type)?;
+    put(&mut headers, CONTENT_TYPE, &content_type)?;
     put(&mut headers, USER_AGENT, settings.user_agent.as_deref().unwrap_or(OWN_USER_AGENT))?;
     for (name, value) in &settings.headers {
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable(name))?;
         put(&mut headers, parsed, value)?;
     }
-    if let Some((name, value)) = &secrets.header {
+    for (name, value) in &secrets.headers {
         headers.insert(name, value.clone());
     }
     let seconds = envelope.at.as_seconds();
@@ -82,14 +81,19 @@ fn unusable(name: &str) -> Hindrance {
 }
 
 /// What is kept of a request: all but the credentials, and long headers cut.
-pub(crate) fn record(request: &Request) -> RequestRecord {
+pub(crate) fn record(request: &Request, is_secret_url: bool) -> RequestRecord {
+    let url = request.target.url();
+    let url = match is_secret_url {
+        true => format!("{}/…", url.origin().ascii_serialization()),
+        false => url.to_string(),
+    };
     let header = |(name, value): (&HeaderName, &HeaderValue)| {
         let value = if value.is_sensitive() { "[redacted]".into() } else { String::from_utf8_lossy(value.as_bytes()) };
         (name.to_string(), bounded(&value, HEADER_KEPT_MAX_BYTES).to_owned())
     };
     RequestRecord {
         method: request.method.to_string(),
-        url: request.target.url().to_string(),
+        url,
         headers: request.headers.iter().map(header).collect(),
         size_bytes: request.body.len() as u64,
         body_sha256: Sha256::digest(&request.body).iter().map(|byte| format!("{byte:02x}")).collect(),

@@ -5,7 +5,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use domain::retry::LONGEST_WAIT;
 use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
-use egress::FailureKind;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 
@@ -39,18 +38,6 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duratio
     let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
     let date = Timestamp::from_millis(i64::try_from(date.as_millis()).unwrap_or(i64::MAX));
     Some(date.since(now).min(LONGEST_WAIT))
-}
-
-/// What it means that there was no answer.
-pub(crate) fn unanswered(kind: FailureKind) -> Outcome {
-    match kind {
-        FailureKind::Dns => Outcome::Retry(Reason::Dns),
-        FailureKind::Connect => Outcome::Retry(Reason::Connect),
-        FailureKind::Tls => Outcome::Retry(Reason::Tls),
-        FailureKind::Timeout => Outcome::Retry(Reason::Timeout),
-        FailureKind::Protocol => Outcome::Retry(Reason::Protocol),
-        FailureKind::Blocked => Outcome::Reject(Reason::BlockedAddress),
-    }
 }
 
 /// An answer in words.

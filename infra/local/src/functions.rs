@@ -29,6 +29,7 @@ pub fn build(binary: &str, platform: &Platform, environment: &Environment) -> Re
     Ok(match binary {
         "api" => Built::Http(api::build(platform, api::Config::read(environment)?)),
         "worker_webhook" => Built::Events(erase(worker_webhook::build(platform, worker::Config::read(environment)?)?)),
+        "worker_email" => Built::Events(erase(worker_email::build(platform, worker_email::Config::read(environment)?)?)),
         "worker_storage" => Built::Events(erase(worker_storage::build(platform, worker::Config::read(environment)?)?)),
         "worker_sftp" => Built::Events(erase(worker_sftp::build(platform, worker::Config::read(environment)?)?)),
         "worker_database" => Built::Events(erase(worker_database::build(platform, worker::Config::read(environment)?)?)),

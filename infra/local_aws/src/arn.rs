@@ -41,6 +41,10 @@ impl Place {
         self.arn("lambda", &format!("function:{name}"))
     }
 
+    pub(crate) fn identity(&self, name: &str) -> String {
+        self.arn("ses", &format!("identity/{name}"))
+    }
+
     pub(crate) fn event_bus(&self, name: &str) -> String {
         self.arn("events", &format!("event-bus/{name}"))
     }

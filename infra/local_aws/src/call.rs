@@ -17,6 +17,8 @@ pub enum Service {
     SecretsManager,
     /// AWS Lambda.
     Lambda,
+    /// Amazon SES.
+    Ses,
 }
 
 impl Service {
@@ -29,12 +31,13 @@ impl Service {
             Self::Kms => "kms",
             Self::SecretsManager => "secretsmanager",
             Self::Lambda => "lambda",
+            Self::Ses => "ses",
         }
     }
 
     /// The service a credential scope names.
     pub(crate) fn of_scope(scope: &str) -> Option<Self> {
-        [Self::DynamoDb, Self::Sqs, Self::S3, Self::Kms, Self::SecretsManager, Self::Lambda]
+        [Self::DynamoDb, Self::Sqs, Self::S3, Self::Kms, Self::SecretsManager, Self::Lambda, Self::Ses]
             .into_iter()
             .find(|service| service.name() == scope)
     }

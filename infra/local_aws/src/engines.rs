@@ -25,9 +25,10 @@ use crate::keeping;
 use crate::observe::Observers;
 use crate::s3::S3;
 use crate::sdk::{EngineTime, S3Endpoint};
+use crate::ses::Ses;
 use crate::snapshotted::{Kept, Snapshotted};
 use crate::sqs::Sqs;
-use crate::{Call, Caller, Durability, Fault, Functions, OpenError, Options, Recorder, Resources};
+use crate::{Call, Caller, CapturedMail, Durability, Fault, Functions, OpenError, Options, Recorder, Resources};
 
 /// Every embedded service. Clones share them.
 #[derive(Clone)]
@@ -42,6 +43,7 @@ pub(crate) struct Engine {
     pub(crate) kms: Snapshotted,
     pub(crate) secrets: Snapshotted,
     pub(crate) functions: Functions,
+    pub(crate) ses: Ses,
     pub(crate) faults: Faults,
     pub(crate) observers: Observers,
     /// KMS key ids by the names in [`Resources::keys`].
@@ -94,6 +96,7 @@ impl Engines {
             kms,
             secrets,
             functions: Functions::default(),
+            ses: Ses::open(&data_dir.join("mail"), Arc::clone(&options.now)),
             faults: Faults::default(),
             observers: Observers::default(),
             callers: RwLock::default(),
@@ -155,6 +158,11 @@ impl Engines {
     /// The functions that `lambda:Invoke` reaches, to be registered once they are built.
     pub fn functions(&self) -> &Functions {
         &self.0.functions
+    }
+
+    /// Mails that were sent through SES, the newest first.
+    pub fn mails(&self, most: usize) -> std::io::Result<Vec<CapturedMail>> {
+        self.0.ses.mails(most)
     }
 
     /// The queues, for event source mappings and their metrics.

@@ -27,6 +27,7 @@ mod policy;
 mod resources;
 mod s3;
 mod sdk;
+mod ses;
 mod snapshotted;
 pub mod sqs;
 mod wire;
@@ -45,3 +46,4 @@ pub use policy::{Caller, Condition, Effect, Policy, Statement, UnknownOperator};
 pub use resources::{
     AttributeType, BucketSpec, GenerateSecretString, IndexSpec, KeySchema, KeySpec, Projection, Resources, SecretSpec, TableSpec,
 };
+pub use ses::CapturedMail;

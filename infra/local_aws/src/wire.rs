@@ -15,7 +15,7 @@ pub(crate) fn json(service: Service, status: u16, body: Vec<u8>) -> Response {
     let content_type = match service {
         Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
         Service::Kms | Service::SecretsManager => "application/x-amz-json-1.1",
-        Service::Lambda | Service::S3 => "application/json",
+        Service::Lambda | Service::Ses | Service::S3 => "application/json",
     };
     response(status, content_type, body)
 }
@@ -30,7 +30,7 @@ pub(crate) fn error(call: &Call, error: &ServiceError) -> Response {
             set(&mut response, ERROR_TYPE, code);
             response
         }
-        Service::Lambda => {
+        Service::Lambda | Service::Ses => {
             let body = serde_json::json!({"Type": if *status < 500 { "User" } else { "Service" }, "Message": message, "message": message});
             let mut response = json(call.service, *status, body.to_string().into_bytes());
             set(&mut response, ERROR_TYPE, code);

@@ -9,7 +9,9 @@ mod authenticate;
 mod bearer;
 mod caller;
 mod issue;
+mod payload_link;
 
 pub use authenticate::{Access, AuthenticateError, Unauthenticated};
 pub use caller::{Caller, Forbidden, ScopeRefused};
 pub use issue::issue;
+pub use payload_link::PayloadLinks;

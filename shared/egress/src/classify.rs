@@ -27,6 +27,9 @@ pub(crate) fn classify(error: hyper_util::client::legacy::Error) -> Failure {
 
 fn of_type(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        if refuses_identity(tls) {
+            return Some((FailureKind::Identity, "the server does not take the client certificate, or misses one".to_owned()));
+        }
         return Some((FailureKind::Tls, format!("TLS broke off: {tls}")));
     }
     if let Some(http) = error.downcast_ref::<hyper::Error>() {
@@ -47,6 +50,23 @@ fn of_type(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
         }
         _ => None,
     }
+}
+
+/// Whether an alert says that the server does not like our certificate, or misses one (RFC 8446 §6.2).
+pub(crate) fn refuses_identity(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    let rustls::Error::AlertReceived(alert) = error else { return false };
+    matches!(
+        alert,
+        Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnknownCA
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::UnsupportedCertificate
+            | Alert::AccessDenied
+    )
 }
 
 const CLOSED: &str = "the connection was closed without an answer";

@@ -1,6 +1,8 @@
 //! HTTP requests to destinations.
 
-use crate::{Failure, FailureKind, Guard, Outgoing, Response, Target, Tls, classify::classify, connector::Connector};
+use crate::{
+    Failure, FailureKind, Guard, Identity, Outgoing, Response, Target, Tls, TlsSetupError, classify::classify, connector::Connector,
+};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use hyper_util::{
@@ -52,6 +54,16 @@ impl Client {
             .http1_max_buf_size(HEAD_BYTES_MAX)
             .build(Connector::new(guard.clone(), &tls));
         Self { guard, tls, http }
+    }
+
+    /// The same for one destination: with a certificate of its own, and with a private authority in the place of the public ones. It shares
+    /// no connection with this one.
+    pub fn for_destination(
+        &self,
+        identity: Option<&Identity>,
+        authorities: Option<&[rustls::pki_types::CertificateDer<'static>]>,
+    ) -> Result<Self, TlsSetupError> {
+        Ok(Self::new(self.guard.clone(), self.tls.for_destination(identity, authorities)?))
     }
 
     /// Sends a request, once, and waits for the answer's status line and headers. A redirect is an answer like any other.

@@ -11,6 +11,8 @@ pub enum FailureKind {
     Connect,
     /// The handshake fails or the certificate is not valid for the name.
     Tls,
+    /// The server does not take our certificate, or misses one.
+    Identity,
     /// The deadline passed first.
     Timeout,
     /// The connection was closed without an answer, or the answer is not HTTP.
@@ -26,6 +28,7 @@ impl FailureKind {
             Self::Dns => "dns",
             Self::Connect => "connect",
             Self::Tls => "tls",
+            Self::Identity => "authentication",
             Self::Timeout => "timeout",
             Self::Protocol => "protocol",
             Self::Blocked => "blocked_address",

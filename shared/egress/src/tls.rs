@@ -1,10 +1,10 @@
 //! Certificates and handshakes.
 
-use crate::{Failure, FailureKind, Host, classify::sources};
+use crate::{Failure, FailureKind, Host, Identity, classify::refuses_identity, classify::sources};
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
-    pki_types::{InvalidDnsNameError, ServerName},
+    pki_types::{CertificateDer, InvalidDnsNameError, ServerName},
 };
 use std::{io, sync::Arc};
 use tokio::{
@@ -17,6 +17,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 #[derive(Debug, Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
+    roots: Arc<RootCertStore>,
 }
 
 /// TLS cannot be set up on this machine.
@@ -47,18 +48,42 @@ impl Tls {
 
     /// Trusts these roots and no others.
     pub fn with_roots(roots: RootCertStore) -> Result<Self, TlsSetupError> {
+        Self::of(Arc::new(roots), None)
+    }
+
+    /// The same for one destination: with a certificate of its own, and with a private authority in the place of the public ones.
+    pub fn for_destination(
+        &self,
+        identity: Option<&Identity>,
+        authorities: Option<&[CertificateDer<'static>]>,
+    ) -> Result<Self, TlsSetupError> {
+        let roots = match authorities {
+            None => Arc::clone(&self.roots),
+            Some(authorities) => {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(authorities.iter().cloned());
+                Arc::new(roots)
+            }
+        };
+        Self::of(roots, identity)
+    }
+
+    fn of(roots: Arc<RootCertStore>, identity: Option<&Identity>) -> Result<Self, TlsSetupError> {
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { config: Arc::new(config) })
+            .with_root_certificates(Arc::clone(&roots));
+        let config = match identity {
+            None => config.with_no_client_auth(),
+            Some(identity) => config.with_client_auth_cert(identity.certificates.clone(), identity.key.clone_key())?,
+        };
+        Ok(Self { config: Arc::new(config), roots })
     }
 
     /// The same, offering these application protocols (ALPN).
     pub(crate) fn offering(&self, protocols: &[&[u8]]) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        Self { config: Arc::new(config) }
+        Self { config: Arc::new(config), roots: Arc::clone(&self.roots) }
     }
 
     /// Speaks TLS over a connection to `host`, whose name the certificate must carry.
@@ -82,12 +107,17 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, InvalidDnsNameError> 
 }
 
 fn handshake_failure(host: &Host, error: io::Error) -> Failure {
+    let kind = match sources(&error).find_map(|source| source.downcast_ref::<rustls::Error>()) {
+        Some(tls) if refuses_identity(tls) => FailureKind::Identity,
+        _ => FailureKind::Tls,
+    };
     let detail = match sources(&error).find_map(|source| source.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(flaw)) => format!("the certificate of {host} {}", told(flaw)),
+        Some(_) if kind == FailureKind::Identity => format!("{host} does not take the client certificate, or misses one"),
         Some(other) => format!("TLS with {host} failed: {other}"),
         None => format!("{host} closed the connection during the TLS handshake"),
     };
-    Failure::new(FailureKind::Tls, detail).because(error)
+    Failure::new(kind, detail).because(error)
 }
 
 fn told(flaw: &CertificateError) -> String {

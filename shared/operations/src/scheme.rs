@@ -13,7 +13,7 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 pub(crate) fn settings(kind: DestinationType) -> Value {
     let members = match kind {
         DestinationType::Webhook => return webhook_settings(),
-        DestinationType::Email => json!({}),
+        DestinationType::Email => types::email(),
         DestinationType::S3 => types::s3(),
         DestinationType::Gcs => types::gcs(),
         DestinationType::AzureBlob => types::azure_blob(),
@@ -22,7 +22,7 @@ pub(crate) fn settings(kind: DestinationType) -> Value {
     };
     let required: &[&str] = match kind {
         DestinationType::Webhook => &["url"],
-        DestinationType::Email => &["transport", "from", "to", "subject_template"],
+        DestinationType::Email => &["transport", "from", "to"],
         DestinationType::S3 | DestinationType::Gcs => &["bucket"],
         DestinationType::AzureBlob => &["account", "container"],
         DestinationType::Sftp => &["host", "username", "host_key"],
@@ -86,7 +86,7 @@ fn webhook_settings() -> Value {
         "$schema": DIALECT,
         "type": "object",
         "properties": {
-            "url": {"type": "string", "format": "uri", "minLength": 1, "maxLength": 2048, "description": "Where requests go; https."},
+            "url": {"type": ["string", "null"], "format": "uri", "minLength": 1, "maxLength": 2048, "description": "Where requests go; https. Left out with credentials of the kind secret_url."},
             "method": {"enum": ["POST", "PUT", "PATCH"], "default": "POST"},
             "headers": {
                 "type": "object",
@@ -104,13 +104,19 @@ fn webhook_settings() -> Value {
             },
             "timeout_seconds": {"type": "integer", "minimum": 1, "maximum": 60, "default": 15, "description": "Bounds the whole attempt."},
             "user_agent": {"type": ["string", "null"], "minLength": 1, "maxLength": 200, "default": null},
+            "preset": {
+                "enum": ["slack", "teams", "discord", "pagerduty", null],
+                "default": null,
+                "description": "A service that takes messages of its own shape. PagerDuty's integration key is the bearer token."
+            },
+            "body_template": {"type": ["string", "null"], "format": "multiline", "minLength": 1, "maxLength": 65536, "default": null, "description": "Makes the body from the payload."},
+            "content_type": {"type": ["string", "null"], "maxLength": 200, "default": null, "description": "What the template makes; application/json by default."},
             "check": {
                 "enum": ["request", "connect"],
                 "default": "request",
                 "description": "request: saving sends a signed POST and expects 2xx. connect: it stops after TLS."
             }
         },
-        "required": ["url"],
         "additionalProperties": false
     })
 }
@@ -127,6 +133,7 @@ mod tests {
         let host_key = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
         let samples = [
             (DestinationType::Webhook, json!({"url": "https://example.com"})),
+            (DestinationType::Email, json!({"transport": "ses", "from": "a@example.com", "to": ["b@example.com"]})),
             (DestinationType::S3, json!({"bucket": "reports"})),
             (DestinationType::Gcs, json!({"bucket": "reports"})),
             (DestinationType::AzureBlob, json!({"account": "acme", "container": "reports"})),

@@ -15,7 +15,7 @@ mod invocation;
 mod payload;
 mod plan;
 mod setback;
-mod wording;
+mod unanswered;
 
 pub use config::Config;
 pub use connector::{Attempted, Connector, Job, Unavailable};
@@ -24,7 +24,7 @@ pub use hindrance::Hindrance;
 pub use invocation::{Answer, Invocation};
 pub use payload::{Payload, Pieces};
 pub use plan::{Next, plan};
-pub use wording::Wording;
+pub use unanswered::unanswered;
 
 use std::pin::Pin;
 use std::sync::Arc;

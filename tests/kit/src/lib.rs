@@ -14,6 +14,7 @@ pub mod postgres;
 mod program;
 pub mod sdk;
 pub mod sink;
+pub mod smtp;
 pub mod sshd;
 pub mod stack;
 pub mod tls;

@@ -282,13 +282,16 @@ fn organization(ids: &IdMint, now: Timestamp) -> Organization {
 
 fn destination(id: DestinationId, organization: &Organization, position: u32, now: Timestamp) -> Destination {
     let settings = WebhookSettings {
-        url: "https://receiver.example/".to_owned(),
+        url: Some("https://receiver.example/".to_owned()),
         method: Method::Post,
         headers: BTreeMap::new(),
         signature: Signature { enabled: false },
         timeout_seconds: 15,
         user_agent: None,
         check: CheckDepth::Connect,
+        preset: None,
+        body_template: None,
+        content_type: None,
     };
     // One gives up early, one waits longer than a queue may hold a task.
     let retry_policy = match position {

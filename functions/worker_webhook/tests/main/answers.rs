@@ -86,7 +86,7 @@ async fn no_answer_is_a_failure_by_its_kind_with_the_request_on_record() {
     assert_eq!(fails(&destination).await, Outcome::Retry(Reason::Connect));
     let at = async |url: &str| {
         let mut destination = destination.clone();
-        samples::settings(&mut destination).url = url.to_owned();
+        samples::settings(&mut destination).url = Some(url.to_owned());
         fails(&destination).await
     };
     assert_eq!(at("http://name.invalid/").await, Outcome::Retry(Reason::Dns));
@@ -108,7 +108,7 @@ async fn a_certificate_that_does_not_verify_is_tls() {
 async fn an_address_that_the_deployment_does_not_allow_any_more_is_misconfigured() {
     let bench = Bench::new().await;
     let mut destination = bench.destination().await;
-    samples::settings(&mut destination).url = "ftp://receiver.example/".to_owned();
+    samples::settings(&mut destination).url = Some("ftp://receiver.example/".to_owned());
     let attempted = bench.deliver(&destination).await;
     assert_eq!((attempted.outcome, attempted.request), (Outcome::Reject(Reason::Misconfigured), None));
 }

@@ -51,7 +51,7 @@ async fn the_step_that_fails_is_named() {
     let refused = [(StepName::Resolve, Some(true)), (StepName::Connect, Some(false))];
     assert_eq!(steps(&bench.check(&destination).await), [refused, not_reached].concat());
     let mut inner = destination.clone();
-    samples::settings(&mut inner).url = "http://10.0.0.1/".to_owned();
+    samples::settings(&mut inner).url = Some("http://10.0.0.1/".to_owned());
     let blocked = [(StepName::Resolve, Some(false)), (StepName::Connect, None)];
     assert_eq!(steps(&bench.check(&inner).await), [blocked, not_reached].concat());
 }

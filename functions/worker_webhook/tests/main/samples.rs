@@ -51,13 +51,16 @@ pub(crate) fn delivery() -> Delivery {
 
 pub(crate) fn destination(url: &str) -> Destination {
     let settings = WebhookSettings {
-        url: url.to_owned(),
+        url: Some(url.to_owned()),
         method: Method::Post,
         headers: BTreeMap::new(),
         signature: Signature { enabled: true },
         timeout_seconds: 5,
         user_agent: None,
         check: CheckDepth::Request,
+        preset: None,
+        body_template: None,
+        content_type: None,
     };
     Destination {
         id: ulid().into(),

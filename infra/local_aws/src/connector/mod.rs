@@ -53,7 +53,7 @@ impl Connector {
         let refusal = self.caller.policy.refuses(&call.targets)?;
         let message = refusal.message(&self.engine.place.account, &self.caller.name);
         tracing::warn!(caller = call.caller, operation = call.operation, message, "access denied");
-        let status = if matches!(call.service, Service::S3 | Service::Lambda | Service::Sqs) { 403 } else { 400 };
+        let status = if matches!(call.service, Service::S3 | Service::Lambda | Service::Sqs | Service::Ses) { 403 } else { 400 };
         Some(ServiceError::new(status, "AccessDeniedException", message))
     }
 

@@ -9,7 +9,7 @@ use super::{Refused, targets};
 use crate::call::{Consumed, Service, Target};
 use crate::engines::Engine;
 use crate::wire::{self, Response};
-use crate::{Call, dynamodb, functions, s3, sqs};
+use crate::{Call, dynamodb, functions, s3, ses, sqs};
 
 /// One request, read as far as its policy check needs.
 pub(super) enum Work {
@@ -19,6 +19,7 @@ pub(super) enum Work {
     Secrets(Bytes),
     S3(Box<http::Request<SdkBody>>),
     Lambda(Box<http::request::Parts>, Bytes),
+    Ses(Box<http::request::Parts>, Bytes),
 }
 
 impl Work {
@@ -33,6 +34,7 @@ impl Work {
             Service::Sqs => Self::Sqs(body),
             Service::Kms => Self::Kms(body),
             Service::SecretsManager => Self::Secrets(body),
+            Service::Ses => Self::Ses(Box::new(head), body),
             Service::Lambda | Service::S3 => Self::Lambda(Box::new(head), body),
         })
     }
@@ -49,6 +51,11 @@ impl Work {
             Self::Lambda(head, _) => {
                 let name = functions::function_name(head.uri.path()).unwrap_or_default();
                 vec![Target::new("lambda:InvokeFunction", engine.place.function(&name))]
+            }
+            Self::Ses(head, body) => {
+                let identity = ses::identity_of(head.uri.path(), body);
+                // Sending from an address is allowed by its own identity or by its domain's.
+                vec![Target::new(format!("ses:{operation}"), engine.place.identity(&identity))]
             }
         }
     }
@@ -79,6 +86,10 @@ impl Work {
                 wire::json(Service::SecretsManager, status, body.to_vec())
             }
             Self::S3(request) => engine.s3.call(*request).await,
+            Self::Ses(head, body) => match engine.ses.call(&call.operation, head.uri.path(), &body) {
+                Ok(answer) => wire::json(Service::Ses, 200, answer.to_string().into_bytes()),
+                Err(refusal) => wire::error(call, &refusal),
+            },
             Self::Lambda(head, payload) => match engine.functions.invoke(&head, payload).await {
                 Ok(response) => response,
                 Err(refusal) => wire::error(call, &refusal),

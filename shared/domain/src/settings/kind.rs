@@ -31,6 +31,7 @@ impl DestinationType {
     /// Every type, by its name in JSON.
     pub const ALL: &'static [(&'static str, Self)] = &[
         ("webhook", Self::Webhook),
+        ("email", Self::Email),
         ("s3", Self::S3),
         ("gcs", Self::Gcs),
         ("azure_blob", Self::AzureBlob),

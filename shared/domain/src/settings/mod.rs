@@ -2,6 +2,7 @@
 
 mod address;
 pub mod database;
+pub mod email;
 mod kind;
 mod lane;
 pub mod sftp;
@@ -17,6 +18,7 @@ pub use lane::{Lane, PerLane};
 
 use crate::input::Fields;
 use database::{DatabaseSettings, Engine};
+use email::{EmailSettings, Security, Transport};
 use sftp::SftpSettings;
 use storage::{AzureBlobSettings, GcsSettings, ObjectSettings, S3Settings};
 use webhook::WebhookSettings;
@@ -27,6 +29,8 @@ use webhook::WebhookSettings;
 pub enum Settings {
     /// Of a webhook.
     Webhook(WebhookSettings),
+    /// Of mailboxes.
+    Email(EmailSettings),
     /// Of a bucket of Amazon S3, or of a store that speaks its protocol.
     S3(S3Settings),
     /// Of a bucket of Google Cloud Storage.
@@ -68,8 +72,7 @@ impl Settings {
     pub fn read(kind: DestinationType, fields: &mut Fields<'_>) -> Option<Self> {
         match kind {
             DestinationType::Webhook => WebhookSettings::read(fields).map(Self::Webhook),
-            // Settings of e-mail follow.
-            DestinationType::Email => None,
+            DestinationType::Email => EmailSettings::read(fields).map(Self::Email),
             DestinationType::S3 => S3Settings::read(fields).map(Self::S3),
             DestinationType::Gcs => GcsSettings::read(fields).map(Self::Gcs),
             DestinationType::AzureBlob => AzureBlobSettings::read(fields).map(Self::AzureBlob),
@@ -84,6 +87,7 @@ impl Settings {
     pub fn kind(&self) -> DestinationType {
         match self {
             Self::Webhook(_) => DestinationType::Webhook,
+            Self::Email(_) => DestinationType::Email,
             Self::S3(_) => DestinationType::S3,
             Self::Gcs(_) => DestinationType::Gcs,
             Self::AzureBlob(_) => DestinationType::AzureBlob,
@@ -98,6 +102,7 @@ impl Settings {
     pub fn to_json(&self) -> Value {
         let json = match self {
             Self::Webhook(settings) => serde_json::to_value(settings),
+            Self::Email(settings) => serde_json::to_value(settings),
             Self::S3(settings) => serde_json::to_value(settings),
             Self::Gcs(settings) => serde_json::to_value(settings),
             Self::AzureBlob(settings) => serde_json::to_value(settings),
@@ -112,6 +117,7 @@ impl Settings {
     pub fn timeout_seconds(&self) -> u32 {
         match self {
             Self::Webhook(settings) => settings.timeout_seconds,
+            Self::Email(settings) => settings.timeout_seconds,
             Self::Sftp(settings) => settings.timeout_seconds,
             Self::Postgres(settings) | Self::Mysql(settings) => settings.timeout_seconds,
             Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) => self.object().map_or(300, |object| object.timeout_seconds),
@@ -125,7 +131,7 @@ impl Settings {
             Self::S3(settings) => Some(&settings.object),
             Self::Gcs(settings) => Some(&settings.object),
             Self::AzureBlob(settings) => Some(&settings.object),
-            Self::Webhook(_) | Self::Sftp(_) | Self::Postgres(_) | Self::Mysql(_) => None,
+            Self::Webhook(_) | Self::Email(_) | Self::Sftp(_) | Self::Postgres(_) | Self::Mysql(_) => None,
         }
     }
 
@@ -133,7 +139,11 @@ impl Settings {
     #[must_use]
     pub fn addresses(&self) -> Vec<(&'static str, Address<'_>)> {
         match self {
-            Self::Webhook(settings) => vec![("url", Address::Url(&settings.url))],
+            Self::Webhook(settings) => settings.url.iter().map(|url| ("url", Address::Url(url))).collect(),
+            Self::Email(EmailSettings { transport: Transport::Smtp(smtp), .. }) => {
+                vec![("transport/smtp/host", Address::Host { host: &smtp.host, port: smtp.port })]
+            }
+            Self::Email(_) => Vec::new(),
             Self::S3(settings) => endpoint(settings.endpoint.as_deref()),
             Self::Gcs(settings) => endpoint(settings.endpoint.as_deref()),
             Self::AzureBlob(settings) => endpoint(settings.endpoint.as_deref()),
@@ -148,7 +158,22 @@ impl Settings {
     pub fn templates(&self) -> Vec<TemplateText<'_>> {
         let line = |name, source| TemplateText { name, source, makes: TemplateKind::Line };
         match self {
-            Self::Webhook(_) | Self::Postgres(_) | Self::Mysql(_) => Vec::new(),
+            Self::Postgres(_) | Self::Mysql(_) => Vec::new(),
+            Self::Webhook(settings) => {
+                let body = |source| TemplateText { name: "body_template", source, makes: TemplateKind::Text };
+                settings.body_template.as_deref().map(body).into_iter().collect()
+            }
+            Self::Email(settings) => {
+                let texts = [
+                    ("subject_template", &settings.subject_template, TemplateKind::Line),
+                    ("text_template", &settings.text_template, TemplateKind::Text),
+                    ("html_template", &settings.html_template, TemplateKind::Html),
+                ];
+                texts
+                    .into_iter()
+                    .filter_map(|(name, source, makes)| source.as_deref().map(|source| TemplateText { name, source, makes }))
+                    .collect()
+            }
             Self::Sftp(settings) => {
                 vec![line("directory_template", &settings.directory_template), line("filename_template", &settings.filename_template)]
             }
@@ -163,7 +188,8 @@ impl Settings {
     pub fn tls_strictness(&self) -> u8 {
         match self {
             Self::Postgres(settings) | Self::Mysql(settings) => settings.tls as u8,
-            Self::Webhook(_) | Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) | Self::Sftp(_) => 0,
+            Self::Email(EmailSettings { transport: Transport::Smtp(smtp), .. }) => u8::from(smtp.security != Security::None),
+            Self::Email(_) | Self::Webhook(_) | Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) | Self::Sftp(_) => 0,
         }
     }
 }

@@ -8,14 +8,16 @@ use serde_json::Value;
 use crate::input::{FieldCode, Fields, pointer_token};
 use crate::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX};
 
+/// The longest template of a body.
+const BODY_TEMPLATE_MAX: usize = 65_536;
 /// The longest URL.
 const URL_MAX: usize = 2048;
 
 /// What a webhook can be told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WebhookSettings {
-    /// Where requests go.
-    pub url: String,
+    /// Where requests go; absent when the credentials say it.
+    pub url: Option<String>,
     /// How they are made.
     pub method: Method,
     /// Custom headers, by the names the customer wrote.
@@ -28,6 +30,26 @@ pub struct WebhookSettings {
     pub user_agent: Option<String>,
     /// How far the connection check goes.
     pub check: CheckDepth,
+    /// The service at the other end, when it is one that takes messages of its own shape.
+    pub preset: Option<Preset>,
+    /// Makes the body from the payload; left out, the payload is the body.
+    pub body_template: Option<String>,
+    /// What the template makes; `application/json` by default.
+    pub content_type: Option<String>,
+}
+
+/// Services that take messages of their own shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// An incoming webhook of Slack.
+    Slack,
+    /// A workflow of Microsoft Teams.
+    Teams,
+    /// A webhook of Discord.
+    Discord,
+    /// Version 2 of PagerDuty's Events API; the bearer token is its integration key.
+    Pagerduty,
 }
 
 /// The HTTP methods a webhook may use.
@@ -72,9 +94,9 @@ pub enum CheckDepth {
 }
 
 impl WebhookSettings {
-    /// Reads settings; `None` when the URL is missing or unreadable, which is then recorded.
+    /// Reads settings. Whether a URL must be there depends on the credentials.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let url = fields.required_text("url", 1..=URL_MAX);
+        let url = fields.text("url", 1..=URL_MAX);
         let method = fields.choice("method", &[("POST", Method::Post), ("PUT", Method::Put), ("PATCH", Method::Patch)]);
         let headers = read_headers(fields);
         let enabled = fields.object("signature", |signature| signature.boolean("enabled").unwrap_or(true));
@@ -84,14 +106,26 @@ impl WebhookSettings {
             fields.refuse("user_agent", FieldCode::InvalidFormat, "must be printable ASCII");
         }
         let check = fields.choice("check", &[("request", CheckDepth::Request), ("connect", CheckDepth::Connect)]);
+        let presets = [("slack", Preset::Slack), ("teams", Preset::Teams), ("discord", Preset::Discord), ("pagerduty", Preset::Pagerduty)];
+        let preset = fields.choice("preset", &presets);
+        let body_template = fields.text("body_template", 1..=BODY_TEMPLATE_MAX);
+        let content_type = fields.text("content_type", 1..=200);
+        if content_type.as_deref().is_some_and(|kind| !is_media_type(kind)) {
+            fields.refuse("content_type", FieldCode::InvalidFormat, "must be a media type, such as application/json");
+        } else if content_type.is_some() && body_template.is_none() {
+            fields.refuse("content_type", FieldCode::Conflict, "goes with body_template");
+        }
         Some(Self {
-            url: url?,
+            url,
             method: method.unwrap_or(Method::Post),
             headers,
             signature: Signature { enabled: enabled.unwrap_or(true) },
             timeout_seconds: timeout.unwrap_or(15),
             user_agent,
             check: check.unwrap_or(CheckDepth::Request),
+            preset,
+            body_template,
+            content_type,
         })
     }
 }
@@ -121,6 +155,14 @@ fn read_headers(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
         }
     }
     headers
+}
+
+/// `type/subtype`, with or without parameters (RFC 9110 §8.3.1).
+#[must_use]
+pub fn is_media_type(text: &str) -> bool {
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let is_token = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&b));
+    is_header_value(text) && essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }
 
 /// RFC 9110 §5.1: a token.

@@ -7,14 +7,16 @@ use domain::settings::database::connection_string::ConnectionString;
 use domain::settings::webhook::{is_header_name, is_header_value, is_reserved_header};
 use serde_json::Value;
 
+use super::x509;
+
 /// What is wrong with a member.
 pub(super) type Mistake = (FieldCode, String);
 
 /// What is wrong with a member that is not secret.
 pub(super) fn open_mistake(destination: DestinationType, kind: CredentialKind, name: &str, shape: Shape, value: &str) -> Option<Mistake> {
     if shape == Shape::Certificate {
-        let is_pem = value.contains("-----BEGIN CERTIFICATE-----") && value.contains("-----END CERTIFICATE-----");
-        return (!is_pem).then(|| format("must be a certificate in PEM format (-----BEGIN CERTIFICATE-----)"));
+        let readable = x509::described(value).is_some();
+        return (!readable).then(|| format("must be a certificate in PEM format (-----BEGIN CERTIFICATE-----)"));
     }
     if value.chars().any(char::is_control) {
         return Some(format("must not contain control characters"));
@@ -48,6 +50,9 @@ pub(super) fn secret_mistake(destination: DestinationType, kind: CredentialKind,
             value.chars().any(char::is_control).then(|| format("must not contain control characters"))
         }
         (_, _, Shape::Secret | Shape::SecretMap) => header_value_mistake(value),
+        (CredentialKind::PrivateKey, "private_key", _) => {
+            domain::settings::sftp::private_key_refusal(value, true).map(|refusal| (FieldCode::InvalidFormat, refusal.to_owned()))
+        }
         (_, _, Shape::SecretText) if value.contains('\0') => Some(format("must not contain NUL")),
         (CredentialKind::Password, ..) if value.chars().any(char::is_control) => Some(format("must not contain control characters")),
         _ => None,

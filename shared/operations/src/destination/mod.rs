@@ -14,6 +14,7 @@ mod secret_input;
 mod switch;
 mod together;
 mod trial;
+mod x509;
 
 pub use documents::{CreateDestination, DisableDestination, PatchDestination, RotateSecret, TestDestination};
 

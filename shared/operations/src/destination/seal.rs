@@ -17,6 +17,7 @@ use signing::SigningKey;
 use super::credentials::{CredentialsDraft, SecretDraft};
 use super::secret_input::SecretInput;
 use super::together::connection_string;
+use super::x509;
 use crate::{Operations, Refusal};
 
 /// A signing secret ready to be stored, and its text when it was generated: shown this once.
@@ -123,6 +124,10 @@ fn secret_hint(kind: CredentialKind, secret: &str) -> Option<String> {
 /// What reads show besides, of what was sent or kept: where a connection string leads.
 fn shown(settings: &Settings, draft: &CredentialsDraft) -> BTreeMap<String, Value> {
     let mut shown = draft.shown.clone();
+    for (name, value) in draft.open.iter().filter(|(name, _)| name.ends_with("certificate_pem") || name.ends_with("ca_pem")) {
+        shown.extend(x509::described(value).map(|described| (name.clone(), described)));
+    }
+    shown.retain(|name, _| !name.ends_with("_pem") || draft.open.contains_key(name));
     if let Some(said) = draft.given("connection_string").and_then(|text| connection_string(settings, text)) {
         let members: [(&str, Value); 4] = [
             ("host", said.host.into()),

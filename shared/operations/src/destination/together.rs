@@ -4,7 +4,11 @@ use domain::credentials::CredentialKind;
 use domain::input::{FieldCode, Fields};
 use domain::settings::database::Engine;
 use domain::settings::database::connection_string::ConnectionString;
+use domain::settings::email::{EmailSettings, Security, Transport};
 use domain::settings::{Address, Settings};
+
+use egress::{Identity, UnreadableIdentity};
+use secrecy::SecretString;
 
 use super::credentials::CredentialsDraft;
 use super::input::{Addresses, admit, refused};
@@ -24,11 +28,51 @@ pub(super) fn check(settings: &Settings, credentials: &CredentialsDraft, address
         Settings::S3(bucket) if bucket.endpoint.is_some() && credentials.kind != CredentialKind::AccessKey => {
             errors.add("/credentials/kind", FieldCode::Conflict, "goes with Amazon S3 alone: another endpoint takes access_key");
         }
-        Settings::Webhook(_) | Settings::S3(_) | Settings::Gcs(_) | Settings::AzureBlob(_) | Settings::Sftp(_) => {}
+        Settings::Webhook(webhook) => match (&webhook.url, credentials.kind) {
+            (Some(_), CredentialKind::SecretUrl) => errors.add("/settings/url", FieldCode::Conflict, "is said by the credentials"),
+            (None, kind) if kind != CredentialKind::SecretUrl => errors.add("/settings/url", FieldCode::Required, "url is required"),
+            _ => {}
+        },
+        Settings::Email(email) => email_check(email, credentials, addresses, fields),
+        Settings::S3(_) | Settings::Gcs(_) | Settings::AzureBlob(_) | Settings::Sftp(_) => {}
     }
+    if let Some(url) = credentials.given("url").filter(|_| credentials.kind == CredentialKind::SecretUrl)
+        && let Err(refusal) = admit(Address::Url(url), addresses)
+    {
+        errors.add("/credentials/url", refused(&refusal), refusal.to_string());
+    }
+    identity_check(credentials, fields);
     let Some(said) = credentials.given("connection_string").and_then(|text| connection_string(settings, text)) else { return };
     if let Err(refusal) = admit(Address::Host { host: &said.host, port: said.port }, addresses) {
         errors.add("/credentials/connection_string", refused(&refusal), format!("its host cannot be used: {refusal}"));
+    }
+}
+
+/// A certificate and its key, sent together, belong together.
+fn identity_check(credentials: &CredentialsDraft, fields: &Fields<'_>) {
+    for group in ["", "client_certificate/"] {
+        let certificate = credentials.open.get(&format!("{group}certificate_pem"));
+        let key = credentials.given(&format!("{group}private_key_pem"));
+        if let (Some(certificate), Some(key)) = (certificate, key)
+            && let Err(why) = Identity::parse(certificate, &SecretString::from(key))
+        {
+            let member = if why == UnreadableIdentity::Certificate { "certificate_pem" } else { "private_key_pem" };
+            fields.errors().add(format!("/credentials/{group}{member}"), FieldCode::InvalidFormat, why.to_string());
+        }
+    }
+}
+
+/// SES goes with AWS's own roles, a mail server with what it knows.
+fn email_check(email: &EmailSettings, credentials: &CredentialsDraft, addresses: &Addresses<'_>, fields: &Fields<'_>) {
+    let is_aws = matches!(credentials.kind, CredentialKind::Iam | CredentialKind::IamRole);
+    let errors = fields.errors();
+    match &email.transport {
+        Transport::Ses if !is_aws => errors.add("/credentials/kind", FieldCode::Conflict, "goes with SMTP; SES takes iam or iam_role"),
+        Transport::Smtp(_) if is_aws => errors.add("/credentials/kind", FieldCode::Conflict, "goes with SES alone"),
+        Transport::Smtp(smtp) if smtp.security == Security::None && !addresses.plain_http => {
+            errors.add("/settings/transport/smtp/security", FieldCode::InvalidValue, "must be starttls or tls");
+        }
+        Transport::Ses | Transport::Smtp(_) => {}
     }
 }
 

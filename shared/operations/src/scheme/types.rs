@@ -1,8 +1,30 @@
 //! The settings of each type but the webhook's, member by member.
 
+use domain::settings::email::transport_schema;
 use domain::settings::sftp::{DEFAULT_DIRECTORY_TEMPLATE, DEFAULT_FILENAME_TEMPLATE};
 use domain::settings::storage::DEFAULT_KEY_TEMPLATE;
 use serde_json::{Value, json};
+
+/// Of mailboxes.
+pub(super) fn email() -> Value {
+    let mailbox = || json!({"type": "string", "format": "email", "maxLength": 400});
+    let mailboxes =
+        |description: &str| json!({"type": "array", "maxItems": 50, "items": mailbox(), "default": [], "description": description});
+    let template = |max: usize, description: &str| json!({"type": ["string", "null"], "format": "multiline", "maxLength": max, "default": null, "description": description});
+    json!({
+        "transport": transport_schema(),
+        "from": {"type": "string", "format": "email", "maxLength": 400, "description": "Who sends: an address, or a name and an address in angle brackets."},
+        "to": {"type": "array", "minItems": 1, "maxItems": 50, "items": mailbox(), "description": "Who receives; with cc and bcc at most 50."},
+        "cc": mailboxes("Who receives a copy."),
+        "bcc": mailboxes("Who receives a copy that the others do not see."),
+        "reply_to": {"type": ["string", "null"], "format": "email", "default": null},
+        "subject_template": template(4096, "The subject, as a template; left out, what happened."),
+        "text_template": template(65_536, "The plain text, as a template; left out, what came."),
+        "html_template": template(65_536, "The HTML, as a template; what values hold is escaped."),
+        "attach": {"enum": ["auto", "always", "never"], "default": "auto", "description": "auto: attached up to 7 MiB, above that a link."},
+        "timeout_seconds": {"type": "integer", "minimum": 1, "maximum": 60, "default": 15, "description": "Bounds the whole attempt."},
+    })
+}
 
 /// Of a bucket of Amazon S3, or of a store that speaks its protocol.
 pub(super) fn s3() -> Value {

@@ -60,13 +60,16 @@ fn delivery() -> Delivery {
 
 fn destination(state: DestinationState) -> Destination {
     let settings = WebhookSettings {
-        url: "https://receiver.example/hook".to_owned(),
+        url: Some("https://receiver.example/hook".to_owned()),
         method: Method::Post,
         headers: BTreeMap::new(),
         signature: Signature { enabled: true },
         timeout_seconds: 15,
         user_agent: None,
         check: CheckDepth::Request,
+        preset: None,
+        body_template: None,
+        content_type: None,
     };
     Destination {
         id: DestinationId::from(Ulid::first_at(at(0))),

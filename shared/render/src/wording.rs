@@ -1,39 +1,53 @@
 //! What a destination's text templates can say about a delivery (destinations.md, Common settings).
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use domain::Timestamp;
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::message::MessageFacts;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use template::Variables;
 
-use crate::Job;
+/// A JSON payload larger than this is not read for a template.
+pub const PAYLOAD_READ_BYTES_MAX: usize = 1 << 20;
 
 /// A delivery's values for templates, as text.
 #[derive(Clone, Debug)]
 pub struct Wording {
-    organization_id: String,
-    event_type: String,
-    message_id: String,
-    delivery_id: String,
-    reference: Option<String>,
-    metadata: BTreeMap<String, String>,
-    filename: Option<String>,
-    content_type: String,
-    created_at: String,
-    attempt: u32,
-    payload: Option<Value>,
+    /// `org_…`
+    pub organization_id: String,
+    /// `report.ready`
+    pub event_type: String,
+    /// `msg_…`
+    pub message_id: String,
+    /// `dlv_…`
+    pub delivery_id: String,
+    /// The customer's own name for the message.
+    pub reference: Option<String>,
+    /// The customer's own members.
+    pub metadata: BTreeMap<String, String>,
+    /// Of the payload, when it has one.
+    pub filename: Option<String>,
+    /// Of the payload.
+    pub content_type: String,
+    /// RFC 3339, UTC, milliseconds.
+    pub created_at: String,
+    /// From 1.
+    pub attempt: u32,
+    /// Of a JSON payload.
+    pub payload: Option<Value>,
 }
 
 impl Wording {
-    /// Of an attempt. A JSON payload is read only when a template says something about it: `uses_payload`.
+    /// Of an attempt; `payload` where it is at hand.
     #[must_use]
-    pub fn of(job: &Job<'_>, uses_payload: bool) -> Self {
-        let Delivery { id, organization, message, created_at, .. } = job.delivery;
-        let MessageFacts { event_type, reference, metadata, payload, .. } = message;
-        let is_json = uses_payload && payload.content_type == "application/json";
-        let json = job.payload.at_hand().filter(|_| is_json).and_then(|bytes| serde_json::from_slice(bytes).ok());
+    pub fn of(delivery: &Delivery, attempt: u32, payload: Option<&Bytes>) -> Self {
+        let Delivery { id, organization, message, created_at, .. } = delivery;
+        let MessageFacts { event_type, reference, metadata, payload: info, .. } = message;
+        let is_json = info.content_type == "application/json";
+        let readable = payload.filter(|bytes| is_json && bytes.len() <= PAYLOAD_READ_BYTES_MAX);
         Self {
             organization_id: organization.to_string(),
             event_type: event_type.as_str().to_owned(),
@@ -41,11 +55,11 @@ impl Wording {
             delivery_id: id.to_string(),
             reference: reference.clone(),
             metadata: metadata.clone(),
-            filename: payload.filename.clone(),
-            content_type: payload.content_type.clone(),
+            filename: info.filename.clone(),
+            content_type: info.content_type.clone(),
             created_at: created_at.to_string(),
-            attempt: job.attempt_number,
-            payload: json,
+            attempt,
+            payload: readable.and_then(|bytes| serde_json::from_slice(bytes).ok()),
         }
     }
 

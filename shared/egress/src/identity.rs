@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 /// What is wrong with a certificate or key; never repeats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum UnreadableIdentity {
     /// No certificate in it.
     #[error("must be one or more certificates in PEM")]
     Certificate,
@@ -23,34 +23,34 @@ pub enum Unreadable {
 #[derive(Debug)]
 pub struct Identity {
     /// The certificates as they were given.
-    pub(crate) certificate_pem: String,
+    pub certificate_pem: String,
     /// The key as it was given.
-    pub(crate) private_key_pem: SecretString,
+    pub private_key_pem: SecretString,
     /// The certificate first, then those between it and its authority.
-    pub(crate) certificates: Vec<CertificateDer<'static>>,
+    pub certificates: Vec<CertificateDer<'static>>,
     /// The certificate's key.
-    pub(crate) key: PrivateKeyDer<'static>,
+    pub key: PrivateKeyDer<'static>,
 }
 
 impl Identity {
     /// Reads a certificate with its key, and sees that they belong together.
-    pub fn parse(certificate_pem: &str, private_key_pem: &SecretString) -> Result<Self, Unreadable> {
+    pub fn parse(certificate_pem: &str, private_key_pem: &SecretString) -> Result<Self, UnreadableIdentity> {
         let certificates = certificates(certificate_pem)?;
-        let key = PrivateKeyDer::from_pem_slice(private_key_pem.expose_secret().as_bytes()).map_err(|_| Unreadable::Key)?;
-        let signing = aws_lc_rs::sign::any_supported_type(&key).map_err(|_| Unreadable::Key)?;
+        let key = PrivateKeyDer::from_pem_slice(private_key_pem.expose_secret().as_bytes()).map_err(|_| UnreadableIdentity::Key)?;
+        let signing = aws_lc_rs::sign::any_supported_type(&key).map_err(|_| UnreadableIdentity::Key)?;
         let certified = rustls::sign::CertifiedKey::new(certificates.clone(), signing);
         match certified.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {
                 Ok(Self { certificate_pem: certificate_pem.to_owned(), private_key_pem: private_key_pem.clone(), certificates, key })
             }
-            Err(rustls::Error::InconsistentKeys(_)) => Err(Unreadable::Mismatch),
-            Err(_) => Err(Unreadable::Certificate),
+            Err(rustls::Error::InconsistentKeys(_)) => Err(UnreadableIdentity::Mismatch),
+            Err(_) => Err(UnreadableIdentity::Certificate),
         }
     }
 }
 
 /// Reads one or more certificates.
-pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Unreadable> {
+pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, UnreadableIdentity> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    found.ok().filter(|certificates| !certificates.is_empty()).ok_or(Unreadable::Certificate)
+    found.ok().filter(|certificates| !certificates.is_empty()).ok_or(UnreadableIdentity::Certificate)
 }

@@ -1,0 +1,226 @@
+//! The connector: one attempt from settings to a verdict.
+
+use aws_config::SdkConfig;
+use bytes::Bytes;
+use domain::attempt::RequestRecord;
+use domain::check::{CheckReport, StepName};
+use domain::credentials::CredentialKind;
+use domain::delivery::Delivery;
+use domain::destination::Destination;
+use domain::organization::Organization;
+use domain::settings::Settings;
+use domain::settings::email::{Attach, EmailSettings, Smtp, Transport};
+use domain::settle::Outcome;
+use domain::{Clock, Random, Reason};
+use egress::{Guard, Tls};
+use oauth::Tokens;
+use render::Wording;
+use serde_json::{Value, json};
+use store::Store;
+use tokio::time::Instant;
+use vault::Vault;
+use worker::{Attempted, Connector, Hindrance, Job, Unavailable};
+
+use crate::failure::Failure;
+use crate::letter::{Letter, attachment};
+use crate::link::Links;
+use crate::session::{Connected, Session, within};
+use crate::sessions::Sessions;
+
+/// Larger payloads are a link, unless the settings say otherwise (destinations.md).
+const ATTACHED_MAX_BYTES: u64 = 7 << 20;
+/// No server takes larger mails, as a rule; encoded it is a third more.
+const ATTACHED_ALWAYS_MAX_BYTES: u64 = 25 << 20;
+
+/// What the connector works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// The only way out.
+    pub guard: Guard,
+    /// How TLS is spoken with mail servers.
+    pub tls: Tls,
+    /// Access tokens.
+    pub tokens: Tokens,
+    /// Opens credentials, and seals refresh tokens that changed.
+    pub vault: Vault,
+    /// Destinations and organizations.
+    pub store: Store,
+    /// Links to payloads.
+    pub links: Links,
+    /// The function's own configuration, for SES.
+    pub aws: SdkConfig,
+    /// The time.
+    pub clock: Clock,
+    /// Chance.
+    pub random: Random,
+}
+
+/// Delivers to mailboxes.
+#[derive(Debug)]
+pub struct Email {
+    pub(crate) parts: Parts,
+    sessions: Sessions,
+}
+
+/// What a server said of a mail it took.
+pub(crate) struct Sent {
+    pub(crate) detail: String,
+    pub(crate) tracking: Value,
+}
+
+impl Email {
+    /// A connector of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, sessions: Sessions::default() }
+    }
+
+    /// The letter of an attempt.
+    async fn letter(
+        &self,
+        settings: &EmailSettings,
+        delivery: &Delivery,
+        attempt: u32,
+        payload: Option<Bytes>,
+    ) -> Result<Letter, Hindrance> {
+        let now = self.parts.clock.now();
+        let wording = Wording::of(delivery, attempt, payload.as_ref());
+        // What Waybill says of itself is in the text; anybody else's payload is attached or linked.
+        let is_notice = delivery.message.event_type.is_reserved();
+        let size_bytes = delivery.message.payload.size_bytes;
+        let attached = match settings.attach {
+            _ if is_notice => None,
+            Attach::Never => None,
+            Attach::Auto if size_bytes > ATTACHED_MAX_BYTES => None,
+            Attach::Auto | Attach::Always => payload.map(|bytes| attachment(delivery, bytes)),
+        };
+        let link = match &attached {
+            None if !is_notice => Some(self.parts.links.to(delivery, now).await?),
+            _ => None,
+        };
+        let mail = render::mail::mail(settings, &wording, link.as_deref()).map_err(|fault| Hindrance::misconfigured(fault.to_string()))?;
+        Letter::write(settings, delivery, mail, attached, now)
+    }
+
+    async fn send(&self, destination: &Destination, settings: &EmailSettings, letter: &Letter, deadline: Instant) -> Result<Sent, Failure> {
+        match &settings.transport {
+            Transport::Ses => within(deadline, StepName::Write, self.send_by_ses(destination, settings, letter)).await,
+            Transport::Smtp(smtp) => {
+                within(deadline, StepName::Write, self.send_by_smtp(destination, settings, smtp, letter, deadline)).await
+            }
+        }
+    }
+
+    async fn send_by_smtp(
+        &self,
+        destination: &Destination,
+        settings: &EmailSettings,
+        smtp: &Smtp,
+        letter: &Letter,
+        deadline: Instant,
+    ) -> Result<Sent, Failure> {
+        if let Some(mut session) = self.sessions.take(destination) {
+            // The server may have hung up meanwhile: before it took anything that costs nothing but a new conversation.
+            if session.reset().await.is_ok() {
+                return self.say(destination, settings, session, letter).await;
+            }
+        }
+        let session = self.open(destination, smtp, deadline).await?;
+        self.say(destination, settings, session, letter).await
+    }
+
+    async fn open(&self, destination: &Destination, smtp: &Smtp, deadline: Instant) -> Result<Session, Failure> {
+        let credentials = self.parts.sign_in(destination, deadline).await?;
+        let connected = Connected::to(&self.parts.guard, smtp, deadline).await?;
+        let secured = connected.secured(&self.parts.tls, smtp.security, deadline).await?;
+        secured.signed_in(&credentials).await
+    }
+
+    async fn say(
+        &self,
+        destination: &Destination,
+        settings: &EmailSettings,
+        mut session: Session,
+        letter: &Letter,
+    ) -> Result<Sent, Failure> {
+        let reply = session.send(settings, &letter.bytes).await?;
+        self.sessions.put(destination, session);
+        let reply: String = reply.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+        let tracking = json!({"kind": "smtp_message", "id": queue_id(&reply), "url": null, "message_id": format!("<{}>", letter.message_id), "reply": reply});
+        Ok(Sent { detail: format!("the mail server took the mail: {reply}"), tracking })
+    }
+
+    /// The organization, for what it was granted and the external id it was issued.
+    pub(crate) async fn organization(&self, destination: &Destination) -> Result<Organization, Hindrance> {
+        let found = self.parts.store.organization(destination.organization_id).await;
+        let found = found.map_err(|error| Hindrance::Ours(Unavailable(error.to_string())))?;
+        found.ok_or_else(|| Hindrance::misconfigured("the organization is gone"))
+    }
+}
+
+/// `… queued as 4F1B2…`: what the server calls the mail, where its reply says it.
+fn queue_id(reply: &str) -> Option<&str> {
+    let id = reply.rsplit_once("queued as ").map(|(_, id)| id)?.split_whitespace().next()?;
+    Some(id.trim_end_matches(['.', ')', '>']))
+}
+
+/// The settings of a mailbox.
+pub(crate) fn settings(destination: &Destination) -> Result<&EmailSettings, Hindrance> {
+    match &destination.settings {
+        Settings::Email(settings) => Ok(settings),
+        _ => Err(Hindrance::misconfigured("the destination is no mailbox")),
+    }
+}
+
+fn record(settings: &EmailSettings, delivery: &Delivery, letter: &Letter) -> RequestRecord {
+    let url = match &settings.transport {
+        Transport::Ses => "ses:".to_owned(),
+        Transport::Smtp(smtp) => format!("smtp://{}:{}", smtp.host, smtp.port),
+    };
+    RequestRecord {
+        method: "SEND".to_owned(),
+        url,
+        headers: letter.headers.clone(),
+        size_bytes: letter.bytes.len() as u64,
+        body_sha256: delivery.message.payload.sha256.clone().unwrap_or_default(),
+    }
+}
+
+impl Connector for Email {
+    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
+        let Job { delivery, destination, payload, attempt_number, deadline } = job;
+        let settings = match settings(destination) {
+            Ok(settings) => settings,
+            Err(hindrance) => return hindrance.into_attempted(),
+        };
+        let size_bytes = payload.size_bytes();
+        let most = match settings.attach {
+            Attach::Always => ATTACHED_ALWAYS_MAX_BYTES,
+            Attach::Auto | Attach::Never => ATTACHED_MAX_BYTES,
+        };
+        if settings.attach == Attach::Always && size_bytes > most {
+            let detail = format!("the payload has {size_bytes} bytes; at most {most} are attached");
+            return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
+        }
+        let payload = if size_bytes <= most { Some(payload.collect().await?) } else { None };
+        let letter = match self.letter(settings, delivery, attempt_number, payload).await {
+            Ok(letter) => letter,
+            Err(hindrance) => return hindrance.into_attempted(),
+        };
+        let request = Some(record(settings, delivery, &letter));
+        match self.send(destination, settings, &letter, deadline).await {
+            Ok(Sent { detail, tracking }) => Ok(Attempted { outcome: Outcome::Delivered(Some(tracking)), detail, request, response: None }),
+            Err(Failure::Ours(unavailable)) => Err(unavailable),
+            Err(Failure::Theirs { outcome, detail, .. }) => Ok(Attempted { outcome, detail, request, response: None }),
+        }
+    }
+
+    async fn check(&self, destination: &Destination) -> CheckReport {
+        self.walk(destination).await
+    }
+}
+
+/// Whether a destination sends with Amazon's own credentials.
+pub(crate) fn is_own_role(destination: &Destination) -> bool {
+    destination.credentials.kind == CredentialKind::Iam
+}

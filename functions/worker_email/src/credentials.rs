@@ -1,0 +1,93 @@
+//! What a mail server demands, opened for one attempt.
+
+use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::check::StepName;
+use domain::credentials::{CredentialKind, hint, sealed_name};
+use domain::destination::Destination;
+use domain::id::{AuditId, Ulid};
+use mail_send::Credentials;
+use oauth::{Client, Grant, Granted};
+use secrecy::{ExposeSecret as _, SecretString};
+use store::Saved;
+use tokio::time::Instant;
+use worker::{Hindrance, Opened, Unavailable};
+
+use crate::connector::Parts;
+use crate::failure::Failure;
+
+/// How often a changed refresh token is put in the place of the old one when the destination keeps changing.
+const RACES_MAX: usize = 4;
+
+impl Parts {
+    /// What signs in at the mail server.
+    pub(crate) async fn sign_in(&self, destination: &Destination, deadline: Instant) -> Result<Credentials<String>, Failure> {
+        let opened = Opened::of(&self.vault, destination);
+        let username = || opened.open("username").map(str::to_owned);
+        match destination.credentials.kind {
+            CredentialKind::SmtpPassword => {
+                let secret = opened.secret("password").await?.expose_secret().to_owned();
+                Ok(Credentials::Plain { username: username()?, secret })
+            }
+            CredentialKind::Oauth2ClientCredentials => {
+                let secret = opened.secret("client_secret").await?;
+                let client = Client { token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
+                let grant = Grant::ClientCredentials { scope: opened.open_opt("scope"), audience: opened.open_opt("audience") };
+                let granted = self.tokens.token(&client, &grant, deadline).await.map_err(refused)?;
+                Ok(Credentials::XOauth2 { username: username()?, secret: granted.access_token.expose_secret().to_owned() })
+            }
+            CredentialKind::Oauth2RefreshToken | CredentialKind::Oauth2Authorization => {
+                let (secret, refresh) = (opened.secret("client_secret").await?, opened.secret("refresh_token").await?);
+                let client = Client { token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
+                let granted = self.tokens.token(&client, &Grant::RefreshToken(&refresh), deadline).await.map_err(refused)?;
+                let token = granted.access_token.expose_secret().to_owned();
+                self.keep_rotated(destination, &refresh, granted).await?;
+                Ok(Credentials::XOauth2 { username: username()?, secret: token })
+            }
+            other => Err(Hindrance::misconfigured(format!("a mail server takes no credentials of the kind {}", other.as_str())).into()),
+        }
+    }
+
+    /// A refresh token that the server changed is sealed and stored before the old one is forgotten (design.md §6).
+    async fn keep_rotated(&self, destination: &Destination, old: &SecretString, granted: Granted) -> Result<(), Hindrance> {
+        let Some(new) = granted.refresh_token.filter(|new| new.expose_secret() != old.expose_secret()) else { return Ok(()) };
+        let (organization, id) = (destination.organization_id, destination.id);
+        let sealed = self.vault.seal(organization, id, &sealed_name("refresh_token"), &new).await?;
+        let ours = |error: store::StoreError| Hindrance::Ours(Unavailable(error.to_string()));
+        for _ in 0..RACES_MAX {
+            // A check's destination is not stored yet: what it was given goes into it when it is saved, the old one as long as it works.
+            let Some(stored) = self.store.destination(organization, id).await.map_err(ours)? else { return Ok(()) };
+            let is_same = stored.credentials.secrets.get("refresh_token").map(|field| &field.sealed)
+                == destination.credentials.secrets.get("refresh_token").map(|field| &field.sealed);
+            if !is_same || stored.is_deleted() {
+                return Ok(());
+            }
+            let now = self.clock.now();
+            let mut after = stored.clone();
+            if let Some(field) = after.credentials.secrets.get_mut("refresh_token") {
+                (field.sealed, field.hint, field.updated_at) = (sealed.clone(), hint(new.expose_secret()), now);
+            }
+            (after.revision, after.updated_at) = (stored.revision + 1, now);
+            let event = AuditEvent {
+                id: AuditId::from(Ulid::untagged(&self.clock, &self.random)),
+                organization_id: organization,
+                at: now,
+                action: "destination.token_rotated".to_owned(),
+                outcome: AuditOutcome::Succeeded,
+                actor: Actor::system(),
+                ip: None,
+                target: Some(id.to_string()),
+                changes: Vec::new(),
+                request_id: None,
+            };
+            if self.store.save_destination(&after, stored.revision, &event).await.map_err(ours)? == Saved::Done {
+                return Ok(());
+            }
+        }
+        tracing::warn!(destination = %id, "a changed refresh token could not be stored: the destination kept changing");
+        Ok(())
+    }
+}
+
+fn refused(refusal: oauth::Refusal) -> Failure {
+    Failure::new(StepName::Authenticate, refusal.outcome, refusal.detail)
+}

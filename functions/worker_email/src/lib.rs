@@ -1,0 +1,54 @@
+//! The e-mail worker: delivers to mailboxes, through a mail server or Amazon SES (destinations.md, email).
+//!
+//! The cast and their verbs, in the order of an attempt:
+//!
+//! - [`Email`] is the connector. It opens the [credentials], makes the [letter] (subject and texts by `render`, the MIME by a library), and
+//!   sends it by the settings' transport.
+//! - An SMTP [session] **connects** through the egress guard, **secures** itself, **signs in** and **sends**; one that is idle is used again
+//!   for the next mail of the same destination. [`ses`] sends the same bytes through Amazon.
+//! - A payload that is not attached is a [link] of limited life.
+//! - What goes wrong is a [failure]: the step it happened in, what it means for the delivery, and a sentence without secrets.
+//! - The [check] walks the same way, step by step, and sends nothing.
+
+mod check;
+mod config;
+mod connector;
+mod credentials;
+mod failure;
+mod letter;
+mod link;
+mod ses;
+mod session;
+mod sessions;
+
+pub use config::Config;
+pub use connector::{Email, Parts};
+
+use egress::{Client, Guard, Tls};
+use oauth::Tokens;
+use runtime::{ConfigError, Platform};
+use store::Store;
+use vault::Vault;
+use worker::Worker;
+
+use crate::link::Links;
+
+/// The e-mail worker as a function. Refuses when the machine has no root certificates to trust.
+pub fn build(platform: &Platform, config: Config) -> Result<Worker<Email>, ConfigError> {
+    let Platform { aws, clock, random, .. } = platform.clone();
+    let tls = Tls::native().map_err(ConfigError::because)?;
+    let guard = Guard::new(config.worker.egress.clone());
+    let client = Client::new(guard.clone(), tls.clone());
+    let email = Email::new(Parts {
+        guard,
+        tls,
+        tokens: Tokens::new(client, config.worker.schemes, clock.clone()),
+        vault: Vault::new(&aws, Some(config.kms_key_id.clone()), clock.clone(), random.clone()),
+        store: Store::new(&aws, config.worker.table_name.clone(), Some(config.worker.bucket_name.clone())),
+        links: Links::new(aws.clone(), config.signing_keys_secret_arn.clone(), config.public_url.clone()),
+        aws,
+        clock,
+        random,
+    });
+    Ok(Worker::on(platform, config.worker, email))
+}

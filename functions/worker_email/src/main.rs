@@ -1,0 +1,7 @@
+//! The e-mail worker on Lambda.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runtime::serve::events(|platform, environment| worker_email::build(platform, worker_email::Config::read(environment)?))
+}

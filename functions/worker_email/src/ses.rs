@@ -1,0 +1,119 @@
+//! Amazon SES: with the function's role for the identities an organization was granted, or with a customer's own role.
+
+use aws_config::SdkConfig;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::primitives::Blob;
+use aws_sdk_sesv2::types::{Destination as Recipients, EmailContent, RawMessage};
+use domain::Reason;
+use domain::check::StepName;
+use domain::destination::Destination;
+use domain::settings::email::{EmailSettings, Mailbox};
+use domain::settle::Outcome;
+use serde_json::json;
+use std::time::Duration;
+use worker::{Opened, Unavailable};
+
+use crate::Email;
+use crate::connector::{Sent, is_own_role};
+use crate::failure::Failure;
+use crate::letter::Letter;
+
+const SESSION_NAME: &str = "waybill";
+const SESSION_SECONDS: i32 = 3600;
+
+impl Email {
+    /// Sends a letter through SES.
+    pub(crate) async fn send_by_ses(&self, destination: &Destination, settings: &EmailSettings, letter: &Letter) -> Result<Sent, Failure> {
+        let client = self.ses(destination, settings).await?;
+        let list = |mailboxes: &[Mailbox]| Some(mailboxes.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let recipients = Recipients::builder()
+            .set_to_addresses(list(&settings.to))
+            .set_cc_addresses(list(&settings.cc))
+            .set_bcc_addresses(list(&settings.bcc))
+            .build();
+        let raw = RawMessage::builder().data(Blob::new(letter.bytes.clone())).build();
+        let raw = raw.map_err(|error| Failure::Ours(Unavailable(error.to_string())))?;
+        let content = EmailContent::builder().raw(raw).build();
+        let call = client.send_email().from_email_address(settings.from.to_string()).destination(recipients).content(content);
+        let sent = call.send().await.map_err(|error| refused(StepName::Write, error))?;
+        let id = sent.message_id().unwrap_or_default().to_owned();
+        let tracking = json!({"kind": "ses_message", "id": id, "url": null, "message_id": format!("<{}>", letter.message_id)});
+        Ok(Sent { detail: format!("Amazon SES took the mail as {id}"), tracking })
+    }
+
+    /// A client that may send for this destination.
+    pub(crate) async fn ses(&self, destination: &Destination, settings: &EmailSettings) -> Result<Client, Failure> {
+        let organization = self.organization(destination).await?;
+        if is_own_role(destination) {
+            let (address, domain) = (settings.from.address(), settings.from.domain());
+            let granted = organization.grants.ses_identities.iter().any(|identity| identity == address || identity == domain);
+            // A deployment's own alerts go out under its own address, which belongs to no organization.
+            if !granted {
+                let detail = format!("the sender {address} is not granted to this organization; ask the operator");
+                return Err(Failure::new(StepName::Authorize, Outcome::Reject(Reason::Misconfigured), detail));
+            }
+            return Ok(Client::new(&self.parts.aws));
+        }
+        let role = Opened::of(&self.parts.vault, destination).open("role_arn")?;
+        let config = assumed(&self.parts.aws, role, &organization.aws_external_id).await?;
+        Ok(Client::new(&config))
+    }
+
+    /// May it send from there? For a check.
+    pub(crate) async fn identity_is_ready(&self, client: &Client, settings: &EmailSettings) -> Result<String, Failure> {
+        let mut last = None;
+        for identity in [settings.from.address(), settings.from.domain()] {
+            match client.get_email_identity().email_identity(identity).send().await {
+                Ok(found) if found.verified_for_sending_status() => return Ok(format!("{identity} is verified")),
+                Ok(_) => last = Some(format!("the identity {identity} is not verified")),
+                Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found_exception()) => {}
+                Err(error) => return Err(refused(StepName::Authorize, error)),
+            }
+        }
+        let detail = last.unwrap_or_else(|| format!("SES knows no identity for {}", settings.from.address()));
+        Err(Failure::new(StepName::Authorize, Outcome::ClientError(Reason::Authorization), detail))
+    }
+}
+
+/// The configuration of a customer's role, taken on with the external id issued to the organization, and never without one.
+async fn assumed(own: &SdkConfig, role_arn: &str, external_id: &str) -> Result<SdkConfig, Failure> {
+    let call = aws_sdk_sts::Client::new(own).assume_role().role_arn(role_arn).external_id(external_id);
+    let call = call.role_session_name(SESSION_NAME).duration_seconds(SESSION_SECONDS).send();
+    let answer = call.await.map_err(|error| match error.as_service_error() {
+        Some(_) => {
+            let detail = "the role cannot be taken on; its trust policy must name Waybill and the organization's external id";
+            Failure::new(StepName::Authenticate, Outcome::ClientError(Reason::Authentication), detail)
+        }
+        None => Failure::Ours(Unavailable(DisplayErrorContext(&error).to_string())),
+    })?;
+    let Some(given) = answer.credentials() else { return Err(Failure::Ours(Unavailable("STS answered without credentials".to_owned()))) };
+    let credentials =
+        Credentials::new(given.access_key_id(), given.secret_access_key(), Some(given.session_token().to_owned()), None, SESSION_NAME);
+    Ok(own.to_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build())
+}
+
+/// What SES's refusal means. Its operations share these codes, but not a type.
+fn refused<E>(step: StepName, error: SdkError<E>) -> Failure
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let Some(refusal) = error.as_service_error() else { return Failure::Ours(Unavailable(DisplayErrorContext(&error).to_string())) };
+    let code = refusal.code().unwrap_or("an error");
+    let detail = format!("Amazon SES answered {code}: {}", refusal.message().unwrap_or("without a message"));
+    let outcome = match code {
+        "TooManyRequestsException" | "LimitExceededException" | "Throttling" | "ThrottlingException" => {
+            Outcome::Throttled(Reason::RateLimited, Duration::ZERO)
+        }
+        "AccessDeniedException" | "AccessDenied" => Outcome::ClientError(Reason::Authorization),
+        "InvalidClientTokenId" | "UnrecognizedClientException" | "ExpiredTokenException" => Outcome::ClientError(Reason::Authentication),
+        "AccountSuspendedException" | "SendingPausedException" | "MailFromDomainNotVerifiedException" => {
+            Outcome::ClientError(Reason::Authorization)
+        }
+        "MessageRejected" | "BadRequestException" | "NotFoundException" => Outcome::Reject(Reason::Rejected),
+        _ => Outcome::Retry(Reason::ServerError),
+    };
+    Failure::new(step, outcome, detail)
+}

@@ -1,0 +1,50 @@
+//! Conversations kept for the next mail of the same destination.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use domain::destination::Destination;
+use domain::id::DestinationId;
+use tokio::time::Instant;
+
+use crate::session::Session;
+
+/// A conversation idle for longer is not gone on with: servers hang up, and a Lambda that slept has lost it.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+/// Of one destination.
+const KEPT_MAX: usize = 4;
+
+/// Conversations with one destination, and since when each is idle.
+type Idle = Vec<(Session, Instant)>;
+
+/// Idle conversations, by destination and revision.
+#[derive(Default)]
+pub(crate) struct Sessions(Mutex<HashMap<(DestinationId, u64), Idle>>);
+
+impl Sessions {
+    pub(crate) fn take(&self, destination: &Destination) -> Option<Session> {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = idle.get_mut(&(destination.id, destination.revision))?;
+        sessions.retain(|(_, since)| since.elapsed() < IDLE_MAX);
+        sessions.pop().map(|(session, _)| session)
+    }
+
+    pub(crate) fn put(&self, destination: &Destination, session: Session) {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|_, sessions| {
+            sessions.retain(|(_, since)| since.elapsed() < IDLE_MAX);
+            !sessions.is_empty()
+        });
+        let sessions = idle.entry((destination.id, destination.revision)).or_default();
+        if sessions.len() < KEPT_MAX {
+            sessions.push((session, Instant::now()));
+        }
+    }
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sessions")
+    }
+}

@@ -1,0 +1,116 @@
+//! What authenticates a request, by kind of credentials.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use domain::credentials::CredentialKind;
+use domain::destination::Destination;
+use domain::settings::Settings;
+use domain::settings::webhook::Preset;
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+use oauth::{Client, Grant, Tokens};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
+use vault::Vault;
+use worker::{Hindrance, Opened};
+use zeroize::Zeroizing;
+
+use crate::secrets::Secrets;
+
+/// Opens the credentials, and each form of them that must not show.
+pub(crate) async fn authentication(
+    vault: &Vault,
+    tokens: &Tokens,
+    destination: &Destination,
+    deadline: Instant,
+) -> Result<Secrets, Hindrance> {
+    let credentials = Opened::of(vault, destination);
+    match destination.credentials.kind {
+        CredentialKind::None => Ok(Secrets::default()),
+        CredentialKind::SecretUrl => {
+            let url = credentials.secret("url").await?;
+            Ok(Secrets { confidential: vec![url.clone()], url: Some(url), ..Secrets::default() })
+        }
+        CredentialKind::Headers => headers(&credentials, destination).await,
+        CredentialKind::ApiKey => {
+            let name = header_name(credentials.open("header")?)?;
+            let value = credentials.secret("value").await?;
+            with_header(name, value.expose_secret(), vec![value.clone()])
+        }
+        CredentialKind::Bearer => bearer(credentials.secret("token").await?, destination),
+        CredentialKind::Basic => {
+            let username = credentials.open("username")?;
+            let password = credentials.secret("password").await?;
+            let pair = Zeroizing::new(format!("{username}:{}", password.expose_secret()));
+            let encoded = SecretString::from(BASE64.encode(&*pair));
+            let header = Zeroizing::new(format!("Basic {}", encoded.expose_secret()));
+            with_header(AUTHORIZATION, &header, vec![encoded, password])
+        }
+        CredentialKind::Oauth2ClientCredentials => {
+            let secret = credentials.secret("client_secret").await?;
+            let (client, grant) = client_credentials(&credentials, &secret)?;
+            let granted = tokens.token(&client, &grant, deadline).await.map_err(refused)?;
+            let token = granted.access_token;
+            let header = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
+            with_header(AUTHORIZATION, &header, vec![token, secret])
+        }
+        other => Err(Hindrance::misconfigured(format!("a webhook does not take credentials of the kind {}", other.as_str()))),
+    }
+}
+
+/// Forgets the token that a receiver did not take. Answers whether there was one, so that asking again is worth it.
+pub(crate) async fn forget_token(vault: &Vault, tokens: &Tokens, destination: &Destination) -> Result<bool, Hindrance> {
+    if destination.credentials.kind != CredentialKind::Oauth2ClientCredentials {
+        return Ok(false);
+    }
+    let credentials = Opened::of(vault, destination);
+    let secret = credentials.secret("client_secret").await?;
+    let (client, grant) = client_credentials(&credentials, &secret)?;
+    tokens.forget(&client, &grant);
+    Ok(true)
+}
+
+fn client_credentials<'c>(credentials: &Opened<'c>, secret: &'c SecretString) -> Result<(Client<'c>, Grant<'c>), Hindrance> {
+    let client = Client { token_url: credentials.open("token_url")?, id: credentials.open("client_id")?, secret };
+    let grant = Grant::ClientCredentials { scope: credentials.open_opt("scope"), audience: credentials.open_opt("audience") };
+    Ok((client, grant))
+}
+
+fn refused(refusal: oauth::Refusal) -> Hindrance {
+    Hindrance::Ends { outcome: refusal.outcome, detail: refusal.detail }
+}
+
+/// A token in the header, but for PagerDuty: it takes its key in the body.
+fn bearer(token: SecretString, destination: &Destination) -> Result<Secrets, Hindrance> {
+    let is_pager = matches!(&destination.settings, Settings::Webhook(webhook) if webhook.preset == Some(Preset::Pagerduty));
+    if is_pager {
+        return Ok(Secrets { routing_key: Some(token.clone()), confidential: vec![token], ..Secrets::default() });
+    }
+    let header = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
+    with_header(AUTHORIZATION, &header, vec![token])
+}
+
+async fn headers(credentials: &Opened<'_>, destination: &Destination) -> Result<Secrets, Hindrance> {
+    let mut secrets = Secrets::default();
+    let members = destination.credentials.secrets.keys().filter_map(|member| Some((member, member.strip_prefix("headers/")?)));
+    for (member, name) in members {
+        let value = credentials.secret(member).await?;
+        secrets.headers.push((header_name(name)?, header_value(value.expose_secret())?));
+        secrets.confidential.push(value);
+    }
+    Ok(secrets)
+}
+
+fn with_header(name: HeaderName, value: &str, confidential: Vec<SecretString>) -> Result<Secrets, Hindrance> {
+    Ok(Secrets { headers: vec![(name, header_value(value)?)], confidential, ..Secrets::default() })
+}
+
+fn header_name(name: &str) -> Result<HeaderName, Hindrance> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| Hindrance::misconfigured("the credentials name a header that is none"))
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, Hindrance> {
+    let mut value =
+        HeaderValue::from_str(text).map_err(|_| Hindrance::misconfigured("the credentials hold characters that no header can carry"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,85 @@
+//! Links to payloads: a signed token names an organization, a message and an end. Whoever holds it may download, until then.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::Timestamp;
+use domain::id::{MessageId, OrganizationId};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+/// Half of HMAC-SHA256 (RFC 2104 §5).
+const TAG_BYTES: usize = 16;
+/// No token of ours is longer.
+const TOKEN_CHARS_MAX: usize = 200;
+
+/// Signs and reads links' tokens.
+#[derive(Clone)]
+pub struct PayloadLinks {
+    key: [u8; 32],
+}
+
+impl PayloadLinks {
+    /// Links under a secret key.
+    #[must_use]
+    pub fn new(key: [u8; 32]) -> Self {
+        Self { key }
+    }
+
+    /// A token that leads to a message's payload until `until`.
+    #[must_use]
+    pub fn seal(&self, organization: OrganizationId, message: MessageId, until: Timestamp) -> String {
+        let text = format!("{organization}/{message}/{}", until.as_millis());
+        let tag = self.mac(text.as_bytes()).finalize().into_bytes();
+        URL_SAFE_NO_PAD.encode([&tag[..TAG_BYTES], text.as_bytes()].concat())
+    }
+
+    /// Where a token leads, if it is ours and its time is not over.
+    #[must_use]
+    pub fn open(&self, token: &str, now: Timestamp) -> Option<(OrganizationId, MessageId)> {
+        if token.len() > TOKEN_CHARS_MAX {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (tag, text) = bytes.split_at_checked(TAG_BYTES)?;
+        self.mac(text).verify_truncated_left(tag).ok()?;
+        let mut parts = std::str::from_utf8(text).ok()?.split('/');
+        let (organization, message) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let until = Timestamp::from_millis(parts.next()?.parse().ok()?);
+        (now < until).then_some((organization, message))
+    }
+
+    fn mac(&self, text: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
+        mac.update(text);
+        mac
+    }
+}
+
+impl std::fmt::Debug for PayloadLinks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PayloadLinks")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::id::{Id as _, Ulid};
+
+    #[test]
+    fn a_link_leads_to_its_payload_until_its_end_and_nowhere_else() {
+        let now = Timestamp::from_millis(1_764_000_000_000);
+        let ulid = Ulid::first_at(now);
+        let (organization, message) = (OrganizationId::from(ulid), MessageId::from(ulid));
+        let links = PayloadLinks::new([7; 32]);
+        let end = Timestamp::from_millis(now.as_millis() + 1000);
+        let token = links.seal(organization, message, end);
+        assert_eq!(links.open(&token, now), Some((organization, message)));
+        assert_eq!(links.open(&token, end), None);
+        assert_eq!(PayloadLinks::new([8; 32]).open(&token, now), None);
+        let mut forged = token.clone();
+        forged.replace_range(30..31, if &token[30..31] == "A" { "B" } else { "A" });
+        assert_eq!(links.open(&forged, now), None);
+        assert_eq!(links.open("", now), None);
+        assert_eq!(message.ulid(), ulid);
+    }
+}

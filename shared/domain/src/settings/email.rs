@@ -1,0 +1,251 @@
+//! Mailboxes (destinations.md, email).
+
+mod mailbox;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+pub use mailbox::{Mailbox, NotAMailbox};
+
+use crate::input::{FieldCode, Fields};
+
+/// A template's longest source, in bytes.
+const TEMPLATE_MAX: usize = 65_536;
+/// The longest subject template, in characters.
+const SUBJECT_MAX: usize = 4096;
+/// Recipients of one mail, those of `to`, `cc` and `bcc` together.
+const RECIPIENTS_MAX: usize = 50;
+
+/// What a mailbox can be told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EmailSettings {
+    /// How mails are sent: `"ses"`, or `{"smtp": {…}}`.
+    pub transport: Transport,
+    /// Who sends.
+    pub from: Mailbox,
+    /// Who receives.
+    pub to: Vec<Mailbox>,
+    /// … a copy.
+    pub cc: Vec<Mailbox>,
+    /// … unseen by the others.
+    pub bcc: Vec<Mailbox>,
+    /// Who is answered to.
+    pub reply_to: Option<Mailbox>,
+    /// The subject; left out, what happened.
+    pub subject_template: Option<String>,
+    /// The plain text; left out, what came.
+    pub text_template: Option<String>,
+    /// The HTML.
+    pub html_template: Option<String>,
+    /// Whether the payload is attached.
+    pub attach: Attach,
+    /// Bounds the whole attempt, 1–60.
+    pub timeout_seconds: u32,
+}
+
+/// How mails are sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// Through Amazon SES.
+    Ses,
+    /// Through a mail server.
+    Smtp(Smtp),
+}
+
+/// A mail server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Smtp {
+    /// Name or address.
+    pub host: String,
+    /// 587, or 465 with `tls`.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: Security,
+}
+
+/// How a connection to a mail server is protected; later ones are stricter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Security {
+    /// Not at all: for a laptop.
+    None,
+    /// TLS after STARTTLS, which must be offered.
+    Starttls,
+    /// TLS from the first byte.
+    Tls,
+}
+
+/// Whether the payload is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attach {
+    /// Up to 7 MiB; above that a link.
+    Auto,
+    /// However large; what is too large fails.
+    Always,
+    /// A link.
+    Never,
+}
+
+impl EmailSettings {
+    /// Reads settings; `None` when a required member is missing or unreadable, which is then recorded.
+    pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let transport = read_transport(fields);
+        let given = fields.given("from");
+        let from = fields.parsed("from", Mailbox::parse);
+        let from = fields.require("from", given, from);
+        let to_given = fields.given("to");
+        let to = fields.parsed_list("to", RECIPIENTS_MAX, Mailbox::parse);
+        let to = fields.require("to", to_given, to);
+        let cc = fields.parsed_list("cc", RECIPIENTS_MAX, Mailbox::parse).unwrap_or_default();
+        let bcc = fields.parsed_list("bcc", RECIPIENTS_MAX, Mailbox::parse).unwrap_or_default();
+        if let Some(to) = &to {
+            let recipients = to.len() + cc.len() + bcc.len();
+            if to.is_empty() {
+                fields.refuse("to", FieldCode::TooShort, "must have at least one recipient");
+            } else if recipients > RECIPIENTS_MAX {
+                fields.refuse("to", FieldCode::TooLong, format!("to, cc and bcc must have at most {RECIPIENTS_MAX} recipients together"));
+            }
+        }
+        let reply_to = fields.parsed("reply_to", Mailbox::parse);
+        let subject_template = fields.text("subject_template", 1..=SUBJECT_MAX);
+        let text_template = fields.text("text_template", 1..=TEMPLATE_MAX);
+        let html_template = fields.text("html_template", 1..=TEMPLATE_MAX);
+        let attach = fields.choice("attach", &[("auto", Attach::Auto), ("always", Attach::Always), ("never", Attach::Never)]);
+        let timeout = fields.integer("timeout_seconds", 1..=60).and_then(|n| u32::try_from(n).ok());
+        Some(Self {
+            transport: transport?,
+            from: from?,
+            to: to?,
+            cc,
+            bcc,
+            reply_to,
+            subject_template,
+            text_template,
+            html_template,
+            attach: attach.unwrap_or(Attach::Auto),
+            timeout_seconds: timeout.unwrap_or(15),
+        })
+    }
+
+    /// Everybody who receives.
+    pub fn recipients(&self) -> impl Iterator<Item = &Mailbox> {
+        self.to.iter().chain(&self.cc).chain(&self.bcc)
+    }
+}
+
+/// `"ses"`, `{"smtp": {…}}`, or the same with its name beside its members: `{"kind": "smtp", …}`.
+fn read_transport(fields: &mut Fields<'_>) -> Option<Transport> {
+    let refuse = |fields: &Fields<'_>, code, detail: &str| {
+        fields.refuse("transport", code, detail);
+        None
+    };
+    match fields.take("transport") {
+        None => refuse(fields, FieldCode::Required, "transport is required"),
+        Some(Value::String(name)) if name == "ses" => Some(Transport::Ses),
+        Some(Value::Object(mut members)) if members.len() == 1 && members.contains_key("smtp") => match members.remove("smtp") {
+            Some(Value::Object(smtp)) => {
+                let mut inner = Fields::new(format!("{}/smtp", fields.pointer_to("transport")), smtp, fields.errors());
+                let smtp = read_smtp(&mut inner);
+                inner.finish();
+                smtp.map(Transport::Smtp)
+            }
+            _ => refuse(fields, FieldCode::InvalidType, "smtp must be an object with host, port and security"),
+        },
+        Some(Value::Object(members)) => read_named(fields, members),
+        Some(_) => refuse(fields, FieldCode::InvalidValue, "must be \"ses\" or {\"smtp\": {\"host\", \"port\", \"security\"}}"),
+    }
+}
+
+fn read_named(fields: &Fields<'_>, members: Map<String, Value>) -> Option<Transport> {
+    let mut inner = Fields::new(fields.pointer_to("transport"), members, fields.errors());
+    let name = if inner.has("type") { "type" } else { "kind" };
+    let given = inner.given(name);
+    let is_smtp = inner.choice(name, &[("ses", false), ("smtp", true)]);
+    let is_smtp = inner.require(name, given, is_smtp);
+    let transport = match is_smtp {
+        None => {
+            inner.take_rest();
+            None
+        }
+        Some(false) => Some(Transport::Ses),
+        Some(true) => read_smtp(&mut inner).map(Transport::Smtp),
+    };
+    inner.finish();
+    transport
+}
+
+fn read_smtp(fields: &mut Fields<'_>) -> Option<Smtp> {
+    let host = fields.required_text("host", 1..=255);
+    let port = fields.integer("port", 1..=65535).and_then(|n| u16::try_from(n).ok());
+    let choices = [("starttls", Security::Starttls), ("tls", Security::Tls), ("none", Security::None)];
+    let security = fields.choice("security", &choices).unwrap_or(Security::Starttls);
+    let usual = if security == Security::Tls { 465 } else { 587 };
+    Some(Smtp { host: host?, port: port.unwrap_or(usual), security })
+}
+
+/// The schema of `transport`.
+#[must_use]
+pub fn transport_schema() -> Value {
+    let smtp = json!({
+        "type": "object",
+        "properties": {
+            "host": {"type": "string", "minLength": 1, "maxLength": 255},
+            "port": {"type": "integer", "minimum": 1, "maximum": 65535, "default": 587},
+            "security": {"enum": ["starttls", "tls", "none"], "default": "starttls"}
+        },
+        "required": ["host"],
+        "additionalProperties": false
+    });
+    json!({"oneOf": [
+        {"const": "ses", "title": "Amazon SES"},
+        {"type": "object", "title": "SMTP", "properties": {"smtp": smtp}, "required": ["smtp"], "additionalProperties": false}
+    ]})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::Errors;
+
+    fn read(json: Value) -> Result<EmailSettings, Vec<(String, FieldCode)>> {
+        let errors = Errors::default();
+        let mut fields = Fields::new("/settings", json.as_object().cloned().unwrap(), &errors);
+        let settings = EmailSettings::read(&mut fields);
+        fields.finish();
+        let found = errors.into_result(()).map_err(|found| found.into_iter().map(|e| (e.pointer.unwrap(), e.code)).collect::<Vec<_>>());
+        found.map(|()| settings.expect("no mistakes"))
+    }
+
+    #[test]
+    fn what_is_stored_reads_back() {
+        let json =
+            json!({"transport": {"smtp": {"host": "smtp.example.com"}}, "from": "Reports <reports@acme.example>", "to": ["a@b.example"]});
+        let settings = read(json).unwrap();
+        let Transport::Smtp(smtp) = &settings.transport else { panic!("smtp") };
+        assert_eq!((smtp.port, smtp.security, settings.timeout_seconds), (587, Security::Starttls, 15));
+        let stored = serde_json::to_value(&settings).unwrap();
+        assert_eq!(stored["from"], "Reports <reports@acme.example>");
+        assert_eq!(read(stored).unwrap(), settings);
+        let named =
+            json!({"transport": {"kind": "smtp", "host": "h.example", "security": "tls"}, "from": "a@b.example", "to": ["a@b.example"]});
+        assert_eq!(read(named).unwrap().transport, Transport::Smtp(Smtp { host: "h.example".into(), port: 465, security: Security::Tls }));
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let json = json!({"transport": {"smtp": {"port": 0}}, "from": "nobody", "to": [], "cc": ["a@b.example\r\nBcc: c@d.example"], "reply_to": 1,
+            "attach": "maybe", "timeout_seconds": 61, "colour": "red"});
+        let mut found: Vec<String> = read(json).unwrap_err().into_iter().map(|(pointer, _)| pointer).collect();
+        found.sort();
+        let mut expected =
+            ["transport/smtp/host", "transport/smtp/port", "from", "to", "cc/0", "reply_to", "attach", "timeout_seconds", "colour"]
+                .map(|name| format!("/settings/{name}"));
+        expected.sort();
+        assert_eq!(found, expected);
+        let many: Vec<String> = (0..30).map(|n| format!("u{n}@b.example")).collect();
+        let found = read(json!({"transport": "ses", "from": "a@b.example", "to": many, "cc": many})).unwrap_err();
+        assert_eq!(found, [("/settings/to".to_owned(), FieldCode::TooLong)]);
+    }
+}

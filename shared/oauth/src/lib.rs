@@ -1,0 +1,14 @@
+//! Tokens of OAuth 2 authorization servers: asked for through the egress guard, kept while they live.
+//!
+//! A [`Grant`] says what a [`Client`] asks a token for; [`Tokens`] **asks** its server, **keeps** what it gives until shortly before it
+//! expires, and **forgets** it when a receiver does not take it. A server's refusal is a [`Refusal`] with its outcome: `invalid_client`,
+//! `invalid_grant` and their like are the destination's credentials, anything else passes. Nothing of a secret stands in one.
+
+mod grant;
+mod kept;
+mod refusal;
+mod tokens;
+
+pub use grant::{Client, Grant};
+pub use refusal::Refusal;
+pub use tokens::{Granted, Tokens};

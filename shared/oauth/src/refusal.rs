@@ -1,0 +1,41 @@
+//! Why there is no token.
+
+use domain::Reason;
+use domain::settle::Outcome;
+use egress::FailureKind;
+
+/// Why there is no token, and what that means for the delivery that needs it. Names no secret.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refusal {
+    /// What it means for the delivery.
+    pub outcome: Outcome,
+    /// In words, for the destination's owner.
+    pub detail: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { outcome, detail: detail.into() }
+    }
+
+    /// The token URL is none, or leads where no tenant may go.
+    pub(crate) fn address(refusal: &egress::Refusal) -> Self {
+        let reason = if refusal.code() == "blocked_address" { Reason::BlockedAddress } else { Reason::Misconfigured };
+        Self::new(Outcome::Reject(reason), format!("the token URL cannot be used: {refusal}"))
+    }
+
+    /// The server did not answer.
+    pub(crate) fn unanswered(failure: &egress::Failure) -> Self {
+        let outcome = match failure.kind() {
+            FailureKind::Dns => Outcome::Retry(Reason::Dns),
+            FailureKind::Connect => Outcome::Retry(Reason::Connect),
+            FailureKind::Tls => Outcome::Retry(Reason::Tls),
+            FailureKind::Identity => Outcome::ClientError(Reason::Authentication),
+            FailureKind::Timeout => Outcome::Retry(Reason::Timeout),
+            FailureKind::Protocol => Outcome::Retry(Reason::Protocol),
+            FailureKind::Blocked => Outcome::Reject(Reason::BlockedAddress),
+        };
+        Self::new(outcome, format!("the authorization server gave no token: {}", failure.detail()))
+    }
+}

@@ -1,0 +1,88 @@
+//! A mail's subject and texts.
+
+use domain::settings::email::EmailSettings;
+use template::{Limits, Template};
+
+use crate::line::line;
+use crate::{Fault, Notice, Wording};
+
+/// Of a payload without a template, so much is shown in the text.
+const SHOWN_CHARS_MAX: usize = 20_000;
+
+/// A mail's subject and texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// One line.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+    /// The same as HTML, when a template or a notice makes it.
+    pub html: Option<String>,
+}
+
+/// Makes a mail; `link` leads to the payload when it is not attached.
+pub fn mail(settings: &EmailSettings, wording: &Wording, link: Option<&str>) -> Result<Mail, Fault> {
+    let notice = Notice::of(wording);
+    let is_notice = wording.event_type.starts_with("waybill.") && !notice.lines.is_empty();
+    let subject = match &settings.subject_template {
+        Some(source) => line("subject_template", source, wording)?,
+        None => notice.title.clone(),
+    };
+    let subject = subject.split(['\r', '\n']).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    let text = match &settings.text_template {
+        Some(source) => of_template("text_template", Template::compile(source, Limits::BODY), wording)?,
+        None if is_notice => format!("{}\n\n{}\n", notice.title, notice.text()),
+        None => own_text(wording, link),
+    };
+    let html = match &settings.html_template {
+        Some(source) => Some(of_template("html_template", Template::compile_html(source, Limits::BODY), wording)?),
+        None if is_notice && settings.text_template.is_none() => Some(notice_html(&notice)),
+        None => None,
+    };
+    Ok(Mail { subject, text, html })
+}
+
+fn of_template(name: &'static str, template: Result<Template, template::TemplateError>, wording: &Wording) -> Result<String, Fault> {
+    let template = template.map_err(|error| Fault::of(name, error))?;
+    template.render(&wording.variables()).map_err(|error| Fault::of(name, error))
+}
+
+/// What a mail says without a template: what came, and what is in it.
+fn own_text(wording: &Wording, link: Option<&str>) -> String {
+    let mut text = format!("{}\n\nMessage: {}\nSent: {}\n", wording.event_type, wording.message_id, wording.created_at);
+    for (name, value) in [("Reference", &wording.reference), ("File", &wording.filename)] {
+        if let Some(value) = value {
+            text.push_str(&format!("{name}: {value}\n"));
+        }
+    }
+    for (name, value) in &wording.metadata {
+        text.push_str(&format!("{name}: {value}\n"));
+    }
+    if let Some(payload) = &wording.payload {
+        let shown = serde_json::to_string_pretty(payload).unwrap_or_default();
+        let cut: String = shown.chars().take(SHOWN_CHARS_MAX).collect();
+        text.push_str(&format!("\n{cut}{}\n", if cut.len() < shown.len() { "\n…" } else { "" }));
+    }
+    if let Some(link) = link {
+        text.push_str(&format!("\nDownload it here (the link expires):\n{link}\n"));
+    }
+    text
+}
+
+fn notice_html(notice: &Notice) -> String {
+    let mut html = format!(
+        "<!doctype html>\n<html><body style=\"font-family: sans-serif\">\n<h1 style=\"font-size: 1.25rem\">{}</h1>\n",
+        escaped(&notice.title)
+    );
+    for line in &notice.lines {
+        html.push_str(&format!("<p style=\"margin: 0.25rem 0\">{}</p>\n", escaped(line)));
+    }
+    if let Some(url) = notice.url.as_deref().filter(|url| url.starts_with("http")) {
+        html.push_str(&format!("<p><a href=\"{0}\">Open in Waybill</a></p>\n", escaped(url)));
+    }
+    html + "</body></html>\n"
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}

@@ -1,0 +1,148 @@
+//! An event in words that a person can act on (behaviours 22): which destination, why, since when, counter against threshold, what happens
+//! next, and where to look.
+
+use serde_json::Value;
+
+use crate::Wording;
+
+/// An event in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// One line.
+    pub title: String,
+    /// What there is to know, a line each.
+    pub lines: Vec<String>,
+    /// Where to look.
+    pub url: Option<String>,
+}
+
+impl Notice {
+    /// Says an event of Waybill's own; any other by its name alone.
+    #[must_use]
+    pub fn of(wording: &Wording) -> Self {
+        let data = wording.payload.as_ref().map(|payload| &payload["data"]);
+        match (wording.event_type.strip_prefix("waybill."), data) {
+            (Some(kind), Some(data)) if kind.starts_with("destination.") && data["destination"].is_object() => destination(kind, data),
+            (Some(kind), Some(data)) if kind.starts_with("delivery.") => delivery(kind, &data["delivery"]),
+            (Some("message.completed"), Some(data)) => message(&data["message"]),
+            _ => Self { title: wording.event_type.clone(), lines: Vec::new(), url: None },
+        }
+    }
+
+    /// The lines as one text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let url = self.url.iter().map(String::as_str);
+        self.lines.iter().map(String::as_str).chain(url).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn destination(kind: &str, data: &Value) -> Notice {
+    let name = words(&data["destination"]["name"]).unwrap_or_else(|| "A destination".to_owned());
+    let title = match kind {
+        "destination.failing" => format!("{name} is failing"),
+        "destination.disabled" => format!("{name} was disabled"),
+        "destination.enabled" => format!("{name} was enabled"),
+        "destination.recovered" => format!("{name} has recovered"),
+        other => format!("{name}: {other}"),
+    };
+    let mut lines = Vec::new();
+    lines.extend(
+        joined(&[words(&data["destination"]["type"]), words(&data["destination"]["id"])], " ").map(|what| format!("Destination: {what}")),
+    );
+    let why = joined(&[words(&data["reason"]), words(&data["detail"])], ": ");
+    lines.extend(why.map(|why| format!("Why: {why}")));
+    lines.extend(words(&data["since"]).map(|since| format!("Since: {since}")));
+    if let Some(failures) = data["consecutive_failures"].as_u64().filter(|failures| *failures > 0) {
+        let alert = data["alert_after_failures"].as_u64().map(|n| format!("an alert at {n}"));
+        let disable = data["disable_after_failures"].as_u64().map(|n| format!("disabled at {n}"));
+        let thresholds = joined(&[alert, disable], ", ").map(|text| format!(" ({text})")).unwrap_or_default();
+        lines.push(format!("Failures in a row: {failures}{thresholds}"));
+    }
+    lines.extend(data["pending"].as_u64().map(|pending| format!("Deliveries waiting: {pending}")));
+    let next = match data["next"].as_str() {
+        Some("retrying") => Some("Deliveries go on being tried."),
+        Some("will_be_disabled") => Some("It will be disabled if this goes on."),
+        Some("disabled") => Some("No delivery is made until somebody enables it; what is skipped meanwhile can be replayed."),
+        _ => None,
+    };
+    lines.extend(next.map(|next| format!("What happens next: {next}")));
+    Notice { title, lines, url: words(&data["destination"]["url"]) }
+}
+
+fn delivery(kind: &str, delivery: &Value) -> Notice {
+    let how = if kind == "delivery.failed" { "failed" } else { "succeeded" };
+    let id = words(&delivery["id"]).unwrap_or_default();
+    let mut lines = Vec::new();
+    lines.extend(words(&delivery["event_type"]).map(|kind| format!("Event type: {kind}")));
+    lines.extend(words(&delivery["destination_id"]).map(|destination| format!("Destination: {destination}")));
+    lines.extend(words(&delivery["reason"]).map(|reason| format!("Why: {reason}")));
+    lines.extend(delivery["attempt_count"].as_u64().map(|attempts| format!("Attempts: {attempts}")));
+    Notice { title: format!("Delivery {id} {how}"), lines, url: words(&delivery["url"]) }
+}
+
+fn message(message: &Value) -> Notice {
+    let id = words(&message["id"]).unwrap_or_default();
+    let status = words(&message["status"]).unwrap_or_else(|| "completed".to_owned());
+    let mut lines = Vec::new();
+    lines.extend(words(&message["event_type"]).map(|kind| format!("Event type: {kind}")));
+    lines.extend(message["deliveries"].as_array().map(|deliveries| format!("Deliveries: {}", deliveries.len())));
+    Notice { title: format!("Message {id}: {status}"), lines, url: words(&message["url"]) }
+}
+
+/// A text on one line.
+fn words(value: &Value) -> Option<String> {
+    let text = value.as_str().filter(|text| !text.is_empty())?;
+    Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
+}
+
+fn joined(parts: &[Option<String>], between: &str) -> Option<String> {
+    let parts: Vec<&str> = parts.iter().flatten().map(String::as_str).collect();
+    (!parts.is_empty()).then(|| parts.join(between))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    fn wording(event_type: &str, payload: Value) -> Wording {
+        Wording {
+            organization_id: "org_1".to_owned(),
+            event_type: event_type.to_owned(),
+            message_id: "msg_1".to_owned(),
+            delivery_id: "dlv_1_00".to_owned(),
+            reference: None,
+            metadata: BTreeMap::new(),
+            filename: None,
+            content_type: "application/json".to_owned(),
+            created_at: "2026-11-26T00:00:00.000Z".to_owned(),
+            attempt: 1,
+            payload: Some(payload),
+        }
+    }
+
+    #[test]
+    fn an_alert_says_which_why_since_when_how_often_what_next_and_where() {
+        let data = json!({"data": {
+            "destination": {"id": "dst_1", "name": "Billing", "type": "webhook", "url": "https://waybill.example/console/destinations/dst_1"},
+            "reason": "server_error", "detail": "the receiver answered 500", "since": "2026-11-26T00:00:00.000Z", "consecutive_failures": 5,
+            "alert_after_failures": 5, "disable_after_failures": 20, "pending": 3, "next": "will_be_disabled"}});
+        let notice = Notice::of(&wording("waybill.destination.failing", data));
+        assert_eq!(notice.title, "Billing is failing");
+        assert_eq!(
+            notice.text(),
+            "Destination: webhook dst_1\nWhy: server_error: the receiver answered 500\nSince: 2026-11-26T00:00:00.000Z\n\
+             Failures in a row: 5 (an alert at 5, disabled at 20)\nDeliveries waiting: 3\nWhat happens next: It will be disabled if this goes on.\n\
+             https://waybill.example/console/destinations/dst_1"
+        );
+    }
+
+    #[test]
+    fn what_customers_wrote_stays_on_its_line() {
+        let data = json!({"data": {"destination": {"name": "a\r\nBcc: x@example.com"}}});
+        assert_eq!(Notice::of(&wording("waybill.destination.failing", data)).title, "a  Bcc: x@example.com is failing");
+        assert_eq!(Notice::of(&wording("report.ready", json!({"data": {}}))).title, "report.ready");
+    }
+}

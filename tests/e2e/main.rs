@@ -31,3 +31,4 @@ mod shutdown;
 mod signatures;
 mod stage;
 mod start_up;
+mod statistics;

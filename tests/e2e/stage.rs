@@ -24,3 +24,14 @@ pub(crate) async fn organization(name: &str) -> Organization {
 pub(crate) fn texts(items: &[serde_json::Value], member: &str) -> Vec<String> {
     items.iter().map(|item| item[member].as_str().unwrap_or_else(|| panic!("no {member} in {item}")).to_owned()).collect()
 }
+
+/// Asks again until there is an answer, for ten seconds.
+pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    for _ in 0..200 {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("not within ten seconds: {what}");
+}

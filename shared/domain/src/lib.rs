@@ -27,6 +27,7 @@ pub mod role;
 pub mod settings;
 pub mod settle;
 pub mod signing_secret;
+pub mod statistics;
 pub mod timestamp;
 pub mod trace;
 

@@ -23,6 +23,7 @@ mod query;
 mod rate_limit;
 mod refusal;
 mod scheme;
+mod statistics;
 pub mod view;
 pub mod words;
 

@@ -11,6 +11,7 @@
 //! | earlier attempts | `ATT#<dlv>` | `<number>`; of one that lost its race `<number>.<start>` |
 //! | payload | `PAY#<msg>` | `PAY` |
 //! | idempotency | `IDEM#<org>#<hash>` | `IDEM` |
+//! | statistics | `STAT#<dst>` | the hour, epoch seconds |
 //! | audit | `ORG#<org>#AUDIT` | `<aud>` |
 //! | rate limit | `RATE#<name>` | the window's start, epoch seconds |
 //!
@@ -114,6 +115,11 @@ pub(crate) fn destination(organization: OrganizationId, id: DestinationId) -> Ke
 /// A destination's health.
 pub(crate) fn health(id: DestinationId) -> Key {
     Key::new(format!("HEALTH#{id}"), "H")
+}
+
+/// An hour of a destination's statistics.
+pub(crate) fn statistics(id: DestinationId, hour: Timestamp) -> Key {
+    Key::new(format!("STAT#{id}"), format!("{:011}", hour.as_seconds()))
 }
 
 /// An API key.

@@ -20,6 +20,7 @@ mod organization;
 mod page;
 mod rate;
 mod routes;
+mod statistics;
 mod table;
 mod transaction;
 

@@ -104,6 +104,7 @@ impl<C: Connector> Parts<C> {
         let token = item.received.message_id.clone() + "." + &item.received.receives.to_string();
         match self.store_settled(before, &after, &token).await {
             Ok(Settled::Done) => {
+                item.counts.add(before, &attempt);
                 self.count(before, destination, item, &attempt, &settlement, &token).await;
                 self.report_blocked(before, &attempt).await;
                 if self.skipped_meanwhile(&after).await {

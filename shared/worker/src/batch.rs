@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
@@ -11,6 +12,7 @@ use futures_util::future::join_all;
 use queue::{Received, Task};
 use store::{Work, WorkKey};
 
+use crate::counts::Counts;
 use crate::plan::{Next, plan};
 use crate::setback::{Disposal, hold, put_back};
 use crate::{Connector, Parts};
@@ -20,6 +22,8 @@ pub(crate) struct Item {
     pub(crate) received: Received,
     pub(crate) task: Task,
     pub(crate) work: Work,
+    /// Where the batch counts its attempts.
+    pub(crate) counts: Arc<Counts>,
 }
 
 impl<C: Connector> Parts<C> {
@@ -28,7 +32,8 @@ impl<C: Connector> Parts<C> {
         let received: Vec<Received> = batch.records.into_iter().map(Received::from).collect();
         let mut staying = Vec::new();
         let mut items = Vec::new();
-        for (message_id, outcome) in self.read(received).await {
+        let counts = Arc::new(Counts::default());
+        for (message_id, outcome) in self.read(received, &counts).await {
             match outcome {
                 Ok(item) => items.push(item),
                 Err(Disposal::Done) => {}
@@ -51,6 +56,7 @@ impl<C: Connector> Parts<C> {
             let message_id = item.received.message_id.clone();
             disposals.push((message_id, self.carry_out(item, Next::Attempt(Duration::ZERO), deadline_ms).await));
         }
+        counts.write(&self.store, self.clock.now()).await;
         staying.extend(disposals.into_iter().filter(|(_, disposal)| *disposal == Disposal::Stays).map(|(message_id, _)| message_id));
         partial_failure(staying)
     }
@@ -61,7 +67,7 @@ impl<C: Connector> Parts<C> {
     }
 
     /// Reads what the tasks name. Tasks that cannot be read, or that repeat another of this batch, are disposed of here.
-    async fn read(&self, received: Vec<Received>) -> Vec<(String, Result<Item, Disposal>)> {
+    async fn read(&self, received: Vec<Received>, counts: &Arc<Counts>) -> Vec<(String, Result<Item, Disposal>)> {
         let mut disposed = Vec::new();
         let mut readable: Vec<(Received, Task)> = Vec::new();
         let mut seen = BTreeSet::new();
@@ -83,7 +89,9 @@ impl<C: Connector> Parts<C> {
         match self.store.read_batch(&keys).await {
             Ok(works) => {
                 let items = readable.into_iter().zip(works);
-                disposed.extend(items.map(|((received, task), work)| (received.message_id.clone(), Ok(Item { received, task, work }))));
+                disposed.extend(items.map(|((received, task), work)| {
+                    (received.message_id.clone(), Ok(Item { received, task, work, counts: Arc::clone(counts) }))
+                }));
             }
             Err(error) => {
                 tracing::warn!(%error, tasks = readable.len(), "the batch could not be read; its tasks wait");

@@ -9,6 +9,7 @@ mod attempt;
 mod batch;
 mod config;
 mod connector;
+mod counts;
 mod credentials;
 mod hindrance;
 mod invocation;

@@ -7,6 +7,7 @@ pub(crate) mod destinations;
 pub(crate) mod messages;
 pub(crate) mod meta;
 pub(crate) mod organizations;
+pub(crate) mod statistics;
 
 use axum::Router;
 use axum::handler::Handler;
@@ -28,6 +29,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .merge(destinations::router(api))
         .merge(messages::router())
         .merge(deliveries::router(api))
+        .merge(statistics::router())
         .merge(audit_events::router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)

@@ -8,7 +8,7 @@ use domain::settings::DestinationType;
 use crate::cursor::ListScope;
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
-use crate::view::destination::{DestinationView, HealthView};
+use crate::view::destination::DestinationView;
 use crate::view::meta::{DestinationTypeView, DestinationTypes};
 use crate::{Context, Operations, Query, Refusal, scheme};
 
@@ -58,14 +58,8 @@ impl Operations {
         if !with_health || found.is_empty() {
             return Ok(found.iter().map(|destination| self.destination_view(ctx, destination, None)).collect());
         }
-        let threshold = self.alert_threshold(found[0].organization_id).await?;
-        let ids: Vec<_> = found.iter().map(|destination| destination.id).collect();
-        let healths = self.store.healths(&ids).await?;
-        let view = |(destination, health): (&Destination, domain::health::Health)| {
-            let threshold = destination.failure_policy.as_ref().map_or(threshold, |policy| policy.alert_after_failures);
-            self.destination_view(ctx, destination, Some(HealthView::of(health, threshold)))
-        };
-        Ok(found.iter().zip(healths).map(view).collect())
+        let healths = self.health_views(found[0].organization_id, found).await?;
+        Ok(found.iter().zip(healths).map(|(destination, health)| self.destination_view(ctx, destination, Some(health))).collect())
     }
 
     /// `GET /v1/destination-types`.

@@ -6,6 +6,7 @@ mod check;
 mod credential_rules;
 mod credentials;
 mod documents;
+pub(crate) mod health;
 mod input;
 mod list;
 mod rotation;
@@ -229,18 +230,8 @@ impl Operations {
     }
 
     pub(crate) async fn view_with_health(&self, ctx: &Context, destination: &Destination) -> Result<DestinationView, Refusal> {
-        let health = self.store.health(destination.id).await?;
-        let threshold = match &destination.failure_policy {
-            Some(policy) => policy.alert_after_failures,
-            None => self.alert_threshold(destination.organization_id).await?,
-        };
-        Ok(self.destination_view(ctx, destination, Some(HealthView::of(health, threshold))))
-    }
-
-    /// From which streak on a destination without a policy of its own is failing.
-    pub(crate) async fn alert_threshold(&self, organization: OrganizationId) -> Result<u32, Refusal> {
-        let routes = self.store.routes(organization).await?;
-        Ok(routes.map(|routes| routes.settings.failure_policy).unwrap_or_default().alert_after_failures)
+        let health = self.health_views(destination.organization_id, std::slice::from_ref(destination)).await?.pop();
+        Ok(self.destination_view(ctx, destination, health))
     }
 }
 

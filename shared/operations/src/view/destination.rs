@@ -8,6 +8,7 @@ use domain::id::{DestinationId, OrganizationId, SecretId};
 use domain::organization::FailurePolicy;
 use domain::retry::RetryPolicy;
 use domain::signing_secret::SigningSecret;
+use domain::statistics::{Latencies, Tally};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -130,6 +131,40 @@ pub struct HealthView {
     /// What the last failure was.
     #[schema(value_type = Option<LastErrorView>)]
     pub last_error: Option<LastError>,
+    /// Deliveries that wait: those to be tried again, and those of the newest that no attempt was made of yet.
+    pub pending: u64,
+    /// The last 24 hours, up to and with the one that runs.
+    pub last_24h: Last24h,
+}
+
+/// A destination's last 24 hours.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Last24h {
+    /// Attempts that succeeded.
+    pub succeeded: u64,
+    /// Attempts that failed.
+    pub failed_attempts: u64,
+    /// The share that succeeded; null without any attempt.
+    pub success_rate: Option<f64>,
+    /// How long successful attempts took.
+    pub latency_ms: Percentiles,
+}
+
+/// How long successful attempts took, in milliseconds; null without any.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Percentiles {
+    /// Half took no longer.
+    pub p50: Option<u64>,
+    /// 95 % took no longer.
+    pub p95: Option<u64>,
+    /// 99 % took no longer.
+    pub p99: Option<u64>,
+}
+
+impl Percentiles {
+    pub(crate) fn of(latency: &Latencies) -> Self {
+        Self { p50: latency.percentile(0.5), p95: latency.percentile(0.95), p99: latency.percentile(0.99) }
+    }
 }
 
 /// What went wrong last.
@@ -223,14 +258,27 @@ pub struct CheckStepView {
 }
 
 impl HealthView {
-    pub(crate) fn of(health: Health, alert_after_failures: u32) -> Self {
+    pub(crate) fn of(health: Health, alert_after_failures: u32, success_rate_warning: f64, pending: u64, last_24h: &Tally) -> Self {
+        let success_rate = last_24h.success_rate();
         Self {
-            status: health.status(alert_after_failures),
+            status: match health.status(alert_after_failures) {
+                HealthStatus::Healthy if success_rate.is_some_and(|rate| rate < success_rate_warning) => HealthStatus::Degraded,
+                // A failure that does not count to the streak was an attempt all the same.
+                HealthStatus::Unknown if success_rate.is_some() => HealthStatus::Degraded,
+                status => status,
+            },
             consecutive_failures: health.consecutive_failures,
             first_failure_at: health.first_failure_at,
             last_failure_at: health.last_failure_at,
             last_success_at: health.last_success_at,
             last_error: health.last_error,
+            pending,
+            last_24h: Last24h {
+                succeeded: last_24h.succeeded,
+                failed_attempts: last_24h.failed_attempts(),
+                success_rate,
+                latency_ms: Percentiles::of(&last_24h.latency),
+            },
         }
     }
 }

@@ -8,3 +8,4 @@ pub mod message;
 pub mod meta;
 pub mod organization;
 pub mod problem;
+pub mod statistics;

@@ -11,6 +11,7 @@ pub(crate) mod item;
 mod lane;
 mod list;
 mod payload;
+mod pending;
 mod read;
 mod record;
 #[cfg(test)]

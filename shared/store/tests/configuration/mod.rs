@@ -7,3 +7,4 @@ mod health;
 mod idempotency;
 mod organization;
 mod rate;
+mod statistics;

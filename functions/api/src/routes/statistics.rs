@@ -1,0 +1,39 @@
+//! `/v1/stats` and `/v1/destinations/{id}/health`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use operations::view::statistics::{HealthBuckets, StatisticsView};
+
+use crate::answer::{Answer, ok};
+use crate::extract::{Asker, Ids, Parameters};
+use crate::state::Api;
+
+pub(crate) fn router() -> Router<Api> {
+    Router::new().route("/v1/stats", get(read_statistics)).route("/v1/destinations/{id}/health", get(read_health))
+}
+
+/// An organization's attempts by destination type, event type or destination.
+#[utoipa::path(get, path = "/v1/stats", tag = "Statistics",
+    params(
+        ("group_by" = Option<String>, Query, description = "`destination_type`, `event_type` or `destination`."),
+        ("since" = Option<String>, Query, description = "From the hour of this time on; left out, the last 24 hours.", format = DateTime),
+        ("until" = Option<String>, Query, description = "Before this time.", format = DateTime),
+    ),
+    responses((status = 200, description = "The sums.", body = StatisticsView)))]
+pub(crate) async fn read_statistics(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.statistics(&ctx, query).await?)
+}
+
+/// A destination's attempts by the hour or the day.
+#[utoipa::path(get, path = "/v1/destinations/{id}/health", tag = "Statistics",
+    params(
+        ("id" = String, Path),
+        ("since" = Option<String>, Query, description = "From the bucket of this time on; left out, the last 24 hours or 30 days.", format = DateTime),
+        ("until" = Option<String>, Query, description = "Before this time.", format = DateTime),
+        ("granularity" = Option<String>, Query, description = "`hour` or `day`, in UTC."),
+    ),
+    responses((status = 200, description = "Every bucket that the time touches, at most 744.", body = HealthBuckets)))]
+pub(crate) async fn read_health(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.destination_health(&ctx, &id, query).await?)
+}

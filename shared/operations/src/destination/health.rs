@@ -1,0 +1,95 @@
+//! How destinations are doing: their streaks, their last 24 hours, what waits for them.
+
+use domain::Timestamp;
+use domain::destination::Destination;
+use domain::health::Health;
+use domain::id::OrganizationId;
+use domain::input::{Errors, FieldCode, FieldError};
+use domain::role::Permission;
+use domain::statistics::{HOUR_MS, Tally, hour_of};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::view::destination::HealthView;
+use crate::view::statistics::{HealthBucket, HealthBuckets};
+use crate::{Context, Operations, Query, Refusal};
+
+/// Buckets of one answer.
+const BUCKETS_MAX: i64 = 744;
+/// Destinations whose statistics are read at once.
+pub(crate) const READS_AT_ONCE: usize = 8;
+const DAY_HOURS: i64 = 24;
+
+impl Operations {
+    /// The health of an organization's destinations, in their order.
+    pub(crate) async fn health_views(&self, organization: OrganizationId, found: &[Destination]) -> Result<Vec<HealthView>, Refusal> {
+        let routes = self.store.routes(organization).await?;
+        let (shards, settings) = routes.map(|routes| (routes.shards, routes.settings)).unwrap_or_default();
+        let ids: Vec<_> = found.iter().map(|destination| destination.id).collect();
+        let healths = self.store.healths(&ids).await?;
+        let settings = &settings;
+        let view = |(destination, health): (&Destination, Health)| {
+            let policy = destination.failure_policy.clone().unwrap_or_else(|| settings.failure_policy.clone());
+            let id = destination.id;
+            async move {
+                let until = self.clock.now().plus(std::time::Duration::from_millis(1));
+                let since = Timestamp::from_millis(hour_of(until).as_millis() - (DAY_HOURS - 1) * HOUR_MS);
+                let (last_24h, pending) =
+                    futures_util::future::try_join(self.tally(id, since, until), self.store.pending(organization, shards, id)).await?;
+                Ok::<_, Refusal>(HealthView::of(health, policy.alert_after_failures, settings.success_rate_warning, pending, &last_24h))
+            }
+        };
+        let views: Vec<_> = found.iter().zip(healths).map(view).collect();
+        stream::iter(views).buffered(READS_AT_ONCE).try_collect().await
+    }
+
+    /// What was counted for a destination in the hours that begin in this time.
+    pub(crate) async fn tally(
+        &self,
+        destination: domain::id::DestinationId,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Tally, store::StoreError> {
+        let mut sum = Tally::default();
+        for (_, hour) in self.store.statistics(destination, since, until).await? {
+            sum.merge(&hour);
+        }
+        Ok(sum)
+    }
+
+    /// `GET /v1/destinations/{id}/health`: the last 24 hours unless the client says otherwise; every bucket that the time touches.
+    pub async fn destination_health(&self, ctx: &Context, id: &str, mut query: Query) -> Result<HealthBuckets, Refusal> {
+        let organization = self.enter(ctx, Permission::Read, &mut query).await?;
+        let destination = self.own_destination(ctx, organization, id).await?;
+        let errors = Errors::default();
+        let hours = query.choice("granularity", &errors, &[("hour", 1), ("day", DAY_HOURS)]).unwrap_or(1);
+        let (since, until) = self.span(&mut query, &errors, hours);
+        query.finish(&errors);
+        errors.into_result(())?;
+        let step = hours * HOUR_MS;
+        let start = |at: Timestamp| at.as_millis() / step * step;
+        let mut buckets: std::collections::BTreeMap<i64, Tally> =
+            (start(since)..until.as_millis()).step_by(usize::try_from(step).unwrap_or(1)).map(|at| (at, Tally::default())).collect();
+        let until = buckets.keys().last().map_or(until, |last| Timestamp::from_millis(last + step));
+        for (hour, tally) in self.store.statistics(destination.id, Timestamp::from_millis(start(since)), until).await? {
+            buckets.entry(start(hour)).or_default().merge(&tally);
+        }
+        Ok(HealthBuckets { data: buckets.into_iter().map(|(at, tally)| HealthBucket::of(Timestamp::from_millis(at), &tally)).collect() })
+    }
+
+    /// The time that statistics are asked of: `since` inclusive, `until` exclusive, in at most as many steps as an answer has.
+    pub(crate) fn span(&self, query: &mut Query, errors: &Errors, hours: i64) -> (Timestamp, Timestamp) {
+        let step = hours * HOUR_MS;
+        let given = query.time("since", errors);
+        let until = query.time("until", errors);
+        let until = until.unwrap_or_else(|| Timestamp::from_millis(self.clock.now().as_millis() + 1));
+        let steps_by_default = if hours == 1 { DAY_HOURS } else { 30 };
+        let since = given.unwrap_or_else(|| Timestamp::from_millis((until.as_millis() - 1) / step * step - (steps_by_default - 1) * step));
+        let refuse = |name, detail: &str| errors.extend([FieldError::in_query(name, FieldCode::OutOfRange, detail)]);
+        if until <= since {
+            refuse("until", "must be after since");
+        } else if (until.as_millis() - 1) / step - since.as_millis() / step >= BUCKETS_MAX {
+            refuse("since", "asks for more than 744 buckets; choose a later time or a coarser granularity");
+        }
+        (since, until)
+    }
+}

@@ -1,0 +1,135 @@
+//! Statistics: a destination's attempts by the hour. One update adds what a worker's batch counted.
+//!
+//! | name | what |
+//! |---|---|
+//! | `ok` | attempts that succeeded |
+//! | `f.<reason>` | that failed |
+//! | `l.<bucket>` | durations |
+//! | `et` | the event types counted |
+//! | `s.<type>`, `x.<type>` | their attempts that succeeded, that failed |
+//!
+//! An addition that the SDK repeats, after an answer that was lost, counts twice: statistics are not what decides anything.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::id::DestinationId;
+use domain::statistics::{Counted, Tally, hour_of};
+use domain::{Reason, Timestamp};
+
+use crate::attributes::{Item, Reader, number, text};
+use crate::expression::{Change, Condition};
+use crate::keys::{self, PK, SK, TTL};
+use crate::table::Written;
+use crate::{Store, StoreError};
+
+const SUCCEEDED: &str = "ok";
+const FAILED: &str = "f.";
+const LATENCY: &str = "l.";
+const EVENT_TYPES: &str = "et";
+const TYPE_SUCCEEDED: &str = "s.";
+const TYPE_FAILED: &str = "x.";
+/// Event types counted by name in an hour; what comes after them counts as [`OTHER`]: an item must not grow without bound.
+const EVENT_TYPES_MAX: usize = 40;
+/// Never an event type of a message's: those have no such character.
+const OTHER: &str = "(other)";
+/// How long an hour's counters are kept.
+const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
+
+impl Store {
+    /// Adds what was counted at `at`.
+    pub async fn add_statistics(&self, destination: DestinationId, at: Timestamp, tally: &Tally) -> Result<(), StoreError> {
+        let key = keys::statistics(destination, hour_of(at));
+        let action = "add up attempts";
+        let known = match self.change(action, &key, addition(at, tally, true)).await? {
+            Written::Done => return Ok(()),
+            Written::Refused(item) => item.as_ref().map(types_of).unwrap_or_default(),
+        };
+        let mut folded = Tally { event_types: Default::default(), ..tally.clone() };
+        for (event_type, counted) in &tally.event_types {
+            let name = if known.contains(event_type) { event_type.as_str() } else { OTHER };
+            let sum: &mut Counted = folded.event_types.entry(name.to_owned()).or_default();
+            sum.succeeded += counted.succeeded;
+            sum.failed += counted.failed;
+        }
+        self.change(action, &key, addition(at, &folded, false)).await.map(drop)
+    }
+
+    /// What was counted hour by hour, oldest first, of the hours that begin in this time; `until` is exclusive.
+    pub async fn statistics(
+        &self,
+        destination: DestinationId,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(Timestamp, Tally)>, StoreError> {
+        if until <= since {
+            return Ok(Vec::new());
+        }
+        let last = Timestamp::from_millis(until.as_millis() - 1);
+        let (low, high) = (keys::statistics(destination, since), keys::statistics(destination, last));
+        let mut range = Condition::default();
+        range.equals(PK, text(low.pk)).between(SK, text(low.sk), text(high.sk));
+        let mut items = self.query(range).into_paginator().items().send();
+        let mut hours = Vec::new();
+        while let Some(item) = items.next().await {
+            let item = item.map_err(StoreError::of("read statistics"))?;
+            let seconds: i64 = Reader(&item).parsed(SK)?;
+            hours.push((Timestamp::from_millis(seconds * 1000), read(&item)));
+        }
+        Ok(hours)
+    }
+}
+
+fn addition(at: Timestamp, tally: &Tally, bounded: bool) -> Change {
+    let mut change = Change::default();
+    let mut add = |name: &str, count: u64| {
+        if count > 0 {
+            change.add(name, number(count));
+        }
+    };
+    add(SUCCEEDED, tally.succeeded);
+    for (reason, count) in &tally.failed {
+        add(&format!("{FAILED}{reason}"), *count);
+    }
+    for (bucket, count) in &tally.latency.0 {
+        add(&format!("{LATENCY}{bucket}"), *count);
+    }
+    for (event_type, counted) in &tally.event_types {
+        add(&format!("{TYPE_SUCCEEDED}{event_type}"), counted.succeeded);
+        add(&format!("{TYPE_FAILED}{event_type}"), counted.failed);
+    }
+    change.set(TTL, number(hour_of(at).plus(KEPT).as_seconds()));
+    if bounded {
+        change.add(EVENT_TYPES, AttributeValue::Ss(tally.event_types.keys().cloned().collect()));
+        let condition = change.when();
+        let name = condition.name(EVENT_TYPES);
+        let limit = condition.value(number(EVENT_TYPES_MAX));
+        condition.and(format!("(attribute_not_exists({name}) OR size({name}) < {limit})"));
+    }
+    change
+}
+
+fn types_of(item: &Item) -> Vec<String> {
+    item.get(EVENT_TYPES).and_then(|types| types.as_ss().ok()).cloned().unwrap_or_default()
+}
+
+/// What an item says; names it does not know are of a later version.
+fn read(item: &Item) -> Tally {
+    let mut tally = Tally::default();
+    for (name, value) in item {
+        let Some(count) = value.as_n().ok().and_then(|digits| digits.parse::<u64>().ok()) else { continue };
+        if name == SUCCEEDED {
+            tally.succeeded = count;
+        } else if let Some(word) = name.strip_prefix(FAILED) {
+            let reason = Reason::ALL.iter().find(|reason| reason.as_str() == word);
+            tally.failed.extend(reason.map(|reason| (*reason, count)));
+        } else if let Some(bucket) = name.strip_prefix(LATENCY) {
+            tally.latency.0.extend(bucket.parse().ok().map(|bucket| (bucket, count)));
+        } else if let Some(event_type) = name.strip_prefix(TYPE_SUCCEEDED) {
+            tally.event_types.entry(event_type.to_owned()).or_default().succeeded = count;
+        } else if let Some(event_type) = name.strip_prefix(TYPE_FAILED) {
+            tally.event_types.entry(event_type.to_owned()).or_default().failed = count;
+        }
+    }
+    tally
+}

@@ -32,3 +32,4 @@ mod signatures;
 mod stage;
 mod start_up;
 mod statistics;
+mod uploads;

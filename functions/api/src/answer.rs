@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, StatusCode};
 use operations::Refusal;
 use operations::message::Download;
@@ -68,6 +68,11 @@ pub(crate) fn accepted(location: Option<String>, view: impl Serialize, replayed:
 /// 204.
 pub(crate) fn no_content() -> Answer {
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// 303, to a place that is good for a short time.
+pub(crate) fn see_other(url: &str) -> Answer {
+    Ok((StatusCode::SEE_OTHER, [(LOCATION, url.to_owned()), (CACHE_CONTROL, "no-store".to_owned())]).into_response())
 }
 
 /// Bytes that a customer gave us: downloaded, never shown as a page of ours.

@@ -53,6 +53,7 @@ pub async fn operations(platform: &Platform, config: &Config) -> Result<Operatio
         access: access::Access::new(store.clone(), clock.clone()),
         ids: domain::id::IdMint::new(keys.id_key, clock.clone(), random.clone()),
         cursors: Cursors::new(keys.cursor_key),
+        payload_links: access::PayloadLinks::new(keys.link_key),
         egress: config.egress.clone(),
         lambda: aws_sdk_lambda::Client::new(aws),
         store,

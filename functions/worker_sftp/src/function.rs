@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use domain::Random;
-use domain::check::CheckReport;
+use domain::check::{CheckReport, CheckStep, HostKeysAnswer, HostKeysPlace, StepName};
 use domain::credentials::CredentialKind;
 use domain::destination::Destination;
 use domain::settings::Settings;
 use domain::settings::sftp::SftpSettings;
-use egress::Guard;
+use egress::{Guard, Host};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use runtime::{ConfigError, Platform};
 use tokio::time::Instant;
@@ -62,6 +62,21 @@ impl Connector for Sftp {
             None => Payload::stream(job.payload.size_bytes(), job.payload.into_pieces().map_err(std::io::Error::other).boxed()),
         };
         Ok(deliver(&self.guard, settings, &credentials, &meta, payload, job.deadline).await)
+    }
+
+    async fn host_keys(&self, place: HostKeysPlace) -> HostKeysAnswer {
+        let deadline = Instant::now() + CHECK_MAX;
+        let step = |name, detail: String| HostKeysAnswer::Refused {
+            ok: false,
+            steps: vec![CheckStep { name, ok: Some(false), detail, duration_ms: 0 }],
+        };
+        match Host::parse(&place.host) {
+            Err(refusal) => step(StepName::Resolve, refusal.to_string()),
+            Ok(host) => match crate::host_keys(&self.guard, &host, place.port, deadline).await {
+                Ok(host_keys) => HostKeysAnswer::Keys { host_keys },
+                Err(failure) => step(failure.step, failure.detail),
+            },
+        }
     }
 
     async fn check(&self, destination: &Destination) -> CheckReport {

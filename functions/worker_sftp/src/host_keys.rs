@@ -1,23 +1,12 @@
 //! The keys a server presents: what a person compares before pinning one (`POST /v1/host-keys`).
 
-use domain::check::StepName;
+use domain::check::{PresentedKey, StepName};
 use egress::{Guard, Host};
 use russh::keys::HashAlg;
 use tokio::time::Instant;
 
 use crate::failure::{Failure, within};
 use crate::ssh::{Handshake, Trust, handshake, host_key_types, is_of_type};
-
-/// A key that a server presents.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PresentedKey {
-    /// `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa` …
-    pub algorithm: String,
-    /// As in a `known_hosts` file: `ssh-ed25519 AAAA…`.
-    pub public_key: String,
-    /// `SHA256:…`
-    pub fingerprint: String,
-}
 
 /// Asks a server for its key of each type, and signs in nowhere. At least one, the preferred first.
 pub async fn host_keys(guard: &Guard, host: &Host, port: u16, deadline: Instant) -> Result<Vec<PresentedKey>, Failure> {

@@ -26,5 +26,5 @@ pub use credentials::Credentials;
 pub use deliver::{Meta, deliver};
 pub use failure::Failure;
 pub use function::{Sftp, build};
-pub use host_keys::{PresentedKey, host_keys};
+pub use host_keys::host_keys;
 pub use payload::{Content, Payload};

@@ -84,6 +84,9 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     let directory = DataDirectory::open(&args.data)?;
     let engines = Engines::open(directory.path(), &resources, Options::local())?;
     assign(&mut template, &engines);
+    // Links that people and their programs follow lead to a listener of its own, as they lead to S3 itself on AWS.
+    let objects = listen(std::net::SocketAddr::new(args.listen.ip(), 0)).await?;
+    let _objects = engines.serve_objects(objects).map_err(|source| StartError::System { doing: "objects cannot be offered", source })?;
 
     let stop = CancellationToken::new();
     let instance = Instance::build(template.stack()?, &engines, &stop)?;

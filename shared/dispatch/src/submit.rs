@@ -1,6 +1,5 @@
 //! Submit: deliveries `#01 …`, then `#00`, which is the commit; then a task for each.
 
-use bytes::Bytes;
 use domain::Timestamp;
 use domain::attempt::Trigger;
 use domain::delivery::{Delivery, DeliveryStatus, State};
@@ -8,7 +7,7 @@ use domain::id::{DeliveryId, MessageId, OrganizationId};
 use domain::message::MessageFacts;
 use domain::reason::Reason;
 use std::time::Duration;
-use store::StoreError;
+use store::{Content, StoreError};
 
 use crate::{Dispatcher, Target};
 
@@ -26,8 +25,8 @@ pub struct Submission {
     pub facts: MessageFacts,
     /// Where it goes; at least one.
     pub targets: Vec<Target>,
-    /// The bytes to deliver.
-    pub payload: Bytes,
+    /// What is delivered.
+    pub payload: Content,
     /// How long its history is kept.
     pub retention_days: u32,
     /// When it was accepted.

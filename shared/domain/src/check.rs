@@ -11,6 +11,51 @@ pub struct CheckRequest {
     pub check: Destination,
 }
 
+/// What the api asks the SFTP worker to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostKeysRequest {
+    /// Where.
+    pub host_keys: HostKeysPlace,
+}
+
+/// A server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostKeysPlace {
+    /// Name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// What the SFTP worker found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum HostKeysAnswer {
+    /// The keys, the preferred first.
+    Keys {
+        /// Each of another type.
+        host_keys: Vec<PresentedKey>,
+    },
+    /// It did not come to that.
+    Refused {
+        /// Never.
+        ok: bool,
+        /// As of a check.
+        steps: Vec<CheckStep>,
+    },
+}
+
+/// A key that a server presents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresentedKey {
+    /// `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa` …
+    pub algorithm: String,
+    /// As in a `known_hosts` file: `ssh-ed25519 AAAA…`.
+    pub public_key: String,
+    /// `SHA256:…`
+    pub fingerprint: String,
+}
+
 /// What the worker found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckReport {

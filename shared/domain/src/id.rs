@@ -159,6 +159,12 @@ ids! {
     AuditId = "aud";
     /// A background job.
     JobId = "job";
+    /// An upload.
+    UploadId = "upl";
+    /// An alert.
+    AlertId = "alr";
+    /// A link into the console.
+    PortalLinkId = "pln";
 }
 
 /// A delivery: its message and its position among the message's destinations; `dlv_<26>_<nn>`.

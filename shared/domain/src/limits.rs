@@ -30,3 +30,5 @@ pub const PAYLOAD_MAX_BYTES: usize = 1 << 20;
 pub const PAYLOAD_DEPTH_MAX: usize = 128;
 /// A request body, in bytes: 5 MiB.
 pub const BODY_MAX_BYTES: usize = 5 << 20;
+/// The largest upload, and the largest source: 5 GiB.
+pub const UPLOAD_MAX_BYTES: u64 = 5 << 30;

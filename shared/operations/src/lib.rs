@@ -24,6 +24,7 @@ mod rate_limit;
 mod refusal;
 mod scheme;
 mod statistics;
+mod upload;
 pub mod view;
 pub mod words;
 
@@ -36,6 +37,7 @@ pub use idempotency::{Admission, IdempotencyKey, StoredAnswer};
 pub use page::{LIMIT_MAX, Page};
 pub use query::Query;
 pub use refusal::{Extra, Refusal};
+pub use upload::{CreateUpload, UploadView};
 
 use access::Access;
 use dispatch::Dispatcher;
@@ -79,6 +81,8 @@ pub struct Operations {
     pub ids: IdMint,
     /// Signs cursors.
     pub cursors: Cursors,
+    /// Signs links to payloads.
+    pub payload_links: access::PayloadLinks,
     /// Which literal addresses destinations may have.
     pub egress: egress::Policy,
     /// Invokes the workers' checks.

@@ -16,6 +16,8 @@ pub(crate) enum Limited {
     Check,
     /// Test deliveries.
     Test,
+    /// Looks at host keys.
+    HostKeys,
 }
 
 impl Operations {
@@ -27,6 +29,7 @@ impl Operations {
         let name = match what {
             Limited::Check => format!("{organization}#check"),
             Limited::Test => format!("{organization}#test"),
+            Limited::HostKeys => format!("{organization}#host-keys"),
         };
         let now = self.clock.now().as_seconds();
         let start = now - now % WINDOW_SECONDS;

@@ -61,7 +61,7 @@ impl Refusal {
 
     /// 404 for something that the body names.
     pub fn not_found_at(pointers: impl IntoIterator<Item = String>) -> Self {
-        let errors = pointers.into_iter().map(|pointer| FieldError::at(pointer, FieldCode::NotFound, "there is no such destination"));
+        let errors = pointers.into_iter().map(|pointer| FieldError::at(pointer, FieldCode::NotFound, "does not exist"));
         Self { errors: errors.collect(), ..Self::not_found() }
     }
 

@@ -28,7 +28,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Timestamp;
 use domain::attempt::Attempt;
 use domain::delivery::DeliveryStatus;
-use domain::id::{AuditId, DeliveryId, DestinationId, Id, KeyId, MessageId, OrganizationId, Ulid};
+use domain::id::{AuditId, DeliveryId, DestinationId, Id, KeyId, MessageId, OrganizationId, Ulid, UploadId};
 
 use crate::attributes::{Item, text};
 
@@ -271,6 +271,16 @@ pub(crate) fn late_attempt(id: DeliveryId, late: &Attempt) -> Key {
 /// A payload that does not fit into its deliveries.
 pub(crate) fn payload(id: MessageId) -> Key {
     Key::new(format!("PAY#{id}"), "PAY")
+}
+
+/// An upload.
+pub(crate) fn upload(organization: OrganizationId, id: UploadId) -> Key {
+    Key::new(format!("ORG#{organization}#UPLOADS"), id.ulid().to_string())
+}
+
+/// An upload's object, beside payloads that are kept equally long.
+pub(crate) fn upload_object(retention_days: u32, organization: OrganizationId, id: UploadId) -> String {
+    format!("{retention_days}/{organization}/{id}")
 }
 
 /// A payload that does not fit into the table: its object. What is kept equally long stands under one prefix, for the bucket's lifecycle.

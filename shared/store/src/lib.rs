@@ -23,6 +23,7 @@ mod routes;
 mod statistics;
 mod table;
 mod transaction;
+mod upload;
 
 use std::time::UNIX_EPOCH;
 
@@ -31,7 +32,10 @@ use aws_sdk_dynamodb::Client;
 use aws_smithy_async::time::SharedTimeSource;
 use domain::Timestamp;
 
-pub use delivery::{Committed, DeliveryFilter, DueEntry, Leased, MessageFilter, Settled, Work, WorkKey};
+pub use delivery::{
+    Committed, Content, DeliveryFilter, DueEntry, Leased, MessageFilter, ObjectHead, ObjectLink, ObjectPlace, Settled, Unreadable,
+    UploadTerms, Work, WorkKey,
+};
 pub use destination::Created;
 pub use document::Saved;
 pub use error::StoreError;
@@ -39,6 +43,7 @@ pub use idempotency::{Claim, IdempotencyClaim};
 pub use keys::DUE_PARTITIONS;
 pub use page::{Page, Walk};
 pub use routes::{Route, Routes};
+pub use upload::Upload;
 
 /// The table and the bucket. Clones share the clients.
 #[derive(Clone, Debug)]
@@ -47,6 +52,7 @@ pub struct Store {
     table: String,
     objects: aws_sdk_s3::Client,
     bucket: Option<String>,
+    aws: SdkConfig,
     time: SharedTimeSource,
 }
 
@@ -55,7 +61,13 @@ impl Store {
     #[must_use]
     pub fn new(aws: &SdkConfig, table: String, bucket: Option<String>) -> Self {
         let time = aws.time_source().unwrap_or_default();
-        Self { client: Client::new(aws), table, objects: aws_sdk_s3::Client::new(aws), bucket, time }
+        Self { client: Client::new(aws), table, objects: aws_sdk_s3::Client::new(aws), bucket, aws: aws.clone(), time }
+    }
+
+    /// The key of an upload's object.
+    #[must_use]
+    pub fn upload_key(retention_days: u32, organization: domain::id::OrganizationId, id: domain::id::UploadId) -> String {
+        keys::upload_object(retention_days, organization, id)
     }
 
     /// The time by which items are expired: that of the SDK's signatures.

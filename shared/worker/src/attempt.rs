@@ -2,24 +2,25 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use domain::attempt::{Attempt, DETAIL_MAX_BYTES, Failure, bounded};
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
 use domain::delivery::{Delivery, State};
 use domain::destination::Destination;
 use domain::health::{LastError, Streak};
 use domain::id::{AuditId, Ulid};
+use domain::limits::PAYLOAD_MAX_BYTES;
 use domain::settle::{Outcome, QueueAction, Settlement, settle};
 use domain::{Reason, Timestamp};
+use futures_util::TryStreamExt as _;
 use queue::Received;
-use store::{Leased, Settled, StoreError};
+use store::{Content, Leased, Settled, StoreError};
 use tokio::time::Instant;
 
-use crate::Parts;
 use crate::batch::Item;
 use crate::connector::{Attempted, Connector, Job, Unavailable};
 use crate::plan::skip_reason;
 use crate::setback::{Disposal, hold, put_back};
+use crate::{Parts, Payload};
 
 /// An attempt starts only when the invocation has this much time beyond the attempt's own budget.
 const SETTLE_MARGIN: Duration = Duration::from_secs(20);
@@ -77,15 +78,10 @@ impl<C: Connector> Parts<C> {
         destination: &Destination,
         started: Instant,
     ) -> Result<Attempted, Unavailable> {
-        let payload: Option<Bytes> = match &item.work.payload {
-            Some(payload) => Some(payload.clone()),
-            None => self.store.payload(delivery).await.map_err(|error| Unavailable(error.to_string()))?,
-        };
-        let Some(payload) = payload else {
+        let Some(payload) = self.payload(item, delivery).await? else {
             return Ok(Attempted::unsent(Outcome::Reject(Reason::Expired), "the payload is no longer kept"));
         };
         let budget = attempt_budget(destination);
-        let payload = crate::Payload::whole(payload);
         let job = Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline: started + budget };
         // Connectors keep the deadline themselves; this is the backstop.
         let attempted = tokio::time::timeout(budget + Duration::from_secs(2), self.connector.deliver(job)).await;
@@ -93,6 +89,26 @@ impl<C: Connector> Parts<C> {
             let detail = format!("no answer within {} s", budget.as_secs());
             Ok(Attempted::unsent(Outcome::Retry(Reason::Timeout), detail))
         })
+    }
+
+    /// What is delivered: at hand when it is small, else as it comes from where it is. `None` when it is no longer kept.
+    async fn payload(&self, item: &Item, delivery: &Delivery) -> Result<Option<Payload>, Unavailable> {
+        if let Some(payload) = &item.work.payload {
+            return Ok(Some(Payload::whole(payload.clone())));
+        }
+        let unavailable = |error: StoreError| Unavailable(error.to_string());
+        match self.store.content(delivery).await.map_err(unavailable)? {
+            None => Ok(None),
+            Some(Content::Bytes(bytes)) => Ok(Some(Payload::whole(bytes))),
+            Some(Content::Object(place)) => {
+                let size_bytes = delivery.message.payload.size_bytes;
+                if size_bytes <= PAYLOAD_MAX_BYTES as u64 {
+                    return Ok(self.store.whole_object(&place).await.map_err(unavailable)?.map(Payload::whole));
+                }
+                let pieces = self.store.stream_object(&place).await.map_err(unavailable)?;
+                Ok(pieces.map(|pieces| Payload::streamed(size_bytes, pieces.map_err(unavailable))))
+            }
+        }
     }
 
     async fn settle(&self, item: &Item, before: &Delivery, destination: &Destination, finished: Finished) -> Disposal {

@@ -1,7 +1,7 @@
 //! A connector speaks one destination type's protocol.
 
 use domain::attempt::{RequestRecord, ResponseRecord};
-use domain::check::CheckReport;
+use domain::check::{CheckReport, HostKeysAnswer, HostKeysPlace};
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::settle::Outcome;
@@ -16,6 +16,12 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Tests connection and credentials of a destination about to be saved, step by step.
     fn check(&self, destination: &Destination) -> impl Future<Output = CheckReport> + Send;
+
+    /// Shows the keys that a server presents, where the protocol knows such.
+    fn host_keys(&self, _: HostKeysPlace) -> impl Future<Output = HostKeysAnswer> + Send {
+        let CheckReport { ok, steps } = crate::refused_check("this type of destination has no host keys");
+        std::future::ready(HostKeysAnswer::Refused { ok, steps })
+    }
 }
 
 /// One attempt to make.

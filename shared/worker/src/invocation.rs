@@ -1,7 +1,7 @@
 //! What a worker function is invoked with, and what it answers.
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use domain::check::{CheckReport, CheckRequest};
+use domain::check::{CheckReport, CheckRequest, HostKeysAnswer, HostKeysRequest};
 use serde::{Deserialize, Serialize};
 
 /// A batch from the queue, or a connection check from the api.
@@ -12,6 +12,8 @@ pub enum Invocation {
     Queue(SqsEvent),
     /// A destination about to be saved. Holds sealed credentials; never logged.
     Check(Box<CheckRequest>),
+    /// A server whose keys are to be looked at.
+    HostKeys(HostKeysRequest),
 }
 
 /// The answer to an [`Invocation`].
@@ -22,4 +24,6 @@ pub enum Answer {
     Batch(SqsBatchResponse),
     /// What the check found.
     Check(CheckReport),
+    /// The keys a server presents.
+    HostKeys(HostKeysAnswer),
 }

@@ -120,6 +120,7 @@ impl<C: Connector> Service<LambdaEvent<Invocation>> for Worker<C> {
         Box::pin(async move {
             match event.payload {
                 Invocation::Check(request) => Ok(Answer::Check(parts.check(&request.check).await)),
+                Invocation::HostKeys(request) => Ok(Answer::HostKeys(parts.connector.host_keys(request.host_keys).await)),
                 Invocation::Queue(batch) => Ok(Answer::Batch(parts.work(batch, event.context.deadline).await)),
             }
         })

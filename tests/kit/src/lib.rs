@@ -4,6 +4,7 @@ pub mod azurite;
 pub mod contracts;
 pub mod dynamodb_local;
 pub mod entra;
+pub mod fetch;
 pub mod file_s3;
 pub mod gcs;
 pub mod iam_s3;

@@ -165,7 +165,7 @@ impl World {
             message: self.ids.mint(self.organization.id, self.organization.shards),
             facts,
             targets: self.destinations[..fan_out].iter().map(target).collect(),
-            payload,
+            payload: store::Content::Bytes(payload),
             retention_days: 30,
             accepted_at: self.clock.now(),
         }

@@ -5,7 +5,9 @@ use axum::extract::State;
 use axum::routing::{delete, get};
 use domain::role::Permission;
 use operations::Page;
-use operations::destination::{CreateDestination, DisableDestination, PatchDestination, RotateSecret, TestDestination};
+use operations::destination::{
+    AskHostKeys, CreateDestination, DisableDestination, HostKeysView, PatchDestination, PreviewDestination, RotateSecret, TestDestination,
+};
 use operations::view::destination::{Checked, DestinationView, NewDestination, RotatedSecret};
 use operations::view::message::MessageView;
 use operations::view::meta::DestinationTypes;
@@ -21,6 +23,8 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .route("/v1/destination-types", get(list_destination_types))
         .route("/v1/destinations", get(list_destinations).merge(post_once(api, manage, create_destination)))
         .route("/v1/destinations/check", post_once(api, manage, check_new_destination))
+        .route("/v1/destinations/preview", post_once(api, manage, preview_destination))
+        .route("/v1/host-keys", post_once(api, manage, ask_host_keys))
         .route("/v1/destinations/{id}", get(get_destination).patch(patch_destination).delete(delete_destination))
         .route("/v1/destinations/{id}/check", post_once(api, manage, check_destination))
         .route("/v1/destinations/{id}/enable", post_once(api, manage, enable_destination))
@@ -79,6 +83,30 @@ pub(crate) async fn check_new_destination(
     Content(body): Content,
 ) -> Answer {
     ok(api.operations().await?.check_new_destination(&ctx, query, body).await?)
+}
+
+/// See what a destination would receive of a sample. Nothing is sent or saved.
+#[utoipa::path(post, path = "/v1/destinations/preview", tag = "Destinations", request_body = PreviewDestination,
+    responses((status = 200, description = "Body and headers, subject and texts, key, or directory and file name, by type.", body = Object)))]
+pub(crate) async fn preview_destination(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    ok(api.operations().await?.preview_destination(&ctx, query, body).await?)
+}
+
+/// See the keys that an SFTP server presents, to compare them before one is pinned as `host_key`.
+#[utoipa::path(post, path = "/v1/host-keys", tag = "Destinations", request_body = AskHostKeys,
+    responses((status = 200, description = "The keys, the preferred first.", body = HostKeysView)))]
+pub(crate) async fn ask_host_keys(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    ok(api.operations().await?.host_keys(&ctx, query, body).await?)
 }
 
 /// Read a destination.

@@ -3,21 +3,26 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
+use domain::role::Permission;
 use operations::Page;
-use operations::message::{SubmitBatch, SubmitMessage, Submitted, SubmittedBatch};
+use operations::message::{PayloadAnswer, SubmitBatch, SubmitMessage, Submitted, SubmittedBatch};
 use operations::view::message::{BatchView, MessageView};
+use operations::{CreateUpload, UploadView};
 
-use crate::answer::{Answer, accepted, download, ok};
+use super::post_once;
+use crate::answer::{Answer, accepted, created, download, no_content, ok, see_other};
 use crate::extract::{Asker, Content, Ids, Parameters};
 use crate::state::Api;
 
 /// Submitting keeps its own idempotency protocol, which costs one write.
-pub(crate) fn router() -> Router<Api> {
+pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
         .route("/v1/messages", get(list_messages).merge(post(submit_message)))
         .route("/v1/messages/batch", post(submit_batch))
         .route("/v1/messages/{id}", get(get_message))
-        .route("/v1/messages/{id}/payload", get(get_payload))
+        .route("/v1/messages/{id}/payload", get(get_payload).delete(erase_payload))
+        .route("/v1/uploads", post_once(api, Permission::Submit, create_upload))
+        .route("/d/{token}", get(follow_link))
 }
 
 /// Submit a message.
@@ -71,10 +76,54 @@ pub(crate) async fn get_message(State(api): State<Api>, Asker(ctx): Asker, Ids(i
     ok(api.operations().await?.message(&ctx, &id, query).await?)
 }
 
-/// Download a message's payload: the bytes as they were sent.
-#[utoipa::path(get, path = "/v1/messages/{id}/payload", tag = "Messages", params(("id" = String, Path)),
+/// Download a message's payload: the bytes as they were sent; above 1 MiB a redirect to them.
+#[utoipa::path(get, path = "/v1/messages/{id}/payload", tag = "Messages",
+    params(("id" = String, Path), ("link" = Option<bool>, Query, description = "`true` answers `{url, expires_at}` instead.")),
     responses((status = 200, description = "The bytes.", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 303, description = "Where they are, for a minute."),
         (status = 410, description = "`payload_expired`: it is no longer kept.")))]
 pub(crate) async fn get_payload(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
-    download(api.operations().await?.message_payload(&ctx, &id, query).await?)
+    payload(api.operations().await?.message_payload(&ctx, &id, query).await?)
+}
+
+/// Erase a message's payload: its bytes, and what stored answers quoted of them. Unfinished deliveries are cancelled.
+#[utoipa::path(delete, path = "/v1/messages/{id}/payload", tag = "Messages", params(("id" = String, Path)),
+    responses((status = 204, description = "It is gone.")))]
+pub(crate) async fn erase_payload(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+) -> Answer {
+    api.operations().await?.erase_message_payload(&ctx, &id, query).await?;
+    no_content()
+}
+
+/// Announce an upload of up to 5 GiB: put its bytes to `url` with `headers`, then submit messages with its `id`.
+#[utoipa::path(post, path = "/v1/uploads", tag = "Messages", request_body = CreateUpload,
+    responses((status = 201, description = "Where to put the bytes, once.", body = UploadView)))]
+pub(crate) async fn create_upload(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let upload = api.operations().await?.create_upload(&ctx, query, body).await?;
+    created(format!("/v1/uploads/{}", upload.id), upload)
+}
+
+/// Follow a signed link to a payload.
+#[utoipa::path(get, path = "/d/{token}", tag = "Messages", params(("token" = String, Path)), security(()),
+    responses((status = 200, description = "The bytes.", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 303, description = "Where they are, for a minute.")))]
+pub(crate) async fn follow_link(State(api): State<Api>, Ids(token): Ids<String>) -> Answer {
+    payload(api.operations().await?.linked_payload(&token).await?)
+}
+
+fn payload(answer: PayloadAnswer) -> Answer {
+    match answer {
+        PayloadAnswer::Bytes(bytes) => download(bytes),
+        PayloadAnswer::Redirect(url) => see_other(&url),
+        PayloadAnswer::Link(link) => ok(link),
+    }
 }

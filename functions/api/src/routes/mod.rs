@@ -27,7 +27,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .merge(organizations::router(api))
         .merge(api_keys::router(api))
         .merge(destinations::router(api))
-        .merge(messages::router())
+        .merge(messages::router(api))
         .merge(deliveries::router(api))
         .merge(statistics::router())
         .merge(audit_events::router())

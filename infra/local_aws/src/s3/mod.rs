@@ -6,7 +6,7 @@ mod address;
 
 pub(crate) use address::{operation, targets};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_smithy_types::body::SdkBody;
@@ -24,6 +24,7 @@ use crate::wire::Response;
 /// The buckets.
 pub(crate) struct S3 {
     service: S3Service,
+    root: PathBuf,
     /// s3s-fs looks whether an object exists, then writes it: creations have to take turns.
     creations: tokio::sync::Mutex<()>,
 }
@@ -42,7 +43,7 @@ impl S3 {
         // The engines' clock may be a simulation's; a link's expiry is checked all the same.
         config.presigned_url_max_skew_time_secs = u32::MAX;
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        Ok(Self { service: builder.build(), creations: tokio::sync::Mutex::new(()) })
+        Ok(Self { service: builder.build(), root: root.to_owned(), creations: tokio::sync::Mutex::new(()) })
     }
 
     /// Answers one request, whose signature it verifies.
@@ -55,8 +56,12 @@ impl S3 {
         }
         let head = request.method() == Method::HEAD;
         let creates = request.method() == Method::PUT && request.headers().contains_key(IF_NONE_MATCH);
+        let place = address::Address::of(&request);
         let turn = if creates { Some(self.creations.lock().await) } else { None };
         let answered = self.service.call(request.map(received)).await;
+        if creates && answered.as_ref().is_ok_and(|response| response.status() == http::StatusCode::BAD_REQUEST) {
+            self.take_back(&place);
+        }
         drop(turn);
         match answered {
             Ok(response) if head => without_body(response.map(SdkBody::from_body_1_x)),
@@ -67,6 +72,16 @@ impl S3 {
                 *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
                 response
             }
+        }
+    }
+}
+
+impl S3 {
+    /// s3s-fs compares hashes once the object is there; what does not match must not stay.
+    fn take_back(&self, place: &address::Address) {
+        let (Some(bucket), Some(key)) = (&place.bucket, &place.key) else { return };
+        if key.split('/').chain([&**bucket]).all(|segment| !matches!(segment, "" | "." | "..")) {
+            drop(std::fs::remove_file(self.root.join(bucket).join(key)));
         }
     }
 }

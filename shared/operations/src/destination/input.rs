@@ -108,7 +108,7 @@ fn read(fields: &mut Fields<'_>, kind: Option<DestinationType>, stored: Option<&
     let name = stored_name.or_else(|| fields.required_text("name", 1..=NAME_MAX));
     let external_id = optional_text(fields, "external_id", REFERENCE_MAX, stored.map(|stored| &stored.external_id));
     let description = optional_text(fields, "description", DESCRIPTION_MAX, stored.map(|stored| &stored.description));
-    let settings = take_settings(fields, kind, stored, addresses);
+    let settings = read_settings(fields, kind, stored, addresses);
     let signed = settings.as_ref().is_none_or(is_signed);
     let credentials = match kind {
         Some(kind) => take_credentials(fields, kind, stored.map(|stored| &stored.credentials), signed),
@@ -162,7 +162,8 @@ fn take_policy<'e, T: Default + Clone>(
     fields.object(name, |inner| read(&base, inner)).unwrap_or_default()
 }
 
-fn take_settings(
+/// Takes `settings`, merged onto the stored ones where there are some, and sees whether deliveries may go there.
+pub(super) fn read_settings(
     fields: &mut Fields<'_>,
     kind: Option<DestinationType>,
     stored: Option<&Destination>,

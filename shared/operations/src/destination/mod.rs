@@ -7,8 +7,10 @@ mod credential_rules;
 mod credentials;
 mod documents;
 pub(crate) mod health;
+mod host_keys;
 mod input;
 mod list;
+mod preview;
 mod rotation;
 mod seal;
 mod secret_input;
@@ -18,6 +20,8 @@ mod trial;
 mod x509;
 
 pub use documents::{CreateDestination, DisableDestination, PatchDestination, RotateSecret, TestDestination};
+pub use host_keys::{AskHostKeys, HostKeysView};
+pub use preview::PreviewDestination;
 
 use domain::Reason;
 use domain::audit::Change;

@@ -61,7 +61,7 @@ impl Operations {
             message,
             facts,
             targets: vec![Target { destination: destination.id, kind: destination.kind(), enabled: destination.is_enabled() }],
-            payload,
+            payload: store::Content::Bytes(payload),
             retention_days: routes.settings.retention_days,
             accepted_at: accepted_at(message),
         };

@@ -117,6 +117,7 @@ impl Operations {
             return Ok(Planned::Keyed(input, json.clone()));
         }
         let targets = self.targets(entry, &input).await?;
+        let input = self.located(entry, input).await?;
         Ok(Planned::Send(input, self.ids.mint(entry.organization, entry.routes.shards), targets))
     }
 

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::elsewhere::{Unlocated, take_elsewhere, unknown_info};
 use super::raw::RawMembers;
 use super::sha256_hex;
 use crate::Refusal;
@@ -32,11 +33,17 @@ pub struct SubmitMessage {
     /// What happened: segments of letters, digits, `_`, `:`, `/`, `-`, joined by dots. `waybill.*` is refused.
     #[schema(max_length = 128, example = "report.ready")]
     pub event_type: String,
-    /// Any JSON value, null too, of at most 1 MiB: delivered byte for byte as sent. Exactly one of `payload` and `content`.
+    /// Any JSON value, null too, of at most 1 MiB: delivered byte for byte as sent. Exactly one of `payload`, `content`, `upload_id` and `source`.
     #[schema(value_type = Option<Value>)]
     pub payload: Option<Value>,
-    /// Anything else, of at most 1 MiB. Exactly one of `payload` and `content`.
+    /// Anything else, of at most 1 MiB. Exactly one of `payload`, `content`, `upload_id` and `source`.
     pub content: Option<Content>,
+    /// An upload of the organization's own: `POST /v1/uploads`.
+    #[schema(example = "upl_01kavd83802s63efghp3q1cpj4")]
+    pub upload_id: Option<String>,
+    /// An object of a bucket that was granted to the organization, or that a role of its own may read: `{"s3": {"bucket", "key", "version_id?", "role_arn?"}}`.
+    #[schema(value_type = Option<Object>)]
+    pub source: Option<Value>,
     /// Where to; left out, the organization's defaults and every enabled destination that subscribes to the event type.
     #[schema(min_items = 1, max_items = 100)]
     pub destination_ids: Option<Vec<String>>,
@@ -86,7 +93,9 @@ pub struct BatchMessage {
 #[derive(Clone, Debug)]
 pub(crate) struct MessageInput {
     pub(crate) event_type: EventType,
-    pub(crate) payload: Bytes,
+    pub(crate) payload: store::Content,
+    /// Where the payload is to be looked for, until it has been.
+    pub(crate) unlocated: Option<Unlocated>,
     pub(crate) info: PayloadInfo,
     pub(crate) named: Option<Vec<DestinationId>>,
     pub(crate) reference: Option<String>,
@@ -104,25 +113,32 @@ pub(crate) fn read_message(json: &Bytes, now: Timestamp, in_batch: bool) -> Resu
     let input = members.read(Errors::default(), payload.as_ref(), |fields| {
         let event_type = take_event_type(fields);
         let content = take_content(fields, &mut too_large);
-        let payload = match (payload.clone(), content) {
-            (Some(_), Some(_)) => {
-                fields.refuse("content", FieldCode::Conflict, "exactly one of payload and content is accepted");
+        let elsewhere = take_elsewhere(fields);
+        let named =
+            [payload.is_some().then_some("payload"), content.is_some().then_some("content"), elsewhere.as_ref().map(|(name, _)| *name)];
+        let payload = match (payload.clone(), content, elsewhere) {
+            (None, None, None) => {
+                fields.refuse("payload", FieldCode::Required, "exactly one of payload, content, upload_id and source is required");
                 None
             }
-            (None, None) => {
-                fields.refuse("payload", FieldCode::Required, "exactly one of payload and content is required");
+            (Some(raw), None, None) => Some((json_info(&raw.bytes), store::Content::Bytes(raw.bytes), None)),
+            (None, Some(content), None) => content.map(|(info, bytes)| (info, store::Content::Bytes(bytes), None)),
+            (None, None, Some((_, unlocated))) => {
+                unlocated.map(|unlocated| (unknown_info(), store::Content::Bytes(Bytes::new()), Some(unlocated)))
+            }
+            _ => {
+                let last = named.into_iter().flatten().last().unwrap_or("payload");
+                fields.refuse(last, FieldCode::Conflict, "exactly one of payload, content, upload_id and source is accepted");
                 None
             }
-            (Some(raw), None) => Some((json_info(&raw.bytes), raw.bytes)),
-            (None, Some(content)) => content,
         };
         let named = take_destinations(fields);
         let reference = fields.text("reference", 1..=REFERENCE_MAX);
         let metadata = take_metadata(fields);
         let expires_at = take_expiry(fields, now);
         let idempotency_key = if in_batch { fields.parsed("idempotency_key", IdempotencyKey::parse) } else { None };
-        let (info, payload) = payload?;
-        Some(MessageInput { event_type: event_type?, payload, info, named, reference, metadata, expires_at, idempotency_key })
+        let (info, payload, unlocated) = payload?;
+        Some(MessageInput { event_type: event_type?, payload, unlocated, info, named, reference, metadata, expires_at, idempotency_key })
     });
     if too_large { Err(Refusal::too_large(format!("content has at most {PAYLOAD_MAX_BYTES} bytes"))) } else { input }
 }
@@ -273,9 +289,9 @@ mod tests {
         let both = mistakes(json!({"event_type": "a", "payload": 1, "content": content}));
         assert_eq!(both, [("/content".to_owned(), FieldCode::Conflict)]);
         let input = read(json!({"event_type": "a", "content": content})).unwrap();
-        assert_eq!((&*input.payload, input.info.size_bytes), (b"hi".as_slice(), 2));
+        assert_eq!((input.payload, input.info.size_bytes), (store::Content::Bytes(Bytes::from_static(b"hi")), 2));
         let null = read(json!({"event_type": "a", "payload": null})).unwrap();
-        assert_eq!(null.payload, "null");
+        assert_eq!(null.payload, store::Content::Bytes(Bytes::from_static(b"null")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod batch;
 mod claim;
+mod elsewhere;
 mod input;
 mod raw;
 mod read;
@@ -10,7 +11,7 @@ mod submit;
 
 pub use batch::{BATCH_MAX, SubmittedBatch};
 pub use input::{BatchMessage, Content, SubmitBatch, SubmitMessage};
-pub use read::Download;
+pub use read::{Download, PayloadAnswer, PayloadLink};
 pub use submit::Submitted;
 
 pub(crate) use raw::RawMembers;

@@ -6,10 +6,13 @@ use domain::delivery::Delivery;
 use domain::event_type::EventType;
 use domain::id::{Id as _, MessageId, OrganizationId};
 use domain::input::Errors;
-use domain::limits::REFERENCE_MAX;
+use domain::limits::{PAYLOAD_MAX_BYTES, REFERENCE_MAX};
 use domain::message::PayloadInfo;
 use domain::role::Permission;
-use store::MessageFilter;
+use serde::Serialize;
+use std::time::Duration;
+use store::{Content, MessageFilter, Unreadable};
+use utoipa::ToSchema;
 
 use crate::cursor::ListScope;
 use crate::organization::no_parameters;
@@ -26,6 +29,32 @@ pub struct Download {
     /// The bytes.
     pub bytes: Bytes,
 }
+
+/// A payload, or the way to it.
+#[derive(Debug)]
+pub enum PayloadAnswer {
+    /// The bytes.
+    Bytes(Download),
+    /// A short-lived address of them.
+    Redirect(String),
+    /// A link that was asked for.
+    Link(PayloadLink),
+}
+
+/// A link to a payload.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PayloadLink {
+    /// Whoever has it may download.
+    pub url: String,
+    /// Until then.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+}
+
+/// How long a link that was asked for can be used.
+const LINK_LIFE: Duration = Duration::from_secs(3600);
+/// How long a redirect can be followed.
+const REDIRECT_LIFE: Duration = Duration::from_secs(60);
 
 impl Operations {
     /// `GET /v1/messages`: newest first.
@@ -63,15 +92,81 @@ impl Operations {
         Ok(self.message_view(ctx, &deliveries))
     }
 
-    /// `GET /v1/messages/{id}/payload`: the bytes as they were sent.
-    pub async fn message_payload(&self, ctx: &Context, id: &str, mut query: Query) -> Result<Download, Refusal> {
+    /// `GET /v1/messages/{id}/payload`: the bytes as they were sent, or a link to them.
+    pub async fn message_payload(&self, ctx: &Context, id: &str, mut query: Query) -> Result<PayloadAnswer, Refusal> {
         let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
         let deliveries = self.own_message(ctx, organization, id).await?;
-        no_parameters(query)?;
+        let errors = Errors::default();
+        let wants_link = query.flag("link", &errors);
+        query.finish(&errors);
+        errors.into_result(())?;
         let first = deliveries.first().ok_or_else(Refusal::not_found)?;
-        self.download(first).await
+        let content = self.store.content(first).await?.ok_or_else(payload_expired)?;
+        let now = self.clock.now();
+        if wants_link {
+            let token = self.payload_links.seal(organization, first.id.message, now.plus(LINK_LIFE));
+            let link = PayloadLink { url: format!("{}/d/{token}", ctx.base_url), expires_at: now.plus(LINK_LIFE) };
+            return Ok(PayloadAnswer::Link(link));
+        }
+        self.payload_answer(first, content).await
     }
 
+    /// `GET /d/{token}`: what a signed link leads to. Whoever has it may download, until it ends.
+    pub async fn linked_payload(&self, token: &str) -> Result<PayloadAnswer, Refusal> {
+        let (organization, message) = self.payload_links.open(token, self.clock.now()).ok_or_else(Refusal::not_found)?;
+        let deliveries = self.store.message(organization, message).await?.ok_or_else(Refusal::not_found)?;
+        let first = deliveries.first().ok_or_else(Refusal::not_found)?;
+        let content = self.store.content(first).await?.ok_or_else(payload_expired)?;
+        self.payload_answer(first, content).await
+    }
+
+    async fn payload_answer(&self, delivery: &Delivery, content: Content) -> Result<PayloadAnswer, Refusal> {
+        let info = delivery.message.payload.clone();
+        match content {
+            Content::Bytes(bytes) => Ok(PayloadAnswer::Bytes(Download { info, bytes })),
+            Content::Object(place) if info.size_bytes <= PAYLOAD_MAX_BYTES as u64 => {
+                let bytes = self.store.whole_object(&place).await?.ok_or_else(payload_expired)?;
+                Ok(PayloadAnswer::Bytes(Download { info, bytes }))
+            }
+            Content::Object(place) => {
+                // What is gone by retention is told as that, not by the bucket.
+                match self.store.object_head(&place).await {
+                    Ok(_) => {}
+                    Err(Unreadable::Store(error)) => return Err(error.into()),
+                    Err(_) => return Err(payload_expired()),
+                }
+                let link = self.store.link_to_get(&place, "attachment", REDIRECT_LIFE).await?;
+                Ok(PayloadAnswer::Redirect(link.url))
+            }
+        }
+    }
+
+    /// `DELETE /v1/messages/{id}/payload`: bytes and what answers quoted of them are erased now; unfinished deliveries are cancelled.
+    pub async fn erase_message_payload(&self, ctx: &Context, id: &str, mut query: Query) -> Result<(), Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let deliveries = self.own_message(ctx, organization, id).await?;
+        no_parameters(query)?;
+        let Some(message) = deliveries.first().map(|delivery| delivery.id.message) else { return Err(Refusal::not_found()) };
+        for delivery in deliveries {
+            let finished = match delivery.status().is_finished() {
+                true => delivery,
+                false => match self.dispatch.cancel(delivery.clone()).await {
+                    Ok(cancelled) => cancelled,
+                    // Somebody finished it first: that is as good.
+                    Err(dispatch::RedeliverError::Refused(_)) => delivery,
+                    Err(dispatch::RedeliverError::Store(error)) => return Err(error.into()),
+                    Err(dispatch::RedeliverError::Contended) => return Err(Refusal::contended()),
+                },
+            };
+            let current = self.store.delivery(organization, finished.id).await?.unwrap_or(finished);
+            self.store.erase_payload(&current).await?;
+        }
+        let event = self.event(ctx, organization, "message.payload_erased", message, Vec::new());
+        self.store.record_audit(&event).await?;
+        Ok(())
+    }
+
+    /// A payload that is small enough to be an answer.
     pub(crate) async fn download(&self, delivery: &Delivery) -> Result<Download, Refusal> {
         let bytes = self.store.payload(delivery).await?.ok_or_else(payload_expired)?;
         Ok(Download { info: delivery.message.payload.clone(), bytes })

@@ -4,7 +4,6 @@
 //! the committed deliveries under that id and answers from what of them never changes; when the first was cut off before its commit, the
 //! repeat takes its lease over and sends the same deliveries, conditionally, so that nothing is sent twice.
 
-use bytes::Bytes;
 use dispatch::{Submission, Target, Unresolved, resolve};
 use domain::Reason;
 use domain::attempt::Trigger;
@@ -73,6 +72,7 @@ impl Operations {
 
     async fn accept(&self, entry: &Entry<'_>, input: MessageInput) -> Result<Vec<Delivery>, Refusal> {
         let targets = self.targets(entry, &input).await?;
+        let input = self.located(entry, input).await?;
         let message = self.ids.mint(entry.organization, entry.routes.shards);
         Ok(self.dispatch.submit(&submission(entry, message, input, targets)).await?)
     }
@@ -97,6 +97,7 @@ impl Operations {
         }
         let input = read()?;
         let targets = self.targets(entry, &input).await?;
+        let input = self.located(entry, input).await?;
         let fresh = Recorded::new(self.ids.mint(entry.organization, entry.routes.shards), &targets);
         let deadline = wait_deadline();
         loop {
@@ -163,7 +164,7 @@ pub(crate) fn submission(entry: &Entry<'_>, message: MessageId, input: MessageIn
         message,
         facts,
         targets,
-        payload: Bytes::clone(&input.payload),
+        payload: input.payload,
         retention_days: entry.routes.settings.retention_days,
         accepted_at: accepted_at(message),
     }

@@ -14,7 +14,7 @@ use super::item::{RECORD, STATUS, encode_progress, encode_record, expiry_seconds
 use super::record;
 use super::settle::{progress, unchanged_since};
 use crate::attributes::{Item, Put, Reader, binary, number, text};
-use crate::expression::Condition;
+use crate::expression::{Change, Condition};
 use crate::keys::{self, Key, PK, TTL};
 use crate::table::Written;
 use crate::{Store, StoreError};
@@ -81,6 +81,30 @@ impl Store {
     pub async fn append_late_attempt(&self, organization: OrganizationId, id: DeliveryId, attempt: Attempt) -> Result<(), StoreError> {
         let Some(delivery) = self.delivery(organization, id).await? else { return Ok(()) };
         self.put_attempt(&delivery, &attempt, keys::late_attempt(id, &attempt)).await
+    }
+
+    /// Erases what a delivery's answers quoted of its payload.
+    pub(super) async fn erase_answers(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let blank = |mut attempt: Attempt| {
+            if let Some(response) = &mut attempt.response {
+                response.body = String::new();
+                response.truncated = true;
+            }
+            attempt
+        };
+        let (attempts, _) = self.attempts(delivery).await?;
+        for attempt in attempts.into_iter().filter(|attempt| Some(attempt.number) != delivery.last_attempt.as_ref().map(|last| last.number))
+        {
+            let key = keys::attempt(delivery.id, attempt.number);
+            self.put_attempt(delivery, &blank(attempt), key).await?;
+        }
+        let Some(last) = delivery.last_attempt.clone() else { return Ok(()) };
+        let after = Delivery { last_attempt: Some(blank(last)), ..delivery.clone() };
+        let mut change = Change::default();
+        change.set_or_remove(RECORD, encode_record(&after));
+        unchanged_since(&mut change, delivery);
+        self.change("erase an answer", &keys::delivery(delivery.organization, delivery.id), change).await?;
+        Ok(())
     }
 
     /// A delivery's attempts, oldest first, its last one included, and how many are no longer kept.

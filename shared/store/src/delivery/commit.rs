@@ -5,7 +5,7 @@ use domain::delivery::Delivery;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::item;
-use super::payload::{is_item, place, unplaced_size};
+use super::payload::{Content, Placement, is_item, place, unplaced_size};
 use crate::attributes::Item;
 use crate::expression::Condition;
 use crate::keys::PK;
@@ -24,11 +24,14 @@ pub struct Committed {
 impl Store {
     /// Commits a message: its payload, its deliveries but the first, then the first. What is already there stays as it is, so that a
     /// submit that was interrupted can be repeated with the same ids, any number of times.
-    pub async fn commit(&self, deliveries: &[Delivery], payload: &Bytes) -> Result<Committed, StoreError> {
+    pub async fn commit(&self, deliveries: &[Delivery], content: &Content) -> Result<Committed, StoreError> {
         let mut items: Vec<Item> = deliveries.iter().map(item::encode).collect();
         let Some(largest) = items.iter().map(unplaced_size).max() else { return Ok(Committed { payload_item: false }) };
-        let placement = place(payload, largest);
-        let version = self.store_payload(&deliveries[0], &placement, payload).await?;
+        let (placement, payload) = match content {
+            Content::Bytes(payload) => (place(payload, largest), payload.clone()),
+            Content::Object(place) => (Placement::Elsewhere(place.clone()), Bytes::new()),
+        };
+        let version = self.store_payload(&deliveries[0], &placement, &payload).await?;
         for item in &mut items {
             placement.note(item, version.as_deref());
         }

@@ -33,6 +33,7 @@ pub(super) const PAYLOAD: &str = "p";
 pub(super) const PAYLOAD_COMPRESSED: &str = "z";
 pub(super) const PAYLOAD_PLACE: &str = "w";
 pub(super) const PAYLOAD_VERSION: &str = "v";
+pub(super) const PAYLOAD_OBJECT: &str = "o";
 pub(super) const GENERATION: &str = "g";
 pub(super) const ATTEMPTS: &str = "n";
 pub(super) const STATUS: &str = "s";
@@ -84,6 +85,11 @@ pub(super) fn status(status: DeliveryStatus) -> AttributeValue {
     text(STATUSES.iter().find(|(_, known)| *known == status).map_or("", |(letter, _)| letter))
 }
 
+/// A payload's hash: its bytes, where it is one.
+pub(super) fn hash(sha256: &str) -> AttributeValue {
+    unhex(sha256).map_or_else(|| text(sha256), binary)
+}
+
 /// The item of a delivery, without its payload.
 pub(crate) fn encode(delivery: &Delivery) -> Item {
     let mut item = keys::delivery(delivery.organization, delivery.id).item();
@@ -116,7 +122,7 @@ fn encode_message(item: &mut Item, delivery: &Delivery) {
     item.put("sz", number(payload.size_bytes));
     item.put_some("ct", (payload.content_type != JSON).then(|| text(&payload.content_type)));
     item.put_some("fn", payload.filename.as_deref().map(text));
-    item.put_some("h", payload.sha256.as_deref().map(|sha256| unhex(sha256).map_or_else(|| text(sha256), binary)));
+    item.put_some("h", payload.sha256.as_deref().map(hash));
     item.put_some("x", expires_at.map(time));
     item.put("tr", binary(unhex(&trace.to_string()).unwrap_or_default()));
     item.put_some("te", test.then(flag));

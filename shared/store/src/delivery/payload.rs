@@ -1,16 +1,18 @@
 //! Where a payload is: in its deliveries while that costs nothing, in an item of its own, or in the bucket.
 
 use aws_sdk_s3::primitives::ByteStream;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use domain::delivery::Delivery;
 use domain::id::{DeliveryId, MessageId, OrganizationId};
+use futures_util::TryStreamExt as _;
 use sha2::{Digest, Sha256};
 
-use super::item::{PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_PLACE, PAYLOAD_VERSION, expiry_seconds};
+use super::ObjectPlace;
+use super::item::{PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_OBJECT, PAYLOAD_PLACE, PAYLOAD_VERSION, expiry_seconds, hash};
 use super::size::{WRITE_UNIT_BYTES, item_size};
-use crate::attributes::{Item, Put, Reader, binary, number, text};
-use crate::expression::Condition;
-use crate::keys::{self, TTL};
+use crate::attributes::{Item, Put, Reader, binary, json, number, text};
+use crate::expression::{Change, Condition};
+use crate::keys::{self, PK, TTL};
 use crate::{Store, StoreError};
 
 /// What settling adds to an item: the record of an ordinary attempt, its token, the expiry.
@@ -29,6 +31,9 @@ const TOLD_BY_INLINE: &[&str] = &["sz", "h"];
 
 const PLACE_ITEM: &str = "i";
 const PLACE_OBJECT: &str = "o";
+const PLACE_ELSEWHERE: &str = "e";
+/// Erased on request.
+const PLACE_ERASED: &str = "x";
 
 /// Where a payload goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +46,17 @@ pub(super) enum Placement {
     Item(Vec<u8>),
     /// Into the bucket, as it is.
     Object,
+    /// It is an object already: an upload, or its submitter's.
+    Elsewhere(ObjectPlace),
+}
+
+/// What is submitted to be delivered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// All of it.
+    Bytes(Bytes),
+    /// Where it is.
+    Object(ObjectPlace),
 }
 
 /// Where a payload goes that belongs to deliveries of `item_bytes` without it: inline as long as no write of the delivery costs a unit
@@ -71,6 +87,10 @@ impl Placement {
             Self::Object => {
                 item.put(PAYLOAD_PLACE, text(PLACE_OBJECT));
                 item.put_some(PAYLOAD_VERSION, object_version.map(text));
+            }
+            Self::Elsewhere(place) => {
+                item.put(PAYLOAD_PLACE, text(PLACE_ELSEWHERE));
+                item.put(PAYLOAD_OBJECT, json(place));
             }
         }
         if matches!(self, Self::Inline(_) | Self::InlineCompressed(_)) {
@@ -116,7 +136,7 @@ impl Store {
         payload: &Bytes,
     ) -> Result<Option<String>, StoreError> {
         match placement {
-            Placement::Inline(_) | Placement::InlineCompressed(_) => Ok(None),
+            Placement::Inline(_) | Placement::InlineCompressed(_) | Placement::Elsewhere(_) => Ok(None),
             Placement::Item(compressed) => {
                 let mut item = keys::payload(delivery.id.message).item();
                 item.put(PAYLOAD_COMPRESSED, binary(compressed.clone()));
@@ -135,13 +155,39 @@ impl Store {
         }
     }
 
-    /// The payload of a delivery, wherever it is; `None` when it is no longer kept.
-    pub async fn payload(&self, delivery: &Delivery) -> Result<Option<Bytes>, StoreError> {
+    /// The payload of a delivery: its bytes where there are few of them, else where it is; `None` when it is no longer kept.
+    pub async fn content(&self, delivery: &Delivery) -> Result<Option<Content>, StoreError> {
         let Some(item) = self.get("read a delivery", &keys::delivery(delivery.organization, delivery.id)).await? else { return Ok(None) };
         if !self.is_alive(&item) {
             return Ok(None);
         }
-        self.payload_behind(delivery.organization, delivery.id.message, delivery.retention_days, &item).await
+        let from = Reader(&item);
+        if let Some(bytes) = inline(from)? {
+            return Ok(Some(Content::Bytes(bytes)));
+        }
+        match from.text_opt(PAYLOAD_PLACE)? {
+            Some(PLACE_ITEM) => {
+                let item = self.get("read a payload", &keys::payload(delivery.id.message)).await?;
+                let bytes = item.filter(|item| self.is_alive(item)).as_ref().map(in_item).transpose()?;
+                Ok(bytes.map(Content::Bytes))
+            }
+            Some(PLACE_OBJECT) => {
+                let key = keys::payload_object(delivery.retention_days, delivery.organization, delivery.id.message);
+                let version = from.text_opt(PAYLOAD_VERSION)?.map(str::to_owned);
+                Ok(Some(Content::Object(ObjectPlace { bucket: None, key, version, role: None })))
+            }
+            Some(PLACE_ELSEWHERE) => Ok(from.json_opt(PAYLOAD_OBJECT)?.map(Content::Object)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The bytes of a payload of at most 1 MiB, or of any the caller has looked at; `None` when it is no longer kept.
+    pub async fn payload(&self, delivery: &Delivery) -> Result<Option<Bytes>, StoreError> {
+        match self.content(delivery).await? {
+            None => Ok(None),
+            Some(Content::Bytes(bytes)) => Ok(Some(bytes)),
+            Some(Content::Object(place)) => self.whole_object(&place).await,
+        }
     }
 
     /// The payload of a message; `None` when there is no such message, or it is no longer kept.
@@ -153,40 +199,36 @@ impl Store {
         }
     }
 
-    async fn payload_behind(
-        &self,
-        organization: OrganizationId,
-        message: MessageId,
-        retention_days: u32,
-        item: &Item,
-    ) -> Result<Option<Bytes>, StoreError> {
-        let from = Reader(item);
-        if let Some(bytes) = inline(from)? {
-            return Ok(Some(bytes));
-        }
-        match from.text_opt(PAYLOAD_PLACE)? {
-            Some(PLACE_ITEM) => {
-                let item = self.get("read a payload", &keys::payload(message)).await?;
-                item.filter(|item| self.is_alive(item)).as_ref().map(in_item).transpose()
-            }
-            Some(PLACE_OBJECT) => {
-                self.object(keys::payload_object(retention_days, organization, message), from.text_opt(PAYLOAD_VERSION)?).await
-            }
-            _ => Ok(None),
-        }
+    /// An object as a whole.
+    pub async fn whole_object(&self, place: &ObjectPlace) -> Result<Option<Bytes>, StoreError> {
+        let Some(pieces) = self.stream_object(place).await? else { return Ok(None) };
+        let join = |mut all: BytesMut, piece: Bytes| async move {
+            all.extend_from_slice(&piece);
+            Ok(all)
+        };
+        Ok(Some(pieces.try_fold(BytesMut::new(), join).await?.freeze()))
     }
 
-    async fn object(&self, key: String, version: Option<&str>) -> Result<Option<Bytes>, StoreError> {
-        let bucket = self.bucket.as_ref().ok_or(StoreError::NoBucket)?;
-        let call = self.objects.get_object().bucket(bucket).key(key).set_version_id(version.map(str::to_owned));
-        let answer = match call.send().await {
-            Ok(answer) => answer,
-            Err(error) if error.as_service_error().is_some_and(|refused| refused.is_no_such_key()) => return Ok(None),
-            Err(error) => return Err(StoreError::of("read a payload")(error)),
-        };
-        let body = answer.body.collect().await;
-        let body = body.map_err(|error| StoreError::Unavailable { action: "read a payload", source: Box::new(error) })?;
-        Ok(Some(body.into_bytes()))
+    /// Erases a delivery's payload: its bytes, and what its answers quoted. An object of its own goes too; one that others may use stays.
+    pub async fn erase_payload(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        match self.content(delivery).await? {
+            Some(Content::Object(place)) if place.bucket.is_none() => self.delete_object(&place).await?,
+            _ => {}
+        }
+        self.delete("erase a payload", &keys::payload(delivery.id.message), Condition::default()).await?;
+        self.erase_answers(delivery).await?;
+        let mut change = Change::default();
+        change.set(PAYLOAD_PLACE, text(PLACE_ERASED));
+        // What an inline payload told itself stays known.
+        let info = &delivery.message.payload;
+        change.set("sz", number(info.size_bytes));
+        change.set_or_remove("h", info.sha256.as_deref().map(hash));
+        for name in [PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_VERSION, PAYLOAD_OBJECT] {
+            change.remove(name);
+        }
+        change.when().exists(PK);
+        self.change("erase a payload", &keys::delivery(delivery.organization, delivery.id), change).await?;
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ async fn cost(fixture: &Fixture, recorder: &Recorder, payload: &[u8]) -> (f64, f
     let mut deliveries = fixture.message_to(organization, &[fixture.ids.mint(organization, 1)]);
     deliveries[0].message.payload = info(payload);
     recorder.take();
-    fixture.store.commit(&deliveries, &Bytes::copy_from_slice(payload)).await.unwrap();
+    fixture.store.commit(&deliveries, &store::Content::Bytes(Bytes::copy_from_slice(payload))).await.unwrap();
     let committed = units(recorder);
     let settled = fixture.succeed(&deliveries[0]).await;
     (committed, units(recorder), settled)
@@ -57,7 +57,7 @@ async fn a_reference_costs_its_index_and_trouble_costs_its_own() {
     let mut deliveries = fixture.message_to(organization, &[fixture.ids.mint(organization, 1)]);
     deliveries[0].message = domain::message::MessageFacts { reference: Some("invoice-2025-1042".to_owned()), ..facts() };
     let recorder = fixture.engines.record();
-    fixture.store.commit(&deliveries, &Bytes::from_static(PAYLOAD)).await.unwrap();
+    fixture.store.commit(&deliveries, &store::Content::Bytes(Bytes::from_static(PAYLOAD))).await.unwrap();
     assert_eq!(units(&recorder), 3.0, "the item, by_destination, by_reference");
     fixture.fail(&deliveries[0], std::time::Duration::from_secs(1)).await;
     assert_eq!(units(&recorder), 4.0, "the item, due, attention_org, attention_dst");

@@ -28,7 +28,7 @@ async fn remove(fixture: &Fixture, delivery: &Delivery) {
 async fn a_message_is_all_of_its_deliveries_in_order() {
     let fixture = Fixture::new();
     let deliveries = fan_out(&fixture, 120);
-    fixture.store.commit(&deliveries, &Bytes::from_static(PAYLOAD)).await.unwrap();
+    fixture.store.commit(&deliveries, &store::Content::Bytes(Bytes::from_static(PAYLOAD))).await.unwrap();
     let first = &deliveries[0];
     assert_eq!(fixture.store.message(first.organization, first.id.message).await.unwrap().unwrap(), deliveries);
     assert_eq!(fixture.stands(&deliveries[117]).await, deliveries[117]);
@@ -39,7 +39,7 @@ async fn without_its_first_delivery_there_is_no_message() {
     let fixture = Fixture::new();
     let deliveries = fan_out(&fixture, 3);
     let (organization, message) = (deliveries[0].organization, deliveries[0].id.message);
-    fixture.store.commit(&deliveries, &Bytes::from_static(PAYLOAD)).await.unwrap();
+    fixture.store.commit(&deliveries, &store::Content::Bytes(Bytes::from_static(PAYLOAD))).await.unwrap();
     remove(&fixture, &deliveries[0]).await;
 
     let store = &fixture.store;
@@ -57,12 +57,12 @@ async fn a_repeat_completes_what_was_interrupted_and_changes_nothing_else() {
     let fixture = Fixture::new();
     let deliveries = fan_out(&fixture, 3);
     let payload = Bytes::from_static(PAYLOAD);
-    fixture.store.commit(&deliveries, &payload).await.unwrap();
+    fixture.store.commit(&deliveries, &store::Content::Bytes(payload.clone())).await.unwrap();
     let settled = fixture.succeed(&deliveries[1]).await;
     remove(&fixture, &deliveries[0]).await;
 
     for _ in 0..2 {
-        fixture.store.commit(&deliveries, &payload).await.unwrap();
+        fixture.store.commit(&deliveries, &store::Content::Bytes(payload.clone())).await.unwrap();
     }
     assert_eq!(fixture.stands(&deliveries[0]).await, deliveries[0]);
     assert_eq!(fixture.stands(&deliveries[1]).await, settled);
@@ -83,7 +83,7 @@ async fn a_payload_comes_back_from_wherever_it_is() {
         let mut deliveries = fixture.message_to(organization, &[destination.id]);
         deliveries[0].message.payload = info(payload);
         let delivery = &deliveries[0];
-        let committed = fixture.store.commit(&deliveries, &Bytes::copy_from_slice(payload)).await.unwrap();
+        let committed = fixture.store.commit(&deliveries, &store::Content::Bytes(Bytes::copy_from_slice(payload))).await.unwrap();
         assert_eq!(committed.payload_item, in_item);
         assert_eq!(fixture.store.payload(delivery).await.unwrap().unwrap(), payload);
         assert_eq!(fixture.store.payload_of(organization, delivery.id.message).await.unwrap().unwrap(), payload);

@@ -32,7 +32,7 @@ async fn history(fixture: &Fixture) -> History {
             delivery.message.event_type = EventType::parse(event_type).unwrap();
             delivery.message.reference = (n % 4 == 0).then(|| format!("order {}", n % 8));
         }
-        fixture.store.commit(&message, &Bytes::from_static(PAYLOAD)).await.unwrap();
+        fixture.store.commit(&message, &store::Content::Bytes(Bytes::from_static(PAYLOAD))).await.unwrap();
         for delivery in message {
             deliveries.push(match chance.u8(0..4) {
                 0 => delivery,

@@ -55,7 +55,7 @@ impl Fixture {
     /// A committed message of this organization to this destination.
     pub(crate) async fn committed_for(&self, organization: OrganizationId, destination: DestinationId) -> Delivery {
         let deliveries = self.message_to(organization, &[destination]);
-        self.store.commit(&deliveries, &Bytes::from_static(PAYLOAD)).await.unwrap();
+        self.store.commit(&deliveries, &store::Content::Bytes(Bytes::from_static(PAYLOAD))).await.unwrap();
         deliveries.into_iter().next().unwrap()
     }
 

@@ -1,0 +1,82 @@
+//! The keys an SFTP server presents: what a person compares before pinning one.
+
+use std::time::Duration;
+
+use aws_sdk_lambda::primitives::Blob;
+use domain::check::{HostKeysAnswer, HostKeysPlace, HostKeysRequest, PresentedKey};
+use domain::input::{Errors, FieldCode};
+use domain::role::Permission;
+use domain::settings::{Address, Lane};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::input::{admit, refused};
+use crate::body::read_members;
+use crate::organization::no_parameters;
+use crate::rate_limit::Limited;
+use crate::{Body, Context, Operations, Query, Refusal};
+
+const INVOCATION_MAX: Duration = Duration::from_secs(24);
+
+/// The body of `POST /v1/host-keys`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AskHostKeys {
+    /// Name or address of the server.
+    pub host: String,
+    /// Its port.
+    #[schema(minimum = 1, maximum = 65535, default = 22)]
+    pub port: Option<u16>,
+}
+
+/// The keys a server presents, the preferred first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HostKeysView {
+    /// Each of another type.
+    #[schema(value_type = Vec<Object>)]
+    pub host_keys: Vec<PresentedKey>,
+}
+
+impl Operations {
+    /// `POST /v1/host-keys`.
+    pub async fn host_keys(&self, ctx: &Context, mut query: Query, body: Body) -> Result<HostKeysView, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let members = body.object()?;
+        no_parameters(query)?;
+        let addresses = self.addresses();
+        let place = read_members(members, Errors::default(), |fields| {
+            let host = fields.required_text("host", 1..=255);
+            let port = fields.integer("port", 1..=65535).and_then(|port| u16::try_from(port).ok()).unwrap_or(22);
+            let host = host?;
+            if let Err(refusal) = admit(Address::Host { host: &host, port }, &addresses) {
+                fields.refuse("host", refused(&refusal), refusal.to_string());
+            }
+            Some(HostKeysPlace { host, port })
+        })?;
+        self.limit(organization, Limited::HostKeys).await?;
+        let request = serde_json::to_vec(&HostKeysRequest { host_keys: place }).map_err(Refusal::internal)?;
+        let function = self.settings.worker_functions.of(Lane::Sftp);
+        let call = self.lambda.invoke().function_name(function).payload(Blob::new(request)).send();
+        let answer = tokio::time::timeout(INVOCATION_MAX, call).await.map_err(Refusal::unavailable)?.map_err(Refusal::unavailable)?;
+        if let Some(error) = answer.function_error() {
+            return Err(Refusal::unavailable(format!("the worker that looks at host keys failed: {error}")));
+        }
+        let answer = serde_json::from_slice(answer.payload().map(Blob::as_ref).unwrap_or_default()).map_err(Refusal::internal)?;
+        match answer {
+            HostKeysAnswer::Keys { host_keys } => Ok(HostKeysView { host_keys }),
+            HostKeysAnswer::Refused { steps, ok } => {
+                let report = domain::check::CheckReport { ok, steps };
+                if report
+                    .failed_step()
+                    .is_some_and(|step| step.name == domain::check::StepName::Resolve && step.detail.contains("may connect to"))
+                {
+                    self.record_refusal(ctx, organization, "blocked_address", Some("host-keys")).await;
+                }
+                let refusal = Refusal::connection_check_failed(report);
+                Err(Refusal {
+                    errors: vec![domain::input::FieldError::at("/host", FieldCode::InvalidValue, refusal.detail.clone())],
+                    ..refusal
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Uploads: a client announces a file, gets a link to put it, and submits messages that name it.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use domain::id::UploadId;
+use domain::input::{Errors, FieldCode, Fields};
+use domain::limits::UPLOAD_MAX_BYTES;
+use domain::role::Permission;
+use domain::settings::webhook::is_media_type;
+use serde::Serialize;
+use store::{Store, Upload, UploadTerms};
+use utoipa::ToSchema;
+
+use crate::body::read_members;
+use crate::organization::no_parameters;
+use crate::{Body, Context, Operations, Query, Refusal};
+
+/// How long the link can be used.
+const LIFE: Duration = Duration::from_secs(86_400);
+
+/// The body of `POST /v1/uploads`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreateUpload {
+    /// The file's media type.
+    #[schema(example = "text/csv")]
+    pub content_type: String,
+    /// What the file is called.
+    #[schema(max_length = 255)]
+    pub filename: Option<String>,
+    /// Its length; at most 5 GiB.
+    #[schema(maximum = 5368709120_u64)]
+    pub size_bytes: u64,
+    /// Its SHA-256, lower-case hexadecimal.
+    pub sha256: Option<String>,
+}
+
+/// An upload, and how its bytes are put.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UploadView {
+    /// Its id: `upload_id` of `POST /v1/messages`.
+    #[schema(value_type = String)]
+    pub id: UploadId,
+    /// `PUT`.
+    pub method: &'static str,
+    /// Where to.
+    pub url: String,
+    /// The headers to send with it, as they are.
+    #[schema(value_type = Object)]
+    pub headers: serde_json::Map<String, serde_json::Value>,
+    /// Until when.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: domain::Timestamp,
+}
+
+struct Announced {
+    content_type: String,
+    filename: Option<String>,
+    size_bytes: u64,
+    sha256: Option<String>,
+}
+
+impl Operations {
+    /// `POST /v1/uploads`.
+    pub async fn create_upload(&self, ctx: &Context, mut query: Query, body: Body) -> Result<UploadView, Refusal> {
+        let organization = self.enter(ctx, Permission::Submit, &mut query).await?;
+        let members = body.object()?;
+        no_parameters(query)?;
+        let announced = read_members(members, Errors::default(), read)?;
+        let retention_days = self.existing_organization(organization).await?.settings.payload_retention_days;
+        let id: UploadId = self.id_for(ctx, organization);
+        let now = self.clock.now();
+        let upload = Upload {
+            id,
+            organization_id: organization,
+            key: Store::upload_key(retention_days, organization, id),
+            content_type: announced.content_type,
+            filename: announced.filename,
+            size_bytes: announced.size_bytes,
+            sha256: announced.sha256,
+            created_at: now,
+            expires_at: now.plus(LIFE),
+        };
+        let hash = upload.sha256.as_deref().and_then(digest).map(|digest| BASE64.encode(digest));
+        let terms = UploadTerms { size_bytes: upload.size_bytes, content_type: &upload.content_type, sha256: hash.as_deref() };
+        let link = self.store.link_to_put(&upload.key, terms, LIFE).await?;
+        self.store.create_upload(&upload, retention_days).await?;
+        let headers = link.headers.into_iter().map(|(name, value)| (name, value.into())).collect();
+        Ok(UploadView { id, method: "PUT", url: link.url, headers, expires_at: upload.expires_at })
+    }
+}
+
+fn read(fields: &mut Fields<'_>) -> Option<Announced> {
+    let content_type = fields.required_text("content_type", 1..=255);
+    if content_type.as_deref().is_some_and(|kind| !is_media_type(kind)) {
+        fields.refuse("content_type", FieldCode::InvalidFormat, "must be a media type, such as text/csv");
+    }
+    let filename = fields.text("filename", 1..=255);
+    if filename.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
+        fields.refuse("filename", FieldCode::InvalidFormat, "must not contain control characters");
+    }
+    let given = fields.given("size_bytes");
+    let most = i64::try_from(UPLOAD_MAX_BYTES).unwrap_or(i64::MAX);
+    let size_bytes = fields.integer("size_bytes", 0..=most).and_then(|size| u64::try_from(size).ok());
+    let size_bytes = fields.require("size_bytes", given, size_bytes);
+    let sha256 = fields.text("sha256", 64..=64);
+    if sha256.as_deref().is_some_and(|text| digest(text).is_none()) {
+        fields.refuse("sha256", FieldCode::InvalidFormat, "must be 64 lower-case hexadecimal digits");
+    }
+    Some(Announced { content_type: content_type?, filename, size_bytes: size_bytes?, sha256 })
+}
+
+/// The 32 bytes of a hash in lower-case hexadecimal.
+fn digest(text: &str) -> Option<Vec<u8>> {
+    let is_hex = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if !is_hex {
+        return None;
+    }
+    (0..32).map(|n| u8::from_str_radix(&text[2 * n..2 * n + 2], 16).ok()).collect()
+}

@@ -32,4 +32,5 @@ mod signatures;
 mod stage;
 mod start_up;
 mod statistics;
+mod telemetry;
 mod uploads;

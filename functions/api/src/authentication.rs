@@ -45,7 +45,7 @@ async fn context(api: &Api, request: &mut Request) -> Result<Context, Refusal> {
         request_id: facts.id,
         ip: facts.ip,
         base_url: facts.base_url,
-        trace: facts.trace,
+        trace: facts.cause.trace,
         request_line: facts.line,
         idempotency_key: key.and_then(Result::ok),
         reserved: None,

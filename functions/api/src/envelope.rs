@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use domain::trace::TraceId;
+use domain::trace::{TraceContext, TraceId};
 use futures_util::FutureExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use operations::Refusal;
 use operations::view::problem::Problem;
+
+use telemetry::names::REQUEST;
+use telemetry::{Kind, Parent, Span};
 
 use crate::answer::Refused;
 use crate::state::Api;
@@ -27,7 +30,8 @@ pub(crate) struct RequestFacts {
     pub(crate) id: String,
     pub(crate) ip: Option<String>,
     pub(crate) base_url: String,
-    pub(crate) trace: TraceId,
+    /// The trace it belongs to, and the sender's span.
+    pub(crate) cause: TraceContext,
     pub(crate) line: String,
 }
 
@@ -36,8 +40,9 @@ pub(crate) async fn envelope(State(api): State<Api>, mut request: Request, next:
     let facts = facts(&api, &request);
     let method = request.method().clone();
     let (id, line) = (facts.id.clone(), facts.line.clone());
+    let mut span = span(&facts, &request);
     request.extensions_mut().insert(facts);
-    let response = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let response = span.run(AssertUnwindSafe(next.run(request)).catch_unwind()).await;
     let mut response = response.unwrap_or_else(|_| Refused::from(Refusal::internal("the handler panicked")).into_response());
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
         log_refusal(&refusal, &id, &line);
@@ -46,6 +51,10 @@ pub(crate) async fn envelope(State(api): State<Api>, mut request: Request, next:
             *response.body_mut() = axum::body::Body::empty();
         }
     }
+    span.set("http.response.status_code", i64::from(response.status().as_u16()));
+    if response.status().is_server_error() {
+        span.fails("server_error");
+    }
     tracing::info!(request_id = id, request = line, status = response.status().as_u16(), "answered");
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
@@ -53,6 +62,17 @@ pub(crate) async fn envelope(State(api): State<Api>, mut request: Request, next:
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// The request's span. Its route is the pattern and not the path: a path may carry what a person typed.
+fn span(facts: &RequestFacts, request: &Request) -> Span {
+    let mut span = Span::start(REQUEST, Kind::Server, Parent::Remote(facts.cause));
+    span.set_id("http.request.method", request.method());
+    if let Some(route) = request.extensions().get::<MatchedPath>() {
+        span.set("http.route", route.as_str());
+    }
+    span.set("waybill.request.id", facts.id.as_str());
+    span
 }
 
 /// A refusal as RFC 9457 wants it; headers that the answer already has stay.
@@ -88,13 +108,15 @@ fn facts(api: &Api, request: &Request) -> RequestFacts {
     let random = &api.platform().random;
     let id: String = random.bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
     let header = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let trace = header(&HeaderName::from_static("traceparent")).and_then(TraceId::from_traceparent);
+    let w3c = header(&HeaderName::from_static("traceparent")).and_then(TraceContext::from_traceparent);
+    let xray = || header(&HeaderName::from_static("x-amzn-trace-id")).and_then(TraceContext::from_xray);
+    let new = || TraceContext { trace: TraceId::generate_at(api.platform().clock.now(), random), span: None };
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     RequestFacts {
         id: format!("req_{id}"),
         ip: ip(request),
         base_url: base_url(api, request),
-        trace: trace.unwrap_or_else(|| TraceId::generate(random)),
+        cause: w3c.or_else(xray).unwrap_or_else(new),
         line: format!("{} {path}", request.method()),
     }
 }

@@ -110,7 +110,7 @@ impl Webhook {
             message_id: &message_id,
             event_type: message.event_type.as_str(),
             attempt: job.attempt_number,
-            traceparent: &message.trace.traceparent(&self.random),
+            traceparent: &telemetry::traceparent(message.trace, &self.random),
             at: self.clock.now(),
         };
         let prepared = self.prepare(job.destination, &envelope, content, job.deadline).await?;

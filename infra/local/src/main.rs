@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use local::args::{Args, Command};
-use runtime::{Environment, logs, platform};
+use runtime::{Environment, logs, observed, platform};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -16,6 +16,10 @@ fn main() -> ExitCode {
         logs::install_readable(&environment);
     }
     platform::install_tls();
+    if let Err(error) = observed::install(&environment, "waybill", true) {
+        eprintln!("waybill: {error}");
+        return ExitCode::from(2);
+    }
     match start(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -28,6 +28,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// DynamoDB promises days; readers filter what has expired anyway.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(60);
 
+/// How often traces and metrics leave the process, when a collector is configured.
+const TELEMETRY_PERIOD: Duration = Duration::from_secs(1);
+
 /// Why a run did not get under way.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -101,6 +104,7 @@ pub async fn run(args: Args) -> Result<(), StartError> {
         }
     });
     tasks.spawn(expire(engines.clone(), stop.clone()));
+    tasks.spawn(tell(stop.clone()));
     if args.demo {
         tasks.spawn(demo::run(instance.gateway.clone(), keys.organization_key.clone(), stop.clone()));
     }
@@ -108,6 +112,7 @@ pub async fn run(args: Args) -> Result<(), StartError> {
         .map_err(|source| StartError::System { doing: "local.json cannot be written", source })?;
     signals.next().await;
     drain(tasks, &stop, &mut signals).await;
+    telemetry::flush().await;
     engines.functions().clear();
     engines.close().await;
     Ok(())
@@ -152,6 +157,13 @@ async fn recover(instance: &Instance) {
 async fn expire(engines: Engines, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(EXPIRY_PERIOD)).await.is_some() {
         engines.sweep().await;
+    }
+}
+
+/// Sends what was observed: here every second, as no invocation is the process's only one.
+async fn tell(stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(TELEMETRY_PERIOD)).await.is_some() {
+        telemetry::flush().await;
     }
 }
 

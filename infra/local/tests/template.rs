@@ -126,7 +126,7 @@ fn what_is_not_supported_is_named_with_its_line() {
         (queue("FifoQueue: true"), "FifoQueue", "Resources.Q.Properties.FifoQueue: unknown field"),
         (queue("DelaySeconds: !Ref Gone"), "DelaySeconds", "Gone is no parameter"),
         (queue("DelaySeconds: soon"), "DelaySeconds", "must be a whole number"),
-        (function("      Layers: []\n"), "Layers", "Resources.F.Properties.Layers"),
+        (function("      ImageUri: x\n"), "ImageUri", "Resources.F.Properties.ImageUri"),
         (events("Type: SNS"), "Type: SNS", "unknown variant `SNS`"),
         (
             events("Type: ScheduleV2\n          Properties: {ScheduleExpression: cron(0), Input: '{}'}"),

@@ -52,6 +52,7 @@ impl Access {
         let key = self.store.key(bearer.id).await?.ok_or_else(Unauthenticated::default)?;
         let now = self.clock.now();
         if !opens(&key, &bearer, now) {
+            telemetry::metrics::security_event("authentication_failed");
             tracing::warn!(key = %key.id, security_event = true, "authentication_failed");
             return Err(Unauthenticated { named: Some(key.into()) }.into());
         }

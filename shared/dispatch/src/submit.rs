@@ -8,6 +8,8 @@ use domain::message::MessageFacts;
 use domain::reason::Reason;
 use std::time::Duration;
 use store::{Content, StoreError};
+use telemetry::names::SUBMIT;
+use telemetry::{Kind, Parent, Span};
 
 use crate::{Dispatcher, Target};
 
@@ -73,6 +75,18 @@ impl Submission {
 impl Dispatcher {
     /// Commits the message and sends its tasks. Once this answers, the message is delivered or visibly failed, whatever crashes.
     pub async fn submit(&self, submission: &Submission) -> Result<Vec<Delivery>, StoreError> {
+        let mut span = Span::start(SUBMIT, Kind::Producer, Parent::Here(submission.facts.trace));
+        span.set_id("waybill.organization", submission.organization);
+        span.set_id("waybill.message", submission.message);
+        span.set("waybill.deliveries", i64::try_from(submission.targets.len()).unwrap_or(i64::MAX));
+        let submitted = span.run(self.commit_and_send(submission)).await;
+        if submitted.is_err() {
+            span.fails("unavailable");
+        }
+        submitted
+    }
+
+    async fn commit_and_send(&self, submission: &Submission) -> Result<Vec<Delivery>, StoreError> {
         let deliveries = submission.deliveries();
         let committed = self.store.commit(&deliveries, &submission.payload).await?;
         let queued: Vec<Delivery> = deliveries.iter().filter(|delivery| delivery.status() == DeliveryStatus::Queued).cloned().collect();

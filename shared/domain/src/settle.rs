@@ -29,6 +29,17 @@ pub enum Outcome {
     Reject(Reason),
 }
 
+impl Outcome {
+    /// Why it did not arrive; `None` when it did.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Delivered(_) => None,
+            Self::Retry(reason) | Self::Throttled(reason, _) | Self::ClientError(reason) | Self::Reject(reason) => Some(*reason),
+        }
+    }
+}
+
 /// What becomes of the task that led here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueAction {

@@ -147,6 +147,7 @@ impl Operations {
     }
 
     async fn record_cross_organization(&self, ctx: &Context, organization: OrganizationId, asked_for: &str) {
+        telemetry::metrics::security_event("cross_organization_access_denied");
         tracing::warn!(
             request_id = ctx.request_id, key = %ctx.caller.key, %organization, asked_for, security_event = true,
             "cross_organization_access_denied"

@@ -5,7 +5,10 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::SqsMessage;
 use aws_sdk_sqs::Client;
+use domain::Timestamp;
+use domain::trace::TraceContext;
 
+use crate::outbox::TRACEPARENT;
 use crate::{QueueError, Task, UnreadableTask};
 
 /// SQS hides a message at most this long: 12 h.
@@ -22,6 +25,10 @@ pub struct Received {
     pub receives: u32,
     /// The fair-queue group it was sent in.
     pub group: Option<String>,
+    /// When it was sent.
+    pub sent_at: Option<Timestamp>,
+    /// What work it continues: from the sender's own attribute, else from X-Ray's.
+    pub cause: Option<TraceContext>,
     /// The body as it came.
     pub body: String,
     /// The body, read.
@@ -32,7 +39,11 @@ impl From<SqsMessage> for Received {
     fn from(message: SqsMessage) -> Self {
         let body = message.body.unwrap_or_default();
         let attribute = |name: &str| message.attributes.get(name).cloned();
+        let own = message.message_attributes.get(TRACEPARENT).and_then(|value| value.string_value.as_deref());
+        let cause = own.and_then(TraceContext::from_traceparent);
         Self {
+            sent_at: attribute("SentTimestamp").and_then(|millis| millis.parse().ok()).map(Timestamp::from_millis),
+            cause: cause.or_else(|| attribute("AWSTraceHeader").and_then(|header| TraceContext::from_xray(&header))),
             message_id: message.message_id.unwrap_or_default(),
             receipt_handle: message.receipt_handle.unwrap_or_default(),
             receives: attribute("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1),

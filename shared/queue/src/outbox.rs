@@ -1,8 +1,10 @@
 //! Sending tasks: in batches, with partial failures told apart.
 
+use std::collections::HashMap;
+
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use domain::settings::{DestinationType, Lane, PerLane};
 use futures_util::{StreamExt, stream};
 
@@ -12,6 +14,8 @@ use crate::{QueueError, Task};
 const BATCH_MAX: usize = 10;
 /// Calls under way at once for one fan-out.
 const CALLS_AT_ONCE: usize = 8;
+/// The message attribute that says what work a task continues.
+pub(crate) const TRACEPARENT: &str = "traceparent";
 /// SQS delays a message at most this long.
 pub const LONGEST_DELAY_SECONDS: u32 = 900;
 
@@ -91,10 +95,14 @@ impl Queues {
 
 fn entry(position: usize, item: &Outgoing) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
     let delay_seconds = item.delay_seconds.min(LONGEST_DELAY_SECONDS);
+    let traceparent = telemetry::current().and_then(|context| Some(format!("00-{}-{}-01", context.trace, context.span?)));
+    let attribute = |value| MessageAttributeValue::builder().data_type("String").string_value(value).build();
+    let attributes = traceparent.map(attribute).transpose()?.map(|value| HashMap::from([(TRACEPARENT.to_owned(), value)]));
     SendMessageBatchRequestEntry::builder()
         .id(position.to_string())
         .message_body(item.task.to_body())
         .message_group_id(item.task.destination.to_string())
+        .set_message_attributes(attributes)
         .set_delay_seconds((delay_seconds > 0).then(|| i32::try_from(delay_seconds).unwrap_or(i32::MAX)))
         .build()
 }

@@ -6,6 +6,7 @@
 
 pub mod environment;
 pub mod logs;
+pub mod observed;
 pub mod platform;
 pub mod serve;
 

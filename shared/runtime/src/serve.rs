@@ -3,9 +3,11 @@
 use std::fmt::Debug;
 use std::process::ExitCode;
 
+use axum::middleware::from_fn;
 use lambda_runtime::{Diagnostic, LambdaEvent, tower::Service};
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::observed::{self, Observed, observed};
 use crate::{ConfigError, Environment, Platform, logs, platform};
 
 /// Runs a function that takes events until the process is stopped; exits 2 when it cannot be configured.
@@ -13,16 +15,17 @@ pub fn events<S, In, Out>(build: impl FnOnce(&Platform, &Environment) -> Result<
 where
     S: Service<LambdaEvent<In>, Response = Out>,
     S::Future: Future<Output = Result<Out, S::Error>>,
-    S::Error: Into<Diagnostic> + Debug,
+    S::Future: 'static,
+    S::Error: Into<Diagnostic> + Debug + 'static,
     In: DeserializeOwned,
-    Out: Serialize,
+    Out: Serialize + 'static,
 {
-    start(build, async |service| lambda_runtime::run(service).await)
+    start(build, async |service| lambda_runtime::run(Observed(service)).await)
 }
 
 /// Runs a function that answers HTTP requests until the process is stopped; exits 2 when it cannot be configured.
 pub fn http(build: impl FnOnce(&Platform, &Environment) -> Result<axum::Router, ConfigError>) -> ExitCode {
-    start(build, async |router| lambda_http::run(router).await)
+    start(build, async |router| lambda_http::run(router.layer(from_fn(observed))).await)
 }
 
 fn start<S>(
@@ -41,7 +44,9 @@ fn start<S>(
     };
     runtime.block_on(async {
         let platform = Platform::lambda().await;
-        match build(&platform, &environment) {
+        let service = environment.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or("waybill");
+        let built = observed::install(&environment, service, false).and_then(|()| build(&platform, &environment));
+        match built {
             Err(error) => {
                 tracing::error!(%error, "the function was not started");
                 ExitCode::from(2)

@@ -14,12 +14,16 @@ use domain::{Reason, Timestamp};
 use futures_util::TryStreamExt as _;
 use queue::Received;
 use store::{Content, Leased, Settled, StoreError};
+use telemetry::names::{SEND, SETTLE};
+use telemetry::{Kind, Parent, Span};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::batch::Item;
 use crate::connector::{Attempted, Connector, Job, Unavailable};
 use crate::plan::skip_reason;
 use crate::setback::{Disposal, hold, put_back};
+use crate::trail;
 use crate::{Parts, Payload};
 
 /// An attempt starts only when the invocation has this much time beyond the attempt's own budget.
@@ -40,6 +44,13 @@ impl<C: Connector> Parts<C> {
     /// Makes one attempt and settles it.
     pub(crate) async fn attempt(&self, item: &Item) -> Disposal {
         let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination) else { return Disposal::Done };
+        let mut span = trail::attempt_span(&item.received, delivery, destination);
+        let context = span.context();
+        let attempt = Box::pin(self.attempt_under(item, delivery, destination, &mut span));
+        telemetry::within(context, attempt.instrument(trail::log_span(delivery))).await
+    }
+
+    async fn attempt_under(&self, item: &Item, delivery: &Delivery, destination: &Destination, span: &mut Span) -> Disposal {
         match self.lease(delivery, destination).await {
             Ok(Leased::Yes) => {}
             Ok(Leased::Lost) => return hold(&self.inbox, &item.received, Duration::from_secs(1)).await,
@@ -50,12 +61,25 @@ impl<C: Connector> Parts<C> {
         }
         let started_at = self.clock.now();
         let started = Instant::now();
-        match self.deliver(item, delivery, destination, started).await {
+        let mut send = Span::start(SEND, Kind::Client, Parent::Here(delivery.message.trace));
+        send.set("waybill.destination_type", delivery.destination_type.as_str());
+        let delivered = send.run(self.deliver(item, delivery, destination, started)).await;
+        drop(send);
+        match delivered {
             Ok(attempted) => {
+                let outcome = trail::outcome_name(&attempted.outcome);
+                span.set("waybill.outcome", outcome);
+                if let Some(reason) = attempted.outcome.reason() {
+                    span.set("waybill.reason", reason.as_str());
+                    span.fails(reason.as_str());
+                }
                 let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                self.settle(item, delivery, destination, Finished { attempted, started_at, duration_ms }).await
+                let mut settle = Span::start(SETTLE, Kind::Internal, Parent::Here(delivery.message.trace));
+                settle.set_id("waybill.delivery", delivery.id);
+                settle.run(self.settle(item, delivery, destination, Finished { attempted, started_at, duration_ms })).await
             }
             Err(error) => {
+                span.fails("unavailable");
                 tracing::warn!(%error, delivery = %delivery.id, "the attempt was not made");
                 put_back(&self.inbox, &item.received).await
             }
@@ -114,6 +138,7 @@ impl<C: Connector> Parts<C> {
     async fn settle(&self, item: &Item, before: &Delivery, destination: &Destination, finished: Finished) -> Disposal {
         let now = self.clock.now();
         let outcome = finished.attempted.outcome.clone();
+        let outcome_name = trail::outcome_name(&outcome);
         let attempt = finished.record(before);
         let settlement = settle(before, outcome, &destination.retry_policy, now, self.random.fraction());
         let after = before.clone().settled(attempt.clone(), settlement.state.clone(), now);
@@ -121,6 +146,7 @@ impl<C: Connector> Parts<C> {
         match self.store_settled(before, &after, &token).await {
             Ok(Settled::Done) => {
                 item.counts.add(before, &attempt);
+                trail::count(&after, &attempt, outcome_name, now);
                 self.count(before, destination, item, &attempt, &settlement, &token).await;
                 self.report_blocked(before, &attempt).await;
                 if self.skipped_meanwhile(&after).await {
@@ -158,6 +184,7 @@ impl<C: Connector> Parts<C> {
     /// A blocked address is a security event. That it could not be recorded is logged: the delivery shows it all the same.
     async fn report_blocked(&self, delivery: &Delivery, attempt: &Attempt) {
         let Some(Failure { reason: Reason::BlockedAddress, detail }) = &attempt.failure else { return };
+        telemetry::metrics::security_event("blocked_address");
         tracing::warn!(delivery = %delivery.id, detail, security_event = true, "blocked_address");
         let event = AuditEvent {
             id: AuditId::from(Ulid::untagged(&self.clock, &self.random)),
@@ -259,10 +286,7 @@ struct Finished {
 impl Finished {
     fn record(self, delivery: &Delivery) -> Attempt {
         let Attempted { outcome, detail, request, response } = self.attempted;
-        let reason = match outcome {
-            Outcome::Delivered(_) => None,
-            Outcome::Retry(reason) | Outcome::Throttled(reason, _) | Outcome::ClientError(reason) | Outcome::Reject(reason) => Some(reason),
-        };
+        let reason = outcome.reason();
         Attempt {
             number: delivery.attempts + 1,
             trigger: delivery.trigger,

@@ -136,7 +136,10 @@ impl<C: Connector> Parts<C> {
         let Some(before) = &item.work.delivery else { return Disposal::Done };
         let after = Delivery::finish_without_attempt(before.clone(), state, self.clock.now());
         match self.store.transition(before, &after).await {
-            Ok(true) => Disposal::Done,
+            Ok(true) => {
+                telemetry::metrics::delivery_ended(after.destination_type, after.status().as_str());
+                Disposal::Done
+            }
             // Somebody changed it first: the task is looked at once more.
             Ok(false) => hold(&self.inbox, &item.received, Duration::ZERO).await,
             Err(error) => {

@@ -16,6 +16,7 @@ mod invocation;
 mod payload;
 mod plan;
 mod setback;
+mod trail;
 mod unanswered;
 
 pub use config::Config;

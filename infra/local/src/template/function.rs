@@ -56,10 +56,12 @@ pub(super) struct FunctionProperties {
     description: Option<AwsOnly>,
     event_invoke_config: Option<AwsOnly>,
     handler: Option<AwsOnly>,
+    layers: Option<AwsOnly>,
     logging_config: Option<AwsOnly>,
     reserved_concurrent_executions: Option<AwsOnly>,
     runtime: Option<AwsOnly>,
     tracing: Option<AwsOnly>,
+    vpc_config: Option<AwsOnly>,
 }
 
 #[derive(Deserialize, Default)]

@@ -28,6 +28,10 @@ pub(super) enum Kind {
     LogGroup,
     BucketPolicy,
     LogResourcePolicy,
+    /// A stack inside this one, a name of its own, and what leads there: all of them of use on AWS only.
+    NestedStack,
+    DomainName,
+    ApiMapping,
 }
 
 impl Kind {
@@ -46,6 +50,9 @@ impl Kind {
             "AWS::Logs::LogGroup" => Self::LogGroup,
             "AWS::S3::BucketPolicy" => Self::BucketPolicy,
             "AWS::Logs::ResourcePolicy" => Self::LogResourcePolicy,
+            "AWS::Serverless::Application" => Self::NestedStack,
+            "AWS::ApiGatewayV2::DomainName" => Self::DomainName,
+            "AWS::ApiGatewayV2::ApiMapping" => Self::ApiMapping,
             _ => return None,
         })
     }
@@ -78,7 +85,13 @@ impl Kind {
             Self::EventBus => Physical::new(&name).with("Arn", arn("events", &format!("event-bus/{name}"))).with("Name", name),
             Self::EventRule => Physical::new(&name).with("Arn", arn("events", &format!("rule/{name}"))),
             Self::LogGroup => Physical::new(&name).with("Arn", arn("logs", &format!("log-group:{name}:*"))),
-            Self::HttpApi | Self::EventSourceMapping | Self::BucketPolicy | Self::LogResourcePolicy => Physical::new(&name),
+            Self::HttpApi
+            | Self::EventSourceMapping
+            | Self::BucketPolicy
+            | Self::LogResourcePolicy
+            | Self::NestedStack
+            | Self::DomainName
+            | Self::ApiMapping => Physical::new(&name),
         }
     }
 }

@@ -18,12 +18,15 @@ struct Parameter {
     description: Option<AwsOnly>,
     min_value: Option<AwsOnly>,
     max_value: Option<AwsOnly>,
+    no_echo: Option<AwsOnly>,
 }
 
 #[derive(Deserialize)]
 enum ParameterType {
     String,
     Number,
+    /// A list on AWS; here the text between its commas, which nothing takes apart.
+    CommaDelimitedList,
 }
 
 /// Every parameter's value. The runner may go beyond a number's limits: they describe AWS.

@@ -97,7 +97,14 @@ fn read_one(logical_id: &str, declaration: &Yaml, scope: &Scope, globals: &Map<S
         Kind::Secret => resources.secrets.push(typed::<SecretProperties>("Properties", properties)?.spec(name).map_err(in_properties)?),
         Kind::EventBus => resources.event_buses.push(name),
         // The routes stand at the functions; the rest works on AWS only.
-        Kind::HttpApi | Kind::EventRule | Kind::LogGroup | Kind::BucketPolicy | Kind::LogResourcePolicy => {}
+        Kind::HttpApi
+        | Kind::EventRule
+        | Kind::LogGroup
+        | Kind::BucketPolicy
+        | Kind::LogResourcePolicy
+        | Kind::NestedStack
+        | Kind::DomainName
+        | Kind::ApiMapping => {}
     }
     Ok(())
 }

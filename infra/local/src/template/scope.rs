@@ -105,8 +105,14 @@ impl Scope {
 
     fn join(&self, argument: &Yaml) -> Result<String, Fault> {
         let [separator, parts] = arguments(argument)?;
-        let Yaml::Sequence(parts) = parts else { return Err(Fault::new("!Join takes a separator and a list")) };
-        let parts: Vec<String> = self.items(parts)?.iter().map(scalar).collect::<Result<_, _>>()?;
+        let parts: Vec<String> = match parts {
+            Yaml::Sequence(parts) => self.items(parts)?.iter().map(scalar).collect::<Result<_, _>>()?,
+            // A parameter that is a list.
+            reference => match self.evaluate(reference)? {
+                Some(Json::String(list)) => list.split(',').map(str::to_owned).collect(),
+                _ => return Err(Fault::new("!Join takes a separator and a list")),
+            },
+        };
         Ok(parts.join(text(separator)?))
     }
 

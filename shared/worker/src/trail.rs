@@ -1,0 +1,71 @@
+//! What is seen of an attempt from outside: its spans, its log lines' ids, its metrics.
+
+use std::time::Duration;
+
+use domain::Timestamp;
+use domain::attempt::Attempt;
+use domain::delivery::{Delivery, DeliveryStatus};
+use domain::destination::Destination;
+use domain::settle::Outcome;
+use domain::trace::TraceContext;
+use queue::Received;
+use telemetry::names::{ATTEMPT, QUEUE};
+use telemetry::{Kind, Parent, Span, Value, metrics};
+
+/// The span of an attempt, after that of its task's stay in the queue. Both continue what sent the task, as long as that was of the message's
+/// own trace: what the monitor sends again continues nothing but the trace.
+pub(crate) fn attempt_span(received: &Received, delivery: &Delivery, destination: &Destination) -> Span {
+    let trace = delivery.message.trace;
+    let cause = received.cause.filter(|cause| cause.trace == trace).unwrap_or(TraceContext { trace, span: None });
+    let waited = received.sent_at.and_then(|sent_at| {
+        let attributes =
+            || vec![("waybill.delivery", Value::of(delivery.id)), ("waybill.receives", Value::Number(received.receives.into()))];
+        Span::past(QUEUE, Kind::Internal, Parent::Remote(cause), sent_at, attributes)
+    });
+    let mut span = Span::start(ATTEMPT, Kind::Consumer, Parent::Remote(waited.unwrap_or(cause)));
+    span.set_id("waybill.organization", delivery.organization);
+    span.set_id("waybill.message", delivery.id.message);
+    span.set_id("waybill.delivery", delivery.id);
+    span.set_id("waybill.destination", destination.id);
+    span.set("waybill.destination_type", delivery.destination_type.as_str());
+    span.set("waybill.attempt", i64::from(delivery.attempts) + 1);
+    span
+}
+
+/// The ids that every line logged during an attempt carries.
+pub(crate) fn log_span(delivery: &Delivery) -> tracing::Span {
+    tracing::info_span!(
+        "attempt",
+        message = %delivery.id.message,
+        delivery = %delivery.id,
+        destination = %delivery.destination,
+        organization = %delivery.organization,
+        trace_id = %delivery.message.trace,
+    )
+}
+
+/// An outcome in a word.
+pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Delivered(_) => "delivered",
+        Outcome::Retry(_) => "retry",
+        Outcome::Throttled(..) => "throttled",
+        Outcome::ClientError(_) => "client_error",
+        Outcome::Reject(_) => "rejected",
+    }
+}
+
+/// Counts an attempt that was recorded, and the end it may have been.
+pub(crate) fn count(after: &Delivery, attempt: &Attempt, outcome: &'static str, now: Timestamp) {
+    let kind = after.destination_type;
+    metrics::attempt_made(kind, outcome, Duration::from_millis(attempt.duration_ms));
+    if let Some(failure) = &attempt.failure {
+        metrics::failed(kind, failure.reason);
+    }
+    if after.status() == DeliveryStatus::Succeeded {
+        metrics::delivered(kind, now.since(after.created_at));
+    }
+    if after.status().is_finished() {
+        metrics::delivery_ended(kind, after.status().as_str());
+    }
+}

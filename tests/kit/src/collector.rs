@@ -1,0 +1,157 @@
+//! An OpenTelemetry collector that remembers: it decodes OTLP's protobuf with OpenTelemetry's own definitions.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, number_data_point};
+use prost::Message as _;
+
+use crate::sink::Sink;
+
+/// A collector. It answers as its [`Sink`] is told to.
+pub struct Collector(Sink);
+
+/// A span that it got.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// The trace, 32 hexadecimal digits.
+    pub trace: String,
+    /// Itself, 16 of them.
+    pub id: String,
+    /// What caused it; empty when nobody knows.
+    pub parent: String,
+    /// What was done.
+    pub name: String,
+    /// What is known of it, numbers as text.
+    pub attributes: BTreeMap<String, String>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// A point that it got.
+#[derive(Debug, Clone)]
+pub struct Point {
+    /// The metric.
+    pub name: String,
+    /// What it is told apart by.
+    pub attributes: BTreeMap<String, String>,
+    /// A counter's increase, a gauge's value, a histogram's count.
+    pub value: f64,
+}
+
+impl Collector {
+    /// Listens on a free port and takes everything.
+    pub async fn start() -> Self {
+        Self(Sink::start().await)
+    }
+
+    /// What `OTEL_EXPORTER_OTLP_ENDPOINT` says.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.0.address())
+    }
+
+    /// Every span it was sent.
+    pub fn spans(&self) -> Vec<Span> {
+        let requests = self.path("/v1/traces").requests().into_iter();
+        let requests = requests.map(|request| ExportTraceServiceRequest::decode(request.body).expect("a request of spans"));
+        let scopes = requests.flat_map(|request| request.resource_spans).flat_map(|resource| resource.scope_spans);
+        let span = |span: opentelemetry_proto::tonic::trace::v1::Span| Span {
+            trace: hex(&span.trace_id),
+            id: hex(&span.span_id),
+            parent: hex(&span.parent_span_id),
+            name: span.name,
+            attributes: texts(span.attributes),
+            duration: Duration::from_nanos(
+                span.end_time_unix_nano.checked_sub(span.start_time_unix_nano).expect("no span ends before it starts"),
+            ),
+        };
+        scopes.flat_map(|scope| scope.spans).map(span).collect()
+    }
+
+    /// The spans of one trace, once there are so many of each of these names.
+    pub async fn trace(&self, trace: &str, expected: &[(&str, usize)]) -> Vec<Span> {
+        for _ in 0..100 {
+            let spans: Vec<Span> = self.spans().into_iter().filter(|span| span.trace == trace).collect();
+            if expected.iter().all(|(name, count)| spans.iter().filter(|span| span.name == *name).count() >= *count) {
+                return spans;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("of trace {trace} not all of {expected:?} came: {:#?}", self.spans());
+    }
+
+    /// Every point it was sent.
+    pub fn points(&self) -> Vec<Point> {
+        let requests = self.path("/v1/metrics").requests().into_iter();
+        let requests = requests.map(|request| ExportMetricsServiceRequest::decode(request.body).expect("a request of metrics"));
+        let scopes = requests.flat_map(|request| request.resource_metrics).flat_map(|resource| resource.scope_metrics);
+        let number = |value: Option<number_data_point::Value>| match value {
+            Some(number_data_point::Value::AsDouble(value)) => value,
+            other => panic!("{other:?} is no number"),
+        };
+        let mut points = Vec::new();
+        for metric in scopes.flat_map(|scope| scope.metrics) {
+            let name = metric.name;
+            let mut point = |attributes, value| points.push(Point { name: name.clone(), attributes: texts(attributes), value });
+            match metric.data.expect("a metric has data") {
+                Data::Sum(sum) => {
+                    assert_eq!(sum.aggregation_temporality, i32::from(AggregationTemporality::Delta));
+                    sum.data_points.into_iter().for_each(|each| point(each.attributes, number(each.value)));
+                }
+                Data::Gauge(gauge) => gauge.data_points.into_iter().for_each(|each| point(each.attributes, number(each.value))),
+                Data::Histogram(histogram) => {
+                    assert_eq!(histogram.aggregation_temporality, i32::from(AggregationTemporality::Delta));
+                    for each in histogram.data_points {
+                        assert_eq!(each.bucket_counts.iter().sum::<u64>(), each.count);
+                        point(each.attributes, u32::try_from(each.count).expect("few").into());
+                    }
+                }
+                other => panic!("{other:?} is not expected"),
+            }
+        }
+        points
+    }
+
+    /// How often something was counted so far.
+    pub fn counted(&self, name: &str, attributes: &[(&str, &str)]) -> f64 {
+        let wanted: BTreeMap<String, String> = attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        self.points().iter().filter(|point| point.name == name && point.attributes == wanted).map(|point| point.value).sum()
+    }
+
+    /// Waits until something was counted so often.
+    pub async fn counts(&self, name: &str, attributes: &[(&str, &str)], expected: f64) {
+        for _ in 0..100 {
+            if self.counted(name, attributes) >= expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{name} {attributes:?} did not come to {expected}: {:#?}", self.points());
+    }
+}
+
+impl Deref for Collector {
+    type Target = Sink;
+
+    fn deref(&self) -> &Sink {
+        &self.0
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
+    let text = |value: Option<any_value::Value>| match value {
+        Some(any_value::Value::StringValue(text)) => text,
+        Some(any_value::Value::IntValue(number)) => number.to_string(),
+        other => panic!("{other:?} is neither text nor a number"),
+    };
+    attributes.into_iter().map(|pair| (pair.key, text(pair.value.and_then(|value| value.value)))).collect()
+}

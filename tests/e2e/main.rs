@@ -14,6 +14,7 @@ mod crashes;
 mod credentials;
 mod delivering;
 mod destinations;
+mod every_type;
 mod failures;
 mod fan_out;
 mod history;

@@ -226,6 +226,8 @@ async fn no_connector_is_pointed_at_an_inner_address() {
             assert_eq!(problem["errors"][0]["code"], "blocked_address", "{kind} {host}");
         }
     }
+    let events = acme.get("/v1/audit-events?action=blocked_address&limit=100").await.ok(200);
+    assert_eq!(events["data"].as_array().unwrap().len(), hosts.len() * 7, "each refusal is recorded");
     let token =
         json!({"kind": "oauth2_client_credentials", "token_url": "http://169.254.169.254/", "client_id": "i", "client_secret": "s"});
     let answer = acme.destination().url("http://127.0.0.1:1/").credentials(token).skip_check().asks().await;

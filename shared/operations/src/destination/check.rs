@@ -45,7 +45,7 @@ impl Operations {
         let members = body.object()?;
         let errors = Errors::default();
         query.finish(&errors);
-        let draft = read_new(members, errors, &self.addresses())?;
+        let draft = self.drawn(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
         self.limit(organization, Limited::Check).await?;
         let Drafted { destination, .. } = self.drafted(self.ids.mint(organization, 1), organization, draft).await?;
         Ok(Checked { check: self.run_check(&destination).await? })

@@ -28,7 +28,7 @@ use domain::audit::Change;
 use domain::credentials::Credentials;
 use domain::destination::{Destination, DestinationState};
 use domain::id::{DestinationId, OrganizationId};
-use domain::input::Errors;
+use domain::input::{Errors, FieldCode};
 use domain::limits::DESTINATIONS_MAX;
 use domain::role::Permission;
 use domain::settings::DestinationType;
@@ -60,7 +60,7 @@ impl Operations {
         let errors = Errors::default();
         let skip_check = query.flag("skip_check", &errors);
         query.finish(&errors);
-        let draft = read_new(members, errors, &self.addresses())?;
+        let draft = self.drawn(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
         let Drafted { destination, generated } = self.drafted(self.id_for(ctx, organization), organization, draft).await?;
         let destination = self.checked(destination, skip_check).await?;
         let event = self.event(ctx, organization, "destination.created", destination.id, skipped_check(skip_check));
@@ -78,6 +78,18 @@ impl Operations {
         }
         let view = self.view_with_health(ctx, &destination).await?;
         Ok(NewDestination { view, signing_secret: generated.map(|secret| secret.expose_secret().to_owned()) })
+    }
+
+    /// A draft, unless it is refused; pointing a destination at an inner address is a security event (R6.5).
+    pub(crate) async fn drawn(&self, ctx: &Context, organization: OrganizationId, draft: Result<Draft, Refusal>) -> Result<Draft, Refusal> {
+        if let Err(refusal) = &draft {
+            for error in refusal.errors.iter().filter(|error| error.code == FieldCode::BlockedAddress) {
+                let pointer = error.pointer.as_deref().unwrap_or_default();
+                tracing::warn!(%organization, pointer, request_id = ctx.request_id, security_event = true, "blocked_address");
+                self.record_refusal(ctx, organization, "blocked_address", Some(pointer)).await;
+            }
+        }
+        draft
     }
 
     /// A new destination, with its secrets sealed; not saved.
@@ -158,7 +170,7 @@ impl Operations {
             let mut query = query.clone();
             skip_check = query.flag("skip_check", &errors);
             query.finish(&errors);
-            let draft = read_patch(patch.clone(), errors, &before, &self.addresses())?;
+            let draft = self.drawn(ctx, organization, read_patch(patch.clone(), errors, &before, &self.addresses())).await?;
             must_match(if_match, &before)?;
             let after = self.patched_destination(&before, draft, skip_check).await?;
             let Some(after) = after else { return self.view_with_health(ctx, &before).await };

@@ -1,10 +1,11 @@
-//! Who asks: everything under `/v1` but the OpenAPI document needs an API key.
+//! Who asks: everything under `/v1` needs an API key, but for the OpenAPI document and the page that a provider sends browsers back to.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderName;
 use http::header::AUTHORIZATION;
+use operations::authorization::CALLBACK_PATH;
 use operations::{Context, IdempotencyKey, Refusal};
 
 use crate::answer::Refused;
@@ -20,7 +21,7 @@ pub(crate) struct MalformedKey(pub(crate) &'static str);
 /// Finds the caller; the handlers take it as [`Context`].
 pub(crate) async fn authenticate(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if !(path == "/v1" || path.starts_with("/v1/")) || path == "/v1/openapi.json" {
+    if !(path == "/v1" || path.starts_with("/v1/")) || path == "/v1/openapi.json" || path == CALLBACK_PATH {
         return next.run(request).await;
     }
     match context(&api, &mut request).await {

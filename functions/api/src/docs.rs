@@ -96,7 +96,7 @@ fn paragraphs(text: &Value) -> String {
     text.split("\n\n").filter(|part| !part.is_empty()).map(|part| format!("<p>{}</p>", escape(part))).collect()
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

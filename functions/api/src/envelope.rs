@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use operations::Refusal;
+use operations::authorization::CALLBACK_PATH;
 use operations::view::problem::Problem;
 
 use telemetry::names::REQUEST;
@@ -111,7 +112,11 @@ fn facts(api: &Api, request: &Request) -> RequestFacts {
     let w3c = header(&HeaderName::from_static("traceparent")).and_then(TraceContext::from_traceparent);
     let xray = || header(&HeaderName::from_static("x-amzn-trace-id")).and_then(TraceContext::from_xray);
     let new = || TraceContext { trace: TraceId::generate_at(api.platform().clock.now(), random), span: None };
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let path = match request.uri().path() {
+        // A code is good for a refresh token: the line goes into the log.
+        CALLBACK_PATH => CALLBACK_PATH,
+        _ => request.uri().path_and_query().map_or("/", |path| path.as_str()),
+    };
     RequestFacts {
         id: format!("req_{id}"),
         ip: ip(request),

@@ -38,6 +38,8 @@ const BEARER: &str = "api_key";
         routes::destinations::get_destination, routes::destinations::patch_destination, routes::destinations::delete_destination,
         routes::destinations::check_destination, routes::destinations::enable_destination, routes::destinations::disable_destination,
         routes::destinations::rotate_secret, routes::destinations::test_destination, routes::destinations::end_signing_secret,
+        routes::authorizations::create_authorization, routes::authorizations::get_authorization,
+        routes::authorizations::delete_authorization, routes::authorizations::finish_authorization,
         routes::messages::submit_message, routes::messages::submit_batch, routes::messages::list_messages,
         routes::messages::get_message, routes::messages::get_payload, routes::messages::erase_payload,
         routes::messages::create_upload, routes::messages::follow_link,

@@ -3,6 +3,7 @@
 use aws_config::SdkConfig;
 use bytes::Bytes;
 use domain::attempt::RequestRecord;
+use domain::authorization::{Exchange, ExchangeAnswer};
 use domain::check::{CheckReport, StepName};
 use domain::credentials::CredentialKind;
 use domain::delivery::Delivery;
@@ -217,6 +218,10 @@ impl Connector for Email {
 
     async fn check(&self, destination: &Destination) -> CheckReport {
         self.walk(destination).await
+    }
+
+    async fn exchange(&self, exchange: Exchange) -> ExchangeAnswer {
+        self.parts.exchange(exchange).await
     }
 }
 

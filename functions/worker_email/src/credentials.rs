@@ -35,7 +35,11 @@ impl Parts {
                 let granted = self.tokens.token(&client, &grant, deadline).await.map_err(refused)?;
                 Ok(Credentials::XOauth2 { username: username()?, secret: granted.access_token.expose_secret().to_owned() })
             }
-            CredentialKind::Oauth2RefreshToken | CredentialKind::Oauth2Authorization => {
+            CredentialKind::Oauth2Authorization => {
+                let token = self.token_by_consent(destination, deadline).await?;
+                Ok(Credentials::XOauth2 { username: username()?, secret: token.expose_secret().to_owned() })
+            }
+            CredentialKind::Oauth2RefreshToken => {
                 let (secret, refresh) = (opened.secret("client_secret").await?, opened.secret("refresh_token").await?);
                 let client = Client { token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
                 let granted = self.tokens.token(&client, &Grant::RefreshToken(&refresh), deadline).await.map_err(refused)?;
@@ -88,6 +92,6 @@ impl Parts {
     }
 }
 
-fn refused(refusal: oauth::Refusal) -> Failure {
+pub(crate) fn refused(refusal: oauth::Refusal) -> Failure {
     Failure::new(StepName::Authenticate, refusal.outcome, refusal.detail)
 }

@@ -6,6 +6,7 @@
 //!   sends it by the settings' transport.
 //! - An SMTP [session] **connects** through the egress guard, **secures** itself, **signs in** and **sends**; one that is idle is used again
 //!   for the next mail of the same destination. [`ses`] sends the same bytes through Amazon.
+//! - A person's [consent] is **exchanged** for a refresh token when the api hands its code over.
 //! - A payload that is not attached is a [link] of limited life.
 //! - What goes wrong is a [failure]: the step it happened in, what it means for the delivery, and a sentence without secrets.
 //! - The [check] walks the same way, step by step, and sends nothing.
@@ -13,6 +14,7 @@
 mod check;
 mod config;
 mod connector;
+mod consent;
 mod credentials;
 mod failure;
 mod letter;

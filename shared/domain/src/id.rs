@@ -157,6 +157,8 @@ ids! {
     SecretId = "sec";
     /// An audit event.
     AuditId = "aud";
+    /// A person's consent to sign in for them.
+    AuthorizationId = "oau";
     /// A background job.
     JobId = "job";
     /// An upload.

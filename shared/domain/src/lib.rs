@@ -8,6 +8,7 @@
 pub mod api_key;
 pub mod attempt;
 pub mod audit;
+pub mod authorization;
 pub mod check;
 pub mod clock;
 pub mod credentials;

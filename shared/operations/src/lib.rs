@@ -8,6 +8,7 @@
 mod api_key;
 mod audit;
 mod authenticate;
+pub mod authorization;
 mod body;
 pub mod bootstrap;
 mod context;

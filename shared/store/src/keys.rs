@@ -7,6 +7,7 @@
 //! | destination | `ORG#<org>` | `DST#<dst>` |
 //! | health | `HEALTH#<dst>` | `H` |
 //! | API key; those of an organization, of the operator | `KEY#<key>`; `ORG#<org>`, `KEYS` | `KEY`; `KEY#<key>` |
+//! | authorization | `ORG#<org>` | `OAU#<oau>` |
 //! | delivery | `ORG#<org>#<shard>` | `<msg ulid>#<nn>` |
 //! | earlier attempts | `ATT#<dlv>` | `<number>`; of one that lost its race `<number>.<start>` |
 //! | payload | `PAY#<msg>` | `PAY` |
@@ -28,7 +29,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Timestamp;
 use domain::attempt::Attempt;
 use domain::delivery::DeliveryStatus;
-use domain::id::{AuditId, DeliveryId, DestinationId, Id, KeyId, MessageId, OrganizationId, Ulid, UploadId};
+use domain::id::{AuditId, AuthorizationId, DeliveryId, DestinationId, Id, KeyId, MessageId, OrganizationId, Ulid, UploadId};
 
 use crate::attributes::{Item, text};
 
@@ -141,6 +142,11 @@ pub(crate) fn api_keys_listed(organization: Option<OrganizationId>) -> (String, 
 /// The key that such a line is of.
 pub(crate) fn api_key_of(sort: &str) -> Option<KeyId> {
     sort.strip_prefix("KEY#")?.parse().ok()
+}
+
+/// An authorization.
+pub(crate) fn authorization(organization: OrganizationId, id: AuthorizationId) -> Key {
+    Key::new(format!("ORG#{organization}"), format!("OAU#{id}"))
 }
 
 /// An idempotency record.

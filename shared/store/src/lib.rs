@@ -7,6 +7,7 @@
 mod api_key;
 mod attributes;
 mod audit;
+mod authorization;
 mod delivery;
 mod destination;
 mod document;

@@ -2,6 +2,7 @@
 
 use domain::attempt::{RequestRecord, ResponseRecord};
 use domain::check::{CheckReport, HostKeysAnswer, HostKeysPlace};
+use domain::authorization::{Exchange, ExchangeAnswer};
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::settle::Outcome;
@@ -21,6 +22,11 @@ pub trait Connector: Send + Sync + 'static {
     fn host_keys(&self, _: HostKeysPlace) -> impl Future<Output = HostKeysAnswer> + Send {
         let CheckReport { ok, steps } = crate::refused_check("this type of destination has no host keys");
         std::future::ready(HostKeysAnswer::Refused { ok, steps })
+    }
+
+    /// Exchanges the code of a person's consent, where destinations are signed into with such.
+    fn exchange(&self, _: Exchange) -> impl Future<Output = ExchangeAnswer> + Send {
+        std::future::ready(ExchangeAnswer::refused(false, "this type of destination is not signed into with a person's consent"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use domain::check::{CheckReport, CheckRequest, HostKeysAnswer, HostKeysRequest};
+use domain::authorization::{ExchangeAnswer, ExchangeRequest};
 use serde::{Deserialize, Serialize};
 
 /// A batch from the queue, or a connection check from the api.
@@ -14,6 +15,8 @@ pub enum Invocation {
     Check(Box<CheckRequest>),
     /// A server whose keys are to be looked at.
     HostKeys(HostKeysRequest),
+    /// A code that a person's consent brought.
+    Exchange(Box<ExchangeRequest>),
 }
 
 /// The answer to an [`Invocation`].
@@ -26,4 +29,6 @@ pub enum Answer {
     Check(CheckReport),
     /// The keys a server presents.
     HostKeys(HostKeysAnswer),
+    /// What became of the code.
+    Exchange(ExchangeAnswer),
 }

@@ -122,6 +122,7 @@ impl<C: Connector> Service<LambdaEvent<Invocation>> for Worker<C> {
             match event.payload {
                 Invocation::Check(request) => Ok(Answer::Check(parts.check(&request.check).await)),
                 Invocation::HostKeys(request) => Ok(Answer::HostKeys(parts.connector.host_keys(request.host_keys).await)),
+                Invocation::Exchange(request) => Ok(Answer::Exchange(parts.connector.exchange(request.exchange).await)),
                 Invocation::Queue(batch) => Ok(Answer::Batch(parts.work(batch, event.context.deadline).await)),
             }
         })

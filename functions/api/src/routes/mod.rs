@@ -2,6 +2,7 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod audit_events;
+pub(crate) mod authorizations;
 pub(crate) mod deliveries;
 pub(crate) mod destinations;
 pub(crate) mod messages;
@@ -28,6 +29,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .merge(api_keys::router(api))
         .merge(destinations::router(api))
         .merge(messages::router(api))
+        .merge(authorizations::router(api))
         .merge(deliveries::router(api))
         .merge(statistics::router())
         .merge(audit_events::router())

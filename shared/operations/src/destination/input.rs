@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::credentials::CredentialKind;
 use domain::destination::Destination;
 use domain::event_type::EventPattern;
 use domain::input::{Errors, FieldCode, FieldError, Fields};
@@ -81,6 +82,7 @@ pub(crate) fn read_patch(
     stored: &Destination,
     addresses: &Addresses<'_>,
 ) -> Result<Draft, Refusal> {
+    let named = patch.get("credentials").is_some_and(|credentials| credentials.get("authorization_id").is_some());
     let draft = read_members(patch, errors, |fields| {
         if fields.take("type").is_some_and(|kind| kind != stored.kind().as_str()) {
             fields.refuse("type", FieldCode::ReadOnly, "a destination's type cannot change");
@@ -89,9 +91,12 @@ pub(crate) fn read_patch(
         read(fields, Some(stored.kind()), Some(stored), addresses)
     })?;
     if moves(stored, &draft) {
+        // An authorization stands for the secret it holds.
+        let consent = Some("authorization_id").filter(|_| draft.credentials.kind == CredentialKind::Oauth2Authorization && !named);
         let kept: Vec<FieldError> = draft
             .credentials
             .kept_secrets()
+            .chain(consent)
             .map(|name| FieldError::at(format!("/credentials/{name}"), FieldCode::Required, "must be sent again: the address changes"))
             .collect();
         if !kept.is_empty() {
@@ -206,7 +211,7 @@ pub(super) fn read_settings(
 }
 
 /// May deliveries go there, as far as the address itself tells?
-pub(super) fn admit(address: Address<'_>, addresses: &Addresses<'_>) -> Result<(), egress::Refusal> {
+pub(crate) fn admit(address: Address<'_>, addresses: &Addresses<'_>) -> Result<(), egress::Refusal> {
     match address {
         Address::Url(url) => {
             let target = Target::parse(url, Schemes::with_plain_http(addresses.plain_http))?;
@@ -217,7 +222,7 @@ pub(super) fn admit(address: Address<'_>, addresses: &Addresses<'_>) -> Result<(
 }
 
 /// A refused address's code among the errors.
-pub(super) fn refused(refusal: &egress::Refusal) -> FieldCode {
+pub(crate) fn refused(refusal: &egress::Refusal) -> FieldCode {
     if refusal.code() == "blocked_address" { FieldCode::BlockedAddress } else { FieldCode::InvalidFormat }
 }
 

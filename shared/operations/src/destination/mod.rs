@@ -19,9 +19,11 @@ mod together;
 mod trial;
 mod x509;
 
+pub(crate) use credentials::CredentialsDraft;
 pub use documents::{CreateDestination, DisableDestination, PatchDestination, RotateSecret, TestDestination};
 pub use host_keys::{AskHostKeys, HostKeysView};
 pub use preview::PreviewDestination;
+pub(crate) use input::{Addresses, admit, refused};
 
 use domain::Reason;
 use domain::audit::Change;
@@ -39,7 +41,7 @@ use crate::audit::changes;
 use crate::organization::no_parameters;
 use crate::view::destination::{DestinationView, HealthView, NewDestination};
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
-use input::{Addresses, Draft, read_new, read_patch};
+use input::{Draft, read_new, read_patch};
 use seal::auditable;
 
 /// A destination made from a draft, and the signing secret that was generated for it.
@@ -61,6 +63,7 @@ impl Operations {
         let skip_check = query.flag("skip_check", &errors);
         query.finish(&errors);
         let draft = self.drawn(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
+        self.resolve_authorization(ctx, organization, &draft.credentials).await?;
         let Drafted { destination, generated } = self.drafted(self.id_for(ctx, organization), organization, draft).await?;
         let destination = self.checked(destination, skip_check).await?;
         let event = self.event(ctx, organization, "destination.created", destination.id, skipped_check(skip_check));
@@ -171,6 +174,9 @@ impl Operations {
             skip_check = query.flag("skip_check", &errors);
             query.finish(&errors);
             let draft = self.drawn(ctx, organization, read_patch(patch.clone(), errors, &before, &self.addresses())).await?;
+            if draft.credentials.differs_from(&before.credentials) {
+                self.resolve_authorization(ctx, organization, &draft.credentials).await?;
+            }
             must_match(if_match, &before)?;
             let after = self.patched_destination(&before, draft, skip_check).await?;
             let Some(after) = after else { return self.view_with_health(ctx, &before).await };

@@ -2,6 +2,7 @@
 
 pub mod api_key;
 pub mod audit;
+pub mod authorization;
 pub mod delivery;
 pub mod destination;
 pub mod message;

@@ -1,0 +1,107 @@
+//! `/v1/oauth2`.
+
+use axum::extract::State;
+use axum::response::{Html, IntoResponse as _};
+use axum::routing::get;
+use axum::{Extension, Router};
+use domain::role::Permission;
+use http::StatusCode;
+use operations::authorization::{CALLBACK_PATH, Consented, CreateAuthorization};
+use operations::view::authorization::{AuthorizationView, NewAuthorization};
+
+use super::post_once;
+use crate::answer::{Answer, created, no_content, ok};
+use crate::docs::escape;
+use crate::envelope::RequestFacts;
+use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::state::Api;
+
+pub(crate) fn router(api: &Api) -> Router<Api> {
+    Router::new()
+        .route("/v1/oauth2/authorizations", post_once(api, Permission::ManageDestinations, create_authorization))
+        .route("/v1/oauth2/authorizations/{id}", get(get_authorization).delete(delete_authorization))
+        .route(CALLBACK_PATH, get(finish_authorization))
+}
+
+/// Request a person's consent to send from their mailbox.
+///
+/// The person opens `url` in a browser within the hour. Then an e-mail destination can name the authorization:
+/// `"credentials": {"kind": "oauth2_authorization", "authorization_id": "oau_…", "username": "…"}`.
+#[utoipa::path(post, path = "/v1/oauth2/authorizations", tag = "Destinations", request_body = CreateAuthorization,
+    responses((status = 201, description = "It waits for somebody to consent.", body = NewAuthorization)))]
+pub(crate) async fn create_authorization(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let new = api.operations().await?.create_authorization(&ctx, query, body).await?;
+    created(format!("/v1/oauth2/authorizations/{}", new.view.id), new)
+}
+
+/// Read an authorization: whether somebody has consented.
+#[utoipa::path(get, path = "/v1/oauth2/authorizations/{id}", tag = "Destinations", params(("id" = String, Path)),
+    responses((status = 200, description = "The authorization.", body = AuthorizationView)))]
+pub(crate) async fn get_authorization(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+) -> Answer {
+    ok(api.operations().await?.authorization(&ctx, &id, query).await?)
+}
+
+/// Forget an authorization. Destinations that name it can sign in no longer.
+#[utoipa::path(delete, path = "/v1/oauth2/authorizations/{id}", tag = "Destinations", params(("id" = String, Path)),
+    responses((status = 204, description = "It is gone.")))]
+pub(crate) async fn delete_authorization(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+) -> Answer {
+    api.operations().await?.delete_authorization(&ctx, &id, query).await?;
+    no_content()
+}
+
+/// Where a provider sends a person's browser back to. A page, for people.
+#[utoipa::path(get, path = "/v1/oauth2/callback", tag = "Destinations", security(()),
+    params(
+        ("state" = Option<String>, Query, description = "Which request it belongs to."),
+        ("code" = Option<String>, Query, description = "What is exchanged for a refresh token."),
+        ("error" = Option<String>, Query, description = "Why there is no code."),
+    ),
+    responses(
+        (status = 200, description = "Waybill can sign in now, or it was refused.", content_type = "text/html", body = String),
+        (status = 404, description = "No request waits for this.", content_type = "text/html", body = String),
+    ))]
+pub(crate) async fn finish_authorization(
+    State(api): State<Api>,
+    Extension(facts): Extension<RequestFacts>,
+    Parameters(query): Parameters,
+) -> Answer {
+    let consented = api.operations().await?.finish_authorization(query, facts.ip.as_deref(), &facts.id).await?;
+    let (status, title, text) = match consented {
+        Consented::Granted => (StatusCode::OK, "Access was granted", "You can close this page.".to_owned()),
+        Consented::Refused(detail) => (StatusCode::OK, "Access was not granted", format!("{detail}.")),
+        Consented::Again(detail) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Not finished yet", format!("{detail}. Load this page again in a moment."))
+        }
+        Consented::Unknown => {
+            let text = "The request is unknown, was answered before, or has expired. Ask for a new one.";
+            (StatusCode::NOT_FOUND, "No request waits for this", text.to_owned())
+        }
+    };
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let headers = [("content-security-policy", policy), ("referrer-policy", "no-referrer"), ("cache-control", "no-store")];
+    Ok((status, headers, Html(page(title, &text))).into_response())
+}
+
+fn page(title: &str, text: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>{title} · Waybill</title><style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem}}\
+         :root{{color-scheme:light dark}}</style><main><h1>{title}</h1><p>{}</p></main></html>",
+        escape(text)
+    )
+}

@@ -1,0 +1,123 @@
+//! A person's consent: the code it brought is exchanged for a refresh token, and every token after it asked for with that.
+//!
+//! It happens here and not in the api, because here secrets are opened: the api only seals (design.md §6).
+
+use std::time::Duration;
+
+use domain::Reason;
+use domain::authorization::{Authorization, CLIENT_SECRET, CODE, Consent, Exchange, ExchangeAnswer, REFRESH_TOKEN, VERIFIER};
+use domain::destination::Destination;
+use domain::id::AuthorizationId;
+use domain::settle::Outcome;
+use oauth::{Client, Grant, Granted, Refusal};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
+use worker::{Hindrance, Opened, Unavailable};
+
+use crate::connector::Parts;
+use crate::credentials::refused;
+use crate::failure::Failure;
+
+/// A person is waiting for the answer.
+const EXCHANGE_MAX: Duration = Duration::from_secs(15);
+/// How often a changed refresh token is put in the place of the old one when the authorization keeps changing.
+const RACES_MAX: usize = 4;
+
+impl Parts {
+    /// Exchanges a code, once.
+    pub(crate) async fn exchange(&self, exchange: Exchange) -> ExchangeAnswer {
+        match self.exchanged(&exchange).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(error = ?error, authorization = %exchange.authorization_id, "a code was not exchanged");
+                ExchangeAnswer::refused(true, "Waybill cannot do this right now")
+            }
+        }
+    }
+
+    async fn exchanged(&self, exchange: &Exchange) -> Result<ExchangeAnswer, Hindrance> {
+        let (organization, id) = (exchange.organization_id, exchange.authorization_id);
+        let found = self.store.authorization(organization, id).await.map_err(ours)?;
+        let Some(authorization) = found else { return Ok(ExchangeAnswer::refused(false, "the authorization is gone")) };
+        let Consent::Requested { verifier, redirect_uri, .. } = &authorization.consent else {
+            return Ok(ExchangeAnswer::refused(false, "the authorization has been answered before"));
+        };
+        let place = Authorization::place(id);
+        let secret = self.vault.open(organization, place, CLIENT_SECRET, &authorization.client_secret).await?;
+        let verifier = self.vault.open(organization, place, VERIFIER, verifier).await?;
+        let code = self.vault.open(organization, place, CODE, &exchange.code).await?;
+        let client = Client { token_url: &authorization.token_url, id: &authorization.client_id, secret: &secret };
+        let grant = Grant::AuthorizationCode { code: &code, verifier: &verifier, redirect_uri };
+        let (consent, answer) = match self.tokens.ask(&client, &grant, Instant::now() + EXCHANGE_MAX).await {
+            Ok(Granted { refresh_token: Some(token), .. }) => {
+                let refresh_token = self.vault.seal(organization, place, REFRESH_TOKEN, &token).await?;
+                let answer = ExchangeAnswer { granted: true, retry: false, detail: "access was granted".to_owned() };
+                (Consent::Granted { refresh_token }, answer)
+            }
+            Ok(Granted { refresh_token: None, .. }) => {
+                refusal("the provider gave no refresh token: ask for a scope that allows access while nobody is there")
+            }
+            Err(Refusal { outcome: Outcome::Retry(_) | Outcome::Throttled(..), detail }) => {
+                return Ok(ExchangeAnswer::refused(true, detail));
+            }
+            Err(Refusal { detail, .. }) => refusal(&detail),
+        };
+        match self.store.save_authorization(&authorization.with(consent)).await.map_err(ours)? {
+            store::Saved::Done => Ok(answer),
+            store::Saved::Conflict => Ok(ExchangeAnswer::refused(false, "the authorization has been answered before")),
+        }
+    }
+
+    /// An access token by a consent.
+    pub(crate) async fn token_by_consent(&self, destination: &Destination, deadline: Instant) -> Result<SecretString, Failure> {
+        let opened = Opened::of(&self.vault, destination);
+        let id: AuthorizationId = opened.open("authorization_id")?.parse().map_err(|_| lost())?;
+        let organization = destination.organization_id;
+        let authorization = self.store.authorization(organization, id).await.map_err(ours)?.ok_or_else(lost)?;
+        let Consent::Granted { refresh_token } = &authorization.consent else { return Err(lost().into()) };
+        let place = Authorization::place(id);
+        let secret = self.vault.open(organization, place, CLIENT_SECRET, &authorization.client_secret).await.map_err(Hindrance::from)?;
+        let refresh = self.vault.open(organization, place, REFRESH_TOKEN, refresh_token).await.map_err(Hindrance::from)?;
+        let client = Client { token_url: &authorization.token_url, id: &authorization.client_id, secret: &secret };
+        let granted = self.tokens.token(&client, &Grant::RefreshToken(&refresh), deadline).await.map_err(refused)?;
+        let changed = granted.refresh_token.filter(|new| new.expose_secret() != refresh.expose_secret());
+        if let Some(new) = changed {
+            self.keep_changed(authorization, &new).await?;
+        }
+        Ok(granted.access_token)
+    }
+
+    /// A refresh token that the provider changed is sealed and stored before the old one is forgotten (design.md §6).
+    async fn keep_changed(&self, mut authorization: Authorization, new: &SecretString) -> Result<(), Hindrance> {
+        let (organization, id) = (authorization.organization_id, authorization.id);
+        let refresh_token = self.vault.seal(organization, Authorization::place(id), REFRESH_TOKEN, new).await?;
+        let before = authorization.consent.clone();
+        for _ in 0..RACES_MAX {
+            let after = authorization.with(Consent::Granted { refresh_token: refresh_token.clone() });
+            if self.store.save_authorization(&after).await.map_err(ours)? == store::Saved::Done {
+                return Ok(());
+            }
+            match self.store.authorization(organization, id).await.map_err(ours)? {
+                Some(now) if now.consent == before => authorization = now,
+                // Another attempt has stored a newer one, or it is gone.
+                _ => return Ok(()),
+            }
+        }
+        tracing::warn!(authorization = %id, "a changed refresh token could not be stored: the authorization kept changing");
+        Ok(())
+    }
+}
+
+fn refusal(detail: &str) -> (Consent, ExchangeAnswer) {
+    (Consent::Refused { detail: detail.to_owned() }, ExchangeAnswer::refused(false, detail))
+}
+
+fn ours(error: store::StoreError) -> Hindrance {
+    Hindrance::Ours(Unavailable(error.to_string()))
+}
+
+/// The authorization was deleted after the destination was saved.
+fn lost() -> Hindrance {
+    let detail = "the authorization that the destination names is gone; somebody has to consent again".to_owned();
+    Hindrance::Ends { outcome: Outcome::ClientError(Reason::Authentication), detail }
+}

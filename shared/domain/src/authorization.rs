@@ -1,0 +1,187 @@
+//! Authorizations: a person consents that Waybill signs in to a mailbox for them (RFC 6749 §4.1, with the proof of RFC 7636).
+//!
+//! A client **requests** one and gives its address to a person, who consents at the provider. The provider sends the person's browser back
+//! with a code; the worker **exchanges** it for a refresh token, which stays sealed here. Destinations name the authorization, and every
+//! token of theirs is asked for with what it holds.
+//!
+//! ```text
+//! requested ── the code is exchanged ──▶ granted   (its refresh token is replaced when the provider changes it)
+//!     └────── the person, or the provider, refuses ──▶ refused
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::credentials::Sealed;
+use crate::id::{AuthorizationId, DestinationId, Id as _, OrganizationId};
+
+/// The client's own secret is sealed under this name.
+pub const CLIENT_SECRET: &str = "oauth2/client_secret";
+/// What the challenge was made from.
+pub const VERIFIER: &str = "oauth2/verifier";
+/// What the person's browser brought back, on its way to the worker.
+pub const CODE: &str = "oauth2/code";
+/// What the provider gave.
+pub const REFRESH_TOKEN: &str = "oauth2/refresh_token";
+
+/// One consent, asked for or given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorization {
+    /// Its id.
+    pub id: AuthorizationId,
+    /// Whose it is.
+    pub organization_id: OrganizationId,
+    /// At whom.
+    pub provider: Provider,
+    /// Where codes and refresh tokens are exchanged for tokens.
+    pub token_url: String,
+    /// As whom Waybill asks.
+    pub client_id: String,
+    /// The proof, sealed as [`CLIENT_SECRET`].
+    pub client_secret: Sealed,
+    /// What is asked for.
+    pub scope: Option<String>,
+    /// How far it is.
+    pub consent: Consent,
+    /// Counts its changes.
+    pub revision: u64,
+    /// When it was requested.
+    pub created_at: Timestamp,
+    /// Until when somebody may consent.
+    pub expires_at: Timestamp,
+}
+
+/// How far an authorization is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Consent {
+    /// Nobody has answered yet.
+    Requested {
+        /// SHA-256 of the secret part of `state`, lower-case hexadecimal.
+        state_sha256: String,
+        /// Sealed as [`VERIFIER`].
+        verifier: Sealed,
+        /// Where the provider sends the browser back to.
+        redirect_uri: String,
+    },
+    /// Somebody has consented.
+    Granted {
+        /// Sealed as [`REFRESH_TOKEN`].
+        refresh_token: Sealed,
+    },
+    /// Somebody, or the provider, has refused.
+    Refused {
+        /// In words; no secrets.
+        detail: String,
+    },
+}
+
+impl Authorization {
+    /// Secrets are sealed for a destination; those of an authorization for one that has its number and is none.
+    #[must_use]
+    pub fn place(id: AuthorizationId) -> DestinationId {
+        DestinationId::from(id.ulid())
+    }
+
+    /// The same, one step further.
+    #[must_use]
+    pub fn with(&self, consent: Consent) -> Self {
+        Self { consent, revision: self.revision + 1, ..self.clone() }
+    }
+}
+
+/// Whom a person consents at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// Google Workspace and Gmail.
+    Google,
+    /// Microsoft 365 and Outlook.
+    Microsoft,
+    /// Another, whose addresses the client says.
+    Custom,
+}
+
+/// What is known of a provider.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderFacts {
+    /// Where a person consents.
+    pub authorize_url: &'static str,
+    /// Where codes are exchanged.
+    pub token_url: &'static str,
+    /// What sending mail by SMTP takes.
+    pub scope: &'static str,
+    /// What it needs to be told to give a refresh token.
+    pub parameters: &'static [(&'static str, &'static str)],
+}
+
+impl Provider {
+    /// Every provider, by its name.
+    pub const ALL: &'static [(&'static str, Self)] = &[("google", Self::Google), ("microsoft", Self::Microsoft), ("custom", Self::Custom)];
+
+    /// As written in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Google => "google",
+            Self::Microsoft => "microsoft",
+            Self::Custom => "custom",
+        }
+    }
+
+    /// What is known of it.
+    #[must_use]
+    pub fn facts(self) -> Option<ProviderFacts> {
+        match self {
+            Self::Google => Some(ProviderFacts {
+                authorize_url: "https://accounts.google.com/o/oauth2/v2/auth",
+                token_url: "https://oauth2.googleapis.com/token",
+                scope: "https://mail.google.com/",
+                parameters: &[("access_type", "offline"), ("prompt", "consent")],
+            }),
+            Self::Microsoft => Some(ProviderFacts {
+                authorize_url: "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
+                token_url: "https://login.microsoftonline.com/common/oauth2/v2.0/token",
+                scope: "https://outlook.office.com/SMTP.Send offline_access",
+                parameters: &[("prompt", "select_account")],
+            }),
+            Self::Custom => None,
+        }
+    }
+}
+
+/// What the api asks the e-mail worker to exchange: the api seals, and opens nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExchangeRequest {
+    /// Which code.
+    pub exchange: Exchange,
+}
+
+/// A code on its way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Exchange {
+    /// Whose.
+    pub organization_id: OrganizationId,
+    /// For which authorization.
+    pub authorization_id: AuthorizationId,
+    /// Sealed as [`CODE`].
+    pub code: Sealed,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeAnswer {
+    /// Whether there is a refresh token now.
+    pub granted: bool,
+    /// Whether the same may be tried again.
+    pub retry: bool,
+    /// In words; no secrets.
+    pub detail: String,
+}
+
+impl ExchangeAnswer {
+    /// There is none.
+    pub fn refused(retry: bool, detail: impl Into<String>) -> Self {
+        Self { granted: false, retry, detail: detail.into() }
+    }
+}

@@ -1,0 +1,106 @@
+//! A person's browser comes back from the provider. Nobody is signed in here: the state says which request it belongs to, and only whoever
+//! was sent to the provider knows it.
+
+use std::time::Duration;
+
+use aws_sdk_lambda::primitives::Blob;
+use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::authorization::{Authorization, CODE, Consent, Exchange, ExchangeAnswer, ExchangeRequest};
+use domain::id::AuditId;
+use domain::settings::Lane;
+use secrecy::SecretString;
+use store::Saved;
+
+use super::{State, hex};
+use crate::{Operations, Query, Refusal};
+
+/// The worker bounds an exchange to 15 s.
+const INVOCATION_MAX: Duration = Duration::from_secs(20);
+/// Codes are a few hundred characters.
+const CODE_MAX: usize = 8192;
+
+/// What the person is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Consented {
+    /// Waybill can sign in.
+    Granted,
+    /// It cannot, and never will with this request.
+    Refused(String),
+    /// It could not just now; the page may be loaded again.
+    Again(String),
+    /// The state is of no request that waits.
+    Unknown,
+}
+
+impl Operations {
+    /// `GET /v1/oauth2/callback`. What else a provider adds to the address is not looked at.
+    pub async fn finish_authorization(&self, mut query: Query, ip: Option<&str>, request_id: &str) -> Result<Consented, Refusal> {
+        let mut one = |name: &str| query.take_all(name).pop();
+        let (state, code, error) = (one("state").unwrap_or_default(), one("code"), one("error"));
+        let Some(State { id, organization, .. }) = State::parse(&state) else { return Ok(Consented::Unknown) };
+        // An id with another organization's tag was never issued for this one.
+        if !self.ids.owns(organization, domain::id::Id::ulid(id)) {
+            return Ok(Consented::Unknown);
+        }
+        let Some(authorization) = self.store.authorization(organization, id).await? else { return Ok(Consented::Unknown) };
+        let Consent::Requested { state_sha256, .. } = &authorization.consent else { return Ok(Consented::Unknown) };
+        if *state_sha256 != hex(&state) || authorization.expires_at <= self.clock.now() {
+            return Ok(Consented::Unknown);
+        }
+        let consented = match (code, error) {
+            (_, Some(error)) => self.decline(&authorization, &error).await?,
+            (Some(code), None) if !code.is_empty() && code.len() <= CODE_MAX => self.exchange(&authorization, code).await?,
+            (_, None) => return Ok(Consented::Refused("the provider sent no code".to_owned())),
+        };
+        let action = match consented {
+            Consented::Granted => "authorization.granted",
+            Consented::Refused(_) => "authorization.refused",
+            Consented::Again(_) | Consented::Unknown => return Ok(consented),
+        };
+        let event = AuditEvent {
+            id: self.ids.mint::<AuditId>(organization, 1),
+            organization_id: organization,
+            at: self.clock.now(),
+            action: action.to_owned(),
+            outcome: AuditOutcome::Succeeded,
+            actor: Actor::system(),
+            ip: ip.map(str::to_owned),
+            target: Some(id.to_string()),
+            changes: Vec::new(),
+            request_id: Some(request_id.to_owned()),
+        };
+        self.store.record_audit(&event).await?;
+        Ok(consented)
+    }
+
+    /// The person said no, or the provider did (RFC 6749 §4.1.2.1).
+    async fn decline(&self, authorization: &Authorization, error: &str) -> Result<Consented, Refusal> {
+        let is_code = error.len() <= 64 && error.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let detail = format!("the provider answered {}", if is_code { error } else { "with an error" });
+        let refused = authorization.with(Consent::Refused { detail: detail.clone() });
+        match self.store.save_authorization(&refused).await? {
+            Saved::Done => Ok(Consented::Refused(detail)),
+            Saved::Conflict => Ok(Consented::Unknown),
+        }
+    }
+
+    /// Has the worker exchange the code. Request and answer are never logged.
+    async fn exchange(&self, authorization: &Authorization, code: String) -> Result<Consented, Refusal> {
+        let Authorization { id, organization_id, .. } = *authorization;
+        let code = self.vault.seal(organization_id, Authorization::place(id), CODE, &SecretString::from(code)).await?;
+        let request = ExchangeRequest { exchange: Exchange { organization_id, authorization_id: id, code } };
+        let request = serde_json::to_vec(&request).map_err(Refusal::internal)?;
+        let function = self.settings.worker_functions.of(Lane::Email);
+        let call = self.lambda.invoke().function_name(function).payload(Blob::new(request)).send();
+        let answer = tokio::time::timeout(INVOCATION_MAX, call).await.map_err(Refusal::unavailable)?.map_err(Refusal::unavailable)?;
+        if let Some(error) = answer.function_error() {
+            return Err(Refusal::unavailable(format!("the worker that exchanges codes failed: {error}")));
+        }
+        let answer = serde_json::from_slice(answer.payload().map(Blob::as_ref).unwrap_or_default()).map_err(Refusal::internal)?;
+        Ok(match answer {
+            ExchangeAnswer { granted: true, .. } => Consented::Granted,
+            ExchangeAnswer { retry: true, detail, .. } => Consented::Again(detail),
+            ExchangeAnswer { detail, .. } => Consented::Refused(detail),
+        })
+    }
+}

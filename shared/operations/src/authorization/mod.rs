@@ -1,0 +1,253 @@
+//! Authorizations: a client **requests** one and hands its address to a person; the person's browser comes **back** with a code, which the
+//! e-mail worker exchanges; a destination that names one is **resolved** when it is saved. Nothing is opened here: the api only seals.
+
+mod callback;
+mod resolve;
+
+pub use callback::Consented;
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use domain::authorization::{Authorization, CLIENT_SECRET, Consent, Provider, VERIFIER};
+use domain::id::{AuthorizationId, OrganizationId};
+use domain::input::{Errors, FieldCode, Fields};
+use domain::role::Permission;
+use domain::settings::Address;
+use domain::settings::webhook::is_header_value;
+use egress::{Schemes, Target};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+use utoipa::ToSchema;
+
+use crate::body::read_members;
+use crate::destination::{Addresses, admit, refused};
+use crate::organization::no_parameters;
+use crate::view::authorization::{AuthorizationView, NewAuthorization};
+use crate::{Body, Context, Operations, Query, Refusal};
+
+/// Where providers send browsers back to.
+pub const CALLBACK_PATH: &str = "/v1/oauth2/callback";
+/// How long somebody may take to consent.
+const LIFE: Duration = Duration::from_secs(3600);
+
+/// The body of `POST /v1/oauth2/authorizations`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreateAuthorization {
+    /// `google`, `microsoft` or `custom`.
+    #[schema(example = "google")]
+    pub provider: String,
+    /// What the provider calls the application that was registered there, with `<Waybill's address>/v1/oauth2/callback` as its redirect URI.
+    #[schema(max_length = 512)]
+    pub client_id: String,
+    /// Its secret.
+    #[schema(max_length = 4096)]
+    pub client_secret: String,
+    /// Where a person consents; the provider's own when left out, required for `custom`.
+    pub authorize_url: Option<String>,
+    /// Where tokens come from; the provider's own when left out, required for `custom`.
+    pub token_url: Option<String>,
+    /// What is asked for; sending mail by SMTP when left out, nothing for `custom`.
+    pub scope: Option<String>,
+}
+
+struct Request {
+    provider: Provider,
+    client_id: String,
+    client_secret: SecretString,
+    authorize_url: String,
+    token_url: String,
+    scope: Option<String>,
+}
+
+impl Operations {
+    /// `POST /v1/oauth2/authorizations`.
+    pub async fn create_authorization(&self, ctx: &Context, mut query: Query, body: Body) -> Result<NewAuthorization, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let members = body.object()?;
+        no_parameters(query)?;
+        let request = read_members(members, Errors::default(), |fields| read(fields, &self.addresses()))?;
+        let id: AuthorizationId = self.id_for(ctx, organization);
+        let place = Authorization::place(id);
+        let verifier = SecretString::from(BASE64.encode(self.random.bytes::<32>()));
+        let secret = BASE64.encode(self.random.bytes::<32>());
+        let fields = [(CLIENT_SECRET, request.client_secret.clone()), (VERIFIER, verifier.clone())];
+        let mut sealed = self.vault.seal_all(organization, place, &fields).await?.into_iter();
+        let (Some(client_secret), Some(sealed_verifier)) = (sealed.next(), sealed.next()) else {
+            return Err(Refusal::internal("two secrets were sealed as fewer"));
+        };
+        let redirect_uri = format!("{}{CALLBACK_PATH}", ctx.base_url);
+        let state = State { id, organization, secret }.to_string();
+        let url = consent_url(&request, &redirect_uri, &state, &verifier).map_err(Refusal::internal)?;
+        let now = self.clock.now();
+        let state_sha256 = hex(&state);
+        let authorization = Authorization {
+            id,
+            organization_id: organization,
+            provider: request.provider,
+            token_url: request.token_url,
+            client_id: request.client_id,
+            client_secret,
+            scope: request.scope,
+            consent: Consent::Requested { state_sha256, verifier: sealed_verifier, redirect_uri },
+            revision: 1,
+            created_at: now,
+            expires_at: now.plus(LIFE),
+        };
+        self.store.create_authorization(&authorization).await?;
+        self.store.record_audit(&self.event(ctx, organization, "authorization.requested", id, Vec::new())).await?;
+        Ok(NewAuthorization { view: authorization.into(), url })
+    }
+
+    /// `GET /v1/oauth2/authorizations/{id}`.
+    pub async fn authorization(&self, ctx: &Context, id: &str, mut query: Query) -> Result<AuthorizationView, Refusal> {
+        let organization = self.enter(ctx, Permission::Read, &mut query).await?;
+        let id: AuthorizationId = self.own_id(ctx, organization, id).await?;
+        let found = self.store.authorization(organization, id).await?.ok_or_else(Refusal::not_found)?;
+        no_parameters(query)?;
+        Ok(found.into())
+    }
+
+    /// `DELETE /v1/oauth2/authorizations/{id}`: destinations that name it can sign in no longer.
+    pub async fn delete_authorization(&self, ctx: &Context, id: &str, mut query: Query) -> Result<(), Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let id: AuthorizationId = self.own_id(ctx, organization, id).await?;
+        if self.store.authorization(organization, id).await?.is_none() {
+            return Err(Refusal::not_found());
+        }
+        no_parameters(query)?;
+        if !self.store.delete_authorization(organization, id).await? {
+            return Err(Refusal::not_found());
+        }
+        self.store.record_audit(&self.event(ctx, organization, "authorization.deleted", id, Vec::new())).await?;
+        Ok(())
+    }
+}
+
+fn read(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option<Request> {
+    fields.read_only(&["id", "organization_id", "status", "detail", "url", "created_at", "expires_at"]);
+    let given = fields.given("provider");
+    let provider = fields.choice("provider", Provider::ALL);
+    let provider = fields.require("provider", given, provider);
+    let client_id = fields.required_text("client_id", 1..=512);
+    let client_secret = fields.required_text("client_secret", 1..=4096);
+    if client_secret.as_deref().is_some_and(|secret| !is_header_value(secret)) {
+        fields.refuse("client_secret", FieldCode::InvalidFormat, "must be printable ASCII without spaces at its ends");
+    }
+    let facts = provider.and_then(Provider::facts);
+    let is_custom = provider == Some(Provider::Custom);
+    let authorize_url = address(fields, "authorize_url", is_custom, |url| {
+        // A person's browser goes there, and Waybill does not.
+        Target::parse(url, Schemes::with_plain_http(addresses.plain_http)).map(drop)
+    });
+    let token_url = address(fields, "token_url", is_custom, |url| admit(Address::Url(url), addresses));
+    let scope = fields.text("scope", 1..=1024);
+    let known = |url: Option<String>, own: Option<&'static str>| url.or_else(|| own.map(str::to_owned));
+    Some(Request {
+        provider: provider?,
+        client_id: client_id?,
+        client_secret: client_secret?.into(),
+        authorize_url: known(authorize_url, facts.map(|facts| facts.authorize_url))?,
+        token_url: known(token_url, facts.map(|facts| facts.token_url))?,
+        scope: known(scope, facts.map(|facts| facts.scope)),
+    })
+}
+
+/// An address that must be given when nothing is known of the provider.
+fn address(fields: &mut Fields<'_>, name: &str, required: bool, check: impl FnOnce(&str) -> Result<(), egress::Refusal>) -> Option<String> {
+    let url = if required { fields.required_text(name, 1..=2048) } else { fields.text(name, 1..=2048) };
+    if let Some(Err(refusal)) = url.as_deref().map(check) {
+        fields.refuse(name, refused(&refusal), refusal.to_string());
+    }
+    url
+}
+
+/// Where a person consents (RFC 6749 §4.1.1, RFC 7636 §4.3).
+fn consent_url(request: &Request, redirect_uri: &str, state: &str, verifier: &SecretString) -> Result<String, url::ParseError> {
+    let mut url = Url::parse(&request.authorize_url)?;
+    let challenge = BASE64.encode(Sha256::digest(verifier.expose_secret()));
+    {
+        let mut query = url.query_pairs_mut();
+        query.append_pair("response_type", "code").append_pair("client_id", &request.client_id);
+        query.append_pair("redirect_uri", redirect_uri).append_pair("state", state);
+        query.append_pair("code_challenge", &challenge).append_pair("code_challenge_method", "S256");
+        if let Some(scope) = &request.scope {
+            query.append_pair("scope", scope);
+        }
+        query.extend_pairs(request.provider.facts().map_or(&[][..], |facts| facts.parameters));
+    }
+    Ok(url.into())
+}
+
+/// What comes back with the browser: which authorization, whose, and the proof that it is this request's.
+struct State {
+    id: AuthorizationId,
+    organization: OrganizationId,
+    secret: String,
+}
+
+impl State {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '.');
+        let (id, organization, secret) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.to_owned());
+        Some(Self { id, organization, secret })
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}.{}", self.id, self.organization, self.secret)
+    }
+}
+
+fn hex(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Timestamp;
+    use domain::id::Ulid;
+
+    #[test]
+    fn the_address_carries_the_challenge_and_never_the_verifier_or_the_secret() {
+        let facts = Provider::Google.facts().unwrap();
+        let request = Request {
+            provider: Provider::Google,
+            client_id: "app".to_owned(),
+            client_secret: "s3cret".into(),
+            authorize_url: facts.authorize_url.to_owned(),
+            token_url: facts.token_url.to_owned(),
+            scope: Some(facts.scope.to_owned()),
+        };
+        // The pair of RFC 7636, appendix B.
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".into();
+        let url = consent_url(&request, "https://waybill.example/v1/oauth2/callback", "the-state", &verifier).unwrap();
+        let expected = [
+            "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+            "code_challenge_method=S256",
+            "state=the-state",
+            "access_type=offline",
+            "redirect_uri=https%3A%2F%2Fwaybill.example%2Fv1%2Foauth2%2Fcallback",
+            "scope=https%3A%2F%2Fmail.google.com%2F",
+        ];
+        for part in expected {
+            assert!(url.split(['?', '&']).any(|found| found == part), "{part} in {url}");
+        }
+        assert!(!url.contains("dBjf") && !url.contains("s3cret"), "{url}");
+    }
+
+    #[test]
+    fn a_state_reads_back_and_anything_else_is_none() {
+        let ulid = Ulid::first_at(Timestamp::from_millis(7));
+        let state = State { id: ulid.into(), organization: ulid.into(), secret: "a.b".to_owned() };
+        let read = State::parse(&state.to_string()).unwrap();
+        assert_eq!((read.id, read.organization, read.secret.as_str()), (state.id, state.organization, "a.b"));
+        for text in ["", "..", "x.y.z", &format!("{}.{}", state.id, state.organization)] {
+            assert!(State::parse(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Authorizations.
+
+use domain::Timestamp;
+use domain::authorization::{Authorization, Consent};
+use domain::id::{AuthorizationId, OrganizationId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An authorization, without its secrets.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Authorization)]
+pub struct AuthorizationView {
+    /// Its id: `authorization_id` of an e-mail destination's credentials.
+    #[schema(value_type = String, example = "oau_01kavd83802s63efghp3q1cpj4")]
+    pub id: AuthorizationId,
+    /// Whose it is.
+    #[schema(value_type = String)]
+    pub organization_id: OrganizationId,
+    /// At whom: `google`, `microsoft` or `custom`.
+    pub provider: &'static str,
+    /// As whom Waybill asks.
+    pub client_id: String,
+    /// Where tokens come from.
+    pub token_url: String,
+    /// What is asked for.
+    pub scope: Option<String>,
+    /// `pending` until somebody consents, then `granted`; `refused` when somebody, or the provider, does not want to.
+    pub status: &'static str,
+    /// Why it is refused.
+    pub detail: Option<String>,
+    /// When it was requested.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// Until when somebody may consent.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+}
+
+/// An authorization that was just requested.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NewAuthorization {
+    /// What reads show of it.
+    #[serde(flatten)]
+    pub view: AuthorizationView,
+    /// Where a person consents, in a browser.
+    #[schema(example = "https://accounts.google.com/o/oauth2/v2/auth?response_type=code&…")]
+    pub url: String,
+}
+
+impl From<Authorization> for AuthorizationView {
+    fn from(authorization: Authorization) -> Self {
+        let (status, detail) = match authorization.consent {
+            Consent::Requested { .. } => ("pending", None),
+            Consent::Granted { .. } => ("granted", None),
+            Consent::Refused { detail } => ("refused", Some(detail)),
+        };
+        Self {
+            id: authorization.id,
+            organization_id: authorization.organization_id,
+            provider: authorization.provider.as_str(),
+            client_id: authorization.client_id,
+            token_url: authorization.token_url,
+            scope: authorization.scope,
+            status,
+            detail,
+            created_at: authorization.created_at,
+            expires_at: authorization.expires_at,
+        }
+    }
+}

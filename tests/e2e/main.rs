@@ -9,6 +9,7 @@
 
 mod batches;
 mod checks;
+mod consent;
 mod counters;
 mod crashes;
 mod credentials;
@@ -25,6 +26,7 @@ mod keys;
 mod limits;
 mod mail;
 mod protocol;
+mod receivers;
 mod redelivering;
 mod retries;
 mod secrets;

@@ -1,8 +1,8 @@
 //! A connector speaks one destination type's protocol.
 
 use domain::attempt::{RequestRecord, ResponseRecord};
-use domain::check::{CheckReport, HostKeysAnswer, HostKeysPlace};
 use domain::authorization::{Exchange, ExchangeAnswer};
+use domain::check::{CheckReport, HostKeysAnswer, HostKeysPlace};
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::settle::Outcome;

@@ -1,8 +1,8 @@
 //! What a worker function is invoked with, and what it answers.
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use domain::check::{CheckReport, CheckRequest, HostKeysAnswer, HostKeysRequest};
 use domain::authorization::{ExchangeAnswer, ExchangeRequest};
+use domain::check::{CheckReport, CheckRequest, HostKeysAnswer, HostKeysRequest};
 use serde::{Deserialize, Serialize};
 
 /// A batch from the queue, or a connection check from the api.

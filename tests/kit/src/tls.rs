@@ -5,6 +5,7 @@ use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use std::sync::Arc;
 
@@ -64,7 +65,14 @@ impl Authority {
 
     /// A server whose certificate is valid for these names (or addresses); it speaks the application protocols given, `h2` or `http/1.1`.
     pub fn server(&self, names: &[&str], protocols: &[&str]) -> Arc<ServerConfig> {
-        self.server_with(params(names), protocols)
+        self.server_with(params(names), protocols, None)
+    }
+
+    /// The same, for clients alone that show a certificate of this authority.
+    pub fn demanding_server(&self, names: &[&str]) -> Arc<ServerConfig> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()), provider).build().expect("a root certificate");
+        self.server_with(params(names), &[], Some(verifier))
     }
 
     /// The same with a certificate that is no longer valid.
@@ -72,19 +80,25 @@ impl Authority {
         let mut params = params(names);
         params.not_after = rcgen::date_time_ymd(2001, 1, 1);
         params.not_before = rcgen::date_time_ymd(2000, 1, 1);
-        self.server_with(params, &[])
+        self.server_with(params, &[], None)
     }
 
-    fn server_with(&self, params: CertificateParams, protocols: &[&str]) -> Arc<ServerConfig> {
+    fn server_with(
+        &self,
+        params: CertificateParams,
+        protocols: &[&str],
+        clients: Option<Arc<dyn ClientCertVerifier>>,
+    ) -> Arc<ServerConfig> {
         let key = KeyPair::generate().expect("a key pair");
         let certificate: Certificate = params.signed_by(&key, &self.root.cert, &self.root.key_pair).expect("a certificate");
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("the default versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .expect("a certificate and its key");
+        let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().expect("the default versions");
+        let builder = match clients {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_single_cert(vec![certificate.der().clone()], key).expect("a certificate and its key");
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         Arc::new(config)
     }

@@ -22,8 +22,8 @@ mod x509;
 pub(crate) use credentials::CredentialsDraft;
 pub use documents::{CreateDestination, DisableDestination, PatchDestination, RotateSecret, TestDestination};
 pub use host_keys::{AskHostKeys, HostKeysView};
-pub use preview::PreviewDestination;
 pub(crate) use input::{Addresses, admit, refused};
+pub use preview::PreviewDestination;
 
 use domain::Reason;
 use domain::audit::Change;

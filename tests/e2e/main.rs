@@ -7,6 +7,7 @@
 //! functions, ciphertexts moved to another record in those of the vault.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod alerts;
 mod batches;
 mod checks;
 mod consent;
@@ -36,4 +37,5 @@ mod stage;
 mod start_up;
 mod statistics;
 mod telemetry;
+mod updates;
 mod uploads;

@@ -1,6 +1,7 @@
 //! What the api is configured with.
 
 use domain::settings::PerLane;
+use domain::settings::email::Mailbox;
 use egress::Policy;
 use runtime::{ConfigError, Environment};
 
@@ -21,6 +22,8 @@ pub struct Config {
     pub worker_functions: PerLane<String>,
     /// `PUBLIC_URL`: where people reach Waybill; empty: the request's host.
     pub public_url: Option<String>,
+    /// `ALERT_FROM`: who sends alerts by e-mail; empty: nobody.
+    pub alert_from: Option<Mailbox>,
     /// `EGRESS_ALLOW`: networks that destinations may stand in besides public ones.
     pub egress: Policy,
     /// `ALLOW_PLAIN_HTTP`: whether destinations may have an `http://` address.
@@ -55,6 +58,7 @@ impl Config {
             signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
             queue_urls: variables.per_lane("*_QUEUE_URL"),
             worker_functions: variables.per_lane("WORKER_*_FUNCTION"),
+            alert_from: variables.optional::<String>("ALERT_FROM").and_then(|address| Mailbox::parse(&address).ok()),
             public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
             egress: networks.unwrap_or_default().0,
             plain_http: variables.switch("ALLOW_PLAIN_HTTP", "true", "false"),

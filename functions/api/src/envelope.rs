@@ -173,6 +173,7 @@ mod tests {
             queue_urls: domain::settings::PerLane::each(|_| String::new()),
             worker_functions: domain::settings::PerLane::each(|_| String::new()),
             public_url: public_url.map(str::to_owned),
+            alert_from: None,
             egress: egress::Policy::public(),
             plain_http: false,
             rate_limits: false,

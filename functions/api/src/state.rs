@@ -49,7 +49,7 @@ pub async fn operations(platform: &Platform, config: &Config) -> Result<Operatio
     let queues = queue::Queues::new(aws, config.queue_urls.clone());
     Ok(Operations {
         vault: Vault::new(aws, Some(config.kms_key_id.clone()), clock.clone(), random.clone()),
-        dispatch: dispatch::Dispatcher::new(store.clone(), queues, clock.clone()),
+        dispatch: dispatch::Dispatcher::new(store.clone(), queues, clock.clone()).alerting_from(config.alert_from.clone()),
         access: access::Access::new(store.clone(), clock.clone()),
         ids: domain::id::IdMint::new(keys.id_key, clock.clone(), random.clone()),
         cursors: Cursors::new(keys.cursor_key),

@@ -1,6 +1,7 @@
 //! What the monitor is configured with.
 
 use domain::settings::PerLane;
+use domain::settings::email::Mailbox;
 use runtime::{ConfigError, Environment};
 
 /// The monitor's configuration.
@@ -12,6 +13,12 @@ pub struct Config {
     pub queue_urls: PerLane<String>,
     /// `MONITOR_INTERVAL_SECONDS`: how often the sweep runs.
     pub monitor_interval_seconds: u32,
+    /// `SIGNING_KEYS_SECRET_ARN`: the root of the key that ids are made with.
+    pub signing_keys_secret_arn: String,
+    /// `PUBLIC_URL`: where links in alerts lead.
+    pub public_url: String,
+    /// `ALERT_FROM`: who sends alerts by e-mail; empty: nobody.
+    pub alert_from: Option<Mailbox>,
 }
 
 impl Config {
@@ -22,6 +29,9 @@ impl Config {
             table_name: variables.required("TABLE_NAME"),
             queue_urls: variables.per_lane("*_QUEUE_URL"),
             monitor_interval_seconds: variables.required("MONITOR_INTERVAL_SECONDS"),
+            signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
+            alert_from: variables.optional::<String>("ALERT_FROM").and_then(|address| Mailbox::parse(&address).ok()),
+            public_url: variables.required::<String>("PUBLIC_URL").trim_end_matches('/').to_owned(),
         };
         variables.finish(config)
     }

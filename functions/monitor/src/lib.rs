@@ -1,22 +1,30 @@
-//! The monitor: every minute it brings back what is due, every hour what was lost.
+//! The monitor: every minute it brings back what is due and looks at what fails, every hour it finds what was lost.
 //!
 //! **Sweep**: a retrying delivery stands in the due index; when its time comes and no worker is at it, the sweep raises its generation, moves
 //! its due time on (one winner, however many monitors run) and sends a task. **Reconcile**: walks the organizations' shards for deliveries that
-//! are queued but whose task must be lost, and sends them anew: losing a whole queue loses nothing.
+//! are queued but whose task must be lost, and sends them anew: losing a whole queue loses nothing. **Watch**: looks at the destinations that are
+//! failing, alerts, disables, tells of recovery, and skips what waits for those that take no more.
 
 mod config;
 mod reconcile;
 mod sweep;
+mod watch;
 
 pub use config::Config;
 
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
 use dispatch::Dispatcher;
-use domain::Clock;
+use domain::id::IdMint;
+use domain::{Clock, Random};
 use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
 use queue::Queues;
 use runtime::Platform;
 use serde::{Deserialize, Serialize};
 use store::Store;
+use tokio::sync::OnceCell;
+use vault::SigningKeys;
 
 /// What the schedules invoke the monitor with. The minute's schedule sends EventBridge's own event, which has no `reconcile`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -42,7 +50,36 @@ struct Monitor {
     dispatcher: Dispatcher,
     queues: Queues,
     clock: Clock,
+    random: Random,
     interval_seconds: u32,
+    public_url: String,
+    keys: Keys,
+}
+
+/// Where the key that ids are made with is read from, once it is needed.
+#[derive(Clone, Debug)]
+struct Keys {
+    aws: SdkConfig,
+    secret_arn: String,
+    ids: Arc<OnceCell<IdMint>>,
+}
+
+impl Monitor {
+    /// Makes ids.
+    async fn ids(&self) -> Result<&IdMint, vault::VaultError> {
+        let load = async || {
+            let keys = SigningKeys::load(&self.keys.aws, &self.keys.secret_arn).await?;
+            Ok(IdMint::new(keys.id_key, self.clock.clone(), self.random.clone()))
+        };
+        self.keys.ids.get_or_try_init(load).await
+    }
+
+    /// A run: the sweep first, for it keeps promises of time; what went wrong in one keeps the other from nothing.
+    async fn run(&self) -> Result<(), lambda_runtime::Error> {
+        let swept = self.sweep().await;
+        self.watch().await?;
+        Ok(swept?)
+    }
 }
 
 /// The monitor as a function.
@@ -52,13 +89,22 @@ pub fn build(
 ) -> impl Service<LambdaEvent<Invocation>, Response = (), Error = lambda_runtime::Error, Future: Send> + Clone + Send + use<> {
     let store = Store::new(&platform.aws, config.table_name, None);
     let queues = Queues::new(&platform.aws, config.queue_urls);
-    let dispatcher = Dispatcher::new(store.clone(), queues.clone(), platform.clock.clone());
-    let monitor = Monitor { store, dispatcher, queues, clock: platform.clock.clone(), interval_seconds: config.monitor_interval_seconds };
+    let dispatcher = Dispatcher::new(store.clone(), queues.clone(), platform.clock.clone()).alerting_from(config.alert_from);
+    let monitor = Monitor {
+        store,
+        dispatcher,
+        queues,
+        clock: platform.clock.clone(),
+        random: platform.random.clone(),
+        interval_seconds: config.monitor_interval_seconds,
+        public_url: config.public_url,
+        keys: Keys { aws: platform.aws.clone(), secret_arn: config.signing_keys_secret_arn, ids: Arc::default() },
+    };
     service_fn(move |event: LambdaEvent<Invocation>| {
         let monitor = monitor.clone();
         async move {
             match event.payload.reconcile {
-                None => monitor.sweep().await?,
+                None => monitor.run().await?,
                 Some(scope) => monitor.reconcile(scope).await?,
             }
             Ok(())

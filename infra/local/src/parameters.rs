@@ -8,6 +8,9 @@ use crate::args::Args;
 /// Loopback, which only local mode allows, and only until `--allow-egress` names something else.
 const LOOPBACK: &str = "127.0.0.0/8,::1/128";
 
+/// Who sends alerts by e-mail; the mails are kept in the data directory.
+const ALERT_FROM: &str = "alerts@waybill.localhost";
+
 /// The template's parameters for these arguments. Plain HTTP is accepted and nobody is rate-limited: receivers and load tests run on the
 /// same machine.
 pub fn of(args: &Args, public_url: &str) -> BTreeMap<String, String> {
@@ -15,6 +18,7 @@ pub fn of(args: &Args, public_url: &str) -> BTreeMap<String, String> {
     let egress_allow = if allowed.is_empty() { LOOPBACK.to_owned() } else { allowed.join(",") };
     let mut parameters = BTreeMap::from([
         ("PublicUrl".to_owned(), public_url.to_owned()),
+        ("AlertFrom".to_owned(), ALERT_FROM.to_owned()),
         ("EgressAllow".to_owned(), egress_allow),
         ("AllowPlainHttp".to_owned(), "true".to_owned()),
         ("RateLimits".to_owned(), "off".to_owned()),

@@ -4,15 +4,23 @@
 //! a task for each; [`Dispatcher::redeliver`] reopens one. Records come first and tasks second: a task that could not be sent is brought back
 //! by the due index, so nothing that was accepted is lost.
 
+mod announce;
+mod mailbox;
 mod redeliver;
 mod resolve;
+mod shown;
+mod skip;
+mod status;
 mod submit;
 
+pub use announce::Announcement;
 pub use redeliver::RedeliverError;
 pub use resolve::{Target, Unresolved, resolve};
+pub use status::is_listened_to;
 pub use submit::Submission;
 
 use domain::delivery::Delivery;
+use domain::settings::email::Mailbox;
 use domain::{Clock, Timestamp};
 use queue::{Outgoing, Queues, Task};
 use store::Store;
@@ -23,13 +31,20 @@ pub struct Dispatcher {
     store: Store,
     queues: Queues,
     clock: Clock,
+    alert_from: Option<Mailbox>,
 }
 
 impl Dispatcher {
     /// A dispatcher over this table and these queues.
     #[must_use]
     pub fn new(store: Store, queues: Queues, clock: Clock) -> Self {
-        Self { store, queues, clock }
+        Self { store, queues, clock, alert_from: None }
+    }
+
+    /// Sends alerts by e-mail from this address; without one, by other ways alone.
+    #[must_use]
+    pub fn alerting_from(self, alert_from: Option<Mailbox>) -> Self {
+        Self { alert_from, ..self }
     }
 
     /// Sends a task for each delivery, received not before `at`; answers those that no queue accepted.

@@ -82,6 +82,15 @@ pub enum DisabledBy {
 }
 
 impl Destination {
+    /// The revision of Waybill's own destinations; that of customers' is 1 and more.
+    pub const SYSTEM_REVISION: u64 = 0;
+
+    /// Is it one of Waybill's own, which customers neither see nor change?
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.revision == Self::SYSTEM_REVISION
+    }
+
     /// Its type.
     #[must_use]
     pub fn kind(&self) -> DestinationType {

@@ -19,6 +19,10 @@ pub struct Health {
     pub last_success_at: Option<Timestamp>,
     /// What the last failure was.
     pub last_error: Option<LastError>,
+    /// When people were told of this streak, who are to be told when it ends.
+    pub alerted_at: Option<Timestamp>,
+    /// When people were last told that it fails: no second time within the window.
+    pub last_alert_at: Option<Timestamp>,
 }
 
 /// What went wrong last.

@@ -241,6 +241,21 @@ impl IdMint {
         T::from(self.ulid(Some(organization), shards))
     }
 
+    /// The id of what `name` names and happened at `at`: the same one every time, on one of the organization's `shards` (at least 1).
+    pub fn derive<T: Id>(&self, organization: OrganizationId, shards: u8, at: Timestamp, name: &str) -> T {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
+        mac.update(b"derived");
+        mac.update(&organization.0.0);
+        mac.update(name.as_bytes());
+        let digest = mac.finalize().into_bytes();
+        let mut ulid = Ulid::first_at(at);
+        ulid.0[6] = digest[0] % shards.max(1);
+        ulid.0[10..].copy_from_slice(&digest[1..7]);
+        let tag = self.tag(Some(organization), ulid);
+        ulid.0[7..10].copy_from_slice(&tag);
+        T::from(ulid)
+    }
+
     /// Was this id issued to this organization?
     #[must_use]
     pub fn owns(&self, organization: OrganizationId, ulid: Ulid) -> bool {

@@ -5,6 +5,7 @@
 //! attempt's outcome makes of a delivery; [`health`] decides what it makes of its destination. [`input`] reads what clients send and
 //! names every mistake at once. Time and chance come in from outside, as [`Clock`] and [`Random`].
 
+pub mod alert;
 pub mod api_key;
 pub mod attempt;
 pub mod audit;

@@ -101,5 +101,7 @@ fn failed(delivery: &Delivery, reason: Reason, exhausted: bool, now: Timestamp) 
 }
 
 fn streak_of(delivery: &Delivery, reason: Reason) -> Streak {
-    if reason.counts_to_streak() && !delivery.message.test { Streak::Failure } else { Streak::Unchanged }
+    // What Waybill says of itself causes no further alerts, so a failure to say it does not count.
+    let ours = delivery.message.test || delivery.message.event_type.is_reserved();
+    if reason.counts_to_streak() && !ours { Streak::Failure } else { Streak::Unchanged }
 }

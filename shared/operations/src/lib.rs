@@ -5,6 +5,7 @@
 //! a [`Body`] are what they sent, opened in the order of refusal: 401, 403, 404, then 415, 413, 400, then 422, then 409. What is changed or
 //! refused is written to the organization's audit trail.
 
+mod alert;
 mod api_key;
 mod audit;
 mod authenticate;

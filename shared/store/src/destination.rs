@@ -43,6 +43,11 @@ impl Store {
         }
     }
 
+    /// Keeps one of Waybill's own destinations, which is in no route.
+    pub async fn keep_system_destination(&self, destination: &Destination) -> Result<(), StoreError> {
+        self.put("keep a destination", item(destination), Condition::default()).await.map(drop)
+    }
+
     /// One destination; a deleted one, too.
     pub async fn destination(&self, organization: OrganizationId, id: DestinationId) -> Result<Option<Destination>, StoreError> {
         let item = self.get("read a destination", &keys::destination(organization, id)).await?;

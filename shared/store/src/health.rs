@@ -7,10 +7,14 @@ use domain::id::{DestinationId, OrganizationId};
 use crate::attributes::{Item, Reader, json, number, text, time};
 use crate::expression::{Change, Condition};
 use crate::keys::{self, FAILING};
+use crate::table::Written;
 use crate::{Store, StoreError};
 
-const EPOCH: &str = "epoch";
-const STREAK: &str = "n";
+pub(crate) const EPOCH: &str = "epoch";
+pub(crate) const STREAK: &str = "n";
+/// While people who were told of the streak are to be told of its end.
+pub(crate) const ALERTED: &str = "alerted";
+pub(crate) const LAST_ALERT: &str = "told";
 /// Of the attempt that was counted last: an update that the SDK repeats counts once.
 const TOKEN: &str = "tok";
 const STREAK_BEGAN: &str = "since";
@@ -51,33 +55,41 @@ impl Store {
         Ok(self.change("count a failure", &keys::health(destination), change).await?.is_done())
     }
 
-    /// Ends the streak with a success, unless a failure or a success came after it or it is of an earlier epoch. Was it ended?
+    /// Ends the streak with a success, unless a failure or a success came after it or it is of an earlier epoch. Was it ended? Where people were
+    /// told of the streak, the monitor goes on looking, to tell them of its end.
     pub async fn end_streak(&self, destination: DestinationId, epoch: u32, at: Timestamp) -> Result<bool, StoreError> {
-        let mut change = Change::default();
-        change.set(LAST_SUCCESS, time(at));
-        no_streak(&mut change);
-        let condition = of_epoch(change.when(), epoch);
-        condition.missing_or_at_most(LAST_FAILURE, time(at)).missing_or_at_most(LAST_SUCCESS, time(at));
-        Ok(self.change("end a streak of failures", &keys::health(destination), change).await?.is_done())
-    }
-
-    /// Starts a new epoch without a streak: what failed in earlier ones does not count any more.
-    pub async fn raise_epoch(&self, destination: DestinationId) -> Result<(), StoreError> {
-        let mut change = Change::default();
-        change.add(EPOCH, number(1));
-        no_streak(&mut change);
-        self.change("start a new epoch of a destination", &keys::health(destination), change).await.map(drop)
+        let action = "end a streak of failures";
+        let key = keys::health(destination);
+        let ended = |told: bool| {
+            let mut change = Change::default();
+            change.set(LAST_SUCCESS, time(at)).remove(STREAK).remove(STREAK_BEGAN);
+            if !told {
+                change.remove(FAILING.pk).remove(FAILING.sk);
+            }
+            let condition = of_epoch(change.when(), epoch);
+            condition.missing_or_at_most(LAST_FAILURE, time(at)).missing_or_at_most(LAST_SUCCESS, time(at));
+            if told {
+                condition.exists(ALERTED)
+            } else {
+                condition.missing(ALERTED)
+            };
+            change
+        };
+        match self.change(action, &key, ended(false)).await? {
+            Written::Refused(Some(item)) if item.contains_key(ALERTED) => Ok(self.change(action, &key, ended(true)).await?.is_done()),
+            written => Ok(written.is_done()),
+        }
     }
 }
 
-fn no_streak(change: &mut Change) {
+pub(crate) fn no_streak(change: &mut Change) {
     for name in [STREAK, STREAK_BEGAN, FAILING.pk, FAILING.sk] {
         change.remove(name);
     }
 }
 
 /// The epoch is still this one. The first has no item until something happens.
-fn of_epoch(condition: &mut Condition, epoch: u32) -> &mut Condition {
+pub(crate) fn of_epoch(condition: &mut Condition, epoch: u32) -> &mut Condition {
     if epoch == 0 { condition.missing(EPOCH) } else { condition.equals(EPOCH, number(epoch)) }
 }
 
@@ -92,5 +104,7 @@ pub(crate) fn read(item: Option<&Item>) -> Result<Health, StoreError> {
         last_failure_at: reader.time_opt(LAST_FAILURE)?,
         last_success_at: reader.time_opt(LAST_SUCCESS)?,
         last_error: reader.json_opt(LAST_ERROR)?,
+        alerted_at: reader.time_opt(ALERTED)?,
+        last_alert_at: reader.time_opt(LAST_ALERT)?,
     })
 }

@@ -14,6 +14,7 @@
 //! | idempotency | `IDEM#<org>#<hash>` | `IDEM` |
 //! | statistics | `STAT#<dst>` | the hour, epoch seconds |
 //! | audit | `ORG#<org>#AUDIT` | `<aud>` |
+//! | alert | `ORG#<org>#ALERTS` | `<alr>` |
 //! | rate limit | `RATE#<name>` | the window's start, epoch seconds |
 //!
 //! | index | partition | sort |
@@ -29,7 +30,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Timestamp;
 use domain::attempt::Attempt;
 use domain::delivery::DeliveryStatus;
-use domain::id::{AuditId, AuthorizationId, DeliveryId, DestinationId, Id, KeyId, MessageId, OrganizationId, Ulid, UploadId};
+use domain::id::{AlertId, AuditId, AuthorizationId, DeliveryId, DestinationId, Id, KeyId, MessageId, OrganizationId, Ulid, UploadId};
 
 use crate::attributes::{Item, text};
 
@@ -44,7 +45,7 @@ pub(crate) const TTL: &str = "ttl";
 pub const DUE_PARTITIONS: u8 = 16;
 
 /// Partitions of the `failing` index.
-const FAILING_PARTITIONS: u8 = 16;
+pub const FAILING_PARTITIONS: u8 = 16;
 
 /// An index: its name and its keys' attributes.
 #[derive(Clone, Copy, Debug)]
@@ -171,12 +172,38 @@ pub(crate) fn window(name: &str, start: Timestamp) -> Key {
 
 /// The partition of `failing` a destination is in.
 pub(crate) fn failing(id: DestinationId) -> String {
-    format!("FAILING#{}", spread(&id.to_string()) % FAILING_PARTITIONS)
+    failing_partition(spread(&id.to_string()) % FAILING_PARTITIONS)
+}
+
+/// A partition of `failing`.
+pub(crate) fn failing_partition(partition: u8) -> String {
+    format!("FAILING#{partition}")
 }
 
 /// A destination's sort key in `failing`.
 pub(crate) fn failing_sort(organization: OrganizationId, id: DestinationId) -> String {
     format!("{organization}#{id}")
+}
+
+/// The destination that such a sort key names; `None`: it is an alert's.
+pub(crate) fn failing_of(sort: &str) -> Option<(OrganizationId, DestinationId)> {
+    let (organization, destination) = sort.split_once('#')?;
+    Some((organization.parse().ok()?, destination.parse().ok()?))
+}
+
+/// An alert's sort key in `failing`, until it is announced.
+pub(crate) fn unannounced_sort(id: AlertId) -> String {
+    format!("ALERT#{id}")
+}
+
+/// An alert.
+pub(crate) fn alert(organization: OrganizationId, id: AlertId) -> Key {
+    Key::new(alerts_partition(organization), id.to_string())
+}
+
+/// An organization's alerts.
+pub(crate) fn alerts_partition(organization: OrganizationId) -> String {
+    format!("ORG#{organization}#ALERTS")
 }
 
 // Deliveries.

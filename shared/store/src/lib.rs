@@ -4,6 +4,7 @@
 //! are conditional, so that of two callers one wins and the other is told; reads that decide something are strongly consistent. An item that
 //! is expired is not there, whether DynamoDB has removed it yet or not.
 
+mod alert;
 mod api_key;
 mod attributes;
 mod audit;
@@ -33,6 +34,7 @@ use aws_sdk_dynamodb::Client;
 use aws_smithy_async::time::SharedTimeSource;
 use domain::Timestamp;
 
+pub use alert::Watched;
 pub use delivery::{
     Committed, Content, DeliveryFilter, DueEntry, Leased, MessageFilter, ObjectHead, ObjectLink, ObjectPlace, Settled, Unreadable,
     UploadTerms, Work, WorkKey,
@@ -41,7 +43,7 @@ pub use destination::Created;
 pub use document::Saved;
 pub use error::StoreError;
 pub use idempotency::{Claim, IdempotencyClaim};
-pub use keys::DUE_PARTITIONS;
+pub use keys::{DUE_PARTITIONS, FAILING_PARTITIONS};
 pub use page::{Page, Walk};
 pub use routes::{Route, Routes};
 pub use upload::Upload;

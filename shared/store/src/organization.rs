@@ -2,7 +2,7 @@
 
 use domain::audit::AuditEvent;
 use domain::id::OrganizationId;
-use domain::organization::{Organization, OrganizationStatus};
+use domain::organization::Organization;
 
 use crate::attributes::{Item, Reader, text};
 use crate::document::{self, Saved, at_revision};
@@ -82,8 +82,7 @@ pub(crate) fn item(organization: &Organization) -> Item {
     document::revised(&keys::organization(organization.id), organization, organization.revision)
 }
 
-/// Do the deliveries of the organization in this item wait? Those of one that is gone do not: their destinations are gone, too.
-pub(crate) fn is_suspended(item: Option<&Item>) -> Result<bool, StoreError> {
-    let organization: Option<Organization> = item.map(document::read).transpose()?;
-    Ok(organization.is_some_and(|organization| organization.status == OrganizationStatus::Suspended))
+/// The organization in an item.
+pub(crate) fn read(item: Option<&Item>) -> Result<Option<Organization>, StoreError> {
+    item.map(document::read).transpose()
 }

@@ -14,6 +14,7 @@ use domain::{Reason, Timestamp};
 use futures_util::TryStreamExt as _;
 use queue::Received;
 use store::{Content, Leased, Settled, StoreError};
+use telemetry::metrics::Threshold;
 use telemetry::names::{SEND, SETTLE};
 use telemetry::{Kind, Parent, Span};
 use tokio::time::Instant;
@@ -147,10 +148,14 @@ impl<C: Connector> Parts<C> {
             Ok(Settled::Done) => {
                 item.counts.add(before, &attempt);
                 trail::count(&after, &attempt, outcome_name, now);
+                warn_if_slow(&after, item);
                 self.count(before, destination, item, &attempt, &settlement, &token).await;
                 self.report_blocked(before, &attempt).await;
-                if self.skipped_meanwhile(&after).await {
-                    return Disposal::Done;
+                if let Some(skipped) = self.skipped_meanwhile(&after).await {
+                    return self.told(&item.received, &skipped, &item.work, Disposal::Done).await;
+                }
+                if after.status().is_finished() {
+                    return self.told(&item.received, &after, &item.work, Disposal::Done).await;
                 }
                 self.dispose(&item.received, settlement.queue).await
             }
@@ -164,20 +169,20 @@ impl<C: Connector> Parts<C> {
 
     /// A destination disabled or deleted while the attempt ran has had its waiting deliveries skipped by then: this one joins them, instead of
     /// waiting for its time only to be skipped then.
-    async fn skipped_meanwhile(&self, delivery: &Delivery) -> bool {
+    async fn skipped_meanwhile(&self, delivery: &Delivery) -> Option<Delivery> {
         if delivery.status().is_finished() {
-            return false;
+            return None;
         }
         let skipped = async {
             let destination = self.store.destination(delivery.organization, delivery.destination).await?;
-            let Some(reason) = skip_reason(destination.as_ref(), delivery) else { return Ok(false) };
+            let Some(reason) = skip_reason(destination.as_ref(), delivery) else { return Ok(None) };
             let now = self.clock.now();
             let after = delivery.clone().finish_without_attempt(State::Skipped { finished_at: now, reason }, now);
-            self.store.transition(delivery, &after).await
+            Ok(self.store.transition(delivery, &after).await?.then_some(after))
         };
         skipped.await.unwrap_or_else(|error: StoreError| {
             tracing::warn!(%error, delivery = %delivery.id, "whether the destination is still enabled is looked at when the retry is due");
-            false
+            None
         })
     }
 
@@ -269,6 +274,22 @@ impl<C: Connector> Parts<C> {
         if let Err(error) = counted {
             tracing::warn!(%error, destination = %destination.id, "the attempt was not counted");
         }
+    }
+}
+
+/// From acceptance to delivery, longer than the organization calls fast?
+fn warn_if_slow(delivery: &Delivery, item: &Item) {
+    let (State::Succeeded { finished_at, .. }, Some(settings)) = (&delivery.state, &item.work.settings) else { return };
+    let latency = finished_at.since(delivery.created_at);
+    if latency > Duration::from_millis(u64::from(settings.latency_warning_ms)) && !delivery.message.test {
+        telemetry::metrics::threshold_exceeded(Threshold::Latency);
+        tracing::warn!(
+            latency_ms = latency.as_millis(),
+            delivery = %delivery.id,
+            destination = %delivery.destination,
+            organization = %delivery.organization,
+            "a delivery took longer than its organization's warning"
+        );
     }
 }
 

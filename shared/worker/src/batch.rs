@@ -109,7 +109,7 @@ impl<C: Connector> Parts<C> {
         let delivery = item.task.delivery;
         let done = async {
             match next {
-                Next::Acknowledge => Disposal::Done,
+                Next::Acknowledge => self.acknowledge(&item).await,
                 Next::Hold(wait) => hold(&self.inbox, &item.received, wait).await,
                 Next::SendAnew(wait) => match self.inbox.send_anew(&item.task, wait).await {
                     Ok(()) => Disposal::Done,
@@ -132,13 +132,35 @@ impl<C: Connector> Parts<C> {
         })
     }
 
+    /// A task of a delivery that is finished may be all that is left of a worker that died before it told so.
+    async fn acknowledge(&self, item: &Item) -> Disposal {
+        match &item.work.delivery {
+            Some(delivery) if delivery.generation <= item.task.generation + 1 => {
+                self.told(&item.received, delivery, &item.work, Disposal::Done).await
+            }
+            _ => Disposal::Done,
+        }
+    }
+
+    /// Tells of a delivery that finished; until that is done its task stays.
+    pub(crate) async fn told(&self, received: &Received, delivery: &Delivery, work: &Work, disposal: Disposal) -> Disposal {
+        let Some(updates) = &self.updates else { return disposal };
+        match updates.tell(delivery, work.settings.as_ref()).await {
+            Ok(()) => disposal,
+            Err(error) => {
+                tracing::warn!(%error, delivery = %delivery.id, "a status update waits");
+                put_back(&self.inbox, received).await
+            }
+        }
+    }
+
     async fn give_up(&self, item: &Item, state: State) -> Disposal {
         let Some(before) = &item.work.delivery else { return Disposal::Done };
         let after = Delivery::finish_without_attempt(before.clone(), state, self.clock.now());
         match self.store.transition(before, &after).await {
             Ok(true) => {
                 telemetry::metrics::delivery_ended(after.destination_type, after.status().as_str());
-                Disposal::Done
+                self.told(&item.received, &after, &item.work, Disposal::Done).await
             }
             // Somebody changed it first: the task is looked at once more.
             Ok(false) => hold(&self.inbox, &item.received, Duration::ZERO).await,

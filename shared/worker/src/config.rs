@@ -1,5 +1,6 @@
 //! What every worker is configured with.
 
+use domain::settings::PerLane;
 use egress::{Policy, Schemes};
 use runtime::{ConfigError, Environment, Variables};
 
@@ -14,6 +15,12 @@ pub struct Config {
     pub queue_url: String,
     /// `DLQ_URL`: where tasks go that nobody can read.
     pub dlq_url: String,
+    /// `WEBHOOK_QUEUE_URL` and each other lane's: status updates go through any of them.
+    pub queue_urls: PerLane<String>,
+    /// `SIGNING_KEYS_SECRET_ARN`: the root of the keys that ids are made and links signed with.
+    pub signing_keys_secret_arn: String,
+    /// `PUBLIC_URL`: where links lead.
+    pub public_url: String,
     /// `EGRESS_ALLOW`: networks that are not public and may be reached all the same.
     pub egress: Policy,
     /// `ALLOW_PLAIN_HTTP`.
@@ -35,6 +42,9 @@ impl Config {
             bucket_name: variables.required("BUCKET_NAME"),
             queue_url: variables.required("QUEUE_URL"),
             dlq_url: variables.required("DLQ_URL"),
+            queue_urls: variables.per_lane("*_QUEUE_URL"),
+            signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
+            public_url: variables.required::<String>("PUBLIC_URL").trim_end_matches('/').to_owned(),
             egress: variables.optional("EGRESS_ALLOW").unwrap_or_default(),
             schemes: Schemes::with_plain_http(variables.switch("ALLOW_PLAIN_HTTP", "true", "false")),
         }

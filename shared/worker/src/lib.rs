@@ -18,6 +18,7 @@ mod plan;
 mod setback;
 mod trail;
 mod unanswered;
+mod updates;
 
 pub use config::Config;
 pub use connector::{Attempted, Connector, Job, Unavailable};
@@ -27,17 +28,19 @@ pub use invocation::{Answer, Invocation};
 pub use payload::{Payload, Pieces};
 pub use plan::{Next, plan};
 pub use unanswered::unanswered;
+pub use updates::Updates;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use dispatch::Dispatcher;
 use domain::check::{CheckReport, CheckStep, StepName};
 use domain::destination::Destination;
 use domain::{Clock, Random};
 use lambda_runtime::LambdaEvent;
-use queue::Inbox;
+use queue::{Inbox, Queues};
 use runtime::Platform;
 use store::Store;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +64,8 @@ pub struct Parts<C> {
     pub clock: Clock,
     /// Jitter.
     pub random: Random,
+    /// Tells of deliveries that finished; `None` tells nobody.
+    pub updates: Option<Updates>,
     /// No new attempt starts once it is cancelled.
     pub shutdown: CancellationToken,
 }
@@ -75,10 +80,14 @@ impl<C: Connector> Worker<C> {
     /// The worker that `connector` makes on this platform.
     pub fn on(platform: &Platform, config: Config, connector: C) -> Self {
         let Platform { aws, clock, random, shutdown } = platform.clone();
+        let store = Store::new(&aws, config.table_name, Some(config.bucket_name));
+        let dispatcher = Dispatcher::new(store.clone(), Queues::new(&aws, config.queue_urls), clock.clone());
+        let (public_url, secret) = (config.public_url, config.signing_keys_secret_arn);
         Self::new(Parts {
             connector,
-            store: Store::new(&aws, config.table_name, Some(config.bucket_name)),
+            store,
             inbox: Inbox::new(&aws, config.queue_url, config.dlq_url),
+            updates: Some(Updates::new(dispatcher, public_url, aws, secret, clock.clone(), random.clone())),
             clock,
             random,
             shutdown,

@@ -14,7 +14,7 @@ use domain::destination::{Destination, DestinationState};
 use domain::event_type::EventType;
 use domain::id::{DestinationId, IdMint};
 use domain::message::{MessageFacts, PayloadInfo};
-use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
+use domain::organization::{FailurePolicy, Grants, Organization, OrganizationSettings, OrganizationStatus};
 use domain::retry::RetryPolicy;
 use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
 use domain::settings::{DestinationType, Lane, PerLane, Settings};
@@ -94,10 +94,17 @@ impl World {
             inbox: Inbox::new(&aws, queue_url.clone(), dead_letter_url.clone()),
             clock: clock.clone(),
             random: random.clone(),
+            updates: None,
             shutdown: shutdown.clone(),
         });
+        let signing_keys = engines.secret_arn(&resources.secrets[0].name).expect("the template has the secret").to_owned();
         let queues_variables = Lane::ALL.map(|lane| (format!("{}_QUEUE_URL", lane.in_environment()), queue_url.clone()));
-        let variables = [("TABLE_NAME".to_owned(), table), ("MONITOR_INTERVAL_SECONDS".to_owned(), "60".to_owned())];
+        let variables = [
+            ("TABLE_NAME".to_owned(), table),
+            ("MONITOR_INTERVAL_SECONDS".to_owned(), "60".to_owned()),
+            ("SIGNING_KEYS_SECRET_ARN".to_owned(), signing_keys),
+            ("PUBLIC_URL".to_owned(), "https://waybill.example".to_owned()),
+        ];
         let ids = IdMint::new([7; 32], clock.clone(), random.clone());
         let mut world = Self {
             sqs: aws_sdk_sqs::Client::new(&engines.sdk_config(Caller::unlimited(QUEUE_SERVICE))),
@@ -132,7 +139,9 @@ impl World {
         }
     }
 
-    fn event(&self) -> AuditEvent {
+    /// An audit event of something that the test does.
+    #[must_use]
+    pub fn event(&self) -> AuditEvent {
         AuditEvent {
             id: self.ids.mint(self.organization.id, 1),
             organization_id: self.organization.id,
@@ -264,13 +273,18 @@ impl World {
     }
 }
 
+fn never() -> FailurePolicy {
+    FailurePolicy { alert_after_failures: 1_000_000, disable_after_failures: None, disable_min_failing_seconds: 0 }
+}
+
 fn organization(ids: &IdMint, now: Timestamp) -> Organization {
     Organization {
         id: ids.organization(),
         name: "Simulated".to_owned(),
         external_id: None,
         status: OrganizationStatus::Active,
-        settings: OrganizationSettings::default(),
+        // Receivers fail here as much as they like; what that calls for is shown elsewhere.
+        settings: OrganizationSettings { failure_policy: never(), ..OrganizationSettings::default() },
         grants: Grants::default(),
         aws_external_id: String::new(),
         shards: 2,

@@ -1,5 +1,6 @@
 //! The URL tree; a file per noun. Each handler calls one operation.
 
+pub(crate) mod alerts;
 pub(crate) mod api_keys;
 pub(crate) mod audit_events;
 pub(crate) mod authorizations;
@@ -32,6 +33,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .merge(authorizations::router(api))
         .merge(deliveries::router(api))
         .merge(statistics::router())
+        .merge(alerts::router())
         .merge(audit_events::router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)

@@ -152,7 +152,7 @@ impl Operations {
 
     async fn existing_destination(&self, organization: OrganizationId, id: DestinationId) -> Result<Destination, Refusal> {
         let found = self.store.destination(organization, id).await?;
-        found.filter(|destination| !destination.is_deleted()).ok_or_else(Refusal::not_found)
+        found.filter(|destination| !destination.is_deleted() && !destination.is_system()).ok_or_else(Refusal::not_found)
     }
 
     /// `PATCH /v1/destinations/{id}`: a merge patch; `if_match` is the revision it was made for.
@@ -237,6 +237,7 @@ impl Operations {
             let event = self.event(ctx, organization, "destination.deleted", before.id, Vec::new());
             match self.store.save_destination(&after, before.revision, &event).await? {
                 Saved::Done => {
+                    self.store.watch_destination(&after).await?;
                     self.skip_retrying(&after, Reason::DestinationDeleted).await;
                     return Ok(());
                 }

@@ -1,24 +1,21 @@
 //! Enabling and disabling: idempotent, by the state that is asked for.
 
 use domain::Reason;
-use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::alert::{Alert, AlertKind, data};
 use domain::destination::{Destination, DestinationState, DisabledBy};
+use domain::health::Health;
 use domain::input::Errors;
 use domain::limits::DESCRIPTION_MAX;
 use domain::role::Permission;
-use futures_util::{StreamExt as _, stream};
-use store::{DeliveryFilter, Saved, StoreError};
+use store::Saved;
 
 use crate::body::read_members;
 use crate::organization::no_parameters;
 use crate::view::destination::DestinationView;
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
 
-/// Deliveries that wait for a retry are skipped at once up to this many; the rest as they come up.
+/// Deliveries that wait for a retry are skipped at once up to this many; the rest by the monitor.
 const SKIPPED_AT_ONCE_MAX: usize = 1000;
-const PAGE: u32 = 100;
-/// Conditional writes under way at once.
-const WRITES_AT_ONCE: usize = 16;
 
 impl Operations {
     /// `POST /v1/destinations/{id}/enable`: resets the counter, checks nothing.
@@ -31,8 +28,6 @@ impl Operations {
         if destination.is_enabled() {
             return self.view_with_health(ctx, &destination).await;
         }
-        // The epoch first: failures that are still in flight must not count against the enabled destination.
-        self.store.raise_epoch(destination.id).await?;
         self.switch(ctx, destination, DestinationState::Enabled, "destination.enabled").await
     }
 
@@ -63,8 +58,10 @@ impl Operations {
             }
             let after = Destination { state: state.clone(), revision: before.revision + 1, updated_at: self.clock.now(), ..before.clone() };
             let event = self.event(ctx, before.organization_id, action, before.id, Vec::new());
-            match self.store.save_destination(&after, before.revision, &event).await? {
+            let alert = self.alert_of_switch(ctx, &after).await?;
+            match self.store.switch_destination(&after, before.revision, &event, &alert).await? {
                 Saved::Done => {
+                    self.tell(ctx, alert).await;
                     if !after.is_enabled() {
                         self.skip_retrying(&after, Reason::DestinationDisabled).await;
                     }
@@ -76,36 +73,52 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    /// Skips what waits for a retry to a destination that takes no more deliveries: it would wait for its time only to be skipped then. What
-    /// is queued is skipped by the worker as it comes up, and so is what is left here.
-    pub(crate) async fn skip_retrying(&self, destination: &Destination, reason: Reason) {
-        if let Err(error) = self.try_skip_retrying(destination, reason).await {
-            tracing::warn!(%error, destination = %destination.id, "waiting deliveries are skipped when they come up");
+    async fn alert_of_switch(&self, ctx: &Context, destination: &Destination) -> Result<Alert, Refusal> {
+        let routes = self.store.routes(destination.organization_id).await?;
+        let (shards, settings) = routes.map(|routes| (routes.shards, routes.settings)).unwrap_or_default();
+        let health = self.store.health(destination.id).await?;
+        let policy = destination.failure_policy.clone().unwrap_or(settings.failure_policy);
+        let (kind, health) = if destination.is_enabled() {
+            (AlertKind::Enabled, Health { consecutive_failures: 0, first_failure_at: None, ..health })
+        } else {
+            (AlertKind::Disabled, health)
+        };
+        let pending = self.store.pending(destination.organization_id, shards, destination.id).await?;
+        let url = ctx.link("destinations", destination.id);
+        Ok(Alert {
+            id: self.ids.mint(destination.organization_id, 1),
+            organization_id: destination.organization_id,
+            destination_id: destination.id,
+            kind,
+            occurred_at: destination.updated_at,
+            data: data(destination, &health, &policy, kind, pending, &url),
+            message: None,
+        })
+    }
+
+    /// Tells of an alert that is kept. When that fails, the monitor does it.
+    async fn tell(&self, ctx: &Context, alert: Alert) {
+        let id = alert.id;
+        let told = async {
+            match self.store.routes(alert.organization_id).await? {
+                Some(routes) => self.dispatch.announce_alert(&self.ids, &routes, alert, ctx.trace).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = told.await {
+            tracing::warn!(%error, alert = %id, "the monitor announces the alert");
         }
     }
 
-    async fn try_skip_retrying(&self, destination: &Destination, reason: Reason) -> Result<(), StoreError> {
-        let Some(routes) = self.store.routes(destination.organization_id).await? else { return Ok(()) };
-        let filter =
-            DeliveryFilter { destination: Some(destination.id), statuses: vec![DeliveryStatus::Retrying], ..DeliveryFilter::default() };
-        let (mut after, mut skipped) = (None, 0);
-        while skipped < SKIPPED_AT_ONCE_MAX {
-            let page = self.store.deliveries_page(destination.organization_id, routes.shards, &filter, after, PAGE).await?;
-            skipped += page.items.len();
-            let tests_go_on = |delivery: &Delivery| !(delivery.message.test && reason == Reason::DestinationDisabled);
-            let skips = page.items.into_iter().filter(tests_go_on).map(|before| async move {
-                let now = self.clock.now();
-                let after = before.clone().finish_without_attempt(State::Skipped { finished_at: now, reason }, now);
-                self.store.transition(&before, &after).await
-            });
-            // A lost race is no matter: whoever won has moved the delivery on, or the worker skips it.
-            let written: Vec<Result<bool, StoreError>> = stream::iter(skips).buffer_unordered(WRITES_AT_ONCE).collect().await;
-            written.into_iter().collect::<Result<Vec<bool>, StoreError>>()?;
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
+    /// Skips what waits for a retry to a destination that takes no more deliveries. What is left, should this break off, the monitor skips, and
+    /// what is queued the worker as it comes up.
+    pub(crate) async fn skip_retrying(&self, destination: &Destination, reason: Reason) {
+        let skipped = async {
+            let Some(routes) = self.store.routes(destination.organization_id).await? else { return Ok::<_, store::StoreError>(0) };
+            self.dispatch.skip_retrying(destination, routes.shards, reason, SKIPPED_AT_ONCE_MAX).await
+        };
+        if let Err(error) = skipped.await {
+            tracing::warn!(%error, destination = %destination.id, "the monitor skips what waits");
         }
-        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! What answers look like; a file per noun. The OpenAPI document is made from these types.
 
+pub mod alert;
 pub mod api_key;
 pub mod audit;
 pub mod authorization;

@@ -7,6 +7,7 @@ use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::health::Health;
 use domain::id::{DeliveryId, DestinationId, OrganizationId};
+use domain::organization::{OrganizationSettings, OrganizationStatus};
 
 use super::item::decode;
 use super::payload::{in_item, inline};
@@ -40,6 +41,8 @@ pub struct Work {
     pub payload: Option<Bytes>,
     /// Whether the organization's deliveries wait.
     pub suspended: bool,
+    /// What the organization chose; `None` when it is gone.
+    pub settings: Option<OrganizationSettings>,
 }
 
 impl WorkKey {
@@ -76,11 +79,14 @@ fn work(task: &WorkKey, items: &HashMap<Key, Item>) -> Result<Work, StoreError> 
         Some(bytes) => Some(bytes),
         None => task.payload().and_then(|key| items.get(&key)).map(in_item).transpose()?,
     };
+    let organization = organization::read(items.get(&keys::organization(task.organization)))?;
     Ok(Work {
         delivery: delivery.map(decode).transpose()?,
         destination: items.get(&keys::destination(task.organization, task.destination)).map(destination::read).transpose()?,
         health: health::read(items.get(&keys::health(task.destination)))?,
         payload,
-        suspended: organization::is_suspended(items.get(&keys::organization(task.organization)))?,
+        // Those of one that is gone do not wait: their destinations are gone, too.
+        suspended: organization.as_ref().is_some_and(|organization| organization.status == OrganizationStatus::Suspended),
+        settings: organization.map(|organization| organization.settings),
     })
 }

@@ -1,10 +1,13 @@
 use std::time::Duration;
 
+use domain::alert::{Alert, AlertKind};
+use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::health::{Health, LastError};
 use domain::id::{DestinationId, OrganizationId};
 use domain::{Reason, Timestamp};
 
 use crate::fixture::{Fixture, TABLE};
+use store::Saved;
 
 struct Watched {
     fixture: Fixture,
@@ -62,18 +65,69 @@ async fn one_failure_counts_once() {
     assert_eq!(watched.health().await.consecutive_failures, 2);
 }
 
+fn alert(destination: &Destination, fixture: &Fixture, kind: AlertKind) -> Alert {
+    Alert {
+        id: fixture.ids.mint(destination.organization_id, 1),
+        organization_id: destination.organization_id,
+        destination_id: destination.id,
+        kind,
+        occurred_at: fixture.now(),
+        data: serde_json::Value::Null,
+        message: None,
+    }
+}
+
+/// Disables and enables a destination.
+async fn enabled_anew(fixture: &Fixture, before: &Destination) -> Destination {
+    let disabled = DestinationState::Disabled { at: fixture.now(), by: DisabledBy::User, reason: None };
+    let disabled = Destination { state: disabled, revision: before.revision + 1, ..before.clone() };
+    let enabled = Destination { state: DestinationState::Enabled, revision: before.revision + 2, ..before.clone() };
+    let event = || fixture.event(before.organization_id, "destination.switched");
+    for (after, kind) in [(&disabled, AlertKind::Disabled), (&enabled, AlertKind::Enabled)] {
+        let alert = alert(after, fixture, kind);
+        assert_eq!(fixture.store.switch_destination(after, after.revision - 1, &event(), &alert).await.unwrap(), Saved::Done);
+    }
+    enabled
+}
+
 #[tokio::test]
 async fn failures_of_an_earlier_epoch_do_not_count() {
-    let watched = Watched::new();
+    let mut watched = Watched::new();
+    watched.organization = watched.fixture.organization().await.id;
+    let destination = watched.fixture.destination(watched.organization).await;
+    watched.destination = destination.id;
     watched.fails(0, "a").await;
-    watched.fixture.store.raise_epoch(watched.destination).await.unwrap();
+    let destination = enabled_anew(&watched.fixture, &destination).await;
     let health = watched.health().await;
     assert_eq!((health.epoch, health.consecutive_failures, health.first_failure_at), (1, 0, None));
     assert!(!watched.fails(0, "b").await);
     assert_eq!(watched.listed_as_failing().await, 0);
     assert!(watched.fails(1, "c").await);
-    watched.fixture.store.raise_epoch(watched.destination).await.unwrap();
+    enabled_anew(&watched.fixture, &destination).await;
     assert_eq!(watched.health().await.epoch, 2);
+}
+
+#[tokio::test]
+async fn of_two_who_alert_one_does_and_recovery_is_told_once() {
+    let watched = Watched::new();
+    let mut destination = watched.fixture.new_destination(watched.organization);
+    destination.id = watched.destination;
+    watched.fails(0, "a").await;
+    let health = watched.health().await;
+    let (store, fixture) = (&watched.fixture.store, &watched.fixture);
+    let alerts = [alert(&destination, fixture, AlertKind::Failing), alert(&destination, fixture, AlertKind::Failing)];
+    let won = [store.alert(&health, 1, &alerts[0]).await.unwrap(), store.alert(&health, 1, &alerts[1]).await.unwrap()];
+    assert_eq!(won, [true, false]);
+    watched.fixture.advance(Duration::from_secs(1));
+    assert!(watched.succeeds(watched.fixture.now()).await);
+    assert_eq!(watched.listed_as_failing().await, 1, "people wait to hear of it");
+    let health = watched.health().await;
+    let alerts = [alert(&destination, fixture, AlertKind::Recovered), alert(&destination, fixture, AlertKind::Recovered)];
+    let won = [store.tell_recovery(&health, &alerts[0]).await.unwrap(), store.tell_recovery(&health, &alerts[1]).await.unwrap()];
+    assert_eq!(won, [true, false]);
+    assert_eq!(watched.listed_as_failing().await, 0);
+    let listed = store.alerts_page(watched.organization, None, 10).await.unwrap().items;
+    assert_eq!(listed.iter().map(|alert| alert.kind).collect::<Vec<_>>(), [AlertKind::Recovered, AlertKind::Failing]);
 }
 
 #[tokio::test]

@@ -1,0 +1,21 @@
+//! `/v1/alerts`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use operations::Page;
+use operations::view::alert::AlertView;
+
+use crate::answer::{Answer, ok};
+use crate::extract::{Asker, Parameters};
+use crate::state::Api;
+
+pub(crate) fn router() -> Router<Api> {
+    Router::new().route("/v1/alerts", get(list_alerts))
+}
+
+/// List alerts, newest first: what was told about destinations, to whom, and how that went.
+#[utoipa::path(get, path = "/v1/alerts", tag = "Alerts", responses((status = 200, description = "A page.", body = Page<AlertView>)))]
+pub(crate) async fn list_alerts(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.alerts(&ctx, query).await?)
+}

@@ -1,0 +1,168 @@
+//! Watch: what fails is told, stopped, and told to work again; what waits for a destination that takes no more is skipped.
+//!
+//! The monitor looks at the index of failing destinations. What a health calls for is decided by `domain::alert`; each change is one conditional
+//! transaction that also writes the alert, so that of several monitors one makes it. Alerts are announced from their record: one that died
+//! between the two leaves the announcing to the next.
+
+use std::time::Duration;
+
+use domain::Reason;
+use domain::Timestamp;
+use domain::alert::{Alert, AlertKind, Verdict, data, evaluate};
+use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::destination::{Destination, DestinationState, DisabledBy};
+use domain::health::Health;
+use domain::id::{AlertId, AuditId, DestinationId, OrganizationId};
+use domain::organization::FailurePolicy;
+use domain::trace::TraceId;
+use store::{FAILING_PARTITIONS, Routes, StoreError, Watched};
+use telemetry::metrics::Threshold;
+
+use crate::Monitor;
+
+impl Monitor {
+    /// Looks at every destination that is failing and at every alert that is not announced.
+    pub(crate) async fn watch(&self) -> Result<(), lambda_runtime::Error> {
+        let mut first_error = None;
+        for partition in 0..FAILING_PARTITIONS {
+            for watched in self.store.watched(partition).await? {
+                let done = match watched {
+                    Watched::Destination(organization, destination) => self.look_at(organization, destination).await,
+                    Watched::Alert(alert) => self.announce(*alert).await,
+                };
+                // One that cannot be looked at keeps no other from being.
+                if let Err(error) = done {
+                    tracing::error!(%error, "what is watched is looked at again next time");
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+
+    async fn look_at(&self, organization: OrganizationId, id: DestinationId) -> Result<(), lambda_runtime::Error> {
+        let (Some(routes), Some(destination)) = (self.store.routes(organization).await?, self.store.destination(organization, id).await?)
+        else {
+            return Ok(());
+        };
+        let health = self.store.health(id).await?;
+        let reason = match destination.state {
+            DestinationState::Enabled => return self.judge(&routes, destination, health).await,
+            DestinationState::Disabled { .. } => Reason::DestinationDisabled,
+            DestinationState::Deleted { .. } => Reason::DestinationDeleted,
+        };
+        if self.skip_waiting(&destination, routes.shards, reason).await? == 0 {
+            self.store.unwatch_destination(id, &health).await?;
+        }
+        Ok(())
+    }
+
+    async fn judge(&self, routes: &Routes, destination: Destination, health: Health) -> Result<(), lambda_runtime::Error> {
+        let settings = &routes.settings;
+        let policy = destination.failure_policy.clone().unwrap_or_else(|| settings.failure_policy.clone());
+        let now = self.clock.now();
+        let debounce = Duration::from_secs(u64::from(settings.alert_debounce_seconds));
+        let told = match evaluate(&health, &policy, debounce, now) {
+            Verdict::Wait => return Ok(()),
+            Verdict::Forget => return Ok(self.store.unwatch_destination(destination.id, &health).await?),
+            Verdict::Alert => {
+                let alert = self.alert(routes, &destination, &health, &policy, AlertKind::Failing, now).await?;
+                self.store.alert(&health, policy.alert_after_failures, &alert).await?.then_some(alert)
+            }
+            Verdict::Recovered => {
+                let alert = self.alert(routes, &destination, &health, &policy, AlertKind::Recovered, now).await?;
+                self.store.tell_recovery(&health, &alert).await?.then_some(alert)
+            }
+            Verdict::Disable => self.disable(routes, destination, &health, &policy, now).await?,
+        };
+        match told {
+            Some(alert) => {
+                if alert.kind == AlertKind::Failing {
+                    telemetry::metrics::threshold_exceeded(Threshold::DestinationFailures);
+                }
+                self.announce(alert).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Disables a destination, unless another monitor or a person was first, or it works again.
+    async fn disable(
+        &self,
+        routes: &Routes,
+        destination: Destination,
+        health: &Health,
+        policy: &FailurePolicy,
+        now: Timestamp,
+    ) -> Result<Option<Alert>, lambda_runtime::Error> {
+        let threshold = policy.disable_after_failures.unwrap_or(u32::MAX);
+        let last = health.last_error.as_ref().map(|error| format!("; the last one: {}", error.detail)).unwrap_or_default();
+        let reason = format!("{} attempts in a row have failed{last}", health.consecutive_failures);
+        let disabled = Destination {
+            state: DestinationState::Disabled { at: now, by: DisabledBy::Failures, reason: Some(reason) },
+            revision: destination.revision + 1,
+            updated_at: now,
+            ..destination
+        };
+        let ids = self.ids().await?;
+        let event = AuditEvent {
+            id: ids.mint::<AuditId>(disabled.organization_id, 1),
+            organization_id: disabled.organization_id,
+            at: now,
+            action: "destination.disabled".to_owned(),
+            outcome: AuditOutcome::Succeeded,
+            actor: Actor::system(),
+            ip: None,
+            target: Some(disabled.id.to_string()),
+            changes: Vec::new(),
+            request_id: None,
+        };
+        let alert = self.alert(routes, &disabled, health, policy, AlertKind::Disabled, now).await?;
+        if !self.store.disable_failing(health, threshold, &disabled, &event, &alert).await? {
+            return Ok(None);
+        }
+        tracing::warn!(destination = %disabled.id, organization = %disabled.organization_id, "a destination was disabled after too many failures");
+        telemetry::metrics::destination_disabled(disabled.kind(), "failures");
+        // What waits is skipped now; the monitor looks again next time, for what was under way.
+        self.skip_waiting(&disabled, routes.shards, Reason::DestinationDisabled).await?;
+        Ok(Some(alert))
+    }
+
+    async fn alert(
+        &self,
+        routes: &Routes,
+        destination: &Destination,
+        health: &Health,
+        policy: &FailurePolicy,
+        kind: AlertKind,
+        now: Timestamp,
+    ) -> Result<Alert, lambda_runtime::Error> {
+        let pending = self.store.pending(destination.organization_id, routes.shards, destination.id).await?;
+        let url = format!("{}/destinations/{}", self.public_url, destination.id);
+        Ok(Alert {
+            id: self.ids().await?.mint::<AlertId>(destination.organization_id, 1),
+            organization_id: destination.organization_id,
+            destination_id: destination.id,
+            kind,
+            occurred_at: now,
+            data: data(destination, health, policy, kind, pending, &url),
+            message: None,
+        })
+    }
+
+    /// Tells those whom the organization named; whoever is told twice is told by the same message.
+    async fn announce(&self, alert: Alert) -> Result<(), lambda_runtime::Error> {
+        let Some(routes) = self.store.routes(alert.organization_id).await? else { return Ok(self.store.announced(&alert).await?) };
+        self.dispatcher.announce_alert(self.ids().await?, &routes, alert, TraceId::generate(&self.random)).await?;
+        Ok(())
+    }
+
+    /// Skips every delivery that waits for a retry to a destination that takes no more; answers how many there were.
+    async fn skip_waiting(&self, destination: &Destination, shards: u8, reason: Reason) -> Result<usize, StoreError> {
+        let skipped = self.dispatcher.skip_retrying(destination, shards, reason, usize::MAX).await?;
+        if skipped > 0 {
+            tracing::info!(skipped, destination = %destination.id, %reason, "waiting deliveries were skipped");
+        }
+        Ok(skipped)
+    }
+}

@@ -1,0 +1,127 @@
+//! Announce: alerts and status updates as ordinary messages, `waybill.*`.
+//!
+//! Whoever announces may die at any step and another may announce the same at once: the message's id follows from what is announced, so that
+//! all of them commit the same message, once. Its deliveries take the path of every other; they never cause further ones.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::Timestamp;
+use domain::alert::{Alert, AlertKind};
+use domain::delivery::DeliveryStatus;
+use domain::event_type::EventType;
+use domain::id::{DestinationId, IdMint, MessageId, OrganizationId};
+use domain::message::{MessageFacts, PayloadInfo};
+use domain::trace::TraceId;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use store::{Routes, StoreError};
+
+use crate::{Dispatcher, Submission, Target};
+
+/// When the due index brings back what somebody committed and perhaps did not send.
+const UNSENT_DUE: Duration = Duration::from_secs(60);
+
+/// Something to be told.
+#[derive(Clone, Debug)]
+pub struct Announcement<'a> {
+    /// To whom it belongs.
+    pub organization: OrganizationId,
+    /// `waybill.…`
+    pub event_type: &'a str,
+    /// When it happened; the message is of that time.
+    pub occurred_at: Timestamp,
+    /// What makes it this announcement and no other.
+    pub name: &'a str,
+    /// The reference and the trace it shares with what it is about.
+    pub reference: Option<String>,
+    /// Its trace.
+    pub trace: TraceId,
+    /// The body, given the message's id.
+    pub body: Value,
+}
+
+impl Dispatcher {
+    /// Tells of an alert those whom the organization named, and remembers that. Whoever is told twice is told by the same message.
+    pub async fn announce_alert(&self, ids: &IdMint, routes: &Routes, alert: Alert, trace: TraceId) -> Result<Alert, StoreError> {
+        let name = alert.id.to_string();
+        let announcement = Announcement {
+            organization: alert.organization_id,
+            event_type: alert.kind.event_type(),
+            occurred_at: alert.occurred_at,
+            name: &name,
+            reference: None,
+            trace,
+            body: alert.body(),
+        };
+        // A destination is not told of its own trouble.
+        let named = routes.settings.alert_destination_ids.iter().copied();
+        let named: Vec<DestinationId> =
+            named.filter(|id| *id != alert.destination_id || matches!(alert.kind, AlertKind::Enabled | AlertKind::Recovered)).collect();
+        let mailbox = self.alert_mailbox(ids, routes, alert.organization_id).await?;
+        let targets = existing(routes, &named).chain(mailbox).collect();
+        let message = self.announce_to(ids, routes, announcement, targets).await?;
+        let alert = Alert { message, ..alert };
+        self.store.announced(&alert).await?;
+        Ok(alert)
+    }
+
+    /// Announces to those of `destinations` that there are; answers the message, unless there is nobody to tell.
+    pub async fn announce(
+        &self,
+        ids: &IdMint,
+        routes: &Routes,
+        announcement: Announcement<'_>,
+        destinations: &[DestinationId],
+    ) -> Result<Option<MessageId>, StoreError> {
+        self.announce_to(ids, routes, announcement, existing(routes, destinations).collect()).await
+    }
+
+    async fn announce_to(
+        &self,
+        ids: &IdMint,
+        routes: &Routes,
+        announcement: Announcement<'_>,
+        targets: Vec<Target>,
+    ) -> Result<Option<MessageId>, StoreError> {
+        let Ok(event_type) = EventType::parse(announcement.event_type) else { return Ok(None) };
+        if targets.is_empty() {
+            return Ok(None);
+        }
+        let Announcement { organization, occurred_at, name, .. } = announcement;
+        let message: MessageId = ids.derive(organization, routes.shards, occurred_at, name);
+        if let Some(committed) = self.store.message(organization, message).await? {
+            for delivery in committed.iter().filter(|delivery| delivery.status() == DeliveryStatus::Queued) {
+                self.store.remember_due(delivery, self.clock.now().plus(UNSENT_DUE)).await?;
+            }
+            return Ok(Some(message));
+        }
+        let payload = Bytes::from(announcement.body.to_string());
+        let sha256 = Sha256::digest(&payload).iter().map(|byte| format!("{byte:02x}")).collect();
+        let facts = MessageFacts {
+            event_type,
+            reference: announcement.reference,
+            metadata: Default::default(),
+            payload: PayloadInfo {
+                size_bytes: payload.len() as u64,
+                content_type: "application/json".to_owned(),
+                filename: None,
+                sha256: Some(sha256),
+            },
+            expires_at: None,
+            trace: announcement.trace,
+            test: false,
+        };
+        let retention_days = routes.settings.retention_days;
+        let accepted_at = occurred_at;
+        let payload = store::Content::Bytes(payload);
+        self.submit(&Submission { organization, message, facts, targets, payload, retention_days, accepted_at }).await?;
+        Ok(Some(message))
+    }
+}
+
+/// Those of the destinations that there are.
+fn existing(routes: &Routes, destinations: &[DestinationId]) -> impl Iterator<Item = Target> {
+    let routes = destinations.iter().filter_map(|id| routes.destinations.iter().find(|route| route.id == *id));
+    routes.map(|route| Target { destination: route.id, kind: route.kind, enabled: route.enabled })
+}

@@ -1,0 +1,39 @@
+//! Skip: what waits for a retry to a destination that takes no more deliveries would wait for its time only to be skipped then.
+
+use domain::Reason;
+use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::destination::Destination;
+use futures_util::{StreamExt as _, stream};
+use store::{DeliveryFilter, StoreError};
+
+use crate::Dispatcher;
+
+const PAGE: u32 = 100;
+/// Conditional writes under way at once.
+const WRITES_AT_ONCE: usize = 16;
+
+impl Dispatcher {
+    /// Skips the deliveries that wait for a retry to this destination, about `at_most`; answers how many were found. A test goes on to a disabled
+    /// destination. What is queued is skipped by the worker as it comes up.
+    pub async fn skip_retrying(&self, destination: &Destination, shards: u8, reason: Reason, at_most: usize) -> Result<usize, StoreError> {
+        let filter =
+            DeliveryFilter { destination: Some(destination.id), statuses: vec![DeliveryStatus::Retrying], ..DeliveryFilter::default() };
+        let (mut after, mut found) = (None, 0);
+        loop {
+            let page = self.store.deliveries_page(destination.organization_id, shards, &filter, after, PAGE).await?;
+            let tests_go_on = |delivery: &Delivery| !(delivery.message.test && reason == Reason::DestinationDisabled);
+            let skips = page.items.into_iter().filter(tests_go_on).map(|before| async move {
+                let now = self.clock.now();
+                let after = before.clone().finish_without_attempt(State::Skipped { finished_at: now, reason }, now);
+                self.store.transition(&before, &after).await
+            });
+            // A lost race is no matter: whoever won has moved the delivery on, or the worker skips it.
+            let written: Vec<Result<bool, StoreError>> = stream::iter(skips).buffer_unordered(WRITES_AT_ONCE).collect().await;
+            found += written.into_iter().collect::<Result<Vec<bool>, StoreError>>()?.len();
+            after = page.next;
+            if after.is_none() || found >= at_most {
+                return Ok(found);
+            }
+        }
+    }
+}

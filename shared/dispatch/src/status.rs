@@ -1,0 +1,91 @@
+//! Status updates: a delivery that finished and a message that is completed are told to whom the organization named, if anybody.
+
+use domain::delivery::{Delivery, DeliveryStatus};
+use domain::id::IdMint;
+use domain::organization::OrganizationSettings;
+use serde_json::{Value, json};
+use store::{Routes, StoreError};
+
+use crate::announce::Announcement;
+use crate::{Dispatcher, shown};
+
+/// Is somebody to be told of this delivery?
+#[must_use]
+pub fn is_listened_to(delivery: &Delivery, settings: &OrganizationSettings) -> bool {
+    let ours = delivery.message.test || delivery.message.event_type.is_reserved();
+    !ours && delivery.status().is_finished() && !settings.status_destination_ids.is_empty() && !settings.status_events.is_empty()
+}
+
+impl Dispatcher {
+    /// Tells of a delivery that finished, and of its message when that was the last. Told again, it is the same messages.
+    pub async fn tell_status(&self, ids: &IdMint, delivery: &Delivery, public_url: &str) -> Result<(), StoreError> {
+        let Some(routes) = self.store.routes(delivery.organization).await? else { return Ok(()) };
+        let wants = |event: &str| routes.settings.status_events.iter().any(|wanted| wanted == event);
+        match delivery.status() {
+            DeliveryStatus::Succeeded if wants("delivery.succeeded") => {
+                self.tell_delivery(ids, &routes, delivery, "waybill.delivery.succeeded", public_url).await?;
+            }
+            DeliveryStatus::Failed if wants("delivery.failed") => {
+                self.tell_delivery(ids, &routes, delivery, "waybill.delivery.failed", public_url).await?;
+            }
+            _ => {}
+        }
+        if wants("message.completed") { self.tell_completed(ids, &routes, delivery, public_url).await } else { Ok(()) }
+    }
+
+    async fn tell_delivery(
+        &self,
+        ids: &IdMint,
+        routes: &Routes,
+        delivery: &Delivery,
+        event_type: &'static str,
+        public_url: &str,
+    ) -> Result<(), StoreError> {
+        let (attempts, omitted) = self.store.attempts(delivery).await?;
+        let data = json!({
+            "delivery": shown::delivery(delivery, &attempts, omitted, public_url),
+            "message_id": delivery.id.message,
+            "reference": delivery.message.reference,
+            "metadata": delivery.message.metadata,
+        });
+        // A redeliver raises both, so that its end is another.
+        let name = format!("{event_type}/{}/{}.{}", delivery.id, delivery.generation, delivery.attempts);
+        self.tell(ids, routes, delivery, event_type, &name, data).await
+    }
+
+    /// Of several deliveries that finish at once, the last one written finds all finished; two that do tell the same.
+    async fn tell_completed(&self, ids: &IdMint, routes: &Routes, delivery: &Delivery, public_url: &str) -> Result<(), StoreError> {
+        let deliveries = match delivery.fan_out {
+            1 => vec![delivery.clone()],
+            _ => self.store.message(delivery.organization, delivery.id.message).await?.unwrap_or_default(),
+        };
+        if deliveries.iter().any(|delivery| !delivery.status().is_finished()) {
+            return Ok(());
+        }
+        let Some(last) = deliveries.iter().max_by_key(|delivery| delivery.state.finished_at()) else { return Ok(()) };
+        let sum = |of: fn(&Delivery) -> u32| deliveries.iter().map(|delivery| u64::from(of(delivery))).sum::<u64>();
+        let event_type = "waybill.message.completed";
+        let (generations, attempts) = (sum(|delivery| delivery.generation), sum(|delivery| delivery.attempts));
+        let name = format!("{event_type}/{}/{generations}.{attempts}", delivery.id.message);
+        let data = json!({"message": shown::message(delivery.id.message, &deliveries, public_url)});
+        self.tell(ids, routes, last, event_type, &name, data).await
+    }
+
+    async fn tell(
+        &self,
+        ids: &IdMint,
+        routes: &Routes,
+        delivery: &Delivery,
+        event_type: &'static str,
+        name: &str,
+        data: Value,
+    ) -> Result<(), StoreError> {
+        let occurred_at = delivery.state.finished_at().unwrap_or(delivery.updated_at);
+        let organization = delivery.organization;
+        let id: domain::id::MessageId = ids.derive(organization, routes.shards, occurred_at, name);
+        let body = json!({"type": event_type, "id": id, "occurred_at": occurred_at, "organization_id": organization, "data": data});
+        let reference = delivery.message.reference.clone();
+        let announcement = Announcement { organization, event_type, occurred_at, name, reference, trace: delivery.message.trace, body };
+        self.announce(ids, routes, announcement, &routes.settings.status_destination_ids).await.map(drop)
+    }
+}

@@ -1,0 +1,36 @@
+//! Alerts: the list, and how those fared who were to be told.
+
+use domain::alert::Alert;
+use domain::input::Errors;
+use domain::role::Permission;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::cursor::ListScope;
+use crate::destination::health::READS_AT_ONCE;
+use crate::page::{Page, PageQuery};
+use crate::view::alert::{AlertView, Notified};
+use crate::{Context, Operations, Query, Refusal};
+
+impl Operations {
+    /// `GET /v1/alerts`: newest first.
+    pub async fn alerts(&self, ctx: &Context, mut query: Query) -> Result<Page<AlertView>, Refusal> {
+        let organization = self.enter(ctx, Permission::Read, &mut query).await?;
+        let errors = Errors::default();
+        let page = PageQuery::take(&mut query, &errors);
+        query.finish(&errors);
+        errors.into_result(())?;
+        let scope = ListScope::of("/v1/alerts").with("organization", Some(organization));
+        let found = self.store.alerts_page(organization, page.after(&self.cursors, &scope)?, page.limit).await?;
+        let next_cursor = self.next_cursor(&scope, found.items.last().map(|alert| alert.id).filter(|_| found.more));
+        let views: Vec<_> = found.items.into_iter().map(|alert| self.alert_view(ctx, alert)).collect();
+        Ok(Page { data: stream::iter(views).buffered(READS_AT_ONCE).try_collect().await?, next_cursor })
+    }
+
+    async fn alert_view(&self, ctx: &Context, alert: Alert) -> Result<AlertView, Refusal> {
+        let deliveries = match alert.message {
+            Some(message) => self.store.message(alert.organization_id, message).await?.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        Ok(AlertView::of(alert, deliveries.iter().map(Notified::of).collect(), |id| ctx.link("destinations", id)))
+    }
+}

@@ -1,0 +1,201 @@
+//! Alerts: each is written with the change it tells of, in one transaction, and stands in the index of what the monitor looks at until it is
+//! announced. So of several monitors one makes the change, and whoever comes next announces what another one left unsaid.
+
+use std::time::Duration;
+
+use domain::alert::Alert;
+use domain::audit::AuditEvent;
+use domain::destination::Destination;
+use domain::health::Health;
+use domain::id::{AlertId, DestinationId, OrganizationId};
+
+use crate::attributes::{Item, Put, Reader, number, text, time};
+use crate::document::{self, Saved, at_revision};
+use crate::expression::{Change, Condition};
+use crate::health::{ALERTED, EPOCH, LAST_ALERT, STREAK, no_streak, of_epoch};
+use crate::keys::{self, FAILING, PK, TTL};
+use crate::transaction::Transacted;
+use crate::{Page, Store, StoreError, audit, destination, routes};
+
+/// How long alerts are kept.
+const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
+
+/// What the monitor looks at.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Watched {
+    /// A destination that fails, was told of, or takes no more deliveries while some wait.
+    Destination(OrganizationId, DestinationId),
+    /// An alert that is not announced.
+    Alert(Box<Alert>),
+}
+
+impl Store {
+    /// One partition, below [`crate::FAILING_PARTITIONS`], of what the monitor looks at.
+    pub async fn watched(&self, partition: u8) -> Result<Vec<Watched>, StoreError> {
+        let mut condition = Condition::default();
+        condition.equals(FAILING.pk, text(keys::failing_partition(partition)));
+        let mut items = self.query(condition).index_name(FAILING.name).into_paginator().items().send();
+        let (mut watched, mut alerts) = (Vec::new(), Vec::new());
+        while let Some(item) = items.next().await {
+            let item = item.map_err(StoreError::of("read what is watched"))?;
+            let from = Reader(&item);
+            match keys::failing_of(from.text(FAILING.sk)?) {
+                Some((organization, id)) => watched.push(Watched::Destination(organization, id)),
+                None => alerts.extend(keys::Key::of(&item)),
+            }
+        }
+        // The index may be behind: the table says what is still to be announced.
+        for item in self.get_all("read alerts", &alerts).await?.iter().flatten().filter(|item| item.contains_key(FAILING.pk)) {
+            watched.push(Watched::Alert(Box::new(document::read(item)?)));
+        }
+        Ok(watched)
+    }
+
+    /// Tells that a streak reached the alert threshold, unless somebody did or it ended meanwhile. Was it told?
+    pub async fn alert(&self, health: &Health, threshold: u32, alert: &Alert) -> Result<bool, StoreError> {
+        let mut change = Change::default();
+        change.set(ALERTED, time(alert.occurred_at)).set(LAST_ALERT, time(alert.occurred_at));
+        let condition = of_epoch(change.when(), health.epoch);
+        match health.last_alert_at {
+            Some(last) => condition.equals(LAST_ALERT, time(last)),
+            None => condition.missing(LAST_ALERT),
+        };
+        at_least(condition, threshold);
+        self.tell("alert about a destination", change, alert).await
+    }
+
+    /// Tells that a destination works again, unless somebody did or it fails anew. Was it told?
+    pub async fn tell_recovery(&self, health: &Health, alert: &Alert) -> Result<bool, StoreError> {
+        let mut change = Change::default();
+        no_streak(&mut change);
+        change.remove(ALERTED);
+        let condition = of_epoch(change.when(), health.epoch).missing(STREAK);
+        if let Some(alerted) = health.alerted_at {
+            condition.equals(ALERTED, time(alerted));
+        }
+        self.tell("tell that a destination recovered", change, alert).await
+    }
+
+    async fn tell(&self, action: &'static str, change: Change, alert: &Alert) -> Result<bool, StoreError> {
+        let health = keys::health(alert.destination_id);
+        let transaction = self.transaction().change(&health, change).put(unannounced(alert), Condition::default());
+        Ok(matches!(self.transact(action, transaction).await?, Transacted::Done))
+    }
+
+    /// Disables a destination whose streak reached `threshold`: health, destination, routes, audit trail and alert together, or nothing.
+    pub async fn disable_failing(
+        &self,
+        health: &Health,
+        threshold: u32,
+        disabled: &Destination,
+        event: &AuditEvent,
+        alert: &Alert,
+    ) -> Result<bool, StoreError> {
+        let mut change = Change::default();
+        change.set(ALERTED, time(alert.occurred_at));
+        at_least(of_epoch(change.when(), health.epoch), threshold);
+        let saved = self.switched(disabled, disabled.revision - 1, event, alert, change).await?;
+        Ok(saved == Saved::Done)
+    }
+
+    /// Enables or disables a destination for somebody. Enabling starts a new epoch: no streak, nobody told; disabling has the monitor look at it
+    /// until nothing waits for it.
+    pub async fn switch_destination(
+        &self,
+        destination: &Destination,
+        expected_revision: u64,
+        event: &AuditEvent,
+        alert: &Alert,
+    ) -> Result<Saved, StoreError> {
+        let mut change = Change::default();
+        if destination.is_enabled() {
+            change.add(EPOCH, number(1));
+            no_streak(&mut change);
+            change.remove(ALERTED).remove(LAST_ALERT);
+        } else {
+            watch(&mut change, destination);
+        }
+        self.switched(destination, expected_revision, event, alert, change).await
+    }
+
+    async fn switched(
+        &self,
+        destination: &Destination,
+        expected_revision: u64,
+        event: &AuditEvent,
+        alert: &Alert,
+        health: Change,
+    ) -> Result<Saved, StoreError> {
+        let retention_days = self.audit_retention_days(destination.organization_id).await?;
+        let transaction = self
+            .transaction()
+            .put(destination::item(destination), at_revision(expected_revision))
+            .change(&keys::routes(destination.organization_id), routes::saved(destination))
+            .change(&keys::health(destination.id), health)
+            .put(audit::item(event, retention_days), Condition::default())
+            .put(unannounced(alert), Condition::default());
+        match self.transact("switch a destination", transaction).await? {
+            Transacted::Done => Ok(Saved::Done),
+            Transacted::Refused { .. } => Ok(Saved::Conflict),
+        }
+    }
+
+    /// Has the monitor look at a destination that takes no more deliveries, until none waits for it.
+    pub async fn watch_destination(&self, destination: &Destination) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        watch(&mut change, destination);
+        self.change("watch a destination", &keys::health(destination.id), change).await.map(drop)
+    }
+
+    /// The monitor need not look at a destination any more, unless it failed since its health was read.
+    pub async fn unwatch_destination(&self, destination: DestinationId, health: &Health) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        change.remove(FAILING.pk).remove(FAILING.sk);
+        let condition = of_epoch(change.when(), health.epoch);
+        match health.consecutive_failures {
+            0 => condition.missing(STREAK),
+            streak => condition.equals(STREAK, number(streak)),
+        };
+        self.change("look away from a destination", &keys::health(destination), change).await.map(drop)
+    }
+
+    /// An alert is announced, or there is nobody to tell.
+    pub async fn announced(&self, alert: &Alert) -> Result<(), StoreError> {
+        self.put("keep an alert", item(alert), Condition::default()).await.map(drop)
+    }
+
+    /// An organization's alerts, newest first, those after `after`.
+    pub async fn alerts_page(&self, organization: OrganizationId, after: Option<AlertId>, limit: u32) -> Result<Page<Alert>, StoreError> {
+        let mut partition = Condition::default();
+        partition.equals(PK, text(keys::alerts_partition(organization)));
+        let start = after.map(|after| keys::alert(organization, after).item());
+        let query = self.query(partition).scan_index_forward(false).set_exclusive_start_key(start);
+        let page = self.list("list alerts", query, limit).await?;
+        let items: Result<_, _> = page.items.iter().map(document::read).collect();
+        Ok(Page { items: items?, more: page.more })
+    }
+}
+
+fn at_least(condition: &mut Condition, threshold: u32) {
+    let part = format!("{} >= {}", condition.name(STREAK), condition.value(number(threshold)));
+    condition.and(part);
+}
+
+fn watch(change: &mut Change, destination: &Destination) {
+    change.set(FAILING.pk, text(keys::failing(destination.id)));
+    change.set(FAILING.sk, text(keys::failing_sort(destination.organization_id, destination.id)));
+}
+
+fn item(alert: &Alert) -> Item {
+    let key = keys::alert(alert.organization_id, alert.id);
+    let mut item = document::item(&key, alert);
+    item.put(TTL, number(alert.occurred_at.plus(KEPT).as_seconds()));
+    item
+}
+
+fn unannounced(alert: &Alert) -> Item {
+    let mut item = item(alert);
+    item.put(FAILING.pk, text(keys::failing(alert.destination_id)));
+    item.put(FAILING.sk, text(keys::unannounced_sort(alert.id)));
+    item
+}

@@ -1,0 +1,143 @@
+//! What keeps failing is told, stopped, and told to work again (R7; behaviours 9, 16–19, 22).
+
+use kit::sink::Sink;
+use kit::stack::{Destination, Organization, Stack};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use crate::stage;
+
+static WATCHFUL: OnceCell<Stack> = OnceCell::const_new();
+
+/// A process whose monitor looks every second.
+async fn organization(name: &str) -> Organization {
+    WATCHFUL.get_or_init(|| stage::launch().monitor_interval_seconds(1).start()).await.organization(name).await
+}
+
+/// An organization that alerts `pager` after two failures and disables after `disable`.
+async fn alerting(name: &str, pager: &Sink, disable: Option<u32>) -> (Organization, Destination) {
+    let acme = organization(name).await;
+    let pager = acme.destination().webhook(pager).with("name", "The pager").create().await;
+    let policy = json!({"alert_after_failures": 2, "disable_after_failures": disable});
+    acme.settings(json!({"alert_destination_ids": [pager.id], "failure_policy": policy})).await.ok(200);
+    (acme, pager)
+}
+
+async fn fails(acme: &Organization, destination: &Destination, times: usize) {
+    for number in 0..times {
+        acme.send([destination], json!(number)).await.delivery(0).settles().await;
+    }
+}
+
+/// The types of what the pager received, once there are `count`.
+async fn told(pager: &Sink, count: usize) -> Vec<Value> {
+    let requests = pager.wait_for(count, std::time::Duration::from_secs(20)).await;
+    requests.iter().map(|request| request.json()).collect()
+}
+
+fn types(bodies: &[Value]) -> Vec<String> {
+    stage::texts(bodies, "type")
+}
+
+/// Behaviours 16, 17, 22: one alert, no second within the window, and recovery once.
+#[tokio::test]
+async fn a_failing_destination_alerts_once_and_its_recovery_is_told_once() {
+    let (pager, sink) = (Sink::start().await, Sink::start().await);
+    let (acme, pager_destination) = alerting("Alerts once", &pager, None).await;
+    let destination = acme.destination().webhook(&sink).retries(0).with("name", "The ledger").create().await;
+    sink.answers([500]);
+    fails(&acme, &destination, 2).await;
+    let first = told(&pager, 1).await.remove(0);
+    assert_eq!(first["type"], "waybill.destination.failing");
+    assert!(first["id"].as_str().unwrap().starts_with("alr_") && first["organization_id"].is_string(), "{first}");
+    let data = &first["data"];
+    assert_eq!((&data["destination"]["id"], &data["destination"]["name"]), (&json!(destination.id), &json!("The ledger")));
+    assert_eq!((&data["reason"], &data["next"]), (&json!("server_error"), &json!("retrying")));
+    assert_eq!((&data["consecutive_failures"], &data["alert_after_failures"]), (&json!(2), &json!(2)));
+    assert!(data["since"].is_string() && data["destination"]["url"].as_str().unwrap().ends_with(&destination.id), "{data}");
+    assert_eq!(destination.health().await["status"], "failing");
+
+    fails(&acme, &destination, 3).await;
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    assert_eq!(pager.count(), 1, "within the window");
+    sink.answers([200]);
+    fails(&acme, &destination, 2).await;
+    assert_eq!(types(&told(&pager, 2).await), ["waybill.destination.failing", "waybill.destination.recovered"]);
+
+    let alerts = stage::until("the alerts are delivered", async || {
+        let alerts = acme.list("/v1/alerts").await;
+        alerts.iter().all(|alert| alert["notified"][0]["status"] == "succeeded").then_some(alerts)
+    })
+    .await;
+    assert_eq!(types(&alerts), ["waybill.destination.recovered", "waybill.destination.failing"]);
+    assert_eq!(alerts[0]["notified"][0]["destination_id"], json!(pager_destination.id));
+    let shown = acme.list("/v1/messages?system=true&event_type=waybill.destination.failing").await;
+    assert_eq!(shown.len(), 1);
+    assert!(pager.requests()[0].header("webhook-signature").is_some());
+}
+
+/// Behaviours 9, 18, 19: both thresholds at once only disable; what waits is skipped; enabling starts anew.
+#[tokio::test]
+async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_starts_anew() {
+    let (pager, sink) = (Sink::start().await, Sink::start().await);
+    let (acme, _) = alerting("Disables", &pager, Some(2)).await;
+    let destination = acme.destination().webhook(&sink).retry(json!({"initial_seconds": 600})).create().await;
+    sink.answers([500]);
+    let mut waiting = Vec::new();
+    for number in 0..3 {
+        waiting.push(acme.send([&destination], json!(number)).await.delivery(0));
+    }
+    let disabled = told(&pager, 1).await.remove(0);
+    assert_eq!((&disabled["type"], &disabled["data"]["next"]), (&json!("waybill.destination.disabled"), &json!("disabled")));
+    let read = destination.read().await;
+    assert_eq!((&read["status"], &read["disabled"]["by"]), (&json!("disabled"), &json!("failures")));
+    for delivery in &waiting {
+        assert_eq!(delivery.reaches("skipped").await["reason"], "destination_disabled");
+    }
+    assert_eq!(acme.audited("destination.disabled").await.len(), 1);
+
+    destination.action("enable", json!({})).await.ok(200);
+    destination.action("enable", json!({})).await.ok(200);
+    assert_eq!(types(&told(&pager, 2).await)[1], "waybill.destination.enabled");
+    acme.send([&destination], json!("again")).await;
+    stage::until("the failure counts", async || (destination.health().await["consecutive_failures"] == 1).then_some(())).await;
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    assert_eq!(destination.read().await["status"], "enabled");
+    assert_eq!(pager.count(), 2);
+}
+
+/// They never cause further ones: a pager that fails is told nobody.
+#[tokio::test]
+async fn alerts_that_fail_cause_no_further_ones() {
+    let (pager, sink) = (Sink::start().await, Sink::start().await);
+    let (acme, pager_destination) = alerting("No recursion", &pager, Some(2)).await;
+    pager_destination.change(json!({"retry_policy": {"max_retries": 4, "initial_seconds": 1, "multiplier": 1}})).await;
+    let destination = acme.destination().webhook(&sink).retries(0).create().await;
+    sink.answers([500]);
+    pager.answers([500]);
+    fails(&acme, &destination, 2).await;
+    told(&pager, 4).await;
+    assert_eq!(pager_destination.read().await["status"], "enabled");
+    assert_eq!(acme.list("/v1/alerts").await.len(), 1);
+}
+
+/// An alert arrives as a mail that a person can read, from the deployment's own sender, and nobody but Waybill sees its destination.
+#[tokio::test]
+async fn an_alert_arrives_as_a_mail() {
+    let sink = Sink::start().await;
+    let acme = organization("Mailed").await;
+    let policy = json!({"alert_after_failures": 1, "disable_after_failures": null});
+    acme.settings(json!({"alert_emails": ["ops@acme.example"], "failure_policy": policy})).await.ok(200);
+    let destination = acme.destination().webhook(&sink).retries(0).with("name", "The ledger").create().await;
+    sink.answers([500]);
+    fails(&acme, &destination, 1).await;
+    let alert = stage::until("the mail is sent", async || {
+        let alerts = acme.list("/v1/alerts").await;
+        alerts.into_iter().find(|alert| alert["notified"][0]["status"] == "succeeded")
+    })
+    .await;
+    assert_eq!(alert["notified"][0]["channel"], "email");
+    let hidden = alert["notified"][0]["destination_id"].as_str().unwrap();
+    acme.get(&format!("/v1/destinations/{hidden}")).await.problem(404, "not_found");
+    assert_eq!(acme.list("/v1/destinations").await.len(), 1);
+}

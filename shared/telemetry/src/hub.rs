@@ -198,7 +198,8 @@ mod tests {
             let began = Instant::now();
             hub.flush().await;
             assert!(began.elapsed() < Duration::from_millis(100), "{trouble}, the second time: {:?}", began.elapsed());
-            assert_eq!((hub.state().waiting.len(), hub.state().points.0.len()), (1, 1), "{trouble}");
+            let state = hub.state();
+            assert_eq!((state.waiting.len(), state.points.0.len()), (1, 1), "{trouble}");
         }
     }
 
@@ -212,7 +213,8 @@ mod tests {
         hub.flush().await;
         assert_eq!(collector.spans().len(), 1);
         assert_eq!(collector.counted("waybill.queue.age", &[("queue", "webhook")]), 3.0);
-        assert_eq!((hub.state().waiting.len(), hub.state().recent.len()), (0, 1));
+        let state = hub.state();
+        assert_eq!((state.waiting.len(), state.recent.len()), (0, 1));
     }
 
     #[test]

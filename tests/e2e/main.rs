@@ -23,6 +23,7 @@ mod history;
 mod idempotency;
 mod input;
 mod isolation;
+mod jobs;
 mod keys;
 mod limits;
 mod mail;

@@ -5,8 +5,12 @@
 //! cargo run --release --example load -- --data .waybill --messages 5000
 //! ```
 //!
+//! With `--replay 100000` it measures a job instead: what replaying so many deliveries does to live messages.
+//!
 //! It makes an organization with one destination, a receiver in this very process, and sends so many messages one by one, then as many in
 //! batches of a hundred. Everything it does is bounded in count and time.
+
+mod replay;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -38,6 +42,9 @@ struct Args {
     /// How many requests at once
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
     concurrency: u32,
+    /// Instead: let so many deliveries fail, and replay them by one job while live messages go on
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    replay: Option<u32>,
 }
 
 /// When each message, by its number, was submitted.
@@ -55,6 +62,10 @@ async fn main() -> ExitCode {
     let text = |name: &str| local[name].as_str().expect("local.json is complete").to_owned();
     let operator = Caller::at(&text("api_url")).with_key(&text("operator_key"));
     let organization = Organization::create(&operator, "Load").await;
+    if let Some(count) = args.replay {
+        replay::measure(&organization, count as usize).await;
+        return ExitCode::SUCCESS;
+    }
     let sink = Sink::start().await;
     let destination = organization.destination().webhook(&sink).create().await;
     let load = Load { organization, sink, destination, messages: args.messages.into(), concurrency: args.concurrency as usize };

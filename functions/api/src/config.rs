@@ -18,6 +18,8 @@ pub struct Config {
     pub signing_keys_secret_arn: String,
     /// `WEBHOOK_QUEUE_URL` and each other lane's.
     pub queue_urls: PerLane<String>,
+    /// `JOBS_QUEUE_URL`: where jobs are asked for.
+    pub jobs_queue_url: String,
     /// `WORKER_WEBHOOK_FUNCTION` and each other lane's: checks destinations.
     pub worker_functions: PerLane<String>,
     /// `PUBLIC_URL`: where people reach Waybill; empty: the request's host.
@@ -57,6 +59,7 @@ impl Config {
             kms_key_id: variables.required("KMS_KEY_ID"),
             signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
             queue_urls: variables.per_lane("*_QUEUE_URL"),
+            jobs_queue_url: variables.required("JOBS_QUEUE_URL"),
             worker_functions: variables.per_lane("WORKER_*_FUNCTION"),
             alert_from: variables.optional::<String>("ALERT_FROM").and_then(|address| Mailbox::parse(&address).ok()),
             public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),

@@ -171,6 +171,7 @@ mod tests {
             kms_key_id: String::new(),
             signing_keys_secret_arn: String::new(),
             queue_urls: domain::settings::PerLane::each(|_| String::new()),
+            jobs_queue_url: String::new(),
             worker_functions: domain::settings::PerLane::each(|_| String::new()),
             public_url: public_url.map(str::to_owned),
             alert_from: None,

@@ -50,6 +50,7 @@ pub async fn operations(platform: &Platform, config: &Config) -> Result<Operatio
     Ok(Operations {
         vault: Vault::new(aws, Some(config.kms_key_id.clone()), clock.clone(), random.clone()),
         dispatch: dispatch::Dispatcher::new(store.clone(), queues, clock.clone()).alerting_from(config.alert_from.clone()),
+        jobs: queue::JobQueue::new(aws, config.jobs_queue_url.clone()),
         access: access::Access::new(store.clone(), clock.clone()),
         ids: domain::id::IdMint::new(keys.id_key, clock.clone(), random.clone()),
         cursors: Cursors::new(keys.cursor_key),

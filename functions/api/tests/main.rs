@@ -23,3 +23,5 @@ mod messages;
 mod openapi;
 #[path = "api/organizations.rs"]
 mod organizations;
+#[path = "api/portal_links.rs"]
+mod portal_links;

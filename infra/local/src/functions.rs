@@ -35,6 +35,7 @@ pub fn build(binary: &str, platform: &Platform, environment: &Environment) -> Re
         "worker_database" => Built::Events(erase(worker_database::build(platform, worker::Config::read(environment)?)?)),
         "monitor" => Built::Events(erase(monitor::build(platform, monitor::Config::read(environment)?))),
         "dead_letters" => Built::Events(erase(dead_letters::build(platform, dead_letters::Config::read(environment)?))),
+        "jobs" => Built::Events(erase(jobs::build(platform, jobs::Config::read(environment)?))),
         other => return Err(BuildError::Unknown(other.to_owned())),
     })
 }

@@ -22,7 +22,7 @@ fn our_template_gives_the_stack_the_code_expects() {
     let indexes: Vec<_> = table.indexes.iter().map(|index| index.name.as_str()).collect();
     assert_eq!(indexes, ["by_destination", "attention_org", "attention_dst", "due", "by_reference", "failing"]);
     assert!(table.attributes.contains(&("du_at".into(), AttributeType::Number)));
-    assert_eq!(stack.resources.queues.len(), 10, "a queue and its dead letters for each lane");
+    assert_eq!(stack.resources.queues.len(), 12, "a queue and its dead letters for each lane, and the jobs'");
     let [queue, dead_letters, ..] = stack.resources.queues.as_slice() else { panic!("two queues") };
     assert_eq!((queue.visibility_timeout_seconds, queue.message_retention_seconds), (540, 1_209_600));
     let redrive = queue.redrive.as_ref().unwrap();
@@ -35,7 +35,7 @@ fn our_template_gives_the_stack_the_code_expects() {
 
     let names: Vec<_> = stack.functions.iter().map(|function| (function.binary.as_str(), function.timeout.as_secs())).collect();
     let workers = [("worker_webhook", 90), ("worker_email", 90), ("worker_storage", 900), ("worker_sftp", 900), ("worker_database", 900)];
-    assert_eq!(names, [&[("api", 29)], &workers[..], &[("monitor", 55), ("dead_letters", 60)]].concat());
+    assert_eq!(names, [&[("api", 29)], &workers[..], &[("monitor", 55), ("jobs", 180), ("dead_letters", 60)]].concat());
     let api = &stack.functions[0];
     assert_eq!(api.routes, [Route { method: None, path: None }]);
     assert_eq!(api.environment["PUBLIC_URL"], "http://127.0.0.1:1");
@@ -52,7 +52,7 @@ fn our_template_gives_the_stack_the_code_expects() {
     assert_eq!(mappings[0], (api.environment["WEBHOOK_QUEUE_URL"].clone(), "waybill-WorkerWebhook"));
     assert_eq!(mappings[1].1, "waybill-DeadLetters");
     assert!(stack.mappings.iter().all(|mapping| mapping.reports_item_failures));
-    let single = ["waybill-WorkerStorage", "waybill-WorkerSftp", "waybill-WorkerDatabase"];
+    let single = ["waybill-WorkerStorage", "waybill-WorkerSftp", "waybill-WorkerDatabase", "waybill-Jobs"];
     let size = |function: &str| if single.contains(&function) { 1 } else { 10 };
     assert!(stack.mappings.iter().all(|mapping| mapping.batch_size == size(&mapping.function)));
 }

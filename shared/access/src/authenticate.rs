@@ -16,8 +16,8 @@ const TOUCHED_EVERY: Duration = Duration::from_secs(60);
 /// Knows the keys.
 #[derive(Clone, Debug)]
 pub struct Access {
-    store: Store,
-    clock: Clock,
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
 }
 
 /// 401 `unauthenticated`, always the same: nobody learns whether a key is missing, malformed, unknown, wrong, revoked or expired.

@@ -1,20 +1,44 @@
 //! Who asks.
 
 use domain::api_key::ApiKey;
-use domain::id::{KeyId, OrganizationId};
+use domain::id::{KeyId, OrganizationId, PortalLinkId};
+use domain::portal_link::PortalLink;
 use domain::role::{Permission, Role};
 
-/// Who asks: a program with a key.
+/// Who asks: a program with a key, or a person in the console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The key it brought.
-    pub key: KeyId,
-    /// The key's name.
+    /// What lets it in.
+    pub by: LetInBy,
+    /// The key's or the person's name.
     pub name: String,
     /// What it may do.
     pub role: Role,
     /// Whose it is; `None` is the operator.
     pub organization: Option<OrganizationId>,
+}
+
+/// What lets a caller in, and ends with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LetInBy {
+    /// An API key.
+    Key(KeyId),
+    /// A portal link.
+    PortalLink {
+        /// Which.
+        id: PortalLinkId,
+        /// The organization's own id of the person.
+        subject: Option<String>,
+    },
+}
+
+impl std::fmt::Display for LetInBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Key(id) => id.fmt(f),
+            Self::PortalLink { id, .. } => id.fmt(f),
+        }
+    }
 }
 
 /// The caller's role does not hold the permission: 403 `forbidden`.
@@ -37,6 +61,15 @@ pub enum ScopeRefused {
 }
 
 impl Caller {
+    /// The key it brought; a person brings none.
+    #[must_use]
+    pub fn key(&self) -> Option<KeyId> {
+        match self.by {
+            LetInBy::Key(id) => Some(id),
+            LetInBy::PortalLink { .. } => None,
+        }
+    }
+
     /// Refuses unless the caller's role holds the permission.
     pub fn require(&self, permission: Permission) -> Result<(), Forbidden> {
         if self.role.may(permission) { Ok(()) } else { Err(Forbidden { role: self.role }) }
@@ -56,7 +89,15 @@ impl Caller {
 
 impl From<ApiKey> for Caller {
     fn from(key: ApiKey) -> Self {
-        Self { key: key.id, name: key.name, role: key.role, organization: key.organization_id }
+        Self { by: LetInBy::Key(key.id), name: key.name, role: key.role, organization: key.organization_id }
+    }
+}
+
+impl From<PortalLink> for Caller {
+    fn from(link: PortalLink) -> Self {
+        let name = link.subject.called().unwrap_or("somebody with a portal link").to_owned();
+        let by = LetInBy::PortalLink { id: link.id, subject: link.subject.id };
+        Self { by, name, role: link.role, organization: Some(link.organization_id) }
     }
 }
 
@@ -71,7 +112,7 @@ mod tests {
     }
 
     fn caller(role: Role, organization: Option<OrganizationId>) -> Caller {
-        Caller { key: Ulid::first_at(Timestamp::from_millis(9)).into(), name: "ci".to_owned(), role, organization }
+        Caller { by: LetInBy::Key(Ulid::first_at(Timestamp::from_millis(9)).into()), name: "ci".to_owned(), role, organization }
     }
 
     #[test]

@@ -4,14 +4,21 @@
 //! looks it up, without a cache so that a revoked key is refused by the very next request, and names the [`Caller`]. A caller
 //! [**requires**](Caller::require) a permission of its role and has a [**scope**](Caller::scope): its own organization, or, the
 //! operator's, the one it names. [`issue`] makes keys; of the secret half only a hash is kept.
+//!
+//! A person comes by a **portal link**, which opens once and starts a **session**: a signed cookie that names the link (or the key somebody
+//! signed in with), which is [read](Access::resume) on each request, so that deleting it ends the session at once.
 
 mod authenticate;
 mod bearer;
 mod caller;
 mod issue;
 mod payload_link;
+mod portal;
+mod session;
 
 pub use authenticate::{Access, AuthenticateError, Unauthenticated};
-pub use caller::{Caller, Forbidden, ScopeRefused};
+pub use caller::{Caller, Forbidden, LetInBy, ScopeRefused};
 pub use issue::issue;
 pub use payload_link::PayloadLinks;
+pub use portal::{NewPortalLink, issue_portal_link};
+pub use session::{Holder, Session, Sessions};

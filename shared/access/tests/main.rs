@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use access::{Access, AuthenticateError, Caller, Unauthenticated, issue};
+use access::{Access, AuthenticateError, Caller, LetInBy, Unauthenticated, issue};
 use domain::api_key::ApiKey;
 use domain::id::{IdMint, KeyId};
 use domain::role::Role;
@@ -71,7 +71,7 @@ impl Fixture {
     /// The caller, or the key that was named in vain.
     async fn enters(&self, text: &str) -> Result<Caller, Option<KeyId>> {
         self.access.authenticate(Some(&format!("Bearer {text}"))).await.map_err(|error| match error {
-            AuthenticateError::Unauthenticated(Unauthenticated { named }) => named.map(|caller| caller.key),
+            AuthenticateError::Unauthenticated(Unauthenticated { named }) => named.and_then(|caller| caller.key()),
             AuthenticateError::Unavailable(error) => panic!("{error}"),
         })
     }
@@ -91,7 +91,7 @@ async fn a_key_names_its_caller() {
     let fixture = Fixture::new();
     let (key, text) = fixture.key(None).await;
     let caller = fixture.enters(text.expose_secret()).await.unwrap();
-    assert_eq!(caller, Caller { key: key.id, name: "ci".to_owned(), role: Role::Manager, organization: key.organization_id });
+    assert_eq!(caller, Caller { by: LetInBy::Key(key.id), name: "ci".to_owned(), role: Role::Manager, organization: key.organization_id });
 }
 
 #[tokio::test]

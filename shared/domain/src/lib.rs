@@ -22,6 +22,7 @@ pub mod input;
 pub mod limits;
 pub mod message;
 pub mod organization;
+pub mod portal_link;
 pub mod random;
 pub mod reason;
 pub mod retry;

@@ -27,7 +27,7 @@ mod tls;
 
 pub use client::{Client, Request};
 pub use failure::{Failure, FailureKind};
-pub use guard::Guard;
+pub use guard::{Guard, tells_of_a_blocked_address};
 pub use host::Host;
 pub use identity::{Identity, UnreadableIdentity, certificates};
 pub use outgoing::Outgoing;

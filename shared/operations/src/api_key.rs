@@ -70,10 +70,11 @@ impl Operations {
         if self.store.keys(Some(organization)).await?.len() >= KEYS_MAX {
             return Err(Refusal::new(409, "limit_reached", format!("an organization has at most {KEYS_MAX} API keys")));
         }
-        let creator = Some(ctx.caller.key);
+        let creator = ctx.caller.key();
         let (key, plaintext) = access::issue(new.role, Some(organization), new.name, new.expires_at, creator, &self.ids, &self.random, now);
         self.store.create_key(&key).await?;
-        let event = self.event(ctx, organization, "api_key.created", key.id, Vec::new());
+        let made = vec![crate::audit::set("/name", key.name.as_str()), crate::audit::set("/role", key.role.as_str())];
+        let event = self.event(ctx, organization, "api_key.created", key.id, made);
         self.store.record_audit(&event).await?;
         Ok(NewApiKey { view: key.into(), key: plaintext.expose_secret().to_owned() })
     }

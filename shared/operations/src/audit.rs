@@ -1,6 +1,8 @@
 //! The audit trail: what this crate writes into it, and its list.
 
 use domain::audit::{AuditEvent, AuditOutcome, Change};
+use domain::check::CheckReport;
+use domain::destination::Destination;
 use domain::id::{AuditId, OrganizationId};
 use domain::input::Errors;
 use domain::role::Permission;
@@ -47,9 +49,19 @@ impl Operations {
         }
     }
 
-    /// `GET /v1/audit-events`: newest first.
+    /// An inner address is a security event also where a check found it behind a name (R6.5).
+    pub(crate) async fn note_blocked_check(&self, ctx: &Context, destination: &Destination, report: &CheckReport) {
+        if report.failed_step().is_some_and(|step| egress::tells_of_a_blocked_address(&step.detail)) {
+            let (organization, target) = (destination.organization_id, destination.id.to_string());
+            tracing::warn!(request_id = ctx.request_id, %organization, target, security_event = true, "blocked_address");
+            self.record_refusal(ctx, organization, "blocked_address", Some(&target)).await;
+        }
+    }
+
+    /// `GET /v1/audit-events`: newest first. An operator also reads what is left of an organization that was erased.
     pub async fn audit_events(&self, ctx: &Context, mut query: Query) -> Result<Page<AuditEventView>, Refusal> {
-        let organization = self.enter(ctx, Permission::Read, &mut query).await?;
+        self.require(ctx, Permission::Read).await?;
+        let organization = self.scope_even_if_gone(ctx, &mut query).await?;
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);
         let action = query.take("action", &errors);
@@ -77,6 +89,11 @@ impl Operations {
         let next_cursor = self.next_cursor(&scope, next);
         Ok(Page { data: data.into_iter().map(AuditEventView::from).collect(), next_cursor })
     }
+}
+
+/// Something that was not there before.
+pub(crate) fn set(path: &str, after: impl Into<Value>) -> Change {
+    Change { path: path.to_owned(), before: Value::Null, after: after.into() }
 }
 
 /// What differs between two states of one thing, member by member; nested objects are compared as wholes.

@@ -30,9 +30,9 @@ impl Operations {
             at: self.clock.now(),
             action: "authentication_failed".to_owned(),
             outcome: AuditOutcome::Denied,
-            actor: Actor { kind: ActorKind::Key, id: Some(named.key.to_string()), name: Some(named.name.clone()) },
+            actor: Actor { kind: ActorKind::Key, id: Some(named.by.to_string()), name: Some(named.name.clone()) },
             ip: ip.map(str::to_owned),
-            target: Some(named.key.to_string()),
+            target: Some(named.by.to_string()),
             changes: Vec::new(),
             request_id: Some(request_id.to_owned()),
         };

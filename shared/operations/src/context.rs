@@ -1,6 +1,6 @@
 //! Who asks, in which request, and what they may see.
 
-use access::{Caller, ScopeRefused};
+use access::{Caller, LetInBy, ScopeRefused};
 use domain::audit::{Actor, ActorKind};
 use domain::id::{DeliveryId, Id, OrganizationId, Ulid};
 use domain::input::Errors;
@@ -32,7 +32,11 @@ pub struct Context {
 
 impl Context {
     pub(crate) fn actor(&self) -> Actor {
-        Actor { kind: ActorKind::Key, id: Some(self.caller.key.to_string()), name: Some(self.caller.name.clone()) }
+        let (kind, id) = match &self.caller.by {
+            LetInBy::Key(id) => (ActorKind::Key, id.to_string()),
+            LetInBy::PortalLink { id, subject } => (ActorKind::Person, subject.clone().unwrap_or_else(|| id.to_string())),
+        };
+        Actor { kind, id: Some(id), name: Some(self.caller.name.clone()) }
     }
 
     /// A deep link to a page of the console.
@@ -88,7 +92,7 @@ impl Operations {
         if ctx.caller.require(permission).is_ok() {
             return Ok(());
         }
-        tracing::warn!(request_id = ctx.request_id, key = %ctx.caller.key, role = %ctx.caller.role, request = ctx.request_line, "forbidden");
+        tracing::warn!(request_id = ctx.request_id, caller = %ctx.caller.by, role = %ctx.caller.role, request = ctx.request_line, security_event = true, "forbidden");
         if let Some(organization) = ctx.caller.organization {
             self.record_refusal(ctx, organization, "forbidden", Some(path_of(&ctx.request_line))).await;
         }
@@ -125,6 +129,18 @@ impl Operations {
         }
     }
 
+    /// Like [`Self::scope`]; but an operator may name an organization that was erased.
+    pub(crate) async fn scope_even_if_gone(&self, ctx: &Context, query: &mut Query) -> Result<OrganizationId, Refusal> {
+        let named = query.clone().take("organization_id", &Errors::default());
+        match (ctx.caller.organization, named.and_then(|id| id.parse().ok())) {
+            (None, Some(organization)) => {
+                query.take_all("organization_id");
+                Ok(organization)
+            }
+            _ => self.scope(ctx, query).await,
+        }
+    }
+
     /// Both of the above, in the order of refusal.
     pub(crate) async fn enter(&self, ctx: &Context, permission: Permission, query: &mut Query) -> Result<OrganizationId, Refusal> {
         self.require(ctx, permission).await?;
@@ -149,7 +165,7 @@ impl Operations {
     async fn record_cross_organization(&self, ctx: &Context, organization: OrganizationId, asked_for: &str) {
         telemetry::metrics::security_event("cross_organization_access_denied");
         tracing::warn!(
-            request_id = ctx.request_id, key = %ctx.caller.key, %organization, asked_for, security_event = true,
+            request_id = ctx.request_id, caller = %ctx.caller.by, %organization, asked_for, security_event = true,
             "cross_organization_access_denied"
         );
         self.record_refusal(ctx, organization, "cross_organization_access_denied", Some(asked_for)).await;

@@ -51,7 +51,7 @@ impl Operations {
     }
 
     /// Another organization's id as a filter finds nothing, and is recorded.
-    async fn filter_is_own(&self, ctx: &Context, organization: OrganizationId, filter: &DeliveryFilter) -> bool {
+    pub(crate) async fn filter_is_own(&self, ctx: &Context, organization: OrganizationId, filter: &DeliveryFilter) -> bool {
         let mut own = true;
         if let Some(destination) = filter.destination {
             own &= self.owns_or_records(ctx, organization, destination).await;

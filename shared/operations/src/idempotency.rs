@@ -186,6 +186,9 @@ pub(crate) fn wait_deadline() -> tokio::time::Instant {
 
 fn hide_secrets(body: &mut Value) {
     let Some(members) = body.as_object_mut() else { return };
+    if members.get("id").and_then(Value::as_str).is_some_and(|id| id.starts_with("pln_")) {
+        members.insert("url".to_owned(), Value::Null); // a portal link's address is its secret
+    }
     for name in SHOWN_ONCE {
         if let Some(member) = members.get_mut(*name) {
             *member = Value::Null;

@@ -17,10 +17,13 @@ mod cursor;
 mod delivery;
 pub mod destination;
 mod idempotency;
+mod job;
 pub mod message;
 mod meta;
 pub mod organization;
+mod organization_health;
 mod page;
+mod portal_link;
 mod query;
 mod rate_limit;
 mod refusal;
@@ -36,7 +39,10 @@ pub use context::Context;
 pub use cursor::Cursors;
 pub use delivery::RetryDelivery;
 pub use idempotency::{Admission, IdempotencyKey, StoredAnswer};
+pub use job::{CreateJob, JobAsked, JobFilterBody};
+pub use organization_health::OrganizationHealth;
 pub use page::{LIMIT_MAX, Page};
+pub use portal_link::{CreatePortalLink, NewPortalLinkView};
 pub use query::Query;
 pub use refusal::{Extra, Refusal};
 pub use upload::{CreateUpload, UploadView};
@@ -77,6 +83,8 @@ pub struct Operations {
     pub vault: Vault,
     /// Sends messages on their way.
     pub dispatch: Dispatcher,
+    /// Asks for jobs.
+    pub jobs: queue::JobQueue,
     /// Knows callers by their keys.
     pub access: Access,
     /// Makes ids and recognises an organization's own.

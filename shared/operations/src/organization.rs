@@ -7,13 +7,14 @@ use domain::organization::{Grants, Organization, OrganizationSettings, Organizat
 use domain::role::Permission;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use store::Saved;
+use store::{Job, JobKind, Saved};
 use utoipa::ToSchema;
 
 use crate::audit::changes;
 use crate::body::read_members;
 use crate::cursor::ListScope;
 use crate::page::{Page, PageQuery};
+use crate::view::job::JobView;
 use crate::view::organization::{GrantsBody, OrganizationSettingsBody, OrganizationView};
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
 
@@ -107,17 +108,25 @@ impl Operations {
         }
     }
 
-    /// `GET /v1/organizations`: oldest first.
+    /// `GET /v1/organizations`: oldest first, or worst first.
     pub async fn organizations(&self, ctx: &Context, mut query: Query) -> Result<Page<OrganizationView>, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);
+        let worst_first = query.choice("sort", &errors, &[("health", true), ("created_at", false)]).unwrap_or(false);
         query.finish(&errors);
         errors.into_result(())?;
-        let scope = ListScope::of("/v1/organizations");
-        let found = self.store.organizations(page.after(&self.cursors, &scope)?, page.limit).await?;
-        let next_cursor = self.next_cursor(&scope, found.items.last().map(|organization| organization.id).filter(|_| found.more));
-        Ok(Page { data: found.items.into_iter().map(|organization| self.organization_view(ctx, organization)).collect(), next_cursor })
+        let scope = ListScope::of("/v1/organizations").with("worst_first", Some(worst_first));
+        let (found, next_cursor) = if worst_first {
+            let (found, next) = self.worst_organizations(page.after(&self.cursors, &scope)?, page.limit).await?;
+            (found, self.next_cursor(&scope, next))
+        } else {
+            let found = self.store.organizations(page.after(&self.cursors, &scope)?, page.limit).await?;
+            let next = found.items.last().map(|organization| organization.id).filter(|_| found.more);
+            (self.with_health(found.items).await?, self.next_cursor(&scope, next))
+        };
+        let view = |(organization, health)| OrganizationView { health: Some(health), ..self.organization_view(ctx, organization) };
+        Ok(Page { data: found.into_iter().map(view).collect(), next_cursor })
     }
 
     /// `GET /v1/organizations/{id}`.
@@ -125,7 +134,8 @@ impl Operations {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let organization = self.existing_organization(parse_id(id)?).await?;
         no_parameters(query)?;
-        Ok(self.organization_view(ctx, organization))
+        let health = Some(self.organization_health(&organization).await?);
+        Ok(OrganizationView { health, ..self.organization_view(ctx, organization) })
     }
 
     /// `GET /v1/organization`: the caller's own.
@@ -246,8 +256,30 @@ impl Operations {
         for key in self.store.keys(Some(organization.id)).await? {
             self.store.delete_key(Some(organization.id), key.id).await?;
         }
-        tracing::info!(organization = %organization.id, request_id = ctx.request_id, "organization.deleted");
-        Ok(())
+        Ok(self.store.record_audit(&self.event(ctx, organization.id, "organization.deleted", organization.id, Vec::new())).await?)
+    }
+
+    /// `POST /v1/organizations/{id}/erase`: a job that leaves nothing of it but a line in the audit trail. From now on it is suspended.
+    pub async fn erase_organization(&self, ctx: &Context, id: &str, query: Query, body: Body) -> Result<JobView, Refusal> {
+        self.require(ctx, Permission::ManageOrganizations).await?;
+        let mut before = self.existing_organization(parse_id(id)?).await?;
+        let members = body.object_or_empty()?;
+        no_parameters(query)?;
+        read_members(members, Errors::default(), |_| Some(()))?;
+        for _ in 0..RACES_MAX {
+            if before.status == OrganizationStatus::Suspended {
+                let job = Job::new(self.id_for(ctx, before.id), before.id, JobKind::Erase, ctx.actor(), self.clock.now());
+                return self.start_job(ctx, job).await;
+            }
+            let (revision, updated_at) = (before.revision + 1, self.clock.now());
+            let after = Organization { status: OrganizationStatus::Suspended, revision, updated_at, ..before.clone() };
+            let event = self.event(ctx, before.id, "organization.updated", before.id, changes(&to_json(&before), &to_json(&after)));
+            before = match self.store.update_organization(&after, before.revision, &event).await? {
+                Saved::Done => after,
+                Saved::Conflict => self.existing_organization(before.id).await?,
+            };
+        }
+        Err(Refusal::contended())
     }
 
     pub(crate) async fn existing_organization(&self, id: OrganizationId) -> Result<Organization, Refusal> {

@@ -6,10 +6,12 @@
 
 mod error;
 mod inbox;
+mod jobs;
 mod outbox;
 mod task;
 
 pub use error::QueueError;
 pub use inbox::{Inbox, Received};
+pub use jobs::{JobQueue, JobTask};
 pub use outbox::{LONGEST_DELAY_SECONDS, Outgoing, Queues};
 pub use task::{Task, UnreadableTask};

@@ -66,6 +66,19 @@ impl Queues {
         futures_util::future::join_all(queues).await.into_iter().all(|empty| empty)
     }
 
+    /// How many tasks wait to be received, in all queues; `None` when that cannot be told. Approximate.
+    pub async fn waiting(&self) -> Option<u64> {
+        let counts = self.urls.all().map(|(_, url)| self.waiting_in(url));
+        futures_util::future::join_all(counts).await.into_iter().sum()
+    }
+
+    async fn waiting_in(&self, url: &str) -> Option<u64> {
+        use aws_sdk_sqs::types::QueueAttributeName::ApproximateNumberOfMessages;
+        let call = self.client.get_queue_attributes().queue_url(url).attribute_names(ApproximateNumberOfMessages);
+        let answer = call.send().await.ok()?;
+        answer.attributes()?.get(&ApproximateNumberOfMessages)?.parse().ok()
+    }
+
     async fn is_empty(&self, url: &str) -> bool {
         use aws_sdk_sqs::types::QueueAttributeName::{ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed};
         let call = self.client.get_queue_attributes().queue_url(url);

@@ -15,6 +15,8 @@
 //! | statistics | `STAT#<dst>` | the hour, epoch seconds |
 //! | audit | `ORG#<org>#AUDIT` | `<aud>` |
 //! | alert | `ORG#<org>#ALERTS` | `<alr>` |
+//! | job | `ORG#<org>#JOBS` | `<job>` |
+//! | portal link | `ORG#<org>#LINKS` | `<pln>` |
 //! | rate limit | `RATE#<name>` | the window's start, epoch seconds |
 //!
 //! | index | partition | sort |
@@ -30,7 +32,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Timestamp;
 use domain::attempt::Attempt;
 use domain::delivery::DeliveryStatus;
-use domain::id::{AlertId, AuditId, AuthorizationId, DeliveryId, DestinationId, Id, KeyId, MessageId, OrganizationId, Ulid, UploadId};
+use domain::id::{
+    AlertId, AuditId, AuthorizationId, DeliveryId, DestinationId, Id, JobId, KeyId, MessageId, OrganizationId, PortalLinkId, Ulid, UploadId,
+};
 
 use crate::attributes::{Item, text};
 
@@ -163,6 +167,31 @@ pub(crate) fn audit(organization: OrganizationId, id: AuditId) -> Key {
 /// An organization's audit trail.
 pub(crate) fn audit_partition(organization: OrganizationId) -> String {
     format!("ORG#{organization}#AUDIT")
+}
+
+/// A job.
+pub(crate) fn job(organization: OrganizationId, id: JobId) -> Key {
+    Key::new(jobs(organization), id.to_string())
+}
+
+/// An organization's jobs.
+pub(crate) fn jobs(organization: OrganizationId) -> String {
+    format!("ORG#{organization}#JOBS")
+}
+
+/// What is an organization's besides itself and its deliveries.
+pub(crate) fn partitions_of(organization: OrganizationId) -> Vec<String> {
+    ["ALERTS", "AUDIT", "JOBS", "LINKS", "UPLOADS"].map(|name| format!("ORG#{organization}#{name}")).to_vec()
+}
+
+/// What is a destination's besides itself.
+pub(crate) fn partitions_of_destination(id: DestinationId) -> Vec<String> {
+    vec![health(id).pk, format!("STAT#{id}")]
+}
+
+/// A portal link.
+pub(crate) fn portal_link(organization: OrganizationId, id: PortalLinkId) -> Key {
+    Key::new(format!("ORG#{organization}#LINKS"), id.to_string())
 }
 
 /// A window of a rate limit.

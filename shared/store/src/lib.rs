@@ -12,14 +12,17 @@ mod authorization;
 mod delivery;
 mod destination;
 mod document;
+mod erase;
 mod error;
 mod expression;
 mod health;
 mod idempotency;
+mod job;
 mod keys;
 mod listing;
 mod organization;
 mod page;
+mod portal_link;
 mod rate;
 mod routes;
 mod statistics;
@@ -36,13 +39,14 @@ use domain::Timestamp;
 
 pub use alert::Watched;
 pub use delivery::{
-    Committed, Content, DeliveryFilter, DueEntry, Leased, MessageFilter, ObjectHead, ObjectLink, ObjectPlace, Settled, Unreadable,
+    Backlog, Committed, Content, DeliveryFilter, DueEntry, Leased, MessageFilter, ObjectHead, ObjectLink, ObjectPlace, Settled, Unreadable,
     UploadTerms, Work, WorkKey,
 };
 pub use destination::Created;
 pub use document::Saved;
 pub use error::StoreError;
 pub use idempotency::{Claim, IdempotencyClaim};
+pub use job::{Job, JobKind, JobStatus};
 pub use keys::{DUE_PARTITIONS, FAILING_PARTITIONS};
 pub use page::{Page, Walk};
 pub use routes::{Route, Routes};

@@ -23,6 +23,8 @@ pub struct SigningKeys {
     pub cursor_key: [u8; 32],
     /// Signs links to payloads and mails.
     pub link_key: [u8; 32],
+    /// Signs console sessions.
+    pub session_key: [u8; 32],
 }
 
 impl SigningKeys {
@@ -46,7 +48,12 @@ impl SigningKeys {
             mac.update(&[1]);
             mac.finalize().into_bytes().into()
         };
-        Self { id_key: key("waybill/id"), cursor_key: key("waybill/cursor"), link_key: key("waybill/link") }
+        Self {
+            id_key: key("waybill/id"),
+            cursor_key: key("waybill/cursor"),
+            link_key: key("waybill/link"),
+            session_key: key("waybill/session"),
+        }
     }
 }
 
@@ -55,6 +62,7 @@ impl Drop for SigningKeys {
         self.id_key.zeroize();
         self.cursor_key.zeroize();
         self.link_key.zeroize();
+        self.session_key.zeroize();
     }
 }
 

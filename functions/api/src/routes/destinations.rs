@@ -6,7 +6,8 @@ use axum::routing::{delete, get};
 use domain::role::Permission;
 use operations::Page;
 use operations::destination::{
-    AskHostKeys, CreateDestination, DisableDestination, HostKeysView, PatchDestination, PreviewDestination, RotateSecret, TestDestination,
+    AskHostKeys, CreateDestination, DisableDestination, EnableDestination, EnabledDestination, HostKeysView, PatchDestination,
+    PreviewDestination, RotateSecret, TestDestination,
 };
 use operations::view::destination::{Checked, DestinationView, NewDestination, RotatedSecret};
 use operations::view::message::MessageView;
@@ -177,8 +178,11 @@ pub(crate) async fn check_destination(
 }
 
 /// Enable a destination: resets its failure counter, checks nothing.
+///
+/// With `replay_since`, a job delivers again what failed or was skipped since then.
 #[utoipa::path(post, path = "/v1/destinations/{id}/enable", tag = "Destinations", params(("id" = String, Path)),
-    responses((status = 200, description = "As it is now.", body = DestinationView)))]
+    request_body(content = Option<EnableDestination>),
+    responses((status = 200, description = "As it is now.", body = EnabledDestination)))]
 pub(crate) async fn enable_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -187,7 +191,7 @@ pub(crate) async fn enable_destination(
     Content(body): Content,
 ) -> Answer {
     let view = api.operations().await?.enable_destination(&ctx, &id, query, body).await?;
-    let revision = view.revision;
+    let revision = view.destination.revision;
     ok_tagged(view, revision)
 }
 

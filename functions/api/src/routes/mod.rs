@@ -6,9 +6,11 @@ pub(crate) mod audit_events;
 pub(crate) mod authorizations;
 pub(crate) mod deliveries;
 pub(crate) mod destinations;
+pub(crate) mod jobs;
 pub(crate) mod messages;
 pub(crate) mod meta;
 pub(crate) mod organizations;
+pub(crate) mod portal_links;
 pub(crate) mod statistics;
 
 use axum::Router;
@@ -34,7 +36,9 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .merge(deliveries::router(api))
         .merge(statistics::router())
         .merge(alerts::router())
+        .merge(jobs::router(api))
         .merge(audit_events::router())
+        .merge(portal_links::router(api))
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
 }

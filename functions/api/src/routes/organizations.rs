@@ -6,10 +6,11 @@ use axum::routing::get;
 use domain::role::Permission;
 use operations::Page;
 use operations::organization::{CreateOrganization, PatchOrganization, PatchOwnOrganization};
+use operations::view::job::JobView;
 use operations::view::organization::OrganizationView;
 
 use super::post_once;
-use crate::answer::{Answer, created, no_content, ok};
+use crate::answer::{Answer, accepted, created, no_content, ok};
 use crate::extract::{Asker, Content, Ids, Parameters};
 use crate::state::Api;
 
@@ -17,13 +18,16 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
         .route("/v1/organizations", get(list_organizations).merge(post_once(api, Permission::ManageOrganizations, create_organization)))
         .route("/v1/organizations/{id}", get(get_organization).patch(patch_organization).delete(delete_organization))
+        .route("/v1/organizations/{id}/erase", post_once(api, Permission::ManageOrganizations, erase_organization))
         .route("/v1/organization", get(get_own_organization).patch(patch_own_organization))
 }
 
-/// List all organizations, oldest first.
+/// List all organizations with how they are doing, oldest first.
 ///
 /// For operators.
-#[utoipa::path(get, path = "/v1/organizations", tag = "Organizations", responses((status = 200, description = "A page.", body = Page<OrganizationView>)))]
+#[utoipa::path(get, path = "/v1/organizations", tag = "Organizations",
+    params(("sort" = Option<String>, Query, description = "`health`: worst first. `created_at`: oldest first.", example = "health")),
+    responses((status = 200, description = "A page.", body = Page<OrganizationView>)))]
 pub(crate) async fn list_organizations(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.organizations(&ctx, query).await?)
 }
@@ -85,6 +89,22 @@ pub(crate) async fn delete_organization(
 ) -> Answer {
     api.operations().await?.delete_organization(&ctx, &id, query).await?;
     no_content()
+}
+
+/// Erase an organization and everything that is its.
+///
+/// For operators. It is suspended at once; the job then leaves nothing of it but a line in the audit trail, and the job itself for a while.
+#[utoipa::path(post, path = "/v1/organizations/{id}/erase", tag = "Organizations", params(("id" = String, Path)),
+    responses((status = 202, description = "It will be erased.", body = JobView)))]
+pub(crate) async fn erase_organization(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    let job = api.operations().await?.erase_organization(&ctx, &id, query, body).await?;
+    accepted(Some(format!("/v1/jobs/{}?organization_id={}", job.id, job.organization_id)), job, false)
 }
 
 /// Read the caller's own organization.

@@ -261,3 +261,22 @@ async fn destination_types_are_described() {
     let deployment = Deployment::new().await;
     insta::assert_json_snapshot!(deployment.admin().get("/v1/destination-types").await.json());
 }
+
+#[tokio::test]
+async fn a_blocked_address_is_recorded_when_it_is_saved_changed_or_tried() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let blocked = json!({"type": "webhook", "name": "a", "settings": {"url": "https://169.254.169.254/"}});
+    for path in ["/v1/destinations", "/v1/destinations?skip_check=true", "/v1/destinations/check"] {
+        assert_eq!(
+            admin.post(path, blocked.clone()).await.refusal(),
+            refused(422, "validation_failed", &["/settings/url: blocked_address"])
+        );
+    }
+    let saved = admin.destination("b").await["id"].as_str().unwrap().to_owned();
+    let patched = admin.patch(&format!("/v1/destinations/{saved}"), json!({"settings": {"url": "https://[::1]/"}})).await;
+    assert_eq!(patched.status, 422);
+    let trail = admin.get("/v1/audit-events?action=blocked_address").await.json();
+    let lines = trail["data"].as_array().unwrap();
+    assert_eq!((lines.len(), &lines[0]["outcome"], &lines[0]["actor"]["kind"]), (4, &json!("denied"), &json!("key")), "{trail}");
+}

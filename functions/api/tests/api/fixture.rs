@@ -28,6 +28,7 @@ use tower::ServiceExt as _;
 const TABLE: &str = "waybill-Table";
 const BUCKET: &str = "waybill-Payloads";
 const QUEUE: &str = "waybill-WebhookQueue";
+const JOBS_QUEUE: &str = "jobs";
 const WORKER: &str = "waybill-WorkerWebhook";
 const KEY: &str = "waybill-Key";
 const SECRET: &str = "waybill-SigningKeys";
@@ -263,6 +264,7 @@ fn environment(engines: &Engines, variables: &[(&str, &str)]) -> Environment {
         ("BUCKET_NAME", BUCKET.to_owned()),
         ("KMS_KEY_ID", engines.key_arn(KEY).unwrap()),
         ("SIGNING_KEYS_SECRET_ARN", engines.secret_arn(SECRET).unwrap().to_owned()),
+        ("JOBS_QUEUE_URL", engines.queue_url(JOBS_QUEUE)),
         ("PUBLIC_URL", String::new()),
         ("EGRESS_ALLOW", String::new()),
         ("ALLOW_PLAIN_HTTP", "false".to_owned()),
@@ -308,8 +310,8 @@ fn resources() -> Resources {
         indexes: INDEXES.into_iter().map(index).collect(),
         ttl_attribute: Some("ttl".to_owned()),
     };
-    let queue = QueueSpec {
-        name: QUEUE.to_owned(),
+    let queue = |name: &str| QueueSpec {
+        name: name.to_owned(),
         visibility_timeout_seconds: 540,
         message_retention_seconds: 1_209_600,
         delay_seconds: 0,
@@ -319,7 +321,7 @@ fn resources() -> Resources {
     let generate = GenerateSecretString { template: Some("{}".into()), key: Some("root".into()), length: 64, exclude_punctuation: true };
     Resources {
         tables: vec![table],
-        queues: vec![queue],
+        queues: [QUEUE, JOBS_QUEUE].map(queue).to_vec(),
         buckets: vec![BucketSpec { name: BUCKET.to_owned(), versioned: true }],
         keys: vec![KeySpec { name: KEY.to_owned() }],
         secrets: vec![SecretSpec { name: SECRET.to_owned(), generate: Some(generate) }],

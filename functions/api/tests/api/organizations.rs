@@ -100,3 +100,27 @@ async fn a_suspended_organization_cannot_submit() {
     assert_eq!(answer.refusal(), refused(403, "organization_suspended", &[]));
     assert_eq!(deployment.admin().get("/v1/destinations").await.status, 200, "reading goes on");
 }
+
+#[tokio::test]
+async fn organizations_are_listed_with_their_health_and_worst_first() {
+    let deployment = Deployment::new().await;
+    let (operator, admin) = (deployment.operator(), deployment.admin());
+    let well = operator.post("/v1/organizations", json!({"name": "Well"})).await.json()["id"].clone();
+    let destination = admin.destination("a").await["id"].as_str().unwrap().to_owned();
+    admin.post("/v1/messages", json!({"event_type": "a", "payload": 1, "destination_ids": [destination]})).await;
+    admin.post(&format!("/v1/destinations/{destination}/disable"), json!({})).await;
+    let ids = async |query: &str| -> Vec<serde_json::Value> {
+        operator.get(query).await.json()["data"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect()
+    };
+    let acme = json!(deployment.organization);
+    assert_eq!(ids("/v1/organizations").await, [acme.clone(), well.clone()]);
+    let later = operator.post("/v1/organizations", json!({"name": "Later"})).await.json()["id"].clone();
+    assert_eq!(ids("/v1/organizations?sort=health").await, [acme.clone(), well.clone(), later.clone()]);
+    let first = operator.get("/v1/organizations?sort=health&limit=1").await.json();
+    let health = &first["data"][0]["health"];
+    assert_eq!((&health["failing"], &health["disabled"], &health["pending"]), (&json!(0), &json!(1), &json!(1)), "{first}");
+    assert!(health["oldest_pending_at"].is_string());
+    let next = first["next_cursor"].as_str().unwrap();
+    assert_eq!(ids(&format!("/v1/organizations?sort=health&cursor={next}")).await, [well, later]);
+    assert_eq!(operator.get(&format!("/v1/organizations?cursor={next}")).await.refusal(), refused(400, "invalid_cursor", &[]));
+}

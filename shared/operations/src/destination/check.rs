@@ -20,7 +20,13 @@ const INVOCATION_MAX: Duration = Duration::from_secs(24);
 
 impl Operations {
     /// Has the worker check a destination. Request and answer are never logged.
-    pub(crate) async fn run_check(&self, destination: &Destination) -> Result<CheckReport, Refusal> {
+    pub(crate) async fn run_check(&self, ctx: &Context, destination: &Destination) -> Result<CheckReport, Refusal> {
+        let report = self.invoke_check(destination).await?;
+        self.note_blocked_check(ctx, destination, &report).await;
+        Ok(report)
+    }
+
+    async fn invoke_check(&self, destination: &Destination) -> Result<CheckReport, Refusal> {
         let function = self.settings.worker_functions.of(destination.kind().lane());
         let request = serde_json::to_vec(&CheckRequest { check: destination.clone() }).map_err(Refusal::internal)?;
         let call = self.lambda.invoke().function_name(function).payload(Blob::new(request)).send();
@@ -34,8 +40,8 @@ impl Operations {
     }
 
     /// Refuses to save what does not pass its check.
-    pub(crate) async fn must_pass_check(&self, destination: &Destination) -> Result<(), Refusal> {
-        let report = self.run_check(destination).await?;
+    pub(crate) async fn must_pass_check(&self, ctx: &Context, destination: &Destination) -> Result<(), Refusal> {
+        let report = self.run_check(ctx, destination).await?;
         if report.ok { Ok(()) } else { Err(Refusal::connection_check_failed(report)) }
     }
 
@@ -49,7 +55,7 @@ impl Operations {
         self.resolve_authorization(ctx, organization, &draft.credentials).await?;
         self.limit(organization, Limited::Check).await?;
         let Drafted { destination, .. } = self.drafted(self.ids.mint(organization, 1), organization, draft).await?;
-        Ok(Checked { check: self.run_check(&destination).await? })
+        Ok(Checked { check: self.run_check(ctx, &destination).await? })
     }
 
     /// `POST /v1/destinations/{id}/check`: of one that is saved. Counts as no failure.
@@ -60,7 +66,7 @@ impl Operations {
         no_parameters(query)?;
         crate::body::read_members(members, Errors::default(), |_| Some(()))?;
         self.limit(organization, Limited::Check).await?;
-        let check = self.run_check(&destination).await?;
+        let check = self.run_check(ctx, &destination).await?;
         if check.ok {
             self.note_verified(ctx, destination).await?;
         }

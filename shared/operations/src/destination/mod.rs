@@ -24,6 +24,7 @@ pub use documents::{CreateDestination, DisableDestination, PatchDestination, Rot
 pub use host_keys::{AskHostKeys, HostKeysView};
 pub(crate) use input::{Addresses, admit, refused};
 pub use preview::PreviewDestination;
+pub use switch::{EnableDestination, EnabledDestination};
 
 use domain::Reason;
 use domain::audit::Change;
@@ -65,7 +66,7 @@ impl Operations {
         let draft = self.drawn(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
         self.resolve_authorization(ctx, organization, &draft.credentials).await?;
         let Drafted { destination, generated } = self.drafted(self.id_for(ctx, organization), organization, draft).await?;
-        let destination = self.checked(destination, skip_check).await?;
+        let destination = self.checked(ctx, destination, skip_check).await?;
         let event = self.event(ctx, organization, "destination.created", destination.id, skipped_check(skip_check));
         match self.store.create_destination(&destination, &event).await? {
             Created::Done => {}
@@ -128,11 +129,11 @@ impl Operations {
     }
 
     /// The destination with what its check says, unless the client skips it.
-    async fn checked(&self, destination: Destination, skip_check: bool) -> Result<Destination, Refusal> {
+    async fn checked(&self, ctx: &Context, destination: Destination, skip_check: bool) -> Result<Destination, Refusal> {
         if skip_check {
             return Ok(Destination { verified_at: None, ..destination });
         }
-        self.must_pass_check(&destination).await?;
+        self.must_pass_check(ctx, &destination).await?;
         Ok(Destination { verified_at: Some(self.clock.now()), ..destination })
     }
 
@@ -178,7 +179,7 @@ impl Operations {
                 self.resolve_authorization(ctx, organization, &draft.credentials).await?;
             }
             must_match(if_match, &before)?;
-            let after = self.patched_destination(&before, draft, skip_check).await?;
+            let after = self.patched_destination(ctx, &before, draft, skip_check).await?;
             let Some(after) = after else { return self.view_with_health(ctx, &before).await };
             let mut changed = changes(&auditable(&before), &auditable(&after));
             if after.verified_at.is_none() {
@@ -195,7 +196,13 @@ impl Operations {
     }
 
     /// What a patch makes of a destination; `None` when it changes nothing.
-    async fn patched_destination(&self, before: &Destination, draft: Draft, skip_check: bool) -> Result<Option<Destination>, Refusal> {
+    async fn patched_destination(
+        &self,
+        ctx: &Context,
+        before: &Destination,
+        draft: Draft,
+        skip_check: bool,
+    ) -> Result<Option<Destination>, Refusal> {
         let now = self.clock.now();
         let reaches = draft.settings != before.settings || draft.credentials.differs_from(&before.credentials);
         let credentials = self.seal_credentials(before.organization_id, before.id, &draft.settings, draft.credentials, now).await?;
@@ -214,7 +221,7 @@ impl Operations {
             return Ok(None);
         }
         let after = Destination { revision: before.revision + 1, updated_at: now, ..after };
-        if reaches { Ok(Some(self.checked(after, skip_check).await?)) } else { Ok(Some(after)) }
+        if reaches { Ok(Some(self.checked(ctx, after, skip_check).await?)) } else { Ok(Some(after)) }
     }
 
     /// `DELETE /v1/destinations/{id}`: its secrets go, its history stays readable, what is pending becomes `skipped`.

@@ -1,34 +1,84 @@
 //! Enabling and disabling: idempotent, by the state that is asked for.
 
-use domain::Reason;
 use domain::alert::{Alert, AlertKind, data};
 use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::health::Health;
 use domain::input::Errors;
 use domain::limits::DESCRIPTION_MAX;
 use domain::role::Permission;
+use domain::{Reason, Timestamp};
+use serde::Serialize;
 use store::Saved;
+use utoipa::ToSchema;
 
 use crate::body::read_members;
 use crate::organization::no_parameters;
 use crate::view::destination::DestinationView;
+use crate::view::job::JobView;
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
 
 /// Deliveries that wait for a retry are skipped at once up to this many; the rest by the monitor.
 const SKIPPED_AT_ONCE_MAX: usize = 1000;
 
+/// The body of `POST /v1/destinations/{id}/enable`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EnableDestination {
+    /// Deliver again what failed or was skipped since then: a time, or `disabled_at`.
+    #[schema(example = "disabled_at")]
+    pub replay_since: Option<String>,
+}
+
+/// A destination that was enabled.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EnabledDestination {
+    /// As it is now.
+    #[serde(flatten)]
+    pub destination: DestinationView,
+    /// The job that delivers again what it missed.
+    pub job: Option<JobView>,
+}
+
+/// From when on.
+enum ReplaySince {
+    /// Since then.
+    Time(Timestamp),
+    /// Since it was disabled.
+    Disabled,
+}
+
+impl ReplaySince {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == "disabled_at" {
+            return Ok(Self::Disabled);
+        }
+        Timestamp::parse(text).map(Self::Time).map_err(|error| format!("{error}, or `disabled_at`"))
+    }
+}
+
 impl Operations {
-    /// `POST /v1/destinations/{id}/enable`: resets the counter, checks nothing.
-    pub async fn enable_destination(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<DestinationView, Refusal> {
+    /// `POST /v1/destinations/{id}/enable`: resets the counter, checks nothing; delivers again what it missed, when asked to.
+    pub async fn enable_destination(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<EnabledDestination, Refusal> {
         let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
         let destination = self.own_destination(ctx, organization, id).await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
-        read_members(members, Errors::default(), |_| Some(()))?;
-        if destination.is_enabled() {
-            return self.view_with_health(ctx, &destination).await;
-        }
-        self.switch(ctx, destination, DestinationState::Enabled, "destination.enabled").await
+        let since = read_members(members, Errors::default(), |fields| Some(fields.parsed("replay_since", ReplaySince::parse)))?;
+        let missed = match (since, &destination.state) {
+            (Some(ReplaySince::Time(at)), _) => Some(at),
+            (Some(ReplaySince::Disabled), DestinationState::Disabled { at, .. }) => Some(*at),
+            _ => None,
+        };
+        let id = destination.id;
+        let view = if destination.is_enabled() {
+            self.view_with_health(ctx, &destination).await?
+        } else {
+            self.switch(ctx, destination, DestinationState::Enabled, "destination.enabled").await?
+        };
+        let job = match missed {
+            Some(since) => Some(self.replay(ctx, organization, id, since).await?),
+            None => None,
+        };
+        Ok(EnabledDestination { destination: view, job })
     }
 
     /// `POST /v1/destinations/{id}/disable`: queued and retrying deliveries become `skipped` as they come up.

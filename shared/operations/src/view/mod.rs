@@ -6,6 +6,7 @@ pub mod audit;
 pub mod authorization;
 pub mod delivery;
 pub mod destination;
+pub mod job;
 pub mod message;
 pub mod meta;
 pub mod organization;

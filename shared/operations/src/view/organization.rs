@@ -6,6 +6,8 @@ use domain::organization::{Grants, Organization, OrganizationSettings, Organizat
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::OrganizationHealth;
+
 /// An organization.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Organization)]
@@ -28,6 +30,9 @@ pub struct OrganizationView {
     pub grants: Grants,
     /// Sent with every AssumeRole for this organization.
     pub aws_external_id: String,
+    /// How it is doing; for operators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<OrganizationHealth>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -53,7 +58,7 @@ impl OrganizationView {
             created_at,
             updated_at,
         } = organization;
-        Self { id, name, external_id, status, settings, grants, aws_external_id, created_at, updated_at, url }
+        Self { id, name, external_id, status, settings, grants, aws_external_id, health: None, created_at, updated_at, url }
     }
 }
 

@@ -7,6 +7,7 @@ use domain::delivery::{Delivery, DeliveryStatus};
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, Id, MessageId, OrganizationId, Ulid};
 use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
 
 use super::item::{ATTENTION, decode};
 use super::lane::{Entry, Merge, Range, Source, by_reference};
@@ -22,7 +23,8 @@ const LOOKED_AT_ONCE_MAX: usize = 200;
 const QUERY_PAGE: std::ops::RangeInclusive<u32> = 11..=101;
 
 /// Which deliveries are wanted. What is `None` or empty asks for nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DeliveryFilter {
     /// To this destination.
     pub destination: Option<DestinationId>,
@@ -56,8 +58,18 @@ pub struct MessageFilter {
 }
 
 impl DeliveryFilter {
-    fn sources(&self, organization: OrganizationId, shards: u8) -> Vec<Source> {
-        let needs_attention = !self.statuses.is_empty() && self.statuses.iter().all(|status| ATTENTION.contains(status));
+    /// Does a partition, or several, hold what matches and nothing else?
+    pub(super) fn is_an_index(&self) -> bool {
+        let plain = self.event_type.is_none() && self.message.is_none() && self.reference.is_none();
+        plain && (self.needs_attention() || self.statuses.is_empty())
+    }
+
+    fn needs_attention(&self) -> bool {
+        !self.statuses.is_empty() && self.statuses.iter().all(|status| ATTENTION.contains(status))
+    }
+
+    pub(super) fn sources(&self, organization: OrganizationId, shards: u8) -> Vec<Source> {
+        let needs_attention = self.needs_attention();
         let source = |index, partition| Source { index, partition, whole_messages: false };
         let attention = |index, partition: &dyn Fn(DeliveryStatus, u8) -> String| {
             let statuses: HashSet<DeliveryStatus> = self.statuses.iter().copied().collect();
@@ -76,7 +88,7 @@ impl DeliveryFilter {
         }
     }
 
-    fn range(&self, after: Option<DeliveryId>) -> Range {
+    pub(super) fn range(&self, after: Option<DeliveryId>) -> Range {
         let mut range = range(self.since, self.until);
         if let Some(message) = self.message {
             range.low = range.low.max(keys::message_prefix(message));

@@ -3,9 +3,11 @@
 //! Everything that happens to a delivery is one conditional write on its item, on `generation`, `attempts` and `status` as they were read.
 
 mod attempts;
+mod backlog;
 #[cfg(test)]
 mod coding;
 mod commit;
+mod count;
 mod due;
 pub(crate) mod item;
 mod lane;
@@ -22,6 +24,7 @@ mod size;
 mod transition;
 mod work;
 
+pub use backlog::Backlog;
 pub use commit::Committed;
 pub use due::DueEntry;
 pub use list::{DeliveryFilter, MessageFilter};

@@ -34,6 +34,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("functions/worker_sftp", 5),
     ("functions/monitor", 5),
     ("functions/dead_letters", 5),
+    ("functions/jobs", 5),
     ("infra/local", 6),
     ("tests/simulation", 7),
 ];

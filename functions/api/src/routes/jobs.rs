@@ -1,0 +1,60 @@
+//! `/v1/jobs`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use domain::role::Permission;
+use operations::view::job::{JobTotal, JobView};
+use operations::{CreateJob, JobAsked, Page};
+
+use super::post_once;
+use crate::answer::{Answer, accepted, ok};
+use crate::extract::{Asker, Content, Ids, Parameters};
+use crate::state::Api;
+
+pub(crate) fn router(api: &Api) -> Router<Api> {
+    let manage = Permission::ManageDestinations;
+    Router::new()
+        .route("/v1/jobs", get(list_jobs).merge(post_once(api, manage, create_job)))
+        .route("/v1/jobs/{id}", get(get_job))
+        .route("/v1/jobs/{id}/cancel", post_once(api, manage, cancel_job))
+}
+
+/// List jobs, newest first.
+#[utoipa::path(get, path = "/v1/jobs", tag = "Jobs", responses((status = 200, description = "A page.", body = Page<JobView>)))]
+pub(crate) async fn list_jobs(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.jobs(&ctx, query).await?)
+}
+
+/// Retry every delivery that matches a filter.
+///
+/// The job is about what matches when it starts, no page of it, and reopens each delivery at most once; what has changed since it was asked
+/// for it leaves alone. It is paced, so that live deliveries hardly notice. `dry_run` only counts.
+#[utoipa::path(post, path = "/v1/jobs", tag = "Jobs", request_body = CreateJob,
+    responses((status = 202, description = "It will be done.", body = JobView), (status = 200, description = "A dry run: how many match.", body = JobTotal)))]
+pub(crate) async fn create_job(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters, Content(body): Content) -> Answer {
+    match api.operations().await?.create_job(&ctx, query, body).await? {
+        JobAsked::Accepted(job) => accepted(Some(format!("/v1/jobs/{}", job.id)), job, false),
+        JobAsked::Counted(total) => ok(total),
+    }
+}
+
+/// Read a job: how far it is.
+#[utoipa::path(get, path = "/v1/jobs/{id}", tag = "Jobs", params(("id" = String, Path)),
+    responses((status = 200, description = "The job.", body = JobView)))]
+pub(crate) async fn get_job(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.job(&ctx, &id, query).await?)
+}
+
+/// Cancel a job: it stops within seconds, and what it has done stays done.
+#[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "Jobs", params(("id" = String, Path)),
+    responses((status = 200, description = "As it is now.", body = JobView), (status = 409, description = "`already_finished`.")))]
+pub(crate) async fn cancel_job(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    ok(api.operations().await?.cancel_job(&ctx, &id, query, body).await?)
+}

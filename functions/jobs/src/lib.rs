@@ -1,0 +1,83 @@
+//! Jobs: what is done to many deliveries at once, in chunks that live traffic hardly notices.
+//!
+//! A **run** takes a job from the queue, leases its record and works on it chunk by chunk: it **plans** a chunk, which it writes down, **does**
+//! it, and counts. After a minute it hands the job on through its own queue, so that no run lives long. A run that dies loses nothing: the
+//! task comes back, and the chunk that was written down is looked at again. A **cancel** changes the record, which the run notices when it
+//! next writes. **Pace** keeps the workers' queues short, so that live deliveries do not wait behind a job's.
+
+mod config;
+mod pace;
+mod reconcile;
+mod reopen;
+mod run;
+
+pub use config::Config;
+
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use dispatch::Dispatcher;
+use domain::Clock;
+use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
+use queue::{JobQueue, JobTask, Queues};
+use runtime::Platform;
+use store::Store;
+
+/// The jobs' parts.
+#[derive(Clone, Debug)]
+struct Jobs {
+    store: Store,
+    dispatcher: Dispatcher,
+    queues: Queues,
+    own_queue: JobQueue,
+    clock: Clock,
+}
+
+/// The jobs as a function.
+pub fn build(
+    platform: &Platform,
+    config: Config,
+) -> impl Service<LambdaEvent<SqsEvent>, Response = SqsBatchResponse, Error = lambda_runtime::Error, Future: Send> + Clone + Send + use<> {
+    let store = Store::new(&platform.aws, config.table_name, Some(config.bucket_name));
+    let queues = Queues::new(&platform.aws, config.queue_urls);
+    let jobs = Jobs {
+        dispatcher: Dispatcher::new(store.clone(), queues.clone(), platform.clock.clone()),
+        own_queue: JobQueue::new(&platform.aws, config.jobs_queue_url),
+        clock: platform.clock.clone(),
+        store,
+        queues,
+    };
+    service_fn(move |event: LambdaEvent<SqsEvent>| {
+        let jobs = jobs.clone();
+        async move {
+            let mut response = SqsBatchResponse::default();
+            for message in event.payload.records {
+                if !jobs.took(&message).await {
+                    let mut failure = BatchItemFailure::default();
+                    failure.item_identifier = message.message_id.unwrap_or_default();
+                    response.batch_item_failures.push(failure);
+                }
+            }
+            Ok(response)
+        }
+    })
+}
+
+impl Jobs {
+    /// Works on the job in a message; `false`: the message comes back.
+    async fn took(&self, message: &SqsMessage) -> bool {
+        let body = message.body.as_deref().unwrap_or_default();
+        let task: JobTask = match serde_json::from_str(body) {
+            Ok(task) => task,
+            Err(error) => {
+                tracing::error!(%error, message_id = message.message_id, "a job that nobody can read goes to the dead letters");
+                return false;
+            }
+        };
+        match self.run(task).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(error, job = %task.job, organization = %task.organization, "a job waits");
+                false
+            }
+        }
+    }
+}

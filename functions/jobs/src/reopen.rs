@@ -1,0 +1,142 @@
+//! Retry and replay: deliveries that match are reopened, each once.
+//!
+//! A job reopens what nobody has touched since it was asked for: what it reopened itself, what another job or a person did, and what failed
+//! again since, it leaves alone. So two identical jobs send nothing twice, and neither does one that is killed and goes on.
+
+use std::collections::HashMap;
+
+use domain::attempt::Trigger;
+use domain::delivery::{Delivery, Redelivery};
+use domain::destination::{Destination, DestinationState};
+use domain::id::DestinationId;
+use futures_util::{StreamExt as _, stream};
+use std::time::Duration;
+use store::{Job, JobKind, JobStatus, StoreError};
+
+use crate::Jobs;
+use crate::run::{Step, untouched_since};
+
+/// Deliveries of a chunk: a second's work at most.
+const CHUNK: u32 = 50;
+/// Conditional writes under way at once.
+const WRITES_AT_ONCE: usize = 8;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What became of one delivery.
+enum Outcome {
+    /// It was reopened; its task is to be sent.
+    Reopened(Box<Delivery>),
+    /// It was reopened before this run went on, or somebody else was faster.
+    Done,
+    /// There is nothing to do, or nowhere to send it.
+    Skipped,
+}
+
+/// What the deliveries of a chunk are judged by.
+struct Ground {
+    destinations: HashMap<DestinationId, Destination>,
+    payload_kept: Duration,
+}
+
+impl Jobs {
+    /// Plans a chunk, or does the one that is planned.
+    pub(crate) async fn reopen(&self, mut job: Job, resumed: bool) -> Result<Step, StoreError> {
+        if job.chunk.is_empty() {
+            if job.walked {
+                let now = self.clock.now();
+                return self.saved(job.ended(JobStatus::Finished, now)).await;
+            }
+            let shards = self.shards(&job).await?;
+            let page = self.store.deliveries_page(job.organization_id, shards, &job.filter, job.after, CHUNK).await?;
+            job.chunk = page.items.iter().filter(|delivery| is_meant(&job, delivery)).map(|delivery| delivery.id).collect();
+            job.walked = page.next.is_none();
+            job.after = page.next;
+            let Some(planned) = self.save(job.clone()).await? else { return self.saved(job).await };
+            job = planned;
+            if job.chunk.is_empty() {
+                return Ok(Step::More(Box::new(job)));
+            }
+            return self.reopen_chunk(job, false).await;
+        }
+        self.reopen_chunk(job, resumed).await
+    }
+
+    async fn reopen_chunk(&self, mut job: Job, resumed: bool) -> Result<Step, StoreError> {
+        let ids: Vec<_> = std::mem::take(&mut job.chunk).into_iter().map(|id| (job.organization_id, id)).collect();
+        let deliveries: Vec<Delivery> = self.store.deliveries(&ids).await?.into_iter().flatten().collect();
+        job.skipped += (ids.len() - deliveries.len()) as u64;
+        let ground = self.ground(&job, &deliveries).await?;
+        let (job_ref, ground) = (&job, &ground);
+        let one = |delivery| self.reopen_one(job_ref, ground, delivery, resumed);
+        let outcomes: Vec<Result<Outcome, StoreError>> =
+            stream::iter(deliveries.into_iter().map(one)).buffer_unordered(WRITES_AT_ONCE).collect().await;
+        let (mut reopened, mut done, mut skipped, mut failed) = (Vec::new(), 0, 0, 0);
+        for outcome in outcomes {
+            match outcome {
+                Ok(Outcome::Reopened(delivery)) => reopened.push(*delivery),
+                Ok(Outcome::Done) => done += 1,
+                Ok(Outcome::Skipped) => skipped += 1,
+                Err(error) if error.is_unavailable() => {
+                    // Those that were reopened are sent; the rest of the chunk is looked at again.
+                    self.dispatcher.send(&reopened, self.clock.now()).await;
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::error!(%error, job = %job.id, "a delivery could not be reopened");
+                    failed += 1;
+                }
+            }
+        }
+        // What no queue takes, the due index brings back within a minute.
+        self.dispatcher.send(&reopened, self.clock.now()).await;
+        job.done += done + reopened.len() as u64;
+        job.skipped += skipped;
+        job.failed += failed;
+        job.total = job.total.max(job.done + job.skipped + job.failed);
+        self.saved(job).await
+    }
+
+    async fn ground(&self, job: &Job, deliveries: &[Delivery]) -> Result<Ground, StoreError> {
+        let mut ids: Vec<DestinationId> = deliveries.iter().map(|delivery| delivery.destination).collect();
+        ids.sort();
+        ids.dedup();
+        let destinations = self.store.destinations(job.organization_id, &ids).await?.into_iter().flatten();
+        let settings = self.store.organization(job.organization_id).await?.map(|organization| organization.settings);
+        Ok(Ground {
+            destinations: destinations.map(|destination| (destination.id, destination)).collect(),
+            payload_kept: DAY * settings.unwrap_or_default().payload_retention_days,
+        })
+    }
+
+    async fn reopen_one(&self, job: &Job, ground: &Ground, before: Delivery, resumed: bool) -> Result<Outcome, StoreError> {
+        if !untouched_since(job, before.updated_at) {
+            // After a crash, what has changed since the chunk was planned is what the chunk changed.
+            return Ok(if resumed { Outcome::Done } else { Outcome::Skipped });
+        }
+        let now = self.clock.now();
+        let takes = ground.destinations.get(&before.destination).is_some_and(|destination| match destination.state {
+            DestinationState::Enabled => true,
+            DestinationState::Disabled { .. } => before.message.test,
+            DestinationState::Deleted { .. } => false,
+        });
+        if !takes || now.since(before.created_at) >= ground.payload_kept {
+            return Ok(Outcome::Skipped);
+        }
+        let trigger = if job.kind == JobKind::Replay { Trigger::Replay } else { Trigger::Manual };
+        match before.clone().redeliver(trigger, false, now) {
+            // Nobody but us knows that it is wanted: a lost race means that it went on without us.
+            Ok(Redelivery::Reopened(after)) => {
+                let won = self.store.transition(&before, &after).await?;
+                Ok(if won { Outcome::Reopened(after) } else { Outcome::Skipped })
+            }
+            Ok(Redelivery::UnderWay) | Err(_) => Ok(Outcome::Skipped),
+        }
+    }
+}
+
+/// Is this delivery one that the job is about?
+fn is_meant(job: &Job, delivery: &Delivery) -> bool {
+    let recent = |since| delivery.state.finished_at().is_some_and(|at| at >= since);
+    let own = job.kind == JobKind::Replay && (delivery.message.event_type.is_reserved() || delivery.message.test);
+    job.finished_since.is_none_or(recent) && !own
+}

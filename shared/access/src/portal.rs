@@ -1,0 +1,91 @@
+//! Portal links: made for a person, opened once.
+//!
+//! A link's token is `<26 of the organization>.<26 of the link>.<43 of secret>`; it is part of an address, and shown once.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::id::{Id as _, IdMint, OrganizationId, PortalLinkId, Ulid};
+use domain::portal_link::{PortalLink, Subject};
+use domain::role::Role;
+use domain::{Random, Timestamp};
+use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::{Access, AuthenticateError, Unauthenticated};
+
+/// 256 bits in base64url.
+const SECRET_CHARACTERS: usize = 43;
+
+/// What whoever makes a link says of it.
+#[derive(Clone, Debug)]
+pub struct NewPortalLink {
+    /// Whose console it opens.
+    pub organization: OrganizationId,
+    /// What the person may do there.
+    pub role: Role,
+    /// Who the person is.
+    pub subject: Subject,
+    /// The page it opens.
+    pub path: Option<String>,
+    /// For how long it can be opened.
+    pub expires_in: Duration,
+    /// How long the session lasts.
+    pub session_seconds: u32,
+}
+
+/// A new link, and its token, which is shown once and kept nowhere.
+#[must_use]
+pub fn issue_portal_link(new: NewPortalLink, ids: &IdMint, random: &Random, now: Timestamp) -> (PortalLink, SecretString) {
+    let NewPortalLink { organization, role, subject, path, expires_in, session_seconds } = new;
+    let id: PortalLinkId = ids.mint(organization, 1);
+    let secret = URL_SAFE_NO_PAD.encode(random.bytes::<32>());
+    let token = format!("{}.{}.{secret}", organization.ulid(), id.ulid());
+    let link = PortalLink {
+        id,
+        organization_id: organization,
+        role,
+        subject,
+        path,
+        secret_sha256: sha256(&secret),
+        created_at: now,
+        expires_at: now.plus(expires_in),
+        session_seconds,
+        session_until: None,
+    };
+    (link, token.into())
+}
+
+impl Access {
+    /// The link of a token that can still be opened: what is shown before the button, and changes nothing.
+    pub async fn portal_link(&self, token: &str) -> Result<PortalLink, AuthenticateError> {
+        let refused = || AuthenticateError::from(Unauthenticated::default());
+        let (organization, id, secret) = parse(token).ok_or_else(refused)?;
+        let link = self.store.portal_link(organization, id).await?.ok_or_else(refused)?;
+        let right = bool::from(sha256(secret).as_bytes().ct_eq(link.secret_sha256.as_bytes()));
+        let usable = right && link.session_until.is_none() && self.clock.now() < link.expires_at;
+        if usable { Ok(link) } else { Err(refused()) }
+    }
+
+    /// Opens a link, once: answers it with the end of the session that begins.
+    pub async fn open_portal_link(&self, token: &str) -> Result<PortalLink, AuthenticateError> {
+        let link = self.portal_link(token).await?;
+        let until = self.clock.now().plus(Duration::from_secs(u64::from(link.session_seconds)));
+        if !self.store.open_portal_link(link.organization_id, link.id, until).await? {
+            return Err(Unauthenticated::default().into());
+        }
+        Ok(PortalLink { session_until: Some(until), ..link })
+    }
+}
+
+fn parse(token: &str) -> Option<(OrganizationId, PortalLinkId, &str)> {
+    let mut parts = token.split('.');
+    let (organization, link): (Ulid, Ulid) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let secret = parts.next().filter(|secret| secret.len() == SECRET_CHARACTERS)?;
+    parts.next().is_none().then_some((organization.into(), link.into(), secret))
+}
+
+fn sha256(secret: &str) -> String {
+    Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,52 @@
+//! Portal links: an organization's own way to let a person into the console, once, in a role and for a while.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::id::{OrganizationId, PortalLinkId};
+use crate::role::Role;
+
+/// A link as it is stored: of its secret only a hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortalLink {
+    /// Its id.
+    pub id: PortalLinkId,
+    /// Whose console it opens.
+    pub organization_id: OrganizationId,
+    /// What the person may do there.
+    pub role: Role,
+    /// Who the person is, as the organization says.
+    pub subject: Subject,
+    /// The page it opens.
+    pub path: Option<String>,
+    /// SHA-256 of the secret, lower-case hexadecimal.
+    pub secret_sha256: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Until when it can be opened.
+    pub expires_at: Timestamp,
+    /// How long the session lasts that it opens.
+    pub session_seconds: u32,
+    /// Until when the session lasts; `None`: it was not opened yet.
+    #[serde(default)]
+    pub session_until: Option<Timestamp>,
+}
+
+/// A person, in the words of the organization that lets them in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// The organization's own id of them.
+    pub id: Option<String>,
+    /// Their name.
+    pub name: Option<String>,
+    /// Their e-mail address.
+    pub email: Option<String>,
+}
+
+impl Subject {
+    /// What to call them.
+    #[must_use]
+    pub fn called(&self) -> Option<&str> {
+        self.name.as_deref().or(self.email.as_deref()).or(self.id.as_deref())
+    }
+}

@@ -1,0 +1,251 @@
+//! Jobs: what is done to many deliveries at once; asked for here, done by the jobs function.
+
+use domain::Timestamp;
+use domain::delivery::DeliveryStatus;
+use domain::event_type::EventType;
+use domain::id::{DestinationId, Id as _, JobId, MessageId, OrganizationId};
+use domain::input::{Errors, FieldCode, Fields};
+use domain::role::{Permission, Role};
+use queue::JobTask;
+use serde::Serialize;
+use serde_json::Value;
+use std::time::Duration;
+use store::{DeliveryFilter, Job, JobKind, JobStatus, Saved};
+use utoipa::ToSchema;
+
+use crate::body::read_members;
+use crate::cursor::ListScope;
+use crate::message::parse_reference;
+use crate::organization::no_parameters;
+use crate::page::{Page, PageQuery};
+use crate::view::job::{JobTotal, JobView};
+use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
+
+const KINDS: &[(&str, JobKind)] = &[("retry", JobKind::Retry), ("reconcile", JobKind::Reconcile)];
+/// What is retried when the filter does not say: what ended without having arrived.
+const RETRIED: &[DeliveryStatus] = &[DeliveryStatus::Failed, DeliveryStatus::Skipped, DeliveryStatus::Cancelled];
+
+/// The body of `POST /v1/jobs`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreateJob {
+    /// `retry` reopens what matches. `reconcile`, for operators, sends accepted deliveries anew whose task may be lost.
+    #[schema(example = "retry")]
+    pub kind: String,
+    /// Which deliveries, as in `GET /v1/deliveries`; without a status, those that failed, were skipped or cancelled.
+    pub filter: Option<JobFilterBody>,
+    /// Only say how many match.
+    #[schema(default = false)]
+    pub dry_run: Option<bool>,
+}
+
+/// Which deliveries a job is about.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JobFilter)]
+pub struct JobFilterBody {
+    /// To this destination.
+    pub destination_id: Option<String>,
+    /// In one of these statuses; one may be given by itself.
+    pub status: Option<Vec<String>>,
+    /// Of this event type.
+    pub event_type: Option<String>,
+    /// Of this message.
+    pub message_id: Option<String>,
+    /// With this reference.
+    pub reference: Option<String>,
+    /// Accepted at this time or later.
+    #[schema(format = DateTime)]
+    pub since: Option<String>,
+    /// Accepted before this time.
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
+}
+
+/// What asking for a job leads to.
+#[derive(Debug)]
+pub enum JobAsked {
+    /// It will be done.
+    Accepted(Box<JobView>),
+    /// It was only counted.
+    Counted(JobTotal),
+}
+
+struct NewJob {
+    kind: JobKind,
+    filter: DeliveryFilter,
+    dry_run: bool,
+}
+
+impl Operations {
+    /// `POST /v1/jobs`.
+    pub async fn create_job(&self, ctx: &Context, mut query: Query, body: Body) -> Result<JobAsked, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let members = body.object()?;
+        no_parameters(query)?;
+        let operator = ctx.caller.role == Role::Operator;
+        let NewJob { kind, mut filter, dry_run } = read_members(members, Errors::default(), |fields| read(fields, operator))?;
+        let nobodys = !self.filter_is_own(ctx, organization, &filter).await;
+        if kind == JobKind::Retry && filter.statuses.is_empty() {
+            filter.statuses = RETRIED.to_vec();
+        }
+        let now = self.clock.now();
+        filter.until = Some(filter.until.map_or(after(now), |until| until.min(after(now))));
+        if nobodys {
+            // Another organization's id finds nothing.
+            filter.until = filter.since.or(Some(Timestamp::from_millis(0)));
+            filter.since = filter.until;
+        }
+        if dry_run {
+            let total = self.store.count_deliveries(organization, self.shards(organization).await?, &filter).await?;
+            return Ok(JobAsked::Counted(JobTotal { total }));
+        }
+        let job = Job { filter, ..Job::new(self.id_for(ctx, organization), organization, kind, ctx.actor(), now) };
+        self.start_job(ctx, job).await.map(|job| JobAsked::Accepted(Box::new(job)))
+    }
+
+    /// What a destination missed since then is delivered again.
+    pub(crate) async fn replay(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        destination: DestinationId,
+        since: Timestamp,
+    ) -> Result<JobView, Refusal> {
+        let now = self.clock.now();
+        let filter = DeliveryFilter {
+            destination: Some(destination),
+            statuses: vec![DeliveryStatus::Failed, DeliveryStatus::Skipped],
+            until: Some(after(now)),
+            ..DeliveryFilter::default()
+        };
+        let job = Job::new(self.id_for(ctx, organization), organization, JobKind::Replay, ctx.actor(), now);
+        self.start_job(ctx, Job { filter, finished_since: Some(since), ..job }).await
+    }
+
+    /// Writes the job down and asks for it. Should the queue refuse, a repeat with the same `Idempotency-Key` asks again.
+    pub(crate) async fn start_job(&self, ctx: &Context, job: Job) -> Result<JobView, Refusal> {
+        let filter = serde_json::to_value(&job.filter).unwrap_or_default();
+        let kind = serde_json::to_value(job.kind).unwrap_or_default();
+        let job = self.store.create_job(&job).await?;
+        let changes = vec![crate::audit::set("/kind", kind), crate::audit::set("/filter", filter)];
+        let event = self.event(ctx, job.organization_id, "job.created", job.id, changes);
+        self.store.record_audit(&event).await?;
+        let task = JobTask { organization: job.organization_id, job: job.id };
+        if let Err(error) = self.jobs.send(task).await {
+            let failed = job.clone().ended(JobStatus::Failed, self.clock.now());
+            self.store.save_job(&Job { revision: job.revision + 1, ..failed }).await?;
+            return Err(Refusal::unavailable(error));
+        }
+        Ok(self.job_view(ctx, job))
+    }
+
+    /// `GET /v1/jobs`: newest first.
+    pub async fn jobs(&self, ctx: &Context, mut query: Query) -> Result<Page<JobView>, Refusal> {
+        let organization = self.enter(ctx, Permission::Read, &mut query).await?;
+        let errors = Errors::default();
+        let page = PageQuery::take(&mut query, &errors);
+        query.finish(&errors);
+        errors.into_result(())?;
+        let scope = ListScope::of("/v1/jobs").with("organization", Some(organization));
+        let found = self.store.jobs_page(organization, page.after(&self.cursors, &scope)?, page.limit).await?;
+        let next_cursor = self.next_cursor(&scope, found.items.last().map(|job| job.id).filter(|_| found.more));
+        Ok(Page { data: found.items.into_iter().map(|job| self.job_view(ctx, job)).collect(), next_cursor })
+    }
+
+    /// `GET /v1/jobs/{id}`. An operator also reads the job that erased an organization, when that is gone.
+    pub async fn job(&self, ctx: &Context, id: &str, mut query: Query) -> Result<JobView, Refusal> {
+        self.require(ctx, Permission::Read).await?;
+        let organization = self.scope_even_if_gone(ctx, &mut query).await?;
+        let id: JobId = self.own_id(ctx, organization, id).await?;
+        let job = self.store.job(organization, id).await?.ok_or_else(Refusal::not_found)?;
+        no_parameters(query)?;
+        Ok(self.job_view(ctx, job))
+    }
+
+    /// `POST /v1/jobs/{id}/cancel`: what is done stays done.
+    pub async fn cancel_job(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<JobView, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let id: JobId = self.own_id(ctx, organization, id).await?;
+        let mut job = self.store.job(organization, id).await?.ok_or_else(Refusal::not_found)?;
+        let members = body.object_or_empty()?;
+        no_parameters(query)?;
+        read_members(members, Errors::default(), |_| Some(()))?;
+        if job.kind == JobKind::Erase && ctx.caller.role != Role::Operator {
+            return Err(Refusal::forbidden());
+        }
+        for _ in 0..RACES_MAX {
+            if job.status == JobStatus::Cancelled {
+                return Ok(self.job_view(ctx, job));
+            }
+            if job.status.is_over() {
+                return Err(Refusal::new(409, "already_finished", "the job is over"));
+            }
+            let cancelled = job.clone().ended(JobStatus::Cancelled, self.clock.now());
+            let cancelled = Job { revision: job.revision + 1, ..cancelled };
+            if self.store.save_job(&cancelled).await? == Saved::Done {
+                let event = self.event(ctx, organization, "job.cancelled", id, Vec::new());
+                self.store.record_audit(&event).await?;
+                return Ok(self.job_view(ctx, cancelled));
+            }
+            job = self.store.job(organization, id).await?.ok_or_else(Refusal::not_found)?;
+        }
+        Err(Refusal::contended())
+    }
+
+    pub(crate) fn job_view(&self, ctx: &Context, job: Job) -> JobView {
+        let url = ctx.link("jobs", job.id);
+        JobView::of(job, url)
+    }
+}
+
+/// What is accepted in this millisecond is there, too.
+fn after(now: Timestamp) -> Timestamp {
+    now.plus(Duration::from_millis(1))
+}
+
+fn read(fields: &mut Fields<'_>, operator: bool) -> Option<NewJob> {
+    let given = fields.given("kind");
+    let kind = fields.choice("kind", KINDS);
+    let kind = fields.require("kind", given, kind);
+    if kind == Some(JobKind::Reconcile) && !operator {
+        fields.refuse("kind", FieldCode::InvalidValue, "is for operators");
+    }
+    let filter = fields.object("filter", read_filter).unwrap_or_default();
+    let dry_run = fields.boolean("dry_run").unwrap_or(false);
+    Some(NewJob { kind: kind?, filter, dry_run })
+}
+
+fn read_filter(fields: &mut Fields<'_>) -> DeliveryFilter {
+    DeliveryFilter {
+        destination: fields.parsed("destination_id", DestinationId::named),
+        statuses: read_statuses(fields),
+        event_type: fields.parsed("event_type", EventType::parse),
+        message: fields.parsed("message_id", MessageId::named),
+        reference: fields.parsed("reference", parse_reference),
+        since: fields.parsed("since", Timestamp::parse),
+        until: fields.parsed("until", Timestamp::parse),
+    }
+}
+
+/// One status, or a list: as the parameter may stand there once or several times.
+fn read_statuses(fields: &mut Fields<'_>) -> Vec<DeliveryStatus> {
+    let pointer = fields.pointer_to("status");
+    let known = |text: &str| DeliveryStatus::ALL.iter().find(|(name, _)| *name == text).map(|(_, status)| *status);
+    let words: Vec<&str> = DeliveryStatus::ALL.iter().map(|(name, _)| *name).collect();
+    let read = |pointer: &str, value: &Value, errors: &Errors| {
+        let status = value.as_str().and_then(known);
+        if status.is_none() {
+            errors.add(pointer, FieldCode::InvalidValue, format!("must be one of {}", words.join(", ")));
+        }
+        status
+    };
+    let mut statuses: Vec<DeliveryStatus> = match fields.take("status") {
+        None => Vec::new(),
+        Some(Value::Array(items)) => {
+            items.iter().enumerate().filter_map(|(i, item)| read(&format!("{pointer}/{i}"), item, fields.errors())).collect()
+        }
+        Some(one) => read(&pointer, &one, fields.errors()).into_iter().collect(),
+    };
+    statuses.sort();
+    statuses.dedup();
+    statuses
+}

@@ -1,0 +1,136 @@
+//! How organizations are doing: what an operator looks at first.
+
+use std::cmp::Reverse;
+
+use domain::Timestamp;
+use domain::id::{DestinationId, OrganizationId};
+use domain::organization::Organization;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{Operations, Refusal};
+
+/// Organizations that are looked at at the same time.
+const AT_ONCE: usize = 8;
+/// Organizations read in one go.
+const PAGE: u32 = 100;
+
+/// How an organization is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct OrganizationHealth {
+    /// Destinations whose streak of failures has reached the alert's threshold.
+    pub failing: u64,
+    /// Destinations that are disabled.
+    pub disabled: u64,
+    /// Deliveries that are not finished.
+    pub pending: u64,
+    /// When the oldest of them was accepted.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub oldest_pending_at: Option<Timestamp>,
+}
+
+/// An organization's place among all, worst first; the id tells apart those that are doing equally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank(Reverse<u64>, Reverse<u64>, Reverse<u64>, OrganizationId);
+
+impl Rank {
+    fn of(organization: &Organization, health: &OrganizationHealth) -> Self {
+        Self(Reverse(health.failing), Reverse(health.disabled), Reverse(health.pending), organization.id)
+    }
+}
+
+impl std::fmt::Display for Rank {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.0.0, self.1.0, self.2.0, self.3)
+    }
+}
+
+impl std::str::FromStr for Rank {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.split('/');
+        let mut count = || parts.next().and_then(|part| part.parse().ok()).map(Reverse).ok_or(());
+        let (failing, disabled, pending) = (count()?, count()?, count()?);
+        Ok(Self(failing, disabled, pending, parts.next().and_then(|id| id.parse().ok()).ok_or(())?))
+    }
+}
+
+impl Operations {
+    /// How these are doing, in their order.
+    pub(crate) async fn with_health(&self, organizations: Vec<Organization>) -> Result<Vec<(Organization, OrganizationHealth)>, Refusal> {
+        let each = stream::iter(organizations).map(async |organization| {
+            let health = self.organization_health(&organization).await?;
+            Ok::<_, Refusal>((organization, health))
+        });
+        each.buffered(AT_ONCE).try_collect().await
+    }
+
+    /// All organizations, worst first, from `after` on; and whether there are more.
+    pub(crate) async fn worst_organizations(
+        &self,
+        after: Option<Rank>,
+        limit: u32,
+    ) -> Result<(Vec<(Organization, OrganizationHealth)>, Option<Rank>), Refusal> {
+        let (mut all, mut last) = (Vec::new(), None);
+        loop {
+            let page = self.store.organizations(last, PAGE).await?;
+            last = page.items.last().map(|organization| organization.id);
+            all.extend(self.with_health(page.items).await?);
+            if !page.more || last.is_none() {
+                break;
+            }
+        }
+        let mut ranked: Vec<(Rank, _)> = all.into_iter().map(|entry| (Rank::of(&entry.0, &entry.1), entry)).collect();
+        ranked.retain(|(rank, _)| after.is_none_or(|after| *rank > after));
+        ranked.sort_by_key(|(rank, _)| *rank);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = ranked.len() > limit;
+        ranked.truncate(limit);
+        let next = ranked.last().map(|(rank, _)| *rank).filter(|_| more);
+        Ok((ranked.into_iter().map(|(_, entry)| entry).collect(), next))
+    }
+
+    pub(crate) async fn organization_health(&self, organization: &Organization) -> Result<OrganizationHealth, Refusal> {
+        let routes = self.store.routes(organization.id).await?.map(|routes| routes.destinations).unwrap_or_default();
+        let ids: Vec<DestinationId> = routes.iter().map(|route| route.id).collect();
+        let healths = self.store.healths(&ids).await?;
+        let unwell: Vec<(DestinationId, u32)> = ids
+            .iter()
+            .zip(healths)
+            .filter(|(_, health)| health.consecutive_failures > 0)
+            .map(|(id, health)| (*id, health.consecutive_failures))
+            .collect();
+        let ids: Vec<DestinationId> = unwell.iter().map(|(id, _)| *id).collect();
+        let destinations = self.store.destinations(organization.id, &ids).await?;
+        let general = organization.settings.failure_policy.alert_after_failures;
+        let failing = unwell.iter().zip(&destinations).filter(|((_, streak), destination)| {
+            let own = destination.as_ref().and_then(|destination| destination.failure_policy.as_ref());
+            *streak >= own.map_or(general, |policy| policy.alert_after_failures)
+        });
+        let pending = self.store.backlog(organization.id, organization.shards).await?;
+        Ok(OrganizationHealth {
+            failing: failing.count() as u64,
+            disabled: routes.iter().filter(|route| !route.enabled).count() as u64,
+            pending: pending.count,
+            oldest_pending_at: pending.oldest_at,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::id::Ulid;
+
+    #[test]
+    fn the_worst_comes_first_and_a_rank_reads_back() {
+        let id = |n| OrganizationId::from(Ulid::first_at(Timestamp::from_millis(n)));
+        let rank = |failing, disabled, pending, n| Rank(Reverse(failing), Reverse(disabled), Reverse(pending), id(n));
+        let mut ranks = [rank(0, 0, 0, 1), rank(0, 0, 9, 2), rank(1, 0, 0, 3), rank(0, 2, 0, 4), rank(0, 0, 0, 0)];
+        ranks.sort();
+        assert_eq!(ranks.map(|rank| rank.3), [3, 4, 2, 0, 1].map(id));
+        assert_eq!(ranks[0].to_string().parse(), Ok(ranks[0]));
+        assert!("1/2/x".parse::<Rank>().is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! Jobs.
+
+use domain::Timestamp;
+use domain::id::{JobId, OrganizationId};
+use serde::Serialize;
+use serde_json::{Value, json};
+use store::{DeliveryFilter, Job, JobKind, JobStatus};
+use utoipa::ToSchema;
+
+/// A job.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Job)]
+pub struct JobView {
+    /// Its id.
+    #[schema(value_type = String, example = "job_01kavd83802s63efghp3q1cpj4")]
+    pub id: JobId,
+    /// Whose it is.
+    #[schema(value_type = String)]
+    pub organization_id: OrganizationId,
+    /// `retry`, `replay`, `reconcile` or `erase`.
+    #[schema(value_type = String, example = "retry")]
+    pub kind: JobKind,
+    /// `queued`, `running`, `finished`, `cancelled` or `failed`.
+    #[schema(value_type = String, example = "running")]
+    pub status: JobStatus,
+    /// Which deliveries.
+    #[schema(value_type = Object)]
+    pub filter: Value,
+    /// How many matched when it started; 0 before.
+    pub total: u64,
+    /// How many it has done.
+    pub done: u64,
+    /// How many it could not do.
+    pub failed: u64,
+    /// How many needed nothing, or could not be sent anywhere: their destination is disabled or gone, their payload is no longer kept, or
+    /// somebody else was faster.
+    pub skipped: u64,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When it ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// A deep link.
+    pub url: String,
+}
+
+/// How many deliveries a job would be about.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JobTotal {
+    /// That many.
+    pub total: u64,
+}
+
+impl JobView {
+    pub(crate) fn of(job: Job, url: String) -> Self {
+        Self {
+            id: job.id,
+            organization_id: job.organization_id,
+            kind: job.kind,
+            status: job.status,
+            filter: filter(&job.filter),
+            total: job.total,
+            done: job.done,
+            failed: job.failed,
+            skipped: job.skipped,
+            created_at: job.created_at,
+            finished_at: job.finished_at,
+            error: job.error,
+            url,
+        }
+    }
+}
+
+/// A filter in the words of `GET /v1/deliveries`.
+fn filter(filter: &DeliveryFilter) -> Value {
+    let mut json = json!({
+        "destination_id": filter.destination,
+        "status": filter.statuses,
+        "event_type": filter.event_type,
+        "message_id": filter.message,
+        "reference": filter.reference,
+        "since": filter.since,
+        "until": filter.until,
+    });
+    if let Some(members) = json.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
+    }
+    json
+}

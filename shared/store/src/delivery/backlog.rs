@@ -1,0 +1,70 @@
+//! What is unfinished, counted: what waits for a retry by its index, what is queued among the newest, where it is.
+
+use aws_sdk_dynamodb::types::Select;
+use domain::Timestamp;
+use domain::delivery::DeliveryStatus;
+use domain::id::{Id as _, OrganizationId};
+use futures_util::future::try_join_all;
+
+use super::item::{STATUS, status};
+use crate::attributes::{Item, text};
+use crate::expression::Condition;
+use crate::keys::{self, ATTENTION_ORG, PK, SK};
+use crate::{Store, StoreError};
+
+/// The newest deliveries of a shard that are looked at. Older ones that are still queued stand behind a backlog that this many show.
+const LOOKED_AT: i32 = 1_000;
+
+/// An organization's unfinished deliveries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many; of those queued, no more than were looked at.
+    pub count: u64,
+    /// When the oldest of them was accepted.
+    pub oldest_at: Option<Timestamp>,
+}
+
+impl Backlog {
+    fn and(self, other: Self) -> Self {
+        let oldest_at = self.oldest_at.into_iter().chain(other.oldest_at).min();
+        Self { count: self.count + other.count, oldest_at }
+    }
+}
+
+impl Store {
+    /// An organization's unfinished deliveries, roughly: what an operator's overview needs.
+    pub async fn backlog(&self, organization: OrganizationId, shards: u8) -> Result<Backlog, StoreError> {
+        let shards = (0..shards).map(async |shard| {
+            Ok::<_, StoreError>(self.retrying_in(organization, shard).await?.and(self.queued_in(organization, shard).await?))
+        });
+        Ok(try_join_all(shards).await?.into_iter().fold(Backlog::default(), Backlog::and))
+    }
+
+    async fn retrying_in(&self, organization: OrganizationId, shard: u8) -> Result<Backlog, StoreError> {
+        let partition = || {
+            let mut condition = Condition::default();
+            condition.equals(ATTENTION_ORG.pk, text(keys::attention_org(organization, DeliveryStatus::Retrying, shard)));
+            self.query(condition).index_name(ATTENTION_ORG.name)
+        };
+        let oldest = partition().limit(1).send().await.map_err(StoreError::of("find the oldest pending delivery"))?;
+        let Some(oldest_at) = oldest.items().first().and_then(accepted_at) else { return Ok(Backlog::default()) };
+        let counted = partition().select(Select::Count).send().await.map_err(StoreError::of("count pending deliveries"))?;
+        Ok(Backlog { count: u64::try_from(counted.count).unwrap_or(0), oldest_at: Some(oldest_at) })
+    }
+
+    async fn queued_in(&self, organization: OrganizationId, shard: u8) -> Result<Backlog, StoreError> {
+        let mut condition = Condition::default();
+        let queued = format!("{} = {}", condition.name(STATUS), condition.value(status(DeliveryStatus::Queued)));
+        let sort = condition.name(SK);
+        condition.equals(PK, text(keys::deliveries(organization, shard)));
+        let call = self.query(condition).filter_expression(queued).projection_expression(sort).scan_index_forward(false);
+        let answer = call.limit(LOOKED_AT).send().await.map_err(StoreError::of("count queued deliveries"))?;
+        let oldest_at = answer.items().last().and_then(accepted_at);
+        Ok(Backlog { count: answer.items().len() as u64, oldest_at })
+    }
+}
+
+fn accepted_at(item: &Item) -> Option<Timestamp> {
+    let id = keys::delivery_of(item.get(SK)?.as_s().ok()?)?;
+    Some(id.message.ulid().time())
+}

@@ -1,0 +1,53 @@
+//! How many deliveries match a filter.
+
+use aws_sdk_dynamodb::types::Select;
+use domain::id::OrganizationId;
+
+use super::lane::{Range, Source};
+use super::list::DeliveryFilter;
+use crate::attributes::text;
+use crate::expression::Condition;
+use crate::keys::{PK, SK};
+use crate::{Store, StoreError};
+
+/// Deliveries looked at in one step where only looking at them tells.
+const PAGE: u32 = 500;
+
+impl Store {
+    /// How many deliveries match. Where an index holds exactly those, its entries are counted and none is read.
+    pub async fn count_deliveries(&self, organization: OrganizationId, shards: u8, filter: &DeliveryFilter) -> Result<u64, StoreError> {
+        if filter.is_an_index() {
+            let range = filter.range(None);
+            let counts = filter.sources(organization, shards).into_iter().map(|source| self.count_source(source, &range));
+            return Ok(futures_util::future::try_join_all(counts).await?.into_iter().sum());
+        }
+        let (mut count, mut after) = (0, None);
+        loop {
+            let page = self.deliveries_page(organization, shards, filter, after, PAGE).await?;
+            count += page.items.len() as u64;
+            after = page.next;
+            if after.is_none() {
+                return Ok(count);
+            }
+        }
+    }
+
+    async fn count_source(&self, source: Source, range: &Range) -> Result<u64, StoreError> {
+        if range.low > range.high {
+            return Ok(0);
+        }
+        let (pk, sk) = source.index.map_or((PK, SK), |index| (index.pk, index.sk));
+        let mut condition = Condition::default();
+        condition.equals(pk, text(&source.partition)).between(sk, text(&range.low), text(&range.high));
+        let query = self.query(condition).select(Select::Count).set_index_name(source.index.map(|index| index.name.to_owned()));
+        let (mut count, mut start) = (0, None);
+        loop {
+            let answer = query.clone().set_exclusive_start_key(start).send().await.map_err(StoreError::of("count deliveries"))?;
+            count += u64::try_from(answer.count).unwrap_or(0);
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                return Ok(count);
+            }
+        }
+    }
+}

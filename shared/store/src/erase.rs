@@ -1,0 +1,89 @@
+//! Erasing an organization: every item and object that is its, a stretch at a time. Doing it again removes what is left.
+
+use domain::id::{DestinationId, JobId, OrganizationId};
+use futures_util::{TryStreamExt as _, stream};
+
+use crate::attributes::{Item, Reader, text};
+use crate::delivery::item::decode;
+use crate::expression::Condition;
+use crate::keys::{self, Key, PK, SK};
+use crate::{Content, Store, StoreError};
+
+/// Items removed at once.
+const AT_ONCE: usize = 16;
+/// Items of a partition that are read in one go.
+const PAGE: i32 = 200;
+
+impl Store {
+    /// Removes some of a shard's deliveries with their attempts and payloads. How many? None: there are none left.
+    pub async fn erase_deliveries(&self, organization: OrganizationId, shard: u8) -> Result<u64, StoreError> {
+        let found = self.stretch(&keys::deliveries(organization, shard)).await?;
+        let count = found.len() as u64;
+        let each = stream::iter(found.into_iter().map(Ok));
+        each.try_for_each_concurrent(AT_ONCE, |item| self.erase_delivery(item)).await?;
+        Ok(count)
+    }
+
+    async fn erase_delivery(&self, item: Item) -> Result<(), StoreError> {
+        let delivery = decode(&item)?;
+        if delivery.attempts > 1 || delivery.generation > 0 {
+            self.erase_partition(&keys::attempts(delivery.id), None).await?;
+        }
+        if let Some(Content::Object(place)) = self.content(&delivery).await?
+            && place.bucket.is_none()
+        {
+            self.delete_object(&place).await?;
+        }
+        self.remove(keys::payload(delivery.id.message)).await?;
+        self.remove(keys::delivery(delivery.organization, delivery.id)).await
+    }
+
+    /// Removes all else that is the organization's: its keys first, so that nobody acts for it any more, and itself last. `spared` is the job
+    /// that does it.
+    pub async fn erase_organization(&self, organization: OrganizationId, spared: JobId) -> Result<(), StoreError> {
+        for key in self.keys(Some(organization)).await? {
+            self.delete_key(Some(organization), key.id).await?;
+        }
+        for partition in keys::partitions_of(organization) {
+            self.erase_partition(&partition, Some(&keys::job(organization, spared))).await?;
+        }
+        let own = keys::organization(organization);
+        let mut destinations = Condition::default();
+        destinations.equals(PK, text(&own.pk)).begins_with(SK, text(keys::DESTINATION_PREFIX));
+        let listed = self.list("list destinations", self.query(destinations), u32::MAX).await?;
+        for item in &listed.items {
+            let sort = Reader(item).text(SK)?;
+            let id: DestinationId = sort
+                .trim_start_matches(keys::DESTINATION_PREFIX)
+                .parse()
+                .map_err(|error| Reader(item).corrupt(format!("its sort key {error}")))?;
+            for partition in keys::partitions_of_destination(id) {
+                self.erase_partition(&partition, None).await?;
+            }
+        }
+        self.remove(keys::organization_listed(organization)).await?;
+        self.erase_partition(&own.pk, None).await
+    }
+
+    async fn erase_partition(&self, partition: &str, spared: Option<&Key>) -> Result<(), StoreError> {
+        loop {
+            let found = self.stretch(partition).await?;
+            let keys: Vec<Key> = found.iter().filter_map(Key::of).filter(|key| Some(key) != spared).collect();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            stream::iter(keys.into_iter().map(Ok)).try_for_each_concurrent(AT_ONCE, |key| self.remove(key)).await?;
+        }
+    }
+
+    async fn stretch(&self, partition: &str) -> Result<Vec<Item>, StoreError> {
+        let mut condition = Condition::default();
+        condition.equals(PK, text(partition));
+        let call = self.query(condition).consistent_read(true).limit(PAGE);
+        Ok(call.send().await.map_err(StoreError::of("read what is to be erased"))?.items.unwrap_or_default())
+    }
+
+    async fn remove(&self, key: Key) -> Result<(), StoreError> {
+        self.delete("erase an item", &key, Condition::default()).await.map(drop)
+    }
+}

@@ -1,0 +1,190 @@
+//! Jobs: what is done to many deliveries, chunk by chunk. Each is one item, and every change of it is conditional on its revision, so that
+//! a run that lost its place notices before it writes.
+
+use domain::Timestamp;
+use domain::audit::Actor;
+use domain::id::{DeliveryId, JobId, OrganizationId, Ulid};
+use serde::{Deserialize, Serialize};
+
+use crate::attributes::{Item, Put, Reader, number, text};
+use crate::document::{self, Saved, absent, at_revision};
+use crate::expression::Condition;
+use crate::keys::{self, PK, SK, TTL};
+use crate::table::Written;
+use crate::{DeliveryFilter, Page, Store, StoreError};
+
+/// Jobs are remembered this long after they were asked for.
+const REMEMBERED_SECONDS: i64 = 30 * 86_400;
+
+/// A job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Whose deliveries it is about.
+    pub organization_id: OrganizationId,
+    /// What it does.
+    pub kind: JobKind,
+    /// How far it is.
+    pub status: JobStatus,
+    /// Which deliveries; only those that were there, and untouched since, when it was asked for.
+    #[serde(default)]
+    pub filter: DeliveryFilter,
+    /// Of these, those that finished at this time or later.
+    #[serde(default)]
+    pub finished_since: Option<Timestamp>,
+    /// How many matched when it started.
+    pub total: u64,
+    /// How many it has done.
+    pub done: u64,
+    /// How many it could not do.
+    pub failed: u64,
+    /// How many needed nothing, or could not be sent anywhere.
+    pub skipped: u64,
+    /// Who asked for it.
+    pub actor: Actor,
+    /// When that was.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// What is being done: written down before, so that whoever goes on after a crash knows what to look at.
+    #[serde(default)]
+    pub chunk: Vec<DeliveryId>,
+    /// How far the walk has come.
+    #[serde(default)]
+    pub after: Option<DeliveryId>,
+    /// Whether the walk has come to its end.
+    #[serde(default)]
+    pub walked: bool,
+    /// A run is at it until then.
+    #[serde(default)]
+    pub lease_until: Option<Timestamp>,
+    /// Counts changes.
+    pub revision: u64,
+}
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobKind {
+    /// Reopens what matches.
+    Retry,
+    /// Reopens what a destination missed.
+    Replay,
+    /// Sends accepted deliveries anew whose task is lost.
+    Reconcile,
+    /// Removes an organization with everything that is its.
+    Erase,
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobStatus {
+    /// It was asked for. Left when a run takes it, or by a cancel.
+    Queued,
+    /// A run is at it, or will go on. Left at its end, or by a cancel.
+    Running,
+    /// It is done.
+    Finished,
+    /// Somebody stopped it.
+    Cancelled,
+    /// Waybill could not do it.
+    Failed,
+}
+
+impl JobStatus {
+    /// Is there nothing left to do?
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Finished | Self::Cancelled | Self::Failed)
+    }
+}
+
+impl Job {
+    /// A job that nobody has begun.
+    #[must_use]
+    pub fn new(id: JobId, organization_id: OrganizationId, kind: JobKind, actor: Actor, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            organization_id,
+            kind,
+            status: JobStatus::Queued,
+            filter: DeliveryFilter::default(),
+            finished_since: None,
+            total: 0,
+            done: 0,
+            failed: 0,
+            skipped: 0,
+            actor,
+            created_at,
+            finished_at: None,
+            error: None,
+            chunk: Vec::new(),
+            after: None,
+            walked: false,
+            lease_until: None,
+            revision: 1,
+        }
+    }
+
+    /// Ends it; what matched when it started and was not met any more has moved on by itself.
+    #[must_use]
+    pub fn ended(mut self, status: JobStatus, now: Timestamp) -> Self {
+        let met = self.done + self.failed + self.skipped;
+        if status == JobStatus::Finished {
+            self.skipped += self.total.saturating_sub(met);
+            self.total = self.done + self.failed + self.skipped;
+        }
+        self.status = status;
+        self.finished_at = Some(now);
+        self.lease_until = None;
+        self
+    }
+}
+
+impl Store {
+    /// Keeps a new job; one with its id that is there already, of a request that is repeated, stands.
+    pub async fn create_job(&self, job: &Job) -> Result<Job, StoreError> {
+        match self.put("create a job", item(job), absent()).await? {
+            Written::Refused(Some(there)) => document::read(&there),
+            _ => Ok(job.clone()),
+        }
+    }
+
+    /// One job.
+    pub async fn job(&self, organization: OrganizationId, id: JobId) -> Result<Option<Job>, StoreError> {
+        let item = self.get("read a job", &keys::job(organization, id)).await?;
+        item.as_ref().filter(|item| self.is_alive(item)).map(document::read).transpose()
+    }
+
+    /// Saves a changed job, its revision already raised.
+    pub async fn save_job(&self, job: &Job) -> Result<Saved, StoreError> {
+        let written = self.put("save a job", item(job), at_revision(job.revision - 1)).await?;
+        Ok(if written.is_done() { Saved::Done } else { Saved::Conflict })
+    }
+
+    /// An organization's jobs, newest first.
+    pub async fn jobs_page(&self, organization: OrganizationId, after: Option<JobId>, limit: u32) -> Result<Page<Job>, StoreError> {
+        let first_at = |millis| JobId::from(Ulid::first_at(Timestamp::from_millis(millis)));
+        let bound = after.unwrap_or(first_at(i64::MAX)).to_string();
+        let mut range = Condition::default();
+        range.equals(PK, text(keys::jobs(organization))).between(SK, text(first_at(0).to_string()), text(&bound));
+        // One more, for the bound itself is in the range and not in the page.
+        let mut page = self.list("list jobs", self.query(range).scan_index_forward(false), limit.saturating_add(1)).await?;
+        page.items.retain(|item| Reader(item).text(SK).is_ok_and(|id| id != bound));
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = page.more || page.items.len() > limit;
+        page.items.truncate(limit);
+        let items: Result<_, _> = page.items.iter().map(document::read).collect();
+        Ok(Page { items: items?, more })
+    }
+}
+
+fn item(job: &Job) -> Item {
+    let mut item = document::revised(&keys::job(job.organization_id, job.id), job, job.revision);
+    item.put(TTL, number(job.created_at.as_seconds() + REMEMBERED_SECONDS));
+    item
+}

@@ -26,9 +26,10 @@ impl Monitor {
         let mut first_error = None;
         for partition in 0..FAILING_PARTITIONS {
             for watched in self.store.watched(partition).await? {
+                // Boxed: what may happen to one destination is a large state, and stacks are small.
                 let done = match watched {
-                    Watched::Destination(organization, destination) => self.look_at(organization, destination).await,
-                    Watched::Alert(alert) => self.announce(*alert).await,
+                    Watched::Destination(organization, destination) => Box::pin(self.look_at(organization, destination)).await,
+                    Watched::Alert(alert) => Box::pin(self.announce(*alert)).await,
                 };
                 // One that cannot be looked at keeps no other from being.
                 if let Err(error) = done {

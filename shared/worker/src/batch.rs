@@ -121,9 +121,9 @@ impl<C: Connector> Parts<C> {
                 }
                 Next::Attempt(wait) => {
                     tokio::time::sleep(wait).await;
-                    self.attempt(&item).await
+                    Box::pin(self.attempt(&item)).await
                 }
-                Next::AttemptAlone => self.attempt(&item).await,
+                Next::AttemptAlone => Box::pin(self.attempt(&item)).await,
             }
         };
         AssertUnwindSafe(done).catch_unwind().await.unwrap_or_else(|_| {
@@ -145,7 +145,8 @@ impl<C: Connector> Parts<C> {
     /// Tells of a delivery that finished; until that is done its task stays.
     pub(crate) async fn told(&self, received: &Received, delivery: &Delivery, work: &Work, disposal: Disposal) -> Disposal {
         let Some(updates) = &self.updates else { return disposal };
-        match updates.tell(delivery, work.settings.as_ref()).await {
+        // Boxed: hardly anybody listens, and every attempt would carry the state of telling.
+        match Box::pin(updates.tell(delivery, work.settings.as_ref())).await {
             Ok(()) => disposal,
             Err(error) => {
                 tracing::warn!(%error, delivery = %delivery.id, "a status update waits");

@@ -53,7 +53,7 @@ async fn announcements(world: &World) -> usize {
 
 fn in_simulated_time(test: impl AsyncFnOnce()) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");
-    runtime.block_on(test());
+    runtime.block_on(Box::pin(test()));
 }
 
 /// Kills a monitor at its call `number` of those that are no query of an index, before or after the call does its work. Did it come so far?
@@ -64,7 +64,7 @@ async fn killed_at(world: &World, number: u32, after: bool) -> bool {
         "Query" => Fault::None,
         _ => about(counter.fetch_add(1, Ordering::Relaxed), number, after),
     });
-    world.monitor(None).await;
+    Box::pin(world.monitor(None)).await;
     world.engines.clear_faults();
     calls.load(Ordering::Relaxed) > number
 }
@@ -84,13 +84,13 @@ fn wherever_a_monitor_dies_one_alert_is_sent_and_one_destination_is_disabled() {
             let mut steps = 0;
             for number in 0..CALLS_MAX {
                 for after in [false, true] {
-                    let world = failing(u64::from(number), failures).await;
+                    let world = Box::pin(failing(u64::from(number), failures)).await;
                     if !killed_at(&world, number, after).await {
                         steps = number;
                         break;
                     }
-                    tokio::join!(world.monitor(None), world.monitor(None));
-                    world.monitor(None).await;
+                    tokio::join!(Box::pin(world.monitor(None)), Box::pin(world.monitor(None)));
+                    Box::pin(world.monitor(None)).await;
                     assert_eq!(alerts(&world).await, [kind], "killed at call {number}, after: {after}");
                     assert_eq!(announcements(&world).await, 1, "killed at call {number}, after: {after}");
                     let destination = world.store.destination(world.organization.id, world.destinations[0]).await;
@@ -110,7 +110,7 @@ fn wherever_a_monitor_dies_one_alert_is_sent_and_one_destination_is_disabled() {
 #[test]
 fn two_monitors_at_once_disable_once_and_skip_everything_that_waits() {
     in_simulated_time(async || {
-        let world = failing(1, 3).await;
+        let world = Box::pin(failing(1, 3)).await;
         let mut waiting = Vec::new();
         for _ in 0..120 {
             let delivery =
@@ -118,8 +118,8 @@ fn two_monitors_at_once_disable_once_and_skip_everything_that_waits() {
             let cancelled = world.dispatcher.cancel(delivery).await.expect("it is cancelled");
             waiting.push(world.dispatcher.redeliver(cancelled, domain::attempt::Trigger::Manual, false).await.expect("it is reopened").id);
         }
-        tokio::join!(world.monitor(None), world.monitor(None));
-        world.monitor(None).await;
+        tokio::join!(Box::pin(world.monitor(None)), Box::pin(world.monitor(None)));
+        Box::pin(world.monitor(None)).await;
         assert_eq!(alerts(&world).await, [AlertKind::Disabled]);
         for id in waiting {
             let delivery = world.store.delivery(world.organization.id, id).await.expect("the table answers").expect("it is there");

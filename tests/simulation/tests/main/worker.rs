@@ -174,12 +174,31 @@ fn what_a_delivery_costs_in_calls_is_printed_and_bounded() {
             for _ in 0..messages {
                 submit(&world, 1).await;
             }
-            while world.poll_worker().await > 0 {}
+            let mut batches = 0;
+            while world.poll_worker().await > 0 {
+                batches += 1;
+            }
             let calls: Vec<_> = calls.take().into_iter().filter(|call| call.caller == "functions").collect();
             let units: f64 = calls.iter().map(local_aws::Call::write_units).sum();
             let each = |count: f64| count / f64::from(messages);
             println!("{name}: {:.2} AWS calls and {:.2} write units a delivery", each(calls.len() as f64), each(units));
-            assert!((each(units) - 3.0).abs() < f64::EPSILON, "{name}: {units} units for {messages} deliveries");
+            // The statistics cost one for each destination and batch.
+            assert_eq!(units, f64::from(3 * messages + batches), "{name}: {messages} deliveries in {batches} batches");
         }
+    });
+}
+
+#[test]
+fn what_a_failed_attempt_costs_is_printed_and_bounded() {
+    in_simulated_time(async || {
+        let world = World::create(9, Receiver::scripted(|_, _| Outcome::Retry(Reason::Timeout))).await;
+        submit(&world, 1).await;
+        let calls = world.engines.record();
+        world.poll_worker().await;
+        let calls: Vec<_> = calls.take().into_iter().filter(|call| call.caller == "functions").collect();
+        let units: f64 = calls.iter().map(local_aws::Call::write_units).sum();
+        println!("a failed attempt: {} AWS calls and {units} write units", calls.len());
+        // The item, due and both attention indexes; the streak and its index; the statistics.
+        assert_eq!(units, 7.0);
     });
 }

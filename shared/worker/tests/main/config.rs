@@ -20,6 +20,13 @@ fn no_allowed_networks_are_the_public_internet_alone() {
         ("BUCKET_NAME", "b"),
         ("QUEUE_URL", "q"),
         ("DLQ_URL", "d"),
+        ("WEBHOOK_QUEUE_URL", "w"),
+        ("EMAIL_QUEUE_URL", "e"),
+        ("STORAGE_QUEUE_URL", "s"),
+        ("SFTP_QUEUE_URL", "f"),
+        ("DATABASE_QUEUE_URL", "b"),
+        ("SIGNING_KEYS_SECRET_ARN", "a"),
+        ("PUBLIC_URL", "https://waybill.example"),
         ("EGRESS_ALLOW", ""),
         ("ALLOW_PLAIN_HTTP", "false"),
     ]));

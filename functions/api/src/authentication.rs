@@ -9,8 +9,8 @@ use operations::authorization::CALLBACK_PATH;
 use operations::{Context, IdempotencyKey, Refusal};
 
 use crate::answer::Refused;
-use crate::envelope::RequestFacts;
-use crate::state::Api;
+use front::RequestFacts;
+use crate::Api;
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

@@ -13,7 +13,7 @@ use operations::{Admission, Context, Query, Refusal, StoredAnswer};
 
 use crate::answer::{REPLAYED, Refused};
 use crate::extract::{Unreadable, read};
-use crate::state::Api;
+use crate::Api;
 
 /// What the layer of one route knows.
 #[derive(Clone)]

@@ -9,24 +9,21 @@
 
 mod answer;
 mod authentication;
-mod config;
 mod docs;
 mod envelope;
 mod extract;
 mod idempotency;
 mod openapi;
 mod routes;
-mod state;
 
-pub use config::Config;
+pub use front::{Config, operations};
 pub use openapi::document;
-pub use state::operations;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use runtime::Platform;
 
-use crate::state::Api;
+use front::Front as Api;
 
 /// The router of the whole API.
 pub fn build(platform: &Platform, config: Config) -> Router {

@@ -40,7 +40,7 @@ pub use cursor::Cursors;
 pub use delivery::RetryDelivery;
 pub use idempotency::{Admission, IdempotencyKey, StoredAnswer};
 pub use job::{CreateJob, JobAsked, JobFilterBody};
-pub use organization_health::OrganizationHealth;
+pub use organization_health::{Attention, OrganizationHealth};
 pub use page::{LIMIT_MAX, Page};
 pub use portal_link::{CreatePortalLink, NewPortalLinkView};
 pub use query::Query;
@@ -93,6 +93,8 @@ pub struct Operations {
     pub cursors: Cursors,
     /// Signs links to payloads.
     pub payload_links: access::PayloadLinks,
+    /// Signs the console's sessions.
+    pub sessions: access::Sessions,
     /// Which literal addresses destinations may have.
     pub egress: egress::Policy,
     /// Invokes the workers' checks.

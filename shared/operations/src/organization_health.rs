@@ -5,16 +5,21 @@ use std::cmp::Reverse;
 use domain::Timestamp;
 use domain::id::{DestinationId, OrganizationId};
 use domain::organization::Organization;
+use domain::role::Permission;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Operations, Refusal};
+use crate::organization::no_parameters;
+use crate::view::destination::DestinationView;
+use crate::{Context, Operations, Query, Refusal};
 
 /// Organizations that are looked at at the same time.
 const AT_ONCE: usize = 8;
 /// Organizations read in one go.
 const PAGE: u32 = 100;
+/// Destinations that are shown to be unwell.
+const SHOWN_MAX: usize = 20;
 
 /// How an organization is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -28,6 +33,19 @@ pub struct OrganizationHealth {
     /// When the oldest of them was accepted.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub oldest_pending_at: Option<Timestamp>,
+}
+
+/// What of an organization needs a person.
+#[derive(Debug)]
+pub struct Attention {
+    /// How it is doing.
+    pub health: OrganizationHealth,
+    /// How many destinations it has.
+    pub count: usize,
+    /// The destinations that are not well, worst first.
+    pub destinations: Vec<DestinationView>,
+    /// How many more there are.
+    pub more: usize,
 }
 
 /// An organization's place among all, worst first; the id tells apart those that are doing equally.
@@ -89,6 +107,26 @@ impl Operations {
         ranked.truncate(limit);
         let next = ranked.last().map(|(rank, _)| *rank).filter(|_| more);
         Ok((ranked.into_iter().map(|(_, entry)| entry).collect(), next))
+    }
+
+    /// What needs a person: how the organization is doing, and the destinations that are disabled or failing, worst first.
+    pub async fn attention(&self, ctx: &Context, mut query: Query) -> Result<Attention, Refusal> {
+        let id = self.enter(ctx, Permission::Read, &mut query).await?;
+        no_parameters(query)?;
+        let organization = self.store.organization(id).await?.ok_or_else(Refusal::not_found)?;
+        let health = self.organization_health(&organization).await?;
+        let routes = self.store.routes(id).await?.map(|routes| routes.destinations).unwrap_or_default();
+        let ids: Vec<DestinationId> = routes.iter().map(|route| route.id).collect();
+        let streaks = self.store.healths(&ids).await?;
+        let mut unwell: Vec<_> = routes.iter().zip(streaks).map(|(route, health)| (health.consecutive_failures, !route.enabled, route.id)).collect();
+        unwell.retain(|(streak, disabled, _)| *streak > 0 || *disabled);
+        unwell.sort_by_key(|(streak, disabled, id)| (Reverse(*disabled), Reverse(*streak), *id));
+        let more = unwell.len().saturating_sub(SHOWN_MAX);
+        let ids: Vec<DestinationId> = unwell.into_iter().take(SHOWN_MAX).map(|(_, _, id)| id).collect();
+        let found: Vec<_> = self.store.destinations(id, &ids).await?.into_iter().flatten().collect();
+        let views = self.health_views(id, &found).await?;
+        let destinations = found.iter().zip(views).map(|(found, health)| self.destination_view(ctx, found, Some(health))).collect();
+        Ok(Attention { health, count: routes.len(), destinations, more })
     }
 
     pub(crate) async fn organization_health(&self, organization: &Organization) -> Result<OrganizationHealth, Refusal> {

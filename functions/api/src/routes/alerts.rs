@@ -8,7 +8,7 @@ use operations::view::alert::AlertView;
 
 use crate::answer::{Answer, ok};
 use crate::extract::{Asker, Parameters};
-use crate::state::Api;
+use crate::Api;
 
 pub(crate) fn router() -> Router<Api> {
     Router::new().route("/v1/alerts", get(list_alerts))

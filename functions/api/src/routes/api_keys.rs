@@ -10,7 +10,7 @@ use operations::{CreateApiKey, Page};
 use super::post_once;
 use crate::answer::{Answer, created, no_content, ok};
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::state::Api;
+use crate::Api;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()

@@ -8,7 +8,7 @@ use operations::view::audit::AuditEventView;
 
 use crate::answer::{Answer, ok};
 use crate::extract::{Asker, Parameters};
-use crate::state::Api;
+use crate::Api;
 
 pub(crate) fn router() -> Router<Api> {
     Router::new().route("/v1/audit-events", get(list_audit_events))

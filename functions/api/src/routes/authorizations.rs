@@ -12,9 +12,9 @@ use operations::view::authorization::{AuthorizationView, NewAuthorization};
 use super::post_once;
 use crate::answer::{Answer, created, no_content, ok};
 use crate::docs::escape;
-use crate::envelope::RequestFacts;
+use front::RequestFacts;
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::state::Api;
+use crate::Api;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()

@@ -10,7 +10,7 @@ use operations::{Page, RetryDelivery};
 use super::post_once;
 use crate::answer::{Answer, accepted, download, ok};
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::state::Api;
+use crate::Api;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     let manage = Permission::ManageDestinations;

@@ -12,7 +12,7 @@ use operations::{CreateUpload, UploadView};
 use super::post_once;
 use crate::answer::{Answer, accepted, created, download, no_content, ok, see_other};
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::state::Api;
+use crate::Api;
 
 /// Submitting keeps its own idempotency protocol, which costs one write.
 pub(crate) fn router(api: &Api) -> Router<Api> {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::answer::{Answer, ok};
 use crate::extract::{Asker, Parameters};
-use crate::state::Api;
+use crate::Api;
 use crate::{docs, openapi};
 
 pub(crate) fn router() -> Router<Api> {

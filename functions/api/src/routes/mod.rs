@@ -22,7 +22,7 @@ use operations::Refusal;
 
 use crate::answer::Refused;
 use crate::idempotency::{Once, once};
-use crate::state::Api;
+use crate::Api;
 
 /// Every route, and the answers for what is none.
 pub(crate) fn router(api: &Api) -> Router<Api> {

@@ -12,7 +12,7 @@ use operations::view::organization::OrganizationView;
 use super::post_once;
 use crate::answer::{Answer, accepted, created, no_content, ok};
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::state::Api;
+use crate::Api;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()

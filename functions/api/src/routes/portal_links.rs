@@ -9,7 +9,7 @@ use operations::{CreatePortalLink, NewPortalLinkView};
 use super::post_once;
 use crate::answer::{Answer, created, no_content};
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::state::Api;
+use crate::Api;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()

@@ -7,7 +7,7 @@ use operations::view::statistics::{HealthBuckets, StatisticsView};
 
 use crate::answer::{Answer, ok};
 use crate::extract::{Asker, Ids, Parameters};
-use crate::state::Api;
+use crate::Api;
 
 pub(crate) fn router() -> Router<Api> {
     Router::new().route("/v1/stats", get(read_statistics)).route("/v1/destinations/{id}/health", get(read_health))

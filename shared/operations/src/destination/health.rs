@@ -33,9 +33,12 @@ impl Operations {
             async move {
                 let until = self.clock.now().plus(std::time::Duration::from_millis(1));
                 let since = Timestamp::from_millis(hour_of(until).as_millis() - (DAY_HOURS - 1) * HOUR_MS);
-                let (last_24h, pending) =
-                    futures_util::future::try_join(self.tally(id, since, until), self.store.pending(organization, shards, id)).await?;
-                Ok::<_, Refusal>(HealthView::of(health, policy.alert_after_failures, settings.success_rate_warning, pending, &last_24h))
+                let read = futures_util::future::try_join(self.store.statistics(id, since, until), self.store.pending(organization, shards, id));
+                let (hours, pending) = read.await?;
+                let mut last_24h = Tally::default();
+                hours.iter().for_each(|(_, hour)| last_24h.merge(hour));
+                let view = HealthView::of(health, policy.alert_after_failures, settings.success_rate_warning, pending, &last_24h);
+                Ok::<_, Refusal>(HealthView { hours: filled(since, until, HOUR_MS, &hours), ..view })
             }
         };
         let views: Vec<_> = found.iter().zip(healths).map(view).collect();
@@ -66,14 +69,23 @@ impl Operations {
         query.finish(&errors);
         errors.into_result(())?;
         let step = hours * HOUR_MS;
-        let start = |at: Timestamp| at.as_millis() / step * step;
-        let mut buckets: std::collections::BTreeMap<i64, Tally> =
-            (start(since)..until.as_millis()).step_by(usize::try_from(step).unwrap_or(1)).map(|at| (at, Tally::default())).collect();
-        let until = buckets.keys().last().map_or(until, |last| Timestamp::from_millis(last + step));
-        for (hour, tally) in self.store.statistics(destination.id, Timestamp::from_millis(start(since)), until).await? {
-            buckets.entry(start(hour)).or_default().merge(&tally);
-        }
-        Ok(HealthBuckets { data: buckets.into_iter().map(|(at, tally)| HealthBucket::of(Timestamp::from_millis(at), &tally)).collect() })
+        let (first, end) = edges(since, until, step);
+        let counted = self.store.statistics(destination.id, first, end).await?;
+        Ok(HealthBuckets { data: filled(first, end, step, &counted) })
+    }
+
+    /// What was attempted in all of an organization, by the hour: what the console's overview draws.
+    pub async fn activity(&self, ctx: &Context, mut query: Query) -> Result<HealthBuckets, Refusal> {
+        let organization = self.enter(ctx, Permission::Read, &mut query).await?;
+        let errors = Errors::default();
+        let (since, until) = self.span(&mut query, &errors, 1);
+        query.finish(&errors);
+        errors.into_result(())?;
+        let (first, end) = edges(since, until, HOUR_MS);
+        let destinations = self.store.routes(organization).await?.map(|routes| routes.destinations).unwrap_or_default();
+        let reads: Vec<_> = destinations.iter().map(|route| self.store.statistics(route.id, first, end)).collect();
+        let counted: Vec<Vec<(Timestamp, Tally)>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        Ok(HealthBuckets { data: filled(first, end, HOUR_MS, &counted.concat()) })
     }
 
     /// The time that statistics are asked of: `since` inclusive, `until` exclusive, in at most as many steps as an answer has.
@@ -92,4 +104,22 @@ impl Operations {
         }
         (since, until)
     }
+}
+
+/// The whole buckets that a time touches.
+fn edges(since: Timestamp, until: Timestamp, step: i64) -> (Timestamp, Timestamp) {
+    let first = since.as_millis() / step * step;
+    let last = (until.as_millis() - 1) / step * step;
+    (Timestamp::from_millis(first), Timestamp::from_millis(last + step))
+}
+
+/// Every bucket of a time, with what was counted in it.
+fn filled(since: Timestamp, until: Timestamp, step: i64, counted: &[(Timestamp, Tally)]) -> Vec<HealthBucket> {
+    let start = |at: Timestamp| at.as_millis() / step * step;
+    let mut buckets: std::collections::BTreeMap<i64, Tally> =
+        (start(since)..until.as_millis()).step_by(usize::try_from(step).unwrap_or(1)).map(|at| (at, Tally::default())).collect();
+    for (hour, tally) in counted {
+        buckets.entry(start(*hour)).or_default().merge(tally);
+    }
+    buckets.into_iter().map(|(at, tally)| HealthBucket::of(Timestamp::from_millis(at), &tally)).collect()
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::view::organization::FailurePolicyBody;
+use crate::view::statistics::HealthBucket;
 use crate::words::{DestinationTypeName, ReasonName};
 
 /// A destination. Secrets go in and never out.
@@ -135,6 +136,9 @@ pub struct HealthView {
     pub pending: u64,
     /// The last 24 hours, up to and with the one that runs.
     pub last_24h: Last24h,
+    /// The same, hour by hour, for the console's sparklines.
+    #[serde(skip)]
+    pub hours: Vec<HealthBucket>,
 }
 
 /// A destination's last 24 hours.
@@ -273,6 +277,7 @@ impl HealthView {
             last_success_at: health.last_success_at,
             last_error: health.last_error,
             pending,
+            hours: Vec::new(),
             last_24h: Last24h {
                 succeeded: last_24h.succeeded,
                 failed_attempts: last_24h.failed_attempts(),

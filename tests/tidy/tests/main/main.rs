@@ -26,7 +26,9 @@ const LAYERS: &[(&str, u32)] = &[
     ("shared/dispatch", 3),
     ("shared/worker", 4),
     ("shared/operations", 4),
-    ("functions/api", 5),
+    ("shared/front", 5),
+    ("functions/api", 6),
+    ("functions/console", 6),
     ("functions/worker_webhook", 5),
     ("functions/worker_email", 5),
     ("functions/worker_storage", 5),
@@ -35,8 +37,8 @@ const LAYERS: &[(&str, u32)] = &[
     ("functions/monitor", 5),
     ("functions/dead_letters", 5),
     ("functions/jobs", 5),
-    ("infra/local", 6),
-    ("tests/simulation", 7),
+    ("infra/local", 7),
+    ("tests/simulation", 8),
 ];
 
 /// A file that outgrows this has more than one noun in it.

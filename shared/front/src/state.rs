@@ -10,37 +10,43 @@ use vault::{SigningKeys, Vault, VaultError};
 
 use crate::Config;
 
-/// The api's shared state.
+/// A front's shared state.
 #[derive(Clone)]
-pub(crate) struct Api(Arc<Shared>);
+pub struct Front(Arc<Shared>);
 
 struct Shared {
     platform: Platform,
-    pub(crate) config: Config,
+    config: Config,
     operations: OnceCell<Operations>,
 }
 
-impl Api {
-    pub(crate) fn new(platform: Platform, config: Config) -> Self {
+impl Front {
+    /// A front that has not been asked anything yet.
+    #[must_use]
+    pub fn new(platform: Platform, config: Config) -> Self {
         Self(Arc::new(Shared { platform, config, operations: OnceCell::new() }))
     }
 
-    pub(crate) fn config(&self) -> &Config {
+    /// What it is configured with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
         &self.0.config
     }
 
-    pub(crate) fn platform(&self) -> &Platform {
+    /// What it runs on.
+    #[must_use]
+    pub fn platform(&self) -> &Platform {
         &self.0.platform
     }
 
     /// The operations; the first request loads the keys they sign with.
-    pub(crate) async fn operations(&self) -> Result<&Operations, Refusal> {
+    pub async fn operations(&self) -> Result<&Operations, Refusal> {
         let load = || operations(&self.0.platform, &self.0.config);
         self.0.operations.get_or_try_init(load).await.map_err(Refusal::unavailable)
     }
 }
 
-/// What the api's requests are carried out with; whoever starts Waybill makes its first keys with them.
+/// What requests are carried out with; whoever starts Waybill makes its first keys with them.
 pub async fn operations(platform: &Platform, config: &Config) -> Result<Operations, VaultError> {
     let aws: &SdkConfig = &platform.aws;
     let keys = SigningKeys::load(aws, &config.signing_keys_secret_arn).await?;
@@ -55,6 +61,7 @@ pub async fn operations(platform: &Platform, config: &Config) -> Result<Operatio
         ids: domain::id::IdMint::new(keys.id_key, clock.clone(), random.clone()),
         cursors: Cursors::new(keys.cursor_key),
         payload_links: access::PayloadLinks::new(keys.link_key),
+        sessions: access::Sessions::new(keys.session_key),
         egress: config.egress.clone(),
         lambda: aws_sdk_lambda::Client::new(aws),
         store,
@@ -69,4 +76,35 @@ pub async fn operations(platform: &Platform, config: &Config) -> Result<Operatio
             own_secret_arns: vec![config.signing_keys_secret_arn.clone()],
         }),
     })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A front that nobody asks for an operation.
+    pub(crate) fn front(public_url: Option<&str>) -> Front {
+        let platform = Platform {
+            aws: aws_config::SdkConfig::builder().build(),
+            clock: domain::Clock::new(|| domain::Timestamp::from_millis(0)),
+            random: domain::Random::new(|buffer| buffer.fill(7)),
+            shutdown: tokio_util::sync::CancellationToken::new(),
+        };
+        let config = Config {
+            table_name: String::new(),
+            bucket_name: String::new(),
+            kms_key_id: String::new(),
+            signing_keys_secret_arn: String::new(),
+            queue_urls: domain::settings::PerLane::each(|_| String::new()),
+            jobs_queue_url: String::new(),
+            worker_functions: domain::settings::PerLane::each(|_| String::new()),
+            public_url: public_url.map(str::to_owned),
+            alert_from: None,
+            egress: egress::Policy::public(),
+            plain_http: false,
+            rate_limits: false,
+            function_timeout_seconds: 29,
+        };
+        Front::new(platform, config)
+    }
 }

@@ -1,11 +1,11 @@
-//! What the api is configured with.
+//! What a front is configured with.
 
 use domain::settings::PerLane;
 use domain::settings::email::Mailbox;
 use egress::Policy;
 use runtime::{ConfigError, Environment};
 
-/// The api's configuration.
+/// A front's configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `TABLE_NAME`.

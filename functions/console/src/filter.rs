@@ -1,0 +1,115 @@
+//! What a list is narrowed to: parameters of the page's address, so that a filtered list can be sent to somebody else.
+
+use std::time::Duration;
+
+use domain::Timestamp;
+use url::form_urlencoded;
+
+use crate::show;
+use crate::visitor::Visitor;
+
+/// Choices of how far back to look.
+pub(crate) const SPANS: &[(&str, &str, u64)] =
+    &[("1h", "Last hour", 3_600), ("24h", "Last 24 hours", 86_400), ("7d", "Last 7 days", 604_800), ("30d", "Last 30 days", 2_592_000)];
+
+/// An address' parameters. Those left empty, as forms send them, are not there.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    parameters: Vec<(String, String)>,
+}
+
+impl Filter {
+    pub(crate) fn of(query: Option<&str>) -> Self {
+        let all = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned();
+        Self { parameters: all.filter(|(name, value)| !value.trim().is_empty() && name != "organization_id").collect() }
+    }
+
+    /// A parameter's value; empty when it is not there.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
+    }
+
+    /// Is this one of the parameter's values?
+    pub(crate) fn has(&self, name: &str, value: &str) -> bool {
+        self.parameters.iter().any(|(own, is)| own == name && is == value)
+    }
+
+    /// Does it narrow the list at all?
+    pub(crate) fn narrows(&self) -> bool {
+        self.parameters.iter().any(|(name, _)| !matches!(&**name, "cursor" | "live"))
+    }
+
+    /// The parameters of an operation: those that it knows, times as it reads them.
+    pub(crate) fn for_operation(&self, known: &[&str], now: Timestamp) -> Vec<(String, String)> {
+        let mut all: Vec<(String, String)> = Vec::new();
+        for (name, value) in &self.parameters {
+            match &**name {
+                "last" if !known.contains(&"last") => {
+                    if let Some((_, _, seconds)) = SPANS.iter().find(|(word, _, _)| word == value) {
+                        let since = now.as_millis() - i64::try_from(Duration::from_secs(*seconds).as_millis()).unwrap_or(i64::MAX);
+                        all.push(("since".to_owned(), Timestamp::from_millis(since).to_string()));
+                    }
+                }
+                "since" | "until" if known.contains(&&**name) => {
+                    // A time that was chosen goes before a span.
+                    all.retain(|(own, _)| own != name);
+                    all.push((name.clone(), instant(value)));
+                }
+                other if known.contains(&other) => all.push((name.clone(), value.trim().to_owned())),
+                _ => {}
+            }
+        }
+        all
+    }
+
+    /// The same page with a parameter set; without it when the value is empty.
+    pub(crate) fn with(&self, visitor: &Visitor, name: &str, value: &str) -> String {
+        let kept = self.parameters.iter().filter(|(own, _)| own != name && own != "cursor").map(|(own, is)| (&**own, &**is));
+        let added = Some((name, value)).filter(|_| !value.is_empty());
+        let all: Vec<(&str, &str)> = kept.chain(added).collect();
+        let path = if all.is_empty() { visitor.path.clone() } else { format!("{}?{}", visitor.path, show::query(&all)) };
+        visitor.href(&path)
+    }
+
+    /// Another page with these parameters.
+    pub(crate) fn at(&self, visitor: &Visitor, path: &str) -> String {
+        let all: Vec<(&str, &str)> =
+            self.parameters.iter().filter(|(name, _)| !matches!(&**name, "cursor" | "live")).map(|(name, value)| (&**name, &**value)).collect();
+        visitor.href(&if all.is_empty() { path.to_owned() } else { format!("{path}?{}", show::query(&all)) })
+    }
+}
+
+/// A time as a form's field gives it, which is in UTC, or as an address does.
+pub(crate) fn instant(text: &str) -> String {
+    match text.len() {
+        16 if text.contains('T') => format!("{text}:00Z"),
+        19 if text.contains('T') => format!("{text}Z"),
+        10 => format!("{text}T00:00:00Z"),
+        _ => text.to_owned(),
+    }
+}
+
+/// Borrowed pairs, as queries want them.
+pub(crate) fn pairs(all: &[(String, String)]) -> Vec<(&str, &str)> {
+    all.iter().map(|(name, value)| (&**name, &**value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forms_parameters_become_an_operations() {
+        let now = Timestamp::from_millis(1_764_000_000_000);
+        let filter = Filter::of(Some("status=failed&status=retrying&reference=&last=1h&until=2026-01-02T03%3A04&colour=red&live=true"));
+        let found = filter.for_operation(&["status", "reference", "since", "until"], now);
+        let expected = [
+            ("status", "failed"),
+            ("status", "retrying"),
+            ("since", "2025-11-24T15:00:00.000Z"),
+            ("until", "2026-01-02T03:04:00Z"),
+        ];
+        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert!(filter.has("status", "retrying") && filter.narrows());
+    }
+}

@@ -1,0 +1,39 @@
+//! Alerts: what was told about destinations, and to whom.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::routing::get;
+use front::Front;
+use operations::view::alert::AlertView;
+
+use crate::answer::{Answer, page};
+use crate::filter::{Filter, pairs};
+use crate::show::{self, Page};
+use crate::visitor::Visitor;
+
+pub(crate) fn router() -> Router<Front> {
+    Router::new().route("/alerts", get(list))
+}
+
+#[derive(Template)]
+#[template(path = "alerts.html")]
+struct AlertsPage<'a> {
+    page: Page<'a>,
+    v: &'a Visitor,
+    alerts: &'a [AlertView],
+    next: Option<String>,
+}
+
+async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
+    let filter = Filter::of(query.as_deref());
+    let parameters = filter.for_operation(&["cursor"], v.now);
+    let found = front.operations().await?.alerts(&v.ctx, v.query(&pairs(&parameters))).await?;
+    let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
+    page(&AlertsPage { page: Page::of(Some(&v), "alerts"), v: &v, alerts: &found.data, next })
+}
+
+/// `failing` of `waybill.destination.failing`.
+fn word(kind: &str) -> &str {
+    kind.rsplit('.').next().unwrap_or(kind)
+}

@@ -1,0 +1,59 @@
+//! The audit trail: who changed what, and what was refused.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::routing::get;
+use front::Front;
+use operations::view::audit::AuditEventView;
+use serde_json::Value;
+
+use crate::answer::{Answer, page};
+use crate::filter::{Filter, SPANS, pairs};
+use crate::show::{self, Page};
+use crate::visitor::Visitor;
+
+pub(crate) fn router() -> Router<Front> {
+    Router::new().route("/audit", get(list))
+}
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct AuditPage<'a> {
+    page: Page<'a>,
+    v: &'a Visitor,
+    filter: &'a Filter,
+    events: &'a [AuditEventView],
+    next: Option<String>,
+}
+
+async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
+    let filter = Filter::of(query.as_deref());
+    let mut parameters = filter.for_operation(&["action", "since", "until", "cursor"], v.now);
+    parameters.push(("limit".to_owned(), "50".to_owned()));
+    let found = front.operations().await?.audit_events(&v.ctx, v.query(&pairs(&parameters))).await?;
+    let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
+    page(&AuditPage { page: Page::of(Some(&v), "audit"), v: &v, filter: &filter, events: &found.data, next })
+}
+
+/// The page that shows what an event is about, where there is one.
+fn link_of(v: &Visitor, target: &str) -> Option<String> {
+    let noun = match target.split('_').next()? {
+        "dst" => "destinations",
+        "dlv" => "deliveries",
+        "msg" => "messages",
+        "job" => "jobs",
+        _ => return None,
+    };
+    target.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then(|| v.href(&format!("/{noun}/{target}")))
+}
+
+/// A value that changed, short enough to be scanned.
+fn value(value: &Value) -> String {
+    let text = match value {
+        Value::Null => "–".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if text.chars().count() > 120 { text.chars().take(119).chain(['…']).collect() } else { text }
+}

@@ -1,0 +1,265 @@
+//! A delivery: its attempts in time, what was sent and what came back, and what happens next.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use domain::Timestamp;
+use domain::delivery::DeliveryStatus;
+use front::Front;
+use operations::message::PayloadAnswer;
+use operations::view::delivery::{AttemptView, DeliveryView, RequestView};
+use operations::view::destination::DestinationView;
+use operations::{Body, Operations};
+use serde_json::{Map, Value, json};
+
+use crate::answer::{Answer, page, see};
+use crate::filter::Filter;
+use crate::form::{Form, json as body};
+use crate::show::{self, Page};
+use crate::visitor::Visitor;
+
+/// A payload longer than this is downloaded and not shown.
+const SHOWN_MAX_BYTES: u64 = 64 * 1024;
+
+pub(crate) fn router() -> Router<Front> {
+    Router::new()
+        .route("/deliveries/{id}", get(read))
+        .route("/deliveries/{id}/body", get(download))
+        .route("/deliveries/{id}/retry", post(retry))
+        .route("/deliveries/{id}/cancel", post(cancel))
+}
+
+/// An attempt, and what differs from the one before.
+struct Attempt<'a> {
+    a: &'a AttemptView,
+    changes: Vec<Change>,
+    curl: Option<String>,
+    is_last: bool,
+}
+
+/// Something that was otherwise the last time.
+struct Change {
+    what: &'static str,
+    before: String,
+    after: String,
+}
+
+#[derive(Template)]
+#[template(path = "delivery.html")]
+struct DeliveryPage<'a> {
+    page: Page<'a>,
+    v: &'a Visitor,
+    d: &'a DeliveryView,
+    destination: Option<&'a DestinationView>,
+    attempts: &'a [Attempt<'a>],
+    /// When further attempts would be made, if all of them fail.
+    schedule: &'a [Timestamp],
+    payload: Option<Payload>,
+    tracking: Vec<(String, String)>,
+    metadata: Vec<(&'a str, &'a str)>,
+    is_open: bool,
+    may_retry: bool,
+    done: &'static str,
+}
+
+/// What is delivered.
+pub(crate) struct Payload {
+    pub(crate) text: Option<String>,
+    pub(crate) size: u64,
+    pub(crate) content_type: String,
+}
+
+async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Answer {
+    let operations = front.operations().await?;
+    let d = operations.delivery(&v.ctx, &id, v.query(&[])).await?;
+    let destination = match v.may_read() {
+        // It may be deleted; its deliveries stay.
+        true => operations.destination(&v.ctx, &d.delivery.destination_id.to_string(), v.query(&[])).await.ok(),
+        false => None,
+    };
+    let payload = payload(operations, &v, &d.delivery.message_id.to_string()).await;
+    let is_open = !d.delivery.status.is_finished();
+    let last = d.attempts.len();
+    let attempts: Vec<Attempt<'_>> = d
+        .attempts
+        .iter()
+        .enumerate()
+        .map(|(place, a)| Attempt {
+            a,
+            changes: place.checked_sub(1).map(|before| changes(&d.attempts[before], a)).unwrap_or_default(),
+            curl: a.request.as_ref().filter(|_| d.delivery.destination_type == "webhook").map(curl),
+            is_last: place + 1 == last,
+        })
+        .collect();
+    let done = match Filter::of(query.as_deref()).get("done") {
+        "retried" => "It is tried again now.",
+        "cancelled" => "Cancelled: no further attempt starts.",
+        _ => "",
+    };
+    page(&DeliveryPage {
+        page: Page::of(Some(&v), "deliveries"),
+        v: &v,
+        destination: destination.as_ref(),
+        attempts: &attempts,
+        schedule: &destination.as_ref().map(|destination| schedule(&d, destination)).unwrap_or_default(),
+        payload,
+        tracking: d.delivery.tracking.as_ref().map(members).unwrap_or_default(),
+        metadata: d.delivery.metadata.iter().map(|(name, value)| (&**name, &**value)).collect(),
+        is_open,
+        may_retry: v.may_manage() && (d.delivery.status != DeliveryStatus::Queued),
+        done,
+        d: &d,
+    })
+}
+
+/// The payload, if it is kept; shown when it is text and not long.
+pub(crate) async fn payload(operations: &Operations, v: &Visitor, message: &str) -> Option<Payload> {
+    let found = operations.message(&v.ctx, message, v.query(&[])).await.ok()?;
+    let info = found.payload_info;
+    let mut payload = Payload { text: None, size: info.size_bytes, content_type: info.content_type };
+    if payload.size > SHOWN_MAX_BYTES {
+        return Some(payload);
+    }
+    match operations.message_payload(&v.ctx, message, v.query(&[])).await {
+        Ok(PayloadAnswer::Bytes(download)) => {
+            payload.text = std::str::from_utf8(&download.bytes).ok().map(|text| readable(text, &payload.content_type));
+            Some(payload)
+        }
+        Ok(_) => Some(payload),
+        Err(_) => None,
+    }
+}
+
+/// JSON is laid out; what else is text stays as it is.
+fn readable(text: &str, content_type: &str) -> String {
+    if content_type != "application/json" {
+        return text.to_owned();
+    }
+    // Laid out by hand, so that numbers and the order of members stay as they were sent.
+    let (mut out, mut depth, mut in_string, mut escaped) = (String::with_capacity(text.len() * 2), 0_usize, false, false);
+    for c in text.chars() {
+        if in_string {
+            out.push(c);
+            in_string = escaped || c != '"';
+            escaped = c == '\\' && !escaped;
+            continue;
+        }
+        match c {
+            '"' => (in_string, escaped) = (true, false),
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                if out.ends_with(['{', '[']) {
+                    out.push(c);
+                    continue;
+                }
+                break_line(&mut out, depth);
+            }
+            c if c.is_ascii_whitespace() => continue,
+            _ => {}
+        }
+        if out.ends_with(['{', '[']) && !matches!(c, '}' | ']') {
+            break_line(&mut out, depth);
+        }
+        out.push(c);
+        match c {
+            '{' | '[' => depth += 1,
+            ',' => break_line(&mut out, depth),
+            ':' => out.push(' '),
+            _ => {}
+        }
+    }
+    out
+}
+
+fn break_line(out: &mut String, depth: usize) {
+    out.push('\n');
+    out.push_str(&"  ".repeat(depth.min(100)));
+}
+
+/// When the remaining attempts would be made, chance left out.
+fn schedule(d: &DeliveryView, destination: &DestinationView) -> Vec<Timestamp> {
+    let Some(next) = d.delivery.next_attempt_at else { return Vec::new() };
+    // A manual retry begins a new budget, and attempt numbers go on.
+    let since = d.attempts.iter().rposition(|attempt| attempt.trigger != domain::attempt::Trigger::Retry).unwrap_or(0);
+    let made = u32::try_from(d.attempts.len() - since).unwrap_or(u32::MAX);
+    let mut at = next;
+    let mut all = vec![next];
+    for retry in made + 1..=destination.retry_policy.max_retries {
+        at = at.plus(destination.retry_policy.wait_before(retry, 0.0));
+        all.push(at);
+    }
+    all
+}
+
+fn changes(before: &AttemptView, after: &AttemptView) -> Vec<Change> {
+    let response = |attempt: &AttemptView, of: fn(&operations::view::delivery::ResponseView) -> String| attempt.response.as_ref().map_or_else(|| "none".to_owned(), of);
+    let mut all = vec![
+        ("Outcome", before.outcome.to_owned(), after.outcome.to_owned()),
+        ("Detail", before.detail.clone().unwrap_or_default(), after.detail.clone().unwrap_or_default()),
+        ("Status", response(before, |r| r.status.to_string()), response(after, |r| r.status.to_string())),
+        ("Response body", response(before, |r| r.body.clone()), response(after, |r| r.body.clone())),
+    ];
+    let address = |attempt: &AttemptView| attempt.request.as_ref().map(|request| request.url.clone()).unwrap_or_default();
+    all.push(("Address", address(before), address(after)));
+    let hash = |attempt: &AttemptView| attempt.request.as_ref().map(|request| request.body_sha256.clone()).unwrap_or_default();
+    all.push(("Body sent (SHA-256)", hash(before), hash(after)));
+    all.retain(|(_, before, after)| before != after);
+    all.into_iter().map(|(what, before, after)| Change { what, before, after }).collect()
+}
+
+/// The request as a command; what was redacted stays so.
+fn curl(request: &RequestView) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    let mut command = format!("curl -X {} {}", request.method, quoted(&request.url));
+    for (name, value) in &request.headers {
+        if !name.eq_ignore_ascii_case("content-length") && !name.eq_ignore_ascii_case("host") {
+            command.push_str(&format!(" \\\n  -H {}", quoted(&format!("{name}: {}", value.as_str().unwrap_or_default()))));
+        }
+    }
+    command + " \\\n  --data-binary @body"
+}
+
+fn members(value: &Value) -> Vec<(String, String)> {
+    let members = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    members.map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect()
+}
+
+async fn download(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Result<Response, front::Refused> {
+    Ok(front::download(front.operations().await?.delivery_body(&v.ctx, &id, v.query(&[])).await?))
+}
+
+async fn retry(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
+    let mut members = Map::new();
+    if form.ticked("force") {
+        members.insert("force".to_owned(), true.into());
+    }
+    front.operations().await?.retry_delivery(&v.ctx, &id, v.query(&[]), body(&json!(members))).await?;
+    Ok(see(&v.href(&format!("/deliveries/{id}?done=retried"))))
+}
+
+async fn cancel(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
+    front.operations().await?.cancel_delivery(&v.ctx, &id, v.query(&[]), Body::new("".into())).await?;
+    Ok(see(&v.href(&format!("/deliveries/{id}?done=cancelled"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_laid_out_and_its_numbers_and_order_stay() {
+        let text = r#"{"b":1.10,"a":[1,{}, []],"s":"{\"x\": [1,2]}","e":{ } }"#;
+        let expected = "{\n  \"b\": 1.10,\n  \"a\": [\n    1,\n    {},\n    []\n  ],\n  \"s\": \"{\\\"x\\\": [1,2]}\",\n  \"e\": {}\n}";
+        assert_eq!(readable(text, "application/json"), expected);
+        assert_eq!(readable("{ }", "text/plain"), "{ }");
+    }
+
+    #[test]
+    fn a_command_cannot_be_broken_out_of() {
+        let headers = json!({"x-a": "it's; rm -rf /"}).as_object().cloned().unwrap();
+        let request = RequestView { method: "POST".into(), url: "https://a.example/'$(id)".into(), headers, size_bytes: 0, body_sha256: String::new() };
+        assert_eq!(curl(&request), "curl -X POST 'https://a.example/'\\''$(id)' \\\n  -H 'x-a: it'\\''s; rm -rf /' \\\n  --data-binary @body");
+    }
+}

@@ -1,0 +1,93 @@
+//! Messages: what was submitted, and where each went.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use front::{Front, Refused};
+use operations::message::PayloadAnswer;
+use operations::view::message::{MessageStatus, MessageView};
+use operations::Refusal;
+
+use crate::answer::{Answer, page, see};
+use crate::filter::{Filter, SPANS, pairs};
+use crate::form::Form;
+use crate::pages::delivery::{Payload, payload};
+use crate::show::{self, Page};
+use crate::visitor::Visitor;
+
+pub(crate) fn router() -> Router<Front> {
+    Router::new()
+        .route("/messages", get(list))
+        .route("/messages/{id}", get(read))
+        .route("/messages/{id}/payload", get(download))
+        .route("/messages/{id}/erase", post(erase))
+}
+
+#[derive(Template)]
+#[template(path = "messages.html")]
+struct MessagesPage<'a> {
+    page: Page<'a>,
+    v: &'a Visitor,
+    filter: &'a Filter,
+    messages: &'a [MessageView],
+    next: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+struct MessagePage<'a> {
+    page: Page<'a>,
+    v: &'a Visitor,
+    m: &'a MessageView,
+    status: &'static str,
+    payload: Option<Payload>,
+    names: &'a [(String, String)],
+}
+
+/// A message's state as a word.
+pub(crate) fn word(status: &MessageStatus) -> &'static str {
+    match status {
+        MessageStatus::Pending => "pending",
+        MessageStatus::Succeeded => "succeeded",
+        MessageStatus::Failed => "failed",
+        MessageStatus::PartiallyFailed => "partially_failed",
+    }
+}
+
+async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
+    let filter = Filter::of(query.as_deref());
+    let parameters = filter.for_operation(&["event_type", "reference", "since", "until", "system", "cursor"], v.now);
+    let found = front.operations().await?.messages(&v.ctx, v.query(&pairs(&parameters))).await?;
+    let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
+    page(&MessagesPage { page: Page::of(Some(&v), "messages"), v: &v, filter: &filter, messages: &found.data, next })
+}
+
+async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
+    let operations = front.operations().await?;
+    let m = operations.message(&v.ctx, &id, v.query(&[])).await?;
+    let payload = payload(operations, &v, &id).await;
+    let names = super::deliveries::names(operations, &v).await?;
+    page(&MessagePage { page: Page::of(Some(&v), "messages"), v: &v, status: word(&m.status), m: &m, payload, names: &names })
+}
+
+impl MessagePage<'_> {
+    fn destination_name(&self, id: &domain::id::DestinationId) -> String {
+        let id = id.to_string();
+        self.names.iter().find(|(own, _)| *own == id).map_or_else(|| show::short(&id), |(_, name)| name.clone())
+    }
+}
+
+async fn download(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Result<Response, Refused> {
+    match front.operations().await?.message_payload(&v.ctx, &id, v.query(&[])).await? {
+        PayloadAnswer::Bytes(download) => Ok(front::download(download)),
+        PayloadAnswer::Redirect(url) => Ok(see(&url)),
+        PayloadAnswer::Link(_) => Err(Refusal::internal("a link that nobody asked for").into()),
+    }
+}
+
+async fn erase(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
+    front.operations().await?.erase_message_payload(&v.ctx, &id, v.query(&[])).await?;
+    Ok(see(&v.href(&format!("/messages/{id}"))))
+}

@@ -1,0 +1,44 @@
+//! The pages; a file per noun. Each handler asks operations and fills a template.
+
+mod alerts;
+mod audit;
+mod deliveries;
+mod delivery;
+mod destination;
+mod destination_form;
+mod destinations;
+mod jobs;
+mod keys;
+mod messages;
+mod organization;
+mod organizations;
+mod overview;
+mod trace;
+
+use axum::Router;
+use front::{Front, Refused};
+use operations::Refusal;
+
+/// Every page that one has to be signed in for, and the answer for what is none.
+pub(crate) fn router() -> Router<Front> {
+    Router::new()
+        .merge(overview::router())
+        .merge(destinations::router())
+        .merge(destination_form::router())
+        .merge(destination::router())
+        .merge(deliveries::router())
+        .merge(delivery::router())
+        .merge(trace::router())
+        .merge(messages::router())
+        .merge(alerts::router())
+        .merge(audit::router())
+        .merge(keys::router())
+        .merge(organization::router())
+        .merge(organizations::router())
+        .merge(jobs::router())
+        .fallback(unknown)
+}
+
+async fn unknown() -> Refused {
+    Refusal::not_found().into()
+}

@@ -1,0 +1,395 @@
+//! Forms made from the JSON Schemas of `GET /v1/destination-types`: a new setting appears in the console by being in its schema.
+//!
+//! A schema's members become [`Field`]s; what was sent is read back by the same fields into the body of the API's request, which alone
+//! decides what is right. A secret never goes into a page: a field of one that is stored says so, and left empty it keeps it.
+
+use serde_json::{Map, Value, json};
+
+use crate::form::Form;
+
+/// One field.
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    /// Its name in the form, and its element's id.
+    pub(crate) name: String,
+    /// What the API calls it in its errors.
+    pub(crate) pointer: String,
+    pub(crate) label: String,
+    pub(crate) help: String,
+    pub(crate) required: bool,
+    pub(crate) control: Control,
+    /// What stands in it.
+    pub(crate) value: String,
+    /// It is secret, and one is stored: what is known of that.
+    pub(crate) stored: Option<String>,
+    /// It counts only while this field has this value.
+    pub(crate) when: Option<(String, String)>,
+    /// What is wrong with it.
+    pub(crate) mistake: Option<String>,
+    path: Vec<String>,
+    reading: Reading,
+    secret: bool,
+    /// Names that a map has now.
+    names: Vec<String>,
+}
+
+/// How a field is filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// One line; of this `type`.
+    Line(&'static str),
+    /// Many lines.
+    Area,
+    /// One of these (value, label).
+    Choice(Vec<(String, String)>),
+    /// Yes or no.
+    Tick,
+}
+
+/// What is made of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Text,
+    Number,
+    Tick,
+    /// A line each.
+    List,
+    /// `name: value`, a line each.
+    Pairs,
+    Json,
+    /// Of a choice between forms: a word by itself, or an object with the fields below it.
+    Form,
+    /// A choice that only decides which fields count.
+    Switch,
+}
+
+/// The order in which people think of settings; what is not named comes after.
+const ORDER: &[&str] = &[
+    "name", "transport", "url", "bucket", "account", "container", "region", "endpoint", "host", "port", "security", "username", "host_key",
+    "database", "table", "mode", "from", "to", "cc", "bcc", "preset", "method", "headers", "directory_template", "filename_template",
+    "key_template", "subject_template", "access_key_id", "header", "token_url", "client_id", "certificate_pem",
+];
+
+impl Field {
+    fn new(path: &[String], label: String) -> Self {
+        Self {
+            name: path.join("."),
+            pointer: path.iter().map(|part| format!("/{part}")).collect(),
+            label,
+            help: String::new(),
+            required: false,
+            control: Control::Line("text"),
+            value: String::new(),
+            stored: None,
+            when: None,
+            mistake: None,
+            path: path.to_vec(),
+            reading: Reading::Text,
+            secret: false,
+            names: Vec::new(),
+        }
+    }
+
+    /// A choice that only decides which fields count.
+    pub(crate) fn switch(name: &str, label: &str, choices: &[(&str, &str)], value: &str) -> Self {
+        let choices = choices.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect();
+        let field = Self::new(&[name.to_owned()], label.to_owned());
+        Self { control: Control::Choice(choices), value: value.to_owned(), reading: Reading::Switch, required: true, ..field }
+    }
+
+    pub(crate) fn is_ticked(&self) -> bool {
+        self.value == "true"
+    }
+
+    /// Does it count, with what the form says of the choice it depends on?
+    fn counts(&self, form: &Form) -> bool {
+        self.when.as_ref().is_none_or(|(name, value)| form.text(name) == Some(value))
+    }
+
+    /// Takes over what was typed. A secret does not come back.
+    pub(crate) fn refill(&mut self, form: &Form) {
+        if self.secret || !self.counts(form) {
+            return;
+        }
+        self.value = match self.reading {
+            Reading::Tick => form.ticked(&self.name).to_string(),
+            _ => form.text(&self.name).unwrap_or_default().to_owned(),
+        };
+    }
+}
+
+/// The fields of a schema's members, those that must be filled first.
+pub(crate) fn fields(schema: &Value, path: &[&str], stored: &Value) -> Vec<Field> {
+    let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
+    members(schema, &path, stored)
+}
+
+fn members(schema: &Value, path: &[String], stored: &Value) -> Vec<Field> {
+    let properties = schema["properties"].as_object().cloned().unwrap_or_default();
+    let is_required = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|own| own == name));
+    let mut names: Vec<&String> = properties.keys().collect();
+    let place = |name: &str| ORDER.iter().position(|own| *own == name).unwrap_or(ORDER.len());
+    names.sort_by_key(|name| (!is_required(name), place(name), (*name).clone()));
+    let mut fields = Vec::new();
+    for name in names {
+        let path = [path, std::slice::from_ref(name)].concat();
+        fields.extend(of_property(&properties[name], &path, is_required(name), &stored[name]));
+    }
+    fields
+}
+
+fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) -> Vec<Field> {
+    let name = path.last().map_or("", |name| &**name);
+    let value = if stored.is_null() { &schema["default"] } else { stored };
+    let base = Field { help: schema["description"].as_str().unwrap_or_default().to_owned(), required, ..Field::new(path, label(name)) };
+    if let Some(forms) = schema["oneOf"].as_array() {
+        return of_forms(base, forms, value);
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        let choices = words.iter().map(|word| word.as_str().unwrap_or_default()).map(|word| (word.to_owned(), choice_label(word))).collect();
+        return vec![Field { control: Control::Choice(choices), value: value.as_str().unwrap_or_default().to_owned(), ..base }];
+    }
+    let secret = schema["writeOnly"] == true || schema["additionalProperties"]["writeOnly"] == true;
+    let is = |kind: &str| schema["type"] == kind || schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|own| own == kind));
+    if is("object") && schema["properties"].is_object() {
+        // A group that may be left out needs none of its members.
+        return members(schema, path, value).into_iter().map(|field| Field { required: field.required && required, ..field }).collect();
+    }
+    let (control, reading, text) = match () {
+        () if is("boolean") => (Control::Tick, Reading::Tick, (value == &json!(true)).to_string()),
+        () if is("integer") || is("number") => {
+            (Control::Line("number"), Reading::Number, if value.is_number() { value.to_string() } else { String::new() })
+        }
+        () if is("array") => (Control::Area, Reading::List, list(value)),
+        () if is("object") && schema["additionalProperties"].is_object() => (Control::Area, Reading::Pairs, pairs(value)),
+        () if is("object") => (Control::Area, Reading::Json, String::new()),
+        () if schema["format"] == "multiline" => (Control::Area, Reading::Text, value.as_str().unwrap_or_default().to_owned()),
+        () => {
+            let kind = match schema["format"].as_str() {
+                _ if secret => "password",
+                Some("uri") => "url",
+                // An address may stand with a name, which browsers refuse.
+                _ => "text",
+            };
+            (Control::Line(kind), Reading::Text, value.as_str().unwrap_or_default().to_owned())
+        }
+    };
+    let names = value.as_object().filter(|_| reading == Reading::Pairs).map(|map| map.keys().cloned().collect()).unwrap_or_default();
+    let stored = if secret || value["set"] == true { known_of(value) } else { None };
+    let value = if secret || stored.is_some() { String::new() } else { text };
+    vec![Field { control, reading, value, secret, stored, names, ..base }]
+}
+
+/// A choice between forms: a word alone, or an object of one member.
+fn of_forms(base: Field, forms: &[Value], value: &Value) -> Vec<Field> {
+    let (mut choices, mut below) = (Vec::new(), Vec::new());
+    let mut chosen = value.as_str().unwrap_or_default().to_owned();
+    for form in forms {
+        let title = form["title"].as_str().unwrap_or_default().to_owned();
+        if let Some(word) = form["const"].as_str() {
+            choices.push((word.to_owned(), title));
+            continue;
+        }
+        for (word, inner) in form["properties"].as_object().into_iter().flatten() {
+            choices.push((word.clone(), title.clone()));
+            if value[word].is_object() {
+                chosen.clone_from(word);
+            }
+            let path = [&base.path[..], std::slice::from_ref(word)].concat();
+            let when = Some((base.name.clone(), word.clone()));
+            below.extend(members(inner, &path, &value[word]).into_iter().map(|field| Field { when: when.clone(), ..field }));
+        }
+    }
+    let choice = Field { control: Control::Choice(choices), reading: Reading::Form, value: chosen, ..base };
+    std::iter::once(choice).chain(below).collect()
+}
+
+/// The kinds of credentials, and the fields of each.
+pub(crate) fn credentials(schema: &Value, stored: &Value) -> Vec<Field> {
+    const KIND: &str = "credentials.kind";
+    let forms = schema["oneOf"].as_array().cloned().unwrap_or_default();
+    let kinds: Vec<(String, String)> = forms.iter().map(|form| form["title"].as_str().unwrap_or_default()).map(|kind| (kind.to_owned(), choice_label(kind))).collect();
+    let own = stored["kind"].as_str().unwrap_or_default().to_owned();
+    let chosen = if own.is_empty() { kinds.first().map(|(kind, _)| kind.clone()).unwrap_or_default() } else { own.clone() };
+    let base = Field::new(&["credentials".to_owned(), "kind".to_owned()], "Kind".to_owned());
+    let mut all = vec![Field { name: KIND.to_owned(), control: Control::Choice(kinds.clone()), value: chosen, required: true, ..base }];
+    for (form, (kind, _)) in forms.iter().zip(&kinds) {
+        let mut form = form.clone();
+        if let Some(properties) = form["properties"].as_object_mut() {
+            properties.remove("kind");
+        }
+        let known = if *kind == own { stored } else { &Value::Null };
+        for field in members(&form, &["credentials".to_owned()], known) {
+            let name = format!("credentials.{kind}.{}", field.path[1..].join("."));
+            all.push(Field { name, when: Some((KIND.to_owned(), kind.clone())), ..field });
+        }
+    }
+    all
+}
+
+/// What a form says, as members of a request's body. `patch` is what it changes: emptied fields are removed, empty secrets stay.
+pub(crate) fn read(fields: &[Field], form: &Form, patch: bool) -> Map<String, Value> {
+    let mut body = Value::Object(Map::new());
+    for field in fields.iter().filter(|field| field.counts(form)) {
+        if let Some(value) = value_of(field, form, patch) {
+            put(&mut body, &field.path, value);
+        }
+    }
+    match body {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+fn value_of(field: &Field, form: &Form, patch: bool) -> Option<Value> {
+    let typed = form.text(&field.name).unwrap_or_default();
+    let trimmed = typed.trim();
+    let empty = || (patch && !field.secret && field.stored.is_none()).then_some(Value::Null);
+    match field.reading {
+        Reading::Switch => None,
+        Reading::Tick => Some(form.ticked(&field.name).into()),
+        _ if trimmed.is_empty() => empty(),
+        // Where a form was chosen its fields make the object.
+        Reading::Form => matches!(&field.control, Control::Choice(_)).then(|| trimmed.into()).filter(|_| !has_fields(field, form)),
+        Reading::Text if field.control == Control::Area => Some(typed.into()),
+        Reading::Text => Some(trimmed.into()),
+        Reading::Number => Some(trimmed.parse::<i64>().map(Value::from).or_else(|_| trimmed.parse::<f64>().map(Value::from)).unwrap_or_else(|_| trimmed.into())),
+        Reading::List => Some(form.lines(&field.name).into()),
+        Reading::Pairs => Some(map_of(field, form, patch)),
+        Reading::Json => Some(serde_json::from_str(trimmed).unwrap_or_else(|_| trimmed.into())),
+    }
+}
+
+/// Are there fields below the chosen form?
+fn has_fields(field: &Field, form: &Form) -> bool {
+    let below = format!("{}.{}.", field.name, form.text(&field.name).unwrap_or_default());
+    form.names().any(|name| name.starts_with(&below))
+}
+
+fn map_of(field: &Field, form: &Form, patch: bool) -> Value {
+    let mut map = Map::new();
+    if patch {
+        map.extend(field.names.iter().map(|name| (name.clone(), Value::Null)));
+    }
+    for line in form.lines(&field.name) {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        map.insert(name.trim().to_owned(), value.trim().into());
+    }
+    map.into()
+}
+
+fn put(body: &mut Value, path: &[String], value: Value) {
+    let Some((last, groups)) = path.split_last() else { return };
+    let mut place = body;
+    for group in groups {
+        if !place[group].is_object() {
+            place[group] = Value::Object(Map::new());
+        }
+        place = &mut place[group];
+    }
+    place[last] = value;
+}
+
+fn list(value: &Value) -> String {
+    let items: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    items.join("\n")
+}
+
+fn pairs(value: &Value) -> String {
+    let lines = value.as_object().into_iter().flatten().filter_map(|(name, value)| Some(format!("{name}: {}", value.as_str()?)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What is known of a stored secret, or of a map of them.
+fn known_of(value: &Value) -> Option<String> {
+    if value["set"] == true {
+        return Some(value["hint"].as_str().map_or_else(|| "one is set".to_owned(), |hint| format!("one is set that ends in {hint}")));
+    }
+    let names: Vec<&str> = value.as_object()?.keys().map(|name| &**name).collect();
+    (!names.is_empty()).then(|| format!("set: {}", names.join(", ")))
+}
+
+fn choice_label(word: &str) -> String {
+    match word {
+        "" => "–".to_owned(),
+        "none" => "None".to_owned(),
+        "iam" => "The service's own AWS role".to_owned(),
+        "iam_role" => "A role of yours (AWS)".to_owned(),
+        "smtp_password" => "User and password".to_owned(),
+        "basic" => "Basic: user and password".to_owned(),
+        "api_key" => "API key in a header".to_owned(),
+        "bearer" => "Bearer token".to_owned(),
+        "secret_url" => "The URL is the secret".to_owned(),
+        "headers" => "Secret headers".to_owned(),
+        "oauth2_client_credentials" => "OAuth 2 client credentials".to_owned(),
+        "oauth2_refresh_token" => "OAuth 2 refresh token".to_owned(),
+        "oauth2_authorization" => "OAuth 2, a person's consent".to_owned(),
+        "sas_token" => "Shared access signature".to_owned(),
+        word => label(word),
+    }
+}
+
+/// A member's name as a label.
+fn label(name: &str) -> String {
+    let words: Vec<String> = name
+        .split('_')
+        .map(|word| match word {
+            "url" | "id" | "tls" | "arn" | "ca" | "pem" | "kms" | "sas" | "json" => word.to_uppercase(),
+            word => word.to_owned(),
+        })
+        .collect();
+    let text = words.join(" ");
+    let text = text.strip_suffix(" seconds").map_or_else(|| text.clone(), |rest| format!("{rest} (seconds)"));
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(text: &str) -> Form {
+        Form::parse(text.as_bytes())
+    }
+
+    fn schema() -> Value {
+        json!({"properties": {
+            "url": {"type": "string", "format": "uri"},
+            "signature": {"type": "object", "properties": {"enabled": {"type": "boolean", "default": true}}, "default": {"enabled": true}},
+            "headers": {"type": "object", "additionalProperties": {"type": "string"}, "default": {}},
+            "timeout_seconds": {"type": "integer", "default": 15},
+            "to": {"type": "array", "items": {"type": "string"}},
+            "transport": {"oneOf": [{"const": "ses", "title": "SES"}, {"title": "SMTP", "properties": {"smtp": {"properties": {"host": {"type": "string"}}}}}]},
+        }, "required": ["url"]})
+    }
+
+    #[test]
+    fn what_is_typed_becomes_the_requests_body() {
+        let fields = fields(&schema(), &["settings"], &Value::Null);
+        assert_eq!(fields[0].name, "settings.url");
+        let sent = "settings.url=https%3A%2F%2Fa.example&settings.headers=X-A%3A+1%0D%0AX-B%3A2&settings.timeout_seconds=x&settings.to=a%0D%0A%0D%0Ab\
+                    &settings.transport=smtp&settings.transport.smtp.host=h";
+        let body = read(&fields, &form(sent), false);
+        let expected = json!({"settings": {
+            "url": "https://a.example", "headers": {"X-A": "1", "X-B": "2"}, "timeout_seconds": "x", "to": ["a", "b"],
+            "signature": {"enabled": false}, "transport": {"smtp": {"host": "h"}},
+        }});
+        assert_eq!(Value::Object(body), expected);
+        let ses = read(&fields, &form("settings.transport=ses&settings.transport.smtp.host=left"), false);
+        assert_eq!(ses["settings"]["transport"], "ses");
+    }
+
+    #[test]
+    fn a_patch_removes_what_was_emptied_and_keeps_secrets() {
+        let schema = json!({"oneOf": [{"title": "bearer", "properties": {"kind": {"const": "bearer"}, "token": {"type": "string", "writeOnly": true}}, "required": ["kind", "token"]}]});
+        let stored = json!({"kind": "bearer", "token": {"set": true, "hint": "…abcd"}});
+        let secrets = credentials(&schema, &stored);
+        assert_eq!(secrets[1].stored.as_deref(), Some("one is set that ends in …abcd"));
+        let kept = read(&secrets, &form("credentials.kind=bearer&credentials.bearer.token="), true);
+        assert_eq!(Value::Object(kept), json!({"credentials": {"kind": "bearer"}}));
+        let settings = fields(&self::schema(), &["settings"], &json!({"url": "https://a.example", "headers": {"X-A": "1"}, "transport": "ses"}));
+        let body = read(&settings, &form("settings.url=https%3A%2F%2Fa.example&settings.headers=X-B%3A2&settings.transport=ses"), true);
+        assert_eq!(body["settings"]["headers"], json!({"X-A": null, "X-B": "2"}));
+        assert_eq!(body["settings"]["timeout_seconds"], Value::Null);
+    }
+}

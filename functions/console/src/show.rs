@@ -1,0 +1,219 @@
+//! How values look: times, states, sizes. Everything here escapes what it is given.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+use askama::filters::HtmlSafe;
+use domain::Timestamp;
+use url::form_urlencoded;
+
+use crate::assets;
+use crate::visitor::Visitor;
+
+/// What every page's frame shows.
+pub(crate) struct Page<'a> {
+    /// Who looks; nobody is signed in outside.
+    pub(crate) visitor: Option<&'a Visitor>,
+    /// The part of the console that the page belongs to.
+    pub(crate) part: &'static str,
+    pub(crate) style: String,
+    pub(crate) script: String,
+    pub(crate) htmx: String,
+    pub(crate) icon: String,
+}
+
+impl<'a> Page<'a> {
+    pub(crate) fn of(visitor: Option<&'a Visitor>, part: &'static str) -> Self {
+        Self {
+            visitor,
+            part,
+            style: assets::address("console.css"),
+            script: assets::address("console.js"),
+            htmx: assets::address("htmx.js"),
+            icon: assets::address("icon.svg"),
+        }
+    }
+
+    pub(crate) fn outside() -> Self {
+        Self::of(None, "")
+    }
+}
+
+/// Parameters as a query.
+pub(crate) fn query(parameters: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
+}
+
+/// A point in time: how long ago, with the exact one on hover.
+pub(crate) struct When {
+    at: Timestamp,
+    now: Timestamp,
+}
+
+impl When {
+    pub(crate) fn new(at: Timestamp, now: Timestamp) -> Self {
+        Self { at, now }
+    }
+
+    /// In words: `3 min ago`, `in 20 s`.
+    pub(crate) fn words(&self) -> String {
+        let millis = self.now.as_millis() - self.at.as_millis();
+        match (millis.abs() / 1000, millis >= 0) {
+            (0..=4, true) => "just now".to_owned(),
+            (seconds, true) => format!("{} ago", span(seconds)),
+            (seconds, false) => format!("in {}", span(seconds.max(1))),
+        }
+    }
+}
+
+/// A span of time in its largest unit.
+pub(crate) fn span(seconds: i64) -> String {
+    match seconds {
+        ..=90 => format!("{seconds} s"),
+        91..=5_399 => format!("{} min", (seconds + 30) / 60),
+        5_400..=129_599 => format!("{} h", (seconds + 1_800) / 3_600),
+        _ => format!("{} d", (seconds + 43_200) / 86_400),
+    }
+}
+
+/// `2026-11-26 20:04:05.123 UTC`
+pub(crate) fn exact(at: impl Borrow<Timestamp>) -> String {
+    format!("{} UTC", at.borrow().to_string().replace('T', " ").trim_end_matches('Z'))
+}
+
+/// `2026-11-26`
+pub(crate) fn day(at: &Timestamp) -> String {
+    at.to_string().chars().take(10).collect()
+}
+
+/// `20:04:05`
+pub(crate) fn clock(at: &Timestamp) -> String {
+    at.to_string().chars().skip(11).take(8).collect()
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<time datetime=\"{}\" title=\"{}\" data-at=\"{}\">{}</time>", self.at, exact(self.at), self.at.as_millis(), self.words())
+    }
+}
+
+impl HtmlSafe for When {}
+
+/// A word of the API's.
+pub(crate) fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// A state, as a shape and a word.
+pub(crate) struct Badge(String);
+
+/// The badge of a state; of any text, too, which then stands without a shape.
+pub(crate) fn badge(state: impl AsRef<str>) -> Badge {
+    Badge(state.as_ref().to_owned())
+}
+
+impl fmt::Display for Badge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (class, shape) = match &*self.0 {
+            "succeeded" | "healthy" | "enabled" | "finished" | "active" => ("good", "●"),
+            "failed" | "failing" | "denied" => ("bad", "✕"),
+            "retrying" | "degraded" | "partially_failed" | "running" => ("warn", "▲"),
+            "disabled" | "suspended" => ("off", "■"),
+            "queued" | "pending" => ("wait", "○"),
+            "skipped" | "cancelled" => ("off", "–"),
+            _ => ("off", "·"),
+        };
+        write!(f, "<span class=\"badge {class}\"><span aria-hidden=\"true\">{shape}</span> {}</span>", escape(&self.0.replace('_', " ")))
+    }
+}
+
+impl HtmlSafe for Badge {}
+
+/// Text for HTML.
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// `1.4 MiB`
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+pub(crate) fn bytes(count: impl Borrow<u64>) -> String {
+    let count = *count.borrow();
+    let units = ["B", "KiB", "MiB", "GiB"];
+    let (mut value, mut unit) = (count as f64, 0);
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+/// `340 ms`, `2.4 s`
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+pub(crate) fn millis(count: impl Borrow<u64>) -> String {
+    let count = *count.borrow();
+    if count < 1000 { format!("{count} ms") } else { format!("{:.1} s", count as f64 / 1000.0) }
+}
+
+/// `99.2 %`; nothing is `–`.
+pub(crate) fn percent(share: &Option<f64>) -> String {
+    match share {
+        None => "–".to_owned(),
+        Some(share) if *share >= 1.0 => "100 %".to_owned(),
+        // 99.97 % is not everything.
+        Some(share) => format!("{:.1} %", (share * 1000.0).floor() / 10.0),
+    }
+}
+
+/// A latency that may not be known.
+pub(crate) fn latency(ms: &Option<u64>) -> String {
+    ms.map_or_else(|| "–".to_owned(), millis)
+}
+
+/// `12 345`
+pub(crate) fn count(number: impl Borrow<u64>) -> String {
+    let number = *number.borrow();
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The end of an id, which tells it from its neighbours.
+pub(crate) fn short(id: &impl fmt::Display) -> String {
+    let id = id.to_string();
+    let (prefix, rest) = id.split_once('_').unwrap_or(("", &id));
+    let tail: String = rest.chars().skip(rest.chars().count().saturating_sub(10)).collect();
+    format!("{prefix}_…{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_said_as_people_say_them() {
+        let at = |seconds: i64| Timestamp::from_millis(1_764_000_000_000 + seconds * 1000);
+        let words = |seconds: i64| When::new(at(seconds), at(0)).words();
+        assert_eq!([words(0), words(-61), words(-3_600), words(-200_000), words(2)], ["just now", "61 s ago", "60 min ago", "2 d ago", "in 2 s"]);
+        assert_eq!([bytes(&0), bytes(&1024), bytes(&1_500_000)], ["0 B", "1.0 KiB", "1.4 MiB"]);
+        assert_eq!([percent(&None), percent(&Some(1.0)), percent(&Some(0.9999))], ["–", "100 %", "99.9 %"]);
+        assert_eq!(count(&1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(badge("<b>").to_string(), "<span class=\"badge off\"><span aria-hidden=\"true\">·</span> &lt;b&gt;</span>");
+    }
+}

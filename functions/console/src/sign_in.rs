@@ -1,0 +1,144 @@
+//! Signing in with an API key or a portal link, and out.
+
+use std::time::Duration;
+
+use access::{AuthenticateError, Holder, LetInBy, Session};
+use askama::Template;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use domain::Timestamp;
+use domain::portal_link::PortalLink;
+use front::{Front, PORTAL_PATH, RequestFacts};
+use http::StatusCode;
+use http::header::SET_COOKIE;
+use operations::Refusal;
+
+use crate::answer::{Answer, page, page_as, see};
+use crate::form::{self, Form};
+use crate::show::Page;
+use crate::visitor::cookie_name;
+
+/// A session that somebody began with a key.
+const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
+
+pub(crate) fn router() -> Router<Front> {
+    Router::new()
+        .route("/sign-in", get(ask).post(sign_in))
+        .route("/sign-out", post(sign_out))
+        .route("/portal/{token}", get(show_link).post(open_link))
+}
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage<'a> {
+    page: Page<'a>,
+    next: &'a str,
+    refused: bool,
+}
+
+#[derive(Template)]
+#[template(path = "portal.html")]
+struct PortalPage<'a> {
+    page: Page<'a>,
+    link: Option<&'a PortalLink>,
+    address: &'a str,
+}
+
+async fn ask(request: Request) -> Answer {
+    let next = next_of(request.uri().query());
+    page(&SignInPage { page: Page::outside(), next: &next, refused: false })
+}
+
+/// No token is asked for: whoever sends this brings a key, and is let in as its holder.
+async fn sign_in(State(front): State<Front>, Extension(facts): Extension<RequestFacts>, request: Request) -> Answer {
+    let form = form::read(request.into_body()).await?;
+    let next = local(form.text("next").unwrap_or_default());
+    let operations = front.operations().await?;
+    let header = format!("Bearer {}", form.filled("key").unwrap_or_default());
+    match operations.authenticate(Some(&header), facts.ip.as_deref(), &facts.id).await {
+        Ok(caller) => {
+            let LetInBy::Key(key) = caller.by else { return Err(Refusal::internal("a key is not a key").into()) };
+            let session = Session { holder: Holder::Key(key), until: operations.clock.now().plus(SESSION) };
+            Ok(begun(&front, &facts, &session, next).await?)
+        }
+        Err(refusal) if refusal.status == 401 => {
+            page_as(StatusCode::UNAUTHORIZED, &SignInPage { page: Page::outside(), next, refused: true })
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+async fn sign_out(Extension(facts): Extension<RequestFacts>, _: Form) -> Response {
+    with_cookie(see("/sign-in"), &facts, "", 0)
+}
+
+/// Looking at a link changes nothing: what scans mails for bad links would use it up.
+async fn show_link(State(front): State<Front>, Path(token): Path<String>) -> Answer {
+    let link = usable(front.operations().await?.access.portal_link(&token).await)?;
+    let status = if link.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    page_as(status, &PortalPage { page: Page::outside(), link: link.as_ref(), address: &format!("{PORTAL_PATH}{token}") })
+}
+
+async fn open_link(State(front): State<Front>, Extension(facts): Extension<RequestFacts>, Path(token): Path<String>) -> Answer {
+    let opened = usable(front.operations().await?.access.open_portal_link(&token).await)?;
+    let Some(link) = opened else {
+        return page_as(StatusCode::NOT_FOUND, &PortalPage { page: Page::outside(), link: None, address: "" });
+    };
+    let until = link.session_until.unwrap_or(Timestamp::from_millis(0));
+    let session = Session { holder: Holder::PortalLink(link.organization_id, link.id), until };
+    Ok(begun(&front, &facts, &session, local(link.path.as_deref().unwrap_or_default())).await?)
+}
+
+fn usable(found: Result<PortalLink, AuthenticateError>) -> Result<Option<PortalLink>, Refusal> {
+    match found {
+        Ok(link) => Ok(Some(link)),
+        Err(AuthenticateError::Unauthenticated(_)) => Ok(None),
+        Err(error) => Err(Refusal::unavailable(error)),
+    }
+}
+
+async fn begun(front: &Front, facts: &RequestFacts, session: &Session, next: &str) -> Result<Response, Refusal> {
+    let operations = front.operations().await?;
+    let seconds = session.until.since(operations.clock.now()).as_secs();
+    Ok(with_cookie(see(next), facts, &operations.sessions.seal(session), seconds))
+}
+
+fn with_cookie(response: Response, facts: &RequestFacts, value: &str, seconds: u64) -> Response {
+    let name = cookie_name(&facts.base_url);
+    let secure = if name.starts_with("__Host-") { "; Secure" } else { "" };
+    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+    ([(SET_COOKIE, cookie)], response).into_response()
+}
+
+fn next_of(query: Option<&str>) -> String {
+    let mut parameters = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let next = parameters.find(|(name, _)| name == "next").map(|(_, value)| value.into_owned()).unwrap_or_default();
+    local(&next).to_owned()
+}
+
+/// A path of ours; anything that a browser could take for another site's address leads home.
+pub(crate) fn local(path: &str) -> &str {
+    let ours = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\') && !path.chars().any(char::is_control);
+    if ours { path } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_in_leads_to_pages_of_ours_only() {
+        for (path, leads_to) in [
+            ("/deliveries?status=failed", "/deliveries?status=failed"),
+            ("", "/"),
+            ("https://evil.example", "/"),
+            ("//evil.example", "/"),
+            ("/\\evil.example", "/"),
+            ("/\t/evil.example", "/"),
+        ] {
+            assert_eq!(local(path), leads_to);
+        }
+    }
+}

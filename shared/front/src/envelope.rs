@@ -1,0 +1,122 @@
+//! The outermost layer: what every request gets and every answer has.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use http::header::CACHE_CONTROL;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use operations::Refusal;
+use telemetry::names::REQUEST;
+use telemetry::{Kind, Parent, Span};
+
+use crate::facts::facts;
+use crate::{Front, RequestFacts};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// A refusal on its way to the [`envelope`], which has it told.
+#[derive(Debug)]
+pub struct Refused(Refusal);
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        response.extensions_mut().insert(self.0);
+        response
+    }
+}
+
+/// Runs a request and finishes its answer; `tell` writes what was refused in the front's own manner, onto the answer as it is.
+pub async fn envelope(
+    front: &Front,
+    mut request: Request,
+    next: Next,
+    tell: impl FnOnce(Refusal, &RequestFacts, Response) -> Response,
+) -> Response {
+    let facts = facts(front, &request);
+    let method = request.method().clone();
+    let mut span = span(&facts, &request);
+    request.extensions_mut().insert(facts.clone());
+    let response = span.run(AssertUnwindSafe(next.run(request)).catch_unwind()).await;
+    let mut response = response.unwrap_or_else(|_| Refused::from(Refusal::internal("the handler panicked")).into_response());
+    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+        log_refusal(&refusal, &facts);
+        response = tell(refusal, &facts, response);
+        if method == Method::HEAD {
+            *response.body_mut() = axum::body::Body::empty();
+        }
+    }
+    span.set("http.response.status_code", i64::from(response.status().as_u16()));
+    if response.status().is_server_error() {
+        span.fails("server_error");
+    }
+    tracing::info!(request_id = facts.id, request = facts.line, status = response.status().as_u16(), "answered");
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&facts.id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The request's span. Its route is the pattern and not the path: a path may carry what a person typed.
+fn span(facts: &RequestFacts, request: &Request) -> Span {
+    let mut span = Span::start(REQUEST, Kind::Server, Parent::Remote(facts.cause));
+    span.set_id("http.request.method", request.method());
+    if let Some(route) = request.extensions().get::<MatchedPath>() {
+        span.set("http.route", route.as_str());
+    }
+    span.set("waybill.request.id", facts.id.as_str());
+    span
+}
+
+fn log_refusal(refusal: &Refusal, facts: &RequestFacts) {
+    let (request_id, request) = (&*facts.id, &*facts.line);
+    match refusal.chain() {
+        Some(chain) => tracing::error!(request_id, request, status = refusal.status, error = chain, "failed"),
+        None => tracing::debug!(request_id, request, status = refusal.status, code = refusal.code, "refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::State;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::state::tests::front;
+
+    async fn crashing() -> Response {
+        panic!("the secret is hunter2")
+    }
+
+    async fn plainly(State(front): State<Front>, request: Request, next: Next) -> Response {
+        envelope(&front, request, next, |refusal, _, _| (StatusCode::INTERNAL_SERVER_ERROR, refusal.detail).into_response()).await
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_without_internals() {
+        let router = Router::new().route("/", get(crashing)).layer(from_fn_with_state(front(None), plainly));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.headers().contains_key(REQUEST_ID));
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.contains("request id") && !text.contains("hunter2"), "{text}");
+    }
+}

@@ -1,0 +1,102 @@
+//! What is known of a request before anybody has looked at who sent it.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Request};
+use domain::trace::{TraceContext, TraceId};
+use http::HeaderName;
+use http::header::HOST;
+use operations::authorization::CALLBACK_PATH;
+
+use crate::Front;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What is known of a request before anybody has looked at who sent it.
+#[derive(Clone, Debug)]
+pub struct RequestFacts {
+    /// Its id, in answers, logs and audit events.
+    pub id: String,
+    /// The address it came from.
+    pub ip: Option<String>,
+    /// Where people reach this Waybill, without a slash at the end.
+    pub base_url: String,
+    /// The trace it belongs to, and the sender's span.
+    pub cause: TraceContext,
+    /// Method, path and query, as they came; without what is secret in them.
+    pub line: String,
+}
+
+/// What addresses of a portal link begin with; the rest is its secret.
+pub const PORTAL_PATH: &str = "/portal/";
+
+pub(crate) fn facts(front: &Front, request: &Request) -> RequestFacts {
+    let random = &front.platform().random;
+    let id: String = random.bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let header = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let w3c = header(&HeaderName::from_static("traceparent")).and_then(TraceContext::from_traceparent);
+    let xray = || header(&HeaderName::from_static("x-amzn-trace-id")).and_then(TraceContext::from_xray);
+    let new = || TraceContext { trace: TraceId::generate_at(front.platform().clock.now(), random), span: None };
+    let path = match request.uri().path() {
+        // A code is good for a refresh token: the line goes into the log.
+        CALLBACK_PATH => CALLBACK_PATH,
+        // So is what comes after this for a session.
+        path if path.starts_with(PORTAL_PATH) => PORTAL_PATH,
+        _ => request.uri().path_and_query().map_or("/", |path| path.as_str()),
+    };
+    RequestFacts {
+        id: format!("req_{id}"),
+        ip: ip(request),
+        base_url: base_url(front, request),
+        cause: w3c.or_else(xray).unwrap_or_else(new),
+        line: format!("{} {path}", request.method()),
+    }
+}
+
+/// The peer's address; behind API Gateway the one that it appended to the header, which is the last.
+fn ip(request: &Request) -> Option<String> {
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        return Some(peer.ip().to_canonical().to_string());
+    }
+    let forwarded = request.headers().get(&FORWARDED_FOR)?.to_str().ok()?;
+    let last = forwarded.rsplit(',').next()?.trim();
+    last.parse::<std::net::IpAddr>().ok().map(|ip| ip.to_canonical().to_string())
+}
+
+/// Where people reach Waybill: as configured, else as this request did.
+fn base_url(front: &Front, request: &Request) -> String {
+    if let Some(url) = &front.config().public_url {
+        return url.clone();
+    }
+    let header = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let scheme = header(&FORWARDED_PROTO).filter(|scheme| *scheme == "https").unwrap_or("http");
+    let is_host = |host: &&str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
+    let host = header(&HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str())).filter(is_host);
+    format!("{scheme}://{}", host.unwrap_or("localhost"))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+    use crate::state::tests::front;
+
+    #[test]
+    fn links_begin_where_the_request_came_in_unless_configured() {
+        let request = |headers: &[(&str, &str)]| {
+            let mut request = Request::builder().uri("/v1/meta");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            request.body(Body::empty()).unwrap()
+        };
+        assert_eq!(base_url(&front(None), &request(&[("host", "127.0.0.1:8080")])), "http://127.0.0.1:8080");
+        let gateway = request(&[("host", "api.example.com"), ("x-forwarded-proto", "https"), ("x-forwarded-for", "10.0.0.1, 192.0.2.7")]);
+        assert_eq!(base_url(&front(None), &gateway), "https://api.example.com");
+        assert_eq!(base_url(&front(None), &request(&[("host", "evil\"><script>")])), "http://localhost");
+        assert_eq!(base_url(&front(Some("https://waybill.example")), &gateway), "https://waybill.example");
+        assert_eq!(ip(&gateway).as_deref(), Some("192.0.2.7"), "what the client wrote itself stands before");
+    }
+}

@@ -8,9 +8,9 @@ use http::header::AUTHORIZATION;
 use operations::authorization::CALLBACK_PATH;
 use operations::{Context, IdempotencyKey, Refusal};
 
+use crate::Api;
 use crate::answer::Refused;
 use front::RequestFacts;
-use crate::Api;
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

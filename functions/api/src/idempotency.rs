@@ -11,9 +11,9 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use operations::{Admission, Context, Query, Refusal, StoredAnswer};
 
+use crate::Api;
 use crate::answer::{REPLAYED, Refused};
 use crate::extract::{Unreadable, read};
-use crate::Api;
 
 /// What the layer of one route knows.
 #[derive(Clone)]

@@ -31,7 +31,7 @@ fn failed(bucket: &HealthBucket) -> u64 {
 pub(crate) fn attempts(buckets: &[HealthBucket]) -> Drawing {
     let most = buckets.iter().map(|bucket| bucket.succeeded + failed(bucket)).max().unwrap_or(0);
     let (good, bad): (u64, u64) = (buckets.iter().map(|b| b.succeeded).sum(), buckets.iter().map(failed).sum());
-    let words = format!("{} attempts succeeded and {} failed; at most {} at a time", count(&good), count(&bad), count(&most));
+    let words = format!("{} attempts succeeded and {} failed; at most {} at a time", count(good), count(bad), count(most));
     let mut marks = String::new();
     let places = buckets.len().max(1) as u64;
     for (place, bucket) in (0..).zip(buckets) {
@@ -88,7 +88,7 @@ pub(crate) fn sparkline(hours: &[HealthBucket]) -> Drawing {
     const STEP: u64 = 4;
     let most = hours.iter().map(|hour| hour.succeeded + failed(hour)).max().unwrap_or(0);
     let (good, bad): (u64, u64) = (hours.iter().map(|b| b.succeeded).sum(), hours.iter().map(failed).sum());
-    let words = format!("Last {} hours: {} attempts succeeded, {} failed", hours.len(), count(&good), count(&bad));
+    let words = format!("Last {} hours: {} attempts succeeded, {} failed", hours.len(), count(good), count(bad));
     let mut marks = String::new();
     for (place, hour) in (0..).zip(hours) {
         let total = hour.succeeded + failed(hour);

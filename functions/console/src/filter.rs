@@ -73,8 +73,12 @@ impl Filter {
 
     /// Another page with these parameters.
     pub(crate) fn at(&self, visitor: &Visitor, path: &str) -> String {
-        let all: Vec<(&str, &str)> =
-            self.parameters.iter().filter(|(name, _)| !matches!(&**name, "cursor" | "live")).map(|(name, value)| (&**name, &**value)).collect();
+        let all: Vec<(&str, &str)> = self
+            .parameters
+            .iter()
+            .filter(|(name, _)| !matches!(&**name, "cursor" | "live"))
+            .map(|(name, value)| (&**name, &**value))
+            .collect();
         visitor.href(&if all.is_empty() { path.to_owned() } else { format!("{path}?{}", show::query(&all)) })
     }
 }
@@ -103,12 +107,8 @@ mod tests {
         let now = Timestamp::from_millis(1_764_000_000_000);
         let filter = Filter::of(Some("status=failed&status=retrying&reference=&last=1h&until=2026-01-02T03%3A04&colour=red&live=true"));
         let found = filter.for_operation(&["status", "reference", "since", "until"], now);
-        let expected = [
-            ("status", "failed"),
-            ("status", "retrying"),
-            ("since", "2025-11-24T15:00:00.000Z"),
-            ("until", "2026-01-02T03:04:00Z"),
-        ];
+        let expected =
+            [("status", "failed"), ("status", "retrying"), ("since", "2025-11-24T15:00:00.000Z"), ("until", "2026-01-02T03:04:00Z")];
         assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
         assert!(filter.has("status", "retrying") && filter.narrows());
     }

@@ -15,6 +15,7 @@ mod chart;
 mod envelope;
 mod filter;
 mod form;
+mod names;
 mod pages;
 mod schema_form;
 mod show;

@@ -65,9 +65,38 @@ enum Reading {
 
 /// The order in which people think of settings; what is not named comes after.
 const ORDER: &[&str] = &[
-    "name", "transport", "url", "bucket", "account", "container", "region", "endpoint", "host", "port", "security", "username", "host_key",
-    "database", "table", "mode", "from", "to", "cc", "bcc", "preset", "method", "headers", "directory_template", "filename_template",
-    "key_template", "subject_template", "access_key_id", "header", "token_url", "client_id", "certificate_pem",
+    "name",
+    "transport",
+    "url",
+    "bucket",
+    "account",
+    "container",
+    "region",
+    "endpoint",
+    "host",
+    "port",
+    "security",
+    "username",
+    "host_key",
+    "database",
+    "table",
+    "mode",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "preset",
+    "method",
+    "headers",
+    "directory_template",
+    "filename_template",
+    "key_template",
+    "subject_template",
+    "access_key_id",
+    "header",
+    "token_url",
+    "client_id",
+    "certificate_pem",
 ];
 
 impl Field {
@@ -146,7 +175,8 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
         return of_forms(base, forms, value);
     }
     if let Some(words) = schema["enum"].as_array() {
-        let choices = words.iter().map(|word| word.as_str().unwrap_or_default()).map(|word| (word.to_owned(), choice_label(word))).collect();
+        let choices =
+            words.iter().map(|word| word.as_str().unwrap_or_default()).map(|word| (word.to_owned(), choice_label(word))).collect();
         return vec![Field { control: Control::Choice(choices), value: value.as_str().unwrap_or_default().to_owned(), ..base }];
     }
     let secret = schema["writeOnly"] == true || schema["additionalProperties"]["writeOnly"] == true;
@@ -208,7 +238,8 @@ fn of_forms(base: Field, forms: &[Value], value: &Value) -> Vec<Field> {
 pub(crate) fn credentials(schema: &Value, stored: &Value) -> Vec<Field> {
     const KIND: &str = "credentials.kind";
     let forms = schema["oneOf"].as_array().cloned().unwrap_or_default();
-    let kinds: Vec<(String, String)> = forms.iter().map(|form| form["title"].as_str().unwrap_or_default()).map(|kind| (kind.to_owned(), choice_label(kind))).collect();
+    let kinds: Vec<(String, String)> =
+        forms.iter().map(|form| form["title"].as_str().unwrap_or_default()).map(|kind| (kind.to_owned(), choice_label(kind))).collect();
     let own = stored["kind"].as_str().unwrap_or_default().to_owned();
     let chosen = if own.is_empty() { kinds.first().map(|(kind, _)| kind.clone()).unwrap_or_default() } else { own.clone() };
     let base = Field::new(&["credentials".to_owned(), "kind".to_owned()], "Kind".to_owned());
@@ -253,7 +284,9 @@ fn value_of(field: &Field, form: &Form, patch: bool) -> Option<Value> {
         Reading::Form => matches!(&field.control, Control::Choice(_)).then(|| trimmed.into()).filter(|_| !has_fields(field, form)),
         Reading::Text if field.control == Control::Area => Some(typed.into()),
         Reading::Text => Some(trimmed.into()),
-        Reading::Number => Some(trimmed.parse::<i64>().map(Value::from).or_else(|_| trimmed.parse::<f64>().map(Value::from)).unwrap_or_else(|_| trimmed.into())),
+        Reading::Number => Some(
+            trimmed.parse::<i64>().map(Value::from).or_else(|_| trimmed.parse::<f64>().map(Value::from)).unwrap_or_else(|_| trimmed.into()),
+        ),
         Reading::List => Some(form.lines(&field.name).into()),
         Reading::Pairs => Some(map_of(field, form, patch)),
         Reading::Json => Some(serde_json::from_str(trimmed).unwrap_or_else(|_| trimmed.into())),
@@ -331,6 +364,12 @@ fn choice_label(word: &str) -> String {
 
 /// A member's name as a label.
 fn label(name: &str) -> String {
+    match name {
+        "ca_pem" => return "Certificate authority (PEM)".to_owned(),
+        "certificate_pem" => return "Client certificate (PEM)".to_owned(),
+        "private_key_pem" => return "Its private key (PEM)".to_owned(),
+        _ => {}
+    }
     let words: Vec<String> = name
         .split('_')
         .map(|word| match word {
@@ -339,7 +378,8 @@ fn label(name: &str) -> String {
         })
         .collect();
     let text = words.join(" ");
-    let text = text.strip_suffix(" seconds").map_or_else(|| text.clone(), |rest| format!("{rest} (seconds)"));
+    let units = [(" seconds", " (seconds)"), (" days", " (days)"), (" ms", " (ms)")];
+    let text = units.iter().find_map(|(unit, shown)| Some(text.strip_suffix(unit)?.to_owned() + shown)).unwrap_or(text);
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
@@ -387,7 +427,8 @@ mod tests {
         assert_eq!(secrets[1].stored.as_deref(), Some("one is set that ends in …abcd"));
         let kept = read(&secrets, &form("credentials.kind=bearer&credentials.bearer.token="), true);
         assert_eq!(Value::Object(kept), json!({"credentials": {"kind": "bearer"}}));
-        let settings = fields(&self::schema(), &["settings"], &json!({"url": "https://a.example", "headers": {"X-A": "1"}, "transport": "ses"}));
+        let settings =
+            fields(&self::schema(), &["settings"], &json!({"url": "https://a.example", "headers": {"X-A": "1"}, "transport": "ses"}));
         let body = read(&settings, &form("settings.url=https%3A%2F%2Fa.example&settings.headers=X-B%3A2&settings.transport=ses"), true);
         assert_eq!(body["settings"]["headers"], json!({"X-A": null, "X-B": "2"}));
         assert_eq!(body["settings"]["timeout_seconds"], Value::Null);

@@ -210,10 +210,13 @@ mod tests {
     fn values_are_said_as_people_say_them() {
         let at = |seconds: i64| Timestamp::from_millis(1_764_000_000_000 + seconds * 1000);
         let words = |seconds: i64| When::new(at(seconds), at(0)).words();
-        assert_eq!([words(0), words(-61), words(-3_600), words(-200_000), words(2)], ["just now", "61 s ago", "60 min ago", "2 d ago", "in 2 s"]);
-        assert_eq!([bytes(&0), bytes(&1024), bytes(&1_500_000)], ["0 B", "1.0 KiB", "1.4 MiB"]);
+        assert_eq!(
+            [words(0), words(-61), words(-3_600), words(-200_000), words(2)],
+            ["just now", "61 s ago", "60 min ago", "2 d ago", "in 2 s"]
+        );
+        assert_eq!([bytes(0), bytes(1024), bytes(1_500_000)], ["0 B", "1.0 KiB", "1.4 MiB"]);
         assert_eq!([percent(&None), percent(&Some(1.0)), percent(&Some(0.9999))], ["–", "100 %", "99.9 %"]);
-        assert_eq!(count(&1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!(badge("<b>").to_string(), "<span class=\"badge off\"><span aria-hidden=\"true\">·</span> &lt;b&gt;</span>");
     }
 }

@@ -118,7 +118,8 @@ impl Operations {
         let routes = self.store.routes(id).await?.map(|routes| routes.destinations).unwrap_or_default();
         let ids: Vec<DestinationId> = routes.iter().map(|route| route.id).collect();
         let streaks = self.store.healths(&ids).await?;
-        let mut unwell: Vec<_> = routes.iter().zip(streaks).map(|(route, health)| (health.consecutive_failures, !route.enabled, route.id)).collect();
+        let mut unwell: Vec<_> =
+            routes.iter().zip(streaks).map(|(route, health)| (health.consecutive_failures, !route.enabled, route.id)).collect();
         unwell.retain(|(streak, disabled, _)| *streak > 0 || *disabled);
         unwell.sort_by_key(|(streak, disabled, id)| (Reverse(*disabled), Reverse(*streak), *id));
         let more = unwell.len().saturating_sub(SHOWN_MAX);

@@ -6,9 +6,9 @@ use axum::routing::get;
 use operations::Page;
 use operations::view::alert::AlertView;
 
+use crate::Api;
 use crate::answer::{Answer, ok};
 use crate::extract::{Asker, Parameters};
-use crate::Api;
 
 pub(crate) fn router() -> Router<Api> {
     Router::new().route("/v1/alerts", get(list_alerts))

@@ -8,9 +8,9 @@ use operations::view::api_key::{ApiKeyView, NewApiKey};
 use operations::{CreateApiKey, Page};
 
 use super::post_once;
+use crate::Api;
 use crate::answer::{Answer, created, no_content, ok};
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::Api;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()

@@ -6,9 +6,9 @@ use axum::routing::get;
 use operations::Page;
 use operations::view::audit::AuditEventView;
 
+use crate::Api;
 use crate::answer::{Answer, ok};
 use crate::extract::{Asker, Parameters};
-use crate::Api;
 
 pub(crate) fn router() -> Router<Api> {
     Router::new().route("/v1/audit-events", get(list_audit_events))

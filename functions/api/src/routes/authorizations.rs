@@ -10,11 +10,11 @@ use operations::authorization::{CALLBACK_PATH, Consented, CreateAuthorization};
 use operations::view::authorization::{AuthorizationView, NewAuthorization};
 
 use super::post_once;
+use crate::Api;
 use crate::answer::{Answer, created, no_content, ok};
 use crate::docs::escape;
-use front::RequestFacts;
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::Api;
+use front::RequestFacts;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()

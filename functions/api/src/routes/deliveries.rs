@@ -8,9 +8,9 @@ use operations::view::delivery::{DeliverySummary, DeliveryView};
 use operations::{Page, RetryDelivery};
 
 use super::post_once;
+use crate::Api;
 use crate::answer::{Answer, accepted, download, ok};
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::Api;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     let manage = Permission::ManageDestinations;

@@ -14,9 +14,9 @@ use operations::view::message::MessageView;
 use operations::view::meta::DestinationTypes;
 
 use super::post_once;
+use crate::Api;
 use crate::answer::{Answer, accepted, created_tagged, no_content, ok, ok_tagged};
 use crate::extract::{Asker, Content, Ids, IfMatch, Parameters};
-use crate::Api;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     let manage = Permission::ManageDestinations;

@@ -8,9 +8,9 @@ use operations::view::job::{JobTotal, JobView};
 use operations::{CreateJob, JobAsked, Page};
 
 use super::post_once;
+use crate::Api;
 use crate::answer::{Answer, accepted, ok};
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::Api;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     let manage = Permission::ManageDestinations;

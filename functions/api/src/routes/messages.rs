@@ -10,9 +10,9 @@ use operations::view::message::{BatchView, MessageView};
 use operations::{CreateUpload, UploadView};
 
 use super::post_once;
+use crate::Api;
 use crate::answer::{Answer, accepted, created, download, no_content, ok, see_other};
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::Api;
 
 /// Submitting keeps its own idempotency protocol, which costs one write.
 pub(crate) fn router(api: &Api) -> Router<Api> {

@@ -9,9 +9,9 @@ use operations::view::meta::Meta;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::Api;
 use crate::answer::{Answer, ok};
 use crate::extract::{Asker, Parameters};
-use crate::Api;
 use crate::{docs, openapi};
 
 pub(crate) fn router() -> Router<Api> {

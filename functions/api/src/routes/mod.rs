@@ -20,9 +20,9 @@ use axum::routing::{MethodRouter, post};
 use domain::role::Permission;
 use operations::Refusal;
 
+use crate::Api;
 use crate::answer::Refused;
 use crate::idempotency::{Once, once};
-use crate::Api;
 
 /// Every route, and the answers for what is none.
 pub(crate) fn router(api: &Api) -> Router<Api> {

@@ -10,9 +10,9 @@ use operations::view::job::JobView;
 use operations::view::organization::OrganizationView;
 
 use super::post_once;
+use crate::Api;
 use crate::answer::{Answer, accepted, created, no_content, ok};
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::Api;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()

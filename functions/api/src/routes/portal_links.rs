@@ -7,9 +7,9 @@ use domain::role::Permission;
 use operations::{CreatePortalLink, NewPortalLinkView};
 
 use super::post_once;
+use crate::Api;
 use crate::answer::{Answer, created, no_content};
 use crate::extract::{Asker, Content, Ids, Parameters};
-use crate::Api;
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()

@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::routing::get;
 use operations::view::statistics::{HealthBuckets, StatisticsView};
 
+use crate::Api;
 use crate::answer::{Answer, ok};
 use crate::extract::{Asker, Ids, Parameters};
-use crate::Api;
 
 pub(crate) fn router() -> Router<Api> {
     Router::new().route("/v1/stats", get(read_statistics)).route("/v1/destinations/{id}/health", get(read_health))

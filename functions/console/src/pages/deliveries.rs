@@ -12,13 +12,12 @@ use serde_json::{Map, Value, json};
 use crate::answer::{Answer, page, see};
 use crate::filter::{Filter, SPANS, pairs};
 use crate::form::{Form, json as body};
+use crate::names::Names;
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
 const FILTERS: &[&str] = &["destination_id", "status", "event_type", "message_id", "reference", "since", "until"];
 const STATUSES: &[&str] = &["queued", "retrying", "succeeded", "failed", "skipped", "cancelled"];
-/// Destinations offered as a choice; those of a larger organization are reached from their own pages.
-const CHOICES: &str = "100";
 
 pub(crate) fn router() -> Router<Front> {
     Router::new().route("/deliveries", get(list)).route("/deliveries/retry", get(ask_retry)).route("/deliveries/retry-all", post(retry_all))
@@ -36,8 +35,7 @@ struct DeliveriesPage<'a> {
     page: Page<'a>,
     v: &'a Visitor,
     filter: &'a Filter,
-    /// (id, name)
-    destinations: &'a [(String, String)],
+    names: &'a Names,
     days: &'a [Day<'a>],
     next: Option<String>,
     live: bool,
@@ -62,20 +60,11 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let mut parameters = filter.for_operation(&known, v.now);
     parameters.push(("limit".to_owned(), "50".to_owned()));
     let found = operations.deliveries(&v.ctx, v.query(&pairs(&parameters))).await?;
-    let destinations = names(operations, &v).await?;
+    let names = Names::read(operations, &v).await?;
     let days = by_day(&found.data);
     let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
     let (live, again) = (filter.has("live", "true"), v.href(&v.address));
-    page(&DeliveriesPage { page: Page::of(Some(&v), "deliveries"), v: &v, filter: &filter, destinations: &destinations, days: &days, next, live, again })
-}
-
-/// The organization's destinations by name, for whoever may read them.
-pub(crate) async fn names(operations: &operations::Operations, v: &Visitor) -> Result<Vec<(String, String)>, Refusal> {
-    if !v.may_read() {
-        return Ok(Vec::new());
-    }
-    let found = operations.destinations(&v.ctx, v.query(&[("limit", CHOICES)])).await?;
-    Ok(found.data.into_iter().map(|destination| (destination.id.to_string(), destination.name)).collect())
+    page(&DeliveriesPage { page: Page::of(Some(&v), "deliveries"), v: &v, filter: &filter, names: &names, days: &days, next, live, again })
 }
 
 fn by_day(deliveries: &[DeliverySummary]) -> Vec<Day<'_>> {

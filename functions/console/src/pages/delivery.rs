@@ -194,7 +194,9 @@ fn schedule(d: &DeliveryView, destination: &DestinationView) -> Vec<Timestamp> {
 }
 
 fn changes(before: &AttemptView, after: &AttemptView) -> Vec<Change> {
-    let response = |attempt: &AttemptView, of: fn(&operations::view::delivery::ResponseView) -> String| attempt.response.as_ref().map_or_else(|| "none".to_owned(), of);
+    let response = |attempt: &AttemptView, of: fn(&operations::view::delivery::ResponseView) -> String| {
+        attempt.response.as_ref().map_or_else(|| "none".to_owned(), of)
+    };
     let mut all = vec![
         ("Outcome", before.outcome.to_owned(), after.outcome.to_owned()),
         ("Detail", before.detail.clone().unwrap_or_default(), after.detail.clone().unwrap_or_default()),
@@ -259,7 +261,16 @@ mod tests {
     #[test]
     fn a_command_cannot_be_broken_out_of() {
         let headers = json!({"x-a": "it's; rm -rf /"}).as_object().cloned().unwrap();
-        let request = RequestView { method: "POST".into(), url: "https://a.example/'$(id)".into(), headers, size_bytes: 0, body_sha256: String::new() };
-        assert_eq!(curl(&request), "curl -X POST 'https://a.example/'\\''$(id)' \\\n  -H 'x-a: it'\\''s; rm -rf /' \\\n  --data-binary @body");
+        let request = RequestView {
+            method: "POST".into(),
+            url: "https://a.example/'$(id)".into(),
+            headers,
+            size_bytes: 0,
+            body_sha256: String::new(),
+        };
+        assert_eq!(
+            curl(&request),
+            "curl -X POST 'https://a.example/'\\''$(id)' \\\n  -H 'x-a: it'\\''s; rm -rf /' \\\n  --data-binary @body"
+        );
     }
 }

@@ -17,6 +17,7 @@ use crate::answer::{Answer, page, see};
 use crate::chart::{self, Drawing};
 use crate::filter::Filter;
 use crate::form::{Form, json as body};
+use crate::names::Names;
 use crate::pages::destinations::{target, type_name};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
@@ -49,6 +50,7 @@ struct DestinationPage<'a> {
     settings: Vec<(String, String)>,
     credentials: Vec<(String, String)>,
     recent: &'a [DeliverySummary],
+    names: Names,
     attempts: Drawing,
     latencies: Drawing,
     filter: &'a Filter,
@@ -122,6 +124,7 @@ pub(crate) async fn show(front: &Front, v: &Visitor, id: &str, filter: &Filter, 
         settings: rows(&d.settings, ""),
         credentials: rows(&d.credentials, ""),
         recent: &recent.data,
+        names: Names::none(),
         attempts: chart::attempts(&health.data),
         latencies: chart::latencies(&health.data),
         filter,
@@ -159,7 +162,10 @@ fn rows(value: &Value, prefix: &str) -> Vec<(String, String)> {
             Value::Object(_) => rows.extend(self::rows(value, &name)),
             Value::Array(items) if items.is_empty() => {}
             Value::Array(items) => {
-                rows.push((name, items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")));
+                rows.push((
+                    name,
+                    items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", "),
+                ));
             }
             Value::String(text) => rows.push((name, text.clone())),
             other => rows.push((name, other.to_string())),
@@ -193,7 +199,8 @@ async fn test(State(front): State<Front>, v: Visitor, Path(id): Path<String>, fo
 }
 
 async fn enable(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
-    let since = form.filled("replay_since").map(|since| if since == "disabled_at" { since.to_owned() } else { crate::filter::instant(since) });
+    let since =
+        form.filled("replay_since").map(|since| if since == "disabled_at" { since.to_owned() } else { crate::filter::instant(since) });
     let members = since.map_or_else(|| json!({}), |since| json!({"replay_since": since}));
     let enabled = front.operations().await?.enable_destination(&v.ctx, &id, v.query(&[]), body(&members)).await?;
     Ok(match enabled.job {

@@ -87,6 +87,9 @@ async fn sections(operations: &Operations, v: &Visitor, kind: &str, stored: Opti
     let (where_to, more) = schema_form::fields(&schema.settings, &["settings"], &stored_json["settings"])
         .into_iter()
         .partition(|field| field.required || field.when.is_some() || shown_first(&field.name));
+    let kinds = schema_form::credentials(&schema.credentials, &stored_json["credentials"]);
+    let (certificates, kinds): (Vec<Field>, Vec<Field>) =
+        kinds.into_iter().partition(|field| !field.required && field.control == Control::Area);
     let own_policy = if stored_json["failure_policy"].is_object() { "own" } else { "organization" };
     let mut policy = schema_form::fields(&failure_policy(), &["failure_policy"], &stored_json["failure_policy"]);
     for field in &mut policy {
@@ -96,13 +99,15 @@ async fn sections(operations: &Operations, v: &Visitor, kind: &str, stored: Opti
     policy.insert(0, Field::switch("thresholds", "Alert and disable thresholds", &thresholds, own_policy));
     let mut retries = schema_form::fields(&retry_policy(), &["retry_policy"], &stored_json["retry_policy"]);
     retries.extend(policy);
-    Ok(vec![
+    let all = vec![
         Section { title: "Name", folded: false, fields: schema_form::fields(&about(), &[], &stored_json) },
         Section { title: "Where", folded: false, fields: where_to },
-        Section { title: "Credentials", folded: false, fields: schema_form::credentials(&schema.credentials, &stored_json["credentials"]) },
+        Section { title: "Credentials", folded: false, fields: kinds },
+        Section { title: "Certificates", folded: true, fields: certificates },
         Section { title: "More settings", folded: true, fields: more },
         Section { title: "Retries and alerts", folded: true, fields: retries },
-    ])
+    ];
+    Ok(all.into_iter().filter(|section| !section.fields.is_empty()).collect())
 }
 
 /// Optional settings that most people fill in.
@@ -202,7 +207,9 @@ async fn create(State(front): State<Front>, v: Visitor, Path(kind): Path<String>
             let filter = Filter::of(Some(if skip { "done=unchecked" } else { "done=created" }));
             match (&new.signing_secret, scripted) {
                 // Shown this once, so not on a page that can be loaded again.
-                (Some(secret), _) => destination::show(&front, &v, &new.view.id.to_string(), &filter, Some(secret)).await.map(|page| whole(page, &v.href(&format!("/destinations/{}", new.view.id)))),
+                (Some(secret), _) => destination::show(&front, &v, &new.view.id.to_string(), &filter, Some(secret))
+                    .await
+                    .map(|page| whole(page, &v.href(&format!("/destinations/{}", new.view.id)))),
                 (None, _) => Ok(go(&v.href(&format!("/destinations/{}?done={}", new.view.id, filter.get("done"))), scripted)),
             }
         }

@@ -63,7 +63,9 @@ pub(crate) fn target(destination: &DestinationView) -> String {
         if own.is_empty() { destination.credentials["connection_string"][name].as_str().unwrap_or_default().to_owned() } else { own }
     };
     match destination.kind {
-        "webhook" => settings["url"].as_str().or_else(|| destination.credentials["url"]["hint"].as_str()).unwrap_or("a secret URL").to_owned(),
+        "webhook" => {
+            settings["url"].as_str().or_else(|| destination.credentials["url"]["hint"].as_str()).unwrap_or("a secret URL").to_owned()
+        }
         "email" => {
             let to: Vec<&str> = settings["to"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             match to.split_first() {

@@ -6,13 +6,14 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use front::{Front, Refused};
+use operations::Refusal;
 use operations::message::PayloadAnswer;
 use operations::view::message::{MessageStatus, MessageView};
-use operations::Refusal;
 
 use crate::answer::{Answer, page, see};
 use crate::filter::{Filter, SPANS, pairs};
 use crate::form::Form;
+use crate::names::Names;
 use crate::pages::delivery::{Payload, payload};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
@@ -43,7 +44,7 @@ struct MessagePage<'a> {
     m: &'a MessageView,
     status: &'static str,
     payload: Option<Payload>,
-    names: &'a [(String, String)],
+    names: &'a Names,
 }
 
 /// A message's state as a word.
@@ -68,15 +69,8 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
     let operations = front.operations().await?;
     let m = operations.message(&v.ctx, &id, v.query(&[])).await?;
     let payload = payload(operations, &v, &id).await;
-    let names = super::deliveries::names(operations, &v).await?;
+    let names = Names::read(operations, &v).await?;
     page(&MessagePage { page: Page::of(Some(&v), "messages"), v: &v, status: word(&m.status), m: &m, payload, names: &names })
-}
-
-impl MessagePage<'_> {
-    fn destination_name(&self, id: &domain::id::DestinationId) -> String {
-        let id = id.to_string();
-        self.names.iter().find(|(own, _)| *own == id).map_or_else(|| show::short(&id), |(_, name)| name.clone())
-    }
 }
 
 async fn download(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Result<Response, Refused> {

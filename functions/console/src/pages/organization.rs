@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::answer::{Answer, page_as, see};
 use crate::filter::Filter;
 use crate::form::{Form, json as body};
+use crate::names::Names;
 use crate::schema_form::{self, Control, Field};
 use crate::show::Page;
 use crate::visitor::Visitor;
@@ -30,8 +31,7 @@ struct OrganizationPage<'a> {
     v: &'a Visitor,
     o: &'a OrganizationView,
     fields: &'a [Field],
-    /// (id, name)
-    destinations: &'a [(String, String)],
+    names: &'a Names,
     problem: Option<&'a Refusal>,
     saved: bool,
 }
@@ -78,7 +78,11 @@ fn schema() -> Value {
 }
 
 fn fields(o: &OrganizationView) -> Vec<Field> {
-    schema_form::fields(&schema(), &[], &serde_json::to_value(o).unwrap_or_default())
+    let mut fields = schema_form::fields(&schema(), &[], &serde_json::to_value(o).unwrap_or_default());
+    for field in &mut fields {
+        field.required = !field.name.ends_with("alert_emails") && !field.name.ends_with("disable_after_failures");
+    }
+    fields
 }
 
 async fn ask(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
@@ -89,9 +93,9 @@ async fn ask(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) 
 }
 
 async fn shown(front: &Front, v: &Visitor, o: &OrganizationView, fields: &[Field], problem: Option<&Refusal>, saved: bool) -> Answer {
-    let destinations = super::deliveries::names(front.operations().await?, v).await?;
+    let names = Names::read(front.operations().await?, v).await?;
     let status = problem.map_or(StatusCode::OK, |_| StatusCode::UNPROCESSABLE_ENTITY);
-    page_as(status, &OrganizationPage { page: Page::of(Some(v), "organization"), v, o, fields, destinations: &destinations, problem, saved })
+    page_as(status, &OrganizationPage { page: Page::of(Some(v), "organization"), v, o, fields, names: &names, problem, saved })
 }
 
 async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
@@ -100,12 +104,12 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     let mut fields = fields(&o);
     let mut members: Map<String, Value> = schema_form::read(&fields, &form, true);
     let settings = members.entry("settings").or_insert_with(|| json!({}));
-    let offered = super::deliveries::names(operations, &v).await?;
+    let offered = Names::read(operations, &v).await?;
     let stored = serde_json::to_value(&o.settings).unwrap_or_default();
     for name in ["default_destination_ids", "alert_destination_ids", "status_destination_ids"] {
         // Destinations that the page did not offer stay.
         let ids = stored[name].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let kept = ids.filter(|id| !offered.iter().any(|(offered, _)| offered == id));
+        let kept = ids.filter(|id| !offered.0.iter().any(|(offered, _)| offered == id));
         settings[name] = form.all(name).into_iter().chain(kept).collect();
     }
     settings["status_events"] = form.all("status_events").into();
@@ -114,7 +118,8 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
         Err(refusal) if refusal.status == 422 || refusal.status == 404 => {
             for field in &mut fields {
                 field.refill(&form);
-                field.mistake = refusal.errors.iter().find(|error| error.pointer.as_deref() == Some(&field.pointer)).map(|error| error.detail.clone());
+                field.mistake =
+                    refusal.errors.iter().find(|error| error.pointer.as_deref() == Some(&field.pointer)).map(|error| error.detail.clone());
             }
             shown(&front, &v, &o, &fields, Some(&refusal), false).await
         }

@@ -11,6 +11,7 @@ use operations::view::delivery::DeliverySummary;
 
 use crate::answer::{Answer, page, see};
 use crate::chart::{self, Drawing};
+use crate::names::Names;
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
@@ -25,6 +26,7 @@ struct OverviewPage<'a> {
     v: &'a Visitor,
     attention: &'a Attention,
     failures: &'a [DeliverySummary],
+    names: &'a Names,
 }
 
 #[derive(Template)]
@@ -47,7 +49,8 @@ async fn overview(State(front): State<Front>, v: Visitor) -> Answer {
     let operations = front.operations().await?;
     let attention = operations.attention(&v.ctx, v.query(&[])).await?;
     let failures = operations.deliveries(&v.ctx, v.query(&[("status", "failed"), ("limit", "8")])).await?;
-    page(&OverviewPage { page: Page::of(Some(&v), "overview"), v: &v, attention: &attention, failures: &failures.data })
+    let names = Names::read(operations, &v).await?;
+    page(&OverviewPage { page: Page::of(Some(&v), "overview"), v: &v, attention: &attention, failures: &failures.data, names: &names })
 }
 
 /// The charts, which the page asks for once it is there: they add up every destination.

@@ -33,7 +33,8 @@ impl Operations {
             async move {
                 let until = self.clock.now().plus(std::time::Duration::from_millis(1));
                 let since = Timestamp::from_millis(hour_of(until).as_millis() - (DAY_HOURS - 1) * HOUR_MS);
-                let read = futures_util::future::try_join(self.store.statistics(id, since, until), self.store.pending(organization, shards, id));
+                let read =
+                    futures_util::future::try_join(self.store.statistics(id, since, until), self.store.pending(organization, shards, id));
                 let (hours, pending) = read.await?;
                 let mut last_24h = Tally::default();
                 hours.iter().for_each(|(_, hour)| last_24h.merge(hour));

@@ -29,6 +29,8 @@ pub(crate) struct Field {
     path: Vec<String>,
     reading: Reading,
     secret: bool,
+    /// Something is stored that can be removed.
+    removable: bool,
     /// Names that a map has now.
     names: Vec<String>,
 }
@@ -115,6 +117,7 @@ impl Field {
             path: path.to_vec(),
             reading: Reading::Text,
             secret: false,
+            removable: false,
             names: Vec::new(),
         }
     }
@@ -205,9 +208,11 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
         }
     };
     let names = value.as_object().filter(|_| reading == Reading::Pairs).map(|map| map.keys().cloned().collect()).unwrap_or_default();
-    let stored = if secret || value["set"] == true { known_of(value) } else { None };
-    let value = if secret || stored.is_some() { String::new() } else { text };
-    vec![Field { control, reading, value, secret, stored, names, ..base }]
+    // A certificate is not secret, and yet not shown: only what is known of it.
+    let kept = if secret || reading == Reading::Text { known_of(value) } else { None };
+    let removable = !stored.is_null() && kept.is_none();
+    let value = if secret || kept.is_some() { String::new() } else { text };
+    vec![Field { control, reading, value, secret, removable, stored: kept, names, ..base }]
 }
 
 /// A choice between forms: a word alone, or an object of one member.
@@ -258,7 +263,8 @@ pub(crate) fn credentials(schema: &Value, stored: &Value) -> Vec<Field> {
     all
 }
 
-/// What a form says, as members of a request's body. `patch` is what it changes: emptied fields are removed, empty secrets stay.
+/// What a form says, as members of a request's body: what must be there and what is other than the form showed. `patch` is what it changes:
+/// emptied fields are removed, empty secrets stay.
 pub(crate) fn read(fields: &[Field], form: &Form, patch: bool) -> Map<String, Value> {
     let mut body = Value::Object(Map::new());
     for field in fields.iter().filter(|field| field.counts(form)) {
@@ -275,11 +281,15 @@ pub(crate) fn read(fields: &[Field], form: &Form, patch: bool) -> Map<String, Va
 fn value_of(field: &Field, form: &Form, patch: bool) -> Option<Value> {
     let typed = form.text(&field.name).unwrap_or_default();
     let trimmed = typed.trim();
-    let empty = || (patch && !field.secret && field.stored.is_none()).then_some(Value::Null);
+    let unchanged = match field.reading {
+        Reading::Tick => form.ticked(&field.name) == field.is_ticked(),
+        _ => trimmed == field.value.trim(),
+    };
     match field.reading {
         Reading::Switch => None,
+        _ if unchanged && !field.required => None,
         Reading::Tick => Some(form.ticked(&field.name).into()),
-        _ if trimmed.is_empty() => empty(),
+        _ if trimmed.is_empty() => (patch && field.removable).then_some(Value::Null),
         // Where a form was chosen its fields make the object.
         Reading::Form => matches!(&field.control, Control::Choice(_)).then(|| trimmed.into()).filter(|_| !has_fields(field, form)),
         Reading::Text if field.control == Control::Area => Some(typed.into()),
@@ -336,10 +346,13 @@ fn pairs(value: &Value) -> String {
 /// What is known of a stored secret, or of a map of them.
 fn known_of(value: &Value) -> Option<String> {
     if value["set"] == true {
-        return Some(value["hint"].as_str().map_or_else(|| "one is set".to_owned(), |hint| format!("one is set that ends in {hint}")));
+        return Some(value["hint"].as_str().map_or_else(|| "One is set".to_owned(), |hint| format!("One is set that ends in {hint}")));
+    }
+    if let Some(fingerprint) = value["fingerprint"].as_str() {
+        return Some(format!("One is set, {fingerprint}"));
     }
     let names: Vec<&str> = value.as_object()?.keys().map(|name| &**name).collect();
-    (!names.is_empty()).then(|| format!("set: {}", names.join(", ")))
+    (!names.is_empty()).then(|| format!("Set: {}", names.join(", ")))
 }
 
 fn choice_label(word: &str) -> String {
@@ -415,6 +428,8 @@ mod tests {
             "signature": {"enabled": false}, "transport": {"smtp": {"host": "h"}},
         }});
         assert_eq!(Value::Object(body), expected);
+        let defaults = "settings.url=https%3A%2F%2Fa.example&settings.timeout_seconds=15&settings.signature.enabled=true";
+        assert_eq!(Value::Object(read(&fields, &form(defaults), false)), json!({"settings": {"url": "https://a.example"}}));
         let ses = read(&fields, &form("settings.transport=ses&settings.transport.smtp.host=left"), false);
         assert_eq!(ses["settings"]["transport"], "ses");
     }
@@ -424,11 +439,14 @@ mod tests {
         let schema = json!({"oneOf": [{"title": "bearer", "properties": {"kind": {"const": "bearer"}, "token": {"type": "string", "writeOnly": true}}, "required": ["kind", "token"]}]});
         let stored = json!({"kind": "bearer", "token": {"set": true, "hint": "…abcd"}});
         let secrets = credentials(&schema, &stored);
-        assert_eq!(secrets[1].stored.as_deref(), Some("one is set that ends in …abcd"));
+        assert_eq!(secrets[1].stored.as_deref(), Some("One is set that ends in …abcd"));
         let kept = read(&secrets, &form("credentials.kind=bearer&credentials.bearer.token="), true);
         assert_eq!(Value::Object(kept), json!({"credentials": {"kind": "bearer"}}));
-        let settings =
-            fields(&self::schema(), &["settings"], &json!({"url": "https://a.example", "headers": {"X-A": "1"}, "transport": "ses"}));
+        let settings = fields(
+            &self::schema(),
+            &["settings"],
+            &json!({"url": "https://a.example", "headers": {"X-A": "1"}, "transport": "ses", "timeout_seconds": 20}),
+        );
         let body = read(&settings, &form("settings.url=https%3A%2F%2Fa.example&settings.headers=X-B%3A2&settings.transport=ses"), true);
         assert_eq!(body["settings"]["headers"], json!({"X-A": null, "X-B": "2"}));
         assert_eq!(body["settings"]["timeout_seconds"], Value::Null);

@@ -14,9 +14,14 @@ const READ_BY_EVERY_MAIN: [&str; 4] = ["LOG_LEVEL", "WAYBILL_METRICS", "OTEL_EXP
 fn each_function_reads_what_the_template_gives_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let every_worker = fs::read_to_string(root.join("shared/worker/src/config.rs")).unwrap();
+    let every_front = fs::read_to_string(root.join("shared/front/src/config.rs")).unwrap();
     for function in Template::read(COMPILED_IN, &BTreeMap::new()).unwrap().stack().unwrap().functions {
         let own = fs::read_to_string(root.join("functions").join(&function.binary).join("src/config.rs")).unwrap_or_default();
-        let shared = if function.binary.starts_with("worker_") { every_worker.as_str() } else { "" };
+        let shared = match &*function.binary {
+            "api" | "console" => every_front.as_str(),
+            worker if worker.starts_with("worker_") => every_worker.as_str(),
+            _ => "",
+        };
         let read: BTreeSet<_> = variables_in(&own).chain(variables_in(shared)).collect();
         let given: BTreeSet<_> = function.environment.keys().filter(|name| !READ_BY_EVERY_MAIN.contains(&name.as_str())).cloned().collect();
         assert_eq!(given, read, "functions/{}/src/config.rs (right) and {} in template.yaml (left)", function.binary, function.logical_id);

@@ -1,6 +1,7 @@
 //! What tests are made of: real servers that keep state and are told what to do in the domain's words.
 
 pub mod azurite;
+pub mod browser;
 pub mod collector;
 pub mod contracts;
 pub mod dynamodb_local;

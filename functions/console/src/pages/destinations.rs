@@ -60,7 +60,7 @@ pub(crate) fn target(destination: &DestinationView) -> String {
     let text = |name: &str| settings[name].as_str().unwrap_or_default().to_owned();
     let or_connection_string = |name: &str| {
         let own = text(name);
-        if own.is_empty() { destination.credentials["connection_string"][name].as_str().unwrap_or_default().to_owned() } else { own }
+        if own.is_empty() { destination.credentials[name].as_str().unwrap_or_default().to_owned() } else { own }
     };
     match destination.kind {
         "webhook" => {

@@ -1,0 +1,135 @@
+//! What managers do: find, mend, make, retry, rotate, enable (R5.1–5.5).
+
+use kit::postgres::Postgres;
+use kit::sink::Sink;
+use kit::sshd::{self, Sshd};
+use kit::tls::Authority;
+use kit::verifier::{Signed, Verifier};
+use serde_json::{Value, json};
+
+use crate::stage::{self, does, key};
+
+#[tokio::test]
+async fn why_a_destination_fails_is_found_and_its_credentials_are_mended() {
+    let acme = stage::organization("Acme").await;
+    let sink = Sink::start().await;
+    let crm = sink.path("/crm");
+    // Five deliveries and the first guess at the new token.
+    crm.answers([401; 6].into_iter().chain([200]));
+    let credentials = json!({"kind": "bearer", "token": "the-token-of-last-year"});
+    let destination = acme.destination().with("name", "CRM").webhook(&crm).credentials(credentials).retries(0).skip_check().create().await;
+    for n in 0..5 {
+        acme.send([&destination], json!({"n": n})).await.delivery(0).reaches("failed").await;
+    }
+    does("mend", json!({"key": key(&acme)})).await;
+    let sent = crm.requests();
+    assert_eq!(sent.last().unwrap().header("authorization"), Some("Bearer the-right-token"));
+    acme.send([&destination], json!(1)).await.delivery(0).reaches("succeeded").await;
+}
+
+#[tokio::test]
+async fn a_destination_of_each_type_is_made() {
+    let acme = stage::organization("Acme").await;
+    let sink = Sink::start().await;
+    let hook = sink.path("/hook");
+    let sftp = Sshd::start().await;
+    let postgres = Postgres::start(&Authority::new(), &["localhost"]);
+    postgres.sql("postgres", "CREATE ROLE app LOGIN PASSWORD 'a-long-password'");
+    postgres.sql("postgres", "CREATE DATABASE app OWNER app");
+    let types = json!({
+        "webhook": {"card": "Webhook", "checked": true, "fields": {"settings.url": hook.url(), "settings.headers": "X-Team: data\nX-Env: test"}},
+        "sftp": {"card": "SFTP", "checked": true, "fields": {
+            "settings.host": "127.0.0.1", "settings.port": sftp.port.to_string(), "settings.username": sshd::USERNAME,
+            "settings.host_key": sftp.host_key("ed25519"), "credentials.password.password": sshd::PASSWORD}},
+        "postgres": {"card": "PostgreSQL", "checked": false, "fields": {
+            "settings.host": "localhost", "settings.port": postgres.port.to_string(), "settings.database": "app", "settings.table": "public.reports",
+            "credentials.password.username": "app", "credentials.password.password": "a-long-password"},
+            "choices": {"credentials.kind": "password"}},
+        "mysql": {"card": "MySQL", "checked": false, "choices": {"credentials.kind": "connection_string"}, "fields": {
+            "settings.table": "reports", "credentials.connection_string.connection_string": "mysql://app:secret-word@db.example.com/app"}},
+        "email": {"card": "E-mail", "checked": false, "choices": {"settings.transport": "smtp", "credentials.kind": "smtp_password"}, "fields": {
+            "settings.transport.smtp.host": "mail.example.com", "settings.from": "Reports <reports@example.com>", "settings.to": "ann@example.com\nbob@example.com",
+            "credentials.smtp_password.username": "reports", "credentials.smtp_password.password": "secret-word"}},
+        "s3": {"card": "Amazon S3", "checked": false, "choices": {"credentials.kind": "access_key"}, "fields": {
+            "settings.bucket": "reports", "settings.region": "eu-west-1", "credentials.access_key.access_key_id": "AKIAEXAMPLE", "credentials.access_key.secret_access_key": "secret-secret-word"}},
+        "gcs": {"card": "Google Cloud Storage", "checked": false, "fields": {
+            "settings.bucket": "reports", "credentials.service_account.json": kit::gcs::stranger().to_string()}},
+        "azure_blob": {"card": "Azure Blob Storage", "checked": false, "choices": {"credentials.kind": "account_key"}, "fields": {
+            "settings.account": "acme", "settings.container": "reports", "credentials.account_key.account_key": "c2VjcmV0LXNlY3JldA=="}},
+    });
+    let made = does("create", json!({"key": key(&acme), "types": types})).await;
+    let read = async |kind: &str| acme.get(&format!("/v1/destinations/{}", made[kind].as_str().unwrap())).await.ok(200);
+    let webhook = read("webhook").await;
+    assert_eq!(webhook["settings"]["headers"], json!({"X-Team": "data", "X-Env": "test"}));
+    assert!(webhook["verified_at"].is_string() && read("sftp").await["verified_at"].is_string());
+    assert_eq!(
+        read("email").await["settings"]["transport"],
+        json!({"smtp": {"host": "mail.example.com", "port": 587, "security": "starttls"}})
+    );
+    assert_eq!(read("email").await["settings"]["to"], json!(["ann@example.com", "bob@example.com"]));
+    assert_eq!(read("mysql").await["credentials"]["host"], "db.example.com");
+    for kind in ["postgres", "s3", "gcs", "azure_blob"] {
+        let destination = read(kind).await;
+        assert_eq!((&destination["type"], &destination["verified_at"]), (&json!(kind), &Value::Null));
+    }
+    assert_eq!(hook.requests().len(), 1, "the webhook's check");
+}
+
+#[tokio::test]
+async fn mistakes_stand_at_their_fields_with_a_script_and_without() {
+    let acme = stage::organization("Acme").await;
+    does("mistakes", json!({"key": key(&acme)})).await;
+    assert_eq!(acme.list("/v1/destinations").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_delivery_is_watched_as_it_retries_and_succeeds() {
+    let acme = stage::organization("Acme").await;
+    let sink = Sink::start().await;
+    let hook = sink.path("/hook");
+    hook.answers([503, 503, 200]);
+    let destination = acme.destination().webhook(&hook).skip_check().create().await;
+    does("watch", json!({"key": key(&acme), "destination": destination.id})).await;
+}
+
+#[tokio::test]
+async fn one_is_retried_and_then_all_that_match() {
+    let acme = stage::organization("Acme").await;
+    let sink = Sink::start().await;
+    let hook = sink.path("/hook");
+    hook.answers([500; 6].into_iter().chain([200]));
+    let destination = acme.destination().webhook(&hook).retries(0).skip_check().create().await;
+    for n in 0..6 {
+        acme.send([&destination], json!({"n": n})).await.delivery(0).reaches("failed").await;
+    }
+    does("retry", json!({"key": key(&acme), "destination": destination.id, "left": 5})).await;
+    assert_eq!(hook.count(), 12);
+}
+
+#[tokio::test]
+async fn a_secret_is_rotated_and_both_sign_until_the_overlap_ends() {
+    let acme = stage::organization("Acme").await;
+    let sink = Sink::start().await;
+    let hook = sink.path("/hook");
+    let destination = acme.destination().webhook(&hook).skip_check().create().await;
+    let old = destination.signing_secret().to_owned();
+    let said = does("rotate", json!({"key": key(&acme), "destination": destination.id})).await;
+    acme.send([&destination], json!(1)).await.delivery(0).reaches("succeeded").await;
+    let request = &hook.requests()[0];
+    let signed = [Signed::received(said["secret"].as_str().unwrap(), request), Signed::received(&old, request)];
+    assert_eq!(Verifier::JavaScript.verdicts(&signed), [Ok(()), Ok(())]);
+}
+
+#[tokio::test]
+async fn a_disabled_destination_is_enabled_and_what_it_missed_is_replayed() {
+    let acme = stage::organization("Acme").await;
+    let sink = Sink::start().await;
+    let hook = sink.path("/hook");
+    let destination = acme.destination().with("name", "Warehouse").webhook(&hook).skip_check().create().await;
+    acme.post(&format!("{}/disable", destination.path()), json!({})).await.ok(200);
+    for n in 0..3 {
+        acme.send([&destination], json!({"n": n})).await.delivery(0).reaches("skipped").await;
+    }
+    does("enable", json!({"key": key(&acme), "destination": destination.id, "missed": 3})).await;
+    assert_eq!(hook.count(), 3);
+}

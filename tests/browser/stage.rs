@@ -1,0 +1,37 @@
+//! The process that the tasks share.
+
+use std::path::Path;
+
+use kit::browser;
+use kit::stack::{Launch, Organization, Stack};
+use serde_json::{Value, json};
+use tokio::sync::{OnceCell, Semaphore};
+
+static STACK: OnceCell<Stack> = OnceCell::const_new();
+/// Browsers open at once.
+static WINDOWS: Semaphore = Semaphore::const_new(2);
+
+/// The shared process.
+pub(crate) async fn stack() -> &'static Stack {
+    STACK.get_or_init(|| Launch::of(env!("CARGO_BIN_EXE_waybill")).start()).await
+}
+
+/// An organization of the test's own.
+pub(crate) async fn organization(name: &str) -> Organization {
+    stack().await.organization(name).await
+}
+
+/// Does a task, which knows where the console is besides what it is told.
+pub(crate) async fn does(task: &str, mut knows: Value) -> Value {
+    let local = stack().await.local_json();
+    knows["url"] = local["console_url"].clone();
+    knows["api"] = local["api_url"].clone();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/browser/tasks").join(format!("{task}.mjs"));
+    let _window = WINDOWS.acquire().await.unwrap();
+    browser::does(path, knows).await
+}
+
+/// An organization's admin key, which signs in.
+pub(crate) fn key(organization: &Organization) -> Value {
+    json!(organization.plain_key())
+}

@@ -1,0 +1,13 @@
+import { check, same, task } from "../browser.mjs";
+
+// A destination was disabled; it is enabled again and what it missed is replayed.
+await task(async ({ knows, person }) => {
+  const ann = await person();
+  await ann.opens("/destinations?status=disabled", knows.key);
+  await ann.clicks("Warehouse", "link");
+  await ann.reads("The failure counter starts from zero");
+  await ann.clicks("Enable");
+  await ann.page.locator("h1 .badge", { hasText: "finished" }).waitFor();
+  await ann.opens(`/deliveries?destination_id=${knows.destination}`);
+  await ann.page.locator("tbody tr", { hasText: "succeeded" }).nth(knows.missed - 1).waitFor();
+});

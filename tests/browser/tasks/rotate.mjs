@@ -1,0 +1,17 @@
+import { check, same, task } from "../browser.mjs";
+
+// A secret is rotated: the new one is shown once, and the page says which sign until when.
+await task(async ({ knows, person }) => {
+  const ann = await person();
+  await ann.opens(`/destinations/${knows.destination}`, knows.key);
+  await ann.page.locator("summary", { hasText: "Rotate" }).click();
+  await ann.page.getByLabel("Older secrets go on signing").selectOption("3600");
+  await ann.clicks("Rotate the secret");
+  const secret = await ann.page.locator("#secret").innerText();
+  await ann.clicks("Back to the destination", "link");
+  const rows = ann.page.locator("section", { hasText: "Signing secrets" }).locator("tbody tr");
+  same(await rows.count(), 2, "secrets that sign");
+  check((await rows.nth(0).innerText()).includes("it is replaced"), "the newest has no end");
+  check(/in (59|60) min/.test(await rows.nth(1).innerText()), "the older one ends");
+  return { secret };
+});

@@ -35,6 +35,7 @@ pub fn build(platform: &Platform, config: Config) -> Router {
         .merge(sign_in::router())
         .merge(assets::router())
         .merge(inside)
+        .fallback(pages::unknown)
         .layer(from_fn_with_state(front.clone(), envelope::envelope))
         .with_state(front)
 }

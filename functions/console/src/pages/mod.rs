@@ -19,7 +19,7 @@ use axum::Router;
 use front::{Front, Refused};
 use operations::Refusal;
 
-/// Every page that one has to be signed in for, and the answer for what is none.
+/// Every page that one has to be signed in for.
 pub(crate) fn router() -> Router<Front> {
     Router::new()
         .merge(overview::router())
@@ -36,9 +36,9 @@ pub(crate) fn router() -> Router<Front> {
         .merge(organization::router())
         .merge(organizations::router())
         .merge(jobs::router())
-        .fallback(unknown)
 }
 
-async fn unknown() -> Refused {
+/// What is no page is none for everybody; the API's clients get here, too, by addresses that are not the API's.
+pub(crate) async fn unknown() -> Refused {
     Refusal::not_found().into()
 }

@@ -1,0 +1,28 @@
+import { task } from "../browser.mjs";
+
+// A picture of every page, light and dark.
+await task(async ({ knows, person }) => {
+  let taken = 0;
+  for (const [scheme, options] of Object.entries({ light: {}, dark: { dark: true }, phone: { width: 375 } })) {
+    const shoot = async (someone, name) => {
+      await someone.page.waitForTimeout(300);
+      await someone.page.screenshot({ path: `${knows.folder}/${name}-${scheme}.png`, fullPage: true });
+      taken += 1;
+    };
+    const ann = await person(options);
+    await ann.opens("/sign-in");
+    await shoot(ann, "sign-in");
+    await ann.signsIn(knows.key);
+    for (const [name, path] of Object.entries(knows.pages)) {
+      await ann.opens(path);
+      if (name === "overview") await ann.page.locator("figure").first().waitFor();
+      await shoot(ann, name);
+    }
+    const olga = await person(options);
+    await olga.opens("/organizations", knows.operator);
+    await shoot(olga, "organizations");
+    await olga.opens(`/organizations/${knows.organization}`);
+    await shoot(olga, "organization-admin");
+  }
+  return taken;
+});

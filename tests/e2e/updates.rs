@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kit::sink::Sink;
 use kit::stack::Organization;
+use kit::verifier::{Signed, Verifier};
 use serde_json::{Value, json};
 
 use crate::stage;
@@ -64,4 +65,90 @@ async fn a_failed_delivery_is_told_with_its_attempts() {
     assert!(!failed.to_string().contains("a secret of the receiver"));
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(listener.count(), 1, "the listener's own deliveries are told to nobody");
+}
+
+/// An address of the message's own: signed with the organization's status secret from the moment there is one, and with both while one replaces
+/// the other.
+#[tokio::test]
+async fn a_message_is_told_of_at_the_address_it_names_signed_with_the_status_secret() {
+    let (sink, fine) = (Sink::start().await, Sink::start().await);
+    let acme = stage::organization("Called back").await;
+    let destination = acme.destination().webhook(&fine).create().await;
+    let status = sink.path("/status");
+    let submitted =
+        json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination.id], "status_callback": {"url": status.url()}});
+    acme.submit(submitted.clone()).await;
+    let unsigned = status.wait_for(1, Duration::from_secs(20)).await.remove(0);
+    assert_eq!((&unsigned.json()["type"], unsigned.header("webhook-signature")), (&json!("waybill.message.completed"), None));
+
+    let path = "/v1/organization/rotate-status-secret";
+    let first = acme.post(path, json!({})).await.ok(200);
+    assert_eq!(first["previous_valid_until"], Value::Null);
+    acme.submit(submitted.clone()).await;
+    status.wait_for(2, Duration::from_secs(20)).await;
+    let second = acme.post(path, json!({})).await.ok(200);
+    assert!(second["previous_valid_until"].is_string(), "{second}");
+    acme.submit(submitted.clone()).await;
+    status.wait_for(3, Duration::from_secs(20)).await;
+    let third = acme.post(path, json!({"overlap_seconds": 0})).await.ok(200);
+    acme.submit(submitted).await;
+    let requests = status.wait_for(4, Duration::from_secs(20)).await;
+    let verifies = |rotated: &Value, request| {
+        let secret = rotated["status_signing_secret"].as_str().unwrap();
+        Verifier::Python.verdicts(&[Signed::received(secret, request)]).remove(0).is_ok()
+    };
+    let signatures = |n: usize| requests[n].header("webhook-signature").unwrap().split(' ').count();
+    assert_eq!(signatures(3), 1);
+    assert!(verifies(&third, &requests[3]) && !verifies(&second, &requests[3]));
+    assert!(verifies(&second, &requests[2]) && verifies(&first, &requests[1]));
+    assert_eq!(acme.audited("organization.status_secret_rotated").await.len(), 3);
+    // It is Waybill's own destination, and nobody's to read or change.
+    assert_eq!(acme.list("/v1/destinations").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_message_is_told_of_to_the_destination_it_names_once() {
+    let (listener, broken) = (Sink::start().await, Sink::start().await);
+    let acme = listening("Named twice", &listener, json!(["message.completed", "delivery.failed"])).await;
+    let named = acme.get("/v1/organization").await.ok(200)["settings"]["status_destination_ids"][0].clone();
+    broken.answers([500]);
+    let destination = acme.destination().webhook(&broken).retries(0).skip_check().create().await;
+    let submit = |callback: Value| json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination.id], "status_callback": callback});
+    acme.submit(submit(json!({"destination_id": named}))).await;
+    let told: Vec<Value> = told(&listener, 2).await.iter().map(|body| body["type"].clone()).collect();
+    assert!(told.contains(&json!("waybill.delivery.failed")) && told.contains(&json!("waybill.message.completed")), "{told:?}");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(listener.count(), 2);
+
+    let other = stage::organization("Another").await;
+    let theirs = other.destination().webhook(&broken).skip_check().create().await;
+    let answer = acme.post("/v1/messages", submit(json!({"destination_id": theirs.id}))).await;
+    answer.problem(404, "not_found");
+    assert_eq!(answer.mistakes(), ["/status_callback/destination_id"]);
+    let answer = acme.post("/v1/messages", submit(json!({"url": "http://169.254.169.254/"}))).await;
+    assert_eq!((answer.status, answer.mistakes()), (422, vec!["/status_callback/url".to_owned()]));
+    assert_eq!(acme.audited("blocked_address").await.len(), 1);
+}
+
+/// The last delivery may end without a worker: cancelled by a person, skipped because its destination is disabled or deleted.
+#[tokio::test]
+async fn a_message_whose_last_delivery_was_cancelled_or_skipped_is_completed_too() {
+    let (listener, broken) = (Sink::start().await, Sink::start().await);
+    let acme = listening("Ended otherwise", &listener, json!(["message.completed"])).await;
+    let waiting = json!({"max_retries": 5, "initial_seconds": 600});
+    broken.answers([500]);
+    let destination = acme.destination().webhook(&broken).retry(waiting.clone()).skip_check().create().await;
+    let cancelled = acme.send([&destination], json!(1)).await;
+    cancelled.delivery(0).reaches("retrying").await;
+    acme.post(&format!("{}/cancel", cancelled.delivery(0).path()), json!({})).await.ok(200);
+    let skipped = acme.send([&destination], json!(2)).await;
+    skipped.delivery(0).reaches("retrying").await;
+    told(&listener, 1).await;
+    acme.post(&format!("{}/disable", destination.path()), json!({})).await.ok(200);
+    let all = told(&listener, 2).await;
+    let ids: Vec<&Value> = all.iter().map(|body| &body["data"]["message"]["id"]).collect();
+    assert_eq!(ids, [&json!(cancelled.id), &json!(skipped.id)]);
+    assert_eq!(all[1]["data"]["message"]["deliveries"][0]["status"], "skipped");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(listener.count(), 2, "once each");
 }

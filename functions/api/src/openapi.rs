@@ -32,6 +32,7 @@ const BEARER: &str = "api_key";
         routes::organizations::list_organizations, routes::organizations::create_organization, routes::organizations::get_organization,
         routes::organizations::patch_organization, routes::organizations::delete_organization, routes::organizations::erase_organization,
         routes::organizations::get_own_organization, routes::organizations::patch_own_organization,
+        routes::organizations::rotate_status_secret,
         routes::api_keys::list_api_keys, routes::api_keys::create_api_key, routes::api_keys::delete_api_key,
         routes::destinations::list_destination_types, routes::destinations::list_destinations,
         routes::destinations::create_destination, routes::destinations::check_new_destination,

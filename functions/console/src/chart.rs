@@ -31,7 +31,7 @@ fn failed(bucket: &HealthBucket) -> u64 {
 pub(crate) fn attempts(buckets: &[HealthBucket]) -> Drawing {
     let most = buckets.iter().map(|bucket| bucket.succeeded + failed(bucket)).max().unwrap_or(0);
     let (good, bad): (u64, u64) = (buckets.iter().map(|b| b.succeeded).sum(), buckets.iter().map(failed).sum());
-    let words = format!("{} attempts succeeded and {} failed; at most {} at a time", count(good), count(bad), count(most));
+    let words = format!("{} attempts succeeded and {} failed; the tallest bar is {}", count(good), count(bad), count(most));
     let mut marks = String::new();
     let places = buckets.len().max(1) as u64;
     for (place, bucket) in (0..).zip(buckets) {
@@ -50,13 +50,14 @@ pub(crate) fn attempts(buckets: &[HealthBucket]) -> Drawing {
             HEIGHT - lower.min(HEIGHT - upper) - upper,
         );
     }
-    drawn("chart", &words, WIDTH, HEIGHT, &marks)
+    told("chart", &words, &marks)
 }
 
 /// Latencies over time: half, 95 % and 99 % of the attempts that succeeded took no longer.
 pub(crate) fn latencies(buckets: &[HealthBucket]) -> Drawing {
-    let top = buckets.iter().filter_map(|bucket| bucket.latency_ms.p99).max().unwrap_or(0).max(1);
-    let words = format!("Latencies of successful attempts; 99 % never took longer than {}", latency(&Some(top)));
+    let top = buckets.iter().filter_map(|bucket| bucket.latency_ms.p99).max();
+    let words = top.map_or_else(|| "No attempt succeeded".to_owned(), |top| format!("The top is {}", latency(&Some(top))));
+    let top = top.unwrap_or(0).max(1);
     let places = buckets.len().max(1) as u64;
     let mut marks = String::new();
     for (class, of) in [("p99", 99), ("p95", 95), ("p50", 50)] {
@@ -79,7 +80,7 @@ pub(crate) fn latencies(buckets: &[HealthBucket]) -> Drawing {
             let _ = write!(marks, "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"2\"/>");
         }
     }
-    drawn("chart lines", &words, WIDTH, HEIGHT, &marks)
+    told("chart lines", &words, &marks)
 }
 
 /// The last hours of one destination, in the space of a word.
@@ -112,9 +113,13 @@ pub(crate) fn sparkline(hours: &[HealthBucket]) -> Drawing {
 }
 
 fn drawn(class: &str, words: &str, width: u64, height: u64, marks: &str) -> Drawing {
-    Drawing(format!(
-        "<svg class=\"{class}\" role=\"img\" aria-label=\"{words}\" viewBox=\"0 0 {width} {height}\" preserveAspectRatio=\"none\">{marks}</svg>"
-    ))
+    let view = format!("viewBox=\"0 0 {width} {height}\" preserveAspectRatio=\"none\"");
+    Drawing(format!("<svg class=\"{class}\" role=\"img\" aria-label=\"{words}\" {view}>{marks}</svg>"))
+}
+
+/// A drawing that has room for its words.
+fn told(class: &str, words: &str, marks: &str) -> Drawing {
+    Drawing(format!("{}<p class=\"quiet\">{words}.</p>", drawn(class, words, WIDTH, HEIGHT, marks)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the function is configured with.
 
+use domain::settings::PerLane;
 use runtime::{ConfigError, Environment};
 
 /// Its configuration.
@@ -7,13 +8,15 @@ use runtime::{ConfigError, Environment};
 pub struct Config {
     /// `TABLE_NAME`.
     pub table_name: String,
+    /// `WEBHOOK_QUEUE_URL` and each other lane's: whose worker tells that a delivery ended.
+    pub queue_urls: PerLane<String>,
 }
 
 impl Config {
     /// Reads the configuration, naming everything that is wrong with it.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment.variables();
-        let config = Self { table_name: variables.required("TABLE_NAME") };
+        let config = Self { table_name: variables.required("TABLE_NAME"), queue_urls: variables.per_lane("*_QUEUE_URL") };
         variables.finish(config)
     }
 }

@@ -6,10 +6,11 @@ mod config;
 pub use config::Config;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use dispatch::Dispatcher;
 use domain::delivery::{Delivery, State};
 use domain::{Clock, Reason};
 use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
-use queue::{Received, Task};
+use queue::{Queues, Received, Task};
 use runtime::Platform;
 use store::{Store, StoreError};
 
@@ -20,12 +21,14 @@ pub fn build(
 ) -> impl Service<LambdaEvent<SqsEvent>, Response = SqsBatchResponse, Error = lambda_runtime::Error, Future: Send> + Clone + Send + use<> {
     let store = Store::new(&platform.aws, config.table_name, None);
     let clock = platform.clock.clone();
+    let dispatcher = Dispatcher::new(store.clone(), Queues::new(&platform.aws, config.queue_urls), clock.clone());
+    let undertaker = Undertaker { store, clock, dispatcher };
     service_fn(move |event: LambdaEvent<SqsEvent>| {
-        let (store, clock) = (store.clone(), clock.clone());
+        let undertaker = undertaker.clone();
         async move {
             let mut response = SqsBatchResponse::default();
             for received in event.payload.records.into_iter().map(Received::from) {
-                if !is_settled(&store, &clock, &received).await {
+                if !undertaker.is_settled(&received).await {
                     let mut failure = BatchItemFailure::default();
                     failure.item_identifier = received.message_id;
                     response.batch_item_failures.push(failure);
@@ -36,29 +39,44 @@ pub fn build(
     })
 }
 
-async fn is_settled(store: &Store, clock: &Clock, received: &Received) -> bool {
-    let settled = match &received.task {
-        Err(error) => {
-            tracing::error!(%error, message_id = received.message_id, "a dead letter that nobody can read stays in its queue");
-            return false;
-        }
-        Ok(task) => settle(store, clock, task).await,
-    };
-    if let Err(error) = &settled {
-        tracing::warn!(%error, message_id = received.message_id, "a dead letter could not be settled yet");
-    }
-    settled.unwrap_or(false)
+/// Ends the deliveries of dead letters.
+#[derive(Clone)]
+struct Undertaker {
+    store: Store,
+    clock: Clock,
+    dispatcher: Dispatcher,
 }
 
-/// Ends the task's delivery, unless it has finished or moved on; `false` when somebody changed it at the same time.
-async fn settle(store: &Store, clock: &Clock, task: &Task) -> Result<bool, StoreError> {
-    let Some(before) = store.delivery(task.organization, task.delivery).await? else { return Ok(true) };
-    if before.status().is_finished() || task.generation < before.generation {
-        return Ok(true);
+impl Undertaker {
+    async fn is_settled(&self, received: &Received) -> bool {
+        let settled = match &received.task {
+            Err(error) => {
+                tracing::error!(%error, message_id = received.message_id, "a dead letter that nobody can read stays in its queue");
+                return false;
+            }
+            Ok(task) => self.settle(task).await,
+        };
+        if let Err(error) = &settled {
+            tracing::warn!(%error, message_id = received.message_id, "a dead letter could not be settled yet");
+        }
+        settled.unwrap_or(false)
     }
-    let now = clock.now();
-    let state = State::Failed { finished_at: now, reason: Reason::DeadLettered, exhausted: false };
-    let after = Delivery::finish_without_attempt(before.clone(), state, now);
-    tracing::error!(delivery = %before.id, organization = %before.organization, "a delivery was dead-lettered");
-    store.transition(&before, &after).await
+
+    /// Ends the task's delivery, unless it has finished or moved on; `false` when somebody changed it at the same time.
+    async fn settle(&self, task: &Task) -> Result<bool, StoreError> {
+        let Some(before) = self.store.delivery(task.organization, task.delivery).await? else { return Ok(true) };
+        if before.status().is_finished() || task.generation < before.generation {
+            return Ok(true);
+        }
+        let now = self.clock.now();
+        let state = State::Failed { finished_at: now, reason: Reason::DeadLettered, exhausted: false };
+        let after = Delivery::finish_without_attempt(before.clone(), state, now);
+        tracing::error!(delivery = %before.id, organization = %before.organization, "a delivery was dead-lettered");
+        if !self.store.transition(&before, &after).await? {
+            return Ok(false);
+        }
+        telemetry::metrics::delivery_ended(after.destination_type, after.status().as_str());
+        self.dispatcher.have_told(std::slice::from_ref(&after)).await?;
+        Ok(true)
+    }
 }

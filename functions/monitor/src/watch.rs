@@ -47,6 +47,10 @@ impl Monitor {
             return Ok(());
         };
         let health = self.store.health(id).await?;
+        if destination.is_system() {
+            // Nobody is told of Waybill's own destinations, and none of them is stopped: an alert that cannot be delivered would cause another.
+            return Ok(self.store.unwatch_destination(id, &health).await?);
+        }
         let reason = match destination.state {
             DestinationState::Enabled => return self.judge(&routes, destination, health).await,
             DestinationState::Disabled { .. } => Reason::DestinationDisabled,

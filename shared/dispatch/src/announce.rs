@@ -11,7 +11,7 @@ use domain::alert::{Alert, AlertKind};
 use domain::delivery::DeliveryStatus;
 use domain::event_type::EventType;
 use domain::id::{DestinationId, IdMint, MessageId, OrganizationId};
-use domain::message::{MessageFacts, PayloadInfo};
+use domain::message::{MessageFacts, PayloadInfo, StatusCallback};
 use domain::trace::TraceId;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -39,6 +39,8 @@ pub struct Announcement<'a> {
     pub trace: TraceId,
     /// The body, given the message's id.
     pub body: Value,
+    /// Where its message asked to be called back, if it did.
+    pub callback: Option<StatusCallback>,
 }
 
 impl Dispatcher {
@@ -53,6 +55,7 @@ impl Dispatcher {
             reference: None,
             trace,
             body: alert.body(),
+            callback: None,
         };
         // A destination is not told of its own trouble.
         let named = routes.settings.alert_destination_ids.iter().copied();
@@ -66,18 +69,8 @@ impl Dispatcher {
         Ok(alert)
     }
 
-    /// Announces to those of `destinations` that there are; answers the message, unless there is nobody to tell.
-    pub async fn announce(
-        &self,
-        ids: &IdMint,
-        routes: &Routes,
-        announcement: Announcement<'_>,
-        destinations: &[DestinationId],
-    ) -> Result<Option<MessageId>, StoreError> {
-        self.announce_to(ids, routes, announcement, existing(routes, destinations).collect()).await
-    }
-
-    async fn announce_to(
+    /// Announces to these; answers the message, unless there is nobody to tell.
+    pub(crate) async fn announce_to(
         &self,
         ids: &IdMint,
         routes: &Routes,
@@ -111,6 +104,7 @@ impl Dispatcher {
             expires_at: None,
             trace: announcement.trace,
             test: false,
+            status_callback: announcement.callback,
         };
         let retention_days = routes.settings.retention_days;
         let accepted_at = occurred_at;
@@ -121,7 +115,7 @@ impl Dispatcher {
 }
 
 /// Those of the destinations that there are.
-fn existing(routes: &Routes, destinations: &[DestinationId]) -> impl Iterator<Item = Target> {
+pub(crate) fn existing(routes: &Routes, destinations: &[DestinationId]) -> impl Iterator<Item = Target> {
     let routes = destinations.iter().filter_map(|id| routes.destinations.iter().find(|route| route.id == *id));
     routes.map(|route| Target { destination: route.id, kind: route.kind, enabled: route.enabled })
 }

@@ -5,6 +5,7 @@
 //! by the due index, so nothing that was accepted is lost.
 
 mod announce;
+mod callback;
 mod mailbox;
 mod redeliver;
 mod resolve;

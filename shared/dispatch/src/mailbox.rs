@@ -40,7 +40,7 @@ impl Dispatcher {
             timeout_seconds: TIMEOUT_SECONDS,
         });
         let kept = self.store.destination(organization, id).await?;
-        if kept.is_none_or(|kept| kept.settings != settings) {
+        if kept.as_ref().is_none_or(|kept| kept.settings != settings) {
             let now = self.clock.now();
             let destination = Destination {
                 id,
@@ -60,7 +60,8 @@ impl Dispatcher {
                 created_at: now,
                 updated_at: now,
             };
-            self.store.keep_system_destination(&destination).await?;
+            // Whoever was faster wrote the same, or what was chosen since.
+            self.store.keep_system_destination(&destination, kept.as_ref()).await?;
         }
         Ok(Some(Target { destination: id, kind: DestinationType::Email, enabled: true }))
     }

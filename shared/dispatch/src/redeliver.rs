@@ -41,7 +41,12 @@ impl Dispatcher {
     /// Cancels a delivery: no further attempt starts.
     pub async fn cancel(&self, delivery: Delivery) -> Result<Delivery, RedeliverError> {
         let now = self.clock.now();
-        Ok(self.transition(delivery, |before| before.cancel(now).map(Some)).await?.0)
+        let (delivery, changed) = self.transition(delivery, |before| before.cancel(now).map(Some)).await?;
+        if changed {
+            telemetry::metrics::delivery_ended(delivery.destination_type, delivery.status().as_str());
+            self.have_told(std::slice::from_ref(&delivery)).await?;
+        }
+        Ok(delivery)
     }
 
     /// Applies `change` to the delivery as it stands, again on whatever won when a race is lost; answers the delivery and whether it changed.

@@ -25,11 +25,15 @@ impl Dispatcher {
             let skips = page.items.into_iter().filter(tests_go_on).map(|before| async move {
                 let now = self.clock.now();
                 let after = before.clone().finish_without_attempt(State::Skipped { finished_at: now, reason }, now);
-                self.store.transition(&before, &after).await
+                // A lost race is no matter: whoever won has moved the delivery on, or the worker skips it.
+                Ok(self.store.transition(&before, &after).await?.then_some(after))
             });
-            // A lost race is no matter: whoever won has moved the delivery on, or the worker skips it.
-            let written: Vec<Result<bool, StoreError>> = stream::iter(skips).buffer_unordered(WRITES_AT_ONCE).collect().await;
-            found += written.into_iter().collect::<Result<Vec<bool>, StoreError>>()?.len();
+            let written: Vec<Result<Option<Delivery>, StoreError>> = stream::iter(skips).buffer_unordered(WRITES_AT_ONCE).collect().await;
+            let written = written.into_iter().collect::<Result<Vec<Option<Delivery>>, StoreError>>()?;
+            found += written.len();
+            let skipped: Vec<Delivery> = written.into_iter().flatten().collect();
+            skipped.iter().for_each(|delivery| telemetry::metrics::delivery_ended(delivery.destination_type, delivery.status().as_str()));
+            self.have_told(&skipped).await?;
             after = page.next;
             if after.is_none() || found >= at_most {
                 return Ok(found);

@@ -6,14 +6,15 @@ use domain::organization::OrganizationSettings;
 use serde_json::{Value, json};
 use store::{Routes, StoreError};
 
-use crate::announce::Announcement;
-use crate::{Dispatcher, shown};
+use crate::announce::{Announcement, existing};
+use crate::{Dispatcher, Target, shown};
 
 /// Is somebody to be told of this delivery?
 #[must_use]
 pub fn is_listened_to(delivery: &Delivery, settings: &OrganizationSettings) -> bool {
     let ours = delivery.message.test || delivery.message.event_type.is_reserved();
-    !ours && delivery.status().is_finished() && !settings.status_destination_ids.is_empty() && !settings.status_events.is_empty()
+    let somebody = delivery.message.status_callback.is_some() || !settings.status_destination_ids.is_empty();
+    !ours && delivery.status().is_finished() && somebody && !settings.status_events.is_empty()
 }
 
 impl Dispatcher {
@@ -31,6 +32,21 @@ impl Dispatcher {
             _ => {}
         }
         if wants("message.completed") { self.tell_completed(ids, &routes, delivery, public_url).await } else { Ok(()) }
+    }
+
+    /// Has a worker tell of deliveries that finished without one: cancelled, skipped, given up. Its task finds them finished and tells. One whose
+    /// attempt is still on its way waits for that: it may succeed after all.
+    pub async fn have_told(&self, finished: &[Delivery]) -> Result<(), StoreError> {
+        let Some(first) = finished.first() else { return Ok(()) };
+        let Some(routes) = self.store.routes(first.organization).await? else { return Ok(()) };
+        let now = self.clock.now();
+        for delivery in finished.iter().filter(|delivery| is_listened_to(delivery, &routes.settings)) {
+            let at = delivery.lease_until.unwrap_or(now).max(now);
+            if !self.send(std::slice::from_ref(delivery), at).await.is_empty() {
+                tracing::warn!(delivery = %delivery.id, "nobody is told that a delivery finished: its queue did not take the task");
+            }
+        }
+        Ok(())
     }
 
     async fn tell_delivery(
@@ -85,7 +101,15 @@ impl Dispatcher {
         let id: domain::id::MessageId = ids.derive(organization, routes.shards, occurred_at, name);
         let body = json!({"type": event_type, "id": id, "occurred_at": occurred_at, "organization_id": organization, "data": data});
         let reference = delivery.message.reference.clone();
-        let announcement = Announcement { organization, event_type, occurred_at, name, reference, trace: delivery.message.trace, body };
-        self.announce(ids, routes, announcement, &routes.settings.status_destination_ids).await.map(drop)
+        let callback = delivery.message.status_callback.clone();
+        let mut targets: Vec<Target> = existing(routes, &routes.settings.status_destination_ids).collect();
+        if let Some(callback) = &callback {
+            let own = self.callback_target(ids, routes, organization, callback).await?;
+            // A destination that is named twice is told once.
+            targets.extend(own.filter(|own| targets.iter().all(|target| target.destination != own.destination)));
+        }
+        let trace = delivery.message.trace;
+        let announcement = Announcement { organization, event_type, occurred_at, name, reference, trace, body, callback };
+        self.announce_to(ids, routes, announcement, targets).await.map(drop)
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::event_type::EventType;
+use crate::id::DestinationId;
 use crate::trace::TraceId;
 
 /// What every delivery of a message carries of it.
@@ -25,6 +26,19 @@ pub struct MessageFacts {
     pub trace: TraceId,
     /// A test of one destination: one attempt, in no counter.
     pub test: bool,
+    /// Who is told how this message does, besides whom its organization named; of a status update, the address it is called back at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_callback: Option<StatusCallback>,
+}
+
+/// Who is told how a message does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusCallback {
+    /// A destination of the organization's.
+    DestinationId(DestinationId),
+    /// An address; requests are signed with the organization's own status secret.
+    Url(String),
 }
 
 /// About a payload.

@@ -23,7 +23,7 @@ const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The longest key.
 const KEY_MAX: usize = 255;
 /// Members that are shown once: a replay has null in their place.
-const SHOWN_ONCE: &[&str] = &["key", "signing_secret"];
+const SHOWN_ONCE: &[&str] = &["key", "signing_secret", "status_signing_secret"];
 
 /// An idempotency key: 1 to 255 printable ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq)]

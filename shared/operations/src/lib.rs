@@ -29,6 +29,7 @@ mod rate_limit;
 mod refusal;
 mod scheme;
 mod statistics;
+mod status_secret;
 mod upload;
 pub mod view;
 pub mod words;
@@ -45,6 +46,7 @@ pub use page::{LIMIT_MAX, Page};
 pub use portal_link::{CreatePortalLink, NewPortalLinkView};
 pub use query::Query;
 pub use refusal::{Extra, Refusal};
+pub use status_secret::RotatedStatusSecret;
 pub use upload::{CreateUpload, UploadView};
 
 use access::Access;

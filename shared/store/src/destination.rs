@@ -43,9 +43,10 @@ impl Store {
         }
     }
 
-    /// Keeps one of Waybill's own destinations, which is in no route.
-    pub async fn keep_system_destination(&self, destination: &Destination) -> Result<(), StoreError> {
-        self.put("keep a destination", item(destination), Condition::default()).await.map(drop)
+    /// Keeps one of Waybill's own destinations, which is in no route, if it still is as it was `before`; `false` when it is not.
+    pub async fn keep_system_destination(&self, destination: &Destination, before: Option<&Destination>) -> Result<bool, StoreError> {
+        let condition = before.map_or_else(absent, document::unchanged);
+        Ok(self.put("keep a destination", item(destination), condition).await?.is_done())
     }
 
     /// One destination; a deleted one, too.

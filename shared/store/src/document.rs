@@ -46,6 +46,13 @@ pub(crate) fn at_revision(revision: u64) -> Condition {
     condition
 }
 
+/// The thing is as this one is, to the letter.
+pub(crate) fn unchanged(thing: &impl Serialize) -> Condition {
+    let mut condition = Condition::default();
+    condition.equals(DOCUMENT, json(thing));
+    condition
+}
+
 /// Nothing is there yet.
 pub(crate) fn absent() -> Condition {
     let mut condition = Condition::default();

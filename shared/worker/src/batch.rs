@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use domain::delivery::{Delivery, State};
+use domain::message::StatusCallback;
+use domain::settings::Settings;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use queue::{Received, Task};
@@ -88,7 +90,7 @@ impl<C: Connector> Parts<C> {
         let keys: Vec<WorkKey> = readable.iter().map(|(_, task)| work_key(task)).collect();
         match self.store.read_batch(&keys).await {
             Ok(works) => {
-                let items = readable.into_iter().zip(works);
+                let items = readable.into_iter().zip(works.into_iter().map(called_back));
                 disposed.extend(items.map(|((received, task), work)| {
                     (received.message_id.clone(), Ok(Item { received, task, work, counts: Arc::clone(counts) }))
                 }));
@@ -171,6 +173,18 @@ impl<C: Connector> Parts<C> {
             }
         }
     }
+}
+
+/// A status update that goes to an address of its own goes to Waybill's destination for those, at that address.
+fn called_back(mut work: Work) -> Work {
+    let callback = work.delivery.as_ref().and_then(|delivery| delivery.message.status_callback.as_ref());
+    if let (Some(StatusCallback::Url(url)), Some(destination)) = (callback, &mut work.destination)
+        && destination.is_system()
+        && let Settings::Webhook(webhook) = &mut destination.settings
+    {
+        webhook.url = Some(url.clone());
+    }
+    work
 }
 
 fn work_key(task: &Task) -> WorkKey {

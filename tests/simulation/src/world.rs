@@ -167,6 +167,7 @@ impl World {
             expires_at: None,
             trace: TraceId::generate(&self.random),
             test: false,
+            status_callback: None,
         };
         let target = |id: &DestinationId| Target { destination: *id, kind: DestinationType::Webhook, enabled: true };
         Submission {

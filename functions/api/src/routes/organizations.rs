@@ -4,10 +4,11 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use domain::role::Permission;
-use operations::Page;
+use operations::destination::RotateSecret;
 use operations::organization::{CreateOrganization, PatchOrganization, PatchOwnOrganization};
 use operations::view::job::JobView;
 use operations::view::organization::OrganizationView;
+use operations::{Page, RotatedStatusSecret};
 
 use super::post_once;
 use crate::Api;
@@ -19,6 +20,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .route("/v1/organizations", get(list_organizations).merge(post_once(api, Permission::ManageOrganizations, create_organization)))
         .route("/v1/organizations/{id}", get(get_organization).patch(patch_organization).delete(delete_organization))
         .route("/v1/organizations/{id}/erase", post_once(api, Permission::ManageOrganizations, erase_organization))
+        .route("/v1/organization/rotate-status-secret", post_once(api, Permission::ManageOrganization, rotate_status_secret))
         .route("/v1/organization", get(get_own_organization).patch(patch_own_organization))
 }
 
@@ -124,4 +126,18 @@ pub(crate) async fn patch_own_organization(
     Content(body): Content,
 ) -> Answer {
     ok(api.operations().await?.patch_own_organization(&ctx, query, body).await?)
+}
+
+/// Make or replace the secret that signs status updates which are called back at an address.
+///
+/// Older ones go on signing until the overlap ends. Until the first one is made callbacks are not signed.
+#[utoipa::path(post, path = "/v1/organization/rotate-status-secret", tag = "Organizations", request_body(content = Option<RotateSecret>),
+    responses((status = 200, description = "It signs from now on.", body = RotatedStatusSecret), (status = 409, description = "`too_many_secrets`.")))]
+pub(crate) async fn rotate_status_secret(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    ok(api.operations().await?.rotate_status_secret(&ctx, query, body).await?)
 }

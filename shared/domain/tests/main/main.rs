@@ -35,6 +35,7 @@ pub fn delivery() -> Delivery {
             expires_at: None,
             trace: "0af7651916cd43dd8448eb211c80319c".parse().unwrap(),
             test: false,
+            status_callback: None,
         },
         fan_out: 1,
         created_at: at(0),

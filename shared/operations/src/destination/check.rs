@@ -51,7 +51,7 @@ impl Operations {
         let members = body.object()?;
         let errors = Errors::default();
         query.finish(&errors);
-        let draft = self.drawn(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
+        let draft = self.noted(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
         self.resolve_authorization(ctx, organization, &draft.credentials).await?;
         self.limit(organization, Limited::Check).await?;
         let Drafted { destination, .. } = self.drafted(self.ids.mint(organization, 1), organization, draft).await?;

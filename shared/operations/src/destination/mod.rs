@@ -24,6 +24,7 @@ pub use documents::{CreateDestination, DisableDestination, PatchDestination, Rot
 pub use host_keys::{AskHostKeys, HostKeysView};
 pub(crate) use input::{Addresses, admit, refused};
 pub use preview::PreviewDestination;
+pub(crate) use rotation::{read_rotation, too_many_secrets};
 pub use switch::{EnableDestination, EnabledDestination};
 
 use domain::Reason;
@@ -63,7 +64,7 @@ impl Operations {
         let errors = Errors::default();
         let skip_check = query.flag("skip_check", &errors);
         query.finish(&errors);
-        let draft = self.drawn(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
+        let draft = self.noted(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
         self.resolve_authorization(ctx, organization, &draft.credentials).await?;
         let Drafted { destination, generated } = self.drafted(self.id_for(ctx, organization), organization, draft).await?;
         let destination = self.checked(ctx, destination, skip_check).await?;
@@ -84,16 +85,16 @@ impl Operations {
         Ok(NewDestination { view, signing_secret: generated.map(|secret| secret.expose_secret().to_owned()) })
     }
 
-    /// A draft, unless it is refused; pointing a destination at an inner address is a security event (R6.5).
-    pub(crate) async fn drawn(&self, ctx: &Context, organization: OrganizationId, draft: Result<Draft, Refusal>) -> Result<Draft, Refusal> {
-        if let Err(refusal) = &draft {
+    /// What was read, unless it is refused; pointing Waybill at an inner address is a security event (R6.5).
+    pub(crate) async fn noted<T>(&self, ctx: &Context, organization: OrganizationId, read: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Err(refusal) = &read {
             for error in refusal.errors.iter().filter(|error| error.code == FieldCode::BlockedAddress) {
                 let pointer = error.pointer.as_deref().unwrap_or_default();
                 tracing::warn!(%organization, pointer, request_id = ctx.request_id, security_event = true, "blocked_address");
                 self.record_refusal(ctx, organization, "blocked_address", Some(pointer)).await;
             }
         }
-        draft
+        read
     }
 
     /// A new destination, with its secrets sealed; not saved.
@@ -174,7 +175,7 @@ impl Operations {
             let mut query = query.clone();
             skip_check = query.flag("skip_check", &errors);
             query.finish(&errors);
-            let draft = self.drawn(ctx, organization, read_patch(patch.clone(), errors, &before, &self.addresses())).await?;
+            let draft = self.noted(ctx, organization, read_patch(patch.clone(), errors, &before, &self.addresses())).await?;
             if draft.credentials.differs_from(&before.credentials) {
                 self.resolve_authorization(ctx, organization, &draft.credentials).await?;
             }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use domain::destination::Destination;
 use domain::id::SecretId;
-use domain::input::Errors;
+use domain::input::{Errors, Fields};
 use domain::role::Permission;
-use domain::signing_secret::{LIVE_SECRETS_MAX, SigningSecret, rotate};
+use domain::signing_secret::{LIVE_SECRETS_MAX, SigningSecret, TooManySecrets, rotate};
 use secrecy::ExposeSecret as _;
 use store::Saved;
 
@@ -19,9 +19,17 @@ use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
 const OVERLAP_DEFAULT_SECONDS: i64 = 86_400;
 const OVERLAP_MAX_SECONDS: i64 = 604_800;
 
-struct Rotation {
-    secret: Option<SecretInput>,
-    overlap: Duration,
+/// Reads a rotation: the secret, where the customer brings one, and how long older ones go on signing.
+pub(crate) fn read_rotation(fields: &mut Fields<'_>) -> Option<(Option<SecretInput>, Duration)> {
+    let secret = take_secret(fields, "secret");
+    let seconds = fields.integer("overlap_seconds", 0..=OVERLAP_MAX_SECONDS).unwrap_or(OVERLAP_DEFAULT_SECONDS);
+    Some((secret, Duration::from_secs(u64::try_from(seconds).unwrap_or(0))))
+}
+
+/// 409: a rotation would leave more secrets signing than receivers can be asked to check.
+pub(crate) fn too_many_secrets(_: TooManySecrets) -> Refusal {
+    let detail = format!("at most {LIVE_SECRETS_MAX} secrets sign at once; end one early, or rotate with overlap_seconds 0");
+    Refusal::new(409, "too_many_secrets", detail)
 }
 
 impl Operations {
@@ -34,21 +42,14 @@ impl Operations {
         if before.kind() != domain::settings::DestinationType::Webhook {
             return Err(Refusal::new(409, "not_signed", "only webhooks are signed; this destination has no signing secret"));
         }
-        let rotation = read_members(members, Errors::default(), |fields| {
-            let secret = take_secret(fields, "secret");
-            let seconds = fields.integer("overlap_seconds", 0..=OVERLAP_MAX_SECONDS).unwrap_or(OVERLAP_DEFAULT_SECONDS);
-            Some(Rotation { secret, overlap: Duration::from_secs(u64::try_from(seconds).unwrap_or(0)) })
-        })?;
+        let (secret, overlap) = read_members(members, Errors::default(), read_rotation)?;
         let now = self.clock.now();
-        let new = self.new_signing_secret(organization, before.id, rotation.secret, "/secret", now).await?;
-        let overlap_ends = now.plus(rotation.overlap);
+        let new = self.new_signing_secret(organization, before.id, secret, "/secret", now).await?;
+        let overlap_ends = now.plus(overlap);
         for _ in 0..RACES_MAX {
-            let rotated = rotate(&before.signing_secrets, new.stored.clone(), now, overlap_ends).map_err(|_| {
-                let detail = format!("at most {LIVE_SECRETS_MAX} secrets sign at once; end one early, or rotate with overlap_seconds 0");
-                Refusal::new(409, "too_many_secrets", detail)
-            })?;
+            let rotated = rotate(&before.signing_secrets, new.stored.clone(), now, overlap_ends).map_err(too_many_secrets)?;
             if self.save_secrets(ctx, &before, rotated, "destination.secret_rotated").await? == Saved::Done {
-                let previous_valid_until = Some(overlap_ends).filter(|_| !rotation.overlap.is_zero());
+                let previous_valid_until = Some(overlap_ends).filter(|_| !overlap.is_zero());
                 let signing_secret = new.generated.map(|secret| secret.expose_secret().to_owned());
                 return Ok(RotatedSecret { signing_secret, previous_valid_until });
             }

@@ -54,6 +54,7 @@ impl Operations {
             expires_at: None,
             trace: ctx.trace,
             test: true,
+            status_callback: None,
         };
         let message: MessageId = ctx.reserved.map_or_else(|| self.ids.mint(organization, routes.shards), MessageId::from);
         let submission = dispatch::Submission {

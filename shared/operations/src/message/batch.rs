@@ -18,6 +18,7 @@ use super::input::{MessageInput, read_message};
 use super::raw::{RawMembers, items};
 use super::read::accepted_at;
 use super::submit::{Entry, as_accepted, submission, suspended};
+use crate::destination::Addresses;
 use crate::idempotency::{Fingerprint, wait_deadline, wait_until};
 use crate::organization::no_parameters;
 use crate::view::message::{BatchResult, BatchView};
@@ -112,7 +113,7 @@ impl Operations {
     }
 
     async fn plan_message(&self, entry: &Entry<'_>, json: &Bytes) -> Result<Planned, Refusal> {
-        let input = read_message(json, self.clock.now(), true)?;
+        let input = self.noted(entry.ctx, entry.organization, read_message(json, self.clock.now(), &self.addresses(), true)).await?;
         if input.idempotency_key.is_some() {
             return Ok(Planned::Keyed(input, json.clone()));
         }
@@ -139,7 +140,7 @@ impl Operations {
             };
             let earlier: RecordedBatch = serde_json::from_value(earlier).map_err(Refusal::internal)?;
             if over || self.all_committed(entry, &earlier).await? {
-                return Ok((replan(messages, planned, &earlier), !over));
+                return Ok((replan(messages, planned, &earlier, &self.addresses()), !over));
             }
             wait_until(deadline).await?;
         }
@@ -206,6 +207,10 @@ fn read_batch(json: &Bytes) -> Result<Vec<Bytes>, Refusal> {
     found.flatten().ok_or_else(|| Refusal::internal("a batch without messages was accepted"))
 }
 
+fn names_a_target(error: &FieldError) -> bool {
+    error.pointer.as_deref().is_some_and(|pointer| pointer.starts_with("/destination_ids/"))
+}
+
 fn record(planned: &[Planned]) -> RecordedBatch {
     let mut batch = RecordedBatch::default();
     for planned in planned {
@@ -219,7 +224,7 @@ fn record(planned: &[Planned]) -> RecordedBatch {
                 RecordedItem::Sent(*message, position)
             }
             Planned::Refused(refusal) if refusal.code == "no_destinations" => RecordedItem::NoDestinations,
-            Planned::Refused(refusal) if refusal.status == 404 => {
+            Planned::Refused(refusal) if refusal.status == 404 && refusal.errors.iter().all(names_a_target) => {
                 let position = |error: &FieldError| error.pointer.as_deref()?.rsplit('/').next()?.parse().ok();
                 RecordedItem::Unknown(refusal.errors.iter().filter_map(position).collect())
             }
@@ -231,11 +236,11 @@ fn record(planned: &[Planned]) -> RecordedBatch {
 }
 
 /// What was planned the first time, made whole again with the inputs, which are the same. `planned` is what would be planned now.
-fn replan(messages: &[Bytes], planned: Vec<Planned>, recorded: &RecordedBatch) -> Vec<Planned> {
+fn replan(messages: &[Bytes], planned: Vec<Planned>, recorded: &RecordedBatch, addresses: &Addresses<'_>) -> Vec<Planned> {
     let again = |now: Planned, item: &RecordedItem, json: &Bytes| match (item, now) {
         (RecordedItem::Sent(message, list), now) => {
             let targets = recorded.lists.get(*list).map(|list| list.iter().map(RecordedTarget::target).collect()).unwrap_or_default();
-            match input_of(now, *message, json) {
+            match input_of(now, *message, json, addresses) {
                 Ok(input) => Planned::Send(input, *message, targets),
                 Err(refusal) => Planned::Refused(refusal),
             }
@@ -250,9 +255,9 @@ fn replan(messages: &[Bytes], planned: Vec<Planned>, recorded: &RecordedBatch) -
 }
 
 /// The input of a message that was accepted before: read as of then, so that an `expires_at` that was in the future still is.
-fn input_of(planned: Planned, message: MessageId, json: &Bytes) -> Result<MessageInput, Refusal> {
+fn input_of(planned: Planned, message: MessageId, json: &Bytes, addresses: &Addresses<'_>) -> Result<MessageInput, Refusal> {
     match planned {
         Planned::Send(input, ..) | Planned::Keyed(input, _) => Ok(input),
-        Planned::Refused(_) => read_message(json, accepted_at(message), true),
+        Planned::Refused(_) => read_message(json, accepted_at(message), addresses, true),
     }
 }

@@ -10,7 +10,8 @@ use domain::event_type::EventType;
 use domain::id::{DestinationId, Id as _};
 use domain::input::{Errors, FieldCode, Fields, pointer_token};
 use domain::limits::{METADATA_KEY_MAX, METADATA_MAX, METADATA_VALUE_MAX, NAMED_DESTINATIONS_MAX, PAYLOAD_MAX_BYTES, REFERENCE_MAX};
-use domain::message::PayloadInfo;
+use domain::message::{PayloadInfo, StatusCallback};
+use domain::settings::Address;
 use domain::settings::webhook::is_header_value;
 use serde::Serialize;
 use serde_json::Value;
@@ -20,12 +21,14 @@ use super::elsewhere::{Unlocated, take_elsewhere, unknown_info};
 use super::raw::RawMembers;
 use super::sha256_hex;
 use crate::Refusal;
+use crate::destination::{Addresses, admit, refused};
 use crate::idempotency::IdempotencyKey;
 
 /// The latest `expires_at`.
 const EXPIRY_MAX: Duration = Duration::from_secs(30 * 86_400);
 const FILENAME_MAX: usize = 255;
 const CONTENT_TYPE_MAX: usize = 255;
+const CALLBACK_URL_MAX: usize = 2048;
 
 /// The body of `POST /v1/messages`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,6 +58,10 @@ pub struct SubmitMessage {
     /// Not delivered at or after this time; at most 30 days ahead.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
+    /// Who is told how the message does, besides whom the organization's settings name: `{"destination_id"}`, or `{"url"}`, which gets requests
+    /// signed with the organization's status secret (`POST /v1/organization/rotate-status-secret`).
+    #[schema(value_type = Option<Object>, example = json!({"url": "https://example.com/status"}))]
+    pub status_callback: Option<Value>,
 }
 
 /// Content that is not JSON.
@@ -101,12 +108,13 @@ pub(crate) struct MessageInput {
     pub(crate) reference: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) status_callback: Option<StatusCallback>,
     /// Of a batch's item.
     pub(crate) idempotency_key: Option<IdempotencyKey>,
 }
 
 /// Reads a submission that arrives at `now`; `in_batch` it may carry its own idempotency key.
-pub(crate) fn read_message(json: &Bytes, now: Timestamp, in_batch: bool) -> Result<MessageInput, Refusal> {
+pub(crate) fn read_message(json: &Bytes, now: Timestamp, addresses: &Addresses<'_>, in_batch: bool) -> Result<MessageInput, Refusal> {
     let mut members = RawMembers::parse(json)?;
     let payload = members.take_payload()?;
     let mut too_large = false;
@@ -136,9 +144,21 @@ pub(crate) fn read_message(json: &Bytes, now: Timestamp, in_batch: bool) -> Resu
         let reference = fields.text("reference", 1..=REFERENCE_MAX);
         let metadata = take_metadata(fields);
         let expires_at = take_expiry(fields, now);
+        let status_callback = take_callback(fields, addresses);
         let idempotency_key = if in_batch { fields.parsed("idempotency_key", IdempotencyKey::parse) } else { None };
         let (info, payload, unlocated) = payload?;
-        Some(MessageInput { event_type: event_type?, payload, unlocated, info, named, reference, metadata, expires_at, idempotency_key })
+        Some(MessageInput {
+            event_type: event_type?,
+            payload,
+            unlocated,
+            info,
+            named,
+            reference,
+            metadata,
+            expires_at,
+            status_callback,
+            idempotency_key,
+        })
     });
     if too_large { Err(Refusal::too_large(format!("content has at most {PAYLOAD_MAX_BYTES} bytes"))) } else { input }
 }
@@ -248,6 +268,25 @@ fn take_expiry(fields: &mut Fields<'_>, now: Timestamp) -> Option<Timestamp> {
     Some(expires_at)
 }
 
+/// Takes `status_callback`: a destination of the organization's, or an address.
+fn take_callback(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option<StatusCallback> {
+    let callback = fields.object("status_callback", |inner| {
+        let (by_id, by_url) = (inner.given("destination_id"), inner.given("url"));
+        let destination = inner.parsed("destination_id", DestinationId::named);
+        let url = inner.text("url", 1..=CALLBACK_URL_MAX);
+        if let Some(Err(refusal)) = url.as_deref().map(|url| admit(Address::Url(url), addresses)) {
+            inner.refuse("url", refused(&refusal), refusal.to_string());
+        }
+        match (by_id, by_url) {
+            (true, true) => inner.refuse("url", FieldCode::Conflict, "either destination_id or url"),
+            (false, false) => inner.refuse("url", FieldCode::Required, "destination_id or url is required"),
+            _ => {}
+        }
+        destination.map(StatusCallback::DestinationId).or(url.map(StatusCallback::Url))
+    });
+    callback.flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,7 +297,7 @@ mod tests {
     }
 
     fn read(body: Value) -> Result<MessageInput, Refusal> {
-        read_message(&Bytes::from(body.to_string()), now(), false)
+        read_message(&Bytes::from(body.to_string()), now(), &Addresses { policy: &egress::Policy::public(), plain_http: false }, false)
     }
 
     fn mistakes(body: Value) -> Vec<(String, FieldCode)> {
@@ -281,6 +320,20 @@ mod tests {
             ("/colour", FieldCode::UnknownField),
         ];
         assert_eq!(found, expected.map(|(pointer, code)| (pointer.to_owned(), code)));
+    }
+
+    #[test]
+    fn a_callback_is_a_destination_or_an_address_that_may_be_reached() {
+        let found = |callback: Value| mistakes(json!({"event_type": "a", "payload": 1, "status_callback": callback}));
+        let at = |name: &str, code| vec![(format!("/status_callback/{name}"), code)];
+        assert_eq!(found(json!({})), at("url", FieldCode::Required));
+        assert_eq!(found(json!({"url": "https://169.254.169.254/"})), at("url", FieldCode::BlockedAddress));
+        assert_eq!(found(json!({"url": "ftp://example.com"})), at("url", FieldCode::InvalidFormat));
+        assert_eq!(
+            found(json!({"url": "https://example.com", "destination_id": "dst_01kavd83802s63efghp3q1cpj4"})),
+            at("url", FieldCode::Conflict)
+        );
+        assert_eq!(found(json!({"email": "a"})).len(), 2);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use domain::Reason;
 use domain::attempt::Trigger;
 use domain::delivery::{Delivery, State};
 use domain::id::{MessageId, OrganizationId};
-use domain::message::MessageFacts;
+use domain::message::{MessageFacts, StatusCallback};
 use domain::organization::OrganizationStatus;
 use domain::role::Permission;
 use store::{Claim, Routes};
@@ -61,10 +61,10 @@ impl Operations {
         let print = ctx.idempotency_key.as_ref().map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
         let read = || {
             no_parameters(query)?;
-            read_message(&json, self.clock.now(), false)
+            read_message(&json, self.clock.now(), &self.addresses(), false)
         };
         let (deliveries, replayed) = match print {
-            None => (self.accept(&entry, read()?).await?, false),
+            None => (self.accept(&entry, self.noted(ctx, organization, read()).await?).await?, false),
             Some(print) => self.accept_once(&entry, &print, read).await?,
         };
         Ok(Submitted { message: self.message_view(ctx, &deliveries), replayed })
@@ -95,7 +95,7 @@ impl Operations {
                 return Ok((deliveries.into_iter().map(as_accepted).collect(), true));
             }
         }
-        let input = read()?;
+        let input = self.noted(entry.ctx, entry.organization, read()).await?;
         let targets = self.targets(entry, &input).await?;
         let input = self.located(entry, input).await?;
         let fresh = Recorded::new(self.ids.mint(entry.organization, entry.routes.shards), &targets);
@@ -134,6 +134,12 @@ impl Operations {
 
     /// Where a message goes; an id that is another organization's is recorded.
     pub(crate) async fn targets(&self, entry: &Entry<'_>, input: &MessageInput) -> Result<Vec<Target>, Refusal> {
+        if let Some(StatusCallback::DestinationId(id)) = input.status_callback
+            && !entry.routes.destinations.iter().any(|route| route.id == id)
+        {
+            self.owns_or_records(entry.ctx, entry.organization, id).await;
+            return Err(Refusal::not_found_at(["/status_callback/destination_id".to_owned()]));
+        }
         match resolve(entry.routes, input.named.as_deref(), &input.event_type) {
             Ok(targets) => Ok(targets),
             Err(Unresolved::NoDestinations) => Err(Refusal::no_destinations()),
@@ -158,6 +164,7 @@ pub(crate) fn submission(entry: &Entry<'_>, message: MessageId, input: MessageIn
         expires_at: input.expires_at,
         trace: entry.ctx.trace,
         test: false,
+        status_callback: input.status_callback,
     };
     Submission {
         organization: entry.organization,

@@ -3,7 +3,7 @@
 use domain::attempt::{Attempt, Failure, RequestRecord, ResponseRecord, Trigger};
 use domain::delivery::{Delivery, State};
 use domain::id::{Id, MessageId, Ulid};
-use domain::message::{MessageFacts, PayloadInfo};
+use domain::message::{MessageFacts, PayloadInfo, StatusCallback};
 use domain::{Reason, Timestamp};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -64,14 +64,22 @@ fn states() -> impl Strategy<Value = State> {
     ]
 }
 
+fn callbacks() -> impl Strategy<Value = StatusCallback> {
+    prop_oneof![
+        Just(StatusCallback::DestinationId(sample::delivery().destination)),
+        "https://[a-z]{1,20}/[^\u{0}]{0,80}".prop_map(StatusCallback::Url),
+    ]
+}
+
 prop_compose! {
     fn facts()(
         reference in option::of("[^\u{0}]{1,255}"), metadata in btree_map(".+", any::<String>(), 0..4), size_bytes: u64,
         content_type in prop_oneof![Just("application/json".to_owned()), any::<String>()], filename in option::of(any::<String>()),
         sha256 in option::of(prop_oneof!["[0-9a-f]{64}", "[g-z]{3}"]), expires_at in option::of(times()), test: bool,
+        status_callback in option::of(callbacks()),
     ) -> MessageFacts {
         let payload = PayloadInfo { size_bytes, content_type, filename, sha256 };
-        MessageFacts { reference, metadata, payload, expires_at, test, ..sample::delivery().message }
+        MessageFacts { reference, metadata, payload, expires_at, test, status_callback, ..sample::delivery().message }
     }
 }
 

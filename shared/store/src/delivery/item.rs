@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::delivery::{Delivery, DeliveryStatus, State};
 use domain::event_type::EventType;
 use domain::id::Id;
-use domain::message::{MessageFacts, PayloadInfo};
+use domain::message::{MessageFacts, PayloadInfo, StatusCallback};
 use domain::settings::DestinationType;
 use domain::{Reason, Timestamp};
 use serde::Serialize;
@@ -107,7 +107,7 @@ pub(crate) fn encode(delivery: &Delivery) -> Item {
 }
 
 fn encode_message(item: &mut Item, delivery: &Delivery) {
-    let MessageFacts { event_type, reference, metadata, payload, expires_at, trace, test } = &delivery.message;
+    let MessageFacts { event_type, reference, metadata, payload, expires_at, trace, test, status_callback } = &delivery.message;
     item.put("e", text(event_type.as_str()));
     if let Some(reference) = reference {
         // One delivery of a message is enough to find it by.
@@ -126,6 +126,19 @@ fn encode_message(item: &mut Item, delivery: &Delivery) {
     item.put_some("x", expires_at.map(time));
     item.put("tr", binary(unhex(&trace.to_string()).unwrap_or_default()));
     item.put_some("te", test.then(flag));
+    item.put_some("cb", status_callback.as_ref().map(callback));
+}
+
+/// An id says that it is one; anything else is an address.
+fn callback(callback: &StatusCallback) -> AttributeValue {
+    match callback {
+        StatusCallback::DestinationId(id) => text(id.to_string()),
+        StatusCallback::Url(url) => text(url),
+    }
+}
+
+fn decode_callback(text: &str) -> StatusCallback {
+    text.parse().map_or_else(|_| StatusCallback::Url(text.to_owned()), StatusCallback::DestinationId)
 }
 
 /// What [`MUTABLE`] names: where the delivery stands, and the index keys and the expiry that follow from it.
@@ -242,6 +255,7 @@ fn decode_message(from: Reader<'_>) -> Result<MessageFacts, StoreError> {
         expires_at: from.time_opt("x")?,
         trace,
         test: from.flag("te")?,
+        status_callback: from.text_opt("cb")?.map(decode_callback),
     })
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn delivery() -> Delivery {
             expires_at: None,
             trace: "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap(),
             test: false,
+            status_callback: None,
         },
         fan_out: 1,
         created_at,

@@ -121,6 +121,7 @@ pub(crate) fn facts() -> MessageFacts {
         expires_at: None,
         trace: "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap(),
         test: false,
+        status_callback: None,
     }
 }
 

@@ -13,6 +13,7 @@ use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
 use queue::{Queues, Received, Task};
 use runtime::Platform;
 use store::{Store, StoreError};
+use telemetry::metrics::Threshold;
 
 /// The function that reads dead-letter queues.
 pub fn build(
@@ -52,6 +53,7 @@ impl Undertaker {
         let settled = match &received.task {
             Err(error) => {
                 tracing::error!(%error, message_id = received.message_id, "a dead letter that nobody can read stays in its queue");
+                telemetry::metrics::threshold_exceeded(Threshold::DeadLetters);
                 return false;
             }
             Ok(task) => self.settle(task).await,

@@ -11,6 +11,8 @@ pub struct Config {
     pub table_name: String,
     /// `WEBHOOK_QUEUE_URL` and each other lane's.
     pub queue_urls: PerLane<String>,
+    /// `JOBS_QUEUE_URL`: where a job that lost its message gets another.
+    pub jobs_queue_url: String,
     /// `MONITOR_INTERVAL_SECONDS`: how often the sweep runs.
     pub monitor_interval_seconds: u32,
     /// `SIGNING_KEYS_SECRET_ARN`: the root of the key that ids are made with.
@@ -28,6 +30,7 @@ impl Config {
         let config = Self {
             table_name: variables.required("TABLE_NAME"),
             queue_urls: variables.per_lane("*_QUEUE_URL"),
+            jobs_queue_url: variables.required("JOBS_QUEUE_URL"),
             monitor_interval_seconds: variables.required("MONITOR_INTERVAL_SECONDS"),
             signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
             alert_from: variables.optional::<String>("ALERT_FROM").and_then(|address| Mailbox::parse(&address).ok()),

@@ -19,7 +19,7 @@ use dispatch::Dispatcher;
 use domain::id::IdMint;
 use domain::{Clock, Random};
 use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
-use queue::Queues;
+use queue::{JobQueue, Queues};
 use runtime::Platform;
 use serde::{Deserialize, Serialize};
 use store::Store;
@@ -49,6 +49,7 @@ struct Monitor {
     store: Store,
     dispatcher: Dispatcher,
     queues: Queues,
+    jobs: JobQueue,
     clock: Clock,
     random: Random,
     interval_seconds: u32,
@@ -94,6 +95,7 @@ pub fn build(
         store,
         dispatcher,
         queues,
+        jobs: JobQueue::new(&platform.aws, config.jobs_queue_url),
         clock: platform.clock.clone(),
         random: platform.random.clone(),
         interval_seconds: config.monitor_interval_seconds,

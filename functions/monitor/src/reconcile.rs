@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::Timestamp;
 use domain::delivery::{Delivery, State};
 use domain::organization::Organization;
+use queue::JobTask;
 use store::StoreError;
 
 use crate::{Monitor, Reconcile};
@@ -13,7 +14,9 @@ use crate::{Monitor, Reconcile};
 const LOST_WHEN_QUEUE_EMPTY: Duration = Duration::from_secs(3600);
 /// … and after this long whatever the queue holds: a second task costs one read.
 const LOST_ANYHOW: Duration = Duration::from_secs(6 * 3600);
-/// Organizations and deliveries read at once.
+/// A job nobody has been at for this long has lost its message.
+const JOB_LOST: Duration = Duration::from_secs(900);
+/// Organizations, deliveries and jobs read at once.
 const PAGE: u32 = 100;
 
 impl Monitor {
@@ -31,6 +34,7 @@ impl Monitor {
                 for shard in 0..organization.shards {
                     sent += self.reconcile_shard(organization, shard, scope, waited).await?;
                 }
+                self.reconcile_jobs(organization).await?;
             }
             after = page.items.last().map(|organization| organization.id);
             if !page.more || after.is_none() {
@@ -39,6 +43,22 @@ impl Monitor {
         }
         if sent > 0 {
             tracing::info!(sent, ?scope, "deliveries without a task were sent");
+        }
+        Ok(())
+    }
+
+    /// A job that nobody has been at for a while has lost its message: whoever asked for it died before sending it, or its queue gave it up. A
+    /// second message does no harm.
+    async fn reconcile_jobs(&self, organization: &Organization) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let jobs = self.store.jobs_page(organization.id, None, PAGE).await?.items;
+        let unfinished = jobs.into_iter().filter(|job| job.finished_at.is_none());
+        for job in unfinished.filter(|job| now.since(job.lease_until.unwrap_or(job.created_at)) >= JOB_LOST) {
+            let sent = self.jobs.send(JobTask { organization: organization.id, job: job.id }).await;
+            match sent {
+                Ok(()) => tracing::info!(job = %job.id, organization = %organization.id, "a job without a message was sent"),
+                Err(error) => tracing::warn!(%error, job = %job.id, "a job waits for the next reconcile"),
+            }
         }
         Ok(())
     }

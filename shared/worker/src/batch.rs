@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use queue::{Received, Task};
 use store::{Work, WorkKey};
+use telemetry::metrics::Threshold;
 
 use crate::counts::Counts;
 use crate::plan::{Next, plan};
@@ -42,6 +43,7 @@ impl<C: Connector> Parts<C> {
                 Err(Disposal::Stays) => staying.push(message_id),
             }
         }
+        self.note_ages(&items);
         let (mut together, mut alone) = (Vec::new(), Vec::new());
         for item in items {
             match self.plan(&item) {
@@ -61,6 +63,18 @@ impl<C: Connector> Parts<C> {
         counts.write(&self.store, self.clock.now()).await;
         staying.extend(disposals.into_iter().filter(|(_, disposal)| *disposal == Disposal::Stays).map(|(message_id, _)| message_id));
         partial_failure(staying)
+    }
+
+    /// How long the oldest task of a batch has been in the queue; longer than its organization's warning, that is said.
+    fn note_ages(&self, items: &[Item]) {
+        let now = self.clock.now();
+        let aged = items.iter().filter_map(|item| Some((item, item.work.delivery.as_ref()?, now.since(item.received.sent_at?))));
+        let Some((item, delivery, age)) = aged.max_by_key(|(_, _, age)| *age) else { return };
+        telemetry::metrics::queue_age(delivery.destination_type.lane().as_str(), age);
+        let warning = item.work.settings.as_ref().map(|settings| Duration::from_secs(settings.pending_age_warning_seconds.into()));
+        if warning.is_some_and(|warning| age > warning) {
+            telemetry::metrics::threshold_exceeded(Threshold::QueueAge);
+        }
     }
 
     fn plan(&self, item: &Item) -> Next {

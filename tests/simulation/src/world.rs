@@ -104,6 +104,7 @@ impl World {
             ("MONITOR_INTERVAL_SECONDS".to_owned(), "60".to_owned()),
             ("SIGNING_KEYS_SECRET_ARN".to_owned(), signing_keys),
             ("PUBLIC_URL".to_owned(), "https://waybill.example".to_owned()),
+            ("JOBS_QUEUE_URL".to_owned(), queue_url.clone()),
         ];
         let ids = IdMint::new([7; 32], clock.clone(), random.clone());
         let mut world = Self {

@@ -43,6 +43,7 @@ pub struct Function {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
 pub(super) struct FunctionProperties {
+    function_name: Option<Text>,
     timeout: Option<Number>,
     memory_size: Option<Number>,
     #[serde(default)]
@@ -102,6 +103,9 @@ struct BuildProperties {
 
 impl FunctionProperties {
     pub(super) fn function(self, logical_id: &str, name: String, arn: String, build: BuildMetadata) -> Result<Function, String> {
+        if let Some(Text(other)) = self.function_name.filter(|own| own.0 != name) {
+            return Err(format!("FunctionName is {other}: it can only be {name}, the stack's name and the logical id"));
+        }
         let (mut routes, mut schedules) = (Vec::new(), Vec::new());
         for (name, event) in self.events {
             match event {

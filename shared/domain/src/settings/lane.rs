@@ -19,6 +19,18 @@ impl Lane {
     /// Every lane.
     pub const ALL: [Self; 5] = [Self::Webhook, Self::Email, Self::Storage, Self::Sftp, Self::Database];
 
+    /// In words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Email => "email",
+            Self::Storage => "storage",
+            Self::Sftp => "sftp",
+            Self::Database => "database",
+        }
+    }
+
     /// In variables of the environment: `WEBHOOK_QUEUE_URL`, `WORKER_WEBHOOK_FUNCTION`.
     #[must_use]
     pub fn in_environment(self) -> &'static str {

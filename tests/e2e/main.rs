@@ -27,6 +27,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod mail;
+mod processes;
 mod protocol;
 mod receivers;
 mod redelivering;

@@ -6,8 +6,11 @@ use tokio::sync::OnceCell;
 static STACK: OnceCell<Stack> = OnceCell::const_new();
 
 /// The binary under test.
+///
+/// With `WAYBILL_TEST_PROCESSES` set each function runs in processes of its own, and every test of this suite shows the same.
 pub(crate) fn launch() -> Launch {
-    Launch::of(env!("CARGO_BIN_EXE_waybill"))
+    let launch = Launch::of(env!("CARGO_BIN_EXE_waybill"));
+    if std::env::var_os("WAYBILL_TEST_PROCESSES").is_some() { launch.arguments(["--processes"]) } else { launch }
 }
 
 /// The shared process; it starts with the first test that asks for it.

@@ -25,7 +25,7 @@ fn noise(bytes: usize) -> Bytes {
 }
 
 /// Puts bytes to an upload's link as it says; the status that the bucket answers with, 0 when it hangs up.
-async fn put(upload: &Value, bytes: Bytes) -> u16 {
+pub(crate) async fn put(upload: &Value, bytes: Bytes) -> u16 {
     // The length is the client's own to tell.
     let headers = upload["headers"].as_object().unwrap().iter().filter(|(name, _)| *name != "content-length");
     let headers: Vec<(&str, &str)> = headers.map(|(name, value)| (&**name, value.as_str().unwrap())).collect();

@@ -43,6 +43,10 @@ pub struct Args {
     #[arg(long)]
     pub demo: bool,
 
+    /// Run each function in processes of its own under the Lambda Runtime API; their binaries stand beside this one
+    #[arg(long)]
+    pub processes: bool,
+
     /// Log in JSON
     #[arg(long)]
     pub json_logs: bool,

@@ -19,6 +19,9 @@ pub enum BuildError {
     /// The template names a binary that is not in this one.
     #[error("there is no function {0} in this binary")]
     Unknown(String),
+    /// It cannot be started in a process of its own.
+    #[error(transparent)]
+    Process(#[from] std::io::Error),
     /// The template's environment does not fit.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::function::{Frame, Function};
 use crate::functions::{self, BuildError, Built};
 use crate::poller::Poller;
+use crate::processes::Host;
 use crate::serve::Gateway;
 use crate::template::{self, Mapping, Stack};
 use crate::ticker;
@@ -56,7 +57,9 @@ pub enum InstanceError {
 impl Instance {
     /// Builds every function with its own environment and its own permissions, and registers those that take events with the engines, so
     /// that others can invoke them.
-    pub fn build(stack: Stack, engines: &Engines, stop: &CancellationToken) -> Result<Self, InstanceError> {
+    ///
+    /// With a `host` each runs in processes of its own, else all in this one.
+    pub fn build(stack: Stack, engines: &Engines, host: Option<&Host>, stop: &CancellationToken) -> Result<Self, InstanceError> {
         let mut instance = Self { functions: BTreeMap::new(), http: Vec::new(), mappings: stack.mappings, gateway: Gateway::default() };
         for declared in stack.functions {
             let caller = Caller::new(declared.name.clone(), Policy { statements: declared.statements.clone() });
@@ -67,8 +70,11 @@ impl Instance {
                 shutdown: stop.clone(),
             };
             let environment: Environment = declared.environment.clone().into_iter().collect();
-            let built = functions::build(&declared.binary, &platform, &environment)
-                .map_err(|source| InstanceError::Function { name: declared.logical_id.clone(), source })?;
+            let built = match host {
+                None => functions::build(&declared.binary, &platform, &environment),
+                Some(host) => host.built(&declared, engines).map_err(BuildError::from),
+            };
+            let built = built.map_err(|source| InstanceError::Function { name: declared.logical_id.clone(), source })?;
             instance.connect(declared, platform, built, engines)?;
         }
         match instance.mappings.iter().find(|mapping| !instance.functions.contains_key(&mapping.function)) {

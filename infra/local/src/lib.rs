@@ -7,6 +7,7 @@
 //! - The **instance** builds every function as its `main` does on Lambda, with the environment and the permissions the template gives it.
 //! - **Pollers** feed functions from queues, **tickers** run them by the clock, the **gateway** answers HTTP requests with them: each
 //!   invocation has Lambda's deadline and context, and ends alone when it fails.
+//! - With `--processes` each function runs in **processes** of its own under the Lambda Runtime API, as it is deployed.
 //! - `local.json` tells people and scripts how to get in.
 //!
 //! Nothing here knows what the functions do: it is AWS's part, played by one process.
@@ -23,6 +24,7 @@ pub mod local_json;
 pub mod operator_key;
 pub mod parameters;
 pub mod poller;
+pub mod processes;
 pub mod run;
 pub mod serve;
 pub mod template;

@@ -19,6 +19,7 @@ use crate::first_start;
 use crate::instance::{Instance, InstanceError};
 use crate::local_json::{Keys, LocalJson};
 use crate::parameters;
+use crate::processes::Host;
 use crate::template::{self, Physical, Template, TemplateError, physical_name};
 
 /// How long requests and invocations under way may take once the process is asked to stop. Their work is not lost: what was not
@@ -89,10 +90,14 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     assign(&mut template, &engines);
     // Links that people and their programs follow lead to a listener of its own, as they lead to S3 itself on AWS.
     let objects = listen(std::net::SocketAddr::new(args.listen.ip(), 0)).await?;
-    let _objects = engines.serve_objects(objects).map_err(|source| StartError::System { doing: "objects cannot be offered", source })?;
+    let objects = engines.serve_objects(objects).map_err(|source| StartError::System { doing: "objects cannot be offered", source })?;
 
     let stop = CancellationToken::new();
-    let instance = Instance::build(template.stack()?, &engines, &stop)?;
+    let host = match args.processes {
+        true => Some(host(&engines, objects.address()).await?),
+        false => None,
+    };
+    let instance = Instance::build(template.stack()?, &engines, host.as_ref(), &stop)?;
     recover(&instance).await;
     let keys = first_start::keys(&directory, &instance).await?;
     let sweep_period = args.monitor_interval_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
@@ -116,6 +121,14 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     engines.functions().clear();
     engines.close().await;
     Ok(())
+}
+
+/// Whatever starts functions in processes of their own: their binaries stand beside this one.
+async fn host(engines: &Engines, objects: std::net::SocketAddr) -> Result<Host, StartError> {
+    let failed = |source| StartError::System { doing: "functions cannot be run in processes of their own", source };
+    let own = std::env::current_exe().map_err(failed)?;
+    let folder = own.parent().map(std::path::Path::to_path_buf).unwrap_or_default();
+    Host::start(folder, engines, objects).await.map_err(failed)
 }
 
 async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, StartError> {

@@ -5,11 +5,13 @@
 //! cargo run --release --example load -- --data .waybill --messages 5000
 //! ```
 //!
+//! With `--pages 1000000` it fills the table and measures the console's lists.
 //! With `--replay 100000` it measures a job instead: what replaying so many deliveries does to live messages.
 //!
 //! It makes an organization with one destination, a receiver in this very process, and sends so many messages one by one, then as many in
 //! batches of a hundred. Everything it does is bounded in count and time.
 
+mod pages;
 mod replay;
 
 use std::collections::HashMap;
@@ -45,6 +47,9 @@ struct Args {
     /// Instead: let so many deliveries fail, and replay them by one job while live messages go on
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     replay: Option<u32>,
+    /// Instead: fill the table with so many deliveries, and measure the console's lists of them
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pages: Option<u32>,
 }
 
 /// When each message, by its number, was submitted.
@@ -64,6 +69,10 @@ async fn main() -> ExitCode {
     let organization = Organization::create(&operator, "Load").await;
     if let Some(count) = args.replay {
         replay::measure(&organization, count as usize).await;
+        return ExitCode::SUCCESS;
+    }
+    if let Some(count) = args.pages {
+        pages::measure(&organization, &text("console_url"), count as usize).await;
         return ExitCode::SUCCESS;
     }
     let sink = Sink::start().await;

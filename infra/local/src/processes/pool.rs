@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::function::Handler;
 
 /// Processes of one function at once; as many invocations run, the others wait their turn.
-const PROCESSES_MAX: usize = 4;
+const PROCESSES_MAX: usize = 16;
 
 /// One invocation, as the Runtime API gives it.
 pub(super) struct Invocation {

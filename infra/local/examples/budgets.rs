@@ -1,0 +1,127 @@
+//! Weighs the functions as they are deployed and times their cold starts, and fails when one is over `infra/budgets.toml`.
+//!
+//! ```sh
+//! cargo build --release --workspace --bins --examples && cargo run --release --example budgets
+//! ```
+//!
+//! A cold start is the CPU time, of all threads, from the start of the process until it asks the Runtime API for work: what Lambda bills and
+//! people wait for. Each is the least of several; a bare runtime's is taken off.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use local::template::{COMPILED_IN, Template};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+/// Starts of each function; the least counts, as everything else on the machine only adds.
+const STARTS: usize = 15;
+const START_MAX: Duration = Duration::from_secs(20);
+
+/// `infra/budgets.toml`.
+#[derive(serde::Deserialize)]
+struct Budgets {
+    megabytes: Megabytes,
+    cold_start_cpu_ms: BTreeMap<String, f64>,
+}
+
+#[derive(serde::Deserialize)]
+struct Megabytes {
+    every_function: f64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("infra/budgets.toml")).expect("infra/budgets.toml can be read");
+    let budgets: Budgets = toml::from_str(&text).expect("infra/budgets.toml is well-formed");
+    let own = std::env::current_exe().expect("this program has a path");
+    let (examples, binaries) = (own.parent().expect("a folder").to_path_buf(), own.ancestors().nth(2).expect("a folder").to_path_buf());
+    let stack = Template::read(COMPILED_IN, &BTreeMap::new()).and_then(|template| template.stack()).expect("the template is ours");
+    let bare = cold_start(&examples.join("bare"), &BTreeMap::new()).await;
+    println!("{:<16} {:>9} {:>9} {:>14}", "function", "MB", "zipped MB", "cold start ms");
+    println!("{:<16} {:>9} {:>9} {:>14.1}", "(bare runtime)", "", "", bare);
+    let mut over = Vec::new();
+    for function in stack.functions {
+        let binary = binaries.join(&function.binary);
+        assert!(binary.exists(), "{} is missing: cargo build --release --workspace --bins --examples", binary.display());
+        let size = megabytes(std::fs::metadata(&binary).expect("it is there").len());
+        let zipped = megabytes(zipped_bytes(&binary));
+        let beyond = cold_start(&binary, &function.environment).await - bare;
+        println!("{:<16} {size:>9.2} {zipped:>9.2} {beyond:>+14.1}", function.binary);
+        if size > budgets.megabytes.every_function {
+            over.push(format!("{} has {size:.2} MB, more than {}", function.binary, budgets.megabytes.every_function));
+        }
+        if let Some(most) = budgets.cold_start_cpu_ms.get(&function.binary).filter(|most| beyond > **most) {
+            over.push(format!("{} takes {beyond:.1} ms beyond a bare runtime, more than {most}", function.binary));
+        }
+    }
+    over.iter().for_each(|line| println!("over budget: {line}"));
+    if over.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with two decimals")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// What a zip file's deflate makes of it.
+fn zipped_bytes(path: &Path) -> u64 {
+    let output = Command::new("gzip").args(["-9", "-c"]).arg(path).output().expect("gzip runs");
+    output.stdout.len() as u64
+}
+
+/// CPU milliseconds until the first question for work: the least of several starts.
+async fn cold_start(binary: &PathBuf, environment: &BTreeMap<String, String>) -> f64 {
+    let mut least = f64::MAX;
+    for _ in 0..STARTS {
+        least = least.min(one_start(binary, environment).await);
+    }
+    least
+}
+
+async fn one_start(binary: &PathBuf, environment: &BTreeMap<String, String>) -> f64 {
+    let asked = Arc::new(Notify::new());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it has an address");
+    // Whoever asks for work waits for ever.
+    let wait = |State(asked): State<Arc<Notify>>| async move {
+        asked.notify_one();
+        std::future::pending::<()>().await;
+    };
+    let router = Router::new().fallback(wait).with_state(asked.clone());
+    let serving = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
+    let mut child = Command::new(binary)
+        .env_clear()
+        .envs(environment)
+        .envs([("AWS_LAMBDA_FUNCTION_NAME", "f"), ("AWS_LAMBDA_FUNCTION_VERSION", "1"), ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")])
+        .envs([("AWS_LAMBDA_LOG_GROUP_NAME", "g"), ("AWS_LAMBDA_LOG_STREAM_NAME", "s"), ("AWS_REGION", "us-east-1")])
+        .envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")])
+        .env("AWS_LAMBDA_RUNTIME_API", format!("http://{address}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{} does not start: {error}", binary.display()));
+    let arrived = tokio::time::timeout(START_MAX, asked.notified()).await;
+    let cpu = cpu_ms(child.id());
+    drop(child.kill());
+    drop(child.wait());
+    serving.abort();
+    assert!(arrived.is_ok(), "{} never asks for work", binary.display());
+    cpu
+}
+
+/// The time that a process' threads have run (proc(5), `schedstat`).
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn cpu_ms(process: u32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("the process is there");
+    let ran = threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok());
+    ran.sum::<u64>() as f64 / 1e6
+}

@@ -75,7 +75,9 @@ async fn credentials_of_every_kind_that_a_receiver_refuses_are_an_authentication
 
 #[tokio::test]
 async fn a_token_is_asked_for_once_and_again_when_the_receiver_takes_it_no_longer() {
-    let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
+    // A token is kept in a process, and this one has no other work.
+    let stack = stage::launch().start().await;
+    let (acme, sink) = (stack.organization("Acme").await, Sink::start().await);
     let (hook, tokens) = (sink.path("/hook"), sink.path("/token"));
     tokens.replies([token("t0ken-1"), token("t0ken-2"), Reply::status(401).body(r#"{"error": "invalid_client"}"#)]);
     hook.answers([200, 200, 401, 200]);

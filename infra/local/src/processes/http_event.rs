@@ -46,7 +46,7 @@ async fn answer(pool: &Pool, request: Request) -> Result<Response, Box<dyn std::
     let payload = event(&parts, &body, &context.request_id).to_string().into();
     let Context { request_id: id, deadline: deadline_ms, invoked_function_arn: arn, .. } = context;
     let answered = pool.invoke(Invocation { id, deadline_ms, arn, payload }).await?;
-    Ok(response(serde_json::from_slice(&answered)?)?)
+    response(serde_json::from_slice(&answered)?)
 }
 
 fn event(parts: &http::request::Parts, body: &Bytes, request_id: &str) -> Value {

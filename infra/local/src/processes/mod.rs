@@ -100,6 +100,16 @@ impl Host {
             ("AWS_ENDPOINT_URL", format!("http://{}", self.aws.address())),
             ("AWS_ENDPOINT_URL_S3", format!("http://{}", self.objects)),
         ];
+        // Whom this process trusts, what it tells and to whom: parameters and layers say so on Lambda.
+        let process = runtime::Environment::process();
+        let said =
+            |name: &&str| name.starts_with("OTEL_") || ["SSL_CERT_FILE", "SSL_CERT_DIR", "LOG_LEVEL", "WAYBILL_METRICS"].contains(name);
+        let said: BTreeMap<String, String> =
+            process.names().filter(said).filter_map(|name| Some((name.to_owned(), process.get(name)?.to_owned()))).collect();
+        if said.keys().any(|name| name.ends_with("_ENDPOINT")) {
+            environment.insert("WAYBILL_METRICS".to_owned(), "otlp".to_owned());
+        }
+        environment.extend(said);
         environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
         environment
     }
@@ -117,7 +127,7 @@ fn pool(pools: &Pools, function: &str) -> Result<Arc<Pool>, StatusCode> {
 
 /// Waits until there is something to do.
 async fn next(State(pools): State<Pools>, Path(function): Path<String>) -> Result<Response, StatusCode> {
-    let Invocation { id, deadline_ms, arn, payload } = pool(&pools, &function)?.next().await;
+    let Invocation { id, deadline_ms, arn, payload } = pool(&pools, &function)?.next().await.ok_or(StatusCode::GONE)?;
     let headers = [
         ("lambda-runtime-aws-request-id", id),
         ("lambda-runtime-deadline-ms", deadline_ms.to_string()),

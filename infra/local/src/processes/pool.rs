@@ -9,12 +9,12 @@ use bytes::Bytes;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 use tokio::process::{Child, Command};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use crate::function::Handler;
 
-/// Processes of one function at once; as many invocations run, the others wait their turn.
-const PROCESSES_MAX: usize = 16;
+/// Processes of one function at once, as the template has webhooks; as many invocations run, the others wait their turn.
+const PROCESSES_MAX: usize = 100;
 
 /// One invocation, as the Runtime API gives it.
 pub(super) struct Invocation {
@@ -32,7 +32,6 @@ pub(super) struct Pool {
     bootstrap: PathBuf,
     environment: BTreeMap<String, String>,
     state: Mutex<State>,
-    more: Notify,
 }
 
 #[derive(Default)]
@@ -40,8 +39,8 @@ struct State {
     waiting: VecDeque<Invocation>,
     answers: HashMap<String, oneshot::Sender<Answer>>,
     processes: Vec<Child>,
-    /// Processes that ask for work.
-    idle: usize,
+    /// Processes that ask for work, the one that did last at the end: it is warm.
+    idle: Vec<oneshot::Sender<Invocation>>,
 }
 
 impl std::fmt::Debug for Pool {
@@ -50,35 +49,27 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// One that asks for work counts as idle until it has some, or goes.
-struct Idle<'p>(&'p Pool);
-
-impl Drop for Idle<'_> {
-    fn drop(&mut self) {
-        self.0.state().idle -= 1;
-    }
-}
-
 impl Pool {
     pub(super) fn new(bootstrap: PathBuf, environment: BTreeMap<String, String>) -> Self {
-        Self { bootstrap, environment, state: Mutex::default(), more: Notify::new() }
+        Self { bootstrap, environment, state: Mutex::default() }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next invocation for a process that asks.
-    pub(super) async fn next(&self) -> Invocation {
-        self.state().idle += 1;
-        let _idle = Idle(self);
-        loop {
-            let more = self.more.notified();
-            if let Some(invocation) = self.state().waiting.pop_front() {
-                return invocation;
+    /// The next invocation for a process that asks; nothing, when the pool is gone.
+    pub(super) async fn next(&self) -> Option<Invocation> {
+        let asked = {
+            let mut state = self.state();
+            if let Some(invocation) = state.waiting.pop_front() {
+                return Some(invocation);
             }
-            more.await;
-        }
+            let (sender, receiver) = oneshot::channel();
+            state.idle.push(sender);
+            receiver
+        };
+        asked.await.ok()
     }
 
     /// Hands an answer to whoever waits for it; after a timeout nobody does.
@@ -94,14 +85,20 @@ impl Pool {
         {
             let mut state = self.state();
             state.answers.insert(invocation.id.clone(), sender);
-            state.waiting.push_back(invocation);
             state.processes.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
-            if state.idle < state.waiting.len() && state.processes.len() < PROCESSES_MAX {
-                let process = self.spawn().map_err(|error| format!("{} does not start: {error}", self.bootstrap.display()))?;
-                state.processes.push(process);
+            let mut left = Some(invocation);
+            // One that has gone takes nothing, and the next idle one is asked.
+            while let Some(process) = left.as_ref().and_then(|_| state.idle.pop()) {
+                left = left.take().and_then(|invocation| process.send(invocation).err());
+            }
+            if let Some(invocation) = left {
+                state.waiting.push_back(invocation);
+                if state.processes.len() < PROCESSES_MAX {
+                    let process = self.spawn().map_err(|error| format!("{} does not start: {error}", self.bootstrap.display()))?;
+                    state.processes.push(process);
+                }
             }
         }
-        self.more.notify_one();
         Ok(receiver.await.map_err(|_| "the function's process is gone")??)
     }
 

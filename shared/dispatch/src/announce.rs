@@ -106,10 +106,11 @@ impl Dispatcher {
             test: false,
             status_callback: announcement.callback,
         };
-        let retention_days = routes.settings.retention_days;
+        let (retention_days, payload_retention_days) = (routes.settings.retention_days, routes.settings.payload_retention_days);
         let accepted_at = occurred_at;
         let payload = store::Content::Bytes(payload);
-        self.submit(&Submission { organization, message, facts, targets, payload, retention_days, accepted_at }).await?;
+        let submission = Submission { organization, message, facts, targets, payload, retention_days, payload_retention_days, accepted_at };
+        self.submit(&submission).await?;
         Ok(Some(message))
     }
 }

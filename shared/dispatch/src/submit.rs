@@ -31,6 +31,8 @@ pub struct Submission {
     pub payload: Content,
     /// How long its history is kept.
     pub retention_days: u32,
+    /// How long its payload is.
+    pub payload_retention_days: u32,
     /// When it was accepted.
     pub accepted_at: Timestamp,
 }
@@ -68,6 +70,7 @@ impl Submission {
             born_skipped,
             last_attempt: None,
             retention_days: self.retention_days,
+            payload_retention_days: self.payload_retention_days,
         }
     }
 }

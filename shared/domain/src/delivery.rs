@@ -49,6 +49,8 @@ pub struct Delivery {
     pub last_attempt: Option<Attempt>,
     /// How long history is kept, from acceptance.
     pub retention_days: u32,
+    /// How long what it delivers is kept; no longer than that.
+    pub payload_retention_days: u32,
 }
 
 /// A delivery's state; each carries what only it has.

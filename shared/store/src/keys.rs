@@ -342,10 +342,18 @@ pub(crate) fn upload(organization: OrganizationId, id: UploadId) -> Key {
 
 /// An upload's object, beside payloads that are kept equally long.
 pub(crate) fn upload_object(retention_days: u32, organization: OrganizationId, id: UploadId) -> String {
-    format!("{retention_days}/{organization}/{id}")
+    format!("{}/{organization}/{id}", lifecycle_days(retention_days))
 }
 
 /// A payload that does not fit into the table: its object. What is kept equally long stands under one prefix, for the bucket's lifecycle.
 pub(crate) fn payload_object(retention_days: u32, organization: OrganizationId, message: MessageId) -> String {
-    format!("{retention_days}/{organization}/{message}")
+    format!("{}/{organization}/{message}", lifecycle_days(retention_days))
+}
+
+/// The prefixes that the bucket's lifecycle knows (template.yaml): an object stands under the first that keeps it long enough. What is past its
+/// own time is not shown, whenever the bucket deletes it.
+pub const LIFECYCLE_DAYS: [u32; 12] = [1, 3, 7, 14, 30, 60, 90, 180, 365, 730, 1825, 3650];
+
+fn lifecycle_days(retention_days: u32) -> u32 {
+    LIFECYCLE_DAYS.into_iter().find(|days| *days >= retention_days).unwrap_or(LIFECYCLE_DAYS[LIFECYCLE_DAYS.len() - 1])
 }

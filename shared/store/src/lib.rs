@@ -47,7 +47,7 @@ pub use document::Saved;
 pub use error::StoreError;
 pub use idempotency::{Claim, IdempotencyClaim};
 pub use job::{Job, JobKind, JobStatus};
-pub use keys::{DUE_PARTITIONS, FAILING_PARTITIONS};
+pub use keys::{DUE_PARTITIONS, FAILING_PARTITIONS, LIFECYCLE_DAYS};
 pub use page::{Page, Walk};
 pub use routes::{Route, Routes};
 pub use upload::Upload;

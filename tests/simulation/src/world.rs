@@ -178,6 +178,7 @@ impl World {
             targets: self.destinations[..fan_out].iter().map(target).collect(),
             payload: store::Content::Bytes(payload),
             retention_days: 30,
+            payload_retention_days: 30,
             accepted_at: self.clock.now(),
         }
     }

@@ -47,6 +47,7 @@ pub(crate) fn delivery() -> Delivery {
         born_skipped: false,
         last_attempt: None,
         retention_days: 30,
+        payload_retention_days: 30,
     }
 }
 

@@ -49,6 +49,7 @@ pub fn delivery() -> Delivery {
         born_skipped: false,
         last_attempt: None,
         retention_days: 30,
+        payload_retention_days: 30,
     }
 }
 

@@ -64,6 +64,7 @@ impl Operations {
             targets: vec![Target { destination: destination.id, kind: destination.kind(), enabled: destination.is_enabled() }],
             payload: store::Content::Bytes(payload),
             retention_days: routes.settings.retention_days,
+            payload_retention_days: routes.settings.payload_retention_days,
             accepted_at: accepted_at(message),
         };
         let deliveries = self.dispatch.submit(&submission).await?;

@@ -173,6 +173,7 @@ pub(crate) fn submission(entry: &Entry<'_>, message: MessageId, input: MessageIn
         targets,
         payload: input.payload,
         retention_days: entry.routes.settings.retention_days,
+        payload_retention_days: entry.routes.settings.payload_retention_days,
         accepted_at: accepted_at(message),
     }
 }

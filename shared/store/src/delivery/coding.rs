@@ -87,14 +87,14 @@ prop_compose! {
     fn deliveries()(
         created_at in times(), position in 0..1200_u16, message in facts(), fan_out: u16, updated_at in times(), generation: u32,
         attempts: u32, budget_start: u32, trigger in triggers(), lease_until in option::of(times()), state in states(),
-        born_skipped: bool, retention_days: u32,
+        born_skipped: bool, retention_days: u32, payload_retention_days: u32,
     ) -> Delivery {
         let mut delivery = sample::delivery();
         delivery.id.message = MessageId::from(Ulid::first_at(created_at));
         delivery.id.position = position;
         Delivery {
             created_at, message, fan_out, updated_at, generation, attempts, budget_start, trigger, lease_until, state, born_skipped,
-            retention_days, ..delivery
+            retention_days, payload_retention_days, ..delivery
         }
     }
 }

@@ -5,7 +5,7 @@ use domain::delivery::Delivery;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::item;
-use super::payload::{Content, Placement, is_item, place, unplaced_size};
+use super::payload::{Content, Placement, is_item, place, place_apart, unplaced_size};
 use crate::attributes::Item;
 use crate::expression::Condition;
 use crate::keys::PK;
@@ -28,6 +28,9 @@ impl Store {
         let mut items: Vec<Item> = deliveries.iter().map(item::encode).collect();
         let Some(largest) = items.iter().map(unplaced_size).max() else { return Ok(Committed { payload_item: false }) };
         let (placement, payload) = match content {
+            Content::Bytes(payload) if deliveries.iter().any(|delivery| delivery.payload_retention_days < delivery.retention_days) => {
+                (place_apart(payload), payload.clone())
+            }
             Content::Bytes(payload) => (place(payload, largest), payload.clone()),
             Content::Object(place) => (Placement::Elsewhere(place.clone()), Bytes::new()),
         };

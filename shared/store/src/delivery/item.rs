@@ -100,6 +100,8 @@ pub(crate) fn encode(delivery: &Delivery) -> Item {
     encode_message(&mut item, delivery);
     item.put_some("f", (delivery.fan_out != 1).then(|| number(delivery.fan_out)));
     item.put_some("rd", (delivery.retention_days != RETENTION_DAYS).then(|| number(delivery.retention_days)));
+    let payload_days = delivery.payload_retention_days;
+    item.put_some("pd", (payload_days != delivery.retention_days).then(|| number(payload_days)));
     item.put_some("bk", delivery.born_skipped.then(flag));
     item.extend(encode_progress(delivery));
     item.put_some(RECORD, encode_record(delivery));
@@ -190,6 +192,10 @@ pub(super) fn expiry_seconds(delivery: &Delivery) -> i64 {
     delivery.created_at.as_seconds() + i64::from(delivery.retention_days) * 86_400
 }
 
+fn kept_days(from: Reader<'_>) -> Result<u32, StoreError> {
+    Ok(from.number_opt("rd")?.unwrap_or(RETENTION_DAYS))
+}
+
 /// The delivery in an item.
 pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
     let from = Reader(item);
@@ -217,7 +223,8 @@ pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
         state: State::Queued,
         born_skipped: from.flag("bk")?,
         last_attempt: None,
-        retention_days: from.number_opt("rd")?.unwrap_or(RETENTION_DAYS),
+        retention_days: kept_days(from)?,
+        payload_retention_days: from.number_opt("pd")?.map_or_else(|| kept_days(from), Ok)?,
     };
     let record = from.binary_opt(RECORD)?.map(|packed| record::unpack(&delivery, packed)).transpose();
     let (attempt, tracking) = record.map_err(|error| from.corrupt(error.to_string()))?.unzip();

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt as _;
 use sha2::{Digest, Sha256};
 
 use super::ObjectPlace;
-use super::item::{PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_OBJECT, PAYLOAD_PLACE, PAYLOAD_VERSION, expiry_seconds, hash};
+use super::item::{PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_OBJECT, PAYLOAD_PLACE, PAYLOAD_VERSION, hash};
 use super::size::{WRITE_UNIT_BYTES, item_size};
 use crate::attributes::{Item, Put, Reader, binary, json, number, text};
 use crate::expression::{Change, Condition};
@@ -77,6 +77,12 @@ pub(super) fn place(payload: &Bytes, item_bytes: usize) -> Placement {
     }
 }
 
+/// Where a payload goes that is not kept as long as its deliveries: never into them.
+pub(super) fn place_apart(payload: &Bytes) -> Placement {
+    let compressed = zstd::bulk::compress(payload, LEVEL).expect("compressing from memory into memory needs nothing but memory");
+    if compressed.len() <= ITEM_MAX_BYTES { Placement::Item(compressed) } else { Placement::Object }
+}
+
 impl Placement {
     /// Writes into a delivery's item where its payload is; what an inline payload tells itself is left out.
     pub(super) fn note(&self, item: &mut Item, object_version: Option<&str>) {
@@ -127,6 +133,11 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     super::hex(&Sha256::digest(bytes))
 }
 
+/// When what a delivery delivers is no longer shown.
+fn payload_expiry_seconds(delivery: &Delivery) -> i64 {
+    delivery.created_at.as_seconds() + i64::from(delivery.payload_retention_days) * 86_400
+}
+
 impl Store {
     /// Stores a payload that is not inline; answers the object's version, if it is one and has one.
     pub(super) async fn store_payload(
@@ -140,14 +151,14 @@ impl Store {
             Placement::Item(compressed) => {
                 let mut item = keys::payload(delivery.id.message).item();
                 item.put(PAYLOAD_COMPRESSED, binary(compressed.clone()));
-                item.put(TTL, number(expiry_seconds(delivery) + UNFINISHED_DAYS * 86_400));
+                item.put(TTL, number(payload_expiry_seconds(delivery) + UNFINISHED_DAYS * 86_400));
                 // A repeat of an interrupted submit writes the same bytes again.
                 self.put("write a payload", item, Condition::default()).await?;
                 Ok(None)
             }
             Placement::Object => {
                 let bucket = self.bucket.as_ref().ok_or(StoreError::NoBucket)?;
-                let key = keys::payload_object(delivery.retention_days, delivery.organization, delivery.id.message);
+                let key = keys::payload_object(delivery.payload_retention_days, delivery.organization, delivery.id.message);
                 let call = self.objects.put_object().bucket(bucket).key(key).content_type(&delivery.message.payload.content_type);
                 let answer = call.body(ByteStream::from(payload.clone())).send().await.map_err(StoreError::of("store a payload"))?;
                 Ok(answer.version_id)
@@ -161,6 +172,10 @@ impl Store {
         if !self.is_alive(&item) {
             return Ok(None);
         }
+        // One that is unfinished still needs it.
+        if delivery.status().is_finished() && self.now().as_seconds() >= payload_expiry_seconds(delivery) {
+            return Ok(None);
+        }
         let from = Reader(&item);
         if let Some(bytes) = inline(from)? {
             return Ok(Some(Content::Bytes(bytes)));
@@ -172,7 +187,7 @@ impl Store {
                 Ok(bytes.map(Content::Bytes))
             }
             Some(PLACE_OBJECT) => {
-                let key = keys::payload_object(delivery.retention_days, delivery.organization, delivery.id.message);
+                let key = keys::payload_object(delivery.payload_retention_days, delivery.organization, delivery.id.message);
                 let version = from.text_opt(PAYLOAD_VERSION)?.map(str::to_owned);
                 Ok(Some(Content::Object(ObjectPlace { bucket: None, key, version, role: None })))
             }

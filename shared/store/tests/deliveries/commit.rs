@@ -97,3 +97,23 @@ async fn a_payload_comes_back_from_wherever_it_is() {
         assert!(!work.suspended);
     }
 }
+
+/// Kept for a week of a month's history: then the payload is not shown, while the delivery is; one that is unfinished still needs it.
+#[tokio::test]
+async fn a_payload_that_is_kept_shorter_than_its_delivery_is_gone_when_its_time_is_over() {
+    let fixture = Fixture::new();
+    let week = |delivery: Delivery| Delivery { payload_retention_days: 7, ..delivery };
+    let large = Bytes::from((0..60_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect::<Vec<u8>>());
+    for payload in [Bytes::from_static(PAYLOAD), large] {
+        let deliveries: Vec<Delivery> = fan_out(&fixture, 2).into_iter().map(week).collect();
+        let content = store::Content::Bytes(payload.clone());
+        fixture.store.commit(&deliveries, &content).await.unwrap();
+        let succeeded = fixture.succeed(&deliveries[0]).await;
+        assert_eq!(fixture.store.payload(&succeeded).await.unwrap(), Some(payload.clone()));
+        fixture.advance(std::time::Duration::from_secs(7 * 86_400));
+        let kept = fixture.stands(&succeeded).await;
+        assert_eq!(kept.payload_retention_days, 7);
+        assert_eq!(fixture.store.payload(&kept).await.unwrap(), None);
+        assert_eq!(fixture.store.payload(&deliveries[1]).await.unwrap(), Some(payload));
+    }
+}

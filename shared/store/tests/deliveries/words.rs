@@ -42,6 +42,7 @@ impl Fixture {
             born_skipped: false,
             last_attempt: None,
             retention_days: 30,
+            payload_retention_days: 30,
         };
         (0..).zip(destinations).map(delivery).collect()
     }

@@ -56,6 +56,7 @@ fn delivery() -> Delivery {
         born_skipped: false,
         last_attempt: None,
         retention_days: 30,
+        payload_retention_days: 30,
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Config {
     pub signing_keys_secret_arn: String,
     /// `PUBLIC_URL`: where links in alerts lead.
     pub public_url: String,
+    /// `EVENT_BUS_NAME`: where alerts are told besides; empty: nowhere.
+    pub event_bus_name: Option<String>,
     /// `ALERT_FROM`: who sends alerts by e-mail; empty: nobody.
     pub alert_from: Option<Mailbox>,
 }
@@ -33,6 +35,7 @@ impl Config {
             jobs_queue_url: variables.required("JOBS_QUEUE_URL"),
             monitor_interval_seconds: variables.required("MONITOR_INTERVAL_SECONDS"),
             signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
+            event_bus_name: variables.optional("EVENT_BUS_NAME"),
             alert_from: variables.optional::<String>("ALERT_FROM").and_then(|address| Mailbox::parse(&address).ok()),
             public_url: variables.required::<String>("PUBLIC_URL").trim_end_matches('/').to_owned(),
         };

@@ -15,7 +15,7 @@ pub use config::Config;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
-use dispatch::Dispatcher;
+use dispatch::{Bus, Dispatcher};
 use domain::id::IdMint;
 use domain::{Clock, Random};
 use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
@@ -90,7 +90,9 @@ pub fn build(
 ) -> impl Service<LambdaEvent<Invocation>, Response = (), Error = lambda_runtime::Error, Future: Send> + Clone + Send + use<> {
     let store = Store::new(&platform.aws, config.table_name, None);
     let queues = Queues::new(&platform.aws, config.queue_urls);
-    let dispatcher = Dispatcher::new(store.clone(), queues.clone(), platform.clock.clone()).alerting_from(config.alert_from);
+    let bus = config.event_bus_name.map(|name| Bus::new(&platform.aws, name));
+    let dispatcher =
+        Dispatcher::new(store.clone(), queues.clone(), platform.clock.clone()).alerting_from(config.alert_from).telling_on(bus);
     let monitor = Monitor {
         store,
         dispatcher,

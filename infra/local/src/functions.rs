@@ -39,6 +39,7 @@ pub fn build(binary: &str, platform: &Platform, environment: &Environment) -> Re
         "worker_database" => Built::Events(erase(worker_database::build(platform, worker::Config::read(environment)?)?)),
         "monitor" => Built::Events(erase(monitor::build(platform, monitor::Config::read(environment)?))),
         "dead_letters" => Built::Events(erase(dead_letters::build(platform, dead_letters::Config::read(environment)?))),
+        "ingest" => Built::Events(erase(ingest::build(platform, ingest::Config::read(environment)?)?)),
         "jobs" => Built::Events(erase(jobs::build(platform, jobs::Config::read(environment)?))),
         other => return Err(BuildError::Unknown(other.to_owned())),
     })

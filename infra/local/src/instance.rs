@@ -95,6 +95,7 @@ impl Instance {
             Built::Events(handler) => {
                 let function = Arc::new(Function::new(frame, handler));
                 register(engines, &function);
+                declared.rules.iter().cloned().for_each(|rule| engines.add_rule(rule));
                 self.functions.insert(declared.name.clone(), Event { function, declared, platform });
                 Ok(())
             }

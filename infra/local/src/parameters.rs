@@ -11,6 +11,9 @@ const LOOPBACK: &str = "127.0.0.0/8,::1/128";
 /// Who sends alerts by e-mail; the mails are kept in the data directory.
 const ALERT_FROM: &str = "alerts@waybill.localhost";
 
+/// There is one account here, and it is the operator's own.
+const INGEST_SOURCES: &str = r#"[{"account":"000000000000","source":"*","organization_ids":["*"]}]"#;
+
 /// The template's parameters for these arguments. Plain HTTP is accepted and nobody is rate-limited: receivers and load tests run on the
 /// same machine.
 pub fn of(args: &Args, public_url: &str) -> BTreeMap<String, String> {
@@ -21,6 +24,7 @@ pub fn of(args: &Args, public_url: &str) -> BTreeMap<String, String> {
         ("AlertFrom".to_owned(), ALERT_FROM.to_owned()),
         ("EgressAllow".to_owned(), egress_allow),
         ("AllowPlainHttp".to_owned(), "true".to_owned()),
+        ("IngestSources".to_owned(), INGEST_SOURCES.to_owned()),
         ("RateLimits".to_owned(), "off".to_owned()),
     ]);
     if let Some(seconds) = args.monitor_interval_seconds {

@@ -18,7 +18,7 @@ fn each_function_reads_what_the_template_gives_it() {
     for function in Template::read(COMPILED_IN, &BTreeMap::new()).unwrap().stack().unwrap().functions {
         let own = fs::read_to_string(root.join("functions").join(&function.binary).join("src/config.rs")).unwrap_or_default();
         let shared = match &*function.binary {
-            "api" | "console" => every_front.as_str(),
+            "api" | "console" | "ingest" => every_front.as_str(),
             worker if worker.starts_with("worker_") => every_worker.as_str(),
             _ => "",
         };

@@ -35,11 +35,12 @@ fn our_template_gives_the_stack_the_code_expects() {
 
     let names: Vec<_> = stack.functions.iter().map(|function| (function.binary.as_str(), function.timeout.as_secs())).collect();
     let workers = [("worker_webhook", 90), ("worker_email", 90), ("worker_storage", 900), ("worker_sftp", 900), ("worker_database", 900)];
-    assert_eq!(names, [&[("api", 29), ("console", 29)], &workers[..], &[("monitor", 55), ("jobs", 180), ("dead_letters", 60)]].concat());
+    assert_eq!(names, [&[("api", 29), ("ingest", 29), ("console", 29)], &workers[..], &[("monitor", 55), ("jobs", 180), ("dead_letters", 60)]].concat());
     let api = &stack.functions[0];
     let paths: Vec<_> = api.routes.iter().map(|route| route.path.as_deref().unwrap_or_default()).collect();
     assert_eq!(paths, ["/docs", "/healthz", "/d/{token}", "/v1/{proxy+}", "/v1"]);
-    assert_eq!(stack.functions[1].routes, [Route { method: None, path: None }], "the console answers everything else");
+    let console = stack.functions.iter().find(|function| function.binary == "console").unwrap();
+    assert_eq!(console.routes, [Route { method: None, path: None }], "the console answers everything else");
     assert_eq!(api.environment["PUBLIC_URL"], "http://127.0.0.1:1");
     assert_eq!(api.environment["TABLE_NAME"], "waybill-Table");
     assert_eq!(api.environment["WEBHOOK_QUEUE_URL"], "https://sqs.us-east-1.amazonaws.com/000000000000/waybill-WebhookQueue");

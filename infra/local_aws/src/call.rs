@@ -19,6 +19,8 @@ pub enum Service {
     Lambda,
     /// Amazon SES.
     Ses,
+    /// Amazon EventBridge.
+    EventBridge,
 }
 
 impl Service {
@@ -32,12 +34,13 @@ impl Service {
             Self::SecretsManager => "secretsmanager",
             Self::Lambda => "lambda",
             Self::Ses => "ses",
+            Self::EventBridge => "events",
         }
     }
 
     /// The service a credential scope names.
     pub(crate) fn of_scope(scope: &str) -> Option<Self> {
-        [Self::DynamoDb, Self::Sqs, Self::S3, Self::Kms, Self::SecretsManager, Self::Lambda, Self::Ses]
+        [Self::DynamoDb, Self::Sqs, Self::S3, Self::Kms, Self::SecretsManager, Self::Lambda, Self::Ses, Self::EventBridge]
             .into_iter()
             .find(|service| service.name() == scope)
     }

@@ -20,6 +20,7 @@ use winterbaume_secretsmanager::SecretsManagerService;
 use crate::arn::{self, Place};
 use crate::connector::Connector;
 use crate::dynamodb::{self, DynamoDb};
+use crate::events::{Events, Rule};
 use crate::faults::Faults;
 use crate::keeping;
 use crate::observe::Observers;
@@ -44,6 +45,7 @@ pub(crate) struct Engine {
     pub(crate) secrets: Snapshotted,
     pub(crate) functions: Functions,
     pub(crate) ses: Ses,
+    pub(crate) events: Events,
     pub(crate) faults: Faults,
     pub(crate) observers: Observers,
     /// KMS key ids by the names in [`Resources::keys`].
@@ -96,6 +98,7 @@ impl Engines {
             kms,
             secrets,
             functions: Functions::default(),
+            events: Events::new(Arc::clone(&options.now)),
             ses: Ses::open(&data_dir.join("mail"), Arc::clone(&options.now)),
             faults: Faults::default(),
             observers: Observers::default(),
@@ -158,6 +161,16 @@ impl Engines {
     /// The functions that `lambda:Invoke` reaches, to be registered once they are built.
     pub fn functions(&self) -> &Functions {
         &self.0.functions
+    }
+
+    /// Has a function get what matches on a bus.
+    pub fn add_rule(&self, rule: Rule) {
+        self.0.events.add(rule);
+    }
+
+    /// Events that were put on buses, the oldest first, as rules see them.
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        self.0.events.remembered()
     }
 
     /// Mails that were sent through SES, the newest first.

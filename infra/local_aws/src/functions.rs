@@ -46,6 +46,17 @@ impl Functions {
         self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Has a function handle an event; nobody waits for the outcome.
+    pub(crate) fn send(&self, name: &str, payload: Bytes) {
+        if let Some(handler) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned() {
+            tokio::spawn(async move {
+                if let Err(error) = handler(payload).await {
+                    tracing::warn!(%error, "an event was not handled");
+                }
+            });
+        }
+    }
+
     /// Answers one Invoke.
     pub(crate) async fn invoke(&self, head: &http::request::Parts, payload: Bytes) -> Result<Response, ServiceError> {
         let name = function_name(head.uri.path()).unwrap_or_default();

@@ -14,7 +14,7 @@ const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 pub(crate) fn json(service: Service, status: u16, body: Vec<u8>) -> Response {
     let content_type = match service {
         Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
-        Service::Kms | Service::SecretsManager => "application/x-amz-json-1.1",
+        Service::Kms | Service::SecretsManager | Service::EventBridge => "application/x-amz-json-1.1",
         Service::Lambda | Service::Ses | Service::S3 => "application/json",
     };
     response(status, content_type, body)
@@ -24,7 +24,7 @@ pub(crate) fn json(service: Service, status: u16, body: Vec<u8>) -> Response {
 pub(crate) fn error(call: &Call, error: &ServiceError) -> Response {
     let ServiceError { status, code, message } = error;
     match call.service {
-        Service::DynamoDb | Service::Sqs | Service::Kms | Service::SecretsManager => {
+        Service::DynamoDb | Service::Sqs | Service::Kms | Service::SecretsManager | Service::EventBridge => {
             let body = serde_json::json!({"__type": format!("com.amazonaws.{}#{code}", call.service.name()), "message": message});
             let mut response = json(call.service, *status, body.to_string().into_bytes());
             set(&mut response, ERROR_TYPE, code);

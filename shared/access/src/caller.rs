@@ -30,6 +30,13 @@ pub enum LetInBy {
         /// The organization's own id of the person.
         subject: Option<String>,
     },
+    /// The operator's map of event sources.
+    EventSource {
+        /// The AWS account it is in.
+        account: String,
+        /// What it says it is.
+        source: String,
+    },
 }
 
 impl std::fmt::Display for LetInBy {
@@ -37,6 +44,7 @@ impl std::fmt::Display for LetInBy {
         match self {
             Self::Key(id) => id.fmt(f),
             Self::PortalLink { id, .. } => id.fmt(f),
+            Self::EventSource { account, source } => write!(f, "{account}/{source}"),
         }
     }
 }
@@ -66,7 +74,7 @@ impl Caller {
     pub fn key(&self) -> Option<KeyId> {
         match self.by {
             LetInBy::Key(id) => Some(id),
-            LetInBy::PortalLink { .. } => None,
+            LetInBy::PortalLink { .. } | LetInBy::EventSource { .. } => None,
         }
     }
 

@@ -17,6 +17,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use store::{Routes, StoreError};
 
+use crate::bus::detail_type;
 use crate::{Dispatcher, Submission, Target};
 
 /// When the due index brings back what somebody committed and perhaps did not send.
@@ -65,6 +66,13 @@ impl Dispatcher {
         let targets = existing(routes, &named).chain(mailbox).collect();
         let message = self.announce_to(ids, routes, announcement, targets).await?;
         let alert = Alert { message, ..alert };
+        if let Some(bus) = &self.bus
+            && let Err(error) = bus.put(detail_type(alert.kind), &alert.body()).await
+        {
+            // It is not announced yet: the monitor does it again.
+            tracing::warn!(%error, alert = %alert.id, "an alert is not on the bus yet");
+            return Ok(alert);
+        }
         self.store.announced(&alert).await?;
         Ok(alert)
     }

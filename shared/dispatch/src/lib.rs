@@ -5,6 +5,7 @@
 //! by the due index, so nothing that was accepted is lost.
 
 mod announce;
+mod bus;
 mod callback;
 mod mailbox;
 mod redeliver;
@@ -15,9 +16,10 @@ mod status;
 mod submit;
 
 pub use announce::Announcement;
+pub use bus::{Bus, BusError};
 pub use redeliver::RedeliverError;
 pub use resolve::{Target, Unresolved, resolve};
-pub use status::is_listened_to;
+pub use status::{TellError, is_listened_to};
 pub use submit::Submission;
 
 use domain::delivery::Delivery;
@@ -33,19 +35,32 @@ pub struct Dispatcher {
     queues: Queues,
     clock: Clock,
     alert_from: Option<Mailbox>,
+    bus: Option<Bus>,
 }
 
 impl Dispatcher {
     /// A dispatcher over this table and these queues.
     #[must_use]
     pub fn new(store: Store, queues: Queues, clock: Clock) -> Self {
-        Self { store, queues, clock, alert_from: None }
+        Self { store, queues, clock, alert_from: None, bus: None }
     }
 
     /// Sends alerts by e-mail from this address; without one, by other ways alone.
     #[must_use]
     pub fn alerting_from(self, alert_from: Option<Mailbox>) -> Self {
         Self { alert_from, ..self }
+    }
+
+    /// Tells on this bus what happens; without one, nowhere.
+    #[must_use]
+    pub fn telling_on(self, bus: Option<Bus>) -> Self {
+        Self { bus, ..self }
+    }
+
+    /// The bus, if there is one.
+    #[must_use]
+    pub fn bus(&self) -> Option<&Bus> {
+        self.bus.as_ref()
     }
 
     /// Sends a task for each delivery, received not before `at`; answers those that no queue accepted.

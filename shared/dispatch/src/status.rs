@@ -7,7 +7,29 @@ use serde_json::{Value, json};
 use store::{Routes, StoreError};
 
 use crate::announce::{Announcement, existing};
+use crate::bus::BusError;
 use crate::{Dispatcher, Target, shown};
+
+/// Why a status update was not told.
+#[derive(Debug, thiserror::Error)]
+pub enum TellError {
+    /// The table could not be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bus did not take it.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+}
+
+/// The data of a delivery's update.
+fn about(delivery: &Delivery, shown: Value) -> Value {
+    json!({
+        "delivery": shown,
+        "message_id": delivery.id.message,
+        "reference": delivery.message.reference,
+        "metadata": delivery.message.metadata,
+    })
+}
 
 /// Is somebody to be told of this delivery?
 #[must_use]
@@ -34,6 +56,20 @@ impl Dispatcher {
         if wants("message.completed") { self.tell_completed(ids, &routes, delivery, public_url).await } else { Ok(()) }
     }
 
+    /// Puts a delivery that failed on the bus, if there is one.
+    pub async fn put_failed(&self, ids: &IdMint, delivery: &Delivery, public_url: &str) -> Result<(), TellError> {
+        let Some(bus) = self.bus().filter(|_| delivery.status() == DeliveryStatus::Failed && !delivery.message.test) else { return Ok(()) };
+        let event_type = "waybill.delivery.failed";
+        let (attempts, omitted) = self.store.attempts(delivery).await?;
+        let occurred_at = delivery.state.finished_at().unwrap_or(delivery.updated_at);
+        let name = format!("{event_type}/{}/{}.{}", delivery.id, delivery.generation, delivery.attempts);
+        let id: domain::id::MessageId = ids.derive(delivery.organization, 1, occurred_at, &name);
+        let data = about(delivery, shown::delivery(delivery, &attempts, omitted, public_url));
+        let body =
+            json!({"type": event_type, "id": id, "occurred_at": occurred_at, "organization_id": delivery.organization, "data": data});
+        Ok(bus.put("Delivery Failed", &body).await?)
+    }
+
     /// Has a worker tell of deliveries that finished without one: cancelled, skipped, given up. Its task finds them finished and tells. One whose
     /// attempt is still on its way waits for that: it may succeed after all.
     pub async fn have_told(&self, finished: &[Delivery]) -> Result<(), StoreError> {
@@ -58,12 +94,7 @@ impl Dispatcher {
         public_url: &str,
     ) -> Result<(), StoreError> {
         let (attempts, omitted) = self.store.attempts(delivery).await?;
-        let data = json!({
-            "delivery": shown::delivery(delivery, &attempts, omitted, public_url),
-            "message_id": delivery.id.message,
-            "reference": delivery.message.reference,
-            "metadata": delivery.message.metadata,
-        });
+        let data = about(delivery, shown::delivery(delivery, &attempts, omitted, public_url));
         // A redeliver raises both, so that its end is another.
         let name = format!("{event_type}/{}/{}.{}", delivery.id, delivery.generation, delivery.attempts);
         self.tell(ids, routes, delivery, event_type, &name, data).await

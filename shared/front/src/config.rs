@@ -24,6 +24,8 @@ pub struct Config {
     pub worker_functions: PerLane<String>,
     /// `PUBLIC_URL`: where people reach Waybill; empty: the request's host.
     pub public_url: Option<String>,
+    /// `EVENT_BUS_NAME`: where alerts and security events are told besides; empty: nowhere.
+    pub event_bus_name: Option<String>,
     /// `ALERT_FROM`: who sends alerts by e-mail; empty: nobody.
     pub alert_from: Option<Mailbox>,
     /// `EGRESS_ALLOW`: networks that destinations may stand in besides public ones.
@@ -61,6 +63,7 @@ impl Config {
             queue_urls: variables.per_lane("*_QUEUE_URL"),
             jobs_queue_url: variables.required("JOBS_QUEUE_URL"),
             worker_functions: variables.per_lane("WORKER_*_FUNCTION"),
+            event_bus_name: variables.optional("EVENT_BUS_NAME"),
             alert_from: variables.optional::<String>("ALERT_FROM").and_then(|address| Mailbox::parse(&address).ok()),
             public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
             egress: networks.unwrap_or_default().0,

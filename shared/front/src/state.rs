@@ -55,7 +55,9 @@ pub async fn operations(platform: &Platform, config: &Config) -> Result<Operatio
     let queues = queue::Queues::new(aws, config.queue_urls.clone());
     Ok(Operations {
         vault: Vault::new(aws, Some(config.kms_key_id.clone()), clock.clone(), random.clone()),
-        dispatch: dispatch::Dispatcher::new(store.clone(), queues, clock.clone()).alerting_from(config.alert_from.clone()),
+        dispatch: dispatch::Dispatcher::new(store.clone(), queues, clock.clone())
+            .alerting_from(config.alert_from.clone())
+            .telling_on(config.event_bus_name.clone().map(|name| dispatch::Bus::new(aws, name))),
         jobs: queue::JobQueue::new(aws, config.jobs_queue_url.clone()),
         access: access::Access::new(store.clone(), clock.clone()),
         ids: domain::id::IdMint::new(keys.id_key, clock.clone(), random.clone()),
@@ -99,6 +101,7 @@ pub(crate) mod tests {
             jobs_queue_url: String::new(),
             worker_functions: domain::settings::PerLane::each(|_| String::new()),
             public_url: public_url.map(str::to_owned),
+            event_bus_name: None,
             alert_from: None,
             egress: egress::Policy::public(),
             plain_http: false,

@@ -47,6 +47,22 @@ impl Operations {
         if let Err(error) = self.store.record_audit(&event).await {
             tracing::error!(%error, action, request_id = ctx.request_id, "a refusal was not recorded");
         }
+        if let Some(bus) = self.dispatch.bus()
+            && let Err(error) = bus.put("Security Event", &serde_json::to_value(AuditEventView::from(event)).unwrap_or_default()).await
+        {
+            tracing::error!(%error, action, request_id = ctx.request_id, "a refusal is not on the bus");
+        }
+    }
+
+    /// Records an event that was refused on its way in.
+    pub async fn reject_ingest(&self, ctx: &Context, organization: OrganizationId, why: &str) {
+        const ACTION: &str = "ingest_rejected";
+        telemetry::metrics::security_event(ACTION);
+        tracing::warn!(%organization, by = %ctx.caller.by, why, security_event = true, "ingest_rejected");
+        // One that does not exist has no trail.
+        if let Ok(Some(_)) = self.store.organization(organization).await {
+            self.record_refusal(ctx, organization, ACTION, Some(why)).await;
+        }
     }
 
     /// An inner address is a security event also where a check found it behind a name (R6.5).

@@ -34,6 +34,7 @@ impl Context {
     pub(crate) fn actor(&self) -> Actor {
         let (kind, id) = match &self.caller.by {
             LetInBy::Key(id) => (ActorKind::Key, id.to_string()),
+            LetInBy::EventSource { .. } => (ActorKind::System, self.caller.by.to_string()),
             LetInBy::PortalLink { id, subject } => (ActorKind::Person, subject.clone().unwrap_or_else(|| id.to_string())),
         };
         Actor { kind, id: Some(id), name: Some(self.caller.name.clone()) }

@@ -21,6 +21,8 @@ pub struct Config {
     pub signing_keys_secret_arn: String,
     /// `PUBLIC_URL`: where links lead.
     pub public_url: String,
+    /// `EVENT_BUS_NAME`: where failed deliveries are told; empty: nowhere.
+    pub event_bus_name: Option<String>,
     /// `EGRESS_ALLOW`: networks that are not public and may be reached all the same.
     pub egress: Policy,
     /// `ALLOW_PLAIN_HTTP`.
@@ -45,6 +47,7 @@ impl Config {
             queue_urls: variables.per_lane("*_QUEUE_URL"),
             signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
             public_url: variables.required::<String>("PUBLIC_URL").trim_end_matches('/').to_owned(),
+            event_bus_name: variables.optional("EVENT_BUS_NAME"),
             egress: variables.optional("EGRESS_ALLOW").unwrap_or_default(),
             schemes: Schemes::with_plain_http(variables.switch("ALLOW_PLAIN_HTTP", "true", "false")),
         }

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dispatch::Dispatcher;
+use dispatch::{Bus, Dispatcher};
 use domain::check::{CheckReport, CheckStep, StepName};
 use domain::destination::Destination;
 use domain::{Clock, Random};
@@ -81,7 +81,8 @@ impl<C: Connector> Worker<C> {
     pub fn on(platform: &Platform, config: Config, connector: C) -> Self {
         let Platform { aws, clock, random, shutdown } = platform.clone();
         let store = Store::new(&aws, config.table_name, Some(config.bucket_name));
-        let dispatcher = Dispatcher::new(store.clone(), Queues::new(&aws, config.queue_urls), clock.clone());
+        let bus = config.event_bus_name.map(|name| Bus::new(&aws, name));
+        let dispatcher = Dispatcher::new(store.clone(), Queues::new(&aws, config.queue_urls), clock.clone()).telling_on(bus);
         let (public_url, secret) = (config.public_url, config.signing_keys_secret_arn);
         Self::new(Parts {
             connector,

@@ -3,7 +3,7 @@
 
 use aws_config::SdkConfig;
 use dispatch::{Dispatcher, is_listened_to};
-use domain::delivery::Delivery;
+use domain::delivery::{Delivery, DeliveryStatus};
 use domain::id::IdMint;
 use domain::organization::OrganizationSettings;
 use domain::{Clock, Random};
@@ -38,7 +38,9 @@ impl Updates {
 
     /// Tells of this delivery, if it is finished and anybody listens.
     pub(crate) async fn tell(&self, delivery: &Delivery, settings: Option<&OrganizationSettings>) -> Result<(), lambda_runtime::Error> {
-        if !settings.is_some_and(|settings| is_listened_to(delivery, settings)) {
+        let listened_to = settings.is_some_and(|settings| is_listened_to(delivery, settings));
+        let on_the_bus = self.dispatcher.bus().is_some() && delivery.status() == DeliveryStatus::Failed;
+        if !listened_to && !on_the_bus {
             return Ok(());
         }
         let load = async || {
@@ -46,6 +48,9 @@ impl Updates {
             Ok::<_, vault::VaultError>(IdMint::new(keys.id_key, self.clock.clone(), self.random.clone()))
         };
         let ids = self.ids.get_or_try_init(load).await?;
-        Ok(self.dispatcher.tell_status(ids, delivery, &self.public_url).await?)
+        if on_the_bus {
+            self.dispatcher.put_failed(ids, delivery, &self.public_url).await?;
+        }
+        if listened_to { Ok(self.dispatcher.tell_status(ids, delivery, &self.public_url).await?) } else { Ok(()) }
     }
 }

@@ -37,6 +37,8 @@ pub struct Function {
     pub routes: Vec<Route>,
     /// When it runs by the clock.
     pub schedules: Vec<Schedule>,
+    /// Which events it gets from a bus.
+    pub rules: Vec<local_aws::Rule>,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +86,24 @@ struct PolicyProperties {
 enum Event {
     HttpApi(RouteProperties),
     ScheduleV2(ScheduleProperties),
+    EventBridgeRule(RuleProperties),
+}
+
+/// Which events of a bus a function gets.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
+struct RuleProperties {
+    event_bus_name: Text,
+    pattern: RulePattern,
+    retry_policy: Option<AwsOnly>,
+    dead_letter_config: Option<AwsOnly>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RulePattern {
+    detail_type: Vec<String>,
 }
 
 /// How the function is built.
@@ -106,10 +126,18 @@ impl FunctionProperties {
         if let Some(Text(other)) = self.function_name.filter(|own| own.0 != name) {
             return Err(format!("FunctionName is {other}: it can only be {name}, the stack's name and the logical id"));
         }
-        let (mut routes, mut schedules) = (Vec::new(), Vec::new());
+        let (mut routes, mut schedules, mut rules) = (Vec::new(), Vec::new(), Vec::new());
+        let physical = name.clone();
         for (name, event) in self.events {
             match event {
                 Event::HttpApi(properties) => routes.push(properties.into()),
+                Event::EventBridgeRule(rule) => {
+                    rules.push(local_aws::Rule {
+                        bus: rule.event_bus_name.0,
+                        detail_types: rule.pattern.detail_type,
+                        function: physical.clone(),
+                    });
+                }
                 Event::ScheduleV2(properties) => {
                     schedules.push(properties.schedule(name.clone()).map_err(|what| format!("event {name}: {what}"))?);
                 }
@@ -131,6 +159,7 @@ impl FunctionProperties {
                 .collect::<Result<_, _>>()?,
             routes,
             schedules,
+            rules,
         })
     }
 }

@@ -17,7 +17,7 @@ pub enum Unroutable {
         uri: String,
     },
     /// A service that is not embedded.
-    #[error("local_aws has no engine for {service} ({target}); it offers dynamodb, sqs, s3, kms, secretsmanager, lambda and ses")]
+    #[error("local_aws has no engine for {service} ({target}); it offers dynamodb, sqs, s3, kms, secretsmanager, lambda, ses and events")]
     NoEngine {
         /// The service's name in the credential scope.
         service: String,
@@ -35,7 +35,7 @@ pub(super) fn of(request: &Request<SdkBody>) -> Result<(Service, String), Unrout
         Service::S3 => s3::operation(request).to_owned(),
         Service::Lambda => functions::operation(request).ok_or_else(|| no_engine(request.uri().path()))?.to_owned(),
         Service::Ses => ses::operation(request.method(), request.uri().path()).ok_or_else(|| no_engine(request.uri().path()))?.to_owned(),
-        Service::DynamoDb | Service::Sqs | Service::Kms | Service::SecretsManager => {
+        Service::DynamoDb | Service::Sqs | Service::Kms | Service::SecretsManager | Service::EventBridge => {
             target(request).and_then(|target| target.rsplit('.').next()).ok_or_else(|| no_engine("no x-amz-target"))?.to_owned()
         }
     };

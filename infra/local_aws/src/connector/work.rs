@@ -9,7 +9,7 @@ use super::{Refused, targets};
 use crate::call::{Consumed, Service, Target};
 use crate::engines::Engine;
 use crate::wire::{self, Response};
-use crate::{Call, dynamodb, functions, s3, ses, sqs};
+use crate::{Call, dynamodb, events, functions, s3, ses, sqs};
 
 /// One request, read as far as its policy check needs.
 pub(super) enum Work {
@@ -20,6 +20,7 @@ pub(super) enum Work {
     S3(Box<http::Request<SdkBody>>),
     Lambda(Box<http::request::Parts>, Bytes),
     Ses(Box<http::request::Parts>, Bytes),
+    Events(Bytes),
 }
 
 impl Work {
@@ -35,6 +36,7 @@ impl Work {
             Service::Kms => Self::Kms(body),
             Service::SecretsManager => Self::Secrets(body),
             Service::Ses => Self::Ses(Box::new(head), body),
+            Service::EventBridge => Self::Events(body),
             Service::Lambda | Service::S3 => Self::Lambda(Box::new(head), body),
         })
     }
@@ -51,6 +53,10 @@ impl Work {
             Self::Lambda(head, _) => {
                 let name = functions::function_name(head.uri.path()).unwrap_or_default();
                 vec![Target::new("lambda:InvokeFunction", engine.place.function(&name))]
+            }
+            Self::Events(body) => {
+                let buses = events::buses(body).into_iter();
+                buses.map(|bus| Target::new(format!("events:{operation}"), engine.place.event_bus(&bus))).collect()
             }
             Self::Ses(head, body) => {
                 let identity = ses::identity_of(head.uri.path(), body);
@@ -88,6 +94,10 @@ impl Work {
             Self::S3(request) => engine.s3.call(*request).await,
             Self::Ses(head, body) => match engine.ses.call(&call.operation, head.uri.path(), &body) {
                 Ok(answer) => wire::json(Service::Ses, 200, answer.to_string().into_bytes()),
+                Err(refusal) => wire::error(call, &refusal),
+            },
+            Self::Events(body) => match engine.events.call(&call.operation, &body, &engine.place, &engine.functions) {
+                Ok(answer) => wire::json(Service::EventBridge, 200, answer.to_string().into_bytes()),
                 Err(refusal) => wire::error(call, &refusal),
             },
             Self::Lambda(head, payload) => match engine.functions.invoke(&head, payload).await {

@@ -36,6 +36,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("functions/worker_sftp", 5),
     ("functions/monitor", 5),
     ("functions/dead_letters", 5),
+    ("functions/ingest", 6),
     ("functions/jobs", 5),
     ("infra/local", 7),
     ("tests/simulation", 8),

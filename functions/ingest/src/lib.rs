@@ -1,0 +1,112 @@
+//! Messages from EventBridge: an event `Waybill Message` on the service's bus is a submission, whose detail is the body of `POST /v1/messages`
+//! with the organization's id. The operator's map ([`Sources`]) says who may speak for whom; what is refused is an audit event of the
+//! organization's, `ingest_rejected`. EventBridge delivers at least once: the event's own id, or the key it brings, makes that once.
+
+mod config;
+mod sources;
+
+pub use config::Config;
+pub use sources::Sources;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use access::{Caller, LetInBy};
+use domain::id::OrganizationId;
+use domain::role::Role;
+use domain::trace::TraceId;
+use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
+use operations::{Body, Context, IdempotencyKey, Operations, Query, Refusal};
+use runtime::{ConfigError, Platform};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The members of an event that matter (EventBridge, event structure).
+#[derive(Debug, Deserialize)]
+pub struct Event {
+    id: String,
+    source: String,
+    account: String,
+    /// Raw, so that payloads are delivered as they came.
+    detail: BTreeMap<String, Box<RawValue>>,
+}
+
+/// The function that takes events.
+pub fn build(
+    platform: &Platform,
+    config: Config,
+) -> Result<impl Service<LambdaEvent<Event>, Response = (), Error = lambda_runtime::Error, Future: Send> + Clone + Send + use<>, ConfigError>
+{
+    let front = front::Front::new(platform.clone(), config.front);
+    let sources = Arc::new(config.sources);
+    Ok(service_fn(move |event: LambdaEvent<Event>| {
+        let (front, sources) = (front.clone(), sources.clone());
+        async move {
+            let operations = front.operations().await.map_err(failed)?;
+            let random = &front.platform().random;
+            let trace = TraceId::generate_at(front.platform().clock.now(), random);
+            take(operations, &sources, event.payload, event.context.request_id, trace).await
+        }
+    }))
+}
+
+/// Submits an event's message. What is refused is recorded and done with; what could not be done now comes again.
+async fn take(
+    operations: &Operations,
+    sources: &Sources,
+    event: Event,
+    request_id: String,
+    trace: TraceId,
+) -> Result<(), lambda_runtime::Error> {
+    let Event { id, source, account, mut detail } = event;
+    let text = |value: Box<RawValue>| serde_json::from_str::<String>(value.get()).ok();
+    let organization: Option<OrganizationId> = detail.remove("organization_id").and_then(text).and_then(|id| id.parse().ok());
+    let Some(organization) = organization else {
+        telemetry::metrics::security_event("ingest_rejected");
+        tracing::warn!(event = id, source, account, security_event = true, "ingest_rejected: the event names no organization");
+        return Ok(());
+    };
+    let key = detail.remove("idempotency_key").and_then(text).unwrap_or(id);
+    let ctx = Context {
+        caller: Caller {
+            by: LetInBy::EventSource { account: account.clone(), source: source.clone() },
+            name: source.clone(),
+            role: Role::Sender,
+            organization: Some(organization),
+        },
+        request_id,
+        ip: None,
+        base_url: String::new(),
+        trace,
+        request_line: "POST /v1/messages".to_owned(),
+        idempotency_key: IdempotencyKey::parse(&key).ok(),
+        reserved: None,
+    };
+    if !sources.may_speak(&account, &source, organization) {
+        operations
+            .reject_ingest(&ctx, organization, "the operator's map lets nobody of this account and source speak for the organization")
+            .await;
+        return Ok(());
+    }
+    if ctx.idempotency_key.is_none() {
+        operations.reject_ingest(&ctx, organization, "idempotency_key has 1 to 255 printable characters").await;
+        return Ok(());
+    }
+    let body = serde_json::to_string(&detail)?;
+    match operations.submit_message(&ctx, Query::default(), Body::new(body.into())).await {
+        Ok(submitted) => {
+            tracing::info!(message = %submitted.message.id, %organization, source, "a message was taken from the bus");
+            Ok(())
+        }
+        Err(refusal) if refusal.status >= 500 || refusal.status == 429 => Err(failed(refusal)),
+        Err(refusal) => {
+            let mistakes: Vec<String> = refusal.errors.iter().filter_map(|error| error.pointer.clone()).collect();
+            operations.reject_ingest(&ctx, organization, &format!("{}: {} {}", refusal.code, refusal.detail, mistakes.join(" "))).await;
+            Ok(())
+        }
+    }
+}
+
+fn failed(refusal: Refusal) -> lambda_runtime::Error {
+    refusal.chain().unwrap_or(refusal.detail).into()
+}

@@ -1,0 +1,143 @@
+//! The event bus, both ways: a message that comes in as an event is delivered once, whoever may not speak is refused and recorded; what
+//! happens to destinations and deliveries is told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use axum::body::Body;
+use axum::extract::Request;
+use http::Method;
+use http_body_util::BodyExt as _;
+use kit::sink::Sink;
+use local::data_directory::DataDirectory;
+use local::instance::Instance;
+use local::local_json::Keys;
+use local::template::{COMPILED_IN, Template};
+use local::{first_start, run};
+use local_aws::{Caller, Engines, Options};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+struct World {
+    engines: Engines,
+    instance: Instance,
+    keys: Keys,
+    stop: CancellationToken,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn new(sources: &str) -> Self {
+        runtime::platform::install_tls();
+        let folder = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::open(folder.path()).unwrap();
+        let parameters = [
+            ("PublicUrl", "http://127.0.0.1:1"),
+            ("EgressAllow", "127.0.0.0/8"),
+            ("AllowPlainHttp", "true"),
+            ("RateLimits", "off"),
+            ("IngestSources", sources),
+        ];
+        let parameters: BTreeMap<String, String> = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let mut template = Template::read(COMPILED_IN, &parameters).unwrap();
+        let engines = Engines::open(directory.path(), &template.stack().unwrap().resources, Options::local()).unwrap();
+        run::assign(&mut template, &engines);
+        let stop = CancellationToken::new();
+        let instance = Instance::build(template.stack().unwrap(), &engines, None, &stop).unwrap();
+        let keys = first_start::keys(&directory, &instance).await.unwrap();
+        instance.trigger(Some(Duration::from_secs(1)), &stop).detach_all();
+        Self { engines, instance, keys, stop, _folder: folder }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Value) -> Value {
+        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let request = request.header("authorization", format!("Bearer {}", self.keys.organization_key));
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let answer = self.instance.gateway.answer(request.body(body).unwrap()).await;
+        serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap()
+    }
+
+    async fn put(&self, source: &str, detail: &Value) {
+        let client = aws_sdk_eventbridge::Client::new(&self.engines.sdk_config(Caller::unlimited("a submitter")));
+        let entry = PutEventsRequestEntry::builder().event_bus_name("waybill-Bus").source(source).detail_type("Waybill Message");
+        let answer = client.put_events().entries(entry.detail(detail.to_string()).build()).send().await.unwrap();
+        assert_eq!(answer.failed_entry_count(), 0);
+    }
+
+    /// Events of ours on the bus, by their detail type.
+    async fn told(&self, detail_type: &str) -> Vec<Value> {
+        for _ in 0..200 {
+            let told: Vec<Value> = self.engines.events().into_iter().filter(|event| event["detail-type"] == detail_type).collect();
+            if !told.is_empty() {
+                return told;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("nothing of {detail_type} on the bus: {:?}", self.engines.events());
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.engines.functions().clear();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_on_the_bus_is_delivered_once() {
+    let world = World::new(r#"[{"account": "000000000000", "source": "com.acme", "organization_ids": ["*"]}]"#).await;
+    let sink = Sink::start().await;
+    let destination = json!({"type": "webhook", "name": "A", "settings": {"url": sink.path("/hook").url()}});
+    let destination = world.call(Method::POST, "/v1/destinations?skip_check=true", destination).await;
+    let detail = json!({"organization_id": world.keys.organization_id, "idempotency_key": "k-1", "event_type": "report.ready",
+        "payload": {"n": 1}, "destination_ids": [destination["id"]]});
+    world.put("com.acme", &detail).await;
+    world.put("com.acme", &detail).await;
+    let requests = sink.path("/hook").wait_for(1, Duration::from_secs(20)).await;
+    assert_eq!(requests[0].text(), r#"{"n":1}"#);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(sink.path("/hook").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_speak_for_an_organization_is_refused_and_recorded() {
+    let world = World::new("[]").await;
+    let detail = json!({"organization_id": world.keys.organization_id, "event_type": "report.ready", "payload": 1});
+    world.put("com.evil", &detail).await;
+    let event = world.told("Security Event").await.remove(0);
+    assert_eq!((&event["source"], &event["detail"]["action"]), (&json!("waybill"), &json!("ingest_rejected")));
+    assert_eq!(event["detail"]["actor"]["id"], "000000000000/com.evil");
+    let trail = world.call(Method::GET, "/v1/audit-events?action=ingest_rejected", Value::Null).await;
+    assert_eq!(trail["data"][0]["outcome"], "denied");
+    assert_eq!(world.call(Method::GET, "/v1/messages", Value::Null).await["data"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_for_its_own_sake_is_recorded_too() {
+    let world = World::new(r#"[{"account": "*", "source": "*", "organization_ids": ["*"]}]"#).await;
+    world.put("com.acme", &json!({"organization_id": world.keys.organization_id, "event_type": "waybill.x", "payload": 1})).await;
+    let event = world.told("Security Event").await.remove(0);
+    assert!(event["detail"]["target"].as_str().unwrap().contains("/event_type"), "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_to_destinations_and_deliveries_is_told_on_the_bus() {
+    let world = World::new("[]").await;
+    let sink = Sink::start().await;
+    let hook = sink.path("/hook");
+    hook.answers([410]);
+    let destination =
+        json!({"type": "webhook", "name": "A", "settings": {"url": hook.url()}, "failure_policy": {"alert_after_failures": 1}});
+    let destination = world.call(Method::POST, "/v1/destinations?skip_check=true", destination).await;
+    let message = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination["id"]]});
+    let message = world.call(Method::POST, "/v1/messages", message).await;
+    let failed = world.told("Delivery Failed").await.remove(0);
+    assert_eq!(failed["detail"]["data"]["delivery"]["id"], message["deliveries"][0]["id"]);
+    assert_eq!(failed["detail"]["data"]["delivery"]["reason"], "rejected");
+    let failing = world.told("Destination Failing").await.remove(0);
+    assert_eq!(failing["detail"]["data"]["destination"]["id"], destination["id"]);
+    world.call(Method::POST, &format!("/v1/destinations/{}/disable", destination["id"].as_str().unwrap()), json!({})).await;
+    assert_eq!(world.told("Destination Disabled").await[0]["detail"]["type"], "waybill.destination.disabled");
+}

@@ -25,6 +25,7 @@ mod sessions;
 
 pub use config::Config;
 pub use connector::{Email, Parts};
+pub use link::Links;
 
 use egress::{Client, Guard, Tls};
 use oauth::Tokens;
@@ -33,7 +34,6 @@ use store::Store;
 use vault::Vault;
 use worker::Worker;
 
-use crate::link::Links;
 
 /// The e-mail worker as a function. Refuses when the machine has no root certificates to trust.
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<Email>, ConfigError> {

@@ -35,7 +35,10 @@ fn our_template_gives_the_stack_the_code_expects() {
 
     let names: Vec<_> = stack.functions.iter().map(|function| (function.binary.as_str(), function.timeout.as_secs())).collect();
     let workers = [("worker_webhook", 90), ("worker_email", 90), ("worker_storage", 900), ("worker_sftp", 900), ("worker_database", 900)];
-    assert_eq!(names, [&[("api", 29), ("ingest", 29), ("console", 29)], &workers[..], &[("monitor", 55), ("jobs", 180), ("dead_letters", 60)]].concat());
+    assert_eq!(
+        names,
+        [&[("api", 29), ("ingest", 29), ("console", 29)], &workers[..], &[("monitor", 55), ("jobs", 180), ("dead_letters", 60)]].concat()
+    );
     let api = &stack.functions[0];
     let paths: Vec<_> = api.routes.iter().map(|route| route.path.as_deref().unwrap_or_default()).collect();
     assert_eq!(paths, ["/docs", "/healthz", "/d/{token}", "/v1/{proxy+}", "/v1"]);

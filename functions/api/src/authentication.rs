@@ -41,14 +41,5 @@ async fn context(api: &Api, request: &mut Request) -> Result<Context, Refusal> {
     if let Some(Err(mistake)) = key {
         request.extensions_mut().insert(MalformedKey(mistake));
     }
-    Ok(Context {
-        caller,
-        request_id: facts.id,
-        ip: facts.ip,
-        base_url: facts.base_url,
-        trace: facts.cause.trace,
-        request_line: facts.line,
-        idempotency_key: key.and_then(Result::ok),
-        reserved: None,
-    })
+    Ok(Context { idempotency_key: key.and_then(Result::ok), ..facts.of(caller) })
 }

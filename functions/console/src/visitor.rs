@@ -85,16 +85,7 @@ async fn visitor(front: &Front, facts: Option<RequestFacts>, headers: HeaderMap,
         path: uri.path().to_owned(),
         address: uri.path_and_query().map_or("/", |address| address.as_str()).to_owned(),
         now,
-        ctx: Context {
-            caller,
-            request_id: facts.id,
-            ip: facts.ip,
-            base_url: facts.base_url,
-            trace: facts.cause.trace,
-            request_line: facts.line,
-            idempotency_key: None,
-            reserved: None,
-        },
+        ctx: facts.of(caller),
     }))
 }
 

@@ -34,7 +34,6 @@ use store::Store;
 use vault::Vault;
 use worker::Worker;
 
-
 /// The e-mail worker as a function. Refuses when the machine has no root certificates to trust.
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<Email>, ConfigError> {
     let Platform { aws, clock, random, .. } = platform.clone();

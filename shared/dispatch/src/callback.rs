@@ -5,11 +5,10 @@
 
 use domain::Timestamp;
 use domain::credentials::Credentials;
-use domain::destination::{Destination, DestinationState};
+use domain::destination::Destination;
 use domain::id::{DestinationId, IdMint, OrganizationId};
 use domain::input::{Errors, Fields};
 use domain::message::StatusCallback;
-use domain::retry::RetryPolicy;
 use domain::settings::webhook::{Signature, WebhookSettings};
 use domain::settings::{DestinationType, Settings};
 use domain::signing_secret::SigningSecret;
@@ -24,7 +23,11 @@ impl Dispatcher {
         let id: DestinationId = ids.derive(organization, 1, Timestamp::from_millis(0), "status_callbacks");
         match self.store.destination(organization, id).await? {
             Some(kept) => Ok((kept, true)),
-            None => Ok((self.unsigned(organization, id), false)),
+            None => {
+                let destination =
+                    Destination::system(id, organization, "Status callbacks", settings(false), Credentials::none(), self.clock.now());
+                Ok((destination, false))
+            }
         }
     }
 
@@ -52,28 +55,6 @@ impl Dispatcher {
                 }
                 Ok(Some(Target { destination: destination.id, kind: DestinationType::Webhook, enabled: true }))
             }
-        }
-    }
-
-    fn unsigned(&self, organization: OrganizationId, id: DestinationId) -> Destination {
-        let now = self.clock.now();
-        Destination {
-            id,
-            organization_id: organization,
-            external_id: None,
-            name: "Status callbacks".to_owned(),
-            description: None,
-            state: DestinationState::Enabled,
-            settings: settings(false),
-            credentials: Credentials::none(),
-            signing_secrets: Vec::new(),
-            event_types: None,
-            retry_policy: RetryPolicy::default(),
-            failure_policy: None,
-            revision: Destination::SYSTEM_REVISION,
-            verified_at: None,
-            created_at: now,
-            updated_at: now,
         }
     }
 }

@@ -4,9 +4,8 @@
 
 use domain::Timestamp;
 use domain::credentials::{CredentialKind, Credentials};
-use domain::destination::{Destination, DestinationState};
+use domain::destination::Destination;
 use domain::id::{DestinationId, IdMint, OrganizationId};
-use domain::retry::RetryPolicy;
 use domain::settings::email::{Attach, EmailSettings, Mailbox, Transport};
 use domain::settings::{DestinationType, Settings};
 use store::{Routes, StoreError};
@@ -41,25 +40,8 @@ impl Dispatcher {
         });
         let kept = self.store.destination(organization, id).await?;
         if kept.as_ref().is_none_or(|kept| kept.settings != settings) {
-            let now = self.clock.now();
-            let destination = Destination {
-                id,
-                organization_id: organization,
-                external_id: None,
-                name: "Alerts by e-mail".to_owned(),
-                description: None,
-                state: DestinationState::Enabled,
-                settings,
-                credentials: Credentials { kind: CredentialKind::Iam, ..Credentials::none() },
-                signing_secrets: Vec::new(),
-                event_types: None,
-                retry_policy: RetryPolicy::default(),
-                failure_policy: None,
-                revision: Destination::SYSTEM_REVISION,
-                verified_at: None,
-                created_at: now,
-                updated_at: now,
-            };
+            let credentials = Credentials { kind: CredentialKind::Iam, ..Credentials::none() };
+            let destination = Destination::system(id, organization, "Alerts by e-mail", settings, credentials, self.clock.now());
             // Whoever was faster wrote the same, or what was chosen since.
             self.store.keep_system_destination(&destination, kept.as_ref()).await?;
         }

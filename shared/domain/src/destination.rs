@@ -85,6 +85,36 @@ impl Destination {
     /// The revision of Waybill's own destinations; that of customers' is 1 and more.
     pub const SYSTEM_REVISION: u64 = 0;
 
+    /// One of Waybill's own: in no route, and nobody's to read or change.
+    #[must_use]
+    pub fn system(
+        id: DestinationId,
+        organization_id: OrganizationId,
+        name: &str,
+        settings: Settings,
+        credentials: Credentials,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            organization_id,
+            external_id: None,
+            name: name.to_owned(),
+            description: None,
+            state: DestinationState::Enabled,
+            settings,
+            credentials,
+            signing_secrets: Vec::new(),
+            event_types: None,
+            retry_policy: RetryPolicy::default(),
+            failure_policy: None,
+            revision: Self::SYSTEM_REVISION,
+            verified_at: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// Is it one of Waybill's own, which customers neither see nor change?
     #[must_use]
     pub fn is_system(&self) -> bool {

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
+use access::Caller;
 use axum::extract::{ConnectInfo, Request};
 use domain::trace::{TraceContext, TraceId};
 use http::HeaderName;
 use http::header::HOST;
+use operations::Context;
 use operations::authorization::CALLBACK_PATH;
 
 use crate::Front;
@@ -26,6 +28,23 @@ pub struct RequestFacts {
     pub cause: TraceContext,
     /// Method, path and query, as they came; without what is secret in them.
     pub line: String,
+}
+
+impl RequestFacts {
+    /// The request as one of this caller's.
+    #[must_use]
+    pub fn of(self, caller: Caller) -> Context {
+        Context {
+            caller,
+            request_id: self.id,
+            ip: self.ip,
+            base_url: self.base_url,
+            trace: self.cause.trace,
+            request_line: self.line,
+            idempotency_key: None,
+            reserved: None,
+        }
+    }
 }
 
 /// What addresses of a portal link begin with; the rest is its secret.

@@ -86,7 +86,8 @@ struct PolicyProperties {
 enum Event {
     HttpApi(RouteProperties),
     ScheduleV2(ScheduleProperties),
-    EventBridgeRule(RuleProperties),
+    #[serde(rename = "EventBridgeRule")]
+    Rule(RuleProperties),
 }
 
 /// Which events of a bus a function gets.
@@ -131,7 +132,7 @@ impl FunctionProperties {
         for (name, event) in self.events {
             match event {
                 Event::HttpApi(properties) => routes.push(properties.into()),
-                Event::EventBridgeRule(rule) => {
+                Event::Rule(rule) => {
                     rules.push(local_aws::Rule {
                         bus: rule.event_bus_name.0,
                         detail_types: rule.pattern.detail_type,

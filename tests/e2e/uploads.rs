@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Method;
 use kit::fetch::{fetch, try_fetch};
 use kit::sink::Sink;
-use kit::stack::Answer;
+use kit::stack::{Answer, Message};
 use serde_json::{Value, json};
 
 use crate::stage;
@@ -60,6 +60,30 @@ async fn an_upload_is_delivered_as_it_was_put_and_can_be_used_again() {
         assert_eq!(request.header("content-type"), Some("text/csv"));
         assert!(request.body == bytes, "the bytes arrive as they were put");
     }
+}
+
+#[tokio::test]
+async fn erasing_one_message_leaves_an_upload_to_the_others_and_the_last_takes_it_along() {
+    let stack = stage::launch().start().await;
+    let (acme, sink) = (stack.organization("Acme").await, Sink::start().await);
+    let destination = acme.destination().webhook(&sink).create().await;
+    let upload = acme.post("/v1/uploads", json!({"content_type": "text/plain", "size_bytes": 6})).await.ok(201);
+    assert_eq!(put(&upload, Bytes::from_static(b"shared")).await, 200);
+    let message = json!({"event_type": "a.b", "upload_id": upload["id"], "destination_ids": [destination.id]});
+    let (first, second) = (acme.submit(message.clone()).await, acme.submit(message.clone()).await);
+    let payload_of = |message: &Message| format!("{}/payload", message.path());
+    for _ in 0..2 {
+        acme.delete(&payload_of(&first)).await.ok(204);
+    }
+    acme.get(&payload_of(&first)).await.problem(410, "payload_expired");
+    assert_eq!(acme.get(&payload_of(&second)).await.text(), "shared");
+    acme.submit(message.clone()).await.delivery(0).reaches("succeeded").await;
+
+    let listed = acme.get("/v1/messages").await.ok(200);
+    for message in listed["data"].as_array().unwrap() {
+        acme.delete(&format!("/v1/messages/{}/payload", message["id"].as_str().unwrap())).await.ok(204);
+    }
+    acme.post("/v1/messages", message).await.problem(409, "upload_incomplete");
 }
 
 #[tokio::test]

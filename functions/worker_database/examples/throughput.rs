@@ -17,7 +17,7 @@ use domain::input::{Errors, Fields};
 use domain::settings::database::{DatabaseSettings, Engine};
 use domain::settle::Outcome;
 use egress::{Guard, Policy};
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use kit::mariadb::MariaDb;
 use kit::postgres::Postgres;
 use kit::tls::Authority;
@@ -25,7 +25,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
 use tokio::time::Instant;
-use worker_database::{Credentials, Database, Facts, Payload, Trust};
+use worker::Payload;
+use worker_database::{Credentials, Database, Facts, Trust};
 
 const TABLE: &str = "CREATE TABLE events (id bigint, name varchar(40), price numeric(10,2), at timestamp, note varchar(80))";
 const CHUNK_ROWS: u64 = 1000;
@@ -76,8 +77,9 @@ impl Form {
     }
 
     fn payload(self, rows: u64) -> Payload {
-        let chunks = stream::iter((0..rows.div_ceil(CHUNK_ROWS)).map(move |number| Ok(self.chunk(number, rows))));
-        Payload::stream(rows * self.row(1).len() as u64, chunks.boxed())
+        let chunks = move || (0..rows.div_ceil(CHUNK_ROWS)).map(move |number| self.chunk(number, rows));
+        let size_bytes = chunks().map(|chunk| chunk.len() as u64).sum();
+        Payload::streamed(size_bytes, stream::iter(chunks().map(Ok)))
     }
 }
 
@@ -153,9 +155,10 @@ async fn deliver(connector: &Database, engine: Engine, port: u16, database: &str
         filename: None,
         sha256: None,
     };
+    let payload = form.payload(rows);
     let started = Instant::now();
     let deadline = started + Duration::from_secs(600);
-    let attempted = connector.deliver(engine, &settings, &credentials, &facts, form.payload(rows), deadline).await.unwrap();
+    let attempted = connector.deliver(engine, &settings, &credentials, &facts, payload, deadline).await.unwrap();
     assert!(matches!(attempted.outcome, Outcome::Delivered(_)), "{}", attempted.detail);
     tell(&format!("waybill to {}, {}", engine.as_str(), form.content_type()), rows, started.elapsed());
 }

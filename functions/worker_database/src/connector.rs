@@ -12,11 +12,10 @@ use egress::Guard;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
-use worker::{Attempted, Unavailable};
+use worker::{Attempted, Payload, Unavailable};
 
 use crate::credentials::Credentials;
 use crate::failure::Failure;
-use crate::payload::Payload;
 use crate::place::Place;
 use crate::trust::Trust;
 use crate::walk::Walk;

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use domain::Reason;
 use domain::settle::Outcome;
+use worker::Payload;
 
 use crate::failure::Failure;
-use crate::payload::Payload;
 
 /// The largest document. A value travels whole, and neither engine takes much more (PostgreSQL 1 GB less its encoding, MySQL its
 /// `max_allowed_packet`, 64 MiB by default); rows have no such limit.

@@ -9,7 +9,6 @@ use domain::destination::Destination;
 use domain::settings::Settings;
 use domain::settings::database::{DatabaseSettings, Engine};
 use egress::Guard;
-use futures_util::StreamExt as _;
 use runtime::{ConfigError, Platform};
 use secrecy::SecretString;
 use std::time::{Duration, SystemTime};
@@ -17,7 +16,7 @@ use store::Store;
 use vault::Vault;
 use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Worker};
 
-use crate::{Credentials, Database, Facts, Payload, Trust, iam};
+use crate::{Credentials, Database, Facts, Trust, iam};
 
 /// The connector with what it opens credentials with.
 #[derive(Debug)]
@@ -61,8 +60,7 @@ impl Connector for Databases {
             filename: message.payload.filename.clone(),
             sha256: message.payload.sha256.clone(),
         };
-        let payload = Payload::stream(job.payload.size_bytes(), job.payload.into_pieces().boxed());
-        self.database.deliver(engine, settings, &credentials, &facts, payload, job.deadline).await
+        self.database.deliver(engine, settings, &credentials, &facts, job.payload, job.deadline).await
     }
 
     async fn check(&self, destination: &Destination) -> CheckReport {

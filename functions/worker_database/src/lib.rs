@@ -2,7 +2,7 @@
 //!
 //! A [`Database`] takes the [`DatabaseSettings`](domain::settings::database::DatabaseSettings) and opened [`Credentials`], works out the
 //! `Place` to go to, resolves and connects through the egress guard, speaks TLS as the settings ask ([`Trust`]), authenticates, finds the
-//! table, and writes the [`Payload`] in **one transaction**: as one row in document mode, or as the `rows` that the payload is made of,
+//! table, and writes the [`Payload`](worker::Payload) in **one transaction**: as one row in document mode, or as the `rows` that the payload is made of,
 //! streamed with bounded memory. The delivery's id is written in that same transaction (in document mode as the row's own
 //! `delivery_id`, in rows mode into the ledger `waybill_deliveries` beside the table), so a delivery that is repeated, whatever was cut
 //! short before, changes nothing. What goes wrong is a `Failure`: an outcome told by SQLSTATE, error number or error type, never by
@@ -15,7 +15,6 @@ mod failure;
 mod function;
 pub mod iam;
 mod mysql;
-mod payload;
 mod place;
 mod postgres;
 mod rows;
@@ -25,5 +24,4 @@ mod walk;
 pub use connector::{Database, Facts};
 pub use credentials::Credentials;
 pub use function::{Databases, build};
-pub use payload::Payload;
 pub use trust::Trust;

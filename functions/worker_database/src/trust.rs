@@ -136,24 +136,6 @@ pub(crate) fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> 
     sources.find_map(|source| source.downcast_ref::<rustls::Error>())
 }
 
-/// Whether an alert says that the server does not like our certificate, or misses one.
-pub(crate) fn refuses_identity(error: &rustls::Error) -> bool {
-    use rustls::AlertDescription as Alert;
-    let rustls::Error::AlertReceived(alert) = error else { return false };
-    matches!(
-        alert,
-        Alert::CertificateRequired
-            | Alert::BadCertificate
-            | Alert::UnknownCA
-            | Alert::CertificateUnknown
-            | Alert::CertificateExpired
-            | Alert::CertificateRevoked
-            | Alert::UnsupportedCertificate
-            | Alert::AccessDenied
-            | Alert::DecryptError
-    )
-}
-
 /// What is wrong with TLS, in words.
 pub(crate) fn told(host: &egress::Host, error: &rustls::Error) -> String {
     match error {

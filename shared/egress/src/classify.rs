@@ -53,7 +53,8 @@ fn of_type(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
 }
 
 /// Whether an alert says that the server does not like our certificate, or misses one (RFC 8446 §6.2).
-pub(crate) fn refuses_identity(error: &rustls::Error) -> bool {
+#[must_use]
+pub fn refuses_identity(error: &rustls::Error) -> bool {
     use rustls::AlertDescription as Alert;
     let rustls::Error::AlertReceived(alert) = error else { return false };
     matches!(
@@ -66,6 +67,7 @@ pub(crate) fn refuses_identity(error: &rustls::Error) -> bool {
             | Alert::CertificateRevoked
             | Alert::UnsupportedCertificate
             | Alert::AccessDenied
+            | Alert::DecryptError
     )
 }
 

@@ -25,6 +25,7 @@ mod response;
 mod target;
 mod tls;
 
+pub use classify::refuses_identity;
 pub use client::{Client, Request};
 pub use failure::{Failure, FailureKind};
 pub use guard::{Guard, tells_of_a_blocked_address};

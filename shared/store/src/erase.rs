@@ -32,7 +32,7 @@ impl Store {
         if let Some(Content::Object(place)) = self.content(&delivery).await?
             && place.bucket.is_none()
         {
-            self.delete_object(&place).await?;
+            self.end_use(&place, delivery.id.message).await?;
         }
         self.remove(keys::payload(delivery.id.message)).await?;
         self.remove(keys::delivery(delivery.organization, delivery.id)).await

@@ -11,6 +11,7 @@
 //! | delivery | `ORG#<org>#<shard>` | `<msg ulid>#<nn>` |
 //! | earlier attempts | `ATT#<dlv>` | `<number>`; of one that lost its race `<number>.<start>` |
 //! | payload | `PAY#<msg>` | `PAY` |
+//! | that a message uses an upload | `USES#<the object's key>` | `<msg>` |
 //! | idempotency | `IDEM#<org>#<hash>` | `IDEM` |
 //! | statistics | `STAT#<dst>` | the hour, epoch seconds |
 //! | audit | `ORG#<org>#AUDIT` | `<aud>` |
@@ -338,6 +339,16 @@ pub(crate) fn payload(id: MessageId) -> Key {
 /// An upload.
 pub(crate) fn upload(organization: OrganizationId, id: UploadId) -> Key {
     Key::new(format!("ORG#{organization}#UPLOADS"), id.ulid().to_string())
+}
+
+/// What uses an upload's object.
+pub(crate) fn uses(object: &str) -> String {
+    format!("USES#{object}")
+}
+
+/// That a message uses an upload's object.
+pub(crate) fn used(object: &str, message: MessageId) -> Key {
+    Key::new(uses(object), message.to_string())
 }
 
 /// An upload's object, beside payloads that are kept equally long.

@@ -3,6 +3,7 @@
 use domain::settings::database::TableName;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Error, Value};
+use worker::Payload;
 
 use super::insert::timestamp;
 use super::session::Session;
@@ -11,7 +12,6 @@ use super::verdict;
 use crate::connector::{Delivering, Facts, Written};
 use crate::document::{collect, is_json};
 use crate::failure::Failure;
-use crate::payload::Payload;
 use crate::walk::Walk;
 
 /// The column that holds each delivery once.

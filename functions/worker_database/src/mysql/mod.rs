@@ -12,10 +12,10 @@ mod verdict;
 use domain::check::StepName;
 use domain::settings::database::{DatabaseSettings, Mode, OnConflict};
 use tokio::time::{Instant, timeout_at};
+use worker::Payload;
 
 use crate::connector::{Database, Delivering, Written};
 use crate::failure::Failure;
-use crate::payload::Payload;
 use crate::place::Place;
 use crate::walk::Walk;
 use session::Session;

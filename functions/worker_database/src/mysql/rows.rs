@@ -1,6 +1,7 @@
 //! Rows mode: a payload is many rows.
 
 use domain::settings::database::{DatabaseSettings, OnConflict};
+use worker::Payload;
 
 use super::insert::Insert;
 use super::ledger::{Claim, Ledger};
@@ -9,7 +10,6 @@ use super::table::{self, Table, list, quoted};
 use super::verdict;
 use crate::connector::{Delivering, Written};
 use crate::failure::Failure;
-use crate::payload::Payload;
 use crate::rows::{Cell, Opened};
 use crate::walk::Walk;
 

@@ -40,7 +40,7 @@ pub(super) fn told(error: &ServerError) -> String {
 /// What an error means that ends the connecting, and at which step it does.
 pub(super) fn of_connecting(host: &Host, error: Error) -> Failure {
     let tls = |error: &rustls::Error| {
-        if trust::refuses_identity(error) {
+        if egress::refuses_identity(error) {
             let detail = "the server does not accept the client certificate, or asks for one";
             return Failure::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate);
         }

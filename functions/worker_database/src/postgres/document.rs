@@ -2,6 +2,7 @@
 
 use domain::settings::database::TableName;
 use tokio_postgres::types::{ToSql, Type};
+use worker::Payload;
 
 use super::session::Session;
 use super::table::{self, Table};
@@ -9,7 +10,6 @@ use super::verdict;
 use crate::connector::{Delivering, Facts, Written};
 use crate::document::{collect, is_json};
 use crate::failure::Failure;
-use crate::payload::Payload;
 use crate::walk::Walk;
 
 /// The column that holds each delivery once.

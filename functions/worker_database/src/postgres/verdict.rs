@@ -18,7 +18,7 @@ pub(super) fn of(error: Error) -> Failure {
         return Failure::new(outcome(theirs.code()), told(theirs));
     }
     if let Some(tls) = trust::rustls_error(&error) {
-        return if trust::refuses_identity(tls) {
+        return if egress::refuses_identity(tls) {
             Failure::new(Outcome::ClientError(Reason::Authentication), "the server does not accept the client certificate, or asks for one")
         } else {
             Failure::new(Outcome::Retry(Reason::Tls), format!("TLS broke off: {tls}"))

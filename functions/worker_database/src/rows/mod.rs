@@ -11,12 +11,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::{Bytes, BytesMut};
-
 use domain::settings::database::DatabaseSettings;
+use worker::Payload;
 
 use crate::connector::Facts;
 use crate::failure::Failure;
-use crate::payload::Payload;
 use split::{Found, Splitter};
 
 /// The longest row.

@@ -1,4 +1,3 @@
-use futures_util::StreamExt as _;
 use futures_util::stream;
 
 use super::*;
@@ -6,7 +5,7 @@ use super::*;
 /// The rows of a payload that comes in pieces of this many bytes.
 async fn rows(format: Format, payload: &str, piece: usize, mapping: Option<&BTreeMap<String, String>>) -> Result<Vec<Vec<String>>, String> {
     let chunks: Vec<_> = payload.as_bytes().chunks(piece).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-    let mut records = Records::new(format, Payload::stream(payload.len() as u64, stream::iter(chunks).boxed()));
+    let mut records = Records::new(format, Payload::streamed(payload.len() as u64, stream::iter(chunks)));
     let detail = |failure: Failure| match failure {
         Failure::Theirs { detail, .. } => detail,
         Failure::Ours(unavailable) => unavailable.to_string(),

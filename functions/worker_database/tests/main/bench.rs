@@ -23,8 +23,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use worker::Attempted;
-use worker_database::{Credentials, Database, Facts, Payload, Trust};
+use worker::{Attempted, Payload};
+use worker_database::{Credentials, Database, Facts, Trust};
 
 /// The name that the servers' certificates are valid for.
 pub(crate) const NAME: &str = "db.example";
@@ -151,7 +151,7 @@ impl Bench {
         payload: impl Into<Bytes>,
     ) -> Attempted {
         let deadline = Instant::now() + Duration::from_secs(settings.timeout_seconds.into());
-        let payload = Payload::from(payload.into());
+        let payload = Payload::whole(payload.into());
         let attempted = self.connector.deliver(self.engine, settings, credentials, facts, payload, deadline).await.unwrap();
         assert!(!attempted.detail.contains("s3cret"), "{}", attempted.detail);
         attempted

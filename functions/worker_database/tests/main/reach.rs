@@ -4,11 +4,10 @@ use std::time::Duration;
 use domain::Reason;
 use domain::settings::database::Engine;
 use domain::settle::Outcome;
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use serde_json::json;
 use tokio::time::Instant;
-use worker::Unavailable;
-use worker_database::Payload;
+use worker::{Payload, Unavailable};
 
 use crate::bench::{Bench, facts, reason};
 use crate::cut::{Cut, Wire};
@@ -77,7 +76,7 @@ async fn a_payload_that_cannot_be_read_is_ours(bench: Bench) {
     bench.sql("CREATE TABLE events (id bigint)");
     let settings = bench.settings(json!({"mode": "rows"}));
     let chunks = [Ok("{\"id\": 1}\n{\"id\": 2}\n".into()), Err(Unavailable("the bucket does not answer".into()))];
-    let payload = Payload::stream(1000, stream::iter(chunks).boxed());
+    let payload = Payload::streamed(1000, stream::iter(chunks));
     let deadline = Instant::now() + Duration::from_secs(10);
     let facts = facts(1, "application/x-ndjson");
     let result = bench.connector.deliver(bench.engine, &settings, &bench.password(), &facts, payload, deadline).await;

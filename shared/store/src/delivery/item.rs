@@ -188,7 +188,7 @@ pub(super) fn encode_record(delivery: &Delivery) -> Option<AttributeValue> {
 }
 
 /// From when a finished delivery is gone.
-pub(super) fn expiry_seconds(delivery: &Delivery) -> i64 {
+pub(crate) fn expiry_seconds(delivery: &Delivery) -> i64 {
     delivery.created_at.as_seconds() + i64::from(delivery.retention_days) * 86_400
 }
 

@@ -147,7 +147,8 @@ impl Store {
         payload: &Bytes,
     ) -> Result<Option<String>, StoreError> {
         match placement {
-            Placement::Inline(_) | Placement::InlineCompressed(_) | Placement::Elsewhere(_) => Ok(None),
+            Placement::Inline(_) | Placement::InlineCompressed(_) => Ok(None),
+            Placement::Elsewhere(place) => self.note_use(place, delivery).await.map(|()| None),
             Placement::Item(compressed) => {
                 let mut item = keys::payload(delivery.id.message).item();
                 item.put(PAYLOAD_COMPRESSED, binary(compressed.clone()));
@@ -227,7 +228,7 @@ impl Store {
     /// Erases a delivery's payload: its bytes, and what its answers quoted. An object of its own goes too; one that others may use stays.
     pub async fn erase_payload(&self, delivery: &Delivery) -> Result<(), StoreError> {
         match self.content(delivery).await? {
-            Some(Content::Object(place)) if place.bucket.is_none() => self.delete_object(&place).await?,
+            Some(Content::Object(place)) if place.bucket.is_none() => self.end_use(&place, delivery.id.message).await?,
             _ => {}
         }
         self.delete("erase a payload", &keys::payload(delivery.id.message), Condition::default()).await?;

@@ -6,6 +6,7 @@
 //! ```
 //!
 //! With `--pages 1000000` it fills the table and measures the console's lists.
+//! With `--speeds` it needs no running Waybill: it measures every connector against a real server and its usual tool.
 //! With `--replay 100000` it measures a job instead: what replaying so many deliveries does to live messages.
 //!
 //! It makes an organization with one destination, a receiver in this very process, and sends so many messages one by one, then as many in
@@ -13,6 +14,7 @@
 
 mod pages;
 mod replay;
+mod speeds;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -50,6 +52,9 @@ struct Args {
     /// Instead: fill the table with so many deliveries, and measure the console's lists of them
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pages: Option<u32>,
+    /// Instead: measure every connector against a real server and its usual tool (no running Waybill is needed)
+    #[arg(long)]
+    speeds: bool,
 }
 
 /// When each message, by its number, was submitted.
@@ -58,6 +63,9 @@ type Submitted = Mutex<HashMap<u64, Instant>>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    if args.speeds {
+        return speeds::measure();
+    }
     let local_json = args.data.join("local.json");
     let Ok(text) = std::fs::read_to_string(&local_json) else {
         eprintln!("{} cannot be read: is a Waybill running with --data {}?", local_json.display(), args.data.display());

@@ -1,0 +1,65 @@
+//! What each connector manages, against a real server and its usual tool: the measurements that live with the connectors, one after the
+//! other, each a process of its own, so that the memory it tells of is a worker's and not somebody else's.
+//!
+//! ```sh
+//! cargo build --release --workspace --examples
+//! AWS_CLI=aws cargo run --release --workspace --example load -- --speeds
+//! ```
+//!
+//! `AWS_CLI` names the program that S3 is compared with; without it only our own speed is shown.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+/// A connector's own program.
+struct Measurement {
+    /// What it is about, and what it is to reach.
+    about: &'static str,
+    program: &'static str,
+    arguments: &'static [&'static str],
+}
+
+const MEASUREMENTS: [Measurement; 5] = [
+    Measurement { about: "mails over one SMTP connection: at least 500 a second", program: "mail_speed", arguments: &[] },
+    Measurement { about: "webhooks: at least 5,000 a second of the sender's CPU", program: "webhook_speed", arguments: &[] },
+    Measurement {
+        about: "1 GiB by SFTP, then with 50 ms of delay: at least OpenSSH's sftp; below 128 MiB of memory",
+        program: "speed",
+        arguments: &["1024", "128"],
+    },
+    Measurement {
+        about: "1 GiB to S3: at least aws s3 cp to the same server; below 128 MiB of memory",
+        program: "storage_speed",
+        arguments: &["1024", "keep"],
+    },
+    Measurement {
+        about: "1 GiB of rows into PostgreSQL and MariaDB: at least 100,000 a second and half of \\copy; below 128 MiB of memory",
+        program: "throughput",
+        arguments: &["1024"],
+    },
+];
+
+/// Runs all of them, and tells which could not be made.
+pub(crate) fn measure() -> ExitCode {
+    let folder = std::env::current_exe().ok().and_then(|program| program.parent().map(Path::to_owned)).unwrap_or_default();
+    let missed: Vec<&str> = MEASUREMENTS.iter().filter(|measurement| !measurement.run(&folder)).map(|missed| missed.program).collect();
+    if missed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("not measured: {}; cargo build --release --workspace --examples makes the programs", missed.join(", "));
+    ExitCode::FAILURE
+}
+
+impl Measurement {
+    /// Whether it came to its end.
+    fn run(&self, folder: &Path) -> bool {
+        println!("\n{}", self.about);
+        match Command::new(folder.join(self.program)).args(self.arguments).status() {
+            Ok(status) => status.success(),
+            Err(error) => {
+                eprintln!("{}: {error}", self.program);
+                false
+            }
+        }
+    }
+}

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::stage;
 
 /// The way in is where it is looked for, for its owner only, and the same on every start.
@@ -113,4 +115,29 @@ fn a_bad_flag_is_explained_and_touches_nothing() {
         assert!(message.contains(arguments[0].trim_start_matches('-')), "{arguments:?}: {message}");
         assert!(!data.exists(), "{arguments:?}");
     }
+}
+
+/// A newcomer sees deliveries that arrive, that arrive at last, and that never will; and a mail.
+#[tokio::test]
+async fn the_demo_delivers_to_its_receiver_and_its_mailbox() {
+    let stack = stage::launch().arguments(["--demo"]).start().await;
+    let local = stack.local_json();
+    let admin = stack.anybody().with_key(local["organization_key"].as_str().unwrap());
+    let outcomes = stage::until("the demo's deliveries are finished", async || {
+        let deliveries = admin.list("/v1/deliveries").await;
+        let is_finished = |delivery: &Value| !delivery["finished_at"].is_null();
+        let finished = deliveries.iter().filter(|delivery| is_finished(delivery)).count() == 4;
+        finished.then(|| {
+            deliveries.iter().map(|delivery| format!("{} {}", text(delivery, "destination_type"), text(delivery, "status"))).collect()
+        })
+    });
+    let mut outcomes: Vec<String> = outcomes.await;
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["email succeeded", "webhook failed", "webhook succeeded", "webhook succeeded"]);
+    let mails: Vec<_> = fs::read_dir(stack.data().join("mail")).unwrap().collect();
+    assert_eq!(mails.len(), 1);
+}
+
+fn text<'v>(value: &'v Value, member: &str) -> &'v str {
+    value[member].as_str().unwrap_or_default()
 }

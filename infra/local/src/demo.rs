@@ -1,5 +1,8 @@
 //! `--demo`: destinations with a built-in receiver, and a message to each, so that a newcomer sees deliveries within a minute.
 //!
+//! There is also a mailbox: Amazon SES is embedded, so that what it is sent is kept in the data directory's `mail`.
+//! The other types need servers that a laptop may not have.
+//!
 //! The receiver **accepts**, **recovers** (refuses each delivery twice before it accepts) or **refuses**, by path. The demo's destinations are
 //! made once and pointed at the receiver's port on every start; everything goes through the HTTP API, as a newcomer's own calls would.
 
@@ -17,11 +20,15 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::local_json::Keys;
 use crate::serve::Gateway;
 
 /// Paths of the receiver, with the names of their destinations.
 const DESTINATIONS: [(&str, &str); 3] =
     [("accepts", "Demo: accepts"), ("recovers", "Demo: refuses twice, then accepts"), ("refuses", "Demo: is gone for good")];
+/// The demo's mailbox, and its sender, which the operator grants to the organization.
+const MAILBOX: (&str, &str) = ("mails", "Demo: a mailbox");
+const SENDER: &str = "demo@waybill.example";
 /// How often `recovers` refuses a delivery.
 const REFUSALS: u32 = 2;
 /// Deliveries `recovers` remembers.
@@ -31,13 +38,18 @@ const REMEMBERED_MAX: usize = 10_000;
 type Refused = Arc<Mutex<BTreeMap<String, u32>>>;
 
 /// Starts the receiver, makes the destinations and sends a message to each. Runs until `stop`.
-pub async fn run(gateway: Gateway, api_key: String, stop: CancellationToken) {
+pub async fn run(gateway: Gateway, keys: Keys, stop: CancellationToken) {
     let demo = async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let receiving = axum::serve(listener, receiver()).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let api = Api { gateway, api_key };
-        let (received, prepared) = tokio::join!(receiving, prepare(&api, &url));
+        let operator = Api { gateway: gateway.clone(), api_key: keys.operator_key };
+        let api = Api { gateway, api_key: keys.organization_key };
+        let preparing = async {
+            grant(&operator, &keys.organization_id).await?;
+            prepare(&api, &url).await
+        };
+        let (received, prepared) = tokio::join!(receiving, preparing);
         if let Err(problem) = prepared {
             tracing::warn!(problem, "the demo is incomplete");
         }
@@ -69,18 +81,38 @@ async fn recover(State(refused): State<Refused>, headers: HeaderMap) -> (StatusC
     if *times <= REFUSALS { (StatusCode::SERVICE_UNAVAILABLE, "try again") } else { (StatusCode::OK, "thank you") }
 }
 
+/// Lets the organization send as [`SENDER`], besides what it may already.
+async fn grant(operator: &Api, organization: &str) -> Result<(), String> {
+    let path = format!("/v1/organizations/{organization}");
+    let mut granted = operator.call(Method::GET, &path, None).await?["grants"]["ses_identities"].take();
+    match granted.as_array_mut() {
+        Some(identities) if identities.iter().any(|identity| identity == SENDER) => return Ok(()),
+        Some(identities) => identities.push(SENDER.into()),
+        None => granted = json!([SENDER]),
+    }
+    operator.call(Method::PATCH, &path, Some(json!({"grants": {"ses_identities": granted}}))).await.map(drop)
+}
+
 async fn prepare(api: &Api, receiver: &str) -> Result<(), String> {
     let existing = api.call(Method::GET, "/v1/destinations?limit=100", None).await?;
-    for (path, name) in DESTINATIONS {
-        let external_id = format!("demo-{path}");
+    let webhooks = DESTINATIONS.map(|(path, name)| {
         let settings = json!({"url": format!("{receiver}/{path}"), "check": "connect"});
+        (path, name, json!({"type": "webhook", "settings": settings}))
+    });
+    let subject = "Waybill's demo: {{ event_type }}";
+    let settings = json!({"transport": "ses", "from": SENDER, "to": ["you@waybill.example"], "subject_template": subject});
+    let mailbox = json!({"type": "email", "settings": settings, "credentials": {"kind": "iam"}});
+    for (path, name, mut body) in webhooks.into_iter().chain([(MAILBOX.0, MAILBOX.1, mailbox)]) {
+        let external_id = format!("demo-{path}");
         let found = existing["data"].as_array().into_iter().flatten().find(|destination| destination["external_id"] == *external_id);
         let destination = match found.and_then(|destination| destination["id"].as_str()) {
             Some(id) => {
-                api.call(Method::PATCH, &format!("/v1/destinations/{id}?skip_check=true"), Some(json!({"settings": settings}))).await?
+                let settings = json!({"settings": body["settings"]});
+                api.call(Method::PATCH, &format!("/v1/destinations/{id}?skip_check=true"), Some(settings)).await?
             }
             None => {
-                let body = json!({"type": "webhook", "name": name, "external_id": external_id, "settings": settings});
+                body["name"] = name.into();
+                body["external_id"] = external_id.into();
                 api.call(Method::POST, "/v1/destinations?skip_check=true", Some(body)).await?
             }
         };

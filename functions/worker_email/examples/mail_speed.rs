@@ -14,14 +14,16 @@ mod samples;
 
 use std::time::{Duration, Instant};
 
+use domain::Timestamp;
+use domain::credentials::{CredentialKind, Credentials, SecretField, sealed_name};
 use domain::destination::Destination;
 use domain::input::{Errors, Fields};
 use domain::settings::{DestinationType, Settings};
 use domain::settle::Outcome;
 use egress::{Client, Guard, Policy, Schemes, Tls};
-use kit::smtp::MailServer;
+use kit::smtp::{MailServer, PASSWORD, USERNAME};
 use kit::tls::Authority;
-use local_aws::{Caller, Engines, Options, Resources};
+use local_aws::{Caller, Engines, KeySpec, Options, Resources};
 use oauth::Tokens;
 use runtime::platform::{system_clock, system_random};
 use rustls::RootCertStore;
@@ -40,23 +42,25 @@ async fn main() {
     runtime::platform::install_tls();
     let server = MailServer::start("none", &Authority::new());
     let data = tempfile::tempdir().unwrap();
-    let engines = Engines::open(data.path(), &Resources::empty(), Options::local()).unwrap();
+    let resources = Resources { keys: vec![KeySpec { name: "waybill-Key".into() }], ..Resources::empty() };
+    let engines = Engines::open(data.path(), &resources, Options::local()).unwrap();
     let aws = engines.sdk_config(Caller::unlimited("speed"));
     let guard = Guard::new(Policy::parse("127.0.0.1").unwrap());
     let tls = Tls::with_roots(RootCertStore::empty()).unwrap();
+    let vault = Vault::new(&aws, engines.key_arn("waybill-Key"), system_clock(), system_random());
+    let destination = destination(server.port, &vault).await;
     let client = Client::new(guard.clone(), tls.clone());
     let email = Email::new(Parts {
         guard,
         tls,
         tokens: Tokens::new(client, Schemes::HttpAndHttps, system_clock()),
-        vault: Vault::new(&aws, None, system_clock(), system_random()),
+        vault,
         store: Store::new(&aws, "none".to_owned(), None),
         links: Links::new(aws.clone(), String::new(), String::new()),
         aws,
         clock: system_clock(),
         random: system_random(),
     });
-    let destination = destination(server.port);
     deliver(&email, &destination, 50).await;
     for _ in 0..ROUNDS {
         let started = Instant::now();
@@ -65,12 +69,22 @@ async fn main() {
     }
 }
 
-fn destination(port: u16) -> Destination {
+/// One that signs in as the mail server demands.
+async fn destination(port: u16, vault: &Vault) -> Destination {
     let settings = json!({"transport": {"smtp": {"host": "127.0.0.1", "port": port, "security": "none"}}, "from": "reports@example.com",
         "to": ["ann@example.com"]});
     let errors = Errors::default();
     let settings = Settings::read(DestinationType::Email, &mut Fields::new("", settings.as_object().unwrap().clone(), &errors)).unwrap();
-    Destination { settings, ..samples::destination("") }
+    let sample = samples::destination("");
+    let sealed = vault.seal(sample.organization_id, sample.id, &sealed_name("password"), &PASSWORD.into()).await.unwrap();
+    let secret = SecretField { sealed, hint: None, updated_at: Timestamp::from_millis(0) };
+    let credentials = Credentials {
+        kind: CredentialKind::SmtpPassword,
+        open: [("username".to_owned(), USERNAME.to_owned())].into(),
+        secrets: [("password".to_owned(), secret)].into(),
+        shown: Default::default(),
+    };
+    Destination { settings, credentials, ..sample }
 }
 
 async fn deliver(email: &Email, destination: &Destination, mails: u32) {

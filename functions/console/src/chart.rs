@@ -89,13 +89,13 @@ pub(crate) fn sparkline(hours: &[HealthBucket]) -> Drawing {
     const STEP: u64 = 4;
     let most = hours.iter().map(|hour| hour.succeeded + failed(hour)).max().unwrap_or(0);
     let (good, bad): (u64, u64) = (hours.iter().map(|b| b.succeeded).sum(), hours.iter().map(failed).sum());
+    let width = hours.len() as u64 * STEP;
     let words = format!("Last {} hours: {} attempts succeeded, {} failed", hours.len(), count(good), count(bad));
     let mut marks = String::new();
     for (place, hour) in (0..).zip(hours) {
         let total = hour.succeeded + failed(hour);
         let x = place * STEP;
         if total == 0 {
-            let _ = write!(marks, "<rect class=\"room\" x=\"{x}\" y=\"{}\" width=\"3\" height=\"1\"/>", HIGH - 1);
             continue;
         }
         let high = (total * HIGH).div_ceil(most).max(2);
@@ -109,7 +109,8 @@ pub(crate) fn sparkline(hours: &[HealthBucket]) -> Drawing {
             HIGH - high,
         );
     }
-    drawn("spark", &words, hours.len() as u64 * STEP, HIGH, &marks)
+    let ground = format!("<rect class=\"room\" x=\"0\" y=\"{}\" width=\"{width}\" height=\"1\"/>", HIGH - 1);
+    drawn("spark", &words, width, HIGH, &format!("{ground}{marks}"))
 }
 
 fn drawn(class: &str, words: &str, width: u64, height: u64, marks: &str) -> Drawing {

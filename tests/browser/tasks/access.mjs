@@ -21,6 +21,8 @@ await task(async ({ knows, person }) => {
 
   const ken = await person();
   await ken.opens("/sign-in");
+  // The field has the keyboard from the start; a browser gives it once the page is laid out.
+  await ken.page.locator("input[name=key]:focus").waitFor();
   const press = (...keys) => keys.reduce((before, key) => before.then(() => ken.page.keyboard.press(key)), Promise.resolve());
   await ken.page.keyboard.type(knows.key);
   await press("Enter");

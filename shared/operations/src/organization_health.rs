@@ -3,11 +3,13 @@
 use std::cmp::Reverse;
 
 use domain::Timestamp;
+use domain::health::Health;
 use domain::id::{DestinationId, OrganizationId};
 use domain::organization::Organization;
 use domain::role::Permission;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
+use store::Route;
 use utoipa::ToSchema;
 
 use crate::organization::no_parameters;
@@ -114,10 +116,8 @@ impl Operations {
         let id = self.enter(ctx, Permission::Read, &mut query).await?;
         no_parameters(query)?;
         let organization = self.store.organization(id).await?.ok_or_else(Refusal::not_found)?;
-        let health = self.organization_health(&organization).await?;
-        let routes = self.store.routes(id).await?.map(|routes| routes.destinations).unwrap_or_default();
-        let ids: Vec<DestinationId> = routes.iter().map(|route| route.id).collect();
-        let streaks = self.store.healths(&ids).await?;
+        let (routes, streaks) = self.streaks(id).await?;
+        let health = self.health_of(&organization, &routes, &streaks).await?;
         let mut unwell: Vec<_> =
             routes.iter().zip(streaks).map(|(route, health)| (health.consecutive_failures, !route.enabled, route.id)).collect();
         unwell.retain(|(streak, disabled, _)| *streak > 0 || *disabled);
@@ -131,14 +131,24 @@ impl Operations {
     }
 
     pub(crate) async fn organization_health(&self, organization: &Organization) -> Result<OrganizationHealth, Refusal> {
-        let routes = self.store.routes(organization.id).await?.map(|routes| routes.destinations).unwrap_or_default();
+        let (routes, healths) = self.streaks(organization.id).await?;
+        self.health_of(organization, &routes, &healths).await
+    }
+
+    /// An organization's destinations, and how each is doing.
+    async fn streaks(&self, organization: OrganizationId) -> Result<(Vec<Route>, Vec<Health>), Refusal> {
+        let routes = self.store.routes(organization).await?.map(|routes| routes.destinations).unwrap_or_default();
         let ids: Vec<DestinationId> = routes.iter().map(|route| route.id).collect();
         let healths = self.store.healths(&ids).await?;
-        let unwell: Vec<(DestinationId, u32)> = ids
+        Ok((routes, healths))
+    }
+
+    async fn health_of(&self, organization: &Organization, routes: &[Route], healths: &[Health]) -> Result<OrganizationHealth, Refusal> {
+        let unwell: Vec<(DestinationId, u32)> = routes
             .iter()
             .zip(healths)
             .filter(|(_, health)| health.consecutive_failures > 0)
-            .map(|(id, health)| (*id, health.consecutive_failures))
+            .map(|(route, health)| (route.id, health.consecutive_failures))
             .collect();
         let ids: Vec<DestinationId> = unwell.iter().map(|(id, _)| *id).collect();
         let destinations = self.store.destinations(organization.id, &ids).await?;

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFai
 
 use crate::attributes::{Item, Reader};
 use crate::expression::{Change, Condition};
-use crate::keys::{Key, TTL};
+use crate::keys::{Key, PK, SK, TTL};
 use crate::{Store, StoreError};
 
 /// DynamoDB reads at most this many items in one call.
@@ -46,14 +46,25 @@ impl Store {
 
     /// Reads any number of items, strongly consistent; in the order of their keys.
     pub(crate) async fn get_all(&self, action: &'static str, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
+        self.get_parts(action, keys, &[]).await
+    }
+
+    /// Reads these attributes of any number of items, and their keys; all attributes when none are named.
+    pub(crate) async fn get_parts(&self, action: &'static str, keys: &[Key], parts: &[&str]) -> Result<Vec<Option<Item>>, StoreError> {
         let mut found: HashMap<Key, Item> = HashMap::with_capacity(keys.len());
         for chunk in keys.chunks(KEYS_IN_A_READ) {
-            self.get_chunk(action, chunk, &mut found).await?;
+            self.get_chunk(action, chunk, parts, &mut found).await?;
         }
         Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
     }
 
-    async fn get_chunk(&self, action: &'static str, keys: &[Key], found: &mut HashMap<Key, Item>) -> Result<(), StoreError> {
+    async fn get_chunk(
+        &self,
+        action: &'static str,
+        keys: &[Key],
+        parts: &[&str],
+        found: &mut HashMap<Key, Item>,
+    ) -> Result<(), StoreError> {
         // DynamoDB refuses a read that names a key twice.
         let mut distinct: Vec<&Key> = Vec::with_capacity(keys.len());
         for key in keys {
@@ -61,12 +72,14 @@ impl Store {
                 distinct.push(key);
             }
         }
+        let (projection, names) = projection(parts);
         let mut left: Vec<Item> = distinct.into_iter().map(Key::item).collect();
         let mut idle = 0;
         while !left.is_empty() {
             let asked = left.len();
-            let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true).build();
-            let request = request.expect("keys were given");
+            let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true);
+            let request = request.set_projection_expression(projection.clone()).set_expression_attribute_names(names.clone());
+            let request = request.build().expect("keys were given");
             let call = self.client.batch_get_item().request_items(&self.table, request);
             let answer = call.send().await.map_err(StoreError::of(action))?;
             let items = answer.responses.into_iter().flat_map(HashMap::into_values).flatten();
@@ -130,6 +143,16 @@ impl Store {
             _ => None,
         })
     }
+}
+
+/// The expression of these attributes and the key's.
+fn projection(parts: &[&str]) -> (Option<String>, Option<HashMap<String, String>>) {
+    if parts.is_empty() {
+        return (None, None);
+    }
+    let mut names = Condition::default();
+    let all: Vec<String> = [PK, SK].iter().chain(parts).map(|name| names.name(name)).collect();
+    (Some(all.join(", ")), Some(names.into_parts().1))
 }
 
 fn written<T, E>(

@@ -19,6 +19,8 @@ use crate::{Store, StoreError};
 const LOOKED_AT_MAX: usize = 2_000;
 /// Entries it looks at in one go, at most: twice as many each time that too few of them fit.
 const LOOKED_AT_ONCE_MAX: usize = 200;
+/// Deliveries of a page of messages: however many each has, an answer stays below what a function may answer.
+const DELIVERIES_MAX: usize = 1_000;
 /// Entries one query reads.
 const QUERY_PAGE: std::ops::RangeInclusive<u32> = 11..=101;
 
@@ -189,7 +191,8 @@ impl Store {
     ) -> Result<Walk<Vec<Delivery>, MessageId>, StoreError> {
         let (count, query_page) = sizes(limit);
         let mut merge = Merge::new(self, organization, filter.sources(organization, shards), filter.range(after), query_page);
-        let (mut items, mut looked_at, mut step, mut passed) = (Vec::new(), 0, count, None);
+        let (mut items, mut looked_at, mut step, mut passed, mut deliveries) = (Vec::new(), 0, count, None, 0);
+        let mut taken = None;
         // A message is passed with its first delivery, which comes last.
         while looked_at < LOOKED_AT_MAX || passed.is_none() {
             let entries = merge.take(step).await?;
@@ -202,11 +205,16 @@ impl Store {
             passed = firsts.last().and_then(|entry| keys::delivery_of(&entry.sort)).map(|id| id.message).or(passed);
             let read = self.read_entries(organization, firsts).await?;
             let mut wanted: Vec<Delivery> = read.into_iter().filter(|first| filter.admits(first)).collect();
-            let room = count - items.len();
+            let room = wanted.iter().take(count - items.len()).take_while(|first| {
+                deliveries += usize::from(first.fan_out);
+                deliveries <= DELIVERIES_MAX.max(usize::from(first.fan_out))
+            });
+            let room = room.count();
             let cut = wanted.len() > room;
+            wanted.truncate(room);
+            taken = wanted.last().map(|first| first.id.message).or(taken);
             if cut {
-                wanted.truncate(room);
-                passed = wanted.last().map(|first| first.id.message);
+                passed = taken;
             }
             let whole = try_join_all(wanted.into_iter().map(|first| self.whole_message(first))).await?;
             items.extend(whole.into_iter().flatten());

@@ -11,8 +11,12 @@ use crate::expression::Condition;
 use crate::keys::{self, ATTENTION_DST, BY_DESTINATION, Key, PK, SK};
 use crate::{Store, StoreError};
 
-/// Of each shard, the newest deliveries that are looked at for whether they are still queued.
-const NEWEST: i32 = 100;
+/// Of each shard, the newest deliveries that are looked at for whether they are still queued; while there are such among them, so many times
+/// more. Where none of the newest waits, hardly an older one does.
+pub(super) const LOOK: i32 = 8;
+pub(super) const LOOK_FURTHER: i32 = 5;
+/// Enough of them: who has so many waiting has a backlog, whatever its exact size.
+const LOOKED_AT_MAX: i32 = 200;
 
 impl Store {
     /// Unfinished deliveries to a destination: all that are to be tried again, and those of the newest that no attempt was made of yet.
@@ -39,14 +43,24 @@ impl Store {
     }
 
     async fn queued_count(&self, organization: OrganizationId, destination: DestinationId, shard: u8) -> Result<u64, StoreError> {
-        let mut condition = Condition::default();
-        condition.equals(BY_DESTINATION.pk, text(keys::by_destination(destination, shard)));
-        let query = self.query(condition).index_name(BY_DESTINATION.name).scan_index_forward(false).limit(NEWEST);
-        let newest = query.send().await.map_err(StoreError::of("count deliveries"))?.items.unwrap_or_default();
-        let keys: Vec<Key> = newest.iter().filter_map(Key::of).collect();
-        debug_assert!(keys.iter().all(|key| key.pk == keys::deliveries(organization, shard)), "{PK} and {SK} are the delivery's");
-        let items = self.get_all("count deliveries", &keys).await?;
-        let queued = status(DeliveryStatus::Queued);
-        Ok(items.iter().flatten().filter(|item| item.get(STATUS) == Some(&queued)).count() as u64)
+        let action = "count queued deliveries";
+        let (mut count, mut look, mut looked_at, mut start) = (0, LOOK, 0, None);
+        loop {
+            let mut condition = Condition::default();
+            condition.equals(BY_DESTINATION.pk, text(keys::by_destination(destination, shard)));
+            let query = self.query(condition).index_name(BY_DESTINATION.name).scan_index_forward(false).limit(look);
+            let newest = query.set_exclusive_start_key(start).send().await.map_err(StoreError::of(action))?;
+            let keys: Vec<Key> = newest.items().iter().filter_map(Key::of).collect();
+            debug_assert!(keys.iter().all(|key| key.pk == keys::deliveries(organization, shard)), "{PK} and {SK} are the delivery's");
+            let items = self.get_parts(action, &keys, &[STATUS]).await?;
+            let queued = items.iter().flatten().filter(|item| item.get(STATUS) == Some(&status(DeliveryStatus::Queued))).count();
+            count += queued as u64;
+            start = newest.last_evaluated_key;
+            looked_at += look;
+            if queued == 0 || start.is_none() || looked_at >= LOOKED_AT_MAX {
+                return Ok(count);
+            }
+            look *= LOOK_FURTHER;
+        }
     }
 }

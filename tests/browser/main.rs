@@ -3,5 +3,6 @@
 
 mod looking;
 mod managing;
+mod signing_in;
 mod stage;
 mod strangers;

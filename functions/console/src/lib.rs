@@ -3,7 +3,8 @@
 //! A request passes, in this order:
 //!
 //! 1. [`envelope`]: gets its id and the headers that keep a browser safe; a refusal becomes a page that says why;
-//! 2. [`visitor`]: whoever has no session is sent to sign in and comes back to the page they asked for;
+//! 2. [`visitor`]: whoever has no session is sent to [`sign_in`], with a key, a portal link or the operator's [`identity`] provider, and comes
+//!    back to the page they asked for;
 //! 3. a handler in [`pages`], which asks operations and fills a template of `templates/`. A POST carries the [`form`]'s token, so that no
 //!    other site can send it, and answers with a redirect.
 //!
@@ -12,9 +13,11 @@
 mod answer;
 mod assets;
 mod chart;
+mod config;
 mod envelope;
 mod filter;
 mod form;
+mod identity;
 mod names;
 mod pages;
 mod schema_form;
@@ -22,20 +25,28 @@ mod show;
 mod sign_in;
 mod visitor;
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::middleware::from_fn_with_state;
-use front::{Config, Front};
+use axum::{Extension, Router};
+use front::Front;
 use runtime::Platform;
+
+pub use config::{Config, IdentityProvider};
 
 /// The router of the whole console.
 pub fn build(platform: &Platform, config: Config) -> Router {
-    let front = Front::new(platform.clone(), config);
+    let provider: identity::Configured =
+        config.identity_provider.map(|provider| Arc::new(identity::Provider::new(provider, platform, &config.front)));
+    let front = Front::new(platform.clone(), config.front);
     let inside = pages::router().layer(from_fn_with_state(front.clone(), visitor::signed_in));
     Router::new()
         .merge(sign_in::router())
+        .merge(identity::router())
         .merge(assets::router())
         .merge(inside)
         .fallback(pages::unknown)
+        .layer(Extension(provider))
         .layer(from_fn_with_state(front.clone(), envelope::envelope))
         .with_state(front)
 }

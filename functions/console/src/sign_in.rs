@@ -17,7 +17,8 @@ use operations::Refusal;
 
 use crate::answer::{Answer, page, page_as, see};
 use crate::form::{self, Form};
-use crate::show::Page;
+use crate::identity::{self, Configured};
+use crate::show::{self, Page};
 use crate::visitor::cookie_name;
 
 /// A session that somebody began with a key.
@@ -35,7 +36,40 @@ pub(crate) fn router() -> Router<Front> {
 struct SignInPage<'a> {
     page: Page<'a>,
     next: &'a str,
-    refused: bool,
+    problem: Option<Problem>,
+    /// Where one goes to sign in with the identity provider, where there is one.
+    provider: Option<String>,
+}
+
+/// Why somebody was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// The key is none.
+    Key,
+    /// What the identity provider answers was not asked for by this browser, or too long ago.
+    NotBegun,
+    /// The identity provider does not vouch for them.
+    NotVouchedFor,
+    /// It does, and says of no role in an organization of ours.
+    NoRole,
+}
+
+impl Problem {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Key => "This key is not valid. It may have been revoked, or have expired.",
+            Self::NotBegun => "That took too long, or was begun in another browser. Sign in once more.",
+            Self::NotVouchedFor => "Your identity provider did not sign you in.",
+            Self::NoRole => "Your identity provider knows you, but says of no role that you have here. Ask whoever administers it.",
+        }
+    }
+}
+
+impl<'a> SignInPage<'a> {
+    fn of(configured: &Configured, next: &'a str, problem: Option<Problem>) -> Self {
+        let provider = configured.as_ref().map(|_| format!("{}?{}", identity::START, show::query(&[("next", next)])));
+        Self { page: Page::outside(), next, problem, provider }
+    }
 }
 
 #[derive(Template)]
@@ -46,13 +80,23 @@ struct PortalPage<'a> {
     address: &'a str,
 }
 
-async fn ask(request: Request) -> Answer {
+async fn ask(Extension(configured): Extension<Configured>, request: Request) -> Answer {
     let next = next_of(request.uri().query());
-    page(&SignInPage { page: Page::outside(), next: &next, refused: false })
+    page(&SignInPage::of(&configured, &next, None))
+}
+
+/// The page of somebody who was not let in.
+pub(crate) fn refused(configured: &Configured, next: &str, problem: Problem) -> Answer {
+    page_as(StatusCode::UNAUTHORIZED, &SignInPage::of(configured, next, Some(problem)))
 }
 
 /// No token is asked for: whoever sends this brings a key, and is let in as its holder.
-async fn sign_in(State(front): State<Front>, Extension(facts): Extension<RequestFacts>, request: Request) -> Answer {
+async fn sign_in(
+    State(front): State<Front>,
+    Extension(configured): Extension<Configured>,
+    Extension(facts): Extension<RequestFacts>,
+    request: Request,
+) -> Answer {
     let form = form::read(request.into_body()).await?;
     let next = local(form.text("next").unwrap_or_default());
     let operations = front.operations().await?;
@@ -63,9 +107,7 @@ async fn sign_in(State(front): State<Front>, Extension(facts): Extension<Request
             let session = Session { holder: Holder::Key(key), until: operations.clock.now().plus(SESSION) };
             Ok(begun(&front, &facts, &session, next).await?)
         }
-        Err(refusal) if refusal.status == 401 => {
-            page_as(StatusCode::UNAUTHORIZED, &SignInPage { page: Page::outside(), next, refused: true })
-        }
+        Err(refusal) if refusal.status == 401 => refused(&configured, next, Problem::Key),
         Err(refusal) => Err(refusal.into()),
     }
 }
@@ -99,20 +141,25 @@ fn usable(found: Result<PortalLink, AuthenticateError>) -> Result<Option<PortalL
     }
 }
 
-async fn begun(front: &Front, facts: &RequestFacts, session: &Session, next: &str) -> Result<Response, Refusal> {
+/// Signed in, and on the way to the page that was asked for.
+pub(crate) async fn begun(front: &Front, facts: &RequestFacts, session: &Session, next: &str) -> Result<Response, Refusal> {
     let operations = front.operations().await?;
     let seconds = session.until.since(operations.clock.now()).as_secs();
     Ok(with_cookie(see(next), facts, &operations.sessions.seal(session), seconds))
 }
 
 fn with_cookie(response: Response, facts: &RequestFacts, value: &str, seconds: u64) -> Response {
-    let name = cookie_name(&facts.base_url);
-    let secure = if name.starts_with("__Host-") { "; Secure" } else { "" };
-    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
-    ([(SET_COOKIE, cookie)], response).into_response()
+    ([(SET_COOKIE, cookie_of(cookie_name(&facts.base_url), facts, value, seconds))], response).into_response()
 }
 
-fn next_of(query: Option<&str>) -> String {
+/// A cookie that no script and no other site's form gets to see.
+pub(crate) fn cookie_of(name: &str, facts: &RequestFacts, value: &str, seconds: u64) -> String {
+    let secure = if facts.base_url.starts_with("https:") { "; Secure" } else { "" };
+    format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
+}
+
+/// The page that was asked for before.
+pub(crate) fn next_of(query: Option<&str>) -> String {
     let mut parameters = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let next = parameters.find(|(name, _)| name == "next").map(|(_, value)| value.into_owned()).unwrap_or_default();
     local(&next).to_owned()

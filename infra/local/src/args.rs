@@ -31,6 +31,10 @@ pub struct Args {
     #[arg(long, value_name = "CIDR")]
     pub allow_egress: Vec<IpNet>,
 
+    /// A parameter of the template, as `sam deploy --parameter-overrides` takes it (repeatable)
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub parameters: Vec<(String, String)>,
+
     /// A template to run instead of the one compiled in
     #[arg(long, value_name = "FILE")]
     pub template: Option<PathBuf>,
@@ -66,6 +70,11 @@ pub enum Command {
     },
 }
 
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("has no `=`")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +86,7 @@ mod tests {
         let args =
             Args::parse_from(["waybill", "--allow-egress", "10.0.0.0/8", "--allow-egress", "::1/128", "--monitor-interval-seconds", "2"]);
         assert_eq!(args.allow_egress.len(), 2);
+        assert!(Args::try_parse_from(["waybill", "--parameter", "Name"]).is_err());
         assert!(Args::try_parse_from(["waybill", "--monitor-interval-seconds", "0"]).is_err());
     }
 }

@@ -31,7 +31,7 @@ pub enum BuildError {
 pub fn build(binary: &str, platform: &Platform, environment: &Environment) -> Result<Built, BuildError> {
     Ok(match binary {
         "api" => Built::Http(api::build(platform, api::Config::read(environment)?)),
-        "console" => Built::Http(console::build(platform, front::Config::read(environment)?)),
+        "console" => Built::Http(console::build(platform, console::Config::read(environment)?)),
         "worker_webhook" => Built::Events(erase(worker_webhook::build(platform, worker::Config::read(environment)?)?)),
         "worker_email" => Built::Events(erase(worker_email::build(platform, worker_email::Config::read(environment)?)?)),
         "worker_storage" => Built::Events(erase(worker_storage::build(platform, worker::Config::read(environment)?)?)),

@@ -30,6 +30,7 @@ pub fn of(args: &Args, public_url: &str) -> BTreeMap<String, String> {
     if let Some(seconds) = args.monitor_interval_seconds {
         parameters.insert("MonitorIntervalSeconds".to_owned(), seconds.to_string());
     }
+    parameters.extend(args.parameters.iter().cloned());
     parameters
 }
 
@@ -56,6 +57,13 @@ mod tests {
         for (line, expected) in cases {
             assert_eq!(of(&Args::parse_from(line), "http://x")["EgressAllow"], expected);
         }
+    }
+
+    #[test]
+    fn a_parameter_that_is_given_goes_before() {
+        let args = Args::parse_from(["waybill", "--parameter", "RateLimits=on", "--parameter", "OidcIssuer=https://x/?a=b"]);
+        let parameters = of(&args, "http://x");
+        assert_eq!((&*parameters["RateLimits"], &*parameters["OidcIssuer"]), ("on", "https://x/?a=b"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::resources::{GenerateSecretString, KeySpec, SecretSpec};
+use crate::resources::{GenerateSecretString, KeySpec, SecretSpec, SecretValue};
 use crate::snapshotted::Snapshotted;
 use crate::{Durability, ServiceError, sqs};
 
@@ -114,11 +114,19 @@ pub(crate) fn ensure_keys(kms: &Snapshotted, keys: &[KeySpec]) -> Result<BTreeMa
 pub(crate) fn ensure_secrets(service: &Snapshotted, secrets: &[SecretSpec]) -> Result<BTreeMap<String, String>, OpenError> {
     let ensure = |secret: &SecretSpec| {
         let described = match service.ask("DescribeSecret", &json!({"SecretId": secret.name})) {
-            Ok(described) => described,
+            Ok(described) => {
+                if let Some(SecretValue::Given(value)) = &secret.value {
+                    service.ask("PutSecretValue", &json!({"SecretId": secret.name, "SecretString": value}))?;
+                }
+                described
+            }
             Err(_) => {
                 let mut request = json!({"Name": secret.name});
-                if let Some(generate) = &secret.generate {
-                    request["SecretString"] = Value::String(generated(service, generate)?);
+                if let Some(value) = &secret.value {
+                    request["SecretString"] = Value::String(match value {
+                        SecretValue::Generated(generate) => generated(service, generate)?,
+                        SecretValue::Given(value) => value.clone(),
+                    });
                 }
                 service.ask("CreateSecret", &request)?
             }

@@ -46,6 +46,7 @@ pub use observe::Recorder;
 pub use options::{Durability, Mode, NowMs, Options};
 pub use policy::{Caller, Condition, Effect, Policy, Statement, UnknownOperator};
 pub use resources::{
-    AttributeType, BucketSpec, GenerateSecretString, IndexSpec, KeySchema, KeySpec, Projection, Resources, SecretSpec, TableSpec,
+    AttributeType, BucketSpec, GenerateSecretString, IndexSpec, KeySchema, KeySpec, Projection, Resources, SecretSpec, SecretValue,
+    TableSpec,
 };
 pub use ses::CapturedMail;

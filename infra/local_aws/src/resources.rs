@@ -120,8 +120,17 @@ pub struct KeySpec {
 pub struct SecretSpec {
     /// The physical name.
     pub name: String,
-    /// How its first value comes about; none leaves it without a value.
-    pub generate: Option<GenerateSecretString>,
+    /// How its value comes about; none leaves it without one.
+    pub value: Option<SecretValue>,
+}
+
+/// How a secret's value comes about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretValue {
+    /// Made up when the secret is.
+    Generated(GenerateSecretString),
+    /// Given, each time anew.
+    Given(String),
 }
 
 /// CloudFormation's `GenerateSecretString`: a JSON object with one random member.

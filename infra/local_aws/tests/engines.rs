@@ -69,7 +69,7 @@ fn a_directory_that_cannot_be_written_is_named() {
 #[tokio::test]
 async fn a_task_opens_many_resources() {
     let data = tempfile::tempdir().unwrap();
-    let secrets = (0..60).map(|n| SecretSpec { name: format!("secret-{n}"), generate: None }).collect();
+    let secrets = (0..60).map(|n| SecretSpec { name: format!("secret-{n}"), value: None }).collect();
     let engines = Engines::open(data.path(), &Resources { secrets, ..resources() }, Options::local()).unwrap();
     assert!(engines.secret_arn("secret-59").is_some());
 }

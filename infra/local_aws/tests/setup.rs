@@ -2,7 +2,7 @@
 
 use local_aws::{
     AttributeType, BucketSpec, Caller, Engines, GenerateSecretString, IndexSpec, KeySchema, KeySpec, Options, Projection, Resources,
-    SecretSpec, TableSpec,
+    SecretSpec, SecretValue, TableSpec,
 };
 use tempfile::TempDir;
 
@@ -51,12 +51,12 @@ pub(crate) fn resources() -> Resources {
         keys: vec![KeySpec { name: KEY.into() }],
         secrets: vec![SecretSpec {
             name: SECRET.into(),
-            generate: Some(GenerateSecretString {
+            value: Some(SecretValue::Generated(GenerateSecretString {
                 template: Some("{}".into()),
                 key: Some("root".into()),
                 length: 64,
                 exclude_punctuation: true,
-            }),
+            })),
         }],
         ..Resources::empty()
     }

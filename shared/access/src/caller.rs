@@ -105,7 +105,7 @@ impl From<PortalLink> for Caller {
     fn from(link: PortalLink) -> Self {
         let name = link.subject.called().unwrap_or("somebody with a portal link").to_owned();
         let by = LetInBy::PortalLink { id: link.id, subject: link.subject.id };
-        Self { by, name, role: link.role, organization: Some(link.organization_id) }
+        Self { by, name, role: link.role, organization: link.organization_id }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Making keys.
 
 use domain::api_key::ApiKey;
-use domain::id::{Id as _, IdMint, KeyId, OrganizationId};
+use domain::id::{IdMint, KeyId, OrganizationId};
 use domain::role::Role;
 use domain::{Random, Timestamp};
 use secrecy::SecretString;
@@ -21,11 +21,7 @@ pub fn issue(
     random: &Random,
     now: Timestamp,
 ) -> (ApiKey, SecretString) {
-    let id = match organization {
-        Some(organization) => ids.mint(organization, 1),
-        // An operator's key carries no organization's tag, as an organization's own id does not.
-        None => ids.organization().ulid().into(),
-    };
+    let id = ids.mint_for(organization);
     let bearer = Bearer::new(id, random.bytes());
     let key = ApiKey {
         id,

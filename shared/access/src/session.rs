@@ -19,8 +19,8 @@ const COOKIE_CHARS_MAX: usize = 300;
 pub enum Holder {
     /// Somebody signed in with this key.
     Key(KeyId),
-    /// Somebody came by this link.
-    PortalLink(OrganizationId, PortalLinkId),
+    /// Somebody came by this link, into an organization's console or the operator's.
+    PortalLink(Option<OrganizationId>, PortalLinkId),
 }
 
 /// A session.
@@ -51,7 +51,8 @@ impl Sessions {
         let until = session.until.as_millis();
         let text = match session.holder {
             Holder::Key(key) => format!("{key}/{until}"),
-            Holder::PortalLink(organization, link) => format!("{link}/{until}/{organization}"),
+            Holder::PortalLink(Some(organization), link) => format!("{link}/{until}/{organization}"),
+            Holder::PortalLink(None, link) => format!("{link}/{until}/"),
         };
         let tag = self.mac("session", text.as_bytes()).finalize().into_bytes();
         URL_SAFE_NO_PAD.encode([&tag[..], text.as_bytes()].concat())
@@ -70,7 +71,8 @@ impl Sessions {
         let (id, until) = (parts.next()?, Timestamp::from_millis(parts.next()?.parse().ok()?));
         let holder = match parts.next() {
             None => Holder::Key(id.parse().ok()?),
-            Some(organization) => Holder::PortalLink(organization.parse().ok()?, id.parse().ok()?),
+            Some("") => Holder::PortalLink(None, id.parse().ok()?),
+            Some(organization) => Holder::PortalLink(Some(organization.parse().ok()?), id.parse().ok()?),
         };
         (now < until).then_some(Session { holder, until })
     }
@@ -131,7 +133,8 @@ mod tests {
         let now = Timestamp::from_millis(1_764_000_000_000);
         let ulid = Ulid::first_at(now);
         let (sessions, until) = (Sessions::new([7; 32]), Timestamp::from_millis(now.as_millis() + 1));
-        for holder in [Holder::Key(ulid.into()), Holder::PortalLink(ulid.into(), ulid.into())] {
+        let links = [Some(ulid.into()), None].map(|organization| Holder::PortalLink(organization, ulid.into()));
+        for holder in [Holder::Key(ulid.into())].into_iter().chain(links) {
             let session = Session { holder, until };
             let cookie = sessions.seal(&session);
             assert_eq!(sessions.open(&cookie, now), Some(session));

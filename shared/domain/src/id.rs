@@ -241,6 +241,11 @@ impl IdMint {
         T::from(self.ulid(Some(organization), shards))
     }
 
+    /// A new id of an organization's, or of the operator's: that carries no organization's tag, as an organization's own id does not.
+    pub fn mint_for<T: Id>(&self, organization: Option<OrganizationId>) -> T {
+        T::from(self.ulid(organization, 1))
+    }
+
     /// The id of what `name` names and happened at `at`: the same one every time, on one of the organization's `shards` (at least 1).
     pub fn derive<T: Id>(&self, organization: OrganizationId, shards: u8, at: Timestamp, name: &str) -> T {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");

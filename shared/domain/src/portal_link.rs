@@ -1,4 +1,5 @@
-//! Portal links: an organization's own way to let a person into the console, once, in a role and for a while.
+//! Portal links: an organization's own way to let a person into the console, once, in a role and for a while. A person whom the identity
+//! provider vouches for comes by one, too, which is made and opened as they sign in.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +12,8 @@ use crate::role::Role;
 pub struct PortalLink {
     /// Its id.
     pub id: PortalLinkId,
-    /// Whose console it opens.
-    pub organization_id: OrganizationId,
+    /// Whose console it opens; `None` is the operator's.
+    pub organization_id: Option<OrganizationId>,
     /// What the person may do there.
     pub role: Role,
     /// Who the person is, as the organization says.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use access::{NewPortalLink, issue_portal_link};
+use access::{Caller, NewPortalLink, Person, issue_portal_link, let_in};
 use domain::Timestamp;
 use domain::id::{OrganizationId, PortalLinkId};
 use domain::input::{Errors, FieldCode, Fields};
 use domain::limits::REFERENCE_MAX;
-use domain::portal_link::Subject;
+use domain::portal_link::{PortalLink, Subject};
 use domain::role::{Permission, Role};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -22,6 +22,10 @@ const ROLES: &[(&str, Role)] = &[("viewer", Role::Viewer), ("manager", Role::Man
 const SECONDS_MAX: i64 = 86_400;
 const SECONDS_DEFAULT: i64 = 3600;
 const PATH_MAX: usize = 2048;
+/// How long somebody stays signed in whom the identity provider vouched for: a day's work. Deleting the link ends it before.
+const SESSION_SECONDS: u32 = 8 * 3600;
+/// An operator's session, which nothing ends before.
+const OPERATOR_SESSION_SECONDS: u32 = 3600;
 
 /// The body of `POST /v1/portal-links`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -91,10 +95,31 @@ impl Operations {
         let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
         let id: PortalLinkId = self.own_id(ctx, organization, id).await?;
         no_parameters(query)?;
-        if !self.store.delete_portal_link(organization, id).await? {
+        if !self.store.delete_portal_link(Some(organization), id).await? {
             return Err(Refusal::not_found());
         }
         Ok(self.store.record_audit(&self.event(ctx, organization, "portal_link.deleted", id, Vec::new())).await?)
+    }
+
+    /// Lets in a person whom the identity provider vouches for; `context` makes a request of theirs of the one that they signed in with.
+    /// `None`: there is no such organization.
+    pub async fn let_in(&self, person: Person, context: impl FnOnce(Caller) -> Context) -> Result<Option<PortalLink>, Refusal> {
+        let organization = person.organization;
+        if let Some(organization) = organization
+            && self.store.organization(organization).await?.is_none()
+        {
+            return Ok(None);
+        }
+        let seconds = if organization.is_some() { SESSION_SECONDS } else { OPERATOR_SESSION_SECONDS };
+        let link = let_in(person, seconds, &self.ids, &self.random, self.clock.now());
+        self.store.create_portal_link(&link).await?;
+        let ctx = context(link.clone().into());
+        tracing::info!(request_id = ctx.request_id, caller = %ctx.caller.by, role = %ctx.caller.role, "a person signed in");
+        if let Some(organization) = organization {
+            let changes = vec![crate::audit::set("/role", link.role.as_str())];
+            self.store.record_audit(&self.event(&ctx, organization, "person.signed_in", link.id, changes)).await?;
+        }
+        Ok(Some(link))
     }
 }
 

@@ -17,7 +17,7 @@
 //! | audit | `ORG#<org>#AUDIT` | `<aud>` |
 //! | alert | `ORG#<org>#ALERTS` | `<alr>` |
 //! | job | `ORG#<org>#JOBS` | `<job>` |
-//! | portal link | `ORG#<org>#LINKS` | `<pln>` |
+//! | portal link; the operator's | `ORG#<org>#LINKS`; `LINKS` | `<pln>` |
 //! | rate limit | `RATE#<name>` | the window's start, epoch seconds |
 //!
 //! | index | partition | sort |
@@ -191,8 +191,8 @@ pub(crate) fn partitions_of_destination(id: DestinationId) -> Vec<String> {
 }
 
 /// A portal link.
-pub(crate) fn portal_link(organization: OrganizationId, id: PortalLinkId) -> Key {
-    Key::new(format!("ORG#{organization}#LINKS"), id.to_string())
+pub(crate) fn portal_link(organization: Option<OrganizationId>, id: PortalLinkId) -> Key {
+    Key::new(organization.map_or_else(|| "LINKS".to_owned(), |organization| format!("ORG#{organization}#LINKS")), id.to_string())
 }
 
 /// A window of a rate limit.

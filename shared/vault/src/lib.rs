@@ -17,5 +17,5 @@ mod signing_keys;
 mod vault;
 
 pub use error::VaultError;
-pub use signing_keys::SigningKeys;
+pub use signing_keys::{SigningKeys, own_secret};
 pub use vault::{ORGANIZATION_TAG, Vault};

@@ -30,9 +30,7 @@ pub struct SigningKeys {
 impl SigningKeys {
     /// Reads the root from the secret, a JSON object with the member `root`, and derives the keys.
     pub async fn load(aws: &SdkConfig, arn: &str) -> Result<Self, VaultError> {
-        let read = Client::new(aws).get_secret_value().secret_id(arn).send().await;
-        let read = read.map_err(VaultError::unavailable("Secrets Manager", "read the signing keys' root"))?;
-        let text = Zeroizing::new(read.secret_string.ok_or_else(|| VaultError::Missing { arn: arn.to_owned() })?);
+        let text = own_secret(aws, arn).await?;
         let mut parsed = serde_json::from_str::<Value>(&text).map_err(|_| VaultError::Corrupt("the signing keys' secret is not JSON"))?;
         match parsed.get_mut("root").map(Value::take) {
             Some(Value::String(root)) if root.len() >= ROOT_CHARS_MIN => Ok(Self::derive(&Zeroizing::new(root))),
@@ -55,6 +53,13 @@ impl SigningKeys {
             session_key: key("waybill/session"),
         }
     }
+}
+
+/// Reads a secret of the deployment's own.
+pub async fn own_secret(aws: &SdkConfig, arn: &str) -> Result<Zeroizing<String>, VaultError> {
+    let read = Client::new(aws).get_secret_value().secret_id(arn).send().await;
+    let read = read.map_err(VaultError::unavailable("Secrets Manager", "read a secret of the deployment's"))?;
+    read.secret_string.map(Zeroizing::new).ok_or_else(|| VaultError::Missing { arn: arn.to_owned() })
 }
 
 impl Drop for SigningKeys {

@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod file_s3;
 pub mod gcs;
 pub mod iam_s3;
+pub mod identity_provider;
 pub mod line;
 pub mod mariadb;
 pub mod moto;

@@ -1,6 +1,6 @@
 //! Buckets, keys and secrets.
 
-use local_aws::{BucketSpec, GenerateSecretString, SecretSpec};
+use local_aws::{BucketSpec, GenerateSecretString, SecretSpec, SecretValue};
 use serde::Deserialize;
 
 use super::property::{AwsOnly, Number};
@@ -49,6 +49,7 @@ pub(super) struct KeyProperties {
 #[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]
 pub(super) struct SecretProperties {
     generate_secret_string: Option<GenerateProperties>,
+    secret_string: Option<String>,
     description: Option<AwsOnly>,
     kms_key_id: Option<AwsOnly>,
 }
@@ -68,15 +69,15 @@ const PASSWORD_LENGTH: Number = Number(32);
 
 impl SecretProperties {
     pub(super) fn spec(self, name: String) -> Result<SecretSpec, String> {
-        let generate = match self.generate_secret_string {
-            None => None,
-            Some(properties) => Some(GenerateSecretString {
+        let value = match self.generate_secret_string {
+            None => self.secret_string.map(SecretValue::Given),
+            Some(properties) => Some(SecretValue::Generated(GenerateSecretString {
                 template: properties.secret_string_template,
                 key: properties.generate_string_key,
                 length: usize::try_from(properties.password_length.unwrap_or(PASSWORD_LENGTH).0).map_err(|error| error.to_string())?,
                 exclude_punctuation: properties.exclude_punctuation,
-            }),
+            })),
         };
-        Ok(SecretSpec { name, generate })
+        Ok(SecretSpec { name, value })
     }
 }

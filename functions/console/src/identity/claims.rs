@@ -1,0 +1,70 @@
+//! Who a person is, by the claims that the provider vouches for (OpenID Connect Core 1.0, 5.1) and the two that the operator named.
+
+use access::Person;
+use domain::portal_link::Subject;
+use domain::role::Role;
+use serde_json::Value;
+
+use crate::config::IdentityProvider;
+
+/// Roles that people have, the one that may do most first.
+const ROLES: [Role; 4] = [Role::Operator, Role::Admin, Role::Manager, Role::Viewer];
+/// As long as a subject of a portal link may be.
+const TEXT_MAX: usize = domain::limits::REFERENCE_MAX;
+
+/// The person; `None`: no role is claimed for them, or no organization that an id could be of.
+pub(crate) fn person(claims: &Value, provider: &IdentityProvider) -> Option<Person> {
+    let role = role(&claims[&provider.role_claim])?;
+    let organization = match role {
+        Role::Operator => None,
+        _ => Some(claims[&provider.organization_claim].as_str()?.parse().ok()?),
+    };
+    let text = |name: &str| claims[name].as_str().filter(|text| !text.is_empty()).map(|text| text.chars().take(TEXT_MAX).collect());
+    Some(Person { organization, role, subject: Subject { id: text("sub"), name: text("name"), email: text("email") } })
+}
+
+/// The role that is claimed; of several the one that may do most.
+fn role(claim: &Value) -> Option<Role> {
+    let claimed: Vec<&str> = match claim {
+        Value::String(one) => vec![one],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    ROLES.into_iter().find(|role| claimed.contains(&role.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_person_has_the_role_and_the_organization_that_the_provider_claims() {
+        let provider = IdentityProvider {
+            issuer: String::new(),
+            client_id: String::new(),
+            client_secret_arn: None,
+            organization_claim: "https://waybill.example/organization".to_owned(),
+            role_claim: "groups".to_owned(),
+        };
+        let organization = "org_01kasqzt8c04ktz8awbk9d2xnv";
+        let who = |claims: Value| person(&claims, &provider).map(|person| (person.role, person.organization.map(|id| id.to_string())));
+        let of =
+            |groups: Value, organization: &str| json!({"sub": "1", "groups": groups, "https://waybill.example/organization": organization});
+        assert_eq!(who(of(json!("viewer"), organization)), Some((Role::Viewer, Some(organization.to_owned()))));
+        assert_eq!(who(of(json!(["staff", "viewer", "manager"]), organization)), Some((Role::Manager, Some(organization.to_owned()))));
+        assert_eq!(who(of(json!(["operator"]), organization)), Some((Role::Operator, None)));
+        for nobody in [
+            of(json!("sender"), organization),
+            of(json!([]), organization),
+            of(json!("admin"), "org_x"),
+            json!({"groups": "admin"}),
+            json!({}),
+        ] {
+            assert_eq!(who(nobody.clone()), None, "{nobody}");
+        }
+        let ada = person(&json!({"sub": "7", "name": "Ada", "email": "", "groups": "operator"}), &provider).unwrap().subject;
+        assert_eq!((ada.id.as_deref(), ada.called(), ada.email.as_deref()), (Some("7"), Some("Ada"), None));
+    }
+}

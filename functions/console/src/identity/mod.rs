@@ -1,0 +1,122 @@
+//! Signing in with the operator's identity provider (OpenID Connect Core 1.0, the code flow with PKCE).
+//!
+//! 1. [`start`] sends the browser to the provider and gives it a cookie that remembers what was begun;
+//! 2. the provider sends it back to [`finish`] with a code, which [`Provider::exchange`] turns into an ID token that it verifies;
+//! 3. [`claims::person`] reads who that is, in which role and organization;
+//! 4. they are let in as by a portal link, so that an admin can end their session.
+
+mod claims;
+mod provider;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use domain::Timestamp;
+use front::{Front, Refused, RequestFacts};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, Uri};
+use operations::Refusal;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use provider::Provider;
+
+use crate::answer::see;
+use crate::sign_in::{self, Problem};
+use crate::visitor::{cookie, cookie_name};
+
+/// Where the provider sends browsers back to.
+const CALLBACK: &str = "/oidc/callback";
+/// Where signing in begins.
+pub(crate) const START: &str = "/oidc/start";
+/// How long somebody may take at the provider.
+const BEGUN_SECONDS: u64 = 600;
+
+/// The provider, where one is configured.
+pub(crate) type Configured = Option<Arc<Provider>>;
+
+/// What was begun: the browser's cookie brings it back.
+#[derive(Debug, Serialize, Deserialize)]
+struct Begun {
+    state: String,
+    nonce: String,
+    verifier: String,
+    next: String,
+}
+
+pub(crate) fn router() -> Router<Front> {
+    Router::new().route(START, get(start)).route(CALLBACK, get(finish))
+}
+
+async fn start(
+    State(front): State<Front>,
+    Extension(configured): Extension<Configured>,
+    Extension(facts): Extension<RequestFacts>,
+    uri: Uri,
+) -> Result<Response, Refused> {
+    let provider = configured.ok_or_else(Refusal::not_found)?;
+    let word = || BASE64.encode(front.platform().random.bytes::<32>());
+    let begun = Begun { state: word(), nonce: word(), verifier: word(), next: sign_in::next_of(uri.query()) };
+    let redirect_uri = format!("{}{CALLBACK}", facts.base_url);
+    let url = provider.address(&redirect_uri, &begun.state, &begun.nonce, &begun.verifier).await.map_err(Refusal::unavailable)?;
+    let value = BASE64.encode(serde_json::to_vec(&begun).unwrap_or_default());
+    Ok(remembering(see(&url), &facts, &value, BEGUN_SECONDS))
+}
+
+async fn finish(
+    State(front): State<Front>,
+    Extension(configured): Extension<Configured>,
+    Extension(facts): Extension<RequestFacts>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let provider = configured.clone().ok_or_else(Refusal::not_found)?;
+    let refused = |problem, begun: Option<&Begun>| {
+        tracing::warn!(request_id = facts.id, security_event = true, ?problem, "authentication_failed");
+        let page = sign_in::refused(&configured, begun.map_or("/", |begun| &begun.next), problem);
+        page.map(|page| remembering(page, &facts, "", 0))
+    };
+    let parameter = |name: &str| {
+        let mut all = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        all.find(|(own, _)| own == name).map(|(_, value)| value.into_owned())
+    };
+    let begun = begun(&headers, &facts).filter(|begun| parameter("state").is_some_and(|state| state == begun.state));
+    let Some(begun) = begun else { return refused(Problem::NotBegun, None) };
+    let Some(code) = parameter("code") else { return refused(Problem::NotVouchedFor, Some(&begun)) };
+    let redirect_uri = format!("{}{CALLBACK}", facts.base_url);
+    let claims = match provider.exchange(code, &redirect_uri, &begun.nonce, begun.verifier.clone()).await {
+        Ok(claims) => claims,
+        Err(provider::ExchangeError::Refused(why)) => {
+            tracing::warn!(request_id = facts.id, why, "the identity provider's answer was not taken");
+            return refused(Problem::NotVouchedFor, Some(&begun));
+        }
+        Err(provider::ExchangeError::Unavailable(error)) => return Err(Refusal::unavailable(error).into()),
+    };
+    let Some(person) = claims::person(&claims, provider.config()) else { return refused(Problem::NoRole, Some(&begun)) };
+    let operations = front.operations().await?;
+    let Some(link) = operations.let_in(person, |caller| facts.clone().of(caller)).await? else {
+        return refused(Problem::NoRole, Some(&begun));
+    };
+    let until = link.session_until.unwrap_or(Timestamp::from_millis(0));
+    let session = access::Session { holder: access::Holder::PortalLink(link.organization_id, link.id), until };
+    let entered = sign_in::begun(&front, &facts, &session, sign_in::local(&begun.next)).await?;
+    Ok(remembering(entered, &facts, "", 0))
+}
+
+fn remembering(mut response: Response, facts: &RequestFacts, value: &str, seconds: u64) -> Response {
+    if let Ok(cookie) = sign_in::cookie_of(&begun_name(facts), facts, value, seconds).parse() {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    response.into_response()
+}
+
+fn begun(headers: &HeaderMap, facts: &RequestFacts) -> Option<Begun> {
+    serde_json::from_slice(&BASE64.decode(cookie(headers, &begun_name(facts))?).ok()?).ok()
+}
+
+fn begun_name(facts: &RequestFacts) -> String {
+    format!("{}-begun", cookie_name(&facts.base_url))
+}

@@ -1,5 +1,8 @@
 //! What keeps failing is told, stopped, and told to work again (R7; behaviours 9, 16–19, 22).
 
+use std::time::Duration;
+
+use kit::mail_folder::mails;
 use kit::sink::Sink;
 use kit::stack::{Destination, Organization, Stack};
 use serde_json::{Value, json};
@@ -10,8 +13,12 @@ use crate::stage;
 static WATCHFUL: OnceCell<Stack> = OnceCell::const_new();
 
 /// A process whose monitor looks every second.
+async fn watchful() -> &'static Stack {
+    WATCHFUL.get_or_init(|| stage::launch().monitor_interval_seconds(1).start()).await
+}
+
 async fn organization(name: &str) -> Organization {
-    WATCHFUL.get_or_init(|| stage::launch().monitor_interval_seconds(1).start()).await.organization(name).await
+    watchful().await.organization(name).await
 }
 
 /// An organization that alerts `pager` after two failures and disables after `disable`.
@@ -31,7 +38,7 @@ async fn fails(acme: &Organization, destination: &Destination, times: usize) {
 
 /// The types of what the pager received, once there are `count`.
 async fn told(pager: &Sink, count: usize) -> Vec<Value> {
-    let requests = pager.wait_for(count, std::time::Duration::from_secs(20)).await;
+    let requests = pager.wait_for(count, Duration::from_secs(20)).await;
     requests.iter().map(|request| request.json()).collect()
 }
 
@@ -58,7 +65,7 @@ async fn a_failing_destination_alerts_once_and_its_recovery_is_told_once() {
     assert_eq!(destination.health().await["status"], "failing");
 
     fails(&acme, &destination, 3).await;
-    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     assert_eq!(pager.count(), 1, "within the window");
     sink.answers([200]);
     fails(&acme, &destination, 2).await;
@@ -101,8 +108,28 @@ async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_starts_a
     assert_eq!(types(&told(&pager, 2).await)[1], "waybill.destination.enabled");
     acme.send([&destination], json!("again")).await;
     stage::until("the failure counts", async || (destination.health().await["consecutive_failures"] == 1).then_some(())).await;
-    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     assert_eq!(destination.read().await["status"], "enabled");
+    assert_eq!(pager.count(), 2);
+}
+
+/// Behaviour 16: within the window nobody is told again, however it goes on; after it, once.
+#[tokio::test]
+async fn after_the_window_a_destination_that_still_fails_alerts_once_more() {
+    const WINDOW: Duration = Duration::from_secs(4);
+    let (pager, sink) = (Sink::start().await, Sink::start().await);
+    let (acme, _) = alerting("Debounced", &pager, None).await;
+    acme.settings(json!({"alert_debounce_seconds": WINDOW.as_secs()})).await.ok(200);
+    let destination = acme.destination().webhook(&sink).retries(0).create().await;
+    sink.answers([500]);
+    fails(&acme, &destination, 2).await;
+    told(&pager, 1).await;
+    fails(&acme, &destination, 2).await;
+    assert_eq!(types(&told(&pager, 2).await), ["waybill.destination.failing"; 2]);
+    let arrived: Vec<_> = pager.requests().iter().map(|request| request.at).collect();
+    // The window runs from the decision; each alert is under way for a moment.
+    assert!(arrived[1] - arrived[0] > WINDOW - Duration::from_secs(1), "within the window: {:?}", arrived[1] - arrived[0]);
+    tokio::time::sleep(WINDOW / 2).await;
     assert_eq!(pager.count(), 2);
 }
 
@@ -121,7 +148,8 @@ async fn alerts_that_fail_cause_no_further_ones() {
     assert_eq!(acme.list("/v1/alerts").await.len(), 1);
 }
 
-/// An alert arrives as a mail that a person can read, from the deployment's own sender, and nobody but Waybill sees its destination.
+/// Behaviour 22: an alert arrives as a mail that a person can read and act on, from the deployment's own sender, and nobody but Waybill sees its
+/// destination.
 #[tokio::test]
 async fn an_alert_arrives_as_a_mail() {
     let sink = Sink::start().await;
@@ -137,6 +165,15 @@ async fn an_alert_arrives_as_a_mail() {
     })
     .await;
     assert_eq!(alert["notified"][0]["channel"], "email");
+    let mails = mails(&watchful().await.data());
+    let mail = mails.iter().find(|mail| mail["to"].as_str().unwrap().contains("ops@acme.example")).unwrap_or_else(|| panic!("{mails:?}"));
+    assert!(mail["from"].as_str().unwrap().contains("alerts@waybill.localhost"), "{mail}");
+    assert!(mail["subject"].as_str().unwrap().contains("The ledger is failing"), "{mail}");
+    let since = destination.health().await["first_failure_at"].as_str().unwrap().to_owned();
+    let page = destination.read().await["url"].as_str().unwrap().to_owned();
+    for said in ["server_error", &since, "Failures in a row: 1 (an alert at 1)", "Deliveries go on being tried.", &page] {
+        assert!(mail["text"].as_str().unwrap().contains(said), "{said} is not in {mail}");
+    }
     let hidden = alert["notified"][0]["destination_id"].as_str().unwrap();
     acme.get(&format!("/v1/destinations/{hidden}")).await.problem(404, "not_found");
     assert_eq!(acme.list("/v1/destinations").await.len(), 1);

@@ -1,6 +1,8 @@
 //! A destination's streak (R3.4; behaviours 17, 19, 20, 21).
 
+use futures_util::future::join_all;
 use kit::sink::Sink;
+use kit::stack::{Destination, Organization};
 use serde_json::json;
 
 use crate::stage;
@@ -64,4 +66,43 @@ async fn enabling_resets_the_counter() {
     destination.action("disable", json!({})).await.ok(200);
     destination.action("enable", json!({})).await.ok(200);
     assert_eq!(destination.health().await["consecutive_failures"], 0);
+}
+
+/// Right after a storm of failures and successes, at many destinations at once, each has the streak that its own last success left.
+#[tokio::test]
+async fn a_storm_leaves_each_destination_its_own_streak() {
+    const DESTINATIONS: usize = 12;
+    let (acme, sink) = (stage::organization("Stormy").await, Sink::start().await);
+    let never = json!({"alert_after_failures": 1_000_000, "disable_after_failures": null});
+    let storms = join_all((0..DESTINATIONS).map(async |n| {
+        let receiver = sink.path(&format!("/{n}"));
+        let destination = acme.destination().webhook(&receiver).retries(0).with("failure_policy", never.clone()).create().await;
+        // Some end with a success, some have none.
+        let (before, after) = (5 + n, n % 4);
+        receiver.answers([500]);
+        at_once(&acme, &destination, before).await;
+        let successes = usize::from(n % 5 != 4);
+        if successes > 0 {
+            receiver.answers([200]);
+            at_once(&acme, &destination, successes).await;
+            receiver.answers([500]);
+        }
+        at_once(&acme, &destination, after).await;
+        (destination, if successes > 0 { after } else { before + after }, before + after, successes)
+    }));
+    for (destination, streak, failed, succeeded) in storms.await {
+        let health = destination.health().await;
+        assert_eq!(health["consecutive_failures"], json!(streak), "{health}");
+        assert_eq!(health["first_failure_at"].is_null(), streak == 0, "{health}");
+        let counted = stage::until("all attempts are in the statistics", async || {
+            let day = destination.health().await["last_24h"].clone();
+            (day["failed_attempts"] == json!(failed) && day["succeeded"] == json!(succeeded)).then_some(())
+        });
+        counted.await;
+    }
+}
+
+/// Sends so many messages at the same time, and waits for the end of each.
+async fn at_once(acme: &Organization, destination: &Destination, count: usize) {
+    join_all((0..count).map(async |n| acme.send([destination], json!(n)).await.delivery(0).settles().await)).await;
 }

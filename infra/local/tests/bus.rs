@@ -29,12 +29,17 @@ struct World {
 
 impl World {
     async fn new(sources: &str) -> Self {
+        Self::reaching("127.0.0.0/8", sources).await
+    }
+
+    /// One whose destinations may stand in these private networks alone.
+    async fn reaching(networks: &str, sources: &str) -> Self {
         runtime::platform::install_tls();
         let folder = tempfile::tempdir().unwrap();
         let directory = DataDirectory::open(folder.path()).unwrap();
         let parameters = [
             ("PublicUrl", "http://127.0.0.1:1"),
-            ("EgressAllow", "127.0.0.0/8"),
+            ("EgressAllow", networks),
             ("AllowPlainHttp", "true"),
             ("RateLimits", "off"),
             ("IngestSources", sources),
@@ -140,4 +145,33 @@ async fn what_happens_to_destinations_and_deliveries_is_told_on_the_bus() {
     assert_eq!(failing["detail"]["data"]["destination"]["id"], destination["id"]);
     world.call(Method::POST, &format!("/v1/destinations/{}/disable", destination["id"].as_str().unwrap()), json!({})).await;
     assert_eq!(world.told("Destination Disabled").await[0]["detail"]["type"], "waybill.destination.disabled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_is_told_on_the_bus() {
+    let world = World::reaching("10.11.12.0/24", "[]").await;
+    let never = "dst_00000000000000000000000000";
+    world.call(Method::GET, &format!("/v1/destinations/{never}"), Value::Null).await;
+    let refused = world.told("Security Event").await.remove(0);
+    assert_eq!((&refused["detail"]["action"], &refused["detail"]["target"]), (&json!("cross_organization_access_denied"), &json!(never)));
+    assert_eq!(refused["detail"]["organization_id"], json!(world.keys.organization_id));
+
+    // A name that leads to an inner address is found out when it is connected to.
+    let destination =
+        json!({"type": "webhook", "name": "A", "settings": {"url": "http://localhost:9/"}, "retry_policy": {"max_retries": 0}});
+    let destination = world.call(Method::POST, "/v1/destinations?skip_check=true", destination).await;
+    let message = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination["id"]]});
+    let message = world.call(Method::POST, "/v1/messages", message).await;
+    let blocked = async {
+        loop {
+            let told = world.told("Security Event").await;
+            if let Some(event) = told.into_iter().find(|event| event["detail"]["action"] == "blocked_address") {
+                return event;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let blocked = tokio::time::timeout(Duration::from_secs(20), blocked).await.unwrap();
+    assert_eq!(blocked["detail"]["target"], message["deliveries"][0]["id"]);
+    assert_eq!(blocked["detail"]["outcome"], "denied");
 }

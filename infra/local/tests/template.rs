@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use local::template::{COMPILED_IN, Physical, Route, Stack, Template};
-use local_aws::{AttributeType, Engines, Options, Projection};
+use local_aws::{AttributeType, Engines, Options, Projection, SecretValue};
 use serde_json::json;
 
 fn ours(parameters: &[(&str, &str)]) -> Stack {
@@ -30,7 +30,7 @@ fn our_template_gives_the_stack_the_code_expects() {
     assert_eq!(stack.resources.buckets[0].name, "waybill-payloads");
     assert!(stack.resources.buckets[0].versioned);
     assert_eq!(stack.resources.keys[0].name, "waybill-Key");
-    let secret = stack.resources.secrets[0].generate.as_ref().unwrap();
+    let Some(SecretValue::Generated(secret)) = &stack.resources.secrets[0].value else { panic!("{:?}", stack.resources.secrets) };
     assert_eq!((secret.key.as_deref(), secret.length), (Some("root"), 64));
 
     let names: Vec<_> = stack.functions.iter().map(|function| (function.binary.as_str(), function.timeout.as_secs())).collect();

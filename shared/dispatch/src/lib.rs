@@ -10,6 +10,7 @@ mod callback;
 mod mailbox;
 mod redeliver;
 mod resolve;
+mod security;
 mod shown;
 mod skip;
 mod status;

@@ -40,18 +40,11 @@ impl Operations {
         }
     }
 
-    /// Records a refusal. That it could not be recorded is logged and changes nothing: the refusal stands.
+    /// Records a refusal.
     pub(crate) async fn record_refusal(&self, ctx: &Context, organization: OrganizationId, action: &str, target: Option<&str>) {
         let event = self.event(ctx, organization, action, target.unwrap_or_default(), Vec::new());
         let event = AuditEvent { outcome: AuditOutcome::Denied, target: target.map(str::to_owned), ..event };
-        if let Err(error) = self.store.record_audit(&event).await {
-            tracing::error!(%error, action, request_id = ctx.request_id, "a refusal was not recorded");
-        }
-        if let Some(bus) = self.dispatch.bus()
-            && let Err(error) = bus.put("Security Event", &serde_json::to_value(AuditEventView::from(event)).unwrap_or_default()).await
-        {
-            tracing::error!(%error, action, request_id = ctx.request_id, "a refusal is not on the bus");
-        }
+        self.dispatch.record_refusal(&event).await;
     }
 
     /// Records an event that was refused on its way in.

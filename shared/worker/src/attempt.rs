@@ -186,7 +186,7 @@ impl<C: Connector> Parts<C> {
         })
     }
 
-    /// A blocked address is a security event. That it could not be recorded is logged: the delivery shows it all the same.
+    /// A blocked address is a security event.
     async fn report_blocked(&self, delivery: &Delivery, attempt: &Attempt) {
         let Some(Failure { reason: Reason::BlockedAddress, detail }) = &attempt.failure else { return };
         telemetry::metrics::security_event("blocked_address");
@@ -203,9 +203,7 @@ impl<C: Connector> Parts<C> {
             changes: Vec::new(),
             request_id: None,
         };
-        if let Err(error) = self.store.record_audit(&event).await {
-            tracing::error!(%error, delivery = %delivery.id, "a blocked address was not recorded");
-        }
+        self.dispatcher.record_refusal(&event).await;
     }
 
     async fn store_settled(&self, before: &Delivery, after: &Delivery, token: &str) -> Result<Settled, StoreError> {

@@ -162,7 +162,7 @@ impl<C: Connector> Parts<C> {
     pub(crate) async fn told(&self, received: &Received, delivery: &Delivery, work: &Work, disposal: Disposal) -> Disposal {
         let Some(updates) = &self.updates else { return disposal };
         // Boxed: hardly anybody listens, and every attempt would carry the state of telling.
-        match Box::pin(updates.tell(delivery, work.settings.as_ref())).await {
+        match Box::pin(updates.tell(&self.dispatcher, delivery, work.settings.as_ref())).await {
             Ok(()) => disposal,
             Err(error) => {
                 tracing::warn!(%error, delivery = %delivery.id, "a status update waits");

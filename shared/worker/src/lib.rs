@@ -64,6 +64,8 @@ pub struct Parts<C> {
     pub clock: Clock,
     /// Jitter.
     pub random: Random,
+    /// Tells what was refused, and sends updates.
+    pub dispatcher: Dispatcher,
     /// Tells of deliveries that finished; `None` tells nobody.
     pub updates: Option<Updates>,
     /// No new attempt starts once it is cancelled.
@@ -88,7 +90,8 @@ impl<C: Connector> Worker<C> {
             connector,
             store,
             inbox: Inbox::new(&aws, config.queue_url, config.dlq_url),
-            updates: Some(Updates::new(dispatcher, public_url, aws, secret, clock.clone(), random.clone())),
+            updates: Some(Updates::new(public_url, aws, secret, clock.clone(), random.clone())),
+            dispatcher,
             clock,
             random,
             shutdown,

@@ -13,7 +13,6 @@ use vault::SigningKeys;
 /// Tells of deliveries that finished.
 #[derive(Debug)]
 pub struct Updates {
-    dispatcher: Dispatcher,
     public_url: String,
     aws: SdkConfig,
     signing_keys_secret_arn: String,
@@ -25,21 +24,19 @@ pub struct Updates {
 impl Updates {
     /// Updates whose links lead to `public_url`. The key that ids are made with is read with the first of them.
     #[must_use]
-    pub fn new(
-        dispatcher: Dispatcher,
-        public_url: String,
-        aws: SdkConfig,
-        signing_keys_secret_arn: String,
-        clock: Clock,
-        random: Random,
-    ) -> Self {
-        Self { dispatcher, public_url, aws, signing_keys_secret_arn, clock, random, ids: OnceCell::new() }
+    pub fn new(public_url: String, aws: SdkConfig, signing_keys_secret_arn: String, clock: Clock, random: Random) -> Self {
+        Self { public_url, aws, signing_keys_secret_arn, clock, random, ids: OnceCell::new() }
     }
 
     /// Tells of this delivery, if it is finished and anybody listens.
-    pub(crate) async fn tell(&self, delivery: &Delivery, settings: Option<&OrganizationSettings>) -> Result<(), lambda_runtime::Error> {
+    pub(crate) async fn tell(
+        &self,
+        dispatcher: &Dispatcher,
+        delivery: &Delivery,
+        settings: Option<&OrganizationSettings>,
+    ) -> Result<(), lambda_runtime::Error> {
         let listened_to = settings.is_some_and(|settings| is_listened_to(delivery, settings));
-        let on_the_bus = self.dispatcher.bus().is_some() && delivery.status() == DeliveryStatus::Failed;
+        let on_the_bus = dispatcher.bus().is_some() && delivery.status() == DeliveryStatus::Failed;
         if !listened_to && !on_the_bus {
             return Ok(());
         }
@@ -49,8 +46,8 @@ impl Updates {
         };
         let ids = self.ids.get_or_try_init(load).await?;
         if on_the_bus {
-            self.dispatcher.put_failed(ids, delivery, &self.public_url).await?;
+            dispatcher.put_failed(ids, delivery, &self.public_url).await?;
         }
-        if listened_to { Ok(self.dispatcher.tell_status(ids, delivery, &self.public_url).await?) } else { Ok(()) }
+        if listened_to { Ok(dispatcher.tell_status(ids, delivery, &self.public_url).await?) } else { Ok(()) }
     }
 }

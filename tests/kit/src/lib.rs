@@ -12,6 +12,7 @@ pub mod gcs;
 pub mod iam_s3;
 pub mod identity_provider;
 pub mod line;
+pub mod mail_folder;
 pub mod mariadb;
 pub mod moto;
 pub mod postgres;

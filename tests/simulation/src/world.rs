@@ -94,6 +94,7 @@ impl World {
             inbox: Inbox::new(&aws, queue_url.clone(), dead_letter_url.clone()),
             clock: clock.clone(),
             random: random.clone(),
+            dispatcher: Dispatcher::new(store.clone(), queues.clone(), clock.clone()),
             updates: None,
             shutdown: shutdown.clone(),
         });

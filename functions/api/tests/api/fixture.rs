@@ -15,7 +15,7 @@ use http_body_util::BodyExt as _;
 use local_aws::sqs::QueueSpec;
 use local_aws::{
     AttributeType, BucketSpec, Caller, Durability, Engines, GenerateSecretString, IndexSpec, KeySchema, KeySpec, Mode, Options, Projection,
-    Resources, SecretSpec, TableSpec,
+    Resources, SecretSpec, SecretValue, TableSpec,
 };
 use operations::{Operations, bootstrap};
 use runtime::{Environment, Platform};
@@ -324,7 +324,7 @@ fn resources() -> Resources {
         queues: [QUEUE, JOBS_QUEUE].map(queue).to_vec(),
         buckets: vec![BucketSpec { name: BUCKET.to_owned(), versioned: true }],
         keys: vec![KeySpec { name: KEY.to_owned() }],
-        secrets: vec![SecretSpec { name: SECRET.to_owned(), generate: Some(generate) }],
+        secrets: vec![SecretSpec { name: SECRET.to_owned(), value: Some(SecretValue::Generated(generate)) }],
         functions: vec![WORKER.to_owned()],
         ..Resources::empty()
     }

@@ -33,7 +33,7 @@ impl Deployment {
             GenerateSecretString { template: Some("{}".into()), key: Some("root".into()), length: 64, exclude_punctuation: true };
         let resources = Resources {
             keys: vec![KeySpec { name: KEY.into() }],
-            secrets: vec![SecretSpec { name: SIGNING_KEYS.into(), generate: Some(generate) }],
+            secrets: vec![SecretSpec { name: SIGNING_KEYS.into(), value: Some(local_aws::SecretValue::Generated(generate)) }],
             ..Resources::empty()
         };
         let data = tempfile::tempdir().unwrap();

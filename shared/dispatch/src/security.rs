@@ -1,0 +1,20 @@
+//! Security events: what was refused stands in the organization's audit trail, and on the bus for whoever watches over all organizations.
+
+use domain::audit::AuditEvent;
+
+use crate::Dispatcher;
+
+impl Dispatcher {
+    /// Records a refusal and tells of it. That either could not be done is logged and changes nothing: the refusal stands.
+    pub async fn record_refusal(&self, event: &AuditEvent) {
+        let AuditEvent { action, request_id, .. } = event;
+        if let Err(error) = self.store.record_audit(event).await {
+            tracing::error!(%error, action, request_id, "a refusal was not recorded");
+        }
+        if let Some(bus) = &self.bus
+            && let Err(error) = bus.put("Security Event", &serde_json::to_value(event).unwrap_or_default()).await
+        {
+            tracing::error!(%error, action, request_id, "a refusal is not on the bus");
+        }
+    }
+}

@@ -41,7 +41,7 @@ pub use cursor::Cursors;
 pub use delivery::RetryDelivery;
 pub use idempotency::{Admission, IdempotencyKey, StoredAnswer};
 pub use job::{CreateJob, JobAsked, JobFilterBody};
-pub use organization_health::{Attention, OrganizationHealth};
+pub use organization_health::{Attention, OrganizationHealth, Unwell};
 pub use page::{LIMIT_MAX, Page};
 pub use portal_link::{CreatePortalLink, NewPortalLinkView};
 pub use query::Query;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use domain::Timestamp;
-use domain::health::Health;
+use domain::health::{Health, HealthStatus};
 use domain::id::{DestinationId, OrganizationId};
 use domain::organization::Organization;
 use domain::role::Permission;
@@ -45,9 +45,20 @@ pub struct Attention {
     /// How many destinations it has.
     pub count: usize,
     /// The destinations that are not well, worst first.
-    pub destinations: Vec<DestinationView>,
+    pub destinations: Vec<Unwell>,
     /// How many more there are.
     pub more: usize,
+}
+
+/// A destination that is disabled or failing.
+#[derive(Debug)]
+pub struct Unwell {
+    /// Which.
+    pub destination: DestinationView,
+    /// Whether people are told of its failures.
+    pub status: HealthStatus,
+    /// Its streak.
+    pub health: Health,
 }
 
 /// An organization's place among all, worst first; the id tells apart those that are doing equally.
@@ -118,16 +129,20 @@ impl Operations {
         let organization = self.store.organization(id).await?.ok_or_else(Refusal::not_found)?;
         let (routes, streaks) = self.streaks(id).await?;
         let health = self.health_of(&organization, &routes, &streaks).await?;
-        let mut unwell: Vec<_> =
-            routes.iter().zip(streaks).map(|(route, health)| (health.consecutive_failures, !route.enabled, route.id)).collect();
-        unwell.retain(|(streak, disabled, _)| *streak > 0 || *disabled);
-        unwell.sort_by_key(|(streak, disabled, id)| (Reverse(*disabled), Reverse(*streak), *id));
+        let mut unwell: Vec<(&Route, Health)> = routes.iter().zip(streaks).collect();
+        unwell.retain(|(route, health)| health.consecutive_failures > 0 || !route.enabled);
+        unwell.sort_by_key(|(route, health)| (route.enabled, Reverse(health.consecutive_failures), route.id));
         let more = unwell.len().saturating_sub(SHOWN_MAX);
-        let ids: Vec<DestinationId> = unwell.into_iter().take(SHOWN_MAX).map(|(_, _, id)| id).collect();
-        let found: Vec<_> = self.store.destinations(id, &ids).await?.into_iter().flatten().collect();
-        let views = self.health_views(id, &found).await?;
-        let destinations = found.iter().zip(views).map(|(found, health)| self.destination_view(ctx, found, Some(health))).collect();
-        Ok(Attention { health, count: routes.len(), destinations, more })
+        unwell.truncate(SHOWN_MAX);
+        let ids: Vec<DestinationId> = unwell.iter().map(|(route, _)| route.id).collect();
+        let found = self.store.destinations(id, &ids).await?;
+        let general = organization.settings.failure_policy.alert_after_failures;
+        let shown = unwell.into_iter().zip(found).filter_map(|((_, health), found)| {
+            let found = found?;
+            let alert_after = found.failure_policy.as_ref().map_or(general, |policy| policy.alert_after_failures);
+            Some(Unwell { destination: self.destination_view(ctx, &found, None), status: health.status(alert_after), health })
+        });
+        Ok(Attention { health, count: routes.len(), destinations: shown.collect(), more })
     }
 
     pub(crate) async fn organization_health(&self, organization: &Organization) -> Result<OrganizationHealth, Refusal> {

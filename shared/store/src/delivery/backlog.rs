@@ -7,14 +7,13 @@ use domain::id::{Id as _, OrganizationId};
 use futures_util::future::try_join_all;
 
 use super::item::{STATUS, status};
-use super::pending::{LOOK, LOOK_FURTHER};
 use crate::attributes::{Item, text};
 use crate::expression::Condition;
 use crate::keys::{self, ATTENTION_ORG, PK, SK};
 use crate::{Store, StoreError};
 
 /// The newest deliveries of a shard that are looked at. Older ones that are still queued stand behind a backlog that this many show.
-const LOOKED_AT_MAX: i32 = 1_000;
+const LOOKED_AT: i32 = 1_000;
 
 /// An organization's unfinished deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,23 +53,14 @@ impl Store {
     }
 
     async fn queued_in(&self, organization: OrganizationId, shard: u8) -> Result<Backlog, StoreError> {
-        let (mut found, mut look, mut looked_at, mut start) = (Backlog::default(), LOOK, 0, None);
-        loop {
-            let mut condition = Condition::default();
-            let queued = format!("{} = {}", condition.name(STATUS), condition.value(status(DeliveryStatus::Queued)));
-            let sort = condition.name(SK);
-            condition.equals(PK, text(keys::deliveries(organization, shard)));
-            let call = self.query(condition).filter_expression(queued).projection_expression(sort).scan_index_forward(false).limit(look);
-            let answer = call.set_exclusive_start_key(start).send().await.map_err(StoreError::of("count queued deliveries"))?;
-            let oldest_at = answer.items().last().and_then(accepted_at);
-            found = found.and(Backlog { count: answer.items().len() as u64, oldest_at });
-            start = answer.last_evaluated_key;
-            looked_at += look;
-            if oldest_at.is_none() || start.is_none() || looked_at >= LOOKED_AT_MAX {
-                return Ok(found);
-            }
-            look *= LOOK_FURTHER;
-        }
+        let mut condition = Condition::default();
+        let queued = format!("{} = {}", condition.name(STATUS), condition.value(status(DeliveryStatus::Queued)));
+        let sort = condition.name(SK);
+        condition.equals(PK, text(keys::deliveries(organization, shard)));
+        let call = self.query(condition).filter_expression(queued).projection_expression(sort).scan_index_forward(false);
+        let answer = call.limit(LOOKED_AT).send().await.map_err(StoreError::of("count queued deliveries"))?;
+        let oldest_at = answer.items().last().and_then(accepted_at);
+        Ok(Backlog { count: answer.items().len() as u64, oldest_at })
     }
 }
 

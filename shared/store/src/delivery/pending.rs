@@ -13,8 +13,8 @@ use crate::{Store, StoreError};
 
 /// Of each shard, the newest deliveries that are looked at for whether they are still queued; while there are such among them, so many times
 /// more. Where none of the newest waits, hardly an older one does.
-pub(super) const LOOK: i32 = 8;
-pub(super) const LOOK_FURTHER: i32 = 5;
+const LOOK: i32 = 8;
+const LOOK_FURTHER: i32 = 5;
 /// Enough of them: who has so many waiting has a backlog, whatever its exact size.
 const LOOKED_AT_MAX: i32 = 200;
 

@@ -12,8 +12,9 @@ use crate::expression::Condition;
 use crate::keys::{self, ATTENTION_ORG, PK, SK};
 use crate::{Store, StoreError};
 
-/// The newest deliveries of a shard that are looked at. Older ones that are still queued stand behind a backlog that this many show.
-const LOOKED_AT: i32 = 1_000;
+/// The newest deliveries of a shard that are looked at; where any of them is queued, so many times more.
+const LOOK: i32 = 250;
+const LOOK_FURTHER: i32 = 4;
 
 /// An organization's unfinished deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,14 +54,23 @@ impl Store {
     }
 
     async fn queued_in(&self, organization: OrganizationId, shard: u8) -> Result<Backlog, StoreError> {
-        let mut condition = Condition::default();
-        let queued = format!("{} = {}", condition.name(STATUS), condition.value(status(DeliveryStatus::Queued)));
-        let sort = condition.name(SK);
-        condition.equals(PK, text(keys::deliveries(organization, shard)));
-        let call = self.query(condition).filter_expression(queued).projection_expression(sort).scan_index_forward(false);
-        let answer = call.limit(LOOKED_AT).send().await.map_err(StoreError::of("count queued deliveries"))?;
-        let oldest_at = answer.items().last().and_then(accepted_at);
-        Ok(Backlog { count: answer.items().len() as u64, oldest_at })
+        let (mut found, mut start) = (Backlog::default(), None);
+        for look in [LOOK, LOOK * LOOK_FURTHER] {
+            let mut condition = Condition::default();
+            let queued = format!("{} = {}", condition.name(STATUS), condition.value(status(DeliveryStatus::Queued)));
+            let sort = condition.name(SK);
+            condition.equals(PK, text(keys::deliveries(organization, shard)));
+            let call = self.query(condition).filter_expression(queued).projection_expression(sort).scan_index_forward(false);
+            let call = call.limit(look).set_exclusive_start_key(start);
+            let answer = call.send().await.map_err(StoreError::of("count queued deliveries"))?;
+            let oldest_at = answer.items().last().and_then(accepted_at);
+            found = found.and(Backlog { count: answer.items().len() as u64, oldest_at });
+            start = answer.last_evaluated_key;
+            if oldest_at.is_none() || start.is_none() {
+                break;
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -3,10 +3,10 @@
 use aws_sdk_dynamodb::types::Select;
 use domain::delivery::DeliveryStatus;
 use domain::id::{DestinationId, OrganizationId};
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 
 use super::item::{STATUS, status};
-use crate::attributes::text;
+use crate::attributes::{Item, text};
 use crate::expression::Condition;
 use crate::keys::{self, ATTENTION_DST, BY_DESTINATION, Key, PK, SK};
 use crate::{Store, StoreError};
@@ -18,16 +18,18 @@ const LOOK_FURTHER: i32 = 5;
 /// Enough of them: who has so many waiting has a backlog, whatever its exact size.
 const LOOKED_AT_MAX: i32 = 200;
 
+/// A shard of a destination's deliveries, as far as it was looked at.
+struct Shard {
+    number: u8,
+    rest: Option<Item>,
+}
+
 impl Store {
     /// Unfinished deliveries to a destination: all that are to be tried again, and those of the newest that no attempt was made of yet.
     pub async fn pending(&self, organization: OrganizationId, shards: u8, destination: DestinationId) -> Result<u64, StoreError> {
-        let of_shards = (0..shards).map(async |shard| {
-            let retrying = self.retrying_count(destination, shard);
-            let queued = self.queued_count(organization, destination, shard);
-            let (retrying, queued) = futures_util::future::try_join(retrying, queued).await?;
-            Ok::<_, StoreError>(retrying + queued)
-        });
-        Ok(try_join_all(of_shards).await?.into_iter().sum())
+        let retrying = try_join_all((0..shards).map(|shard| self.retrying_count(destination, shard)));
+        let (retrying, queued) = try_join(retrying, self.queued_count(organization, shards, destination)).await?;
+        Ok(retrying.into_iter().sum::<u64>() + queued)
     }
 
     async fn retrying_count(&self, destination: DestinationId, shard: u8) -> Result<u64, StoreError> {
@@ -42,25 +44,50 @@ impl Store {
         Ok(count)
     }
 
-    async fn queued_count(&self, organization: OrganizationId, destination: DestinationId, shard: u8) -> Result<u64, StoreError> {
+    async fn queued_count(&self, organization: OrganizationId, shards: u8, destination: DestinationId) -> Result<u64, StoreError> {
         let action = "count queued deliveries";
-        let (mut count, mut look, mut looked_at, mut start) = (0, LOOK, 0, None);
+        let is_queued = |item: &Option<Item>| item.as_ref().is_some_and(|item| item.get(STATUS) == Some(&status(DeliveryStatus::Queued)));
+        let mut open: Vec<Shard> = (0..shards).map(|number| Shard { number, rest: None }).collect();
+        let (mut count, mut look, mut looked_at) = (0, LOOK, 0);
         loop {
-            let mut condition = Condition::default();
-            condition.equals(BY_DESTINATION.pk, text(keys::by_destination(destination, shard)));
-            let query = self.query(condition).index_name(BY_DESTINATION.name).scan_index_forward(false).limit(look);
-            let newest = query.set_exclusive_start_key(start).send().await.map_err(StoreError::of(action))?;
-            let keys: Vec<Key> = newest.items().iter().filter_map(Key::of).collect();
-            debug_assert!(keys.iter().all(|key| key.pk == keys::deliveries(organization, shard)), "{PK} and {SK} are the delivery's");
+            let newest = open.into_iter().map(async |mut shard| {
+                let keys = self.newest_keys(organization, destination, &mut shard, look).await?;
+                Ok::<_, StoreError>((shard, keys))
+            });
+            let newest = try_join_all(newest).await?;
+            let keys: Vec<Key> = newest.iter().flat_map(|(_, keys)| keys.iter().cloned()).collect();
             let items = self.get_parts(action, &keys, &[STATUS]).await?;
-            let queued = items.iter().flatten().filter(|item| item.get(STATUS) == Some(&status(DeliveryStatus::Queued))).count();
-            count += queued as u64;
-            start = newest.last_evaluated_key;
+            count += items.iter().filter(|item| is_queued(item)).count() as u64;
+            let mut items = items.iter();
+            let goes_on = |(shard, keys): (Shard, Vec<Key>)| {
+                let queued = items.by_ref().take(keys.len()).filter(|item| is_queued(item)).count();
+                (queued > 0 && shard.rest.is_some()).then_some(shard)
+            };
+            open = newest.into_iter().filter_map(goes_on).collect();
             looked_at += look;
-            if queued == 0 || start.is_none() || looked_at >= LOOKED_AT_MAX {
+            if open.is_empty() || looked_at >= LOOKED_AT_MAX {
                 return Ok(count);
             }
             look *= LOOK_FURTHER;
         }
+    }
+
+    /// The keys of a shard's next newest deliveries.
+    async fn newest_keys(
+        &self,
+        organization: OrganizationId,
+        destination: DestinationId,
+        shard: &mut Shard,
+        count: i32,
+    ) -> Result<Vec<Key>, StoreError> {
+        let mut condition = Condition::default();
+        condition.equals(BY_DESTINATION.pk, text(keys::by_destination(destination, shard.number)));
+        let query = self.query(condition).index_name(BY_DESTINATION.name).scan_index_forward(false).limit(count);
+        let newest =
+            query.set_exclusive_start_key(shard.rest.take()).send().await.map_err(StoreError::of("list a destination's deliveries"))?;
+        let keys: Vec<Key> = newest.items().iter().filter_map(Key::of).collect();
+        debug_assert!(keys.iter().all(|key| key.pk == keys::deliveries(organization, shard.number)), "{PK} and {SK} are the delivery's");
+        shard.rest = newest.last_evaluated_key;
+        Ok(keys)
     }
 }

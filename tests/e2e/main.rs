@@ -41,3 +41,4 @@ mod statistics;
 mod telemetry;
 mod updates;
 mod uploads;
+mod ways_out;

@@ -20,7 +20,7 @@ const LOOKED_AT_MAX: usize = 2_000;
 /// Entries it looks at in one go, at most: twice as many each time that too few of them fit.
 const LOOKED_AT_ONCE_MAX: usize = 200;
 /// Deliveries of a page of messages: however many each has, an answer stays below what a function may answer.
-const DELIVERIES_MAX: usize = 1_000;
+const DELIVERIES_MAX: usize = 500;
 /// Entries one query reads.
 const QUERY_PAGE: std::ops::RangeInclusive<u32> = 11..=101;
 

@@ -104,7 +104,11 @@ fn complete(path: &str, method: &str, operation: &mut Operation) {
         operation.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, [])]);
         add_parameters(path, method, operation);
     }
-    for name in problems(path, method, public) {
+    let mut problems = problems(path, method, public);
+    if is_list(operation) {
+        problems.push("InvalidCursor");
+    }
+    for name in problems {
         let Some((_, status, general)) = PROBLEMS.iter().find(|(known, ..)| *known == name) else { continue };
         let refer = RefOr::Ref(Ref::new(format!("#/components/responses/{name}")));
         // An operation that has more to say about a status says it besides.
@@ -154,16 +158,17 @@ fn add_parameters(path: &str, method: &str, operation: &mut Operation) {
             "1 to 255 printable characters: the same request again within 24 h is answered as the first time.",
         ));
     }
-    if is_list(path, method) {
+    if is_list(operation) {
         added.push(parameter("limit", ParameterIn::Query, "Items of a page, 1 to 100; 25 when left out."));
         added.push(parameter("cursor", ParameterIn::Query, "The `next_cursor` of the page before, with the same filters."));
     }
     operation.parameters.get_or_insert_default().extend(added.into_iter().map(Into::into));
 }
 
-fn is_list(path: &str, method: &str) -> bool {
-    let lists = ["/v1/organizations", "/v1/api-keys", "/v1/destinations", "/v1/messages", "/v1/deliveries", "/v1/audit-events"];
-    method == "GET" && lists.contains(&path)
+/// Whether it answers pages.
+fn is_list(operation: &Operation) -> bool {
+    let answer = operation.responses.responses.get("200").map(serde_json::to_string);
+    answer.and_then(Result::ok).is_some_and(|answer| answer.contains("#/components/schemas/Page_"))
 }
 
 fn parameter(name: &str, place: ParameterIn, description: &str) -> Parameter {
@@ -205,16 +210,13 @@ fn problems(path: &str, method: &str, public: bool) -> Vec<&'static str> {
     if path != "/v1/meta" {
         problems.push("NotFound");
     }
-    if is_list(path, method) {
-        problems.push("InvalidCursor");
-    }
     if method == "POST" || method == "PATCH" {
         problems.extend(["Malformed", "TooLarge", "NotJson"]);
     }
     if method == "POST" {
         problems.push("Conflict");
     }
-    if path.ends_with("/check") || path.ends_with("/test") {
+    if path.ends_with("/check") || path.ends_with("/test") || path == "/v1/host-keys" {
         problems.push("RateLimited");
     }
     problems
@@ -242,6 +244,9 @@ mod tests {
                 assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{path} {method}");
                 let responses = operation["responses"].as_object().unwrap();
                 assert!(responses.contains_key("500"), "{path} {method}");
+                let parameters = operation["parameters"].to_string();
+                let pages = operation["responses"]["200"].to_string().contains("schemas/Page_");
+                assert_eq!(parameters.contains("\"cursor\"") && parameters.contains("\"limit\""), pages, "{path} {method}");
                 let tells = |response: &serde_json::Value| response["$ref"].is_string() || response["headers"]["request-id"].is_object();
                 assert!(responses.values().all(tells), "{path} {method}");
             }

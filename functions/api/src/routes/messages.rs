@@ -115,7 +115,9 @@ pub(crate) async fn create_upload(
 /// Follow a signed link to a payload.
 #[utoipa::path(get, path = "/d/{token}", tag = "Messages", params(("token" = String, Path)), security(()),
     responses((status = 200, description = "The bytes.", content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 303, description = "Where they are, for a minute.")))]
+        (status = 303, description = "Where they are, for a minute."),
+        (status = 404, description = "`not_found`: the link is none, or its time is over."),
+        (status = 410, description = "`payload_expired`: they are no longer kept.")))]
 pub(crate) async fn follow_link(State(api): State<Api>, Ids(token): Ids<String>) -> Answer {
     payload(api.operations().await?.linked_payload(&token).await?)
 }

@@ -51,6 +51,10 @@ pub struct Args {
     #[arg(long)]
     pub processes: bool,
 
+    /// Append what each function asks of AWS to a file: its name and the IAM action, once each
+    #[arg(long, value_name = "FILE")]
+    pub record_calls: Option<PathBuf>,
+
     /// Log in JSON
     #[arg(long)]
     pub json_logs: bool,

@@ -14,6 +14,7 @@
 
 pub mod args;
 mod batch;
+pub mod calls;
 pub mod data_directory;
 pub mod demo;
 pub mod first_start;

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
+use crate::calls;
 use crate::data_directory::{DataDirectory, DataError};
 use crate::demo;
 use crate::first_start;
@@ -88,6 +89,9 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     let directory = DataDirectory::open(&args.data)?;
     let engines = Engines::open(directory.path(), &resources, Options::local())?;
     assign(&mut template, &engines);
+    if let Some(path) = &args.record_calls {
+        calls::record(&engines, path).map_err(|source| StartError::System { doing: "calls cannot be recorded", source })?;
+    }
     // Links that people and their programs follow lead to a listener of its own, as they lead to S3 itself on AWS.
     let objects = listen(std::net::SocketAddr::new(args.listen.ip(), 0)).await?;
     let objects = engines.serve_objects(objects).map_err(|source| StartError::System { doing: "objects cannot be offered", source })?;

@@ -7,6 +7,9 @@ use std::{
 
 use super::Stack;
 
+/// Names the file that calls to AWS are recorded in, if they are.
+const RECORDED_CALLS: &str = "WAYBILL_RECORDED_CALLS";
+
 /// A command line for the binary. The API listens on a free port, and due retries are looked for every second.
 #[derive(Debug, Clone)]
 pub struct Launch {
@@ -78,6 +81,9 @@ impl Launch {
     pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(["--listen", &self.listen, "--monitor-interval-seconds", &self.monitor_interval_seconds.to_string()]);
+        if let Some(file) = std::env::var_os(RECORDED_CALLS) {
+            command.arg("--record-calls").arg(file);
+        }
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -1,0 +1,65 @@
+//! Names what policies allow and no function did, and fails when there is such that `infra/unused-actions.toml` does not excuse.
+//!
+//! ```sh
+//! ./test    # records what functions do, and runs this
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+
+use local::template::{COMPILED_IN, Template};
+use local_aws::Effect;
+
+/// `infra/unused-actions.toml`.
+#[derive(serde::Deserialize)]
+struct Excuses {
+    excused: Vec<Excused>,
+}
+
+/// What may be allowed without anybody on a laptop doing it.
+#[derive(serde::Deserialize)]
+struct Excused {
+    action: String,
+    /// Functions, by their binaries; left out: all of them.
+    #[serde(default)]
+    functions: Vec<String>,
+    reason: String,
+}
+
+fn main() -> ExitCode {
+    let files: Vec<String> = std::env::args().skip(1).collect();
+    assert!(!files.is_empty(), "which files were calls recorded in?");
+    let done: BTreeSet<String> = files
+        .iter()
+        .flat_map(|path| {
+            let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    let text = include_str!("../../unused-actions.toml");
+    let excuses: Excuses = toml::from_str(text).expect("infra/unused-actions.toml is well-formed");
+    assert!(excuses.excused.iter().all(|excused| !excused.reason.is_empty()), "each excuse has its reason");
+    let stack = Template::read(COMPILED_IN, &BTreeMap::new()).and_then(|template| template.stack()).expect("the template is ours");
+    let mut unused = Vec::new();
+    let mut needed = BTreeSet::new();
+    for function in &stack.functions {
+        let allowed = function.statements.iter().filter(|statement| statement.effect == Effect::Allow);
+        for action in allowed.flat_map(|statement| &statement.actions).collect::<BTreeSet<_>>() {
+            if done.contains(&format!("{} {action}", function.name)) {
+                continue;
+            }
+            let excuse = excuses.excused.iter().position(|excused| {
+                excused.action == *action && (excused.functions.is_empty() || excused.functions.contains(&function.binary))
+            });
+            match excuse {
+                Some(position) => drop(needed.insert(position)),
+                None => unused.push(format!("{} may {action} and never does", function.binary)),
+            }
+        }
+    }
+    let idle = excuses.excused.iter().enumerate().filter(|(position, _)| !needed.contains(position));
+    unused.extend(idle.map(|(_, excused)| format!("infra/unused-actions.toml excuses {}, which needs no excuse", excused.action)));
+    unused.iter().for_each(|line| println!("{line}"));
+    println!("{} actions of {} functions were done", done.len(), stack.functions.len());
+    if unused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -29,12 +29,17 @@ struct World {
 
 impl World {
     async fn new(sources: &str) -> Self {
+        Self::reaching("127.0.0.0/8", sources).await
+    }
+
+    /// One whose destinations may be in this network, besides the public ones.
+    async fn reaching(network: &str, sources: &str) -> Self {
         runtime::platform::install_tls();
         let folder = tempfile::tempdir().unwrap();
         let directory = DataDirectory::open(folder.path()).unwrap();
         let parameters = [
             ("PublicUrl", "http://127.0.0.1:1"),
-            ("EgressAllow", "127.0.0.0/8"),
+            ("EgressAllow", network),
             ("AllowPlainHttp", "true"),
             ("RateLimits", "off"),
             ("IngestSources", sources),
@@ -140,4 +145,23 @@ async fn what_happens_to_destinations_and_deliveries_is_told_on_the_bus() {
     assert_eq!(failing["detail"]["data"]["destination"]["id"], destination["id"]);
     world.call(Method::POST, &format!("/v1/destinations/{}/disable", destination["id"].as_str().unwrap()), json!({})).await;
     assert_eq!(world.told("Destination Disabled").await[0]["detail"]["type"], "waybill.destination.disabled");
+}
+
+/// R6.5: what a worker found behind a name is told as what a client spelled out is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_to_a_blocked_address_is_a_security_event_on_the_bus() {
+    let world = World::reaching("10.11.12.0/24", "[]").await;
+    let destination = json!({"type": "webhook", "name": "A", "settings": {"url": "http://localhost:9/hook"}});
+    let destination = world.call(Method::POST, "/v1/destinations?skip_check=true", destination).await;
+    let message = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination["id"]]});
+    let message = world.call(Method::POST, "/v1/messages", message).await;
+    let event = world.told("Security Event").await.remove(0);
+    let detail = &event["detail"];
+    assert_eq!((&detail["action"], &detail["outcome"]), (&json!("blocked_address"), &json!("denied")), "{event}");
+    assert_eq!(detail["target"], message["deliveries"][0]["id"], "{event}");
+    assert_eq!((&detail["organization_id"], &detail["actor"]["kind"]), (&json!(world.keys.organization_id), &json!("system")));
+    let trail = world.call(Method::GET, "/v1/audit-events?action=blocked_address", Value::Null).await;
+    for member in ["id", "at", "action", "outcome", "actor", "target", "changes"] {
+        assert_eq!(detail[member], trail["data"][0][member], "{member}: as the audit trail has it");
+    }
 }

@@ -48,7 +48,7 @@ impl Operations {
             tracing::error!(%error, action, request_id = ctx.request_id, "a refusal was not recorded");
         }
         if let Some(bus) = self.dispatch.bus()
-            && let Err(error) = bus.put("Security Event", &serde_json::to_value(AuditEventView::from(event)).unwrap_or_default()).await
+            && let Err(error) = bus.put_security(&event).await
         {
             tracing::error!(%error, action, request_id = ctx.request_id, "a refusal is not on the bus");
         }

@@ -206,6 +206,11 @@ impl<C: Connector> Parts<C> {
         if let Err(error) = self.store.record_audit(&event).await {
             tracing::error!(%error, delivery = %delivery.id, "a blocked address was not recorded");
         }
+        if let Some(updates) = &self.updates
+            && let Err(error) = updates.report(&event).await
+        {
+            tracing::error!(%error, delivery = %delivery.id, "a blocked address is not on the bus");
+        }
     }
 
     async fn store_settled(&self, before: &Delivery, after: &Delivery, token: &str) -> Result<Settled, StoreError> {

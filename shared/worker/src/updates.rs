@@ -2,7 +2,8 @@
 //! next one that gets the task.
 
 use aws_config::SdkConfig;
-use dispatch::{Dispatcher, is_listened_to};
+use dispatch::{BusError, Dispatcher, Ending, is_listened_to};
+use domain::audit::AuditEvent;
 use domain::delivery::{Delivery, DeliveryStatus};
 use domain::id::IdMint;
 use domain::organization::OrganizationSettings;
@@ -48,9 +49,18 @@ impl Updates {
             Ok::<_, vault::VaultError>(IdMint::new(keys.id_key, self.clock.clone(), self.random.clone()))
         };
         let ids = self.ids.get_or_try_init(load).await?;
+        let ending = Ending::of(delivery, &self.public_url);
         if on_the_bus {
-            self.dispatcher.put_failed(ids, delivery, &self.public_url).await?;
+            self.dispatcher.put_failed(ids, &ending).await?;
         }
-        if listened_to { Ok(self.dispatcher.tell_status(ids, delivery, &self.public_url).await?) } else { Ok(()) }
+        if listened_to { Ok(self.dispatcher.tell_status(ids, &ending).await?) } else { Ok(()) }
+    }
+
+    /// Puts a security event on the bus, if there is one.
+    pub(crate) async fn report(&self, event: &AuditEvent) -> Result<(), BusError> {
+        match self.dispatcher.bus() {
+            Some(bus) => bus.put_security(event).await,
+            None => Ok(()),
+        }
     }
 }

@@ -1,7 +1,12 @@
 //! A destination's streak (R3.4; behaviours 17, 19, 20, 21).
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use kit::sink::Sink;
-use serde_json::json;
+use kit::stack::{Destination, Organization};
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::stage;
 
@@ -64,4 +69,61 @@ async fn enabling_resets_the_counter() {
     destination.action("disable", json!({})).await.ok(200);
     destination.action("enable", json!({})).await.ok(200);
     assert_eq!(destination.health().await["consecutive_failures"], 0);
+}
+
+/// Destinations of the storm.
+const STORMED: usize = 12;
+/// Failures at once, before each one's success.
+const FIRST: usize = 20;
+
+async fn burst(acme: &Organization, to: &Destination, count: usize) {
+    let messages: Vec<Value> = (0..count).map(|n| json!({"event_type": "a", "payload": n, "destination_ids": [to.id]})).collect();
+    acme.post("/v1/messages/batch", json!({"messages": messages})).await.ok(202);
+}
+
+/// Waits until its health is so, and returns it.
+async fn healthy(destination: &Destination, is: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let health = destination.health().await;
+        if is(&health) {
+            return health;
+        }
+        assert!(Instant::now() < deadline, "still {health}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Behaviours 17, 20, 21: many destinations at once, each of which fails twenty times at once, works, and fails a few times more: each streak is
+/// what came after its own success, and the sums have every attempt once.
+#[tokio::test]
+async fn after_a_storm_each_streak_is_what_came_after_its_own_success_and_the_sums_add_up() {
+    let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
+    let never = json!({"disable_after_failures": null, "alert_after_failures": 1_000_000});
+    let storms = (0..STORMED).map(async |number| {
+        let (receiver, last) = (sink.path(&format!("/{number}")), number % 4 + 1);
+        let destination = acme.destination().webhook(&receiver).retries(0).with("failure_policy", never.clone()).create().await;
+        receiver.answers([500]);
+        burst(&acme, &destination, FIRST).await;
+        healthy(&destination, |health| health["consecutive_failures"] == FIRST).await;
+        receiver.answers([200]);
+        burst(&acme, &destination, 1).await;
+        healthy(&destination, |health| health["consecutive_failures"] == 0 && health["last_success_at"].is_string()).await;
+        receiver.answers([500]);
+        burst(&acme, &destination, last).await;
+        let all = FIRST + last;
+        healthy(&destination, |health| health["last_24h"]["failed_attempts"].as_u64() >= Some(all as u64)).await;
+        (destination, last)
+    });
+    let stormed = join_all(storms).await;
+    for (destination, last) in &stormed {
+        let health = destination.health().await;
+        assert_eq!((&health["consecutive_failures"], &health["status"]), (&json!(last), &json!("degraded")), "{health}");
+        let day = &health["last_24h"];
+        assert_eq!((&day["succeeded"], &day["failed_attempts"]), (&json!(1), &json!(FIRST + last)), "{health}");
+        assert!(health["first_failure_at"].as_str() >= health["last_success_at"].as_str(), "{health}");
+    }
+    let failed: usize = stormed.iter().map(|(_, last)| FIRST + last).sum();
+    let sums = acme.get("/v1/stats?group_by=destination_type").await.ok(200);
+    assert_eq!((&sums["data"][0]["succeeded"], &sums["data"][0]["failed_attempts"]), (&json!(STORMED), &json!(failed)), "{sums}");
 }

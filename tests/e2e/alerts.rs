@@ -1,7 +1,10 @@
 //! What keeps failing is told, stopped, and told to work again (R7; behaviours 9, 16–19, 22).
 
+use std::time::Duration;
+
 use kit::sink::Sink;
 use kit::stack::{Destination, Organization, Stack};
+use kit::verifier::{Signed, Verifier};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -31,7 +34,7 @@ async fn fails(acme: &Organization, destination: &Destination, times: usize) {
 
 /// The types of what the pager received, once there are `count`.
 async fn told(pager: &Sink, count: usize) -> Vec<Value> {
-    let requests = pager.wait_for(count, std::time::Duration::from_secs(20)).await;
+    let requests = pager.wait_for(count, Duration::from_secs(20)).await;
     requests.iter().map(|request| request.json()).collect()
 }
 
@@ -58,7 +61,7 @@ async fn a_failing_destination_alerts_once_and_its_recovery_is_told_once() {
     assert_eq!(destination.health().await["status"], "failing");
 
     fails(&acme, &destination, 3).await;
-    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     assert_eq!(pager.count(), 1, "within the window");
     sink.answers([200]);
     fails(&acme, &destination, 2).await;
@@ -74,6 +77,29 @@ async fn a_failing_destination_alerts_once_and_its_recovery_is_told_once() {
     let shown = acme.list("/v1/messages?system=true&event_type=waybill.destination.failing").await;
     assert_eq!(shown.len(), 1);
     assert!(pager.requests()[0].header("webhook-signature").is_some());
+}
+
+/// Behaviour 16: the window is counted from the alert; after it, whoever is still failing is told of once more, and only when it failed again.
+#[tokio::test]
+async fn within_the_debounce_window_no_second_alert_and_after_it_one_again() {
+    let (pager, sink) = (Sink::start().await, Sink::start().await);
+    let (acme, _) = alerting("Debounced", &pager, None).await;
+    acme.settings(json!({"alert_debounce_seconds": 4})).await.ok(200);
+    let destination = acme.destination().webhook(&sink).retries(0).create().await;
+    sink.answers([500]);
+    fails(&acme, &destination, 2).await;
+    told(&pager, 1).await;
+    fails(&acme, &destination, 2).await;
+    let both = told(&pager, 2).await;
+    assert_eq!(types(&both), ["waybill.destination.failing", "waybill.destination.failing"]);
+    assert_eq!((&both[0]["data"]["since"], &both[1]["data"]["consecutive_failures"]), (&both[1]["data"]["since"], &json!(4)));
+    let at = |alert: &Value| alert["occurred_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert!(at(&both[1]).duration_since(at(&both[0])).as_secs() >= 4, "{both:?}");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(pager.count(), 2, "nothing failed since");
+    fails(&acme, &destination, 1).await;
+    assert_eq!(told(&pager, 3).await[2]["data"]["consecutive_failures"], 5);
+    assert_eq!(acme.list("/v1/alerts").await.len(), 3);
 }
 
 /// Behaviours 9, 18, 19: both thresholds at once only disable; what waits is skipped; enabling starts anew.
@@ -101,7 +127,7 @@ async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_starts_a
     assert_eq!(types(&told(&pager, 2).await)[1], "waybill.destination.enabled");
     acme.send([&destination], json!("again")).await;
     stage::until("the failure counts", async || (destination.health().await["consecutive_failures"] == 1).then_some(())).await;
-    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     assert_eq!(destination.read().await["status"], "enabled");
     assert_eq!(pager.count(), 2);
 }
@@ -119,6 +145,55 @@ async fn alerts_that_fail_cause_no_further_ones() {
     told(&pager, 4).await;
     assert_eq!(pager_destination.read().await["status"], "enabled");
     assert_eq!(acme.list("/v1/alerts").await.len(), 1);
+}
+
+/// Mails in the local inbox to this address, decoded as far as plain words need it.
+fn inbox(stack: &Stack, to: &str) -> Vec<String> {
+    let files = std::fs::read_dir(stack.data().join("mail")).into_iter().flatten();
+    let mails = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let words = mails.map(|mail| mail.replace("=\r\n", "").replace("=3D", "="));
+    words.filter(|mail| mail.contains(to)).collect()
+}
+
+/// Behaviour 22: an alert arrives as a mail that a person can act on, and as a webhook that a program can trust.
+#[tokio::test]
+async fn an_alert_says_which_why_since_when_how_often_what_next_and_where_as_a_mail_and_as_a_signed_webhook() {
+    let (pager, sink) = (Sink::start().await, Sink::start().await);
+    let (acme, pager_destination) = alerting("Told twice", &pager, Some(50)).await;
+    acme.settings(json!({"alert_emails": ["told-twice@acme.example"]})).await.ok(200);
+    let destination = acme.destination().webhook(&sink).retries(0).with("name", "The ledger").create().await;
+    sink.answers_with(503, &[], "closed for stocktaking");
+    fails(&acme, &destination, 2).await;
+    let body = told(&pager, 1).await.remove(0);
+    let signed = Signed::received(pager_destination.signing_secret(), &pager.requests()[0]);
+    for verifier in Verifier::ALL {
+        assert_eq!(verifier.verdicts(std::slice::from_ref(&signed)), [Ok(())], "{verifier:?}");
+    }
+    let data = &body["data"];
+    assert_eq!((&data["reason"], &data["next"]), (&json!("server_error"), &json!("will_be_disabled")));
+    assert_eq!(
+        (&data["consecutive_failures"], &data["alert_after_failures"], &data["disable_after_failures"]),
+        (&json!(2), &json!(2), &json!(50))
+    );
+
+    let stack = WATCHFUL.get().unwrap();
+    let mail = stage::until("the mail is there", async || inbox(stack, "told-twice@acme.example").pop()).await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let told = [
+        "Subject: The ledger is failing".to_owned(),
+        format!("Destination: webhook {}", destination.id),
+        format!("Why: server_error: {}", text(&data["detail"])),
+        format!("Since: {}", text(&data["since"])),
+        "Failures in a row: 2 (an alert at 2, disabled at 50)".to_owned(),
+        "What happens next: It will be disabled if this goes on.".to_owned(),
+        text(&data["destination"]["url"]),
+    ];
+    for line in told {
+        assert!(mail.contains(&line), "no {line:?} in {mail}");
+    }
+    assert!(mail.contains("From: <alerts@waybill.localhost>"), "{mail}");
+    let page = format!("{}/destinations/{}", text(&stack.local_json()["api_url"]), destination.id);
+    assert_eq!(data["destination"]["url"], page);
 }
 
 /// An alert arrives as a mail that a person can read, from the deployment's own sender, and nobody but Waybill sees its destination.

@@ -1,9 +1,12 @@
 //! A destination's streak (R3.4; behaviours 17, 19, 20, 21).
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use kit::sink::Sink;
 use kit::stack::{Destination, Organization};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::stage;
 
@@ -68,41 +71,59 @@ async fn enabling_resets_the_counter() {
     assert_eq!(destination.health().await["consecutive_failures"], 0);
 }
 
-/// Right after a storm of failures and successes, at many destinations at once, each has the streak that its own last success left.
-#[tokio::test]
-async fn a_storm_leaves_each_destination_its_own_streak() {
-    const DESTINATIONS: usize = 12;
-    let (acme, sink) = (stage::organization("Stormy").await, Sink::start().await);
-    let never = json!({"alert_after_failures": 1_000_000, "disable_after_failures": null});
-    let storms = join_all((0..DESTINATIONS).map(async |n| {
-        let receiver = sink.path(&format!("/{n}"));
-        let destination = acme.destination().webhook(&receiver).retries(0).with("failure_policy", never.clone()).create().await;
-        // Some end with a success, some have none.
-        let (before, after) = (5 + n, n % 4);
-        receiver.answers([500]);
-        at_once(&acme, &destination, before).await;
-        let successes = usize::from(n % 5 != 4);
-        if successes > 0 {
-            receiver.answers([200]);
-            at_once(&acme, &destination, successes).await;
-            receiver.answers([500]);
-        }
-        at_once(&acme, &destination, after).await;
-        (destination, if successes > 0 { after } else { before + after }, before + after, successes)
-    }));
-    for (destination, streak, failed, succeeded) in storms.await {
+/// Destinations of the storm.
+const STORMED: usize = 12;
+/// Failures at once, before each one's success.
+const FIRST: usize = 20;
+
+async fn burst(acme: &Organization, to: &Destination, count: usize) {
+    let messages: Vec<Value> = (0..count).map(|n| json!({"event_type": "a", "payload": n, "destination_ids": [to.id]})).collect();
+    acme.post("/v1/messages/batch", json!({"messages": messages})).await.ok(202);
+}
+
+/// Waits until its health is so, and returns it.
+async fn healthy(destination: &Destination, is: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
         let health = destination.health().await;
-        assert_eq!(health["consecutive_failures"], json!(streak), "{health}");
-        assert_eq!(health["first_failure_at"].is_null(), streak == 0, "{health}");
-        let counted = stage::until("all attempts are in the statistics", async || {
-            let day = destination.health().await["last_24h"].clone();
-            (day["failed_attempts"] == json!(failed) && day["succeeded"] == json!(succeeded)).then_some(())
-        });
-        counted.await;
+        if is(&health) {
+            return health;
+        }
+        assert!(Instant::now() < deadline, "still {health}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// Sends so many messages at the same time, and waits for the end of each.
-async fn at_once(acme: &Organization, destination: &Destination, count: usize) {
-    join_all((0..count).map(async |n| acme.send([destination], json!(n)).await.delivery(0).settles().await)).await;
+/// Behaviours 17, 20, 21: many destinations at once, each of which fails twenty times at once, works, and fails a few times more: each streak is
+/// what came after its own success, and the sums have every attempt once.
+#[tokio::test]
+async fn after_a_storm_each_streak_is_what_came_after_its_own_success_and_the_sums_add_up() {
+    let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
+    let never = json!({"disable_after_failures": null, "alert_after_failures": 1_000_000});
+    let storms = (0..STORMED).map(async |number| {
+        let (receiver, last) = (sink.path(&format!("/{number}")), number % 4 + 1);
+        let destination = acme.destination().webhook(&receiver).retries(0).with("failure_policy", never.clone()).create().await;
+        receiver.answers([500]);
+        burst(&acme, &destination, FIRST).await;
+        healthy(&destination, |health| health["consecutive_failures"] == FIRST).await;
+        receiver.answers([200]);
+        burst(&acme, &destination, 1).await;
+        healthy(&destination, |health| health["consecutive_failures"] == 0 && health["last_success_at"].is_string()).await;
+        receiver.answers([500]);
+        burst(&acme, &destination, last).await;
+        let all = FIRST + last;
+        healthy(&destination, |health| health["last_24h"]["failed_attempts"].as_u64() >= Some(all as u64)).await;
+        (destination, last)
+    });
+    let stormed = join_all(storms).await;
+    for (destination, last) in &stormed {
+        let health = destination.health().await;
+        assert_eq!((&health["consecutive_failures"], &health["status"]), (&json!(last), &json!("degraded")), "{health}");
+        let day = &health["last_24h"];
+        assert_eq!((&day["succeeded"], &day["failed_attempts"]), (&json!(1), &json!(FIRST + last)), "{health}");
+        assert!(health["first_failure_at"].as_str() >= health["last_success_at"].as_str(), "{health}");
+    }
+    let failed: usize = stormed.iter().map(|(_, last)| FIRST + last).sum();
+    let sums = acme.get("/v1/stats?group_by=destination_type").await.ok(200);
+    assert_eq!((&sums["data"][0]["succeeded"], &sums["data"][0]["failed_attempts"]), (&json!(STORMED), &json!(failed)), "{sums}");
 }

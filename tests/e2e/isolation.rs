@@ -30,6 +30,8 @@ struct Ids {
     message: String,
     delivery: String,
     key: String,
+    job: String,
+    link: String,
 }
 
 async fn ids(organization: &Organization, sink: &Sink) -> Ids {
@@ -38,12 +40,15 @@ async fn ids(organization: &Organization, sink: &Sink) -> Ids {
     message.settles().await;
     let secret = destination.read().await["signing_secrets"][0]["id"].as_str().expect("an id").to_owned();
     let (delivery, key) = (message.delivery(0).id, organization.key("viewer").await.id);
-    Ids { destination: destination.id, secret, message: message.id, delivery, key }
+    let job = organization.post("/v1/jobs", json!({"kind": "retry", "filter": {"message_id": message.id}})).await.ok(202);
+    let link = organization.post("/v1/portal-links", json!({"role": "viewer", "subject": {"id": "u-1"}})).await.ok(201);
+    let id = |of: &Value| of["id"].as_str().expect("an id").to_owned();
+    Ids { destination: destination.id, secret, message: message.id, delivery, key, job: id(&job), link: id(&link) }
 }
 
 /// Every way to name each of these ids in a path or body.
 fn requests(ids: &Ids) -> Vec<(Method, String, Option<Value>)> {
-    let Ids { destination, secret, message, delivery, key } = ids;
+    let Ids { destination, secret, message, delivery, key, job, link } = ids;
     let at = |path: &str| format!("/v1/destinations/{destination}{path}");
     let submit = json!({"event_type": "a", "payload": 1, "destination_ids": [destination]});
     vec![
@@ -57,7 +62,14 @@ fn requests(ids: &Ids) -> Vec<(Method, String, Option<Value>)> {
         (Method::POST, at("/rotate-secret"), Some(json!({"overlap_seconds": 0}))),
         (Method::DELETE, at(&format!("/signing-secrets/{secret}")), None),
         (Method::DELETE, at(""), None),
+        (Method::GET, at("/health"), None),
         (Method::GET, format!("/v1/messages/{message}"), None),
+        (Method::GET, format!("/v1/messages/{message}/payload"), None),
+        (Method::DELETE, format!("/v1/messages/{message}/payload"), None),
+        (Method::GET, format!("/v1/deliveries/{delivery}/body"), None),
+        (Method::GET, format!("/v1/jobs/{job}"), None),
+        (Method::POST, format!("/v1/jobs/{job}/cancel"), Some(json!({}))),
+        (Method::DELETE, format!("/v1/portal-links/{link}"), None),
         (Method::GET, format!("/v1/deliveries/{delivery}"), None),
         (Method::POST, format!("/v1/deliveries/{delivery}/retry"), Some(json!({"force": true}))),
         (Method::POST, format!("/v1/deliveries/{delivery}/cancel"), Some(json!({}))),
@@ -65,6 +77,7 @@ fn requests(ids: &Ids) -> Vec<(Method, String, Option<Value>)> {
         (Method::POST, "/v1/messages".to_owned(), Some(submit)),
         (Method::PATCH, "/v1/organization".to_owned(), Some(json!({"settings": {"default_destination_ids": [destination]}}))),
         (Method::PATCH, "/v1/organization".to_owned(), Some(json!({"settings": {"alert_destination_ids": [destination]}}))),
+        (Method::PATCH, "/v1/organization".to_owned(), Some(json!({"settings": {"status_destination_ids": [destination]}}))),
     ]
 }
 
@@ -87,6 +100,8 @@ async fn another_organizations_id_answers_exactly_as_one_that_never_existed_and_
         message: never_issued(&theirs.message),
         delivery: never_issued(&theirs.delivery),
         key: never_issued(&theirs.key),
+        job: never_issued(&theirs.job),
+        link: never_issued(&theirs.link),
     };
     let before = (other.get(&format!("/v1/destinations/{}", theirs.destination)).await.ok(200), sink.count());
     for (theirs, nobodys) in requests(&theirs).iter().zip(&requests(&nobodys)) {

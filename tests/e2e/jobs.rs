@@ -82,6 +82,31 @@ async fn bulk_retry_covers_the_filter_and_running_it_twice_sends_nothing_twice()
     acme.post(&format!("/v1/jobs/{}/cancel", third["id"].as_str().unwrap()), json!({})).await.problem(409, "already_finished");
 }
 
+/// Behaviour 11: whoever looks sees how far it is.
+#[tokio::test]
+async fn a_jobs_progress_moves_from_nothing_to_its_total() {
+    const SOME: usize = 300;
+    let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
+    let destination = failing(&acme, &sink).await;
+    sink.answers([500]);
+    failures(&acme, &destination, SOME).await;
+    sink.answers([200]);
+    let job = acme.post("/v1/jobs", json!({"kind": "retry", "filter": {"destination_id": destination.id}})).await.ok(202);
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    let (mut seen, deadline) = (vec![job], Instant::now() + Duration::from_secs(90));
+    while seen.last().unwrap()["status"] != "finished" {
+        assert!(Instant::now() < deadline, "still {:?}", seen.last());
+        sleep(Duration::from_millis(25)).await;
+        seen.push(acme.get(&path).await.ok(200));
+    }
+    let mut done: Vec<u64> = seen.iter().map(|job| job["done"].as_u64().unwrap()).collect();
+    assert!(done.is_sorted(), "it only grows: {done:?}");
+    done.dedup();
+    assert!(done.len() > 4 && done.first() == Some(&0) && done.last() == Some(&(SOME as u64)), "{done:?}");
+    let totals: Vec<&Value> = seen.iter().filter(|job| job["status"] == "running").map(|job| &job["total"]).collect();
+    assert!(totals.iter().all(|total| **total == json!(SOME)), "{totals:?}");
+}
+
 /// Behaviours 1 and 11: a job that is killed goes on where it was; it can be cancelled.
 #[tokio::test]
 async fn a_job_that_is_killed_goes_on_and_one_that_is_cancelled_stops() {

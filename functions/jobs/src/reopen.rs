@@ -18,6 +18,8 @@ use crate::run::{Step, untouched_since};
 
 /// Deliveries of a chunk: a second's work at most.
 const CHUNK: u32 = 50;
+/// Stretches of the list that are looked at for a chunk, before a run takes stock: of a long history little may be meant.
+const STRETCHES_MAX: usize = 20;
 /// Conditional writes under way at once.
 const WRITES_AT_ONCE: usize = 8;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -47,10 +49,15 @@ impl Jobs {
                 return self.saved(job.ended(JobStatus::Finished, now)).await;
             }
             let shards = self.shards(&job).await?;
-            let page = self.store.deliveries_page(job.organization_id, shards, &job.filter, job.after, CHUNK).await?;
-            job.chunk = page.items.iter().filter(|delivery| is_meant(&job, delivery)).map(|delivery| delivery.id).collect();
-            job.walked = page.next.is_none();
-            job.after = page.next;
+            for _ in 0..STRETCHES_MAX {
+                let page = self.store.deliveries_page(job.organization_id, shards, &job.filter, job.after, CHUNK).await?;
+                job.chunk = page.items.iter().filter(|delivery| is_meant(&job, delivery)).map(|delivery| delivery.id).collect();
+                job.walked = page.next.is_none();
+                job.after = page.next;
+                if job.walked || !job.chunk.is_empty() {
+                    break;
+                }
+            }
             let Some(planned) = self.save(job.clone()).await? else { return self.saved(job).await };
             job = planned;
             if job.chunk.is_empty() {
@@ -70,17 +77,13 @@ impl Jobs {
         let one = |delivery| self.reopen_one(job_ref, ground, delivery, resumed);
         let outcomes: Vec<Result<Outcome, StoreError>> =
             stream::iter(deliveries.into_iter().map(one)).buffer_unordered(WRITES_AT_ONCE).collect().await;
-        let (mut reopened, mut done, mut skipped, mut failed) = (Vec::new(), 0, 0, 0);
+        let (mut reopened, mut done, mut skipped, mut failed, mut unavailable) = (Vec::new(), 0, 0, 0, None);
         for outcome in outcomes {
             match outcome {
                 Ok(Outcome::Reopened(delivery)) => reopened.push(*delivery),
                 Ok(Outcome::Done) => done += 1,
                 Ok(Outcome::Skipped) => skipped += 1,
-                Err(error) if error.is_unavailable() => {
-                    // Those that were reopened are sent; the rest of the chunk is looked at again.
-                    self.dispatcher.send(&reopened, self.clock.now()).await;
-                    return Err(error);
-                }
+                Err(error) if error.is_unavailable() => unavailable = Some(error),
                 Err(error) => {
                     tracing::error!(%error, job = %job.id, "a delivery could not be reopened");
                     failed += 1;
@@ -89,6 +92,10 @@ impl Jobs {
         }
         // What no queue takes, the due index brings back within a minute.
         self.dispatcher.send(&reopened, self.clock.now()).await;
+        if let Some(error) = unavailable {
+            // The chunk is looked at again: of it, what was reopened counts as done.
+            return Err(error);
+        }
         job.done += done + reopened.len() as u64;
         job.skipped += skipped;
         job.failed += failed;

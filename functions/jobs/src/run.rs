@@ -14,6 +14,8 @@ use crate::Jobs;
 const RUN_MAX: Duration = Duration::from_secs(60);
 /// A run that does not write for this long is taken for dead. A chunk with its pause takes a few seconds.
 const LEASE: Duration = Duration::from_secs(20);
+/// How long counting what matches may take. With a filter that no index answers, it may be a walk through everything.
+const COUNT_MAX: Duration = Duration::from_secs(20);
 /// How often somebody who waits for a lease looks again.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long a run waits for a table that does not answer, before it leaves the job to a later one.
@@ -87,7 +89,12 @@ impl Jobs {
         })
     }
 
+    /// How many deliveries the job is about; 0 when the walk is to tell.
     async fn count(&self, job: &Job) -> Result<u64, StoreError> {
+        tokio::time::timeout(COUNT_MAX, self.count_all(job)).await.unwrap_or(Ok(0))
+    }
+
+    async fn count_all(&self, job: &Job) -> Result<u64, StoreError> {
         let shards = self.shards(job).await?;
         match job.kind {
             JobKind::Retry => self.store.count_deliveries(job.organization_id, shards, &job.filter).await,

@@ -2,7 +2,7 @@
 //!
 //! **Sweep**: a retrying delivery stands in the due index; when its time comes and no worker is at it, the sweep raises its generation, moves
 //! its due time on (one winner, however many monitors run) and sends a task. **Reconcile**: walks the organizations' shards for deliveries that
-//! are queued but whose task must be lost, and sends them anew: losing a whole queue loses nothing. **Watch**: looks at the destinations that are
+//! are queued but whose task must be lost, and sends them anew: losing a whole queue loses nothing. How far its **round** is, is kept. **Watch**: looks at the destinations that are
 //! failing, alerts, disables, tells of recovery, and skips what waits for those that take no more.
 
 mod config;
@@ -75,10 +75,10 @@ impl Monitor {
         self.keys.ids.get_or_try_init(load).await
     }
 
-    /// A run: the sweep first, for it keeps promises of time; what went wrong in one keeps the other from nothing.
+    /// A run. Neither half waits for the other: however much is due, people are told, and the other way round.
     async fn run(&self) -> Result<(), lambda_runtime::Error> {
-        let swept = self.sweep().await;
-        self.watch().await?;
+        let (swept, watched) = tokio::join!(Box::pin(self.sweep()), Box::pin(self.watch()));
+        watched?;
         Ok(swept?)
     }
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use domain::Timestamp;
 use domain::delivery::{Delivery, State};
+use domain::id::{DeliveryId, MessageId, Ulid};
 use domain::organization::Organization;
 use queue::JobTask;
-use store::StoreError;
+use store::{Round, StoreError};
 
 use crate::{Monitor, Reconcile};
 
@@ -16,30 +17,56 @@ const LOST_WHEN_QUEUE_EMPTY: Duration = Duration::from_secs(3600);
 const LOST_ANYHOW: Duration = Duration::from_secs(6 * 3600);
 /// A job nobody has been at for this long has lost its message.
 const JOB_LOST: Duration = Duration::from_secs(900);
+/// A round looks at what was created since this long before the last one began. What was queued then is lost after six hours, if it is; and a
+/// submission that is repeated within a day has the id, and so the place, of its first try.
+const LOOKED_BACK: Duration = Duration::from_secs(32 * 3600);
+/// A run leaves the rest to the next after this long: well within the function's time.
+const RUN_MAX: Duration = Duration::from_secs(40);
 /// Organizations, deliveries and jobs read at once.
 const PAGE: u32 = 100;
+/// Stretches after which it is kept how far a round is.
+const KEPT_EVERY: u32 = 20;
 
 impl Monitor {
-    /// Sends a new task for every delivery that `scope` takes for lost.
+    /// Sends a new task for every delivery that `scope` takes for lost. An hourly run goes on where the last one was cut off, and looks at no
+    /// delivery that an earlier round had its turn with.
     pub(crate) async fn reconcile(&self, scope: Reconcile) -> Result<(), StoreError> {
         let waited = match scope {
             Reconcile::Start => Duration::ZERO,
             Reconcile::Hourly if self.queues.are_empty().await => LOST_WHEN_QUEUE_EMPTY,
             Reconcile::Hourly => LOST_ANYHOW,
         };
-        let (mut after, mut sent) = (None, 0);
+        let began_at = self.clock.now();
+        let mut round = match scope {
+            Reconcile::Start => Round::default(),
+            Reconcile::Hourly => self.store.round().await?,
+        };
+        round.began_at.get_or_insert(began_at);
+        let (mut sent, mut stretches) = (0, 0);
         loop {
-            let page = self.store.organizations(after, PAGE).await?;
+            let page = self.store.organizations(round.done_with, PAGE).await?;
             for organization in &page.items {
-                for shard in 0..organization.shards {
-                    sent += self.reconcile_shard(organization, shard, scope, waited).await?;
+                while round.shard < organization.shards {
+                    sent += self.reconcile_stretch(organization, &mut round, scope, waited).await?;
+                    stretches += 1;
+                    let too_long = self.clock.now().since(began_at) >= RUN_MAX;
+                    if scope == Reconcile::Hourly && (too_long || stretches % KEPT_EVERY == 0) {
+                        self.store.keep_round(&round).await?;
+                        if too_long {
+                            tracing::info!(sent, "the round goes on in an hour");
+                            return Ok(());
+                        }
+                    }
                 }
                 self.reconcile_jobs(organization).await?;
+                round = Round { done_with: Some(organization.id), shard: 0, after: None, ..round };
             }
-            after = page.items.last().map(|organization| organization.id);
-            if !page.more || after.is_none() {
+            if !page.more || page.items.is_empty() {
                 break;
             }
+        }
+        if scope == Reconcile::Hourly {
+            self.store.keep_round(&Round { last_began_at: round.began_at, ..Round::default() }).await?;
         }
         if sent > 0 {
             tracing::info!(sent, ?scope, "deliveries without a task were sent");
@@ -63,25 +90,29 @@ impl Monitor {
         Ok(())
     }
 
-    async fn reconcile_shard(
+    /// Looks at the next deliveries of the round, in this organization.
+    async fn reconcile_stretch(
         &self,
         organization: &Organization,
-        shard: u8,
+        round: &mut Round,
         scope: Reconcile,
         waited: Duration,
     ) -> Result<usize, StoreError> {
-        let (mut after, mut sent) = (None, 0);
-        loop {
-            let page = self.store.unfinished(organization.id, shard, after, PAGE).await?;
-            let now = self.clock.now();
-            after = page.next;
-            let lost = page.items.into_iter().filter(|delivery| is_lost(delivery, scope, waited, now)).collect();
-            sent += self.send_superseded(lost).await?;
-            if after.is_none() {
-                return Ok(sent);
-            }
-        }
+        let after = round.after.or(round.last_began_at.map(|at| created_before(at, LOOKED_BACK)));
+        let page = self.store.unfinished(organization.id, round.shard, after, PAGE).await?;
+        let now = self.clock.now();
+        let lost = page.items.into_iter().filter(|delivery| is_lost(delivery, scope, waited, now)).collect();
+        let sent = self.send_superseded(lost).await?;
+        round.after = page.next;
+        round.shard += u8::from(page.next.is_none());
+        Ok(sent)
     }
+}
+
+/// Every delivery that was created so long before, or longer, sorts before this.
+fn created_before(at: Timestamp, so_long: Duration) -> DeliveryId {
+    let at = Timestamp::from_millis(at.as_millis().saturating_sub(i64::try_from(so_long.as_millis()).unwrap_or(i64::MAX)));
+    DeliveryId { message: MessageId::from(Ulid::first_at(at)), position: 0 }
 }
 
 fn is_lost(delivery: &Delivery, scope: Reconcile, waited: Duration, now: Timestamp) -> bool {

@@ -15,22 +15,33 @@ use domain::health::Health;
 use domain::id::{AlertId, AuditId, DestinationId, OrganizationId};
 use domain::organization::FailurePolicy;
 use domain::trace::TraceId;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use store::{FAILING_PARTITIONS, Routes, StoreError, Watched};
 use telemetry::metrics::Threshold;
 
 use crate::Monitor;
 
+/// Destinations looked at at once.
+const LOOKS_AT_ONCE: usize = 8;
+/// Deliveries of one destination skipped in one run, about: others are looked at in this run, too.
+const SKIPPED_AT_ONCE_MAX: usize = 5_000;
+
 impl Monitor {
     /// Looks at every destination that is failing and at every alert that is not announced.
     pub(crate) async fn watch(&self) -> Result<(), lambda_runtime::Error> {
         let mut first_error = None;
-        for partition in 0..FAILING_PARTITIONS {
-            for watched in self.store.watched(partition).await? {
-                // Boxed: what may happen to one destination is a large state, and stacks are small.
-                let done = match watched {
-                    Watched::Destination(organization, destination) => Box::pin(self.look_at(organization, destination)).await,
-                    Watched::Alert(alert) => Box::pin(self.announce(*alert)).await,
-                };
+        // Each run begins elsewhere: one that is cut off does not leave the same destinations unseen again and again.
+        let minute = u64::try_from(self.clock.now().as_seconds() / 60).unwrap_or_default();
+        for offset in 0..FAILING_PARTITIONS {
+            let partition = (minute + u64::from(offset)) % u64::from(FAILING_PARTITIONS);
+            let watched = self.store.watched(u8::try_from(partition).unwrap_or_default()).await?;
+            // Boxed: what may happen to one destination is a large state, and stacks are small.
+            let looks = watched.into_iter().map(|watched| match watched {
+                Watched::Destination(organization, destination) => self.look_at(organization, destination).boxed(),
+                Watched::Alert(alert) => self.announce(*alert).boxed(),
+            });
+            let mut done = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
+            while let Some(done) = done.next().await {
                 // One that cannot be looked at keeps no other from being.
                 if let Err(error) = done {
                     tracing::error!(%error, "what is watched is looked at again next time");
@@ -78,24 +89,26 @@ impl Monitor {
                 let alert = self.alert(routes, &destination, &health, &policy, AlertKind::Recovered, now).await?;
                 self.store.tell_recovery(&health, &alert).await?.then_some(alert)
             }
-            Verdict::Disable => self.disable(routes, destination, &health, &policy, now).await?,
+            Verdict::Disable => self.disable(routes, &destination, &health, &policy, now).await?,
         };
-        match told {
-            Some(alert) => {
-                if alert.kind == AlertKind::Failing {
-                    telemetry::metrics::threshold_exceeded(Threshold::DestinationFailures);
-                }
-                self.announce(alert).await
-            }
-            None => Ok(()),
+        let Some(alert) = told else { return Ok(()) };
+        let kind = alert.kind;
+        if kind == AlertKind::Failing {
+            telemetry::metrics::threshold_exceeded(Threshold::DestinationFailures);
         }
+        self.announce(alert).await?;
+        if kind == AlertKind::Disabled {
+            // What waits is skipped now; the monitor looks again next time, for what was under way.
+            self.skip_waiting(&destination, routes.shards, Reason::DestinationDisabled).await?;
+        }
+        Ok(())
     }
 
     /// Disables a destination, unless another monitor or a person was first, or it works again.
     async fn disable(
         &self,
         routes: &Routes,
-        destination: Destination,
+        destination: &Destination,
         health: &Health,
         policy: &FailurePolicy,
         now: Timestamp,
@@ -107,7 +120,7 @@ impl Monitor {
             state: DestinationState::Disabled { at: now, by: DisabledBy::Failures, reason: Some(reason) },
             revision: destination.revision + 1,
             updated_at: now,
-            ..destination
+            ..destination.clone()
         };
         let ids = self.ids().await?;
         let event = AuditEvent {
@@ -128,8 +141,6 @@ impl Monitor {
         }
         tracing::warn!(destination = %disabled.id, organization = %disabled.organization_id, "a destination was disabled after too many failures");
         telemetry::metrics::destination_disabled(disabled.kind(), "failures");
-        // What waits is skipped now; the monitor looks again next time, for what was under way.
-        self.skip_waiting(&disabled, routes.shards, Reason::DestinationDisabled).await?;
         Ok(Some(alert))
     }
 
@@ -162,9 +173,9 @@ impl Monitor {
         Ok(())
     }
 
-    /// Skips every delivery that waits for a retry to a destination that takes no more; answers how many there were.
+    /// Skips deliveries that wait for a retry to a destination that takes no more; answers how many were found.
     async fn skip_waiting(&self, destination: &Destination, shards: u8, reason: Reason) -> Result<usize, StoreError> {
-        let skipped = self.dispatcher.skip_retrying(destination, shards, reason, usize::MAX).await?;
+        let skipped = self.dispatcher.skip_retrying(destination, shards, reason, SKIPPED_AT_ONCE_MAX).await?;
         if skipped > 0 {
             tracing::info!(skipped, destination = %destination.id, %reason, "waiting deliveries were skipped");
         }

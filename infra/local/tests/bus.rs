@@ -149,29 +149,29 @@ async fn what_happens_to_destinations_and_deliveries_is_told_on_the_bus() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused_is_told_on_the_bus() {
-    let world = World::reaching("10.11.12.0/24", "[]").await;
+    let world = World::new("[]").await;
     let never = "dst_00000000000000000000000000";
     world.call(Method::GET, &format!("/v1/destinations/{never}"), Value::Null).await;
     let refused = world.told("Security Event").await.remove(0);
     assert_eq!((&refused["detail"]["action"], &refused["detail"]["target"]), (&json!("cross_organization_access_denied"), &json!(never)));
     assert_eq!(refused["detail"]["organization_id"], json!(world.keys.organization_id));
+}
 
-    // A name that leads to an inner address is found out when it is connected to.
-    let destination =
-        json!({"type": "webhook", "name": "A", "settings": {"url": "http://localhost:9/"}, "retry_policy": {"max_retries": 0}});
+/// R6.5: what a worker found behind a name is told as what a client spelled out is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_to_a_blocked_address_is_a_security_event_on_the_bus() {
+    let world = World::reaching("10.11.12.0/24", "[]").await;
+    let destination = json!({"type": "webhook", "name": "A", "settings": {"url": "http://localhost:9/hook"}});
     let destination = world.call(Method::POST, "/v1/destinations?skip_check=true", destination).await;
     let message = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination["id"]]});
     let message = world.call(Method::POST, "/v1/messages", message).await;
-    let blocked = async {
-        loop {
-            let told = world.told("Security Event").await;
-            if let Some(event) = told.into_iter().find(|event| event["detail"]["action"] == "blocked_address") {
-                return event;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let blocked = tokio::time::timeout(Duration::from_secs(20), blocked).await.unwrap();
-    assert_eq!(blocked["detail"]["target"], message["deliveries"][0]["id"]);
-    assert_eq!(blocked["detail"]["outcome"], "denied");
+    let event = world.told("Security Event").await.remove(0);
+    let detail = &event["detail"];
+    assert_eq!((&detail["action"], &detail["outcome"]), (&json!("blocked_address"), &json!("denied")), "{event}");
+    assert_eq!(detail["target"], message["deliveries"][0]["id"], "{event}");
+    assert_eq!((&detail["organization_id"], &detail["actor"]["kind"]), (&json!(world.keys.organization_id), &json!("system")));
+    let trail = world.call(Method::GET, "/v1/audit-events?action=blocked_address", Value::Null).await;
+    for member in ["id", "at", "action", "outcome", "actor", "target", "changes"] {
+        assert_eq!(detail[member], trail["data"][0][member], "{member}: as the audit trail has it");
+    }
 }

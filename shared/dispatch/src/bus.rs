@@ -5,6 +5,7 @@ use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use domain::alert::AlertKind;
+use domain::audit::AuditEvent;
 use serde_json::Value;
 
 /// What every event of ours says it comes from.
@@ -33,6 +34,11 @@ impl Bus {
     #[must_use]
     pub fn new(aws: &SdkConfig, name: String) -> Self {
         Self { client: Client::new(aws), name }
+    }
+
+    /// Puts a refusal on grounds of security; `detail` is its line of the audit trail, and whose it is.
+    pub async fn put_security(&self, event: &AuditEvent) -> Result<(), BusError> {
+        self.put("Security Event", &serde_json::json!(event)).await
     }
 
     /// Puts one event; `detail` is the body that status updates and alerts have.

@@ -20,7 +20,7 @@ pub use announce::Announcement;
 pub use bus::{Bus, BusError};
 pub use redeliver::RedeliverError;
 pub use resolve::{Target, Unresolved, resolve};
-pub use status::{TellError, is_listened_to};
+pub use status::{Ending, TellError, is_listened_to};
 pub use submit::Submission;
 
 use domain::delivery::Delivery;

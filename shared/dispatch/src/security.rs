@@ -12,7 +12,7 @@ impl Dispatcher {
             tracing::error!(%error, action, request_id, "a refusal was not recorded");
         }
         if let Some(bus) = &self.bus
-            && let Err(error) = bus.put("Security Event", &serde_json::to_value(event).unwrap_or_default()).await
+            && let Err(error) = bus.put_security(event).await
         {
             tracing::error!(%error, action, request_id, "a refusal is not on the bus");
         }

@@ -4,7 +4,8 @@ use domain::delivery::{Delivery, DeliveryStatus};
 use domain::id::IdMint;
 use domain::organization::OrganizationSettings;
 use serde_json::{Value, json};
-use store::{Routes, StoreError};
+use store::{Routes, Store, StoreError};
+use tokio::sync::OnceCell;
 
 use crate::announce::{Announcement, existing};
 use crate::bus::BusError;
@@ -21,14 +22,40 @@ pub enum TellError {
     Bus(#[from] BusError),
 }
 
-/// The data of a delivery's update.
-fn about(delivery: &Delivery, shown: Value) -> Value {
-    json!({
-        "delivery": shown,
-        "message_id": delivery.id.message,
-        "reference": delivery.message.reference,
-        "metadata": delivery.message.metadata,
-    })
+/// A delivery that finished, as all are told who are told of it: its attempts are read once, and only when somebody is.
+pub struct Ending<'d> {
+    delivery: &'d Delivery,
+    public_url: &'d str,
+    data: OnceCell<Value>,
+}
+
+impl<'d> Ending<'d> {
+    /// The end of this delivery; links in what is told lead to `public_url`.
+    #[must_use]
+    pub fn of(delivery: &'d Delivery, public_url: &'d str) -> Self {
+        Self { delivery, public_url, data: OnceCell::new() }
+    }
+
+    /// The data of a delivery's update.
+    async fn data(&self, store: &Store) -> Result<&Value, StoreError> {
+        let Self { delivery, public_url, data } = self;
+        data.get_or_try_init(async || {
+            let (attempts, omitted) = store.attempts(delivery).await?;
+            Ok(json!({
+                "delivery": shown::delivery(delivery, &attempts, omitted, public_url),
+                "message_id": delivery.id.message,
+                "reference": delivery.message.reference,
+                "metadata": delivery.message.metadata,
+            }))
+        })
+        .await
+    }
+
+    /// What names this end in an id made from it. A redeliver raises both counts, so that its end is another.
+    fn name(&self, event_type: &str) -> String {
+        let delivery = self.delivery;
+        format!("{event_type}/{}/{}.{}", delivery.id, delivery.generation, delivery.attempts)
+    }
 }
 
 /// Is somebody to be told of this delivery?
@@ -41,30 +68,30 @@ pub fn is_listened_to(delivery: &Delivery, settings: &OrganizationSettings) -> b
 
 impl Dispatcher {
     /// Tells of a delivery that finished, and of its message when that was the last. Told again, it is the same messages.
-    pub async fn tell_status(&self, ids: &IdMint, delivery: &Delivery, public_url: &str) -> Result<(), StoreError> {
+    pub async fn tell_status(&self, ids: &IdMint, ending: &Ending<'_>) -> Result<(), StoreError> {
+        let delivery = ending.delivery;
         let Some(routes) = self.store.routes(delivery.organization).await? else { return Ok(()) };
         let wants = |event: &str| routes.settings.status_events.iter().any(|wanted| wanted == event);
         match delivery.status() {
             DeliveryStatus::Succeeded if wants("delivery.succeeded") => {
-                self.tell_delivery(ids, &routes, delivery, "waybill.delivery.succeeded", public_url).await?;
+                self.tell_delivery(ids, &routes, ending, "waybill.delivery.succeeded").await?;
             }
             DeliveryStatus::Failed if wants("delivery.failed") => {
-                self.tell_delivery(ids, &routes, delivery, "waybill.delivery.failed", public_url).await?;
+                self.tell_delivery(ids, &routes, ending, "waybill.delivery.failed").await?;
             }
             _ => {}
         }
-        if wants("message.completed") { self.tell_completed(ids, &routes, delivery, public_url).await } else { Ok(()) }
+        if wants("message.completed") { self.tell_completed(ids, &routes, delivery, ending.public_url).await } else { Ok(()) }
     }
 
     /// Puts a delivery that failed on the bus, if there is one.
-    pub async fn put_failed(&self, ids: &IdMint, delivery: &Delivery, public_url: &str) -> Result<(), TellError> {
+    pub async fn put_failed(&self, ids: &IdMint, ending: &Ending<'_>) -> Result<(), TellError> {
+        let delivery = ending.delivery;
         let Some(bus) = self.bus().filter(|_| delivery.status() == DeliveryStatus::Failed && !delivery.message.test) else { return Ok(()) };
         let event_type = "waybill.delivery.failed";
-        let (attempts, omitted) = self.store.attempts(delivery).await?;
         let occurred_at = delivery.state.finished_at().unwrap_or(delivery.updated_at);
-        let name = format!("{event_type}/{}/{}.{}", delivery.id, delivery.generation, delivery.attempts);
-        let id: domain::id::MessageId = ids.derive(delivery.organization, 1, occurred_at, &name);
-        let data = about(delivery, shown::delivery(delivery, &attempts, omitted, public_url));
+        let id: domain::id::MessageId = ids.derive(delivery.organization, 1, occurred_at, &ending.name(event_type));
+        let data = ending.data(&self.store).await?;
         let body =
             json!({"type": event_type, "id": id, "occurred_at": occurred_at, "organization_id": delivery.organization, "data": data});
         Ok(bus.put("Delivery Failed", &body).await?)
@@ -85,19 +112,9 @@ impl Dispatcher {
         Ok(())
     }
 
-    async fn tell_delivery(
-        &self,
-        ids: &IdMint,
-        routes: &Routes,
-        delivery: &Delivery,
-        event_type: &'static str,
-        public_url: &str,
-    ) -> Result<(), StoreError> {
-        let (attempts, omitted) = self.store.attempts(delivery).await?;
-        let data = about(delivery, shown::delivery(delivery, &attempts, omitted, public_url));
-        // A redeliver raises both, so that its end is another.
-        let name = format!("{event_type}/{}/{}.{}", delivery.id, delivery.generation, delivery.attempts);
-        self.tell(ids, routes, delivery, event_type, &name, data).await
+    async fn tell_delivery(&self, ids: &IdMint, routes: &Routes, ending: &Ending<'_>, event_type: &'static str) -> Result<(), StoreError> {
+        let data = ending.data(&self.store).await?.clone();
+        self.tell(ids, routes, ending.delivery, event_type, &ending.name(event_type), data).await
     }
 
     /// Of several deliveries that finish at once, the last one written finds all finished; two that do tell the same.

@@ -36,7 +36,8 @@ impl Store {
         items.iter().map(|item| read(item.as_ref())).collect()
     }
 
-    /// Counts one failed attempt, which `token` names, unless it is counted already or of an earlier epoch. Was it counted?
+    /// Counts one failed attempt, which `token` names, unless it is counted already, of an earlier epoch, or a success came after it. Was it
+    /// counted?
     pub async fn count_failure(
         &self,
         destination: DestinationId,
@@ -51,7 +52,7 @@ impl Store {
         change.set(TOKEN, text(token)).set(LAST_FAILURE, time(at)).set(LAST_ERROR, json(&error));
         change.set_if_missing(STREAK_BEGAN, time(at));
         change.set(FAILING.pk, text(keys::failing(destination))).set(FAILING.sk, text(keys::failing_sort(organization, destination)));
-        of_epoch(change.when(), epoch).differs(TOKEN, text(token));
+        of_epoch(change.when(), epoch).differs(TOKEN, text(token)).missing_or_at_most(LAST_SUCCESS, time(at));
         Ok(self.change("count a failure", &keys::health(destination), change).await?.is_done())
     }
 

@@ -33,7 +33,7 @@ pub struct Job {
     /// Of these, those that finished at this time or later.
     #[serde(default)]
     pub finished_since: Option<Timestamp>,
-    /// How many matched when it started.
+    /// How many matched when it started, or, where they could not be counted soon enough, how many were met so far.
     pub total: u64,
     /// How many it has done.
     pub done: u64,
@@ -55,6 +55,9 @@ pub struct Job {
     /// How far the walk has come.
     #[serde(default)]
     pub after: Option<DeliveryId>,
+    /// Which shard it is in, where it walks one after the other.
+    #[serde(default)]
+    pub shard: u8,
     /// Whether the walk has come to its end.
     #[serde(default)]
     pub walked: bool,
@@ -124,6 +127,7 @@ impl Job {
             error: None,
             chunk: Vec::new(),
             after: None,
+            shard: 0,
             walked: false,
             lease_until: None,
             revision: 1,

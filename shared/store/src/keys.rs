@@ -18,6 +18,7 @@
 //! | alert | `ORG#<org>#ALERTS` | `<alr>` |
 //! | job | `ORG#<org>#JOBS` | `<job>` |
 //! | portal link; the operator's | `ORG#<org>#LINKS`; `LINKS` | `<pln>` |
+//! | how far reconcile is | `RECONCILE` | `RECONCILE` |
 //! | rate limit | `RATE#<name>` | the window's start, epoch seconds |
 //!
 //! | index | partition | sort |
@@ -193,6 +194,11 @@ pub(crate) fn partitions_of_destination(id: DestinationId) -> Vec<String> {
 /// A portal link.
 pub(crate) fn portal_link(organization: Option<OrganizationId>, id: PortalLinkId) -> Key {
     Key::new(organization.map_or_else(|| "LINKS".to_owned(), |organization| format!("ORG#{organization}#LINKS")), id.to_string())
+}
+
+/// How far reconcile is.
+pub(crate) fn round() -> Key {
+    Key::new("RECONCILE".to_owned(), "RECONCILE".to_owned())
 }
 
 /// A window of a rate limit.

@@ -24,6 +24,7 @@ mod organization;
 mod page;
 mod portal_link;
 mod rate;
+mod round;
 mod routes;
 mod statistics;
 mod table;
@@ -49,6 +50,7 @@ pub use idempotency::{Claim, IdempotencyClaim};
 pub use job::{Job, JobKind, JobStatus};
 pub use keys::{DUE_PARTITIONS, FAILING_PARTITIONS, LIFECYCLE_DAYS};
 pub use page::{Page, Walk};
+pub use round::Round;
 pub use routes::{Route, Routes};
 pub use upload::Upload;
 

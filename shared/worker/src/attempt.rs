@@ -149,7 +149,7 @@ impl<C: Connector> Parts<C> {
                 item.counts.add(before, &attempt);
                 trail::count(&after, &attempt, outcome_name, now);
                 warn_if_slow(&after, item);
-                self.count(before, destination, item, &attempt, &settlement, &token).await;
+                self.count(&after, destination, item, &attempt, &settlement, &token).await;
                 self.report_blocked(before, &attempt).await;
                 if let Some(skipped) = self.skipped_meanwhile(&after).await {
                     return self.told(&item.received, &skipped, &item.work, Disposal::Done).await;
@@ -254,18 +254,20 @@ impl<C: Connector> Parts<C> {
         token: &str,
     ) {
         let health = &item.work.health;
-        let now = self.clock.now();
+        // When the attempt ended: of a failure and a success at the same time, each is counted by whichever worker, the later one stands.
+        let ended_at = delivery.updated_at;
         let counted = match (&settlement.streak, &attempt.failure) {
             (Streak::Failure, Some(failure)) => {
                 let error = LastError { reason: failure.reason, detail: failure.detail.clone() };
-                self.store.count_failure(destination.id, delivery.organization, health.epoch, token, now, error).await
+                self.store.count_failure(destination.id, delivery.organization, health.epoch, token, ended_at, error).await
             }
             (Streak::Success, _) => {
-                let noted = health.last_success_at.is_some_and(|at| now.since(at) < SUCCESS_NOTED_EVERY);
-                if noted && health.consecutive_failures == 0 {
+                let noted = health.last_success_at.is_some_and(|at| ended_at.since(at) < SUCCESS_NOTED_EVERY);
+                // The health was read before the batch's own attempts failed.
+                if noted && health.consecutive_failures == 0 && !item.counts.has_failed(destination.id) {
                     return;
                 }
-                self.store.end_streak(destination.id, health.epoch, now).await
+                self.store.end_streak(destination.id, health.epoch, ended_at).await
             }
             _ => return,
         };

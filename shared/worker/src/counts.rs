@@ -26,6 +26,12 @@ impl Counts {
         counts.entry(delivery.destination).or_default().add(delivery.message.event_type.as_str(), reason, attempt.duration_ms);
     }
 
+    /// Has an attempt of this batch failed there?
+    pub(crate) fn has_failed(&self, destination: DestinationId) -> bool {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(&destination).is_some_and(|tally| tally.failed_attempts() > 0)
+    }
+
     /// Adds them to the statistics. What could not be added is missing there: nothing is decided by them.
     pub(crate) async fn write(&self, store: &Store, now: Timestamp) {
         let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));

@@ -2,7 +2,7 @@
 //! next one that gets the task.
 
 use aws_config::SdkConfig;
-use dispatch::{Dispatcher, is_listened_to};
+use dispatch::{Dispatcher, Ending, is_listened_to};
 use domain::delivery::{Delivery, DeliveryStatus};
 use domain::id::IdMint;
 use domain::organization::OrganizationSettings;
@@ -45,9 +45,10 @@ impl Updates {
             Ok::<_, vault::VaultError>(IdMint::new(keys.id_key, self.clock.clone(), self.random.clone()))
         };
         let ids = self.ids.get_or_try_init(load).await?;
+        let ending = Ending::of(delivery, &self.public_url);
         if on_the_bus {
-            dispatcher.put_failed(ids, delivery, &self.public_url).await?;
+            dispatcher.put_failed(ids, &ending).await?;
         }
-        if listened_to { Ok(dispatcher.tell_status(ids, delivery, &self.public_url).await?) } else { Ok(()) }
+        if listened_to { Ok(dispatcher.tell_status(ids, &ending).await?) } else { Ok(()) }
     }
 }

@@ -106,6 +106,7 @@ impl World {
             ("SIGNING_KEYS_SECRET_ARN".to_owned(), signing_keys),
             ("PUBLIC_URL".to_owned(), "https://waybill.example".to_owned()),
             ("JOBS_QUEUE_URL".to_owned(), queue_url.clone()),
+            ("EVENT_BUS_NAME".to_owned(), resources.event_buses[0].clone()),
         ];
         let ids = IdMint::new([7; 32], clock.clone(), random.clone());
         let mut world = Self {

@@ -26,7 +26,7 @@ pub struct JobView {
     /// Which deliveries.
     #[schema(value_type = Object)]
     pub filter: Value,
-    /// How many matched when it started; 0 before.
+    /// How many matched when it started or, if counting took too long, were met so far; 0 before.
     pub total: u64,
     /// How many it has done.
     pub done: u64,

@@ -65,6 +65,18 @@ async fn one_failure_counts_once() {
     assert_eq!(watched.health().await.consecutive_failures, 2);
 }
 
+#[tokio::test]
+async fn a_failure_that_a_success_came_after_does_not_lengthen_the_streak_however_late_it_is_counted() {
+    let watched = Watched::new();
+    let now = watched.fixture.now();
+    assert!(watched.fails(0, "a").await);
+    assert!(watched.succeeds(now.plus(Duration::from_secs(2))).await);
+    assert!(!watched.fails(0, "b").await, "it is of before the success");
+    let health = watched.health().await;
+    assert_eq!((health.consecutive_failures, health.first_failure_at), (0, None));
+    assert_eq!(watched.listed_as_failing().await, 0);
+}
+
 fn alert(destination: &Destination, fixture: &Fixture, kind: AlertKind) -> Alert {
     Alert {
         id: fixture.ids.mint(destination.organization_id, 1),

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 
 mod monitor;
+mod reconcile;
 mod worker;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,6 @@
 //! The monitor, killed between any two steps and run twice at once: one disable, one alert, nothing missed (R7; behaviours 9, 18).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -51,6 +52,13 @@ async fn announcements(world: &World) -> usize {
     messages.iter().filter(|deliveries| deliveries[0].message.event_type.is_reserved()).count()
 }
 
+/// The alerts that are on the bus, by their ids.
+fn on_the_bus(world: &World) -> BTreeSet<String> {
+    let events = world.engines.events().into_iter();
+    let alerts = events.filter(|event| event["detail-type"].as_str().is_some_and(|kind| kind.starts_with("Destination ")));
+    alerts.map(|event| event["detail"]["id"].to_string()).collect()
+}
+
 fn in_simulated_time(test: impl AsyncFnOnce()) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");
     runtime.block_on(Box::pin(test()));
@@ -93,6 +101,7 @@ fn wherever_a_monitor_dies_one_alert_is_sent_and_one_destination_is_disabled() {
                     Box::pin(world.monitor(None)).await;
                     assert_eq!(alerts(&world).await, [kind], "killed at call {number}, after: {after}");
                     assert_eq!(announcements(&world).await, 1, "killed at call {number}, after: {after}");
+                    assert_eq!(on_the_bus(&world).len(), 1, "killed at call {number}, after: {after}");
                     let destination = world.store.destination(world.organization.id, world.destinations[0]).await;
                     let state = destination.expect("the table answers").expect("it is there").state;
                     assert_eq!(matches!(state, DestinationState::Disabled { .. }), kind == AlertKind::Disabled);

@@ -1,5 +1,7 @@
 //! What the functions do when something is wrong, on real engines in simulated time.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -83,6 +85,31 @@ fn a_late_duplicate_of_a_task_sends_nothing_once_its_delivery_is_finished() {
         assert_eq!(world.poll_worker().await, 1, "the duplicate was received");
         assert_eq!(world.receiver.sent().len(), 1);
         assert_eq!(world.poll_worker().await, 0, "and acknowledged");
+    });
+}
+
+/// Behaviour 17: a destination that has just worked fails and works within one batch, whose workers read its health before.
+#[test]
+fn a_success_ends_the_streak_of_those_that_failed_in_the_same_batch() {
+    in_simulated_time(async || {
+        let doomed = Arc::new(Mutex::new(BTreeSet::<DeliveryId>::new()));
+        let fails = Arc::clone(&doomed);
+        let receiver = Receiver::scripted(move |delivery, _| match fails.lock().expect("nobody panics").contains(&delivery) {
+            true => Outcome::Reject(Reason::Rejected),
+            false => Outcome::Delivered(None),
+        });
+        let world = World::create(10, receiver).await;
+        submit(&world, 1).await;
+        world.poll_worker().await;
+        for _ in 0..5 {
+            let delivery = submit(&world, 1).await.remove(0);
+            doomed.lock().expect("nobody panics").insert(delivery.id);
+        }
+        submit(&world, 1).await;
+        assert_eq!(world.poll_worker().await, 6, "one batch");
+        let health = world.store.health(world.destinations[0]).await.expect("the table answers");
+        assert_eq!((health.consecutive_failures, health.first_failure_at), (0, None));
+        assert!(health.last_failure_at.is_some(), "they were counted");
     });
 }
 
@@ -193,12 +220,19 @@ fn what_a_failed_attempt_costs_is_printed_and_bounded() {
     in_simulated_time(async || {
         let world = World::create(9, Receiver::scripted(|_, _| Outcome::Retry(Reason::Timeout))).await;
         submit(&world, 1).await;
-        let calls = world.engines.record();
-        world.poll_worker().await;
-        let calls: Vec<_> = calls.take().into_iter().filter(|call| call.caller == "functions").collect();
-        let units: f64 = calls.iter().map(local_aws::Call::write_units).sum();
-        println!("a failed attempt: {} AWS calls and {units} write units", calls.len());
-        // The item, due and both attention indexes; the streak and its index; the statistics.
-        assert_eq!(units, 7.0);
+        // The item, due and both attention indexes; the streak and its index; the statistics. A retry: its lease; the attempt before it, now an item
+        // of its own; the item, and in due one place for another; the streak, whose place in its index stays; the statistics.
+        for (name, most) in [("the first", 7.0), ("another", 7.0)] {
+            let calls = world.engines.record();
+            while world.poll_worker().await == 0 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            let calls: Vec<_> = calls.take().into_iter().filter(|call| call.caller == "functions").collect();
+            let units: f64 = calls.iter().map(local_aws::Call::write_units).sum();
+            let each: Vec<_> =
+                calls.iter().map(|call| (call.operation.as_str(), call.write_units())).filter(|(_, units)| *units > 0.0).collect();
+            println!("{name} failed attempt: {} AWS calls and {units} write units: {each:?}", calls.len());
+            assert_eq!(units, most, "{name}: {each:?}");
+        }
     });
 }

@@ -49,7 +49,7 @@ pub(crate) async fn get_delivery(State(api): State<Api>, Asker(ctx): Asker, Ids(
 
 /// Download the body as it was last sent.
 #[utoipa::path(get, path = "/v1/deliveries/{id}/body", tag = "Deliveries", params(("id" = String, Path)),
-    responses((status = 200, description = "The bytes.", content_type = "application/octet-stream", body = Vec<u8>),
+    responses((status = 200, description = "The bytes.", content_type = "*/*", body = Vec<u8>),
         (status = 410, description = "`payload_expired`: it is no longer kept.")))]
 pub(crate) async fn get_delivery_body(
     State(api): State<Api>,

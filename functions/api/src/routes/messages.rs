@@ -79,7 +79,7 @@ pub(crate) async fn get_message(State(api): State<Api>, Asker(ctx): Asker, Ids(i
 /// Download a message's payload: the bytes as they were sent; above 1 MiB a redirect to them.
 #[utoipa::path(get, path = "/v1/messages/{id}/payload", tag = "Messages",
     params(("id" = String, Path), ("link" = Option<bool>, Query, description = "`true` answers `{url, expires_at}` instead.")),
-    responses((status = 200, description = "The bytes.", content_type = "application/octet-stream", body = Vec<u8>),
+    responses((status = 200, description = "The bytes.", content_type = "*/*", body = Vec<u8>),
         (status = 303, description = "Where they are, for a minute."),
         (status = 410, description = "`payload_expired`: it is no longer kept.")))]
 pub(crate) async fn get_payload(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
@@ -114,7 +114,7 @@ pub(crate) async fn create_upload(
 
 /// Follow a signed link to a payload.
 #[utoipa::path(get, path = "/d/{token}", tag = "Messages", params(("token" = String, Path)), security(()),
-    responses((status = 200, description = "The bytes.", content_type = "application/octet-stream", body = Vec<u8>),
+    responses((status = 200, description = "The bytes.", content_type = "*/*", body = Vec<u8>),
         (status = 303, description = "Where they are, for a minute."),
         (status = 404, description = "`not_found`: the link is none, or its time is over."),
         (status = 410, description = "`payload_expired`: they are no longer kept.")))]

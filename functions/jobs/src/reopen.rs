@@ -12,6 +12,7 @@ use domain::id::DestinationId;
 use futures_util::{StreamExt as _, stream};
 use std::time::Duration;
 use store::{Job, JobKind, JobStatus, StoreError};
+use tokio::time::Instant;
 
 use crate::Jobs;
 use crate::run::{Step, untouched_since};
@@ -20,8 +21,10 @@ use crate::run::{Step, untouched_since};
 const CHUNK: u32 = 50;
 /// Stretches of the list that are looked at for a chunk, before a run takes stock: of a long history little may be meant.
 const STRETCHES_MAX: usize = 20;
+/// Of a chunk, deliveries that are reopened and sent together, with a rest after each: live ones come in between.
+const TOGETHER: usize = 10;
 /// Conditional writes under way at once.
-const WRITES_AT_ONCE: usize = 8;
+const WRITES_AT_ONCE: usize = 5;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What became of one delivery.
@@ -73,30 +76,35 @@ impl Jobs {
         let deliveries: Vec<Delivery> = self.store.deliveries(&ids).await?.into_iter().flatten().collect();
         job.skipped += (ids.len() - deliveries.len()) as u64;
         let ground = self.ground(&job, &deliveries).await?;
-        let (job_ref, ground) = (&job, &ground);
-        let one = |delivery| self.reopen_one(job_ref, ground, delivery, resumed);
-        let outcomes: Vec<Result<Outcome, StoreError>> =
-            stream::iter(deliveries.into_iter().map(one)).buffer_unordered(WRITES_AT_ONCE).collect().await;
-        let (mut reopened, mut done, mut skipped, mut failed, mut unavailable) = (Vec::new(), 0, 0, 0, None);
-        for outcome in outcomes {
-            match outcome {
-                Ok(Outcome::Reopened(delivery)) => reopened.push(*delivery),
-                Ok(Outcome::Done) => done += 1,
-                Ok(Outcome::Skipped) => skipped += 1,
-                Err(error) if error.is_unavailable() => unavailable = Some(error),
-                Err(error) => {
-                    tracing::error!(%error, job = %job.id, "a delivery could not be reopened");
-                    failed += 1;
+        let (mut done, mut skipped, mut failed) = (0, 0, 0);
+        for some in deliveries.chunks(TOGETHER) {
+            let started = Instant::now();
+            let one = |delivery: &Delivery| self.reopen_one(&job, &ground, delivery.clone(), resumed);
+            let outcomes: Vec<Result<Outcome, StoreError>> =
+                stream::iter(some.iter().map(one)).buffer_unordered(WRITES_AT_ONCE).collect().await;
+            let (mut reopened, mut unavailable) = (Vec::new(), None);
+            for outcome in outcomes {
+                match outcome {
+                    Ok(Outcome::Reopened(delivery)) => reopened.push(*delivery),
+                    Ok(Outcome::Done) => done += 1,
+                    Ok(Outcome::Skipped) => skipped += 1,
+                    Err(error) if error.is_unavailable() => unavailable = Some(error),
+                    Err(error) => {
+                        tracing::error!(%error, job = %job.id, "a delivery could not be reopened");
+                        failed += 1;
+                    }
                 }
             }
+            // What no queue takes, the due index brings back within a minute.
+            self.dispatcher.send(&reopened, self.clock.now()).await;
+            if let Some(error) = unavailable {
+                // The chunk is looked at again: of it, what was reopened counts as done.
+                return Err(error);
+            }
+            done += reopened.len() as u64;
+            self.rest(started.elapsed()).await;
         }
-        // What no queue takes, the due index brings back within a minute.
-        self.dispatcher.send(&reopened, self.clock.now()).await;
-        if let Some(error) = unavailable {
-            // The chunk is looked at again: of it, what was reopened counts as done.
-            return Err(error);
-        }
-        job.done += done + reopened.len() as u64;
+        job.done += done;
         job.skipped += skipped;
         job.failed += failed;
         job.total = job.total.max(job.done + job.skipped + job.failed);

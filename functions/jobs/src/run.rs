@@ -59,7 +59,11 @@ impl Jobs {
             if self.clock.now() >= stop_at {
                 return self.hand_on(job, task).await;
             }
-            self.pace(started.elapsed()).await;
+            // What reopens rests in between.
+            if !matches!(job.kind, JobKind::Retry | JobKind::Replay) {
+                self.rest(started.elapsed()).await;
+            }
+            self.pace().await;
         }
     }
 

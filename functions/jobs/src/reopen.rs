@@ -21,10 +21,10 @@ use crate::run::{Step, untouched_since};
 const CHUNK: u32 = 50;
 /// Stretches of the list that are looked at for a chunk, before a run takes stock: of a long history little may be meant.
 const STRETCHES_MAX: usize = 20;
-/// Of a chunk, deliveries that are reopened and sent together, with a rest after each: live ones come in between.
-const TOGETHER: usize = 10;
+/// Of a chunk, deliveries that are reopened and sent together, with a rest after them: live ones come in between (docs/measurements.md).
+const TOGETHER: usize = 3;
 /// Conditional writes under way at once.
-const WRITES_AT_ONCE: usize = 5;
+const WRITES_AT_ONCE: usize = 3;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What became of one delivery.

@@ -51,19 +51,23 @@ pub(crate) fn router() -> Router<Front> {
 }
 
 async fn read(Path((_, name)): Path<(String, String)>, headers: HeaderMap) -> Result<Response, Refused> {
+    sent(&name, &headers)
+}
+
+/// Browsers ask for it by themselves.
+async fn icon(headers: HeaderMap) -> Result<Response, Refused> {
+    sent(ICON.0, &headers)
+}
+
+fn sent(name: &str, headers: &HeaderMap) -> Result<Response, Refused> {
     let found = ALL.iter().position(|(own, _, _)| *own == name).ok_or_else(Refusal::not_found)?;
     let kept = (CACHE_CONTROL, "public, max-age=31536000, immutable");
     let common = [(CONTENT_TYPE, ALL[found].1), kept, (VARY, "accept-encoding")];
-    Ok(if takes_gzip(&headers) {
+    Ok(if takes_gzip(headers) {
         (common, [(CONTENT_ENCODING, "gzip")], COMPRESSED[found].clone()).into_response()
     } else {
         (common, ALL[found].2).into_response()
     })
-}
-
-/// Browsers ask for it by themselves.
-async fn icon() -> Response {
-    ([(CONTENT_TYPE, ICON.1)], ICON.2).into_response()
 }
 
 /// Pages are not compressed: what a page repeats of its address would tell, by its length, of what else is in it (BREACH).

@@ -9,7 +9,7 @@ use domain::attempt::Trigger;
 use domain::delivery::{Delivery, Redelivery};
 use domain::destination::{Destination, DestinationState};
 use domain::id::DestinationId;
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::join_all;
 use std::time::Duration;
 use store::{Job, JobKind, JobStatus, StoreError};
 use tokio::time::Instant;
@@ -21,10 +21,8 @@ use crate::run::{Step, untouched_since};
 const CHUNK: u32 = 50;
 /// Stretches of the list that are looked at for a chunk, before a run takes stock: of a long history little may be meant.
 const STRETCHES_MAX: usize = 20;
-/// Of a chunk, deliveries that are reopened and sent together, with a rest after them: live ones come in between (docs/measurements.md).
+/// Of a chunk, deliveries that are reopened at once and sent together, with a rest after them: live ones come in between (docs/measurements.md).
 const TOGETHER: usize = 3;
-/// Conditional writes under way at once.
-const WRITES_AT_ONCE: usize = 3;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What became of one delivery.
@@ -80,8 +78,7 @@ impl Jobs {
         for some in deliveries.chunks(TOGETHER) {
             let started = Instant::now();
             let one = |delivery: &Delivery| self.reopen_one(&job, &ground, delivery.clone(), resumed);
-            let outcomes: Vec<Result<Outcome, StoreError>> =
-                stream::iter(some.iter().map(one)).buffer_unordered(WRITES_AT_ONCE).collect().await;
+            let outcomes = join_all(some.iter().map(one)).await;
             let (mut reopened, mut unavailable) = (Vec::new(), None);
             for outcome in outcomes {
                 match outcome {

@@ -2,8 +2,8 @@
 //!
 //! **Sweep**: a retrying delivery stands in the due index; when its time comes and no worker is at it, the sweep raises its generation, moves
 //! its due time on (one winner, however many monitors run) and sends a task. **Reconcile**: walks the organizations' shards for deliveries that
-//! are queued but whose task must be lost, and sends them anew: losing a whole queue loses nothing. How far its **round** is, is kept. **Watch**: looks at the destinations that are
-//! failing, alerts, disables, tells of recovery, and skips what waits for those that take no more.
+//! are queued but whose task must be lost, and sends them anew: losing a whole queue loses nothing. How far its **round** is, is
+//! kept. **Watch**: looks at the destinations that are failing, alerts, disables, tells of recovery, and skips what waits for those that take no more.
 
 mod config;
 mod reconcile;

@@ -6,8 +6,8 @@
 //! operator's, the one it names. [`issue`] makes keys; of the secret half only a hash is kept.
 //!
 //! A person comes by a **portal link**, which opens once and starts a **session**: a signed cookie that names the link (or the key somebody
-//! signed in with), which is [read](Access::resume) on each request, so that deleting it ends the session at once. Whom the identity provider vouches for is
-//! [let in](let_in) by a link that is open as it is made.
+//! signed in with), which is [read](Access::resume) on each request, so that deleting it ends the session at once. Whom the identity
+//! provider vouches for is [let in](let_in) by a link that is open as it is made.
 
 mod authenticate;
 mod bearer;

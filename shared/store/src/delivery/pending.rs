@@ -57,13 +57,15 @@ impl Store {
             let newest = try_join_all(newest).await?;
             let keys: Vec<Key> = newest.iter().flat_map(|(_, keys)| keys.iter().cloned()).collect();
             let items = self.get_parts(action, &keys, &[STATUS]).await?;
-            count += items.iter().filter(|item| is_queued(item)).count() as u64;
             let mut items = items.iter();
-            let goes_on = |(shard, keys): (Shard, Vec<Key>)| {
+            open = Vec::new();
+            for (shard, keys) in newest {
                 let queued = items.by_ref().take(keys.len()).filter(|item| is_queued(item)).count();
-                (queued > 0 && shard.rest.is_some()).then_some(shard)
-            };
-            open = newest.into_iter().filter_map(goes_on).collect();
+                count += queued as u64;
+                if queued > 0 && shard.rest.is_some() {
+                    open.push(shard);
+                }
+            }
             looked_at += look;
             if open.is_empty() || looked_at >= LOOKED_AT_MAX {
                 return Ok(count);

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod bus;
+mod events;
 mod poller;
 mod process;
 mod template;

@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Request;
 use serde_json::json;
 
-use crate::fixture::{Deployment, refused};
+use crate::fixture::{Deployment, refused, webhook};
 
 #[tokio::test]
 async fn whatever_is_wrong_with_a_key_the_answer_is_the_same() {
@@ -25,6 +25,19 @@ async fn whatever_is_wrong_with_a_key_the_answer_is_the_same() {
     assert!(problems.iter().all(|problem| *problem == problems[0]));
     let trail = deployment.admin().get("/v1/audit-events?action=authentication_failed").await.json();
     assert_eq!(trail["data"].as_array().unwrap().len(), 1, "only the refusal that names an existing key is somebody's");
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_as_our_mistake_and_tells_nothing() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let mut body = webhook("Panics");
+    body["settings"]["url"] = "https://panics.example.com/".into();
+    let answer = admin.post("/v1/destinations", body).await;
+    assert_eq!(answer.refusal(), refused(500, "internal_error", &[]));
+    assert!(!answer.problem().to_string().contains("hunter2"));
+    // Neither is anything half-done, nor the next request any worse off.
+    assert_eq!(admin.get("/v1/destinations").await.json()["data"], json!([]));
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ pub(crate) struct Deployment {
     pub(crate) organization: String,
     pub(crate) admin: String,
     pub(crate) now_ms: Arc<AtomicI64>,
-    /// How often the worker was asked for a check; it refuses hosts that contain `refuses`.
+    /// How often the worker was asked for a check; it refuses hosts that contain `refuses`, and panics at those that contain `panics`.
     pub(crate) checks: Arc<AtomicUsize>,
     pub(crate) engines: Engines,
     _data: TempDir,
@@ -245,7 +245,9 @@ fn register_worker(engines: &Engines, checks: &Arc<AtomicUsize>) {
     engines.functions().register(WORKER, move |payload| {
         checks.fetch_add(1, Ordering::Relaxed);
         let request: CheckRequest = serde_json::from_slice(&payload).unwrap();
-        let refuses = request.check.settings.to_json().to_string().contains("refuses");
+        let settings = request.check.settings.to_json().to_string();
+        assert!(!settings.contains("panics"), "the secret is hunter2");
+        let refuses = settings.contains("refuses");
         let step = |name, ok: bool, detail: &str| CheckStep { name, ok: Some(ok), detail: detail.to_owned(), duration_ms: 7 };
         let mut steps = vec![step(StepName::Resolve, true, "")];
         steps.push(step(StepName::Connect, !refuses, if refuses { "connection refused" } else { "" }));

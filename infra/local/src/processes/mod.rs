@@ -23,6 +23,7 @@ use local_aws::{Caller, Engines, Policy};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::function::Handler;
 use crate::functions::Built;
 use crate::template;
 use pool::{Invocation, Pool};
@@ -80,6 +81,12 @@ impl Host {
         let pool = Arc::new(Pool::new(bootstrap, self.environment(declared, engines, &caller)));
         self.pools.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(declared.name.clone(), pool.clone());
         if declared.routes.is_empty() { Ok(Built::Events(pool::handler(pool))) } else { Ok(Built::Http(http_event::router(pool))) }
+    }
+
+    /// The processes of a function that was [built](Self::built), by its physical name: what they are handed is theirs to read, whatever
+    /// it is that triggers them.
+    pub fn handler(&self, name: &str) -> Option<Handler> {
+        pool(&self.pools, name).ok().map(pool::handler)
     }
 
     /// What Lambda sets, what the template says, and where AWS is.

@@ -1,0 +1,243 @@
+//! What is deployed, handed what AWS hands it: the binaries under the Lambda Runtime API, and the events of `tests/events`, as API Gateway, SQS,
+//! EventBridge and its Scheduler write them, with members that nobody here reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use kit::sink::Sink;
+use lambda_runtime::{Context, LambdaEvent};
+use local::data_directory::DataDirectory;
+use local::instance::Instance;
+use local::local_json::Keys;
+use local::processes::Host;
+use local::template::{COMPILED_IN, Stack, Template};
+use local::{first_start, run};
+use local_aws::{Caller, Engines, Options};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+const SOON: Duration = Duration::from_secs(20);
+/// Port 1 answers nobody.
+const NOWHERE: u16 = 1;
+
+/// A stack that nothing triggers but these tests.
+struct World {
+    engines: Engines,
+    host: Host,
+    stack: Stack,
+    keys: Keys,
+    sqs: Client,
+    /// The binaries that have been handed an event.
+    invoked: Mutex<BTreeSet<String>>,
+    _instance: Instance,
+    _objects: local_aws::Gateway,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        runtime::platform::install_tls();
+        let folder = tempfile::tempdir().unwrap();
+        let directory = DataDirectory::open(folder.path()).unwrap();
+        let parameters = [
+            ("PublicUrl", "https://waybill.example"),
+            ("EgressAllow", "127.0.0.0/8"),
+            ("AllowPlainHttp", "true"),
+            ("RateLimits", "off"),
+            ("IngestSources", r#"[{"account": "000000000000", "source": "com.acme.reports", "organization_ids": ["*"]}]"#),
+        ];
+        let parameters: BTreeMap<String, String> = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let mut template = Template::read(COMPILED_IN, &parameters).unwrap();
+        let engines = Engines::open(directory.path(), &template.stack().unwrap().resources, Options::local()).unwrap();
+        run::assign(&mut template, &engines);
+        let objects = engines.serve_objects(TcpListener::bind("127.0.0.1:0").await.unwrap()).unwrap();
+        let binaries = Path::new(env!("CARGO_BIN_EXE_waybill")).parent().unwrap().to_path_buf();
+        let host = Host::start(binaries, &engines, objects.address()).await.unwrap();
+        let instance = Instance::build(template.stack().unwrap(), &engines, Some(&host), &CancellationToken::new()).unwrap();
+        let keys = first_start::keys(&directory, &instance).await.unwrap();
+        let sqs = Client::new(&engines.sdk_config(Caller::unlimited("the events' tests")));
+        let stack = template.stack().unwrap();
+        Self { engines, host, stack, keys, sqs, invoked: Mutex::default(), _instance: instance, _objects: objects, _folder: folder }
+    }
+
+    /// Hands a function an event of `tests/events`, its `{{…}}` filled in.
+    async fn hand(&self, binary: &str, event: &str, filled: &[(&str, &str)]) -> Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/events").join(event);
+        let mut text = std::fs::read_to_string(path).unwrap();
+        for (name, value) in filled {
+            let quoted = json!(value).to_string();
+            text = text.replace(&format!("{{{{{name}}}}}"), &quoted[1..quoted.len() - 1]);
+        }
+        assert!(!text.contains("{{"), "{event} is not filled in: {text}");
+        let function = self.stack.functions.iter().find(|function| function.binary == binary).unwrap();
+        let handler = self.host.handler(&function.name).unwrap();
+        let mut context = Context::default();
+        context.request_id = "8f507cfc-xmpl-4697-b07a-ac58fc914c95".to_owned();
+        context.deadline = u64::try_from(now_ms()).unwrap() + u64::try_from(function.timeout.as_millis()).unwrap();
+        context.invoked_function_arn.clone_from(&function.arn);
+        let answer = handler(LambdaEvent::new(serde_json::from_str(&text).unwrap(), context)).await;
+        self.invoked.lock().unwrap().insert(binary.to_owned());
+        answer.unwrap_or_else(|error| panic!("{binary} on {event}: {error}"))
+    }
+
+    async fn get(&self, binary: &str, path: &str) -> (Value, String) {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let filled = [("path", path), ("query", query), ("api_key", &*self.keys.organization_key)];
+        let answer = self.hand(binary, "http_get.json", &filled).await;
+        (answer["statusCode"].clone(), answer["body"].as_str().unwrap_or_default().to_owned())
+    }
+
+    async fn read(&self, path: &str) -> Value {
+        let (status, body) = self.get("api", path).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    async fn post(&self, path: &str, query: &str, body: &Value) -> Value {
+        let body = BASE64.encode(body.to_string());
+        let filled = [("path", path), ("query", query), ("api_key", &*self.keys.organization_key), ("body", &body)];
+        let answer = self.hand("api", "http_post.json", &filled).await;
+        assert!(answer["statusCode"].as_u64().unwrap() < 300, "{path}: {answer}");
+        assert_eq!(answer["headers"]["content-type"], "application/json", "{answer}");
+        serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
+    }
+
+    async fn destination(&self, kind: &str, settings: Value, credentials: Value) -> String {
+        let body = json!({"type": kind, "name": kind, "settings": settings, "credentials": credentials});
+        self.post("/v1/destinations", "skip_check=true", &body).await["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A message to some destinations: the paths of its deliveries.
+    async fn message(&self, destinations: &[&String]) -> Vec<String> {
+        let message = self
+            .post("/v1/messages", "", &json!({"event_type": "report.ready", "payload": {"n": 1}, "destination_ids": destinations}))
+            .await;
+        let path = format!("/v1/messages/{}", message["id"].as_str().unwrap());
+        let shown = self.read(&path).await;
+        let ids = shown["deliveries"].as_array().unwrap().iter();
+        ids.map(|delivery| format!("/v1/deliveries/{}", delivery["id"].as_str().unwrap())).collect()
+    }
+
+    /// Takes what waits in the queue of a function, and hands it over as `sqs.json` says; the answer.
+    async fn work(&self, binary: &str) -> Value {
+        let name = &self.stack.functions.iter().find(|function| function.binary == binary).unwrap().name;
+        let mapping = self.stack.mappings.iter().find(|mapping| mapping.function == *name).unwrap();
+        let queue = mapping.queue_arn.rsplit(':').next().unwrap();
+        let url = self.sqs.get_queue_url().queue_name(queue).send().await.unwrap().queue_url.unwrap();
+        let received = self.sqs.receive_message().queue_url(&url).send().await.unwrap().messages.unwrap_or_default();
+        let [message] = &received[..] else { panic!("{binary}: {} messages wait in {queue}", received.len()) };
+        self.sqs_event(binary, queue, message.receipt_handle().unwrap(), message.body().unwrap()).await
+    }
+
+    async fn sqs_event(&self, binary: &str, queue: &str, receipt: &str, body: &str) -> Value {
+        let now = now_ms().to_string();
+        self.hand(binary, "sqs.json", &[("body", body), ("receipt", receipt), ("queue", queue), ("now_ms", &now)]).await
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.engines.functions().clear();
+    }
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Nothing of the batch comes back.
+fn is_done(answer: &Value) -> bool {
+    answer["batchItemFailures"] == json!([])
+}
+
+/// The one message of `sqs.json` does.
+fn stays_all() -> Value {
+    json!({"batchItemFailures": [{"itemIdentifier": "059f36b4-87a3-44ab-83d2-661975830a7d"}]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_function_takes_the_events_that_aws_writes() {
+    let world = World::new().await;
+    let sink = Sink::start().await;
+    let password = json!({"kind": "password", "username": "u", "password": "p"});
+    let host_key = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
+    let smtp = json!({"smtp": {"host": "127.0.0.1", "port": NOWHERE, "security": "none"}});
+    let webhook = world.destination("webhook", json!({"url": sink.path("/hook").url()}), json!({"kind": "none"})).await;
+    let email = world
+        .destination(
+            "email",
+            json!({"transport": smtp, "from": "a@b.example", "to": ["c@d.example"]}),
+            json!({"kind": "smtp_password", "username": "u", "password": "p"}),
+        )
+        .await;
+    let storage = world
+        .destination(
+            "s3",
+            json!({"bucket": "bbb", "endpoint": format!("http://127.0.0.1:{NOWHERE}")}),
+            json!({"kind": "access_key", "access_key_id": "a", "secret_access_key": "b"}),
+        )
+        .await;
+    let sftp = world
+        .destination(
+            "sftp",
+            json!({"host": "127.0.0.1", "port": NOWHERE, "username": "u", "host_key": host_key}),
+            json!({"kind": "password", "password": "p"}),
+        )
+        .await;
+    let database =
+        world.destination("postgres", json!({"host": "127.0.0.1", "port": NOWHERE, "database": "d", "table": "t"}), password).await;
+
+    // A task for each worker: one server is there, the others are not, and all say so.
+    let deliveries = world.message(&[&webhook, &email, &storage, &sftp, &database]).await;
+    for binary in ["worker_webhook", "worker_email", "worker_storage", "worker_sftp", "worker_database"] {
+        let answer = world.work(binary).await;
+        // What is to be tried again waits in its queue.
+        let stays = binary != "worker_webhook";
+        assert_eq!(answer, if stays { stays_all() } else { json!({"batchItemFailures": []}) }, "{binary}");
+    }
+    assert_eq!(sink.path("/hook").wait_for(1, SOON).await[0].text(), r#"{"n":1}"#);
+    let mut outcomes = Vec::new();
+    for delivery in &deliveries {
+        let shown = world.read(delivery).await;
+        assert_eq!(shown["attempt_count"], 1, "{shown}");
+        outcomes.push((shown["status"].as_str().unwrap().to_owned(), shown["attempts"][0]["reason"].clone()));
+    }
+    assert_eq!(outcomes[0], ("succeeded".to_owned(), Value::Null));
+    assert!(outcomes[1..].iter().all(|outcome| *outcome == ("retrying".to_owned(), json!("connect"))), "{outcomes:?}");
+
+    // A task that ended among the dead letters ends its delivery; what nobody can read stays there.
+    let dead = world.message(&[&email]).await;
+    let url = world.sqs.get_queue_url().queue_name("waybill-EmailQueue").send().await.unwrap().queue_url.unwrap();
+    let waiting = world.sqs.receive_message().queue_url(&url).send().await.unwrap().messages.unwrap();
+    let answer = world.sqs_event("dead_letters", "waybill-DeadLetters", "receipt", waiting[0].body().unwrap()).await;
+    assert!(is_done(&answer), "{answer}");
+    let shown = world.read(&dead[0]).await;
+    assert_eq!((&shown["status"], &shown["reason"]), (&json!("failed"), &json!("dead_lettered")), "{shown}");
+    let answer = world.sqs_event("dead_letters", "waybill-DeadLetters", "receipt", "no task").await;
+    assert_eq!(answer, stays_all());
+
+    // A job takes it up again.
+    let job = world.post("/v1/jobs", "", &json!({"kind": "retry", "filter": {"status": ["failed"]}})).await;
+    let answer = world.work("jobs").await;
+    assert!(is_done(&answer), "{answer}");
+    let job = world.read(&format!("/v1/jobs/{}", job["id"].as_str().unwrap())).await;
+    assert_eq!((&job["status"], &job["done"]), (&json!("finished"), &json!(1)), "{job}");
+
+    // The schedules, the bus, and a page.
+    assert_eq!(world.hand("monitor", "schedule_sweep.json", &[]).await, Value::Null);
+    assert_eq!(world.hand("monitor", "schedule_reconcile.json", &[]).await, Value::Null);
+    let filled = [("organization", &*world.keys.organization_id), ("destination", &*webhook)];
+    assert_eq!(world.hand("ingest", "eventbridge.json", &filled).await, Value::Null);
+    let messages = world.read("/v1/messages?limit=50").await;
+    assert!(messages["data"].as_array().unwrap().iter().any(|message| message["event_type"] == "report.bridged"), "{messages}");
+    let (status, page) = world.get("console", "/sign-in").await;
+    assert!(status == 200 && page.contains("API key"), "{page}");
+
+    let all: BTreeSet<String> = world.stack.functions.iter().map(|function| function.binary.clone()).collect();
+    assert_eq!(*world.invoked.lock().unwrap(), all, "every function");
+}

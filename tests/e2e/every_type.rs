@@ -3,6 +3,11 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use bytes::Bytes;
+use http::Method;
+use kit::azurite::{self, Azurite};
+use kit::fetch::fetch;
 use kit::file_s3::{self, FileS3};
 use kit::gcs::{self, Gcs};
 use kit::mariadb::MariaDb;
@@ -63,7 +68,7 @@ impl Case {
 
 /// The long texts among credentials.
 fn secrets(credentials: &Value) -> Vec<String> {
-    const NAMES: [&str; 5] = ["password", "secret_access_key", "account_key", "private_key", "connection_string"];
+    const NAMES: [&str; 6] = ["password", "secret_access_key", "account_key", "sas_token", "private_key", "connection_string"];
     NAMES.iter().filter_map(|name| credentials[*name].as_str()).filter(|text| text.len() >= 8).map(str::to_owned).collect()
 }
 
@@ -93,6 +98,24 @@ async fn objects_reach_google_cloud_storage() {
     assert_eq!(server.object(key).unwrap().bytes, r#"{"n":1,"text":"ü"}"#);
     let shown = destination.read().await["credentials"].to_string();
     assert!(!shown.contains("PRIVATE KEY"), "{shown}");
+}
+
+#[tokio::test]
+async fn objects_reach_azure_blob_storage() {
+    let acme = stage::organization("Acme").await;
+    let server = Azurite::start();
+    server.make_container("reports").await;
+    let settings = json!({"account": azurite::ACCOUNT, "container": "reports", "endpoint": server.endpoint});
+    let other = BASE64.encode([7; 64]);
+    let by_key = |key: &str| json!({"kind": "account_key", "account_key": key});
+    let by_token = |key: &str| json!({"kind": "sas_token", "sas_token": azurite::sas("rwdlc", key)});
+    let kinds = [(by_key(azurite::ACCOUNT_KEY), by_key(&other)), (by_token(azurite::ACCOUNT_KEY), by_token(&other))];
+    for (credentials, wrong) in kinds {
+        let (_, delivery) = Case { kind: "azure_blob", settings: settings.clone(), credentials, wrong }.plays(&acme).await;
+        let key = delivery["tracking"]["key"].as_str().unwrap();
+        let object = fetch(Method::GET, &format!("{}/reports/{key}", server.endpoint), &[], Bytes::new()).await;
+        assert_eq!(object.text(), r#"{"n":1,"text":"ü"}"#);
+    }
 }
 
 #[tokio::test]

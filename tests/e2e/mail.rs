@@ -132,6 +132,41 @@ async fn mailboxes_are_signed_into_with_tokens_over_tls() {
     assert_eq!(failed["name"], "tls", "{problem}");
 }
 
+/// Refused where the token is asked for, and refused where it is shown: both are the credentials' fault.
+#[tokio::test]
+async fn a_token_that_is_refused_is_told_as_that() {
+    let server = MailServer::start("none", &Authority::new());
+    let acme = stage::organization("Acme").await;
+    let tokens = Sink::start().await;
+    let answer = |status, body: Value| Reply::status(status).header("content-type", "application/json").body(body.to_string());
+    for kind in ["oauth2_client_credentials", "oauth2_refresh_token"] {
+        for (case, refused) in [
+            ("invalid_client", answer(401, json!({"error": "invalid_client"}))),
+            ("invalid_grant", answer(400, json!({"error": "invalid_grant"}))),
+            ("another", answer(200, json!({"access_token": "bad-token", "token_type": "bearer", "expires_in": 3600}))),
+        ] {
+            let mut credentials = json!({"kind": kind, "token_url": tokens.path(&format!("/{case}")).url(), "client_id": kind, "client_secret": "s3cret-of-the-app", "username": "ada@acme.example"});
+            if kind == "oauth2_refresh_token" {
+                credentials["refresh_token"] = json!("first-refresh-token");
+            }
+            tokens.path(&format!("/{case}")).replies(std::iter::repeat_n(refused, 6));
+            let mailbox = || acme.destination().with("type", "email").settings(settings(&server, "none")).credentials(credentials.clone());
+            let problem = mailbox().asks().await.problem(422, "connection_check_failed");
+            let failed = problem["check"]["steps"].as_array().unwrap().iter().find(|step| step["ok"] == false).unwrap().clone();
+            assert_eq!(failed["name"], "authenticate", "{kind} {case}: {problem}");
+            let destination = mailbox().skip_check().retries(0).create().await;
+            let delivery = acme.send([&destination], json!({"n": 1})).await.delivery(0).settles().await;
+            assert_eq!(
+                (&delivery["status"], &delivery["reason"]),
+                (&json!("failed"), &json!("authentication")),
+                "{kind} {case}: {delivery}"
+            );
+            assert!(!delivery.to_string().contains("s3cret"), "{delivery}");
+        }
+    }
+    assert!(server.mails().is_empty());
+}
+
 #[tokio::test]
 async fn nothing_that_customers_write_ends_a_header() {
     let server = MailServer::start("none", &Authority::new());

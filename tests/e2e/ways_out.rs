@@ -2,11 +2,13 @@
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kit::gcs;
 use kit::sink::Sink;
-use kit::stack::{NewDestination, Organization};
+use kit::stack::{Launch, NewDestination, Organization};
 use serde_json::{Value, json};
 
 use crate::stage;
@@ -124,6 +126,55 @@ async fn no_connector_follows_a_name_to_an_inner_address() {
     let recorded = stage::texts(&acme.list("/v1/audit-events?action=blocked_address&limit=100").await, "target");
     assert!(blocked.iter().all(|delivery| recorded.contains(delivery)), "{blocked:?} in {recorded:?}");
     assert_eq!(inner.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "the inner address was connected to");
+}
+
+/// Nor is a name that leads elsewhere after it was checked (rebinding): each connection goes where its own lookup was looked at. The process'
+/// `/etc/hosts` is a file of this test's (nss_wrapper).
+#[tokio::test]
+async fn no_connector_follows_a_name_that_was_bound_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = folder.path().join("hosts");
+    let bind = |address: &str| std::fs::write(&hosts, format!("{address} rebound.example\n")).unwrap();
+    bind("127.0.0.1");
+    let outer = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = outer.local_addr().unwrap().port();
+    let inner = TcpListener::bind(("127.0.0.2", port)).unwrap();
+    inner.set_nonblocking(true).unwrap();
+    // In one process: functions in processes of their own would not inherit this.
+    let stack = Launch::of(env!("CARGO_BIN_EXE_waybill"))
+        .arguments(["--allow-egress", "127.0.0.1/32"])
+        .environment("LD_PRELOAD", "libnss_wrapper.so")
+        .environment("NSS_WRAPPER_HOSTS", hosts.to_str().unwrap())
+        .start()
+        .await;
+    let acme = stack.organization("Acme").await;
+    // Whoever comes while the name is good hears nothing useful.
+    let visits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&visits);
+    std::thread::spawn(move || outer.incoming().for_each(|visit| drop(visit.map(|_| counted.fetch_add(1, Ordering::SeqCst)))));
+    let mut rebound = Vec::new();
+    for pointed in pointed_at("rebound.example", port) {
+        let before = visits.load(Ordering::SeqCst);
+        let check = acme.post("/v1/destinations/check", pointed.of(&acme).body()).await;
+        let is_asked = pointed.pointer.starts_with("/settings/");
+        assert!(
+            !is_asked || visits.load(Ordering::SeqCst) > before,
+            "{}: the name was good, and nobody came: {}",
+            pointed.kind,
+            check.text()
+        );
+        rebound.push((pointed.kind, pointed.of(&acme).create().await));
+    }
+    // The wrapper looks at the file's time, in seconds.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    bind("127.0.0.2");
+    let before = visits.load(Ordering::SeqCst);
+    for (kind, destination) in rebound {
+        let delivery = acme.send([&destination], json!({"n": 1})).await.delivery(0).settles().await;
+        assert_eq!((&delivery["status"], &delivery["reason"]), (&json!("failed"), &json!("blocked_address")), "{kind}: {delivery}");
+    }
+    assert_eq!(inner.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "the inner address was connected to");
+    assert_eq!(visits.load(Ordering::SeqCst), before);
 }
 
 /// Nor is a redirect: whoever speaks HTTP takes it for an answer.

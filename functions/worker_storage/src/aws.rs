@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
+use aws_types::service_config::ServiceConfigKey;
 use domain::settings::storage::S3Settings;
 use domain::{Clock, Timestamp};
 use object_store::aws::AwsCredential;
@@ -53,9 +54,12 @@ impl Aws {
         settings.region.as_deref().unwrap_or_else(own)
     }
 
-    /// A store that is not Amazon's, or the Amazon of a laptop.
-    pub(crate) fn endpoint<'s>(&'s self, settings: &'s S3Settings) -> Option<&'s str> {
-        settings.endpoint.as_deref().or_else(|| self.config.endpoint_url())
+    /// A store that is not Amazon's, or the Amazon of a laptop: where every client of S3 with our configuration goes (AWS SDKs and Tools
+    /// Reference Guide, Service-specific endpoints).
+    pub(crate) fn endpoint(&self, settings: &S3Settings) -> Option<String> {
+        let key = ServiceConfigKey::builder().service_id("S3").profile("endpoint_url").env("AWS_ENDPOINT_URL").build();
+        let of_s3 = || self.config.service_config()?.load_config(key.ok()?);
+        settings.endpoint.clone().or_else(of_s3).or_else(|| self.config.endpoint_url().map(str::to_owned))
     }
 
     /// Credentials that live as long as an attempt may take.

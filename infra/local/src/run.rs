@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use local_aws::{Engines, Options};
+use local_aws::{BucketSpec, Engines, Options};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -85,7 +85,10 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     let address = listener.local_addr().map_err(|source| StartError::Listen { address: args.listen, source })?;
     let api_url = parameters::url_of(address);
     let mut template = read_template(&args, &api_url)?;
-    let resources = template.stack()?.resources;
+    let mut resources = template.stack()?.resources;
+    if args.demo {
+        resources.buckets.push(BucketSpec { name: demo::BUCKET.to_owned(), versioned: false });
+    }
     let directory = DataDirectory::open(&args.data)?;
     let engines = Engines::open(directory.path(), &resources, Options::local())?;
     assign(&mut template, &engines);
@@ -115,7 +118,8 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     tasks.spawn(expire(engines.clone(), stop.clone()));
     tasks.spawn(tell(stop.clone()));
     if args.demo {
-        tasks.spawn(demo::run(instance.gateway.clone(), keys.clone(), stop.clone()));
+        let (gateway, keys, data, stop) = (instance.gateway.clone(), keys.clone(), args.data.clone(), stop.clone());
+        tasks.spawn(async move { demo::run(gateway, keys, &data, stop).await });
     }
     announce(&directory, &api_url, keys, args.open)
         .map_err(|source| StartError::System { doing: "local.json cannot be written", source })?;

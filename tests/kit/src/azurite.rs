@@ -4,6 +4,9 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use aws_lc_rs::hmac;
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use reqwest::Url;
 use tempfile::TempDir;
 
 use crate::tls::Authority;
@@ -46,6 +49,18 @@ impl Azurite {
         Self::launch("https", &["--oauth", "basic", "--cert", &certificate, "--key", &key], folder)
     }
 
+    /// Makes a container that anybody may read.
+    #[expect(clippy::disallowed_methods, reason = "the test stands outside of Waybill")]
+    pub async fn make_container(&self, name: &str) {
+        // Fails only when there is one already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let http = reqwest::Client::builder().danger_accept_invalid_certs(true).no_proxy().build().expect("a client");
+        let url = format!("{}/{name}?restype=container&{}", self.endpoint, sas("rwdlc", ACCOUNT_KEY));
+        let made = http.put(url).header("x-ms-blob-public-access", "container").header("content-length", "0").send().await;
+        let made = made.expect("azurite answers");
+        assert_eq!(made.status(), 201, "no container was made: {}", made.text().await.unwrap_or_default());
+    }
+
     fn launch(scheme: &str, arguments: &[&str], folder: TempDir) -> Self {
         let program = program();
         assert!(program.exists(), "{} does not exist: run ./test once, which installs the test tools", program.display());
@@ -68,6 +83,25 @@ impl Azurite {
         let address = address.expect("azurite says where it listens: is it in .test-tools? run ./test, which installs it");
         Self { endpoint: format!("{address}/{ACCOUNT}"), process, _output: output, _folder: folder }
     }
+}
+
+/// An account SAS for some permissions on all blobs and containers (learn.microsoft.com, Create an account SAS).
+pub fn sas(permissions: &str, account_key: &str) -> String {
+    let (version, services, types, expiry) = ("2018-11-09", "b", "co", "2099-01-01T00:00:00Z");
+    let signed = format!("{ACCOUNT}\n{permissions}\n{services}\n{types}\n\n{expiry}\n\nhttps,http\n{version}\n");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &BASE64.decode(account_key).expect("the key is base64"));
+    let signature = BASE64.encode(hmac::sign(&key, signed.as_bytes()));
+    let pairs = [
+        ("sv", version),
+        ("ss", services),
+        ("srt", types),
+        ("sp", permissions),
+        ("se", expiry),
+        ("spr", "https,http"),
+        ("sig", &signature),
+    ];
+    let url = Url::parse_with_params("http://localhost/", pairs).expect("a URL");
+    url.query().unwrap_or_default().to_owned()
 }
 
 impl Drop for Azurite {

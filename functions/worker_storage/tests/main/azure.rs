@@ -11,17 +11,12 @@ use domain::check::StepName;
 use domain::settings::storage::AzureBlobSettings;
 use domain::settle::Outcome;
 use egress::{Outgoing, Schemes, Target};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, Method};
-use kit::azurite::{ACCOUNT, ACCOUNT_KEY, Azurite};
+use kit::azurite::{self, ACCOUNT, ACCOUNT_KEY, Azurite};
 use kit::entra::{CLIENT_ID, CLIENT_SECRET, Entra, TENANT_ID};
 use kit::tls::Authority;
-use object_store::azure::{AzureAccessKey, AzureAuthorizer, AzureCredential};
-use object_store::client::{HttpRequest, HttpRequestBody};
 use rustls::RootCertStore;
-use sha2::Sha256;
 use tokio::time::Instant;
-use url::form_urlencoded;
 use worker_storage::{Credentials, Storage};
 
 use crate::bucket::{Any, Bucket, client, clock, failed_step, nobody, object_settings, payload, refused, tracking};
@@ -70,45 +65,14 @@ fn account_key(key: &str) -> Credentials {
     Credentials::AccountKey { account_key: key.to_owned().into() }
 }
 
-/// An account SAS for everything in blobs and containers (learn.microsoft.com, Create an account SAS).
-fn sas(permissions: &str, key: &str) -> Credentials {
-    let (version, services, types, expiry) = ("2018-11-09", "b", "co", "2099-01-01T00:00:00Z");
-    let signed = format!("{ACCOUNT}\n{permissions}\n{services}\n{types}\n\n{expiry}\n\nhttps,http\n{version}\n");
-    let mut mac = Hmac::<Sha256>::new_from_slice(&STANDARD.decode(key).unwrap()).unwrap();
-    mac.update(signed.as_bytes());
-    let signature = STANDARD.encode(mac.finalize().into_bytes());
-    let pairs = [
-        ("sv", version),
-        ("ss", services),
-        ("srt", types),
-        ("sp", permissions),
-        ("se", expiry),
-        ("spr", "https,http"),
-        ("sig", &signature),
-    ];
-    let token = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    Credentials::SasToken { sas_token: token.into() }
-}
-
-async fn make_container(client: &egress::Client, endpoint: &str) {
-    let mut request = HttpRequest::new(HttpRequestBody::empty());
-    *request.method_mut() = Method::PUT;
-    *request.uri_mut() = format!("{endpoint}/{CONTAINER}?restype=container").parse().unwrap();
-    request.headers_mut().insert("x-ms-blob-public-access", "container".parse().unwrap());
-    request.headers_mut().insert("content-length", "0".parse().unwrap());
-    let credential = AzureCredential::AccessKey(AzureAccessKey::try_new(ACCOUNT_KEY).unwrap());
-    AzureAuthorizer::new(&credential, ACCOUNT).try_authorize(&mut request).unwrap();
-    let (parts, _) = request.into_parts();
-    let target = Target::parse(&parts.uri.to_string(), Schemes::HttpAndHttps).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let made = client.send_body(Method::PUT, &target, parts.headers, Outgoing::from(Bytes::new()), deadline).await.unwrap();
-    assert_eq!(made.status, 201);
+fn sas(permissions: &str, account_key: &str) -> Credentials {
+    Credentials::SasToken { sas_token: azurite::sas(permissions, account_key).into() }
 }
 
 async fn azurite() -> (Azurite, Bucket, Seen) {
     let server = Azurite::start();
     let client = client("127.0.0.0/8", RootCertStore::empty());
-    make_container(&client, &server.endpoint).await;
+    server.make_container(CONTAINER).await;
     let bucket = Bucket::new(nobody(), settings(&server.endpoint), account_key(ACCOUNT_KEY));
     let seen = Seen { client, endpoint: server.endpoint.clone() };
     (server, bucket, seen)
@@ -196,7 +160,7 @@ async fn an_application_s_token_is_fetched_and_kept() {
     let server = Azurite::start_tls(&authority);
     let entra = Entra::start().await;
     let client = client("127.0.0.0/8", authority.roots());
-    make_container(&client, &server.endpoint).await;
+    server.make_container(CONTAINER).await;
     let storage = Storage::with_authority(client, Schemes::HttpAndHttps, nobody(), clock(), &entra.authority);
     let principal = |secret: &str| Credentials::ServicePrincipal {
         tenant_id: TENANT_ID.to_owned(),

@@ -75,7 +75,7 @@ impl Monitor {
 
     async fn judge(&self, routes: &Routes, destination: Destination, health: Health) -> Result<(), lambda_runtime::Error> {
         let settings = &routes.settings;
-        let policy = destination.failure_policy.clone().unwrap_or_else(|| settings.failure_policy.clone());
+        let policy = destination.policy(&settings.failure_policy).clone();
         let now = self.clock.now();
         let debounce = Duration::from_secs(u64::from(settings.alert_debounce_seconds));
         let told = match evaluate(&health, &policy, debounce, now) {

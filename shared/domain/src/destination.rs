@@ -127,6 +127,12 @@ impl Destination {
         self.settings.kind()
     }
 
+    /// Which policy holds: its own, else its organization's.
+    #[must_use]
+    pub fn policy<'p>(&'p self, organizations: &'p FailurePolicy) -> &'p FailurePolicy {
+        self.failure_policy.as_ref().unwrap_or(organizations)
+    }
+
     /// Does it take deliveries?
     #[must_use]
     pub fn is_enabled(&self) -> bool {

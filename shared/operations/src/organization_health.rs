@@ -136,10 +136,10 @@ impl Operations {
         unwell.truncate(SHOWN_MAX);
         let ids: Vec<DestinationId> = unwell.iter().map(|(route, _)| route.id).collect();
         let found = self.store.destinations(id, &ids).await?;
-        let general = organization.settings.failure_policy.alert_after_failures;
+        let general = &organization.settings.failure_policy;
         let shown = unwell.into_iter().zip(found).filter_map(|((_, health), found)| {
             let found = found?;
-            let alert_after = found.failure_policy.as_ref().map_or(general, |policy| policy.alert_after_failures);
+            let alert_after = found.policy(general).alert_after_failures;
             Some(Unwell { destination: self.destination_view(ctx, &found, None), status: health.status(alert_after), health })
         });
         Ok(Attention { health, count: routes.len(), destinations: shown.collect(), more })
@@ -167,10 +167,10 @@ impl Operations {
             .collect();
         let ids: Vec<DestinationId> = unwell.iter().map(|(id, _)| *id).collect();
         let destinations = self.store.destinations(organization.id, &ids).await?;
-        let general = organization.settings.failure_policy.alert_after_failures;
+        let general = &organization.settings.failure_policy;
         let failing = unwell.iter().zip(&destinations).filter(|((_, streak), destination)| {
-            let own = destination.as_ref().and_then(|destination| destination.failure_policy.as_ref());
-            *streak >= own.map_or(general, |policy| policy.alert_after_failures)
+            let policy = destination.as_ref().map_or(general, |destination| destination.policy(general));
+            *streak >= policy.alert_after_failures
         });
         let pending = self.store.backlog(organization.id, organization.shards).await?;
         Ok(OrganizationHealth {

@@ -28,7 +28,7 @@ impl Operations {
         let healths = self.store.healths(&ids).await?;
         let settings = &settings;
         let view = |(destination, health): (&Destination, Health)| {
-            let policy = destination.failure_policy.clone().unwrap_or_else(|| settings.failure_policy.clone());
+            let policy = destination.policy(&settings.failure_policy).clone();
             let id = destination.id;
             async move {
                 let until = self.clock.now().plus(std::time::Duration::from_millis(1));

@@ -7,15 +7,6 @@ use serde_json::{Value, json};
 
 use crate::stage;
 
-/// The name of the first step that failed, after steps that did not.
-fn failed_step(check: &Value) -> &str {
-    assert_eq!(check["ok"], false, "{check}");
-    let steps = check["steps"].as_array().expect("steps");
-    let failed = steps.iter().find(|step| step["ok"] == false).unwrap_or_else(|| panic!("no failed step in {check}"));
-    assert!(failed["detail"].as_str().is_some_and(|detail| !detail.is_empty()) && failed["duration_ms"].is_u64(), "{failed}");
-    failed["name"].as_str().expect("a name")
-}
-
 /// R1.3: what cannot be reached is not saved, and the answer names the step.
 #[tokio::test]
 async fn a_destination_that_cannot_be_reached_is_not_saved_and_the_failing_step_is_named() {
@@ -40,7 +31,7 @@ async fn a_destination_that_cannot_be_reached_is_not_saved_and_the_failing_step_
     for (url, steps) in cases {
         let answer = acme.destination().url(&url).asks().await;
         let problem = answer.problem(422, "connection_check_failed");
-        assert!(steps.contains(&failed_step(&problem["check"])), "{url}: {problem}");
+        assert!(steps.contains(&stage::failed_step(&problem["check"])), "{url}: {problem}");
     }
     assert!(acme.list("/v1/destinations").await.is_empty());
 }
@@ -90,12 +81,12 @@ async fn a_check_by_hand_reports_and_changes_nothing() {
     assert_eq!(well["check"]["ok"], true, "{well}");
     sink.answers([500]);
     let ill = destination.action("check", json!({})).await.ok(200);
-    assert_eq!(failed_step(&ill["check"]), "write");
+    assert_eq!(stage::failed_step(&ill["check"]), "write");
     let after = destination.read().await;
     assert_eq!((&before["health"], &before["status"]), (&after["health"], &after["status"]));
 
     let unsaved = acme.post("/v1/destinations/check", acme.destination().webhook(&sink).body()).await.ok(200);
-    assert_eq!(failed_step(&unsaved["check"]), "write");
+    assert_eq!(stage::failed_step(&unsaved["check"]), "write");
     assert_eq!(acme.list("/v1/destinations").await.len(), 1);
 }
 

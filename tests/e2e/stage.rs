@@ -28,6 +28,15 @@ pub(crate) fn texts(items: &[serde_json::Value], member: &str) -> Vec<String> {
     items.iter().map(|item| item[member].as_str().unwrap_or_else(|| panic!("no {member} in {item}")).to_owned()).collect()
 }
 
+/// The name of the first step that failed, after steps that did not.
+pub(crate) fn failed_step(check: &serde_json::Value) -> &str {
+    assert_eq!(check["ok"], false, "{check}");
+    let steps = check["steps"].as_array().expect("steps");
+    let failed = steps.iter().find(|step| step["ok"] == false).unwrap_or_else(|| panic!("no failed step in {check}"));
+    assert!(failed["detail"].as_str().is_some_and(|detail| !detail.is_empty()) && failed["duration_ms"].is_u64(), "{failed}");
+    failed["name"].as_str().expect("a name")
+}
+
 /// Asks again until there is an answer, for ten seconds.
 pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
     for _ in 0..200 {

@@ -75,21 +75,21 @@ impl Monitor {
 
     async fn judge(&self, routes: &Routes, destination: Destination, health: Health) -> Result<(), lambda_runtime::Error> {
         let settings = &routes.settings;
-        let policy = destination.policy(&settings.failure_policy).clone();
+        let policy = destination.policy(&settings.failure_policy);
         let now = self.clock.now();
         let debounce = Duration::from_secs(u64::from(settings.alert_debounce_seconds));
-        let told = match evaluate(&health, &policy, debounce, now) {
+        let told = match evaluate(&health, policy, debounce, now) {
             Verdict::Wait => return Ok(()),
             Verdict::Forget => return Ok(self.store.unwatch_destination(destination.id, &health).await?),
             Verdict::Alert => {
-                let alert = self.alert(routes, &destination, &health, &policy, AlertKind::Failing, now).await?;
+                let alert = self.alert(routes, &destination, &health, policy, AlertKind::Failing, now).await?;
                 self.store.alert(&health, policy.alert_after_failures, &alert).await?.then_some(alert)
             }
             Verdict::Recovered => {
-                let alert = self.alert(routes, &destination, &health, &policy, AlertKind::Recovered, now).await?;
+                let alert = self.alert(routes, &destination, &health, policy, AlertKind::Recovered, now).await?;
                 self.store.tell_recovery(&health, &alert).await?.then_some(alert)
             }
-            Verdict::Disable => self.disable(routes, &destination, &health, &policy, now).await?,
+            Verdict::Disable => self.disable(routes, &destination, &health, policy, now).await?,
         };
         let Some(alert) = told else { return Ok(()) };
         let kind = alert.kind;

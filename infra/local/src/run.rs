@@ -118,8 +118,7 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     tasks.spawn(expire(engines.clone(), stop.clone()));
     tasks.spawn(tell(stop.clone()));
     if args.demo {
-        let (gateway, keys, data, stop) = (instance.gateway.clone(), keys.clone(), args.data.clone(), stop.clone());
-        tasks.spawn(async move { demo::run(gateway, keys, &data, stop).await });
+        tasks.spawn(demo::run(instance.gateway.clone(), keys.clone(), args.data.join("sftp"), stop.clone()));
     }
     announce(&directory, &api_url, keys, args.open)
         .map_err(|source| StartError::System { doing: "local.json cannot be written", source })?;

@@ -1,7 +1,6 @@
 //! The event bus, both ways: a message that comes in as an event is delivered once, whoever may not speak is refused and recorded; what
 //! happens to destinations and deliveries is told.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
@@ -10,14 +9,14 @@ use axum::extract::Request;
 use http::Method;
 use http_body_util::BodyExt as _;
 use kit::sink::Sink;
-use local::data_directory::DataDirectory;
+use local::first_start;
 use local::instance::Instance;
 use local::local_json::Keys;
-use local::template::{COMPILED_IN, Template};
-use local::{first_start, run};
-use local_aws::{Caller, Engines, Options};
+use local_aws::{Caller, Engines};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+
+use crate::opened::Opened;
 
 struct World {
     engines: Engines,
@@ -34,20 +33,7 @@ impl World {
 
     /// One whose destinations may stand in these private networks alone.
     async fn reaching(networks: &str, sources: &str) -> Self {
-        runtime::platform::install_tls();
-        let folder = tempfile::tempdir().unwrap();
-        let directory = DataDirectory::open(folder.path()).unwrap();
-        let parameters = [
-            ("PublicUrl", "http://127.0.0.1:1"),
-            ("EgressAllow", networks),
-            ("AllowPlainHttp", "true"),
-            ("RateLimits", "off"),
-            ("IngestSources", sources),
-        ];
-        let parameters: BTreeMap<String, String> = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let mut template = Template::read(COMPILED_IN, &parameters).unwrap();
-        let engines = Engines::open(directory.path(), &template.stack().unwrap().resources, Options::local()).unwrap();
-        run::assign(&mut template, &engines);
+        let Opened { template, engines, directory, folder } = Opened::new(networks, sources);
         let stop = CancellationToken::new();
         let instance = Instance::build(template.stack().unwrap(), &engines, None, &stop).unwrap();
         let keys = first_start::keys(&directory, &instance).await.unwrap();

@@ -1,25 +1,27 @@
 //! What is deployed, handed what AWS hands it: the binaries under the Lambda Runtime API, and the events of `tests/events`, as API Gateway, SQS,
 //! EventBridge and its Scheduler write them, with members that nobody here reads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::Message;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use kit::sink::Sink;
 use lambda_runtime::{Context, LambdaEvent};
-use local::data_directory::DataDirectory;
+use local::first_start;
 use local::instance::Instance;
 use local::local_json::Keys;
 use local::processes::Host;
-use local::template::{COMPILED_IN, Stack, Template};
-use local::{first_start, run};
-use local_aws::{Caller, Engines, Options};
+use local::template::{Function, Stack};
+use local_aws::{Caller, Engines};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::opened::Opened;
 
 const SOON: Duration = Duration::from_secs(20);
 /// Port 1 answers nobody.
@@ -41,20 +43,8 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        runtime::platform::install_tls();
-        let folder = tempfile::tempdir().unwrap();
-        let directory = DataDirectory::open(folder.path()).unwrap();
-        let parameters = [
-            ("PublicUrl", "https://waybill.example"),
-            ("EgressAllow", "127.0.0.0/8"),
-            ("AllowPlainHttp", "true"),
-            ("RateLimits", "off"),
-            ("IngestSources", r#"[{"account": "000000000000", "source": "com.acme.reports", "organization_ids": ["*"]}]"#),
-        ];
-        let parameters: BTreeMap<String, String> = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let mut template = Template::read(COMPILED_IN, &parameters).unwrap();
-        let engines = Engines::open(directory.path(), &template.stack().unwrap().resources, Options::local()).unwrap();
-        run::assign(&mut template, &engines);
+        let sources = r#"[{"account": "000000000000", "source": "com.acme.reports", "organization_ids": ["*"]}]"#;
+        let Opened { template, engines, directory, folder } = Opened::new("127.0.0.0/8", sources);
         let objects = engines.serve_objects(TcpListener::bind("127.0.0.1:0").await.unwrap()).unwrap();
         let binaries = Path::new(env!("CARGO_BIN_EXE_waybill")).parent().unwrap().to_path_buf();
         let host = Host::start(binaries, &engines, objects.address()).await.unwrap();
@@ -74,7 +64,7 @@ impl World {
             text = text.replace(&format!("{{{{{name}}}}}"), &quoted[1..quoted.len() - 1]);
         }
         assert!(!text.contains("{{"), "{event} is not filled in: {text}");
-        let function = self.stack.functions.iter().find(|function| function.binary == binary).unwrap();
+        let function = self.function(binary);
         let handler = self.host.handler(&function.name).unwrap();
         let mut context = Context::default();
         context.request_id = "8f507cfc-xmpl-4697-b07a-ac58fc914c95".to_owned();
@@ -123,13 +113,23 @@ impl World {
         ids.map(|delivery| format!("/v1/deliveries/{}", delivery["id"].as_str().unwrap())).collect()
     }
 
-    /// Takes what waits in the queue of a function, and hands it over as `sqs.json` says; the answer.
-    async fn work(&self, binary: &str) -> Value {
-        let name = &self.stack.functions.iter().find(|function| function.binary == binary).unwrap().name;
+    fn function(&self, binary: &str) -> &Function {
+        self.stack.functions.iter().find(|function| function.binary == binary).unwrap()
+    }
+
+    /// Takes what waits in the queue of a function.
+    async fn waiting(&self, binary: &str) -> (&str, Vec<Message>) {
+        let name = &self.function(binary).name;
         let mapping = self.stack.mappings.iter().find(|mapping| mapping.function == *name).unwrap();
         let queue = mapping.queue_arn.rsplit(':').next().unwrap();
         let url = self.sqs.get_queue_url().queue_name(queue).send().await.unwrap().queue_url.unwrap();
-        let received = self.sqs.receive_message().queue_url(&url).send().await.unwrap().messages.unwrap_or_default();
+        let received = self.sqs.receive_message().queue_url(&url).max_number_of_messages(10).send().await.unwrap();
+        (queue, received.messages.unwrap_or_default())
+    }
+
+    /// Takes what waits in the queue of a function, and hands it over as `sqs.json` says; the answer.
+    async fn work(&self, binary: &str) -> Value {
+        let (queue, received) = self.waiting(binary).await;
         let [message] = &received[..] else { panic!("{binary}: {} messages wait in {queue}", received.len()) };
         self.sqs_event(binary, queue, message.receipt_handle().unwrap(), message.body().unwrap()).await
     }
@@ -212,9 +212,8 @@ async fn every_function_takes_the_events_that_aws_writes() {
 
     // A task that ended among the dead letters ends its delivery; what nobody can read stays there.
     let dead = world.message(&[&email]).await;
-    let url = world.sqs.get_queue_url().queue_name("waybill-EmailQueue").send().await.unwrap().queue_url.unwrap();
     // The task that waited for its retry may be back by now.
-    let waiting = world.sqs.receive_message().queue_url(&url).max_number_of_messages(10).send().await.unwrap().messages.unwrap();
+    let (_, waiting) = world.waiting("worker_email").await;
     let id = dead[0].rsplit('/').next().unwrap();
     let task = waiting.iter().filter_map(|message| message.body()).find(|body| body.contains(id)).unwrap();
     let answer = world.sqs_event("dead_letters", "waybill-DeadLetters", "receipt", task).await;

@@ -4,6 +4,7 @@
 mod agreement;
 mod bus;
 mod events;
+mod opened;
 mod poller;
 mod process;
 mod template;

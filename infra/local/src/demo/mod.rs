@@ -11,7 +11,7 @@ mod sftp;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -44,14 +44,14 @@ const REMEMBERED_MAX: usize = 10_000;
 /// How often each delivery was refused.
 type Refused = Arc<Mutex<BTreeMap<String, u32>>>;
 
-/// Starts the receivers, makes the destinations and sends a message to each. Files arrive in the data directory. Runs until `stop`.
-pub async fn run(gateway: Gateway, keys: Keys, data: &Path, stop: CancellationToken) {
+/// Starts the receivers, makes the destinations and sends a message to each. Files arrive in `sftp_folder`. Runs until `stop`.
+pub async fn run(gateway: Gateway, keys: Keys, sftp_folder: PathBuf, stop: CancellationToken) {
     let demo = async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let receiving = axum::serve(listener, receiver()).with_graceful_shutdown(stop.clone().cancelled_owned());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let server = sftp::Server::new(data.join("sftp"), &system_random());
+        let server = sftp::Server::new(sftp_folder, &system_random());
         let files = files(listener.local_addr()?, &server);
         let serving = stop.run_until_cancelled(server.serve(listener));
         let operator = Api { gateway: gateway.clone(), api_key: keys.operator_key };

@@ -28,7 +28,7 @@ impl Operations {
         let healths = self.store.healths(&ids).await?;
         let settings = &settings;
         let view = |(destination, health): (&Destination, Health)| {
-            let policy = destination.policy(&settings.failure_policy).clone();
+            let alert_after = destination.policy(&settings.failure_policy).alert_after_failures;
             let id = destination.id;
             async move {
                 let until = self.clock.now().plus(std::time::Duration::from_millis(1));
@@ -38,7 +38,7 @@ impl Operations {
                 let (hours, pending) = read.await?;
                 let mut last_24h = Tally::default();
                 hours.iter().for_each(|(_, hour)| last_24h.merge(hour));
-                let view = HealthView::of(health, policy.alert_after_failures, settings.success_rate_warning, pending, &last_24h);
+                let view = HealthView::of(health, alert_after, settings.success_rate_warning, pending, &last_24h);
                 Ok::<_, Refusal>(HealthView { hours: filled(since, until, HOUR_MS, &hours), ..view })
             }
         };

@@ -127,7 +127,7 @@ impl Operations {
         let routes = self.store.routes(destination.organization_id).await?;
         let (shards, settings) = routes.map(|routes| (routes.shards, routes.settings)).unwrap_or_default();
         let health = self.store.health(destination.id).await?;
-        let policy = destination.policy(&settings.failure_policy).clone();
+        let policy = destination.policy(&settings.failure_policy);
         let (kind, health) = if destination.is_enabled() {
             (AlertKind::Enabled, Health { consecutive_failures: 0, first_failure_at: None, ..health })
         } else {
@@ -141,7 +141,7 @@ impl Operations {
             destination_id: destination.id,
             kind,
             occurred_at: destination.updated_at,
-            data: data(destination, &health, &policy, kind, pending, &url),
+            data: data(destination, &health, policy, kind, pending, &url),
             message: None,
         })
     }

@@ -39,11 +39,16 @@ pub(crate) fn failed_step(check: &serde_json::Value) -> &str {
 
 /// Asks again until there is an answer, for ten seconds.
 pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
-    for _ in 0..200 {
+    within(10, what, ask).await
+}
+
+/// Asks again until there is an answer, for so many seconds.
+pub(crate) async fn within<T>(seconds: u32, what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    for _ in 0..seconds * 20 {
         if let Some(answer) = ask().await {
             return answer;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("not within ten seconds: {what}");
+    panic!("not within {seconds} s: {what}");
 }

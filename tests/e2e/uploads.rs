@@ -142,6 +142,40 @@ async fn a_source_in_a_granted_bucket_is_delivered_and_the_services_own_is_never
     assert_eq!(own.mistakes(), ["/source/s3/bucket"]);
 }
 
+/// From Waybill's own bucket to one that the operator granted, S3 copies by itself: metadata and all, once, and never over another object.
+#[tokio::test]
+async fn an_object_goes_to_a_granted_bucket_without_being_carried() {
+    let stack = stage::launch().start().await;
+    let acme = stack.organization("Acme").await;
+    let folder = stack.data().join("s3/waybill-grantable-acme");
+    std::fs::create_dir_all(&folder).unwrap();
+    let grants = json!({"grants": {"buckets": ["waybill-grantable-acme"]}});
+    stack.operator().patch(&format!("/v1/organizations/{}", acme.id), grants).await.ok(200);
+    let settings = json!({"bucket": "waybill-grantable-acme", "key_template": "in/{{ filename }}"});
+    let bucket = acme.destination().with("type", "s3").settings(settings).credentials(json!({"kind": "iam"})).retries(0).create().await;
+
+    let bytes = noise(20 << 20);
+    let name = "tägliche Zahlen + 1.csv";
+    let send = async |bytes: Bytes| {
+        let announced = json!({"content_type": "text/csv", "filename": name, "size_bytes": bytes.len()});
+        let upload = acme.post("/v1/uploads", announced).await.ok(201);
+        assert_eq!(put(&upload, bytes).await, 200);
+        acme.submit(json!({"event_type": "report.ready", "upload_id": upload["id"], "destination_ids": [bucket.id]})).await
+    };
+    let message = send(bytes.clone()).await;
+    let delivery = message.delivery(0);
+    let done = delivery.reaches("succeeded").await;
+    assert!(done["attempts"][0]["request"]["headers"].to_string().contains("x-amz-copy-source"), "{done}");
+    assert!(std::fs::read(folder.join("in").join(name)).unwrap() == bytes);
+    acme.post(&format!("{}/retry", delivery.path()), json!({"force": true})).await.ok(202);
+    delivery.attempts(2).await;
+    delivery.reaches("succeeded").await;
+
+    let refused = send(noise(3 << 20)).await.delivery(0).reaches("failed").await;
+    assert_eq!(refused["reason"], "rejected", "{refused}");
+    assert!(std::fs::read(folder.join("in").join(name)).unwrap() == bytes, "what is there stays");
+}
+
 #[tokio::test]
 async fn a_payload_is_downloaded_linked_and_erased() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);

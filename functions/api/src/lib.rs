@@ -13,11 +13,10 @@ mod docs;
 mod envelope;
 mod extract;
 mod idempotency;
-mod openapi;
+pub mod openapi;
 mod routes;
 
 pub use front::{Config, operations};
-pub use openapi::document;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;

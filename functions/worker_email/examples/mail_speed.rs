@@ -91,7 +91,7 @@ async fn deliver(email: &Email, destination: &Destination, mails: u32) {
     for _ in 0..mails {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(15);
         let delivery = samples::delivery();
-        let job = Job { delivery: &delivery, destination, payload: Payload::whole(PAYLOAD.into()), attempt_number: 1, deadline };
+        let job = Job { delivery: &delivery, destination, payload: Payload::whole(PAYLOAD), attempt_number: 1, deadline };
         let attempted = email.deliver(job).await.unwrap();
         assert!(matches!(attempted.outcome, Outcome::Delivered(_)), "{attempted:?}");
     }

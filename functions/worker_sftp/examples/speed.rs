@@ -17,13 +17,14 @@ use domain::Timestamp;
 use domain::settings::sftp::{HostKey, IfExists, SftpSettings};
 use domain::settle::Outcome;
 use egress::{Guard, Policy};
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use kit::line::{Line, Nature};
 use kit::sshd::{self, Sshd};
 use secrecy::SecretString;
 use tokio::process::Command;
 use tokio::time::Instant;
-use worker_sftp::{Credentials, Meta, Payload};
+use worker::Payload;
+use worker_sftp::{Credentials, Meta};
 
 const MEBIBYTE: usize = 1 << 20;
 /// Half of 50 ms there, half back.
@@ -84,7 +85,7 @@ async fn deliver(sshd: &Sshd, port: u16, key: &str, mebibytes: usize) -> Duratio
     };
     let piece = Bytes::from(vec![0x5a; MEBIBYTE]);
     let pieces = stream::iter(std::iter::repeat_n(piece, mebibytes).map(Ok));
-    let payload = Payload::stream((mebibytes * MEBIBYTE) as u64, pieces.boxed());
+    let payload = Payload::streamed((mebibytes * MEBIBYTE) as u64, pieces);
     let guard = Guard::new("127.0.0.0/8".parse::<Policy>().unwrap());
     let began = Instant::now();
     let attempted = worker_sftp::deliver(&guard, &settings, &credentials, &meta, payload, began + Duration::from_secs(600)).await;

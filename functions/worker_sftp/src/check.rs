@@ -6,10 +6,10 @@ use domain::settings::sftp::SftpSettings;
 use domain::settle::Outcome;
 use egress::{Guard, Host};
 use tokio::time::Instant;
+use worker::Payload;
 
 use crate::credentials::Credentials;
 use crate::failure::{Failure, millis, within};
-use crate::payload::Payload;
 use crate::place::{Templates, constant_directories};
 use crate::remote::Remote;
 use crate::ssh;
@@ -101,7 +101,7 @@ async fn write(remote: &Remote, settings: &SftpSettings, check_id: &str) -> Resu
     for place in constant_directories(settings) {
         let path = place.temporary_path(check_id);
         if let Some(handle) = remote.open_for_writing(&path).await? {
-            let written = remote.write(&handle, Payload::bytes(CHECK_TEXT)).await;
+            let written = remote.write(&handle, Payload::whole(CHECK_TEXT)).await;
             let removed = remote.remove(&path).await;
             written?;
             removed?;

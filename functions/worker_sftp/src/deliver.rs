@@ -12,11 +12,10 @@ use egress::Guard;
 use serde_json::{Value, json};
 use template::Variables;
 use tokio::time::{Instant, timeout};
-use worker::Attempted;
+use worker::{Attempted, Payload};
 
 use crate::credentials::Credentials;
 use crate::failure::{Failure, within};
-use crate::payload::{Content, Payload};
 use crate::place::{Place, Templates};
 use crate::remote::{Found, Remote, Written, sha256};
 use crate::ssh;
@@ -84,7 +83,7 @@ pub async fn deliver(
         Err(failure) => return Attempted::unsent(failure.outcome, failure.detail),
     };
     let sha256 = known_sha256(meta, &payload);
-    let size_bytes = payload.size_bytes;
+    let size_bytes = payload.size_bytes();
     let record = |sha256: Option<&str>| RequestRecord {
         method: "PUT".to_owned(),
         url: format!("sftp://{}:{}/{}", settings.host, settings.port, place.path().trim_start_matches('/')),
@@ -122,10 +121,8 @@ fn tracking(place: &Place, written: &Written) -> Value {
 
 fn locate(settings: &SftpSettings, meta: &Meta<'_>, payload: &Payload) -> Result<Place, Failure> {
     let templates = Templates::compile(settings)?;
-    let json = match &payload.content {
-        Content::Bytes(bytes) if templates.use_payload() => serde_json::from_slice::<Value>(bytes).ok(),
-        _ => None,
-    };
+    let bytes = payload.at_hand().filter(|_| templates.use_payload());
+    let json = bytes.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
     templates.render(&Variables {
         organization_id: meta.organization_id,
         event_type: meta.event_type,
@@ -142,11 +139,7 @@ fn locate(settings: &SftpSettings, meta: &Meta<'_>, payload: &Payload) -> Result
 }
 
 fn known_sha256(meta: &Meta<'_>, payload: &Payload) -> Option<String> {
-    match (&meta.sha256, &payload.content) {
-        (Some(sha256), _) => Some((*sha256).to_owned()),
-        (None, Content::Bytes(bytes)) => Some(sha256(bytes)),
-        (None, Content::Stream(_)) => None,
-    }
+    meta.sha256.map(str::to_owned).or_else(|| payload.at_hand().map(|bytes| sha256(bytes)))
 }
 
 async fn put(
@@ -161,7 +154,7 @@ async fn put(
     within(deadline, StepName::Authenticate, ssh::authenticate(&mut connection, &settings.username, credentials)).await?;
     within(deadline, StepName::Write, async {
         let remote = Remote::open(connection).await?;
-        if let Some(done) = look_before(&remote, file, payload.size_bytes).await? {
+        if let Some(done) = look_before(&remote, file, payload.size_bytes()).await? {
             return Ok(done);
         }
         let handle = open(&remote, file).await?;

@@ -9,13 +9,12 @@ use domain::destination::Destination;
 use domain::settings::Settings;
 use domain::settings::sftp::SftpSettings;
 use egress::{Guard, Host};
-use futures_util::{StreamExt as _, TryStreamExt as _};
 use runtime::{ConfigError, Platform};
 use tokio::time::Instant;
 use vault::Vault;
 use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Worker};
 
-use crate::{Credentials, Meta, Payload, check, deliver};
+use crate::{Credentials, Meta, check, deliver};
 
 /// All of a check's steps together: what the worker allows (20 s), less what telling takes.
 const CHECK_MAX: Duration = Duration::from_secs(18);
@@ -57,11 +56,7 @@ impl Connector for Sftp {
             sha256: message.payload.sha256.as_deref(),
             attempt: job.attempt_number,
         };
-        let payload = match job.payload.at_hand() {
-            Some(bytes) => Payload::bytes(bytes.clone()),
-            None => Payload::stream(job.payload.size_bytes(), job.payload.into_pieces().map_err(std::io::Error::other).boxed()),
-        };
-        Ok(deliver(&self.guard, settings, &credentials, &meta, payload, job.deadline).await)
+        Ok(deliver(&self.guard, settings, &credentials, &meta, job.payload, job.deadline).await)
     }
 
     async fn host_keys(&self, place: HostKeysPlace) -> HostKeysAnswer {

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use bytes::Bytes;
 use domain::Reason;
 use domain::check::StepName;
 use domain::settle::Outcome;
@@ -16,9 +15,9 @@ use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::client::rawsession::SftpResult;
 use russh_sftp::client::{Config, RawSftpSession};
 use russh_sftp::protocol::{FileAttributes, OpenFlags, Packet, StatusCode};
+use worker::{Payload, Unavailable};
 
 use crate::failure::Failure;
-use crate::payload::Payload;
 use crate::ssh::Gate;
 
 /// Requests under way at once. With one after the other a round trip of 50 ms allows half a megabyte a second; 64 fill the window of an SSH
@@ -103,12 +102,8 @@ impl Remote {
 
     /// Writes the payload from the file's beginning, many writes under way, and closes it with its size verified and its bytes on disk.
     pub(crate) async fn write(&self, handle: &str, payload: Payload) -> Result<Written, Failure> {
-        let expected = payload.size_bytes;
         let written = self.write_all(handle, payload).await?;
-        if written.size_bytes != expected {
-            let detail = format!("the payload has {} bytes, and {expected} were expected", written.size_bytes);
-            return Err(Failure::new(StepName::Write, Outcome::Retry(Reason::Internal), detail));
-        }
+        let expected = written.size_bytes;
         let sync = async { if self.offers(FSYNC) { self.sftp.fsync(handle).await.map(drop) } else { Ok(()) } };
         // One round trip: the server answers in order.
         let (synced, found, closed) = futures_util::join!(sync, self.sftp.fstat(handle), self.sftp.close(handle));
@@ -123,17 +118,16 @@ impl Remote {
         Ok(written)
     }
 
-    async fn write_all(&self, handle: &str, payload: Payload) -> Result<Written, Failure> {
+    async fn write_all(&self, handle: &str, mut payload: Payload) -> Result<Written, Failure> {
         let told = |error: SftpError| Failure::sftp(&error, "writing the file");
-        let mut stream = payload.into_stream();
         let mut digest = Context::new(&SHA256);
         let mut under_way = FuturesUnordered::new();
         let mut offset = 0;
-        while let Some(bytes) = stream.next().await {
-            let bytes: Bytes = bytes.map_err(|error| {
-                let detail = format!("the payload could not be read: {:?}", error.kind());
-                Failure::new(StepName::Write, Outcome::Retry(Reason::Internal), detail)
-            })?;
+        let unread = |error: Unavailable| {
+            tracing::warn!(%error, "a payload could not be read");
+            Failure::new(StepName::Write, Outcome::Retry(Reason::Internal), "the payload could not be read")
+        };
+        while let Some(bytes) = payload.next().await.map_err(unread)? {
             for piece in bytes.chunks(REQUEST_BYTES) {
                 if under_way.len() >= REQUESTS_MAX {
                     under_way.next().await.transpose().map_err(told)?;

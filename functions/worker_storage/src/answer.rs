@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::attempt::{BODY_KEPT_MAX_BYTES, HEADER_KEPT_MAX_BYTES, HEADERS_KEPT_MAX, ResponseRecord, bounded};
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// Where Azure says what went wrong, also when there is no body.
 const AZURE_CODE: &str = "x-ms-error-code";
@@ -62,6 +62,12 @@ impl std::fmt::Display for Answer {
 pub(crate) fn is_error_document(body: &str) -> bool {
     let root = body.trim_start().trim_start_matches(|c| c != '>').trim_start_matches('>').trim_start();
     body.trim_start().starts_with("<Error>") || root.starts_with("<Error>")
+}
+
+/// The tag of what a copy made.
+pub(crate) fn etag(body: &str) -> Option<HeaderValue> {
+    let tag = element(body, "ETag")?.replace("&quot;", "\"").replace("&#34;", "\"");
+    HeaderValue::from_str(&tag).ok()
 }
 
 /// The text of the first element of this name. All three answer with a flat XML document.

@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::settings::storage::AzureBlobSettings;
 use domain::{Clock, Timestamp};
 use egress::{Client, Request, Schemes, Target};
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -19,7 +18,7 @@ use url::form_urlencoded;
 use crate::Credentials;
 use crate::answer::Answer;
 use crate::trouble::Trouble;
-use crate::wire::AccountKey;
+use crate::wire::Signer;
 
 const SCOPE: &str = "https://storage.azure.com/.default";
 /// A token with less life left is not begun with: no attempt takes longer.
@@ -107,17 +106,9 @@ impl Tokens {
 }
 
 /// Credentials that live as long as an attempt may take.
-pub(crate) async fn credential(
-    tokens: &Tokens,
-    settings: &AzureBlobSettings,
-    credentials: &Credentials,
-    deadline: Instant,
-) -> Result<AzureCredential, Trouble> {
+pub(crate) async fn credential(tokens: &Tokens, credentials: &Credentials, deadline: Instant) -> Result<AzureCredential, Trouble> {
     match credentials {
-        Credentials::AccountKey { .. } => match account_key(credentials, &settings.account)? {
-            Some(key) => Ok(key.credential),
-            None => Err(Trouble::Unintelligible),
-        },
+        Credentials::AccountKey { account_key } => access_key(account_key),
         Credentials::SasToken { sas_token } => {
             let pairs = split_sas(sas_token.expose_secret()).unwrap_or_default();
             if !pairs.iter().any(|(name, _)| name == "sig") {
@@ -134,11 +125,14 @@ pub(crate) async fn credential(
 }
 
 /// The account's key, when that is what signs.
-pub(crate) fn account_key(credentials: &Credentials, account: &str) -> Result<Option<AccountKey>, Trouble> {
+pub(crate) fn signer(credentials: &Credentials, account: &str) -> Result<Option<Signer>, Trouble> {
     let Credentials::AccountKey { account_key } = credentials else { return Ok(None) };
+    Ok(Some(Signer::Azure { account: account.to_owned(), credential: access_key(account_key)? }))
+}
+
+fn access_key(account_key: &SecretString) -> Result<AzureCredential, Trouble> {
     let unreadable = |_| Trouble::Unauthenticated("the account's key is not base64".to_owned());
-    let key = AzureAccessKey::try_new(account_key.expose_secret()).map_err(unreadable)?;
-    Ok(Some(AccountKey { account: account.to_owned(), credential: AzureCredential::AccessKey(key) }))
+    Ok(AzureCredential::AccessKey(AzureAccessKey::try_new(account_key.expose_secret()).map_err(unreadable)?))
 }
 
 fn is_tenant(text: &str) -> bool {

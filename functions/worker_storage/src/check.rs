@@ -9,12 +9,13 @@ use domain::settle::Outcome;
 use egress::{Probe, StepOutcome};
 use object_store::{GetOptions, ObjectStore as _};
 use tokio::time::{Instant, timeout_at};
+use worker::Payload;
 
 use crate::place::{Place, Settings, path};
 use crate::storage::Storage;
 use crate::trouble::Trouble;
 use crate::upload::upload;
-use crate::{Credentials, Meta, Payload, verdict};
+use crate::{Credentials, Meta, verdict};
 
 const CONTENT: &str = "Waybill checked that it may write here.\n";
 
@@ -115,7 +116,7 @@ impl Walk<'_> {
             content_type: "text/plain".to_owned(),
             sha256: None,
         };
-        let payload = Payload::whole(bytes::Bytes::from_static(CONTENT.as_bytes()));
+        let payload = Payload::whole(CONTENT);
         upload(place, self.settings, &path(&self.key)?, &meta, payload).await.map(drop)
     }
 

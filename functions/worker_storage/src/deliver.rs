@@ -1,20 +1,32 @@
 //! One attempt: look, upload, and look again when somebody was first.
 
 use domain::settings::storage::{IfExists, key_refusal};
+use object_store::PutResult;
+use object_store::path::Path;
+use store::ObjectPlace;
 use tokio::time::Instant;
+use worker::Payload;
 
 use crate::existing::{Existing, Version, look};
-use crate::place::{Settings, path};
+use crate::place::{Place, Settings, path};
 use crate::receipt::Receipt;
 use crate::storage::Storage;
 use crate::trouble::Trouble;
-use crate::upload::{SINGLE_BYTES_MAX, upload};
-use crate::{Credentials, Meta, Payload};
+use crate::upload::{SINGLE_BYTES_MAX, copy, upload};
+use crate::{Credentials, Meta};
 
 /// A success.
 pub(crate) struct Delivered {
     pub(crate) receipt: Receipt,
-    pub(crate) detail: String,
+    pub(crate) detail: &'static str,
+    /// What S3 copied it from, by itself.
+    pub(crate) copied_from: Option<String>,
+}
+
+/// An object that is there now.
+struct Sent {
+    put: PutResult,
+    copied_from: Option<String>,
 }
 
 impl Storage {
@@ -33,19 +45,25 @@ impl Storage {
         let path = path(key)?;
         let place = self.open(settings, credentials, deadline).await?;
         let size_bytes = payload.size_bytes();
-        let told = |version: Version, detail: &str| Delivered {
+        let told = |version: Version, detail: &'static str| Delivered {
             receipt: self.receipt(settings, key, version.version_id, version.etag),
-            detail: detail.to_owned(),
+            detail,
+            copied_from: None,
         };
         let if_exists = settings.object().if_exists;
-        // Before a large upload, so as not to make it for nothing; before a replacement, so as not to make it twice.
-        if (size_bytes > SINGLE_BYTES_MAX || if_exists == IfExists::Replace)
+        let source = payload.place().filter(|_| is_own(settings, credentials)).cloned();
+        // Before a large upload or a copy, so as not to make it for nothing; before a replacement, so as not to make it twice.
+        if (size_bytes > SINGLE_BYTES_MAX || source.is_some() || if_exists == IfExists::Replace)
             && let Some((version, detail)) = settled(look(&place, &path, meta, size_bytes).await?, if_exists, key)?
         {
             return Ok(told(version, detail));
         }
-        let taken = match upload(&place, settings, &path, meta, payload).await {
-            Ok(put) => return Ok(told(Version { version_id: put.version, etag: put.e_tag }, "uploaded")),
+        let sent = send(&place, settings, &path, meta, payload, source.as_ref()).await;
+        let taken = match sent {
+            Ok(Sent { put, copied_from }) => {
+                let version = Version { version_id: put.version, etag: put.e_tag };
+                return Ok(Delivered { copied_from, ..told(version, "uploaded") });
+            }
             Err(trouble) if trouble.is_taken() => look(&place, &path, meta, size_bytes).await?,
             Err(trouble) => return Err(trouble),
         };
@@ -58,6 +76,34 @@ impl Storage {
             },
         }
     }
+}
+
+/// Whether the function goes there with its own role, which may read what Waybill keeps in S3.
+fn is_own(settings: Settings<'_>, credentials: &Credentials) -> bool {
+    matches!((settings, credentials), (Settings::S3(_), Credentials::Iam { .. }))
+}
+
+/// Brings the object there; from `source`, where S3 has it.
+async fn send(
+    place: &Place,
+    settings: Settings<'_>,
+    path: &Path,
+    meta: &Meta,
+    payload: Payload,
+    source: Option<&ObjectPlace>,
+) -> Result<Sent, Trouble> {
+    if let Some(source) = source {
+        match copy(place, settings, path, meta, source).await {
+            Ok(put) => {
+                let source = format!("{}/{}", source.bucket.as_deref().unwrap_or_default(), source.key);
+                return Ok(Sent { put, copied_from: Some(source) });
+            }
+            Err(trouble) if trouble.is_taken() => return Err(trouble),
+            // What S3 does not copy, for whatever reason, is carried.
+            Err(trouble) => tracing::info!(%trouble, "S3 does not copy the payload; it is carried"),
+        }
+    }
+    Ok(Sent { put: upload(place, settings, path, meta, payload).await?, copied_from: None })
 }
 
 const SKIPPED: &str = "there is another object already; it stays";

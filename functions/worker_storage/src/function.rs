@@ -7,7 +7,6 @@ use domain::settings::Settings as DestinationSettings;
 use domain::settings::storage::{KEY_MAX_BYTES, key_refusal};
 use domain::{Clock, Random};
 use egress::{Client, Guard, Tls};
-use futures_util::TryStreamExt as _;
 use render::Wording;
 use runtime::{ConfigError, Platform};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use tokio::time::Instant;
 use vault::Vault;
 use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Worker};
 
-use crate::{Credentials, Meta, Payload, Settings, Storage};
+use crate::{Credentials, Meta, Settings, Storage};
 
 /// All of a check's steps together: what the worker allows (20 s), less what telling takes.
 const CHECK_MAX: Duration = Duration::from_secs(18);
@@ -57,11 +56,7 @@ impl Connector for ObjectStorage {
             Err(hindrance) => return hindrance.into_attempted(),
         };
         let meta = meta(&job);
-        let payload = match job.payload.at_hand() {
-            Some(bytes) => Payload::whole(bytes.clone()),
-            None => Payload::streamed(job.payload.size_bytes(), job.payload.into_pieces().map_err(std::io::Error::other)),
-        };
-        Ok(self.storage.deliver(settings, &credentials, &meta, &key, payload, job.deadline).await)
+        Ok(self.storage.deliver(settings, &credentials, &meta, &key, job.payload, job.deadline).await)
     }
 
     async fn check(&self, destination: &Destination) -> CheckReport {

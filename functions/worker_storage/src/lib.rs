@@ -1,6 +1,6 @@
 //! Delivers to object storage: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage.
 //!
-//! - [`Storage`] takes a [`Payload`] to a key of a bucket: one attempt, one verdict. It opens a place with the destination's
+//! - [`Storage`] takes a [`Payload`](worker::Payload) to a key of a bucket: one attempt, one verdict. It opens a place with the destination's
 //!   [`Credentials`], looks whether the object is there already, uploads it create-only, and tells where it is.
 //! - A place is a bucket of one of the three, opened through an object-store library whose HTTP client is ours: the wire. Every request
 //!   passes the egress guard, none is repeated, and a refusal keeps its type on the way back through the library.
@@ -19,7 +19,7 @@ mod existing;
 mod function;
 mod google;
 mod meta;
-mod payload;
+mod parts;
 mod place;
 mod receipt;
 mod storage;
@@ -31,6 +31,5 @@ mod wire;
 pub use credentials::Credentials;
 pub use function::{ObjectStorage, build};
 pub use meta::Meta;
-pub use payload::{Payload, Pieces};
 pub use place::Settings;
 pub use storage::Storage;

@@ -19,7 +19,7 @@ use crate::Credentials;
 use crate::receipt::Receipt;
 use crate::storage::Storage;
 use crate::trouble::Trouble;
-use crate::wire::Wire;
+use crate::wire::{Signer, Wire};
 use crate::{azure, google};
 
 const GOOGLE: &str = "https://storage.googleapis.com";
@@ -80,17 +80,18 @@ impl Storage {
     /// Opens the bucket. Nothing is sent but what getting credentials takes.
     pub(crate) async fn open(&self, settings: Settings<'_>, credentials: &Credentials, deadline: Instant) -> Result<Place, Trouble> {
         let create_only = settings.object().if_exists != IfExists::Replace;
-        let wire = |account_key| Wire::new(self.client.clone(), self.schemes, deadline, create_only, account_key);
+        let wire = |signer| Wire::new(self.client.clone(), self.schemes, deadline, create_only, signer);
         match settings {
             Settings::S3(s3) => {
                 let credential = self.aws.credential(s3, credentials).await?;
-                self.s3(s3, credential, wire(None))
+                let signer = Signer::Amazon { region: self.aws.region(s3).to_owned(), credential: Arc::clone(&credential) };
+                self.s3(s3, credential, wire(Some(signer)))
             }
             Settings::Gcs(gcs) => google_cloud(gcs, credentials, wire(None)),
             Settings::AzureBlob(blob) => {
-                let credential = azure::credential(&self.tokens, blob, credentials, deadline).await?;
-                let account_key = azure::account_key(credentials, &blob.account)?;
-                azure_blob(blob, credential, wire(account_key))
+                let credential = azure::credential(&self.tokens, credentials, deadline).await?;
+                let signer = azure::signer(credentials, &blob.account)?;
+                azure_blob(blob, credential, wire(signer))
             }
         }
     }

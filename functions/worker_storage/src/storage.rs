@@ -7,14 +7,14 @@ use domain::check::CheckReport;
 use domain::settle::Outcome;
 use egress::{Client, Schemes};
 use tokio::time::Instant;
-use worker::Attempted;
+use worker::{Attempted, Payload};
 
 use crate::aws::Aws;
 use crate::azure::Tokens;
 use crate::deliver::Delivered;
 use crate::place::Settings;
 use crate::trouble::Trouble;
-use crate::{Credentials, Meta, Payload, verdict};
+use crate::{Credentials, Meta, verdict};
 
 /// Where Entra ID is.
 const AUTHORITY: &str = "https://login.microsoftonline.com";
@@ -52,11 +52,12 @@ impl Storage {
     ) -> Attempted {
         let size_bytes = payload.size_bytes();
         let done = tokio::time::timeout_at(deadline, self.put(settings, credentials, meta, key, payload, deadline)).await;
-        let request = self.record(settings, meta, key, size_bytes);
+        let mut request = self.record(settings, meta, key, size_bytes);
         match done.unwrap_or(Err(Trouble::TooSlow)) {
-            Ok(Delivered { receipt, detail }) => {
+            Ok(Delivered { receipt, detail, copied_from }) => {
+                request.headers.extend(copied_from.map(|source| ("x-amz-copy-source".to_owned(), source)));
                 let outcome = Outcome::Delivered(Some(receipt.tracking()));
-                Attempted { outcome, detail, request: Some(request), response: None }
+                Attempted { outcome, detail: detail.to_owned(), request: Some(request), response: None }
             }
             Err(trouble) => {
                 let response = trouble.answer().map(|answer| answer.record(&credentials.confidential()));

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use egress::{Failure, Refusal};
+use worker::Unavailable;
 
 use crate::answer::Answer;
 
@@ -54,8 +55,9 @@ impl Trouble {
     }
 
     /// The payload did not come as it should.
-    pub(crate) fn payload(error: &std::io::Error) -> Self {
-        Self::Ours(format!("the payload could not be read: {error}"))
+    pub(crate) fn payload(error: &Unavailable) -> Self {
+        tracing::warn!(%error, "a payload could not be read");
+        Self::Ours("the payload could not be read".to_owned())
     }
 
     /// The refusal, if it was one.

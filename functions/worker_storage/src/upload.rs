@@ -8,11 +8,14 @@ use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, MultipartUpload, ObjectStore as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, TagSet,
 };
+use store::ObjectPlace;
+use worker::Payload;
 
+use crate::Meta;
+use crate::parts::parts;
 use crate::place::{Place, Settings};
 use crate::trouble::Trouble;
 use crate::wire::{self, Wire};
-use crate::{Meta, Payload};
 
 /// Up to here an object is one request, held in memory.
 pub(crate) const SINGLE_BYTES_MAX: u64 = 16 << 20;
@@ -23,6 +26,19 @@ const PARTS_AT_ONCE: usize = 4;
 /// How long cleaning up may take after an attempt's own time.
 const ABORT_MAX: Duration = Duration::from_secs(5);
 
+/// Has S3 copy an object that it holds already, up to 5 GiB: nothing of it passes through here.
+pub(crate) async fn copy(
+    place: &Place,
+    settings: Settings<'_>,
+    path: &Path,
+    meta: &Meta,
+    source: &ObjectPlace,
+) -> Result<PutResult, Trouble> {
+    let bucket = source.bucket.as_deref().unwrap_or_default();
+    let extensions = wire::copied(bucket, &source.key, source.version.as_deref()).ok_or(Trouble::Unintelligible)?;
+    Ok(place.store.put_opts(path, PutPayload::new(), options(settings, meta, extensions)).await?)
+}
+
 /// Uploads an object.
 pub(crate) async fn upload(
     place: &Place,
@@ -31,21 +47,23 @@ pub(crate) async fn upload(
     meta: &Meta,
     payload: Payload,
 ) -> Result<PutResult, Trouble> {
-    let (attributes, tags) = (attributes(settings, meta), tags(settings));
-    let mode = if settings.object().if_exists == IfExists::Replace { PutMode::Overwrite } else { PutMode::Create };
-    let options = |extensions| PutOptions { mode: mode.clone(), tags: tags.clone(), attributes: attributes.clone(), extensions };
     if payload.size_bytes() <= SINGLE_BYTES_MAX {
         let bytes = payload.collect().await.map_err(|error| Trouble::payload(&error))?;
-        return Ok(place.store.put_opts(path, PutPayload::from(bytes), options(http::Extensions::new())).await?);
+        return Ok(place.store.put_opts(path, PutPayload::from(bytes), options(settings, meta, http::Extensions::new())).await?);
     }
     if let Settings::Gcs(_) = settings {
         // Google completes parts without conditions, and takes 5 TiB in one request.
         let extensions = wire::streamed(payload.size_bytes(), payload.into_pieces());
-        return Ok(place.store.put_opts(path, PutPayload::new(), options(extensions)).await?);
+        return Ok(place.store.put_opts(path, PutPayload::new(), options(settings, meta, extensions)).await?);
     }
-    let options = PutMultipartOptions { tags, attributes, extensions: http::Extensions::new() };
+    let options = PutMultipartOptions { tags: tags(settings), attributes: attributes(settings, meta), extensions: http::Extensions::new() };
     let upload = place.store.put_multipart_opts(path, options).await?;
     in_parts(Unfinished { upload: Some(upload), wire: place.wire.clone() }, payload).await
+}
+
+fn options(settings: Settings<'_>, meta: &Meta, extensions: http::Extensions) -> PutOptions {
+    let mode = if settings.object().if_exists == IfExists::Replace { PutMode::Overwrite } else { PutMode::Create };
+    PutOptions { mode, tags: tags(settings), attributes: attributes(settings, meta), extensions }
 }
 
 async fn in_parts(mut unfinished: Unfinished, payload: Payload) -> Result<PutResult, Trouble> {
@@ -65,7 +83,7 @@ async fn in_parts(mut unfinished: Unfinished, payload: Payload) -> Result<PutRes
 
 async fn send_parts(unfinished: &mut Unfinished, payload: Payload) -> Result<(), Trouble> {
     let Some(upload) = &mut unfinished.upload else { return Ok(()) };
-    let parts = payload.into_parts(PART_BYTES).map_err(|error| Trouble::payload(&error));
+    let parts = parts(payload, PART_BYTES).map_err(|error| Trouble::payload(&error));
     let sending = parts.map_ok(|part| upload.put_part(part).map_err(Trouble::from));
     sending.try_buffer_unordered(PARTS_AT_ONCE).try_for_each(|()| async { Ok(()) }).await
 }

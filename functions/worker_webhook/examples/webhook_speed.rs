@@ -94,7 +94,7 @@ async fn destination(url: &str, vault: &Vault) -> Destination {
 async fn deliver(webhook: &Webhook, destination: &Destination, deliveries: usize, at_once: usize) {
     let sent = stream::iter(0..deliveries).map(async |_| {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(15);
-        let payload = Payload::whole(PAYLOAD.into());
+        let payload = Payload::whole(PAYLOAD);
         let delivery = samples::delivery();
         let job = Job { delivery: &delivery, destination, payload, attempt_number: 1, deadline };
         matches!(webhook.deliver(job).await.unwrap().outcome, Outcome::Delivered(_))

@@ -4,7 +4,9 @@
 //! cargo run --example budgets
 //! ```
 //!
-//! The functions are built without the rest of the workspace: the embedded engines ask for features of libraries that no deployed function has.
+//! What is weighed is what `sam build` makes, for the processor that template.yaml names: it takes cargo-lambda and that target
+//! (docs/deploying.md). What is started is built for this machine. Both are built without the rest of the workspace: the embedded engines ask for
+//! features of libraries that no deployed function has.
 //!
 //! A cold start is the CPU time, of all threads, from the start of the process until it asks the Runtime API for work: what Lambda bills and
 //! people wait for. Each is the least of several; a bare runtime's is taken off.
@@ -43,19 +45,22 @@ async fn main() -> ExitCode {
     let text = std::fs::read_to_string(root.join("infra/budgets.toml")).expect("infra/budgets.toml can be read");
     let budgets: Budgets = toml::from_str(&text).expect("infra/budgets.toml is well-formed");
     let stack = Template::read(COMPILED_IN, &BTreeMap::new()).and_then(|template| template.stack()).expect("the template is ours");
-    build(&["--bins"], stack.functions.iter().map(|function| &*function.binary));
-    build(&["--example", "bare"], ["runtime"]);
+    let functions = || stack.functions.iter().map(|function| &*function.binary);
+    build(&["lambda", "build", "--arm64", "--bins"], functions());
+    build(&["build", "--bins"], functions());
+    build(&["build", "--example", "bare"], ["runtime"]);
     let own = std::env::current_exe().expect("this program has a path");
-    let binaries = own.ancestors().nth(3).expect("the target folder").join("release");
+    let target = own.ancestors().nth(3).expect("the target folder");
+    let (deployed, binaries) = (target.join("lambda"), target.join("release"));
     let bare = cold_start(&binaries.join("examples/bare"), &BTreeMap::new()).await;
     println!("{:<16} {:>9} {:>9} {:>14}", "function", "MB", "zipped MB", "cold start ms");
     println!("{:<16} {:>9} {:>9} {:>14.1}", "(bare runtime)", "", "", bare);
     let mut over = Vec::new();
-    for function in stack.functions {
-        let binary = binaries.join(&function.binary);
-        let size = megabytes(std::fs::metadata(&binary).expect("it is there").len());
-        let zipped = megabytes(zipped_bytes(&binary));
-        let beyond = cold_start(&binary, &function.environment).await - bare;
+    for function in &stack.functions {
+        let bootstrap = deployed.join(&function.binary).join("bootstrap");
+        let size = megabytes(std::fs::metadata(&bootstrap).expect("it is there").len());
+        let zipped = megabytes(zipped_bytes(&bootstrap));
+        let beyond = cold_start(&binaries.join(&function.binary), &function.environment).await - bare;
         println!("{:<16} {size:>9.2} {zipped:>9.2} {beyond:>+14.1}", function.binary);
         if size > budgets.megabytes.every_function {
             over.push(format!("{} has {size:.2} MB, more than {}", function.binary, budgets.megabytes.every_function));
@@ -69,9 +74,9 @@ async fn main() -> ExitCode {
 }
 
 /// Some packages, with the features that they themselves ask for.
-fn build<'p>(targets: &[&str], packages: impl IntoIterator<Item = &'p str>) {
+fn build<'p>(command: &[&str], packages: impl IntoIterator<Item = &'p str>) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--release"]).args(targets);
+    cargo.args(command).arg("--release");
     // Others have such names, too; all of ours have one version.
     for package in packages {
         cargo.arg("--package").arg(format!("{package}@{}", env!("CARGO_PKG_VERSION")));

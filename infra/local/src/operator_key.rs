@@ -20,7 +20,7 @@ pub enum OperatorKeyError {
 
 /// Makes an operator's key in the stack with this table and these signing keys, and prints it.
 pub async fn make(table_name: String, signing_keys_arn: &str) -> Result<(), OperatorKeyError> {
-    let Platform { aws, clock, random, .. } = Platform::lambda().await;
+    let Platform { aws, clock, random, .. } = Platform::personal().await;
     let keys = SigningKeys::load(&aws, signing_keys_arn).await?;
     let ids = IdMint::new(keys.id_key, clock.clone(), random.clone());
     let key = bootstrap::operator_key(&Store::new(&aws, table_name, None), &ids, &random, &clock).await?;

@@ -118,7 +118,7 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     tasks.spawn(expire(engines.clone(), stop.clone()));
     tasks.spawn(tell(stop.clone()));
     if args.demo {
-        tasks.spawn(demo::run(instance.gateway.clone(), keys.clone(), args.data.join("sftp"), stop.clone()));
+        tasks.spawn(demo::run(instance.gateway.clone(), keys.clone(), args.data.clone(), stop.clone()));
     }
     announce(&directory, &api_url, keys, args.open)
         .map_err(|source| StartError::System { doing: "local.json cannot be written", source })?;

@@ -2,7 +2,7 @@
 //! EventBridge and its Scheduler write them, with members that nobody here reads.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -27,6 +27,12 @@ const SOON: Duration = Duration::from_secs(20);
 /// Port 1 answers nobody.
 const NOWHERE: u16 = 1;
 
+/// Where the functions' binaries are: beside this build's, or a folder named by `WAYBILL_TEST_BINARIES`, such as one of what `sam build` made.
+fn binaries() -> PathBuf {
+    let built = || Path::new(env!("CARGO_BIN_EXE_waybill")).parent().unwrap().to_path_buf();
+    std::env::var_os("WAYBILL_TEST_BINARIES").map_or_else(built, PathBuf::from)
+}
+
 /// A stack that nothing triggers but these tests.
 struct World {
     engines: Engines,
@@ -46,8 +52,7 @@ impl World {
         let sources = r#"[{"account": "000000000000", "source": "com.acme.reports", "organization_ids": ["*"]}]"#;
         let Opened { template, engines, directory, folder } = Opened::new("127.0.0.0/8", sources);
         let objects = engines.serve_objects(TcpListener::bind("127.0.0.1:0").await.unwrap()).unwrap();
-        let binaries = Path::new(env!("CARGO_BIN_EXE_waybill")).parent().unwrap().to_path_buf();
-        let host = Host::start(binaries, &engines, objects.address()).await.unwrap();
+        let host = Host::start(binaries(), &engines, objects.address()).await.unwrap();
         let instance = Instance::build(template.stack().unwrap(), &engines, Some(&host), &CancellationToken::new()).unwrap();
         let keys = first_start::keys(&directory, &instance).await.unwrap();
         let sqs = Client::new(&engines.sdk_config(Caller::unlimited("the events' tests")));

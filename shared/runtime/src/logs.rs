@@ -1,6 +1,10 @@
 //! Logs: one JSON object a line, with ids and never payloads or secrets.
 
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::Environment;
 
@@ -9,16 +13,20 @@ const DEFAULT_FILTER: &str = "info,aws_config=warn,aws_smithy_runtime=warn,aws_s
 
 /// Sends the process's logs to standard error as JSON; a second call does nothing.
 pub fn install_json(environment: &Environment) {
-    drop(tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr).with_env_filter(filter(environment)).try_init());
+    install(environment, fmt::layer().json().flatten_event(true).with_writer(std::io::stderr));
 }
 
 /// Sends the process's logs to standard error for people to read; a second call does nothing.
 pub fn install_readable(environment: &Environment) {
-    drop(
-        tracing_subscriber::fmt().compact().with_target(false).with_writer(std::io::stderr).with_env_filter(filter(environment)).try_init(),
-    );
+    install(environment, fmt::layer().compact().with_target(false).with_writer(std::io::stderr));
 }
 
-fn filter(environment: &Environment) -> EnvFilter {
-    EnvFilter::new(environment.get("LOG_LEVEL").unwrap_or(DEFAULT_FILTER))
+fn install(environment: &Environment, layer: impl Layer<Registry> + Send + Sync) {
+    let wanted = environment.get("LOG_LEVEL").unwrap_or(DEFAULT_FILTER).parse::<Targets>();
+    let refused = wanted.as_ref().err().map(ToString::to_string);
+    let filter = wanted.unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
+    drop(tracing_subscriber::registry().with(layer.with_filter(filter)).try_init());
+    if let Some(refused) = refused {
+        tracing::warn!(refused, "LOG_LEVEL cannot be read; what is of the level info or above is logged");
+    }
 }

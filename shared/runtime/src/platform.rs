@@ -1,11 +1,22 @@
 //! What a function runs on.
 
-use aws_config::{BehaviorVersion, SdkConfig};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_types::timeout::TimeoutConfig;
-use domain::{Clock, Random, Timestamp};
 use std::time::Duration;
+
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::identity::IdentityCache;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use domain::{Clock, Random, Timestamp};
 use tokio_util::sync::CancellationToken;
+
+use crate::Environment;
 
 /// AWS, time, chance and the wish to stop, handed to a function's `build`.
 #[derive(Clone, Debug)]
@@ -24,12 +35,51 @@ pub struct Platform {
 const AWS_CALL_MAX: Duration = Duration::from_secs(8);
 
 impl Platform {
-    /// The platform of a function on Lambda.
-    pub async fn lambda() -> Self {
-        let https = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-        let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(AWS_CALL_MAX).build();
-        let aws = aws_config::defaults(BehaviorVersion::latest()).http_client(https).timeout_config(timeouts).load().await;
+    /// The platform of a function on Lambda. Region, credentials and endpoints are the environment's: nothing else that the SDK could look
+    /// for them in is there, and without the search a function is smaller and sooner ready.
+    #[must_use]
+    pub fn lambda(environment: &Environment) -> Self {
+        let mut aws = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+            .identity_cache(IdentityCache::lazy().build())
+            .service_config(Endpoints(environment.clone()))
+            .retry_config(RetryConfig::standard())
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .time_source(SharedTimeSource::new(SystemTimeSource::new()))
+            .http_client(https())
+            .timeout_config(timeouts());
+        aws.set_region(environment.get("AWS_REGION").map(|region| Region::new(region.to_owned())));
+        aws.set_endpoint_url(environment.get("AWS_ENDPOINT_URL").map(str::to_owned));
+        Self::of(aws.build())
+    }
+
+    /// The platform of somebody's own computer: the SDK looks wherever their credentials may be.
+    pub async fn personal() -> Self {
+        Self::of(aws_config::defaults(BehaviorVersion::latest()).http_client(https()).timeout_config(timeouts()).load().await)
+    }
+
+    fn of(aws: SdkConfig) -> Self {
         Self { aws, clock: system_clock(), random: system_random(), shutdown: CancellationToken::new() }
+    }
+}
+
+fn https() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https()
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(AWS_CALL_MAX).build()
+}
+
+/// Variables such as `AWS_ENDPOINT_URL_S3` (AWS SDKs and Tools Reference Guide, Service-specific endpoints).
+#[derive(Debug)]
+struct Endpoints(Environment);
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_uppercase().replace(' ', "_");
+        self.0.get(&format!("{}_{service}", key.env())).map(str::to_owned)
     }
 }
 

@@ -43,7 +43,7 @@ fn start<S>(
         }
     };
     runtime.block_on(async {
-        let platform = Platform::lambda().await;
+        let platform = Platform::lambda(&environment);
         let service = environment.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or("waybill");
         let built = observed::install(&environment, service, false).and_then(|()| build(&platform, &environment));
         match built {

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use store::ObjectPlace;
 
 use crate::Unavailable;
 
@@ -13,6 +14,7 @@ pub type Pieces = BoxStream<'static, Result<Bytes, Unavailable>>;
 pub struct Payload {
     size_bytes: u64,
     content: Content,
+    place: Option<ObjectPlace>,
 }
 
 enum Content {
@@ -23,13 +25,26 @@ enum Content {
 impl Payload {
     /// All of it at hand.
     #[must_use]
-    pub fn whole(bytes: Bytes) -> Self {
-        Self { size_bytes: bytes.len() as u64, content: Content::Whole(bytes) }
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self { size_bytes: bytes.len() as u64, content: Content::Whole(bytes), place: None }
     }
 
     /// As it comes, in pieces of any size: exactly `size_bytes` of them, or reading it fails.
     pub fn streamed(size_bytes: u64, pieces: impl Stream<Item = Result<Bytes, Unavailable>> + Send + 'static) -> Self {
-        Self { size_bytes, content: Content::Streamed(counted(size_bytes, pieces.boxed()).boxed()) }
+        Self { size_bytes, content: Content::Streamed(counted(size_bytes, pieces.boxed()).boxed()), place: None }
+    }
+
+    /// The same, which is the object in S3 at this place.
+    #[must_use]
+    pub fn kept_at(self, place: ObjectPlace) -> Self {
+        Self { place: Some(place), ..self }
+    }
+
+    /// Which object in S3 it is, where the function itself may read it: with its own role, in a bucket that is named.
+    #[must_use]
+    pub fn place(&self) -> Option<&ObjectPlace> {
+        self.place.as_ref().filter(|place| place.role.is_none() && place.bucket.is_some())
     }
 
     /// How much there is.

@@ -4,11 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_lc_rs::encoding::AsDer as _;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -17,7 +15,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::Value;
+use servers::google::{EMAIL, ServiceAccount};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -25,7 +24,6 @@ use crate::entra::decoded;
 
 /// The bucket that is there.
 pub const BUCKET: &str = "reports";
-const EMAIL: &str = "deliveries@project.iam.gserviceaccount.com";
 
 /// An object that was put.
 #[derive(Debug, Clone)]
@@ -71,7 +69,7 @@ impl Gcs {
     }
 
     async fn launch(writable: bool) -> Self {
-        let (public_key, service_account) = service_account();
+        let ServiceAccount { public_key, file: service_account } = ServiceAccount::generate();
         let state = Arc::new(State { public_key, writable, objects: Mutex::default() });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback has a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
@@ -109,18 +107,7 @@ impl Drop for Gcs {
 
 /// The key file of a service account that no server believes.
 pub fn stranger() -> Value {
-    service_account().1
-}
-
-fn service_account() -> (Vec<u8>, Value) {
-    let key = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key");
-    let private = key.as_der().expect("a key has a form");
-    let lines: Vec<u8> = STANDARD.encode(private.as_ref()).into_bytes();
-    let lines: Vec<&str> = lines.chunks(64).map(|line| std::str::from_utf8(line).expect("base64 is ASCII")).collect();
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
-    let file = json!({"type": "service_account", "project_id": "project", "private_key_id": "key-1", "private_key": pem,
-        "client_email": EMAIL, "token_uri": "https://oauth2.googleapis.com/token"});
-    (key.public_key().as_ref().to_vec(), file)
+    ServiceAccount::generate().file
 }
 
 type Answer = Response<Full<Bytes>>;

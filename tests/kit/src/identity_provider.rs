@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::program::{Program, free_port, wait_for};
+use servers::program::{Program, free_port, wait_for};
 
 /// What Waybill is called there.
 pub const CLIENT_ID: &str = "waybill";

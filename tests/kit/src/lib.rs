@@ -13,14 +13,12 @@ pub mod iam_s3;
 pub mod identity_provider;
 pub mod line;
 pub mod mail_folder;
-pub mod mariadb;
 pub mod moto;
-pub mod postgres;
-mod program;
 pub mod sdk;
 pub mod sink;
 pub mod smtp;
 pub mod sshd;
 pub mod stack;
-pub mod tls;
 pub mod verifier;
+
+pub use servers::{mariadb, postgres, tls};

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::program::run;
+use servers::program::run;
 
 /// Prints each mail's headers and what stands in it.
 const READER: &str = r#"

@@ -1,10 +1,10 @@
 //! About this Waybill, and its documentation.
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{Html, IntoResponse as _};
 use axum::routing::get;
-use axum::{Json, Router};
 use operations::view::meta::Meta;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -45,7 +45,7 @@ pub(crate) async fn read_docs() -> Answer {
 /// This documentation, for programs: OpenAPI 3.1.
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "About", security(()), responses((status = 200, description = "The document.", body = Object)))]
 pub(crate) async fn read_openapi() -> Answer {
-    Ok(([(CONTENT_TYPE, "application/json")], Json(openapi::document())).into_response())
+    Ok(([(CONTENT_TYPE, "application/json")], openapi::KEPT).into_response())
 }
 
 /// Version, roles and limits.

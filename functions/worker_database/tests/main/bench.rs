@@ -151,7 +151,7 @@ impl Bench {
         payload: impl Into<Bytes>,
     ) -> Attempted {
         let deadline = Instant::now() + Duration::from_secs(settings.timeout_seconds.into());
-        let payload = Payload::whole(payload.into());
+        let payload = Payload::whole(payload);
         let attempted = self.connector.deliver(self.engine, settings, credentials, facts, payload, deadline).await.unwrap();
         assert!(!attempted.detail.contains("s3cret"), "{}", attempted.detail);
         attempted

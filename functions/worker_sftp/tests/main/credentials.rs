@@ -3,7 +3,7 @@
 use domain::Reason;
 use domain::check::StepName;
 use kit::sshd::{Launch, Sshd, stranger_key};
-use worker_sftp::Payload;
+use worker::Payload;
 
 use crate::world::{World, delivered, failed_step, password, private_key, reason};
 
@@ -12,7 +12,7 @@ async fn the_password_is_accepted_and_a_wrong_one_refused() {
     for launch in [Launch::default().option("PubkeyAuthentication no"), Launch::default().asking_for_the_password()] {
         let sshd = launch.start().await;
         let mut world = World::on(&sshd);
-        delivered(&world.deliver("dlv_1_00", Payload::bytes("x")).await);
+        delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
         world.credentials = password("wrong");
         refused(&world).await;
     }
@@ -28,7 +28,7 @@ async fn keys_of_every_type_are_accepted_and_a_stranger_s_refused() {
     let mut world = World::on(&sshd);
     for kind in ["ed25519", "ecdsa", "rsa"] {
         world.credentials = private_key(&sshd.authorize_key(kind, ""), None);
-        delivered(&world.deliver("dlv_1_00", Payload::bytes("x")).await);
+        delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
     }
     world.credentials = private_key(&stranger_key("ed25519", "").0, None);
     refused(&world).await;
@@ -42,7 +42,7 @@ async fn an_encrypted_key_opens_with_its_passphrase_alone() {
     let mut world = World::on(&sshd);
     let key = sshd.authorize_key("ed25519", "open sesame");
     world.credentials = private_key(&key, Some("open sesame"));
-    delivered(&world.deliver("dlv_1_00", Payload::bytes("x")).await);
+    delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
     for (key, passphrase) in
         [(&*key, Some("open barley")), (&*key, None), ("no key at all", None), (&key[..key.len() / 2], Some("open sesame"))]
     {
@@ -57,12 +57,12 @@ async fn a_server_that_wants_two_ways_at_once_says_so() {
     let mut world = World::on(&sshd);
     world.credentials = private_key(&sshd.authorize_key("ed25519", ""), None);
     refused(&world).await;
-    assert!(world.deliver("dlv_1_00", Payload::bytes("x")).await.detail.contains("second way"));
+    assert!(world.deliver("dlv_1_00", Payload::whole("x")).await.detail.contains("second way"));
 }
 
 /// By a delivery and by the check, without a word of the secret.
 async fn refused(world: &World) {
-    let attempted = world.deliver("dlv_1_00", Payload::bytes("x")).await;
+    let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
     assert_eq!(reason(&attempted), Reason::Authentication, "{}", attempted.detail);
     let report = world.check().await;
     assert_eq!(failed_step(&report), Some(StepName::Authenticate), "{report:?}");

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use domain::Reason;
 use domain::settings::sftp::IfExists;
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use kit::sshd::{Launch, Sshd};
 use serde_json::json;
-use worker_sftp::{Meta, Payload};
+use worker::{Payload, Unavailable};
+use worker_sftp::Meta;
 
 use crate::world::{PATH, World, delivered, meta, noise, reason};
 
@@ -17,7 +18,7 @@ async fn a_file_of_any_size_arrives_as_it_was_sent() {
     let sshd = Sshd::start().await;
     for length in [0, 1, 1024, 32 * 1024, 8 << 20] {
         let bytes = noise(length);
-        let attempted = World::on(&sshd).deliver("dlv_1_00", Payload::bytes(bytes.clone())).await;
+        let attempted = World::on(&sshd).deliver("dlv_1_00", Payload::whole(bytes.clone())).await;
         let tracking = delivered(&attempted);
         assert_eq!((&tracking["kind"], &tracking["path"], &tracking["size_bytes"]), (&json!("sftp_file"), &json!(PATH), &json!(length)));
         let request = attempted.request.as_ref().unwrap();
@@ -32,8 +33,8 @@ async fn a_file_of_any_size_arrives_as_it_was_sent() {
 async fn a_stream_arrives_whatever_its_pieces() {
     let sshd = Sshd::start().await;
     let bytes = noise(3 << 20);
-    let pieces: Vec<std::io::Result<Bytes>> = bytes.chunks(70_001).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-    let payload = Payload::stream(bytes.len() as u64, stream::iter(pieces).boxed());
+    let pieces: Vec<Result<Bytes, Unavailable>> = bytes.chunks(70_001).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    let payload = Payload::streamed(bytes.len() as u64, stream::iter(pieces));
     delivered(&World::on(&sshd).deliver("dlv_1_00", payload).await);
     assert!(std::fs::read(sshd.home().join(PATH)).unwrap() == bytes);
 }
@@ -42,10 +43,10 @@ async fn a_stream_arrives_whatever_its_pieces() {
 async fn a_stream_that_ends_early_or_fails_leaves_nothing() {
     let sshd = Sshd::start().await;
     let world = World::on(&sshd);
-    let short = Payload::stream(100, stream::iter([Ok(Bytes::from_static(b"short"))]).boxed());
+    let short = Payload::streamed(100, stream::iter([Ok(Bytes::from_static(b"short"))]));
     assert_eq!(reason(&world.deliver("dlv_1_00", short).await), Reason::Internal);
-    let failing = stream::iter([Ok(Bytes::from_static(b"some")), Err(std::io::ErrorKind::BrokenPipe.into())]);
-    assert_eq!(reason(&world.deliver("dlv_1_00", Payload::stream(100, failing.boxed())).await), Reason::Internal);
+    let failing = stream::iter([Ok(Bytes::from_static(b"some")), Err(Unavailable("gone".to_owned()))]);
+    assert_eq!(reason(&world.deliver("dlv_1_00", Payload::streamed(100, failing)).await), Reason::Internal);
     assert_eq!(sshd.names("in/report.ready"), [""; 0]);
 }
 
@@ -57,11 +58,11 @@ async fn templates_say_where() {
     world.settings.directory_template = format!("{}/a//./b/{{{{ metadata.region | slug }}}}/", sshd.home().display());
     world.settings.filename_template = "{{ payload.name }}-{{ created_at | date('%Y%m%d') }}-{{ attempt }}{{ filename | ext }}".to_owned();
     let meta = Meta { filename: Some("x.JSON"), attempt: 3, ..meta("dlv_1_00", &metadata) };
-    let attempted = world.deliver_as(&meta, Payload::bytes(r#"{"name": "ü"}"#)).await;
+    let attempted = world.deliver_as(&meta, Payload::whole(r#"{"name": "ü"}"#)).await;
     assert_eq!(delivered(&attempted)["path"], json!(format!("{}/a/b/eu-west/ü-20261123-3.JSON", sshd.home().display())));
     assert_eq!(sshd.names("a/b/eu-west"), ["ü-20261123-3.JSON"]);
     world.settings.directory_template = String::new();
-    delivered(&world.deliver_as(&meta, Payload::bytes(r#"{"name": "top"}"#)).await);
+    delivered(&world.deliver_as(&meta, Payload::whole(r#"{"name": "top"}"#)).await);
     assert!(sshd.names("").contains(&"top-20261123-3.JSON".to_owned()));
 }
 
@@ -79,7 +80,7 @@ async fn templates_that_do_not_work_out_are_misconfigured() {
     for (directory, name) in rows {
         let mut world = World::on(&sshd);
         (world.settings.directory_template, world.settings.filename_template) = (directory.to_owned(), name.to_owned());
-        let attempted = world.deliver("dlv_1_00", Payload::bytes("x")).await;
+        let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
         assert_eq!(reason(&attempted), Reason::Misconfigured, "{directory} {name}: {}", attempted.detail);
         assert!(attempted.request.is_none());
     }
@@ -90,7 +91,7 @@ async fn templates_that_do_not_work_out_are_misconfigured() {
 async fn a_server_without_openssh_s_extensions_will_do() {
     let sshd = Launch::default().without_requests(&["posix-rename", "fsync", "limits", "hardlink"]).start().await;
     for (text, if_exists) in [("one", IfExists::Replace), ("two", IfExists::Replace), ("two", IfExists::Fail)] {
-        delivered(&World::on(&sshd).if_exists(if_exists).deliver("dlv_1_00", Payload::bytes(text)).await);
+        delivered(&World::on(&sshd).if_exists(if_exists).deliver("dlv_1_00", Payload::whole(text)).await);
         assert_eq!(std::fs::read_to_string(sshd.home().join(PATH)).unwrap(), text);
     }
     assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);

@@ -7,7 +7,8 @@ use domain::settings::sftp::HostKey;
 use egress::{Guard, Host, Policy};
 use kit::sshd::{Launch, Sshd};
 use tokio::time::Instant;
-use worker_sftp::{Payload, host_keys};
+use worker::Payload;
+use worker_sftp::host_keys;
 
 use crate::world::{World, delivered, loopback, reason};
 
@@ -31,7 +32,7 @@ async fn every_key_of_a_server_can_be_pinned_either_way() {
     for kind in ["ed25519", "ecdsa", "rsa"] {
         for pin in [sshd.host_key(kind), sshd.fingerprint(kind)] {
             world.settings.host_key = HostKey::parse(&pin).unwrap();
-            delivered(&world.deliver("dlv_1_00", Payload::bytes("x")).await);
+            delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
         }
     }
 }
@@ -44,7 +45,7 @@ async fn another_key_stops_everything_before_the_password() {
         let mut world = World::on(&sshd);
         world.settings.port = server.port;
         world.settings.host_key = HostKey::parse(&pin).unwrap();
-        let attempted = world.deliver("dlv_1_00", Payload::bytes("x")).await;
+        let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
         assert_eq!(reason(&attempted), Reason::Tls, "{}", attempted.detail);
         assert!(attempted.detail.contains(&world.settings.host_key.fingerprint()), "{}", attempted.detail);
     }

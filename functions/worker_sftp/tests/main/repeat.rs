@@ -4,10 +4,10 @@ use bytes::Bytes;
 use domain::Reason;
 use domain::settings::sftp::IfExists;
 use futures_util::future::join_all;
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use kit::sshd::Sshd;
 use serde_json::json;
-use worker_sftp::Payload;
+use worker::Payload;
 
 use crate::world::{PATH, World, delivered, noise, reason};
 
@@ -19,8 +19,8 @@ async fn a_repeat_is_success_and_changes_nothing() {
     let bytes = noise(100_000);
     for if_exists in ALL {
         let world = World::on(&sshd).if_exists(if_exists);
-        let first = world.deliver("dlv_1_00", Payload::bytes(bytes.clone())).await;
-        let again = world.deliver("dlv_1_00", Payload::bytes(bytes.clone())).await;
+        let first = world.deliver("dlv_1_00", Payload::whole(bytes.clone())).await;
+        let again = world.deliver("dlv_1_00", Payload::whole(bytes.clone())).await;
         assert_eq!(delivered(&first), delivered(&again), "{if_exists:?}");
         assert!(std::fs::read(sshd.home().join(PATH)).unwrap() == bytes);
         assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);
@@ -30,16 +30,16 @@ async fn a_repeat_is_success_and_changes_nothing() {
 #[tokio::test]
 async fn another_file_of_that_name_is_replaced_or_stays() {
     let sshd = Sshd::start().await;
-    delivered(&World::on(&sshd).deliver("dlv_1_00", Payload::bytes("old")).await);
+    delivered(&World::on(&sshd).deliver("dlv_1_00", Payload::whole("old")).await);
     // As long as the old one, and longer.
     for text in ["new", "newer"] {
-        let failed = World::on(&sshd).if_exists(IfExists::Fail).deliver("dlv_2_00", Payload::bytes(text)).await;
+        let failed = World::on(&sshd).if_exists(IfExists::Fail).deliver("dlv_2_00", Payload::whole(text)).await;
         assert_eq!(reason(&failed), Reason::Rejected, "{}", failed.detail);
-        let skipped = World::on(&sshd).if_exists(IfExists::Skip).deliver("dlv_2_00", Payload::bytes(text)).await;
+        let skipped = World::on(&sshd).if_exists(IfExists::Skip).deliver("dlv_2_00", Payload::whole(text)).await;
         assert_eq!(delivered(&skipped), &json!({"kind": "sftp_file", "path": PATH, "skipped": true}));
         assert_eq!(std::fs::read_to_string(sshd.home().join(PATH)).unwrap(), "old");
     }
-    delivered(&World::on(&sshd).deliver("dlv_2_00", Payload::bytes("new")).await);
+    delivered(&World::on(&sshd).deliver("dlv_2_00", Payload::whole("new")).await);
     assert_eq!(std::fs::read_to_string(sshd.home().join(PATH)).unwrap(), "new");
     assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);
 }
@@ -53,7 +53,7 @@ async fn a_directory_in_the_way_is_never_removed() {
         std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     }
     for if_exists in ALL {
-        let attempted = World::on(&sshd).if_exists(if_exists).deliver("dlv_1_00", Payload::bytes("x")).await;
+        let attempted = World::on(&sshd).if_exists(if_exists).deliver("dlv_1_00", Payload::whole("x")).await;
         if if_exists == IfExists::Skip {
             delivered(&attempted);
         } else {
@@ -68,11 +68,11 @@ async fn what_a_crash_left_is_written_over() {
     let sshd = Sshd::start().await;
     let world = World::on(&sshd);
     let bytes = noise(300_000);
-    delivered(&world.deliver("dlv_0_00", Payload::bytes("makes the directory")).await);
+    delivered(&world.deliver("dlv_0_00", Payload::whole("makes the directory")).await);
     let left = sshd.home().join("in/report.ready/.waybill-dlv_1_00.part");
     std::fs::write(&left, &bytes[..70_000]).unwrap();
     std::fs::set_permissions(&left, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-    delivered(&world.deliver("dlv_1_00", Payload::bytes(bytes.clone())).await);
+    delivered(&world.deliver("dlv_1_00", Payload::whole(bytes.clone())).await);
     assert!(std::fs::read(sshd.home().join(PATH)).unwrap() == bytes);
     assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);
 }
@@ -83,7 +83,7 @@ async fn a_delivery_sent_by_two_at_once_arrives_whole() {
     let bytes = noise(2 << 20);
     for if_exists in ALL {
         let world = World::on(&sshd).if_exists(if_exists);
-        let both = join_all((0..3).map(|_| world.deliver("dlv_1_00", Payload::bytes(bytes.clone())))).await;
+        let both = join_all((0..3).map(|_| world.deliver("dlv_1_00", Payload::whole(bytes.clone())))).await;
         assert!(both.iter().any(|attempted| matches!(attempted.outcome, domain::settle::Outcome::Delivered(_))), "{both:?}");
         assert!(std::fs::read(sshd.home().join(PATH)).unwrap() == bytes, "{if_exists:?}");
         std::fs::remove_file(sshd.home().join(PATH)).unwrap();
@@ -93,7 +93,7 @@ async fn a_delivery_sent_by_two_at_once_arrives_whole() {
 #[tokio::test]
 async fn a_stream_whose_hash_nobody_knew_is_recognised_once_it_was_read() {
     let sshd = Sshd::start().await;
-    let streamed = |text: &'static str| Payload::stream(text.len() as u64, stream::iter([Ok(Bytes::from_static(text.as_bytes()))]).boxed());
+    let streamed = |text: &'static str| Payload::streamed(text.len() as u64, stream::iter([Ok(Bytes::from_static(text.as_bytes()))]));
     for if_exists in [IfExists::Fail, IfExists::Skip] {
         let world = World::on(&sshd).if_exists(if_exists);
         let first = world.deliver("dlv_1_00", streamed("the same")).await;

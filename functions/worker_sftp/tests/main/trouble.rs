@@ -8,7 +8,7 @@ use egress::{Guard, Policy};
 use kit::line::{Line, Nature};
 use kit::sshd::{Launch, Sshd};
 use tokio::time::Instant;
-use worker_sftp::Payload;
+use worker::Payload;
 
 use crate::world::{PATH, World, delivered, noise, reason};
 
@@ -17,9 +17,9 @@ async fn nobody_there_is_connect_and_nobody_of_that_name_dns() {
     let sshd = Sshd::start().await;
     let mut world = World::on(&sshd);
     world.settings.port = 1;
-    assert_eq!(reason(&world.deliver("dlv_1_00", Payload::bytes("x")).await), Reason::Connect);
+    assert_eq!(reason(&world.deliver("dlv_1_00", Payload::whole("x")).await), Reason::Connect);
     world.settings.host = "no-such-host.invalid".to_owned();
-    assert_eq!(reason(&world.deliver("dlv_1_00", Payload::bytes("x")).await), Reason::Dns);
+    assert_eq!(reason(&world.deliver("dlv_1_00", Payload::whole("x")).await), Reason::Dns);
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn a_blocked_address_is_not_connected_to() {
     world.settings.port = line.port;
     for host in ["127.0.0.1", "localhost", "0x7f.1", "::ffff:127.0.0.1", "169.254.169.254"] {
         world.settings.host = host.to_owned();
-        let attempted = world.deliver("dlv_1_00", Payload::bytes("x")).await;
+        let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
         assert_eq!(attempted.outcome, Outcome::Reject(Reason::BlockedAddress), "{host}: {}", attempted.detail);
     }
     assert_eq!(line.open_connections(), 0);
@@ -46,7 +46,7 @@ async fn silence_at_any_point_is_a_timeout_within_the_budget() {
         world.settings.port = line.port;
         world.timeout = Duration::from_secs(3);
         let began = Instant::now();
-        let attempted = world.deliver("dlv_1_00", Payload::bytes(noise(8 << 20))).await;
+        let attempted = world.deliver("dlv_1_00", Payload::whole(noise(8 << 20))).await;
         assert_eq!(reason(&attempted), Reason::Timeout, "after {bytes} bytes: {}", attempted.detail);
         assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
         assert!(!sshd.home().join(PATH).exists());
@@ -61,11 +61,11 @@ async fn a_line_that_breaks_is_protocol_and_the_next_attempt_delivers() {
         let line = Line::to(sshd.port, Nature::Broken(after)).await;
         let mut world = World::on(&sshd);
         world.settings.port = line.port;
-        let attempted = world.deliver("dlv_1_00", Payload::bytes(bytes.clone())).await;
+        let attempted = world.deliver("dlv_1_00", Payload::whole(bytes.clone())).await;
         assert!(matches!(reason(&attempted), Reason::Protocol | Reason::Authentication), "after {after} bytes: {attempted:?}");
         assert!(!sshd.home().join(PATH).exists(), "after {after} bytes");
     }
-    delivered(&World::on(&sshd).deliver("dlv_1_00", Payload::bytes(bytes)).await);
+    delivered(&World::on(&sshd).deliver("dlv_1_00", Payload::whole(bytes)).await);
     assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"], "the next attempt takes the temporary file over");
 }
 
@@ -77,11 +77,11 @@ async fn an_attempt_let_go_at_any_moment_shows_nothing_half_written() {
     world.settings.port = line.port;
     let bytes = noise(2 << 20);
     let began = Instant::now();
-    delivered(&world.deliver("dlv_0_00", Payload::bytes(bytes.clone())).await);
+    delivered(&world.deliver("dlv_0_00", Payload::whole(bytes.clone())).await);
     let whole = began.elapsed();
     for moment in 1..=20 {
         drop(std::fs::remove_file(sshd.home().join(PATH)));
-        let attempt = world.deliver("dlv_1_00", Payload::bytes(bytes.clone()));
+        let attempt = world.deliver("dlv_1_00", Payload::whole(bytes.clone()));
         let let_go = tokio::time::timeout(whole * moment / 18, attempt).await;
         drop(let_go);
         if let Ok(found) = std::fs::read(sshd.home().join(PATH)) {
@@ -94,20 +94,20 @@ async fn an_attempt_let_go_at_any_moment_shows_nothing_half_written() {
         }
     };
     assert!(tokio::time::timeout(Duration::from_secs(5), gone).await.is_ok(), "a connection outlives its attempt");
-    delivered(&world.deliver("dlv_1_00", Payload::bytes(bytes)).await);
+    delivered(&world.deliver("dlv_1_00", Payload::whole(bytes)).await);
     assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);
 }
 
 #[tokio::test]
 async fn what_may_not_be_written_is_authorization() {
     let read_only = Launch::default().read_only().start().await;
-    let attempted = World::on(&read_only).deliver("dlv_1_00", Payload::bytes("x")).await;
+    let attempted = World::on(&read_only).deliver("dlv_1_00", Payload::whole("x")).await;
     assert_eq!(reason(&attempted), Reason::Authorization, "{}", attempted.detail);
     let sshd = Sshd::start().await;
     let mut world = World::on(&sshd);
     for directory in ["/etc", "/etc/waybill/below"] {
         world.settings.directory_template = directory.to_owned();
-        let attempted = world.deliver("dlv_1_00", Payload::bytes("x")).await;
+        let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
         assert_eq!(reason(&attempted), Reason::Authorization, "{directory}: {}", attempted.detail);
     }
 }
@@ -119,6 +119,6 @@ async fn a_server_that_is_no_ssh_server_is_protocol() {
     let mut world = World::on(&sshd);
     world.settings.port = sink.address().port();
     world.timeout = Duration::from_secs(5);
-    let attempted = world.deliver("dlv_1_00", Payload::bytes("x")).await;
+    let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
     assert!(matches!(reason(&attempted), Reason::Protocol | Reason::Timeout), "{}", attempted.detail);
 }

@@ -12,8 +12,8 @@ use kit::sshd::{self, Sshd};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::time::Instant;
-use worker::Attempted;
-use worker_sftp::{Credentials, Meta, Payload};
+use worker::{Attempted, Payload};
+use worker_sftp::{Credentials, Meta};
 
 /// A destination and who delivers to it.
 pub(crate) struct World {

@@ -25,7 +25,8 @@ use egress::{Client, Guard, Policy, Schemes, Tls};
 use futures_util::stream;
 use kit::file_s3::{ACCESS_KEY_ID, BUCKET, FileS3, SECRET_ACCESS_KEY};
 use rustls::RootCertStore;
-use worker_storage::{Credentials, Meta, Payload, Settings, Storage};
+use worker::Payload;
+use worker_storage::{Credentials, Meta, Settings, Storage};
 
 const ROUNDS: usize = 3;
 const PIECE_BYTES: usize = 256 << 10;

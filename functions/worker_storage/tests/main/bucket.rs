@@ -1,6 +1,5 @@
 //! A destination to test, in the domain's words.
 
-use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -14,8 +13,8 @@ use egress::{Client, Guard, Policy, Schemes, Tls};
 use futures_util::stream;
 use rustls::RootCertStore;
 use tokio::time::Instant;
-use worker::Attempted;
-use worker_storage::{Credentials, Meta, Payload, Settings, Storage};
+use worker::{Attempted, Payload, Unavailable};
+use worker_storage::{Credentials, Meta, Settings, Storage};
 
 /// The settings of any of the three.
 #[derive(Clone)]
@@ -163,7 +162,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 /// A payload as storage streams it: in pieces that fit no part.
 pub(crate) fn streamed(bytes: &Bytes) -> (Payload, String) {
     let sha256 = sha256(bytes);
-    let pieces: Vec<io::Result<Bytes>> =
+    let pieces: Vec<Result<Bytes, Unavailable>> =
         (0..bytes.len()).step_by(700_001).map(|start| Ok(bytes.slice(start..bytes.len().min(start + 700_001)))).collect();
     (Payload::streamed(bytes.len() as u64, stream::iter(pieces)), sha256)
 }

@@ -9,7 +9,8 @@ use domain::settings::storage::IfExists;
 use domain::settle::Outcome;
 use futures_util::stream;
 use tokio::time::timeout;
-use worker_storage::{Credentials, Payload};
+use worker::Payload;
+use worker_storage::Credentials;
 
 use crate::bucket::{Bucket, failed_step, payload, refused, sha256, streamed, tracking};
 

@@ -97,7 +97,7 @@ impl Bench {
 
     async fn attempt(&self, destination: &Destination, delivery: &Delivery, payload: &[u8]) -> Result<Attempted, Unavailable> {
         let deadline = Instant::now() + Duration::from_secs(destination.settings.timeout_seconds().into());
-        let payload = worker::Payload::whole(payload.to_vec().into());
+        let payload = worker::Payload::whole(payload.to_vec());
         self.webhook.deliver(Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline }).await
     }
 

@@ -1,23 +1,29 @@
-//! `--demo`: destinations with a built-in receiver, and a message to each, so that a newcomer sees deliveries within a minute.
+//! `--demo`: a destination of every type, each with a receiver of its own, and a message to each, so that a newcomer sees deliveries within a minute.
 //!
-//! There are also a mailbox and a bucket: Amazon SES and S3 are embedded, so that what they are sent is kept in the data directory's `mail` and
-//! `s3`; and an SFTP server ([`sftp`]), which keeps files in its `sftp`. The two databases are left out: they are not embedded.
+//! - Webhooks: a receiver that **accepts**, **recovers** (refuses each delivery twice before it accepts) or **refuses**, by path.
+//! - A mailbox and a bucket: Amazon SES and S3 are embedded, so that what they are sent is kept in the data directory's `mail` and `s3`.
+//! - An SFTP server ([`sftp`]) and the two other object stores ([`objects`]), which keep files in its `sftp`, `google` and `azure`.
+//! - The two databases ([`databases`]), where they are installed.
 //!
-//! The receiver **accepts**, **recovers** (refuses each delivery twice before it accepts) or **refuses**, by path. The demo's destinations are
-//! made once and pointed at the receiver's port on every start; everything goes through the HTTP API, as a newcomer's own calls would.
+//! The demo's destinations are made once and pointed at the receivers' ports on every start; everything goes through the HTTP API, as a
+//! newcomer's own calls would.
 
+mod databases;
+mod objects;
 mod sftp;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use domain::Random;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use runtime::platform::system_random;
@@ -25,14 +31,14 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::databases::Databases;
 use crate::local_json::Keys;
 use crate::serve::Gateway;
 
-/// Paths of the receiver, with the names of their destinations.
-const DESTINATIONS: [(&str, &str); 3] =
+/// Paths of the receiver of webhooks, with the names of their destinations.
+const WEBHOOKS: [(&str, &str); 3] =
     [("accepts", "Demo: accepts"), ("recovers", "Demo: refuses twice, then accepts"), ("refuses", "Demo: is gone for good")];
-/// The demo's mailbox, and its sender, which the operator grants to the organization.
-const MAILBOX: (&str, &str) = ("mails", "Demo: a mailbox");
+/// The mailbox's sender, which the operator grants to the organization.
 const SENDER: &str = "demo@waybill.example";
 /// The demo's bucket, which the operator grants, too; the template lets workers write to buckets of such names.
 pub const BUCKET: &str = "waybill-grantable-demo";
@@ -44,26 +50,56 @@ const REMEMBERED_MAX: usize = 10_000;
 /// How often each delivery was refused.
 type Refused = Arc<Mutex<BTreeMap<String, u32>>>;
 
-/// Starts the receivers, makes the destinations and sends a message to each. Files arrive in `sftp_folder`. Runs until `stop`.
-pub async fn run(gateway: Gateway, keys: Keys, sftp_folder: PathBuf, stop: CancellationToken) {
+/// A destination as the API is asked for it.
+struct Destination {
+    external_id: String,
+    name: String,
+    body: Value,
+}
+
+impl Destination {
+    fn new(external_id: &str, name: impl Into<String>, body: Value) -> Self {
+        Self { external_id: format!("demo-{external_id}"), name: name.into(), body }
+    }
+}
+
+/// Starts the receivers, makes the destinations and sends a message to each. Files arrive in folders of `data`. Runs until `stop`.
+pub async fn run(gateway: Gateway, keys: Keys, data: PathBuf, stop: CancellationToken) {
+    let random = system_random();
     let demo = async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let receiving = axum::serve(listener, receiver()).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let receiving = axum::serve(listener, receiver(&data)).with_graceful_shutdown(stop.clone().cancelled_owned());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let server = sftp::Server::new(sftp_folder, &system_random());
-        let files = files(listener.local_addr()?, &server);
+        let server = sftp::Server::new(data.join("sftp"), password(&random), &random);
+        let files = server.destination(listener.local_addr()?);
         let serving = stop.run_until_cancelled(server.serve(listener));
         let operator = Api { gateway: gateway.clone(), api_key: keys.operator_key };
         let api = Api { gateway, api_key: keys.organization_key };
         let preparing = async {
+            let secret = password(&random);
+            let starting = tokio::task::spawn_blocking(|| Databases::start(secret));
             grant(&operator, &keys.organization_id).await?;
-            prepare(&api, &url, files).await
+            let objects = objects::destinations(&url, &STANDARD.encode(random.bytes::<32>()));
+            for destination in webhooks(&url).into_iter().chain([mailbox(), bucket(), files]).chain(objects) {
+                greet(&api, destination).await?;
+            }
+            let databases = starting.await.map_err(|error| format!("the databases did not start: {error}"))?;
+            for destination in databases.destinations() {
+                greet(&api, destination).await?;
+            }
+            Ok::<_, String>(databases)
         };
-        let (received, served, prepared) = tokio::join!(receiving, serving, preparing);
-        if let Err(problem) = prepared {
-            tracing::warn!(problem, "the demo is incomplete");
-        }
+        let (received, served, ()) = tokio::join!(receiving, serving, async {
+            match stop.run_until_cancelled(preparing).await {
+                Some(Ok(databases)) => {
+                    stop.cancelled().await;
+                    drop(databases);
+                }
+                Some(Err(problem)) => tracing::warn!(problem, "the demo is incomplete"),
+                None => {}
+            }
+        });
         received.and(served.unwrap_or(Ok(())))
     };
     let outcome: io::Result<()> = demo.await;
@@ -72,13 +108,33 @@ pub async fn run(gateway: Gateway, keys: Keys, sftp_folder: PathBuf, stop: Cance
     }
 }
 
-fn receiver() -> Router {
+/// What goes over a wire that is this machine's own.
+fn password(random: &Random) -> String {
+    format!("{:032x}", u128::from_be_bytes(random.bytes()))
+}
+
+/// A path within a folder; none leads out.
+fn within(folder: &Path, path: &str) -> Option<PathBuf> {
+    let mut within = folder.to_path_buf();
+    for part in Path::new(path).components() {
+        match part {
+            Component::Normal(name) => within.push(name),
+            Component::CurDir | Component::RootDir => {}
+            Component::ParentDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(within)
+}
+
+fn receiver(data: &Path) -> Router {
     let refused = Refused::default();
     Router::new()
         .route("/accepts", post(|| async { StatusCode::NO_CONTENT }))
         .route("/recovers", post(recover))
         .route("/refuses", post(|| async { (StatusCode::GONE, "this receiver is gone for good") }))
         .with_state(refused)
+        .nest("/google", objects::router(data.join("google")))
+        .nest("/azure", objects::router(data.join("azure")))
 }
 
 async fn recover(State(refused): State<Refused>, headers: HeaderMap) -> (StatusCode, &'static str) {
@@ -104,45 +160,44 @@ async fn grant(operator: &Api, organization: &str) -> Result<(), String> {
     operator.call(Method::PATCH, &path, Some(json!({"grants": grants}))).await.map(drop)
 }
 
-/// The destination that leads to the SFTP server.
-fn files(address: SocketAddr, server: &sftp::Server) -> Value {
-    let settings = json!({"host": address.ip(), "port": address.port(), "username": sftp::USERNAME, "host_key": server.fingerprint(),
-        "directory_template": "{{ event_type }}", "filename_template": "{{ message_id }}.json"});
-    json!({"type": "sftp", "settings": settings, "credentials": {"kind": "password", "password": server.password}})
+fn webhooks(receiver: &str) -> [Destination; 3] {
+    WEBHOOKS.map(|(path, name)| {
+        let settings = json!({"url": format!("{receiver}/{path}"), "check": "connect"});
+        Destination::new(path, name, json!({"type": "webhook", "settings": settings}))
+    })
 }
 
-async fn prepare(api: &Api, receiver: &str, files: Value) -> Result<(), String> {
-    let existing = api.call(Method::GET, "/v1/destinations?limit=100", None).await?;
-    let webhooks = DESTINATIONS.map(|(path, name)| {
-        let settings = json!({"url": format!("{receiver}/{path}"), "check": "connect"});
-        (path, name, json!({"type": "webhook", "settings": settings}))
-    });
+fn mailbox() -> Destination {
     let subject = "Waybill's demo: {{ event_type }}";
     let settings = json!({"transport": "ses", "from": SENDER, "to": ["you@waybill.example"], "subject_template": subject});
-    let mailbox = json!({"type": "email", "settings": settings, "credentials": {"kind": "iam"}});
-    let bucket = json!({"type": "s3", "settings": {"bucket": BUCKET}, "credentials": {"kind": "iam"}});
-    let others = [(MAILBOX.0, MAILBOX.1, mailbox), ("objects", "Demo: a bucket", bucket), ("files", "Demo: an SFTP server", files)];
-    for (path, name, mut body) in webhooks.into_iter().chain(others) {
-        let external_id = format!("demo-{path}");
-        let found = existing["data"].as_array().into_iter().flatten().find(|destination| destination["external_id"] == *external_id);
-        let destination = match found.and_then(|destination| destination["id"].as_str()) {
-            Some(id) => {
-                if let Some(members) = body.as_object_mut() {
-                    members.remove("type");
-                }
-                api.call(Method::PATCH, &format!("/v1/destinations/{id}?skip_check=true"), Some(body)).await?
+    Destination::new("mails", "Demo: a mailbox", json!({"type": "email", "settings": settings, "credentials": {"kind": "iam"}}))
+}
+
+fn bucket() -> Destination {
+    let body = json!({"type": "s3", "settings": {"bucket": BUCKET}, "credentials": {"kind": "iam"}});
+    Destination::new("objects", "Demo: a bucket", body)
+}
+
+/// Makes a destination, or points the one that is there to its receiver, and sends it a message.
+async fn greet(api: &Api, Destination { external_id, name, mut body }: Destination) -> Result<(), String> {
+    let existing = api.call(Method::GET, "/v1/destinations?limit=100", None).await?;
+    let found = existing["data"].as_array().into_iter().flatten().find(|destination| destination["external_id"] == *external_id);
+    let destination = match found.and_then(|destination| destination["id"].as_str()) {
+        Some(id) => {
+            if let Some(members) = body.as_object_mut() {
+                members.remove("type");
             }
-            None => {
-                body["name"] = name.into();
-                body["external_id"] = external_id.into();
-                api.call(Method::POST, "/v1/destinations?skip_check=true", Some(body)).await?
-            }
-        };
-        let payload = json!({"hello": "from the demo", "receiver": name});
-        let message = json!({"event_type": "demo.hello", "payload": payload, "destination_ids": [destination["id"]]});
-        api.call(Method::POST, "/v1/messages", Some(message)).await?;
-    }
-    Ok(())
+            api.call(Method::PATCH, &format!("/v1/destinations/{id}?skip_check=true"), Some(body)).await?
+        }
+        None => {
+            body["name"] = name.clone().into();
+            body["external_id"] = external_id.into();
+            api.call(Method::POST, "/v1/destinations?skip_check=true", Some(body)).await?
+        }
+    };
+    let payload = json!({"hello": "from the demo", "receiver": name});
+    let message = json!({"event_type": "demo.hello", "payload": payload, "destination_ids": [destination["id"]]});
+    api.call(Method::POST, "/v1/messages", Some(message)).await.map(drop)
 }
 
 /// The HTTP API, called in this process.

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,30 +15,36 @@ use russh::keys::{HashAlg, PrivateKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Msg, Session, run_stream};
 use russh::{Channel, ChannelId};
 use russh_sftp::protocol::{Attrs, Data, FileAttributes, Handle, OpenFlags, Status, StatusCode};
+use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::{Destination, within};
+
 /// The account's name.
-pub(super) const USERNAME: &str = "demo";
+const USERNAME: &str = "demo";
 /// Nobody stays longer without saying anything.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// A server that has not been started; its host key and its password are new ones.
 pub(super) struct Server {
     key: PrivateKey,
-    pub(super) password: String,
+    password: String,
     folder: PathBuf,
 }
 
 impl Server {
-    pub(super) fn new(folder: PathBuf, random: &Random) -> Self {
+    pub(super) fn new(folder: PathBuf, password: String, random: &Random) -> Self {
         let key = PrivateKey::from(Ed25519Keypair::from_seed(&random.bytes()));
-        let password = format!("{:032x}", u128::from_be_bytes(random.bytes()));
         Self { key, password, folder }
     }
 
-    /// What clients pin.
-    pub(super) fn fingerprint(&self) -> String {
-        self.key.public_key().fingerprint(HashAlg::Sha256).to_string()
+    /// The destination that leads here, once it listens at this address.
+    pub(super) fn destination(&self, address: SocketAddr) -> Destination {
+        let host_key = self.key.public_key().fingerprint(HashAlg::Sha256).to_string();
+        let settings = json!({"host": address.ip(), "port": address.port(), "username": USERNAME, "host_key": host_key,
+            "directory_template": "{{ event_type }}", "filename_template": "{{ message_id }}.json"});
+        let credentials = json!({"kind": "password", "password": self.password});
+        Destination::new("files", "Demo: an SFTP server", json!({"type": "sftp", "settings": settings, "credentials": credentials}))
     }
 
     /// Serves whoever comes, until it is dropped.
@@ -103,17 +110,8 @@ struct Files {
 }
 
 impl Files {
-    /// A path within the folder; none leads out.
     fn path(&self, path: &str) -> Result<PathBuf, StatusCode> {
-        let mut within = self.folder.clone();
-        for part in Path::new(path).components() {
-            match part {
-                Component::Normal(name) => within.push(name),
-                Component::CurDir | Component::RootDir => {}
-                Component::ParentDir | Component::Prefix(_) => return Err(StatusCode::PermissionDenied),
-            }
-        }
-        Ok(within)
+        within(&self.folder, path).ok_or(StatusCode::PermissionDenied)
     }
 
     fn file(&self, handle: &str) -> Result<&File, StatusCode> {

@@ -160,6 +160,12 @@ impl Store {
         Ok(())
     }
 
+    /// The same place with its bucket named, also when that is the service's own.
+    #[must_use]
+    pub fn located(&self, place: ObjectPlace) -> ObjectPlace {
+        ObjectPlace { bucket: place.bucket.or_else(|| self.bucket.clone()), ..place }
+    }
+
     fn bucket_of<'p>(&'p self, place: &'p ObjectPlace) -> Result<&'p str, StoreError> {
         place.bucket.as_deref().or(self.bucket.as_deref()).ok_or(StoreError::NoBucket)
     }

@@ -13,11 +13,11 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// A running server; dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Program(Child);
+pub struct Program(Child);
 
 impl Program {
     /// Starts it with this command line; `signal` is what ends it at once.
-    pub(crate) fn start(command: &[&str], signal: &str, log: &Path) -> Self {
+    pub fn start(command: &[&str], signal: &str, log: &Path) -> Self {
         let log = std::fs::File::create(log).expect("the log can be written");
         let child = Command::new("sh")
             .args(["-c", UNTIL_INPUT_ENDS, signal])
@@ -40,21 +40,34 @@ impl Drop for Program {
 }
 
 /// The first of these programs that is there.
-pub(crate) fn find(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> PathBuf {
-    let found = folders.into_iter().map(|folder| folder.join(name)).find(|path| path.exists());
-    found.unwrap_or_else(|| panic!("{name} is not installed: run ./test once, which installs it"))
+pub fn find(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+    folders.into_iter().map(|folder| folder.join(name)).find(|path| path.exists())
+}
+
+/// What is said when nothing was found.
+pub(crate) fn missing(name: &str) -> ! {
+    panic!("{name} is not installed: run ./test once, which installs it")
 }
 
 /// Runs a program to its end and returns what it printed. Panics when it fails.
-pub(crate) fn run(command: &mut Command) -> String {
+pub fn run(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?} failed: {said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Runs a client to its end: the lines it printed, or what it complained of.
+pub(crate) fn lines(command: &mut Command) -> Result<Vec<String>, String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?} does not run: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+}
+
 /// Waits until a server is ready. Panics with its log when it does not become so.
-pub(crate) fn wait_for(name: &str, log: &Path, is_ready: impl Fn() -> bool) {
+pub fn wait_for(name: &str, log: &Path, is_ready: impl Fn() -> bool) {
     let tries = START_MAX.as_millis() / POLL.as_millis();
     for _ in 0..tries {
         if is_ready() {
@@ -66,13 +79,14 @@ pub(crate) fn wait_for(name: &str, log: &Path, is_ready: impl Fn() -> bool) {
     panic!("{name} does not start:\n{log}");
 }
 
-pub(crate) fn free_port() -> u16 {
+/// A port of the loopback that nobody listens on.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
     listener.local_addr().expect("a bound listener has an address").port()
 }
 
 /// A data directory made once for all tests of this machine, by `make`, which is given the folder to make.
-pub(crate) fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+pub fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let place = std::env::temp_dir().join(format!("waybill-kit-{name}"));
     if !place.exists() {
         let draft = tempfile::Builder::new().prefix("waybill-kit-").tempdir().expect("a temporary directory").keep();
@@ -87,7 +101,7 @@ pub(crate) fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
 }
 
 /// A server that runs as another user must get at its folder.
-pub(crate) fn open_to_all(folder: &Path) {
+pub fn open_to_all(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).expect("the folder is ours");
 }

@@ -25,6 +25,12 @@ pub struct Postgres {
 }
 
 impl Postgres {
+    /// Whether there is one on this machine.
+    #[must_use]
+    pub fn is_installed() -> bool {
+        installed("initdb").is_some()
+    }
+
     /// Starts a server whose certificate is valid for these names, and which trusts the authority's client certificates.
     pub fn start(authority: &Authority, names: &[&str]) -> Self {
         let version = binary("initdb").ancestors().nth(2).and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
@@ -88,11 +94,7 @@ impl Postgres {
     }
 
     fn try_sql(&self, database: &str, sql: &str) -> Result<Vec<String>, String> {
-        let output = self.psql(database).args(["-v", "ON_ERROR_STOP=1", "-qAtc", sql]).output().expect("psql can be run");
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+        program::lines(self.psql(database).args(["-v", "ON_ERROR_STOP=1", "-qAtc", sql]))
     }
 
     /// The usual tool, as the administrator.
@@ -108,6 +110,10 @@ impl Postgres {
 }
 
 fn binary(name: &str) -> PathBuf {
+    installed(name).unwrap_or_else(|| program::missing(name))
+}
+
+fn installed(name: &str) -> Option<PathBuf> {
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|folders| folders.flatten().map(|folder| folder.path().join("bin")).collect())
         .unwrap_or_default();

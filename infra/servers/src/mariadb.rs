@@ -18,10 +18,16 @@ pub struct MariaDb {
 }
 
 impl MariaDb {
+    /// Whether there is one on this machine.
+    #[must_use]
+    pub fn is_installed() -> bool {
+        installed("mariadb-install-db").is_some()
+    }
+
     /// Starts a server whose certificate is valid for these names, and which trusts the authority's client certificates.
     pub fn start(authority: &Authority, names: &[&str]) -> Self {
         let template = program::template("mariadb", |folder| {
-            let install = program::find("mariadb-install-db", folders());
+            let install = binary("mariadb-install-db");
             let data = format!("--datadir={}/data", folder.display());
             let mut command = Command::new(install);
             command.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root", &data]);
@@ -46,7 +52,7 @@ impl MariaDb {
     /// Starts it again on the same port and data.
     pub fn restart(&mut self) {
         self.kill();
-        let binary = program::find("mariadbd", folders()).display().to_string();
+        let binary = binary("mariadbd").display().to_string();
         let at = |name: &str| self.folder.path().join(name).display().to_string();
         let words = [
             binary,
@@ -73,11 +79,7 @@ impl MariaDb {
     }
 
     fn try_sql(&self, database: &str, sql: &str) -> Result<Vec<String>, String> {
-        let output = self.mariadb(database).args(["-N", "-B", "-e", sql]).output().expect("mariadb can be run");
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+        program::lines(self.mariadb(database).args(["-N", "-B", "-e", sql]))
     }
 
     /// The usual tool, as the administrator.
@@ -93,6 +95,11 @@ impl MariaDb {
     }
 }
 
-fn folders() -> [PathBuf; 5] {
-    ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from)
+fn binary(name: &str) -> PathBuf {
+    installed(name).unwrap_or_else(|| program::missing(name))
+}
+
+fn installed(name: &str) -> Option<PathBuf> {
+    let folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
+    program::find(name, folders)
 }

@@ -1,0 +1,63 @@
+//! A payload in parts, as uploads of large objects want them.
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt as _, stream};
+use object_store::PutPayload;
+use worker::{Payload, Pieces, Unavailable};
+
+/// Cut into parts of `part_bytes`, the last one smaller. Nothing is copied.
+pub(crate) fn parts(payload: Payload, part_bytes: usize) -> impl Stream<Item = Result<PutPayload, Unavailable>> + Send {
+    let cutter = Cutter { pieces: payload.into_pieces(), rest: Bytes::new(), part_bytes };
+    stream::try_unfold(cutter, Cutter::cut)
+}
+
+struct Cutter {
+    pieces: Pieces,
+    rest: Bytes,
+    part_bytes: usize,
+}
+
+impl Cutter {
+    async fn cut(mut self) -> Result<Option<(PutPayload, Self)>, Unavailable> {
+        let mut part = Vec::new();
+        let mut missing = self.part_bytes;
+        while missing > 0 {
+            if self.rest.is_empty() {
+                match self.pieces.try_next().await? {
+                    Some(piece) => self.rest = piece,
+                    None => break,
+                }
+            }
+            let taken = self.rest.split_to(self.rest.len().min(missing));
+            missing -= taken.len();
+            part.push(taken);
+        }
+        Ok((missing < self.part_bytes).then(|| (PutPayload::from_iter(part), self)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    async fn cut(said: u64, pieces: &[&'static str], part_bytes: usize) -> Result<Vec<String>, Unavailable> {
+        let pieces: Vec<Result<Bytes, Unavailable>> = pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
+        let parts: Vec<PutPayload> = parts(Payload::streamed(said, stream::iter(pieces)), part_bytes).try_collect().await?;
+        Ok(parts.into_iter().map(|part| String::from_utf8(Bytes::from(part).to_vec()).unwrap()).collect())
+    }
+
+    #[tokio::test]
+    async fn parts_are_full_but_for_the_last() {
+        assert_eq!(cut(9, &["ab", "cdefgh", "", "i"], 4).await.unwrap(), ["abcd", "efgh", "i"]);
+        assert_eq!(cut(4, &["abcd"], 4).await.unwrap(), ["abcd"]);
+        assert!(cut(0, &[], 4).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_payload_of_another_size_than_said_is_refused() {
+        for said in [2, 4, 9] {
+            assert!(cut(said, &["abc"], 2).await.is_err(), "{said}");
+        }
+    }
+}

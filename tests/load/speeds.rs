@@ -19,7 +19,7 @@ struct Measurement {
     arguments: &'static [&'static str],
 }
 
-const MEASUREMENTS: [Measurement; 5] = [
+const MEASUREMENTS: [Measurement; 7] = [
     Measurement { about: "mails over one SMTP connection: at least 500 a second", program: "mail_speed", arguments: &[] },
     Measurement { about: "webhooks: at least 5,000 a second of the sender's CPU", program: "webhook_speed", arguments: &[] },
     Measurement {
@@ -32,6 +32,12 @@ const MEASUREMENTS: [Measurement; 5] = [
         program: "storage_speed",
         arguments: &["1024", "keep"],
     },
+    Measurement {
+        about: "1 GiB to Google Cloud Storage: below 128 MiB of memory",
+        program: "storage_speed",
+        arguments: &["1024", "google"],
+    },
+    Measurement { about: "1 GiB to Azure Blob Storage: below 128 MiB of memory", program: "storage_speed", arguments: &["1024", "azure"] },
     Measurement {
         about: "1 GiB of rows into PostgreSQL and MariaDB: at least 100,000 a second and half of \\copy; below 128 MiB of memory",
         program: "throughput",

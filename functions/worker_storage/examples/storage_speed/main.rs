@@ -1,8 +1,8 @@
 //! How fast and how small: streams objects into an S3 on the loopback, and lets `aws s3 cp` do the same from a file.
 //!
-//! `cargo run --release -p worker_storage --example storage_speed [MiB] [keep|discard]`: 1024 by default, into a server that keeps what it
-//! gets (s3s on a folder) or one that does not, each way three times, taking turns. Prints MiB/s of each and this process's peak memory
-//! before and after. `AWS_CLI` names the rival; without it only our own speed is shown.
+//! `cargo run --release --example storage_speed [MiB] [keep|discard|google|azure]`: 1024 by default, into a server that keeps what it gets (s3s on
+//! a folder), one that does not, Google's or Azure's (Azurite), each way three times, taking turns. Prints MiB/s of each and this process's peak
+//! memory before and after. `AWS_CLI` names the rival at S3; without it only our own speed is shown.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,12 +18,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use domain::settings::storage::{IfExists, ObjectSettings, S3Settings};
+use domain::settings::storage::{AzureBlobSettings, GcsSettings, IfExists, ObjectSettings, S3Settings};
 use domain::settle::Outcome;
 use domain::{Clock, Timestamp};
 use egress::{Client, Guard, Policy, Schemes, Tls};
 use futures_util::stream;
+use kit::azurite::{ACCOUNT, ACCOUNT_KEY, Azurite};
 use kit::file_s3::{ACCESS_KEY_ID, BUCKET, FileS3, SECRET_ACCESS_KEY};
+use kit::gcs::{self, Gcs};
 use rustls::RootCertStore;
 use worker::Payload;
 use worker_storage::{Credentials, Meta, Settings, Storage};
@@ -45,27 +47,44 @@ async fn main() {
 
 /// The server, a process of its own, so that its memory and work are not ours.
 async fn serve(what: &str) {
-    let keeping = if what == "discard" { None } else { Some(FileS3::start().await) };
-    let endpoint = match &keeping {
-        Some(server) => server.endpoint.clone(),
-        None => discard::start().await,
-    };
-    println!("{endpoint}");
-    let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
-    drop(ended.await);
+    let until_told = async || drop(tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await);
+    match what {
+        "discard" => {
+            println!("{}", discard::start().await);
+            until_told().await;
+        }
+        "google" => {
+            let server = Gcs::start().await;
+            println!("{} {}", server.endpoint, server.service_account);
+            until_told().await;
+        }
+        "azure" => {
+            let server = Azurite::start();
+            server.make_container(BUCKET).await;
+            println!("{}", server.endpoint);
+            until_told().await;
+        }
+        _ => {
+            let server = FileS3::start().await;
+            println!("{}", server.endpoint);
+            until_told().await;
+        }
+    }
 }
 
 async fn measure(size_mib: usize, what: &str) {
-    let (mut server, endpoint) = start_server(what);
-    let rival = std::env::var("AWS_CLI").ok();
+    let (mut server, line) = start_server(what);
+    let (endpoint, account) = line.split_once(' ').unwrap_or((&line, ""));
+    let rival = std::env::var("AWS_CLI").ok().filter(|_| what == "keep" || what == "discard");
     let file = rival.as_ref().map(|_| source_file(size_mib));
     let storage = storage();
     let before = peak_rss_mib();
     for round in 0..ROUNDS {
-        let ours = deliver(&storage, &endpoint, &format!("ours/{round}"), size_mib).await;
+        let place = Place::at(what, endpoint, account);
+        let ours = deliver(&storage, &place, &format!("ours/{round}"), size_mib).await;
         println!("waybill      {size_mib} MiB in {:.2} s: {:.0} MiB/s", ours.as_secs_f64(), size_mib as f64 / ours.as_secs_f64());
         if let (Some(program), Some(file)) = (&rival, &file) {
-            let theirs = copy(program, &endpoint, file.path(), &format!("s3://{BUCKET}/theirs/{round}"));
+            let theirs = copy(program, endpoint, file.path(), &format!("s3://{BUCKET}/theirs/{round}"));
             println!("aws s3 cp    {size_mib} MiB in {:.2} s: {:.0} MiB/s", theirs.as_secs_f64(), size_mib as f64 / theirs.as_secs_f64());
         }
     }
@@ -106,21 +125,60 @@ fn storage() -> Storage {
     Storage::new(client, Schemes::HttpAndHttps, nobody, clock)
 }
 
-async fn deliver(storage: &Storage, endpoint: &str, key: &str, size_mib: usize) -> Duration {
-    let settings = S3Settings {
-        bucket: BUCKET.to_owned(),
-        region: Some("us-east-1".to_owned()),
-        endpoint: Some(endpoint.to_owned()),
-        server_side_encryption: None,
-        kms_key_id: None,
-        tags: BTreeMap::new(),
-        object: ObjectSettings { key_template: "-".to_owned(), if_exists: IfExists::Fail, storage_class: None, timeout_seconds: 600 },
-    };
-    let credentials = Credentials::AccessKey {
-        access_key_id: ACCESS_KEY_ID.to_owned(),
-        secret_access_key: SECRET_ACCESS_KEY.to_owned().into(),
-        session_token: None,
-    };
+/// Where objects go, and who brings them.
+enum Place {
+    S3(S3Settings, Credentials),
+    Google(GcsSettings, Credentials),
+    Azure(AzureBlobSettings, Credentials),
+}
+
+impl Place {
+    fn at(what: &str, endpoint: &str, account: &str) -> Self {
+        let object = ObjectSettings { key_template: "-".to_owned(), if_exists: IfExists::Fail, storage_class: None, timeout_seconds: 600 };
+        let (endpoint, tags) = (Some(endpoint.to_owned()), BTreeMap::new());
+        match what {
+            "google" => {
+                let credentials = Credentials::ServiceAccount { json: account.to_owned().into() };
+                Self::Google(GcsSettings { bucket: gcs::BUCKET.to_owned(), endpoint, object }, credentials)
+            }
+            "azure" => {
+                let credentials = Credentials::AccountKey { account_key: ACCOUNT_KEY.to_owned().into() };
+                Self::Azure(
+                    AzureBlobSettings { account: ACCOUNT.to_owned(), container: BUCKET.to_owned(), endpoint, tags, object },
+                    credentials,
+                )
+            }
+            _ => {
+                let settings = S3Settings {
+                    bucket: BUCKET.to_owned(),
+                    region: Some("us-east-1".to_owned()),
+                    endpoint,
+                    server_side_encryption: None,
+                    kms_key_id: None,
+                    tags,
+                    object,
+                };
+                let credentials = Credentials::AccessKey {
+                    access_key_id: ACCESS_KEY_ID.to_owned(),
+                    secret_access_key: SECRET_ACCESS_KEY.to_owned().into(),
+                    session_token: None,
+                };
+                Self::S3(settings, credentials)
+            }
+        }
+    }
+
+    fn parts(&self) -> (Settings<'_>, &Credentials) {
+        match self {
+            Self::S3(settings, credentials) => (Settings::S3(settings), credentials),
+            Self::Google(settings, credentials) => (Settings::Gcs(settings), credentials),
+            Self::Azure(settings, credentials) => (Settings::AzureBlob(settings), credentials),
+        }
+    }
+}
+
+async fn deliver(storage: &Storage, place: &Place, key: &str, size_mib: usize) -> Duration {
+    let (settings, credentials) = place.parts();
     let meta = Meta {
         organization_id: "org_1".to_owned(),
         delivery_id: key.to_owned(),
@@ -134,7 +192,7 @@ async fn deliver(storage: &Storage, endpoint: &str, key: &str, size_mib: usize) 
     let pieces = stream::iter((0..(size_mib << 20) / PIECE_BYTES).map(|_| Ok(Bytes::from(vec![b'w'; PIECE_BYTES]))));
     let started = Instant::now();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(600);
-    let done = storage.deliver(Settings::S3(&settings), &credentials, &meta, key, Payload::streamed(size_bytes, pieces), deadline).await;
+    let done = storage.deliver(settings, credentials, &meta, key, Payload::streamed(size_bytes, pieces), deadline).await;
     assert!(matches!(done.outcome, Outcome::Delivered(_)), "{:?} {}", done.outcome, done.detail);
     started.elapsed()
 }

@@ -77,25 +77,12 @@ pub async fn run(gateway: Gateway, keys: Keys, data: PathBuf, stop: Cancellation
         let operator = Api { gateway: gateway.clone(), api_key: keys.operator_key };
         let api = Api { gateway, api_key: keys.organization_key };
         let preparing = async {
-            let secret = password(&random);
-            let starting = tokio::task::spawn_blocking(|| Databases::start(secret));
             grant(&operator, &keys.organization_id).await?;
-            let objects = objects::destinations(&url, &STANDARD.encode(random.bytes::<32>()));
-            for destination in webhooks(&url).into_iter().chain([mailbox(), bucket(), files]).chain(objects) {
-                greet(&api, destination).await?;
-            }
-            let databases = starting.await.map_err(|error| format!("the databases did not start: {error}"))?;
-            for destination in databases.destinations() {
-                greet(&api, destination).await?;
-            }
-            Ok::<_, String>(databases)
+            prepare(&api, &url, files, &random).await
         };
         let (received, served, ()) = tokio::join!(receiving, serving, async {
             match stop.run_until_cancelled(preparing).await {
-                Some(Ok(databases)) => {
-                    stop.cancelled().await;
-                    drop(databases);
-                }
+                Some(Ok(_databases)) => stop.cancelled().await,
                 Some(Err(problem)) => tracing::warn!(problem, "the demo is incomplete"),
                 None => {}
             }
@@ -106,6 +93,21 @@ pub async fn run(gateway: Gateway, keys: Keys, data: PathBuf, stop: Cancellation
     if let Err(error) = outcome {
         tracing::warn!(%error, "the demo's receiver stopped");
     }
+}
+
+/// Makes the destinations and sends to each. The databases live as long as what is returned.
+async fn prepare(api: &Api, receiver: &str, files: Destination, random: &Random) -> Result<Databases, String> {
+    let secret = password(random);
+    let starting = tokio::task::spawn_blocking(|| Databases::start(secret));
+    let objects = objects::destinations(receiver, &STANDARD.encode(random.bytes::<32>()));
+    for destination in webhooks(receiver).into_iter().chain([mailbox(), bucket(), files]).chain(objects) {
+        greet(api, destination).await?;
+    }
+    let databases = starting.await.map_err(|error| format!("the databases did not start: {error}"))?;
+    for destination in databases.destinations() {
+        greet(api, destination).await?;
+    }
+    Ok(databases)
 }
 
 /// What goes over a wire that is this machine's own.

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! What is weighed is what `sam build` makes, for the processor that template.yaml names: it takes cargo-lambda and that target
-//! (docs/deploying.md). What is started is built for this machine. Both are built without the rest of the workspace: the embedded engines ask for
-//! features of libraries that no deployed function has.
+//! (docs/deploying.md). What is started is built for this machine. Each function is built from its own folder, without the rest of the workspace:
+//! others ask for features of libraries that it does not have, and weigh megabytes.
 //!
 //! A cold start is the CPU time, of all threads, from the start of the process until it asks the Runtime API for work: what Lambda bills and
 //! people wait for. Each is the least of several; a bare runtime's is taken off.
@@ -45,10 +45,12 @@ async fn main() -> ExitCode {
     let text = std::fs::read_to_string(root.join("infra/budgets.toml")).expect("infra/budgets.toml can be read");
     let budgets: Budgets = toml::from_str(&text).expect("infra/budgets.toml is well-formed");
     let stack = Template::read(COMPILED_IN, &BTreeMap::new()).and_then(|template| template.stack()).expect("the template is ours");
-    let functions = || stack.functions.iter().map(|function| &*function.binary);
-    build(&["lambda", "build", "--arm64", "--bins"], functions());
-    build(&["build", "--bins"], functions());
-    build(&["build", "--example", "bare"], ["runtime"]);
+    for function in &stack.functions {
+        let folder = root.join("functions").join(&function.binary);
+        build(&folder, &["lambda", "build", "--arm64", "--bin", &function.binary]);
+        build(&folder, &["build", "--bin", &function.binary]);
+    }
+    build(&root.join("shared/runtime"), &["build", "--example", "bare"]);
     let own = std::env::current_exe().expect("this program has a path");
     let target = own.ancestors().nth(3).expect("the target folder");
     let (deployed, binaries) = (target.join("lambda"), target.join("release"));
@@ -73,15 +75,11 @@ async fn main() -> ExitCode {
     if over.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Some packages, with the features that they themselves ask for.
-fn build<'p>(command: &[&str], packages: impl IntoIterator<Item = &'p str>) {
+/// The package in a folder, with the features that it asks for itself.
+fn build(folder: &Path, command: &[&str]) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(command).arg("--release");
-    // Others have such names, too; all of ours have one version.
-    for package in packages {
-        cargo.arg("--package").arg(format!("{package}@{}", env!("CARGO_PKG_VERSION")));
-    }
-    assert!(cargo.status().expect("cargo runs").success(), "the functions do not build");
+    let built = cargo.args(command).arg("--release").current_dir(folder).status();
+    assert!(built.expect("cargo runs").success(), "{} does not build", folder.display());
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shown with two decimals")]

@@ -18,7 +18,6 @@ use url::form_urlencoded;
 use crate::Credentials;
 use crate::answer::Answer;
 use crate::trouble::Trouble;
-use crate::wire::Signer;
 
 const SCOPE: &str = "https://storage.azure.com/.default";
 /// A token with less life left is not begun with: no attempt takes longer.
@@ -108,7 +107,10 @@ impl Tokens {
 /// Credentials that live as long as an attempt may take.
 pub(crate) async fn credential(tokens: &Tokens, credentials: &Credentials, deadline: Instant) -> Result<AzureCredential, Trouble> {
     match credentials {
-        Credentials::AccountKey { account_key } => access_key(account_key),
+        Credentials::AccountKey { account_key } => {
+            let unreadable = |_| Trouble::Unauthenticated("the account's key is not base64".to_owned());
+            Ok(AzureCredential::AccessKey(AzureAccessKey::try_new(account_key.expose_secret()).map_err(unreadable)?))
+        }
         Credentials::SasToken { sas_token } => {
             let pairs = split_sas(sas_token.expose_secret()).unwrap_or_default();
             if !pairs.iter().any(|(name, _)| name == "sig") {
@@ -122,17 +124,6 @@ pub(crate) async fn credential(tokens: &Tokens, credentials: &Credentials, deadl
         }
         _ => Err(Trouble::Misconfigured("Azure Blob Storage takes account_key, sas_token or service_principal credentials".to_owned())),
     }
-}
-
-/// The account's key, when that is what signs.
-pub(crate) fn signer(credentials: &Credentials, account: &str) -> Result<Option<Signer>, Trouble> {
-    let Credentials::AccountKey { account_key } = credentials else { return Ok(None) };
-    Ok(Some(Signer::Azure { account: account.to_owned(), credential: access_key(account_key)? }))
-}
-
-fn access_key(account_key: &SecretString) -> Result<AzureCredential, Trouble> {
-    let unreadable = |_| Trouble::Unauthenticated("the account's key is not base64".to_owned());
-    Ok(AzureCredential::AccessKey(AzureAccessKey::try_new(account_key.expose_secret()).map_err(unreadable)?))
 }
 
 fn is_tenant(text: &str) -> bool {

@@ -3,7 +3,7 @@
 use domain::settings::storage::{IfExists, key_refusal};
 use object_store::PutResult;
 use object_store::path::Path;
-use store::ObjectPlace;
+use store::OwnObject;
 use tokio::time::Instant;
 use worker::Payload;
 
@@ -51,7 +51,7 @@ impl Storage {
             copied_from: None,
         };
         let if_exists = settings.object().if_exists;
-        let source = payload.place().filter(|_| is_own(settings, credentials)).cloned();
+        let source = payload.own_object().filter(|_| is_own(settings, credentials)).cloned();
         // Before a large upload or a copy, so as not to make it for nothing; before a replacement, so as not to make it twice.
         if (size_bytes > SINGLE_BYTES_MAX || source.is_some() || if_exists == IfExists::Replace)
             && let Some((version, detail)) = settled(look(&place, &path, meta, size_bytes).await?, if_exists, key)?
@@ -90,12 +90,12 @@ async fn send(
     path: &Path,
     meta: &Meta,
     payload: Payload,
-    source: Option<&ObjectPlace>,
+    source: Option<&OwnObject>,
 ) -> Result<Sent, Trouble> {
     if let Some(source) = source {
         match copy(place, settings, path, meta, source).await {
             Ok(put) => {
-                let source = format!("{}/{}", source.bucket.as_deref().unwrap_or_default(), source.key);
+                let source = format!("{}/{}", source.bucket, source.key);
                 return Ok(Sent { put, copied_from: Some(source) });
             }
             Err(trouble) if trouble.is_taken() => return Err(trouble),

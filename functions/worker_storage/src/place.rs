@@ -89,8 +89,10 @@ impl Storage {
             }
             Settings::Gcs(gcs) => google_cloud(gcs, credentials, wire(None)),
             Settings::AzureBlob(blob) => {
-                let credential = azure::credential(&self.tokens, credentials, deadline).await?;
-                let signer = azure::signer(credentials, &blob.account)?;
+                let credential = Arc::new(azure::credential(&self.tokens, credentials, deadline).await?);
+                // The others are no signatures of a request's headers.
+                let signs = matches!(*credential, AzureCredential::AccessKey(_));
+                let signer = signs.then(|| Signer::Azure { account: blob.account.clone(), credential: Arc::clone(&credential) });
                 azure_blob(blob, credential, wire(signer))
             }
         }
@@ -186,8 +188,7 @@ fn google_cloud(settings: &GcsSettings, credentials: &Credentials, wire: Wire) -
     Ok(Place { store: Arc::new(store), wire, azure: None })
 }
 
-fn azure_blob(settings: &AzureBlobSettings, credential: AzureCredential, wire: Wire) -> Result<Place, Trouble> {
-    let credential = Arc::new(credential);
+fn azure_blob(settings: &AzureBlobSettings, credential: Arc<AzureCredential>, wire: Wire) -> Result<Place, Trouble> {
     let builder = MicrosoftAzureBuilder::new()
         .with_account(&settings.account)
         .with_container_name(&settings.container)

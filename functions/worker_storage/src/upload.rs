@@ -8,7 +8,7 @@ use object_store::path::Path;
 use object_store::{
     Attribute, Attributes, MultipartUpload, ObjectStore as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, TagSet,
 };
-use store::ObjectPlace;
+use store::OwnObject;
 use worker::Payload;
 
 use crate::Meta;
@@ -32,10 +32,9 @@ pub(crate) async fn copy(
     settings: Settings<'_>,
     path: &Path,
     meta: &Meta,
-    source: &ObjectPlace,
+    source: &OwnObject,
 ) -> Result<PutResult, Trouble> {
-    let bucket = source.bucket.as_deref().unwrap_or_default();
-    let extensions = wire::copied(bucket, &source.key, source.version.as_deref()).ok_or(Trouble::Unintelligible)?;
+    let extensions = wire::copied(source).ok_or(Trouble::Unintelligible)?;
     Ok(place.store.put_opts(path, PutPayload::new(), options(settings, meta, extensions)).await?)
 }
 

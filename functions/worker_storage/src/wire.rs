@@ -17,6 +17,7 @@ use object_store::azure::{AzureAuthorizer, AzureCredential};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse, HttpResponseBody, HttpService,
 };
+use store::OwnObject;
 use tokio::time::Instant;
 use url::form_urlencoded;
 use worker::Pieces;
@@ -48,7 +49,7 @@ pub(crate) enum Signer {
         /// The account.
         account: String,
         /// Its key.
-        credential: AzureCredential,
+        credential: Arc<AzureCredential>,
     },
     /// As AWS does it (Signature Version 4).
     Amazon {
@@ -79,12 +80,12 @@ struct Streamed(Arc<Mutex<Option<(u64, Pieces)>>>);
 struct Copied(HeaderValue);
 
 /// Extensions that make the library's upload a copy of an object in S3, which S3 makes by itself (CopyObject).
-pub(crate) fn copied(bucket: &str, key: &str, version: Option<&str>) -> Option<http::Extensions> {
+pub(crate) fn copied(source: &OwnObject) -> Option<http::Extensions> {
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
-    let key = key.split('/').map(encoded).collect::<Vec<_>>().join("/");
-    let version = version.map(|version| format!("?versionId={}", encoded(version))).unwrap_or_default();
+    let key = source.key.split('/').map(encoded).collect::<Vec<_>>().join("/");
+    let version = source.version.as_deref().map(|version| format!("?versionId={}", encoded(version))).unwrap_or_default();
     let mut extensions = http::Extensions::new();
-    extensions.insert(Copied(HeaderValue::from_str(&format!("{bucket}/{key}{version}")).ok()?));
+    extensions.insert(Copied(HeaderValue::from_str(&format!("{}/{key}{version}", source.bucket)).ok()?));
     Some(extensions)
 }
 

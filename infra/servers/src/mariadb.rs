@@ -21,13 +21,13 @@ impl MariaDb {
     /// Whether there is one on this machine.
     #[must_use]
     pub fn is_installed() -> bool {
-        installed("mariadb-install-db").is_some()
+        program::find("mariadb-install-db", folders()).is_some()
     }
 
     /// Starts a server whose certificate is valid for these names, and which trusts the authority's client certificates.
     pub fn start(authority: &Authority, names: &[&str]) -> Self {
         let template = program::template("mariadb", |folder| {
-            let install = binary("mariadb-install-db");
+            let install = program::binary("mariadb-install-db", folders());
             let data = format!("--datadir={}/data", folder.display());
             let mut command = Command::new(install);
             command.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root", &data]);
@@ -52,7 +52,7 @@ impl MariaDb {
     /// Starts it again on the same port and data.
     pub fn restart(&mut self) {
         self.kill();
-        let binary = binary("mariadbd").display().to_string();
+        let binary = program::binary("mariadbd", folders()).display().to_string();
         let at = |name: &str| self.folder.path().join(name).display().to_string();
         let words = [
             binary,
@@ -95,11 +95,6 @@ impl MariaDb {
     }
 }
 
-fn binary(name: &str) -> PathBuf {
-    installed(name).unwrap_or_else(|| program::missing(name))
-}
-
-fn installed(name: &str) -> Option<PathBuf> {
-    let folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
-    program::find(name, folders)
+fn folders() -> [PathBuf; 5] {
+    ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from)
 }

@@ -28,18 +28,16 @@ impl Postgres {
     /// Whether there is one on this machine.
     #[must_use]
     pub fn is_installed() -> bool {
-        installed("initdb").is_some()
+        program::find("initdb", folders()).is_some()
     }
 
     /// Starts a server whose certificate is valid for these names, and which trusts the authority's client certificates.
     pub fn start(authority: &Authority, names: &[&str]) -> Self {
-        let version = binary("initdb").ancestors().nth(2).and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+        let initdb = program::binary("initdb", folders());
+        let version = initdb.ancestors().nth(2).and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
         let template = program::template(&format!("postgres-{version}"), |folder| {
-            let command = format!(
-                "{} -D {}/data -U admin -E UTF8 --locale=C.UTF-8 --no-sync --auth=trust",
-                binary("initdb").display(),
-                folder.display()
-            );
+            let command =
+                format!("{} -D {}/data -U admin -E UTF8 --locale=C.UTF-8 --no-sync --auth=trust", initdb.display(), folder.display());
             as_server_user(&command);
         });
         let folder = tempfile::Builder::new().prefix("waybill-postgres-").tempdir().expect("a temporary directory");
@@ -78,7 +76,7 @@ impl Postgres {
             "exec {} -D {place}/data -p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c hba_file={place}/hba -c ssl=on \
              -c ssl_cert_file={place}/server.crt -c ssl_key_file={place}/server.key -c ssl_ca_file={place}/ca.crt -c fsync=off \
              -c max_connections=50 -c shared_buffers=32MB",
-            binary("postgres").display(),
+            program::binary("postgres", folders()).display(),
             self.port
         );
         let mut words: Vec<&str> =
@@ -109,17 +107,13 @@ impl Postgres {
     }
 }
 
-fn binary(name: &str) -> PathBuf {
-    installed(name).unwrap_or_else(|| program::missing(name))
-}
-
-fn installed(name: &str) -> Option<PathBuf> {
+fn folders() -> impl Iterator<Item = PathBuf> {
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|folders| folders.flatten().map(|folder| folder.path().join("bin")).collect())
         .unwrap_or_default();
     versions.sort();
     let elsewhere = ["/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"].map(PathBuf::from);
-    program::find(name, versions.into_iter().rev().chain(elsewhere))
+    versions.into_iter().rev().chain(elsewhere)
 }
 
 /// PostgreSQL refuses to run as root.

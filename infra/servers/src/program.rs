@@ -39,31 +39,30 @@ impl Drop for Program {
     }
 }
 
-/// The first of these programs that is there.
-pub fn find(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
-    folders.into_iter().map(|folder| folder.join(name)).find(|path| path.exists())
+/// Where a program is, in the first of these folders that has it. Panics when none has.
+pub(crate) fn binary(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> PathBuf {
+    find(name, folders).unwrap_or_else(|| panic!("{name} is not installed: run ./test once, which installs it"))
 }
 
-/// What is said when nothing was found.
-pub(crate) fn missing(name: &str) -> ! {
-    panic!("{name} is not installed: run ./test once, which installs it")
+/// The same, where it may be missing.
+pub(crate) fn find(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+    folders.into_iter().map(|folder| folder.join(name)).find(|path| path.exists())
 }
 
 /// Runs a program to its end and returns what it printed. Panics when it fails.
 pub fn run(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?} failed: {said}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    printed(command).unwrap_or_else(|problem| panic!("{command:?} failed: {problem}"))
 }
 
 /// Runs a client to its end: the lines it printed, or what it complained of.
 pub(crate) fn lines(command: &mut Command) -> Result<Vec<String>, String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?} does not run: {error}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+    Ok(printed(command)?.lines().map(str::to_owned).collect())
+}
+
+fn printed(command: &mut Command) -> Result<String, String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("it does not run: {error}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
 /// Waits until a server is ready. Panics with its log when it does not become so.
@@ -85,8 +84,8 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound listener has an address").port()
 }
 
-/// A data directory made once for all tests of this machine, by `make`, which is given the folder to make.
-pub fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+/// A data directory made once for everybody on this machine, by `make`, which is given the folder to make.
+pub(crate) fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let place = std::env::temp_dir().join(format!("waybill-kit-{name}"));
     if !place.exists() {
         let draft = tempfile::Builder::new().prefix("waybill-kit-").tempdir().expect("a temporary directory").keep();
@@ -101,7 +100,7 @@ pub fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
 }
 
 /// A server that runs as another user must get at its folder.
-pub fn open_to_all(folder: &Path) {
+pub(crate) fn open_to_all(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).expect("the folder is ours");
 }

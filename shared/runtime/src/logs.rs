@@ -22,11 +22,12 @@ pub fn install_readable(environment: &Environment) {
 }
 
 fn install(environment: &Environment, layer: impl Layer<Registry> + Send + Sync) {
-    let wanted = environment.get("LOG_LEVEL").unwrap_or(DEFAULT_FILTER).parse::<Targets>();
-    let refused = wanted.as_ref().err().map(ToString::to_string);
-    let filter = wanted.unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
+    let (filter, refused) = match environment.get("LOG_LEVEL").unwrap_or(DEFAULT_FILTER).parse::<Targets>() {
+        Ok(wanted) => (wanted, None),
+        Err(error) => (Targets::new().with_default(Level::INFO), Some(error)),
+    };
     drop(tracing_subscriber::registry().with(layer.with_filter(filter)).try_init());
-    if let Some(refused) = refused {
-        tracing::warn!(refused, "LOG_LEVEL cannot be read; what is of the level info or above is logged");
+    if let Some(error) = refused {
+        tracing::warn!(%error, "LOG_LEVEL cannot be read; what is of the level info or above is logged");
     }
 }

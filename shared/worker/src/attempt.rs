@@ -131,8 +131,8 @@ impl<C: Connector> Parts<C> {
                     return Ok(self.store.whole_object(&place).await.map_err(unavailable)?.map(Payload::whole));
                 }
                 let pieces = self.store.stream_object(&place).await.map_err(unavailable)?;
-                let place = self.store.located(place);
-                Ok(pieces.map(|pieces| Payload::streamed(size_bytes, pieces.map_err(unavailable)).kept_at(place)))
+                let own = self.store.own_object(&place);
+                Ok(pieces.map(|pieces| Payload::streamed(size_bytes, pieces.map_err(unavailable)).kept_as(own)))
             }
         }
     }

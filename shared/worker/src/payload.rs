@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
-use store::ObjectPlace;
+use store::OwnObject;
 
 use crate::Unavailable;
 
@@ -14,7 +14,7 @@ pub type Pieces = BoxStream<'static, Result<Bytes, Unavailable>>;
 pub struct Payload {
     size_bytes: u64,
     content: Content,
-    place: Option<ObjectPlace>,
+    own_object: Option<OwnObject>,
 }
 
 enum Content {
@@ -27,24 +27,24 @@ impl Payload {
     #[must_use]
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self { size_bytes: bytes.len() as u64, content: Content::Whole(bytes), place: None }
+        Self { size_bytes: bytes.len() as u64, content: Content::Whole(bytes), own_object: None }
     }
 
     /// As it comes, in pieces of any size: exactly `size_bytes` of them, or reading it fails.
     pub fn streamed(size_bytes: u64, pieces: impl Stream<Item = Result<Bytes, Unavailable>> + Send + 'static) -> Self {
-        Self { size_bytes, content: Content::Streamed(counted(size_bytes, pieces.boxed()).boxed()), place: None }
+        Self { size_bytes, content: Content::Streamed(counted(size_bytes, pieces.boxed()).boxed()), own_object: None }
     }
 
-    /// The same, which is the object in S3 at this place.
+    /// The same, which is this object in S3, where the function may read it with its own role.
     #[must_use]
-    pub fn kept_at(self, place: ObjectPlace) -> Self {
-        Self { place: Some(place), ..self }
+    pub fn kept_as(self, own_object: Option<OwnObject>) -> Self {
+        Self { own_object, ..self }
     }
 
-    /// Which object in S3 it is, where the function itself may read it: with its own role, in a bucket that is named.
+    /// Which object in S3 it is, where the function may read it with its own role.
     #[must_use]
-    pub fn place(&self) -> Option<&ObjectPlace> {
-        self.place.as_ref().filter(|place| place.role.is_none() && place.bucket.is_some())
+    pub fn own_object(&self) -> Option<&OwnObject> {
+        self.own_object.as_ref()
     }
 
     /// How much there is.

@@ -12,7 +12,7 @@ const NAME: &str = "demo";
 const HOST: &str = "127.0.0.1";
 
 /// The servers that were started; dropping them ends them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Databases {
     postgres: Option<Postgres>,
     mariadb: Option<MariaDb>,

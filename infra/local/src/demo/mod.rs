@@ -99,13 +99,14 @@ pub async fn run(gateway: Gateway, keys: Keys, data: PathBuf, stop: Cancellation
 async fn prepare(api: &Api, receiver: &str, files: Destination, random: &Random) -> Result<Databases, String> {
     let secret = password(random);
     let starting = tokio::task::spawn_blocking(|| Databases::start(secret));
+    let existing = api.call(Method::GET, "/v1/destinations?limit=100", None).await?;
     let objects = objects::destinations(receiver, &STANDARD.encode(random.bytes::<32>()));
     for destination in webhooks(receiver).into_iter().chain([mailbox(), bucket(), files]).chain(objects) {
-        greet(api, destination).await?;
+        greet(api, &existing, destination).await?;
     }
     let databases = starting.await.map_err(|error| format!("the databases did not start: {error}"))?;
     for destination in databases.destinations() {
-        greet(api, destination).await?;
+        greet(api, &existing, destination).await?;
     }
     Ok(databases)
 }
@@ -180,9 +181,8 @@ fn bucket() -> Destination {
     Destination::new("objects", "Demo: a bucket", body)
 }
 
-/// Makes a destination, or points the one that is there to its receiver, and sends it a message.
-async fn greet(api: &Api, Destination { external_id, name, mut body }: Destination) -> Result<(), String> {
-    let existing = api.call(Method::GET, "/v1/destinations?limit=100", None).await?;
+/// Makes a destination, or points the one among the `existing` to its receiver, and sends it a message.
+async fn greet(api: &Api, existing: &Value, Destination { external_id, name, mut body }: Destination) -> Result<(), String> {
     let found = existing["data"].as_array().into_iter().flatten().find(|destination| destination["external_id"] == *external_id);
     let destination = match found.and_then(|destination| destination["id"].as_str()) {
         Some(id) => {

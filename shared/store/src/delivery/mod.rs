@@ -28,7 +28,7 @@ pub use backlog::Backlog;
 pub use commit::Committed;
 pub use due::DueEntry;
 pub use list::{DeliveryFilter, MessageFilter};
-pub use object::{ObjectHead, ObjectLink, ObjectPlace, Unreadable, UploadTerms};
+pub use object::{ObjectHead, ObjectLink, ObjectPlace, OwnObject, Unreadable, UploadTerms};
 pub use payload::Content;
 pub use settle::Settled;
 pub use transition::Leased;

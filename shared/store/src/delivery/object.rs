@@ -35,6 +35,17 @@ pub struct ObjectPlace {
     pub role: Option<(String, String)>,
 }
 
+/// An object in S3 that the service may read with its own role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnObject {
+    /// Which bucket.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// Which version of it, where the bucket keeps versions.
+    pub version: Option<String>,
+}
+
 /// An object, as its head tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectHead {
@@ -160,10 +171,11 @@ impl Store {
         Ok(())
     }
 
-    /// The same place with its bucket named, also when that is the service's own.
+    /// The object at a place, when the service may read it with its own role.
     #[must_use]
-    pub fn located(&self, place: ObjectPlace) -> ObjectPlace {
-        ObjectPlace { bucket: place.bucket.or_else(|| self.bucket.clone()), ..place }
+    pub fn own_object(&self, place: &ObjectPlace) -> Option<OwnObject> {
+        let bucket = self.bucket_of(place).ok().filter(|_| place.role.is_none())?;
+        Some(OwnObject { bucket: bucket.to_owned(), key: place.key.clone(), version: place.version.clone() })
     }
 
     fn bucket_of<'p>(&'p self, place: &'p ObjectPlace) -> Result<&'p str, StoreError> {

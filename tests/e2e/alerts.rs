@@ -22,7 +22,7 @@ async fn organization(name: &str) -> Organization {
 async fn alerting(name: &str, pager: &Sink, disable: Option<u32>) -> (Organization, Destination) {
     let acme = organization(name).await;
     let pager = acme.destination().webhook(pager).with("name", "The pager").create().await;
-    let policy = json!({"alert_after_failures": 2, "disable_after_failures": disable});
+    let policy = json!({"alert_after_failures": 2, "disable_after_failures": disable, "disable_min_failing_seconds": 0});
     acme.settings(json!({"alert_destination_ids": [pager.id], "failure_policy": policy})).await.ok(200);
     (acme, pager)
 }
@@ -78,6 +78,45 @@ async fn a_failing_destination_alerts_once_and_its_recovery_is_told_once() {
     let shown = acme.list("/v1/messages?system=true&event_type=waybill.destination.failing").await;
     assert_eq!(shown.len(), 1);
     assert!(pager.requests()[0].header("webhook-signature").is_some());
+}
+
+/// Behaviour 49: the monitor looks every ten seconds, and the streak is over within one.
+#[tokio::test]
+async fn a_threshold_that_a_short_streak_reached_is_alerted_once_and_so_is_its_end() {
+    let stack = stage::launch().monitor_interval_seconds(10).start().await;
+    let (acme, pager) = (stack.organization("Short streaks").await, Sink::start().await);
+    let pager_destination = acme.destination().webhook(&pager).create().await;
+    acme.settings(json!({"alert_destination_ids": [pager_destination.id]})).await.ok(200);
+    let mut streaks = Vec::new();
+    for number in 0..5 {
+        let sink = Sink::start().await;
+        // Alert at 5 by the default, and disabled at 6, so that both thresholds are reached; one that reaches none is told of to nobody.
+        let policy = json!({"alert_after_failures": 5, "disable_after_failures": 6, "disable_min_failing_seconds": 0});
+        let destination = acme.destination().webhook(&sink).retries(0).with("failure_policy", policy);
+        let destination = destination.with("name", format!("Receiver {number}")).create().await;
+        streaks.push((sink, destination));
+    }
+    let settled = streaks.iter().map(async |(sink, destination)| {
+        sink.answers([500, 500, 500, 500, 500, 500, 500, 500, 200]);
+        fails(&acme, destination, 9).await;
+    });
+    futures_util::future::join_all(settled).await;
+    let told = stage::within(30, "every streak is told of", async || {
+        let told: Vec<Value> = pager.requests().iter().map(|request| request.json()).collect();
+        (told.len() >= 10).then_some(told)
+    })
+    .await;
+    for (_, destination) in &streaks {
+        let of_it: Vec<&Value> = told.iter().filter(|body| body["data"]["destination"]["id"] == json!(destination.id)).collect();
+        let kinds: Vec<&str> = of_it.iter().map(|body| body["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["waybill.destination.failing", "waybill.destination.recovered"]);
+        let data = &of_it[0]["data"];
+        assert_eq!((&data["consecutive_failures"], &data["next"]), (&json!(8), &json!("retrying")), "{data}");
+        assert_eq!((&data["reason"], data["since"].is_string()), (&json!("server_error"), true), "{data}");
+        let read = destination.read().await;
+        assert_eq!((&read["status"], &read["health"]["consecutive_failures"]), (&json!("enabled"), &json!(0)), "{read}");
+    }
+    assert_eq!(acme.list("/v1/alerts").await.len(), 10);
 }
 
 /// Behaviour 16: the window is counted from the alert; after it, whoever is still failing is told of once more, and only when it failed again.

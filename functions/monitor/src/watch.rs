@@ -81,6 +81,14 @@ impl Monitor {
         let told = match evaluate(&health, policy, debounce, now) {
             Verdict::Wait => return Ok(()),
             Verdict::Forget => return Ok(self.store.unwatch_destination(destination.id, &health).await?),
+            Verdict::ForgetEnded => return Ok(self.store.forget_ended(destination.id, &health).await?),
+            Verdict::AlertEnded(ended) => {
+                let then = health.during(&ended);
+                let mut alert = self.alert(routes, &destination, &then, policy, AlertKind::Failing, now).await?;
+                // The streak is over, so nothing follows from it.
+                alert.data["next"] = "retrying".into();
+                self.store.alert_ended(&health, &alert).await?.then_some(alert)
+            }
             Verdict::Alert => {
                 let alert = self.alert(routes, &destination, &health, policy, AlertKind::Failing, now).await?;
                 self.store.alert(&health, policy.alert_after_failures, &alert).await?.then_some(alert)

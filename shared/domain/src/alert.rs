@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Timestamp;
 use crate::destination::{Destination, DestinationState};
-use crate::health::Health;
+use crate::health::{EndedStreak, Health};
 use crate::id::{AlertId, DestinationId, MessageId, OrganizationId};
 use crate::organization::FailurePolicy;
 
@@ -74,7 +74,7 @@ impl Alert {
 }
 
 /// What a destination's health calls for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing.
     Wait,
@@ -82,6 +82,10 @@ pub enum Verdict {
     Forget,
     /// People are told that it fails.
     Alert,
+    /// People are told of a streak that reached a threshold and is over.
+    AlertEnded(EndedStreak),
+    /// A streak that is over is not alerted: the last alert is too recent.
+    ForgetEnded,
     /// It is disabled, and people are told that alone.
     Disable,
     /// People are told that it works again.
@@ -92,6 +96,10 @@ pub enum Verdict {
 #[must_use]
 pub fn evaluate(health: &Health, policy: &FailurePolicy, debounce: Duration, now: Timestamp) -> Verdict {
     let streak = health.consecutive_failures;
+    let ended = health.ended.as_ref().filter(|ended| ended.failures >= policy.first_threshold());
+    if let Some(ended) = ended.filter(|_| streak < policy.first_threshold()) {
+        return evaluate_ended(health, ended, debounce, now);
+    }
     if streak == 0 {
         return if health.alerted_at.is_some() { Verdict::Recovered } else { Verdict::Forget };
     }
@@ -110,6 +118,19 @@ pub fn evaluate(health: &Health, policy: &FailurePolicy, debounce: Duration, now
         // Once more after the window, if it has failed since.
         Some(last) if health.alerted_at.is_some() && health.last_failure_at.is_none_or(|failed| failed <= last) => Verdict::Wait,
         _ => Verdict::Alert,
+    }
+}
+
+/// What a streak calls for that reached a threshold and ended before the monitor looked. It is never a reason to disable: the destination works.
+fn evaluate_ended(health: &Health, ended: &EndedStreak, debounce: Duration, now: Timestamp) -> Verdict {
+    let alerted_before = health.alerted_at.is_some_and(|alerted| ended.began_at.is_none_or(|began| alerted < began));
+    if alerted_before && health.consecutive_failures == 0 {
+        // An earlier streak was alerted; its recovery comes first.
+        return Verdict::Recovered;
+    }
+    match health.last_alert_at {
+        Some(last) if now.since(last) < debounce => Verdict::ForgetEnded,
+        _ => Verdict::AlertEnded(ended.clone()),
     }
 }
 
@@ -155,7 +176,37 @@ mod tests {
     }
 
     fn verdict(health: &Health, now: Timestamp) -> Verdict {
-        evaluate(health, &FailurePolicy::default(), HOUR, now)
+        evaluate(health, &hasty(), HOUR, now)
+    }
+
+    fn hasty() -> FailurePolicy {
+        FailurePolicy { disable_min_failing_seconds: 0, ..FailurePolicy::default() }
+    }
+
+    fn ended(failures: u32) -> Health {
+        let ended = EndedStreak { failures, began_at: Some(at(10)), after: None, ended_at: at(11) };
+        Health { ended: Some(ended), last_failure_at: Some(at(10)), last_success_at: Some(at(11)), ..Health::default() }
+    }
+
+    #[test]
+    fn a_streak_that_ended_is_alerted_when_it_reached_a_threshold_and_never_disables() {
+        assert_eq!(verdict(&ended(4), at(12)), Verdict::Forget);
+        for failures in [5, 20, 1000] {
+            assert!(matches!(verdict(&ended(failures), at(12)), Verdict::AlertEnded(streak) if streak.failures == failures));
+        }
+        let disables_first = FailurePolicy { alert_after_failures: 10, disable_after_failures: Some(3), ..FailurePolicy::default() };
+        assert!(matches!(evaluate(&ended(3), &disables_first, HOUR, at(12)), Verdict::AlertEnded(_)));
+        let runs_again = Health { consecutive_failures: 2, first_failure_at: Some(at(12)), ..ended(5) };
+        assert!(matches!(verdict(&runs_again, at(12)), Verdict::AlertEnded(_)));
+    }
+
+    #[test]
+    fn a_streak_that_ended_is_not_alerted_within_the_window_and_comes_after_an_earlier_recovery() {
+        let debounced = Health { last_alert_at: Some(at(0)), ..ended(8) };
+        assert_eq!(verdict(&debounced, at(12)), Verdict::ForgetEnded);
+        assert!(matches!(verdict(&debounced, at(3600)), Verdict::AlertEnded(_)));
+        let alerted_before = Health { alerted_at: Some(at(0)), ..debounced };
+        assert_eq!(verdict(&alerted_before, at(12)), Verdict::Recovered);
     }
 
     #[test]

@@ -23,6 +23,21 @@ pub struct Health {
     pub alerted_at: Option<Timestamp>,
     /// When people were last told that it fails: no second time within the window.
     pub last_alert_at: Option<Timestamp>,
+    /// The newest streak that a success ended and that the monitor has not looked at.
+    pub ended: Option<EndedStreak>,
+}
+
+/// A streak that is over. It is kept so that a threshold it reached is alerted, however short it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedStreak {
+    /// The number of failures, those included that were counted after the success.
+    pub failures: u32,
+    /// When the first of them happened.
+    pub began_at: Option<Timestamp>,
+    /// When the success before it happened: earlier failures belong to an earlier streak.
+    pub after: Option<Timestamp>,
+    /// When the success that ended it happened.
+    pub ended_at: Timestamp,
 }
 
 /// What went wrong last.
@@ -69,5 +84,17 @@ impl Health {
             n if n >= alert_after_failures => HealthStatus::Failing,
             _ => HealthStatus::Degraded,
         }
+    }
+
+    /// Whether people were alerted about the streak that is running now.
+    #[must_use]
+    pub fn is_streak_alerted(&self) -> bool {
+        self.alerted_at.is_some_and(|alerted| self.first_failure_at.is_none_or(|began| alerted >= began))
+    }
+
+    /// The health as it was when `ended` was the running streak.
+    #[must_use]
+    pub fn during(&self, ended: &EndedStreak) -> Self {
+        Self { consecutive_failures: ended.failures, first_failure_at: ended.began_at, ..self.clone() }
     }
 }

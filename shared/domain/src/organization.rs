@@ -59,11 +59,17 @@ pub struct FailurePolicy {
 
 impl Default for FailurePolicy {
     fn default() -> Self {
-        Self { alert_after_failures: 5, disable_after_failures: Some(20), disable_min_failing_seconds: 0 }
+        Self { alert_after_failures: 5, disable_after_failures: Some(20), disable_min_failing_seconds: 300 }
     }
 }
 
 impl FailurePolicy {
+    /// The length at which a streak reaches the first of the thresholds.
+    #[must_use]
+    pub fn first_threshold(&self) -> u32 {
+        self.disable_after_failures.map_or(self.alert_after_failures, |disable| disable.min(self.alert_after_failures))
+    }
+
     /// Reads a policy; absent members keep `self`'s values.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let count = |n: i64| u32::try_from(n).ok();

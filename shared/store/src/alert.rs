@@ -12,7 +12,7 @@ use domain::id::{AlertId, DestinationId, OrganizationId};
 use crate::attributes::{Item, Put, Reader, number, text, time};
 use crate::document::{self, Saved, at_revision};
 use crate::expression::{Change, Condition};
-use crate::health::{ALERTED, EPOCH, LAST_ALERT, STREAK, no_streak, of_epoch};
+use crate::health::{ALERTED, EPOCH, LAST_ALERT, STREAK, ended_as_in, forget_ended, no_streak, of_epoch};
 use crate::keys::{self, FAILING, PK, TTL};
 use crate::transaction::Transacted;
 use crate::{Page, Store, StoreError, audit, destination, routes};
@@ -55,20 +55,38 @@ impl Store {
     pub async fn alert(&self, health: &Health, threshold: u32, alert: &Alert) -> Result<bool, StoreError> {
         let mut change = Change::default();
         change.set(ALERTED, time(alert.occurred_at)).set(LAST_ALERT, time(alert.occurred_at));
-        let condition = of_epoch(change.when(), health.epoch);
-        match health.last_alert_at {
-            Some(last) => condition.equals(LAST_ALERT, time(last)),
-            None => condition.missing(LAST_ALERT),
-        };
+        forget_ended(&mut change);
+        let condition = of_epoch(change.when(), health.epoch).is(LAST_ALERT, health.last_alert_at.map(time));
         at_least(condition, threshold);
         self.tell("alert about a destination", change, alert).await
+    }
+
+    /// Alerts about a streak that reached a threshold and is over, unless another monitor did. Its recovery is told next. Was it told?
+    pub async fn alert_ended(&self, health: &Health, alert: &Alert) -> Result<bool, StoreError> {
+        let mut change = Change::default();
+        change.set(ALERTED, time(alert.occurred_at)).set(LAST_ALERT, time(alert.occurred_at));
+        forget_ended(&mut change);
+        let condition = of_epoch(change.when(), health.epoch).is(LAST_ALERT, health.last_alert_at.map(time));
+        ended_as_in(condition, health);
+        self.tell("alert about a streak that ended", change, alert).await
+    }
+
+    /// Forgets a streak that is over and is not alerted.
+    pub async fn forget_ended(&self, destination: DestinationId, health: &Health) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        forget_ended(&mut change);
+        ended_as_in(of_epoch(change.when(), health.epoch), health);
+        self.change("forget a streak that ended", &keys::health(destination), change).await.map(drop)
     }
 
     /// Tells that a destination works again, unless somebody did or it fails anew. Was it told?
     pub async fn tell_recovery(&self, health: &Health, alert: &Alert) -> Result<bool, StoreError> {
         let mut change = Change::default();
-        no_streak(&mut change);
         change.remove(ALERTED);
+        // A streak that ended since may still have to be alerted: the monitor looks once more.
+        if health.ended.is_none() {
+            change.remove(FAILING.pk).remove(FAILING.sk);
+        }
         let condition = of_epoch(change.when(), health.epoch).missing(STREAK);
         if let Some(alerted) = health.alerted_at {
             condition.equals(ALERTED, time(alerted));
@@ -111,6 +129,7 @@ impl Store {
         if destination.is_enabled() {
             change.add(EPOCH, number(1));
             no_streak(&mut change);
+            forget_ended(&mut change);
             change.remove(ALERTED).remove(LAST_ALERT);
         } else {
             watch(&mut change, destination);
@@ -152,10 +171,8 @@ impl Store {
         let mut change = Change::default();
         change.remove(FAILING.pk).remove(FAILING.sk);
         let condition = of_epoch(change.when(), health.epoch);
-        match health.consecutive_failures {
-            0 => condition.missing(STREAK),
-            streak => condition.equals(STREAK, number(streak)),
-        };
+        condition.is(STREAK, Some(health.consecutive_failures).filter(|streak| *streak > 0).map(number));
+        ended_as_in(condition, health);
         self.change("look away from a destination", &keys::health(destination), change).await.map(drop)
     }
 

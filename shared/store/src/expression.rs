@@ -126,6 +126,14 @@ impl Condition {
         self.and(part)
     }
 
+    /// The attribute has this value, or is not there when there is no value.
+    pub(crate) fn is(&mut self, name: &str, value: Option<AttributeValue>) -> &mut Self {
+        match value {
+            Some(value) => self.equals(name, value),
+            None => self.missing(name),
+        }
+    }
+
     /// The attribute is not there, or not above this value.
     pub(crate) fn missing_or_at_most(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let name = self.name(name);

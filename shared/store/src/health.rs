@@ -1,7 +1,9 @@
 //! A destination's health: counters that workers change at the same time, each change one conditional update.
 
+use std::time::Duration;
+
 use domain::Timestamp;
-use domain::health::{Health, LastError};
+use domain::health::{EndedStreak, Health, LastError};
 use domain::id::{DestinationId, OrganizationId};
 
 use crate::attributes::{Item, Reader, json, number, text, time};
@@ -21,6 +23,15 @@ const STREAK_BEGAN: &str = "since";
 const LAST_FAILURE: &str = "failed";
 const LAST_SUCCESS: &str = "succeeded";
 const LAST_ERROR: &str = "error";
+/// Of the streak that a success ended last: failures, the first one's time, the success before it, the success that ended it.
+const ENDED: &str = "en";
+const ENDED_BEGAN: &str = "es";
+const ENDED_AFTER: &str = "ef";
+const ENDED_AT: &str = "ea";
+/// How often the end of a streak that meets another change is tried again.
+const RACES_MAX: u32 = 16;
+/// Failures are counted within this time of their attempts, as a rule.
+const COUNTED_LATE_MAX: Duration = Duration::from_secs(10);
 
 impl Store {
     /// A destination's health.
@@ -36,8 +47,8 @@ impl Store {
         items.iter().map(|item| read(item.as_ref())).collect()
     }
 
-    /// Counts one failed attempt, which `token` names, unless it is counted already, of an earlier epoch, or a success came after it. Was it
-    /// counted?
+    /// Counts one failed attempt, which `token` names, unless it is counted already or of an earlier epoch. A failure that happened before a
+    /// success belongs to the streak that this success ended. Was it counted?
     pub async fn count_failure(
         &self,
         destination: DestinationId,
@@ -47,39 +58,96 @@ impl Store {
         at: Timestamp,
         error: LastError,
     ) -> Result<bool, StoreError> {
-        let mut change = Change::default();
-        change.add(STREAK, number(1));
-        change.set(TOKEN, text(token)).set(LAST_FAILURE, time(at)).set(LAST_ERROR, json(&error));
-        change.set_if_missing(STREAK_BEGAN, time(at));
-        change.set(FAILING.pk, text(keys::failing(destination))).set(FAILING.sk, text(keys::failing_sort(organization, destination)));
-        of_epoch(change.when(), epoch).differs(TOKEN, text(token)).missing_or_at_most(LAST_SUCCESS, time(at));
-        Ok(self.change("count a failure", &keys::health(destination), change).await?.is_done())
+        let key = keys::health(destination);
+        let mut change = counted(destination, organization, epoch, token);
+        change.add(STREAK, number(1)).set(LAST_FAILURE, time(at)).set(LAST_ERROR, json(&error)).set_if_missing(STREAK_BEGAN, time(at));
+        change.when().missing_or_at_most(LAST_SUCCESS, time(at));
+        let refused = match self.change("count a failure", &key, change).await? {
+            Written::Done => return Ok(true),
+            Written::Refused(item) => read(item.as_ref())?,
+        };
+        let of_ended = |ended: &EndedStreak| ended.after.is_none_or(|after| after < at) && at <= ended.ended_at;
+        let Some(ended) = refused.ended.filter(of_ended) else { return Ok(false) };
+        let mut change = counted(destination, organization, epoch, token);
+        change.add(ENDED, number(1)).set_if_missing(ENDED_BEGAN, time(at));
+        change.set_if_missing(LAST_FAILURE, time(at)).set_if_missing(LAST_ERROR, json(&error));
+        change.when().equals(ENDED_AT, time(ended.ended_at));
+        Ok(self.change("count a failure of a streak that ended", &key, change).await?.is_done())
     }
 
-    /// Ends the streak with a success, unless a failure or a success came after it or it is of an earlier epoch. Was it ended? Where people were
-    /// told of the streak, the monitor goes on looking, to tell them of its end.
-    pub async fn end_streak(&self, destination: DestinationId, epoch: u32, at: Timestamp) -> Result<bool, StoreError> {
+    /// Ends the streak with a success, unless a failure or a success came after it or it is of an earlier epoch. Was it ended?
+    ///
+    /// `seen` is the health as the caller read it. The streak stays on record as [`Health::ended`]; where it reached `threshold`, or people
+    /// wait to hear of its end, the monitor goes on looking.
+    pub async fn end_streak(
+        &self,
+        destination: DestinationId,
+        seen: &Health,
+        at: Timestamp,
+        threshold: u32,
+    ) -> Result<bool, StoreError> {
         let action = "end a streak of failures";
         let key = keys::health(destination);
-        let ended = |told: bool| {
-            let mut change = Change::default();
-            change.set(LAST_SUCCESS, time(at)).remove(STREAK).remove(STREAK_BEGAN);
-            if !told {
-                change.remove(FAILING.pk).remove(FAILING.sk);
-            }
-            let condition = of_epoch(change.when(), epoch);
-            condition.missing_or_at_most(LAST_FAILURE, time(at)).missing_or_at_most(LAST_SUCCESS, time(at));
-            if told {
-                condition.exists(ALERTED)
-            } else {
-                condition.missing(ALERTED)
+        let mut before = seen.clone();
+        for _ in 0..RACES_MAX {
+            let item = match self.change(action, &key, ending(&before, at, threshold)).await? {
+                Written::Done => return Ok(true),
+                Written::Refused(item) => item,
             };
-            change
-        };
-        match self.change(action, &key, ended(false)).await? {
-            Written::Refused(Some(item)) if item.contains_key(ALERTED) => Ok(self.change(action, &key, ended(true)).await?.is_done()),
-            written => Ok(written.is_done()),
+            let found = read(item.as_ref())?;
+            let is_later = |time: Option<Timestamp>| time.is_some_and(|time| time > at);
+            if found.epoch != seen.epoch || is_later(found.last_failure_at) || is_later(found.last_success_at) || found == before {
+                return Ok(false);
+            }
+            before = found;
         }
+        Err(StoreError::contended(action))
+    }
+}
+
+/// What counting a failure changes in any case: the monitor looks at the destination.
+fn counted(destination: DestinationId, organization: OrganizationId, epoch: u32, token: &str) -> Change {
+    let mut change = Change::default();
+    change.set(TOKEN, text(token));
+    change.set(FAILING.pk, text(keys::failing(destination))).set(FAILING.sk, text(keys::failing_sort(organization, destination)));
+    of_epoch(change.when(), epoch).differs(TOKEN, text(token));
+    change
+}
+
+/// Ends the streak of a health that is still as `before`.
+fn ending(before: &Health, at: Timestamp, threshold: u32) -> Change {
+    let mut change = Change::default();
+    change.set(LAST_SUCCESS, time(at)).remove(STREAK).remove(STREAK_BEGAN);
+    let unseen = before.ended.as_ref().is_some_and(|ended| ended.failures >= threshold);
+    let reached = before.consecutive_failures >= threshold && !before.is_streak_alerted();
+    // Without a streak, failures that are counted late still find the one that ended just now.
+    let is_recent = before.ended.as_ref().is_some_and(|ended| at.since(ended.ended_at) < COUNTED_LATE_MAX);
+    if !unseen && !before.is_streak_alerted() && (before.consecutive_failures > 0 || !is_recent) {
+        change.set(ENDED, number(before.consecutive_failures)).set(ENDED_AT, time(at));
+        change.set_or_remove(ENDED_BEGAN, before.first_failure_at.map(time));
+        change.set_or_remove(ENDED_AFTER, before.last_success_at.map(time));
+    }
+    if before.alerted_at.is_none() && !unseen && !reached {
+        change.remove(FAILING.pk).remove(FAILING.sk);
+    }
+    let condition = of_epoch(change.when(), before.epoch);
+    condition.missing_or_at_most(LAST_FAILURE, time(at)).missing_or_at_most(LAST_SUCCESS, time(at));
+    let streak = Some(before.consecutive_failures).filter(|streak| *streak > 0);
+    condition.is(STREAK, streak.map(number)).is(ALERTED, before.alerted_at.map(time));
+    ended_as_in(condition, before);
+    change
+}
+
+/// The streak that ended last is still the one of `health`, with as many failures.
+pub(crate) fn ended_as_in(condition: &mut Condition, health: &Health) {
+    condition.is(ENDED_AT, health.ended.as_ref().map(|ended| time(ended.ended_at)));
+    condition.is(ENDED, health.ended.as_ref().map(|ended| number(ended.failures)));
+}
+
+/// The streak that ended last has been looked at.
+pub(crate) fn forget_ended(change: &mut Change) {
+    for name in [ENDED, ENDED_BEGAN, ENDED_AFTER, ENDED_AT] {
+        change.remove(name);
     }
 }
 
@@ -107,5 +175,16 @@ pub(crate) fn read(item: Option<&Item>) -> Result<Health, StoreError> {
         last_error: reader.json_opt(LAST_ERROR)?,
         alerted_at: reader.time_opt(ALERTED)?,
         last_alert_at: reader.time_opt(LAST_ALERT)?,
+        ended: read_ended(reader)?,
     })
+}
+
+fn read_ended(from: Reader<'_>) -> Result<Option<EndedStreak>, StoreError> {
+    let Some(ended_at) = from.time_opt(ENDED_AT)? else { return Ok(None) };
+    Ok(Some(EndedStreak {
+        failures: from.number_opt(ENDED)?.unwrap_or(0),
+        began_at: from.time_opt(ENDED_BEGAN)?,
+        after: from.time_opt(ENDED_AFTER)?,
+        ended_at,
+    }))
 }

@@ -9,6 +9,7 @@ use domain::destination::Destination;
 use domain::health::{LastError, Streak};
 use domain::id::{AuditId, Ulid};
 use domain::limits::PAYLOAD_MAX_BYTES;
+use domain::organization::FailurePolicy;
 use domain::settle::{Outcome, QueueAction, Settlement, settle};
 use domain::{Reason, Timestamp};
 use futures_util::TryStreamExt as _;
@@ -268,7 +269,9 @@ impl<C: Connector> Parts<C> {
                 if noted && health.consecutive_failures == 0 && !item.counts.has_failed(destination.id) {
                     return;
                 }
-                self.store.end_streak(destination.id, health.epoch, ended_at).await
+                let policy = item.work.settings.as_ref().map(|settings| destination.policy(&settings.failure_policy));
+                let threshold = policy.map_or(u32::MAX, FailurePolicy::first_threshold);
+                self.store.end_streak(destination.id, health, ended_at, threshold).await
             }
             _ => return,
         };

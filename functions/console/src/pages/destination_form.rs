@@ -139,7 +139,7 @@ fn failure_policy() -> Value {
     json!({"properties": {
         "alert_after_failures": {"type": "integer", "default": 5, "description": "Alert when this many attempts in a row failed."},
         "disable_after_failures": {"type": ["integer", "null"], "default": 20, "description": "Disable it when this many did; empty: never."},
-        "disable_min_failing_seconds": {"type": "integer", "default": 0, "description": "… and not before it has been failing for this long."},
+        "disable_min_failing_seconds": {"type": "integer", "default": 300, "description": "… and not before it has been failing for this long."},
     }})
 }
 

@@ -112,8 +112,8 @@ pub struct FailurePolicyBody {
     /// Disable when it reaches this; null never disables.
     #[schema(default = 20)]
     pub disable_after_failures: Option<u32>,
-    /// … and has lasted this long.
-    #[schema(default = 0)]
+    /// The time, in seconds, that a streak must also have lasted before it disables. A streak that ended is alerted and disables nothing.
+    #[schema(default = 300)]
     pub disable_min_failing_seconds: u32,
 }
 

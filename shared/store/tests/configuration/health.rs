@@ -9,6 +9,9 @@ use domain::{Reason, Timestamp};
 use crate::fixture::{Fixture, TABLE};
 use store::Saved;
 
+/// The streak that people are alerted about.
+const THRESHOLD: u32 = 3;
+
 struct Watched {
     fixture: Fixture,
     organization: OrganizationId,
@@ -30,7 +33,7 @@ impl Watched {
     }
 
     async fn succeeds(&self, at: Timestamp) -> bool {
-        self.fixture.store.end_streak(self.destination, 0, at).await.unwrap()
+        self.fixture.store.end_streak(self.destination, &self.health().await, at, THRESHOLD).await.unwrap()
     }
 
     async fn health(&self) -> Health {
@@ -66,14 +69,44 @@ async fn one_failure_counts_once() {
 }
 
 #[tokio::test]
-async fn a_failure_that_a_success_came_after_does_not_lengthen_the_streak_however_late_it_is_counted() {
+async fn a_failure_that_is_counted_after_a_later_success_belongs_to_the_streak_that_the_success_ended() {
     let watched = Watched::new();
     let now = watched.fixture.now();
     assert!(watched.fails(0, "a").await);
     assert!(watched.succeeds(now.plus(Duration::from_secs(2))).await);
-    assert!(!watched.fails(0, "b").await, "it is of before the success");
+    assert_eq!(watched.listed_as_failing().await, 0, "one failure is no reason to look");
+    for token in ["b", "c"] {
+        assert!(watched.fails(0, token).await, "it happened before the success");
+    }
+    assert!(!watched.fails(0, "c").await, "it is counted already");
     let health = watched.health().await;
     assert_eq!((health.consecutive_failures, health.first_failure_at), (0, None));
+    let ended = health.ended.unwrap();
+    assert_eq!((ended.failures, ended.began_at), (3, Some(now)));
+    assert_eq!(watched.listed_as_failing().await, 1, "the monitor finds it");
+}
+
+#[tokio::test]
+async fn a_streak_that_reached_the_threshold_stays_listed_after_its_end_until_it_is_alerted_once() {
+    let watched = Watched::new();
+    let mut destination = watched.fixture.new_destination(watched.organization);
+    destination.id = watched.destination;
+    for token in ["a", "b", "c", "d"] {
+        assert!(watched.fails(0, token).await);
+    }
+    for second in 1..4 {
+        assert!(watched.succeeds(watched.fixture.now().plus(Duration::from_secs(second))).await);
+    }
+    assert!(watched.fails(0, "e").await, "counted late");
+    let (health, store, fixture) = (watched.health().await, &watched.fixture.store, &watched.fixture);
+    assert_eq!((health.consecutive_failures, health.ended.as_ref().map(|ended| ended.failures)), (0, Some(5)));
+    assert_eq!(watched.listed_as_failing().await, 1);
+    let alerts = [alert(&destination, fixture, AlertKind::Failing), alert(&destination, fixture, AlertKind::Failing)];
+    let won = [store.alert_ended(&health, &alerts[0]).await.unwrap(), store.alert_ended(&health, &alerts[1]).await.unwrap()];
+    assert_eq!(won, [true, false]);
+    let health = watched.health().await;
+    assert_eq!((health.ended.as_ref(), watched.listed_as_failing().await), (None, 1), "people wait to hear of its end");
+    assert!(store.tell_recovery(&health, &alert(&destination, fixture, AlertKind::Recovered)).await.unwrap());
     assert_eq!(watched.listed_as_failing().await, 0);
 }
 

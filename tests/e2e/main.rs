@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod alerts;
+mod answers;
 mod batches;
 mod checks;
 mod consent;
@@ -27,6 +28,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod mail;
+mod presets;
 mod processes;
 mod protocol;
 mod receivers;

@@ -6,20 +6,20 @@ use bytes::Bytes;
 use domain::check::{CheckReport, CheckStep, StepName};
 use domain::destination::Destination;
 use domain::settings::webhook::CheckDepth;
+use domain::Reason;
+use domain::settle::Outcome;
 use domain::trace::TraceId;
 use egress::{FailureKind, Probe, StepOutcome};
-use http::StatusCode;
-use render::Wording;
+use render::{CHECK_EVENT_TYPE, Wording};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::Webhook;
 use crate::connector::{Content, NOT_A_WEBHOOK, settings};
 use crate::request::Envelope;
-use crate::verdict;
+use crate::verdict::Verdict;
+use crate::{record, verdict};
 
-/// The type of the request that a check sends.
-const CHECK_EVENT_TYPE: &str = "waybill.destination.check";
 /// All steps together: what the worker allows for a check (20 s), less what telling takes.
 const CHECK_MAX: Duration = Duration::from_secs(18);
 
@@ -27,7 +27,7 @@ const CHECK_MAX: Duration = Duration::from_secs(18);
 enum Sent {
     /// It was not made, or no answer came; said in words.
     Unanswered(String),
-    Answered(StatusCode),
+    Answered(Verdict),
 }
 
 impl Webhook {
@@ -57,7 +57,7 @@ impl Webhook {
         match self.send_check(destination, deadline).await {
             Err(detail) => [step(StepName::Authenticate, Some(false), &detail, started), untaken(StepName::Write)],
             Ok(Sent::Unanswered(detail)) => [untaken(StepName::Authenticate), step(StepName::Write, Some(false), &detail, started)],
-            Ok(Sent::Answered(status)) => judged(status, started),
+            Ok(Sent::Answered(verdict)) => judged(&verdict, started),
         }
     }
 
@@ -87,7 +87,11 @@ impl Webhook {
             self.prepare(destination, &envelope, &Content { wording: &wording, payload: &payload, is_check: true }, deadline).await;
         let prepared = prepared.map_err(|hindrance| hindrance.detail().to_owned())?;
         Ok(match prepared.client.send(prepared.request).await {
-            Ok(response) => Sent::Answered(response.status),
+            Ok(response) => {
+                let (status, headers) = (response.status, response.headers.clone());
+                let answer = record::read(response, &prepared.secrets.confidential).await;
+                Sent::Answered(verdict::judge(prepared.preset, status, &headers, &answer.body, now))
+            }
             Err(failure) if failure.kind() == FailureKind::Identity => return Err(failure.detail().to_owned()),
             Err(failure) => Sent::Unanswered(failure.detail().to_owned()),
         })
@@ -95,13 +99,11 @@ impl Webhook {
 }
 
 /// What an answer says of the last two steps.
-fn judged(status: StatusCode, started: Instant) -> [CheckStep; 2] {
-    let failure = verdict::failure(status, None);
-    let detail = failure.as_ref().map_or_else(|| format!("the receiver answered {status}"), |outcome| verdict::told(status, outcome));
-    let taken = |name, ok| step(name, Some(ok), &detail, started);
-    match status.as_u16() {
-        401 | 403 => [taken(StepName::Authenticate, false), untaken(StepName::Write)],
-        _ if failure.is_none() => [taken(StepName::Authenticate, true), taken(StepName::Write, true)],
+fn judged(verdict: &Verdict, started: Instant) -> [CheckStep; 2] {
+    let taken = |name, ok| step(name, Some(ok), &verdict.detail, started);
+    match verdict.failure.as_ref().and_then(Outcome::reason) {
+        Some(Reason::Authentication | Reason::Authorization) => [taken(StepName::Authenticate, false), untaken(StepName::Write)],
+        None => [taken(StepName::Authenticate, true), taken(StepName::Write, true)],
         // Whether it looked at the credentials, nobody can tell.
         _ => [untaken(StepName::Authenticate), taken(StepName::Write, false)],
     }

@@ -6,7 +6,7 @@ use domain::check::CheckReport;
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::settings::Settings;
-use domain::settings::webhook::WebhookSettings;
+use domain::settings::webhook::{Preset, WebhookSettings};
 use domain::settle::Outcome;
 use domain::{Clock, Random, Reason};
 use egress::{Client, Request, Schemes, Target};
@@ -22,6 +22,7 @@ use crate::authentication;
 use crate::clients::Clients;
 use crate::request::{self, Envelope};
 use crate::secrets::Secrets;
+use crate::verdict::Verdict;
 use crate::{record, verdict};
 
 /// What a webhook takes: 64 MiB (destinations.md).
@@ -45,6 +46,7 @@ pub(crate) struct Prepared {
     pub(crate) client: Client,
     pub(crate) request: Request,
     pub(crate) secrets: Secrets,
+    pub(crate) preset: Option<Preset>,
 }
 
 impl Webhook {
@@ -97,7 +99,7 @@ impl Webhook {
             Err(fault) => return Err(Hindrance::misconfigured(fault.to_string())),
         };
         let request = request::compose(settings, target, &secrets, envelope, body, deadline)?;
-        Ok(Prepared { client, request, secrets })
+        Ok(Prepared { client, request, secrets, preset: settings.preset })
     }
 
     /// Makes and sends the request; once more when a token turns out not to be taken any more.
@@ -124,7 +126,7 @@ impl Webhook {
         Ok(self.send(prepared).await)
     }
 
-    async fn send(&self, Prepared { client, request, secrets }: Prepared) -> Attempted {
+    async fn send(&self, Prepared { client, request, secrets, preset }: Prepared) -> Attempted {
         let sent: RequestRecord = request::record(&request, secrets.url.is_some());
         let response = match client.send(request).await {
             Ok(response) => response,
@@ -133,12 +135,11 @@ impl Webhook {
                 return Attempted { outcome, detail: failure.detail().to_owned(), request: Some(sent), response: None };
             }
         };
-        let status = response.status;
-        let failure = verdict::failure(status, verdict::retry_after(&response.headers, self.clock.now()));
-        let tracking = || record::tracking(status, &response.headers, &secrets.confidential);
-        let outcome = failure.unwrap_or_else(|| Outcome::Delivered(Some(tracking())));
-        let detail = verdict::told(status, &outcome);
+        let (status, headers) = (response.status, response.headers.clone());
         let answer = record::read(response, &secrets.confidential).await;
+        let Verdict { failure, detail } = verdict::judge(preset, status, &headers, &answer.body, self.clock.now());
+        let tracking = || record::tracking(status, &headers, &secrets.confidential);
+        let outcome = failure.unwrap_or_else(|| Outcome::Delivered(Some(tracking())));
         Attempted { outcome, detail, request: Some(sent), response: Some(answer) }
     }
 }

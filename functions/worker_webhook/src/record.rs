@@ -1,10 +1,12 @@
 //! What is kept of an answer: bounded, as text, and without the credentials that some receivers send back.
 
 use domain::attempt::{BODY_KEPT_MAX_BYTES, HEADER_KEPT_MAX_BYTES, HEADERS_KEPT_MAX, ResponseRecord, bounded};
-use egress::Response;
+use egress::{BODY_READ_BYTES_MAX, Response};
 use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+
+use crate::decode;
 
 /// A secret shorter than this would blank out ordinary words.
 const SCRUBBED_CHARS_MIN: usize = 4;
@@ -14,14 +16,17 @@ const RECEIPT_HEADERS: [&str; 3] = ["request-id", "x-request-id", "location"];
 /// Reads the answer's beginning, within the attempt's deadline, and keeps what people may see of it.
 pub(crate) async fn read(response: Response, confidential: &[SecretString]) -> ResponseRecord {
     let status = response.status.as_u16();
+    let sent_headers = response.headers.clone();
     let headers = headers(&response.headers, confidential);
     // A secret that the cut would go through is read to its end, so that it is found; what may be the beginning of another one is dropped.
     let longest = confidential.iter().map(|secret| secret.expose_secret().len()).max().unwrap_or(0);
-    let body = response.read(BODY_KEPT_MAX_BYTES + longest).await;
-    let text = scrubbed(&String::from_utf8_lossy(&body.bytes), confidential);
-    let certain = if body.truncated { text.len().saturating_sub(longest) } else { text.len() };
+    let read_bytes_max = if decode::is_encoded(&sent_headers) { BODY_READ_BYTES_MAX } else { BODY_KEPT_MAX_BYTES + longest };
+    let body = response.read(read_bytes_max).await;
+    let decoded = decode::decode(&sent_headers, &body.bytes, body.truncated);
+    let text = scrubbed(&decoded.text, confidential);
+    let certain = if decoded.is_cut { text.len().saturating_sub(longest) } else { text.len() };
     let kept = bounded(&text, certain.min(BODY_KEPT_MAX_BYTES));
-    let truncated = body.truncated || kept.len() < text.len();
+    let truncated = decoded.is_cut || kept.len() < text.len();
     ResponseRecord { status, headers, body: kept.to_owned(), truncated }
 }
 

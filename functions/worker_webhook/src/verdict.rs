@@ -1,12 +1,17 @@
-//! What an answer means: the table of api.md (Deliveries). Decided by the status line and `Retry-After`, never by the body.
+//! What an answer means: the table of api.md (Deliveries). Decided by the status line and `Retry-After`; by the body only where a preset's
+//! service reports failures there.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use domain::retry::LONGEST_WAIT;
+use domain::attempt::bounded;
+use domain::settings::webhook::Preset;
 use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
+
+/// Bytes of a failure that a body reports which are repeated in an attempt's detail.
+const REPORTED_MAX_BYTES: usize = 300;
 
 /// How an attempt failed whose answer has this status; `None` is success.
 pub(crate) fn failure(status: StatusCode, retry_after: Option<Duration>) -> Option<Outcome> {
@@ -28,20 +33,37 @@ pub(crate) fn failure(status: StatusCode, retry_after: Option<Duration>) -> Opti
     Some(outcome)
 }
 
-/// The wait that an answer asks for, in seconds or as a date (RFC 9110 §10.2.3); at most 12 h. `None` when it asks for none that we understand.
-pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are a very long wait.
-        return Some(text.parse().map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT));
+/// An answer that is judged: how the attempt failed, unless it succeeded, and the same in words.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) failure: Option<Outcome>,
+    pub(crate) detail: String,
+}
+
+/// Judges an answer by its status, its headers and, for the preset's service, the beginning of its body.
+pub(crate) fn judge(preset: Option<Preset>, status: StatusCode, headers: &HeaderMap, body: &str, now: Timestamp) -> Verdict {
+    let after = retry_after(headers, now);
+    if let Some(outcome) = failure(status, after) {
+        return Verdict { detail: told(status, &outcome), failure: Some(outcome) };
     }
-    let date = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-    let date = Timestamp::from_millis(i64::try_from(date.as_millis()).unwrap_or(i64::MAX));
-    Some(date.since(now).min(LONGEST_WAIT))
+    match preset.and_then(|preset| crate::preset::failure(preset, body, after)) {
+        None => Verdict { failure: None, detail: format!("the receiver answered {status}") },
+        Some(outcome) => {
+            let reported = bounded(body.trim(), REPORTED_MAX_BYTES);
+            let detail = format!("the receiver answered {status} and reported a failure in the body: {reported}");
+            Verdict { failure: Some(outcome), detail }
+        }
+    }
+}
+
+/// The wait that an answer asks for; at most 12 h. `None` when it asks for none that we understand.
+pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    domain::retry::retry_after(text(RETRY_AFTER)?, text(DATE), now)
 }
 
 /// An answer in words.
-pub(crate) fn told(status: StatusCode, outcome: &Outcome) -> String {
+fn told(status: StatusCode, outcome: &Outcome) -> String {
     let answered = format!("the receiver answered {status}");
     match outcome {
         Outcome::Throttled(_, after) if !after.is_zero() => format!("{answered} and asked for {} s of rest", after.as_secs()),
@@ -55,13 +77,6 @@ mod tests {
     use super::*;
     use Outcome::{ClientError, Reject, Retry, Throttled};
     use Reason::{Authentication, Authorization, Protocol, RateLimited, Rejected, ServerError};
-
-    const NOW: i64 = 784_111_777_000; // Sun, 06 Nov 1994 08:49:37 GMT
-
-    fn asked(text: &str) -> Option<Duration> {
-        let headers = [(RETRY_AFTER, text.parse().unwrap())].into_iter().collect();
-        retry_after(&headers, Timestamp::from_millis(NOW))
-    }
 
     #[test]
     fn the_status_line_decides() {
@@ -97,19 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_honoured_in_seconds_and_as_a_date_to_12_hours() {
-        assert_eq!(asked("0"), Some(Duration::ZERO));
-        assert_eq!(asked(" 120 "), Some(Duration::from_secs(120)));
-        for late in ["43201", "99999999999999999999999", "Mon, 07 Nov 1994 08:49:37 GMT"] {
-            assert_eq!(asked(late), Some(LONGEST_WAIT), "{late}");
-        }
-        for soon in ["Sun, 06 Nov 1994 08:50:37 GMT", "Sunday, 06-Nov-94 08:50:37 GMT", "Sun Nov  6 08:50:37 1994"] {
-            assert_eq!(asked(soon), Some(Duration::from_secs(60)), "{soon}");
-        }
-        assert_eq!(asked("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
-        for nonsense in ["", "soon", "-1", "1.5", "1e3", "Sun, 06 Nov 1994"] {
-            assert_eq!(asked(nonsense), None, "{nonsense}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new(), Timestamp::from_millis(NOW)), None);
+    fn a_body_is_read_for_a_preset_alone_and_never_overrules_a_refusal() {
+        let now = Timestamp::from_millis(0);
+        let body = "Microsoft Teams endpoint returned HTTP error 429 with ContextId 1";
+        let judged = |preset, status| judge(preset, status, &HeaderMap::new(), body, now);
+        assert_eq!(judged(None, StatusCode::OK).failure, None);
+        assert_eq!(judged(Some(Preset::Slack), StatusCode::FORBIDDEN).failure, Some(ClientError(Authorization)));
+        let failed = judged(Some(Preset::Teams), StatusCode::OK);
+        assert_eq!(failed.failure, Some(Throttled(RateLimited, Duration::ZERO)));
+        assert!(failed.detail.contains("200 OK") && failed.detail.contains("HTTP error 429"), "{}", failed.detail);
     }
 }

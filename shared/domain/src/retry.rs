@@ -1,13 +1,35 @@
 //! How often and how patiently a destination is tried again (R3).
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Timestamp;
 use crate::input::Fields;
 
 /// No wait between attempts, asked for or computed, is longer: 12 h.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(43_200);
+
+/// The wait that a `Retry-After` header asks for, at most [`LONGEST_WAIT`]: seconds, or a date (RFC 9110, §10.2.3). `None` when its value is
+/// neither.
+///
+/// A date is read against `date`, the answer's own `Date` header, so that a server whose clock is wrong is waited for as long as it meant;
+/// without one, against `now`.
+#[must_use]
+pub fn retry_after(value: &str, date: Option<&str>, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are a very long wait.
+        return Some(value.parse().map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT));
+    }
+    let sent_at = date.and_then(http_date).unwrap_or(now);
+    Some(http_date(value)?.since(sent_at).min(LONGEST_WAIT))
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    let since_epoch = httpdate::parse_http_date(text.trim()).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)))
+}
 
 /// A destination's retry policy; the defaults are 1, 2, 4, 8, 16 s.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,5 +100,36 @@ mod tests {
     fn jitter_only_lengthens() {
         let policy = RetryPolicy::default();
         assert_eq!(policy.wait_before(1, 0.5), Duration::from_millis(1050));
+    }
+
+    const NOW: i64 = 784_111_777_000; // Sun, 06 Nov 1994 08:49:37 GMT
+
+    fn asked(value: &str, date: Option<&str>) -> Option<Duration> {
+        retry_after(value, date, Timestamp::from_millis(NOW))
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date_up_to_12_hours() {
+        assert_eq!(asked("0", None), Some(Duration::ZERO));
+        assert_eq!(asked(" 120 ", None), Some(Duration::from_secs(120)));
+        for late in ["43201", "99999999999999999999999", "Mon, 07 Nov 1994 08:49:37 GMT"] {
+            assert_eq!(asked(late, None), Some(LONGEST_WAIT), "{late}");
+        }
+        for soon in ["Sun, 06 Nov 1994 08:50:37 GMT", "Sunday, 06-Nov-94 08:50:37 GMT", "Sun Nov  6 08:50:37 1994"] {
+            assert_eq!(asked(soon, None), Some(Duration::from_secs(60)), "{soon}");
+        }
+        assert_eq!(asked("Sun, 06 Nov 1994 08:00:00 GMT", None), Some(Duration::ZERO));
+        for nonsense in ["", "soon", "-1", "1.5", "1e3", "Sun, 06 Nov 1994"] {
+            assert_eq!(asked(nonsense, None), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_retry_after_date_is_read_against_the_answers_own_date() {
+        let after = "Sun, 06 Nov 1994 08:50:37 GMT";
+        for (date, seconds) in [("Sun, 06 Nov 1994 08:50:07 GMT", 30), ("Sun, 06 Nov 1994 08:00:37 GMT", 3000), ("yesterday", 60)] {
+            assert_eq!(asked(after, Some(date)), Some(Duration::from_secs(seconds)), "{date}");
+        }
+        assert_eq!(asked("5", Some("Sun, 06 Nov 1994 08:00:37 GMT")), Some(Duration::from_secs(5)));
     }
 }

@@ -107,14 +107,14 @@ fn webhook_settings() -> Value {
             "preset": {
                 "enum": ["slack", "teams", "discord", "pagerduty", null],
                 "default": null,
-                "description": "A service that takes messages of its own shape. PagerDuty's integration key is the bearer token."
+                "description": "A service that takes messages of its own shape; it also decides how texts are escaped and which answers are successes. PagerDuty's integration key is the bearer token."
             },
             "body_template": {"type": ["string", "null"], "format": "multiline", "minLength": 1, "maxLength": 65536, "default": null, "description": "Makes the body from the payload."},
             "content_type": {"type": ["string", "null"], "maxLength": 200, "default": null, "description": "What the template makes; application/json by default."},
             "check": {
                 "enum": ["request", "connect"],
                 "default": "request",
-                "description": "request: saving sends a signed POST and expects 2xx. connect: it stops after TLS."
+                "description": "request: saving sends a signed POST and expects success; a chat service shows it as a message, and PagerDuty opens no incident. connect: it stops after TLS."
             }
         },
         "additionalProperties": false

@@ -10,9 +10,10 @@ mod fault;
 pub mod line;
 pub mod mail;
 mod notice;
+mod preset;
 pub mod webhook;
 mod wording;
 
 pub use fault::Fault;
 pub use notice::Notice;
-pub use wording::{PAYLOAD_READ_BYTES_MAX, Wording};
+pub use wording::{CHECK_EVENT_TYPE, PAYLOAD_READ_BYTES_MAX, Wording};

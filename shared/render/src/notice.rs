@@ -39,6 +39,10 @@ impl Notice {
 
 fn destination(kind: &str, data: &Value) -> Notice {
     let name = words(&data["destination"]["name"]).unwrap_or_else(|| "A destination".to_owned());
+    if kind == "destination.check" {
+        let line = "Waybill checked that it can deliver to this destination. Nothing else happened.";
+        return Notice { title: format!("{name}: connection check"), lines: vec![line.to_owned()], url: None };
+    }
     let title = match kind {
         "destination.failing" => format!("{name} is failing"),
         "destination.disabled" => format!("{name} was disabled"),

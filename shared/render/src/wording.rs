@@ -10,6 +10,8 @@ use domain::message::MessageFacts;
 use serde_json::Value;
 use template::Variables;
 
+/// The event type of the request that a connection check sends.
+pub const CHECK_EVENT_TYPE: &str = "waybill.destination.check";
 /// A JSON payload larger than this is not read for a template.
 pub const PAYLOAD_READ_BYTES_MAX: usize = 1 << 20;
 
@@ -68,7 +70,7 @@ impl Wording {
     pub fn of_check(destination: &Destination, unique: &str, now: Timestamp) -> Self {
         Self {
             organization_id: destination.organization_id.to_string(),
-            event_type: "waybill.destination.check".to_owned(),
+            event_type: CHECK_EVENT_TYPE.to_owned(),
             message_id: unique.to_owned(),
             delivery_id: unique.to_owned(),
             reference: None,

@@ -87,7 +87,7 @@ pub struct Signature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckDepth {
-    /// A signed POST of type `waybill.destination.check`; 2xx expected.
+    /// A signed POST of type `waybill.destination.check`; success expected. A chat service shows it as a message, and PagerDuty opens no incident.
     Request,
     /// Stops after TLS, for receivers that must know the secret first.
     Connect,

@@ -1,0 +1,128 @@
+//! Messages for chat and pager services, each in the service's own shape.
+//!
+//! A payload's texts come from people who may not write to the service's channel: each service's module escapes what the service would read
+//! as a mention, a link or a format. Links of Waybill's own are written as links.
+
+mod discord;
+mod markdown;
+mod pagerduty;
+mod slack;
+mod teams;
+
+use domain::settings::webhook::Preset;
+use serde_json::Value;
+
+use crate::{Notice, Wording};
+
+/// What a service's message says, before it is escaped.
+struct Message<'w> {
+    /// One line.
+    title: String,
+    /// The lines of a notice, or the payload.
+    details: String,
+    /// Where a person finds more: an address of Waybill's own.
+    url: Option<String>,
+    wording: &'w Wording,
+}
+
+/// The body of a request to a service. `routing_key` is what a pager service knows the customer by.
+pub(crate) fn body(preset: Preset, wording: &Wording, routing_key: &str) -> Value {
+    let Notice { title, lines, url } = Notice::of(wording);
+    let details = match (&*lines, &wording.payload) {
+        ([], Some(payload)) => serde_json::to_string_pretty(payload).unwrap_or_default(),
+        _ => lines.join("\n"),
+    };
+    let message = Message { title, details, url, wording };
+    match preset {
+        Preset::Slack => slack::body(&message),
+        Preset::Discord => discord::body(&message),
+        Preset::Teams => teams::body(&message),
+        Preset::Pagerduty => pagerduty::body(&message, routing_key),
+    }
+}
+
+/// A text of limited length. It ends with `…` where something is left out, and never within an escape.
+struct Bounded {
+    text: String,
+    chars_left: usize,
+    is_cut: bool,
+}
+
+impl Bounded {
+    /// A text of at most `max` characters.
+    fn new(max: usize) -> Self {
+        Self { text: String::new(), chars_left: max.saturating_sub(1), is_cut: false }
+    }
+
+    /// Adds a character, however it is written.
+    fn push(&mut self, unit: &str) {
+        let chars = unit.chars().count();
+        if self.is_cut {
+            return;
+        }
+        if chars > self.chars_left {
+            self.is_cut = true;
+            self.text.push('…');
+            return;
+        }
+        self.chars_left -= chars;
+        self.text.push_str(unit);
+    }
+
+    /// Adds a text as it is.
+    fn push_all(mut self, text: &str) -> Self {
+        let mut buffer = [0; 4];
+        text.chars().for_each(|c| self.push(c.encode_utf8(&mut buffer)));
+        self
+    }
+}
+
+/// `text`, at most `max` characters of it.
+fn bounded(text: &str, max: usize) -> String {
+    Bounded::new(max).push_all(text).text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    pub(super) fn rendered(preset: Preset, event_type: &str, payload: Value) -> Value {
+        let wording = Wording {
+            organization_id: "org_1".to_owned(),
+            event_type: event_type.to_owned(),
+            message_id: "msg_1".to_owned(),
+            delivery_id: "dlv_1_00".to_owned(),
+            reference: None,
+            metadata: BTreeMap::new(),
+            filename: None,
+            content_type: "application/json".to_owned(),
+            created_at: "2026-11-26T00:00:00.000Z".to_owned(),
+            attempt: 1,
+            payload: Some(payload),
+        };
+        body(preset, &wording, "key")
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters_and_never_within_an_escape() {
+        assert_eq!(bounded("abc", 4), "abc");
+        assert_eq!(bounded("abcd", 4), "abc…");
+        let mut text = Bounded::new(6);
+        ["a", "&amp;", "b"].iter().for_each(|unit| text.push(unit));
+        assert_eq!(text.text, "a…");
+    }
+
+    #[test]
+    fn a_long_payload_fits_what_each_service_takes() {
+        let payload = || json!({"text": "<*_@&".repeat(20_000)});
+        let chars = |value: &Value| value.as_str().unwrap().chars().count();
+        assert!(chars(&rendered(Preset::Slack, "a.b", payload())["text"]) <= 40_000);
+        assert!(chars(&rendered(Preset::Discord, "a.b", payload())["content"]) <= 2_000);
+        assert!(rendered(Preset::Teams, "a.b", payload()).to_string().len() <= 28 * 1024);
+        assert!(rendered(Preset::Pagerduty, "a.b", payload()).to_string().len() <= 512 * 1024);
+    }
+}

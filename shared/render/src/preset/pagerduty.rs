@@ -1,0 +1,84 @@
+//! An event of PagerDuty's Events API v2.
+//!
+//! What fails triggers an incident; what recovers or is enabled resolves the one that its destination triggered. A connection check resolves an
+//! incident that does not exist: PagerDuty validates the integration key and pages nobody. PagerDuty shows all texts as plain text.
+
+use serde_json::{Value, json};
+
+use super::{Message, bounded};
+use crate::CHECK_EVENT_TYPE;
+
+/// PagerDuty takes summaries of 1,024 characters.
+const SUMMARY_MAX_CHARS: usize = 1_024;
+const DETAILS_MAX_CHARS: usize = 4_000;
+
+pub(super) fn body(message: &Message<'_>, routing_key: &str) -> Value {
+    let wording = message.wording;
+    // Only events of Waybill's own name a destination; anybody else's payload never resolves or joins another incident.
+    let payload = wording.payload.as_ref().filter(|_| wording.event_type.starts_with("waybill.destination."));
+    let destination = payload.and_then(|payload| payload["data"]["destination"]["id"].as_str());
+    match &*wording.event_type {
+        CHECK_EVENT_TYPE => return resolve(routing_key, &wording.message_id),
+        "waybill.destination.recovered" | "waybill.destination.enabled" => {
+            return resolve(routing_key, destination.unwrap_or(&wording.message_id));
+        }
+        _ => {}
+    }
+    let severity = match &*wording.event_type {
+        "waybill.destination.disabled" => "critical",
+        "waybill.test" => "info",
+        _ => "error",
+    };
+    let mut event = json!({
+        "routing_key": routing_key,
+        "event_action": "trigger",
+        "dedup_key": destination.unwrap_or(&wording.message_id),
+        "payload": {
+            "summary": bounded(&message.title, SUMMARY_MAX_CHARS),
+            "source": "waybill",
+            "severity": severity,
+            "timestamp": wording.created_at,
+            "custom_details": {"event_type": wording.event_type, "details": bounded(&message.details, DETAILS_MAX_CHARS)},
+        },
+    });
+    if let Some(url) = &message.url {
+        event["links"] = json!([{"href": url, "text": "Open in Waybill"}]);
+    }
+    event
+}
+
+/// Ends an incident. PagerDuty accepts a key that it does not know and does nothing.
+fn resolve(routing_key: &str, dedup_key: &str) -> Value {
+    json!({"routing_key": routing_key, "event_action": "resolve", "dedup_key": dedup_key})
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::settings::webhook::Preset;
+
+    use super::super::tests::rendered;
+    use super::*;
+
+    fn event(event_type: &str) -> Value {
+        rendered(Preset::Pagerduty, event_type, json!({"data": {"destination": {"id": "dst_1", "name": "Billing"}}}))
+    }
+
+    #[test]
+    fn an_incident_is_resolved_by_the_destination_that_triggered_it() {
+        let (triggered, resolved) = (event("waybill.destination.failing"), event("waybill.destination.recovered"));
+        assert_eq!([&triggered["event_action"], &resolved["event_action"]], ["trigger", "resolve"]);
+        assert_eq!([&triggered["dedup_key"], &resolved["dedup_key"]], ["dst_1", "dst_1"]);
+        assert_eq!([&triggered["routing_key"], &resolved["routing_key"]], ["key", "key"]);
+    }
+
+    #[test]
+    fn a_check_opens_no_incident_and_ends_none_of_a_destinations() {
+        let checked = event(CHECK_EVENT_TYPE);
+        assert_eq!((&checked["event_action"], &checked["dedup_key"]), (&json!("resolve"), &json!("msg_1")));
+    }
+
+    #[test]
+    fn an_incident_of_a_payload_that_names_a_destination_is_its_own() {
+        assert_eq!(event("report.ready")["dedup_key"], "msg_1");
+    }
+}

@@ -41,6 +41,7 @@ mod stage;
 mod start_up;
 mod statistics;
 mod telemetry;
+mod tokens;
 mod updates;
 mod uploads;
 mod ways_out;

@@ -40,8 +40,9 @@ async fn no_text_of_a_payload_mentions_links_or_formats_in_a_chat() {
 #[tokio::test]
 async fn a_failure_that_a_service_reports_with_200_is_a_failed_attempt_that_is_retried() {
     let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
-    let teams =
-        |code: u16| format!("Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {code} with ContextId 1");
+    let teams = |code: u16| {
+        format!("Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {code} with ContextId 1")
+    };
     let cases = [
         ("teams", teams(429), "rate_limited", "1"),
         ("teams", teams(502), "server_error", ""),

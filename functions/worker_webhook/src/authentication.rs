@@ -51,22 +51,20 @@ pub(crate) async fn authentication(
             let granted = tokens.token(&client, &grant, deadline).await.map_err(refused)?;
             let token = granted.access_token;
             let header = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
-            with_header(AUTHORIZATION, &header, vec![token, secret])
+            let secrets = with_header(AUTHORIZATION, &header, vec![token.clone(), secret])?;
+            Ok(Secrets { token: Some(token), ..secrets })
         }
         other => Err(Hindrance::misconfigured(format!("a webhook does not take credentials of the kind {}", other.as_str()))),
     }
 }
 
-/// Forgets the token that a receiver did not take. Answers whether there was one, so that asking again is worth it.
-pub(crate) async fn forget_token(vault: &Vault, tokens: &Tokens, destination: &Destination) -> Result<bool, Hindrance> {
-    if destination.credentials.kind != CredentialKind::Oauth2ClientCredentials {
-        return Ok(false);
-    }
+/// Forgets the token that a receiver did not take.
+pub(crate) async fn forget_token(vault: &Vault, tokens: &Tokens, destination: &Destination, token: &SecretString) -> Result<(), Hindrance> {
     let credentials = Opened::of(vault, destination);
     let secret = credentials.secret("client_secret").await?;
     let (client, grant) = client_credentials(&credentials, &secret)?;
-    tokens.forget(&client, &grant);
-    Ok(true)
+    tokens.forget(&client, &grant, token);
+    Ok(())
 }
 
 fn client_credentials<'c>(credentials: &Opened<'c>, secret: &'c SecretString) -> Result<(Client<'c>, Grant<'c>), Hindrance> {

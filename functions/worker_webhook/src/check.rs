@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::Reason;
 use domain::check::{CheckReport, CheckStep, StepName};
 use domain::destination::Destination;
 use domain::settings::webhook::CheckDepth;
-use domain::Reason;
 use domain::settle::Outcome;
 use domain::trace::TraceId;
 use egress::{FailureKind, Probe, StepOutcome};

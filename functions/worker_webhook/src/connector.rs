@@ -116,11 +116,11 @@ impl Webhook {
             at: self.clock.now(),
         };
         let prepared = self.prepare(job.destination, &envelope, content, job.deadline).await?;
+        let token = prepared.secrets.token.clone();
         let attempted = self.send(prepared).await;
         let was_refused = attempted.response.as_ref().is_some_and(|response| response.status == 401);
-        if !was_refused || !authentication::forget_token(&self.vault, &self.tokens, job.destination).await? {
-            return Ok(attempted);
-        }
+        let Some(token) = token.filter(|_| was_refused) else { return Ok(attempted) };
+        authentication::forget_token(&self.vault, &self.tokens, job.destination, &token).await?;
         envelope.at = self.clock.now();
         let prepared = self.prepare(job.destination, &envelope, content, job.deadline).await?;
         Ok(self.send(prepared).await)

@@ -23,6 +23,8 @@ pub(crate) struct Secrets {
     pub(crate) url: Option<SecretString>,
     /// What a pager service knows the customer by: it stands in the body.
     pub(crate) routing_key: Option<SecretString>,
+    /// The token in those headers, where an authorization server gave it.
+    pub(crate) token: Option<SecretString>,
     /// The keys that sign, newest first; none when signatures are off.
     pub(crate) keys: Vec<SigningKey>,
     /// What a receiver might send back to us, and nobody may read.

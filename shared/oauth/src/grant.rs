@@ -4,6 +4,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
+use crate::client_authentication::ClientAuthentication;
+
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'c> {
@@ -40,9 +42,11 @@ pub enum Grant<'g> {
 
 impl Grant<'_> {
     /// The request's body.
-    pub(crate) fn form(&self, client: &Client<'_>) -> String {
+    pub(crate) fn form(&self, client: &Client<'_>, authentication: ClientAuthentication) -> String {
         let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("client_id", client.id).append_pair("client_secret", client.secret.expose_secret());
+        if authentication == ClientAuthentication::Body {
+            form.append_pair("client_id", client.id).append_pair("client_secret", client.secret.expose_secret());
+        }
         match self {
             Self::ClientCredentials { scope, audience } => {
                 form.append_pair("grant_type", "client_credentials");
@@ -65,6 +69,7 @@ impl Grant<'_> {
 
     /// What tells this request's token from every other's: whoever gives another secret never meets the token of the right one.
     pub(crate) fn digest(&self, client: &Client<'_>) -> [u8; 32] {
-        Sha256::digest([client.token_url.as_bytes(), b"\0", self.form(client).as_bytes()].concat()).into()
+        let form = self.form(client, ClientAuthentication::Body);
+        Sha256::digest([client.token_url.as_bytes(), b"\0", form.as_bytes()].concat()).into()
     }
 }

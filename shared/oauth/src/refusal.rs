@@ -1,5 +1,7 @@
 //! Why there is no token.
 
+use std::time::Duration;
+
 use domain::Reason;
 use domain::settle::Outcome;
 use egress::FailureKind;
@@ -23,6 +25,18 @@ impl Refusal {
     pub(crate) fn address(refusal: &egress::Refusal) -> Self {
         let reason = if refusal.code() == "blocked_address" { Reason::BlockedAddress } else { Reason::Misconfigured };
         Self::new(Outcome::Reject(reason), format!("the token URL cannot be used: {refusal}"))
+    }
+
+    /// The server asked for a pause that is not over.
+    pub(crate) fn paused(left: Duration) -> Self {
+        let seconds = left.as_secs().max(1);
+        let detail = format!("the authorization server gave no token: it asked for {seconds} s of rest, which are not over");
+        Self::new(Outcome::Throttled(Reason::RateLimited, left), detail)
+    }
+
+    /// Another delivery is asking for the same token and gets no answer in time.
+    pub(crate) fn slow() -> Self {
+        Self::new(Outcome::Retry(Reason::Timeout), "the authorization server gave no token in time")
     }
 
     /// The server did not answer.

@@ -79,13 +79,7 @@ impl Store {
     ///
     /// `seen` is the health as the caller read it. The streak stays on record as [`Health::ended`]; where it reached `threshold`, or people
     /// wait to hear of its end, the monitor goes on looking.
-    pub async fn end_streak(
-        &self,
-        destination: DestinationId,
-        seen: &Health,
-        at: Timestamp,
-        threshold: u32,
-    ) -> Result<bool, StoreError> {
+    pub async fn end_streak(&self, destination: DestinationId, seen: &Health, at: Timestamp, threshold: u32) -> Result<bool, StoreError> {
         let action = "end a streak of failures";
         let key = keys::health(destination);
         let mut before = seen.clone();

@@ -98,8 +98,13 @@ async fn what_comes_from_outside_is_shown_as_text() {
     let hook = sink.path("/hook");
     hook.answers_with(410, &[("x-planted", "<b data-planted=header>header</b>")], planted("response"));
     let destination = acme.destination().with("name", planted("name")).with("description", planted("description"));
-    let destination =
-        destination.settings(json!({"headers": {"X-Own": planted("own")}})).webhook(&hook).retries(0).skip_check().create().await;
+    let destination = destination
+        .settings(json!({"headers": {"X-Own": planted("own")}, "body_template": planted("body"), "content_type": "text/html"}))
+        .webhook(&hook)
+        .retries(0)
+        .skip_check()
+        .create()
+        .await;
     let message = json!({"event_type": "report.ready", "reference": planted("reference"), "metadata": {"<b data-planted=key>": planted("metadata")},
         "payload": {"<b data-planted=member>": planted("payload")}, "destination_ids": [destination.id]});
     let message = acme.submit(message).await;
@@ -134,7 +139,7 @@ async fn what_comes_from_outside_is_shown_as_text() {
     ]);
     let shown = json!({
         at: ["<b data-planted='name'>", "<b data-planted='description'>", "<b data-planted='own'>", "<b data-planted='reason'>"],
-        delivery: ["<b data-planted='response'>", "<b data-planted=header>", "<b data-planted='payload'>", "<b data-planted='metadata'>"],
+        delivery: ["<b data-planted='response'>", "<b data-planted='body'>", "<b data-planted=header>", "<b data-planted='payload'>", "<b data-planted='metadata'>"],
         of_message: ["<b data-planted='reference'>", "<b data-planted=key>"],
         of_file: ["<b data-planted=file>"],
         "/api-keys": ["<b data-planted='key'>"],

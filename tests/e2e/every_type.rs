@@ -51,6 +51,8 @@ impl Case {
             sleep(Duration::from_millis(20)).await;
         };
         assert_eq!(again["tracking"]["kind"], delivery["tracking"]["kind"]);
+        let body = acme.get(&format!("{}/body", message.delivery(0).path())).await;
+        assert_eq!((body.text(), body.header("content-type")), (r#"{"n":1,"text":"ü"}"#, Some("application/json")), "{}", self.kind);
 
         let answer = self.described(acme, &self.wrong).asks().await;
         let problem = answer.problem(422, "connection_check_failed");

@@ -10,6 +10,7 @@
 mod alerts;
 mod answers;
 mod batches;
+mod bodies;
 mod checks;
 mod consent;
 mod counters;

@@ -109,6 +109,7 @@ impl Database {
                 outcome: Outcome::Delivered(Some(tracking(&written, &place, settings))),
                 request,
                 response: None,
+                body: None,
             }),
             Ok(Err(failure)) => attempted(failure, request),
             Err(_) => {
@@ -141,7 +142,7 @@ impl Database {
 
 fn attempted(failure: Failure, request: Option<RequestRecord>) -> Result<Attempted, Unavailable> {
     match failure {
-        Failure::Theirs { outcome, detail, .. } => Ok(Attempted { outcome, detail, request, response: None }),
+        Failure::Theirs { outcome, detail, .. } => Ok(Attempted { outcome, detail, request, response: None, body: None }),
         Failure::Ours(unavailable) => Err(unavailable),
     }
 }

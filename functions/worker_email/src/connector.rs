@@ -17,7 +17,7 @@ use egress::{Guard, Tls};
 use oauth::Tokens;
 use render::Wording;
 use serde_json::{Value, json};
-use store::Store;
+use store::{SentBody, Store};
 use tokio::time::Instant;
 use vault::Vault;
 use worker::{Attempted, Connector, Hindrance, Job, Unavailable};
@@ -173,7 +173,7 @@ pub(crate) fn settings(destination: &Destination) -> Result<&EmailSettings, Hind
     }
 }
 
-fn record(settings: &EmailSettings, delivery: &Delivery, letter: &Letter) -> RequestRecord {
+fn record(settings: &EmailSettings, letter: &Letter, body: &SentBody) -> RequestRecord {
     let url = match &settings.transport {
         Transport::Ses => "ses:".to_owned(),
         Transport::Smtp(smtp) => format!("smtp://{}:{}", smtp.host, smtp.port),
@@ -182,8 +182,8 @@ fn record(settings: &EmailSettings, delivery: &Delivery, letter: &Letter) -> Req
         method: "SEND".to_owned(),
         url,
         headers: letter.headers.clone(),
-        size_bytes: letter.bytes.len() as u64,
-        body_sha256: delivery.message.payload.sha256.clone().unwrap_or_default(),
+        size_bytes: body.bytes.len() as u64,
+        body_sha256: body.sha256(),
     }
 }
 
@@ -208,11 +208,15 @@ impl Connector for Email {
             Ok(letter) => letter,
             Err(hindrance) => return hindrance.into_attempted(),
         };
-        let request = Some(record(settings, delivery, &letter));
+        let body = SentBody { bytes: letter.bytes.clone().into(), content_type: "message/rfc822".to_owned() };
+        let request = Some(record(settings, &letter, &body));
+        let body = Some(body);
         match self.send(destination, settings, &letter, deadline).await {
-            Ok(Sent { detail, tracking }) => Ok(Attempted { outcome: Outcome::Delivered(Some(tracking)), detail, request, response: None }),
+            Ok(Sent { detail, tracking }) => {
+                Ok(Attempted { outcome: Outcome::Delivered(Some(tracking)), detail, request, response: None, body })
+            }
             Err(Failure::Ours(unavailable)) => Err(unavailable),
-            Err(Failure::Theirs { outcome, detail, .. }) => Ok(Attempted { outcome, detail, request, response: None }),
+            Err(Failure::Theirs { outcome, detail, .. }) => Ok(Attempted { outcome, detail, request, response: None, body }),
         }
     }
 

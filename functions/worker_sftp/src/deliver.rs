@@ -97,20 +97,20 @@ pub async fn deliver(
         Ok(Done::Written(written)) => {
             let detail = format!("{} bytes were written to {}", written.size_bytes, place.path());
             let request = Some(record(Some(&written.sha256)));
-            Attempted { outcome: Outcome::Delivered(Some(tracking(&place, &written))), detail, request, response: None }
+            Attempted { outcome: Outcome::Delivered(Some(tracking(&place, &written))), detail, request, response: None, body: None }
         }
         Ok(Done::WasThere(written)) => {
             let detail = format!("{} was there already, the same bytes, from an earlier attempt", place.path());
-            Attempted { outcome: Outcome::Delivered(Some(tracking(&place, &written))), detail, request: None, response: None }
+            Attempted { outcome: Outcome::Delivered(Some(tracking(&place, &written))), detail, request: None, response: None, body: None }
         }
         Ok(Done::Skipped) => {
             let tracking = json!({"kind": "sftp_file", "path": place.path(), "skipped": true});
             let detail = format!("{} exists already and stays as it is", place.path());
-            Attempted { outcome: Outcome::Delivered(Some(tracking)), detail, request: None, response: None }
+            Attempted { outcome: Outcome::Delivered(Some(tracking)), detail, request: None, response: None, body: None }
         }
         Err(failure) => {
             let request = (failure.step == StepName::Write).then(|| record(sha256.as_deref()));
-            Attempted { outcome: failure.outcome, detail: failure.detail, request, response: None }
+            Attempted { outcome: failure.outcome, detail: failure.detail, request, response: None, body: None }
         }
     }
 }

@@ -57,11 +57,11 @@ impl Storage {
             Ok(Delivered { receipt, detail, copied_from }) => {
                 request.headers.extend(copied_from.map(|source| ("x-amz-copy-source".to_owned(), source)));
                 let outcome = Outcome::Delivered(Some(receipt.tracking()));
-                Attempted { outcome, detail: detail.to_owned(), request: Some(request), response: None }
+                Attempted { outcome, detail: detail.to_owned(), request: Some(request), response: None, body: None }
             }
             Err(trouble) => {
                 let response = trouble.answer().map(|answer| answer.record(&credentials.confidential()));
-                Attempted { outcome: verdict::outcome(&trouble), detail: trouble.to_string(), request: Some(request), response }
+                Attempted { outcome: verdict::outcome(&trouble), detail: trouble.to_string(), request: Some(request), response, body: None }
             }
         }
     }

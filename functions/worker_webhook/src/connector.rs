@@ -14,6 +14,7 @@ use oauth::Tokens;
 use render::webhook::WebhookBody;
 use render::{PAYLOAD_READ_BYTES_MAX, Wording};
 use secrecy::ExposeSecret as _;
+use store::SentBody;
 use tokio::time::{Instant, timeout_at};
 use vault::Vault;
 use worker::{Attempted, Connector, Hindrance, Job, Opened, Unavailable};
@@ -47,6 +48,8 @@ pub(crate) struct Prepared {
     pub(crate) request: Request,
     pub(crate) secrets: Secrets,
     pub(crate) preset: Option<Preset>,
+    /// The body as it is shown, where it is not the payload.
+    pub(crate) body: Option<SentBody>,
 }
 
 impl Webhook {
@@ -98,8 +101,9 @@ impl Webhook {
             }
             Err(fault) => return Err(Hindrance::misconfigured(fault.to_string())),
         };
+        let shown = shown(settings, content, &secrets, &body);
         let request = request::compose(settings, target, &secrets, envelope, body, deadline)?;
-        Ok(Prepared { client, request, secrets, preset: settings.preset })
+        Ok(Prepared { client, request, secrets, preset: settings.preset, body: shown })
     }
 
     /// Makes and sends the request; once more when a token turns out not to be taken any more.
@@ -126,13 +130,13 @@ impl Webhook {
         Ok(self.send(prepared).await)
     }
 
-    async fn send(&self, Prepared { client, request, secrets, preset }: Prepared) -> Attempted {
-        let sent: RequestRecord = request::record(&request, secrets.url.is_some());
+    async fn send(&self, Prepared { client, request, secrets, preset, body }: Prepared) -> Attempted {
+        let sent: RequestRecord = request::record(&request, secrets.url.is_some(), body.as_ref());
         let response = match client.send(request).await {
             Ok(response) => response,
             Err(failure) => {
                 let outcome = worker::unanswered(failure.kind());
-                return Attempted { outcome, detail: failure.detail().to_owned(), request: Some(sent), response: None };
+                return Attempted { outcome, detail: failure.detail().to_owned(), request: Some(sent), response: None, body };
             }
         };
         let (status, headers) = (response.status, response.headers.clone());
@@ -140,8 +144,21 @@ impl Webhook {
         let Verdict { failure, detail } = verdict::judge(preset, status, &headers, &answer.body, self.clock.now());
         let tracking = || record::tracking(status, &headers, &secrets.confidential);
         let outcome = failure.unwrap_or_else(|| Outcome::Delivered(Some(tracking())));
-        Attempted { outcome, detail, request: Some(sent), response: Some(answer) }
+        Attempted { outcome, detail, request: Some(sent), response: Some(answer), body }
     }
+}
+
+/// A body that is not the payload, as it is shown: without the key that a pager service takes in it.
+fn shown(settings: &WebhookSettings, content: &Content<'_>, secrets: &Secrets, sent: &WebhookBody) -> Option<SentBody> {
+    if !render::webhook::reshapes(settings) {
+        return None;
+    }
+    let redacted = secrets
+        .routing_key
+        .as_ref()
+        .and_then(|_| render::webhook::body(settings, content.wording, content.payload.clone(), "[redacted]").ok());
+    let WebhookBody { bytes, content_type } = redacted.unwrap_or_else(|| sent.clone());
+    Some(SentBody { bytes, content_type })
 }
 
 /// What a request's body is made of.

@@ -8,6 +8,7 @@ use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use render::webhook::WebhookBody;
 use sha2::{Digest as _, Sha256};
+use store::SentBody;
 use tokio::time::Instant;
 
 use crate::secrets::Secrets;
@@ -80,8 +81,9 @@ fn unusable(name: &str) -> Hindrance {
     Hindrance::misconfigured(format!("the header {name} cannot be sent: its name or value is not one that HTTP allows"))
 }
 
-/// What is kept of a request: all but the credentials, and long headers cut.
-pub(crate) fn record(request: &Request, is_secret_url: bool) -> RequestRecord {
+/// What is kept of a request: all but the credentials, and long headers cut. `shown` is its body where that is not the payload.
+pub(crate) fn record(request: &Request, is_secret_url: bool, shown: Option<&SentBody>) -> RequestRecord {
+    let body = shown.map_or(&request.body, |shown| &shown.bytes);
     let url = request.target.url();
     let url = match is_secret_url {
         true => format!("{}/…", url.origin().ascii_serialization()),
@@ -95,7 +97,7 @@ pub(crate) fn record(request: &Request, is_secret_url: bool) -> RequestRecord {
         method: request.method.to_string(),
         url,
         headers: request.headers.iter().map(header).collect(),
-        size_bytes: request.body.len() as u64,
-        body_sha256: Sha256::digest(&request.body).iter().map(|byte| format!("{byte:02x}")).collect(),
+        size_bytes: body.len() as u64,
+        body_sha256: Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }

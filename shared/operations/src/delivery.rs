@@ -1,12 +1,13 @@
 //! Deliveries: read, retried and cancelled.
 
 use dispatch::RedeliverError;
-use domain::attempt::Trigger;
-use domain::delivery::{Delivery, DeliveryStatus, TransitionRefused};
+use domain::attempt::{Attempt, Trigger};
+use domain::delivery::{Delivery, DeliveryStatus, State, TransitionRefused};
 use domain::destination::DestinationState;
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, Id as _, MessageId, OrganizationId};
 use domain::input::Errors;
+use domain::message::PayloadInfo;
 use domain::role::Permission;
 use serde::Serialize;
 use store::DeliveryFilter;
@@ -15,7 +16,7 @@ use utoipa::ToSchema;
 use crate::body::read_members;
 use crate::context::OwnedDelivery;
 use crate::cursor::ListScope;
-use crate::message::{Download, parse_reference, payload_expired};
+use crate::message::{PayloadAnswer, parse_reference, payload_expired};
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
 use crate::view::delivery::{AttemptView, DeliveryFacts, DeliverySummary, DeliveryView};
@@ -70,15 +71,41 @@ impl Operations {
         self.delivery_view(ctx, &delivery).await
     }
 
-    /// `GET /v1/deliveries/{id}/body`: the body as last sent.
-    pub async fn delivery_body(&self, ctx: &Context, id: &str, mut query: Query) -> Result<Download, Refusal> {
+    /// `GET /v1/deliveries/{id}/body`: the body as last sent, after templates and presets.
+    pub async fn delivery_body(&self, ctx: &Context, id: &str, mut query: Query) -> Result<PayloadAnswer, Refusal> {
         let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
         let delivery = self.own_delivery(ctx, organization, id).await?;
         no_parameters(query)?;
-        if delivery.attempts == 0 {
+        let sent = self.last_sent(&delivery).await?;
+        // A file that was there already, from an attempt that was never recorded, was sent as it is.
+        let Some(sha256) = sent.or_else(|| matches!(delivery.state, State::Succeeded { .. }).then(String::new)) else {
             return Err(Refusal { detail: "nothing has been sent yet".to_owned(), ..Refusal::not_found() });
+        };
+        if let Some(kept) = self.store.sent_body(&delivery).await?.filter(|kept| kept.sha256 == sha256) {
+            let info =
+                PayloadInfo { size_bytes: kept.size_bytes, content_type: kept.content_type, filename: None, sha256: Some(kept.sha256) };
+            return self.content_answer(info, kept.content).await;
         }
-        self.download(&delivery).await
+        // An attempt that could not read all of the payload has no hash of it.
+        let payload = delivery.message.payload.clone();
+        if payload.sha256.as_ref().is_some_and(|known| !sha256.is_empty() && *known != sha256) {
+            return Err(body_expired());
+        }
+        let content = self.store.content(&delivery).await?.ok_or_else(payload_expired)?;
+        self.content_answer(payload, content).await
+    }
+
+    /// The hash of the body of the last attempt that sent one.
+    async fn last_sent(&self, delivery: &Delivery) -> Result<Option<String>, Refusal> {
+        let sha256 = |attempt: &Attempt| attempt.request.as_ref().map(|request| request.body_sha256.clone());
+        if delivery.attempts == 0 {
+            return Ok(None);
+        }
+        if let Some(last) = delivery.last_attempt.as_ref().and_then(sha256) {
+            return Ok(Some(last));
+        }
+        let (attempts, _) = self.store.attempts(delivery).await?;
+        Ok(attempts.iter().rev().find_map(sha256))
     }
 
     /// `POST /v1/deliveries/{id}/retry`: reopens it with a fresh budget.
@@ -147,6 +174,11 @@ impl Operations {
             attempts_omitted,
         })
     }
+}
+
+/// 410: the body is gone with the payload that it was made of.
+fn body_expired() -> Refusal {
+    Refusal { detail: "the body that was sent is no longer kept".to_owned(), ..payload_expired() }
 }
 
 fn take_filter(query: &mut Query, errors: &Errors) -> DeliveryFilter {

@@ -34,6 +34,7 @@ impl Store {
         {
             self.end_use(&place, delivery.id.message).await?;
         }
+        self.erase_body(&delivery).await?;
         self.remove(keys::payload(delivery.id.message)).await?;
         self.remove(keys::delivery(delivery.organization, delivery.id)).await
     }

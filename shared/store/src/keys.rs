@@ -11,6 +11,7 @@
 //! | delivery | `ORG#<org>#<shard>` | `<msg ulid>#<nn>` |
 //! | earlier attempts | `ATT#<dlv>` | `<number>`; of one that lost its race `<number>.<start>` |
 //! | payload | `PAY#<msg>` | `PAY` |
+//! | body that was sent last | `BODY#<dlv>` | `BODY` |
 //! | that a message uses an upload | `USES#<the object's key>` | `<msg>` |
 //! | idempotency | `IDEM#<org>#<hash>` | `IDEM` |
 //! | statistics | `STAT#<dst>` | the hour, epoch seconds |
@@ -342,6 +343,11 @@ pub(crate) fn payload(id: MessageId) -> Key {
     Key::new(format!("PAY#{id}"), "PAY")
 }
 
+/// The body that a delivery sent last, where it is not the payload.
+pub(crate) fn body(id: DeliveryId) -> Key {
+    Key::new(format!("BODY#{id}"), "BODY")
+}
+
 /// An upload.
 pub(crate) fn upload(organization: OrganizationId, id: UploadId) -> Key {
     Key::new(format!("ORG#{organization}#UPLOADS"), id.ulid().to_string())
@@ -365,6 +371,11 @@ pub(crate) fn upload_object(retention_days: u32, organization: OrganizationId, i
 /// A payload that does not fit into the table: its object. What is kept equally long stands under one prefix, for the bucket's lifecycle.
 pub(crate) fn payload_object(retention_days: u32, organization: OrganizationId, message: MessageId) -> String {
     format!("{}/{organization}/{message}", lifecycle_days(retention_days))
+}
+
+/// A body that does not fit into the table: its object, next to payloads that are kept equally long.
+pub(crate) fn body_object(retention_days: u32, organization: OrganizationId, id: DeliveryId) -> String {
+    format!("{}/{organization}/{id}.body", lifecycle_days(retention_days))
 }
 
 /// The prefixes that the bucket's lifecycle knows (template.yaml): an object stands under the first that keeps it long enough. What is past its

@@ -40,8 +40,8 @@ use domain::Timestamp;
 
 pub use alert::Watched;
 pub use delivery::{
-    Backlog, Committed, Content, DeliveryFilter, DueEntry, Leased, MessageFilter, ObjectHead, ObjectLink, ObjectPlace, OwnObject, Settled,
-    Unreadable, UploadTerms, Work, WorkKey,
+    Backlog, Committed, Content, DeliveryFilter, DueEntry, KeptBody, Leased, MessageFilter, ObjectHead, ObjectLink, ObjectPlace, OwnObject,
+    SentBody, Settled, Unreadable, UploadTerms, Work, WorkKey,
 };
 pub use destination::Created;
 pub use document::Saved;

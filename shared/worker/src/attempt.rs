@@ -14,7 +14,7 @@ use domain::settle::{Outcome, QueueAction, Settlement, settle};
 use domain::{Reason, Timestamp};
 use futures_util::TryStreamExt as _;
 use queue::Received;
-use store::{Content, Leased, Settled, StoreError};
+use store::{Content, Leased, SentBody, Settled, StoreError};
 use telemetry::metrics::Threshold;
 use telemetry::names::{SEND, SETTLE};
 use telemetry::{Kind, Parent, Span};
@@ -32,6 +32,8 @@ use crate::{Parts, Payload};
 const SETTLE_MARGIN: Duration = Duration::from_secs(20);
 /// How often a settle that the table refused is tried again before the task goes back.
 const SETTLE_TRIES: u32 = 4;
+/// The wait before the first of those; each further one is three times as long.
+const SETTLE_WAIT_FIRST: Duration = Duration::from_millis(200);
 /// A success is remembered in the destination's health at most this often while nothing fails.
 const SUCCESS_NOTED_EVERY: Duration = Duration::from_secs(60);
 
@@ -141,6 +143,9 @@ impl<C: Connector> Parts<C> {
     async fn settle(&self, item: &Item, before: &Delivery, destination: &Destination, finished: Finished) -> Disposal {
         let now = self.clock.now();
         let outcome = finished.attempted.outcome.clone();
+        if let Some(body) = &finished.attempted.body {
+            self.keep_body(before, body).await;
+        }
         let outcome_name = trail::outcome_name(&outcome);
         let attempt = finished.record(before);
         let settlement = settle(before, outcome, &destination.retry_policy, now, self.random.fraction());
@@ -209,7 +214,7 @@ impl<C: Connector> Parts<C> {
     }
 
     async fn store_settled(&self, before: &Delivery, after: &Delivery, token: &str) -> Result<Settled, StoreError> {
-        let mut wait = Duration::from_millis(200);
+        let mut wait = SETTLE_WAIT_FIRST;
         for _ in 1..SETTLE_TRIES {
             match self.store.settle(before, after, token).await {
                 Err(error) if error.is_unavailable() => tokio::time::sleep(wait).await,
@@ -218,6 +223,23 @@ impl<C: Connector> Parts<C> {
             wait *= 3;
         }
         self.store.settle(before, after, token).await
+    }
+
+    /// Keeps the body that was sent. Without it the attempt still counts: sending again would be worse.
+    async fn keep_body(&self, delivery: &Delivery, body: &SentBody) {
+        let mut kept = self.store.keep_body(delivery, body).await;
+        let mut wait = SETTLE_WAIT_FIRST;
+        for _ in 1..SETTLE_TRIES {
+            match &kept {
+                Err(error) if error.is_unavailable() => tokio::time::sleep(wait).await,
+                _ => break,
+            }
+            wait *= 3;
+            kept = self.store.keep_body(delivery, body).await;
+        }
+        if let Err(error) = kept {
+            tracing::warn!(%error, delivery = %delivery.id, "the body that was sent could not be kept; it cannot be shown");
+        }
     }
 
     /// The delivery moved on while the attempt ran. A success still counts, for whatever unsucceeded state stands; anything else is history.
@@ -310,7 +332,7 @@ struct Finished {
 
 impl Finished {
     fn record(self, delivery: &Delivery) -> Attempt {
-        let Attempted { outcome, detail, request, response } = self.attempted;
+        let Attempted { outcome, detail, request, response, .. } = self.attempted;
         let reason = outcome.reason();
         Attempt {
             number: delivery.attempts + 1,

@@ -6,6 +6,7 @@ use domain::check::{CheckReport, HostKeysAnswer, HostKeysPlace};
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::settle::Outcome;
+use store::SentBody;
 use tokio::time::Instant;
 
 use crate::Payload;
@@ -56,12 +57,14 @@ pub struct Attempted {
     pub request: Option<RequestRecord>,
     /// What came back.
     pub response: Option<ResponseRecord>,
+    /// The body of the request, where it is not the payload as it was submitted. The request's size and hash are those of this body.
+    pub body: Option<SentBody>,
 }
 
 impl Attempted {
     /// An attempt that ended before anything was sent.
     pub fn unsent(outcome: Outcome, detail: impl Into<String>) -> Self {
-        Self { outcome, detail: detail.into(), request: None, response: None }
+        Self { outcome, detail: detail.into(), request: None, response: None, body: None }
     }
 }
 

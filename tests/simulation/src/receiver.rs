@@ -91,7 +91,7 @@ impl Connector for Receiver {
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
         let (outcome, took) = self.answer(&job);
         tokio::time::sleep(took).await;
-        Ok(Attempted { outcome, detail: "as the seed has it".to_owned(), request: None, response: None })
+        Ok(Attempted { outcome, detail: "as the seed has it".to_owned(), request: None, response: None, body: None })
     }
 
     async fn check(&self, _: &Destination) -> CheckReport {

@@ -7,9 +7,10 @@ use domain::role::Permission;
 use operations::view::delivery::{DeliverySummary, DeliveryView};
 use operations::{Page, RetryDelivery};
 
+use super::messages::payload;
 use super::post_once;
 use crate::Api;
-use crate::answer::{Answer, accepted, download, ok};
+use crate::answer::{Answer, accepted, ok};
 use crate::extract::{Asker, Content, Ids, Parameters};
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
@@ -47,9 +48,14 @@ pub(crate) async fn get_delivery(State(api): State<Api>, Asker(ctx): Asker, Ids(
     ok(api.operations().await?.delivery(&ctx, &id, query).await?)
 }
 
-/// Download the body as it was last sent.
+/// Download the body as it was last sent, after templates and presets.
+///
+/// Its SHA-256 is the `body_sha256` of the attempt that sent it. A mail is its MIME message. Credentials that a body carries (the integration key of
+/// PagerDuty) are shown as `[redacted]`, and the hash is that of the redacted body.
 #[utoipa::path(get, path = "/v1/deliveries/{id}/body", tag = "Deliveries", params(("id" = String, Path)),
     responses((status = 200, description = "The bytes.", content_type = "*/*", body = Vec<u8>),
+        (status = 303, description = "The address of a body of more than 1 MiB, for a minute."),
+        (status = 404, description = "Nothing has been sent yet."),
         (status = 410, description = "`payload_expired`: it is no longer kept.")))]
 pub(crate) async fn get_delivery_body(
     State(api): State<Api>,
@@ -57,7 +63,7 @@ pub(crate) async fn get_delivery_body(
     Ids(id): Ids<String>,
     Parameters(query): Parameters,
 ) -> Answer {
-    download(api.operations().await?.delivery_body(&ctx, &id, query).await?)
+    payload(api.operations().await?.delivery_body(&ctx, &id, query).await?)
 }
 
 /// Retry a delivery now, with a fresh budget.

@@ -122,7 +122,7 @@ pub(crate) async fn follow_link(State(api): State<Api>, Ids(token): Ids<String>)
     payload(api.operations().await?.linked_payload(&token).await?)
 }
 
-fn payload(answer: PayloadAnswer) -> Answer {
+pub(super) fn payload(answer: PayloadAnswer) -> Answer {
     match answer {
         PayloadAnswer::Bytes(bytes) => download(bytes),
         PayloadAnswer::Redirect(url) => see_other(&url),

@@ -11,7 +11,7 @@ use front::Front;
 use operations::message::PayloadAnswer;
 use operations::view::delivery::{AttemptView, DeliveryView, RequestView};
 use operations::view::destination::DestinationView;
-use operations::{Body, Operations};
+use operations::{Body, Operations, Refusal};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, page, see};
@@ -57,6 +57,8 @@ struct DeliveryPage<'a> {
     /// When further attempts would be made, if all of them fail.
     schedule: &'a [Timestamp],
     payload: Option<Payload>,
+    /// The body as it was sent last, where it is not the payload.
+    body: Option<Payload>,
     tracking: Vec<(String, String)>,
     metadata: Vec<(&'a str, &'a str)>,
     is_open: bool,
@@ -69,6 +71,7 @@ pub(crate) struct Payload {
     pub(crate) text: Option<String>,
     pub(crate) size: u64,
     pub(crate) content_type: String,
+    sha256: Option<String>,
 }
 
 async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Answer {
@@ -80,6 +83,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Ra
         false => None,
     };
     let payload = payload(operations, &v, &d.delivery.message_id.to_string()).await;
+    let body = sent_body(operations, &v, &d, payload.as_ref()).await;
     let is_open = !d.delivery.status.is_finished();
     let last = d.attempts.len();
     let attempts: Vec<Attempt<'_>> = d
@@ -105,6 +109,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Ra
         attempts: &attempts,
         schedule: &destination.as_ref().map(|destination| schedule(&d, destination)).unwrap_or_default(),
         payload,
+        body,
         tracking: d.delivery.tracking.as_ref().map(members).unwrap_or_default(),
         metadata: d.delivery.metadata.iter().map(|(name, value)| (&**name, &**value)).collect(),
         is_open,
@@ -118,7 +123,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Ra
 pub(crate) async fn payload(operations: &Operations, v: &Visitor, message: &str) -> Option<Payload> {
     let found = operations.message(&v.ctx, message, v.query(&[])).await.ok()?;
     let info = found.payload_info;
-    let mut payload = Payload { text: None, size: info.size_bytes, content_type: info.content_type };
+    let mut payload = Payload { text: None, size: info.size_bytes, content_type: info.content_type, sha256: info.sha256 };
     if payload.size > SHOWN_MAX_BYTES {
         return Some(payload);
     }
@@ -129,6 +134,25 @@ pub(crate) async fn payload(operations: &Operations, v: &Visitor, message: &str)
         }
         Ok(_) => Some(payload),
         Err(_) => None,
+    }
+}
+
+/// The body that was sent last, where it is not the payload; shown when it is text and not long.
+async fn sent_body(operations: &Operations, v: &Visitor, d: &DeliveryView, payload: Option<&Payload>) -> Option<Payload> {
+    let request = d.attempts.iter().rev().find_map(|attempt| attempt.request.as_ref())?;
+    if payload?.sha256.as_ref().is_none_or(|sha256| *sha256 == request.body_sha256) {
+        return None;
+    }
+    let declared = request.headers.get("content-type").and_then(Value::as_str).unwrap_or("message/rfc822").to_owned();
+    let mut body = Payload { text: None, size: request.size_bytes, content_type: declared, sha256: None };
+    match operations.delivery_body(&v.ctx, &d.delivery.id.to_string(), v.query(&[])).await.ok()? {
+        PayloadAnswer::Bytes(download) => {
+            body.content_type = download.info.content_type;
+            let text = std::str::from_utf8(&download.bytes).ok().filter(|text| text.len() as u64 <= SHOWN_MAX_BYTES);
+            body.text = text.map(|text| readable(text, &body.content_type));
+            Some(body)
+        }
+        PayloadAnswer::Redirect(_) | PayloadAnswer::Link(_) => Some(body),
     }
 }
 
@@ -229,7 +253,11 @@ fn members(value: &Value) -> Vec<(String, String)> {
 }
 
 async fn download(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Result<Response, front::Refused> {
-    Ok(front::download(front.operations().await?.delivery_body(&v.ctx, &id, v.query(&[])).await?))
+    match front.operations().await?.delivery_body(&v.ctx, &id, v.query(&[])).await? {
+        PayloadAnswer::Bytes(download) => Ok(front::download(download)),
+        PayloadAnswer::Redirect(url) => Ok(see(&url)),
+        PayloadAnswer::Link(_) => Err(Refusal::internal("a link that nobody asked for").into()),
+    }
 }
 
 async fn retry(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {

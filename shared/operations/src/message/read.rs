@@ -121,7 +121,11 @@ impl Operations {
     }
 
     async fn payload_answer(&self, delivery: &Delivery, content: Content) -> Result<PayloadAnswer, Refusal> {
-        let info = delivery.message.payload.clone();
+        self.content_answer(delivery.message.payload.clone(), content).await
+    }
+
+    /// Bytes that are small enough to be an answer, or a link to them.
+    pub(crate) async fn content_answer(&self, info: PayloadInfo, content: Content) -> Result<PayloadAnswer, Refusal> {
         match content {
             Content::Bytes(bytes) => Ok(PayloadAnswer::Bytes(Download { info, bytes })),
             Content::Object(place) if info.size_bytes <= PAYLOAD_MAX_BYTES as u64 => {
@@ -164,12 +168,6 @@ impl Operations {
         let event = self.event(ctx, organization, "message.payload_erased", message, Vec::new());
         self.store.record_audit(&event).await?;
         Ok(())
-    }
-
-    /// A payload that is small enough to be an answer.
-    pub(crate) async fn download(&self, delivery: &Delivery) -> Result<Download, Refusal> {
-        let bytes = self.store.payload(delivery).await?.ok_or_else(payload_expired)?;
-        Ok(Download { info: delivery.message.payload.clone(), bytes })
     }
 
     async fn own_message(&self, ctx: &Context, organization: OrganizationId, id: &str) -> Result<Vec<Delivery>, Refusal> {

@@ -4,6 +4,7 @@
 
 mod attempts;
 mod backlog;
+mod body;
 #[cfg(test)]
 mod coding;
 mod commit;
@@ -25,6 +26,7 @@ mod transition;
 mod work;
 
 pub use backlog::Backlog;
+pub use body::{KeptBody, SentBody};
 pub use commit::Committed;
 pub use due::DueEntry;
 pub use list::{DeliveryFilter, MessageFilter};

@@ -122,7 +122,7 @@ pub(super) fn in_item(item: &Item) -> Result<Bytes, StoreError> {
     decompress(from, compressed)
 }
 
-fn decompress(from: Reader<'_>, compressed: &[u8]) -> Result<Bytes, StoreError> {
+pub(super) fn decompress(from: Reader<'_>, compressed: &[u8]) -> Result<Bytes, StoreError> {
     let size = zstd::zstd_safe::get_frame_content_size(compressed).ok().flatten().and_then(|size| usize::try_from(size).ok());
     let size = size.filter(|size| *size <= PAYLOAD_MAX_BYTES).ok_or_else(|| from.corrupt("the payload's length is unbelievable"))?;
     zstd::bulk::decompress(compressed, size).map(Bytes::from).map_err(|error| from.corrupt(error.to_string()))
@@ -134,7 +134,7 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
 }
 
 /// When what a delivery delivers is no longer shown.
-fn payload_expiry_seconds(delivery: &Delivery) -> i64 {
+pub(super) fn payload_expiry_seconds(delivery: &Delivery) -> i64 {
     delivery.created_at.as_seconds() + i64::from(delivery.payload_retention_days) * 86_400
 }
 
@@ -225,13 +225,14 @@ impl Store {
         Ok(Some(pieces.try_fold(BytesMut::new(), join).await?.freeze()))
     }
 
-    /// Erases a delivery's payload: its bytes, and what its answers quoted. An object of its own goes too; one that others may use stays.
+    /// Erases a delivery's payload: its bytes, the body that was made of it, and what its answers quoted. An object of its own goes too; one that others may use stays.
     pub async fn erase_payload(&self, delivery: &Delivery) -> Result<(), StoreError> {
         match self.content(delivery).await? {
             Some(Content::Object(place)) if place.bucket.is_none() => self.end_use(&place, delivery.id.message).await?,
             _ => {}
         }
         self.delete("erase a payload", &keys::payload(delivery.id.message), Condition::default()).await?;
+        self.erase_body(delivery).await?;
         self.erase_answers(delivery).await?;
         let mut change = Change::default();
         change.set(PAYLOAD_PLACE, text(PLACE_ERASED));

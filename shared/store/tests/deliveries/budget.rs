@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use domain::delivery::Delivery;
 use local_aws::Recorder;
+use store::SentBody;
 
 use super::words::{PAYLOAD, facts, info};
 use crate::fixture::Fixture;
@@ -47,6 +48,24 @@ async fn an_inline_payload_costs_nothing_and_a_larger_one_a_write_of_its_own() {
         assert_eq!(settled, 1.0, "settling one with {length} bytes");
         assert!(committed == 2.0 || committed == 3.0 && length > 300, "{committed} for {length} bytes");
         assert_eq!(fixture.store.payload(&delivery).await.unwrap().unwrap(), noise(length));
+    }
+}
+
+#[tokio::test]
+async fn a_body_made_of_the_payload_costs_a_write_unit_for_each_kibibyte_and_a_long_one_an_object() {
+    let fixture = Fixture::new();
+    let recorder = fixture.engines.record();
+    for (length, expected) in [(200, 1.0), (3_000, 4.0), (30_000, 1.0)] {
+        let organization = fixture.ids.organization();
+        let delivery = fixture.message_to(organization, &[fixture.ids.mint(organization, 1)]).remove(0);
+        let body = SentBody { bytes: Bytes::from(noise(length)), content_type: "application/json".to_owned() };
+        recorder.take();
+        fixture.store.keep_body(&delivery, &body).await.unwrap();
+        assert_eq!(units(&recorder), expected, "{length} bytes");
+        let kept = fixture.store.sent_body(&delivery).await.unwrap().unwrap();
+        assert_eq!((kept.sha256, kept.size_bytes), (body.sha256(), length as u64));
+        fixture.store.erase_payload(&delivery).await.unwrap();
+        assert_eq!(fixture.store.sent_body(&delivery).await.unwrap(), None);
     }
 }
 

@@ -1,0 +1,137 @@
+//! The body that a delivery sent last, where it is not the payload as it was submitted: a template, a preset or a mail made it.
+//!
+//! It is an item of its own while it is small, else an object next to the payloads, and is kept as long as the payload. A body of a later attempt
+//! takes its place. A delivery that sends its payload as it is stores nothing.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use domain::delivery::Delivery;
+
+use super::ObjectPlace;
+use super::item::hash;
+use super::payload::{Content, decompress, payload_expiry_seconds, sha256};
+use crate::attributes::{Item, Reader, binary, number, text};
+use crate::expression::{Change, Condition};
+use crate::keys::{self, TTL};
+use crate::{Store, StoreError};
+
+/// A compressed body up to this size is an item; above, an object is cheaper.
+const ITEM_MAX_BYTES: usize = 8 * 1024;
+/// A longer body is an object without an attempt to compress it.
+const COMPRESSED_MAX_BYTES: usize = 256 * 1024;
+const LEVEL: i32 = 6;
+
+const COMPRESSED: &str = "z";
+const CONTENT_TYPE: &str = "ct";
+const SHA256: &str = "h";
+const SIZE: &str = "sz";
+const VERSION: &str = "v";
+/// The versions of the object that were ever written: erasing removes each of them.
+const VERSIONS: &str = "vs";
+/// In the place of a version where the bucket has none.
+const UNVERSIONED: &str = "-";
+
+/// A body that was sent, as it is shown: credentials in it are redacted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentBody {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Their media type.
+    pub content_type: String,
+}
+
+/// A body that is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptBody {
+    /// Its media type.
+    pub content_type: String,
+    /// Its SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+    /// Its length.
+    pub size_bytes: u64,
+    /// Its bytes, or where they are.
+    pub content: Content,
+}
+
+impl SentBody {
+    /// The SHA-256 of the bytes, lower-case hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        sha256(&self.bytes)
+    }
+}
+
+impl Store {
+    /// Keeps the body of an attempt, in the place of an earlier one's. Doing it again changes nothing.
+    pub async fn keep_body(&self, delivery: &Delivery, body: &SentBody) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        change.set(CONTENT_TYPE, text(&body.content_type)).set(SHA256, hash(&body.sha256())).set(SIZE, number(body.bytes.len()));
+        change.set(TTL, number(payload_expiry_seconds(delivery)));
+        match compressed(&body.bytes) {
+            Some(compressed) => change.set(COMPRESSED, binary(compressed)).remove(VERSION),
+            None => {
+                let version = self.put_body(delivery, body).await?;
+                let version = version.unwrap_or_else(|| UNVERSIONED.to_owned());
+                change.remove(COMPRESSED).set(VERSION, text(&version)).add(VERSIONS, AttributeValue::Ss(vec![version]))
+            }
+        };
+        self.change("keep a body", &keys::body(delivery.id), change).await.map(drop)
+    }
+
+    async fn put_body(&self, delivery: &Delivery, body: &SentBody) -> Result<Option<String>, StoreError> {
+        let bucket = self.bucket.as_ref().ok_or(StoreError::NoBucket)?;
+        let call = self.objects.put_object().bucket(bucket).key(object_key(delivery)).content_type(&body.content_type);
+        let answer = call.body(ByteStream::from(body.bytes.clone())).send().await.map_err(StoreError::of("keep a body"))?;
+        Ok(answer.version_id)
+    }
+
+    /// The body that a delivery sent last; `None` when it was the payload, or is no longer kept.
+    pub async fn sent_body(&self, delivery: &Delivery) -> Result<Option<KeptBody>, StoreError> {
+        let item = self.get("read a body", &keys::body(delivery.id)).await?;
+        let Some(item) = item.filter(|item| self.is_alive(item)) else { return Ok(None) };
+        let from = Reader(&item);
+        let content = match from.binary_opt(COMPRESSED)? {
+            Some(compressed) => Content::Bytes(decompress(from, compressed)?),
+            None => Content::Object(place(delivery, from.text(VERSION)?)),
+        };
+        Ok(Some(KeptBody {
+            content_type: from.text(CONTENT_TYPE)?.to_owned(),
+            sha256: super::hex(from.binary_opt(SHA256)?.unwrap_or_default()),
+            size_bytes: from.number(SIZE)?,
+            content,
+        }))
+    }
+
+    /// Erases the bodies that a delivery sent.
+    pub(crate) async fn erase_body(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let key = keys::body(delivery.id);
+        let Some(item) = self.get("read a body", &key).await? else { return Ok(()) };
+        for version in versions(&item) {
+            self.delete_object(&place(delivery, version)).await?;
+        }
+        self.delete("erase a body", &key, Condition::default()).await.map(drop)
+    }
+}
+
+fn versions(item: &Item) -> impl Iterator<Item = &str> {
+    item.get(VERSIONS).and_then(|versions| versions.as_ss().ok()).into_iter().flatten().map(String::as_str)
+}
+
+fn object_key(delivery: &Delivery) -> String {
+    keys::body_object(delivery.payload_retention_days, delivery.organization, delivery.id)
+}
+
+fn place(delivery: &Delivery, version: &str) -> ObjectPlace {
+    let version = Some(version.to_owned()).filter(|version| version != UNVERSIONED);
+    ObjectPlace { bucket: None, key: object_key(delivery), version, role: None }
+}
+
+/// The bytes compressed, where they fit an item.
+fn compressed(bytes: &Bytes) -> Option<Vec<u8>> {
+    if bytes.len() > COMPRESSED_MAX_BYTES {
+        return None;
+    }
+    let compressed = zstd::bulk::compress(bytes, LEVEL).expect("compressing from memory into memory needs nothing but memory");
+    (compressed.len() <= ITEM_MAX_BYTES).then_some(compressed)
+}

@@ -36,7 +36,9 @@ pub(crate) async fn authenticate(State(api): State<Api>, mut request: Request, n
 async fn context(api: &Api, request: &mut Request) -> Result<Context, Refusal> {
     let facts = request.extensions().get::<RequestFacts>().cloned().ok_or_else(|| Refusal::internal("the request has no envelope"))?;
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let caller = api.operations().await?.authenticate(header, facts.ip.as_deref(), &facts.id).await?;
+    let operations = api.operations().await?;
+    let caller = operations.authenticate(header, facts.ip.as_deref(), &facts.id).await?;
+    operations.admit_request(&caller).await?;
     let key = request.headers().get(&IDEMPOTENCY_KEY).map(|value| IdempotencyKey::parse(value.to_str().unwrap_or_default()));
     if let Some(Err(mistake)) = key {
         request.extensions_mut().insert(MalformedKey(mistake));

@@ -5,13 +5,16 @@ use std::convert::Infallible;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
 use domain::limits::BODY_MAX_BYTES;
-use http::header::{CONTENT_TYPE, IF_MATCH};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, IF_MATCH};
 use http::request::Parts;
 use http_body_util::{BodyExt as _, Limited};
 use operations::{Body, Context, Query, Refusal};
 
 use crate::answer::Refused;
 use crate::authentication::MalformedKey;
+
+/// Of a coding that is not accepted, so many characters are quoted.
+const CODING_SHOWN_MAX: usize = 64;
 
 /// Who asks.
 pub(crate) struct Asker(pub(crate) Context);
@@ -69,6 +72,7 @@ impl<S: Send + Sync> FromRequest<S> for Content {
         };
         let empty = read.as_ref().is_ok_and(Bytes::is_empty);
         let body = match (read, parts.extensions.get::<MalformedKey>()) {
+            _ if !empty && coding(&parts).is_some() => Body::refused(Refusal::unsupported_coding(&coding(&parts).unwrap_or_default())),
             _ if !empty && !is_json(&parts) => Body::refused(Refusal::unsupported_media_type()),
             (Err(refusal), _) => Body::refused(refusal),
             (_, Some(MalformedKey(mistake))) => Body::refused(Refusal::malformed(format!("the header Idempotency-Key {mistake}"))),
@@ -91,6 +95,12 @@ pub(crate) async fn read(body: axum::body::Body) -> Result<Bytes, Refusal> {
         }
         Err(error) => Err(Refusal::malformed(format!("the body broke off: {error}"))),
     }
+}
+
+/// How the body is coded, if it is (RFC 9110, 8.4).
+fn coding(parts: &Parts) -> Option<String> {
+    let header = parts.headers.get(CONTENT_ENCODING)?.to_str().unwrap_or("an unreadable coding").trim();
+    (!header.is_empty() && !header.eq_ignore_ascii_case("identity")).then(|| header.chars().take(CODING_SHOWN_MAX).collect())
 }
 
 fn is_json(parts: &Parts) -> bool {

@@ -206,7 +206,11 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("TooLarge", "413", "`payload_too_large`: more bytes than are taken."),
     ("NotJson", "415", "`unsupported_media_type`: the body is not application/json."),
     ("Invalid", "422", "`validation_failed` and its kin: `errors` names every mistake."),
-    ("RateLimited", "429", "`rate_limited`: 30 a minute; `Retry-After` says when."),
+    (
+        "RateLimited",
+        "429",
+        "`rate_limited`: over a quota of the organization, which `detail` names; `Retry-After` says when. Nothing was done.",
+    ),
     ("Internal", "500", "`internal_error`: our mistake."),
     ("Unavailable", "503", "`unavailable`: try again after `Retry-After`."),
 ];
@@ -228,7 +232,7 @@ fn problems(path: &str, method: &str, public: bool) -> Vec<&'static str> {
     if method == "POST" {
         problems.push("Conflict");
     }
-    if path.ends_with("/check") || path.ends_with("/test") || path == "/v1/host-keys" {
+    if !public {
         problems.push("RateLimited");
     }
     problems

@@ -25,3 +25,5 @@ mod openapi;
 mod organizations;
 #[path = "api/portal_links.rs"]
 mod portal_links;
+#[path = "api/quotas.rs"]
+mod quotas;

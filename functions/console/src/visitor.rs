@@ -71,6 +71,7 @@ async fn visitor(front: &Front, facts: Option<RequestFacts>, headers: HeaderMap,
         Err(access::AuthenticateError::Unauthenticated(_)) => return Ok(None),
         Err(error) => return Err(Refusal::unavailable(error)),
     };
+    operations.admit_request(&caller).await?;
     let mut query = Query::parse(uri.query());
     let named = query.take_all("organization_id").pop();
     let looked_at: Option<OrganizationId> = caller.organization.or_else(|| named.as_deref().and_then(|id| id.parse().ok()));

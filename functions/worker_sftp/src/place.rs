@@ -19,6 +19,7 @@ pub(crate) struct Place {
 
 /// The destination's templates, compiled.
 pub(crate) struct Templates {
+    directory_source: String,
     directory: Template,
     filename: Template,
 }
@@ -28,6 +29,7 @@ impl Templates {
         let compile =
             |field: &str, source: &str| Template::compile(source, Limits::LINE).map_err(|error| misconfigured(format!("{field}: {error}")));
         Ok(Self {
+            directory_source: settings.directory_template.clone(),
             directory: compile("directory_template", &settings.directory_template)?,
             filename: compile("filename_template", &settings.filename_template)?,
         })
@@ -43,7 +45,7 @@ impl Templates {
             |field: &str, template: &Template| template.render(variables).map_err(|error| misconfigured(format!("{field}: {error}")));
         let directory = render("directory_template", &self.directory)?;
         let name = render("filename_template", &self.filename)?;
-        match directory_refusal(&directory).or_else(|| filename_refusal(&name)) {
+        match directory_refusal(&self.directory_source, &directory).or_else(|| filename_refusal(&name)) {
             Some(refusal) => Err(misconfigured(refusal)),
             None => Ok(Place { directory: normal(&directory), name }),
         }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The format this build writes. A build that changes what is on disk raises it, and reads the ones before.
@@ -57,6 +57,8 @@ impl DataDirectory {
             Format::Of(_) | Format::New => {}
         }
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        // Keys and payloads are in it: one that was there before is its owner's only from now on.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK_FILE)).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -124,8 +126,6 @@ fn format_of(path: &Path) -> io::Result<Format> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -139,6 +139,17 @@ mod tests {
         directory.write("x", b"1").unwrap();
         assert_eq!(directory.read("x").unwrap().as_deref(), Some(&b"1"[..]));
         assert_eq!(fs::metadata(path.join("x")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_directory_that_others_could_read_becomes_its_owners_only() {
+        for mode in [0o755, 0o777, 0o750] {
+            let path = tempfile::tempdir().unwrap();
+            drop(DataDirectory::open(path.path()).unwrap());
+            fs::set_permissions(path.path(), fs::Permissions::from_mode(mode)).unwrap();
+            drop(DataDirectory::open(path.path()).unwrap());
+            assert_eq!(fs::metadata(path.path()).unwrap().permissions().mode() & 0o777, 0o700, "{mode:o}");
+        }
     }
 
     #[test]

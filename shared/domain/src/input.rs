@@ -186,6 +186,12 @@ pub fn pointer_token(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
+/// Does the character make a name look like another: a control, a line separator, one of direction (UAX #9), or a byte order mark?
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+}
+
 /// An object's members, taken one by one.
 pub struct Fields<'e> {
     pointer: String,
@@ -270,6 +276,28 @@ impl<'e> Fields<'e> {
     pub fn required_text(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<String> {
         let given = self.given(name);
         let value = self.text(name, length);
+        self.require(name, given, value)
+    }
+
+    /// A name: a text on one line that reads as it is written. Characters that change the direction of what follows, or that nobody sees, could
+    /// make it look like another.
+    pub fn name(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<String> {
+        let text = self.text(name, length)?;
+        if text.chars().any(misleads) {
+            self.refuse(
+                name,
+                FieldCode::InvalidFormat,
+                "must not contain control characters or characters that change the text's direction",
+            );
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A name that must be there.
+    pub fn required_name(&mut self, name: &str, length: RangeInclusive<usize>) -> Option<String> {
+        let given = self.given(name);
+        let value = self.name(name, length);
         self.require(name, given, value)
     }
 
@@ -452,5 +480,23 @@ mod tests {
             ("/list/1", FieldCode::InvalidType),
         ];
         assert_eq!(found, expected.map(|(p, c)| (p.to_owned(), c)));
+    }
+
+    #[test]
+    fn a_name_reads_as_it_is_written() {
+        let read = |name: &str| {
+            let errors = Errors::default();
+            let members = Map::from_iter([("name".to_owned(), Value::from(name))]);
+            let read = Fields::new("", members, &errors).required_name("name", 1..=200);
+            errors.into_result(read).is_ok()
+        };
+        for good in ["Billing", "Größe & Co.", "שלום", "مرحبا", "日本語", "👩\u{200d}🚀", "a  b"] {
+            assert!(read(good), "{good}");
+        }
+        for bad in
+            ["\u{202e}gnp.exe", "a\u{2066}b", "a\u{200f}", "a\nb", "a\tb", "a\u{2028}b", "\u{feff}a", "a\u{85}b", "a\u{61c}", "a\u{200b}b"]
+        {
+            assert!(!read(bad), "{bad:?}");
+        }
     }
 }

@@ -23,6 +23,7 @@ pub mod limits;
 pub mod message;
 pub mod organization;
 pub mod portal_link;
+pub mod quota;
 pub mod random;
 pub mod reason;
 pub mod retry;

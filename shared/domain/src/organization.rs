@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::Timestamp;
 use crate::id::{DestinationId, Id as _, OrganizationId};
 use crate::input::{FieldCode, Fields};
+use crate::quota::QuotaOverrides;
 
 /// An organization and its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,9 @@ pub struct Organization {
     pub settings: OrganizationSettings,
     /// What of the service's own AWS role it may use; the operator decides.
     pub grants: Grants,
+    /// How much of the service it may use, where that differs from the deployment's quotas; the operator decides.
+    #[serde(default)]
+    pub quotas: QuotaOverrides,
     /// The external id sent with every AssumeRole for it; issued, never chosen.
     pub aws_external_id: String,
     /// How many shards its data is spread over; grows, never shrinks.

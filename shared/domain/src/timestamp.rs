@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// Milliseconds since 1970-01-01T00:00:00Z; `2026-11-23T09:30:00.000Z` in JSON.
@@ -39,13 +41,20 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// The time that is `duration` before this one.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self::from_millis(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// How long `self` is after `earlier`; zero when it is not.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
-    /// Parses RFC 3339 with any offset; a date alone or a local time is refused (api.md, Conventions).
+    /// Parses RFC 3339 with any offset; a date alone or a local time is refused (api.md, Conventions). A time before 1970, such as the zero
+    /// time of other languages (0001-01-01T00:00:00Z), is read as 1970-01-01T00:00:00Z: nothing here is older.
     pub fn parse(text: &str) -> Result<Self, NotATimestamp> {
         // jiff also takes ISO 8601 forms that RFC 3339 does not; the shape is checked first.
         let bytes = text.as_bytes();
@@ -54,18 +63,35 @@ impl Timestamp {
         if !shaped || text.contains('[') {
             return Err(NotATimestamp);
         }
-        let instant: jiff::Timestamp = text.parse().map_err(|_| NotATimestamp)?;
-        if instant.as_millisecond() < 0 {
-            return Err(NotATimestamp);
+        match text.parse::<jiff::Timestamp>() {
+            Ok(instant) => Ok(Self::from_millis(instant.as_millisecond())),
+            // The library's instants end a day before the year 9999 does.
+            Err(_) => last_day(text).map(Self::from_millis).ok_or(NotATimestamp),
         }
-        Ok(Self::from_millis(instant.as_millisecond()))
     }
+}
+
+const EPOCH: DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+
+/// Milliseconds since the epoch of a date and time with an offset.
+fn last_day(text: &str) -> Option<i64> {
+    let (date_time, offset) = match text.strip_suffix(['Z', 'z']) {
+        Some(date_time) => (date_time, 0),
+        None => {
+            let (date_time, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+            let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+            let seconds = i64::from(hours.parse::<u8>().ok()?) * 3600 + i64::from(minutes.parse::<u8>().ok()?) * 60;
+            (date_time, if offset.starts_with('-') { -seconds } else { seconds })
+        }
+    };
+    let date_time: DateTime = date_time.parse().ok()?;
+    i64::try_from(date_time.duration_since(EPOCH).as_millis()).ok()?.checked_sub(offset * 1000)
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(instant) => write!(f, "{instant:.3}"),
+        match EPOCH.checked_add(SignedDuration::from_millis(self.0)) {
+            Ok(date_time) => write!(f, "{date_time:.3}Z"),
             Err(_) => write!(f, "{}ms", self.0),
         }
     }
@@ -97,6 +123,27 @@ mod tests {
     fn reads_any_offset_and_refuses_a_date_alone() {
         assert_eq!(Timestamp::parse("2025-11-24T17:00:00.12+01:00"), Ok(Timestamp::from_millis(1_764_000_000_120)));
         for bad in ["2025-11-24", "2025-11-24T16:00:00", "yesterday", "", "1764000000", "2025-11-24T16:00Z"] {
+            assert_eq!(Timestamp::parse(bad), Err(NotATimestamp), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_times_of_rfc_3339_are_read() {
+        let cases = [
+            ("0001-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"),
+            ("1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00.000Z"),
+            ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000Z"),
+            ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
+            ("9999-12-31T23:59:59+14:00", "9999-12-31T09:59:59.000Z"),
+            ("9999-12-31T23:59:59-01:00", "9999-12-31T23:59:59.999Z"),
+        ];
+        for (text, read) in cases {
+            let at = Timestamp::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(at.to_string(), read, "{text}");
+            assert_eq!(Timestamp::parse(&at.to_string()), Ok(at), "{text} reads back");
+        }
+        for bad in ["9999-12-31T24:00:01Z", "9999-13-31T00:00:00Z", "9999-12-31T23:59:59", "9999-12-31T23:59:59+99", "9999-12-31T23:59:59é"]
+        {
             assert_eq!(Timestamp::parse(bad), Err(NotATimestamp), "{bad}");
         }
     }

@@ -1,5 +1,6 @@
 //! What a front is configured with.
 
+use domain::quota::Quotas;
 use domain::settings::PerLane;
 use domain::settings::email::Mailbox;
 use egress::Policy;
@@ -32,8 +33,10 @@ pub struct Config {
     pub egress: Policy,
     /// `ALLOW_PLAIN_HTTP`: whether destinations may have an `http://` address.
     pub plain_http: bool,
-    /// `RATE_LIMITS`: whether requests are limited.
+    /// `RATE_LIMITS`: whether quotas are enforced.
     pub rate_limits: bool,
+    /// `REQUESTS_PER_SECOND` and the other quotas of organizations for which the operator has set no others.
+    pub quotas: Quotas,
     /// `FUNCTION_TIMEOUT_SECONDS`: how long a request may run.
     pub function_timeout_seconds: u32,
 }
@@ -55,6 +58,7 @@ impl Config {
         let variables = environment.variables();
         let public_url: Option<String> = variables.optional("PUBLIC_URL");
         let networks: Option<Networks> = variables.optional("EGRESS_ALLOW");
+        let usual = Quotas::default();
         let config = Self {
             table_name: variables.required("TABLE_NAME"),
             bucket_name: variables.required("BUCKET_NAME"),
@@ -69,6 +73,13 @@ impl Config {
             egress: networks.unwrap_or_default().0,
             plain_http: variables.switch("ALLOW_PLAIN_HTTP", "true", "false"),
             rate_limits: variables.switch("RATE_LIMITS", "on", "off"),
+            quotas: Quotas {
+                requests_per_second: variables.optional("REQUESTS_PER_SECOND").unwrap_or(usual.requests_per_second),
+                deliveries_per_second: variables.optional("DELIVERIES_PER_SECOND").unwrap_or(usual.deliveries_per_second),
+                checks_per_minute: variables.optional("CHECKS_PER_MINUTE").unwrap_or(usual.checks_per_minute),
+                previews_per_minute: variables.optional("PREVIEWS_PER_MINUTE").unwrap_or(usual.previews_per_minute),
+                upload_bytes_outstanding: variables.optional("UPLOAD_BYTES_OUTSTANDING").unwrap_or(usual.upload_bytes_outstanding),
+            },
             function_timeout_seconds: variables.required("FUNCTION_TIMEOUT_SECONDS"),
         };
         variables.finish(config)

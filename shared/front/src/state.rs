@@ -66,6 +66,8 @@ pub async fn operations(platform: &Platform, config: &Config) -> Result<Operatio
         sessions: access::Sessions::new(keys.session_key),
         egress: config.egress.clone(),
         lambda: aws_sdk_lambda::Client::new(aws),
+        meter: operations::Meter::default(),
+        failed_authentications: operations::FailedAuthentications::default(),
         store,
         clock,
         random,
@@ -73,6 +75,7 @@ pub async fn operations(platform: &Platform, config: &Config) -> Result<Operatio
             worker_functions: config.worker_functions.clone(),
             plain_http: config.plain_http,
             rate_limits: config.rate_limits,
+            quotas: config.quotas,
             function_timeout_seconds: config.function_timeout_seconds,
             own_bucket: config.bucket_name.clone(),
             own_secret_arns: vec![config.signing_keys_secret_arn.clone()],
@@ -106,6 +109,7 @@ pub(crate) mod tests {
             egress: egress::Policy::public(),
             plain_http: false,
             rate_limits: false,
+            quotas: domain::quota::Quotas::default(),
             function_timeout_seconds: 29,
         };
         Front::new(platform, config)

@@ -1,21 +1,24 @@
 //! API keys: made once and shown once, listed without their secrets, revoked at once.
 
 use domain::Timestamp;
-use domain::id::KeyId;
+use domain::api_key::ApiKey;
+use domain::id::{KeyId, OrganizationId};
 use domain::input::{Errors, FieldCode};
 use domain::limits::{KEYS_MAX, NAME_MAX};
 use domain::role::{Permission, Role};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
+use store::Created;
 use utoipa::ToSchema;
 
 use crate::body::read_members;
 use crate::cursor::ListScope;
+use crate::message::not_suspended;
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
 use crate::view::api_key::{ApiKeyView, NewApiKey};
 use crate::words::RoleName;
-use crate::{Body, Context, Operations, Query, Refusal};
+use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
 
 /// The roles an organization's key can have; operators' keys are made where Waybill is deployed.
 const ROLES: &[(&str, Role)] =
@@ -50,7 +53,7 @@ impl Operations {
         let now = self.clock.now();
         let new = read_members(members, Errors::default(), |fields| {
             fields.read_only(&["id", "organization_id", "hint", "created_at", "created_by", "last_used_at", "key"]);
-            let name = fields.required_text("name", 1..=NAME_MAX);
+            let name = fields.required_name("name", 1..=NAME_MAX);
             let given = fields.given("role");
             let role = fields.choice("role", ROLES);
             let role = fields.require("role", given, role);
@@ -67,12 +70,16 @@ impl Operations {
             self.record_refusal(ctx, organization, "forbidden", Some("api_key.create")).await;
             return Err(Refusal { detail: "nobody creates a key with more rights than its own".to_owned(), ..Refusal::forbidden() });
         }
-        if self.store.keys(Some(organization)).await?.len() >= KEYS_MAX {
-            return Err(Refusal::new(409, "limit_reached", format!("an organization has at most {KEYS_MAX} API keys")));
-        }
+        not_suspended(self.existing_organization(organization).await?.status)?;
         let creator = ctx.caller.key();
         let (key, plaintext) = access::issue(new.role, Some(organization), new.name, new.expires_at, creator, &self.ids, &self.random, now);
-        self.store.create_key(&key).await?;
+        match self.store.create_key(&key).await? {
+            Created::Done => {}
+            Created::TooMany => {
+                return Err(Refusal::new(409, "limit_reached", format!("an organization has at most {KEYS_MAX} API keys")));
+            }
+            Created::Conflict => return Err(Refusal::contended()),
+        }
         let made = vec![crate::audit::set("/name", key.name.as_str()), crate::audit::set("/role", key.role.as_str())];
         let event = self.event(ctx, organization, "api_key.created", key.id, made);
         self.store.record_audit(&event).await?;
@@ -106,11 +113,33 @@ impl Operations {
             return Err(Refusal::not_found());
         }
         no_parameters(query)?;
-        if !self.store.delete_key(Some(organization), id).await? {
+        if ctx.caller.key() == Some(id) && ctx.caller.role == Role::Admin {
+            self.delete_own_admin_key(organization, id).await?;
+        } else if !self.store.delete_key(Some(organization), id).await? {
             return Err(Refusal::not_found());
         }
         let event = self.event(ctx, organization, "api_key.revoked", id, Vec::new());
         self.store.record_audit(&event).await?;
         Ok(())
+    }
+
+    /// An admin key ends itself only while another one is there: otherwise nobody but the operator could make the next.
+    async fn delete_own_admin_key(&self, organization: OrganizationId, id: KeyId) -> Result<(), Refusal> {
+        for _ in 0..RACES_MAX {
+            let now = self.clock.now();
+            let keys = self.store.keys(Some(organization)).await?;
+            if !keys.iter().any(|key| key.id == id) {
+                return Err(Refusal::not_found());
+            }
+            let lasts = |key: &&ApiKey| key.id != id && key.role == Role::Admin && key.expires_at.is_none_or(|at| now < at);
+            let Some(other) = keys.iter().filter(lasts).max_by_key(|key| key.expires_at.map_or(i64::MAX, Timestamp::as_millis)) else {
+                let detail = "the organization's last admin key cannot revoke itself; create another admin key first, or ask the operator";
+                return Err(Refusal::new(409, "last_admin_key", detail));
+            };
+            if self.store.delete_key_beside(organization, id, other.id).await? {
+                return Ok(());
+            }
+        }
+        Err(Refusal::contended())
     }
 }

@@ -2,9 +2,8 @@
 
 use domain::audit::{AuditEvent, AuditOutcome, Change};
 use domain::check::CheckReport;
-use domain::destination::Destination;
 use domain::id::{AuditId, OrganizationId};
-use domain::input::Errors;
+use domain::input::{Errors, FieldCode};
 use domain::role::Permission;
 use serde_json::Value;
 
@@ -59,12 +58,28 @@ impl Operations {
     }
 
     /// An inner address is a security event also where a check found it behind a name (R6.5).
-    pub(crate) async fn note_blocked_check(&self, ctx: &Context, destination: &Destination, report: &CheckReport) {
-        if report.failed_step().is_some_and(|step| egress::tells_of_a_blocked_address(&step.detail)) {
-            let (organization, target) = (destination.organization_id, destination.id.to_string());
-            tracing::warn!(request_id = ctx.request_id, %organization, target, security_event = true, "blocked_address");
-            self.record_refusal(ctx, organization, "blocked_address", Some(&target)).await;
+    pub(crate) async fn note_blocked_check(&self, ctx: &Context, organization: OrganizationId, target: &str, report: &CheckReport) {
+        if let Some(step) = report.failed_step().filter(|step| egress::tells_of_a_blocked_address(&step.detail)) {
+            self.record_blocked_address(ctx, organization, target, "/address", &step.detail).await;
         }
+    }
+
+    /// What was read, unless it is refused; pointing Waybill at an inner address is a security event (R6.5).
+    pub(crate) async fn noted<T>(&self, ctx: &Context, organization: OrganizationId, read: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Err(refusal) = &read {
+            for error in refusal.errors.iter().filter(|error| error.code == FieldCode::BlockedAddress) {
+                let pointer = error.pointer.as_deref().unwrap_or_default();
+                self.record_blocked_address(ctx, organization, pointer, pointer, &error.detail).await;
+            }
+        }
+        read
+    }
+
+    /// Records which address was refused, and where it stood.
+    async fn record_blocked_address(&self, ctx: &Context, organization: OrganizationId, target: &str, path: &str, detail: &str) {
+        tracing::warn!(request_id = ctx.request_id, %organization, target, detail, security_event = true, "blocked_address");
+        let event = self.event(ctx, organization, "blocked_address", target, vec![set(path, detail)]);
+        self.dispatch.record_refusal(&AuditEvent { outcome: AuditOutcome::Denied, ..event }).await;
     }
 
     /// `GET /v1/audit-events`: newest first. An operator also reads what is left of an organization that was erased.

@@ -22,6 +22,8 @@ const WAIT_STEP: Duration = Duration::from_millis(100);
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The longest key.
 const KEY_MAX: usize = 255;
+/// Portal links and authorizations: whoever has their address is let in, or consents for the organization.
+const SECRET_URLS: &[&str] = &["pln_", "oau_"];
 /// Members that are shown once: a replay has null in their place.
 const SHOWN_ONCE: &[&str] = &["key", "signing_secret", "status_signing_secret"];
 
@@ -186,8 +188,9 @@ pub(crate) fn wait_deadline() -> tokio::time::Instant {
 
 fn hide_secrets(body: &mut Value) {
     let Some(members) = body.as_object_mut() else { return };
-    if members.get("id").and_then(Value::as_str).is_some_and(|id| id.starts_with("pln_")) {
-        members.insert("url".to_owned(), Value::Null); // a portal link's address is its secret
+    let has_secret_url = |id: &str| SECRET_URLS.iter().any(|prefix| id.starts_with(prefix));
+    if members.get("id").and_then(Value::as_str).is_some_and(has_secret_url) {
+        members.insert("url".to_owned(), Value::Null);
     }
     for name in SHOWN_ONCE {
         if let Some(member) = members.get_mut(*name) {
@@ -226,5 +229,10 @@ mod tests {
         let mut body = json!({"id": "dst_1", "signing_secret": "whsec_x", "settings": {"key": 1}});
         hide_secrets(&mut body);
         assert_eq!(body, json!({"id": "dst_1", "signing_secret": null, "settings": {"key": 1}}));
+        for (id, url) in [("pln_1", Value::Null), ("oau_1", Value::Null), ("msg_1", json!("https://x"))] {
+            let mut body = json!({"id": id, "url": "https://x"});
+            hide_secrets(&mut body);
+            assert_eq!(body["url"], url, "{id}");
+        }
     }
 }

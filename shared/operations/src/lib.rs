@@ -25,7 +25,7 @@ mod organization_health;
 mod page;
 mod portal_link;
 mod query;
-mod rate_limit;
+mod quota;
 mod refusal;
 mod scheme;
 mod statistics;
@@ -35,6 +35,7 @@ pub mod view;
 pub mod words;
 
 pub use api_key::CreateApiKey;
+pub use authenticate::FailedAuthentications;
 pub use body::Body;
 pub use context::Context;
 pub use cursor::Cursors;
@@ -45,6 +46,7 @@ pub use organization_health::{Attention, OrganizationHealth, Unwell};
 pub use page::{LIMIT_MAX, Page};
 pub use portal_link::{CreatePortalLink, NewPortalLinkView};
 pub use query::Query;
+pub use quota::Meter;
 pub use refusal::{Extra, Refusal};
 pub use status_secret::RotatedStatusSecret;
 pub use upload::{CreateUpload, UploadView};
@@ -66,8 +68,10 @@ pub struct Settings {
     pub worker_functions: domain::settings::PerLane<String>,
     /// Whether destinations may have an `http://` address.
     pub plain_http: bool,
-    /// Whether requests are limited.
+    /// Whether quotas are enforced.
     pub rate_limits: bool,
+    /// The quotas of organizations for which the operator has set no others.
+    pub quotas: domain::quota::Quotas,
     /// How long a request may run: an idempotency lease outlives it.
     pub function_timeout_seconds: u32,
     /// The bucket that nobody may be granted.
@@ -101,6 +105,10 @@ pub struct Operations {
     pub egress: egress::Policy,
     /// Invokes the workers' checks.
     pub lambda: aws_sdk_lambda::Client,
+    /// Counts what organizations use.
+    pub meter: Meter,
+    /// Counts failed authentications.
+    pub failed_authentications: FailedAuthentications,
     /// The time.
     pub clock: Clock,
     /// Randomness, good enough for secrets.

@@ -11,6 +11,11 @@ impl Operations {
     pub fn meta(&self, mut query: Query) -> Result<Meta, Refusal> {
         query.take_all("organization_id");
         no_parameters(query)?;
-        Ok(Meta { version: env!("CARGO_PKG_VERSION"), roles: Role::ALL.to_vec(), limits: Limits::default(), egress_ips: Vec::new() })
+        Ok(Meta {
+            version: env!("CARGO_PKG_VERSION"),
+            roles: Role::ALL.to_vec(),
+            limits: Limits { checks_per_minute: self.settings.quotas.checks_per_minute, ..Limits::default() },
+            egress_ips: Vec::new(),
+        })
     }
 }

@@ -4,6 +4,7 @@ use domain::id::OrganizationId;
 use domain::input::{Errors, FieldCode, Fields};
 use domain::limits::{NAME_MAX, REFERENCE_MAX};
 use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
+use domain::quota::QuotaOverrides;
 use domain::role::Permission;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -15,7 +16,7 @@ use crate::body::read_members;
 use crate::cursor::ListScope;
 use crate::page::{Page, PageQuery};
 use crate::view::job::JobView;
-use crate::view::organization::{GrantsBody, OrganizationSettingsBody, OrganizationView};
+use crate::view::organization::{GrantsBody, OrganizationSettingsBody, OrganizationView, QuotasBody};
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
 
 /// Shards of a new organization's data: room for four partitions' writes, and four queries for a list.
@@ -49,6 +50,8 @@ pub struct PatchOrganization {
     pub settings: Option<OrganizationSettingsBody>,
     /// What changes of the grants.
     pub grants: Option<GrantsBody>,
+    /// What changes of the quotas; null returns to the deployment's.
+    pub quotas: Option<QuotasBody>,
 }
 
 /// The body of `PATCH /v1/organization`: a merge patch.
@@ -76,7 +79,7 @@ impl Operations {
         let fresh = self.new_organization(String::new());
         let organization = read_members(members, Errors::default(), |fields| {
             fields.read_only(&[READ_ONLY, &["status"]].concat());
-            let name = fields.required_text("name", 1..=NAME_MAX);
+            let name = fields.required_name("name", 1..=NAME_MAX);
             let external_id = fields.text("external_id", 1..=REFERENCE_MAX);
             let settings = fields.object("settings", |inner| OrganizationSettings::default().read(inner)).unwrap_or_default();
             Some(Organization { name: name?, external_id, settings, ..fresh })
@@ -100,6 +103,7 @@ impl Operations {
             status: OrganizationStatus::Active,
             settings: OrganizationSettings::default(),
             grants: Grants::default(),
+            quotas: QuotaOverrides::default(),
             aws_external_id: self.random.bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect(),
             shards: SHARDS_AT_FIRST,
             revision: 1,
@@ -178,7 +182,10 @@ impl Operations {
             let after = Organization { revision: before.revision + 1, updated_at: self.clock.now(), ..after };
             let event = self.event(ctx, id, "organization.updated", id, changes(&to_json(&before), &to_json(&after)));
             match self.store.update_organization(&after, before.revision, &event).await? {
-                Saved::Done => return Ok(self.organization_view(ctx, after)),
+                Saved::Done => {
+                    self.meter.forget_quotas(id);
+                    return Ok(self.organization_view(ctx, after));
+                }
                 Saved::Conflict => before = self.existing_organization(id).await?,
             }
         }
@@ -189,9 +196,9 @@ impl Operations {
         let patched = read_members(patch, Errors::default(), |fields| {
             fields.read_only(READ_ONLY);
             if hand == Hand::Own {
-                fields.read_only(&["status", "grants", "external_id"]);
+                fields.read_only(&["status", "grants", "quotas", "external_id"]);
             }
-            let name = if fields.has("name") { fields.required_text("name", 1..=NAME_MAX) } else { Some(before.name.clone()) };
+            let name = if fields.has("name") { fields.required_name("name", 1..=NAME_MAX) } else { Some(before.name.clone()) };
             let external_id =
                 if fields.has("external_id") { fields.text("external_id", 1..=REFERENCE_MAX) } else { before.external_id.clone() };
             let status = if fields.has("status") {
@@ -204,7 +211,8 @@ impl Operations {
             let settings = fields.object("settings", |inner| before.settings.read(inner)).unwrap_or_else(|| before.settings.clone());
             let grants = fields.object("grants", |inner| before.grants.read(inner)).unwrap_or_else(|| before.grants.clone());
             self.refuse_own_resources(fields, &grants);
-            Some(Organization { name: name?, external_id, status: status?, settings, grants, ..before.clone() })
+            let quotas = fields.object("quotas", |inner| before.quotas.read(inner)).unwrap_or(before.quotas);
+            Some(Organization { name: name?, external_id, status: status?, settings, grants, quotas, ..before.clone() })
         })?;
         Ok(patched)
     }
@@ -288,7 +296,7 @@ impl Operations {
 
     fn organization_view(&self, ctx: &Context, organization: Organization) -> OrganizationView {
         let url = ctx.link("organizations", organization.id);
-        OrganizationView::of(organization, url)
+        OrganizationView::of(organization, &self.settings.quotas, url)
     }
 }
 

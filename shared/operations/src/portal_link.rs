@@ -129,8 +129,11 @@ fn read(fields: &mut Fields<'_>, organization: OrganizationId) -> Option<NewPort
     let role = fields.choice("role", ROLES);
     let role = fields.require("role", given, role);
     let text = |inner: &mut Fields<'_>, name| inner.text(name, 1..=REFERENCE_MAX);
-    let subject =
-        fields.object("subject", |inner| Subject { id: text(inner, "id"), name: text(inner, "name"), email: text(inner, "email") });
+    let subject = fields.object("subject", |inner| Subject {
+        id: text(inner, "id"),
+        name: inner.name("name", 1..=REFERENCE_MAX),
+        email: text(inner, "email"),
+    });
     let expires = fields.integer("expires_in_seconds", 1..=SECONDS_MAX).unwrap_or(SECONDS_DEFAULT);
     let session = fields.integer("session_seconds", 1..=SECONDS_MAX).unwrap_or(SECONDS_DEFAULT);
     let path = fields.text("path", 1..=PATH_MAX);

@@ -87,6 +87,13 @@ impl Refusal {
         Self::new(415, "unsupported_media_type", "send the body as `Content-Type: application/json`")
     }
 
+    /// 415: the body is compressed.
+    #[must_use]
+    pub fn unsupported_coding(coding: &str) -> Self {
+        let detail = format!("the body has the content coding {coding:?}; send it without one");
+        Self { detail, ..Self::unsupported_media_type() }
+    }
+
     /// 422: every mistake at once. Where all of them are of one special kind, the problem carries that kind's code.
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {

@@ -9,10 +9,11 @@ use domain::limits::UPLOAD_MAX_BYTES;
 use domain::role::Permission;
 use domain::settings::webhook::is_media_type;
 use serde::Serialize;
-use store::{Store, Upload, UploadTerms};
+use store::{Announced, Store, Upload, UploadTerms};
 use utoipa::ToSchema;
 
 use crate::body::read_members;
+use crate::message::not_suspended;
 use crate::organization::no_parameters;
 use crate::{Body, Context, Operations, Query, Refusal};
 
@@ -53,7 +54,7 @@ pub struct UploadView {
     pub expires_at: domain::Timestamp,
 }
 
-struct Announced {
+struct NewUpload {
     content_type: String,
     filename: Option<String>,
     size_bytes: u64,
@@ -67,7 +68,9 @@ impl Operations {
         let members = body.object()?;
         no_parameters(query)?;
         let announced = read_members(members, Errors::default(), read)?;
-        let retention_days = self.existing_organization(organization).await?.settings.payload_retention_days;
+        let owner = self.existing_organization(organization).await?;
+        not_suspended(owner.status)?;
+        let retention_days = owner.settings.payload_retention_days;
         let id: UploadId = self.id_for(ctx, organization);
         let now = self.clock.now();
         let upload = Upload {
@@ -84,21 +87,21 @@ impl Operations {
         let hash = upload.sha256.as_deref().and_then(digest).map(|digest| BASE64.encode(digest));
         let terms = UploadTerms { size_bytes: upload.size_bytes, content_type: &upload.content_type, sha256: hash.as_deref() };
         let link = self.store.link_to_put(&upload.key, terms, LIFE).await?;
-        self.store.create_upload(&upload, retention_days).await?;
+        let most = self.upload_bytes_max(organization).await?;
+        if let Announced::Over { until } = self.store.create_upload(&upload, retention_days, most).await? {
+            return Err(self.over_upload_bytes(most.unwrap_or_default(), until));
+        }
         let headers = link.headers.into_iter().map(|(name, value)| (name, value.into())).collect();
         Ok(UploadView { id, method: "PUT", url: link.url, headers, expires_at: upload.expires_at })
     }
 }
 
-fn read(fields: &mut Fields<'_>) -> Option<Announced> {
+fn read(fields: &mut Fields<'_>) -> Option<NewUpload> {
     let content_type = fields.required_text("content_type", 1..=255);
     if content_type.as_deref().is_some_and(|kind| !is_media_type(kind)) {
         fields.refuse("content_type", FieldCode::InvalidFormat, "must be a media type, such as text/csv");
     }
-    let filename = fields.text("filename", 1..=255);
-    if filename.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
-        fields.refuse("filename", FieldCode::InvalidFormat, "must not contain control characters");
-    }
+    let filename = fields.name("filename", 1..=255);
     let given = fields.given("size_bytes");
     let most = i64::try_from(UPLOAD_MAX_BYTES).unwrap_or(i64::MAX);
     let size_bytes = fields.integer("size_bytes", 0..=most).and_then(|size| u64::try_from(size).ok());
@@ -107,7 +110,7 @@ fn read(fields: &mut Fields<'_>) -> Option<Announced> {
     if sha256.as_deref().is_some_and(|text| digest(text).is_none()) {
         fields.refuse("sha256", FieldCode::InvalidFormat, "must be 64 lower-case hexadecimal digits");
     }
-    Some(Announced { content_type: content_type?, filename, size_bytes: size_bytes?, sha256 })
+    Some(NewUpload { content_type: content_type?, filename, size_bytes: size_bytes?, sha256 })
 }
 
 /// The 32 bytes of a hash in lower-case hexadecimal.

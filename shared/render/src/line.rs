@@ -22,7 +22,7 @@ pub fn key(settings: &ObjectSettings, wording: &Wording) -> Result<String, Fault
 pub fn file(settings: &SftpSettings, wording: &Wording) -> Result<(String, String), Fault> {
     let directory = line("directory_template", &settings.directory_template, wording)?;
     let name = line("filename_template", &settings.filename_template, wording)?;
-    match (directory_refusal(&directory), filename_refusal(&name)) {
+    match (directory_refusal(&settings.directory_template, &directory), filename_refusal(&name)) {
         (Some(refusal), _) => Err(Fault::of("directory_template", refusal)),
         (None, Some(refusal)) => Err(Fault::of("filename_template", refusal)),
         (None, None) => Ok((directory, name)),

@@ -1,33 +1,60 @@
 //! API keys: each an item that requests read, and a line in its organization's list, or in the operators'.
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use domain::Timestamp;
 use domain::api_key::ApiKey;
 use domain::id::{KeyId, OrganizationId};
+use domain::limits::KEYS_MAX;
 
 use crate::attributes::{Item, Reader, text, time};
 use crate::document::{self, absent, present};
 use crate::expression::{Change, Condition};
 use crate::keys::{self, Key, PK, SK};
-use crate::transaction::Transacted;
-use crate::{Store, StoreError};
+use crate::tally::{Limit, Within};
+use crate::transaction::{Transacted, Transaction};
+use crate::{Created, Store, StoreError};
 
 /// Beside the document, for it is all that changes.
 const LAST_USED: &str = "used";
+/// The key that was removed because this one stays.
+const STAYS_FOR: &str = "stays_for";
 /// Keys of one list that are read at most: ten times what an organization may have.
 const LISTED_MAX: u32 = 1000;
 
 impl Store {
-    /// Keeps a new key.
-    pub async fn create_key(&self, key: &ApiKey) -> Result<(), StoreError> {
+    /// Keeps a new key, unless its organization has as many as it may. Operators' keys have no limit.
+    pub async fn create_key(&self, key: &ApiKey) -> Result<Created, StoreError> {
         const ACTION: &str = "create an API key";
-        let transaction = self
-            .transaction()
-            .put(document::item(&keys::api_key(key.id), key), absent())
-            .put(keys::api_key_listed(key.organization_id, key.id).item(), Condition::default());
-        match self.transact(ACTION, transaction).await? {
-            Transacted::Done => Ok(()),
-            Transacted::Refused { .. } => Err(StoreError::Refused { action: ACTION, source: "its id is taken".into() }),
-        }
+        let transaction = || {
+            self.transaction()
+                .put(document::item(&keys::api_key(key.id), key), absent())
+                .put(keys::api_key_listed(key.organization_id, key.id).item(), Condition::default())
+        };
+        let Some(organization) = key.organization_id else {
+            return match self.transact(ACTION, transaction()).await? {
+                Transacted::Done => Ok(Created::Done),
+                Transacted::Refused { .. } => Ok(Created::Conflict),
+            };
+        };
+        let limit = Limit { tally: &keys::api_keys_tally(organization), amount: 1, most: KEYS_MAX as u64 };
+        let within = self.transact_within(ACTION, limit, transaction, || self.count_keys(organization)).await?;
+        Ok(match within {
+            Within::Done => Created::Done,
+            Within::Over => Created::TooMany,
+            Within::Refused => Created::Conflict,
+        })
+    }
+
+    async fn count_keys(&self, organization: OrganizationId) -> Result<u64, StoreError> {
+        let listed = self.list("count API keys", self.listed_keys(Some(organization)).consistent_read(true), LISTED_MAX).await?;
+        Ok(listed.items.len() as u64)
+    }
+
+    fn listed_keys(&self, organization: Option<OrganizationId>) -> QueryFluentBuilder {
+        let (partition, prefix) = keys::api_keys_listed(organization);
+        let mut lines = Condition::default();
+        lines.equals(PK, text(partition)).begins_with(SK, text(prefix));
+        self.query(lines)
     }
 
     /// One key. Read on every request, and never from a cache: a key that was deleted is refused by the next.
@@ -38,10 +65,7 @@ impl Store {
 
     /// An organization's keys, or the operators', oldest first.
     pub async fn keys(&self, organization: Option<OrganizationId>) -> Result<Vec<ApiKey>, StoreError> {
-        let (partition, prefix) = keys::api_keys_listed(organization);
-        let mut lines = Condition::default();
-        lines.equals(PK, text(partition)).begins_with(SK, text(prefix));
-        let listed = self.list("list API keys", self.query(lines), LISTED_MAX).await?;
+        let listed = self.list("list API keys", self.listed_keys(organization), LISTED_MAX).await?;
         let listed_keys: Result<Vec<Key>, StoreError> = listed.items.iter().map(key_of).collect();
         let items = self.get_all("read API keys", &listed_keys?).await?;
         items.iter().flatten().map(read).collect()
@@ -49,9 +73,22 @@ impl Store {
 
     /// Removes a key of this organization, or of the operator. Was there one?
     pub async fn delete_key(&self, organization: Option<OrganizationId>, id: KeyId) -> Result<bool, StoreError> {
-        let transaction =
-            self.transaction().delete(&keys::api_key_listed(organization, id), present()).delete(&keys::api_key(id), Condition::default());
+        let transaction = self.deletion(organization, id);
         Ok(matches!(self.transact("delete an API key", transaction).await?, Transacted::Done))
+    }
+
+    /// Removes a key while this other one is there; `false`: one of the two is not.
+    pub async fn delete_key_beside(&self, organization: OrganizationId, id: KeyId, other: KeyId) -> Result<bool, StoreError> {
+        // A write, so that of two keys that are each removed because the other is there, one stays.
+        let mut stays = Change::default();
+        stays.set(STAYS_FOR, text(id.to_string()));
+        stays.when().exists(PK);
+        let transaction = self.deletion(Some(organization), id).change(&keys::api_key(other), stays);
+        Ok(matches!(self.transact("delete an API key", transaction).await?, Transacted::Done))
+    }
+
+    fn deletion(&self, organization: Option<OrganizationId>, id: KeyId) -> Transaction<'_> {
+        self.transaction().delete(&keys::api_key_listed(organization, id), present()).delete(&keys::api_key(id), Condition::default())
     }
 
     /// Notes that a key was used; one that was deleted stays so.

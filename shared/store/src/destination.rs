@@ -15,7 +15,7 @@ use crate::{Page, Store, StoreError, audit, organization, routes};
 /// How often a deletion that has to change its organization's settings is tried again when these changed meanwhile.
 const SETTINGS_RACES_MAX: usize = 8;
 
-/// What became of a new destination.
+/// What became of something new, of which an organization has a limited number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
     /// It is there.

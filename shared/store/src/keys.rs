@@ -20,7 +20,9 @@
 //! | job | `ORG#<org>#JOBS` | `<job>` |
 //! | portal link; the operator's | `ORG#<org>#LINKS`; `LINKS` | `<pln>` |
 //! | how far reconcile is | `RECONCILE` | `RECONCILE` |
-//! | rate limit | `RATE#<name>` | the window's start, epoch seconds |
+//! | rate limit | `RATE#<name>` | `RATE` |
+//! | usage; a tally | `ORG#<org>` | `USAGE`; `TALLY#<of what>` |
+//! | upload; one that no message uses yet | `ORG#<org>#UPLOADS` | `<upl ulid>`; `OUT#<upl ulid>` |
 //!
 //! | index | partition | sort |
 //! |---|---|---|
@@ -202,9 +204,24 @@ pub(crate) fn round() -> Key {
     Key::new("RECONCILE".to_owned(), "RECONCILE".to_owned())
 }
 
-/// A window of a rate limit.
-pub(crate) fn window(name: &str, start: Timestamp) -> Key {
-    Key::new(format!("RATE#{name}"), start.as_seconds().to_string())
+/// The current window of a rate limit.
+pub(crate) fn window(name: &str) -> Key {
+    Key::new(format!("RATE#{name}"), "RATE")
+}
+
+/// What an organization has used.
+pub(crate) fn usage(id: OrganizationId) -> Key {
+    Key::new(format!("ORG#{id}"), "USAGE")
+}
+
+/// How many API keys an organization has.
+pub(crate) fn api_keys_tally(id: OrganizationId) -> Key {
+    Key::new(format!("ORG#{id}"), "TALLY#KEYS")
+}
+
+/// How many bytes of uploads an organization announced that no message uses yet.
+pub(crate) fn uploads_tally(id: OrganizationId) -> Key {
+    Key::new(format!("ORG#{id}"), "TALLY#UPLOADS")
 }
 
 /// The partition of `failing` a destination is in.
@@ -350,7 +367,25 @@ pub(crate) fn body(id: DeliveryId) -> Key {
 
 /// An upload.
 pub(crate) fn upload(organization: OrganizationId, id: UploadId) -> Key {
-    Key::new(format!("ORG#{organization}#UPLOADS"), id.ulid().to_string())
+    Key::new(uploads(organization), id.ulid().to_string())
+}
+
+/// What the sort keys of uploads that no message uses yet start with.
+pub(crate) const OUTSTANDING_PREFIX: &str = "OUT#";
+
+/// That no message uses an upload yet.
+pub(crate) fn outstanding(organization: OrganizationId, id: UploadId) -> Key {
+    Key::new(uploads(organization), format!("{OUTSTANDING_PREFIX}{}", id.ulid()))
+}
+
+/// An organization's uploads.
+pub(crate) fn uploads(organization: OrganizationId) -> String {
+    format!("ORG#{organization}#UPLOADS")
+}
+
+/// The upload that an object of [`upload_object`] is of.
+pub(crate) fn upload_of(object: &str) -> Option<UploadId> {
+    object.rsplit('/').next()?.parse().ok()
 }
 
 /// What uses an upload's object.

@@ -28,6 +28,7 @@ mod round;
 mod routes;
 mod statistics;
 mod table;
+mod tally;
 mod transaction;
 mod upload;
 
@@ -50,9 +51,10 @@ pub use idempotency::{Claim, IdempotencyClaim};
 pub use job::{Job, JobKind, JobStatus};
 pub use keys::{DUE_PARTITIONS, FAILING_PARTITIONS, LIFECYCLE_DAYS};
 pub use page::{Page, Walk};
+pub use rate::{Counted, Usage, Window};
 pub use round::Round;
 pub use routes::{Route, Routes};
-pub use upload::Upload;
+pub use upload::{Announced, Upload};
 
 /// The table and the bucket. Clones share the clients.
 #[derive(Clone, Debug)]

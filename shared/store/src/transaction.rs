@@ -36,6 +36,11 @@ pub(crate) enum Transacted {
 }
 
 impl Transaction<'_> {
+    /// How many writes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.writes.len()
+    }
+
     /// Writes a whole item.
     pub(crate) fn put(mut self, item: Item, condition: Condition) -> Self {
         let (condition, names, values) = condition.into_parts();

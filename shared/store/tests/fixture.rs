@@ -11,6 +11,7 @@ use domain::destination::{Destination, DestinationState};
 use domain::event_type::EventPattern;
 use domain::id::{IdMint, OrganizationId};
 use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
+use domain::quota::QuotaOverrides;
 use domain::retry::RetryPolicy;
 use domain::settings::Settings;
 use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
@@ -72,6 +73,7 @@ impl Fixture {
             status: OrganizationStatus::Active,
             settings: OrganizationSettings::default(),
             grants: Grants::default(),
+            quotas: QuotaOverrides::default(),
             aws_external_id: "external".to_owned(),
             shards: 4,
             revision: 1,
@@ -124,6 +126,12 @@ impl Fixture {
         let event = self.event(organization, "destination.created");
         assert_eq!(self.store.create_destination(&destination, &event).await.unwrap(), Created::Done);
         destination
+    }
+
+    /// Removes an item from the table.
+    pub(crate) async fn forget(&self, pk: &str, sk: &str) {
+        let key = |text: &str| aws_sdk_dynamodb::types::AttributeValue::S(text.to_owned());
+        self.table.delete_item().table_name(TABLE).key("pk", key(pk)).key("sk", key(sk)).send().await.unwrap();
     }
 
     /// An audit event that is not kept yet.

@@ -291,6 +291,7 @@ fn organization(ids: &IdMint, now: Timestamp) -> Organization {
         // Receivers fail here as much as they like; what that calls for is shown elsewhere.
         settings: OrganizationSettings { failure_policy: never(), ..OrganizationSettings::default() },
         grants: Grants::default(),
+        quotas: domain::quota::QuotaOverrides::default(),
         aws_external_id: String::new(),
         shards: 2,
         revision: 1,

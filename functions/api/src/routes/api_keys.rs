@@ -41,7 +41,7 @@ pub(crate) async fn create_api_key(
 
 /// Revoke an API key: it is refused from the next request on.
 #[utoipa::path(delete, path = "/v1/api-keys/{id}", tag = "API keys", params(("id" = String, Path)),
-    responses((status = 204, description = "It is revoked.")))]
+    responses((status = 204, description = "It is revoked."), (status = 409, description = "`last_admin_key`: the organization's last admin key cannot revoke itself.")))]
 pub(crate) async fn delete_api_key(
     State(api): State<Api>,
     Asker(ctx): Asker,

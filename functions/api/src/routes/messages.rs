@@ -43,6 +43,9 @@ pub(crate) async fn submit_message(
 }
 
 /// Submit up to 100 messages, each accepted or refused on its own.
+///
+/// All of them together make at most 1,000 deliveries: 422 `batch_too_large`, and nothing is accepted. A message for which the time of the request
+/// did not suffice has the status 503 among the results: submit it again.
 #[utoipa::path(post, path = "/v1/messages/batch", tag = "Messages", request_body = SubmitBatch,
     responses((status = 202, description = "A result for each message, in their order.", body = BatchView)))]
 pub(crate) async fn submit_batch(

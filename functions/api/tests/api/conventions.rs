@@ -23,8 +23,13 @@ async fn whatever_is_wrong_with_a_key_the_answer_is_the_same() {
     }
     insta::assert_json_snapshot!("unauthenticated", problems[0]);
     assert!(problems.iter().all(|problem| *problem == problems[0]));
-    let trail = deployment.admin().get("/v1/audit-events?action=authentication_failed").await.json();
-    assert_eq!(trail["data"].as_array().unwrap().len(), 1, "only the refusal that names an existing key is somebody's");
+    // The answer does not wait for the record.
+    let mut recorded = 0;
+    while recorded == 0 {
+        let trail = deployment.admin().get("/v1/audit-events?action=authentication_failed").await.json();
+        recorded = trail["data"].as_array().unwrap().len();
+    }
+    assert_eq!(recorded, 1, "only the refusal that names an existing key is somebody's");
 }
 
 #[tokio::test]

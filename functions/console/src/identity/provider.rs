@@ -8,7 +8,7 @@ use aws_config::SdkConfig;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use bytes::Bytes;
 use egress::{Client, Guard, Policy, Schemes, Target, Tls};
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata};
+use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreJwsSigningAlgorithm, CoreProviderMetadata};
 use openidconnect::{
     AsyncHttpClient, AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse, IssuerUrl, Nonce, PkceCodeChallenge,
     PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse as _,
@@ -24,6 +24,21 @@ use crate::config::IdentityProvider;
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Its keys and documents are a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 512 * 1024;
+
+/// How an ID token may be signed: with a key that the provider alone has. Under HS256 whoever knows the client secret could sign one, whatever
+/// the provider's document says that it uses.
+const SIGNED_BY_THE_PROVIDER: [CoreJwsSigningAlgorithm; 10] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
+    CoreJwsSigningAlgorithm::EcdsaP521Sha512,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
 
 /// The identity provider.
 pub(crate) struct Provider {
@@ -106,7 +121,8 @@ impl Provider {
         })?;
         let token = answer.id_token().ok_or_else(|| ExchangeError::Refused("it gave no ID token".to_owned()))?;
         let nonce = Nonce::new(nonce.to_owned());
-        token.claims(&client.id_token_verifier(), &nonce).map_err(|error| ExchangeError::Refused(error.to_string()))?;
+        let verifier = client.id_token_verifier().set_allowed_algs(SIGNED_BY_THE_PROVIDER);
+        token.claims(&verifier, &nonce).map_err(|error| ExchangeError::Refused(error.to_string()))?;
         // Verified just now; read whole, for what the claims of interest are called is the operator's to say.
         let text = token.to_string();
         let payload = text.split('.').nth(1).and_then(|payload| BASE64.decode(payload).ok()).unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::connector::Written;
 use crate::failure::Failure;
 
 /// The ledger's name; it stands in the database of the table.
-const NAME: &str = "waybill_deliveries";
+const NAME: &str = domain::settings::database::LEDGER_TABLE;
 const DEFINITION: &str = "delivery_id varchar(64) CHARACTER SET ascii NOT NULL PRIMARY KEY, row_count bigint NOT NULL DEFAULT 0, \
      delivered_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP";
 

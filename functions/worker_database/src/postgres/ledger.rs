@@ -12,7 +12,7 @@ use crate::connector::Written;
 use crate::failure::Failure;
 
 /// The ledger's name; it stands in the schema of the table.
-const NAME: &str = "waybill_deliveries";
+const NAME: &str = domain::settings::database::LEDGER_TABLE;
 
 const RIGHTS: &str = "SELECT c.oid IS NOT NULL, CASE WHEN c.oid IS NULL THEN pg_catalog.has_schema_privilege($1, 'CREATE') \
      ELSE pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') \

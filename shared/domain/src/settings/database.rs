@@ -20,6 +20,9 @@ const COLUMNS_MAX: usize = 500;
 /// Columns of a key (PostgreSQL takes 32 in an index, MySQL 16).
 const KEY_COLUMNS_MAX: usize = 16;
 
+/// Where the database worker records, next to a destination's table, which deliveries it has written.
+pub const LEDGER_TABLE: &str = "waybill_deliveries";
+
 /// Settings that go with mode rows.
 const ROWS_ALONE: [&str; 3] = ["columns", "key_columns", "on_conflict"];
 
@@ -189,6 +192,9 @@ impl DatabaseSettings {
 fn read_table(engine: Engine, fields: &mut Fields<'_>) -> Option<TableName> {
     let present = fields.has("table");
     let table = fields.parsed("table", |text| TableName::parse(engine, text));
+    if table.as_ref().is_some_and(|name| name.table.eq_ignore_ascii_case(LEDGER_TABLE)) {
+        fields.refuse("table", FieldCode::Reserved, "is where Waybill records which deliveries it has written; choose another table");
+    }
     fields.require("table", present, table)
 }
 

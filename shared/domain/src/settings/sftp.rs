@@ -70,6 +70,11 @@ impl SftpSettings {
             fields.refuse("directory_template", FieldCode::InvalidValue, "must not contain the segment ..");
         }
         let filename_template = fields.text("filename_template", 1..=TEMPLATE_MAX);
+        for (name, template) in [("directory_template", &directory_template), ("filename_template", &filename_template)] {
+            if template.as_deref().is_some_and(|template| literal_parts(template).any(|part| part.contains('\\'))) {
+                fields.refuse(name, FieldCode::InvalidValue, BACKSLASH);
+            }
+        }
         let choices = [("replace", IfExists::Replace), ("fail", IfExists::Fail), ("skip", IfExists::Skip)];
         let if_exists = fields.choice("if_exists", &choices);
         let timeout = fields.integer("timeout_seconds", 1..=600).and_then(|n| u32::try_from(n).ok());
@@ -86,6 +91,8 @@ impl SftpSettings {
     }
 }
 
+const BACKSLASH: &str = "must not contain a backslash, which some servers take for a slash";
+
 fn read_host_key(fields: &mut Fields<'_>) -> Option<HostKey> {
     let given = fields.given("host_key");
     let text = fields.text("host_key", 1..=HOST_KEY_MAX);
@@ -95,13 +102,26 @@ fn read_host_key(fields: &mut Fields<'_>) -> Option<HostKey> {
     fields.require("host_key", given, key)
 }
 
-/// Why a rendered directory cannot be used; `None` when it can. It must not lead anywhere but down from where the customer said.
+/// What of a template stands there as it is: the text between its tags.
+fn literal_parts(template: &str) -> impl Iterator<Item = &str> {
+    template.split("}}").flat_map(|part| part.split("%}")).flat_map(|part| part.split("#}")).map(|part| {
+        let tag = ["{{", "{%", "{#"].iter().filter_map(|tag| part.find(tag)).min();
+        &part[..tag.unwrap_or(part.len())]
+    })
+}
+
+/// Why the directory that a template was rendered to cannot be used; `None` when it can. It must not lead anywhere but down from where the
+/// customer said: only a template that begins with a slash leads down from the root.
 #[must_use]
-pub fn directory_refusal(directory: &str) -> Option<&'static str> {
-    if directory.len() > DIRECTORY_MAX_BYTES {
+pub fn directory_refusal(template: &str, directory: &str) -> Option<&'static str> {
+    if directory.starts_with('/') && !template.starts_with('/') {
+        Some("the directory's path begins with a slash, and the template does not")
+    } else if directory.len() > DIRECTORY_MAX_BYTES {
         Some("the directory's path has more than 2048 bytes")
     } else if directory.chars().any(char::is_control) {
         Some("the directory's path contains control characters")
+    } else if directory.contains('\\') {
+        Some("the directory's path contains a backslash, which some servers take for a slash")
     } else if directory.split('/').any(|segment| segment == "..") {
         Some("the directory's path contains the segment ..")
     } else if directory.split('/').any(|segment| segment.len() > NAME_MAX_BYTES) {
@@ -120,6 +140,8 @@ pub fn filename_refusal(name: &str) -> Option<&'static str> {
         Some("the file name has more than 255 bytes")
     } else if name.chars().any(char::is_control) {
         Some("the file name contains control characters")
+    } else if name.contains('\\') {
+        Some("the file name contains a backslash, which some servers take for a slash")
     } else if name.contains('/') {
         Some("the file name contains a slash; directories belong into directory_template")
     } else if matches!(name, "." | "..") {
@@ -186,16 +208,29 @@ mod tests {
     #[test]
     fn a_path_leads_down_and_nowhere_else() {
         for good in ["", ".", "/", "in", "/in/out", "in//x/", "…/ü"] {
-            assert_eq!(directory_refusal(good), None, "{good}");
+            assert_eq!(directory_refusal(good, good), None, "{good}");
         }
-        for bad in ["..", "a/../b", "/..", "a\nb", "a\0"] {
-            assert!(directory_refusal(bad).is_some(), "{bad}");
+        for bad in ["..", "a/../b", "/..", "a\nb", "a\0", "a\\b", "..\\.."] {
+            assert!(directory_refusal(bad, bad).is_some(), "{bad}");
         }
+        assert!(directory_refusal("{{ payload.directory }}", "/etc").is_some(), "the root was not the customer's choice");
+        assert_eq!(directory_refusal("/in/{{ payload.directory }}", "/in/a"), None);
         for good in ["a", "a b.csv", "...", "-rf", "ü.json"] {
             assert_eq!(filename_refusal(good), None, "{good}");
         }
-        for bad in ["", ".", "..", "a/b", "/", "a\u{7f}", &"x".repeat(256)] {
+        for bad in ["", ".", "..", "a/b", "/", "a\\b", "..\\x", "a\u{7f}", &"x".repeat(256)] {
             assert!(filename_refusal(bad).is_some(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_backslash_is_refused_where_it_is_written_and_not_in_what_a_tag_says() {
+        let read = |directory: &str, filename: &str| {
+            let json = serde_json::json!({"host": "h", "username": "u", "host_key": FINGERPRINT, "directory_template": directory, "filename_template": filename});
+            read(&json.to_string()).map(drop)
+        };
+        assert_eq!(read("in/{{ a | replace('\\\\', '') }}", "{% if a == '\\\\' %}b{% endif %}.csv"), Ok(()));
+        let mistakes = ["/settings/directory_template", "/settings/filename_template"].map(|at| (at.to_owned(), FieldCode::InvalidValue));
+        assert_eq!(read("in\\{{ a }}", "{{ a }}\\b"), Err(mistakes.to_vec()));
     }
 }

@@ -25,6 +25,7 @@ use utoipa::ToSchema;
 use crate::body::read_members;
 use crate::destination::{Addresses, admit, refused};
 use crate::organization::no_parameters;
+use crate::quota::Limited;
 use crate::view::authorization::{AuthorizationView, NewAuthorization};
 use crate::{Body, Context, Operations, Query, Refusal};
 
@@ -68,7 +69,9 @@ impl Operations {
         let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
         let members = body.object()?;
         no_parameters(query)?;
-        let request = read_members(members, Errors::default(), |fields| read(fields, &self.addresses()))?;
+        let request = read_members(members, Errors::default(), |fields| read(fields, &self.addresses()));
+        let request = self.noted(ctx, organization, request.map_err(Refusal::from)).await?;
+        self.limit(organization, Limited::Check).await?;
         let id: AuthorizationId = self.id_for(ctx, organization);
         let place = Authorization::place(id);
         let verifier = SecretString::from(BASE64.encode(self.random.bytes::<32>()));

@@ -11,7 +11,7 @@ use domain::role::Permission;
 use super::Drafted;
 use super::input::read_new;
 use crate::organization::no_parameters;
-use crate::rate_limit::Limited;
+use crate::quota::Limited;
 use crate::view::destination::Checked;
 use crate::{Body, Context, Operations, Query, Refusal};
 
@@ -19,10 +19,11 @@ use crate::{Body, Context, Operations, Query, Refusal};
 const INVOCATION_MAX: Duration = Duration::from_secs(24);
 
 impl Operations {
-    /// Has the worker check a destination. Request and answer are never logged.
+    /// Has the worker check a destination, which counts against its organization's quota. Request and answer are never logged.
     pub(crate) async fn run_check(&self, ctx: &Context, destination: &Destination) -> Result<CheckReport, Refusal> {
+        self.limit(destination.organization_id, Limited::Check).await?;
         let report = self.invoke_check(destination).await?;
-        self.note_blocked_check(ctx, destination, &report).await;
+        self.note_blocked_check(ctx, destination.organization_id, &destination.id.to_string(), &report).await;
         Ok(report)
     }
 
@@ -53,7 +54,6 @@ impl Operations {
         query.finish(&errors);
         let draft = self.noted(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
         self.resolve_authorization(ctx, organization, &draft.credentials).await?;
-        self.limit(organization, Limited::Check).await?;
         let Drafted { destination, .. } = self.drafted(self.ids.mint(organization, 1), organization, draft).await?;
         Ok(Checked { check: self.run_check(ctx, &destination).await? })
     }
@@ -65,7 +65,6 @@ impl Operations {
         let members = body.object_or_empty()?;
         no_parameters(query)?;
         crate::body::read_members(members, Errors::default(), |_| Some(()))?;
-        self.limit(organization, Limited::Check).await?;
         let check = self.run_check(ctx, &destination).await?;
         if check.ok {
             self.note_verified(ctx, destination).await?;

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::input::{admit, refused};
 use crate::body::read_members;
 use crate::organization::no_parameters;
-use crate::rate_limit::Limited;
+use crate::quota::Limited;
 use crate::{Body, Context, Operations, Query, Refusal};
 
 const INVOCATION_MAX: Duration = Duration::from_secs(24);
@@ -51,8 +51,9 @@ impl Operations {
                 fields.refuse("host", refused(&refusal), refusal.to_string());
             }
             Some(HostKeysPlace { host, port })
-        })?;
-        self.limit(organization, Limited::HostKeys).await?;
+        });
+        let place = self.noted(ctx, organization, place.map_err(Refusal::from)).await?;
+        self.limit(organization, Limited::Check).await?;
         let request = serde_json::to_vec(&HostKeysRequest { host_keys: place }).map_err(Refusal::internal)?;
         let function = self.settings.worker_functions.of(Lane::Sftp);
         let call = self.lambda.invoke().function_name(function).payload(Blob::new(request)).send();
@@ -65,12 +66,7 @@ impl Operations {
             HostKeysAnswer::Keys { host_keys } => Ok(HostKeysView { host_keys }),
             HostKeysAnswer::Refused { steps, ok } => {
                 let report = domain::check::CheckReport { ok, steps };
-                if report
-                    .failed_step()
-                    .is_some_and(|step| step.name == domain::check::StepName::Resolve && step.detail.contains("may connect to"))
-                {
-                    self.record_refusal(ctx, organization, "blocked_address", Some("host-keys")).await;
-                }
+                self.note_blocked_check(ctx, organization, "host-keys", &report).await;
                 let refusal = Refusal::connection_check_failed(report);
                 Err(Refusal {
                     errors: vec![domain::input::FieldError::at("/host", FieldCode::InvalidValue, refusal.detail.clone())],

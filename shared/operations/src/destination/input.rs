@@ -110,7 +110,7 @@ pub(crate) fn read_patch(
 fn read(fields: &mut Fields<'_>, kind: Option<DestinationType>, stored: Option<&Destination>, addresses: &Addresses<'_>) -> Option<Draft> {
     fields.read_only(READ_ONLY);
     let stored_name = stored.filter(|_| !fields.has("name")).map(|stored| stored.name.clone());
-    let name = stored_name.or_else(|| fields.required_text("name", 1..=NAME_MAX));
+    let name = stored_name.or_else(|| fields.required_name("name", 1..=NAME_MAX));
     let external_id = optional_text(fields, "external_id", REFERENCE_MAX, stored.map(|stored| &stored.external_id));
     let description = optional_text(fields, "description", DESCRIPTION_MAX, stored.map(|stored| &stored.description));
     let settings = read_settings(fields, kind, stored, addresses);

@@ -32,7 +32,7 @@ use domain::audit::Change;
 use domain::credentials::Credentials;
 use domain::destination::{Destination, DestinationState};
 use domain::id::{DestinationId, OrganizationId};
-use domain::input::{Errors, FieldCode};
+use domain::input::Errors;
 use domain::limits::DESTINATIONS_MAX;
 use domain::role::Permission;
 use domain::settings::DestinationType;
@@ -83,18 +83,6 @@ impl Operations {
         }
         let view = self.view_with_health(ctx, &destination).await?;
         Ok(NewDestination { view, signing_secret: generated.map(|secret| secret.expose_secret().to_owned()) })
-    }
-
-    /// What was read, unless it is refused; pointing Waybill at an inner address is a security event (R6.5).
-    pub(crate) async fn noted<T>(&self, ctx: &Context, organization: OrganizationId, read: Result<T, Refusal>) -> Result<T, Refusal> {
-        if let Err(refusal) = &read {
-            for error in refusal.errors.iter().filter(|error| error.code == FieldCode::BlockedAddress) {
-                let pointer = error.pointer.as_deref().unwrap_or_default();
-                tracing::warn!(%organization, pointer, request_id = ctx.request_id, security_event = true, "blocked_address");
-                self.record_refusal(ctx, organization, "blocked_address", Some(pointer)).await;
-            }
-        }
-        read
     }
 
     /// A new destination, with its secrets sealed; not saved.

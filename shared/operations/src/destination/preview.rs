@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::input::read_settings;
 use crate::body::read_members;
 use crate::organization::no_parameters;
+use crate::quota::Limited;
 use crate::words::DestinationTypeName;
 use crate::{Body, Context, Operations, Query, Refusal};
 
@@ -53,7 +54,9 @@ impl Operations {
             let wording = take_sample(fields, &id, &now);
             let payload = wording.payload.clone().unwrap_or_else(|| json!({"sample": true})).to_string().into();
             Some(Draft { settings: settings?, wording, payload })
-        })?;
+        });
+        let draft = self.noted(ctx, organization, draft.map_err(Refusal::from)).await?;
+        self.limit(organization, Limited::Preview).await?;
         rendered(&draft).map_err(|fault| {
             let pointer = format!("/settings/{}", fault.name);
             Refusal::invalid(vec![domain::input::FieldError::at(pointer, FieldCode::InvalidValue, fault.detail)])

@@ -8,9 +8,9 @@ use domain::input::{Errors, FieldCode};
 use domain::message::{MessageFacts, PayloadInfo};
 use domain::role::Permission;
 
-use crate::message::{RawMembers, accepted_at, sha256_hex, suspended};
+use crate::message::{RawMembers, accepted_at, not_suspended, sha256_hex};
 use crate::organization::no_parameters;
-use crate::rate_limit::Limited;
+use crate::quota::Limited;
 use crate::view::message::MessageView;
 use crate::{Body, Context, Operations, Query, Refusal};
 
@@ -22,7 +22,7 @@ impl Operations {
     pub async fn test_destination(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<MessageView, Refusal> {
         let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
         let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
-        suspended(&routes)?;
+        not_suspended(routes.status)?;
         let destination = self.own_destination(ctx, organization, id).await?;
         let body = body.bytes()?;
         let empty = body.iter().all(u8::is_ascii_whitespace);

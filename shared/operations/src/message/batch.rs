@@ -3,21 +3,24 @@
 //! A batch's `Idempotency-Key` is one claim for all of it: it records each message's id and targets, and what was refused for want of a
 //! destination. A repeat answers each message from its deliveries; those that were cut off before their commit are sent then.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use dispatch::Target;
+use dispatch::{Target, resolve};
 use domain::delivery::Delivery;
 use domain::id::MessageId;
 use domain::input::{Errors, FieldCode, FieldError};
 use domain::role::Permission;
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
-use store::Claim;
+use store::{Claim, Routes};
+use tokio::time::Instant;
 
 use super::claim::{RecordedTarget, record_targets};
 use super::input::{MessageInput, read_message};
 use super::raw::{RawMembers, items};
 use super::read::accepted_at;
-use super::submit::{Entry, as_accepted, submission, suspended};
+use super::submit::{Entry, as_accepted, not_suspended, submission};
 use crate::destination::Addresses;
 use crate::idempotency::{Fingerprint, wait_deadline, wait_until};
 use crate::organization::no_parameters;
@@ -27,8 +30,35 @@ use crate::{Body, Context, Operations, Query, Refusal};
 
 /// Messages of a batch.
 pub const BATCH_MAX: usize = 100;
+/// Messages of a batch times their destinations: what one request can commit and answer within its function's time.
+pub const BATCH_DELIVERIES_MAX: usize = 1000;
 /// Messages of a batch that are committed at once.
 const AT_ONCE: usize = 10;
+/// The last of a function's time: for the answer, and for a message that is being committed.
+const ANSWER_TIME: Duration = Duration::from_secs(3);
+const COMMIT_TIME: Duration = Duration::from_secs(6);
+/// How long it takes at most to read whether a message was committed.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// A batch's time: what was not begun until then, or has not ended, is answered with an error of its own.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    begin_until: Instant,
+    end: Instant,
+}
+
+impl Time {
+    fn within(function: Duration) -> Self {
+        let end = Instant::now() + function.saturating_sub(ANSWER_TIME);
+        Self { begin_until: end - COMMIT_TIME.min(function / 2), end }
+    }
+}
+
+/// 503 of a message that a batch had no time for.
+fn out_of_time() -> Refusal {
+    let detail = "the batch ran out of time before this message was accepted; submit it again";
+    Refusal { detail: detail.to_owned(), ..Refusal::unavailable("a batch ran out of time") }
+}
 
 /// What a batch was answered with.
 #[derive(Debug)]
@@ -75,23 +105,44 @@ enum Planned {
     Refused(Refusal),
 }
 
+impl Planned {
+    /// The id under which it is sent.
+    fn message(&self) -> Option<MessageId> {
+        match self {
+            Self::Send(_, message, _) => Some(*message),
+            Self::Keyed(..) | Self::Refused(_) => None,
+        }
+    }
+
+    /// How many deliveries it makes; `None` when it is refused.
+    fn deliveries(&self, routes: &Routes) -> Option<usize> {
+        match self {
+            Self::Send(_, _, targets) => Some(targets.len()),
+            Self::Keyed(input, _) => resolve(routes, input.named.as_deref(), &input.event_type).map(|targets| targets.len()).ok(),
+            Self::Refused(_) => None,
+        }
+    }
+}
+
 impl Operations {
     /// `POST /v1/messages/batch`.
     pub async fn submit_batch(&self, ctx: &Context, mut query: Query, body: Body) -> Result<SubmittedBatch, Refusal> {
         let organization = self.enter(ctx, Permission::Submit, &mut query).await?;
         let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
-        suspended(&routes)?;
-        let entry = Entry { ctx, organization, routes: &routes };
+        not_suspended(routes.status)?;
+        let entry = Entry { ctx, organization, routes: &routes, counted: true };
         let json = body.bytes()?;
         let messages = read_batch(&json)?;
         no_parameters(query)?;
-        let planned = self.plan(&entry, &messages).await;
+        let time = Time::within(Duration::from_secs(self.settings.function_timeout_seconds.into()));
+        let planned = self.plan(&entry, &messages, time).await;
         let print = ctx.idempotency_key.as_ref().map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
+        self.admit_batch(&entry, print.as_ref(), &planned).await?;
         let (planned, replayed) = match &print {
             None => (planned, false),
             Some(print) => self.plan_once(&entry, print, &messages, planned).await?,
         };
-        let results = planned.into_iter().map(|planned| self.carry_out(&entry, planned, replayed));
+        let results = planned.into_iter().map(|planned| self.carry_out(&entry, planned, replayed, time));
         let results: Vec<BatchResult> = stream::iter(results).buffered(AT_ONCE).collect().await;
         if let Some(print) = &print
             && results.iter().any(|result| result.status >= 500)
@@ -101,15 +152,34 @@ impl Operations {
         Ok(SubmittedBatch { results: BatchView { results }, replayed })
     }
 
-    async fn plan(&self, entry: &Entry<'_>, messages: &[Bytes]) -> Vec<Planned> {
-        let mut planned = Vec::with_capacity(messages.len());
-        for json in messages {
-            planned.push(match self.plan_message(entry, json).await {
-                Ok(message) => message,
-                Err(refusal) => Planned::Refused(refusal),
-            });
+    async fn plan(&self, entry: &Entry<'_>, messages: &[Bytes], time: Time) -> Vec<Planned> {
+        let planned = messages.iter().cloned().map(|json| self.plan_in_time(entry, json, time));
+        stream::iter(planned).buffered(AT_ONCE).collect().await
+    }
+
+    async fn plan_in_time(&self, entry: &Entry<'_>, json: Bytes, time: Time) -> Planned {
+        match tokio::time::timeout_at(time.begin_until, self.plan_message(entry, &json)).await {
+            Ok(Ok(message)) => message,
+            Ok(Err(refusal)) => Planned::Refused(refusal),
+            Err(_) => Planned::Refused(out_of_time()),
         }
-        planned
+    }
+
+    /// Refuses a batch that is too large, or over the quota, as a whole. One that was accepted before is answered again, whatever its size is now.
+    async fn admit_batch(&self, entry: &Entry<'_>, print: Option<&Fingerprint>, planned: &[Planned]) -> Result<(), Refusal> {
+        if let Some(print) = print
+            && let Some(earlier) = self.store.find_claim(print.organization, &print.key_hash).await?
+        {
+            return print.checked(earlier).map(drop);
+        }
+        let sizes = planned.iter().filter_map(|planned| planned.deliveries(entry.routes));
+        let (messages, deliveries) = sizes.fold((0, 0), |(messages, sum), deliveries| (messages + 1, sum + deliveries));
+        if deliveries > BATCH_DELIVERIES_MAX {
+            let detail = format!("the batch makes {deliveries} deliveries; at most {BATCH_DELIVERIES_MAX} are accepted at once");
+            let error = FieldError::at("/messages", FieldCode::TooLong, detail.clone());
+            return Err(Refusal { errors: vec![error], ..Refusal::new(422, "batch_too_large", detail) });
+        }
+        self.admit_deliveries(entry.organization, messages, deliveries).await
     }
 
     async fn plan_message(&self, entry: &Entry<'_>, json: &Bytes) -> Result<Planned, Refusal> {
@@ -157,8 +227,18 @@ impl Operations {
         Ok(true)
     }
 
-    async fn carry_out(&self, entry: &Entry<'_>, planned: Planned, replayed: bool) -> BatchResult {
-        match self.accept_planned(entry, planned, replayed).await {
+    async fn carry_out(&self, entry: &Entry<'_>, planned: Planned, replayed: bool, time: Time) -> BatchResult {
+        let id = planned.message();
+        let accepted = if Instant::now() < time.begin_until {
+            let accepted = tokio::time::timeout_at(time.end, self.accept_planned(entry, planned, replayed)).await;
+            match accepted {
+                Ok(accepted) => accepted,
+                Err(_) => self.accepted_in_time(entry, id).await,
+            }
+        } else {
+            Err(out_of_time())
+        };
+        match accepted {
             Ok(deliveries) => BatchResult { status: 202, message: Some(self.message_view(entry.ctx, &deliveries)), error: None },
             Err(refusal) => {
                 if let Some(chain) = refusal.chain() {
@@ -167,6 +247,13 @@ impl Operations {
                 BatchResult { status: refusal.status, message: None, error: Some(Problem::of(refusal, entry.ctx.request_id.clone())) }
             }
         }
+    }
+
+    /// The deliveries of a message whose submit did not end in time, if it was committed: reconcile sends what was not sent.
+    async fn accepted_in_time(&self, entry: &Entry<'_>, id: Option<MessageId>) -> Result<Vec<Delivery>, Refusal> {
+        let Some(id) = id else { return Err(out_of_time()) };
+        let found = tokio::time::timeout(LOOK_MAX, self.store.message(entry.organization, id)).await.map_err(|_| out_of_time())?;
+        found?.map(|deliveries| deliveries.into_iter().map(as_accepted).collect()).ok_or_else(out_of_time)
     }
 
     async fn accept_planned(&self, entry: &Entry<'_>, planned: Planned, replayed: bool) -> Result<Vec<Delivery>, Refusal> {

@@ -194,10 +194,7 @@ fn take_content(fields: &mut Fields<'_>, too_large: &mut bool) -> Option<Option<
         if content_type.as_deref().is_some_and(|text| !plausible(text) || !is_header_value(text)) {
             inner.refuse("content_type", FieldCode::InvalidFormat, "must be a media type, such as text/csv");
         }
-        let filename = inner.text("filename", 1..=FILENAME_MAX);
-        if filename.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
-            inner.refuse("filename", FieldCode::InvalidFormat, "must not contain control characters");
-        }
+        let filename = inner.name("filename", 1..=FILENAME_MAX);
         let bytes = bytes?;
         let info = PayloadInfo { size_bytes: bytes.len() as u64, content_type: content_type?, filename, sha256: Some(sha256_hex(&bytes)) };
         Some((info, bytes))

@@ -9,14 +9,14 @@ mod raw;
 mod read;
 mod submit;
 
-pub use batch::{BATCH_MAX, SubmittedBatch};
+pub use batch::{BATCH_DELIVERIES_MAX, BATCH_MAX, SubmittedBatch};
 pub use input::{BatchMessage, Content, SubmitBatch, SubmitMessage};
 pub use read::{Download, PayloadAnswer, PayloadLink};
 pub use submit::Submitted;
 
 pub(crate) use raw::RawMembers;
 pub(crate) use read::{accepted_at, parse_reference, payload_expired};
-pub(crate) use submit::suspended;
+pub(crate) use submit::not_suspended;
 
 use sha2::{Digest as _, Sha256};
 

@@ -36,16 +36,18 @@ pub(crate) struct Entry<'e> {
     pub(crate) ctx: &'e Context,
     pub(crate) organization: OrganizationId,
     pub(crate) routes: &'e Routes,
+    /// Its deliveries are counted against the quota: those of a batch are, all at once.
+    pub(crate) counted: bool,
 }
 
 /// 403 while the operator has suspended the organization.
-pub(crate) fn suspended(routes: &Routes) -> Result<(), Refusal> {
-    match routes.status {
+pub(crate) fn not_suspended(status: OrganizationStatus) -> Result<(), Refusal> {
+    match status {
         OrganizationStatus::Active => Ok(()),
         OrganizationStatus::Suspended => Err(Refusal::new(
             403,
             "organization_suspended",
-            "the organization is suspended; it cannot submit until the operator lifts that",
+            "the organization is suspended; it cannot do this until the operator lifts the suspension",
         )),
     }
 }
@@ -55,9 +57,9 @@ impl Operations {
     pub async fn submit_message(&self, ctx: &Context, mut query: Query, body: Body) -> Result<Submitted, Refusal> {
         let organization = self.enter(ctx, Permission::Submit, &mut query).await?;
         let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
-        suspended(&routes)?;
+        not_suspended(routes.status)?;
         let json = body.bytes()?;
-        let entry = Entry { ctx, organization, routes: &routes };
+        let entry = Entry { ctx, organization, routes: &routes, counted: false };
         let print = ctx.idempotency_key.as_ref().map(|key| Fingerprint::of(organization, key, &ctx.request_line, &json));
         let read = || {
             no_parameters(query)?;
@@ -73,6 +75,7 @@ impl Operations {
     async fn accept(&self, entry: &Entry<'_>, input: MessageInput) -> Result<Vec<Delivery>, Refusal> {
         let targets = self.targets(entry, &input).await?;
         let input = self.located(entry, input).await?;
+        self.admit_deliveries(entry.organization, 1, targets.len()).await?;
         let message = self.ids.mint(entry.organization, entry.routes.shards);
         Ok(self.dispatch.submit(&submission(entry, message, input, targets)).await?)
     }
@@ -98,6 +101,9 @@ impl Operations {
         let input = self.noted(entry.ctx, entry.organization, read()).await?;
         let targets = self.targets(entry, &input).await?;
         let input = self.located(entry, input).await?;
+        if !entry.counted {
+            self.admit_deliveries(entry.organization, 1, targets.len()).await?;
+        }
         let fresh = Recorded::new(self.ids.mint(entry.organization, entry.routes.shards), &targets);
         let deadline = wait_deadline();
         loop {

@@ -33,6 +33,8 @@ pub struct Limits {
     pub payload_depth: usize,
     /// Messages of a batch.
     pub batch_messages: usize,
+    /// Messages of a batch times their destinations.
+    pub batch_deliveries: usize,
     /// Destinations that one message may name.
     pub destinations_per_message: usize,
     /// Destinations of one organization.
@@ -51,7 +53,7 @@ pub struct Limits {
     pub description_characters: usize,
     /// Characters of `reference` and `external_id`.
     pub reference_characters: usize,
-    /// `check` and `test` requests a minute, of each kind.
+    /// Connection checks a minute, unless the organization's quotas say otherwise; as many tests.
     pub checks_per_minute: u32,
 }
 
@@ -62,6 +64,7 @@ impl Default for Limits {
             payload_bytes: limits::PAYLOAD_MAX_BYTES,
             payload_depth: limits::PAYLOAD_DEPTH_MAX,
             batch_messages: crate::message::BATCH_MAX,
+            batch_deliveries: crate::message::BATCH_DELIVERIES_MAX,
             destinations_per_message: limits::NAMED_DESTINATIONS_MAX,
             destinations: limits::DESTINATIONS_MAX,
             api_keys: limits::KEYS_MAX,
@@ -71,7 +74,7 @@ impl Default for Limits {
             name_characters: limits::NAME_MAX,
             description_characters: limits::DESCRIPTION_MAX,
             reference_characters: limits::REFERENCE_MAX,
-            checks_per_minute: crate::rate_limit::CALLS_PER_MINUTE,
+            checks_per_minute: domain::quota::Quotas::default().checks_per_minute,
         }
     }
 }

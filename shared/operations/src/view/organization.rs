@@ -3,6 +3,7 @@
 use domain::Timestamp;
 use domain::id::OrganizationId;
 use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
+use domain::quota::Quotas;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -28,6 +29,9 @@ pub struct OrganizationView {
     /// What of the service's own AWS role it may use.
     #[schema(value_type = GrantsBody)]
     pub grants: Grants,
+    /// How much of the service it may use.
+    #[schema(value_type = QuotasBody)]
+    pub quotas: Quotas,
     /// Sent with every AssumeRole for this organization.
     pub aws_external_id: String,
     /// How it is doing; for operators.
@@ -44,7 +48,7 @@ pub struct OrganizationView {
 }
 
 impl OrganizationView {
-    pub(crate) fn of(organization: Organization, url: String) -> Self {
+    pub(crate) fn of(organization: Organization, deployment: &Quotas, url: String) -> Self {
         let Organization {
             id,
             name,
@@ -52,13 +56,15 @@ impl OrganizationView {
             status,
             settings,
             grants,
+            quotas,
             aws_external_id,
             shards: _,
             revision: _,
             created_at,
             updated_at,
         } = organization;
-        Self { id, name, external_id, status, settings, grants, aws_external_id, health: None, created_at, updated_at, url }
+        let quotas = quotas.over(deployment);
+        Self { id, name, external_id, status, settings, grants, quotas, aws_external_id, health: None, created_at, updated_at, url }
     }
 }
 
@@ -129,4 +135,25 @@ pub struct GrantsBody {
     pub databases: Vec<String>,
     /// Secrets in Secrets Manager.
     pub secret_arns: Vec<String>,
+}
+
+/// How much of the service an organization may use. Over a quota requests are refused as a whole, with 429 `rate_limited`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Quotas)]
+pub struct QuotasBody {
+    /// Requests of its callers; four times as many at once.
+    #[schema(default = 50, minimum = 1)]
+    pub requests_per_second: u32,
+    /// Deliveries that its messages make; twenty times as many at once.
+    #[schema(default = 1000, minimum = 1)]
+    pub deliveries_per_second: u32,
+    /// Connections that Waybill opens to check something, whatever request asks for it.
+    #[schema(default = 30, minimum = 1)]
+    pub checks_per_minute: u32,
+    /// Previews of what a destination would receive.
+    #[schema(default = 60, minimum = 1)]
+    pub previews_per_minute: u32,
+    /// Bytes of announced uploads that no message uses yet.
+    #[schema(default = 53687091200_u64, minimum = 1)]
+    pub upload_bytes_outstanding: u64,
 }

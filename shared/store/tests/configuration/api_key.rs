@@ -2,7 +2,10 @@ use std::time::Duration;
 
 use domain::api_key::ApiKey;
 use domain::id::{Id as _, KeyId, OrganizationId};
+use domain::limits::KEYS_MAX;
 use domain::role::Role;
+use futures_util::future::join_all;
+use store::Created;
 
 use crate::fixture::Fixture;
 
@@ -35,7 +38,7 @@ async fn keys_are_listed_with_their_organization_oldest_first() {
     assert_eq!(fixture.store.keys(Some(ours)).await.unwrap(), keys[..2]);
     assert_eq!(fixture.store.keys(Some(theirs)).await.unwrap(), keys[2..3]);
     assert_eq!(fixture.store.keys(None).await.unwrap(), keys[3..]);
-    assert!(fixture.store.create_key(&keys[0]).await.is_err(), "an id is taken once");
+    assert_eq!(fixture.store.create_key(&keys[0]).await.unwrap(), Created::Conflict, "an id is taken once");
 }
 
 #[tokio::test]
@@ -66,4 +69,58 @@ async fn a_key_shows_when_it_was_used() {
     let used = ApiKey { last_used_at: Some(fixture.now()), ..key };
     assert_eq!(fixture.store.keys(used.organization_id).await.unwrap(), std::slice::from_ref(&used));
     assert_eq!(fixture.store.key(used.id).await.unwrap(), Some(used));
+}
+
+async fn create_at_once(fixture: &Fixture, owner: OrganizationId, keys: usize) -> Vec<(ApiKey, Created)> {
+    let keys: Vec<ApiKey> = (0..keys).map(|_| new_key(fixture, Some(owner))).collect();
+    let created = join_all(keys.iter().map(|key| fixture.store.create_key(key))).await;
+    keys.into_iter().zip(created.into_iter().map(Result::unwrap)).collect()
+}
+
+#[tokio::test]
+async fn the_limit_on_keys_holds_however_many_are_made_at_once() {
+    let fixture = Fixture::new();
+    let owner = fixture.ids.organization();
+    let mut made = Vec::new();
+    // In groups that a real table would serve at the same time.
+    for _ in 0..12 {
+        made.extend(create_at_once(&fixture, owner, 10).await);
+    }
+    let done = made.iter().filter(|(_, created)| *created == Created::Done).count();
+    assert_eq!((done, made.len()), (KEYS_MAX, 120));
+    assert_eq!(fixture.store.keys(Some(owner)).await.unwrap().len(), KEYS_MAX);
+    assert!(made[KEYS_MAX..].iter().all(|(_, created)| *created == Created::TooMany));
+
+    for (key, _) in &made[..3] {
+        assert!(fixture.store.delete_key(Some(owner), key.id).await.unwrap());
+    }
+    let again = create_at_once(&fixture, owner, 10).await;
+    assert_eq!(again.iter().filter(|(_, created)| *created == Created::Done).count(), 3, "as many as were revoked");
+}
+
+/// Keys that were made before they were tallied count, too.
+#[tokio::test]
+async fn a_tally_begins_with_what_is_there() {
+    let fixture = Fixture::new();
+    let owner = fixture.ids.organization();
+    create_at_once(&fixture, owner, 5).await;
+    fixture.forget(&format!("ORG#{owner}"), "TALLY#KEYS").await;
+    let more = (0..KEYS_MAX).map(|_| new_key(&fixture, Some(owner)));
+    let mut done = 0;
+    for key in more {
+        done += usize::from(fixture.store.create_key(&key).await.unwrap() == Created::Done);
+    }
+    assert_eq!(done, KEYS_MAX - 5);
+}
+
+#[tokio::test]
+async fn of_two_keys_that_each_end_beside_the_other_one_stays() {
+    let fixture = Fixture::new();
+    let owner = fixture.ids.organization();
+    let made = create_at_once(&fixture, owner, 2).await;
+    let (first, second) = (made[0].0.id, made[1].0.id);
+    let ends = |own, other| fixture.store.delete_key_beside(owner, own, other);
+    let (one, two) = tokio::join!(ends(first, second), ends(second, first));
+    assert_eq!([one.unwrap(), two.unwrap()].into_iter().filter(|ended| *ended).count(), 1);
+    assert_eq!(fixture.store.keys(Some(owner)).await.unwrap().len(), 1);
 }

@@ -7,13 +7,14 @@ use domain::check::CheckReport;
 use domain::credentials::CredentialKind;
 use domain::destination::Destination;
 use domain::settings::Settings;
+use domain::settings::database::connection_string::ConnectionString;
 use domain::settings::database::{DatabaseSettings, Engine};
 use egress::Guard;
 use runtime::{ConfigError, Platform};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use std::time::{Duration, SystemTime};
 use store::Store;
-use vault::Vault;
+use vault::{Confidential, Vault};
 use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Worker};
 
 use crate::{Credentials, Database, Facts, Trust, iam};
@@ -82,7 +83,11 @@ impl Databases {
         let username = || opened.open("username").map(str::to_owned);
         Ok(match destination.credentials.kind {
             CredentialKind::ConnectionString => {
-                Credentials::ConnectionString { connection_string: opened.secret("connection_string").await?, ca_pem }
+                let connection_string = opened.secret("connection_string").await?;
+                if let Ok(said) = ConnectionString::parse(engine, connection_string.expose_secret()) {
+                    Confidential::add(&said.password.into());
+                }
+                Credentials::ConnectionString { connection_string, ca_pem }
             }
             CredentialKind::Password => Credentials::Password { username: username()?, password: opened.secret("password").await?, ca_pem },
             CredentialKind::ClientCertificate => Credentials::ClientCertificate {
@@ -93,6 +98,7 @@ impl Databases {
             },
             CredentialKind::Iam => {
                 let token = self.token(destination, engine, settings, &username()?).await?;
+                Confidential::add(&token);
                 Credentials::Iam { username: username()?, token, ca_pem }
             }
             other => return Err(Hindrance::misconfigured(format!("a database takes no credentials of the kind {}", other.as_str()))),

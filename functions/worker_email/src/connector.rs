@@ -19,7 +19,7 @@ use render::Wording;
 use serde_json::{Value, json};
 use store::{SentBody, Store};
 use tokio::time::Instant;
-use vault::Vault;
+use vault::{Confidential, Vault};
 use worker::{Attempted, Connector, Hindrance, Job, Unavailable};
 
 use crate::failure::Failure;
@@ -121,6 +121,7 @@ impl Email {
         deadline: Instant,
     ) -> Result<Sent, Failure> {
         if let Some(mut session) = self.sessions.take(destination) {
+            Confidential::extend(&session.opened);
             // The server may have hung up meanwhile: before it took anything that costs nothing but a new conversation.
             if session.reset().await.is_ok() {
                 return self.say(destination, settings, session, letter).await;

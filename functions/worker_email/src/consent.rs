@@ -29,7 +29,8 @@ impl Parts {
         match self.exchanged(&exchange).await {
             Ok(answer) => answer,
             Err(error) => {
-                tracing::warn!(error = ?error, authorization = %exchange.authorization_id, "a code was not exchanged");
+                let error = worker::redacted(&format!("{error:?}"));
+                tracing::warn!(error, authorization = %exchange.authorization_id, "a code was not exchanged");
                 ExchangeAnswer::refused(true, "Waybill cannot do this right now")
             }
         }
@@ -60,7 +61,8 @@ impl Parts {
             Err(Refusal { outcome: Outcome::Retry(_) | Outcome::Throttled(..), detail }) => {
                 return Ok(ExchangeAnswer::refused(true, detail));
             }
-            Err(Refusal { detail, .. }) => refusal(&detail),
+            // It is stored before the worker redacts the answer.
+            Err(Refusal { detail, .. }) => refusal(&worker::redacted(&detail)),
         };
         match self.store.save_authorization(&authorization.with(consent)).await.map_err(ours)? {
             store::Saved::Done => Ok(answer),

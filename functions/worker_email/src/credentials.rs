@@ -10,6 +10,7 @@ use oauth::{Client, Grant, Granted};
 use secrecy::{ExposeSecret as _, SecretString};
 use store::Saved;
 use tokio::time::Instant;
+use vault::Confidential;
 use worker::{Hindrance, Opened, Unavailable};
 
 use crate::connector::Parts;
@@ -33,16 +34,19 @@ impl Parts {
                 let client = Client { token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
                 let grant = Grant::ClientCredentials { scope: opened.open_opt("scope"), audience: opened.open_opt("audience") };
                 let granted = self.tokens.token(&client, &grant, deadline).await.map_err(refused)?;
+                Confidential::add(&granted.access_token);
                 Ok(Credentials::XOauth2 { username: username()?, secret: granted.access_token.expose_secret().to_owned() })
             }
             CredentialKind::Oauth2Authorization => {
                 let token = self.token_by_consent(destination, deadline).await?;
+                Confidential::add(&token);
                 Ok(Credentials::XOauth2 { username: username()?, secret: token.expose_secret().to_owned() })
             }
             CredentialKind::Oauth2RefreshToken => {
                 let (secret, refresh) = (opened.secret("client_secret").await?, opened.secret("refresh_token").await?);
                 let client = Client { token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
                 let granted = self.tokens.token(&client, &Grant::RefreshToken(&refresh), deadline).await.map_err(refused)?;
+                Confidential::add(&granted.access_token);
                 let token = granted.access_token.expose_secret().to_owned();
                 self.keep_rotated(destination, &refresh, granted).await?;
                 Ok(Credentials::XOauth2 { username: username()?, secret: token })

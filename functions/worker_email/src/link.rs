@@ -6,7 +6,7 @@ use domain::Timestamp;
 use domain::delivery::Delivery;
 use std::time::Duration;
 use tokio::sync::OnceCell;
-use vault::SigningKeys;
+use vault::{Confidential, SigningKeys};
 use worker::{Hindrance, Unavailable};
 
 /// How long a link in a mail leads to its payload.
@@ -33,6 +33,8 @@ impl Links {
         let load = async || SigningKeys::load(&self.aws, &self.signing_keys_secret_arn).await.map(|keys| PayloadLinks::new(keys.link_key));
         let signer = self.signer.get_or_try_init(load).await.map_err(|error| Hindrance::Ours(Unavailable(error.to_string())))?;
         let token = signer.seal(delivery.organization, delivery.id.message, now.plus(LIFE));
+        // Whoever holds it may download: a mail server's reply must not show it.
+        Confidential::add(&token.as_str().into());
         Ok(format!("{}/d/{token}", self.public_url))
     }
 }

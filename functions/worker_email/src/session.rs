@@ -13,6 +13,7 @@ use smtp_proto::{EXT_START_TLS, EhloResponse};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use vault::Confidential;
 
 use crate::failure::Failure;
 
@@ -40,6 +41,8 @@ pub(crate) struct Secured {
 /// A conversation with a mail server that has let us in.
 pub(crate) struct Session {
     client: SmtpClient<Box<dyn Stream>>,
+    /// What was opened to sign in: later attempts on this connection redact it, too.
+    pub(crate) opened: Confidential,
 }
 
 impl Connected {
@@ -103,7 +106,7 @@ impl Secured {
     /// Signs in.
     pub(crate) async fn signed_in(mut self, credentials: &Credentials<String>) -> Result<Session, Failure> {
         self.client.authenticate(credentials, &self.capabilities).await.map_err(of(StepName::Authenticate))?;
-        Ok(Session { client: self.client })
+        Ok(Session { client: self.client, opened: Confidential::current() })
     }
 }
 

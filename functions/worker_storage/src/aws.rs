@@ -12,6 +12,7 @@ use domain::settings::storage::S3Settings;
 use domain::{Clock, Timestamp};
 use object_store::aws::AwsCredential;
 use secrecy::ExposeSecret as _;
+use vault::Confidential;
 
 use crate::Credentials;
 use crate::trouble::Trouble;
@@ -77,8 +78,8 @@ impl Aws {
             Credentials::Iam { granted_buckets } if !granted_buckets.contains(&settings.bucket) => {
                 Err(Trouble::Unauthorized(format!("the bucket {} is not granted to this organization", settings.bucket)))
             }
-            Credentials::Iam { .. } => self.own().await,
-            Credentials::IamRole { role_arn, external_id } => self.role(role_arn, external_id).await,
+            Credentials::Iam { .. } => self.own().await.inspect(confidential),
+            Credentials::IamRole { role_arn, external_id } => self.role(role_arn, external_id).await.inspect(confidential),
             _ => Err(Trouble::Misconfigured("S3 takes iam, iam_role or access_key credentials".to_owned())),
         }
     }
@@ -131,6 +132,12 @@ impl Aws {
         }
         Ok(credential)
     }
+}
+
+/// Credentials that the vault did not open are secret all the same.
+fn confidential(credential: &Arc<AwsCredential>) {
+    Confidential::add(&credential.secret_key.as_str().into());
+    credential.token.iter().for_each(|token| Confidential::add(&token.as_str().into()));
 }
 
 /// STS's refusal is the role's trust policy speaking; everything else is between AWS and us.

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
 use url::form_urlencoded;
+use vault::Confidential;
 
 use crate::Credentials;
 use crate::answer::Answer;
@@ -120,6 +121,7 @@ pub(crate) async fn credential(tokens: &Tokens, credentials: &Credentials, deadl
         }
         Credentials::ServicePrincipal { tenant_id, client_id, client_secret } => {
             let token = tokens.token(tenant_id, client_id, client_secret, deadline).await?;
+            Confidential::add(&token);
             Ok(AzureCredential::BearerToken(token.expose_secret().to_owned()))
         }
         _ => Err(Trouble::Misconfigured("Azure Blob Storage takes account_key, sas_token or service_principal credentials".to_owned())),

@@ -1,6 +1,6 @@
 //! What a bucket demands, opened.
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 /// Credentials for one of the three (destinations.md).
 #[derive(Debug, Clone)]
@@ -50,21 +50,4 @@ pub enum Credentials {
         /// Its password.
         client_secret: SecretString,
     },
-}
-
-impl Credentials {
-    /// What must not come back in an answer that people see.
-    pub(crate) fn confidential(&self) -> Vec<&str> {
-        match self {
-            Self::Iam { .. } | Self::IamRole { .. } => Vec::new(),
-            Self::AccessKey { secret_access_key, session_token, .. } => {
-                let token = session_token.iter().map(|token| token.expose_secret());
-                std::iter::once(secret_access_key.expose_secret()).chain(token).collect()
-            }
-            Self::ServiceAccount { json } => vec![json.expose_secret()],
-            Self::AccountKey { account_key } => vec![account_key.expose_secret()],
-            Self::SasToken { sas_token } => vec![sas_token.expose_secret()],
-            Self::ServicePrincipal { client_secret, .. } => vec![client_secret.expose_secret()],
-        }
-    }
 }

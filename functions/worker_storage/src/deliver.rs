@@ -100,7 +100,7 @@ async fn send(
             }
             Err(trouble) if trouble.is_taken() => return Err(trouble),
             // What S3 does not copy, for whatever reason, is carried.
-            Err(trouble) => tracing::info!(%trouble, "S3 does not copy the payload; it is carried"),
+            Err(trouble) => tracing::info!(trouble = worker::redacted(&trouble.to_string()), "S3 does not copy the payload; it is carried"),
         }
     }
     Ok(Sent { put: upload(place, settings, path, meta, payload).await?, copied_from: None })

@@ -60,7 +60,7 @@ impl Storage {
                 Attempted { outcome, detail: detail.to_owned(), request: Some(request), response: None, body: None }
             }
             Err(trouble) => {
-                let response = trouble.answer().map(|answer| answer.record(&credentials.confidential()));
+                let response = trouble.answer().map(|answer| answer.record());
                 Attempted { outcome: verdict::outcome(&trouble), detail: trouble.to_string(), request: Some(request), response, body: None }
             }
         }

@@ -84,7 +84,7 @@ impl From<object_store::Error> for Trouble {
             }
             cause = error.source();
         }
-        tracing::warn!(%error, "the object-store library gives up by itself");
+        tracing::warn!(error = worker::redacted(&error.to_string()), "the object-store library gives up by itself");
         Self::Unintelligible
     }
 }

@@ -9,6 +9,7 @@ use object_store::{
     Attribute, Attributes, MultipartUpload, ObjectStore as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, TagSet,
 };
 use store::OwnObject;
+use vault::Confidential;
 use worker::Payload;
 
 use crate::Meta;
@@ -105,7 +106,8 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         let Some(upload) = self.upload.take() else { return };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(abort(upload, self.wire.clone()));
+            let (wire, opened) = (self.wire.clone(), Confidential::current());
+            runtime.spawn(async move { opened.during(abort(upload, wire)).await });
         }
     }
 }
@@ -113,7 +115,8 @@ impl Drop for Unfinished {
 async fn abort(mut upload: Box<dyn MultipartUpload>, wire: Wire) {
     wire.extend(ABORT_MAX);
     if let Err(error) = upload.abort().await {
-        tracing::info!(%error, "an unfinished upload could not be aborted; the bucket's lifecycle rule has to");
+        let error = worker::redacted(&error.to_string());
+        tracing::info!(error, "an unfinished upload could not be aborted; the bucket's lifecycle rule has to");
     }
 }
 

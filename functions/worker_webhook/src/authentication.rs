@@ -10,13 +10,13 @@ use http::{HeaderName, HeaderValue};
 use oauth::{Client, Grant, Tokens};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
-use vault::Vault;
+use vault::{Confidential, Vault};
 use worker::{Hindrance, Opened};
 use zeroize::Zeroizing;
 
 use crate::secrets::Secrets;
 
-/// Opens the credentials, and each form of them that must not show.
+/// Opens the credentials.
 pub(crate) async fn authentication(
     vault: &Vault,
     tokens: &Tokens,
@@ -28,31 +28,30 @@ pub(crate) async fn authentication(
         CredentialKind::None => Ok(Secrets::default()),
         CredentialKind::SecretUrl => {
             let url = credentials.secret("url").await?;
-            Ok(Secrets { confidential: vec![url.clone()], url: Some(url), ..Secrets::default() })
+            Ok(Secrets { url: Some(url), ..Secrets::default() })
         }
         CredentialKind::Headers => headers(&credentials, destination).await,
         CredentialKind::ApiKey => {
             let name = header_name(credentials.open("header")?)?;
             let value = credentials.secret("value").await?;
-            with_header(name, value.expose_secret(), vec![value.clone()])
+            with_header(name, value.expose_secret())
         }
         CredentialKind::Bearer => bearer(credentials.secret("token").await?, destination),
         CredentialKind::Basic => {
             let username = credentials.open("username")?;
             let password = credentials.secret("password").await?;
             let pair = Zeroizing::new(format!("{username}:{}", password.expose_secret()));
-            let encoded = SecretString::from(BASE64.encode(&*pair));
-            let header = Zeroizing::new(format!("Basic {}", encoded.expose_secret()));
-            with_header(AUTHORIZATION, &header, vec![encoded, password])
+            let header = Zeroizing::new(format!("Basic {}", BASE64.encode(&*pair)));
+            with_header(AUTHORIZATION, &header)
         }
         CredentialKind::Oauth2ClientCredentials => {
             let secret = credentials.secret("client_secret").await?;
             let (client, grant) = client_credentials(&credentials, &secret)?;
             let granted = tokens.token(&client, &grant, deadline).await.map_err(refused)?;
             let token = granted.access_token;
+            Confidential::add(&token);
             let header = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
-            let secrets = with_header(AUTHORIZATION, &header, vec![token.clone(), secret])?;
-            Ok(Secrets { token: Some(token), ..secrets })
+            Ok(Secrets { token: Some(token), ..with_header(AUTHORIZATION, &header)? })
         }
         other => Err(Hindrance::misconfigured(format!("a webhook does not take credentials of the kind {}", other.as_str()))),
     }
@@ -81,10 +80,10 @@ fn refused(refusal: oauth::Refusal) -> Hindrance {
 fn bearer(token: SecretString, destination: &Destination) -> Result<Secrets, Hindrance> {
     let is_pager = matches!(&destination.settings, Settings::Webhook(webhook) if webhook.preset == Some(Preset::Pagerduty));
     if is_pager {
-        return Ok(Secrets { routing_key: Some(token.clone()), confidential: vec![token], ..Secrets::default() });
+        return Ok(Secrets { routing_key: Some(token), ..Secrets::default() });
     }
     let header = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
-    with_header(AUTHORIZATION, &header, vec![token])
+    with_header(AUTHORIZATION, &header)
 }
 
 async fn headers(credentials: &Opened<'_>, destination: &Destination) -> Result<Secrets, Hindrance> {
@@ -93,13 +92,12 @@ async fn headers(credentials: &Opened<'_>, destination: &Destination) -> Result<
     for (member, name) in members {
         let value = credentials.secret(member).await?;
         secrets.headers.push((header_name(name)?, header_value(value.expose_secret())?));
-        secrets.confidential.push(value);
     }
     Ok(secrets)
 }
 
-fn with_header(name: HeaderName, value: &str, confidential: Vec<SecretString>) -> Result<Secrets, Hindrance> {
-    Ok(Secrets { headers: vec![(name, header_value(value)?)], confidential, ..Secrets::default() })
+fn with_header(name: HeaderName, value: &str) -> Result<Secrets, Hindrance> {
+    Ok(Secrets { headers: vec![(name, header_value(value)?)], ..Secrets::default() })
 }
 
 fn header_name(name: &str) -> Result<HeaderName, Hindrance> {

@@ -89,7 +89,7 @@ impl Webhook {
         Ok(match prepared.client.send(prepared.request).await {
             Ok(response) => {
                 let (status, headers) = (response.status, response.headers.clone());
-                let answer = record::read(response, &prepared.secrets.confidential).await;
+                let answer = record::read(response).await;
                 Sent::Answered(verdict::judge(prepared.preset, status, &headers, &answer.body, now))
             }
             Err(failure) if failure.kind() == FailureKind::Identity => return Err(failure.detail().to_owned()),

@@ -27,8 +27,6 @@ pub(crate) struct Secrets {
     pub(crate) token: Option<SecretString>,
     /// The keys that sign, newest first; none when signatures are off.
     pub(crate) keys: Vec<SigningKey>,
-    /// What a receiver might send back to us, and nobody may read.
-    pub(crate) confidential: Vec<SecretString>,
 }
 
 impl Secrets {

@@ -6,16 +6,19 @@
 //!   record, organization or field does not open.
 //! - A customer's own secret stays in Secrets Manager and is **read** at use: [`Vault::referenced`] takes it only when its tag names the
 //!   organization.
+//! - Whatever is opened for a piece of work is collected in its [`Confidential`], so that answers from outside can be redacted.
 //! - What was opened or read is kept in memory for minutes, so that a warm worker asks once and not once a delivery.
 //! - [`SigningKeys`] are the deployment's own: they vouch for ids, cursors and links.
 
 mod cache;
+mod confidential;
 mod data_key;
 mod envelope;
 mod error;
 mod signing_keys;
 mod vault;
 
+pub use confidential::Confidential;
 pub use error::VaultError;
 pub use signing_keys::{SigningKeys, own_secret};
 pub use vault::{ORGANIZATION_TAG, Vault};

@@ -16,10 +16,10 @@ use domain::{Clock, Random};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
-use crate::VaultError;
 use crate::cache::Cache;
 use crate::data_key::{DataKey, Place};
 use crate::envelope::Envelope;
+use crate::{Confidential, VaultError};
 
 /// The tag by which a secret in Secrets Manager says whose it is.
 pub const ORGANIZATION_TAG: &str = "waybill:organization";
@@ -109,14 +109,16 @@ impl Vault {
         // NUL stands in neither base64 nor ids.
         let digest = Sha256::digest([sealed.0.as_bytes(), b"\0", place.binding().as_bytes()].concat());
         // Boxed: an SDK call makes a large future, and most often it is not needed.
-        self.0.opened.get(digest.into(), self.0.clock.now(), Box::pin(self.open_anew(place, sealed))).await
+        let opened = self.0.opened.get(digest.into(), self.0.clock.now(), Box::pin(self.open_anew(place, sealed))).await;
+        opened.inspect(Confidential::add)
     }
 
     /// Reads a secret that the organization keeps in Secrets Manager. It must carry the tag [`ORGANIZATION_TAG`] with the organization's id,
     /// so that nobody reads another's by naming it.
     pub async fn referenced(&self, arn: &str, organization: OrganizationId) -> Result<SecretString, VaultError> {
         let key = (organization, arn.to_owned());
-        self.0.referenced.get(key, self.0.clock.now(), Box::pin(self.read(arn, organization))).await
+        let read = self.0.referenced.get(key, self.0.clock.now(), Box::pin(self.read(arn, organization))).await;
+        read.inspect(Confidential::add)
     }
 
     async fn new_data_key(&self, organization: OrganizationId, destination: DestinationId) -> Result<(DataKey, Vec<u8>), VaultError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::attempt::{Attempt, DETAIL_MAX_BYTES, Failure, bounded};
+use domain::attempt::{Attempt, Failure};
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
 use domain::delivery::{Delivery, State};
 use domain::destination::Destination;
@@ -20,10 +20,12 @@ use telemetry::names::{SEND, SETTLE};
 use telemetry::{Kind, Parent, Span};
 use tokio::time::Instant;
 use tracing::Instrument as _;
+use vault::Confidential;
 
 use crate::batch::Item;
 use crate::connector::{Attempted, Connector, Job, Unavailable};
 use crate::plan::skip_reason;
+use crate::redaction::Redactor;
 use crate::setback::{Disposal, hold, put_back};
 use crate::trail;
 use crate::{Parts, Payload};
@@ -112,11 +114,17 @@ impl<C: Connector> Parts<C> {
         let budget = attempt_budget(destination);
         let job = Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline: started + budget };
         // Connectors keep the deadline themselves; this is the backstop.
-        let attempted = tokio::time::timeout(budget + Duration::from_secs(2), self.connector.deliver(job)).await;
-        attempted.unwrap_or_else(|_| {
+        let confidential = Confidential::default();
+        let delivering = confidential.during(self.connector.deliver(job));
+        let attempted = tokio::time::timeout(budget + Duration::from_secs(2), delivering).await;
+        let attempted = attempted.unwrap_or_else(|_| {
             let detail = format!("no answer within {} s", budget.as_secs());
             Ok(Attempted::unsent(Outcome::Retry(Reason::Timeout), detail))
-        })
+        });
+        let redactor = Redactor::of(&confidential);
+        attempted
+            .map(|attempted| redactor.attempted(attempted))
+            .map_err(|unavailable| Unavailable(redactor.text(&unavailable.0)))
     }
 
     /// What is delivered: at hand when it is small, else as it comes from where it is. `None` when it is no longer kept.
@@ -339,7 +347,7 @@ impl Finished {
             trigger: delivery.trigger,
             started_at: self.started_at,
             duration_ms: self.duration_ms,
-            failure: reason.map(|reason| Failure { reason, detail: bounded(&detail, DETAIL_MAX_BYTES).to_owned() }),
+            failure: reason.map(|reason| Failure { reason, detail }),
             request,
             response,
             trace_id: delivery.message.trace,

@@ -15,6 +15,7 @@ mod hindrance;
 mod invocation;
 mod payload;
 mod plan;
+pub mod redaction;
 mod setback;
 mod trail;
 mod unanswered;
@@ -27,6 +28,7 @@ pub use hindrance::Hindrance;
 pub use invocation::{Answer, Invocation};
 pub use payload::{Payload, Pieces};
 pub use plan::{Next, plan};
+pub use redaction::redacted;
 pub use unanswered::unanswered;
 pub use updates::Updates;
 
@@ -36,6 +38,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use dispatch::{Bus, Dispatcher};
+use domain::authorization::{Exchange, ExchangeAnswer};
 use domain::check::{CheckReport, CheckStep, StepName};
 use domain::destination::Destination;
 use domain::{Clock, Random};
@@ -45,6 +48,9 @@ use runtime::Platform;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
+use vault::Confidential;
+
+use crate::redaction::Redactor;
 
 /// A connection check takes no longer (api.md, Destinations).
 const CHECK_MAX: Duration = Duration::from_secs(20);
@@ -112,11 +118,19 @@ impl<C> Clone for Worker<C> {
 
 impl<C: Connector> Parts<C> {
     async fn check(&self, destination: &Destination) -> CheckReport {
-        let check = tokio::time::timeout(CHECK_MAX, self.connector.check(destination));
-        check.await.unwrap_or_else(|_| {
+        let confidential = Confidential::default();
+        let check = tokio::time::timeout(CHECK_MAX, confidential.during(self.connector.check(destination)));
+        let report = check.await.unwrap_or_else(|_| {
             let detail = format!("the check took longer than {} s", CHECK_MAX.as_secs());
             CheckReport::of(vec![CheckStep { name: StepName::Connect, ok: Some(false), detail, duration_ms: 20_000 }])
-        })
+        });
+        Redactor::of(&confidential).report(report)
+    }
+
+    async fn exchange(&self, exchange: Exchange) -> ExchangeAnswer {
+        let confidential = Confidential::default();
+        let answer = confidential.during(self.connector.exchange(exchange)).await;
+        ExchangeAnswer { detail: Redactor::of(&confidential).text(&answer.detail), ..answer }
     }
 }
 
@@ -135,7 +149,7 @@ impl<C: Connector> Service<LambdaEvent<Invocation>> for Worker<C> {
             match event.payload {
                 Invocation::Check(request) => Ok(Answer::Check(parts.check(&request.check).await)),
                 Invocation::HostKeys(request) => Ok(Answer::HostKeys(parts.connector.host_keys(request.host_keys).await)),
-                Invocation::Exchange(request) => Ok(Answer::Exchange(parts.connector.exchange(request.exchange).await)),
+                Invocation::Exchange(request) => Ok(Answer::Exchange(parts.exchange(request.exchange).await)),
                 Invocation::Queue(batch) => Ok(Answer::Batch(parts.work(batch, event.context.deadline).await)),
             }
         })

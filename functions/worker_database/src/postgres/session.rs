@@ -21,6 +21,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row};
 use tokio_rustls::TlsConnector;
+use vault::Confidential;
 
 use super::{binding, verdict};
 use crate::connector::Database;
@@ -133,10 +134,15 @@ async fn log_in(place: &Place, tls: Secured) -> Result<Session, Failure> {
         }
         failure => failure,
     })?;
+    let opened = Confidential::current();
     let connection = tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a database connection ended");
-        }
+        let ended = async {
+            if let Err(error) = connection.await {
+                let error = worker::redacted(&error.to_string());
+                tracing::debug!(error, "a database connection ended");
+            }
+        };
+        opened.during(ended).await;
     });
     Ok(Session { client, connection: connection.abort_handle() })
 }

@@ -1,0 +1,217 @@
+//! Texts within a text: what its escapes and encodings stand for, and where each byte of that comes from.
+//!
+//! A receiver echoes a secret as it was sent, or escaped for JSON, HTML or a URL, or in base64 or hexadecimal, or in one of these inside
+//! another. Each reading of the text is a [`Layer`], which is read again up to [`DEPTH_MAX`] times.
+
+/// How many encodings inside one another are read.
+const DEPTH_MAX: usize = 3;
+/// Bytes of a text that is searched; what connectors keep of an answer is a tenth of it.
+const TEXT_BYTES_MAX: usize = 128 << 10;
+/// Bytes of all layers of one text. A text that unfolds into more was made for that.
+const LAYERS_BYTES_MAX: usize = 2 << 20;
+/// Shorter runs of base64 or hexadecimal cannot hold a secret that is searched for.
+const RUN_CHARS_MIN: usize = 6;
+
+/// A reading of a text.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    pub(super) bytes: Vec<u8>,
+    /// For each byte, the range of the source's bytes that it stands for.
+    from: Vec<(usize, usize)>,
+}
+
+/// The text unfolds into too much to be searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooDeep;
+
+impl Layer {
+    fn of(text: &str) -> Self {
+        let from = (0..text.len()).map(|at| (at, at + 1)).collect();
+        Self { bytes: text.as_bytes().to_vec(), from }
+    }
+
+    fn empty(capacity: usize) -> Self {
+        Self { bytes: Vec::with_capacity(capacity), from: Vec::with_capacity(capacity) }
+    }
+
+    /// The range of the source that `bytes[start..end]` stands for. `start` is before `end`.
+    pub(super) fn source(&self, start: usize, end: usize) -> (usize, usize) {
+        (self.from[start].0, self.from[end - 1].1)
+    }
+
+    fn push(&mut self, decoded: &[u8], from: (usize, usize)) {
+        self.bytes.extend_from_slice(decoded);
+        self.from.extend(std::iter::repeat_n(from, decoded.len()));
+    }
+
+    /// Between two runs, so that no secret is found across them.
+    fn separate(&mut self) {
+        if let Some((_, end)) = self.from.last().copied() {
+            self.push(&[0], (end, end));
+        }
+    }
+
+    /// This layer with each escape replaced by what it stands for; `None` when there is none. `unescape` answers the decoded bytes and the
+    /// length of the escape at the start of its argument.
+    fn unescaped(&self, unescape: impl Fn(&[u8]) -> Option<(Vec<u8>, usize)>) -> Option<Self> {
+        let (mut decoded, mut at, mut changed) = (Self::empty(self.bytes.len()), 0, false);
+        while at < self.bytes.len() {
+            if let Some((bytes, length)) = unescape(&self.bytes[at..]) {
+                decoded.push(&bytes, self.source(at, at + length));
+                (at, changed) = (at + length, true);
+            } else {
+                decoded.push(&self.bytes[at..=at], self.from[at]);
+                at += 1;
+            }
+        }
+        changed.then_some(decoded)
+    }
+
+    /// The runs of one alphabet: positions of their characters. Line breaks inside a run do not end it, as MIME breaks lines.
+    fn runs(&self, value: impl Fn(u8) -> Option<u8>) -> Vec<Vec<(usize, u8)>> {
+        let (mut runs, mut run) = (Vec::new(), Vec::new());
+        for (at, byte) in self.bytes.iter().enumerate() {
+            match value(*byte) {
+                Some(value) => run.push((at, value)),
+                None if matches!(byte, b'\r' | b'\n') && !run.is_empty() => {}
+                None => runs.push(std::mem::take(&mut run)),
+            }
+        }
+        runs.push(run);
+        runs.retain(|run| run.len() >= RUN_CHARS_MIN);
+        runs
+    }
+
+    /// The runs decoded from each alignment: groups of `group` characters of `bits` bits each.
+    fn decoded(&self, runs: &[Vec<(usize, u8)>], group: usize, bits: usize) -> Vec<Self> {
+        if runs.is_empty() {
+            return Vec::new();
+        }
+        let aligned = |alignment: usize| {
+            let mut layer = Self::empty(self.bytes.len());
+            for run in runs {
+                layer.separate();
+                for characters in run[alignment..].chunks(group) {
+                    for byte in 0..characters.len() * bits / 8 {
+                        let (first, last) = (byte * 8 / bits, (byte * 8 + 7) / bits);
+                        let value = characters[first..=last].iter().fold(0_u32, |all, (_, value)| all << bits | u32::from(*value));
+                        let value = value >> ((last + 1) * bits - (byte + 1) * 8) & 0xff;
+                        let from = (self.from[characters[first].0].0, self.from[characters[last].0].1);
+                        layer.push(&[value as u8], from);
+                    }
+                }
+            }
+            layer
+        };
+        (0..group).map(aligned).collect()
+    }
+
+    /// Everything that this layer may stand for.
+    fn readings(&self) -> Vec<Self> {
+        let mut readings: Vec<Self> =
+            [self.unescaped(percent), self.unescaped(backslash), self.unescaped(entity)].into_iter().flatten().collect();
+        readings.extend(self.decoded(&self.runs(base64_value), 4, 6));
+        readings.extend(self.decoded(&self.runs(|byte| char::from(byte).to_digit(16).map(|digit| digit as u8)), 2, 4));
+        readings
+    }
+}
+
+/// The text itself and all its readings.
+pub(super) fn layers(text: &str) -> Result<Vec<Layer>, TooDeep> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(TooDeep);
+    }
+    let mut all = vec![Layer::of(text)];
+    let (mut start, mut size) = (0, text.len());
+    for _ in 0..DEPTH_MAX {
+        let end = all.len();
+        for at in start..end {
+            let readings = all[at].readings();
+            size += readings.iter().map(|layer| layer.bytes.len()).sum::<usize>();
+            if size > LAYERS_BYTES_MAX {
+                return Err(TooDeep);
+            }
+            all.extend(readings.into_iter().filter(|layer| !layer.bytes.is_empty()));
+        }
+        start = end;
+    }
+    Ok(all)
+}
+
+/// `%2F` (RFC 3986, 2.1).
+fn percent(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let digits = text.strip_prefix(b"%")?.get(..2)?;
+    Some((vec![u8::try_from(hexadecimal(digits)?).ok()?], 3))
+}
+
+/// `\"`, `\/`, `\n`, `\u0041` (RFC 8259, 7), and `\x41` and `\'` of JavaScript.
+fn backslash(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let rest = text.strip_prefix(b"\\")?;
+    let one = |byte: u8| Some((vec![byte], 2));
+    match rest.first()? {
+        b'n' => one(b'\n'),
+        b'r' => one(b'\r'),
+        b't' => one(b'\t'),
+        b'b' => one(8),
+        b'f' => one(12),
+        b'x' => Some((encoded(hexadecimal(rest.get(1..3)?)?)?, 4)),
+        b'u' => unicode(rest),
+        byte if byte.is_ascii_punctuation() => one(*byte),
+        _ => None,
+    }
+}
+
+/// `u0041`, or the two halves of a character beyond the basic plane.
+fn unicode(rest: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let high = hexadecimal(rest.get(1..5)?)?;
+    if !(0xd800..0xdc00).contains(&high) {
+        return Some((encoded(high)?, 6));
+    }
+    let low = rest.get(5..11)?.strip_prefix(b"\\u").and_then(hexadecimal).filter(|low| (0xdc00..0xe000).contains(low))?;
+    Some((encoded(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00))?, 12))
+}
+
+/// `&amp;`, `&#47;`, `&#x2F;` (HTML, 13.5): the names that escaping functions write.
+fn entity(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    const NAMES: [(&[u8], u8); 22] = [
+        (b"amp", b'&'), (b"lt", b'<'), (b"gt", b'>'), (b"quot", b'"'), (b"apos", b'\''), (b"sol", b'/'), (b"plus", b'+'),
+        (b"equals", b'='), (b"colon", b':'), (b"period", b'.'), (b"quest", b'?'), (b"num", b'#'), (b"percnt", b'%'), (b"commat", b'@'),
+        (b"excl", b'!'), (b"dollar", b'$'), (b"lowbar", b'_'), (b"ast", b'*'), (b"semi", b';'), (b"comma", b','), (b"grave", b'`'),
+        (b"bsol", b'\\'),
+    ];
+    let rest = text.strip_prefix(b"&")?;
+    let Some(number) = rest.strip_prefix(b"#") else {
+        let end = rest.iter().take(8).position(|byte| *byte == b';')?;
+        let (_, byte) = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(&rest[..end]))?;
+        return Some((vec![*byte], end + 2));
+    };
+    let (digits, radix, before) = match number.strip_prefix(b"x").or_else(|| number.strip_prefix(b"X")) {
+        Some(digits) => (digits, 16, 3),
+        None => (number, 10, 2),
+    };
+    let length = digits.iter().take(7).take_while(|byte| char::from(**byte).is_digit(radix)).count();
+    let value = u32::from_str_radix(std::str::from_utf8(&digits[..length]).ok()?, radix).ok()?;
+    let closed = usize::from(digits.get(length) == Some(&b';'));
+    Some((encoded(value)?, before + length + closed))
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
+}
+
+/// A character in UTF-8.
+fn encoded(value: u32) -> Option<Vec<u8>> {
+    Some(char::from_u32(value)?.to_string().into_bytes())
+}
+
+/// Both alphabets (RFC 4648, 4 and 5).
+fn base64_value(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    }
+}

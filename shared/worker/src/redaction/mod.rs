@@ -1,0 +1,184 @@
+//! Redaction: what a destination sends back is searched for everything that was opened for it (behaviour 52).
+//!
+//! A [`Redactor`] knows the [`needles`] of the secrets that the vault opened for one attempt or check, and looks for them in every
+//! [layer](layers) of every text that the connector returns: the record of request and response, the tracking data, the detail, a check's
+//! steps. It runs once, in the worker, before anything is stored, answered or logged; connectors hand over what they received and do not
+//! redact by themselves. Texts are cut to the lengths that are kept only afterwards, so that no cut leaves half a secret.
+//!
+//! Secrets of fewer than four characters are not redacted, and those of fewer than eight only as words of their own: the history would be
+//! unreadable, and such secrets protect nothing.
+
+mod layers;
+mod needles;
+
+use domain::attempt::{
+    BODY_KEPT_MAX_BYTES, DETAIL_MAX_BYTES, HEADER_KEPT_MAX_BYTES, HEADERS_KEPT_MAX, RequestRecord, ResponseRecord, bounded,
+};
+use domain::check::CheckReport;
+use domain::settle::Outcome;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use vault::Confidential;
+
+use self::layers::{Layer, layers};
+use self::needles::{Needle, fold, needles};
+use crate::Attempted;
+
+/// What stands in a secret's place.
+const REDACTED: &str = "[redacted]";
+/// What stands in the place of a text that cannot be searched.
+const UNSEARCHABLE: &str = "[redacted: the text has too many encodings inside one another]";
+/// How much of a secret's beginning, at the end of a text that was cut off, counts as the secret.
+const BEGINNING_MIN: usize = 6;
+/// No connector cuts texts shorter than this.
+const CUT_BYTES_MIN: usize = 256;
+/// Bytes at the end of a text that may be the rest of an escape that the cut went through.
+const CUT_ESCAPE_MAX: usize = 6;
+
+/// Removes secrets from texts.
+#[derive(Debug)]
+pub struct Redactor {
+    needles: Vec<Needle>,
+}
+
+/// `text` without the secrets that were opened for the attempt or check under way, in every form that a server may echo them in. For what
+/// a connector stores or logs before it returns.
+#[must_use]
+pub fn redacted(text: &str) -> String {
+    Redactor::of(&Confidential::current()).text(text)
+}
+
+impl Redactor {
+    /// A redactor of the secrets that were opened during an attempt or a check.
+    #[must_use]
+    pub fn of(confidential: &Confidential) -> Self {
+        let secrets = confidential.secrets();
+        Self { needles: needles(secrets.iter().map(|secret| secret.expose_secret())) }
+    }
+
+    /// The text with every secret replaced.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        if self.needles.is_empty() || text.is_empty() {
+            return text.to_owned();
+        }
+        let Ok(layers) = layers(text) else { return UNSEARCHABLE.to_owned() };
+        let mut found: Vec<(usize, usize)> = layers.iter().flat_map(|layer| self.found_in(layer, text.len())).collect();
+        found.sort_unstable();
+        let (mut redacted, mut kept_from) = (String::with_capacity(text.len()), 0);
+        let mut found = found.into_iter().peekable();
+        while let Some((start, mut end)) = found.next() {
+            while let Some((_, next_end)) = found.next_if(|(next, _)| *next <= end) {
+                end = end.max(next_end);
+            }
+            redacted.push_str(&text[kept_from..text.floor_char_boundary(start)]);
+            redacted.push_str(REDACTED);
+            kept_from = text.ceil_char_boundary(end);
+        }
+        redacted.push_str(&text[kept_from..]);
+        redacted
+    }
+
+    /// Where the source of a layer has secrets.
+    fn found_in(&self, layer: &Layer, source_length: usize) -> Vec<(usize, usize)> {
+        let folded: Vec<u8> = layer.bytes.iter().copied().map(fold).collect();
+        let mut found = Vec::new();
+        for needle in &self.needles {
+            for start in occurrences(&folded, &needle.bytes) {
+                let end = start + needle.bytes.len();
+                if !needle.is_word || is_word(&folded, start, end) {
+                    found.push(layer.source(start, end));
+                }
+            }
+            if source_length >= CUT_BYTES_MIN
+                && let Some((start, end)) = beginning_at_end(&folded, &needle.bytes)
+            {
+                let (start, end) = layer.source(start, end);
+                if source_length - end <= CUT_ESCAPE_MAX {
+                    found.push((start, source_length));
+                }
+            }
+        }
+        found
+    }
+
+    /// Every text in a JSON value.
+    pub fn json(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.text(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.json(item)),
+            Value::Object(members) => members.values_mut().for_each(|member| self.json(member)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// What an attempt leaves behind, redacted and cut to what is kept.
+    #[must_use]
+    pub fn attempted(&self, mut attempted: Attempted) -> Attempted {
+        if let Outcome::Delivered(Some(tracking)) = &mut attempted.outcome {
+            self.json(tracking);
+        }
+        Attempted {
+            detail: self.kept(&attempted.detail, DETAIL_MAX_BYTES),
+            request: attempted.request.map(|request| self.request(request)),
+            response: attempted.response.map(|response| self.response(response)),
+            // What was sent stays byte for byte, as its hash says; connectors leave out the keys that stand in it.
+            body: attempted.body,
+            outcome: attempted.outcome,
+        }
+    }
+
+    /// A check's steps.
+    #[must_use]
+    pub fn report(&self, mut report: CheckReport) -> CheckReport {
+        for step in &mut report.steps {
+            step.detail = self.text(&step.detail);
+        }
+        report
+    }
+
+    fn request(&self, request: RequestRecord) -> RequestRecord {
+        let headers = request.headers.iter().map(|(name, value)| (name.clone(), self.kept(value, HEADER_KEPT_MAX_BYTES)));
+        RequestRecord { url: self.text(&request.url), headers: headers.collect(), ..request }
+    }
+
+    fn response(&self, response: ResponseRecord) -> ResponseRecord {
+        let headers = response.headers.iter().take(HEADERS_KEPT_MAX);
+        let headers = headers.map(|(name, value)| (self.text(name), self.kept(value, HEADER_KEPT_MAX_BYTES)));
+        let body = self.text(&response.body);
+        let kept = bounded(&body, BODY_KEPT_MAX_BYTES);
+        ResponseRecord {
+            status: response.status,
+            headers: headers.collect(),
+            truncated: response.truncated || kept.len() < body.len(),
+            body: kept.to_owned(),
+        }
+    }
+
+    fn kept(&self, text: &str, max: usize) -> String {
+        bounded(&self.text(text), max).to_owned()
+    }
+}
+
+fn occurrences<'t>(text: &'t [u8], needle: &'t [u8]) -> impl Iterator<Item = usize> + 't {
+    memchr::memmem::find_iter(text, needle)
+}
+
+/// Is there no letter or digit next to `text[start..end]`?
+fn is_word(text: &[u8], start: usize, end: usize) -> bool {
+    let is_outside = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    is_outside(start.checked_sub(1).and_then(|before| text.get(before))) && is_outside(text.get(end))
+}
+
+/// The beginning of `needle` that `text` ends with, where it was cut; an escape that the cut went through may follow.
+fn beginning_at_end(text: &[u8], needle: &[u8]) -> Option<(usize, usize)> {
+    let longest = needle.len().saturating_sub(1);
+    (0..=CUT_ESCAPE_MAX.min(text.len())).find_map(|rest| {
+        let text = &text[..text.len() - rest];
+        let length = (BEGINNING_MIN..=longest.min(text.len())).rev().find(|length| text.ends_with(&needle[..*length]))?;
+        Some((text.len() - length, text.len()))
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -44,13 +44,14 @@ pub async fn envelope(
     tell: impl FnOnce(Refusal, &RequestFacts, Response) -> Response,
 ) -> Response {
     let facts = facts(front, &request);
+    let route = route(&request);
     let method = request.method().clone();
     let mut span = span(&facts, &request);
     request.extensions_mut().insert(facts.clone());
     let response = span.run(AssertUnwindSafe(next.run(request)).catch_unwind()).await;
     let mut response = response.unwrap_or_else(|_| Refused::from(Refusal::internal("the handler panicked")).into_response());
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
-        log_refusal(&refusal, &facts);
+        log_refusal(&refusal, &facts, &route);
         response = tell(refusal, &facts, response);
         if method == Method::HEAD {
             *response.body_mut() = axum::body::Body::empty();
@@ -60,7 +61,7 @@ pub async fn envelope(
     if response.status().is_server_error() {
         span.fails("server_error");
     }
-    tracing::info!(request_id = facts.id, request = facts.line, status = response.status().as_u16(), "answered");
+    tracing::info!(request_id = facts.id, route, status = response.status().as_u16(), "answered");
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&facts.id) {
         headers.insert(REQUEST_ID, id);
@@ -80,11 +81,17 @@ fn span(facts: &RequestFacts, request: &Request) -> Span {
     span
 }
 
-fn log_refusal(refusal: &Refusal, facts: &RequestFacts) {
-    let (request_id, request) = (&*facts.id, &*facts.line);
+/// Method and route, for the log. Never the path or the query: links carry their secret there, and providers the code of a sign-in.
+fn route(request: &Request) -> String {
+    let route = request.extensions().get::<MatchedPath>().map_or("(no route)", MatchedPath::as_str);
+    format!("{} {route}", request.method())
+}
+
+fn log_refusal(refusal: &Refusal, facts: &RequestFacts, route: &str) {
+    let request_id = &*facts.id;
     match refusal.chain() {
-        Some(chain) => tracing::error!(request_id, request, status = refusal.status, error = chain, "failed"),
-        None => tracing::debug!(request_id, request, status = refusal.status, code = refusal.code, "refused"),
+        Some(chain) => tracing::error!(request_id, route, status = refusal.status, error = chain, "failed"),
+        None => tracing::debug!(request_id, route, status = refusal.status, code = refusal.code, "refused"),
     }
 }
 

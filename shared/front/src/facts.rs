@@ -26,7 +26,7 @@ pub struct RequestFacts {
     pub base_url: String,
     /// The trace it belongs to, and the sender's span.
     pub cause: TraceContext,
-    /// Method, path and query, as they came; without what is secret in them.
+    /// Method, path and query, as they came: what tells one request from another. Not for logs.
     pub line: String,
 }
 

@@ -93,7 +93,7 @@ impl Operations {
         if ctx.caller.require(permission).is_ok() {
             return Ok(());
         }
-        tracing::warn!(request_id = ctx.request_id, caller = %ctx.caller.by, role = %ctx.caller.role, request = ctx.request_line, security_event = true, "forbidden");
+        tracing::warn!(request_id = ctx.request_id, caller = %ctx.caller.by, role = %ctx.caller.role, security_event = true, "forbidden");
         if let Some(organization) = ctx.caller.organization {
             self.record_refusal(ctx, organization, "forbidden", Some(path_of(&ctx.request_line))).await;
         }

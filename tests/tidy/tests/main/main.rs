@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidy::{packages, read, sources};
 
@@ -42,6 +42,21 @@ const LAYERS: &[(&str, u32)] = &[
     ("infra/local", 7),
     ("tests/simulation", 8),
 ];
+
+/// Packages that stand outside of Waybill: what they log is no log of its.
+const OUTSIDE: &[&str] = &["kit", "simulation", "tidy"];
+
+#[test]
+fn logs_know_which_crates_are_our_own() {
+    let names = LAYERS.iter().map(|(folder, _)| folder.rsplit('/').next().unwrap_or(folder)).filter(|name| !OUTSIDE.contains(name));
+    // The binary of `infra/local` is a crate of its own.
+    let expected: BTreeSet<&str> = names.chain(["waybill"]).collect();
+    let text = read("shared/runtime/src/logs.rs");
+    let (_, list) = text.split_once("pub const OWN_CRATES").expect("the list is there");
+    let (list, _) = list.split_once("];\n").expect("the list ends");
+    let listed: BTreeSet<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert_eq!(listed, expected);
+}
 
 /// A file that outgrows this has more than one noun in it.
 const LINES_MAX: usize = 500;

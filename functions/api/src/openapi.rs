@@ -62,7 +62,7 @@ const BEARER: &str = "api_key";
         routes::statistics::read_statistics, routes::statistics::read_health,
         routes::alerts::list_alerts, routes::audit_events::list_audit_events,
         routes::jobs::list_jobs, routes::jobs::create_job, routes::jobs::get_job, routes::jobs::cancel_job,
-        routes::portal_links::create_portal_link, routes::portal_links::delete_portal_link,
+        routes::portal_links::list_portal_links, routes::portal_links::create_portal_link, routes::portal_links::delete_portal_link,
     ),
     components(schemas(Problem)),
     tags(

@@ -3,9 +3,10 @@
 //! A request passes, in this order:
 //!
 //! 1. [`envelope`]: gets its id and the headers that keep a browser safe; a refusal becomes a page that says why;
-//! 2. [`visitor`]: whoever has no session is sent to [`sign_in`], with a key, a portal link or the operator's [`identity`] provider, and comes
+//! 2. [`same_site`]: what would change something must come from our own pages;
+//! 3. [`visitor`]: whoever has no session is sent to [`sign_in`], with a key, a portal link or the operator's [`identity`] provider, and comes
 //!    back to the page they asked for;
-//! 3. a handler in [`pages`], which asks operations and fills a template of `templates/`. A POST carries the [`form`]'s token, so that no
+//! 4. a handler in [`pages`], which asks operations and fills a template of `templates/`. A POST carries the [`form`]'s token, so that no
 //!    other site can send it, and answers with a redirect.
 //!
 //! Pages work without script; `assets/console.js` and htmx make them live.
@@ -20,6 +21,7 @@ mod form;
 mod identity;
 mod names;
 mod pages;
+mod same_site;
 mod schema_form;
 mod show;
 mod sign_in;
@@ -27,7 +29,7 @@ mod visitor;
 
 use std::sync::Arc;
 
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use front::Front;
 use runtime::Platform;
@@ -47,6 +49,7 @@ pub fn build(platform: &Platform, config: Config) -> Router {
         .merge(inside)
         .fallback(pages::unknown)
         .layer(Extension(provider))
+        .layer(from_fn(same_site::same_site))
         .layer(from_fn_with_state(front.clone(), envelope::envelope))
         .with_state(front)
 }

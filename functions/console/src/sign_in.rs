@@ -1,28 +1,22 @@
 //! Signing in with an API key or a portal link, and out.
 
-use std::time::Duration;
-
-use access::{AuthenticateError, Holder, LetInBy, Session};
+use access::{AuthenticateError, Session};
 use askama::Template;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use domain::Timestamp;
 use domain::portal_link::PortalLink;
 use front::{Front, PORTAL_PATH, RequestFacts};
-use http::StatusCode;
 use http::header::SET_COOKIE;
+use http::{HeaderMap, StatusCode};
 use operations::Refusal;
 
 use crate::answer::{Answer, page, page_as, see};
 use crate::form::{self, Form};
 use crate::identity::{self, Configured};
 use crate::show::{self, Page};
-use crate::visitor::cookie_name;
-
-/// A session that somebody began with a key.
-const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
+use crate::visitor::{cookie, cookie_name};
 
 pub(crate) fn router() -> Router<Front> {
     Router::new()
@@ -100,20 +94,21 @@ async fn sign_in(
     let form = form::read(request.into_body()).await?;
     let next = local(form.text("next").unwrap_or_default());
     let operations = front.operations().await?;
-    let header = format!("Bearer {}", form.filled("key").unwrap_or_default());
-    match operations.authenticate(Some(&header), facts.ip.as_deref(), &facts.id).await {
-        Ok(caller) => {
-            let LetInBy::Key(key) = caller.by else { return Err(Refusal::internal("a key is not a key").into()) };
-            let session = Session { holder: Holder::Key(key), until: operations.clock.now().plus(SESSION) };
-            Ok(begun(&front, &facts, &session, next).await?)
-        }
+    match operations.sign_in(form.filled("key").unwrap_or_default(), facts.ip.as_deref(), &facts.id).await {
+        Ok(link) => Ok(begun(&front, &facts, &Session::from(&link), next).await?),
         Err(refusal) if refusal.status == 401 => refused(&configured, next, Problem::Key),
         Err(refusal) => Err(refusal.into()),
     }
 }
 
-async fn sign_out(Extension(facts): Extension<RequestFacts>, _: Form) -> Response {
-    with_cookie(see("/sign-in"), &facts, "", 0)
+/// Ends the session on the server: a copy of its cookie is refused from now on.
+async fn sign_out(State(front): State<Front>, Extension(facts): Extension<RequestFacts>, headers: HeaderMap, _: Form) -> Answer {
+    let operations = front.operations().await?;
+    let cookie = cookie(&headers, cookie_name(&facts.base_url)).unwrap_or_default();
+    if let Some(session) = operations.sessions.open(cookie, operations.clock.now()) {
+        operations.access.sign_out(&session).await.map_err(Refusal::from)?;
+    }
+    Ok(with_cookie(see("/sign-in"), &facts, "", 0))
 }
 
 /// Looking at a link changes nothing: what scans mails for bad links would use it up.
@@ -128,9 +123,7 @@ async fn open_link(State(front): State<Front>, Extension(facts): Extension<Reque
     let Some(link) = opened else {
         return page_as(StatusCode::NOT_FOUND, &PortalPage { page: Page::outside(), link: None, address: "" });
     };
-    let until = link.session_until.unwrap_or(Timestamp::from_millis(0));
-    let session = Session { holder: Holder::PortalLink(link.organization_id, link.id), until };
-    Ok(begun(&front, &facts, &session, local(link.path.as_deref().unwrap_or_default())).await?)
+    Ok(begun(&front, &facts, &Session::from(&link), local(link.path.as_deref().unwrap_or_default())).await?)
 }
 
 fn usable(found: Result<PortalLink, AuthenticateError>) -> Result<Option<PortalLink>, Refusal> {

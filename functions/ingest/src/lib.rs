@@ -73,6 +73,7 @@ async fn take(
             name: source.clone(),
             role: Role::Sender,
             organization: Some(organization),
+            makers: Vec::new(),
         },
         request_id,
         ip: None,

@@ -2,7 +2,7 @@
 
 use domain::api_key::ApiKey;
 use domain::id::{KeyId, OrganizationId, PortalLinkId};
-use domain::portal_link::PortalLink;
+use domain::portal_link::{Maker, PortalLink};
 use domain::role::{Permission, Role};
 
 /// Who asks: a program with a key, or a person in the console.
@@ -16,6 +16,8 @@ pub struct Caller {
     pub role: Role,
     /// Whose it is; `None` is the operator.
     pub organization: Option<OrganizationId>,
+    /// What links end with that this caller makes.
+    pub makers: Vec<Maker>,
 }
 
 /// What lets a caller in, and ends with it.
@@ -97,15 +99,23 @@ impl Caller {
 
 impl From<ApiKey> for Caller {
     fn from(key: ApiKey) -> Self {
-        Self { by: LetInBy::Key(key.id), name: key.name, role: key.role, organization: key.organization_id }
+        let makers = vec![Maker::Key(key.id)];
+        Self { by: LetInBy::Key(key.id), name: key.name, role: key.role, organization: key.organization_id, makers }
     }
+}
+
+/// What ends with a session of `link`: what the link itself ends with, and the session.
+pub(crate) fn lineage_of(link: &PortalLink) -> Vec<Maker> {
+    let session = Maker::Session { organization_id: link.organization_id, id: link.id };
+    link.made_by.iter().copied().chain([session]).collect()
 }
 
 impl From<PortalLink> for Caller {
     fn from(link: PortalLink) -> Self {
         let name = link.subject.called().unwrap_or("somebody with a portal link").to_owned();
+        let makers = lineage_of(&link);
         let by = LetInBy::PortalLink { id: link.id, subject: link.subject.id };
-        Self { by, name, role: link.role, organization: link.organization_id }
+        Self { by, name, role: link.role, organization: link.organization_id, makers }
     }
 }
 
@@ -120,7 +130,13 @@ mod tests {
     }
 
     fn caller(role: Role, organization: Option<OrganizationId>) -> Caller {
-        Caller { by: LetInBy::Key(Ulid::first_at(Timestamp::from_millis(9)).into()), name: "ci".to_owned(), role, organization }
+        Caller {
+            by: LetInBy::Key(Ulid::first_at(Timestamp::from_millis(9)).into()),
+            name: "ci".to_owned(),
+            role,
+            organization,
+            makers: Vec::new(),
+        }
     }
 
     #[test]

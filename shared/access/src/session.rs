@@ -1,35 +1,38 @@
 //! Console sessions: a signed cookie that names what lets its bearer in, and until when.
 //!
-//! The cookie is no permission by itself: the key or the link it names is read on every request, so that revoking one ends its sessions.
+//! The cookie is no permission by itself: the link that it names is read on every request, with all that the link ends with.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::Timestamp;
-use domain::id::{KeyId, OrganizationId, PortalLinkId};
+use domain::id::{OrganizationId, PortalLinkId};
+use domain::portal_link::PortalLink;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use store::StoreError;
 
+use crate::caller::lineage_of;
 use crate::{Access, AuthenticateError, Caller, Unauthenticated};
 
 const TAG_BYTES: usize = 32;
 /// No cookie of ours is longer.
 const COOKIE_CHARS_MAX: usize = 300;
 
-/// What a session is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
-    /// Somebody signed in with this key.
-    Key(KeyId),
-    /// Somebody came by this link, into an organization's console or the operator's.
-    PortalLink(Option<OrganizationId>, PortalLinkId),
-}
-
 /// A session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// What it is of.
-    pub holder: Holder,
+    /// Whose console it is a session of; `None` is the operator's.
+    pub organization: Option<OrganizationId>,
+    /// The link that opened it.
+    pub link: PortalLinkId,
     /// Its end.
     pub until: Timestamp,
+}
+
+impl From<&PortalLink> for Session {
+    fn from(link: &PortalLink) -> Self {
+        let until = link.session_until.unwrap_or(Timestamp::from_millis(0));
+        Self { organization: link.organization_id, link: link.id, until }
+    }
 }
 
 /// Signs and reads sessions.
@@ -48,12 +51,9 @@ impl Sessions {
     /// The cookie's value.
     #[must_use]
     pub fn seal(&self, session: &Session) -> String {
-        let until = session.until.as_millis();
-        let text = match session.holder {
-            Holder::Key(key) => format!("{key}/{until}"),
-            Holder::PortalLink(Some(organization), link) => format!("{link}/{until}/{organization}"),
-            Holder::PortalLink(None, link) => format!("{link}/{until}/"),
-        };
+        let Session { organization, link, until } = session;
+        let organization = organization.map(|organization| organization.to_string()).unwrap_or_default();
+        let text = format!("{link}/{}/{organization}", until.as_millis());
         let tag = self.mac("session", text.as_bytes()).finalize().into_bytes();
         URL_SAFE_NO_PAD.encode([&tag[..], text.as_bytes()].concat())
     }
@@ -68,13 +68,12 @@ impl Sessions {
         let (tag, text) = bytes.split_at_checked(TAG_BYTES)?;
         self.mac("session", text).verify_slice(tag).ok()?;
         let mut parts = std::str::from_utf8(text).ok()?.split('/');
-        let (id, until) = (parts.next()?, Timestamp::from_millis(parts.next()?.parse().ok()?));
-        let holder = match parts.next() {
-            None => Holder::Key(id.parse().ok()?),
-            Some("") => Holder::PortalLink(None, id.parse().ok()?),
-            Some(organization) => Holder::PortalLink(Some(organization.parse().ok()?), id.parse().ok()?),
+        let (link, until) = (parts.next()?.parse().ok()?, Timestamp::from_millis(parts.next()?.parse().ok()?));
+        let organization = match parts.next()? {
+            "" => None,
+            organization => Some(organization.parse().ok()?),
         };
-        (now < until).then_some(Session { holder, until })
+        (now < until).then_some(Session { organization, link, until })
     }
 
     /// What a form of this session must carry: another site cannot know it.
@@ -106,20 +105,23 @@ impl std::fmt::Debug for Sessions {
 }
 
 impl Access {
-    /// The caller of a session, as long as its key or its link stands.
+    /// The caller of a session, as long as its link stands and nobody signed out of it. Who signed in with a key acts as that key.
     pub async fn resume(&self, session: &Session) -> Result<Caller, AuthenticateError> {
         let refused = || AuthenticateError::from(Unauthenticated::default());
-        let now = self.clock.now();
-        match session.holder {
-            Holder::Key(id) => {
-                let key = self.store.key(id).await?.ok_or_else(refused)?;
-                if key.expires_at.is_some_and(|at| at <= now) { Err(refused()) } else { Ok(key.into()) }
-            }
-            Holder::PortalLink(organization, id) => {
-                let link = self.store.portal_link(organization, id).await?.ok_or_else(refused)?;
-                if link.session_until.is_some_and(|until| now < until) { Ok(link.into()) } else { Err(refused()) }
-            }
+        let (link, key) = self.standing_link(session.organization, session.link).await?.ok_or_else(refused)?;
+        if link.session_until.is_none_or(|until| until <= self.clock.now()) {
+            return Err(refused());
         }
+        match (link.signed_in_with, key) {
+            (None, _) => Ok(link.into()),
+            (Some(_), Some(key)) => Ok(Caller { makers: lineage_of(&link), ..key.into() }),
+            (Some(_), None) => Err(refused()),
+        }
+    }
+
+    /// Signs out of a session: its cookie is refused from the next request on.
+    pub async fn sign_out(&self, session: &Session) -> Result<(), StoreError> {
+        self.store.end_session(session.organization, session.link, self.clock.now()).await
     }
 }
 
@@ -133,9 +135,8 @@ mod tests {
         let now = Timestamp::from_millis(1_764_000_000_000);
         let ulid = Ulid::first_at(now);
         let (sessions, until) = (Sessions::new([7; 32]), Timestamp::from_millis(now.as_millis() + 1));
-        let links = [Some(ulid.into()), None].map(|organization| Holder::PortalLink(organization, ulid.into()));
-        for holder in [Holder::Key(ulid.into())].into_iter().chain(links) {
-            let session = Session { holder, until };
+        for organization in [Some(ulid.into()), None] {
+            let session = Session { organization, link: ulid.into(), until };
             let cookie = sessions.seal(&session);
             assert_eq!(sessions.open(&cookie, now), Some(session));
             assert_eq!(sessions.open(&cookie, until), None);

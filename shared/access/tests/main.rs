@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use access::{Access, AuthenticateError, Caller, LetInBy, Unauthenticated, issue};
 use domain::api_key::ApiKey;
-use domain::id::{IdMint, KeyId};
+use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::id::{IdMint, KeyId, OrganizationId};
+use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
+use domain::portal_link::Maker;
 use domain::role::Role;
 use domain::{Clock, Random, Timestamp};
 use local_aws::{AttributeType, Durability, Engines, KeySchema, Mode, Options, Resources, TableSpec};
@@ -60,9 +63,41 @@ impl Fixture {
         self.now_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
+    async fn organization(&self) -> OrganizationId {
+        let (id, now) = (self.ids.organization(), self.now());
+        let organization = Organization {
+            id,
+            name: "Acme".to_owned(),
+            external_id: None,
+            status: OrganizationStatus::Active,
+            settings: OrganizationSettings::default(),
+            grants: Grants::default(),
+            aws_external_id: String::new(),
+            shards: 1,
+            revision: 1,
+            created_at: now,
+            updated_at: now,
+            ended_at: None,
+        };
+        let event = AuditEvent {
+            id: self.ids.mint(id, 1),
+            organization_id: id,
+            at: now,
+            action: "organization.created".to_owned(),
+            outcome: AuditOutcome::Succeeded,
+            actor: Actor::system(),
+            ip: None,
+            target: None,
+            changes: Vec::new(),
+            request_id: None,
+        };
+        self.store.create_organization(&organization, &event).await.unwrap();
+        id
+    }
+
     /// A key of a new organization that is kept.
     async fn key(&self, expires_at: Option<Timestamp>) -> (ApiKey, SecretString) {
-        let organization = Some(self.ids.organization());
+        let organization = Some(self.organization().await);
         let (key, text) = issue(Role::Manager, organization, "ci".to_owned(), expires_at, None, &self.ids, &self.random, self.now());
         self.store.create_key(&key).await.unwrap();
         (key, text)
@@ -91,7 +126,9 @@ async fn a_key_names_its_caller() {
     let fixture = Fixture::new();
     let (key, text) = fixture.key(None).await;
     let caller = fixture.enters(text.expose_secret()).await.unwrap();
-    assert_eq!(caller, Caller { by: LetInBy::Key(key.id), name: "ci".to_owned(), role: Role::Manager, organization: key.organization_id });
+    let makers = vec![Maker::Key(key.id)];
+    let organization = key.organization_id;
+    assert_eq!(caller, Caller { by: LetInBy::Key(key.id), name: "ci".to_owned(), role: Role::Manager, organization, makers });
 }
 
 #[tokio::test]
@@ -140,4 +177,20 @@ async fn a_keys_use_is_noted_once_a_minute() {
     fixture.advance(Duration::from_secs(1));
     fixture.enters(text.expose_secret()).await.unwrap();
     fixture.last_use_becomes(key.id, fixture.now()).await;
+}
+
+#[tokio::test]
+async fn a_key_is_refused_once_its_organization_has_ended_however_often_it_was_used_before() {
+    let fixture = Fixture::new();
+    let (key, text) = fixture.key(None).await;
+    let id = key.organization_id.unwrap();
+    for _ in 0..2 {
+        assert!(fixture.enters(text.expose_secret()).await.is_ok());
+    }
+    let organization = fixture.store.organization(id).await.unwrap().unwrap();
+    let ended = Organization { ended_at: Some(fixture.now()), revision: 2, ..organization };
+    assert_eq!(fixture.store.end_organization(&ended, 1).await.unwrap(), store::Ending::Done);
+    assert_eq!(fixture.enters(text.expose_secret()).await, Err(None), "its items are still there");
+    fixture.store.remove_organization(id).await.unwrap();
+    assert_eq!(fixture.enters(text.expose_secret()).await, Err(None));
 }

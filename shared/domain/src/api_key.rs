@@ -30,3 +30,11 @@ pub struct ApiKey {
     /// When it was last seen, to the minute.
     pub last_used_at: Option<Timestamp>,
 }
+
+impl ApiKey {
+    /// Whether its time is over.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+}

@@ -38,6 +38,9 @@ pub struct Organization {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Since when it is being deleted or erased. Its keys, links and sessions are refused from then on, and nothing brings it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// Whether an organization's messages flow.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::id::{OrganizationId, PortalLinkId};
+use crate::id::{KeyId, OrganizationId, PortalLinkId};
 use crate::role::Role;
 
 /// A link as it is stored: of its secret only a hash.
@@ -31,6 +31,27 @@ pub struct PortalLink {
     /// Until when the session lasts; `None`: it was not opened yet.
     #[serde(default)]
     pub session_until: Option<Timestamp>,
+    /// What the link and its session end with, outermost first.
+    #[serde(default)]
+    pub made_by: Vec<Maker>,
+    /// The key that a person signed in with: the session acts as that key.
+    #[serde(default)]
+    pub signed_in_with: Option<KeyId>,
+}
+
+/// Something that gave access to the console. Revoking it ends what it gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Maker {
+    /// An API key. Once it is revoked or has expired, so have its links and sessions.
+    Key(KeyId),
+    /// A session. Deleting its link ends the links that were made in it; signing out of it, or its end in time, does not.
+    Session {
+        /// Whose console it is a session of; `None` is the operator's.
+        organization_id: Option<OrganizationId>,
+        /// The link that opened it.
+        id: PortalLinkId,
+    },
 }
 
 /// A person, in the words of the organization that lets them in.

@@ -8,7 +8,7 @@ use domain::quota::QuotaOverrides;
 use domain::role::Permission;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use store::{Job, JobKind, Saved};
+use store::{Ending, Job, JobKind, Saved};
 use utoipa::ToSchema;
 
 use crate::audit::changes;
@@ -109,6 +109,7 @@ impl Operations {
             revision: 1,
             created_at: now,
             updated_at: now,
+            ended_at: None,
         }
     }
 
@@ -174,6 +175,9 @@ impl Operations {
         let patch = body.object()?;
         no_parameters(query)?;
         for _ in 0..RACES_MAX {
+            if before.ended_at.is_some() {
+                return Err(ended());
+            }
             let after = self.patched(&before, hand, patch.clone())?;
             if after == before {
                 return Ok(self.organization_view(ctx, before));
@@ -249,25 +253,46 @@ impl Operations {
         if missing.is_empty() { Ok(()) } else { Err(Refusal::not_found_at(missing)) }
     }
 
-    /// `DELETE /v1/organizations/{id}`: only when it has no destinations; its keys go with it.
+    /// `DELETE /v1/organizations/{id}`: only when it has no destinations. Its keys, links and sessions are refused before anything is removed,
+    /// so that a request that breaks off leaves none of them working; the next one removes the rest.
     pub async fn delete_organization(&self, ctx: &Context, id: &str, query: Query) -> Result<(), Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let organization = self.existing_organization(parse_id(id)?).await?;
         no_parameters(query)?;
-        let routes = self.store.routes(organization.id).await?;
-        if routes.is_some_and(|routes| !routes.destinations.is_empty()) {
-            return Err(not_empty());
-        }
-        if self.store.delete_organization(organization.id).await? == Saved::Conflict {
-            return Err(not_empty());
-        }
-        for key in self.store.keys(Some(organization.id)).await? {
-            self.store.delete_key(Some(organization.id), key.id).await?;
-        }
+        self.end_organization(&organization).await?;
+        self.store.remove_organization(organization.id).await?;
         Ok(self.store.record_audit(&self.event(ctx, organization.id, "organization.deleted", organization.id, Vec::new())).await?)
     }
 
-    /// `POST /v1/organizations/{id}/erase`: a job that leaves nothing of it but a line in the audit trail. From now on it is suspended.
+    async fn end_organization(&self, organization: &Organization) -> Result<(), Refusal> {
+        let mut before = organization.clone();
+        for _ in 0..RACES_MAX {
+            // It is being erased, or a request before this one broke off.
+            let routes = self.store.routes(before.id).await?;
+            if routes.as_ref().is_some_and(|routes| !routes.destinations.is_empty()) {
+                return Err(not_empty());
+            }
+            if before.ended_at.is_some() && routes.is_none() {
+                return Ok(());
+            }
+            match self.store.end_organization(&self.as_ended(&before), before.revision).await? {
+                Ending::Done => return Ok(()),
+                Ending::NotEmpty => return Err(not_empty()),
+                Ending::Conflict => before = self.existing_organization(before.id).await?,
+            }
+        }
+        Err(Refusal::contended())
+    }
+
+    /// The organization from now on: nothing is submitted or delivered, and nothing of it lets anybody in.
+    fn as_ended(&self, before: &Organization) -> Organization {
+        let now = self.clock.now();
+        let ended_at = before.ended_at.or(Some(now));
+        Organization { status: OrganizationStatus::Suspended, ended_at, revision: before.revision + 1, updated_at: now, ..before.clone() }
+    }
+
+    /// `POST /v1/organizations/{id}/erase`: a job that leaves nothing of it but a line in the audit trail. From now on it is suspended, and its
+    /// keys, links and sessions are refused.
     pub async fn erase_organization(&self, ctx: &Context, id: &str, query: Query, body: Body) -> Result<JobView, Refusal> {
         self.require(ctx, Permission::ManageOrganizations).await?;
         let mut before = self.existing_organization(parse_id(id)?).await?;
@@ -275,12 +300,11 @@ impl Operations {
         no_parameters(query)?;
         read_members(members, Errors::default(), |_| Some(()))?;
         for _ in 0..RACES_MAX {
-            if before.status == OrganizationStatus::Suspended {
+            if before.ended_at.is_some() {
                 let job = Job::new(self.id_for(ctx, before.id), before.id, JobKind::Erase, ctx.actor(), self.clock.now());
                 return self.start_job(ctx, job).await;
             }
-            let (revision, updated_at) = (before.revision + 1, self.clock.now());
-            let after = Organization { status: OrganizationStatus::Suspended, revision, updated_at, ..before.clone() };
+            let after = self.as_ended(&before);
             let event = self.event(ctx, before.id, "organization.updated", before.id, changes(&to_json(&before), &to_json(&after)));
             before = match self.store.update_organization(&after, before.revision, &event).await? {
                 Saved::Done => after,
@@ -302,6 +326,10 @@ impl Operations {
 
 fn parse_id(text: &str) -> Result<OrganizationId, Refusal> {
     text.parse().map_err(|_| Refusal::not_found())
+}
+
+fn ended() -> Refusal {
+    Refusal::new(409, "organization_ended", "the organization is being deleted or erased and can no longer be changed")
 }
 
 fn not_empty() -> Refusal {

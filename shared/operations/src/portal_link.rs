@@ -2,19 +2,24 @@
 
 use std::time::Duration;
 
-use access::{Caller, NewPortalLink, Person, issue_portal_link, let_in};
+use access::{Caller, NewPortalLink, Person, issue_portal_link, let_in, signed_in_with_key};
 use domain::Timestamp;
 use domain::id::{OrganizationId, PortalLinkId};
 use domain::input::{Errors, FieldCode, Fields};
 use domain::limits::REFERENCE_MAX;
-use domain::portal_link::{PortalLink, Subject};
+use domain::portal_link::{Maker, PortalLink, Subject};
 use domain::role::{Permission, Role};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::body::read_members;
+use crate::cursor::ListScope;
+use crate::message::not_suspended;
 use crate::organization::no_parameters;
+use crate::page::{Page, PageQuery};
+use crate::view::portal_link::PortalLinkView;
 use crate::words::PortalRoleName;
 use crate::{Body, Context, Operations, Query, Refusal};
 
@@ -24,8 +29,14 @@ const SECONDS_DEFAULT: i64 = 3600;
 const PATH_MAX: usize = 2048;
 /// How long somebody stays signed in whom the identity provider vouched for: a day's work. Deleting the link ends it before.
 const SESSION_SECONDS: u32 = 8 * 3600;
-/// An operator's session, which nothing ends before.
+/// An operator's session.
 const OPERATOR_SESSION_SECONDS: u32 = 3600;
+/// A session that a person began with a key.
+const KEY_SESSION_SECONDS: u32 = 12 * 3600;
+/// Links that were made in sessions of one another.
+const LINEAGE_MAX: usize = 8;
+/// Links that are checked at the same time for what they were made by.
+const CHECKS_AT_ONCE: usize = 8;
 
 /// The body of `POST /v1/portal-links`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,7 +71,7 @@ pub struct SubjectBody {
 
 /// A link that was just made.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = PortalLink)]
+#[schema(as = NewPortalLink)]
 pub struct NewPortalLinkView {
     /// Its id.
     #[schema(value_type = String, example = "pln_01kavd83802s63efghp3q1cpj4")]
@@ -79,7 +90,13 @@ impl Operations {
         let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
         let members = body.object()?;
         no_parameters(query)?;
-        let new = read_members(members, Errors::default(), |fields| read(fields, organization))?;
+        let made_by = ctx.caller.makers.clone();
+        let new = read_members(members, Errors::default(), |fields| read(fields, organization, made_by))?;
+        not_suspended(self.existing_organization(organization).await?.status)?;
+        if new.made_by.len() > LINEAGE_MAX {
+            let detail = format!("at most {LINEAGE_MAX} portal links are made from one another; use an API key");
+            return Err(Refusal::new(409, "limit_reached", detail));
+        }
         let changes = vec![
             crate::audit::set("/role", new.role.as_str()),
             crate::audit::set("/subject", serde_json::to_value(&new.subject).unwrap_or_default()),
@@ -90,12 +107,42 @@ impl Operations {
         Ok(NewPortalLinkView { id: link.id, url: ctx.link("portal", token.expose_secret()), expires_at: link.expires_at })
     }
 
-    /// `DELETE /v1/portal-links/{id}`: ends the link and the session it opened.
+    /// `GET /v1/portal-links`: newest first, those that can still be opened and those whose session is open.
+    pub async fn portal_links(&self, ctx: &Context, mut query: Query) -> Result<Page<PortalLinkView>, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
+        let errors = Errors::default();
+        let page = PageQuery::take(&mut query, &errors);
+        query.finish(&errors);
+        errors.into_result(())?;
+        let scope = ListScope::of("/v1/portal-links").with("organization", Some(organization));
+        let found = self.store.portal_links(organization, page.after(&self.cursors, &scope)?, page.limit).await?;
+        let now = self.clock.now();
+        let views = found.items.into_iter().map(|link| self.standing_view(link, now));
+        let views: Vec<Option<PortalLinkView>> = stream::iter(views).buffered(CHECKS_AT_ONCE).try_collect().await?;
+        Ok(Page { data: views.into_iter().flatten().collect(), next_cursor: self.next_cursor(&scope, found.next) })
+    }
+
+    /// What is shown of a link; `None` when it is over, or what it was made by has ended.
+    async fn standing_view(&self, link: PortalLink, now: Timestamp) -> Result<Option<PortalLinkView>, Refusal> {
+        let Some(view) = PortalLinkView::of(&link, now) else { return Ok(None) };
+        Ok(self.access.stands(&link).await?.then_some(view))
+    }
+
+    /// Lets in a person with the text of a key; answers the open link of their session.
+    pub async fn sign_in(&self, key: &str, ip: Option<&str>, request_id: &str) -> Result<PortalLink, Refusal> {
+        let caller = self.authenticate(Some(&format!("Bearer {key}")), ip, request_id).await?;
+        let key = caller.key().ok_or_else(|| Refusal::internal("an API key let in a caller without one"))?;
+        let link = signed_in_with_key(&caller, key, KEY_SESSION_SECONDS, &self.ids, &self.random, self.clock.now());
+        self.store.create_portal_link(&link).await?;
+        Ok(link)
+    }
+
+    /// `DELETE /v1/portal-links/{id}`: ends the link, the session it opened, and the links that were made in that.
     pub async fn delete_portal_link(&self, ctx: &Context, id: &str, mut query: Query) -> Result<(), Refusal> {
         let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
         let id: PortalLinkId = self.own_id(ctx, organization, id).await?;
         no_parameters(query)?;
-        if !self.store.delete_portal_link(Some(organization), id).await? {
+        if !self.store.revoke_portal_link(Some(organization), id, self.clock.now()).await? {
             return Err(Refusal::not_found());
         }
         Ok(self.store.record_audit(&self.event(ctx, organization, "portal_link.deleted", id, Vec::new())).await?)
@@ -106,7 +153,7 @@ impl Operations {
     pub async fn let_in(&self, person: Person, context: impl FnOnce(Caller) -> Context) -> Result<Option<PortalLink>, Refusal> {
         let organization = person.organization;
         if let Some(organization) = organization
-            && self.store.organization(organization).await?.is_none()
+            && !self.store.organization_stands(organization).await?
         {
             return Ok(None);
         }
@@ -123,7 +170,7 @@ impl Operations {
     }
 }
 
-fn read(fields: &mut Fields<'_>, organization: OrganizationId) -> Option<NewPortalLink> {
+fn read(fields: &mut Fields<'_>, organization: OrganizationId, made_by: Vec<Maker>) -> Option<NewPortalLink> {
     fields.read_only(&["id", "url", "expires_at"]);
     let given = fields.given("role");
     let role = fields.choice("role", ROLES);
@@ -147,6 +194,7 @@ fn read(fields: &mut Fields<'_>, organization: OrganizationId) -> Option<NewPort
         path,
         expires_in: Duration::from_secs(expires.unsigned_abs()),
         session_seconds: u32::try_from(session).unwrap_or(u32::MAX),
+        made_by,
     })
 }
 

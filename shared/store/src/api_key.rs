@@ -12,7 +12,7 @@ use crate::expression::{Change, Condition};
 use crate::keys::{self, Key, PK, SK};
 use crate::tally::{Limit, Within};
 use crate::transaction::{Transacted, Transaction};
-use crate::{Created, Store, StoreError};
+use crate::{Created, Store, StoreError, organization};
 
 /// Beside the document, for it is all that changes.
 const LAST_USED: &str = "used";
@@ -57,7 +57,24 @@ impl Store {
         self.query(lines)
     }
 
-    /// One key. Read on every request, and never from a cache: a key that was deleted is refused by the next.
+    /// A key, unless its organization has ended. Read on every request, and never from a cache: a key that was deleted is refused by the next.
+    /// `organization`: whose the key is, as an earlier read has shown, which makes one read of it; without it, a second read follows the
+    /// first.
+    pub async fn standing_key(&self, id: KeyId, organization: Option<OrganizationId>) -> Result<Option<ApiKey>, StoreError> {
+        const ACTION: &str = "read an API key";
+        let mut wanted = vec![keys::api_key(id)];
+        wanted.extend(organization.map(keys::organization));
+        let items = self.get_all(ACTION, &wanted).await?;
+        let Some(key) = items[0].as_ref().map(read).transpose()? else { return Ok(None) };
+        let stands = match key.organization_id {
+            None => true,
+            own if own == organization => organization::stands(items[1].as_ref())?,
+            Some(own) => organization::stands(self.get(ACTION, &keys::organization(own)).await?.as_ref())?,
+        };
+        Ok(stands.then_some(key))
+    }
+
+    /// One key, whether its organization has ended or not.
     pub async fn key(&self, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
         let item = self.get("read an API key", &keys::api_key(id)).await?;
         item.as_ref().map(read).transpose()
@@ -100,7 +117,7 @@ impl Store {
     }
 }
 
-fn read(item: &Item) -> Result<ApiKey, StoreError> {
+pub(crate) fn read(item: &Item) -> Result<ApiKey, StoreError> {
     let last_used_at = Reader(item).time_opt(LAST_USED)?;
     Ok(ApiKey { last_used_at, ..document::read(item)? })
 }

@@ -66,7 +66,7 @@ impl Store {
         self.erase_partition(&own.pk, None).await
     }
 
-    async fn erase_partition(&self, partition: &str, spared: Option<&Key>) -> Result<(), StoreError> {
+    pub(crate) async fn erase_partition(&self, partition: &str, spared: Option<&Key>) -> Result<(), StoreError> {
         loop {
             let found = self.stretch(partition).await?;
             let keys: Vec<Key> = found.iter().filter_map(Key::of).filter(|key| Some(key) != spared).collect();
@@ -84,7 +84,7 @@ impl Store {
         Ok(call.send().await.map_err(StoreError::of("read what is to be erased"))?.items.unwrap_or_default())
     }
 
-    async fn remove(&self, key: Key) -> Result<(), StoreError> {
+    pub(crate) async fn remove(&self, key: Key) -> Result<(), StoreError> {
         self.delete("erase an item", &key, Condition::default()).await.map(drop)
     }
 }

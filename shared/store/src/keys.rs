@@ -154,9 +154,12 @@ pub(crate) fn api_key_of(sort: &str) -> Option<KeyId> {
     sort.strip_prefix("KEY#")?.parse().ok()
 }
 
+/// What an authorization's sort key starts with.
+pub(crate) const AUTHORIZATION_PREFIX: &str = "OAU#";
+
 /// An authorization.
 pub(crate) fn authorization(organization: OrganizationId, id: AuthorizationId) -> Key {
-    Key::new(format!("ORG#{organization}"), format!("OAU#{id}"))
+    Key::new(format!("ORG#{organization}"), format!("{AUTHORIZATION_PREFIX}{id}"))
 }
 
 /// An idempotency record.
@@ -196,7 +199,12 @@ pub(crate) fn partitions_of_destination(id: DestinationId) -> Vec<String> {
 
 /// A portal link.
 pub(crate) fn portal_link(organization: Option<OrganizationId>, id: PortalLinkId) -> Key {
-    Key::new(organization.map_or_else(|| "LINKS".to_owned(), |organization| format!("ORG#{organization}#LINKS")), id.to_string())
+    Key::new(portal_links(organization), id.to_string())
+}
+
+/// An organization's portal links, or the operator's.
+pub(crate) fn portal_links(organization: Option<OrganizationId>) -> String {
+    organization.map_or_else(|| "LINKS".to_owned(), |organization| format!("ORG#{organization}#LINKS"))
 }
 
 /// How far reconcile is.

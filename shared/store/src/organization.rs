@@ -1,8 +1,10 @@
 //! Organizations: each an item of its own, a line in the list of all, and its [`crate::Routes`].
 
+use domain::Timestamp;
 use domain::audit::AuditEvent;
 use domain::id::OrganizationId;
 use domain::organization::Organization;
+use serde::Deserialize;
 
 use crate::attributes::{Item, Reader, text};
 use crate::document::{self, Saved, at_revision};
@@ -28,6 +30,11 @@ impl Store {
     pub async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
         let item = self.get("read an organization", &keys::organization(id)).await?;
         item.as_ref().map(document::read).transpose()
+    }
+
+    /// Whether an organization is there and has not ended.
+    pub async fn organization_stands(&self, id: OrganizationId) -> Result<bool, StoreError> {
+        stands(self.get("read an organization", &keys::organization(id)).await?.as_ref())
     }
 
     /// All organizations, oldest first.
@@ -61,20 +68,58 @@ impl Store {
         }
     }
 
-    /// Removes an organization; a conflict while it has destinations. What it did remains until it expires.
-    pub async fn delete_organization(&self, id: OrganizationId) -> Result<Saved, StoreError> {
-        let any = Condition::default;
-        let transaction = self
-            .transaction()
-            .delete(&keys::organization(id), any())
-            .delete(&keys::organization_listed(id), any())
-            .delete(&keys::routes(id), routes::empty());
-        match self.transact("delete an organization", transaction).await? {
-            // Without routes it was gone before.
-            Transacted::Done | Transacted::Refused { item: None, .. } => Ok(Saved::Done),
-            Transacted::Refused { .. } => Ok(Saved::Conflict),
-        }
+    /// Ends an organization that has no destinations, its revision already raised: from now on its keys, links and sessions are refused, and it
+    /// can get no destinations.
+    pub async fn end_organization(&self, ended: &Organization, expected_revision: u64) -> Result<Ending, StoreError> {
+        let transaction =
+            self.transaction().delete(&keys::routes(ended.id), routes::empty()).put(item(ended), at_revision(expected_revision));
+        Ok(match self.transact("end an organization", transaction).await? {
+            Transacted::Done => Ending::Done,
+            Transacted::Refused { position: 0, item: Some(_) } => Ending::NotEmpty,
+            Transacted::Refused { .. } => Ending::Conflict,
+        })
     }
+
+    /// Removes an organization that has ended, with its keys, portal links and authorizations. What it did remains until it expires. Doing it
+    /// again removes what is left.
+    pub async fn remove_organization(&self, id: OrganizationId) -> Result<(), StoreError> {
+        for key in self.keys(Some(id)).await? {
+            self.delete_key(Some(id), key.id).await?;
+        }
+        self.erase_partition(&keys::portal_links(Some(id)), None).await?;
+        let mut authorizations = Condition::default();
+        authorizations.equals(PK, text(keys::organization(id).pk)).begins_with(SK, text(keys::AUTHORIZATION_PREFIX));
+        let listed = self.list("list authorizations", self.query(authorizations), u32::MAX).await?;
+        for key in listed.items.iter().filter_map(Key::of) {
+            self.remove(key).await?;
+        }
+        let any = Condition::default;
+        let transaction = self.transaction().delete(&keys::organization(id), any()).delete(&keys::organization_listed(id), any());
+        self.transact("delete an organization", transaction).await.map(drop)
+    }
+}
+
+/// What became of the wish to end an organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It has ended.
+    Done,
+    /// It has destinations.
+    NotEmpty,
+    /// It was changed meanwhile.
+    Conflict,
+}
+
+/// Whether an organization's keys, links and sessions are good: it is there and has not ended.
+pub(crate) fn stands(item: Option<&Item>) -> Result<bool, StoreError> {
+    /// All that matters of an organization here: every request reads it.
+    #[derive(Deserialize)]
+    struct Standing {
+        #[serde(default)]
+        ended_at: Option<Timestamp>,
+    }
+    let Some(item) = item else { return Ok(false) };
+    Ok(document::read::<Standing>(item)?.ended_at.is_none())
 }
 
 /// An organization's item.

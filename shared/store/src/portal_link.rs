@@ -1,18 +1,32 @@
 //! Portal links: each an item that says until when its session lasts, and goes when both are over.
 
 use domain::Timestamp;
+use domain::api_key::ApiKey;
 use domain::id::{OrganizationId, PortalLinkId};
-use domain::portal_link::PortalLink;
+use domain::portal_link::{Maker, PortalLink};
 use std::time::Duration;
 
-use crate::attributes::{Item, Put, Reader, number, time};
-use crate::document::{self, present};
+use crate::attributes::{Item, Put, Reader, number, text, time};
+use crate::document;
 use crate::expression::{Change, Condition};
-use crate::keys::{self, PK, TTL};
-use crate::{Store, StoreError};
+use crate::keys::{self, Key, PK, SK, TTL};
+use crate::{Store, StoreError, Walk, api_key, organization};
 
 /// Beside the document, for it is all that changes.
 const SESSION_UNTIL: &str = "until";
+/// When the link was revoked, with its session and the links that were made in it.
+const REVOKED: &str = "revoked";
+/// A revoked link is kept until every link is over that could have been made in its session: twice a day, and an hour for clocks.
+const REVOKED_KEPT: Duration = Duration::from_secs(49 * 3600);
+
+/// A link that nothing has ended, and what it depends on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StandingLink {
+    /// The link.
+    pub link: PortalLink,
+    /// The keys that it ends with. Whether they have expired is for the caller to decide.
+    pub keys: Vec<ApiKey>,
+}
 
 impl Store {
     /// Keeps a new link until neither it nor the session it may open can be used.
@@ -24,10 +38,59 @@ impl Store {
         self.put("create a portal link", item, Condition::default()).await.map(drop)
     }
 
-    /// One link. Read on every request of its session, and never from a cache.
-    pub async fn portal_link(&self, organization: Option<OrganizationId>, id: PortalLinkId) -> Result<Option<PortalLink>, StoreError> {
-        let item = self.get("read a portal link", &keys::portal_link(organization, id)).await?;
-        item.as_ref().filter(|item| self.is_alive(item)).map(read).transpose()
+    /// A link, unless it, its organization or anything that it was made by has ended. Read on every request of its session, and never from a
+    /// cache. `makers`: what the link was made by, as an earlier read has shown, which makes one read of it; without it, a second read
+    /// follows the first.
+    pub async fn standing_portal_link(
+        &self,
+        organization: Option<OrganizationId>,
+        id: PortalLinkId,
+        makers: &[Maker],
+    ) -> Result<Option<StandingLink>, StoreError> {
+        const ACTION: &str = "read a portal link";
+        let mut wanted = vec![keys::portal_link(organization, id)];
+        wanted.extend(organization.map(keys::organization));
+        let makers_from = wanted.len();
+        wanted.extend(makers.iter().map(maker_key));
+        let mut items = self.get_all(ACTION, &wanted).await?;
+        let Some(link) = items[0].as_ref().filter(|item| self.is_alive(item) && !item.contains_key(REVOKED)) else { return Ok(None) };
+        let link = read(link)?;
+        if organization.is_some() && !organization::stands(items[1].as_ref())? {
+            return Ok(None);
+        }
+        let mut found = items.split_off(makers_from);
+        if link.made_by != makers {
+            let wanted: Vec<Key> = link.made_by.iter().map(maker_key).collect();
+            found = self.get_all(ACTION, &wanted).await?;
+        }
+        let mut keys = Vec::new();
+        for (maker, item) in link.made_by.iter().zip(found) {
+            match (maker, item) {
+                (Maker::Key(_), Some(item)) => keys.push(api_key::read(&item)?),
+                (Maker::Key(_), None) => return Ok(None),
+                (Maker::Session { .. }, Some(item)) if item.contains_key(REVOKED) => return Ok(None),
+                // A session that is over in time is removed.
+                (Maker::Session { .. }, _) => {}
+            }
+        }
+        Ok(Some(StandingLink { link, keys }))
+    }
+
+    /// An organization's links, newest first, that are not revoked; whether what they were made by still stands is not looked at.
+    pub async fn portal_links(
+        &self,
+        organization: OrganizationId,
+        after: Option<PortalLinkId>,
+        limit: u32,
+    ) -> Result<Walk<PortalLink, PortalLinkId>, StoreError> {
+        let mut partition = Condition::default();
+        partition.equals(PK, text(keys::portal_links(Some(organization))));
+        let start = after.map(|id| keys::portal_link(Some(organization), id).item());
+        let query = self.query(partition).scan_index_forward(false).set_exclusive_start_key(start);
+        let page = self.list("list portal links", query, limit).await?;
+        let links = page.items.iter().filter(|item| !item.contains_key(REVOKED)).map(read);
+        let last = page.items.last().filter(|_| page.more);
+        Ok(Walk { items: links.collect::<Result<_, _>>()?, next: last.map(|item| Reader(item).parsed(SK)).transpose()? })
     }
 
     /// Opens a link, which nobody can a second time. Was it opened now?
@@ -39,13 +102,36 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut change = Change::default();
         change.set(SESSION_UNTIL, time(until));
-        change.when().exists(PK).missing(SESSION_UNTIL);
+        change.when().exists(PK).missing(SESSION_UNTIL).missing(REVOKED);
         Ok(self.change("open a portal link", &keys::portal_link(organization, id), change).await?.is_done())
     }
 
-    /// Removes a link and so its session. Was there one?
-    pub async fn delete_portal_link(&self, organization: Option<OrganizationId>, id: PortalLinkId) -> Result<bool, StoreError> {
-        Ok(self.delete("delete a portal link", &keys::portal_link(organization, id), present()).await?.is_done())
+    /// Ends the session of a link. What was made in it stays.
+    pub async fn end_session(&self, organization: Option<OrganizationId>, id: PortalLinkId, now: Timestamp) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        change.set(SESSION_UNTIL, time(now));
+        change.when().exists(PK);
+        self.change("end a session", &keys::portal_link(organization, id), change).await.map(drop)
+    }
+
+    /// Revokes a link, and so its session and the links that were made in it. Was there one?
+    pub async fn revoke_portal_link(
+        &self,
+        organization: Option<OrganizationId>,
+        id: PortalLinkId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut change = Change::default();
+        change.set(REVOKED, time(now)).set(TTL, number(now.plus(REVOKED_KEPT).as_seconds()));
+        change.when().exists(PK).missing(REVOKED);
+        Ok(self.change("revoke a portal link", &keys::portal_link(organization, id), change).await?.is_done())
+    }
+}
+
+fn maker_key(maker: &Maker) -> Key {
+    match maker {
+        Maker::Key(id) => keys::api_key(*id),
+        Maker::Session { organization_id, id } => keys::portal_link(*organization_id, *id),
     }
 }
 

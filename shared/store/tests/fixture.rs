@@ -79,6 +79,7 @@ impl Fixture {
             revision: 1,
             created_at: self.now(),
             updated_at: self.now(),
+            ended_at: None,
         };
         let event = self.event(organization.id, "organization.created");
         self.store.create_organization(&organization, &event).await.unwrap();

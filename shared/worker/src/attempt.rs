@@ -122,9 +122,7 @@ impl<C: Connector> Parts<C> {
             Ok(Attempted::unsent(Outcome::Retry(Reason::Timeout), detail))
         });
         let redactor = Redactor::of(&confidential);
-        attempted
-            .map(|attempted| redactor.attempted(attempted))
-            .map_err(|unavailable| Unavailable(redactor.text(&unavailable.0)))
+        attempted.map(|attempted| redactor.attempted(attempted)).map_err(|unavailable| Unavailable(redactor.text(&unavailable.0)))
     }
 
     /// What is delivered: at hand when it is small, else as it comes from where it is. `None` when it is no longer kept.

@@ -297,6 +297,7 @@ fn organization(ids: &IdMint, now: Timestamp) -> Organization {
         revision: 1,
         created_at: now,
         updated_at: now,
+        ended_at: None,
     }
 }
 

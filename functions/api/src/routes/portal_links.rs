@@ -2,19 +2,26 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::routing::delete;
+use axum::routing::{delete, get};
 use domain::role::Permission;
-use operations::{CreatePortalLink, NewPortalLinkView};
+use operations::view::portal_link::PortalLinkView;
+use operations::{CreatePortalLink, NewPortalLinkView, Page};
 
 use super::post_once;
 use crate::Api;
-use crate::answer::{Answer, created, no_content};
+use crate::answer::{Answer, created, no_content, ok};
 use crate::extract::{Asker, Content, Ids, Parameters};
 
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
-        .route("/v1/portal-links", post_once(api, Permission::ManageOrganization, create_portal_link))
+        .route("/v1/portal-links", get(list_portal_links).merge(post_once(api, Permission::ManageOrganization, create_portal_link)))
         .route("/v1/portal-links/{id}", delete(delete_portal_link))
+}
+
+/// List outstanding portal links and open sessions, newest first.
+#[utoipa::path(get, path = "/v1/portal-links", tag = "People", responses((status = 200, description = "A page.", body = Page<PortalLinkView>)))]
+pub(crate) async fn list_portal_links(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
+    ok(api.operations().await?.portal_links(&ctx, query).await?)
 }
 
 /// Make a link that lets a person into the console, once.
@@ -30,7 +37,7 @@ pub(crate) async fn create_portal_link(
     created(format!("/v1/portal-links/{}", view.id), view)
 }
 
-/// End a portal link, and the session it opened.
+/// End a portal link, the session it opened, and the links that were made in that session.
 #[utoipa::path(delete, path = "/v1/portal-links/{id}", tag = "People", params(("id" = String, Path)),
     responses((status = 204, description = "It is gone.")))]
 pub(crate) async fn delete_portal_link(

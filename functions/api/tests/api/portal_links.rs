@@ -1,6 +1,6 @@
 //! `/v1/portal-links`, and the sessions they open.
 
-use access::{Caller, Holder, Session, Sessions};
+use access::{Caller, Session, Sessions};
 use domain::role::Role;
 use serde_json::json;
 
@@ -26,8 +26,7 @@ async fn a_portal_link_opens_once_and_its_session_ends_with_it() {
     let opened = access.open_portal_link(token(url)).await.unwrap();
     assert!(access.open_portal_link(token(url)).await.is_err(), "a link opens once");
     let sessions = Sessions::new([3; 32]);
-    let holder = Holder::PortalLink(opened.organization_id, opened.id);
-    let cookie = sessions.seal(&Session { holder, until: opened.session_until.unwrap() });
+    let cookie = sessions.seal(&Session::from(&opened));
     let session = sessions.open(&cookie, deployment.operations.clock.now()).unwrap();
     let Caller { name, role, .. } = access.resume(&session).await.unwrap();
     assert_eq!((&*name, role), ("Ana", Role::Manager));

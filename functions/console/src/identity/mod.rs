@@ -15,7 +15,6 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use domain::Timestamp;
 use front::{Front, Refused, RequestFacts};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, Uri};
@@ -100,9 +99,7 @@ async fn finish(
     let Some(link) = operations.let_in(person, |caller| facts.clone().of(caller)).await? else {
         return refused(Problem::NoRole, Some(&begun));
     };
-    let until = link.session_until.unwrap_or(Timestamp::from_millis(0));
-    let session = access::Session { holder: access::Holder::PortalLink(link.organization_id, link.id), until };
-    let entered = sign_in::begun(&front, &facts, &session, sign_in::local(&begun.next)).await?;
+    let entered = sign_in::begun(&front, &facts, &access::Session::from(&link), sign_in::local(&begun.next)).await?;
     Ok(remembering(entered, &facts, "", 0))
 }
 

@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use front::Front;
 use operations::NewPortalLinkView;
 use operations::view::api_key::{ApiKeyView, NewApiKey};
+use operations::view::portal_link::{PortalLinkStatus, PortalLinkView};
 use serde_json::{Map, json};
 
 use crate::answer::{Answer, page, see};
@@ -28,6 +29,7 @@ struct KeysPage<'a> {
     page: Page<'a>,
     v: &'a Visitor,
     keys: &'a [ApiKeyView],
+    links: &'a [PortalLinkView],
     own: String,
     new: Option<&'a NewApiKey>,
     link: Option<&'a NewPortalLinkView>,
@@ -39,8 +41,11 @@ async fn list(State(front): State<Front>, v: Visitor) -> Answer {
 
 /// What was just made is shown this once.
 async fn show(front: &Front, v: &Visitor, new: Option<&NewApiKey>, link: Option<&NewPortalLinkView>) -> Answer {
-    let keys = front.operations().await?.api_keys(&v.ctx, v.query(&[("limit", "100")])).await?;
-    page(&KeysPage { page: Page::of(Some(v), "keys"), v, keys: &keys.data, own: v.ctx.caller.by.to_string(), new, link })
+    let operations = front.operations().await?;
+    let keys = operations.api_keys(&v.ctx, v.query(&[("limit", "100")])).await?;
+    let links = operations.portal_links(&v.ctx, v.query(&[("limit", "100")])).await?;
+    let own = v.ctx.caller.by.to_string();
+    page(&KeysPage { page: Page::of(Some(v), "keys"), v, keys: &keys.data, links: &links.data, own, new, link })
 }
 
 async fn create(State(front): State<Front>, v: Visitor, form: Form) -> Answer {

@@ -42,7 +42,9 @@ impl Operations {
         if !self.ids.owns(organization, domain::id::Id::ulid(id)) {
             return Ok(Consented::Unknown);
         }
-        let Some(authorization) = self.store.authorization(organization, id).await? else { return Ok(Consented::Unknown) };
+        // An authorization ends with its organization.
+        let (stands, found) = tokio::try_join!(self.store.organization_stands(organization), self.store.authorization(organization, id))?;
+        let Some(authorization) = found.filter(|_| stands) else { return Ok(Consented::Unknown) };
         let Consent::Requested { state_sha256, .. } = &authorization.consent else { return Ok(Consented::Unknown) };
         if *state_sha256 != hex(&state) || authorization.expires_at <= self.clock.now() {
             return Ok(Consented::Unknown);

@@ -114,7 +114,10 @@ impl Operations {
     /// `GET /d/{token}`: what a signed link leads to. Whoever has it may download, until it ends.
     pub async fn linked_payload(&self, token: &str) -> Result<PayloadAnswer, Refusal> {
         let (organization, message) = self.payload_links.open(token, self.clock.now()).ok_or_else(Refusal::not_found)?;
-        let deliveries = self.store.message(organization, message).await?.ok_or_else(Refusal::not_found)?;
+        let (stands, deliveries) =
+            tokio::try_join!(self.store.organization_stands(organization), self.store.message(organization, message))?;
+        // What a deleted organization sent is kept until it expires, and its links end with it.
+        let deliveries = deliveries.filter(|_| stands).ok_or_else(Refusal::not_found)?;
         let first = deliveries.first().ok_or_else(Refusal::not_found)?;
         let content = self.store.content(first).await?.ok_or_else(payload_expired)?;
         self.payload_answer(first, content).await

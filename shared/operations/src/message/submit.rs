@@ -40,7 +40,7 @@ pub(crate) struct Entry<'e> {
     pub(crate) counted: bool,
 }
 
-/// 403 while the operator has suspended the organization.
+/// 403 while the operator has suspended the organization: it submits nothing and gives nobody access, and what it has can be read.
 pub(crate) fn not_suspended(status: OrganizationStatus) -> Result<(), Refusal> {
     match status {
         OrganizationStatus::Active => Ok(()),

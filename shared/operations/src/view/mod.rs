@@ -10,5 +10,6 @@ pub mod job;
 pub mod message;
 pub mod meta;
 pub mod organization;
+pub mod portal_link;
 pub mod problem;
 pub mod statistics;

@@ -62,6 +62,7 @@ impl OrganizationView {
             revision: _,
             created_at,
             updated_at,
+            ended_at: _,
         } = organization;
         let quotas = quotas.over(deployment);
         Self { id, name, external_id, status, settings, grants, quotas, aws_external_id, health: None, created_at, updated_at, url }

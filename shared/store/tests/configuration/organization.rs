@@ -1,5 +1,5 @@
 use domain::organization::{Organization, OrganizationStatus};
-use store::Saved;
+use store::{Ending, Saved};
 
 use crate::fixture::Fixture;
 
@@ -60,13 +60,20 @@ async fn an_organization_with_destinations_is_not_deleted() {
     let fixture = Fixture::new();
     let organization = fixture.organization().await;
     let destination = fixture.destination(organization.id).await;
-    assert_eq!(fixture.store.delete_organization(organization.id).await.unwrap(), Saved::Conflict);
+    assert_eq!(fixture.store.end_organization(&ended(&organization), organization.revision).await.unwrap(), Ending::NotEmpty);
     assert!(fixture.store.organization(organization.id).await.unwrap().is_some());
 
     super::destination::delete(&fixture, &destination).await;
-    assert_eq!(fixture.store.delete_organization(organization.id).await.unwrap(), Saved::Done);
+    assert_eq!(fixture.store.end_organization(&ended(&organization), organization.revision).await.unwrap(), Ending::Done);
+    assert!(!fixture.store.organization_stands(organization.id).await.unwrap());
+    fixture.store.remove_organization(organization.id).await.unwrap();
     assert_eq!(fixture.store.organization(organization.id).await.unwrap(), None);
     assert_eq!(fixture.store.routes(organization.id).await.unwrap(), None);
     assert!(fixture.store.organizations(None, 10).await.unwrap().items.is_empty());
-    assert_eq!(fixture.store.delete_organization(organization.id).await.unwrap(), Saved::Done, "once more does no harm");
+    assert_eq!(fixture.store.organization(organization.id).await.unwrap(), None);
+    fixture.store.remove_organization(organization.id).await.expect("once more does no harm");
+}
+
+fn ended(organization: &Organization) -> Organization {
+    Organization { ended_at: Some(organization.created_at), revision: organization.revision + 1, ..organization.clone() }
 }

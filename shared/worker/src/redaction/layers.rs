@@ -174,9 +174,27 @@ fn unicode(rest: &[u8]) -> Option<(Vec<u8>, usize)> {
 /// `&amp;`, `&#47;`, `&#x2F;` (HTML, 13.5): the names that escaping functions write.
 fn entity(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     const NAMES: [(&[u8], u8); 22] = [
-        (b"amp", b'&'), (b"lt", b'<'), (b"gt", b'>'), (b"quot", b'"'), (b"apos", b'\''), (b"sol", b'/'), (b"plus", b'+'),
-        (b"equals", b'='), (b"colon", b':'), (b"period", b'.'), (b"quest", b'?'), (b"num", b'#'), (b"percnt", b'%'), (b"commat", b'@'),
-        (b"excl", b'!'), (b"dollar", b'$'), (b"lowbar", b'_'), (b"ast", b'*'), (b"semi", b';'), (b"comma", b','), (b"grave", b'`'),
+        (b"amp", b'&'),
+        (b"lt", b'<'),
+        (b"gt", b'>'),
+        (b"quot", b'"'),
+        (b"apos", b'\''),
+        (b"sol", b'/'),
+        (b"plus", b'+'),
+        (b"equals", b'='),
+        (b"colon", b':'),
+        (b"period", b'.'),
+        (b"quest", b'?'),
+        (b"num", b'#'),
+        (b"percnt", b'%'),
+        (b"commat", b'@'),
+        (b"excl", b'!'),
+        (b"dollar", b'$'),
+        (b"lowbar", b'_'),
+        (b"ast", b'*'),
+        (b"semi", b';'),
+        (b"comma", b','),
+        (b"grave", b'`'),
         (b"bsol", b'\\'),
     ];
     let rest = text.strip_prefix(b"&")?;

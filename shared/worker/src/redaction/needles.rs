@@ -28,21 +28,8 @@ const OPEN_MEMBERS: [&str; 11] = [
     "audience",
 ];
 /// Names of parameters whose values are secret however short they are.
-const SECRET_PARAMETERS: [&str; 13] = [
-    "access_token",
-    "api_key",
-    "apikey",
-    "auth",
-    "code",
-    "key",
-    "pass",
-    "password",
-    "pwd",
-    "secret",
-    "sig",
-    "signature",
-    "token",
-];
+const SECRET_PARAMETERS: [&str; 13] =
+    ["access_token", "api_key", "apikey", "auth", "code", "key", "pass", "password", "pwd", "secret", "sig", "signature", "token"];
 
 /// A text that must not show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,9 +88,10 @@ fn url_parts(text: &str, url: &Url) -> Vec<String> {
         let segments: Vec<&str> = url.path()[1..].trim_end_matches('/').split('/').collect();
         parts.extend((0..segments.len().saturating_sub(1)).map(|start| segments[start..].join("/")));
         let is_last = |position: usize| position + 1 == segments.len();
-        let alone = segments.iter().enumerate().filter(|(position, segment)| {
-            segment.len() >= ANYWHERE_CHARS_MIN && (is_last(*position) || is_random(segment))
-        });
+        let alone = segments
+            .iter()
+            .enumerate()
+            .filter(|(position, segment)| segment.len() >= ANYWHERE_CHARS_MIN && (is_last(*position) || is_random(segment)));
         parts.extend(alone.map(|(_, segment)| (*segment).to_owned()));
     }
     parts.extend(url.query().into_iter().chain(url.fragment()).flat_map(parameters));
@@ -181,7 +169,8 @@ mod tests {
     #[test]
     fn a_key_file_is_secret_but_for_what_names_its_owner() {
         let pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAAAABBBBCCCCDDDDEEEEFFFF\n-----END PRIVATE KEY-----\n";
-        let file = serde_json::json!({"type": "service_account", "project_id": "my-project-1", "private_key_id": "0123abcd", "private_key": pem});
+        let file =
+            serde_json::json!({"type": "service_account", "project_id": "my-project-1", "private_key_id": "0123abcd", "private_key": pem});
         let texts = texts(&file.to_string());
         for part in ["miievqibadanbgkqhkig9w0b", "aaaabbbbccccddddeeeeffff", "0123abcd"] {
             assert!(texts.iter().any(|text| text == part), "{texts:?}");

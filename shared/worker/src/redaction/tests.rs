@@ -20,9 +20,17 @@ const KINDS: [(&str, &str, &str); 17] = [
     ("client_secret", "c1ient~secret.Q8Q~", "c1ient~secret.Q8Q~"),
     ("refresh_token", "1//0g-refresh_token", "1//0g-refresh_token"),
     ("access_key", "wJalrXUtnFEMI/K7MDENG+bPxRfiCY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCY"),
-    ("account_key", "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq==", "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq"),
+    (
+        "account_key",
+        "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq==",
+        "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq",
+    ),
     ("sas_token", "sv=2022-11-02&se=2027-01-01T00:00:00Z&sig=q1w2e3r4%2Bt5y6u7%3D", "q1w2e3r4+t5y6u7="),
-    ("service_account", "{\"type\":\"service_account\",\"private_key\":\"-----BEGIN X-----\\nMIIEvQIBADANBgkqhkiG9w0B\\n\"}", "MIIEvQIBADANBgkqhkiG9w0B"),
+    (
+        "service_account",
+        "{\"type\":\"service_account\",\"private_key\":\"-----BEGIN X-----\\nMIIEvQIBADANBgkqhkiG9w0B\\n\"}",
+        "MIIEvQIBADANBgkqhkiG9w0B",
+    ),
     ("password", "p\u{e4}ss'w0rd`{}", "p\u{e4}ss'w0rd`{}"),
     ("private_key", "-----BEGIN Y-----\nb3BlbnNzaC1rZXktdjEAAAAA\nQyNTUxOQAAACBqDQuHgVcJ\n-----END Y-----\n", "QyNTUxOQAAACBqDQuHgVcJ"),
     ("connection_string", "postgres://app:p%40ss%2Fw0rd@db.example/app", "p@ss/w0rd"),
@@ -43,7 +51,12 @@ fn percent_encoded(text: &str) -> String {
 }
 
 fn html_escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;").replace('/', "&#x2F;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+        .replace('/', "&#x2F;")
 }
 
 /// The forms, and each around another.
@@ -127,7 +140,8 @@ fn no_kind_of_secret_is_readable_in_any_form_in_any_place() {
             let attempted = redactor.attempted(echoing(&form));
             let shown = format!("{attempted:?}");
             assert!(!shown.contains(&form) && !is_readable(echoed, &shown), "{kind} as {form_name}: {shown}");
-            let Attempted { outcome: Outcome::Delivered(Some(tracking)), detail, request: Some(request), response: Some(response), .. } = attempted
+            let Attempted { outcome: Outcome::Delivered(Some(tracking)), detail, request: Some(request), response: Some(response), .. } =
+                attempted
             else {
                 panic!("{kind} as {form_name}")
             };
@@ -137,7 +151,11 @@ fn no_kind_of_secret_is_readable_in_any_form_in_any_place() {
                 assert!(place.contains(REDACTED), "{kind} as {form_name}: {place}");
                 assert!(place.len() < 80, "{kind} as {form_name}: {place}");
             }
-            assert!(response.body.starts_with("<html>Cannot read `") && response.body.ends_with("`, sorry</html>"), "{kind} as {form_name}: {}", response.body);
+            assert!(
+                response.body.starts_with("<html>Cannot read `") && response.body.ends_with("`, sorry</html>"),
+                "{kind} as {form_name}: {}",
+                response.body
+            );
         }
     }
 }

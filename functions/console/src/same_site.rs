@@ -1,0 +1,73 @@
+//! Requests that change something come from our own pages.
+//!
+//! A form's token keeps other sites from acting in a session. Signing in and opening a portal link have no session yet: another site could
+//! sign its visitor in as somebody else. So every request that is not a read must come from this site, as the browser says it
+//! (`Sec-Fetch-Site`, else `Origin`). A request with neither header was not sent by a browser that a site could have made do it.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use front::{Refused, RequestFacts};
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, HeaderName};
+use operations::Refusal;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Refuses what another site sent.
+pub(crate) async fn same_site(request: Request, next: Next) -> Response {
+    let base_url = request.extensions().get::<RequestFacts>().map(|facts| facts.base_url.as_str()).unwrap_or_default();
+    if request.method().is_safe() || is_own(request.headers(), base_url) {
+        return next.run(request).await;
+    }
+    telemetry::metrics::security_event("cross_site_request");
+    tracing::warn!(security_event = true, "cross_site_request");
+    let detail = "this request came from another site; open the page here and send it again";
+    Refused::from(Refusal::new(403, "cross_site_request", detail)).into_response()
+}
+
+fn is_own(headers: &HeaderMap, base_url: &str) -> bool {
+    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    match (text(&SEC_FETCH_SITE), text(&ORIGIN)) {
+        // `none`: a person did it, without any site (Fetch Metadata Request Headers, 2.3).
+        (Some(site), _) => matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => {
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            origin == base_url || (authority.is_some() && authority == text(&HOST))
+        }
+        (None, None) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_own_request(headers: &[(&'static str, &'static str)]) -> bool {
+        let all = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+        is_own(&all.collect(), "https://waybill.example")
+    }
+
+    #[test]
+    fn what_another_site_sends_is_not_our_own() {
+        for site in ["cross-site", "same-site", "", "nonsense"] {
+            assert!(!is_own_request(&[("sec-fetch-site", site)]), "{site}");
+            assert!(!is_own_request(&[("sec-fetch-site", site), ("origin", "https://waybill.example")]), "{site}");
+        }
+        for origin in
+            ["null", "https://evil.example", "http://waybill.example", "https://waybill.example.evil.example", "", "waybill.example"]
+        {
+            assert!(!is_own_request(&[("origin", origin)]), "{origin}");
+        }
+        assert!(!is_own_request(&[("origin", "http://evil.example"), ("host", "127.0.0.1:8080")]));
+    }
+
+    #[test]
+    fn our_own_pages_and_programs_are() {
+        assert!(is_own_request(&[]));
+        assert!(is_own_request(&[("sec-fetch-site", "same-origin")]));
+        assert!(is_own_request(&[("sec-fetch-site", "none")]));
+        assert!(is_own_request(&[("origin", "https://waybill.example")]));
+        assert!(is_own_request(&[("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")]));
+    }
+}

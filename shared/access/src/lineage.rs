@@ -1,0 +1,57 @@
+//! What keys and links depend on, remembered from earlier reads, so that one read fetches all of it.
+//!
+//! A key's organization and what a link was made by never change. Whether they still stand does, and is read on every request.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use domain::api_key::ApiKey;
+use domain::id::{KeyId, OrganizationId, PortalLinkId};
+use domain::portal_link::{Maker, PortalLink};
+
+/// Keys and links that are remembered, each; then the memory starts empty again.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// What was read of keys and links before. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lineages {
+    organizations: Arc<Mutex<HashMap<KeyId, OrganizationId>>>,
+    makers: Arc<Mutex<HashMap<PortalLinkId, Arc<[Maker]>>>>,
+}
+
+impl Lineages {
+    /// Whose a key is; `None` when it has not been read yet, or is an operator's.
+    pub(crate) fn organization(&self, key: KeyId) -> Option<OrganizationId> {
+        recall(&self.organizations, key)
+    }
+
+    /// What a link was made by; nothing when it has not been read yet.
+    pub(crate) fn makers(&self, link: PortalLinkId) -> Arc<[Maker]> {
+        recall(&self.makers, link).unwrap_or_default()
+    }
+
+    pub(crate) fn note_key(&self, key: &ApiKey) {
+        if let Some(organization) = key.organization_id {
+            remember(&self.organizations, key.id, organization);
+        }
+    }
+
+    pub(crate) fn note_link(&self, link: &PortalLink) {
+        if !link.made_by.is_empty() {
+            remember(&self.makers, link.id, link.made_by.as_slice().into());
+        }
+    }
+}
+
+fn recall<K: Eq + Hash, V: Clone>(memory: &Mutex<HashMap<K, V>>, key: K) -> Option<V> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+}
+
+fn remember<K: Eq + Hash, V>(memory: &Mutex<HashMap<K, V>>, key: K, value: V) {
+    let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+    if memory.len() >= REMEMBERED_MAX {
+        memory.clear();
+    }
+    memory.insert(key, value);
+}

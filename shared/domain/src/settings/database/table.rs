@@ -10,8 +10,8 @@ use super::Engine;
 const POSTGRES_NAME_MAX_BYTES: usize = 63;
 const MYSQL_NAME_MAX_CHARACTERS: usize = 64;
 
-/// `table` or `schema.table` (MySQL: `database.table`). A part with a dot in it stands in double quotes. Case counts, as everywhere
-/// where names are quoted.
+/// `table` or `schema.table` (MySQL: `database.table`). A part with a dot in it stands in double quotes; for MySQL, backticks are quotes
+/// too. Case counts, as everywhere where names are quoted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct TableName {
@@ -29,7 +29,11 @@ pub struct NotATable;
 impl TableName {
     /// Reads a name and holds it to the engine's limits.
     pub fn parse(engine: Engine, text: &str) -> Result<Self, NotATable> {
-        let name = Self::read(text)?;
+        let quotes: &[char] = match engine {
+            Engine::Postgres => &['"'],
+            Engine::Mysql => &['"', '`'],
+        };
+        let name = Self::read(text, quotes)?;
         let fits = |part: &str| match engine {
             Engine::Postgres => part.len() <= POSTGRES_NAME_MAX_BYTES,
             Engine::Mysql => part.chars().count() <= MYSQL_NAME_MAX_CHARACTERS && !part.ends_with(' '),
@@ -38,10 +42,10 @@ impl TableName {
         if all_fit { Ok(name) } else { Err(NotATable) }
     }
 
-    fn read(text: &str) -> Result<Self, NotATable> {
-        let (first, rest) = part(text)?;
+    fn read(text: &str, quotes: &[char]) -> Result<Self, NotATable> {
+        let (first, rest) = part(text, quotes)?;
         let Some(rest) = rest else { return Ok(Self { schema: None, table: first }) };
-        match part(rest)? {
+        match part(rest, quotes)? {
             (table, None) => Ok(Self { schema: Some(first), table }),
             _ => Err(NotATable),
         }
@@ -49,8 +53,8 @@ impl TableName {
 }
 
 /// The first part, and what follows the dot after it.
-fn part(text: &str) -> Result<(String, Option<&str>), NotATable> {
-    let Some(quoted) = text.strip_prefix('"') else {
+fn part<'t>(text: &'t str, quotes: &[char]) -> Result<(String, Option<&'t str>), NotATable> {
+    let Some(quote) = text.chars().next().filter(|first| quotes.contains(first)) else {
         let (part, rest) = match text.split_once('.') {
             Some((part, rest)) => (part, Some(rest)),
             None => (text, None),
@@ -58,13 +62,13 @@ fn part(text: &str) -> Result<(String, Option<&str>), NotATable> {
         return if part.contains('"') { Err(NotATable) } else { named(part.to_owned(), rest) };
     };
     let mut name = String::new();
-    let mut rest = quoted;
+    let mut rest = &text[quote.len_utf8()..];
     loop {
-        let (piece, after) = rest.split_once('"').ok_or(NotATable)?;
+        let (piece, after) = rest.split_once(quote).ok_or(NotATable)?;
         name.push_str(piece);
         rest = after;
-        let Some(after) = rest.strip_prefix('"') else { break };
-        name.push('"');
+        let Some(after) = rest.strip_prefix(quote) else { break };
+        name.push(quote);
         rest = after;
     }
     match rest.strip_prefix('.') {
@@ -83,7 +87,7 @@ impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, part) in self.schema.iter().chain([&self.table]).enumerate() {
             let dot = if position == 0 { "" } else { "." };
-            if part.contains(['.', '"']) {
+            if part.contains(['.', '"', '`']) {
                 write!(f, "{dot}\"{}\"", part.replace('"', "\"\""))?;
             } else {
                 write!(f, "{dot}{part}")?;
@@ -103,6 +107,6 @@ impl TryFrom<String> for TableName {
     type Error = NotATable;
 
     fn try_from(text: String) -> Result<Self, NotATable> {
-        Self::read(&text)
+        Self::read(&text, &['"'])
     }
 }

@@ -72,9 +72,20 @@ fn table_names_keep_their_quotes_and_their_limits() {
     assert_eq!(name.to_string(), r#"sales."odd.""name""""#);
     let long = "x".repeat(64);
     assert!(TableName::parse(Engine::Mysql, &long).is_ok() && TableName::parse(Engine::Postgres, &long).is_err());
-    for bad in ["", ".", "a.", ".a", "a.b.c", "a\0b", "\"a", "\"a\"b", "a\"b"] {
+    for bad in ["", ".", "a.", ".a", "a.b.c", "a\0b", "\"a", "\"a\"b", "a\"b", "`a", "`a`b", "`a`."] {
         assert_eq!(TableName::parse(Engine::Mysql, bad), Err(NotATable), "{bad:?}");
     }
+}
+
+#[test]
+fn backticks_quote_a_name_for_mysql_and_survive_storage() {
+    for (text, schema, table) in [("`a`.`b.c`", Some("a"), "b.c"), ("`a``b`", None, "a`b"), ("a`b", None, "a`b"), ("`x`", None, "x")] {
+        let name = TableName::parse(Engine::Mysql, text).unwrap();
+        assert_eq!((name.schema.as_deref(), &*name.table), (schema, table), "{text}");
+        assert_eq!(TableName::try_from(name.to_string()).unwrap(), name, "{text}");
+        assert_eq!(TableName::parse(Engine::Mysql, &name.to_string()).unwrap(), name, "{text}");
+    }
+    assert_eq!(TableName::parse(Engine::Postgres, "`x`").unwrap().table, "`x`");
 }
 
 type Said = (String, u16, String, String, String, Option<TlsMode>);

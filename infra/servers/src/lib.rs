@@ -3,6 +3,7 @@
 
 pub mod google;
 pub mod mariadb;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod program;
 pub mod tls;

@@ -79,8 +79,7 @@ impl Postgres {
             program::binary("postgres", folders()).display(),
             self.port
         );
-        let mut words: Vec<&str> =
-            if is_root() { vec!["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] } else { vec![] };
+        let mut words = as_server_user_words();
         words.extend(["sh", "-c", &*command]);
         self.program = Some(Program::start(&words, "QUIT", &self.log()));
         program::wait_for("PostgreSQL", &self.log(), || self.try_sql("postgres", "SELECT 1").is_ok());
@@ -114,6 +113,11 @@ fn folders() -> impl Iterator<Item = PathBuf> {
     versions.sort();
     let elsewhere = ["/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"].map(PathBuf::from);
     versions.into_iter().rev().chain(elsewhere)
+}
+
+/// What a command begins with that must not run as root.
+pub(crate) fn as_server_user_words() -> Vec<&'static str> {
+    if is_root() { vec!["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] } else { vec![] }
 }
 
 /// PostgreSQL refuses to run as root.

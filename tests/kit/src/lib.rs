@@ -21,4 +21,4 @@ pub mod sshd;
 pub mod stack;
 pub mod verifier;
 
-pub use servers::{mariadb, postgres, tls};
+pub use servers::{mariadb, pgbouncer, postgres, tls};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::attempt::RequestRecord;
 use domain::check::CheckReport;
-use domain::id::DeliveryId;
-use domain::settings::database::{DatabaseSettings, Engine};
+use domain::id::{DeliveryId, MessageId, Ulid};
+use domain::settings::database::{DatabaseSettings, Engine, OnConflict};
 use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
 use egress::Guard;
@@ -53,10 +53,32 @@ pub struct Facts {
 pub(crate) struct Written {
     /// How many rows; `None` when an earlier attempt wrote them and did not say.
     pub(crate) rows: Option<u64>,
+    /// How many rows were left out because their key is there already; `None` where none may be, or an earlier attempt knew.
+    pub(crate) skipped: Option<u64>,
     /// The server's number of the transaction, where it says one.
     pub(crate) transaction_id: Option<String>,
     /// An earlier attempt wrote them.
     pub(crate) is_repeat: bool,
+}
+
+impl Facts {
+    /// The sample that a check writes and rolls back.
+    pub(crate) fn of_check() -> Self {
+        let message = MessageId::from(Ulid::first_at(Timestamp::from_millis(0)));
+        Self {
+            delivery: DeliveryId { message, position: 0 },
+            event_type: "waybill.destination.check".to_owned(),
+            created_at: Timestamp::from_millis(0),
+            content_type: "application/json".to_owned(),
+            filename: None,
+            sha256: None,
+        }
+    }
+}
+
+/// How many of the rows that were sent were left out on purpose.
+pub(crate) fn skipped(settings: &DatabaseSettings, sent: u64, written: u64) -> Option<u64> {
+    (settings.on_conflict == OnConflict::Ignore).then(|| sent.saturating_sub(written))
 }
 
 /// All that a delivery needs of its connector, for the engines.
@@ -119,7 +141,7 @@ impl Database {
         }
     }
 
-    /// Takes the steps of a delivery up to the table, and stops at the first that fails. Writes nothing.
+    /// Takes the steps of a delivery, up to the writing, and stops at the first that fails. What it writes is rolled back.
     pub async fn check(&self, engine: Engine, settings: &DatabaseSettings, credentials: &Credentials) -> CheckReport {
         let deadline = Instant::now() + CHECK_MAX.min(Duration::from_secs(settings.timeout_seconds.into()));
         let mut walk = Walk::default();
@@ -149,15 +171,20 @@ fn attempted(failure: Failure, request: Option<RequestRecord>) -> Result<Attempt
 
 fn told(written: &Written, settings: &DatabaseSettings) -> String {
     let table = &settings.table;
+    let skipped = match written.skipped {
+        None | Some(0) => String::new(),
+        Some(1) => "; 1 row was skipped because its key is there already".to_owned(),
+        Some(rows) => format!("; {rows} rows were skipped because their keys are there already"),
+    };
     match written {
         Written { is_repeat: true, .. } => format!("an earlier attempt wrote this delivery into {table} already"),
-        Written { rows: Some(1), .. } => format!("1 row was written into {table}"),
-        Written { rows, .. } => format!("{} rows were written into {table}", rows.unwrap_or_default()),
+        Written { rows: Some(1), .. } => format!("1 row was written into {table}{skipped}"),
+        Written { rows, .. } => format!("{} rows were written into {table}{skipped}", rows.unwrap_or_default()),
     }
 }
 
 fn tracking(written: &Written, place: &Place, settings: &DatabaseSettings) -> Value {
-    json!({
+    let mut tracking = json!({
         "kind": "database_rows",
         "id": written.transaction_id,
         "url": null,
@@ -165,5 +192,9 @@ fn tracking(written: &Written, place: &Place, settings: &DatabaseSettings) -> Va
         "database": place.database,
         "rows": written.rows,
         "transaction_id": written.transaction_id,
-    })
+    });
+    if let Some(skipped) = written.skipped {
+        tracking["rows_skipped"] = skipped.into();
+    }
+    tracking
 }

@@ -38,11 +38,36 @@ impl Failure {
         Self::new(Outcome::Reject(Reason::Rejected), detail)
     }
 
+    /// A failure for want of rights says first what they are needed for; any other stays as it is.
+    pub(crate) fn about(self, what: &str) -> Self {
+        match self {
+            Self::Theirs { outcome: outcome @ Outcome::ClientError(Reason::Authorization), detail, step } => {
+                Self::Theirs { outcome, detail: bounded(&format!("{what}: {detail}"), DETAIL_MAX_BYTES).to_owned(), step }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether a row is refused for what it holds.
+    pub(crate) fn is_rejected(&self) -> bool {
+        matches!(self, Self::Theirs { outcome: Outcome::ClientError(Reason::Rejected), .. })
+    }
+
     /// Of another step than the one under way: a login that is refused only once the session begins.
     pub(crate) fn at(self, at: StepName) -> Self {
         match self {
             Self::Theirs { outcome, detail, .. } => Self::Theirs { outcome, detail, step: Some(at) },
             ours @ Self::Ours(_) => ours,
+        }
+    }
+}
+
+/// Shows the detail of a failure, which holds no secrets.
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Theirs { detail, .. } => f.write_str(detail),
+            Self::Ours(unavailable) => unavailable.fmt(f),
         }
     }
 }

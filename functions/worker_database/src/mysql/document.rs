@@ -5,7 +5,6 @@ use mysql_async::prelude::Queryable as _;
 use mysql_async::{Error, Value};
 use worker::Payload;
 
-use super::insert::timestamp;
 use super::session::Session;
 use super::table::{self, Table};
 use super::verdict;
@@ -16,6 +15,8 @@ use crate::walk::Walk;
 
 /// The column that holds each delivery once.
 pub(super) const DELIVERY_ID: &str = "delivery_id";
+/// What a statement has besides its payload, at most.
+const PACKET_ROOM: usize = 4 << 10;
 /// The columns that a table of documents has.
 pub(super) const COLUMNS: &[&str] = &[DELIVERY_ID, "message_id", "event_type", "created_at", "content_type", "payload"];
 
@@ -29,10 +30,18 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
         None if settings.create_table => create(&mut session, &settings.table, facts).await?,
         None => return Err(verdict::no_table(&settings.table)),
     };
+    write(&mut session, &table, facts, bytes.into()).await
+}
+
+/// Writes the row.
+pub(super) async fn write(session: &mut Session, table: &Table, facts: &Facts, payload: Vec<u8>) -> Result<Written, Failure> {
     table.require_transactions()?;
     table.require(COLUMNS, false)?;
-    table.require_unique(&mut session, &[DELIVERY_ID]).await?;
-    insert(&mut session, &table, facts, bytes.into()).await
+    table.require_unique(session, &[DELIVERY_ID]).await?;
+    if payload.len() + PACKET_ROOM > session.packet_bytes_max {
+        return Err(verdict::too_long(1, session.packet_bytes_max));
+    }
+    insert(session, table, facts, payload).await
 }
 
 async fn create(session: &mut Session, name: &TableName, facts: &Facts) -> Result<Table, Failure> {
@@ -52,7 +61,7 @@ async fn insert(session: &mut Session, table: &Table, facts: &Facts, payload: Ve
     );
     let delivery = facts.delivery.to_string();
     let created_at = facts.created_at.to_string();
-    let created_at = timestamp(&created_at).unwrap_or(created_at);
+    let created_at = created_at.replace('T', " ").trim_end_matches('Z').to_owned();
     let values: Vec<Value> = vec![
         (&*delivery).into(),
         facts.delivery.message.to_string().into(),
@@ -62,15 +71,14 @@ async fn insert(session: &mut Session, table: &Table, facts: &Facts, payload: Ve
         Value::Bytes(payload),
     ];
     match session.conn.exec_drop(sql, values).await {
-        Ok(()) => Ok(Written { rows: Some(1), transaction_id: None, is_repeat: false }),
-        Err(Error::Server(error)) if error.code == verdict::DUPLICATE => {
-            let sql = format!("SELECT 1 FROM {} WHERE delivery_id = ?", table.sql());
-            let found: Vec<(u8,)> = session.query(&sql, (delivery,)).await?;
-            if found.is_empty() {
-                return Err(verdict::of_server(&error));
+        Ok(()) => Ok(Written { rows: Some(1), skipped: None, transaction_id: None, is_repeat: false }),
+        // To read the row, the user would need another right: the index that the error names says enough.
+        Err(Error::Server(error)) if error.code == verdict::DUPLICATE => match verdict::index_of(&error) {
+            Some(index) if table.is_unique_by(session, index, DELIVERY_ID).await? => {
+                Ok(Written { rows: Some(1), skipped: None, transaction_id: None, is_repeat: true })
             }
-            Ok(Written { rows: Some(1), transaction_id: None, is_repeat: true })
-        }
+            _ => Err(verdict::of_server(&error)),
+        },
         Err(error) => Err(verdict::of(error)),
     }
 }

@@ -1,13 +1,14 @@
 //! INSERTs of many rows: as many as fit a statement's parameters and a megabyte, prepared in a few sizes.
 
+use domain::settings::database::OnConflict;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Error, ServerError, Value};
 
 use super::session::Session;
-use super::table::{Table, list};
+use super::table::{Table, list, quoted};
 use super::verdict;
 use crate::failure::Failure;
-use crate::rows::Cell;
+use crate::rows::{Cell, Columns};
 
 /// Parameters of one statement (the protocol's).
 const PARAMETERS_MAX: usize = 65_535;
@@ -16,46 +17,67 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Rows in a statement. Each size is prepared once.
 const SIZES: [usize; 4] = [512, 64, 8, 1];
 
-/// Rows on their way into a table.
-pub(super) struct Insert {
-    beginning: String,
-    end: String,
-    columns: Vec<String>,
-    is_time: Vec<bool>,
-    pending: Vec<Vec<Value>>,
-    pending_bytes: usize,
-    /// Rows that the server has taken.
-    sent: u64,
+/// A value on its way; `None` is the column's default.
+type Sent = Option<Value>;
+
+/// A row, with its number in the payload.
+struct Row {
+    number: u64,
+    values: Vec<Sent>,
 }
 
-impl Insert {
-    /// INSERTs into these columns; `end` says what happens on a conflict.
-    pub(super) fn new(table: &Table, columns: &[String], end: String) -> Self {
-        let is_time = |name: &String| table.column(name).is_some_and(|column| matches!(&*column.data_type, "datetime" | "timestamp"));
-        Self {
-            beginning: format!("INSERT INTO {} ({}) VALUES ", table.sql(), list(columns.iter().map(String::as_str))),
-            end,
-            columns: columns.to_vec(),
-            is_time: columns.iter().map(is_time).collect(),
-            pending: Vec::new(),
-            pending_bytes: 0,
-            sent: 0,
-        }
+/// Rows on their way into a table.
+pub(super) struct Insert<'t> {
+    table: &'t Table,
+    on_conflict: OnConflict,
+    key: &'t [&'t str],
+    /// The columns of the rows that are pending.
+    columns: Vec<String>,
+    pending: Vec<Row>,
+    pending_bytes: usize,
+    /// Rows that were sent, and those of them that were written.
+    counts: Counts,
+}
+
+/// How many rows there were.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) sent: u64,
+    pub(super) written: u64,
+}
+
+impl<'t> Insert<'t> {
+    pub(super) fn new(table: &'t Table, on_conflict: OnConflict, key: &'t [&'t str]) -> Self {
+        let counts = Counts::default();
+        Self { table, on_conflict, key, columns: Vec::new(), pending: Vec::new(), pending_bytes: 0, counts }
     }
 
-    /// Takes a row, and sends those at hand when they are many.
-    pub(super) async fn push(&mut self, session: &mut Session, cells: &[Cell<'_>]) -> Result<(), Failure> {
-        let values = cells.iter().zip(&self.is_time).map(|(cell, is_time)| value(cell, *is_time));
-        let values: Vec<Value> = values.collect();
-        self.pending_bytes += values.iter().map(size).sum::<usize>();
-        self.pending.push(values);
+    /// Takes a row, and sends those that are pending when they are many or when they have other columns.
+    pub(super) async fn push(&mut self, session: &mut Session, columns: &Columns, number: u64, cells: &[Cell<'_>]) -> Result<(), Failure> {
+        // An update changes the columns that a row has, and no others.
+        let is_update = self.on_conflict == OnConflict::Update;
+        let is_there = |cell: &Cell<'_>| !is_update || *cell != Cell::Absent;
+        let present = columns.names.iter().zip(cells).filter(|(_, cell)| is_there(cell)).map(|(name, _)| name);
+        if !present.clone().eq(self.columns.iter()) {
+            let present: Vec<String> = present.cloned().collect();
+            self.flush(session).await?;
+            self.columns = present;
+        }
+        let specs = cells.iter().enumerate().filter(|(_, cell)| is_there(cell));
+        let values: Vec<Sent> = specs.map(|(position, cell)| value(cell, columns.holds_bits(position))).collect();
+        let bytes: usize = values.iter().map(size).sum();
+        if bytes > session.packet_bytes_max {
+            return Err(verdict::too_long(number, session.packet_bytes_max));
+        }
+        self.pending_bytes += bytes;
+        self.pending.push(Row { number, values });
         if self.pending.len() >= SIZES[0] || self.pending_bytes >= BATCH_BYTES { self.flush(session).await } else { Ok(()) }
     }
 
     /// Sends what is left; returns how many rows there were.
-    pub(super) async fn finish(mut self, session: &mut Session) -> Result<u64, Failure> {
+    pub(super) async fn finish(mut self, session: &mut Session) -> Result<Counts, Failure> {
         self.flush(session).await?;
-        Ok(self.sent)
+        Ok(self.counts)
     }
 
     async fn flush(&mut self, session: &mut Session) -> Result<(), Failure> {
@@ -66,8 +88,8 @@ impl Insert {
             let size = SIZES.into_iter().find(|size| *size <= most).unwrap_or(1);
             let rest = rows.split_off(size);
             match self.send(session, &rows).await {
-                Ok(()) => self.sent += size as u64,
-                Err(Error::Server(error)) if verdict::is_of_row(&error) => return Err(self.blame(session, rows, error).await),
+                Ok(written) => self.count(size as u64, written),
+                Err(Error::Server(error)) if verdict::is_of_row(&error) => self.one_by_one(session, rows).await?,
                 Err(error) => return Err(verdict::of(error)),
             }
             rows = rest;
@@ -75,54 +97,107 @@ impl Insert {
         Ok(())
     }
 
-    async fn send(&self, session: &mut Session, rows: &[Vec<Value>]) -> Result<(), Error> {
-        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
-        let sql = format!("{}{}{}", self.beginning, vec![&*row; rows.len()].join(", "), self.end);
-        session.conn.exec_drop(sql, rows.concat()).await
+    /// Counts rows. An update counts twice at the server, or not at all where it changes nothing.
+    fn count(&mut self, sent: u64, written: u64) {
+        self.counts.sent += sent;
+        self.counts.written += if self.on_conflict == OnConflict::Ignore { written } else { sent };
     }
 
-    /// Finds the row that the server does not take, by sending them one by one: the statement that failed has left nothing behind, and
-    /// the transaction ends with this.
-    async fn blame(&self, session: &mut Session, rows: Vec<Vec<Value>>, error: ServerError) -> Failure {
-        for (position, row) in rows.into_iter().enumerate() {
+    async fn send(&self, session: &mut Session, rows: &[Row]) -> Result<u64, Error> {
+        let (sql, values) = self.statement(rows);
+        session.conn.exec_drop(sql, values).await?;
+        Ok(session.conn.affected_rows())
+    }
+
+    /// The statement for these rows. Where a row leaves out a column, the statement says so.
+    fn statement(&self, rows: &[Row]) -> (String, Vec<Value>) {
+        let mut sql = format!("INSERT INTO {} ({}) VALUES ", self.table.sql(), list(self.columns.iter().map(String::as_str)));
+        let mut values = Vec::with_capacity(rows.len() * self.columns.len());
+        for (position, row) in rows.iter().enumerate() {
+            sql.push_str(if position == 0 { "(" } else { ", (" });
+            for position in 0..self.columns.len() {
+                sql.push_str(if position == 0 { "" } else { ", " });
+                match row.values.get(position) {
+                    Some(Some(value)) => {
+                        sql.push('?');
+                        values.push(value.clone());
+                    }
+                    _ => sql.push_str("DEFAULT"),
+                }
+            }
+            sql.push(')');
+        }
+        sql.push_str(&conflict(self.on_conflict, &self.columns, self.key));
+        (sql, values)
+    }
+
+    /// Sends rows one by one, to find the one that the server does not take: the statement that failed has left nothing behind, and the
+    /// transaction ends with this. Rows that only together are no statement are written by it.
+    async fn one_by_one(&mut self, session: &mut Session, rows: Vec<Row>) -> Result<(), Failure> {
+        for row in rows {
+            let number = row.number;
             match self.send(session, &[row]).await {
-                Ok(()) => {}
-                Err(Error::Server(error)) if verdict::is_of_row(&error) => return self.told(self.sent + 1 + position as u64, &error),
-                Err(error) => return verdict::of(error),
+                Ok(written) => self.count(1, written),
+                Err(Error::Server(error)) if verdict::is_of_row(&error) => return Err(self.told(number, &error)),
+                Err(error) => return Err(verdict::of(error)),
             }
         }
-        // Together they conflict with each other, one by one they do not.
-        verdict::of_server(&error)
+        Ok(())
     }
 
     /// The error, with the row's number and the column that the server names, in whatever language.
     fn told(&self, row: u64, error: &ServerError) -> Failure {
         let Failure::Theirs { outcome, .. } = verdict::of_server(error) else { return verdict::of_server(error) };
+        if error.code == verdict::DIVISION_BY_ZERO && self.on_conflict != OnConflict::Error {
+            let key = self.key.join(", ");
+            let detail = format!(
+                "row {row}: the row that it conflicts with has another {key}, or one that differs in case, accents or spaces alone; \
+                 nothing was written"
+            );
+            return Failure::new(outcome, detail);
+        }
         let is_named = |column: &&String| ['\'', '`'].iter().any(|quote| error.message.contains(&format!("{quote}{column}{quote}")));
         let column = self.columns.iter().find(is_named).map(|column| format!(", column {column}")).unwrap_or_default();
         Failure::new(outcome, format!("row {row}{column}: {}; nothing was written", verdict::told(error)))
     }
 }
 
-fn value(cell: &Cell<'_>, is_time: bool) -> Value {
-    match cell {
-        Cell::Null => Value::NULL,
-        Cell::Text(text) if is_time => timestamp(text).map_or_else(|| text.as_bytes().into(), Value::from),
-        Cell::Text(text) => text.as_bytes().into(),
-        Cell::Number(text) | Cell::Json(text) => text.as_bytes().into(),
-        Cell::Bool(value) => Value::Int((*value).into()),
+/// What an INSERT does on a conflict. (`INSERT IGNORE` would also ignore values that do not fit.)
+///
+/// MySQL takes a conflict with any unique index for one with the key, and compares texts by their collation. So the row that is there is
+/// looked at first: where its key is not the very key of the new row, the division by zero ends the statement.
+pub(super) fn conflict(on_conflict: OnConflict, columns: &[String], key: &[&str]) -> String {
+    if on_conflict == OnConflict::Error {
+        return String::new();
     }
+    let same = key.iter().map(|name| format!("(CAST({0} AS BINARY) <=> CAST(VALUES({0}) AS BINARY))", quoted(name)));
+    let same: Vec<String> = same.collect();
+    let kept = |name: &str| match same.is_empty() {
+        true => format!("{0} = {0}", quoted(name)),
+        false => format!("{0} = IF(1 / ({1}), {0}, {0})", quoted(name), same.join(" AND ")),
+    };
+    let stays = key.first().copied().or(columns.first().map(String::as_str)).map(kept);
+    let is_update = on_conflict == OnConflict::Update;
+    let values = columns.iter().filter(|name| is_update && !key.contains(&&***name));
+    let set: Vec<String> = stays.into_iter().chain(values.map(|name| format!("{0} = VALUES({0})", quoted(name)))).collect();
+    format!(" ON DUPLICATE KEY UPDATE {}", set.join(", "))
 }
 
-fn size(value: &Value) -> usize {
+/// A value of the protocol's. A column of bits takes numbers: of a text it would take the bits of its characters.
+fn value(cell: &Cell<'_>, holds_bits: bool) -> Sent {
+    Some(match cell {
+        Cell::Absent => return None,
+        Cell::Null => Value::NULL,
+        Cell::Number(digits) if holds_bits => digits.parse().map_or_else(|_| digits.as_bytes().into(), Value::UInt),
+        Cell::Text(text) | Cell::Number(text) => text.as_bytes().into(),
+        Cell::Json(text) => text.as_bytes().into(),
+        Cell::Bool(value) => Value::Int((*value).into()),
+    })
+}
+
+fn size(value: &Sent) -> usize {
     match value {
-        Value::Bytes(bytes) => bytes.len() + 8,
+        Some(Value::Bytes(bytes)) => bytes.len() + 8,
         _ => 8,
     }
-}
-
-/// A time with an offset as MySQL takes it: in UTC, which is the session's zone. (MySQL knows neither `T…Z` nor, before 8.0.19, offsets.)
-pub(super) fn timestamp(text: &str) -> Option<String> {
-    let instant: jiff::Timestamp = text.parse().ok()?;
-    Some(instant.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string())
 }

@@ -1,7 +1,7 @@
 //! The ledger of deliveries beside a table: what makes a delivery of rows happen once. A delivery's line is written in the transaction
 //! of its rows, so that either both are there or neither.
 
-use domain::settings::database::TableName;
+use domain::settings::database::{LEDGER_TABLE as NAME, TableName};
 use mysql_async::Error;
 use mysql_async::prelude::Queryable as _;
 
@@ -11,8 +11,6 @@ use super::verdict;
 use crate::connector::Written;
 use crate::failure::Failure;
 
-/// The ledger's name; it stands in the database of the table.
-const NAME: &str = domain::settings::database::LEDGER_TABLE;
 const DEFINITION: &str = "delivery_id varchar(64) CHARACTER SET ascii NOT NULL PRIMARY KEY, row_count bigint NOT NULL DEFAULT 0, \
      delivered_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP";
 
@@ -30,22 +28,13 @@ pub(super) enum Claim {
     Written(Written),
 }
 
-/// Refuses a ledger that may not be written. Whether one that is not there could be made, MySQL tells only who tries.
-pub(super) async fn may_be_used(session: &mut Session, table: &Table) -> Result<(), Failure> {
-    let name = TableName { schema: Some(table.schema.clone()), table: NAME.to_owned() };
-    match Table::find(session, &name).await? {
-        Some(ledger) => ledger.require(&["delivery_id", "row_count"], true),
-        None => Ok(()),
-    }
-}
-
 impl Ledger {
     /// The ledger beside a table, made if it is not there.
-    pub(super) async fn beside(session: &mut Session, table: &Table) -> Result<Self, Failure> {
-        let name = TableName { schema: Some(table.schema.clone()), table: NAME.to_owned() };
+    pub(super) async fn beside(session: &mut Session, schema: Option<String>) -> Result<Self, Failure> {
+        let name = TableName { schema, table: NAME.to_owned() };
         let ledger = match Table::find(session, &name).await? {
             Some(ledger) => ledger,
-            None => table::create(session, &name, DEFINITION).await?,
+            None => table::create(session, &name, DEFINITION).await.map_err(may_not_create)?,
         };
         ledger.require_transactions()?;
         Ok(Self { sql: ledger.sql() })
@@ -58,16 +47,47 @@ impl Ledger {
             Err(Error::Server(error)) if error.code == verdict::DUPLICATE => {
                 let sql = format!("SELECT row_count FROM {} WHERE delivery_id = ?", self.sql);
                 let found: Vec<(u64,)> = session.query(&sql, (delivery,)).await?;
-                Ok(Claim::Written(Written { rows: found.first().map(|(rows,)| *rows), transaction_id: None, is_repeat: true }))
+                Ok(Claim::Written(Written {
+                    rows: found.first().map(|(rows,)| *rows),
+                    skipped: None,
+                    transaction_id: None,
+                    is_repeat: true,
+                }))
             }
-            Err(error) => Err(verdict::of(error)),
+            Err(error) => Err(needs_rights(verdict::of(error))),
         }
     }
 
-    /// Notes how many rows were written.
-    pub(super) async fn note(&self, session: &mut Session, delivery: &str, rows: u64) -> Result<Written, Failure> {
+    /// Records how many rows were written.
+    pub(super) async fn note(&self, session: &mut Session, delivery: &str, rows: u64) -> Result<(), Failure> {
         let sql = format!("UPDATE {} SET row_count = ? WHERE delivery_id = ?", self.sql);
-        session.conn.exec_drop(sql, (rows, delivery)).await.map_err(verdict::of)?;
-        Ok(Written { rows: Some(rows), transaction_id: None, is_repeat: false })
+        session.conn.exec_drop(sql, (rows, delivery)).await.map_err(|error| needs_rights(verdict::of(error)))
     }
+
+    /// Refuses a ledger that could not be used: one that is there is written within the transaction, which the caller rolls back, and for
+    /// one that is not, the right to create it is asked for.
+    pub(super) async fn try_out(session: &mut Session, schema: Option<String>, delivery: &str) -> Result<(), Failure> {
+        let name = TableName { schema: schema.clone(), table: NAME.to_owned() };
+        if Table::find(session, &name).await?.is_none() {
+            return table::may_create(session, &name).await.map_err(may_not_create);
+        }
+        let ledger = Self::beside(session, schema).await?;
+        session.execute("START TRANSACTION").await?;
+        ledger.claim(session, delivery).await?;
+        ledger.note(session, delivery, 0).await?;
+        let sql = format!("SELECT row_count FROM {} WHERE delivery_id = ?", ledger.sql);
+        session.query::<(u64,)>(&sql, (delivery,)).await.map(drop).map_err(needs_rights)
+    }
+}
+
+fn may_not_create(failure: Failure) -> Failure {
+    failure.about(&format!(
+        "{NAME}, where deliveries are recorded so that each is written once, cannot be created; grant CREATE on the database or create it"
+    ))
+}
+
+fn needs_rights(failure: Failure) -> Failure {
+    failure.about(&format!(
+        "{NAME}, where deliveries are recorded so that each is written once, cannot be written; grant SELECT, INSERT and UPDATE on it"
+    ))
 }

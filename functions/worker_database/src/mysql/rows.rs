@@ -3,95 +3,81 @@
 use domain::settings::database::{DatabaseSettings, OnConflict};
 use worker::Payload;
 
-use super::insert::Insert;
+use super::insert::{Counts, Insert};
 use super::ledger::{Claim, Ledger};
 use super::session::Session;
 use super::table::{self, Table, list, quoted};
 use super::verdict;
-use crate::connector::{Delivering, Written};
+use crate::connector::{Delivering, Written, skipped};
 use crate::failure::Failure;
-use crate::rows::{Cell, Opened};
+use crate::rows::{Inferred, Opened};
 use crate::walk::Walk;
+
+/// The widest number of MySQL's: digits before the decimal point and after it.
+const DECIMAL: (i64, i64) = (35, 30);
 
 /// Writes a payload's rows.
 pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, Failure> {
     let Delivering { database, place, settings, facts, deadline } = *delivering;
-    let opened = Opened::read(settings, facts, payload).await?;
-    let definition = if settings.create_table { definition(settings, opened.as_ref())? } else { None };
+    let mut opened = Opened::read(settings, facts, payload).await?;
+    let inferred = opened.as_mut().map(|opened| std::mem::take(&mut opened.inferred));
     let mut session = Session::open(database, place, deadline, &mut Walk::default()).await?;
-    let table = match (Table::find(&mut session, &settings.table).await?, definition) {
+    let table = match (Table::find(&mut session, &settings.table).await?, inferred) {
         (Some(table), _) => table,
-        (None, Some(definition)) => table::create(&mut session, &settings.table, &definition).await?,
-        (None, None) => return Err(verdict::no_table(&settings.table)),
+        (None, Some(inferred)) if settings.create_table => create(&mut session, settings, &inferred).await?,
+        (None, _) => return Err(verdict::no_table(&settings.table)),
     };
     table.require_transactions()?;
-    let ledger = Ledger::beside(&mut session, &table).await?;
+    let ledger = Ledger::beside(&mut session, Some(table.schema.clone())).await?;
     session.execute("START TRANSACTION").await?;
     let delivery = facts.delivery.to_string();
     if let Claim::Written(written) = ledger.claim(&mut session, &delivery).await? {
         return Ok(written);
     }
-    let count = match opened {
+    let counts = match opened {
         Some(opened) => write(&mut session, settings, &table, opened).await?,
-        None => 0,
+        None => Counts::default(),
     };
-    let written = ledger.note(&mut session, &delivery, count).await?;
+    ledger.note(&mut session, &delivery, counts.written).await?;
     session.execute("COMMIT").await?;
-    Ok(written)
+    let skipped = skipped(settings, counts.sent, counts.written);
+    Ok(Written { rows: Some(counts.written), skipped, transaction_id: None, is_repeat: false })
 }
 
-async fn write(session: &mut Session, settings: &DatabaseSettings, table: &Table, mut opened: Opened) -> Result<u64, Failure> {
-    opened.columns.note_json(|name| table.column(name).is_some_and(|column| column.data_type == "json"));
-    let columns = &opened.columns;
-    let names: Vec<&str> = columns.names.iter().map(String::as_str).collect();
-    table.require(&names, settings.on_conflict == OnConflict::Update)?;
+async fn write(session: &mut Session, settings: &DatabaseSettings, table: &Table, mut opened: Opened) -> Result<Counts, Failure> {
+    table.require(&opened.columns.names(), settings.on_conflict == OnConflict::Update)?;
     let key: Vec<&str> = settings.key_columns.iter().map(String::as_str).collect();
-    if let Some(missing) = key.iter().find(|column| !names.contains(column)) {
-        return Err(Failure::unfit(format!("the rows have no field for key column {missing}")));
+    if !key.is_empty() {
+        table.require_unique(session, &key).await?;
     }
-    let mut insert = Insert::new(table, &columns.names, end(settings.on_conflict, &names, &key));
-    let (mut next, mut number) = (opened.first.take(), 0);
-    while let Some(record) = next {
-        number += 1;
-        insert.push(session, &columns.decode(number, &record)?).await?;
-        next = opened.records.next().await?;
+    opened.columns.bind(table.specs(), &settings.key_columns)?;
+    let mut insert = Insert::new(table, settings.on_conflict, &key);
+    while let Some((number, record)) = opened.next().await? {
+        let cells = opened.columns.decode(number, &record)?;
+        insert.push(session, &opened.columns, number, &cells).await?;
     }
     insert.finish(session).await
 }
 
-/// What an INSERT does on a conflict. (`INSERT IGNORE` would also ignore values that do not fit.)
-fn end(on_conflict: OnConflict, names: &[&str], key: &[&str]) -> String {
-    let values: Vec<&&str> = names.iter().filter(|name| !key.contains(name)).collect();
-    let set = match on_conflict {
-        OnConflict::Error => return String::new(),
-        OnConflict::Update if !values.is_empty() => {
-            values.iter().map(|name| format!("{0} = VALUES({0})", quoted(name))).collect::<Vec<_>>().join(", ")
-        }
-        // A column that stays as it is.
-        OnConflict::Update | OnConflict::Ignore => names.first().map(|name| format!("{0} = {0}", quoted(name))).unwrap_or_default(),
-    };
-    format!(" ON DUPLICATE KEY UPDATE {set}")
-}
-
-/// The definition of a table for rows like the first; `None` when there are none.
-fn definition(settings: &DatabaseSettings, opened: Option<&Opened>) -> Result<Option<String>, Failure> {
-    let Some(opened) = opened else { return Ok(None) };
-    let sample = opened.sample()?;
+/// Makes a table for rows like these, whose types keep more than the first of them need.
+async fn create(session: &mut Session, settings: &DatabaseSettings, inferred: &[(String, Inferred)]) -> Result<Table, Failure> {
     let key = &settings.key_columns;
-    let sql_type = |name: &String, cell: Option<&Cell<'_>>| match cell {
-        Some(Cell::Number(digits)) if digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => "bigint",
-        Some(Cell::Number(_)) => "double",
-        Some(Cell::Bool(_)) => "boolean",
-        Some(Cell::Json(_)) => "json",
-        // A key of MySQL's has a length.
-        _ if key.contains(name) => "varchar(255)",
-        _ => "longtext",
-    };
-    let names = opened.columns.names.iter().enumerate();
-    let mut parts: Vec<String> =
-        names.map(|(position, name)| format!("{} {}", quoted(name), sql_type(name, sample.get(position)))).collect();
+    let key_text = table::key_text(session, key.len()).await?;
+    let mut parts = Vec::new();
+    for (name, inferred) in inferred {
+        let is_key = key.contains(name);
+        let sql_type = match inferred {
+            Inferred::Number { fraction: 0, whole } if is_key && *whole <= DECIMAL.0 + DECIMAL.1 => "decimal(65, 0)",
+            Inferred::Number { whole, fraction } if *whole <= DECIMAL.0 && *fraction <= DECIMAL.1 => "decimal(65, 30)",
+            Inferred::Boolean => "boolean",
+            _ if is_key => &key_text,
+            Inferred::Json => "json",
+            Inferred::Text | Inferred::Number { .. } => "longtext",
+        };
+        parts.push(format!("{} {sql_type}", quoted(name)));
+    }
     if !key.is_empty() {
         parts.push(format!("PRIMARY KEY ({})", list(key.iter().map(String::as_str))));
     }
-    Ok(Some(parts.join(", ")))
+    table::create(session, &settings.table, &parts.join(", ")).await
 }

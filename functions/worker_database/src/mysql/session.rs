@@ -21,11 +21,16 @@ use crate::walk::Walk;
 /// Statements that the library keeps prepared.
 const STATEMENTS_MAX: usize = 16;
 
+/// The longest packet in either direction: a document, and what goes around it. What a server claims beyond it is not believed.
+const PACKET_BYTES_MAX: usize = (64 << 20) + (64 << 10);
+
 /// An open session. Dropping it closes the connection, and the server rolls back.
 pub(super) struct Session {
     pub(super) conn: Conn,
     /// MariaDB, not MySQL.
     pub(super) is_mariadb: bool,
+    /// The longest statement that the server takes, with its values.
+    pub(super) packet_bytes_max: usize,
 }
 
 impl Session {
@@ -66,7 +71,7 @@ async fn connect(database: &Database, place: &Place, addresses: Vec<IpAddr>, dea
             Conn::new(options).await.map_err(|error| verdict::of_connecting(&place.host, error))?
         }
     };
-    let mut session = Session { conn, is_mariadb: false };
+    let mut session = Session { conn, is_mariadb: false, packet_bytes_max: PACKET_BYTES_MAX };
     session.prepare(deadline).await?;
     Ok(session)
 }
@@ -115,6 +120,7 @@ fn options(database: &Database, place: &Place, addresses: &[IpAddr], name: Optio
         // Only ever within TLS: the library asks for it first, and goes no further without.
         .enable_cleartext_plugin(place.is_token)
         .stmt_cache_size(STATEMENTS_MAX)
+        .max_allowed_packet(Some(PACKET_BYTES_MAX))
         .ssl_opts(ssl);
     Ok(options.into())
 }
@@ -124,12 +130,15 @@ impl Session {
     async fn prepare(&mut self, deadline: Instant) -> Result<(), Failure> {
         let left_s = deadline.saturating_duration_since(Instant::now()).as_secs().max(1);
         let common = format!(
-            "SET NAMES utf8mb4, SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO', \
+            "SET NAMES utf8mb4, SESSION sql_mode = \
+             'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO', \
              SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = {left_s}, SESSION lock_wait_timeout = {left_s}"
         );
         self.execute(&common).await?;
-        let version: Vec<(String,)> = self.query("SELECT VERSION()", ()).await?;
-        self.is_mariadb = version.first().is_some_and(|(version,)| version.contains("MariaDB"));
+        let found: Vec<(String, u64)> = self.query("SELECT VERSION(), @@max_allowed_packet", ()).await?;
+        let (version, packet_bytes_max) = found.first().cloned().unwrap_or_default();
+        self.is_mariadb = version.contains("MariaDB");
+        self.packet_bytes_max = usize::try_from(packet_bytes_max).unwrap_or(usize::MAX).min(PACKET_BYTES_MAX);
         if self.is_mariadb {
             self.execute(&format!("SET SESSION max_statement_time = {left_s}")).await?;
         }

@@ -1,14 +1,23 @@
 //! A table as `information_schema` has it.
 
+use std::collections::HashMap;
+
 use domain::Reason;
 use domain::settings::database::TableName;
 use domain::settle::Outcome;
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Error, Row};
 
 use super::session::Session;
+use super::types::SqlType;
 use super::verdict;
 use crate::failure::Failure;
+use crate::rows::Spec;
 
-const FIND: &str = "SELECT c.table_schema, c.table_name, c.column_name, LOWER(c.data_type), c.privileges, e.transactions \
+const FIND: &str = "SELECT c.table_schema, c.table_name, c.column_name, LOWER(c.data_type), c.column_type, c.privileges, c.numeric_scale, \
+     c.character_maximum_length, c.character_octet_length, c.datetime_precision, c.is_nullable = 'YES', \
+     c.extra LIKE '%VIRTUAL GENERATED%' OR c.extra LIKE '%STORED GENERATED%' OR c.extra LIKE '%PERSISTENT%', \
+     c.column_default IS NOT NULL OR c.extra LIKE '%auto_increment%' OR c.extra LIKE '%GENERATED%', e.transactions \
      FROM information_schema.columns c JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name \
      LEFT JOIN information_schema.engines e ON e.engine = t.engine \
      WHERE c.table_schema = COALESCE(?, DATABASE()) AND c.table_name = ? ORDER BY c.ordinal_position";
@@ -16,9 +25,20 @@ const FIND: &str = "SELECT c.table_schema, c.table_name, c.column_name, LOWER(c.
 const UNIQUE_KEYS: &str = "SELECT GROUP_CONCAT(column_name ORDER BY column_name SEPARATOR '\\0') FROM information_schema.statistics \
      WHERE table_schema = ? AND table_name = ? AND non_unique = 0 GROUP BY index_name";
 
+const INDEX_COLUMNS: &str = "SELECT column_name FROM information_schema.statistics \
+     WHERE table_schema = ? AND table_name = ? AND index_name = ?";
+
 /// MariaDB has no type for JSON, only texts that are checked to be some.
-const MARIADB_JSON: &str = "SELECT constraint_name FROM information_schema.check_constraints \
+const MARIADB_JSON: &str = "SELECT check_clause FROM information_schema.check_constraints \
      WHERE constraint_schema = ? AND table_name = ? AND check_clause LIKE 'json_valid(%'";
+/// Of collations that compare every byte of a text, its spaces at the end too: MariaDB's, and MySQL's since 8.0.17.
+const EXACT_COLLATIONS: &str = "SELECT collation_name FROM information_schema.collations \
+     WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')";
+/// The longest key that any table takes, in bytes, and the most that a character has.
+const KEY_BYTES: usize = 3072;
+const CHARACTER_BYTES: usize = 4;
+/// The longest text in a key.
+const KEY_CHARACTERS_MAX: usize = 255;
 
 /// A table that is there.
 #[derive(Debug)]
@@ -33,10 +53,44 @@ pub(super) struct Table {
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) name: String,
-    /// `varchar`, `json`, … in lower case.
-    pub(super) data_type: String,
+    pub(super) sql_type: SqlType,
+    is_nullable: bool,
+    has_default: bool,
+    is_generated: bool,
     may_insert: bool,
     may_update: bool,
+}
+
+impl Column {
+    /// From a row of [`FIND`]; `json` are the checks of columns that hold JSON.
+    fn of(row: &Row, json: &[String]) -> Self {
+        let name = text(row, 2);
+        let has = |right: &str| text(row, 5).split(',').any(|found| found.trim().eq_ignore_ascii_case(right));
+        let number = |position: usize| row.get_opt::<Option<u64>, _>(position).and_then(Result::ok).flatten();
+        let is_yes = |position: usize| row.get_opt::<Option<bool>, _>(position).and_then(Result::ok).flatten().unwrap_or_default();
+        let check = format!("json_valid({})", quoted(&name));
+        Self {
+            sql_type: SqlType {
+                name: text(row, 3),
+                definition: text(row, 4),
+                scale: number(6),
+                characters_max: number(7),
+                bytes_max: number(8),
+                second_digits: number(9),
+                is_json_text: json.iter().any(|clause| clause.starts_with(&check)),
+            },
+            is_nullable: is_yes(10),
+            is_generated: is_yes(11),
+            has_default: is_yes(12),
+            may_insert: has("insert"),
+            may_update: has("update"),
+            name,
+        }
+    }
+}
+
+fn text(row: &Row, position: usize) -> String {
+    row.get_opt(position).and_then(Result::ok).unwrap_or_default()
 }
 
 /// A quoted identifier. Nothing that stands in it ends it.
@@ -54,23 +108,31 @@ pub(super) fn sql_name(name: &TableName) -> String {
     name.schema.iter().chain([&name.table]).map(|part| quoted(part)).collect::<Vec<_>>().join(".")
 }
 
-type Found = (String, String, String, String, String, Option<String>);
-
 impl Table {
     /// Looks a table up; `None` when there is none, or none that this user may do anything with.
     pub(super) async fn find(session: &mut Session, name: &TableName) -> Result<Option<Self>, Failure> {
-        let rows: Vec<Found> = session.query(FIND, (&name.schema, &name.table)).await?;
-        let Some((schema, table, .., transactions)) = rows.first().cloned() else { return Ok(None) };
+        let rows: Vec<Row> = session.query(FIND, (&name.schema, &name.table)).await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let (schema, table) = (text(first, 0), text(first, 1));
         let json: Vec<(String,)> = if session.is_mariadb { session.query(MARIADB_JSON, (&schema, &table)).await? } else { Vec::new() };
-        let columns = rows.into_iter().map(|(_, _, name, data_type, privileges, _)| Column {
-            data_type: if json.iter().any(|(column,)| *column == name) { "json".to_owned() } else { data_type },
-            name,
-            may_insert: privileges.split(',').any(|right| right.trim().eq_ignore_ascii_case("insert")),
-            may_update: privileges.split(',').any(|right| right.trim().eq_ignore_ascii_case("update")),
-        });
+        let json: Vec<String> = json.into_iter().map(|(clause,)| clause).collect();
         // A view has no engine of its own; what is behind it answers for itself.
+        let transactions = first.get_opt::<Option<String>, _>(13).and_then(Result::ok).flatten();
         let has_transactions = transactions.is_none_or(|answer| answer.eq_ignore_ascii_case("yes"));
-        Ok(Some(Self { schema, name: table, columns: columns.collect(), has_transactions }))
+        let columns = rows.iter().map(|row| Column::of(row, &json)).collect();
+        Ok(Some(Self { schema, name: table, columns, has_transactions }))
+    }
+
+    /// Its columns, for rows.
+    pub(super) fn specs(&self) -> HashMap<String, Spec> {
+        let spec = |column: &Column| Spec {
+            kind: column.sql_type.kind(),
+            is_generated: column.is_generated,
+            // Older servers store the current time.
+            replaces_null: column.sql_type.name == "timestamp" && !column.is_nullable,
+            has_default: true,
+        };
+        self.columns.iter().map(|column| (column.name.clone(), spec(column))).collect()
     }
 
     /// Its full name, quoted.
@@ -103,12 +165,35 @@ impl Table {
         Err(Failure::new(Outcome::ClientError(Reason::Authorization), detail))
     }
 
-    /// Refuses a table into which nothing may be written at all.
-    pub(super) fn require_insert(&self) -> Result<(), Failure> {
-        match self.columns.iter().any(|column| column.may_insert) {
-            true => Ok(()),
-            false => Err(Failure::new(Outcome::ClientError(Reason::Authorization), format!("this user may not INSERT into {}", self.name))),
+    /// The columns into which this user may write a value.
+    pub(super) fn insertable(&self) -> Vec<&str> {
+        let takes = |column: &&Column| column.may_insert && !column.is_generated;
+        self.columns.iter().filter(takes).map(|column| &*column.name).collect()
+    }
+
+    /// A column other than these that every row needs a value for.
+    pub(super) fn required_besides(&self, columns: &[&str]) -> Option<&str> {
+        let is_required = |column: &&Column| !column.is_nullable && !column.has_default && !columns.contains(&&*column.name);
+        self.columns.iter().find(is_required).map(|column| &*column.name)
+    }
+
+    /// This user may not write into it at all.
+    pub(super) fn may_not_insert(&self) -> Failure {
+        Failure::new(Outcome::ClientError(Reason::Authorization), format!("this user may not INSERT into {}", self.name))
+    }
+
+    /// Refuses columns that the server computes itself.
+    pub(super) fn require_no_generated(&self, columns: &[&str]) -> Result<(), Failure> {
+        match self.columns.iter().find(|column| column.is_generated && columns.contains(&&*column.name)) {
+            Some(column) => Err(Failure::misconfigured(format!("column {} of {} is computed by the database", column.name, self.name))),
+            None => Ok(()),
         }
+    }
+
+    /// Whether the index of this name is on this column alone.
+    pub(super) async fn is_unique_by(&self, session: &mut Session, index: &str, column: &str) -> Result<bool, Failure> {
+        let columns: Vec<(String,)> = session.query(INDEX_COLUMNS, (&self.schema, &self.name, index)).await?;
+        Ok(columns.len() == 1 && columns.iter().all(|(found,)| found == column))
     }
 
     /// Refuses a table without a unique index on exactly these columns: a row could stand there twice.
@@ -134,4 +219,25 @@ pub(super) async fn create(session: &mut Session, name: &TableName, definition: 
         .execute(&format!("CREATE TABLE IF NOT EXISTS {} ({definition}) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4", sql_name(name)))
         .await?;
     Table::find(session, name).await?.ok_or_else(|| verdict::no_table(name))
+}
+
+/// Refuses a table that could not be made. MySQL looks at rights before it looks at the definition, which this statement has wrong: so
+/// nothing is made, whatever comes.
+pub(super) async fn may_create(session: &mut Session, name: &TableName) -> Result<(), Failure> {
+    let sql = format!("CREATE TABLE {} (waybill int, waybill int)", sql_name(name));
+    match session.conn.query_drop(sql).await {
+        Err(Error::Server(error)) if error.code == verdict::DUPLICATE_COLUMN => Ok(()),
+        Err(error) => Err(verdict::of(error)),
+        Ok(()) => Err(Failure::misconfigured(format!("{name} cannot be created"))),
+    }
+}
+
+/// The type of a text in a key of this many columns: one that keeps apart what differs in case, accents or spaces alone.
+pub(super) async fn key_text(session: &mut Session, columns: usize) -> Result<String, Failure> {
+    let characters = KEY_CHARACTERS_MAX.min(KEY_BYTES / CHARACTER_BYTES / columns.max(1));
+    let collations: Vec<(String,)> = session.query(EXACT_COLLATIONS, ()).await?;
+    Ok(match collations.first() {
+        Some((collation,)) => format!("varchar({characters}) CHARACTER SET utf8mb4 COLLATE {collation}"),
+        None => format!("varbinary({})", characters * CHARACTER_BYTES),
+    })
 }

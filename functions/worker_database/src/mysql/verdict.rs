@@ -15,6 +15,10 @@ use crate::trust;
 
 /// A key is there already.
 pub(super) const DUPLICATE: u16 = 1062;
+/// A definition has a column twice.
+pub(super) const DUPLICATE_COLUMN: u16 = 1060;
+/// A statement divides by zero.
+pub(super) const DIVISION_BY_ZERO: u16 = 1365;
 
 /// What an error of the library means.
 pub(super) fn of(error: Error) -> Failure {
@@ -30,6 +34,13 @@ pub(super) fn of(error: Error) -> Failure {
 /// What an error of the server means.
 pub(super) fn of_server(error: &ServerError) -> Failure {
     Failure::new(outcome(error), told(error))
+}
+
+/// The index that a row is in already, which the message names last, in whatever language: `… for key 'PRIMARY'`, since MySQL 8.0.19
+/// `'events.PRIMARY'`.
+pub(super) fn index_of(error: &ServerError) -> Option<&str> {
+    let name = error.message.strip_suffix('\'')?.rsplit_once('\'')?.1;
+    Some(name.rsplit_once('.').map_or(name, |(_, index)| index))
 }
 
 /// A server's error in words.
@@ -94,7 +105,9 @@ fn outcome(error: &ServerError) -> Outcome {
         1205 | 1317 | 1969 | 3024 | 1907 => Outcome::Retry(Reason::Timeout),
         1153 | 1301 => Outcome::Reject(Reason::PayloadTooLarge),
         // A value that is none, a constraint: those that have no SQLSTATE of their own.
-        1264 | 1265 | 1364 | 1366 | 1406 | 1411 | 1525 | 3140 | 3819 | 4025 | 1644 => Outcome::ClientError(Reason::Rejected),
+        1264 | 1265 | 1364 | 1365 | 1366 | 1406 | 1411 | 1525 | 3140 | 3819 | 4025 | 1644 => Outcome::ClientError(Reason::Rejected),
+        // No partition takes the row; a value for a column that is computed (MariaDB, MySQL).
+        1526 | 1748 | 1906 | 3105 => Outcome::ClientError(Reason::Rejected),
         _ => match error.state.get(..2).unwrap_or_default() {
             "22" | "23" | "44" | "45" | "21" => Outcome::ClientError(Reason::Rejected),
             "28" => Outcome::ClientError(Reason::Authentication),
@@ -114,6 +127,12 @@ pub(super) fn is_of_row(error: &ServerError) -> bool {
 /// There is no such table, or not for this user.
 pub(super) fn no_table(table: &TableName) -> Failure {
     Failure::misconfigured(format!("there is no table {table} that this user can see"))
+}
+
+/// A row is longer than the server takes.
+pub(super) fn too_long(row: u64, max: usize) -> Failure {
+    let detail = format!("row {row} is longer than the {max} bytes of the server's max_allowed_packet; nothing was written");
+    Failure::new(Outcome::Reject(Reason::PayloadTooLarge), detail)
 }
 
 /// It took too long.

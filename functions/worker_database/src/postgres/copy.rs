@@ -4,41 +4,109 @@ use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt as _;
+use tokio_postgres::CopyInSink;
 
+use super::names::{list, quoted};
 use super::session::Session;
 use super::verdict;
 use crate::failure::Failure;
-use crate::rows::{Cell, Columns, Records};
+use crate::rows::{Cell, Opened};
 
 /// What is sent at once.
 const CHUNK_BYTES: usize = 128 << 10;
+/// How often another name is tried for the statement, when a pool's other user has taken the last one.
+const NAMES_MAX: usize = 8;
 
-/// Copies `first` and all records after it into `target`, whose bare name is `relation`. Returns how many there were.
-pub(super) async fn rows(
-    session: &Session,
-    target: &str,
-    relation: &str,
-    columns: &Columns,
-    first: Option<Bytes>,
-    records: &mut Records,
-) -> Result<u64, Failure> {
-    let sql = format!("COPY {target} ({}) FROM STDIN", super::names::list(columns.names.iter().map(String::as_str)));
-    let sink = session.client.copy_in::<_, Bytes>(&sql).await.map_err(verdict::of)?;
-    let mut sink = pin!(sink);
-    let mut chunk = BytesMut::with_capacity(2 * CHUNK_BYTES);
-    let (mut next, mut count) = (first, 0);
-    while let Some(record) = next {
-        count += 1;
-        write_row(&mut chunk, &columns.decode(count, &record)?);
-        if chunk.len() >= CHUNK_BYTES {
-            sink.send(chunk.split().freeze()).await.map_err(verdict::of)?;
-            chunk.reserve(2 * CHUNK_BYTES);
+/// Where rows are copied to.
+pub(super) struct Target<'t> {
+    /// As SQL writes it.
+    pub(super) sql: String,
+    /// Its bare name, by which errors call it.
+    pub(super) relation: &'t str,
+    /// Whether a row must have a value for each column, and not only for those that have a default.
+    pub(super) needs_every_column: bool,
+}
+
+/// How a COPY ended.
+pub(super) struct Copied {
+    /// How many rows were taken.
+    pub(super) rows: u64,
+    /// The row that came next and has other columns.
+    pub(super) next: Option<(u64, Bytes)>,
+    /// It leaves out columns, and not only brings more of them.
+    pub(super) leaves_out: bool,
+}
+
+impl Target<'_> {
+    /// Copies rows that have the same columns as `first`, which is of the payload too. `None`: the pool's server has no name left for the
+    /// statement, and nothing has been copied.
+    pub(super) async fn copy(&self, session: &Session, opened: &mut Opened, first: (u64, Bytes)) -> Result<Option<Copied>, Failure> {
+        let first_number = first.0;
+        // Adds the row's new columns, if it has any.
+        opened.columns.decode(first.0, &first.1)?;
+        let names = opened.columns.names.clone();
+        let mut copied = Copied { rows: 0, next: Some(first), leaves_out: false };
+        let Some(sink) = self.begin(session, &names).await? else { return Ok(None) };
+        let mut sink = pin!(sink);
+        let mut chunk = BytesMut::with_capacity(2 * CHUNK_BYTES);
+        while let Some((number, record)) = copied.next.take() {
+            let cells = opened.columns.decode(number, &record)?;
+            copied.leaves_out = self.leaves_out(opened, &cells);
+            if copied.leaves_out || cells.len() > names.len() {
+                copied.next = Some((number, record));
+                break;
+            }
+            copied.rows += 1;
+            write_row(&mut chunk, &cells);
+            if chunk.len() >= CHUNK_BYTES {
+                sink.send(chunk.split().freeze()).await.map_err(|error| self.of_copy(error, &names, first_number))?;
+                chunk.reserve(2 * CHUNK_BYTES);
+            }
+            copied.next = opened.next().await?;
         }
-        next = records.next().await?;
+        sink.send(chunk.freeze()).await.map_err(|error| self.of_copy(error, &names, first_number))?;
+        let taken = sink.finish().await.map_err(|error| self.of_copy(error, &names, first_number))?;
+        if taken < copied.rows {
+            return Err(verdict::dropped(copied.rows - taken, copied.rows));
+        }
+        Ok(Some(copied))
     }
-    sink.send(chunk.freeze()).await.map_err(verdict::of)?;
-    sink.finish().await.map_err(|error| verdict::of_copy(error, relation, &columns.names, 0))?;
-    Ok(count)
+
+    /// What a check tries: the statement with no rows.
+    pub(super) async fn try_out(&self, session: &Session, names: &[String]) -> Result<(), Failure> {
+        let Some(sink) = self.begin(session, names).await? else { return Ok(()) };
+        pin!(sink).finish().await.map(drop).map_err(verdict::of)
+    }
+
+    /// Whether a row has to take another way, where its missing columns get their defaults.
+    fn leaves_out(&self, opened: &Opened, cells: &[Cell<'_>]) -> bool {
+        let is_out = |(position, cell): (usize, &Cell<'_>)| {
+            *cell == Cell::Absent && (self.needs_every_column || opened.columns.has_default(position))
+        };
+        cells.iter().enumerate().any(is_out)
+    }
+
+    /// Starts the statement. The library names each statement; behind a pool in transaction mode, another user's statement may have the
+    /// same name, which is an error that the transaction survives.
+    async fn begin(&self, session: &Session, names: &[String]) -> Result<Option<CopyInSink<Bytes>>, Failure> {
+        let sql = format!("COPY {} ({}) FROM STDIN", self.sql, list(names.iter().map(String::as_str)));
+        let savepoint = quoted("waybill_copy");
+        for _ in 0..NAMES_MAX {
+            session.execute(&format!("SAVEPOINT {savepoint}")).await?;
+            match session.client.copy_in::<_, Bytes>(&sql).await {
+                Ok(sink) => return Ok(Some(sink)),
+                Err(error) if verdict::is_name_taken(&error) => {
+                    session.execute(&format!("ROLLBACK TO SAVEPOINT {savepoint}")).await?;
+                }
+                Err(error) => return Err(verdict::of(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn of_copy(&self, error: tokio_postgres::Error, names: &[String], first_number: u64) -> Failure {
+        verdict::of_copy(error, self.relation, names, first_number - 1)
+    }
 }
 
 fn write_row(out: &mut BytesMut, cells: &[Cell<'_>]) {
@@ -47,7 +115,7 @@ fn write_row(out: &mut BytesMut, cells: &[Cell<'_>]) {
             out.extend_from_slice(b"\t");
         }
         match cell {
-            Cell::Null => out.extend_from_slice(b"\\N"),
+            Cell::Null | Cell::Absent => out.extend_from_slice(b"\\N"),
             Cell::Text(text) => write_escaped(out, text.as_bytes()),
             Cell::Json(text) => write_escaped(out, text.as_bytes()),
             Cell::Number(digits) => out.extend_from_slice(digits.as_bytes()),
@@ -80,8 +148,13 @@ mod tests {
     #[test]
     fn what_means_something_to_copy_is_escaped() {
         let mut out = BytesMut::new();
-        let cells =
-            [Cell::Text("a\tb\\N\r\n\u{e9}".into()), Cell::Null, Cell::Number("1.50"), Cell::Bool(true), Cell::Json("{\"x\": \"\\n\"}")];
+        let cells = [
+            Cell::Text("a\tb\\N\r\n\u{e9}".into()),
+            Cell::Null,
+            Cell::Number("1.50".into()),
+            Cell::Bool(true),
+            Cell::Json("{\"x\": \"\\n\"}"),
+        ];
         write_row(&mut out, &cells);
         assert_eq!(out, "a\\tb\\\\N\\r\\n\u{e9}\t\\N\t1.50\ttrue\t{\"x\": \"\\\\n\"}\n");
     }

@@ -6,10 +6,11 @@ use worker::Payload;
 
 use super::session::Session;
 use super::table::{self, Table};
-use super::verdict;
+use super::{types, verdict};
 use crate::connector::{Delivering, Facts, Written};
 use crate::document::{collect, is_json};
 use crate::failure::Failure;
+use crate::rows::Cell;
 use crate::walk::Walk;
 
 /// The column that holds each delivery once.
@@ -28,14 +29,20 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
         None if settings.create_table => create(&session, &settings.table, facts).await?,
         None => return Err(verdict::no_table(&settings.table)),
     };
-    table.require(COLUMNS, false)?;
-    let written = insert(&session, &table, facts, &bytes).await?;
-    session.execute("COMMIT").await?;
+    let written = write(&session, &table, facts, &bytes).await?;
+    session.commit().await?;
     Ok(written)
 }
 
+/// Writes the row within the transaction.
+pub(super) async fn write(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -> Result<Written, Failure> {
+    table.require(COLUMNS, false)?;
+    table.require_unique(session, &[DELIVERY_ID]).await?;
+    insert(session, table, facts, bytes).await
+}
+
 /// JSON is kept as `json`, byte for byte and fit to be asked; anything else as bytes.
-async fn create(session: &Session, name: &TableName, facts: &Facts) -> Result<Table, Failure> {
+pub(super) async fn create(session: &Session, name: &TableName, facts: &Facts) -> Result<Table, Failure> {
     let payload = if is_json(&facts.content_type) { "json" } else { "bytea" };
     let definition = format!(
         "delivery_id text PRIMARY KEY, message_id text NOT NULL, event_type text NOT NULL, created_at timestamptz NOT NULL, \
@@ -44,20 +51,25 @@ async fn create(session: &Session, name: &TableName, facts: &Facts) -> Result<Ta
     table::create(session, name, &definition).await
 }
 
+/// INSERT is all that the statement needs: with ON CONFLICT or RETURNING it would also need to read the table.
 async fn insert(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -> Result<Written, Failure> {
-    let sql_type = table.column("payload").map_or("text", |column| &column.sql_type);
+    let column = table.column("payload");
+    let sql_type = column.map_or("text", |column| &column.sql_type);
+    let base_type = column.map_or("text", |column| &column.base_type);
     let sql = format!(
         "INSERT INTO {} (delivery_id, message_id, event_type, created_at, content_type, payload) \
-         VALUES ($1, $2, $3, $4::text::timestamptz, $5, $6::{}) ON CONFLICT (delivery_id) DO NOTHING RETURNING pg_catalog.txid_current()::text",
+         VALUES ($1, $2, $3, $4::text::timestamptz, $5, $6::{})",
         table.sql(),
-        if sql_type == "bytea" { "bytea".to_owned() } else { format!("text::{sql_type}") },
+        if base_type == "bytea" { "bytea".to_owned() } else { format!("text::{sql_type}") },
     );
     let text;
-    let (payload, payload_type): (&(dyn ToSql + Sync), Type) = if sql_type == "bytea" {
+    let (payload, payload_type): (&(dyn ToSql + Sync), Type) = if base_type == "bytea" {
         (&bytes, Type::BYTEA)
     } else {
         text = std::str::from_utf8(bytes)
             .map_err(|_| Failure::unfit(format!("the payload is not text, and column payload is {sql_type}: bytea takes any payload")))?;
+        let fitted = types::kind(base_type).fit(Cell::Json(text), false);
+        fitted.map_err(|fault| Failure::unfit(format!("the column payload {fault}; nothing was written")))?;
         (&text, Type::TEXT)
     };
     let (delivery, message) = (facts.delivery.to_string(), facts.delivery.message.to_string());
@@ -70,7 +82,21 @@ async fn insert(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -
         (&facts.content_type, Type::TEXT),
         (payload, payload_type),
     ];
-    let inserted = session.query(&sql, &parameters).await?;
-    let transaction_id = inserted.first().map(|row| row.get(0));
-    Ok(Written { rows: Some(1), is_repeat: transaction_id.is_none(), transaction_id })
+    session.execute("SAVEPOINT waybill_document").await?;
+    let inserted = session.client.execute_typed(&sql, &parameters).await;
+    let is_repeat = match inserted {
+        Ok(1) => false,
+        Ok(_) => return Err(verdict::dropped(1, 1)),
+        Err(error) if verdict::is_duplicate(&error) => {
+            session.execute("ROLLBACK TO SAVEPOINT waybill_document").await?;
+            match error.as_db_error() {
+                Some(theirs) if table::is_unique_by(session, theirs, DELIVERY_ID).await? => true,
+                _ => return Err(verdict::of(error)),
+            }
+        }
+        Err(error) => return Err(verdict::of(error)),
+    };
+    let transaction = session.query("SELECT pg_catalog.txid_current()::text", &[]).await?;
+    let transaction_id = transaction.first().filter(|_| !is_repeat).map(|row| row.get(0));
+    Ok(Written { rows: Some(1), skipped: None, is_repeat, transaction_id })
 }

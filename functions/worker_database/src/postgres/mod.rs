@@ -1,27 +1,29 @@
 //! PostgreSQL: a [`Session`](session::Session) over our own TLS, a [`Table`](table::Table) found in the catalogue, and what is written:
-//! a `document` by INSERT, rows by [`COPY`](copy), straight into the table or through a temporary one where conflicts are resolved.
+//! a `document` by INSERT; rows by [`COPY`](copy), straight into the table or through a temporary one where conflicts are resolved, and
+//! by [`INSERT`](insert) where COPY cannot write them.
 
 mod binding;
+mod check;
 mod copy;
 mod document;
+mod insert;
 mod ledger;
 mod names;
 mod rows;
+mod secured;
 mod session;
+mod stage;
 mod table;
+mod types;
 mod verdict;
 
-use domain::check::StepName;
-use domain::settings::database::{DatabaseSettings, Mode, OnConflict};
-use tokio::time::{Instant, timeout_at};
+pub(crate) use check::check;
+
+use domain::settings::database::Mode;
 use worker::Payload;
 
-use crate::connector::{Database, Delivering, Written};
+use crate::connector::{Delivering, Written};
 use crate::failure::Failure;
-use crate::place::Place;
-use crate::walk::Walk;
-use session::Session;
-use table::Table;
 
 /// Writes a payload in one transaction.
 pub(crate) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, Failure> {
@@ -29,50 +31,4 @@ pub(crate) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
         Mode::Document => document::deliver(delivering, payload).await,
         Mode::Rows => rows::deliver(delivering, payload).await,
     }
-}
-
-/// Walks to the table and looks whether a delivery would be taken.
-pub(crate) async fn check(
-    database: &Database,
-    place: &Place,
-    settings: &DatabaseSettings,
-    deadline: Instant,
-    walk: &mut Walk,
-) -> Result<(), Failure> {
-    let session = Session::open(database, place, deadline, walk).await?;
-    let looking = async {
-        let looked = timeout_at(deadline, authorize(&session, settings, deadline)).await;
-        looked.unwrap_or_else(|_| Err(verdict::late("looking at the table")))
-    };
-    walk.take(StepName::Authorize, looking, String::clone).await.map(drop)
-}
-
-async fn authorize(session: &Session, settings: &DatabaseSettings, deadline: Instant) -> Result<String, Failure> {
-    session.begin(deadline).await?;
-    let table = match Table::find(session, &settings.table).await? {
-        Some(table) => table,
-        None if settings.create_table => {
-            table::may_create(session, &settings.table).await?;
-            return Ok(format!("{} will be made by the first delivery", settings.table));
-        }
-        None => return Err(verdict::no_table(&settings.table)),
-    };
-    match settings.mode {
-        Mode::Document => {
-            table.require(document::COLUMNS, false)?;
-            table.require_unique(session, &[document::DELIVERY_ID]).await?;
-        }
-        Mode::Rows => {
-            let mapped: Vec<&str> = settings.columns.iter().flat_map(|columns| columns.values()).map(String::as_str).collect();
-            table.require(&mapped, settings.on_conflict == OnConflict::Update)?;
-            let key: Vec<&str> = settings.key_columns.iter().map(String::as_str).collect();
-            table.require(&key, false)?;
-            if !key.is_empty() {
-                table.require_unique(session, &key).await?;
-            }
-            table.require_insert()?;
-            ledger::may_be_used(session, &table).await?;
-        }
-    }
-    Ok(format!("rows can be written into {}", settings.table))
 }

@@ -2,8 +2,6 @@
 
 use std::future::{Ready, ready};
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use domain::Reason;
 use domain::check::StepName;
@@ -12,18 +10,19 @@ use egress::Host;
 use rustls::pki_types::ServerName;
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::config::{ChannelBinding as Binding, SslMode, SslNegotiation};
-use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres::tls::TlsConnect;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Row};
+use tokio_postgres::{Client, Config, Row, SimpleQueryMessage};
 use tokio_rustls::TlsConnector;
 use vault::Confidential;
 
-use super::{binding, verdict};
+use super::secured::Secured;
+use super::verdict;
 use crate::connector::Database;
 use crate::failure::Failure;
 use crate::place::Place;
@@ -78,6 +77,21 @@ impl Session {
         self.client.batch_execute(sql).await.map_err(verdict::of)
     }
 
+    /// A statement without parameters and without a name; returns how many rows it wrote.
+    pub(super) async fn simple(&self, sql: &str) -> Result<u64, tokio_postgres::Error> {
+        let messages = self.client.simple_query(sql).await?;
+        let written = messages.iter().map(|message| match message {
+            SimpleQueryMessage::CommandComplete(rows) => *rows,
+            _ => 0,
+        });
+        Ok(written.sum())
+    }
+
+    /// Checks what was put off until the end, and ends the transaction.
+    pub(super) async fn commit(&self) -> Result<(), Failure> {
+        self.execute("SET CONSTRAINTS ALL IMMEDIATE; COMMIT").await
+    }
+
     /// A query, its parameters of the types that are said.
     pub(super) async fn query(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
         self.client.query_typed(sql, parameters).await.map_err(verdict::of)
@@ -107,7 +121,7 @@ async fn secure(database: &Database, place: &Place, mut tcp: TcpStream) -> Resul
         Host::Address(address) => ServerName::from(*address),
     };
     let handshake = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
-    handshake.map(Secured).map_err(|error| {
+    handshake.map(Secured::new).map_err(|error| {
         let detail = match trust::rustls_error(&error) {
             Some(error) => trust::told(host, error),
             None => format!("{host} closed the connection during the TLS handshake"),
@@ -157,37 +171,5 @@ impl TlsConnect<Secured> for Handed {
 
     fn connect(self, stream: Secured) -> Self::Future {
         ready(Ok(stream))
-    }
-}
-
-/// A connection within TLS.
-struct Secured(tokio_rustls::client::TlsStream<TcpStream>);
-
-impl TlsStream for Secured {
-    fn channel_binding(&self) -> ChannelBinding {
-        let certificate = self.0.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        certificate
-            .and_then(|certificate| binding::end_point(certificate))
-            .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
-    }
-}
-
-impl AsyncRead for Secured {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Secured {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

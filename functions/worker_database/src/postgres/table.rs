@@ -1,29 +1,51 @@
 //! A table as the catalogue has it: every name is the catalogue's own, whatever the search path is.
 
+use std::collections::HashMap;
+
 use domain::Reason;
 use domain::settings::database::TableName;
 use domain::settle::Outcome;
+use tokio_postgres::error::DbError;
 use tokio_postgres::types::Type;
 
 use super::names::quoted;
 use super::session::Session;
-use super::verdict;
+use super::{types, verdict};
 use crate::failure::Failure;
+use crate::rows::Spec;
 
-const FIND: &str = "SELECT n.nspname::text, c.relname::text, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, \
-     pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT'), pg_catalog.has_column_privilege(c.oid, a.attnum, 'UPDATE'), c.oid, \
-     pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT') \
-     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+/// The table and its columns; a column's domain is followed to the type that it restricts.
+const FIND: &str = "WITH RECURSIVE wanted AS (SELECT c.* FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)), \
+     bases (attnum, type, typmod) AS (\
+     SELECT a.attnum, a.atttypid, a.atttypmod FROM pg_catalog.pg_attribute a JOIN wanted c ON a.attrelid = c.oid \
+     UNION ALL SELECT b.attnum, t.typbasetype, t.typtypmod FROM bases b JOIN pg_catalog.pg_type t ON t.oid = b.type WHERE t.typtype = 'd') \
+     SELECT n.nspname::text, c.relname::text, c.oid, c.relkind::text, pg_catalog.row_security_active(c.oid), \
+     EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgenabled <> 'D' AND ((t.tgtype & 7) = 7 OR (t.tgtype & 19) = 19)) \
+     OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '3'), \
+     a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.format_type(b.type, b.typmod), a.attnotnull, \
+     pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT'), pg_catalog.has_column_privilege(c.oid, a.attnum, 'UPDATE'), \
+     a.attgenerated <> '' OR a.attidentity = 'a', a.atthasdef OR a.attidentity <> '' OR d.typdefault IS NOT NULL, \
+     COALESCE(l.collisdeterministic, true) AND t.typname <> 'citext' \
+     FROM wanted c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-     WHERE c.oid = pg_catalog.to_regclass($1) ORDER BY a.attnum";
+     JOIN pg_catalog.pg_type d ON d.oid = a.atttypid \
+     JOIN bases b ON b.attnum = a.attnum JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd' \
+     LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation ORDER BY a.attnum";
 
+/// Only indexes that are checked row by row can say which row is there already.
 const UNIQUE_KEYS: &str = "SELECT array_agg(a.attname::text ORDER BY a.attname::text) \
      FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(attnum, n), pg_catalog.pg_attribute a \
-     WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
+     WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL \
      AND k.n <= i.indnkeyatts AND a.attrelid = i.indrelid AND a.attnum = k.attnum GROUP BY i.indexrelid";
 
-const MAY_CREATE: &str = "SELECT pg_catalog.has_schema_privilege(s, 'CREATE') FROM (SELECT COALESCE($1, pg_catalog.current_schema()::text) AS s) AS s \
-     WHERE EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname = s)";
+/// The columns of the index behind a constraint, or of the index itself.
+const COLUMNS_OF: &str = "SELECT array_agg(a.attname::text) FROM pg_catalog.pg_index i \
+     JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
+     JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace \
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) \
+     WHERE n.nspname = $1 AND t.relname = $2 AND c.relname = $3 GROUP BY i.indexrelid";
+
+const MAY_STAGE: &str = "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP')";
 
 /// A table that is there.
 #[derive(Debug)]
@@ -32,6 +54,22 @@ pub(super) struct Table {
     pub(super) name: String,
     pub(super) columns: Vec<Column>,
     oid: u32,
+    relation: Relation,
+    /// Triggers or rules may keep a row out without an error.
+    may_drop_rows: bool,
+    /// Policies decide which rows are taken.
+    has_row_security: bool,
+}
+
+/// What stands behind a table's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    /// A table, partitioned or not.
+    Table,
+    /// A view, whose indexes are those of the tables behind it.
+    View,
+    /// Something else that may take rows: a foreign table.
+    Other,
 }
 
 /// One of its columns.
@@ -40,10 +78,15 @@ pub(super) struct Column {
     pub(super) name: String,
     /// As SQL writes it.
     pub(super) sql_type: String,
+    /// The type without its domains.
+    pub(super) base_type: String,
     pub(super) is_not_null: bool,
+    is_generated: bool,
+    has_default: bool,
+    /// Values that are equal are the same text.
+    is_exact: bool,
     may_insert: bool,
     may_update: bool,
-    may_select: bool,
 }
 
 impl Table {
@@ -52,14 +95,65 @@ impl Table {
         let rows = session.query(FIND, &[(&sql_name(name), Type::TEXT)]).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let column = |row: &tokio_postgres::Row| Column {
-            name: row.get(2),
-            sql_type: row.get(3),
-            is_not_null: row.get(4),
-            may_insert: row.get(5),
-            may_update: row.get(6),
-            may_select: row.get(8),
+            name: row.get(6),
+            sql_type: row.get(7),
+            base_type: row.get(8),
+            is_not_null: row.get(9),
+            may_insert: row.get(10),
+            may_update: row.get(11),
+            is_generated: row.get(12),
+            has_default: row.get(13),
+            is_exact: row.get(14),
         };
-        Ok(Some(Self { schema: first.get(0), name: first.get(1), oid: first.get(7), columns: rows.iter().map(column).collect() }))
+        let relation = match first.get(3) {
+            "r" | "p" => Relation::Table,
+            "v" => Relation::View,
+            _ => Relation::Other,
+        };
+        Ok(Some(Self {
+            schema: first.get(0),
+            name: first.get(1),
+            oid: first.get(2),
+            relation,
+            has_row_security: first.get(4),
+            may_drop_rows: first.get(5),
+            columns: rows.iter().map(column).collect(),
+        }))
+    }
+
+    /// Its columns, for rows.
+    pub(super) fn specs(&self) -> HashMap<String, Spec> {
+        let spec = |column: &Column| Spec {
+            kind: types::kind(&column.base_type),
+            is_generated: column.is_generated,
+            replaces_null: false,
+            has_default: column.has_default,
+        };
+        self.columns.iter().map(|column| (column.name.clone(), spec(column))).collect()
+    }
+
+    /// Whether rows may be copied into it: COPY knows neither views nor policies, and does not say which rows a trigger kept out.
+    pub(super) fn takes_copy(&self) -> bool {
+        self.relation == Relation::Table && !self.has_row_security && !self.may_drop_rows
+    }
+
+    /// Whether rows may wait in a temporary table until conflicts are resolved.
+    pub(super) async fn takes_stage(&self, session: &Session, key: &[&str]) -> Result<bool, Failure> {
+        if !self.takes_copy() || !self.has_exact_key(key) {
+            return Ok(false);
+        }
+        let rows = session.query(MAY_STAGE, &[]).await?;
+        Ok(rows.first().is_some_and(|row| row.get(0)))
+    }
+
+    /// Whether keys that are equal are the same text: not so where letters are compared without their case.
+    pub(super) fn has_exact_key(&self, key: &[&str]) -> bool {
+        self.columns.iter().filter(|column| key.contains(&&*column.name)).all(|column| column.is_exact)
+    }
+
+    /// Whether it is a view, of which the catalogue knows no indexes.
+    pub(super) fn is_view(&self) -> bool {
+        self.relation == Relation::View
     }
 
     /// Its full name, quoted.
@@ -83,12 +177,34 @@ impl Table {
         found.map_or(Ok(()), |column| Err(self.may_not_write(&column.name)))
     }
 
-    /// Refuses a table into which nothing may be written at all.
-    pub(super) fn require_insert(&self) -> Result<(), Failure> {
-        match self.columns.iter().any(|column| column.may_insert) {
-            true => Ok(()),
-            false => Err(Failure::new(Outcome::ClientError(Reason::Authorization), format!("this user may not INSERT into {}", self.name))),
+    /// The columns into which this user may write a value.
+    pub(super) fn insertable(&self) -> Vec<&str> {
+        let takes = |column: &&Column| column.may_insert && !column.is_generated;
+        self.columns.iter().filter(takes).map(|column| &*column.name).collect()
+    }
+
+    /// Refuses columns that the server computes itself.
+    pub(super) fn require_no_generated(&self, columns: &[&str]) -> Result<(), Failure> {
+        match self.columns.iter().find(|column| column.is_generated && columns.contains(&&*column.name)) {
+            Some(column) => Err(Failure::misconfigured(format!("column {} of {} is computed by the database", column.name, self.name))),
+            None => Ok(()),
         }
+    }
+
+    /// A column other than these that every row needs a value for.
+    pub(super) fn required_besides(&self, columns: &[&str]) -> Option<&str> {
+        let is_required = |column: &&Column| column.is_not_null && !column.has_default && !columns.contains(&&*column.name);
+        self.columns.iter().find(is_required).map(|column| &*column.name)
+    }
+
+    /// This user may not write into it at all.
+    pub(super) fn may_not_insert(&self) -> Failure {
+        Failure::new(Outcome::ClientError(Reason::Authorization), format!("this user may not INSERT into {}", self.name))
+    }
+
+    /// Whether policies decide which rows are taken.
+    pub(super) fn has_row_security(&self) -> bool {
+        self.has_row_security
     }
 
     fn may_not_write(&self, column: &str) -> Failure {
@@ -96,39 +212,31 @@ impl Table {
         Failure::new(Outcome::ClientError(Reason::Authorization), detail)
     }
 
-    /// Refuses a table without a unique index on exactly these columns: a row could stand there twice.
+    /// Refuses a table without a unique index on exactly these columns: a row could stand there twice. Views have no indexes that could
+    /// be looked at: the statement finds out.
     pub(super) async fn require_unique(&self, session: &Session, columns: &[&str]) -> Result<(), Failure> {
         let mut wanted: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
         wanted.sort_unstable();
         let keys = session.query(UNIQUE_KEYS, &[(&self.oid, Type::OID)]).await?;
-        if keys.iter().any(|key| key.get::<_, Vec<String>>(0) == wanted) {
-            let is_hidden = |column: &&Column| wanted.contains(&column.name) && !column.may_select;
-            let hidden = self.columns.iter().find(is_hidden);
-            return hidden.map_or(Ok(()), |column| {
-                let detail = format!("this user may not SELECT column {} of {}, by which rows are told apart", column.name, self.name);
-                Err(Failure::new(Outcome::ClientError(Reason::Authorization), detail))
-            });
+        if self.is_view() || keys.iter().any(|key| key.get::<_, Vec<String>>(0) == wanted) {
+            return Ok(());
         }
         Err(Failure::misconfigured(format!("{} has no primary key or unique index on {}", self.name, columns.join(", "))))
     }
 }
 
+/// Whether an error that says that a row is there already says so of this column alone. Partitions and the tables behind views have
+/// indexes of their own names.
+pub(super) async fn is_unique_by(session: &Session, error: &DbError, column: &str) -> Result<bool, Failure> {
+    let names = [error.schema(), error.table(), error.constraint()];
+    let [schema, table, index] = &names;
+    let rows = session.query(COLUMNS_OF, &[(schema, Type::TEXT), (table, Type::TEXT), (index, Type::TEXT)]).await?;
+    Ok(rows.iter().any(|row| row.get::<_, Vec<String>>(0) == [column]))
+}
+
 /// A name as SQL has it.
 pub(super) fn sql_name(name: &TableName) -> String {
     name.schema.iter().chain([&name.table]).map(|part| quoted(part)).collect::<Vec<_>>().join(".")
-}
-
-/// Refuses what CREATE TABLE would refuse.
-pub(super) async fn may_create(session: &Session, name: &TableName) -> Result<(), Failure> {
-    let rows = session.query(MAY_CREATE, &[(&name.schema, Type::TEXT)]).await?;
-    match rows.first().map(|row| row.get::<_, bool>(0)) {
-        Some(true) => Ok(()),
-        Some(false) => {
-            let detail = format!("this user may not make tables: {name} cannot be made");
-            Err(Failure::new(Outcome::ClientError(Reason::Authorization), detail))
-        }
-        None => Err(Failure::misconfigured(format!("there is no schema for {name}"))),
-    }
 }
 
 /// Waits for others that are making tables: `IF NOT EXISTS` does not see what has not been committed, and then fails.

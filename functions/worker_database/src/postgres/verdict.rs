@@ -27,6 +27,58 @@ pub(super) fn of(error: Error) -> Failure {
     Failure::new(Outcome::Retry(Reason::Protocol), "the server closed the connection, or does not speak PostgreSQL's protocol")
 }
 
+/// Whether it is a row's own fault, or that of rows together.
+pub(super) fn is_of_row(error: &Error) -> bool {
+    error.as_db_error().is_some_and(|theirs| outcome(theirs.code()) == Outcome::ClientError(Reason::Rejected))
+}
+
+/// Whether a statement of this name is there already, of another user of the pool's connection.
+pub(super) fn is_name_taken(error: &Error) -> bool {
+    error.code() == Some(&SqlState::DUPLICATE_PSTATEMENT)
+}
+
+/// Whether a row with this key is there already.
+pub(super) fn is_duplicate(error: &Error) -> bool {
+    error.code() == Some(&SqlState::UNIQUE_VIOLATION)
+}
+
+/// An error of a statement that wrote one row. `column` says which column a parameter is for.
+pub(super) fn of_row<'c>(error: Error, number: u64, column: impl Fn(usize) -> Option<&'c str>) -> Failure {
+    if !is_of_row(&error) {
+        return of(error);
+    }
+    let Some(theirs) = error.as_db_error() else { return of(error) };
+    // The context of a value that cannot be read, in whatever language: `unnamed portal parameter $3 = '…'`.
+    let parameter = theirs.where_().and_then(|context| {
+        let digits = context.split_once('$')?.1;
+        digits[..digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len())].parse().ok()
+    });
+    let column = theirs.column().or_else(|| column(parameter?));
+    row_failure(theirs, number, column)
+}
+
+fn row_failure(theirs: &DbError, number: u64, column: Option<&str>) -> Failure {
+    let column = column.map(|column| format!(", column {column}")).unwrap_or_default();
+    let detail = format!("row {number}{column}: {} (SQLSTATE {}); nothing was written", theirs.message(), theirs.code().code());
+    Failure::new(outcome(theirs.code()), detail)
+}
+
+/// Rows that were sent and that the table did not keep.
+pub(super) fn dropped(rows: u64, of: u64) -> Failure {
+    let detail = format!("{rows} of {of} rows were dropped by a trigger or rule of the table; nothing was written");
+    Failure::new(Outcome::ClientError(Reason::Rejected), detail)
+}
+
+/// A row that was sent and that the table did not keep.
+pub(super) fn dropped_row(number: u64, may_be_of_key: bool) -> Failure {
+    let by = if may_be_of_key {
+        "its key differs from the one that is there in case alone, or a trigger or rule of the table drops it"
+    } else {
+        "a trigger or rule of the table drops it"
+    };
+    Failure::new(Outcome::ClientError(Reason::Rejected), format!("row {number}: {by}; nothing was written"))
+}
+
 /// What an error while logging in means.
 pub(super) fn of_login(error: Error) -> Failure {
     let is_broken = error.is_closed() || error.source().is_none_or(|source| source.is::<std::io::Error>());
@@ -47,8 +99,12 @@ fn outcome(code: &SqlState) -> Outcome {
         // The statement was cancelled by its timeout, or a lock did not come.
         "57014" | "55P03" | "25P03" => Outcome::Retry(Reason::Timeout),
         "54000" | "54001" | "54011" | "54023" => Outcome::Reject(Reason::PayloadTooLarge),
-        // The database, schema, table or column is not there; there is no such unique index.
-        "3D000" | "3F000" | "42P01" | "42703" | "42P10" | "42804" | "42809" | "428C9" | "42P07" => Outcome::Reject(Reason::Misconfigured),
+        // A pool's connection has other statements prepared than ours: another one may not.
+        "42P05" | "26000" => Outcome::Retry(Reason::ServerError),
+        // The database, schema, table or column is not there; there is no such unique index, or one that is checked later.
+        "55000" | "3D000" | "3F000" | "42P01" | "42703" | "42P10" | "42804" | "42809" | "428C9" | "42P07" => {
+            Outcome::Reject(Reason::Misconfigured)
+        }
         _ => match code.get(..2).unwrap_or_default() {
             // Values that are none, constraints, checks of views, what triggers raise.
             "22" | "23" | "27" | "44" | "P0" | "21" => Outcome::ClientError(Reason::Rejected),
@@ -77,13 +133,8 @@ pub(super) fn of_copy(error: Error, table: &str, columns: &[String], rows_before
     let Ok(line) = digits.parse::<u64>() else { return of(error) };
     let after = context.split_once(&digits).map_or("", |(_, after)| after);
     let named = columns.iter().find(|column| after.split(':').next().is_some_and(|part| part.ends_with(&format!(" {column}"))));
-    let column = theirs.column().map(str::to_owned).or_else(|| named.cloned());
-    let column = column.map(|column| format!(", column {column}")).unwrap_or_default();
-    let row = rows_before + line;
-    Failure::new(
-        outcome(theirs.code()),
-        format!("row {row}{column}: {} (SQLSTATE {}); nothing was written", theirs.message(), theirs.code().code()),
-    )
+    let column = theirs.column().or_else(|| named.map(String::as_str));
+    row_failure(theirs, rows_before + line, column)
 }
 
 /// There is no such table, or not for this user.

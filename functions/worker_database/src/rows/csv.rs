@@ -43,7 +43,7 @@ pub(super) fn decode<'r>(record: &'r [u8], positions: &[Option<usize>], width: u
     if fields.len() != positions.len() {
         return Err(format!("has {} fields; the header has {}", fields.len(), positions.len()));
     }
-    let mut cells = vec![Cell::Null; width];
+    let mut cells = vec![Cell::Absent; width];
     for (field, position) in fields.into_iter().zip(positions) {
         if let Some(position) = position {
             cells[*position] = field.into_cell();

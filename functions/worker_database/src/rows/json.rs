@@ -1,13 +1,12 @@
 //! A row of JSON: an object's members, values as they were written.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::Cell;
+use super::{Cell, Columns};
 
 /// The names of an object's members, in their order.
 pub(super) fn field_names(object: &[u8]) -> Result<Vec<String>, String> {
@@ -32,26 +31,23 @@ pub(super) fn field_names(object: &[u8]) -> Result<Vec<String>, String> {
     deserializer.deserialize_map(Names).map_err(|error| told(&error))
 }
 
-/// An object's cells.
-pub(super) fn decode<'r>(
-    object: &'r [u8],
-    fields: &HashMap<String, usize>,
-    holds_json: &[bool],
-    is_strict: bool,
-) -> Result<Vec<Cell<'r>>, String> {
+/// An object's cells, in the order of the columns. A field that is new adds its column.
+pub(super) fn decode<'r>(object: &'r [u8], columns: &mut Columns) -> Result<Vec<Cell<'r>>, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(object);
-    deserializer.deserialize_map(Row { fields, holds_json, is_strict }).map_err(|error| told(&error))
+    deserializer.deserialize_map(Row { columns }).map_err(|error| told(&error))
 }
 
 /// What is wrong with the JSON; the position in the row says where.
 fn told(error: &serde_json::Error) -> String {
-    if error.is_data() { error.to_string() } else { format!("is not valid JSON at its byte {}", error.column()) }
+    if !error.is_data() {
+        return format!("is not valid JSON at its byte {}", error.column());
+    }
+    let told = error.to_string();
+    told.rsplit_once(" at line ").map_or(told.clone(), |(fault, _)| fault.to_owned())
 }
 
-struct Row<'f> {
-    fields: &'f HashMap<String, usize>,
-    holds_json: &'f [bool],
-    is_strict: bool,
+struct Row<'c> {
+    columns: &'c mut Columns,
 }
 
 impl<'de> Visitor<'de> for Row<'_> {
@@ -62,23 +58,24 @@ impl<'de> Visitor<'de> for Row<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut cells = vec![Cell::Null; self.holds_json.len()];
+        let mut cells = vec![Cell::Absent; self.columns.names.len()];
         while let Some(name) = map.next_key_seed(Text)? {
-            match self.fields.get(&*name) {
-                Some(position) => cells[*position] = cell(map.next_value::<&'de RawValue>()?.get(), self.holds_json[*position])?,
-                None if self.is_strict => {
-                    return Err(A::Error::custom(format_args!(
-                        "has a field {name:?} that the first row has not: name the fields and their columns in `columns`"
-                    )));
-                }
-                None => drop(map.next_value::<IgnoredAny>()?),
+            let Some(position) = self.columns.position(&name).map_err(A::Error::custom)? else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            cells.resize(self.columns.names.len(), Cell::Absent);
+            if cells[position] != Cell::Absent {
+                return Err(A::Error::custom(format_args!("has the field {name:?} twice")));
             }
+            cells[position] = cell(map.next_value::<&'de RawValue>()?.get(), self.columns.holds_json(position))?;
         }
         Ok(cells)
     }
 }
 
-fn cell<E: serde::de::Error>(raw: &str, holds_json: bool) -> Result<Cell<'_>, E> {
+/// A value's cell: as it was written where the column keeps JSON.
+pub(super) fn cell<E: serde::de::Error>(raw: &str, holds_json: bool) -> Result<Cell<'_>, E> {
     Ok(match raw.as_bytes().first() {
         Some(b'n') | None => Cell::Null,
         Some(_) if holds_json => Cell::Json(raw),
@@ -89,7 +86,7 @@ fn cell<E: serde::de::Error>(raw: &str, holds_json: bool) -> Result<Cell<'_>, E>
         Some(b'{' | b'[') => Cell::Json(raw),
         Some(b't') => Cell::Bool(true),
         Some(b'f') => Cell::Bool(false),
-        Some(_) => Cell::Number(raw),
+        Some(_) => Cell::Number(Cow::Borrowed(raw)),
     })
 }
 

@@ -1,39 +1,52 @@
 //! Rows out of a payload, one after the other, with no more of it in memory than one row and one chunk.
 //!
 //! A [`Splitter`](split::Splitter) finds where each record ends; [`Records`] hands its bytes out; a [`Columns`] says which field goes to
-//! which column and [`decodes`](Columns::decode) a record into [`Cell`]s, in the columns' order.
+//! which column and [`decodes`](Columns::decode) a record into [`Cell`]s, in the columns' order, each of which its [`ColumnKind`] has
+//! found to be stored as it was sent.
 
+mod charset;
 mod csv;
+mod infer;
 mod json;
+mod kind;
 mod split;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
+use domain::Reason;
 use domain::settings::database::DatabaseSettings;
+use domain::settle::Outcome;
 use worker::Payload;
 
 use crate::connector::Facts;
 use crate::failure::Failure;
+use charset::Characters;
+pub(crate) use infer::Inferred;
+pub(crate) use kind::{ColumnKind, Dialect};
 use split::{Found, Splitter};
 
 /// The longest row.
 const ROW_BYTES_MAX: usize = 16 << 20;
 /// What is put into the buffer at once.
 const PIECE_BYTES_MAX: usize = 256 << 10;
+/// What is read before the types of a new table are chosen.
+const AHEAD_BYTES: usize = 1 << 20;
 /// Columns of a table that anybody has (PostgreSQL's limit).
 const COLUMNS_MAX: usize = 1600;
 
 /// One value, on its way into one column.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell<'r> {
-    /// Nothing: null, a field that is not there, an empty field of CSV without quotes.
+    /// The row has no such field: the column's default.
+    Absent,
+    /// Null, or an empty field of CSV without quotes.
     Null,
     /// A text.
     Text(Cow<'r, str>),
     /// A number, digit by digit as it was written.
-    Number(&'r str),
+    Number(Cow<'r, str>),
     /// true or false.
     Bool(bool),
     /// An object or array, as it was written.
@@ -75,7 +88,7 @@ impl Format {
 
 /// The records of a payload.
 pub(crate) struct Records {
-    payload: Payload,
+    payload: Characters,
     /// What came and does not stand in the buffer yet.
     chunk: Bytes,
     buffer: BytesMut,
@@ -86,7 +99,7 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    pub(crate) fn new(format: Format, payload: Payload) -> Self {
+    fn new(format: Format, payload: Characters) -> Self {
         Self { payload, chunk: Bytes::new(), buffer: BytesMut::new(), splitter: Splitter::new(format), count: 0, is_at_end: false }
     }
 
@@ -122,20 +135,36 @@ impl Records {
     }
 }
 
+/// A column of the table, as far as rows are concerned.
+#[derive(Debug, Clone)]
+pub(crate) struct Spec {
+    /// What it takes.
+    pub(crate) kind: ColumnKind,
+    /// The server computes it and takes no value.
+    pub(crate) is_generated: bool,
+    /// A null would silently become another value.
+    pub(crate) replaces_null: bool,
+    /// A row that leaves it out gets something else than null.
+    pub(crate) has_default: bool,
+}
+
 /// Which field of a row goes to which column.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    /// The columns, in the order of cells.
+    /// The columns, in the order of cells. Without a mapping, later rows may add to them.
     pub(crate) names: Vec<String>,
     format: Format,
     /// Of JSON: where each field goes.
     fields: HashMap<String, usize>,
     /// Of CSV: where each position of a record goes.
     positions: Vec<Option<usize>>,
-    /// Columns that hold JSON: they take every value as it was written, a text with its quotes.
-    holds_json: Vec<bool>,
-    /// Fields that are not named are an error, as they would be lost without anybody having said so.
-    is_strict: bool,
+    has_mapping: bool,
+    /// Columns that every row must have a value for.
+    key: Vec<String>,
+    /// The table's columns; `None` until it is known.
+    table: Option<HashMap<String, Spec>>,
+    /// Those of the columns, in their order.
+    specs: Vec<Spec>,
 }
 
 impl Columns {
@@ -163,57 +192,169 @@ impl Columns {
             return Err(Failure::unfit(format!("the CSV has no column {missing}")));
         }
         let positions = present.iter().map(|field| fields.get(field).copied()).collect();
-        let holds_json = vec![false; names.len()];
-        Ok(Self { names, format, fields, positions, holds_json, is_strict: mapping.is_none() })
+        let has_mapping = mapping.is_some();
+        Ok(Self { names, format, fields, positions, has_mapping, key: Vec::new(), table: None, specs: Vec::new() })
     }
 
-    /// Says which columns hold JSON.
-    pub(crate) fn note_json(&mut self, holds_json: impl Fn(&str) -> bool) {
-        self.holds_json = self.names.iter().map(|name| holds_json(name)).collect();
+    /// The columns' names.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.names.iter().map(String::as_str).collect()
+    }
+
+    /// Gives the columns of the table that rows go to, and those of its key. The names have been found to be among them.
+    pub(crate) fn bind(&mut self, table: HashMap<String, Spec>, key: &[String]) -> Result<(), Failure> {
+        if let Some(missing) = key.iter().find(|column| !self.names.contains(column)) {
+            return Err(Failure::unfit(format!("the rows have no field for key column {missing}")));
+        }
+        self.specs = self.names.iter().filter_map(|name| table.get(name).cloned()).collect();
+        self.key = key.to_vec();
+        self.table = Some(table);
+        Ok(())
+    }
+
+    /// Whether a row that leaves this column out differs from one that has null in it.
+    pub(crate) fn has_default(&self, position: usize) -> bool {
+        self.specs.get(position).is_some_and(|spec| spec.has_default)
+    }
+
+    /// Whether a column takes the bits of numbers.
+    pub(crate) fn holds_bits(&self, position: usize) -> bool {
+        self.specs.get(position).is_some_and(|spec| spec.kind == ColumnKind::Bits)
+    }
+
+    fn holds_json(&self, position: usize) -> bool {
+        self.specs.get(position).is_some_and(|spec| spec.kind.holds_json())
+    }
+
+    /// Where a field goes; `None`: nowhere, because the mapping leaves it out.
+    fn position(&mut self, field: &str) -> Result<Option<usize>, String> {
+        if let Some(position) = self.fields.get(field) {
+            return Ok(Some(*position));
+        }
+        if self.has_mapping {
+            return Ok(None);
+        }
+        if let Some(table) = &self.table {
+            let Some(spec) = table.get(field) else {
+                return Err(format!(
+                    "has a field {field:?}, and the table has no such column: name the fields and their columns in `columns`"
+                ));
+            };
+            self.specs.push(spec.clone());
+        }
+        if self.names.len() == COLUMNS_MAX {
+            return Err(format!("has a field {field:?}, with which the rows have more than {COLUMNS_MAX}"));
+        }
+        self.names.push(field.to_owned());
+        self.fields.insert(field.to_owned(), self.names.len() - 1);
+        Ok(Some(self.names.len() - 1))
     }
 
     /// A record's cells, one for each column. `number` counts rows from 1.
-    pub(crate) fn decode<'r>(&self, number: u64, record: &'r [u8]) -> Result<Vec<Cell<'r>>, Failure> {
+    pub(crate) fn decode<'r>(&mut self, number: u64, record: &'r [u8]) -> Result<Vec<Cell<'r>>, Failure> {
         let decoded = match self.format {
-            Format::Json => json::decode(record, &self.fields, &self.holds_json, self.is_strict),
+            Format::Json => json::decode(record, self),
             Format::Csv => csv::decode(record, &self.positions, self.names.len()),
         };
-        decoded.map_err(|fault| row_fault(number, &fault))
+        let mut cells = decoded.map_err(|fault| row_fault(number, &fault))?;
+        if cells.iter().all(|cell| *cell == Cell::Absent) {
+            let fault = if self.has_mapping { "has none of the fields that `columns` names" } else { "has no fields" };
+            return Err(row_fault(number, fault));
+        }
+        if self.table.is_some() {
+            self.fit(number, &mut cells)?;
+        }
+        Ok(cells)
+    }
+
+    /// Makes each value one that its column keeps.
+    fn fit(&self, number: u64, cells: &mut [Cell<'_>]) -> Result<(), Failure> {
+        let is_csv = self.format == Format::Csv;
+        for ((cell, spec), name) in cells.iter_mut().zip(&self.specs).zip(&self.names) {
+            if *cell == Cell::Absent {
+                if self.key.contains(name) {
+                    return Err(row_fault(number, &format!("has no field for key column {name}")));
+                }
+                continue;
+            }
+            if spec.is_generated {
+                return Err(value_fault(number, name, "is computed by the database and takes no value"));
+            }
+            let taken = std::mem::replace(cell, Cell::Null);
+            *cell = spec.kind.fit(taken, is_csv).map_err(|fault| value_fault(number, name, &fault))?;
+            if *cell == Cell::Null && spec.replaces_null {
+                return Err(value_fault(number, name, "takes no null"));
+            }
+        }
+        Ok(())
     }
 }
 
 /// A payload whose first row has been read: it says what the columns are.
 pub(crate) struct Opened {
     pub(crate) columns: Columns,
-    /// The first row's bytes; `None`: a header and nothing after it.
-    pub(crate) first: Option<Bytes>,
-    /// The rows after it.
-    pub(crate) records: Records,
+    /// What the columns of a table for these rows would be; empty unless one may have to be made.
+    pub(crate) inferred: Vec<(String, Inferred)>,
+    /// Rows that have been read and not handed out.
+    ahead: VecDeque<Bytes>,
+    /// The rows after them.
+    records: Records,
+    /// How many have been handed out.
+    count: u64,
 }
 
 impl Opened {
-    /// Reads the first row; `None` when there is nothing at all.
+    /// Reads the first row; `None` when there is nothing at all. Where a table may have to be made, reads on until it is clear enough
+    /// what the rows hold.
     pub(crate) async fn read(settings: &DatabaseSettings, facts: &Facts, payload: Payload) -> Result<Option<Self>, Failure> {
         let format = Format::of(&facts.content_type, facts.filename.as_deref()).ok_or_else(|| {
             let content_type = &facts.content_type;
             Failure::unfit(format!("a payload of type {content_type} has no rows: a JSON array of objects, NDJSON or CSV is expected"))
         })?;
-        let mut records = Records::new(format, payload);
+        let mut records = Records::new(format, Characters::new(&facts.content_type, payload)?);
         let Some(first) = records.next().await? else { return Ok(None) };
         let columns = Columns::new(format, settings.columns.as_ref(), &first)?;
+        let mut ahead = VecDeque::new();
         if format == Format::Csv {
             // The header was no row.
             records.count = 0;
-            let first = records.next().await?;
-            return Ok(Some(Self { columns, first, records }));
+        } else {
+            ahead.push_back(first.clone());
         }
-        Ok(Some(Self { columns, first: Some(first), records }))
+        let mut inferred = Vec::new();
+        if settings.create_table {
+            let mut ahead_bytes = 0;
+            while ahead_bytes < AHEAD_BYTES
+                && let Some(record) = records.next().await?
+            {
+                ahead_bytes += record.len() + size_of::<Bytes>();
+                ahead.push_back(record);
+            }
+            inferred = infer::columns(format, settings, &first, ahead.make_contiguous())?;
+        }
+        Ok(Some(Self { columns, inferred, ahead, records, count: 0 }))
     }
 
-    /// The first row's cells, or none.
-    pub(crate) fn sample(&self) -> Result<Vec<Cell<'_>>, Failure> {
-        self.first.as_ref().map_or(Ok(Vec::new()), |first| self.columns.decode(1, first))
+    /// How many rows have been handed out.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
     }
+
+    /// The next row and its number, which counts from 1.
+    pub(crate) async fn next(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
+        let record = match self.ahead.pop_front() {
+            Some(record) => Some(record),
+            None => self.records.next().await?,
+        };
+        self.count += u64::from(record.is_some());
+        Ok(record.map(|record| (self.count, record)))
+    }
+}
+
+/// A value that its column would not keep as it was sent.
+fn value_fault(number: u64, column: &str, fault: &str) -> Failure {
+    let detail = format!("row {number}, column {column}: the column {fault}; nothing was written");
+    Failure::new(Outcome::ClientError(Reason::Rejected), detail)
 }
 
 /// A row that is not one.

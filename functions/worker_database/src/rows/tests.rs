@@ -5,13 +5,16 @@ use super::*;
 /// The rows of a payload that comes in pieces of this many bytes.
 async fn rows(format: Format, payload: &str, piece: usize, mapping: Option<&BTreeMap<String, String>>) -> Result<Vec<Vec<String>>, String> {
     let chunks: Vec<_> = payload.as_bytes().chunks(piece).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-    let mut records = Records::new(format, Payload::streamed(payload.len() as u64, stream::iter(chunks)));
-    let detail = |failure: Failure| match failure {
-        Failure::Theirs { detail, .. } => detail,
-        Failure::Ours(unavailable) => unavailable.to_string(),
-    };
+    let payload = Payload::streamed(payload.len() as u64, stream::iter(chunks));
+    let mut records = Records::new(format, Characters::new("", payload).map_err(|failure| failure.to_string())?);
+    let detail = |failure: Failure| failure.to_string();
     let Some(first) = records.next().await.map_err(detail)? else { return Ok(vec![]) };
-    let columns = Columns::new(format, mapping, &first).map_err(detail)?;
+    let mut columns = Columns::new(format, mapping, &first).map_err(detail)?;
+    if mapping.is_none() {
+        let spec = Spec { kind: ColumnKind::Other, is_generated: false, replaces_null: false, has_default: false };
+        let table = columns.names.iter().map(|name| (name.clone(), spec.clone())).collect();
+        columns.bind(table, &[]).map_err(detail)?;
+    }
     let mut found = vec![columns.names.clone()];
     let mut record = if format == Format::Csv { records.next().await.map_err(detail)? } else { Some(first) };
     let mut number = 0;
@@ -25,9 +28,11 @@ async fn rows(format: Format, payload: &str, piece: usize, mapping: Option<&BTre
 
 fn shown(cell: Cell<'_>) -> String {
     match cell {
+        Cell::Absent => "-".into(),
         Cell::Null => "∅".into(),
         Cell::Text(text) => format!("'{text}'"),
-        Cell::Number(text) | Cell::Json(text) => text.into(),
+        Cell::Number(text) => text.into_owned(),
+        Cell::Json(text) => text.into(),
         Cell::Bool(value) => value.to_string(),
     }
 }
@@ -36,7 +41,7 @@ fn shown(cell: Cell<'_>) -> String {
 async fn rows_come_out_however_the_payload_is_cut() {
     let array = "\u{feff} [ {\"a\": 1.50, \"b\": \"x}\\\"\\u00e9\"} , {\"b\":{\"c\":[1, \"]\"]},\"a\":null},{\"a\":true}]\n ";
     let lines = "{\"a\": 1.50, \"b\": \"x}\\\"\\u00e9\"}\n{\"b\":{\"c\":[1, \"]\"]},\"a\":null}\r\n\r\n{\"a\":true}";
-    let expected = vec![vec!["a", "b"], vec!["1.50", "'x}\"é'"], vec!["∅", "{\"c\":[1, \"]\"]}"], vec!["true", "∅"]];
+    let expected = vec![vec!["a", "b"], vec!["1.50", "'x}\"é'"], vec!["∅", "{\"c\":[1, \"]\"]}"], vec!["true", "-"]];
     for piece in 1..20 {
         assert_eq!(rows(Format::Json, array, piece, None).await.unwrap(), expected, "{piece}");
         assert_eq!(rows(Format::Json, lines, piece, None).await.unwrap(), expected, "{piece}");
@@ -50,7 +55,7 @@ async fn rows_come_out_however_the_payload_is_cut() {
 async fn a_mapping_takes_what_it_names_and_leaves_the_rest() {
     let mapping = [("a".to_owned(), "x".to_owned()), ("c".to_owned(), "y".to_owned())].into();
     let json = rows(Format::Json, r#"[{"b": 2, "a": 1}, {"c": 3}]"#, 7, Some(&mapping)).await.unwrap();
-    assert_eq!(json, [["x", "y"], ["1", "∅"], ["∅", "3"]]);
+    assert_eq!(json, [["x", "y"], ["1", "-"], ["-", "3"]]);
     let csv = rows(Format::Csv, "c,b,a\n3,2,1\n", 7, Some(&mapping)).await.unwrap();
     assert_eq!(csv, [["x", "y"], ["'1'", "'3'"]]);
     assert_eq!(rows(Format::Csv, "a,b\n1,2\n", 7, Some(&mapping)).await.unwrap_err(), "the CSV has no column c");
@@ -82,7 +87,7 @@ async fn a_row_that_is_none_is_named() {
         assert_eq!(rows(Format::Json, payload, 3, None).await.unwrap_err(), expected, "{payload}");
     }
     let unknown = rows(Format::Json, r#"{"a":1}{"b":1}"#, 3, None).await.unwrap_err();
-    assert!(unknown.starts_with("row 2 has a field \"b\" that the first row has not"), "{unknown}");
+    assert!(unknown.starts_with("row 2 has a field \"b\", and the table has no such column"), "{unknown}");
     let csv = [
         ("a,b\n1,2\n3\n", "row 2 has 1 fields; the header has 2"),
         ("a\n\"x\"y\n", "row 1 has characters after a closing quote"),

@@ -33,7 +33,7 @@ pub(crate) const OTHER_NAME: &str = "other.example";
 pub(crate) const PASSWORD: &str = "s3cret'\\ \"pass";
 
 pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
-static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| {
+pub(crate) static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| {
     let server = Postgres::start(&AUTHORITY, &[NAME]);
     server.sql("postgres", "CREATE ROLE by_certificate; CREATE ROLE by_clear_text; CREATE ROLE by_md5");
     server

@@ -3,12 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 
+mod agree;
 mod bench;
 mod check;
 mod credentials;
 mod cut;
 mod document;
+mod exact;
+mod exact_mysql;
+mod exact_postgres;
+mod hostile;
 mod once;
+mod pool;
+mod property;
 mod reach;
 mod rows;
 

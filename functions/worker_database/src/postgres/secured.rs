@@ -1,0 +1,67 @@
+//! A connection within TLS, on which a server may not say more than a delivery gives it reason to.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_postgres::tls::{ChannelBinding, TlsStream};
+use tokio_rustls::client;
+
+use super::binding;
+
+/// What a server may send without having been sent anything: a login and the catalogue's answers are a few kilobytes.
+const UNASKED_BYTES_MAX: u64 = 1 << 20;
+/// What it may send at all. Statements are answered in fewer bytes than they have, and what is not read at once is kept in memory.
+const RECEIVED_BYTES_MAX: u64 = 64 << 20;
+
+/// The connection, and how much has gone either way.
+pub(super) struct Secured {
+    stream: client::TlsStream<TcpStream>,
+    sent: u64,
+    received: u64,
+}
+
+impl Secured {
+    pub(super) fn new(stream: client::TlsStream<TcpStream>) -> Self {
+        Self { stream, sent: 0, received: 0 }
+    }
+}
+
+impl TlsStream for Secured {
+    fn channel_binding(&self) -> ChannelBinding {
+        let certificate = self.stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        certificate
+            .and_then(|certificate| binding::end_point(certificate))
+            .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
+    }
+}
+
+impl AsyncRead for Secured {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.received += (buf.filled().len() - before) as u64;
+        if self.received > (UNASKED_BYTES_MAX + self.sent).min(RECEIVED_BYTES_MAX) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the server sends more than it was asked for")));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Secured {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, buf))?;
+        self.sent += written as u64;
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,72 @@
+//! The characters of a payload, as its content type declares them, in UTF-8.
+
+use bytes::Bytes;
+use encoding_rs::{DecoderResult, Encoding, UTF_8};
+use worker::Payload;
+
+use crate::failure::Failure;
+
+/// What is decoded at once. A character becomes at most three bytes for each of its own.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Names of ASCII.
+const ASCII: [&str; 2] = ["us-ascii", "ascii"];
+
+/// A payload's bytes, decoded on their way when they are not UTF-8.
+pub(super) struct Characters {
+    payload: Payload,
+    decoder: Option<(encoding_rs::Decoder, &'static Encoding)>,
+    is_at_end: bool,
+}
+
+impl Characters {
+    /// By the `charset` of a content type. Without one, payloads are UTF-8.
+    pub(super) fn new(content_type: &str, payload: Payload) -> Result<Self, Failure> {
+        let decoder = match declared(content_type) {
+            // ASCII is UTF-8 already; the label's usual reading, Windows-1252, would spoil files that are in fact UTF-8.
+            None => None,
+            Some(label) if ASCII.iter().any(|ascii| label.eq_ignore_ascii_case(ascii)) => None,
+            Some(label) => {
+                let encoding = Encoding::for_label(label.as_bytes());
+                let encoding = encoding.ok_or_else(|| Failure::unfit(format!("the charset {label} of the payload is not known")))?;
+                (encoding != UTF_8).then(|| (encoding.new_decoder(), encoding))
+            }
+        };
+        Ok(Self { payload, decoder, is_at_end: false })
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let Some((decoder, encoding)) = &mut self.decoder else { return Ok(self.payload.next().await?) };
+        if self.is_at_end {
+            return Ok(None);
+        }
+        let piece = self.payload.next().await?;
+        self.is_at_end = piece.is_none();
+        let mut decoded = String::new();
+        decode(decoder, &piece.unwrap_or_default(), self.is_at_end, &mut decoded)
+            .map_err(|()| Failure::unfit(format!("the payload is not {}, which its content type declares", encoding.name())))?;
+        Ok(Some(decoded.into()))
+    }
+}
+
+fn decode(decoder: &mut encoding_rs::Decoder, mut bytes: &[u8], is_last: bool, out: &mut String) -> Result<(), ()> {
+    loop {
+        out.reserve(PIECE_BYTES);
+        let (result, read) = decoder.decode_to_string_without_replacement(bytes, out, is_last);
+        bytes = &bytes[read..];
+        match result {
+            DecoderResult::InputEmpty => return Ok(()),
+            DecoderResult::OutputFull => {}
+            DecoderResult::Malformed(..) => return Err(()),
+        }
+    }
+}
+
+/// The value of `charset` in `text/csv; charset="ISO-8859-1"`.
+fn declared(content_type: &str) -> Option<&str> {
+    content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    })
+}

@@ -1,0 +1,233 @@
+//! What a column takes: [`ColumnKind::fit`] turns a value into one that the database stores exactly as it was sent, or refuses it.
+//!
+//! Both engines change values silently on their way into a column: they round numbers and seconds, cut off spaces, drop time zones, read
+//! a text as a position or a bit pattern. Each kind here covers one such family; what a server refuses by itself is left to it.
+
+mod array;
+mod json;
+mod number;
+mod time;
+
+use std::borrow::Cow;
+
+use super::Cell;
+
+/// The families of column types, in terms of both engines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ColumnKind {
+    /// Whole numbers; the server checks their range. `takes_words`: the texts `true` and `false` are 1 and 0 (MySQL's `tinyint(1)`).
+    Integer { takes_words: bool },
+    /// Numbers with at most this many decimal places; negative: multiples of a power of ten.
+    Decimal { scale: i32 },
+    /// Binary fractions of 32 bits.
+    Float32,
+    /// Binary fractions of 64 bits.
+    Float64,
+    /// True and false (PostgreSQL).
+    Boolean,
+    /// A number's bits (MySQL).
+    Bits,
+    /// A text of zeros and ones (PostgreSQL).
+    BitText,
+    /// Text, of at most this many characters and bytes.
+    Text { characters_max: Option<usize>, bytes_max: Option<usize> },
+    /// Text that is padded with spaces to this many characters. `keeps_full`: a value of the full length keeps its own trailing spaces.
+    PaddedText { characters: usize, keeps_full: bool },
+    /// Bytes; PostgreSQL's are written as hexadecimal digits.
+    HexBytes,
+    /// Bytes as they are, of exactly this length where the server would pad shorter ones.
+    Bytes { exact_length: Option<usize> },
+    /// JSON that the server keeps as text.
+    JsonText,
+    /// JSON that the server takes apart: an object's members must differ. `has_doubles`: numbers become 64-bit binary fractions.
+    JsonTree { has_doubles: bool },
+    /// Days.
+    Date { dialect: Dialect },
+    /// Times of day, with this many decimal places of a second.
+    TimeOfDay { digits: usize, has_zone: bool },
+    /// Instants or local times, with this many decimal places of a second.
+    Timestamp { digits: usize, has_zone: bool, dialect: Dialect },
+    /// Spans of time (PostgreSQL).
+    Interval,
+    /// Years of four digits (MySQL).
+    Year,
+    /// One of these words (MySQL).
+    Enum(Vec<String>),
+    /// Some of these words (MySQL).
+    Set(Vec<String>),
+    /// Arrays of such values (PostgreSQL).
+    Array(Box<ColumnKind>),
+    /// Anything else: the server decides.
+    Other,
+}
+
+/// Whose notation of days and times is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// PostgreSQL understands RFC 3339, and much more.
+    Postgres,
+    /// MySQL knows neither `T…Z` nor, before 8.0.19, offsets.
+    Mysql,
+}
+
+impl ColumnKind {
+    /// Any text.
+    pub(crate) const TEXT: Self = Self::Text { characters_max: None, bytes_max: None };
+
+    /// Whether values are kept as JSON, a text with its quotes.
+    pub(crate) fn holds_json(&self) -> bool {
+        matches!(self, Self::JsonText | Self::JsonTree { .. })
+    }
+
+    /// Whether an empty text is a value of it.
+    fn takes_empty_text(&self) -> bool {
+        matches!(
+            self,
+            Self::Text { .. } | Self::PaddedText { .. } | Self::HexBytes | Self::Bytes { .. } | Self::Enum(_) | Self::Set(_) | Self::Other
+        )
+    }
+
+    /// The value as the column takes it, or what is wrong with it, as the end of a sentence that begins with the column.
+    pub(crate) fn fit<'r>(&self, cell: Cell<'r>, is_csv: bool) -> Result<Cell<'r>, String> {
+        match cell {
+            Cell::Absent | Cell::Null => Ok(cell),
+            // Programs that quote every field write an empty number or time so.
+            Cell::Text(text) if text.is_empty() && is_csv && !self.takes_empty_text() => Ok(Cell::Null),
+            cell => self.fit_value(cell),
+        }
+    }
+
+    fn fit_value<'r>(&self, cell: Cell<'r>) -> Result<Cell<'r>, String> {
+        match self {
+            Self::Integer { takes_words } => number::integer(cell, *takes_words),
+            Self::Decimal { scale } => number::decimal(cell, *scale),
+            Self::Float32 => number::float(cell, number::FLOAT32),
+            Self::Float64 => number::float(cell, number::FLOAT64),
+            Self::Bits => number::bits(cell),
+            Self::Boolean => not_json(cell),
+            Self::BitText => match cell {
+                Cell::Number(_) => Err("takes a text of zeros and ones, and not a number".to_owned()),
+                Cell::Bool(value) => Ok(Cell::Text(if value { "1" } else { "0" }.into())),
+                cell => not_json(cell),
+            },
+            Self::Text { characters_max, bytes_max } => within(text_of(cell)?, *characters_max, *bytes_max, |_| true).map(Cell::Text),
+            Self::PaddedText { characters, keeps_full } => padded(text_of(cell)?, *characters, *keeps_full).map(Cell::Text),
+            Self::HexBytes => Ok(Cell::Text(hex(&text_of(cell)?).into())),
+            Self::Bytes { exact_length } => {
+                let text = text_of(cell)?;
+                match exact_length {
+                    Some(length) if text.len() < *length => Err(format!("takes exactly {length} bytes; the value has {}", text.len())),
+                    _ => Ok(Cell::Text(text)),
+                }
+            }
+            Self::JsonText => Ok(cell),
+            Self::JsonTree { has_doubles } => {
+                if let Cell::Json(text) = &cell {
+                    json::is_kept(text, *has_doubles)?;
+                } else if let Cell::Text(text) = &cell {
+                    json::is_kept(text, *has_doubles)?;
+                }
+                Ok(cell)
+            }
+            Self::Date { dialect } => time::date(cell, *dialect),
+            Self::TimeOfDay { digits, has_zone } => time::time_of_day(cell, *digits, *has_zone),
+            Self::Timestamp { digits, has_zone, dialect } => time::timestamp(cell, *digits, *has_zone, *dialect),
+            Self::Interval => time::interval(cell),
+            Self::Year => time::year(cell),
+            Self::Enum(words) => one_of(text_of(cell)?, words),
+            Self::Set(words) => some_of(cell, words),
+            Self::Array(kind) => array::literal(cell, kind),
+            Self::Other => Ok(cell),
+        }
+    }
+}
+
+/// How many digits a number has before the decimal point and after it.
+pub(super) fn extent(digits: &str) -> Option<(i64, i64)> {
+    number::Decimal::read(digits).map(|number| number.extent())
+}
+
+/// A scalar's text; that of an object or array as it was written.
+fn text_of(cell: Cell<'_>) -> Result<Cow<'_, str>, String> {
+    Ok(match cell {
+        Cell::Text(text) | Cell::Number(text) => text,
+        Cell::Json(text) => Cow::Borrowed(text),
+        Cell::Bool(true) => "true".into(),
+        Cell::Bool(false) => "false".into(),
+        Cell::Null | Cell::Absent => return Err("takes no null".to_owned()),
+    })
+}
+
+fn not_json(cell: Cell<'_>) -> Result<Cell<'_>, String> {
+    match cell {
+        Cell::Json(_) => Err("takes a single value, and not an object or array".to_owned()),
+        cell => Ok(cell),
+    }
+}
+
+/// Refuses a text that is too long. The servers do so too, except for one that is too long by spaces alone: that they cut off.
+fn within<'t>(
+    text: Cow<'t, str>,
+    characters_max: Option<usize>,
+    bytes_max: Option<usize>,
+    allows: impl Fn(&str) -> bool,
+) -> Result<Cow<'t, str>, String> {
+    if let Some(max) = characters_max
+        && text.len() > max
+    {
+        let length = text.chars().count();
+        if length > max {
+            return Err(format!("takes {max} characters; the value has {length}"));
+        }
+    }
+    if let Some(max) = bytes_max
+        && text.len() > max
+    {
+        return Err(format!("takes {max} bytes; the value has {}", text.len()));
+    }
+    if allows(&text) { Ok(text) } else { Err("drops the spaces at the end of the value".to_owned()) }
+}
+
+fn padded(text: Cow<'_, str>, characters: usize, keeps_full: bool) -> Result<Cow<'_, str>, String> {
+    let is_kept = |text: &str| !text.ends_with(' ') || (keeps_full && text.chars().count() == characters);
+    within(text, Some(characters), None, is_kept)
+}
+
+/// PostgreSQL's notation of bytes. A text that is already in it is left alone; any other is taken byte for byte.
+fn hex(text: &str) -> String {
+    let is_hex = |digits: &str| digits.len().is_multiple_of(2) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if text.strip_prefix("\\x").is_some_and(is_hex) {
+        return text.to_owned();
+    }
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(2 + 2 * text.len());
+    out.push_str("\\x");
+    for byte in text.bytes() {
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+/// A word of an enumeration, letter by letter: the server would also take a position in the list, or another case.
+fn one_of<'r>(text: Cow<'r, str>, words: &[String]) -> Result<Cell<'r>, String> {
+    if words.iter().any(|word| *word == text) { Ok(Cell::Text(text)) } else { Err(format!("takes one of {}", words.join(", "))) }
+}
+
+fn some_of<'r>(cell: Cell<'r>, words: &[String]) -> Result<Cell<'r>, String> {
+    let text = match cell {
+        Cell::Json(array) => match serde_json::from_str::<Vec<String>>(array) {
+            Ok(items) => Cow::Owned(items.join(",")),
+            Err(_) => return Err(format!("takes a list of {}", words.join(", "))),
+        },
+        cell => text_of(cell)?,
+    };
+    let is_known = |item: &str| words.iter().any(|word| word == item);
+    if text.is_empty() || text.split(',').all(is_known) {
+        Ok(Cell::Text(text))
+    } else {
+        Err(format!("takes a list of {}", words.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Numbers, digit by digit: nothing is computed with binary fractions that the text did not go through before.
+
+use std::borrow::Cow;
+
+use super::super::Cell;
+
+/// Digits that a number of 32 bits keeps, whichever they are.
+pub(super) const FLOAT32: Precision =
+    Precision { digits_safe: 6, shortest: |text| text.parse::<f32>().ok().map(|n| (n.is_finite(), format!("{n:e}"))) };
+/// Digits that a number of 64 bits keeps, whichever they are.
+pub(super) const FLOAT64: Precision =
+    Precision { digits_safe: 15, shortest: |text| text.parse::<f64>().ok().map(|n| (n.is_finite(), format!("{n:e}"))) };
+
+/// The longest integer that is written out from another notation; no integer column has as many digits.
+const DIGITS_MAX: i64 = 40;
+
+/// A kind of binary fraction.
+#[derive(Clone, Copy)]
+pub(super) struct Precision {
+    digits_safe: usize,
+    /// The shortest text that reads back as the same number, and whether it is finite.
+    shortest: fn(&str) -> Option<(bool, String)>,
+}
+
+/// A number as its digits, without zeros at either end, and the power of ten of the last one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Decimal {
+    is_negative: bool,
+    /// Empty: zero.
+    digits: String,
+    exponent: i64,
+}
+
+impl Decimal {
+    /// Reads `-12.50e3`; `None` for anything else.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (is_negative, unsigned) = match text.as_bytes().first()? {
+            b'-' => (true, &text[1..]),
+            b'+' => (false, &text[1..]),
+            _ => (false, text),
+        };
+        let (mantissa, power) = match unsigned.split_once(['e', 'E']) {
+            Some((mantissa, power)) => (mantissa, power.parse::<i32>().ok()?),
+            None => (unsigned, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        if whole.len() + fraction.len() == 0 || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let all = format!("{whole}{fraction}");
+        let significant = all.trim_end_matches('0');
+        let zeros = i64::try_from(all.len() - significant.len()).ok()?;
+        let exponent = i64::from(power) - i64::try_from(fraction.len()).ok()? + zeros;
+        let digits = significant.trim_start_matches('0').to_owned();
+        let exponent = if digits.is_empty() { 0 } else { exponent };
+        Some(Self { is_negative: is_negative && !digits.is_empty(), digits, exponent })
+    }
+
+    /// How many decimal places it has; negative: how many zeros it ends with.
+    fn scale(&self) -> i64 {
+        if self.digits.is_empty() { i64::MIN } else { -self.exponent }
+    }
+
+    /// Its digits before and after the decimal point.
+    pub(crate) fn extent(&self) -> (i64, i64) {
+        let length = i64::try_from(self.digits.len()).unwrap_or(i64::MAX);
+        ((length + self.exponent).max(0), (-self.exponent).max(0))
+    }
+
+    fn to_integer(&self) -> Option<String> {
+        let length = i64::try_from(self.digits.len()).ok()? + self.exponent;
+        if self.exponent < 0 || length > DIGITS_MAX {
+            return None;
+        }
+        let sign = if self.is_negative { "-" } else { "" };
+        let zeros = "0".repeat(usize::try_from(self.exponent).ok()?);
+        Some(if self.digits.is_empty() { "0".to_owned() } else { format!("{sign}{}{zeros}", self.digits) })
+    }
+}
+
+fn is_plain_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The text of a number, when the value is one or may be.
+fn digits_of(cell: Cell<'_>) -> Result<Cow<'_, str>, String> {
+    match cell {
+        Cell::Number(digits) => Ok(digits),
+        Cell::Text(Cow::Borrowed(text)) => Ok(Cow::Borrowed(text.trim())),
+        Cell::Text(Cow::Owned(text)) => Ok(Cow::Owned(text.trim().to_owned())),
+        Cell::Bool(value) => Err(format!("takes numbers, and not {value}")),
+        Cell::Json(_) | Cell::Null | Cell::Absent => Err("takes numbers, and not an object or array".to_owned()),
+    }
+}
+
+/// A whole number, in whatever notation: `3.0` and `3e2` are whole numbers, `1.5` is not.
+pub(super) fn integer(cell: Cell<'_>, takes_words: bool) -> Result<Cell<'_>, String> {
+    let text = match cell {
+        // The server's own type decides whether it takes them.
+        Cell::Bool(_) => return Ok(cell),
+        Cell::Text(text) if takes_words && text.eq_ignore_ascii_case("true") => return Ok(Cell::Bool(true)),
+        Cell::Text(text) if takes_words && text.eq_ignore_ascii_case("false") => return Ok(Cell::Bool(false)),
+        cell => digits_of(cell)?,
+    };
+    if is_plain_integer(&text) {
+        return Ok(Cell::Number(text));
+    }
+    match Decimal::read(&text) {
+        Some(number) if number.scale() <= 0 => match number.to_integer() {
+            Some(digits) => Ok(Cell::Number(digits.into())),
+            None => Err(format!("takes whole numbers of at most {DIGITS_MAX} digits")),
+        },
+        Some(_) => Err(format!("takes whole numbers, and not {text}")),
+        // No number at all: the server says what it thinks of it.
+        None => Ok(Cell::Text(text)),
+    }
+}
+
+/// A number with no more decimal places than the column keeps: servers round without a word.
+pub(super) fn decimal(cell: Cell<'_>, scale: i32) -> Result<Cell<'_>, String> {
+    let text = digits_of(cell)?;
+    if scale >= 0 && is_plain_integer(&text) {
+        return Ok(Cell::Number(text));
+    }
+    let Some(number) = Decimal::read(&text) else { return Ok(Cell::Text(text)) };
+    if number.scale() <= i64::from(scale) {
+        return Ok(Cell::Number(text));
+    }
+    Err(match scale {
+        0 => format!("takes whole numbers, and not {text}"),
+        1.. => format!("takes {scale} decimal places, and {text} has more"),
+        _ => format!("takes multiples of 10 to the power {}, and not {text}", -scale),
+    })
+}
+
+/// A number that reads back as it was written.
+pub(super) fn float(cell: Cell<'_>, precision: Precision) -> Result<Cell<'_>, String> {
+    let text = digits_of(cell)?;
+    let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-'));
+    if text.len() <= precision.digits_safe && is_plain(&text) {
+        return Ok(Cell::Number(text));
+    }
+    let Some(number) = Decimal::read(&text) else { return Ok(Cell::Text(text)) };
+    if is_kept(&text, &number, precision) {
+        Ok(Cell::Number(text))
+    } else {
+        Err(format!("takes floating-point numbers, which cannot hold {text} exactly"))
+    }
+}
+
+/// Whether a binary fraction reads back as the number that was written.
+fn is_kept(text: &str, number: &Decimal, precision: Precision) -> bool {
+    (precision.shortest)(text)
+        .is_some_and(|(is_finite, shortest)| is_finite && Decimal::read(&shortest).is_some_and(|kept| kept == *number))
+}
+
+/// Whether a 64-bit binary fraction or a 64-bit integer holds the number.
+pub(super) fn is_kept_by_json(text: &str) -> bool {
+    text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok() || Decimal::read(text).is_some_and(|number| is_kept(text, &number, FLOAT64))
+}
+
+/// The bits of a number; as a text, MySQL would take the bits of its characters.
+pub(super) fn bits(cell: Cell<'_>) -> Result<Cell<'_>, String> {
+    let text = match cell {
+        Cell::Bool(_) => return Ok(cell),
+        cell => digits_of(cell)?,
+    };
+    let number = Decimal::read(&text).and_then(|number| number.to_integer()).and_then(|digits| digits.parse::<u64>().ok());
+    number.map(|number| Cell::Number(number.to_string().into())).ok_or_else(|| format!("takes the bits of a whole number, and not {text}"))
+}

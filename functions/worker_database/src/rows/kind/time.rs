@@ -1,0 +1,204 @@
+//! Days and times (ISO 8601, RFC 3339). Servers drop what a column does not keep, a zone or a time of day, and round seconds; here that
+//! is an error.
+
+use std::borrow::Cow;
+
+use super::super::Cell;
+use super::Dialect;
+
+/// Texts that PostgreSQL replaces by the time at which it reads them, and the like.
+const WORDS: [&str; 6] = ["now", "today", "tomorrow", "yesterday", "epoch", "allballs"];
+
+const DATE_LENGTH: usize = "2026-01-31".len();
+
+/// A day, and what follows it.
+#[derive(Debug, PartialEq, Eq)]
+struct Iso<'t> {
+    date: &'t str,
+    clock: Option<Clock<'t>>,
+}
+
+/// A time of day.
+#[derive(Debug, PartialEq, Eq)]
+struct Clock<'t> {
+    /// `08:30` or `08:30:00`.
+    time: &'t str,
+    /// Digits after the point, without zeros at the end.
+    fraction: &'t str,
+    /// `Z`, `+02:00`, or nothing.
+    offset: &'t str,
+}
+
+impl<'t> Iso<'t> {
+    fn read(text: &'t str) -> Option<Self> {
+        let date = text.get(..DATE_LENGTH).filter(|date| has_shape(date, "dddd-dd-dd"))?;
+        let rest = &text[DATE_LENGTH..];
+        if rest.is_empty() {
+            return Some(Self { date, clock: None });
+        }
+        let rest = rest.strip_prefix(['T', 't', ' '])?;
+        Some(Self { date, clock: Some(Clock::read(rest)?) })
+    }
+}
+
+impl<'t> Clock<'t> {
+    fn read(text: &'t str) -> Option<Self> {
+        let length = if text.get(..8).is_some_and(|time| has_shape(time, "dd:dd:dd")) { 8 } else { 5 };
+        let time = text.get(..length).filter(|time| length == 8 || has_shape(time, "dd:dd"))?;
+        let rest = &text[length..];
+        let (fraction, rest) = match rest.strip_prefix('.') {
+            Some(after) => {
+                let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+                (after[..end].trim_end_matches('0'), &after[end..])
+            }
+            None => ("", rest),
+        };
+        let offset = rest.trim_start();
+        let is_offset = matches!(offset, "" | "Z" | "z")
+            || (offset.starts_with(['+', '-']) && ["dd", "dddd", "dd:dd"].iter().any(|shape| has_shape(&offset[1..], shape)));
+        is_offset.then_some(Self { time, fraction, offset })
+    }
+
+    fn is_utc(&self) -> bool {
+        matches!(self.offset, "Z" | "z") || (self.offset.len() > 1 && self.offset[1..].bytes().all(|byte| matches!(byte, b'0' | b':')))
+    }
+
+    fn is_midnight(&self) -> bool {
+        self.fraction.is_empty() && self.time.bytes().all(|byte| matches!(byte, b'0' | b':'))
+    }
+
+    /// Refuses more digits than are kept, and the second that calendars do not have.
+    fn fits(&self, digits: usize) -> Result<(), String> {
+        if self.time.get(6..8) == Some("60") {
+            return Err("takes no leap seconds".to_owned());
+        }
+        within(self.fraction, digits)
+    }
+}
+
+fn within(fraction: &str, digits: usize) -> Result<(), String> {
+    match fraction.len() <= digits {
+        true => Ok(()),
+        false => Err(format!("takes {digits} decimal places of a second, and the value has {}", fraction.len())),
+    }
+}
+
+/// Whether a text is made like this: `d` is a digit, everything else itself.
+fn has_shape(text: &str, shape: &str) -> bool {
+    let fits = |(byte, wanted): (u8, u8)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
+    text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
+}
+
+fn text_of<'r>(cell: Cell<'r>, what: &str) -> Result<Cow<'r, str>, String> {
+    match cell {
+        Cell::Text(text) => Ok(text),
+        _ => Err(format!("takes {what} as a text")),
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    WORDS.iter().any(|word| text.trim().eq_ignore_ascii_case(word))
+}
+
+/// A day. A time of day may follow it only when it is midnight, for it is not kept.
+pub(super) fn date(cell: Cell<'_>, dialect: Dialect) -> Result<Cell<'_>, String> {
+    let text = text_of(cell, "a date such as 2026-01-31")?;
+    match Iso::read(text.trim()) {
+        Some(Iso { clock: None, .. }) => Ok(Cell::Text(text)),
+        Some(Iso { date, clock: Some(clock) }) if clock.is_midnight() => Ok(Cell::Text(date.to_owned().into())),
+        Some(_) => Err("takes dates, and the value has a time of day".to_owned()),
+        None if has_shape(&text, "dddddddd") => Ok(Cell::Text(text)),
+        None if dialect == Dialect::Postgres && !text.contains(':') && !is_word(&text) => Ok(Cell::Text(text)),
+        None => Err("takes dates such as 2026-01-31".to_owned()),
+    }
+}
+
+/// A time of day.
+pub(super) fn time_of_day(cell: Cell<'_>, digits: usize, has_zone: bool) -> Result<Cell<'_>, String> {
+    let text = text_of(cell, "a time such as 08:30:00")?;
+    let unsigned = text.trim().trim_start_matches('-');
+    let Some(clock) = Clock::read(unsigned).or_else(|| hours(unsigned)) else {
+        return Err("takes times of day such as 08:30:00".to_owned());
+    };
+    if !has_zone && !clock.offset.is_empty() {
+        return Err("takes times of day without an offset".to_owned());
+    }
+    clock.fits(digits)?;
+    Ok(Cell::Text(text))
+}
+
+/// More hours than a day has, or fewer digits: MySQL's times are spans too.
+fn hours(text: &str) -> Option<Clock<'_>> {
+    let (hours, rest) = text.split_once(':')?;
+    let is_number = !hours.is_empty() && hours.len() <= 3 && hours.bytes().all(|byte| byte.is_ascii_digit());
+    let (time, fraction) = rest.split_once('.').unwrap_or((rest, ""));
+    let is_clock = (has_shape(time, "dd:dd") || has_shape(time, "dd")) && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && is_clock).then(|| Clock { time: "", fraction: fraction.trim_end_matches('0'), offset: "" })
+}
+
+/// A time with its day. Where the column has no zone, a time with an offset is kept in UTC.
+pub(super) fn timestamp(cell: Cell<'_>, digits: usize, has_zone: bool, dialect: Dialect) -> Result<Cell<'_>, String> {
+    let text = text_of(cell, "a time such as 2026-01-31T08:30:00Z")?;
+    let Some(Iso { date, clock }) = Iso::read(text.trim()) else {
+        return other_timestamp(text, digits, has_zone, dialect);
+    };
+    let Some(clock) = clock else { return Ok(Cell::Text(text)) };
+    clock.fits(digits)?;
+    let is_readable = dialect == Dialect::Postgres && (has_zone || clock.offset.is_empty() || clock.is_utc());
+    if is_readable {
+        return Ok(Cell::Text(text));
+    }
+    if clock.offset.is_empty() || clock.is_utc() {
+        let point = if clock.fraction.is_empty() { "" } else { "." };
+        return Ok(Cell::Text(format!("{date} {}{point}{}", clock.time, clock.fraction).into()));
+    }
+    in_utc(date, &clock).map(|utc| Cell::Text(utc.into())).ok_or_else(|| "takes times such as 2026-01-31T08:30:00Z".to_owned())
+}
+
+/// A time with an offset, in UTC and without one.
+fn in_utc(date: &str, clock: &Clock<'_>) -> Option<String> {
+    let seconds = if clock.time.len() == 5 { ":00" } else { "" };
+    let offset = match clock.offset.len() {
+        3 => format!("{}:00", clock.offset),
+        5 => format!("{}:{}", &clock.offset[..3], &clock.offset[3..]),
+        _ => clock.offset.to_owned(),
+    };
+    let instant: jiff::Timestamp = format!("{date}T{}{seconds}{offset}", clock.time).parse().ok()?;
+    let point = if clock.fraction.is_empty() { "" } else { "." };
+    Some(format!("{}{point}{}", instant.strftime("%Y-%m-%d %H:%M:%S"), clock.fraction))
+}
+
+/// Other notations: PostgreSQL knows many, and loses nothing where it keeps a zone.
+fn other_timestamp(text: Cow<'_, str>, digits: usize, has_zone: bool, dialect: Dialect) -> Result<Cell<'_>, String> {
+    let is_exact = match dialect {
+        Dialect::Mysql => has_shape(&text, "dddddddd"),
+        Dialect::Postgres => !is_word(&text) && (has_zone || !text.contains(':')),
+    };
+    if !is_exact {
+        return Err("takes times such as 2026-01-31T08:30:00Z".to_owned());
+    }
+    within(longest_fraction(&text), digits)?;
+    Ok(Cell::Text(text))
+}
+
+/// A span of time: PostgreSQL keeps a millionth of a second.
+pub(super) fn interval(cell: Cell<'_>) -> Result<Cell<'_>, String> {
+    let text = text_of(cell, "a span of time such as 90 minutes")?;
+    within(longest_fraction(&text), 6)?;
+    Ok(Cell::Text(text))
+}
+
+/// The most digits that follow a point, without zeros at their end.
+fn longest_fraction(text: &str) -> &str {
+    let digits = |after: &'_ str| after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+    let fractions = text.split('.').skip(1).map(|after| after[..digits(after)].trim_end_matches('0'));
+    fractions.max_by_key(|fraction| fraction.len()).unwrap_or_default()
+}
+
+/// A year of four digits: of two, the server would guess the century.
+pub(super) fn year(cell: Cell<'_>) -> Result<Cell<'_>, String> {
+    match &cell {
+        Cell::Text(text) | Cell::Number(text) if has_shape(text.trim(), "dddd") => Ok(cell),
+        _ => Err("takes years of four digits".to_owned()),
+    }
+}

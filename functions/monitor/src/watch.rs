@@ -4,6 +4,7 @@
 //! transaction that also writes the alert, so that of several monitors one makes it. Alerts are announced from their record: one that died
 //! between the two leaves the announcing to the next.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::Reason;
@@ -26,10 +27,34 @@ const LOOKS_AT_ONCE: usize = 8;
 /// Deliveries of one destination skipped in one run, about: others are looked at in this run, too.
 const SKIPPED_AT_ONCE_MAX: usize = 5_000;
 
+/// A destination that takes no more deliveries, some of which may wait for it.
+struct Stopped {
+    destination: Destination,
+    shards: u8,
+    reason: Reason,
+    /// The health to stop watching by, once nothing waits.
+    unwatch: Option<Health>,
+}
+
+/// A destination of each organization in turn, so that one with many does not keep the others waiting.
+fn in_turn(stopped: Vec<Stopped>) -> Vec<Stopped> {
+    let mut turns = BTreeMap::<OrganizationId, usize>::new();
+    let mut stopped: Vec<(usize, Stopped)> = stopped
+        .into_iter()
+        .map(|stopped| {
+            let turn = turns.entry(stopped.destination.organization_id).or_default();
+            *turn += 1;
+            (*turn, stopped)
+        })
+        .collect();
+    stopped.sort_by_key(|(turn, _)| *turn);
+    stopped.into_iter().map(|(_, stopped)| stopped).collect()
+}
+
 impl Monitor {
     /// Looks at every destination that is failing and at every alert that is not announced.
     pub(crate) async fn watch(&self) -> Result<(), lambda_runtime::Error> {
-        let mut first_error = None;
+        let (mut first_error, mut stopped) = (None, Vec::new());
         // Each run begins elsewhere: one that is cut off does not leave the same destinations unseen again and again.
         let minute = u64::try_from(self.clock.now().as_seconds() / 60).unwrap_or_default();
         for offset in 0..FAILING_PARTITIONS {
@@ -38,50 +63,66 @@ impl Monitor {
             // Boxed: what may happen to one destination is a large state, and stacks are small.
             let looks = watched.into_iter().map(|watched| match watched {
                 Watched::Destination(organization, destination) => self.look_at(organization, destination).boxed(),
-                Watched::Alert(alert) => self.announce(*alert).boxed(),
+                Watched::Alert(alert) => self.announce(*alert).map(|told| told.map(|()| None)).boxed(),
             });
             let mut done = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
             while let Some(done) = done.next().await {
-                // One that cannot be looked at keeps no other from being.
-                if let Err(error) = done {
-                    tracing::error!(%error, "what is watched is looked at again next time");
-                    first_error.get_or_insert(error);
+                match done {
+                    Ok(found) => stopped.extend(found),
+                    // One that cannot be looked at keeps no other from being.
+                    Err(error) => {
+                        tracing::error!(%error, "what is watched is looked at again next time");
+                        first_error.get_or_insert(error);
+                    }
                 }
+            }
+        }
+        // After everybody has been told what they should know: a destination with a large backlog takes the longest.
+        let mut skipping = stream::iter(in_turn(stopped)).map(|stopped| self.skip_waiting(stopped).boxed()).buffer_unordered(LOOKS_AT_ONCE);
+        while let Some(skipped) = skipping.next().await {
+            if let Err(error) = skipped {
+                tracing::error!(%error, "what waits for a stopped destination is skipped next time");
+                first_error.get_or_insert(error.into());
             }
         }
         first_error.map_or(Ok(()), Err)
     }
 
-    async fn look_at(&self, organization: OrganizationId, id: DestinationId) -> Result<(), lambda_runtime::Error> {
+    /// Looks at a destination; answers it when it takes no more deliveries.
+    async fn look_at(&self, organization: OrganizationId, id: DestinationId) -> Result<Option<Stopped>, lambda_runtime::Error> {
         let (Some(routes), Some(destination)) = (self.store.routes(organization).await?, self.store.destination(organization, id).await?)
         else {
-            return Ok(());
+            return Ok(None);
         };
         let health = self.store.health(id).await?;
         if destination.is_system() {
             // Nobody is told of Waybill's own destinations, and none of them is stopped: an alert that cannot be delivered would cause another.
-            return Ok(self.store.unwatch_destination(id, &health).await?);
+            self.store.unwatch_destination(id, &health).await?;
+            return Ok(None);
         }
         let reason = match destination.state {
             DestinationState::Enabled => return self.judge(&routes, destination, health).await,
             DestinationState::Disabled { .. } => Reason::DestinationDisabled,
             DestinationState::Deleted { .. } => Reason::DestinationDeleted,
         };
-        if self.skip_waiting(&destination, routes.shards, reason).await? == 0 {
-            self.store.unwatch_destination(id, &health).await?;
-        }
-        Ok(())
+        Ok(Some(Stopped { destination, shards: routes.shards, reason, unwatch: Some(health) }))
     }
 
-    async fn judge(&self, routes: &Routes, destination: Destination, health: Health) -> Result<(), lambda_runtime::Error> {
+    async fn judge(&self, routes: &Routes, destination: Destination, health: Health) -> Result<Option<Stopped>, lambda_runtime::Error> {
         let settings = &routes.settings;
         let policy = destination.policy(&settings.failure_policy);
         let now = self.clock.now();
         let debounce = Duration::from_secs(u64::from(settings.alert_debounce_seconds));
         let told = match evaluate(&health, policy, debounce, now) {
-            Verdict::Wait => return Ok(()),
-            Verdict::Forget => return Ok(self.store.unwatch_destination(destination.id, &health).await?),
-            Verdict::ForgetEnded => return Ok(self.store.forget_ended(destination.id, &health).await?),
+            Verdict::Wait => return Ok(None),
+            Verdict::Forget => {
+                self.store.unwatch_destination(destination.id, &health).await?;
+                return Ok(None);
+            }
+            Verdict::ForgetEnded => {
+                self.store.forget_ended(destination.id, &health).await?;
+                return Ok(None);
+            }
             Verdict::AlertEnded(ended) => {
                 let then = health.during(&ended);
                 let mut alert = self.alert(routes, &destination, &then, policy, AlertKind::Failing, now).await?;
@@ -99,17 +140,15 @@ impl Monitor {
             }
             Verdict::Disable => self.disable(routes, &destination, &health, policy, now).await?,
         };
-        let Some(alert) = told else { return Ok(()) };
+        let Some(alert) = told else { return Ok(None) };
         let kind = alert.kind;
         if kind == AlertKind::Failing {
             telemetry::metrics::threshold_exceeded(Threshold::DestinationFailures);
         }
         self.announce(alert).await?;
-        if kind == AlertKind::Disabled {
-            // What waits is skipped now; the monitor looks again next time, for what was under way.
-            self.skip_waiting(&destination, routes.shards, Reason::DestinationDisabled).await?;
-        }
-        Ok(())
+        // What waits is skipped in this run; the monitor looks again next time, for what was under way.
+        let stopped = Stopped { destination, shards: routes.shards, reason: Reason::DestinationDisabled, unwatch: None };
+        Ok((kind == AlertKind::Disabled).then_some(stopped))
     }
 
     /// Disables a destination, unless another monitor or a person was first, or it works again.
@@ -181,12 +220,15 @@ impl Monitor {
         Ok(())
     }
 
-    /// Skips deliveries that wait for a retry to a destination that takes no more; answers how many were found.
-    async fn skip_waiting(&self, destination: &Destination, shards: u8, reason: Reason) -> Result<usize, StoreError> {
-        let skipped = self.dispatcher.skip_retrying(destination, shards, reason, SKIPPED_AT_ONCE_MAX).await?;
+    /// Skips deliveries that wait for a retry to a destination that takes no more. When none did, it is no longer watched.
+    async fn skip_waiting(&self, stopped: Stopped) -> Result<(), StoreError> {
+        let Stopped { destination, shards, reason, unwatch } = stopped;
+        let skipped = self.dispatcher.skip_retrying(&destination, shards, reason, SKIPPED_AT_ONCE_MAX).await?;
         if skipped > 0 {
             tracing::info!(skipped, destination = %destination.id, %reason, "waiting deliveries were skipped");
+        } else if let Some(health) = unwatch {
+            self.store.unwatch_destination(destination.id, &health).await?;
         }
-        Ok(skipped)
+        Ok(())
     }
 }

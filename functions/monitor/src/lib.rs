@@ -6,11 +6,13 @@
 //! kept. **Watch**: looks at the destinations that are failing, alerts, disables, tells of recovery, and skips what waits for those that take no more.
 
 mod config;
+mod interrupted;
 mod reconcile;
 mod sweep;
 mod watch;
 
 pub use config::Config;
+use interrupted::Interrupted;
 
 use std::sync::Arc;
 
@@ -31,6 +33,10 @@ use vault::SigningKeys;
 pub struct Invocation {
     /// Present: reconcile instead of sweeping.
     pub reconcile: Option<Reconcile>,
+    /// The bodies of tasks that a queue still holds and that were being worked on when the process died: their deliveries need no
+    /// other task, and how often these were received tells which one kills the process.
+    #[serde(default)]
+    pub interrupted: Vec<String>,
 }
 
 /// How much a reconcile may take for lost.
@@ -109,7 +115,7 @@ pub fn build(
         async move {
             match event.payload.reconcile {
                 None => monitor.run().await?,
-                Some(scope) => monitor.reconcile(scope).await?,
+                Some(scope) => monitor.reconcile(scope, &Interrupted::of(&event.payload.interrupted)).await?,
             }
             Ok(())
         }

@@ -9,6 +9,8 @@ use domain::organization::Organization;
 use queue::JobTask;
 use store::{Round, StoreError};
 
+use crate::interrupted::Interrupted;
+use crate::sweep::SWEPT_AGAIN_AFTER;
 use crate::{Monitor, Reconcile};
 
 /// A delivery still queued after this long, while its queue is empty, has lost its task.
@@ -30,7 +32,7 @@ const KEPT_EVERY: u32 = 20;
 impl Monitor {
     /// Sends a new task for every delivery that `scope` takes for lost. An hourly run goes on where the last one was cut off, and looks at no
     /// delivery that an earlier round had its turn with.
-    pub(crate) async fn reconcile(&self, scope: Reconcile) -> Result<(), StoreError> {
+    pub(crate) async fn reconcile(&self, scope: Reconcile, interrupted: &Interrupted) -> Result<(), StoreError> {
         let waited = match scope {
             Reconcile::Start => Duration::ZERO,
             Reconcile::Hourly if self.queues.are_empty().await => LOST_WHEN_QUEUE_EMPTY,
@@ -47,7 +49,7 @@ impl Monitor {
             let page = self.store.organizations(round.done_with, PAGE).await?;
             for organization in &page.items {
                 while round.shard < organization.shards {
-                    sent += self.reconcile_stretch(organization, &mut round, scope, waited).await?;
+                    sent += self.reconcile_stretch(organization, &mut round, scope, waited, interrupted).await?;
                     stretches += 1;
                     let too_long = self.clock.now().since(began_at) >= RUN_MAX;
                     if scope == Reconcile::Hourly && (too_long || stretches % KEPT_EVERY == 0) {
@@ -97,15 +99,30 @@ impl Monitor {
         round: &mut Round,
         scope: Reconcile,
         waited: Duration,
+        interrupted: &Interrupted,
     ) -> Result<usize, StoreError> {
         let after = round.after.or(round.last_began_at.map(|at| created_before(at, LOOKED_BACK)));
         let page = self.store.unfinished(organization.id, round.shard, after, PAGE).await?;
         let now = self.clock.now();
-        let lost = page.items.into_iter().filter(|delivery| is_lost(delivery, scope, waited, now)).collect();
+        let lost = page.items.into_iter().filter(|delivery| is_lost(delivery, scope, waited, now));
+        let (held, lost): (Vec<Delivery>, Vec<Delivery>) = lost.partition(|delivery| interrupted.holds(delivery));
+        self.end_leases(held).await?;
         let sent = self.send_superseded(lost).await?;
         round.after = page.next;
         round.shard += u8::from(page.next.is_none());
         Ok(sent)
+    }
+}
+
+impl Monitor {
+    /// Ends the leases of workers that died, so that the tasks which the queue holds find their deliveries free.
+    async fn end_leases(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
+        let due_at = self.clock.now().plus(SWEPT_AGAIN_AFTER);
+        for before in deliveries.into_iter().filter(|delivery| delivery.lease_until.is_some()) {
+            let after = Delivery { lease_until: None, ..before.clone() };
+            self.store.move_due(&before, &after, due_at).await?;
+        }
+        Ok(())
     }
 }
 

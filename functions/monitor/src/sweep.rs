@@ -11,33 +11,37 @@ use store::{DUE_PARTITIONS, DueEntry, StoreError};
 use crate::Monitor;
 
 /// How far a swept delivery's due time moves: when the task it was just sent is lost too, it is swept again then.
-const SWEPT_AGAIN_AFTER: Duration = Duration::from_secs(600);
+pub(crate) const SWEPT_AGAIN_AFTER: Duration = Duration::from_secs(600);
 /// Due entries read and sent at once.
 const PAGE: u32 = 100;
 /// Conditional writes under way at once.
 const CLAIMS_AT_ONCE: usize = 16;
+
+/// The last entry of a page.
+type Last = (DeliveryId, Timestamp);
 
 impl Monitor {
     /// Sends a task for every delivery that falls due before the next sweep and that no worker is at.
     pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
         let until = self.clock.now().plus(Duration::from_secs(u64::from(self.interval_seconds)));
         let mut swept = 0;
-        for partition in 0..DUE_PARTITIONS {
-            let mut last: Option<(DeliveryId, Timestamp)> = None;
-            loop {
+        let mut walks: Vec<(u8, Option<Last>)> = (0..DUE_PARTITIONS).map(|partition| (partition, None)).collect();
+        // A page of each partition in turn: a backlog in one keeps no other waiting, also when the run is cut off.
+        while !walks.is_empty() {
+            let mut going_on = Vec::new();
+            for (partition, last) in walks {
                 let entries = self.store.due(partition, until, PAGE).await?;
                 // Entries that cannot be moved on (a worker is at them) stay in front; a page that repeats ends the walk.
                 let ends = entries.last().map(|entry| (entry.delivery, entry.due_at));
                 if ends.is_none() || ends == last {
-                    break;
+                    continue;
                 }
-                let full = entries.len() == PAGE as usize;
-                last = ends;
+                if entries.len() == PAGE as usize {
+                    going_on.push((partition, ends));
+                }
                 swept += self.sweep_page(entries).await?;
-                if !full {
-                    break;
-                }
             }
+            walks = going_on;
         }
         if swept > 0 {
             tracing::info!(swept, "due deliveries were sent");

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 
 /// The largest document. A value travels whole, and neither engine takes much more (PostgreSQL 1 GB less its encoding, MySQL its
 /// `max_allowed_packet`, 64 MiB by default); rows have no such limit.
-const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
 
 /// The payload as one value.
 pub(crate) async fn collect(payload: Payload) -> Result<Bytes, Failure> {

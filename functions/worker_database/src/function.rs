@@ -8,7 +8,7 @@ use domain::credentials::CredentialKind;
 use domain::destination::Destination;
 use domain::settings::Settings;
 use domain::settings::database::connection_string::ConnectionString;
-use domain::settings::database::{DatabaseSettings, Engine};
+use domain::settings::database::{DatabaseSettings, Engine, Mode};
 use egress::Guard;
 use runtime::{ConfigError, Platform};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -17,6 +17,7 @@ use store::Store;
 use vault::{Confidential, Vault};
 use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Worker};
 
+use crate::document::DOCUMENT_BYTES_MAX;
 use crate::{Credentials, Database, Facts, Trust, iam};
 
 /// The connector with what it opens credentials with.
@@ -42,7 +43,20 @@ pub fn build(platform: &Platform, config: Config) -> Result<Worker<Databases>, C
     Ok(Worker::on(platform, config, connector))
 }
 
+/// A document as it came, as a value of its statement, and in the packet that carries it.
+const DOCUMENT_COPIES: u64 = 3;
+/// Rows on their way; one that is longer than most fills it.
+const ROWS_MEMORY_BYTES_MAX: u64 = 48 << 20;
+
 impl Connector for Databases {
+    fn memory_bytes(&self, destination: &Destination, payload_bytes: u64) -> u64 {
+        match settings(destination).map(|(_, settings)| settings.mode) {
+            Ok(Mode::Document) if payload_bytes <= DOCUMENT_BYTES_MAX => payload_bytes * DOCUMENT_COPIES,
+            Ok(Mode::Rows) => payload_bytes.min(ROWS_MEMORY_BYTES_MAX),
+            Ok(Mode::Document) | Err(_) => 0,
+        }
+    }
+
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
         let prepared = async {
             let (engine, settings) = settings(job.destination)?;

@@ -127,7 +127,8 @@ impl Email {
                 return self.say(destination, settings, session, letter).await;
             }
         }
-        let session = self.open(destination, smtp, deadline).await?;
+        let login = worker::login_deadline(deadline);
+        let session = within(login, StepName::Connect, self.open(destination, smtp, login)).await?;
         self.say(destination, settings, session, letter).await
     }
 
@@ -188,7 +189,29 @@ fn record(settings: &EmailSettings, letter: &Letter, body: &SentBody) -> Request
     }
 }
 
+/// Payloads up to here are read.
+fn attached_max_bytes(settings: &EmailSettings) -> u64 {
+    match settings.attach {
+        Attach::Always => ATTACHED_ALWAYS_MAX_BYTES,
+        Attach::Auto | Attach::Never => ATTACHED_MAX_BYTES,
+    }
+}
+
+/// An attached file takes as many halves of its size: as it came, and as a letter, in base 64 and in lines.
+const SMTP_HALVES: u64 = 5;
+/// SES takes a letter in base 64 within JSON, which its client makes in memory.
+const SES_HALVES: u64 = 16;
+
 impl Connector for Email {
+    fn memory_bytes(&self, destination: &Destination, payload_bytes: u64) -> u64 {
+        let Settings::Email(settings) = &destination.settings else { return 0 };
+        let halves = match settings.transport {
+            Transport::Ses => SES_HALVES,
+            Transport::Smtp(_) => SMTP_HALVES,
+        };
+        if payload_bytes <= attached_max_bytes(settings) { payload_bytes * halves / 2 } else { 0 }
+    }
+
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
         let Job { delivery, destination, payload, attempt_number, deadline } = job;
         let settings = match settings(destination) {
@@ -196,10 +219,7 @@ impl Connector for Email {
             Err(hindrance) => return hindrance.into_attempted(),
         };
         let size_bytes = payload.size_bytes();
-        let most = match settings.attach {
-            Attach::Always => ATTACHED_ALWAYS_MAX_BYTES,
-            Attach::Auto | Attach::Never => ATTACHED_MAX_BYTES,
-        };
+        let most = attached_max_bytes(settings);
         if settings.attach == Attach::Always && size_bytes > most {
             let detail = format!("the payload has {size_bytes} bytes; at most {most} are attached");
             return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
@@ -209,7 +229,7 @@ impl Connector for Email {
             Ok(letter) => letter,
             Err(hindrance) => return hindrance.into_attempted(),
         };
-        let body = SentBody { bytes: letter.bytes.clone().into(), content_type: "message/rfc822".to_owned() };
+        let body = SentBody { bytes: letter.bytes.clone(), content_type: "message/rfc822".to_owned() };
         let request = Some(record(settings, &letter, &body));
         let body = Some(body);
         match self.send(destination, settings, &letter, deadline).await {

@@ -14,7 +14,7 @@ use worker::{Hindrance, Unavailable};
 #[derive(Debug)]
 pub(crate) struct Letter {
     /// The whole message.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
     /// Without brackets; the same on every attempt.
     pub(crate) message_id: String,
     /// The headers people see in the record.
@@ -56,8 +56,9 @@ impl Letter {
         if let Some(html) = mail.html {
             message = message.html_body(html);
         }
-        if let Some(Attachment { content_type, filename, bytes }) = attachment {
-            message = message.attachment(content_type, filename, bytes.to_vec());
+        // Borrowed: the file is in memory as it came and, encoded, in the letter; once that is written, in the letter alone.
+        if let Some(Attachment { content_type, filename, bytes }) = &attachment {
+            message = message.attachment(content_type.clone(), filename.clone(), &bytes[..]);
         }
         let bytes = message.write_to_vec().map_err(|error| Hindrance::Ours(Unavailable(format!("the mail cannot be written: {error}"))))?;
         let list = |mailboxes: &[Mailbox]| mailboxes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -69,7 +70,7 @@ impl Letter {
         }
         headers.push(("subject".to_owned(), mail.subject));
         headers.push(("message-id".to_owned(), format!("<{message_id}>")));
-        Ok(Self { bytes, message_id, headers })
+        Ok(Self { bytes: bytes.into(), message_id, headers })
     }
 }
 

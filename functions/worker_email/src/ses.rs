@@ -34,7 +34,7 @@ impl Email {
             .set_cc_addresses(list(&settings.cc))
             .set_bcc_addresses(list(&settings.bcc))
             .build();
-        let raw = RawMessage::builder().data(Blob::new(letter.bytes.clone())).build();
+        let raw = RawMessage::builder().data(Blob::new(letter.bytes.to_vec())).build();
         let raw = raw.map_err(|error| Failure::Ours(Unavailable(error.to_string())))?;
         let content = EmailContent::builder().raw(raw).build();
         let call = client.send_email().from_email_address(settings.from.to_string()).destination(recipients).content(content);

@@ -150,10 +150,11 @@ async fn put(
     payload: Payload,
     deadline: Instant,
 ) -> Result<Done, Failure> {
-    let mut connection = ssh::reach(guard, settings, deadline).await?;
-    within(deadline, StepName::Authenticate, ssh::authenticate(&mut connection, &settings.username, credentials)).await?;
+    let login = worker::login_deadline(deadline);
+    let mut connection = ssh::reach(guard, settings, login).await?;
+    within(login, StepName::Authenticate, ssh::authenticate(&mut connection, &settings.username, credentials)).await?;
+    let remote = within(login, StepName::Authenticate, Remote::open(connection)).await?;
     within(deadline, StepName::Write, async {
-        let remote = Remote::open(connection).await?;
         if let Some(done) = look_before(&remote, file, payload.size_bytes()).await? {
             return Ok(done);
         }

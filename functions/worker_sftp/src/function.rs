@@ -35,7 +35,14 @@ pub fn build(platform: &Platform, config: Config) -> Result<Worker<Sftp>, Config
     Ok(Worker::on(platform, config, connector))
 }
 
+/// What a file takes in memory on its way: requests under way, the channel's window, and what was read ahead.
+const MEMORY_BYTES_MAX: u64 = 12 << 20;
+
 impl Connector for Sftp {
+    fn memory_bytes(&self, _: &Destination, payload_bytes: u64) -> u64 {
+        payload_bytes.min(MEMORY_BYTES_MAX)
+    }
+
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
         let prepared = async { Ok::<_, Hindrance>((settings(job.destination)?, self.credentials(job.destination).await?)) };
         let (settings, credentials) = match prepared.await {

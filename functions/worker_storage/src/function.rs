@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use vault::Vault;
 use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Worker};
 
+use crate::upload::MEMORY_BYTES_MAX;
 use crate::{Credentials, Meta, Settings, Storage};
 
 /// All of a check's steps together: what the worker allows (20 s), less what telling takes.
@@ -45,6 +46,10 @@ pub fn build(platform: &Platform, config: Config) -> Result<Worker<ObjectStorage
 }
 
 impl Connector for ObjectStorage {
+    fn memory_bytes(&self, _: &Destination, payload_bytes: u64) -> u64 {
+        payload_bytes.min(MEMORY_BYTES_MAX)
+    }
+
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
         let placed = place_of(&job);
         let (settings, key) = match placed {

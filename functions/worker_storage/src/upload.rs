@@ -24,6 +24,8 @@ pub(crate) const SINGLE_BYTES_MAX: u64 = 16 << 20;
 const PART_BYTES: usize = 8 << 20;
 /// Parts under way at a time. With the one being filled, this bounds the memory an upload takes.
 const PARTS_AT_ONCE: usize = 4;
+/// What an upload takes: a small object as a whole, else the parts under way, the one being filled, and what was read ahead.
+pub(crate) const MEMORY_BYTES_MAX: u64 = (PARTS_AT_ONCE as u64 + 2) * PART_BYTES as u64;
 /// How long cleaning up may take after an attempt's own time.
 const ABORT_MAX: Duration = Duration::from_secs(5);
 

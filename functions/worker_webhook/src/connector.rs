@@ -185,6 +185,16 @@ pub(crate) fn settings(destination: &Destination) -> Result<&WebhookSettings, Hi
 }
 
 impl Connector for Webhook {
+    /// The payload, and what a template makes of it. One that is too large is refused before it is read.
+    fn memory_bytes(&self, destination: &Destination, payload_bytes: u64) -> u64 {
+        let reshapes = settings(destination).is_ok_and(render::webhook::reshapes);
+        match payload_bytes {
+            ..=BODY_MAX_BYTES if reshapes => payload_bytes + PAYLOAD_READ_BYTES_MAX as u64,
+            ..=BODY_MAX_BYTES => payload_bytes,
+            _ => 0,
+        }
+    }
+
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
         if job.payload.size_bytes() > BODY_MAX_BYTES {
             let detail = format!("the payload has {} bytes; a webhook takes {BODY_MAX_BYTES}", job.payload.size_bytes());

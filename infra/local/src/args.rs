@@ -51,6 +51,10 @@ pub struct Args {
     #[arg(long)]
     pub processes: bool,
 
+    /// Fault injection, for tests: abort the process when a worker begins to deliver a message of this event type
+    #[arg(long, value_name = "EVENT_TYPE", hide_short_help = true)]
+    pub inject_crash: Option<String>,
+
     /// Append what each function asks of AWS to a file: its name and the IAM action, once each
     #[arg(long, value_name = "FILE")]
     pub record_calls: Option<PathBuf>,

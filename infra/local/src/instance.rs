@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::function::{Frame, Function};
 use crate::functions::{self, BuildError, Built};
+use crate::places::{Places, raise_files_max};
 use crate::poller::Poller;
 use crate::processes::Host;
 use crate::serve::Gateway;
@@ -26,7 +27,7 @@ pub const SWEEP: &str = "Sweep";
 pub struct Instance {
     functions: BTreeMap<String, Event>,
     http: Vec<(template::Function, Platform)>,
-    mappings: Vec<Mapping>,
+    mappings: Vec<(Mapping, Places)>,
     /// The functions behind the HTTP API.
     pub gateway: Gateway,
 }
@@ -60,7 +61,7 @@ impl Instance {
     ///
     /// With a `host` each runs in processes of its own, else all in this one.
     pub fn build(stack: Stack, engines: &Engines, host: Option<&Host>, stop: &CancellationToken) -> Result<Self, InstanceError> {
-        let mut instance = Self { functions: BTreeMap::new(), http: Vec::new(), mappings: stack.mappings, gateway: Gateway::default() };
+        let mut instance = Self { functions: BTreeMap::new(), http: Vec::new(), mappings: Vec::new(), gateway: Gateway::default() };
         for declared in stack.functions {
             let caller = Caller::new(declared.name.clone(), Policy { statements: declared.statements.clone() });
             let platform = Platform {
@@ -77,9 +78,25 @@ impl Instance {
             let built = built.map_err(|source| InstanceError::Function { name: declared.logical_id.clone(), source })?;
             instance.connect(declared, platform, built, engines)?;
         }
-        match instance.mappings.iter().find(|mapping| !instance.functions.contains_key(&mapping.function)) {
-            Some(mapping) => Err(InstanceError::NoEvents(mapping.function.clone())),
-            None => Ok(instance),
+        let files_max = raise_files_max();
+        for mapping in stack.mappings {
+            let Some(event) = instance.functions.get(&mapping.function) else {
+                return Err(InstanceError::NoEvents(mapping.function));
+            };
+            let is_lane = event.declared.binary.starts_with("worker_");
+            let places = if is_lane && host.is_none() { Places::in_process(files_max) } else { Places::of(&mapping) };
+            instance.mappings.push((mapping, places));
+        }
+        Ok(instance)
+    }
+
+    /// Divides each queue's places among its tenants.
+    pub async fn divide(&self, engines: &Engines) {
+        for (mapping, places) in &self.mappings {
+            let queue = mapping.queue_arn.rsplit(':').next().unwrap_or_default();
+            if let Err(error) = engines.sqs().divide(queue, places.share()).await {
+                tracing::error!(queue, ?error, "one tenant may take all places of a queue");
+            }
         }
     }
 
@@ -116,10 +133,11 @@ impl Instance {
     /// Starts polling and ticking until `stop`. The tasks end when the invocations under way have.
     pub fn trigger(&self, sweep_period: Option<std::time::Duration>, stop: &CancellationToken) -> JoinSet<()> {
         let mut triggers = JoinSet::new();
-        for mapping in &self.mappings {
+        for (mapping, places) in &self.mappings {
             if let Some(event) = self.functions.get(&mapping.function) {
                 let client = aws_sdk_sqs::Client::new(&event.platform.aws);
-                triggers.spawn(Poller::new(mapping.clone(), client, event.function.clone()).run(stop.clone()));
+                let poller = Poller::new(mapping.clone(), client, event.function.clone()).with(*places);
+                triggers.spawn(poller.run(stop.clone()));
             }
         }
         for event in self.functions.values() {

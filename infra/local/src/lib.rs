@@ -24,6 +24,7 @@ pub mod instance;
 pub mod local_json;
 pub mod operator_key;
 pub mod parameters;
+pub mod places;
 pub mod poller;
 pub mod processes;
 pub mod run;

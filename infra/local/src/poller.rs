@@ -17,13 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::batch;
 use crate::function::Function;
+use crate::places::Places;
 use crate::template::Mapping;
 
-/// The most messages of one mapping under way at once, whatever the template allows: each may hold a connection, and all are one
-/// process's here, which may have 1,024 files open by default.
-const MESSAGES_MAX: usize = 500;
-/// The most invocations at once when the template sets no limit.
-const CONCURRENCY_MAX: u32 = 100;
 const LONG_POLL_SECONDS: i32 = 20;
 /// What a receive takes at most, whatever the batch size.
 const RECEIVE_MAX: u32 = 10;
@@ -47,21 +43,26 @@ pub struct Poller {
     queue_url: String,
     client: Client,
     function: Arc<Function>,
+    places: Places,
 }
 
 impl Poller {
     /// A poller that receives and deletes as the function itself would: `client` has its permissions.
     pub fn new(mapping: Mapping, client: Client, function: Arc<Function>) -> Self {
-        Self { queue_url: mapping.queue_url(), mapping, client, function }
+        let places = Places::of(&mapping);
+        Self { queue_url: mapping.queue_url(), mapping, client, function, places }
+    }
+
+    /// The same with other places than the mapping has.
+    #[must_use]
+    pub fn with(self, places: Places) -> Self {
+        Self { places, ..self }
     }
 
     /// Polls until `stop`, then waits for the invocations under way.
     pub async fn run(self, stop: CancellationToken) {
-        let concurrency = self.mapping.maximum_concurrency.unwrap_or(CONCURRENCY_MAX);
-        let room = Room {
-            invocations: Arc::new(Semaphore::new(usize::try_from(concurrency).unwrap_or(1))),
-            messages: Arc::new(Semaphore::new(MESSAGES_MAX)),
-        };
+        let semaphore = |places: u32| Arc::new(Semaphore::new(usize::try_from(places).unwrap_or(1)));
+        let room = Room { invocations: semaphore(self.places.invocations), messages: semaphore(self.places.messages) };
         let poller = Arc::new(self);
         let mut invocations = JoinSet::new();
         while let Some(Some((place, messages))) = stop.run_until_cancelled(poller.next(&room)).await {
@@ -77,8 +78,8 @@ impl Poller {
 
     /// The next batch, once there is room for one.
     async fn next(&self, room: &Room) -> Option<(Place, Vec<Message>)> {
-        let size = self.mapping.batch_size.min(RECEIVE_MAX);
         let invocation = room.invocations.clone().acquire_owned().await.ok()?;
+        let size = self.batch_size(room);
         let mut seats = room.messages.clone().acquire_many_owned(size).await.ok()?;
         loop {
             let messages = self.receive(size).await;
@@ -86,6 +87,16 @@ impl Poller {
                 drop(seats.split(seats.num_permits().saturating_sub(messages.len())));
                 return Some((Place { _invocation: invocation, _seats: seats }, messages));
             }
+        }
+    }
+
+    /// How many messages the next batch takes. A batch keeps its places until the last of its messages is done: once half of them
+    /// are taken, which only slow receivers bring about, each message is a batch of its own.
+    fn batch_size(&self, room: &Room) -> u32 {
+        let is_busy = room.messages.available_permits() < usize::try_from(self.places.messages / 2).unwrap_or(0);
+        match self.places.are_instances {
+            false if is_busy => 1,
+            _ => self.mapping.batch_size.min(RECEIVE_MAX).min(self.places.messages),
         }
     }
 

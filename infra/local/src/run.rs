@@ -21,7 +21,7 @@ use crate::instance::{Instance, InstanceError};
 use crate::local_json::{Keys, LocalJson};
 use crate::parameters;
 use crate::processes::Host;
-use crate::template::{self, Physical, Template, TemplateError, physical_name};
+use crate::template::{self, Physical, Stack, Template, TemplateError, physical_name};
 
 /// How long requests and invocations under way may take once the process is asked to stop. Their work is not lost: what was not
 /// finished is taken up again by the next start.
@@ -104,24 +104,30 @@ pub async fn run(args: Args) -> Result<(), StartError> {
         true => Some(host(&engines, objects.address()).await?),
         false => None,
     };
-    let instance = Instance::build(template.stack()?, &engines, host.as_ref(), &stop)?;
-    recover(&instance).await;
+    let mut stack = template.stack()?;
+    if let Some(event_type) = &args.inject_crash {
+        inject_crash(&mut stack, event_type);
+    }
+    let instance = Instance::build(stack, &engines, host.as_ref(), &stop)?;
+    instance.divide(&engines).await;
+    recover(&instance, &engines).await;
     let keys = first_start::keys(&directory, &instance).await?;
     let sweep_period = args.monitor_interval_seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
+    let serving = tokio::spawn(instance.gateway.clone().serve(listener, stop.clone()));
+    announce(&directory, &api_url, keys.clone(), args.open)
+        .map_err(|source| StartError::System { doing: "local.json cannot be written", source })?;
+    // After all else is ready: work that once killed the process may do so again.
     let mut tasks = instance.trigger(sweep_period, &stop);
-    let serving = instance.gateway.clone().serve(listener, stop.clone());
     tasks.spawn(async move {
-        if let Err(error) = serving.await {
+        if let Ok(Err(error)) = serving.await {
             tracing::error!(%error, "the listener failed");
         }
     });
     tasks.spawn(expire(engines.clone(), stop.clone()));
     tasks.spawn(tell(stop.clone()));
     if args.demo {
-        tasks.spawn(demo::run(instance.gateway.clone(), keys.clone(), args.data.clone(), stop.clone()));
+        tasks.spawn(demo::run(instance.gateway.clone(), keys, args.data.clone(), stop.clone()));
     }
-    announce(&directory, &api_url, keys, args.open)
-        .map_err(|source| StartError::System { doing: "local.json cannot be written", source })?;
     signals.next().await;
     drain(tasks, &stop, &mut signals).await;
     telemetry::flush().await;
@@ -164,10 +170,24 @@ pub fn assign(template: &mut Template, engines: &Engines) {
     }
 }
 
+/// Has the workers abort the process at deliveries of this event type.
+fn inject_crash(stack: &mut Stack, event_type: &str) {
+    tracing::warn!(event_type, "fault injection is on: a delivery of this event type aborts the process");
+    for function in stack.functions.iter_mut().filter(|function| function.binary.starts_with("worker_")) {
+        function.environment.insert("FAULT_CRASH_EVENT_TYPE".to_owned(), event_type.to_owned());
+    }
+}
+
 /// Work that was accepted and that no queue holds any more. It is looked for again every hour, so a failure here ends nothing.
-async fn recover(instance: &Instance) {
+///
+/// Tasks that were being worked on when the process died stay in their queues, which know how often that happened to each.
+async fn recover(instance: &Instance, engines: &Engines) {
+    let interrupted = engines.sqs().interrupted().await.unwrap_or_else(|error| {
+        tracing::error!(?error, "which tasks were interrupted could not be read");
+        Vec::new()
+    });
     if let Some(monitor) = instance.function("monitor")
-        && let Err(error) = monitor.invoke(json!({"reconcile": "start"})).await
+        && let Err(error) = monitor.invoke(json!({"reconcile": "start", "interrupted": interrupted})).await
     {
         tracing::error!(%error, "lost work could not be looked for");
     }

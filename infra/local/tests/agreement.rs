@@ -28,6 +28,22 @@ fn each_function_reads_what_the_template_gives_it() {
     }
 }
 
+/// What a process of a worker takes besides what its attempts hold: code, connections, the batch itself, the allocator's slack.
+const PROCESS_ITSELF_MIB: u32 = 112;
+
+/// Behaviour 43: three quarters of a worker's memory are enough for its attempts and itself.
+#[test]
+fn each_workers_memory_follows_from_what_its_attempts_may_hold() {
+    let functions = Template::read(COMPILED_IN, &BTreeMap::new()).unwrap().stack().unwrap().functions;
+    let workers: Vec<_> = functions.iter().filter(|function| function.binary.starts_with("worker_")).collect();
+    assert_eq!(workers.len(), Lane::ALL.len());
+    for worker in workers {
+        let budget_mib: u32 = worker.environment["MEMORY_BUDGET_MIB"].parse().unwrap();
+        let (needed, usable) = (budget_mib + PROCESS_ITSELF_MIB, worker.memory_mb * 3 / 4);
+        assert!(needed <= usable, "{}: {needed} MiB needed, {usable} MiB of {} usable", worker.logical_id, worker.memory_mb);
+    }
+}
+
 /// The names of environment variables among a source's string literals, its tests left out; one with a `*` stands for one of each lane.
 fn variables_in(source: &str) -> impl Iterator<Item = String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();

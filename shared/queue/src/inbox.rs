@@ -8,7 +8,7 @@ use aws_sdk_sqs::Client;
 use domain::Timestamp;
 use domain::trace::TraceContext;
 
-use crate::outbox::TRACEPARENT;
+use crate::outbox::{PLACE, TRACEPARENT, text};
 use crate::{QueueError, Task, UnreadableTask};
 
 /// SQS hides a message at most this long: 12 h.
@@ -80,8 +80,10 @@ impl Inbox {
     /// Sends a task anew, with a receive count that starts over; the old one is then acknowledged.
     pub async fn send_anew(&self, task: &Task, wait: Duration) -> Result<(), QueueError> {
         let seconds = i32::try_from(wait.as_secs().min(u64::from(crate::LONGEST_DELAY_SECONDS))).unwrap_or(i32::MAX);
+        let place = text(task.destination.to_string()).map_err(QueueError::of("describe a task"))?;
         let call = self.client.send_message().queue_url(&self.queue_url).message_body(task.to_body()).delay_seconds(seconds);
-        call.message_group_id(task.destination.to_string()).send().await.map_err(QueueError::of("take a task anew"))?;
+        let call = call.message_group_id(task.group()).message_attributes(PLACE, place);
+        call.send().await.map_err(QueueError::of("take a task anew"))?;
         Ok(())
     }
 

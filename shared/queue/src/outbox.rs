@@ -16,6 +16,9 @@ const BATCH_MAX: usize = 10;
 const CALLS_AT_ONCE: usize = 8;
 /// The message attribute that says what work a task continues.
 pub(crate) const TRACEPARENT: &str = "traceparent";
+/// The message attribute that names a task's place among its organization's: its destination. SQS ignores it; the embedded queue
+/// serves the places of an organization evenly.
+pub(crate) const PLACE: &str = "place";
 /// SQS delays a message at most this long.
 pub const LONGEST_DELAY_SECONDS: u32 = 900;
 
@@ -109,13 +112,20 @@ impl Queues {
 fn entry(position: usize, item: &Outgoing) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
     let delay_seconds = item.delay_seconds.min(LONGEST_DELAY_SECONDS);
     let traceparent = telemetry::current().and_then(|context| Some(format!("00-{}-{}-01", context.trace, context.span?)));
-    let attribute = |value| MessageAttributeValue::builder().data_type("String").string_value(value).build();
-    let attributes = traceparent.map(attribute).transpose()?.map(|value| HashMap::from([(TRACEPARENT.to_owned(), value)]));
+    let mut attributes = HashMap::from([(PLACE.to_owned(), text(item.task.destination.to_string())?)]);
+    if let Some(traceparent) = traceparent {
+        attributes.insert(TRACEPARENT.to_owned(), text(traceparent)?);
+    }
     SendMessageBatchRequestEntry::builder()
         .id(position.to_string())
         .message_body(item.task.to_body())
-        .message_group_id(item.task.destination.to_string())
-        .set_message_attributes(attributes)
+        .message_group_id(item.task.group())
+        .set_message_attributes(Some(attributes))
         .set_delay_seconds((delay_seconds > 0).then(|| i32::try_from(delay_seconds).unwrap_or(i32::MAX)))
         .build()
+}
+
+/// The value of a message attribute.
+pub(crate) fn text(value: String) -> Result<MessageAttributeValue, aws_sdk_sqs::error::BuildError> {
+    MessageAttributeValue::builder().data_type("String").string_value(value).build()
 }

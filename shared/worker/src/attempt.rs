@@ -42,9 +42,14 @@ const SUCCESS_NOTED_EVERY: Duration = Duration::from_secs(60);
 impl<C: Connector> Parts<C> {
     /// Is there too little time left, or is the process about to stop?
     pub(crate) fn is_too_late(&self, item: &Item, deadline_ms: u64) -> bool {
+        self.shutdown.is_cancelled() || self.time_to_start(item, deadline_ms).is_zero()
+    }
+
+    /// How long an attempt may still wait to begin.
+    pub(crate) fn time_to_start(&self, item: &Item, deadline_ms: u64) -> Duration {
         let deadline = Timestamp::from_millis(i64::try_from(deadline_ms).unwrap_or(i64::MAX));
         let budget = item.work.destination.as_ref().map_or(Duration::ZERO, attempt_budget);
-        self.shutdown.is_cancelled() || deadline.since(self.clock.now()) < budget + SETTLE_MARGIN
+        deadline.since(self.clock.now()).saturating_sub(budget + SETTLE_MARGIN)
     }
 
     /// Makes one attempt and settles it.
@@ -65,6 +70,7 @@ impl<C: Connector> Parts<C> {
                 return put_back(&self.inbox, &item.received).await;
             }
         }
+        self.faults.strike(delivery);
         let started_at = self.clock.now();
         let started = Instant::now();
         let mut send = Span::start(SEND, Kind::Client, Parent::Here(delivery.message.trace));

@@ -20,6 +20,9 @@ use crate::plan::{Next, plan};
 use crate::setback::{Disposal, hold, put_back};
 use crate::{Connector, Parts};
 
+/// What was read this long ago is read again before an attempt: meanwhile the delivery may have been cancelled.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// A task whose body could be read, with what it names.
 pub(crate) struct Item {
     pub(crate) received: Received,
@@ -137,15 +140,57 @@ impl<C: Connector> Parts<C> {
                 }
                 Next::Attempt(wait) => {
                     tokio::time::sleep(wait).await;
-                    Box::pin(self.attempt(&item)).await
+                    Box::pin(self.attempt_within_memory(item, deadline_ms)).await
                 }
-                Next::AttemptAlone => Box::pin(self.attempt(&item)).await,
+                Next::AttemptAlone => Box::pin(self.attempt_within_memory(item, deadline_ms)).await,
             }
         };
         AssertUnwindSafe(done).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(%delivery, "the attempt panicked; the task stays in the queue");
             Disposal::Stays
         })
+    }
+
+    /// Makes an attempt once there is memory for it. Without memory in time, the task goes back as if it had never been received:
+    /// another process may have room.
+    async fn attempt_within_memory(&self, mut item: Item, deadline_ms: u64) -> Disposal {
+        let Some(bytes) = self.memory_bytes(&item) else { return self.attempt(&item).await };
+        let asked = tokio::time::Instant::now();
+        let reserving = self.memory.reserve(item.task.organization, bytes);
+        let Ok(reserved) = tokio::time::timeout(self.time_to_start(&item, deadline_ms), reserving).await else {
+            return self.send_back(&item).await;
+        };
+        if asked.elapsed() > FRESH {
+            match self.store.read_batch(&[work_key(&item.task)]).await {
+                Ok(mut works) => item.work = works.pop().map(called_back).unwrap_or(item.work),
+                Err(error) => {
+                    tracing::warn!(%error, delivery = %item.task.delivery, "the delivery could not be read again; its task waits");
+                    return put_back(&self.inbox, &item.received).await;
+                }
+            }
+            if self.is_too_late(&item, deadline_ms) || !matches!(self.plan(&item), Next::Attempt(_) | Next::AttemptAlone) {
+                return self.send_back(&item).await;
+            }
+        }
+        let disposal = self.attempt(&item).await;
+        drop(reserved);
+        disposal
+    }
+
+    /// What an attempt will hold in memory beyond what the batch has read; `None` for nothing.
+    fn memory_bytes(&self, item: &Item) -> Option<u64> {
+        let (None, Some(delivery), Some(destination)) = (&item.work.payload, &item.work.delivery, &item.work.destination) else {
+            return None;
+        };
+        Some(self.connector.memory_bytes(destination, delivery.message.payload.size_bytes)).filter(|bytes| *bytes > 0)
+    }
+
+    /// Returns a task to the queue with a receive count that starts over: nothing was tried.
+    async fn send_back(&self, item: &Item) -> Disposal {
+        match self.inbox.send_anew(&item.task, Duration::ZERO).await {
+            Ok(()) => Disposal::Done,
+            Err(_) => hold(&self.inbox, &item.received, Duration::ZERO).await,
+        }
     }
 
     /// A task of a delivery that is finished may be all that is left of a worker that died before it told so.

@@ -4,6 +4,8 @@ use domain::settings::PerLane;
 use egress::{Policy, Schemes};
 use runtime::{ConfigError, Environment, Variables};
 
+use crate::Faults;
+
 /// A worker's configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -27,7 +29,14 @@ pub struct Config {
     pub egress: Policy,
     /// `ALLOW_PLAIN_HTTP`.
     pub schemes: Schemes,
+    /// `MEMORY_BUDGET_MIB`: what all attempts of a process may hold in memory together.
+    pub memory_budget_bytes: u64,
+    /// Fault injection; no template asks for it.
+    pub faults: Faults,
 }
+
+/// What a worker may hold in memory, unless the template says otherwise.
+const MEMORY_BUDGET_MIB: u64 = 256;
 
 impl Config {
     /// Reads the configuration, naming everything that is wrong with it.
@@ -50,6 +59,8 @@ impl Config {
             event_bus_name: variables.optional("EVENT_BUS_NAME"),
             egress: variables.optional("EGRESS_ALLOW").unwrap_or_default(),
             schemes: Schemes::with_plain_http(variables.switch("ALLOW_PLAIN_HTTP", "true", "false")),
+            memory_budget_bytes: variables.optional("MEMORY_BUDGET_MIB").unwrap_or(MEMORY_BUDGET_MIB) << 20,
+            faults: Faults::take(variables),
         }
     }
 }

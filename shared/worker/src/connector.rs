@@ -1,5 +1,7 @@
 //! A connector speaks one destination type's protocol.
 
+use std::time::Duration;
+
 use domain::attempt::{RequestRecord, ResponseRecord};
 use domain::authorization::{Exchange, ExchangeAnswer};
 use domain::check::{CheckReport, HostKeysAnswer, HostKeysPlace};
@@ -19,6 +21,11 @@ pub trait Connector: Send + Sync + 'static {
     /// Tests connection and credentials of a destination about to be saved, step by step.
     fn check(&self, destination: &Destination) -> impl Future<Output = CheckReport> + Send;
 
+    /// The most bytes that an attempt for a payload of this size holds in memory at once, its encodings included.
+    fn memory_bytes(&self, _: &Destination, payload_bytes: u64) -> u64 {
+        payload_bytes
+    }
+
     /// Shows the keys that a server presents, where the protocol knows such.
     fn host_keys(&self, _: HostKeysPlace) -> impl Future<Output = HostKeysAnswer> + Send {
         let CheckReport { ok, steps } = crate::refused_check("this type of destination has no host keys");
@@ -29,6 +36,15 @@ pub trait Connector: Send + Sync + 'static {
     fn exchange(&self, _: Exchange) -> impl Future<Output = ExchangeAnswer> + Send {
         std::future::ready(ExchangeAnswer::refused(false, "this type of destination is not signed into with a person's consent"))
     }
+}
+
+/// A server that says nothing until here is given up, however long the attempt may take: what waits behind it should not.
+const LOGIN_MAX: Duration = Duration::from_secs(30);
+
+/// When to give up on a server that has not let us in, in an attempt that may last until `deadline`.
+#[must_use]
+pub fn login_deadline(deadline: Instant) -> Instant {
+    deadline.min(Instant::now() + LOGIN_MAX)
 }
 
 /// One attempt to make.

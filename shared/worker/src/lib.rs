@@ -4,6 +4,7 @@
 //! what is to be done; what is due is **delivered** by the [`Connector`] and **settled**: `domain::settle` decides, the store writes under the
 //! delivery's generation and attempt count, the task is acknowledged, held until its time or left to the due index, and the destination's
 //! streak is counted. A dependency that fails delays a task and never fails its delivery. The same function also answers connection checks.
+//! [`Memory`] bounds what the attempts of a process hold.
 
 mod attempt;
 mod batch;
@@ -11,8 +12,10 @@ mod config;
 mod connector;
 mod counts;
 mod credentials;
+mod faults;
 mod hindrance;
 mod invocation;
+mod memory;
 mod payload;
 mod plan;
 pub mod redaction;
@@ -22,10 +25,12 @@ mod unanswered;
 mod updates;
 
 pub use config::Config;
-pub use connector::{Attempted, Connector, Job, Unavailable};
+pub use connector::{Attempted, Connector, Job, Unavailable, login_deadline};
 pub use credentials::Opened;
+pub use faults::Faults;
 pub use hindrance::Hindrance;
 pub use invocation::{Answer, Invocation};
+pub use memory::{Memory, Reserved};
 pub use payload::{Payload, Pieces};
 pub use plan::{Next, plan};
 pub use redaction::redacted;
@@ -76,6 +81,10 @@ pub struct Parts<C> {
     pub updates: Option<Updates>,
     /// No new attempt starts once it is cancelled.
     pub shutdown: CancellationToken,
+    /// What the attempts of this process may hold together.
+    pub memory: Memory,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
 }
 
 /// The report of a check that could not begin.
@@ -92,6 +101,7 @@ impl<C: Connector> Worker<C> {
         let bus = config.event_bus_name.map(|name| Bus::new(&aws, name));
         let dispatcher = Dispatcher::new(store.clone(), Queues::new(&aws, config.queue_urls), clock.clone()).telling_on(bus);
         let (public_url, secret) = (config.public_url, config.signing_keys_secret_arn);
+        let (memory, faults) = (Memory::of(config.memory_budget_bytes), config.faults);
         Self::new(Parts {
             connector,
             store,
@@ -101,6 +111,8 @@ impl<C: Connector> Worker<C> {
             clock,
             random,
             shutdown,
+            memory,
+            faults,
         })
     }
 

@@ -10,8 +10,8 @@ use queue::Task;
 
 /// Received this much more often than attempts were recorded, a task is suspected of killing its worker: it is processed alone and last.
 pub(crate) const SUSPECT_RECEIVES: u32 = 5;
-/// … and at this many it is settled as dead-lettered.
-pub(crate) const POISON_RECEIVES: u32 = 10;
+/// … and at this many it is settled as dead-lettered: the tenth start ends what nine did not survive.
+pub(crate) const POISON_RECEIVES: u32 = 9;
 /// How long the tasks of a suspended organization wait before they are looked at again.
 const SUSPENDED_WAIT: Duration = Duration::from_secs(60);
 

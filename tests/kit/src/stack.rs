@@ -76,6 +76,16 @@ impl Stack {
         drop(self.process.take().expect("it runs"));
     }
 
+    /// Whether it has ended by itself since it was last started.
+    pub fn has_ended(&self) -> bool {
+        self.process.as_ref().is_none_or(Process::has_ended)
+    }
+
+    /// The number the system knows the running process by.
+    pub fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
     /// Asks it to stop (SIGTERM) and returns its exit code and how long that took.
     pub async fn stop(&mut self) -> (Option<i32>, Duration) {
         let process = self.process.take().expect("it runs");

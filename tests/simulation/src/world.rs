@@ -97,6 +97,8 @@ impl World {
             dispatcher: Dispatcher::new(store.clone(), queues.clone(), clock.clone()),
             updates: None,
             shutdown: shutdown.clone(),
+            memory: worker::Memory::of(256 << 20),
+            faults: worker::Faults::default(),
         });
         let signing_keys = engines.secret_arn(&resources.secrets[0].name).expect("the template has the secret").to_owned();
         let queues_variables = Lane::ALL.map(|lane| (format!("{}_QUEUE_URL", lane.in_environment()), queue_url.clone()));
@@ -243,7 +245,12 @@ impl World {
     pub async fn monitor(&self, reconcile: Option<monitor::Reconcile>) {
         let config = monitor::Config::read(&self.environment).expect("the environment is complete");
         let mut function = monitor::build(&self.platform, config);
-        drop(self.invoke(function.call(LambdaEvent::new(monitor::Invocation { reconcile }, self.context()))).await);
+        drop(
+            self.invoke(
+                function.call(LambdaEvent::new(monitor::Invocation { reconcile, ..monitor::Invocation::default() }, self.context())),
+            )
+            .await,
+        );
     }
 
     async fn receive(&self, queue_url: &str) -> Option<(SqsEvent, BTreeMap<String, String>)> {

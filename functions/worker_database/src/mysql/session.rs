@@ -40,7 +40,7 @@ impl Session {
         let found = walk.take(StepName::Resolve, resolving, |found| format!("{} has {} addresses", place.host, found.len())).await?;
         let addresses: Vec<IpAddr> = found.iter().map(std::net::SocketAddr::ip).collect();
         let connecting = async {
-            let connected = timeout_at(deadline, connect(database, place, addresses, deadline)).await;
+            let connected = timeout_at(worker::login_deadline(deadline), connect(database, place, addresses, deadline)).await;
             connected.unwrap_or_else(|_| Err(verdict::late("connecting").at(StepName::Connect)))
         };
         let told = |_: &_| format!("{} is logged in", place.username);

@@ -49,6 +49,7 @@ impl Drop for Session {
 impl Session {
     /// Opens a session, step by step.
     pub(super) async fn open(database: &Database, place: &Place, deadline: Instant, walk: &mut Walk) -> Result<Self, Failure> {
+        let deadline = worker::login_deadline(deadline);
         let resolving = async { database.guard.resolve(&place.host, place.port, deadline).await.map_err(Failure::from) };
         walk.take(StepName::Resolve, resolving, |found| format!("{} has {} addresses", place.host, found.len())).await?;
         let connecting = async { database.guard.connect(&place.host, place.port, deadline).await.map_err(Failure::from) };

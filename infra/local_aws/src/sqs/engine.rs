@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::OpenError;
-use super::lanes::{Counts, Entry, Lanes, State};
+use super::lanes::{Counts, Entry, Lanes, Share, State};
 use super::ledger::{Content, Ledger};
 use super::limits::{IN_FLIGHT_MAX, VISIBILITY_SECONDS_MAX};
 use super::receipt::{MessageKey, Receipt};
@@ -49,6 +49,7 @@ impl Engine {
         let ledger = Ledger::open(path, &directory)?;
         let now_ms = clock();
         let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        ledger.blame_crash().map_err(failed)?;
         let lanes = ledger.load(now_ms).map_err(failed)?;
         let after_last = ledger.last_key().map_err(failed)?.map_or(0, |key| key.0 + 1);
         let next_key = after_last.max(i64::try_from(now_ms).unwrap_or(0).saturating_mul(KEYS_PER_MS));
@@ -68,7 +69,11 @@ impl Engine {
     pub(super) fn recover(&mut self) {
         let reloaded = self.ledger.roll_back().and_then(|()| self.ledger.load((self.clock)()));
         match reloaded {
-            Ok(lanes) => self.lanes = lanes,
+            Ok(lanes) => {
+                let shares: Vec<Share> = self.lanes.iter().map(Lanes::share).collect();
+                self.lanes = lanes;
+                self.lanes.iter_mut().zip(shares).for_each(|(lanes, share)| lanes.divide(share));
+            }
             Err(error) => tracing::error!(%error, "the queue file cannot be read back"),
         }
     }
@@ -84,14 +89,17 @@ impl Engine {
             self.ledger.add(key, queue, message, now_ms, visible_at_ms)?;
             self.next_key += 1;
             let group = message.group.as_deref().unwrap_or_default().into();
-            self.arrive(queue, key, Entry { group, sent_at_ms: now_ms, receives: 0, state: State::until(visible_at_ms, now_ms) });
+            let place = message.place.as_deref().unwrap_or_default().into();
+            let state = State::until(visible_at_ms, now_ms);
+            self.arrive(queue, key, Entry { group, place, sent_at_ms: now_ms, receives: 0, crashes: 0, state });
             keys.push(key);
         }
         self.ring_if_earlier(queue, waited_for);
         Ok(keys)
     }
 
-    /// Takes up to `count` messages, the quietest group's first, and hides them. One that was received too often goes to the dead-letter queue instead.
+    /// Takes up to `count` messages, the quietest tenant's first, and hides them. One that was received too often goes to the
+    /// dead-letter queue instead. A message that may have killed a process is taken alone.
     pub(super) fn receive(&mut self, queue: QueueId, count: usize, visibility_seconds: u32) -> Result<Found, Refusal> {
         let now_ms = (self.clock)();
         self.catch_up(queue, now_ms)?;
@@ -102,17 +110,23 @@ impl Engine {
         }
         let mut messages = Vec::new();
         for _ in 0..MESSAGES_PER_STEP_MAX {
-            let Some((key, entry)) = self.lanes[queue.0].next() else { break };
+            let Some(next) = self.lanes[queue.0].next(now_ms) else { break };
+            let (key, is_suspect) = (next.key, next.is_suspect());
             match self.queue(queue).dead_letters {
-                Some(dead_letters) if entry.receives >= dead_letters.max_receive_count => self.redrive(key, queue, dead_letters, now_ms)?,
-                _ if messages.len() == count.min(room) => break,
+                Some(dead_letters) if next.entry.receives >= dead_letters.max_receive_count => {
+                    self.redrive(key, queue, dead_letters, now_ms)?;
+                    continue;
+                }
+                _ if messages.len() == count.min(room) || is_suspect && !messages.is_empty() => break,
                 _ => messages.push(self.deliver(key, queue, now_ms, visibility_seconds)?),
+            }
+            if is_suspect {
+                break;
             }
         }
         self.ring_if_earlier(queue, waited_for);
         let lanes = self.lanes(queue);
-        let next_in_ms =
-            if lanes.next().is_some() { Some(0) } else { lanes.next_visible_at_ms().map(|at_ms| at_ms.saturating_sub(now_ms)) };
+        let next_in_ms = lanes.next_at_ms(now_ms).map(|at_ms| at_ms.saturating_sub(now_ms));
         Ok(Found { messages, next_in_ms })
     }
 
@@ -121,6 +135,7 @@ impl Engine {
         if self.lanes(queue).get(receipt.key).is_some_and(|entry| entry.receives == receipt.receives) {
             self.ledger.delete(receipt.key)?;
             self.lanes[queue.0].remove(receipt.key);
+            self.ring_if_ready(queue);
         }
         Ok(())
     }
@@ -144,14 +159,28 @@ impl Engine {
             });
         }
         let waited_for = self.lanes(queue).next_visible_at_ms();
-        self.lanes[queue.0].hide_until(receipt.key, until_ms);
+        self.ledger.put_back(receipt.key)?;
+        self.lanes[queue.0].put_back(receipt.key, until_ms);
         self.ring_if_earlier(queue, waited_for);
+        self.ring_if_ready(queue);
         Ok(())
+    }
+
+    /// Caps what one tenant of a queue, and one place of it, may have at work.
+    pub(super) fn divide(&mut self, queue: QueueId, share: Share) {
+        self.lanes[queue.0].divide(share);
+    }
+
+    /// The bodies of all messages that were in flight when a process died.
+    pub(super) fn interrupted(&self) -> Result<Vec<String>, Refusal> {
+        Ok(self.ledger.interrupted()?)
     }
 
     pub(super) fn purge(&mut self, queue: QueueId) -> Result<(), Refusal> {
         self.ledger.purge(queue)?;
+        let share = self.lanes(queue).share();
         self.lanes[queue.0] = Lanes::default();
+        self.lanes[queue.0].divide(share);
         Ok(())
     }
 
@@ -183,7 +212,7 @@ impl Engine {
     fn redrive(&mut self, key: MessageKey, from: QueueId, to: DeadLetters, now_ms: u64) -> Result<(), Refusal> {
         self.ledger.redrive(key, from, to.queue, now_ms)?;
         if let Some(entry) = self.lanes[from.0].remove(key) {
-            self.arrive(to.queue, key, Entry { state: State::Ready { since_ms: now_ms }, ..entry });
+            self.arrive(to.queue, key, Entry { crashes: 0, state: State::Ready { since_ms: now_ms }, ..entry });
         }
         Ok(())
     }
@@ -214,6 +243,14 @@ impl Engine {
             && waited_for.is_none_or(|before| now_waiting_for < before)
         {
             self.queue(queue).bell.notify_waiters();
+        }
+    }
+
+    /// A message that is finished with makes room for another of its tenant, which a long poll may be waiting for.
+    fn ring_if_ready(&self, queue: QueueId) {
+        let lanes = self.lanes(queue);
+        if lanes.share() != Share::UNLIMITED && lanes.counts().ready > 0 {
+            self.queue(queue).bell.notify_one();
         }
     }
 

@@ -1,42 +1,103 @@
-//! The order a queue is served in: one lane per message group, the quietest first.
+//! The order a queue is served in: tenant by tenant, the quietest first, and within a tenant likewise place by place.
 //!
-//! Each **group** has a **lane** of messages ready to be received, oldest first. A lane with ready messages holds one **turn**, sorted by how many of its
-//! group's messages are in flight, then by how long its head has been ready; [`Lanes::next`] is the first turn. Messages that are delayed or in flight
-//! **wait**, sorted by when they become visible, and [`Lanes::advance`] moves those whose time has come. Every step costs a logarithm of the backlog.
+//! A message has a **tenant** (its message group, up to a `/`) and, where its sender names one, a **place** within it. The
+//! messages of a place that are ready form a **lane**, oldest first. A tenant takes its next message from the lane with the fewest
+//! messages at work; the queue takes its next from the tenant with the fewest. [`Share`] caps both. Messages that are delayed or
+//! in flight **wait**, sorted by when they become visible, and [`Lanes::advance`] moves those whose time has come. Every step
+//! costs a logarithm of the backlog.
 //!
-//! This is fair queueing as SQS describes it ("Amazon SQS fair queues"): a group that keeps many messages in flight never holds up the others.
-//! It holds names of messages only; their contents stay in the ledger.
+//! Messages that were in flight when a process died are **suspects** and are served apart ([`super::suspects`]).
+//!
+//! By tenant this is fair queueing as SQS describes it ("Amazon SQS fair queues"). Places and caps are additions: on AWS, Lambda's
+//! concurrency stands in for them. Lanes hold names of messages only; their contents stay in the ledger.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::receipt::MessageKey;
+use super::suspects::Suspects;
 
-/// A message group; messages without one share the empty name.
+/// A message group, or a part of one; messages without one share the empty name.
 pub(super) type Group = Arc<str>;
 
 /// What the queue knows of a message without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
+    /// The message group it was sent in.
     pub(super) group: Group,
+    /// Its place within the tenant; empty when its sender named none.
+    pub(super) place: Group,
     pub(super) sent_at_ms: u64,
     /// How often it was received.
     pub(super) receives: u32,
+    /// How often a process died while it was in flight.
+    pub(super) crashes: u32,
     pub(super) state: State,
+}
+
+impl Entry {
+    /// The part of the message group that names the tenant.
+    fn tenant(&self) -> Group {
+        match self.group.split_once('/') {
+            Some((tenant, _)) => tenant.into(),
+            None => Arc::clone(&self.group),
+        }
+    }
 }
 
 /// Where a message stands. Sent, it is delayed or ready; received, it is in flight until it is deleted or its time is over, and ready again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    Ready { since_ms: u64 },
-    Delayed { until_ms: u64 },
-    InFlight { since_ms: u64, until_ms: u64 },
+    Ready {
+        since_ms: u64,
+    },
+    Delayed {
+        until_ms: u64,
+    },
+    InFlight {
+        since_ms: u64,
+        until_ms: u64,
+        /// The receiver has put it back until then and is no longer at work on it.
+        put_back: bool,
+    },
 }
 
 impl State {
     /// A message that may be received from a time on.
     pub(super) fn until(visible_at_ms: u64, now_ms: u64) -> Self {
         if visible_at_ms > now_ms { Self::Delayed { until_ms: visible_at_ms } } else { Self::Ready { since_ms: visible_at_ms } }
+    }
+
+    fn is_at_work(self) -> bool {
+        matches!(self, Self::InFlight { put_back: false, .. })
+    }
+}
+
+/// The most messages at work at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Of one tenant.
+    pub tenant: usize,
+    /// Of one place within a tenant.
+    pub place: usize,
+}
+
+impl Share {
+    /// No cap, as SQS has none.
+    pub const UNLIMITED: Self = Self { tenant: usize::MAX, place: usize::MAX };
+
+    fn tenant_max(self, tenant: &str) -> usize {
+        if tenant.is_empty() { usize::MAX } else { self.tenant }
+    }
+
+    fn place_max(self, place: &str) -> usize {
+        if place.is_empty() { usize::MAX } else { self.place }
+    }
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self::UNLIMITED
     }
 }
 
@@ -48,17 +109,69 @@ pub(super) struct Counts {
     pub(super) in_flight: usize,
 }
 
+/// How many are at work, since when the first in line has been ready, and whose turn it is.
+type Turn = (usize, u64, MessageKey, Group);
+
 #[derive(Debug, Default)]
 struct Lane {
     ready: BTreeSet<(u64, MessageKey)>,
-    in_flight: usize,
+    at_work: usize,
 }
 
-type Turn = (usize, u64, MessageKey, Group);
-
 impl Lane {
-    fn turn(&self, group: &Group) -> Option<Turn> {
-        self.ready.first().map(|&(since_ms, key)| (self.in_flight, since_ms, key, Arc::clone(group)))
+    fn turn(&self, place: &Group, share: Share) -> Option<Turn> {
+        let &(since_ms, key) = self.ready.first().filter(|_| self.at_work < share.place_max(place))?;
+        Some((self.at_work, since_ms, key, Arc::clone(place)))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tenant {
+    lanes: HashMap<Group, Lane>,
+    turns: BTreeSet<Turn>,
+    at_work: usize,
+}
+
+impl Tenant {
+    fn turn(&self, name: &Group, share: Share) -> Option<Turn> {
+        let (_, since_ms, key, _) = self.turns.first().filter(|_| self.at_work < share.tenant_max(name))?;
+        Some((self.at_work, *since_ms, *key, Arc::clone(name)))
+    }
+
+    /// Changes a lane and keeps its turn in step; an empty lane goes.
+    fn with_lane(&mut self, place: &Group, share: Share, change: impl FnOnce(&mut Lane)) {
+        let lane = self.lanes.entry(Arc::clone(place)).or_default();
+        let before = lane.turn(place, share);
+        let at_work = lane.at_work;
+        change(lane);
+        let after = lane.turn(place, share);
+        self.at_work = self.at_work - at_work + lane.at_work;
+        if lane.ready.is_empty() && lane.at_work == 0 {
+            self.lanes.remove(place);
+        }
+        replace(&mut self.turns, before, after);
+    }
+}
+
+fn replace(turns: &mut BTreeSet<Turn>, before: Option<Turn>, after: Option<Turn>) {
+    if before != after {
+        if let Some(turn) = before {
+            turns.remove(&turn);
+        }
+        turns.extend(after);
+    }
+}
+
+/// A message to serve.
+pub(super) struct Next<'l> {
+    pub(super) key: MessageKey,
+    pub(super) entry: &'l Entry,
+}
+
+impl Next<'_> {
+    /// Whether it may have killed a process: it is then served alone.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.entry.crashes > 0
     }
 }
 
@@ -66,13 +179,32 @@ impl Lane {
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     entries: BTreeMap<MessageKey, Entry>,
-    lanes: HashMap<Group, Lane>,
+    tenants: HashMap<Group, Tenant>,
     turns: BTreeSet<Turn>,
+    suspects: Suspects,
     waiting: BTreeSet<(u64, MessageKey)>,
     counts: Counts,
+    share: Share,
 }
 
 impl Lanes {
+    /// Caps what one tenant, and one place of it, may have at work.
+    pub(super) fn divide(&mut self, share: Share) {
+        let entries = std::mem::take(&mut self.entries);
+        for (key, entry) in &entries {
+            self.leave(*key, entry);
+        }
+        self.share = share;
+        for (key, entry) in &entries {
+            self.enter(*key, entry);
+        }
+        self.entries = entries;
+    }
+
+    pub(super) fn share(&self) -> Share {
+        self.share
+    }
+
     /// Adds a message, or replaces what was known of it.
     pub(super) fn put(&mut self, key: MessageKey, entry: Entry) {
         self.remove(key);
@@ -91,14 +223,15 @@ impl Lanes {
         self.entries.get(&key)
     }
 
-    /// The message to serve next, by the lanes' turns.
-    pub(super) fn next(&self) -> Option<(MessageKey, &Entry)> {
-        let &(_, _, key, _) = self.turns.first()?;
-        self.entries.get(&key).map(|entry| (key, entry))
+    /// The message to serve next: a suspect whose time has come, else by the tenants' turns.
+    pub(super) fn next(&self, now_ms: u64) -> Option<Next<'_>> {
+        let key = self.suspects.next(now_ms).or_else(|| self.turns.first().map(|turn| turn.2))?;
+        self.entries.get(&key).map(|entry| Next { key, entry })
     }
 
     /// Makes visible what is due.
     pub(super) fn advance(&mut self, now_ms: u64) {
+        self.suspects.look(now_ms);
         while let Some(&(until_ms, key)) = self.waiting.first()
             && until_ms <= now_ms
         {
@@ -110,15 +243,16 @@ impl Lanes {
     pub(super) fn receive(&mut self, key: MessageKey, since_ms: u64, until_ms: u64) {
         self.change(key, |entry| {
             entry.receives += 1;
-            entry.state = State::InFlight { since_ms, until_ms };
+            entry.state = State::InFlight { since_ms, until_ms, put_back: false };
         });
     }
 
-    /// Hides a message in flight until another time.
-    pub(super) fn hide_until(&mut self, key: MessageKey, until_ms: u64) {
+    /// Hides a message in flight until another time. Whoever put it back has survived it.
+    pub(super) fn put_back(&mut self, key: MessageKey, until_ms: u64) {
         self.change(key, |entry| {
             if let State::InFlight { since_ms, .. } = entry.state {
-                entry.state = State::InFlight { since_ms, until_ms };
+                entry.state = State::InFlight { since_ms, until_ms, put_back: true };
+                entry.crashes = 0;
             }
         });
     }
@@ -131,6 +265,14 @@ impl Lanes {
     /// When the next waiting message becomes visible.
     pub(super) fn next_visible_at_ms(&self) -> Option<u64> {
         self.waiting.first().map(|&(until_ms, _)| until_ms)
+    }
+
+    /// When there may be something to serve; `None` when nothing is ready or waits.
+    pub(super) fn next_at_ms(&self, now_ms: u64) -> Option<u64> {
+        if self.next(now_ms).is_some() {
+            return Some(now_ms);
+        }
+        [self.next_visible_at_ms(), self.suspects.next_look_at_ms(now_ms)].into_iter().flatten().min()
     }
 
     /// When the oldest message was sent. Keys grow with time, so it is the first.
@@ -155,18 +297,26 @@ impl Lanes {
         match entry.state {
             State::Ready { since_ms } => {
                 self.counts.ready += 1;
-                self.with_lane(&entry.group, |lane| {
-                    lane.ready.insert((since_ms, key));
-                });
+                match entry.crashes {
+                    0 => self.with_lane(entry, |lane| {
+                        lane.ready.insert((since_ms, key));
+                    }),
+                    crashes => self.suspects.line_up(key, crashes, since_ms),
+                }
             }
             State::Delayed { until_ms } => {
                 self.counts.delayed += 1;
                 self.waiting.insert((until_ms, key));
             }
-            State::InFlight { until_ms, .. } => {
+            State::InFlight { since_ms, until_ms, .. } => {
                 self.counts.in_flight += 1;
                 self.waiting.insert((until_ms, key));
-                self.with_lane(&entry.group, |lane| lane.in_flight += 1);
+                if entry.state.is_at_work() {
+                    self.with_lane(entry, |lane| lane.at_work += 1);
+                    if entry.crashes > 0 {
+                        self.suspects.begin(key, entry.crashes, since_ms);
+                    }
+                }
             }
         }
     }
@@ -175,9 +325,12 @@ impl Lanes {
         match entry.state {
             State::Ready { since_ms } => {
                 self.counts.ready -= 1;
-                self.with_lane(&entry.group, |lane| {
-                    lane.ready.remove(&(since_ms, key));
-                });
+                match entry.crashes {
+                    0 => self.with_lane(entry, |lane| {
+                        lane.ready.remove(&(since_ms, key));
+                    }),
+                    crashes => self.suspects.step_out(key, crashes, since_ms),
+                }
             }
             State::Delayed { until_ms } => {
                 self.counts.delayed -= 1;
@@ -186,26 +339,25 @@ impl Lanes {
             State::InFlight { until_ms, .. } => {
                 self.counts.in_flight -= 1;
                 self.waiting.remove(&(until_ms, key));
-                self.with_lane(&entry.group, |lane| lane.in_flight -= 1);
+                if entry.state.is_at_work() {
+                    self.with_lane(entry, |lane| lane.at_work -= 1);
+                    self.suspects.end(key);
+                }
             }
         }
     }
 
-    /// Changes a lane and keeps its turn in step; an empty lane goes.
-    fn with_lane(&mut self, group: &Group, change: impl FnOnce(&mut Lane)) {
-        let lane = self.lanes.entry(Arc::clone(group)).or_default();
-        let before = lane.turn(group);
-        change(lane);
-        let after = lane.turn(group);
-        if lane.ready.is_empty() && lane.in_flight == 0 {
-            self.lanes.remove(group);
+    /// Changes a message's lane and keeps its tenant's turn in step; a tenant without messages goes.
+    fn with_lane(&mut self, entry: &Entry, change: impl FnOnce(&mut Lane)) {
+        let (name, share) = (entry.tenant(), self.share);
+        let tenant = self.tenants.entry(Arc::clone(&name)).or_default();
+        let before = tenant.turn(&name, share);
+        tenant.with_lane(&entry.place, share, change);
+        let after = tenant.turn(&name, share);
+        if tenant.lanes.is_empty() {
+            self.tenants.remove(&name);
         }
-        if before != after {
-            if let Some(turn) = before {
-                self.turns.remove(&turn);
-            }
-            self.turns.extend(after);
-        }
+        replace(&mut self.turns, before, after);
     }
 }
 
@@ -215,15 +367,20 @@ mod tests {
     use super::*;
 
     fn ready(group: &str, since_ms: u64) -> Entry {
-        Entry { group: group.into(), sent_at_ms: since_ms, receives: 0, state: State::Ready { since_ms } }
+        at(group, "", since_ms)
+    }
+
+    fn at(group: &str, place: &str, since_ms: u64) -> Entry {
+        let state = State::Ready { since_ms };
+        Entry { group: group.into(), place: place.into(), sent_at_ms: since_ms, receives: 0, crashes: 0, state }
     }
 
     /// Receives everything there is and gives the groups in the order served.
     fn serve(lanes: &mut Lanes, count: usize) -> Vec<String> {
         let mut served = Vec::new();
         while served.len() < count {
-            let Some((key, entry)) = lanes.next() else { break };
-            served.push(entry.group.to_string());
+            let Some(Next { key, entry }) = lanes.next(0) else { break };
+            served.push(if entry.place.is_empty() { entry.group.to_string() } else { entry.place.to_string() });
             lanes.receive(key, 0, 1_000);
         }
         served
@@ -249,12 +406,12 @@ mod tests {
         lanes.put(MessageKey(1), ready("a", 0));
         lanes.put(MessageKey(2), ready("a", 1));
         lanes.receive(MessageKey(1), 10, 50);
-        lanes.hide_until(MessageKey(1), 20);
+        lanes.put_back(MessageKey(1), 20);
         assert_eq!(lanes.next_visible_at_ms(), Some(20));
         lanes.advance(19);
         assert_eq!(lanes.counts().in_flight, 1);
         lanes.advance(20);
-        assert_eq!(lanes.next().unwrap().0, MessageKey(2));
+        assert_eq!(lanes.next(30).unwrap().key, MessageKey(2));
         assert_eq!(lanes.get(MessageKey(1)).unwrap().receives, 1);
     }
 
@@ -262,10 +419,10 @@ mod tests {
     fn delayed_messages_are_not_in_flight() {
         let mut lanes = Lanes::default();
         lanes.put(MessageKey(1), Entry { state: State::Delayed { until_ms: 30 }, ..ready("a", 0) });
-        assert!(lanes.next().is_none());
+        assert!(lanes.next(0).is_none());
         assert_eq!(lanes.counts(), Counts { ready: 0, delayed: 1, in_flight: 0 });
         lanes.advance(30);
-        assert_eq!(lanes.next().unwrap().0, MessageKey(1));
+        assert_eq!(lanes.next(30).unwrap().key, MessageKey(1));
     }
 
     #[test]
@@ -280,7 +437,54 @@ mod tests {
             lanes.remove(MessageKey(key)).unwrap();
         }
         assert_eq!(lanes.counts(), Counts::default());
-        assert!(lanes.lanes.is_empty() && lanes.turns.is_empty() && lanes.waiting.is_empty());
+        assert!(lanes.tenants.is_empty() && lanes.turns.is_empty() && lanes.waiting.is_empty());
         assert_eq!(lanes.oldest_sent_at_ms(), None);
+    }
+
+    #[test]
+    fn serves_by_tenant_first_and_then_by_place_however_many_groups_a_tenant_has() {
+        let mut lanes = Lanes::default();
+        for key in 0..40 {
+            lanes.put(MessageKey(key), at(&format!("acme/{}", key % 4), &format!("acme's {}", key % 2), 0));
+        }
+        for key in 40..44 {
+            lanes.put(MessageKey(key), at("globex/0", "globex's", 9));
+        }
+        assert_eq!(serve(&mut lanes, 6), ["acme's 0", "globex's", "acme's 1", "globex's", "acme's 0", "globex's"]);
+    }
+
+    #[test]
+    fn no_tenant_and_no_place_has_more_at_work_than_its_share() {
+        let mut lanes = Lanes::default();
+        for key in 0..40 {
+            lanes.put(MessageKey(key), at("acme", if key < 38 { "silent" } else { "quick" }, 0));
+        }
+        lanes.divide(Share { tenant: 5, place: 3 });
+        assert_eq!(serve(&mut lanes, 40), ["silent", "quick", "silent", "quick", "silent"]);
+        lanes.put(MessageKey(40), at("globex", "globex's", 9));
+        assert_eq!(serve(&mut lanes, 40), ["globex's"]);
+        lanes.put_back(MessageKey(0), 500);
+        assert_eq!(serve(&mut lanes, 40), ["silent"], "what was put back is no longer at work");
+        lanes.divide(Share::UNLIMITED);
+        assert_eq!(serve(&mut lanes, 40).len(), 34);
+    }
+
+    #[test]
+    fn a_suspect_waits_is_taken_as_one_and_is_none_any_more_once_it_was_put_back() {
+        let mut lanes = Lanes::default();
+        lanes.advance(0);
+        lanes.put(MessageKey(1), Entry { crashes: 2, ..at("acme", "poison", 0) });
+        lanes.put(MessageKey(2), Entry { crashes: 1, ..at("acme", "bystander", 0) });
+        lanes.put(MessageKey(3), at("acme", "fresh", 5));
+        assert_eq!(serve(&mut lanes, 3), ["fresh"]);
+        let next = lanes.next(9_000).unwrap();
+        assert!(next.is_suspect() && next.key == MessageKey(2));
+        lanes.receive(MessageKey(2), 9_000, 99_000);
+        assert!(lanes.next(9_000).is_none(), "one at a time");
+        lanes.remove(MessageKey(2));
+        lanes.receive(lanes.next(9_000).unwrap().key, 9_000, 99_000);
+        lanes.put_back(MessageKey(1), 9_010);
+        lanes.advance(9_010);
+        assert!(!lanes.next(9_010).unwrap().is_suspect());
     }
 }

@@ -1,7 +1,8 @@
 //! The queues' durable record, in SQLite.
 //!
-//! Two tables, because a receive changes only the narrow one: `message` (where it is, how often it was received) and `content` (what was sent, never
-//! changed). What lasts only as long as a receiver, being in flight, is not written: after a restart those messages are visible again.
+//! Two tables, because a receive changes only the narrow one: `message` (where it is, how often it was received) and `content` (what
+//! was sent, never changed). Until when a message in flight is hidden is not written: after a restart it is visible again. That it
+//! was in flight is, so that a crash is blamed on those that may have caused it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use super::lanes::{Entry, Lanes, State};
 use super::receipt::MessageKey;
 use super::send::Outgoing;
 use super::spec::{Directory, QueueId};
+use super::suspects::ALONE_CRASHES;
 
 /// Raised when a table changes; a newer file is refused rather than damaged.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS queue (row INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
@@ -27,7 +29,10 @@ const SCHEMA: &str = "
         sent_at_ms INTEGER NOT NULL,
         visible_at_ms INTEGER NOT NULL,
         receives INTEGER NOT NULL DEFAULT 0,
-        first_received_at_ms INTEGER
+        first_received_at_ms INTEGER,
+        place TEXT,
+        in_flight_since_ms INTEGER,
+        crashes INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE TABLE IF NOT EXISTS content (
         key INTEGER PRIMARY KEY,
@@ -35,6 +40,12 @@ const SCHEMA: &str = "
         attributes TEXT,
         trace_header TEXT
     ) STRICT;";
+
+/// What version 2 added.
+const FROM_VERSION_1: &str = "
+    ALTER TABLE message ADD COLUMN place TEXT;
+    ALTER TABLE message ADD COLUMN in_flight_since_ms INTEGER;
+    ALTER TABLE message ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;";
 
 /// What a receive reads of a message.
 #[derive(Debug)]
@@ -65,6 +76,9 @@ impl Ledger {
             return Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
         }
         configure(&connection).map_err(failed)?;
+        if found == 1 {
+            connection.execute_batch(&format!("BEGIN; {FROM_VERSION_1} PRAGMA user_version = 2; COMMIT;")).map_err(failed)?;
+        }
         let rows = create(&connection, directory).map_err(failed)?;
         Ok(Self { connection, rows })
     }
@@ -72,7 +86,9 @@ impl Ledger {
     /// All messages, by queue; those that were in flight are visible again.
     pub(super) fn load(&self, now_ms: u64) -> rusqlite::Result<Vec<Lanes>> {
         let mut lanes: Vec<_> = self.rows.iter().map(|_| Lanes::default()).collect();
-        let mut read = self.connection.prepare_cached("SELECT queue, key, group_id, sent_at_ms, visible_at_ms, receives FROM message")?;
+        let mut read = self
+            .connection
+            .prepare_cached("SELECT queue, key, group_id, sent_at_ms, visible_at_ms, receives, place, crashes FROM message")?;
         let mut rows = read.query([])?;
         while let Some(row) = rows.next()? {
             let queue: i64 = row.get(0)?;
@@ -80,12 +96,55 @@ impl Ledger {
             let Some(place) = self.rows.iter().position(|known| *known == queue) else { continue };
             let group: Option<Arc<str>> = row.get(2)?;
             let state = State::until(row.get(4)?, now_ms);
-            lanes[place].put(
-                MessageKey(row.get(1)?),
-                Entry { group: group.unwrap_or_default(), sent_at_ms: row.get(3)?, receives: row.get(5)?, state },
-            );
+            let within: Option<Arc<str>> = row.get(6)?;
+            let entry = Entry {
+                group: group.unwrap_or_default(),
+                place: within.unwrap_or_default(),
+                sent_at_ms: row.get(3)?,
+                receives: row.get(5)?,
+                crashes: row.get(7)?,
+                state,
+            };
+            lanes[place].put(MessageKey(row.get(1)?), entry);
         }
         Ok(lanes)
+    }
+
+    /// After a crash, notes it with the messages that were in flight: with all of them, or with the one that was being tried alone
+    /// because it saw several crashes before. A receive that ended with a crash which is blamed on another message counts for nothing.
+    pub(super) fn blame_crash(&self) -> rusqlite::Result<()> {
+        let alone: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT key FROM message WHERE in_flight_since_ms IS NOT NULL AND crashes >= ?1
+                 ORDER BY crashes DESC, in_flight_since_ms DESC LIMIT 1",
+                [ALONE_CRASHES],
+                |row| row.get(0),
+            )
+            .optional()?;
+        // Visible since it was last received: among suspects, those that were in flight the longest come first.
+        self.connection.execute(
+            "UPDATE message SET in_flight_since_ms = NULL, visible_at_ms = in_flight_since_ms,
+                crashes = crashes + (?1 IS NULL OR key = ?1),
+                receives = receives - (?1 IS NOT NULL AND key <> ?1)
+             WHERE in_flight_since_ms IS NOT NULL",
+            [alone],
+        )?;
+        Ok(())
+    }
+
+    /// The bodies of all messages that were in flight when a process died.
+    pub(super) fn interrupted(&self) -> rusqlite::Result<Vec<String>> {
+        let mut read = self.connection.prepare_cached("SELECT body FROM content JOIN message USING (key) WHERE crashes > 0")?;
+        read.query_map([], |row| row.get(0))?.collect()
+    }
+
+    /// Notes that a receiver put a message back: it has survived it.
+    pub(super) fn put_back(&self, key: MessageKey) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("UPDATE message SET in_flight_since_ms = NULL, crashes = 0 WHERE key = ?1")?
+            .execute([key.0])
+            .map(drop)
     }
 
     /// The newest message's key.
@@ -119,8 +178,8 @@ impl Ledger {
         visible_at_ms: u64,
     ) -> rusqlite::Result<()> {
         self.connection
-            .prepare_cached("INSERT INTO message (key, queue, group_id, sent_at_ms, visible_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![key.0, self.row(queue), message.group.as_deref(), sent_at_ms, visible_at_ms])?;
+            .prepare_cached("INSERT INTO message (key, queue, group_id, sent_at_ms, visible_at_ms, place) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+            .execute(params![key.0, self.row(queue), message.group.as_deref(), sent_at_ms, visible_at_ms, message.place.as_deref()])?;
         self.connection
             .prepare_cached("INSERT INTO content (key, body, attributes, trace_header) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![key.0, message.body, message.attributes, message.trace_header])?;
@@ -131,7 +190,8 @@ impl Ledger {
     pub(super) fn receive(&self, key: MessageKey, now_ms: u64) -> rusqlite::Result<Content> {
         self.connection
             .prepare_cached(
-                "UPDATE message SET receives = receives + 1, first_received_at_ms = coalesce(first_received_at_ms, ?2) WHERE key = ?1",
+                "UPDATE message SET receives = receives + 1, first_received_at_ms = coalesce(first_received_at_ms, ?2),
+                    in_flight_since_ms = ?2 WHERE key = ?1",
             )?
             .execute(params![key.0, now_ms])?;
         self.connection
@@ -159,7 +219,9 @@ impl Ledger {
     /// Moves a message to its dead-letter queue.
     pub(super) fn redrive(&self, key: MessageKey, from: QueueId, to: QueueId, visible_at_ms: u64) -> rusqlite::Result<()> {
         self.connection
-            .prepare_cached("UPDATE message SET queue = ?2, source = ?3, visible_at_ms = ?4 WHERE key = ?1")?
+            .prepare_cached(
+                "UPDATE message SET queue = ?2, source = ?3, visible_at_ms = ?4, in_flight_since_ms = NULL, crashes = 0 WHERE key = ?1",
+            )?
             .execute(params![key.0, self.row(to), self.row(from), visible_at_ms])
             .map(drop)
     }
@@ -170,8 +232,9 @@ impl Ledger {
         self.connection.prepare_cached("DELETE FROM message WHERE queue = ?1")?.execute([row]).map(drop)
     }
 
-    /// Writes everything into the file itself and closes it.
+    /// Writes everything into the file itself and closes it. What is still in flight was cut off, and killed nothing.
     pub(super) fn close(self) -> rusqlite::Result<()> {
+        self.execute("UPDATE message SET in_flight_since_ms = NULL WHERE in_flight_since_ms IS NOT NULL")?;
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).optional()?;
         self.connection.close().map_err(|(_, error)| error)
     }

@@ -6,11 +6,12 @@
 //!   no in the service's words (`refusal`).
 //! - The **host** runs the engine on a thread of its own and puts the calls that come in together into one transaction, or runs it inline.
 //! - The **engine** sends, receives, hides, deletes and redrives messages. It **records** them in the `ledger` (SQLite) and **lines** them up in the
-//!   `lanes` (memory): one lane per message group, the group with the fewest messages in flight served first.
+//!   `lanes` (memory): tenant by tenant, the one with the fewest messages at work first.
 //! - A **long poll** sleeps until its queue's bell **rings** (a message came, or one will become visible earlier than known), its next message becomes
 //!   visible, or its time is up.
 //!
-//! What a restart forgets, on purpose: messages in flight become visible again. Their receive counts stay.
+//! What a restart forgets, on purpose: messages in flight become visible again. Their receive counts stay. After a crash they are
+//! **suspects**: one of them may have caused it.
 
 mod answer;
 mod attributes;
@@ -23,6 +24,7 @@ mod receipt;
 mod refusal;
 mod send;
 mod spec;
+mod suspects;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +36,7 @@ use host::Host;
 use refusal::Refusal;
 use spec::{Directory, QueueId};
 
+pub use lanes::Share;
 pub use refusal::query_error;
 pub use spec::{QueueSpec, Redrive};
 
@@ -118,6 +121,21 @@ impl Sqs {
     pub async fn oldest_message_age_ms(&self, name: &str) -> Result<Option<u64>, ServiceError> {
         let queue = self.directory.named(name).ok_or(Refusal::QueueDoesNotExist)?;
         Ok(self.host.run(move |engine| engine.oldest_age_ms(queue)).await?)
+    }
+
+    /// Caps what one tenant of a queue, and one place within a tenant, may have at work at once. Until then there is no cap.
+    pub async fn divide(&self, name: &str, share: Share) -> Result<(), ServiceError> {
+        let queue = self.directory.named(name).ok_or(Refusal::QueueDoesNotExist)?;
+        let divide = move |engine: &mut Engine| {
+            engine.divide(queue, share);
+            Ok(())
+        };
+        Ok(self.host.run(divide).await?)
+    }
+
+    /// The bodies of all messages that were in flight when a process died and that no receiver has survived since.
+    pub async fn interrupted(&self) -> Result<Vec<String>, ServiceError> {
+        Ok(self.host.run(|engine| engine.interrupted()).await?)
     }
 
     /// Finishes what was called before, writes everything into the file and closes it. Later calls are refused.

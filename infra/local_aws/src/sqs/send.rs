@@ -6,6 +6,9 @@ use super::receipt::md5_hex;
 use super::refusal::Refusal;
 use super::wire::Sending;
 
+/// The message attribute that divides a message group into places, which share what the group is served. SQS ignores it.
+const PLACE_ATTRIBUTE: &str = "place";
+
 /// A message within all limits, with the digests its sender will compare.
 #[derive(Debug)]
 pub(super) struct Outgoing {
@@ -14,6 +17,8 @@ pub(super) struct Outgoing {
     pub(super) attributes: Option<String>,
     pub(super) trace_header: Option<String>,
     pub(super) group: Option<String>,
+    /// What the sender names as its place within the group, in the message attribute [`PLACE_ATTRIBUTE`].
+    pub(super) place: Option<String>,
     /// Overrides the queue's delay.
     pub(super) delay_seconds: Option<u32>,
 }
@@ -41,12 +46,13 @@ impl Outgoing {
             attributes: attributes::digest(&sending.message_attributes),
             system_attributes: attributes::digest(&sending.message_system_attributes),
         };
+        let place = sending.message_attributes.get(PLACE_ATTRIBUTE).and_then(|place| place.string_value.clone());
         let attributes = match sending.message_attributes {
             none if none.is_empty() => None,
             some => Some(serde_json::to_string(&some).map_err(|error| Refusal::Serialization(error.to_string()))?),
         };
         let trace_header = sending.message_system_attributes.get("AWSTraceHeader").and_then(|header| header.string_value.clone());
         let delay_seconds = sending.delay_seconds.map(limits::delay_seconds).transpose()?;
-        Ok((Self { body, attributes, trace_header, group: sending.message_group_id, delay_seconds }, digests))
+        Ok((Self { body, attributes, trace_header, group: sending.message_group_id, place, delay_seconds }, digests))
     }
 }

@@ -138,7 +138,8 @@ fn receives_that_attempts_do_not_explain_make_a_task_suspect_and_then_poison() {
     assert_eq!(next(8, &delivery()), Next::Attempt(Duration::ZERO));
     assert_eq!(next(9, &delivery()), Next::AttemptAlone);
     let dead = State::Failed { finished_at: at(100), reason: Reason::DeadLettered, exhausted: false };
-    assert_eq!(next(14, &delivery()), Next::GiveUp(dead));
+    assert_eq!(next(12, &delivery()), Next::AttemptAlone);
+    assert_eq!(next(13, &delivery()), Next::GiveUp(dead), "the tenth start after nine that it did not survive");
 }
 
 #[test]

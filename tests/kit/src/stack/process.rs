@@ -69,6 +69,16 @@ impl Process {
         }
     }
 
+    /// Whether it has ended by itself.
+    pub(super) fn has_ended(&self) -> bool {
+        *self.state.borrow() == State::Ended
+    }
+
+    /// The number the system knows it by.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(super) fn output(&self) -> String {
         self.stdout.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

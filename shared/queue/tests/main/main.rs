@@ -1,0 +1,105 @@
+//! What tasks look like to SQS, whose fair queues go by message groups (behaviour 42).
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::MessageSystemAttributeName;
+use domain::settings::{DestinationType, PerLane};
+use local_aws::sqs::QueueSpec;
+use local_aws::{Caller, Engines, Options, Resources};
+use queue::{Inbox, Outgoing, Queues, Task};
+
+const ACME: &str = "org_01kavd83802s63efghp3q1cpj4";
+const GLOBEX: &str = "org_01kavd83802s63efghp3q1cpj8";
+
+struct Fixture {
+    engines: Engines,
+    url: String,
+    _data: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let tasks = QueueSpec {
+            name: "tasks".to_owned(),
+            visibility_timeout_seconds: 540,
+            message_retention_seconds: 3_600,
+            delay_seconds: 0,
+            receive_wait_seconds: 0,
+            redrive: None,
+        };
+        let resources = Resources { queues: vec![tasks], ..Resources::empty() };
+        let engines = Engines::open(data.path(), &resources, Options::local()).unwrap();
+        Self { url: engines.queue_url("tasks"), engines, _data: data }
+    }
+
+    /// Sends a task for each destination of an organization.
+    async fn send(&self, organization: &str, destinations: std::ops::Range<u32>) {
+        let outgoing: Vec<Outgoing> = destinations
+            .map(|number| Outgoing { destination_type: DestinationType::Webhook, task: task(organization, number), delay_seconds: 0 })
+            .collect();
+        let aws = self.engines.sdk_config(Caller::unlimited("test"));
+        assert!(Queues::new(&aws, PerLane::each(|_| self.url.clone())).send(&outgoing).await.is_empty());
+    }
+
+    /// Receives everything: each task's group and place.
+    async fn received(&self) -> Vec<(Task, String, String)> {
+        let client = Client::new(&self.engines.sdk_config(Caller::unlimited("test")));
+        let mut all = Vec::new();
+        loop {
+            let receive = client.receive_message().queue_url(&self.url).max_number_of_messages(10).message_attribute_names("All");
+            let answer = receive.message_system_attribute_names(MessageSystemAttributeName::All).send().await.unwrap();
+            if answer.messages().is_empty() {
+                return all;
+            }
+            for message in answer.messages() {
+                let group = message.attributes().unwrap()[&MessageSystemAttributeName::MessageGroupId].clone();
+                let place = message.message_attributes().unwrap()["place"].string_value().unwrap().to_owned();
+                all.push((Task::from_body(message.body().unwrap()).unwrap(), group, place));
+            }
+        }
+    }
+}
+
+fn task(organization: &str, destination: u32) -> Task {
+    Task {
+        organization: organization.parse().unwrap(),
+        delivery: format!("dlv_01kavd83802s63efghp3q1{destination:04}_00").parse().unwrap(),
+        destination: format!("dst_01kavd83802s63efghp3q1{destination:04}").parse().unwrap(),
+        generation: 0,
+        payload_item: false,
+    }
+}
+
+#[tokio::test]
+async fn an_organization_has_four_groups_at_most_however_many_destinations_it_has_and_shares_none() {
+    let queue = Fixture::new();
+    queue.send(ACME, 0..200).await;
+    queue.send(GLOBEX, 0..200).await;
+    let mut groups = BTreeMap::<String, BTreeSet<String>>::new();
+    let received = queue.received().await;
+    assert_eq!(received.len(), 400);
+    for (task, group, _) in received {
+        groups.entry(task.organization.to_string()).or_default().insert(group);
+    }
+    for (organization, groups) in &groups {
+        let expected: BTreeSet<String> = (0..4).map(|number| format!("{organization}/{number}")).collect();
+        assert_eq!(*groups, expected, "and its destinations are spread over all of them");
+    }
+}
+
+#[tokio::test]
+async fn all_tasks_of_a_destination_are_in_one_group_and_name_it_as_their_place() {
+    let queue = Fixture::new();
+    queue.send(ACME, 7..8).await;
+    queue.send(ACME, 7..8).await;
+    let aws = queue.engines.sdk_config(Caller::unlimited("test"));
+    Inbox::new(&aws, queue.url.clone(), queue.url.clone()).send_anew(&task(ACME, 7), Duration::ZERO).await.unwrap();
+    let received = queue.received().await;
+    let seen: BTreeSet<(String, String)> = received.iter().map(|(_, group, place)| (group.clone(), place.clone())).collect();
+    assert_eq!((received.len(), seen.len()), (3, 1), "{seen:?}");
+    assert_eq!(received[0].2, received[0].0.destination.to_string());
+}

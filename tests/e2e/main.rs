@@ -12,6 +12,7 @@ mod answers;
 mod batches;
 mod bodies;
 mod checks;
+mod connections;
 mod consent;
 mod counters;
 mod crashes;

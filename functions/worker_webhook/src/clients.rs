@@ -1,41 +1,46 @@
 //! HTTP clients: one for all destinations, and one for each that brings a certificate or an authority of its own.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::destination::Destination;
 use domain::id::DestinationId;
 use egress::{Client, Identity};
+use lru::LruCache;
+use sha2::{Digest as _, Sha256};
 use vault::Vault;
 use worker::{Hindrance, Opened};
 
-/// Clients of their own that are kept at a time. Each holds a few idle connections.
-const OWN_MAX: usize = 200;
+/// Clients of their own that are kept; the one that was used longest ago makes room. Each holds a few idle connections.
+const OWN_MAX: NonZeroUsize = NonZeroUsize::new(200).expect("it is not zero");
 
 /// The clients of a worker.
 #[derive(Debug)]
 pub(crate) struct Clients {
     shared: Client,
-    own: Mutex<HashMap<(DestinationId, u64), Client>>,
+    own: Mutex<LruCache<OwnKey, Client>>,
 }
+
+/// A destination and a digest of its credentials as they are stored, so that a connection is used again as long as they do not change,
+/// whether or not a check has passed.
+type OwnKey = (DestinationId, [u8; 32]);
 
 impl Clients {
     pub(crate) fn new(shared: Client) -> Self {
-        Self { shared, own: Mutex::default() }
+        Self { shared, own: Mutex::new(LruCache::new(OWN_MAX)) }
     }
 
-    /// The client for a destination as it stands at this revision.
+    /// The client for a destination with the credentials that it has now.
     pub(crate) async fn of(&self, vault: &Vault, destination: &Destination) -> Result<Client, Hindrance> {
         let credentials = Opened::of(vault, destination);
         let certificate = credentials.open_opt("client_certificate/certificate_pem");
         let authority = credentials.open_opt("ca_pem");
         if certificate.is_none() && authority.is_none() {
-            return Ok(self.shared.clone());
+            return Ok(self.shared.of_organization(&destination.organization_id.to_string()));
         }
-        // A check's destination has the revision that it would be saved with, and may differ from what is then saved.
-        let key = (destination.id, destination.revision);
-        let is_saved = destination.verified_at.is_some();
-        if is_saved && let Some(client) = self.lock().get(&key) {
+        let stored = serde_json::to_vec(&destination.credentials).map_err(|why| Hindrance::misconfigured(format!("credentials: {why}")))?;
+        let key = (destination.id, Sha256::digest(&stored).into());
+        if let Some(client) = self.lock().get(&key) {
             return Ok(client.clone());
         }
         let identity = match certificate {
@@ -49,17 +54,11 @@ impl Clients {
         let authorities = authorities.map_err(|why| Hindrance::misconfigured(format!("ca_pem: {why}")))?;
         let client = self.shared.for_destination(identity.as_ref(), authorities.as_deref());
         let client = client.map_err(|why| Hindrance::misconfigured(format!("TLS cannot be set up: {why}")))?;
-        if is_saved {
-            let mut own = self.lock();
-            own.retain(|(id, _), _| *id != destination.id);
-            if own.len() < OWN_MAX {
-                own.insert(key, client.clone());
-            }
-        }
+        self.lock().put(key, client.clone());
         Ok(client)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(DestinationId, u64), Client>> {
+    fn lock(&self) -> MutexGuard<'_, LruCache<OwnKey, Client>> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,7 @@
 //! From a library's error to a category, by types alone.
 
-use crate::{Failure, FailureKind};
+use crate::{Failure, FailureKind, connecting::Attempt};
+use hyper_util::client::legacy::connect::HttpInfo;
 use std::{error::Error, io};
 
 /// An error and everything that caused it, outermost first. Looks inside of `io::Error`, whose `source` skips the error it wraps.
@@ -15,44 +16,77 @@ pub(crate) fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Ite
 }
 
 /// What the HTTP client's error means. The connector's own failures come through as they were.
-pub(crate) fn classify(error: hyper_util::client::legacy::Error) -> Failure {
-    let known = sources(&error).find_map(|source| {
-        if let Some(failure) = source.downcast_ref::<Failure>() {
-            return Some(failure.clone());
-        }
-        of_type(source).map(|(kind, detail)| Failure::new(kind, detail))
-    });
-    known.unwrap_or_else(|| Failure::new(FailureKind::Protocol, "the exchange broke off before an answer came")).because(error)
+pub(crate) fn classify(error: &reqwest::Error) -> Failure {
+    if let Some(failure) = sources(error).find_map(|source| source.downcast_ref::<Failure>()) {
+        return failure.clone();
+    }
+    let known = sources(error).find_map(of_type).map(|(kind, detail)| Failure::new(kind, detail));
+    known.unwrap_or_else(|| Failure::new(FailureKind::Protocol, "the exchange broke off before an answer came"))
+}
+
+/// Whether a request can be sent once more on a new connection. It can when HTTP/2 says that it was
+/// not processed (RFC 9113, section 8.7), and when a connection that was used before broke off
+/// before an answer came: receivers close kept connections at any moment, so most probably it was
+/// never read (RFC 9110, section 9.2.2; the request names its delivery, which is the same each time).
+pub(crate) fn may_be_sent_again(error: &reqwest::Error, attempt: &Attempt) -> bool {
+    if sources(error).any(was_not_processed) {
+        return true;
+    }
+    let client = sources(error).find_map(|source| source.downcast_ref::<hyper_util::client::legacy::Error>());
+    let Some(connected) = client.and_then(hyper_util::client::legacy::Error::connect_info) else { return false };
+    let mut extensions = http::Extensions::new();
+    connected.get_extras(&mut extensions);
+    let Some(info) = extensions.get::<HttpInfo>() else { return false };
+    !attempt.opened(info.local_addr()) && sources(error).any(is_lost_connection)
+}
+
+fn was_not_processed(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<h2::Error>().is_some_and(|error| {
+        error.is_remote() && (error.is_go_away() || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)))
+    })
+}
+
+/// Closed, reset, or without a sign of life.
+fn is_lost_connection(error: &(dyn Error + 'static)) -> bool {
+    if let Some(http) = error.downcast_ref::<hyper::Error>() {
+        return http.is_incomplete_message() || http.is_canceled() || http.is_closed() || http.is_timeout();
+    }
+    if let Some(http_2) = error.downcast_ref::<h2::Error>() {
+        return http_2.is_io();
+    }
+    error.downcast_ref::<io::Error>().is_some_and(|error| is_closed(error.kind()))
+}
+
+fn is_closed(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected)
 }
 
 fn of_type(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         if refuses_identity(tls) {
-            return Some((FailureKind::Identity, "the server does not take the client certificate, or misses one".to_owned()));
+            return Some((FailureKind::Identity, "the server does not accept the client certificate, or requires one".to_owned()));
         }
         return Some((FailureKind::Tls, format!("TLS broke off: {tls}")));
     }
     if let Some(http) = error.downcast_ref::<hyper::Error>() {
-        if http.is_incomplete_message() {
-            return Some((FailureKind::Protocol, CLOSED.to_owned()));
-        }
-        if http.is_parse_too_large() {
-            return Some((FailureKind::Protocol, "the answer's headers are too large".to_owned()));
-        }
-        if http.is_parse() {
-            return Some((FailureKind::Protocol, "the answer is not valid HTTP".to_owned()));
-        }
+        let detail = match http {
+            _ if http.is_timeout() => return Some((FailureKind::Timeout, "the connection went silent".to_owned())),
+            _ if http.is_incomplete_message() => CLOSED,
+            _ if http.is_parse_too_large() => "the answer's headers are too large",
+            _ if http.is_parse() => "the answer is not valid HTTP",
+            _ => return None,
+        };
+        return Some((FailureKind::Protocol, detail.to_owned()));
     }
     match error.downcast_ref::<io::Error>()?.kind() {
         io::ErrorKind::TimedOut => Some((FailureKind::Timeout, "the connection timed out".to_owned())),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
-            Some((FailureKind::Protocol, CLOSED.to_owned()))
-        }
+        kind if is_closed(kind) => Some((FailureKind::Protocol, CLOSED.to_owned())),
         _ => None,
     }
 }
 
-/// Whether an alert says that the server does not like our certificate, or misses one (RFC 8446 §6.2).
+/// Whether an alert says that the server does not accept our certificate, or requires one (RFC 8446 §6.2).
 #[must_use]
 pub fn refuses_identity(error: &rustls::Error) -> bool {
     use rustls::AlertDescription as Alert;

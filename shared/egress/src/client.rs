@@ -1,31 +1,29 @@
 //! HTTP requests to destinations.
 
 use crate::{
-    Failure, FailureKind, Guard, Identity, Outgoing, Response, Target, Tls, TlsSetupError, classify::classify, connector::Connector,
+    Failure, FailureKind, Guard, Identity, Outgoing, Response, Target, Tls, TlsSetupError,
+    classify::{classify, may_be_sent_again},
+    connecting::{self, Attempt, Copier},
+    pool::{self, Pool, RouteKey},
 };
 use bytes::Bytes;
-use http::{HeaderMap, Method};
-use hyper_util::{
-    client::legacy::{self, connect::capture_connection},
-    rt::{TokioExecutor, TokioTimer},
-};
-use std::time::Duration;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderValue, Method};
+use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
-/// How long an idle connection is kept. Shorter than common servers' five seconds: a connection that the other side closes just as we
-/// write costs an attempt. It also ends those that slept through a Lambda's freeze.
-const IDLE_MAX: Duration = Duration::from_secs(4);
-/// Idle connections to one host: a batch of ten, and some.
-const IDLE_PER_HOST_MAX: usize = 16;
-/// An answer's status line and headers together.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+const BODY_IS_GONE: &str = "the body was sent before and cannot be sent again";
 
 /// The HTTP client. One per process: a new one would know no open connection and load its roots again. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) guard: Guard,
     pub(crate) tls: Tls,
-    http: legacy::Client<Connector, Outgoing>,
+    pool: Arc<Pool>,
+    copier: Arc<Copier>,
+    organization: Arc<str>,
 }
 
 /// A request to send.
@@ -35,7 +33,7 @@ pub struct Request {
     pub method: Method,
     /// Where to.
     pub target: Target,
-    /// All headers but `host` and `content-length`, which are made here.
+    /// All headers but `host`, `content-length` and `accept: */*`, which are made here.
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
@@ -45,15 +43,21 @@ pub struct Request {
 
 impl Client {
     /// A client whose connections all go through `guard`.
+    ///
+    /// # Panics
+    ///
+    /// When the HTTP library refuses settings that are the same on every machine.
     pub fn new(guard: Guard, tls: Tls) -> Self {
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_MAX)
-            .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-            .http1_max_buf_size(HEAD_BYTES_MAX)
-            .build(Connector::new(guard.clone(), &tls));
-        Self { guard, tls, http }
+        let config = tls.offering(&ALPN);
+        let copier = Copier::new(pool::builder(&config)).expect("the settings do not depend on anything");
+        let pool = Arc::new(Pool::new(config));
+        Self { guard, tls, pool, copier: Arc::new(copier), organization: Arc::from("") }
+    }
+
+    /// The same for one organization: it shares no connection with another's, whose receivers could
+    /// hold it up.
+    pub fn of_organization(&self, organization: &str) -> Self {
+        Self { organization: Arc::from(organization), ..self.clone() }
     }
 
     /// The same for one destination: with a certificate of its own, and with a private authority in the place of the public ones. It shares
@@ -63,36 +67,68 @@ impl Client {
         identity: Option<&Identity>,
         authorities: Option<&[rustls::pki_types::CertificateDer<'static>]>,
     ) -> Result<Self, TlsSetupError> {
-        Ok(Self::new(self.guard.clone(), self.tls.for_destination(identity, authorities)?))
+        let tls = self.tls.for_destination(identity, authorities)?;
+        Ok(Self { pool: Arc::new(Pool::new(tls.offering(&ALPN))), tls, ..self.clone() })
     }
 
-    /// Sends a request, once, and waits for the answer's status line and headers. A redirect is an answer like any other.
+    /// Sends a request and waits for the answer's status line and headers. A redirect is an answer
+    /// like any other. A request that a kept connection lost before a byte of an answer came, or that
+    /// the receiver's HTTP/2 says it did not process, is sent once more on a new connection.
     pub async fn send(&self, request: Request) -> Result<Response, Failure> {
         let Request { method, target, headers, body, deadline } = request;
         self.send_body(method, &target, headers, Outgoing::from(body), deadline).await
     }
 
     /// The same with a body that may be streamed: as large as it likes, in memory piece by piece.
+    /// A stream that was read from is not sent again.
     pub async fn send_body(
         &self,
         method: Method,
         target: &Target,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         body: Outgoing,
         deadline: Instant,
     ) -> Result<Response, Failure> {
-        let mut http = http::Request::new(body);
-        *http.method_mut() = method;
-        *http.uri_mut() = target.uri().clone();
-        *http.headers_mut() = headers;
-        let connection = capture_connection(&mut http);
-        match timeout_at(deadline, self.http.request(http)).await {
+        // RFC 9110, section 8.6: a request of these methods says that its content is empty.
+        if body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&method) {
+            headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+        }
+        let key = RouteKey {
+            organization: Arc::clone(&self.organization),
+            is_tls: target.is_tls(),
+            host: target.host().clone(),
+            port: target.port(),
+        };
+        let route = self.pool.route(&key).map_err(|error| classify(&error).because(error))?;
+        let by = connecting::connect_by(deadline);
+        let attempt = Attempt::new(self.guard.clone(), target.clone(), by, Arc::clone(&self.copier));
+        let request = |client: &reqwest::Client| {
+            let mut request = reqwest::Request::new(method.clone(), target.url().clone());
+            request.headers_mut().clone_from(&headers);
+            *request.body_mut() = Some(body.body()?);
+            Some(client.execute(request))
+        };
+        let exchange = async {
+            let Some(first) = request(&route.client) else { return Err(Failure::new(FailureKind::Protocol, BODY_IS_GONE)) };
+            let lost = match attempt.run(first).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            if may_be_sent_again(&lost, &attempt)
+                && let Ok(client) = self.pool.new_connection()
+                && let Some(again) = request(&client)
+            {
+                tracing::debug!(error = %lost, host = %target.host(), "a kept connection lost a request; it is sent on a new one");
+                return attempt.run(again).await.map_err(|error| classify(&error).because(error));
+            }
+            Err(classify(&lost).because(lost))
+        };
+        match timeout_at(deadline, exchange).await {
             Ok(Ok(response)) => Ok(Response::new(response, deadline)),
-            Ok(Err(error)) => Err(classify(error)),
-            Err(_) if connection.connection_metadata().is_some() => Err(Failure::new(FailureKind::Timeout, "no answer came in time")),
+            Ok(Err(failure)) => Err(failure),
             Err(_) => {
-                let host = target.host();
-                Err(Failure::new(FailureKind::Timeout, format!("no connection to {host} came about in time")))
+                self.pool.give_up(&key, &route);
+                Err(Failure::new(FailureKind::Timeout, "no answer came in time"))
             }
         }
     }

@@ -1,27 +1,23 @@
 //! Resolve, check, connect: in this order, and to nothing else.
 
-use crate::{Failure, FailureKind, Host, Policy, Resolve, SystemResolver};
+use crate::{Failure, FailureKind, Host, Policy, Resolve, SystemResolver, eyeballs::FailedAddresses};
 use std::{
+    error::Error,
     fmt, io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
 
-/// A name may have any number of addresses: all are checked, this many are tried.
-const ADDRESSES_TRIED_MAX: usize = 8;
-/// An address that does not answer gets no more than this while another is left to try.
-const TRY_MAX: Duration = Duration::from_secs(5);
-
 /// The gate that every connection to a destination passes.
 #[derive(Clone)]
 pub struct Guard {
     policy: Arc<Policy>,
     resolver: Arc<dyn Resolve>,
+    failed: Arc<FailedAddresses>,
 }
 
 impl Guard {
@@ -32,7 +28,7 @@ impl Guard {
 
     /// A guard over another resolver.
     pub fn with_resolver(policy: Policy, resolver: impl Resolve) -> Self {
-        Self { policy: Arc::new(policy), resolver: Arc::new(resolver) }
+        Self { policy: Arc::new(policy), resolver: Arc::new(resolver), failed: Arc::default() }
     }
 
     /// What this guard permits.
@@ -56,16 +52,65 @@ impl Guard {
         Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
     }
 
-    /// Connects to one of the host's checked addresses, trying each in turn until the deadline. Small writes leave at once (nodelay).
+    /// Connects to one of the host's checked addresses, which are raced until the deadline. Small
+    /// writes leave at once (nodelay).
     pub async fn connect(&self, host: &Host, port: u16, deadline: Instant) -> Result<TcpStream, Failure> {
+        self.open(host, port, deadline, |address| connect_one(address, deadline)).await
+    }
+
+    /// Resolves, checks, and opens a connection to one of the checked addresses. When none of them
+    /// can be connected to, what is cached about the name is dropped, and addresses that a new
+    /// lookup adds are tried: the host may have moved.
+    pub(crate) async fn open<T, F>(
+        &self,
+        host: &Host,
+        port: u16,
+        deadline: Instant,
+        mut connect: impl FnMut(SocketAddr) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
         let addresses = self.resolve(host, port, deadline).await?;
-        connect_checked(&addresses, deadline).await
+        let failure = match self.race(&addresses, deadline, &mut connect).await {
+            Ok(connected) => return Ok(connected),
+            Err(failure) => failure,
+        };
+        match host {
+            Host::Name(name) if Instant::now() < deadline && self.resolver.forget(name) => {
+                let found = self.resolve(host, port, deadline).await?;
+                let added: Vec<_> = found.into_iter().filter(|address| !addresses.contains(address)).collect();
+                if added.is_empty() { Err(failure) } else { self.race(&added, deadline, connect).await }
+            }
+            _ => Err(failure),
+        }
+    }
+
+    /// Races checked addresses. They come from [`Guard::resolve`] and from nowhere else.
+    pub(crate) async fn race<T, E, F>(
+        &self,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+        connect: impl FnMut(SocketAddr) -> F,
+    ) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: From<Failure>,
+    {
+        let raced = self.failed.race(addresses, deadline, connect).await;
+        raced.unwrap_or_else(|| Err(Failure::new(FailureKind::Dns, "the name has no address").into()))
     }
 
     async fn look_up(&self, name: &str, deadline: Instant) -> Result<Vec<IpAddr>, Failure> {
         match timeout_at(deadline, self.resolver.resolve(name)).await {
             Ok(Ok(addresses)) => Ok(addresses.into_iter().map(|address| address.to_canonical()).collect()),
-            Ok(Err(error)) => Err(Failure::new(FailureKind::Dns, format!("{name} does not resolve to an address")).because(error)),
+            Ok(Err(error)) => {
+                let detail = match error.kind() {
+                    io::ErrorKind::TimedOut => format!("no name server answered the lookup of {name}"),
+                    _ => format!("{name} does not resolve to an address"),
+                };
+                Err(Failure::new(FailureKind::Dns, detail).because(error))
+            }
             Err(_) => Err(Failure::new(FailureKind::Timeout, format!("looking up {name} took too long"))),
         }
     }
@@ -77,48 +122,34 @@ impl fmt::Debug for Guard {
     }
 }
 
-/// Connects to the first that accepts. The addresses come from [`Guard::resolve`] and from nowhere else.
-pub(crate) async fn connect_checked(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Failure> {
-    let tried = &addresses[..addresses.len().min(ADDRESSES_TRIED_MAX)];
-    let mut last = Failure::new(FailureKind::Dns, "the name has no address");
-    for (position, address) in tried.iter().enumerate() {
-        match connect_one(*address, try_until(tried.len() - position, deadline)).await {
-            Ok(stream) => return Ok(stream),
-            Err(failure) => last = failure,
-        }
-    }
-    Err(last)
-}
-
-/// The time for one address: its share of what is left, and all of it for the last.
-fn try_until(addresses_left: usize, deadline: Instant) -> Instant {
-    if addresses_left <= 1 {
-        return deadline;
-    }
-    let now = Instant::now();
-    let share = deadline.saturating_duration_since(now) / u32::try_from(addresses_left).unwrap_or(u32::MAX);
-    now + share.min(TRY_MAX)
-}
-
+/// Connects to one checked address.
 #[expect(clippy::disallowed_methods, reason = "the one place that opens a connection: its address has been checked")]
-async fn connect_one(address: SocketAddr, deadline: Instant) -> Result<TcpStream, Failure> {
+pub(crate) async fn connect_one(address: SocketAddr, deadline: Instant) -> Result<TcpStream, Failure> {
     let stream = match timeout_at(deadline, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(connect_failure(address, error)),
-        Err(_) => return Err(Failure::new(FailureKind::Timeout, format!("{address} did not accept a connection in time"))),
+        Ok(Err(error)) => return Err(connect_failure(address, error.kind(), error)),
+        Err(_) => return Err(not_accepted(address)),
     };
-    stream.set_nodelay(true).map_err(|error| connect_failure(address, error))?;
+    stream.set_nodelay(true).map_err(|error| connect_failure(address, error.kind(), error))?;
     Ok(stream)
 }
 
-fn connect_failure(address: SocketAddr, error: io::Error) -> Failure {
-    let (kind, detail) = match error.kind() {
-        io::ErrorKind::TimedOut => (FailureKind::Timeout, "did not accept a connection in time"),
-        io::ErrorKind::ConnectionRefused => (FailureKind::Connect, "refused the connection"),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => (FailureKind::Connect, "is unreachable"),
-        _ => (FailureKind::Connect, "could not be connected to"),
+pub(crate) fn not_accepted(address: SocketAddr) -> Failure {
+    Failure::new(FailureKind::Timeout, format!("{address} did not accept a connection in time"))
+}
+
+pub(crate) fn connect_failure(
+    address: SocketAddr,
+    kind: io::ErrorKind,
+    error: impl Into<Box<dyn Error + Send + Sync>>,
+) -> Failure {
+    let detail = match kind {
+        io::ErrorKind::TimedOut => return not_accepted(address).because(error),
+        io::ErrorKind::ConnectionRefused => "refused the connection",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "is unreachable",
+        _ => "could not be connected to",
     };
-    Failure::new(kind, format!("{address} {detail}")).because(error)
+    Failure::new(FailureKind::Connect, format!("{address} {detail}")).because(error)
 }
 
 fn blocked_detail(host: &Host) -> String {

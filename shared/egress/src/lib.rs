@@ -3,21 +3,24 @@
 //! - A [`Target`] is a URL, a [`Host`] a name or an address, parsed once and normalised; what could mislead is refused with a [`Refusal`].
 //! - The [`Policy`] says which addresses may be reached: public ones, and what the deployment allows besides.
 //! - The [`Guard`] resolves a name through a [`Resolve`], asks the policy about **every** address, and connects to one of those checked
-//!   addresses. There is no second lookup, so a name that changes its mind in between gains nothing.
+//!   addresses, which it races. What is connected to was checked, so a name that changes in between gains nothing.
 //! - [`Tls`] then verifies the certificate against the name.
-//! - The [`Client`] sends HTTP requests over such connections, keeps them for reuse, follows no redirect and knows no proxy.
-//!   It is made once per process. [`Client::probe`] walks the same way step by step for a connection check.
+//! - The [`Client`] sends HTTP requests with reqwest over connections that pass the guard, keeps them for reuse, follows no redirect and
+//!   knows no proxy. It is made once per process. [`Client::probe`] takes the same steps one by one for a connection check.
 //! - What goes wrong is a [`Failure`] of one [`FailureKind`], told by the errors' types, never by their texts.
 
 mod classify;
 mod client;
-mod connector;
+mod connecting;
+mod eyeballs;
 mod failure;
 mod guard;
+mod handshake;
 mod host;
 mod identity;
 mod outgoing;
 mod policy;
+mod pool;
 mod probe;
 mod refusal;
 mod resolver;

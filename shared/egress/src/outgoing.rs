@@ -6,21 +6,56 @@ use hyper::body::{Body, Frame, SizeHint};
 use std::{
     fmt, io,
     pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
-/// What a request carries. Its length is known beforehand and stands in `content-length`.
+/// What a request carries. Its length is known beforehand and is sent as `content-length`.
 pub struct Outgoing(Kind);
 
 enum Kind {
     Whole(Bytes),
-    Streamed { pieces: BoxStream<'static, io::Result<Bytes>>, left_bytes: u64 },
+    Streamed { size_bytes: u64, pieces: SharedPieces },
+}
+
+type SharedPieces = Arc<Mutex<Pieces>>;
+
+/// A stream that one reader at a time takes from: the request, or the one that replaces it.
+struct Pieces {
+    stream: BoxStream<'static, io::Result<Bytes>>,
+    reader: u32,
+    has_begun: bool,
 }
 
 impl Outgoing {
-    /// A body of `size_bytes`, made as it is sent. A stream that ends early, or that fails, breaks the request off.
+    /// A body of `size_bytes`, made as it is sent. A stream that ends early, or that fails, breaks
+    /// the request off.
     pub fn streamed(size_bytes: u64, pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
-        Self(Kind::Streamed { pieces: pieces.boxed(), left_bytes: size_bytes })
+        let pieces = Pieces { stream: pieces.boxed(), reader: 0, has_begun: false };
+        Self(Kind::Streamed { size_bytes, pieces: Arc::new(Mutex::new(pieces)) })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        match &self.0 {
+            Kind::Whole(bytes) => bytes.is_empty(),
+            Kind::Streamed { size_bytes, .. } => *size_bytes == 0,
+        }
+    }
+
+    /// The body of one request. `None` once a stream has been read from: what was taken out of it
+    /// cannot be sent a second time.
+    pub(crate) fn body(&self) -> Option<reqwest::Body> {
+        let (size_bytes, shared) = match &self.0 {
+            Kind::Whole(bytes) => return Some(reqwest::Body::from(bytes.clone())),
+            Kind::Streamed { size_bytes, pieces } => (*size_bytes, pieces),
+        };
+        let mut pieces = lock(shared);
+        if pieces.has_begun {
+            return None;
+        }
+        pieces.reader += 1;
+        let reader = Reader { pieces: Arc::clone(shared), number: pieces.reader, left_bytes: size_bytes };
+        Some(reqwest::Body::wrap(reader))
     }
 }
 
@@ -32,44 +67,58 @@ impl From<Bytes> for Outgoing {
 
 impl fmt::Debug for Outgoing {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Outgoing({:?} bytes)", self.size_hint().exact())
+        let size_bytes = match &self.0 {
+            Kind::Whole(bytes) => bytes.len() as u64,
+            Kind::Streamed { size_bytes, .. } => *size_bytes,
+        };
+        write!(out, "Outgoing({size_bytes} bytes)")
     }
 }
 
-impl Body for Outgoing {
+fn lock(pieces: &SharedPieces) -> MutexGuard<'_, Pieces> {
+    pieces.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The body of one request, read from a stream.
+struct Reader {
+    pieces: SharedPieces,
+    number: u32,
+    left_bytes: u64,
+}
+
+impl Body for Reader {
     type Data = Bytes;
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match &mut self.0 {
-            Kind::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Kind::Streamed { pieces, left_bytes } => Poll::Ready(match ready!(pieces.poll_next_unpin(cx)) {
-                None if *left_bytes > 0 => Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the body is shorter than announced"))),
-                None => None,
-                Some(Err(error)) => Some(Err(error)),
-                Some(Ok(piece)) => match left_bytes.checked_sub(piece.len() as u64) {
-                    Some(left) => {
-                        *left_bytes = left;
-                        Some(Ok(Frame::data(piece)))
-                    }
-                    None => Some(Err(io::Error::new(io::ErrorKind::InvalidData, "the body is longer than announced"))),
-                },
-            }),
+        let next = {
+            let mut pieces = lock(&self.pieces);
+            if pieces.reader != self.number {
+                return Poll::Ready(Some(Err(io::Error::other("another request sends this body"))));
+            }
+            pieces.has_begun = true;
+            ready!(pieces.stream.poll_next_unpin(cx))
+        };
+        let wrong = |kind, text| Poll::Ready(Some(Err(io::Error::new(kind, text))));
+        match next {
+            None if self.left_bytes > 0 => wrong(io::ErrorKind::UnexpectedEof, "the body is shorter than announced"),
+            None => Poll::Ready(None),
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            Some(Ok(piece)) => match self.left_bytes.checked_sub(piece.len() as u64) {
+                Some(left_bytes) => {
+                    self.left_bytes = left_bytes;
+                    Poll::Ready(Some(Ok(Frame::data(piece))))
+                }
+                None => wrong(io::ErrorKind::InvalidData, "the body is longer than announced"),
+            },
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Whole(bytes) => bytes.is_empty(),
-            Kind::Streamed { .. } => false,
-        }
+        false
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match &self.0 {
-            Kind::Whole(bytes) => bytes.len() as u64,
-            Kind::Streamed { left_bytes, .. } => *left_bytes,
-        })
+        SizeHint::with_exact(self.left_bytes)
     }
 }

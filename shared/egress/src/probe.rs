@@ -1,8 +1,8 @@
 //! A connection check's first steps, one by one.
 
-use crate::{Client, Failure, Target, guard::connect_checked};
+use crate::{Client, Failure, Target, guard::connect_one};
 use std::{net::SocketAddr, time::Duration};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 /// A step's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,21 +71,12 @@ impl Probe {
         self.failure().is_none()
     }
 
-    async fn take<T>(
-        &mut self,
-        name: StepName,
-        step: impl Future<Output = Result<T, Failure>>,
-        told: impl FnOnce(&T) -> String,
-    ) -> Option<T> {
-        let started = Instant::now();
-        let result = step.await;
-        let duration = started.elapsed();
-        let (outcome, detail, value) = match result {
-            Ok(value) => (StepOutcome::Passed, told(&value), Some(value)),
-            Err(failure) => (StepOutcome::Failed(failure.clone()), failure.to_string(), None),
+    fn add(&mut self, name: StepName, result: Result<String, Failure>, duration: Duration) {
+        let (outcome, detail) = match result {
+            Ok(detail) => (StepOutcome::Passed, detail),
+            Err(failure) => (StepOutcome::Failed(failure.clone()), failure.to_string()),
         };
         self.steps.push(Step { name, outcome, detail, duration });
-        value
     }
 
     fn skip(&mut self, name: StepName) {
@@ -94,32 +85,81 @@ impl Probe {
     }
 }
 
+/// A connection that was accepted, and how long that took.
+struct Accepted {
+    peer: SocketAddr,
+    connecting: Duration,
+}
+
+/// Why one address cannot be used.
+enum Unusable {
+    /// No connection was accepted.
+    Connect(Failure),
+    /// The handshake failed on a connection that was accepted.
+    Tls(Accepted, Failure),
+}
+
+impl From<Failure> for Unusable {
+    fn from(failure: Failure) -> Self {
+        Self::Connect(failure)
+    }
+}
+
 impl Client {
-    /// Resolves, connects and speaks TLS as a request would, on a connection of its own that is closed again. Sends nothing.
+    /// Resolves, connects and speaks TLS as a request would, on connections of its own that are closed again. Sends nothing.
     pub async fn probe(&self, target: &Target, deadline: Instant) -> Probe {
-        let (host, port) = (target.host(), target.port());
         let mut probe = Probe { steps: Vec::with_capacity(3) };
-        let resolve = self.guard.resolve(host, port, deadline);
-        let addresses = probe.take(StepName::Resolve, resolve, |found| resolved(target, found)).await;
-        let stream = match addresses {
-            Some(addresses) => probe.take(StepName::Connect, connect_checked(&addresses, deadline), connected).await,
-            None => {
+        let started = Instant::now();
+        let addresses = match self.guard.resolve(target.host(), target.port(), deadline).await {
+            Ok(addresses) => addresses,
+            Err(failure) => {
+                probe.add(StepName::Resolve, Err(failure), started.elapsed());
                 probe.skip(StepName::Connect);
-                None
+                if target.is_tls() {
+                    probe.skip(StepName::Tls);
+                }
+                return probe;
             }
         };
-        if !target.is_tls() {
-            return probe;
-        }
-        match stream {
-            Some(stream) => {
-                let handshake = self.tls.handshake(stream, host, deadline);
-                let told = |_: &_| format!("the certificate is valid for {host}");
-                probe.take(StepName::Tls, handshake, told).await;
-            }
-            None => probe.skip(StepName::Tls),
-        }
+        probe.add(StepName::Resolve, Ok(resolved(target, &addresses)), started.elapsed());
+        let started = Instant::now();
+        let raced = self.guard.race(&addresses, deadline, |address| self.open(target, address, deadline)).await;
+        probe.add_connection(target, raced, started.elapsed());
         probe
+    }
+
+    /// Connects to one checked address as far as a request would.
+    async fn open(&self, target: &Target, address: SocketAddr, deadline: Instant) -> Result<Accepted, Unusable> {
+        let started = Instant::now();
+        let stream = connect_one(address, deadline).await?;
+        let accepted = Accepted { peer: address, connecting: started.elapsed() };
+        if !target.is_tls() {
+            return Ok(accepted);
+        }
+        match self.tls.handshake(stream, target.host(), deadline).await {
+            Ok(_) => Ok(accepted),
+            Err(failure) => Err(Unusable::Tls(accepted, failure)),
+        }
+    }
+}
+
+impl Probe {
+    fn add_connection(&mut self, target: &Target, raced: Result<Accepted, Unusable>, took: Duration) {
+        let (accepted, tls) = match raced {
+            Ok(accepted) => (accepted, Ok(format!("the certificate is valid for {}", target.host()))),
+            Err(Unusable::Tls(accepted, failure)) => (accepted, Err(failure)),
+            Err(Unusable::Connect(failure)) => {
+                self.add(StepName::Connect, Err(failure), took);
+                if target.is_tls() {
+                    self.skip(StepName::Tls);
+                }
+                return;
+            }
+        };
+        self.add(StepName::Connect, Ok(format!("{} accepted the connection", accepted.peer)), accepted.connecting);
+        if target.is_tls() {
+            self.add(StepName::Tls, tls, took.saturating_sub(accepted.connecting));
+        }
     }
 }
 
@@ -129,12 +169,5 @@ fn resolved(target: &Target, addresses: &[SocketAddr]) -> String {
         [only] => format!("{host} is {}", only.ip()),
         [first, rest @ ..] => format!("{host} is {} and {} more", first.ip(), rest.len()),
         [] => format!("{host} has no address"),
-    }
-}
-
-fn connected(stream: &TcpStream) -> String {
-    match stream.peer_addr() {
-        Ok(peer) => format!("{peer} accepted the connection"),
-        Err(_) => "the connection was accepted".to_owned(),
     }
 }

@@ -15,6 +15,12 @@ const LOOKUPS_MAX: usize = 64;
 pub trait Resolve: Send + Sync + 'static {
     /// All addresses of a name, best first.
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
+
+    /// Drops what is cached about a name, and returns whether a new lookup may answer otherwise.
+    fn forget(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
 }
 
 /// The system's resolver (`getaddrinfo`).

@@ -1,10 +1,8 @@
 //! An answer: its head at once, its body within bounds.
 
-use crate::connector::Peer;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use std::{net::SocketAddr, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
@@ -22,7 +20,7 @@ pub struct Response {
     pub headers: HeaderMap,
     /// Who answered.
     pub peer: Option<SocketAddr>,
-    body: Incoming,
+    body: reqwest::Body,
     deadline: Instant,
 }
 
@@ -36,9 +34,9 @@ pub struct Body {
 }
 
 impl Response {
-    pub(crate) fn new(response: http::Response<Incoming>, deadline: Instant) -> Self {
-        let (head, body) = response.into_parts();
-        let peer = head.extensions.get::<Peer>().map(|peer| peer.0);
+    pub(crate) fn new(response: reqwest::Response, deadline: Instant) -> Self {
+        let peer = response.remote_addr();
+        let (head, body) = http::Response::from(response).into_parts();
         Self { status: head.status, headers: head.headers, peer, body, deadline }
     }
 

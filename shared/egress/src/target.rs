@@ -24,7 +24,6 @@ impl Schemes {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     url: Url,
-    uri: Uri,
     host: Host,
     port: u16,
 }
@@ -59,8 +58,9 @@ impl Target {
         }
         url.set_host(Some(&host.to_url_host())).map_err(Refusal::Url)?;
         url.set_fragment(None);
-        let uri = Uri::try_from(url.as_str()).map_err(|_| Refusal::Url(url::ParseError::InvalidDomainCharacter))?;
-        Ok(Self { url, uri, host, port })
+        // The HTTP client reads it so.
+        Uri::try_from(url.as_str()).map_err(|_| Refusal::Url(url::ParseError::InvalidDomainCharacter))?;
+        Ok(Self { url, host, port })
     }
 
     /// The name or address to connect to.
@@ -81,10 +81,6 @@ impl Target {
     /// The normalised URL.
     pub fn url(&self) -> &Url {
         &self.url
-    }
-
-    pub(crate) fn uri(&self) -> &Uri {
-        &self.uri
     }
 }
 

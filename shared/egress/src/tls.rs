@@ -1,12 +1,16 @@
 //! Certificates and handshakes.
 
-use crate::{Failure, FailureKind, Host, Identity, classify::refuses_identity, classify::sources};
+use crate::{
+    Failure, FailureKind, Host, Identity,
+    classify::{refuses_identity, sources},
+    handshake::{self, Handshake},
+};
 use rustls::{
-    CertificateError, ClientConfig, RootCertStore,
+    AlertDescription, CertificateError, ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, InvalidDnsNameError, ServerName},
 };
-use std::{io, sync::Arc};
+use std::{error::Error, sync::Arc};
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
@@ -72,18 +76,20 @@ impl Tls {
         let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(Arc::clone(&roots));
-        let config = match identity {
+        let mut config = match identity {
             None => config.with_no_client_auth(),
             Some(identity) => config.with_client_auth_cert(identity.certificates.clone(), identity.key.clone_key())?,
         };
+        config.resumption = handshake::resumption();
+        config.client_auth_cert_resolver = Arc::new(handshake::Certificate(config.client_auth_cert_resolver));
         Ok(Self { config: Arc::new(config), roots })
     }
 
     /// The same, offering these application protocols (ALPN).
-    pub(crate) fn offering(&self, protocols: &[&[u8]]) -> Self {
+    pub(crate) fn offering(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        Self { config: Arc::new(config), roots: Arc::clone(&self.roots) }
+        Arc::new(config)
     }
 
     /// Speaks TLS over a connection to `host`, whose name the certificate must carry.
@@ -91,10 +97,11 @@ impl Tls {
         let name = server_name(host)
             .map_err(|error| Failure::new(FailureKind::Tls, format!("no certificate can be valid for {host}")).because(error))?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
-        match timeout_at(deadline, connector.connect(name, stream)).await {
+        let handshake = Arc::new(Handshake::default());
+        match timeout_at(deadline, handshake.observe(connector.connect(name, stream))).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(handshake_failure(host, error)),
-            Err(_) => Err(Failure::new(FailureKind::Timeout, format!("the TLS handshake with {host} took too long"))),
+            Ok(Err(error)) => Err(handshake_failure(host, &handshake, error.into())),
+            Err(_) => Err(handshake_timeout(host)),
         }
     }
 }
@@ -106,14 +113,26 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, InvalidDnsNameError> 
     }
 }
 
-fn handshake_failure(host: &Host, error: io::Error) -> Failure {
-    let kind = match sources(&error).find_map(|source| source.downcast_ref::<rustls::Error>()) {
+pub(crate) fn handshake_timeout(host: &Host) -> Failure {
+    Failure::new(FailureKind::Timeout, format!("the TLS handshake with {host} took too long"))
+}
+
+pub(crate) fn handshake_failure(host: &Host, handshake: &Handshake, error: Box<dyn Error + Send + Sync>) -> Failure {
+    let tls = sources(&*error).find_map(|source| source.downcast_ref::<rustls::Error>());
+    let kind = match tls {
         Some(tls) if refuses_identity(tls) => FailureKind::Identity,
+        // TLS 1.2 has no alert for a missing certificate, and some servers close without any.
+        Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) | None if handshake.lacks_certificate() => {
+            FailureKind::Identity
+        }
         _ => FailureKind::Tls,
     };
-    let detail = match sources(&error).find_map(|source| source.downcast_ref::<rustls::Error>()) {
+    let detail = match tls {
         Some(rustls::Error::InvalidCertificate(flaw)) => format!("the certificate of {host} {}", told(flaw)),
-        Some(_) if kind == FailureKind::Identity => format!("{host} does not take the client certificate, or misses one"),
+        _ if kind == FailureKind::Identity && handshake.lacks_certificate() => {
+            format!("{host} requires a client certificate, and the destination has none")
+        }
+        _ if kind == FailureKind::Identity => format!("{host} does not accept the client certificate, or requires one"),
         Some(other) => format!("TLS with {host} failed: {other}"),
         None => format!("{host} closed the connection during the TLS handshake"),
     };

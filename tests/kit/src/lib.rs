@@ -14,6 +14,7 @@ pub mod identity_provider;
 pub mod line;
 pub mod mail_folder;
 pub mod moto;
+pub mod raw;
 pub mod sdk;
 pub mod sink;
 pub mod smtp;

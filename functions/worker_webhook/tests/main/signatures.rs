@@ -49,6 +49,8 @@ async fn a_request_has_the_contracts_headers_in_their_order() {
         "waybill-event-type",
         "waybill-attempt",
         "traceparent",
+        // The HTTP client adds it: `*/*`, which is what its absence means.
+        "accept",
     ];
     assert_eq!(names, expected);
     let header = |name| request.header(name).unwrap();

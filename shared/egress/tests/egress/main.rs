@@ -4,6 +4,8 @@
 
 mod addresses;
 mod answers;
+mod connections;
+mod heads;
 mod names;
 mod spellings;
 mod tls;

@@ -1,0 +1,225 @@
+//! New connections of the HTTP client: the name resolved and checked by the guard, the addresses
+//! raced, TCP and TLS by reqwest.
+//!
+//! reqwest tries the addresses of a name one after the other and hides its transport, but takes a
+//! layer around its connector. This layer connects once for each address that the race starts, and
+//! the client's resolver hands over the one checked address that each connection is for.
+
+use crate::{Failure, Guard, Target, classify::sources, guard, handshake::Handshake, tls};
+use futures_util::future::BoxFuture;
+use hyper_util::client::legacy::connect::{Connection, HttpInfo};
+use std::{
+    any::Any,
+    error::Error,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+use tokio::time::{Instant, timeout_at};
+use tower::{Layer, Service};
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+tokio::task_local! {
+    static ATTEMPT: Arc<Attempt>;
+    static ADDRESS: SocketAddr;
+    static REQUEST: Arc<Mutex<Option<Box<dyn Any + Send>>>>;
+}
+
+/// One request on its way, as far as connections are concerned.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) guard: Guard,
+    pub(crate) target: Target,
+    /// When to give up connecting.
+    pub(crate) deadline: Instant,
+    /// Makes further connection requests of reqwest's own type.
+    pub(crate) copier: Arc<Copier>,
+    /// Our ends of the connections that were opened for this request.
+    opened: Mutex<Vec<SocketAddr>>,
+}
+
+impl Attempt {
+    pub(crate) fn new(guard: Guard, target: Target, deadline: Instant, copier: Arc<Copier>) -> Arc<Self> {
+        Arc::new(Self { guard, target, deadline, copier, opened: Mutex::default() })
+    }
+
+    /// Runs a request; connections that it needs are opened for this attempt.
+    pub(crate) async fn run<F: Future>(self: &Arc<Self>, request: F) -> F::Output {
+        ATTEMPT.scope(Arc::clone(self), request).await
+    }
+
+    /// Whether the connection with this end of ours was opened for this attempt.
+    pub(crate) fn opened(&self, local: SocketAddr) -> bool {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).contains(&local)
+    }
+
+    async fn connect<S, R>(&self, connector: S, request: R) -> Result<S::Response, Failure>
+    where
+        S: Service<R, Error = BoxError> + Clone,
+        S::Response: Connection,
+        R: Send + 'static,
+    {
+        let first = Mutex::new(Some(request));
+        let open = |address| {
+            let request = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            self.open(connector.clone(), request, address)
+        };
+        let connection = self.guard.open(self.target.host(), self.target.port(), self.deadline, open).await?;
+        if let Some(info) = info(&connection) {
+            self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(info.local_addr());
+        }
+        Ok(connection)
+    }
+
+    async fn open<S, R>(&self, mut connector: S, request: Option<R>, address: SocketAddr) -> Result<S::Response, Failure>
+    where
+        S: Service<R, Error = BoxError>,
+        R: Send + 'static,
+    {
+        let handshake = Arc::new(Handshake::default());
+        let connecting = async {
+            let request = match request {
+                Some(request) => request,
+                None => self.copier.copy(&self.target).await?,
+            };
+            connector.call(request).await
+        };
+        let connecting = ADDRESS.scope(address, handshake.observe(connecting));
+        match timeout_at(self.deadline, connecting).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) if handshake.began() => Err(tls::handshake_failure(self.target.host(), &handshake, error)),
+            Ok(Err(error)) => {
+                let source = sources(&*error).find_map(|source| source.downcast_ref::<io::Error>());
+                let kind = source.map_or(io::ErrorKind::Other, io::Error::kind);
+                Err(guard::connect_failure(address, kind, error))
+            }
+            Err(_) if handshake.began() => Err(tls::handshake_timeout(self.target.host())),
+            Err(_) => Err(guard::not_accepted(address)),
+        }
+    }
+}
+
+/// The addresses of a connection.
+pub(crate) fn info(connection: &impl Connection) -> Option<HttpInfo> {
+    let mut extensions = http::Extensions::new();
+    connection.connected().get_extras(&mut extensions);
+    extensions.remove()
+}
+
+/// Puts [`Connecting`] around reqwest's connector.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectingLayer;
+
+/// Connects on behalf of the attempt that runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Connecting<S>(S);
+
+impl<S> Layer<S> for ConnectingLayer {
+    type Service = Connecting<S>;
+
+    fn layer(&self, connector: S) -> Connecting<S> {
+        Connecting(connector)
+    }
+}
+
+impl<S, R> Service<R> for Connecting<S>
+where
+    S: Service<R, Error = BoxError> + Clone + Send + Sync + 'static,
+    S::Response: Connection + Send,
+    S::Future: Send,
+    R: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<S::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let attempt = ATTEMPT.try_with(Arc::clone);
+        let connector = self.0.clone();
+        Box::pin(async move { Ok(attempt?.connect(connector, request).await?) })
+    }
+}
+
+/// Hands reqwest the address that the guard has checked.
+#[derive(Debug)]
+pub(crate) struct CheckedAddress;
+
+impl reqwest::dns::Resolve for CheckedAddress {
+    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let address = ADDRESS.try_with(|address| *address);
+        Box::pin(async move { Ok(Box::new(std::iter::once(address?)) as reqwest::dns::Addrs) })
+    }
+}
+
+/// Makes requests for reqwest's connector. Their type cannot be named or cloned outside of reqwest,
+/// and a race needs one for each address: this client asks for a connection, and its layer keeps
+/// the request and connects to nothing.
+#[derive(Debug)]
+pub(crate) struct Copier(reqwest::Client);
+
+impl Copier {
+    /// `builder` is one of a client that has no other layer.
+    pub(crate) fn new(builder: reqwest::ClientBuilder) -> reqwest::Result<Self> {
+        Ok(Self(builder.pool_max_idle_per_host(0).connector_layer(KeepingLayer).build()?))
+    }
+
+    async fn copy<R: 'static>(&self, target: &Target) -> Result<R, BoxError> {
+        let kept = Arc::new(Mutex::new(None));
+        // It always fails: no connection is made.
+        let _ = REQUEST.scope(Arc::clone(&kept), self.0.get(target.url().clone()).send()).await;
+        let request = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let request = request.and_then(|request: Box<dyn Any + Send>| request.downcast().ok());
+        request.map(|request| *request).ok_or_else(|| "the HTTP client made no request for a connection".into())
+    }
+}
+
+#[derive(Debug, Clone)]
+struct KeepingLayer;
+
+#[derive(Debug, Clone)]
+struct Keeping<S>(S);
+
+impl<S> Layer<S> for KeepingLayer {
+    type Service = Keeping<S>;
+
+    fn layer(&self, connector: S) -> Keeping<S> {
+        Keeping(connector)
+    }
+}
+
+impl<S, R> Service<R> for Keeping<S>
+where
+    S: Service<R, Error = BoxError>,
+    R: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<S::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let keep = |slot: &Arc<Mutex<Option<Box<dyn Any + Send>>>>| {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(request));
+        };
+        let _ = REQUEST.try_with(keep);
+        std::future::ready(Err("kept".into()))
+    }
+}
+
+/// The last moment for a connection: just before the attempt's, so that the failure says what was
+/// waited for.
+pub(crate) fn connect_by(deadline: Instant) -> Instant {
+    deadline.checked_sub(CONNECT_MARGIN).unwrap_or(deadline)
+}
+
+const CONNECT_MARGIN: std::time::Duration = std::time::Duration::from_millis(20);
+

@@ -1,0 +1,136 @@
+//! Kept connections, apart for each organization and receiver.
+//!
+//! A [`Route`] leads from one organization to one receiver and has a reqwest client of its own, so
+//! that it can be given up alone: when a time-out shows that its connections may be silent, and when
+//! it has reached its age. What is on its way over a route that was given up ends there undisturbed.
+
+use crate::{Host, connecting::CheckedAddress, connecting::ConnectingLayer};
+use lru::LruCache;
+use reqwest::ClientBuilder;
+use rustls::ClientConfig;
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Routes that are kept; the one that was used longest ago makes room.
+const ROUTES_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("it is not zero");
+/// How long a route, and so a connection, lives, so that a receiver that moved is found within five
+/// minutes.
+const ROUTE_AGE_MAX: Duration = Duration::from_secs(240);
+/// How long an idle connection is kept. Shorter than common servers' five seconds, so that few are
+/// closed by the receiver just as we write. It also ends those that slept through a Lambda's freeze.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+/// Idle connections to one receiver: a batch of ten, and some.
+const IDLE_PER_ROUTE_MAX: usize = 16;
+/// How long an HTTP/2 connection with requests on it may be quiet before it is asked for a sign of
+/// life, and how long it has to give one: a silent connection is found within an attempt.
+const PING_AFTER: Duration = Duration::from_secs(1);
+const PONG_MAX: Duration = Duration::from_secs(2);
+/// Headers of an HTTP/1.1 answer. The library holds room for all of them while it reads an answer's
+/// head, which itself has at most 400 KiB.
+const HEADERS_MAX: usize = 1_024;
+/// The headers of an HTTP/2 answer, as the protocol counts them (RFC 9113, section 6.5.2).
+const HTTP_2_HEAD_BYTES_MAX: u32 = 512 * 1024;
+
+/// From whom, and to which receiver.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RouteKey {
+    pub(crate) organization: Arc<str>,
+    pub(crate) is_tls: bool,
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+}
+
+/// The connections from one organization to one receiver.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) client: reqwest::Client,
+    number: u64,
+    made_at: Instant,
+}
+
+/// The routes of a client.
+pub(crate) struct Pool {
+    tls: Arc<ClientConfig>,
+    routes: Mutex<Routes>,
+}
+
+struct Routes {
+    kept: LruCache<RouteKey, Route>,
+    made: u64,
+}
+
+impl Pool {
+    pub(crate) fn new(tls: Arc<ClientConfig>) -> Self {
+        Self { tls, routes: Mutex::new(Routes { kept: LruCache::new(ROUTES_MAX), made: 0 }) }
+    }
+
+    /// The route that is kept, or a new one.
+    pub(crate) fn route(&self, key: &RouteKey) -> reqwest::Result<Route> {
+        let mut routes = self.lock();
+        if let Some(route) = routes.kept.get(key)
+            && route.made_at.elapsed() < ROUTE_AGE_MAX
+        {
+            return Ok(route.clone());
+        }
+        routes.made += 1;
+        let client = client(&self.tls, IDLE_PER_ROUTE_MAX)?;
+        let route = Route { client, number: routes.made, made_at: Instant::now() };
+        routes.kept.put(key.clone(), route.clone());
+        Ok(route)
+    }
+
+    /// A client without connections, which keeps none.
+    pub(crate) fn new_connection(&self) -> reqwest::Result<reqwest::Client> {
+        client(&self.tls, 0)
+    }
+
+    /// Gives a route up: no request begins on its connections any more.
+    pub(crate) fn give_up(&self, key: &RouteKey, route: &Route) {
+        let mut routes = self.lock();
+        if routes.kept.peek(key).is_some_and(|kept| kept.number == route.number) {
+            routes.kept.pop(key);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Routes> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Pool").field("routes", &self.lock().kept.len()).finish_non_exhaustive()
+    }
+}
+
+fn client(tls: &ClientConfig, idle_max: usize) -> reqwest::Result<reqwest::Client> {
+    builder(tls)
+        .dns_resolver(CheckedAddress)
+        .connector_layer(ConnectingLayer)
+        .pool_idle_timeout(IDLE_MAX)
+        .pool_max_idle_per_host(idle_max)
+        .http1_max_headers(HEADERS_MAX)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http2_max_header_list_size(HTTP_2_HEAD_BYTES_MAX)
+        .http2_keep_alive_interval(PING_AFTER)
+        .http2_keep_alive_timeout(PONG_MAX)
+        .build()
+}
+
+/// A client that goes nowhere but where it is sent: no proxy, no redirect, no request sent twice.
+pub(crate) fn builder(tls: &ClientConfig) -> ClientBuilder {
+    ClientBuilder::new()
+        .tls_backend_preconfigured(tls.clone())
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+}
+

@@ -1,0 +1,190 @@
+//! Receivers on bare sockets: what no HTTP library would send.
+//!
+//! - A [`Receiver`] speaks HTTP/1.1, or HTTP/2 over TLS; for each request its script chooses a [`Turn`].
+//! - Connections, and the requests of each, are counted from 1, so that a script can treat them differently.
+
+mod http_2;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// What a receiver does with one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// Sends these bytes and keeps the connection. HTTP/2 sends them as a block of headers.
+    Answer(Vec<u8>),
+    /// Sends these bytes and closes the connection.
+    AnswerAndClose(Vec<u8>),
+    /// Closes the connection (FIN).
+    Close,
+    /// Resets the connection (RST).
+    Reset,
+    /// Keeps the connection open and never sends anything on it again, not even a sign of life.
+    FallSilent,
+    /// HTTP/2: refuses the stream (REFUSED_STREAM).
+    Refuse,
+    /// HTTP/2: ends the connection before this request (GOAWAY).
+    GoAway,
+}
+
+impl Turn {
+    /// An empty answer of HTTP/1.1 with status 200.
+    pub fn ok() -> Self {
+        Self::text("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+    }
+
+    /// An answer in these words.
+    pub fn text(answer: &str) -> Self {
+        Self::Answer(answer.as_bytes().to_vec())
+    }
+
+    /// An empty answer of HTTP/2 with status 200.
+    pub fn ok_http_2() -> Self {
+        Self::Answer(http_2::STATUS_200.to_vec())
+    }
+
+    /// An empty answer of HTTP/2 with status 200 and so many headers of 100 bytes.
+    pub fn ok_http_2_with_headers(count: usize) -> Self {
+        Self::Answer(http_2::head(count))
+    }
+}
+
+/// A listening receiver. It stops when dropped.
+pub struct Receiver {
+    address: SocketAddr,
+    counts: Arc<Counts>,
+    task: JoinHandle<()>,
+    is_tls: bool,
+}
+
+#[derive(Default)]
+struct Counts {
+    connections: AtomicUsize,
+    requests: AtomicUsize,
+}
+
+/// Chooses what happens, by the number of the connection and that of the request on it.
+type Script = Arc<dyn Fn(usize, usize) -> Turn + Send + Sync>;
+
+impl Receiver {
+    /// Speaks HTTP/1.1 on a free port of 127.0.0.1. The script gets the numbers of the connection and of the request on it.
+    pub async fn start(script: impl Fn(usize, usize) -> Turn + Send + Sync + 'static) -> Self {
+        Self::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None, Arc::new(script)).await
+    }
+
+    /// The same at this address.
+    pub async fn start_at(address: (IpAddr, u16), script: impl Fn(usize, usize) -> Turn + Send + Sync + 'static) -> Self {
+        Self::listen(SocketAddr::from(address), None, Arc::new(script)).await
+    }
+
+    /// Speaks HTTP/2 over TLS; `config` is to offer `h2`.
+    pub async fn start_http_2(config: Arc<ServerConfig>, script: impl Fn(usize, usize) -> Turn + Send + Sync + 'static) -> Self {
+        Self::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Some(config), Arc::new(script)).await
+    }
+
+    async fn listen(address: SocketAddr, tls: Option<Arc<ServerConfig>>, script: Script) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
+        let address = listener.local_addr().expect("a listener has an address");
+        let (counts, is_tls) = (Arc::<Counts>::default(), tls.is_some());
+        let tls = tls.map(TlsAcceptor::from);
+        let shared = Arc::clone(&counts);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let connection = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
+                let (counts, script, tls) = (Arc::clone(&shared), Arc::clone(&script), tls.clone());
+                tokio::spawn(async move {
+                    let on_this = AtomicUsize::new(0);
+                    let next = move || {
+                        counts.requests.fetch_add(1, Ordering::SeqCst);
+                        script(connection, on_this.fetch_add(1, Ordering::SeqCst) + 1)
+                    };
+                    match tls {
+                        None => http_1(stream, next).await,
+                        Some(tls) => {
+                            let Ok(mut stream) = tls.accept(stream).await else { return };
+                            if http_2::serve(&mut stream, next).await == Some(Turn::Reset) {
+                                let _ = stream.get_ref().0.set_zero_linger();
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        Self { address, counts, task, is_tls }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its address as a URL.
+    pub fn url(&self) -> String {
+        format!("{}://{}/", if self.is_tls { "https" } else { "http" }, self.address)
+    }
+
+    /// How many connections were opened.
+    pub fn connections(&self) -> usize {
+        self.counts.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many requests arrived.
+    pub fn requests(&self) -> usize {
+        self.counts.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn http_1(mut stream: TcpStream, next: impl Fn() -> Turn) {
+    while read_request(&mut stream).await.is_some() {
+        match next() {
+            Turn::Answer(bytes) => {
+                if stream.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            Turn::AnswerAndClose(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                let _ = stream.shutdown().await;
+                return;
+            }
+            Turn::Reset => {
+                let _ = stream.set_zero_linger();
+                return;
+            }
+            Turn::FallSilent => std::future::pending().await,
+            Turn::Close | Turn::Refuse | Turn::GoAway => return,
+        }
+    }
+}
+
+/// Reads a request's head and its body; `None` when the connection ends.
+async fn read_request(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).and_then(|length| length.trim().parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(head)
+}

@@ -132,10 +132,10 @@ async fn another_address_of_the_name_is_tried_within_the_attempt() {
         assert_eq!((&delivery["status"], &delivery["attempt_count"]), (&json!("succeeded"), &json!(1)), "{name}: {delivery}");
     }
     let dead = delivered(&acme, &format!("http://dead.example:{port}/"), json!({"timeout_seconds": 1}), json!({"kind": "none"})).await;
-    assert_eq!((&dead["reason"], &dead["attempts"][0]["detail"]), (
-        &json!("timeout"),
-        &json!(format!("127.0.0.2:{port} did not accept a connection in time"))
-    ));
+    assert_eq!(
+        (&dead["reason"], &dead["attempts"][0]["detail"]),
+        (&json!("timeout"), &json!(format!("127.0.0.2:{port} did not accept a connection in time")))
+    );
     drop(holes);
 }
 
@@ -218,7 +218,17 @@ impl DemandingServer {
         };
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let mut command = Command::new("openssl");
-        command.args(["s_server", "-quiet", "-www", "-tls1_2", "-Verify", "1", "-verify_return_error", "-accept", &format!("127.0.0.1:{port}")]);
+        command.args([
+            "s_server",
+            "-quiet",
+            "-www",
+            "-tls1_2",
+            "-Verify",
+            "1",
+            "-verify_return_error",
+            "-accept",
+            &format!("127.0.0.1:{port}"),
+        ]);
         command.arg("-cert").arg(file("cert.pem", &certificate)).arg("-key").arg(file("key.pem", &key));
         command.arg("-CAfile").arg(file("ca.pem", &authority.certificate_pem()));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -115,11 +115,13 @@ impl Client {
                 Err(error) => error,
             };
             if may_be_sent_again(&lost, &attempt)
-                && let Ok(client) = self.pool.new_connection()
+                && let Ok(client) = self.pool.new_client()
                 && let Some(again) = request(&client)
             {
                 tracing::debug!(error = %lost, host = %target.host(), "a kept connection lost a request; it is sent on a new one");
-                return attempt.run(again).await.map_err(|error| classify(&error).because(error));
+                let answer = attempt.run(again).await.map_err(|error| classify(&error).because(error))?;
+                self.pool.replace(&key, &route, client);
+                return Ok(answer);
             }
             Err(classify(&lost).because(lost))
         };

@@ -222,4 +222,3 @@ pub(crate) fn connect_by(deadline: Instant) -> Instant {
 }
 
 const CONNECT_MARGIN: std::time::Duration = std::time::Duration::from_millis(20);
-

@@ -138,11 +138,7 @@ pub(crate) fn not_accepted(address: SocketAddr) -> Failure {
     Failure::new(FailureKind::Timeout, format!("{address} did not accept a connection in time"))
 }
 
-pub(crate) fn connect_failure(
-    address: SocketAddr,
-    kind: io::ErrorKind,
-    error: impl Into<Box<dyn Error + Send + Sync>>,
-) -> Failure {
+pub(crate) fn connect_failure(address: SocketAddr, kind: io::ErrorKind, error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
     let detail = match kind {
         io::ErrorKind::TimedOut => return not_accepted(address).because(error),
         io::ErrorKind::ConnectionRefused => "refused the connection",

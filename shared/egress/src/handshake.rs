@@ -4,8 +4,7 @@
 use rustls::{
     NamedGroup, SignatureScheme,
     client::{
-        ClientSessionMemoryCache, ClientSessionStore, ResolvesClientCert, Resumption,
-        Tls12ClientSessionValue, Tls13ClientSessionValue,
+        ClientSessionMemoryCache, ClientSessionStore, ResolvesClientCert, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
     },
     pki_types::ServerName,
     sign::CertifiedKey,

@@ -64,6 +64,15 @@ struct Routes {
     made: u64,
 }
 
+impl Routes {
+    fn add(&mut self, key: &RouteKey, client: reqwest::Client) -> Route {
+        self.made += 1;
+        let route = Route { client, number: self.made, made_at: Instant::now() };
+        self.kept.put(key.clone(), route.clone());
+        route
+    }
+}
+
 impl Pool {
     pub(crate) fn new(tls: Arc<ClientConfig>) -> Self {
         Self { tls, routes: Mutex::new(Routes { kept: LruCache::new(ROUTES_MAX), made: 0 }) }
@@ -77,16 +86,21 @@ impl Pool {
         {
             return Ok(route.clone());
         }
-        routes.made += 1;
-        let client = client(&self.tls, IDLE_PER_ROUTE_MAX)?;
-        let route = Route { client, number: routes.made, made_at: Instant::now() };
-        routes.kept.put(key.clone(), route.clone());
+        let route = routes.add(key, self.new_client()?);
         Ok(route)
     }
 
-    /// A client without connections, which keeps none.
-    pub(crate) fn new_connection(&self) -> reqwest::Result<reqwest::Client> {
-        client(&self.tls, 0)
+    /// A client without a connection.
+    pub(crate) fn new_client(&self) -> reqwest::Result<reqwest::Client> {
+        client(&self.tls)
+    }
+
+    /// Puts a client that has just reached the receiver in the place of a route's.
+    pub(crate) fn replace(&self, key: &RouteKey, route: &Route, client: reqwest::Client) {
+        let mut routes = self.lock();
+        if routes.kept.peek(key).is_some_and(|kept| kept.number == route.number) {
+            routes.add(key, client);
+        }
     }
 
     /// Gives a route up: no request begins on its connections any more.
@@ -108,12 +122,12 @@ impl fmt::Debug for Pool {
     }
 }
 
-fn client(tls: &ClientConfig, idle_max: usize) -> reqwest::Result<reqwest::Client> {
+fn client(tls: &ClientConfig) -> reqwest::Result<reqwest::Client> {
     builder(tls)
         .dns_resolver(CheckedAddress)
         .connector_layer(ConnectingLayer)
         .pool_idle_timeout(IDLE_MAX)
-        .pool_max_idle_per_host(idle_max)
+        .pool_max_idle_per_host(IDLE_PER_ROUTE_MAX)
         .http1_max_headers(HEADERS_MAX)
         .http1_ignore_invalid_headers_in_responses(true)
         .http1_allow_spaces_after_header_name_in_responses(true)
@@ -133,4 +147,3 @@ pub(crate) fn builder(tls: &ClientConfig) -> ClientBuilder {
         .referer(false)
         .retry(reqwest::retry::never())
 }
-

@@ -189,7 +189,7 @@ async fn alerts_that_fail_cause_no_further_ones() {
 
 /// What stands in the local inbox's mail to this address, after its subject and its sender.
 fn mail_to(stack: &Stack, to: &str) -> Option<String> {
-    let mail = mails(&stack.data()).into_iter().find(|mail| mail["to"].as_str().is_some_and(|all| all.contains(to)))?;
+    let mail = mails(&stack.data()).into_iter().rfind(|mail| mail["to"].as_str().is_some_and(|all| all.contains(to)))?;
     Some(format!("From: {}\nSubject: {}\n\n{}", mail["from"].as_str()?, mail["subject"].as_str()?, mail["text"].as_str()?))
 }
 
@@ -199,6 +199,7 @@ async fn an_alert_says_which_why_since_when_how_often_what_next_and_where_as_a_m
     let (pager, sink) = (Sink::start().await, Sink::start().await);
     let (acme, pager_destination) = alerting("Told twice", &pager, Some(50)).await;
     acme.settings(json!({"alert_emails": ["told-twice@acme.example"]})).await.ok(200);
+    stage::confirms(WATCHFUL.get().unwrap(), "told-twice@acme.example").await;
     let destination = acme.destination().webhook(&sink).retries(0).with("name", "The ledger").create().await;
     sink.answers_with(503, &[], "closed for stocktaking");
     fails(&acme, &destination, 2).await;
@@ -215,10 +216,12 @@ async fn an_alert_says_which_why_since_when_how_often_what_next_and_where_as_a_m
     );
 
     let stack = WATCHFUL.get().unwrap();
-    let mail = stage::until("the mail is there", async || mail_to(stack, "told-twice@acme.example")).await;
+    let is_alert = |mail: &String| !mail.contains("Subject: Confirm");
+    let mail = stage::until("the mail is there", async || mail_to(stack, "told-twice@acme.example").filter(is_alert)).await;
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let told = [
-        "Subject: The ledger is failing".to_owned(),
+        "Subject: Waybill: a destination is failing".to_owned(),
+        "\u{201c}The ledger\u{201d} is failing".to_owned(),
         format!("Destination: webhook {}", destination.id),
         format!("Why: server_error: {}", text(&data["detail"])),
         format!("Since: {}", text(&data["since"])),
@@ -241,6 +244,7 @@ async fn an_alert_arrives_as_a_mail() {
     let acme = organization("Mailed").await;
     let policy = json!({"alert_after_failures": 1, "disable_after_failures": null});
     acme.settings(json!({"alert_emails": ["ops@acme.example"], "failure_policy": policy})).await.ok(200);
+    stage::confirms(WATCHFUL.get().unwrap(), "ops@acme.example").await;
     let destination = acme.destination().webhook(&sink).retries(0).with("name", "The ledger").create().await;
     sink.answers([500]);
     fails(&acme, &destination, 1).await;

@@ -7,6 +7,7 @@
 //! functions, ciphertexts moved to another record in those of the vault.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod alert_emails;
 mod alerts;
 mod answers;
 mod batches;
@@ -37,6 +38,7 @@ mod poison;
 mod presets;
 mod processes;
 mod protocol;
+mod quotas;
 mod receivers;
 mod redaction;
 mod redelivering;

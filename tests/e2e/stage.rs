@@ -1,5 +1,7 @@
 //! The process that most tests share.
 
+use http::Method;
+use kit::mail_folder::mails;
 use kit::stack::{Launch, Organization, Stack};
 use tokio::sync::OnceCell;
 
@@ -51,4 +53,25 @@ pub(crate) async fn within<T>(seconds: u32, what: &str, ask: impl AsyncFn() -> O
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     panic!("not within {seconds} s: {what}");
+}
+
+/// The paths of the links in the mails that ask this address for a confirmation, oldest first.
+pub(crate) fn confirmation_links(stack: &Stack, address: &str) -> Vec<String> {
+    let api_url = stack.local_json()["api_url"].as_str().expect("an address").to_owned();
+    let asks = |mail: &serde_json::Value| mail["subject"] == "Confirm your address for alerts of Waybill" && mail["to"] == address;
+    let link = |mail: serde_json::Value| {
+        mail["text"].as_str().and_then(|text| text.lines().find_map(|line| line.strip_prefix(&api_url)).map(str::to_owned))
+    };
+    mails(&stack.data()).into_iter().filter(asks).filter_map(link).collect()
+}
+
+/// A person reads the newest mail and confirms the address.
+pub(crate) async fn confirms(stack: &Stack, address: &str) {
+    let link = confirmation_links(stack, address).pop().expect("a mail with a link");
+    assert_eq!(presses(stack, &link).await, 200);
+}
+
+/// The status of the answer to the button on a link's page.
+pub(crate) async fn presses(stack: &Stack, link: &str) -> u16 {
+    stack.anybody().call(Method::POST, link).send().await.status
 }

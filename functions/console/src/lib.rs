@@ -15,6 +15,7 @@ mod answer;
 mod assets;
 mod chart;
 mod config;
+mod confirm;
 mod envelope;
 mod filter;
 mod form;
@@ -44,6 +45,7 @@ pub fn build(platform: &Platform, config: Config) -> Router {
     let inside = pages::router().layer(from_fn_with_state(front.clone(), visitor::signed_in));
     Router::new()
         .merge(sign_in::router())
+        .merge(confirm::router())
         .merge(identity::router())
         .merge(assets::router())
         .merge(inside)

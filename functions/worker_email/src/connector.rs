@@ -2,6 +2,7 @@
 
 use aws_config::SdkConfig;
 use bytes::Bytes;
+use domain::alert_email::{Confirmation, ConfirmationAnswer};
 use domain::attempt::RequestRecord;
 use domain::authorization::{Exchange, ExchangeAnswer};
 use domain::check::{CheckReport, StepName};
@@ -247,6 +248,10 @@ impl Connector for Email {
 
     async fn exchange(&self, exchange: Exchange) -> ExchangeAnswer {
         self.parts.exchange(exchange).await
+    }
+
+    async fn confirm_address(&self, confirmation: Confirmation) -> ConfirmationAnswer {
+        self.parts.mail_confirmation(confirmation).await
     }
 }
 

@@ -74,6 +74,29 @@ impl Letter {
     }
 }
 
+/// The bytes of a mail that asks a person to confirm an address.
+pub(crate) fn confirmation_letter(
+    from: &Mailbox,
+    to: &Mailbox,
+    mail: Mail,
+    random: [u8; 16],
+    now: Timestamp,
+) -> Result<Vec<u8>, std::io::Error> {
+    let unique: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut message = MessageBuilder::new()
+        .message_id(format!("{unique}@{}", from.domain()))
+        .date(now.as_seconds())
+        .from(address(from))
+        .to(address(to))
+        .subject(mail.subject)
+        .header("Auto-Submitted", Text::new("auto-generated"))
+        .text_body(mail.text);
+    if let Some(html) = mail.html {
+        message = message.html_body(html);
+    }
+    message.write_to_vec()
+}
+
 /// The payload as a file, named as its submitter named it, or after its message.
 pub(crate) fn attachment(delivery: &Delivery, bytes: Bytes) -> Attachment {
     let info = &delivery.message.payload;

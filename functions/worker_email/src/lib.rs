@@ -13,6 +13,7 @@
 
 mod check;
 mod config;
+mod confirmation;
 mod connector;
 mod consent;
 mod credentials;

@@ -62,8 +62,8 @@ impl Dispatcher {
         let named = routes.settings.alert_destination_ids.iter().copied();
         let named: Vec<DestinationId> =
             named.filter(|id| *id != alert.destination_id || matches!(alert.kind, AlertKind::Enabled | AlertKind::Recovered)).collect();
-        let mailbox = self.alert_mailbox(ids, routes, alert.organization_id).await?;
-        let targets = existing(routes, &named).chain(mailbox).collect();
+        let mailboxes = self.alert_mailboxes(ids, routes, alert.organization_id).await?;
+        let targets = existing(routes, &named).chain(mailboxes).collect();
         let message = self.announce_to(ids, routes, announcement, targets).await?;
         let alert = Alert { message, ..alert };
         if let Some(bus) = &self.bus

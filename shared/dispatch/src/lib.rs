@@ -18,6 +18,7 @@ mod submit;
 
 pub use announce::Announcement;
 pub use bus::{Bus, BusError};
+pub use mailbox::mails_counted_as;
 pub use redeliver::RedeliverError;
 pub use resolve::{Target, Unresolved, resolve};
 pub use status::{Ending, TellError, is_listened_to};
@@ -50,6 +51,12 @@ impl Dispatcher {
     #[must_use]
     pub fn alerting_from(self, alert_from: Option<Mailbox>) -> Self {
         Self { alert_from, ..self }
+    }
+
+    /// Who sends alerts by e-mail, if the deployment has a sender.
+    #[must_use]
+    pub fn alert_from(&self) -> Option<&Mailbox> {
+        self.alert_from.as_ref()
     }
 
     /// Tells on this bus what happens; without one, nowhere.

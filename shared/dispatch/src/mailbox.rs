@@ -1,6 +1,9 @@
-//! The mailbox of an organization's alerts: a destination of Waybill's own, which sends from the deployment's address to `alert_emails`.
+//! The mailboxes of an organization's alerts: destinations of Waybill's own, which send from the deployment's address, one for each address of
+//! `alert_emails`, so that nobody learns who else is told.
 //!
-//! It is in no route, so no message of a customer's goes there, and of revision 0, which no customer's destination ever has.
+//! They are in no route, so no message of a customer's goes there, and of revision 0, which no customer's destination ever has.
+
+use std::time::Duration;
 
 use domain::Timestamp;
 use domain::credentials::{CredentialKind, Credentials};
@@ -8,27 +11,50 @@ use domain::destination::Destination;
 use domain::id::{DestinationId, IdMint, OrganizationId};
 use domain::settings::email::{Attach, EmailSettings, Mailbox, Transport};
 use domain::settings::{DestinationType, Settings};
-use store::{Routes, StoreError};
+use sha2::{Digest as _, Sha256};
+use store::{Counted, Routes, Store, StoreError, Window};
 
 use crate::{Dispatcher, Target};
 
 const TIMEOUT_SECONDS: u32 = 30;
+/// Alerts that one address gets in an hour, of all organizations together. What is above that stands in the list of alerts alone.
+const ALERTS_PER_HOUR: u32 = 20;
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The name under which the mails of one kind to an address are counted, whichever organization causes them.
+#[must_use]
+pub fn mails_counted_as(kind: &str, address: &str) -> String {
+    let digest: String = Sha256::digest(address.to_lowercase()).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("mail#{kind}#{digest}")
+}
 
 impl Dispatcher {
-    /// Where alerts go by e-mail; `None` when nobody wants them so, or the deployment has no sender.
-    pub(crate) async fn alert_mailbox(
+    /// Where alerts go by e-mail; nowhere when nobody wants them so, or the deployment has no sender.
+    pub(crate) async fn alert_mailboxes(
         &self,
         ids: &IdMint,
         routes: &Routes,
         organization: OrganizationId,
-    ) -> Result<Option<Target>, StoreError> {
-        let to: Vec<Mailbox> = routes.settings.alert_emails.iter().filter_map(|address| Mailbox::parse(address).ok()).collect();
-        let (Some(from), false) = (&self.alert_from, to.is_empty()) else { return Ok(None) };
-        let id: DestinationId = ids.derive(organization, 1, Timestamp::from_millis(0), "alert_emails");
+    ) -> Result<Vec<Target>, StoreError> {
+        let Some(from) = &self.alert_from else { return Ok(Vec::new()) };
+        let mut targets = Vec::new();
+        for address in &routes.settings.alert_emails {
+            let Ok(to) = Mailbox::parse(address) else { continue };
+            if may_be_mailed(&self.store, address, self.clock.now()).await? {
+                targets.push(self.alert_mailbox(ids, organization, from, to).await?);
+            } else {
+                tracing::warn!(%organization, "an alert is not mailed: its address has had as many as it gets in an hour");
+            }
+        }
+        Ok(targets)
+    }
+
+    async fn alert_mailbox(&self, ids: &IdMint, organization: OrganizationId, from: &Mailbox, to: Mailbox) -> Result<Target, StoreError> {
+        let id: DestinationId = ids.derive(organization, 1, Timestamp::from_millis(0), &format!("alert_email:{}", to.address()));
         let settings = Settings::Email(EmailSettings {
             transport: Transport::Ses,
             from: from.clone(),
-            to,
+            to: vec![to],
             cc: Vec::new(),
             bcc: Vec::new(),
             reply_to: None,
@@ -45,6 +71,12 @@ impl Dispatcher {
             // Whoever was faster wrote the same, or what was chosen since.
             self.store.keep_system_destination(&destination, kept.as_ref()).await?;
         }
-        Ok(Some(Target { destination: id, kind: DestinationType::Email, enabled: true }))
+        Ok(Target { destination: id, kind: DestinationType::Email, enabled: true })
     }
+}
+
+async fn may_be_mailed(store: &Store, address: &str, now: Timestamp) -> Result<bool, StoreError> {
+    let name = mails_counted_as("alert", address);
+    let window = Window { name: &name, length: HOUR, limit: ALERTS_PER_HOUR };
+    Ok(store.count_in_window(window, 1, now).await? == Counted::Done)
 }

@@ -6,6 +6,7 @@
 //! names every mistake at once. Time and chance come in from outside, as [`Clock`] and [`Random`].
 
 pub mod alert;
+pub mod alert_email;
 pub mod api_key;
 pub mod attempt;
 pub mod audit;

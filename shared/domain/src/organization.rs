@@ -9,6 +9,7 @@ use crate::Timestamp;
 use crate::id::{DestinationId, Id as _, OrganizationId};
 use crate::input::{FieldCode, Fields};
 use crate::quota::QuotaOverrides;
+use crate::settings::email::Mailbox;
 
 /// An organization and its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -134,8 +135,10 @@ impl Grants {
 pub struct OrganizationSettings {
     /// Where a message goes that names no destination.
     pub default_destination_ids: Vec<DestinationId>,
-    /// Who gets alerts by e-mail.
+    /// Who gets alerts by e-mail: addresses that were confirmed.
     pub alert_emails: Vec<String>,
+    /// Who would get them, and has not confirmed yet.
+    pub unconfirmed_alert_emails: Vec<String>,
     /// Which destinations get alerts.
     pub alert_destination_ids: Vec<DestinationId>,
     /// Which destinations get status updates.
@@ -165,6 +168,7 @@ impl Default for OrganizationSettings {
         Self {
             default_destination_ids: Vec::new(),
             alert_emails: Vec::new(),
+            unconfirmed_alert_emails: Vec::new(),
             alert_destination_ids: Vec::new(),
             status_destination_ids: Vec::new(),
             status_events: vec!["delivery.failed".to_owned(), "message.completed".to_owned()],
@@ -179,6 +183,9 @@ impl Default for OrganizationSettings {
         }
     }
 }
+
+/// Addresses that get alerts.
+const ALERT_EMAILS_MAX: usize = 20;
 
 const STATUS_EVENTS: &[&str] = &["delivery.succeeded", "delivery.failed", "message.completed"];
 
@@ -215,7 +222,7 @@ impl OrganizationSettings {
                 ids.into_iter().filter(|id| seen.insert(*id)).collect()
             }};
         }
-        let emails = old(fields, "alert_emails").alert_emails.clone();
+        let (alert_emails, unconfirmed_alert_emails) = self.read_emails(fields);
         let events = old(fields, "status_events").status_events.clone();
         let rate = old(fields, "success_rate_warning").success_rate_warning;
         let kept_policy = old(fields, "failure_policy").failure_policy.clone();
@@ -224,7 +231,8 @@ impl OrganizationSettings {
             default_destination_ids: destinations!(default_destination_ids),
             alert_destination_ids: destinations!(alert_destination_ids),
             status_destination_ids: destinations!(status_destination_ids),
-            alert_emails: fields.parsed_list("alert_emails", 20, parse_email).unwrap_or(emails),
+            alert_emails,
+            unconfirmed_alert_emails,
             status_events: fields.parsed_list("status_events", 10, parse_status_event).unwrap_or(events),
             failure_policy: fields.object("failure_policy", |inner| kept_policy.read(inner)).unwrap_or(kept_policy),
             alert_debounce_seconds: integer!(alert_debounce_seconds, 0..=2_592_000),
@@ -244,6 +252,34 @@ impl OrganizationSettings {
         settings
     }
 
+    /// Addresses that were confirmed stay so while they are named; others have to be confirmed, also those that were removed in between.
+    fn read_emails(&self, fields: &mut Fields<'_>) -> (Vec<String>, Vec<String>) {
+        fields.read_only(&["unconfirmed_alert_emails"]);
+        let kept = (self.alert_emails.clone(), self.unconfirmed_alert_emails.clone());
+        if !fields.has("alert_emails") {
+            return kept;
+        }
+        let given = fields.given("alert_emails");
+        let Some(mut named) = fields.parsed_list("alert_emails", ALERT_EMAILS_MAX, parse_email) else {
+            return if given { kept } else { (Vec::new(), Vec::new()) };
+        };
+        let mut seen = BTreeSet::new();
+        named.retain(|address| seen.insert(address.to_lowercase()));
+        named.into_iter().partition(|address| self.alert_emails.contains(address))
+    }
+
+    /// The settings after a person confirmed an address; `None` when it does not wait for that.
+    #[must_use]
+    pub fn with_confirmed(&self, address: &str) -> Option<Self> {
+        let mut after = self.clone();
+        after.unconfirmed_alert_emails.retain(|waiting| waiting != address);
+        if after.unconfirmed_alert_emails.len() == self.unconfirmed_alert_emails.len() {
+            return None;
+        }
+        after.alert_emails.push(address.to_owned());
+        Some(after)
+    }
+
     /// As JSON, as in answers.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -253,11 +289,61 @@ impl OrganizationSettings {
 
 fn parse_email(text: &str) -> Result<String, &'static str> {
     let plausible = text.len() <= 254 && text.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.len() > 2);
-    let clean = !text.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, ',' | '<' | '>' | ';'));
-    if plausible && clean { Ok(text.to_owned()) } else { Err("is not an e-mail address") }
+    // What a mail can be sent to, and a link of a mail can be made for.
+    let is_bare = Mailbox::parse(text).is_ok_and(|mailbox| mailbox.address() == text);
+    if plausible && is_bare { Ok(text.to_owned()) } else { Err("is not an e-mail address") }
 }
 
 fn parse_status_event(text: &str) -> Result<String, String> {
     let known = STATUS_EVENTS.contains(&text);
     known.then(|| text.to_owned()).ok_or_else(|| format!("must be one of {}", STATUS_EVENTS.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Errors, parse_object};
+
+    fn patched(before: &OrganizationSettings, json: &str) -> Result<OrganizationSettings, Vec<String>> {
+        let errors = Errors::default();
+        let mut fields = Fields::new("/settings", parse_object(json.as_bytes()).unwrap(), &errors);
+        let after = before.read(&mut fields);
+        fields.finish();
+        errors.into_result(after).map_err(|errors| errors.into_iter().filter_map(|error| error.pointer).collect())
+    }
+
+    #[test]
+    fn an_address_is_confirmed_for_as_long_as_it_is_named() {
+        let first =
+            patched(&OrganizationSettings::default(), r#"{"alert_emails": ["a@x.example", "b@x.example", "A@x.example"]}"#).unwrap();
+        assert_eq!(
+            (first.alert_emails.len(), &*first.unconfirmed_alert_emails),
+            (0, &["a@x.example".to_owned(), "b@x.example".to_owned()][..])
+        );
+        let confirmed = first.with_confirmed("a@x.example").unwrap();
+        assert_eq!(
+            (&*confirmed.alert_emails, &*confirmed.unconfirmed_alert_emails),
+            (&["a@x.example".to_owned()][..], &["b@x.example".to_owned()][..])
+        );
+        assert_eq!(confirmed.with_confirmed("a@x.example"), None);
+        assert_eq!(patched(&confirmed, r#"{"retention_days": 9}"#).unwrap().alert_emails, confirmed.alert_emails);
+        let kept = patched(&confirmed, r#"{"alert_emails": ["a@x.example"]}"#).unwrap();
+        assert_eq!((kept.alert_emails.len(), kept.unconfirmed_alert_emails.len()), (1, 0));
+        let removed = patched(&confirmed, r#"{"alert_emails": []}"#).unwrap();
+        let again = patched(&removed, r#"{"alert_emails": ["a@x.example"]}"#).unwrap();
+        assert_eq!((again.alert_emails.len(), again.unconfirmed_alert_emails.len()), (0, 1), "removed and added again");
+        assert_eq!(patched(&confirmed, r#"{"alert_emails": null}"#).unwrap().alert_emails.len(), 0);
+    }
+
+    #[test]
+    fn nobody_confirms_by_writing() {
+        let found = patched(&OrganizationSettings::default(), r#"{"unconfirmed_alert_emails": []}"#).unwrap_err();
+        assert_eq!(found, ["/settings/unconfirmed_alert_emails"]);
+        for bad in
+            ["a", "a@b", "A <a@x.example>", "a@x.example,b@x.example", "a b@x.example", "a@x.example\r\nBcc: c@x.example", "ä@x.example"]
+        {
+            let json = serde_json::json!({"alert_emails": [bad]}).to_string();
+            assert!(patched(&OrganizationSettings::default(), &json).is_err(), "{bad}");
+        }
+    }
 }

@@ -7,8 +7,8 @@ use axum::extract::{ConnectInfo, Request};
 use domain::trace::{TraceContext, TraceId};
 use http::HeaderName;
 use http::header::HOST;
-use operations::Context;
 use operations::authorization::CALLBACK_PATH;
+use operations::{CONFIRM_PATH, Context};
 
 use crate::Front;
 
@@ -62,6 +62,8 @@ pub(crate) fn facts(front: &Front, request: &Request) -> RequestFacts {
         CALLBACK_PATH => CALLBACK_PATH,
         // So is what comes after this for a session.
         path if path.starts_with(PORTAL_PATH) => PORTAL_PATH,
+        // And whoever has what comes after this confirms an address.
+        path if path.starts_with(CONFIRM_PATH) => CONFIRM_PATH,
         _ => request.uri().path_and_query().map_or("/", |path| path.as_str()),
     };
     RequestFacts {

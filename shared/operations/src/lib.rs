@@ -6,6 +6,7 @@
 //! refused is written to the organization's audit trail.
 
 mod alert;
+mod alert_email;
 mod api_key;
 mod audit;
 mod authenticate;
@@ -34,6 +35,7 @@ mod upload;
 pub mod view;
 pub mod words;
 
+pub use alert_email::{AddressToConfirm, CONFIRM_PATH};
 pub use api_key::CreateApiKey;
 pub use authenticate::FailedAuthentications;
 pub use body::Body;

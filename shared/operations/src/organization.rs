@@ -91,6 +91,7 @@ impl Operations {
         }
         let event = self.event(ctx, organization.id, "organization.created", organization.id, Vec::new());
         self.store.create_organization(&organization, &event).await?;
+        self.ask_for_confirmations(ctx, &organization).await;
         Ok(self.organization_view(ctx, organization))
     }
 
@@ -180,14 +181,18 @@ impl Operations {
             }
             let after = self.patched(&before, hand, patch.clone())?;
             if after == before {
+                self.ask_for_confirmations(ctx, &before).await;
                 return Ok(self.organization_view(ctx, before));
             }
             self.must_have_destinations(ctx, &after).await?;
+            self.may_ask_for_confirmations(&before, &after).await?;
             let after = Organization { revision: before.revision + 1, updated_at: self.clock.now(), ..after };
             let event = self.event(ctx, id, "organization.updated", id, changes(&to_json(&before), &to_json(&after)));
             match self.store.update_organization(&after, before.revision, &event).await? {
                 Saved::Done => {
                     self.meter.forget_quotas(id);
+                    self.end_confirmations(&before, &after).await?;
+                    self.ask_for_confirmations(ctx, &after).await;
                     return Ok(self.organization_view(ctx, after));
                 }
                 Saved::Conflict => before = self.existing_organization(id).await?,

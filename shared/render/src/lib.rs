@@ -6,6 +6,7 @@
 //!   name.
 //! - What does not work out is a [`Fault`]: the member of the settings, and why.
 
+mod defang;
 mod fault;
 pub mod line;
 pub mod mail;

@@ -4,7 +4,7 @@ use domain::settings::email::EmailSettings;
 use template::{Limits, Template};
 
 use crate::line::line;
-use crate::{Fault, Notice, Wording};
+use crate::{Fault, Notice, Wording, defang};
 
 /// Of a payload without a template, so much is shown in the text.
 const SHOWN_CHARS_MAX: usize = 20_000;
@@ -22,11 +22,11 @@ pub struct Mail {
 
 /// Makes a mail; `link` leads to the payload when it is not attached.
 pub fn mail(settings: &EmailSettings, wording: &Wording, link: Option<&str>) -> Result<Mail, Fault> {
-    let notice = Notice::of(wording);
+    let notice = Notice::of(wording).without_links();
     let is_notice = wording.event_type.starts_with("waybill.") && !notice.lines.is_empty();
     let subject = match &settings.subject_template {
         Some(source) => line("subject_template", source, wording)?,
-        None => notice.title.clone(),
+        None => notice.subject.clone(),
     };
     let subject = subject.split(['\r', '\n']).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     let text = match &settings.text_template {
@@ -40,6 +40,24 @@ pub fn mail(settings: &EmailSettings, wording: &Wording, link: Option<&str>) -> 
         None => None,
     };
     Ok(Mail { subject, text, html })
+}
+
+/// The mail by which a person confirms that an address is to get an organization's alerts.
+#[must_use]
+pub fn confirmation(organization_name: &str, link: &str, valid_hours: u32) -> Mail {
+    let name = defang::quoted(organization_name);
+    let lines = [
+        format!("The organization {name} wants to send alerts about its deliveries to this address."),
+        format!("If you want to get them, open this page within {valid_hours} hours and confirm it there:"),
+        link.to_owned(),
+        "If you do not, or do not know the organization, do nothing: no alerts are sent to this address.".to_owned(),
+    ];
+    let paragraphs = lines.iter().map(|line| {
+        if line == link { format!("<p><a href=\"{0}\">{0}</a></p>\n", escaped(link)) } else { format!("<p>{}</p>\n", escaped(line)) }
+    });
+    let html =
+        format!("<!doctype html>\n<html><body style=\"font-family: sans-serif\">\n{}</body></html>\n", paragraphs.collect::<String>());
+    Mail { subject: "Confirm your address for alerts of Waybill".to_owned(), text: format!("{}\n", lines.join("\n\n")), html: Some(html) }
 }
 
 fn of_template(name: &'static str, template: Result<Template, template::TemplateError>, wording: &Wording) -> Result<String, Fault> {

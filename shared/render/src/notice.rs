@@ -4,12 +4,17 @@
 use serde_json::Value;
 
 use crate::Wording;
+use crate::defang::{defanged, quoted};
 
 /// An event in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
+    /// What a mail about it is called: nothing that a customer wrote.
+    pub subject: String,
     /// One line.
     pub title: String,
+    /// What the title begins with, when a customer named it.
+    pub name: Option<String>,
     /// What there is to know, a line each.
     pub lines: Vec<String>,
     /// Where to look.
@@ -25,8 +30,17 @@ impl Notice {
             (Some(kind), Some(data)) if kind.starts_with("destination.") && data["destination"].is_object() => destination(kind, data),
             (Some(kind), Some(data)) if kind.starts_with("delivery.") => delivery(kind, &data["delivery"]),
             (Some("message.completed"), Some(data)) => message(&data["message"]),
-            _ => Self { title: wording.event_type.clone(), lines: Vec::new(), url: None },
+            _ => Self { subject: wording.event_type.clone(), title: wording.event_type.clone(), name: None, lines: Vec::new(), url: None },
         }
+    }
+
+    /// The same for a mail of Waybill's own: what customers and receivers wrote is no link in it.
+    #[must_use]
+    pub(crate) fn without_links(self) -> Self {
+        let lines = self.lines.iter().map(|line| defanged(line)).collect();
+        let named = self.name.as_ref().and_then(|name| Some((name, self.title.strip_prefix(name.as_str())?)));
+        let title = named.map_or_else(|| defanged(&self.title), |(name, rest)| format!("{}{rest}", quoted(name)));
+        Self { title, lines, ..self }
     }
 
     /// The lines as one text.
@@ -38,10 +52,12 @@ impl Notice {
 }
 
 fn destination(kind: &str, data: &Value) -> Notice {
-    let name = words(&data["destination"]["name"]).unwrap_or_else(|| "A destination".to_owned());
+    let named = words(&data["destination"]["name"]);
+    let name = named.as_deref().unwrap_or("A destination");
     if kind == "destination.check" {
         let line = "Waybill checked that it can deliver to this destination. Nothing else happened.";
-        return Notice { title: format!("{name}: connection check"), lines: vec![line.to_owned()], url: None };
+        let subject = "Waybill: connection check".to_owned();
+        return Notice { subject, title: format!("{name}: connection check"), name: None, lines: vec![line.to_owned()], url: None };
     }
     let title = match kind {
         "destination.failing" => format!("{name} is failing"),
@@ -71,7 +87,14 @@ fn destination(kind: &str, data: &Value) -> Notice {
         _ => None,
     };
     lines.extend(next.map(|next| format!("What happens next: {next}")));
-    Notice { title, lines, url: words(&data["destination"]["url"]) }
+    let subject = match kind {
+        "destination.failing" => "Waybill: a destination is failing",
+        "destination.disabled" => "Waybill: a destination was disabled",
+        "destination.enabled" => "Waybill: a destination was enabled",
+        "destination.recovered" => "Waybill: a destination has recovered",
+        _ => "Waybill: about a destination",
+    };
+    Notice { subject: subject.to_owned(), title, name: named.clone(), lines, url: words(&data["destination"]["url"]) }
 }
 
 fn delivery(kind: &str, delivery: &Value) -> Notice {
@@ -82,7 +105,13 @@ fn delivery(kind: &str, delivery: &Value) -> Notice {
     lines.extend(words(&delivery["destination_id"]).map(|destination| format!("Destination: {destination}")));
     lines.extend(words(&delivery["reason"]).map(|reason| format!("Why: {reason}")));
     lines.extend(delivery["attempt_count"].as_u64().map(|attempts| format!("Attempts: {attempts}")));
-    Notice { title: format!("Delivery {id} {how}"), lines, url: words(&delivery["url"]) }
+    Notice {
+        subject: format!("Waybill: a delivery {how}"),
+        title: format!("Delivery {id} {how}"),
+        name: None,
+        lines,
+        url: words(&delivery["url"]),
+    }
 }
 
 fn message(message: &Value) -> Notice {
@@ -91,7 +120,8 @@ fn message(message: &Value) -> Notice {
     let mut lines = Vec::new();
     lines.extend(words(&message["event_type"]).map(|kind| format!("Event type: {kind}")));
     lines.extend(message["deliveries"].as_array().map(|deliveries| format!("Deliveries: {}", deliveries.len())));
-    Notice { title: format!("Message {id}: {status}"), lines, url: words(&message["url"]) }
+    let subject = "Waybill: a message is completed".to_owned();
+    Notice { subject, title: format!("Message {id}: {status}"), name: None, lines, url: words(&message["url"]) }
 }
 
 /// A text on one line.
@@ -134,7 +164,7 @@ mod tests {
             "reason": "server_error", "detail": "the receiver answered 500", "since": "2026-11-26T00:00:00.000Z", "consecutive_failures": 5,
             "alert_after_failures": 5, "disable_after_failures": 20, "pending": 3, "next": "will_be_disabled"}});
         let notice = Notice::of(&wording("waybill.destination.failing", data));
-        assert_eq!(notice.title, "Billing is failing");
+        assert_eq!((&*notice.title, &*notice.subject), ("Billing is failing", "Waybill: a destination is failing"));
         assert_eq!(
             notice.text(),
             "Destination: webhook dst_1\nWhy: server_error: the receiver answered 500\nSince: 2026-11-26T00:00:00.000Z\n\
@@ -148,5 +178,15 @@ mod tests {
         let data = json!({"data": {"destination": {"name": "a\r\nBcc: x@example.com"}}});
         assert_eq!(Notice::of(&wording("waybill.destination.failing", data)).title, "a  Bcc: x@example.com is failing");
         assert_eq!(Notice::of(&wording("report.ready", json!({"data": {}}))).title, "report.ready");
+    }
+
+    #[test]
+    fn a_mail_of_waybill_s_own_has_no_subject_and_no_link_of_a_customer_s() {
+        let data = json!({"data": {"destination": {"id": "dst_1", "type": "webhook", "name": "Pay at https://evil.example"},
+            "detail": "see www.evil.example", "reason": "server_error"}});
+        let notice = Notice::of(&wording("waybill.destination.disabled", data)).without_links();
+        assert_eq!(notice.subject, "Waybill: a destination was disabled");
+        assert!(!notice.title.contains("://") && !notice.text().contains("evil.example"), "{notice:?}");
+        assert!(notice.title.contains("\u{201c}Pay at hxxps[:]//evil[.]example\u{201d}"), "{notice:?}");
     }
 }

@@ -21,6 +21,7 @@
 //! | portal link; the operator's | `ORG#<org>#LINKS`; `LINKS` | `<pln>` |
 //! | how far reconcile is | `RECONCILE` | `RECONCILE` |
 //! | rate limit | `RATE#<name>` | `RATE` |
+//! | confirmation of an address for alerts | `ORG#<org>` | `CONFIRM#<the address's SHA-256>` |
 //! | usage; a tally | `ORG#<org>` | `USAGE`; `TALLY#<of what>` |
 //! | upload; one that no message uses yet | `ORG#<org>#UPLOADS` | `<upl ulid>`; `OUT#<upl ulid>` |
 //!
@@ -220,6 +221,11 @@ pub(crate) fn window(name: &str) -> Key {
 /// What an organization has used.
 pub(crate) fn usage(id: OrganizationId) -> Key {
     Key::new(format!("ORG#{id}"), "USAGE")
+}
+
+/// The confirmation of an address that is to get alerts.
+pub(crate) fn confirmation(id: OrganizationId, address_sha256: &str) -> Key {
+    Key::new(format!("ORG#{id}"), format!("CONFIRM#{address_sha256}"))
 }
 
 /// How many API keys an organization has.

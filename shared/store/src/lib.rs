@@ -5,6 +5,7 @@
 //! is expired is not there, whether DynamoDB has removed it yet or not.
 
 mod alert;
+mod alert_email;
 mod api_key;
 mod attributes;
 mod audit;
@@ -40,6 +41,7 @@ use aws_smithy_async::time::SharedTimeSource;
 use domain::Timestamp;
 
 pub use alert::Watched;
+pub use alert_email::PendingConfirmation;
 pub use delivery::{
     Backlog, Committed, Content, DeliveryFilter, DueEntry, KeptBody, Leased, MessageFilter, ObjectHead, ObjectLink, ObjectPlace, OwnObject,
     SentBody, Settled, Unreadable, UploadTerms, Work, WorkKey,

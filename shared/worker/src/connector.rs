@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::alert_email::{Confirmation, ConfirmationAnswer};
 use domain::attempt::{RequestRecord, ResponseRecord};
 use domain::authorization::{Exchange, ExchangeAnswer};
 use domain::check::{CheckReport, HostKeysAnswer, HostKeysPlace};
@@ -35,6 +36,12 @@ pub trait Connector: Send + Sync + 'static {
     /// Exchanges the code of a person's consent, where destinations are signed into with such.
     fn exchange(&self, _: Exchange) -> impl Future<Output = ExchangeAnswer> + Send {
         std::future::ready(ExchangeAnswer::refused(false, "this type of destination is not signed into with a person's consent"))
+    }
+
+    /// Mails a link by which a person confirms an address, where mails are sent.
+    fn confirm_address(&self, _: Confirmation) -> impl Future<Output = ConfirmationAnswer> + Send {
+        let detail = "this type of destination sends no mails".to_owned();
+        std::future::ready(ConfirmationAnswer { mailed: false, detail })
     }
 }
 

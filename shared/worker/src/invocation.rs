@@ -1,6 +1,7 @@
 //! What a worker function is invoked with, and what it answers.
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use domain::alert_email::{ConfirmationAnswer, ConfirmationRequest};
 use domain::authorization::{ExchangeAnswer, ExchangeRequest};
 use domain::check::{CheckReport, CheckRequest, HostKeysAnswer, HostKeysRequest};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,8 @@ pub enum Invocation {
     HostKeys(HostKeysRequest),
     /// A code that a person's consent brought.
     Exchange(Box<ExchangeRequest>),
+    /// An address that is to be confirmed. Holds the link; never logged.
+    Confirmation(Box<ConfirmationRequest>),
 }
 
 /// The answer to an [`Invocation`].
@@ -31,4 +34,6 @@ pub enum Answer {
     HostKeys(HostKeysAnswer),
     /// What became of the code.
     Exchange(ExchangeAnswer),
+    /// What became of the mail.
+    Confirmation(ConfirmationAnswer),
 }

@@ -162,6 +162,7 @@ impl<C: Connector> Service<LambdaEvent<Invocation>> for Worker<C> {
                 Invocation::Check(request) => Ok(Answer::Check(parts.check(&request.check).await)),
                 Invocation::HostKeys(request) => Ok(Answer::HostKeys(parts.connector.host_keys(request.host_keys).await)),
                 Invocation::Exchange(request) => Ok(Answer::Exchange(parts.exchange(request.exchange).await)),
+                Invocation::Confirmation(request) => Ok(Answer::Confirmation(parts.connector.confirm_address(request.confirmation).await)),
                 Invocation::Queue(batch) => Ok(Answer::Batch(parts.work(batch, event.context.deadline).await)),
             }
         })

@@ -60,7 +60,7 @@ fn schema() -> Value {
     json!({"properties": {
         "name": {"type": "string", "description": "What people call the organization."},
         "settings": {"type": "object", "properties": {
-            "alert_emails": {"type": "array", "items": {}, "description": "Who gets alerts by e-mail, a line each."},
+            "alert_emails": {"type": "array", "items": {}, "description": "Who gets alerts by e-mail, a line each. Each address gets a mail with a link to confirm it first."},
             "failure_policy": {"type": "object", "properties": {
                 "alert_after_failures": {"type": "integer", "description": "Alert when this many attempts in a row failed."},
                 "disable_after_failures": {"type": ["integer", "null"], "description": "Disable a destination when this many did; empty: never."},
@@ -78,7 +78,11 @@ fn schema() -> Value {
 }
 
 fn fields(o: &OrganizationView) -> Vec<Field> {
-    let mut fields = schema_form::fields(&schema(), &[], &serde_json::to_value(o).unwrap_or_default());
+    let mut stored = serde_json::to_value(o).unwrap_or_default();
+    // An address that waits for its confirmation is one of them: saving the page does not remove it.
+    let all: Vec<&String> = o.settings.alert_emails.iter().chain(&o.settings.unconfirmed_alert_emails).collect();
+    stored["settings"]["alert_emails"] = json!(all);
+    let mut fields = schema_form::fields(&schema(), &[], &stored);
     for field in &mut fields {
         field.required = !field.name.ends_with("alert_emails") && !field.name.ends_with("disable_after_failures");
     }

@@ -75,9 +75,12 @@ impl OrganizationView {
 pub struct OrganizationSettingsBody {
     /// Where a message goes that names no destination, besides to those that subscribe.
     pub default_destination_ids: Vec<String>,
-    /// Who gets alerts by e-mail.
+    /// Who gets alerts by e-mail: addresses that were confirmed. An address that is added gets a mail with a link first.
     #[schema(max_items = 20)]
     pub alert_emails: Vec<String>,
+    /// Addresses that were added and not confirmed yet: they get no alerts.
+    #[schema(read_only)]
+    pub unconfirmed_alert_emails: Vec<String>,
     /// Which destinations get alerts.
     pub alert_destination_ids: Vec<String>,
     /// Which destinations get status updates.

@@ -27,7 +27,7 @@ struct Message<'w> {
 
 /// The body of a request to a service. `routing_key` is what a pager service knows the customer by.
 pub(crate) fn body(preset: Preset, wording: &Wording, routing_key: &str) -> Value {
-    let Notice { title, lines, url } = Notice::of(wording);
+    let Notice { title, lines, url, .. } = Notice::of(wording);
     let details = match (&*lines, &wording.payload) {
         ([], Some(payload)) => serde_json::to_string_pretty(payload).unwrap_or_default(),
         _ => lines.join("\n"),

@@ -16,6 +16,9 @@ use crate::ssh;
 
 /// The steps in their order.
 const STEPS: [StepName; 5] = [StepName::Resolve, StepName::Connect, StepName::HostKey, StepName::Authenticate, StepName::Write];
+/// Deliveries work all the same.
+const RSA_WARNING: &str = "; warning: the time that RSA signatures take can reveal the key to whoever measures it (RUSTSEC-2023-0071), \
+                           so use an Ed25519 or ECDSA key instead";
 /// What the file that is made and removed holds.
 const CHECK_TEXT: &str = "Waybill checks that it can write here.\n";
 
@@ -82,8 +85,10 @@ async fn take_steps(
     let mut connection = ssh::greet(stream, guard, &host, settings, deadline).await?;
     walk.passed(format!("the host key is {}", settings.host_key.fingerprint()));
 
-    within(deadline, StepName::Authenticate, ssh::authenticate(&mut connection, &settings.username, credentials)).await?;
-    walk.passed(format!("signed in as {}", settings.username));
+    let signing_in = ssh::authenticate(&mut connection, &settings.username, credentials);
+    let signed_in = within(deadline, StepName::Authenticate, signing_in).await?;
+    let warning = if signed_in.with_rsa { RSA_WARNING } else { "" };
+    walk.passed(format!("signed in as {}{warning}", settings.username));
 
     let directory = within(deadline, StepName::Write, async {
         Templates::compile(settings)?;

@@ -170,12 +170,21 @@ fn not_pinned(settings: &SftpSettings, shown: &[String]) -> Failure {
     Failure::new(StepName::HostKey, Outcome::Retry(Reason::Tls), detail)
 }
 
+/// How a server was signed in to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SignedIn {
+    /// With an RSA key, whose signatures take a time that depends on the key (RUSTSEC-2023-0071).
+    pub(crate) with_rsa: bool,
+}
+
 /// Signs in.
-pub(crate) async fn authenticate(handle: &mut Handle<Gate>, username: &str, credentials: &Credentials) -> Result<(), Failure> {
+pub(crate) async fn authenticate(handle: &mut Handle<Gate>, username: &str, credentials: &Credentials) -> Result<SignedIn, Failure> {
+    let mut signed_in = SignedIn { with_rsa: false };
     let result = match credentials {
         Credentials::Password { password } => with_password(handle, username, password).await?,
         Credentials::PrivateKey { private_key, passphrase } => {
             let key = read_key(private_key, passphrase.as_ref()).await?;
+            signed_in.with_rsa = matches!(key.algorithm(), Algorithm::Rsa { .. });
             let hash = match key.algorithm() {
                 Algorithm::Rsa { .. } => handle.best_supported_rsa_hash().await.map_err(broken)?.unwrap_or(Some(HashAlg::Sha512)),
                 _ => None,
@@ -184,7 +193,7 @@ pub(crate) async fn authenticate(handle: &mut Handle<Gate>, username: &str, cred
         }
     };
     let detail = match result {
-        AuthResult::Success => return Ok(()),
+        AuthResult::Success => return Ok(signed_in),
         AuthResult::Failure { partial_success: true, .. } => "the server wants a second way of signing in besides these credentials",
         AuthResult::Failure { .. } => "the server does not accept the username or the credentials",
     };

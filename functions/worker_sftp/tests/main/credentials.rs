@@ -29,6 +29,9 @@ async fn keys_of_every_type_are_accepted_and_a_stranger_s_refused() {
     for kind in ["ed25519", "ecdsa", "rsa"] {
         world.credentials = private_key(&sshd.authorize_key(kind, ""), None);
         delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
+        let report = world.check().await;
+        let warned = report.steps.iter().any(|step| step.detail.contains("RUSTSEC-2023-0071"));
+        assert_eq!((report.ok, warned), (true, kind == "rsa"), "{kind}: {report:?}");
     }
     world.credentials = private_key(&stranger_key("ed25519", "").0, None);
     refused(&world).await;

@@ -22,6 +22,7 @@ pub fn of(args: &Args, public_url: &str) -> BTreeMap<String, String> {
     let mut parameters = BTreeMap::from([
         ("PublicUrl".to_owned(), public_url.to_owned()),
         ("AlertFrom".to_owned(), ALERT_FROM.to_owned()),
+        ("GrantableIdentities".to_owned(), "*".to_owned()),
         ("EgressAllow".to_owned(), egress_allow),
         ("AllowPlainHttp".to_owned(), "true".to_owned()),
         ("IngestSources".to_owned(), INGEST_SOURCES.to_owned()),

@@ -8,7 +8,7 @@ use domain::settings::Lane;
 use local::template::{COMPILED_IN, Template};
 
 /// Read by what a main installs before any configuration: the log subscriber and the telemetry.
-const READ_BY_EVERY_MAIN: [&str; 4] = ["LOG_LEVEL", "WAYBILL_METRICS", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"];
+const READ_BY_EVERY_MAIN: [&str; 4] = ["LOG_LEVEL", "WAYBILL_METRICS", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTLP_HEADERS_SECRET_ARN"];
 
 #[test]
 fn each_function_reads_what_the_template_gives_it() {

@@ -5,6 +5,7 @@ mod agreement;
 mod bus;
 mod events;
 mod opened;
+mod policies;
 mod poller;
 mod process;
 mod template;

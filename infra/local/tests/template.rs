@@ -22,7 +22,7 @@ fn our_template_gives_the_stack_the_code_expects() {
     let indexes: Vec<_> = table.indexes.iter().map(|index| index.name.as_str()).collect();
     assert_eq!(indexes, ["by_destination", "attention_org", "attention_dst", "due", "by_reference", "failing"]);
     assert!(table.attributes.contains(&("du_at".into(), AttributeType::Number)));
-    assert_eq!(stack.resources.queues.len(), 12, "a queue and its dead letters for each lane, and the jobs'");
+    assert_eq!(stack.resources.queues.len(), 13, "a queue and its dead letters for each lane, the jobs' and what ingest did not take");
     let [queue, dead_letters, ..] = stack.resources.queues.as_slice() else { panic!("two queues") };
     assert_eq!((queue.visibility_timeout_seconds, queue.message_retention_seconds), (540, 1_209_600));
     let redrive = queue.redrive.as_ref().unwrap();

@@ -87,8 +87,16 @@ pub struct Target {
 }
 
 impl Target {
-    pub(crate) fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
+    /// An action on a resource, without condition keys.
+    pub fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
         Self { action: action.into(), resource: resource.into(), context: BTreeMap::new() }
+    }
+
+    /// The same with one condition key more.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        self.context.insert(key.to_owned(), vec![value.to_owned()]);
+        self
     }
 }
 

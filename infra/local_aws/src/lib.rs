@@ -44,7 +44,7 @@ pub use gateway::Gateway;
 pub use keeping::OpenError;
 pub use observe::Recorder;
 pub use options::{Durability, Mode, NowMs, Options};
-pub use policy::{Caller, Condition, Effect, Policy, Statement, UnknownOperator};
+pub use policy::{Caller, Condition, Decision, Effect, Policy, Statement, UnknownOperator, UnreadableDocument};
 pub use resources::{
     AttributeType, BucketSpec, GenerateSecretString, IndexSpec, KeySchema, KeySpec, Projection, Resources, SecretSpec, SecretValue,
     TableSpec,

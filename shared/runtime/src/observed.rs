@@ -3,6 +3,8 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -11,11 +13,39 @@ use telemetry::{Settings, SettingsError};
 
 use crate::{ConfigError, Environment, platform};
 
+/// The ARN of the secret whose text is what the collector asks for.
+const HEADERS_SECRET: &str = "OTLP_HEADERS_SECRET_ARN";
+
 /// Installs the process's telemetry as the environment says. With `remembers`, the last spans stay in memory to be looked at.
 pub fn install(environment: &Environment, service: &str, remembers: bool) -> Result<(), ConfigError> {
     let settings = Settings::read(service, |name| environment.get(name)).map_err(|error: SettingsError| ConfigError::because(error))?;
     telemetry::install(settings, remembers, platform::system_clock(), platform::system_random());
     Ok(())
+}
+
+/// The same for a function on Lambda, whose environment names the secret that holds the collector's headers. A collector whose headers
+/// cannot be read gets nothing: the function works all the same.
+pub(crate) async fn install_on_lambda(environment: &Environment, aws: &SdkConfig, service: &str) -> Result<(), ConfigError> {
+    let settings = Settings::read(service, |name| environment.get(name)).map_err(|error: SettingsError| ConfigError::because(error))?;
+    let secret = environment.get(HEADERS_SECRET).filter(|_| settings.has_collector());
+    let settings = match secret {
+        None => settings,
+        Some(arn) => match headers(aws, arn).await {
+            Ok(text) => settings.with_headers(text.trim()).map_err(ConfigError::because)?,
+            Err(error) => {
+                tracing::error!(error, secret = arn, "failed to read the collector's headers; no traces are sent from this process");
+                Settings { traces_url: None, metrics_url: None, ..settings }
+            }
+        },
+    };
+    telemetry::install(settings, false, platform::system_clock(), platform::system_random());
+    Ok(())
+}
+
+async fn headers(aws: &SdkConfig, arn: &str) -> Result<String, String> {
+    let read = aws_sdk_secretsmanager::Client::new(aws).get_secret_value().secret_id(arn).send();
+    let answer = read.await.map_err(|error| DisplayErrorContext(&error).to_string())?;
+    answer.secret_string.ok_or_else(|| "the secret has no text in it".to_owned())
 }
 
 /// A function that sends its telemetry before it answers.

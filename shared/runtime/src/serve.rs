@@ -45,7 +45,8 @@ fn start<S>(
     runtime.block_on(async {
         let platform = Platform::lambda(&environment);
         let service = environment.get("AWS_LAMBDA_FUNCTION_NAME").unwrap_or("waybill");
-        let built = observed::install(&environment, service, false).and_then(|()| build(&platform, &environment));
+        let observed = observed::install_on_lambda(&environment, &platform.aws, service).await;
+        let built = observed.and_then(|()| build(&platform, &environment));
         match built {
             Err(error) => {
                 tracing::error!(%error, "the function was not started");

@@ -74,6 +74,19 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The same with what the collector asks for, from a text of its own: `name=value` pairs separated by commas, percent-encoded.
+    pub fn with_headers(self, text: &str) -> Result<Self, SettingsError> {
+        Ok(Self { headers: headers(text)?, ..self })
+    }
+
+    /// Whether anything is sent to a collector.
+    #[must_use]
+    pub fn has_collector(&self) -> bool {
+        self.traces_url.is_some() || self.metrics_url.is_some()
+    }
+}
+
 /// `name=value,name=value`, values percent-encoded as OpenTelemetry's specification says (after W3C Baggage).
 fn headers(text: &str) -> Result<HeaderMap, SettingsError> {
     let wrong = || SettingsError { name: HEADERS, problem: "must be name=value pairs separated by commas" };

@@ -27,6 +27,7 @@ pub(super) enum Kind {
     EventRule,
     LogGroup,
     BucketPolicy,
+    QueuePolicy,
     LogResourcePolicy,
     /// A stack inside this one, a name of its own, and what leads there: all of them of use on AWS only.
     NestedStack,
@@ -49,6 +50,7 @@ impl Kind {
             "AWS::Events::Rule" => Self::EventRule,
             "AWS::Logs::LogGroup" => Self::LogGroup,
             "AWS::S3::BucketPolicy" => Self::BucketPolicy,
+            "AWS::SQS::QueuePolicy" => Self::QueuePolicy,
             "AWS::Logs::ResourcePolicy" => Self::LogResourcePolicy,
             "AWS::Serverless::Application" => Self::NestedStack,
             "AWS::ApiGatewayV2::DomainName" => Self::DomainName,
@@ -88,6 +90,7 @@ impl Kind {
             Self::HttpApi
             | Self::EventSourceMapping
             | Self::BucketPolicy
+            | Self::QueuePolicy
             | Self::LogResourcePolicy
             | Self::NestedStack
             | Self::DomainName

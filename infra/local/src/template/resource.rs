@@ -101,6 +101,7 @@ fn read_one(logical_id: &str, declaration: &Yaml, scope: &Scope, globals: &Map<S
         | Kind::EventRule
         | Kind::LogGroup
         | Kind::BucketPolicy
+        | Kind::QueuePolicy
         | Kind::LogResourcePolicy
         | Kind::NestedStack
         | Kind::DomainName

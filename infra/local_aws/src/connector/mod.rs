@@ -38,7 +38,11 @@ impl Connector {
     pub(crate) async fn answer(&self, request: http::Request<SdkBody>) -> Result<Response, Refused> {
         let (service, operation) = route::of(&request)?;
         let work = Work::prepare(service, &operation, request).await?;
-        let targets = work.targets(&self.engine, &operation).await;
+        let mut targets = work.targets(&self.engine, &operation).await;
+        for target in &mut targets {
+            // Everything here belongs to one account.
+            target.context.insert("aws:ResourceAccount".to_owned(), vec![self.engine.place.account.clone()]);
+        }
         let mut call = Call { caller: self.caller.name.clone(), service, operation, targets, status: 0, consumed: Vec::new() };
         let response = match self.refusal(&call) {
             Some(refusal) => wire::error(&call, &refusal),

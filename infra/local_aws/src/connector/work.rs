@@ -61,7 +61,8 @@ impl Work {
             Self::Ses(head, body) => {
                 let identity = ses::identity_of(head.uri.path(), body);
                 // Sending from an address is allowed by its own identity or by its domain's.
-                vec![Target::new(format!("ses:{operation}"), engine.place.identity(&identity))]
+                let target = Target::new(format!("ses:{operation}"), engine.place.identity(&identity));
+                vec![if operation == "SendEmail" { target.with("ses:FromAddress", &identity) } else { target }]
             }
         }
     }

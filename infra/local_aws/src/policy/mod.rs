@@ -4,9 +4,11 @@
 //! wins, then an allowance, and what no statement allows is denied.
 
 mod condition;
+mod document;
 mod pattern;
 
 pub use condition::{Condition, UnknownOperator};
+pub use document::UnreadableDocument;
 
 use crate::call::Target;
 
@@ -51,6 +53,17 @@ pub struct Statement {
     pub conditions: Vec<Condition>,
 }
 
+/// What a policy says about one action on one resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// A statement allows it, and none denies it.
+    Allowed,
+    /// A statement denies it, whatever the others say.
+    Denied,
+    /// No statement allows it.
+    NotAllowed,
+}
+
 /// What a statement says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
@@ -73,14 +86,22 @@ impl Policy {
         }
     }
 
+    /// What this policy says about a target.
+    #[must_use]
+    pub fn decide(&self, target: &Target) -> Decision {
+        let matching = |effect| self.statements.iter().any(|statement| statement.effect == effect && statement.matches(target));
+        match (matching(Effect::Deny), matching(Effect::Allow)) {
+            (true, _) => Decision::Denied,
+            (false, true) => Decision::Allowed,
+            (false, false) => Decision::NotAllowed,
+        }
+    }
+
     /// The first of the targets that this policy refuses, and why.
     pub(crate) fn refuses<'a>(&self, targets: &'a [Target]) -> Option<Refusal<'a>> {
-        targets.iter().find_map(|target| {
-            let matching = |effect| self.statements.iter().any(|statement| statement.effect == effect && statement.matches(target));
-            if matching(Effect::Deny) {
-                return Some(Refusal { target, denied: true });
-            }
-            (!matching(Effect::Allow)).then_some(Refusal { target, denied: false })
+        targets.iter().find_map(|target| match self.decide(target) {
+            Decision::Allowed => None,
+            decision => Some(Refusal { target, denied: decision == Decision::Denied }),
         })
     }
 }

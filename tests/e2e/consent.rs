@@ -140,3 +140,112 @@ async fn every_mistake_in_a_request_is_named_at_once() {
     let requested = acme.post("/v1/oauth2/authorizations", known).await.ok(201);
     assert!(requested["url"].as_str().unwrap().starts_with("https://accounts.google.com/"), "{requested}");
 }
+
+/// A granted authorization of this organization, and its id.
+async fn granted(acme: &Organization, provider: &Sink, more: Value) -> String {
+    let mut body = request(provider);
+    body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+    let requested = acme.post("/v1/oauth2/authorizations", body).await.ok(201);
+    let page = comes_back(parameter(requested["url"].as_str().unwrap(), "state"), "code=c").await;
+    assert!(page.text().contains("Access was granted") && page.text().contains("Acme"), "{}", page.text());
+    requested["id"].as_str().unwrap().to_owned()
+}
+
+fn must_not_follow(answer: &kit::stack::Answer) {
+    answer.problem(422, "credentials_required");
+    assert_eq!(answer.mistakes(), ["/credentials/authorization_id"]);
+}
+
+/// The id of an authorization is readable, so repeating it proves nothing: its token goes to the mail server that it went to first.
+#[tokio::test]
+async fn a_consent_leads_to_no_other_mail_server_than_its_first() {
+    let (server, thief) = (MailServer::start("none", &Authority::new()), MailServer::start("none", &Authority::new()));
+    let (acme, provider) = (stage::organization("Acme").await, Sink::start().await);
+    provider.path("/token").replies([grant("refresh")]);
+    let id = granted(&acme, &provider, json!({})).await;
+    let path = format!("/v1/oauth2/authorizations/{id}");
+    assert_eq!(acme.get(&path).await.ok(200)["mail_servers"], Value::Null);
+    let unused = mailbox(&acme, &thief, &id).skip_check().retries(0).create().await;
+    let destination = mailbox(&acme, &server, &id).create().await;
+    assert_eq!(acme.get(&path).await.ok(200)["mail_servers"], json!([format!("localhost:{}", server.port)]));
+
+    let elsewhere = json!({"smtp": {"host": "localhost", "port": thief.port, "security": "none"}});
+    let credentials = json!({"kind": "oauth2_authorization", "authorization_id": id, "username": "ada@acme.example"});
+    for patch in [
+        json!({"settings": {"transport": elsewhere}}),
+        json!({"settings": {"transport": elsewhere}, "credentials": {"authorization_id": id}}),
+        json!({"settings": {"transport": elsewhere}, "credentials": credentials}),
+    ] {
+        must_not_follow(&acme.patch(&destination.path(), patch.clone()).await);
+        must_not_follow(&acme.patch(&format!("{}?skip_check=true", destination.path()), patch).await);
+    }
+    must_not_follow(&mailbox(&acme, &thief, &id).asks().await);
+    must_not_follow(&mailbox(&acme, &thief, &id).skip_check().asks().await);
+    let body = json!({"type": "email", "name": "a", "credentials": credentials, "settings": {"transport": elsewhere,
+        "from": "reports@acme.example", "to": ["ada@customer.example"]}});
+    must_not_follow(&acme.post("/v1/destinations/check", body).await);
+
+    // One that was saved before the consent was bound is refused when it is used.
+    let delivery = acme.send([&unused], json!(1)).await.delivery(0).settles().await;
+    assert_eq!((&delivery["status"], &delivery["reason"]), (&json!("failed"), &json!("misconfigured")), "{delivery}");
+    let report = unused.action("check", json!({})).await.ok(200);
+    assert_eq!(report["check"]["ok"], false, "{report}");
+    assert!(thief.mails().is_empty(), "no mail went to the other server");
+
+    let second = mailbox(&acme, &server, &id).create().await;
+    acme.send([&destination, &second], json!(2)).await;
+    server.wait_for(2, SOON).await;
+}
+
+/// Who consents is shown where the access is used, and it is used nowhere else.
+#[tokio::test]
+async fn a_consent_is_for_the_mail_servers_that_were_named_when_it_was_requested() {
+    let (server, thief) = (MailServer::start("none", &Authority::new()), MailServer::start("none", &Authority::new()));
+    let (acme, provider) = (stage::organization("Acme").await, Sink::start().await);
+    provider.path("/token").replies([grant("refresh")]);
+    let named = format!("localhost:{}", server.port);
+    let requested = acme.post("/v1/oauth2/authorizations", {
+        let mut body = request(&provider);
+        body["mail_servers"] = json!([named.to_uppercase()]);
+        body
+    });
+    let requested = requested.await.ok(201);
+    assert_eq!(requested["mail_servers"], json!([named]));
+    let page = comes_back(parameter(requested["url"].as_str().unwrap(), "state"), "code=c").await.text();
+    assert!(page.contains(&named) && page.contains("no other mail server"), "{page}");
+    let id = requested["id"].as_str().unwrap();
+    must_not_follow(&mailbox(&acme, &thief, id).skip_check().asks().await);
+    mailbox(&acme, &server, id).create().await;
+}
+
+/// A known provider's consent is exchanged at the provider and used at its mail servers.
+#[tokio::test]
+async fn a_known_provider_has_its_own_addresses_and_nobody_else_has_them() {
+    let (acme, server) = (stage::organization("Acme").await, MailServer::start("none", &Authority::new()));
+    let ask = async |more: Value| {
+        let mut body = json!({"provider": "google", "client_id": "app", "client_secret": "s3cret"});
+        body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        acme.post("/v1/oauth2/authorizations", body).await
+    };
+    let own = ask(json!({})).await.ok(201);
+    assert_eq!(own["mail_servers"], json!(["smtp.gmail.com", "smtp-relay.gmail.com"]));
+    let microsoft = json!({"provider": "microsoft", "token_url": "https://login.microsoftonline.com/tenant/oauth2/v2.0/token"});
+    ask(microsoft).await.ok(201);
+    for (more, mistake) in [
+        (json!({"token_url": "https://evil.example/token"}), "/token_url"),
+        (json!({"authorize_url": "https://evil.example/authorize"}), "/authorize_url"),
+        (json!({"mail_servers": ["smtp.evil.example"]}), "/mail_servers/0"),
+        (json!({"mail_servers": ["smtp.gmail.com:0"]}), "/mail_servers/0"),
+        (json!({"mail_servers": []}), "/mail_servers"),
+        (
+            json!({"provider": "custom", "authorize_url": "https://accounts.google.com/o/oauth2/v2/auth", "token_url": "https://evil.example/"}),
+            "/authorize_url",
+        ),
+    ] {
+        let answer = ask(more.clone()).await;
+        answer.problem(422, "validation_failed");
+        assert_eq!(answer.mistakes(), [mistake], "{more}");
+    }
+    let answer = mailbox(&acme, &server, own["id"].as_str().unwrap()).asks().await;
+    answer.problem(422, "validation_failed");
+}

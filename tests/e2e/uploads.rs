@@ -142,6 +142,74 @@ async fn a_source_in_a_granted_bucket_is_delivered_and_the_services_own_is_never
     assert_eq!(own.mistakes(), ["/source/s3/bucket"]);
 }
 
+/// A grant is looked at again when it is used: what was accepted under one that is gone is neither delivered nor shown.
+#[tokio::test]
+async fn a_grant_that_is_withdrawn_ends_what_was_accepted_under_it() {
+    let stack = stage::launch().start().await;
+    let acme = stack.organization("Acme").await;
+    let sink = Sink::start().await;
+    sink.answers([503, 200]);
+    let destination = acme.destination().webhook(&sink).skip_check().create().await;
+    let folder = stack.data().join("s3/waybill-grantable-acme");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("day.csv"), "a,b\n1,2\n").unwrap();
+    let path = format!("/v1/organizations/{}", acme.id);
+    stack.operator().patch(&path, json!({"grants": {"buckets": ["waybill-grantable-acme"]}})).await.ok(200);
+    let source = json!({"s3": {"bucket": "waybill-grantable-acme", "key": "day.csv"}});
+    let message = acme.submit(json!({"event_type": "a.b", "source": source, "destination_ids": [destination.id]})).await;
+    let payload = format!("/v1/messages/{}/payload", message.accepted["id"].as_str().unwrap());
+    message.delivery(0).reaches("retrying").await;
+    acme.get(&payload).await;
+    stack.operator().patch(&path, json!({"grants": {"buckets": []}})).await.ok(200);
+    let delivery = message.delivery(0).settles().await;
+    assert_eq!((&delivery["status"], &delivery["reason"]), (&json!("failed"), &json!("misconfigured")), "{delivery}");
+    assert_eq!(sink.count(), 1);
+    acme.get(&payload).await.problem(403, "forbidden");
+}
+
+/// No tenant borrows a role of ours, in whatever partition it is written.
+#[tokio::test]
+async fn roles_of_our_own_account_and_what_is_no_role_are_refused_wherever_a_role_is_named() {
+    let acme = stage::organization("Acme").await;
+    let sink = Sink::start().await;
+    let destination = acme.destination().webhook(&sink).create().await;
+    let s3 = json!({"type": "s3", "name": "a", "settings": {"bucket": "reports"}});
+    let email = json!({"type": "email", "name": "a", "settings": {"transport": "ses", "from": "a@b.example", "to": ["c@d.example"]}});
+    for role in [
+        "arn:aws:iam::000000000000:role/Admin",
+        "arn:aws:iam::000000000000:role/path/to/waybill-ApiRole",
+        "arn:aws-cn:iam::000000000000:role/Admin",
+        "arn:aws-us-gov:iam::000000000000:role/Admin",
+        "arn:aws:iam::*:role/Admin",
+        "arn:aws:iam::123456789012:role/*",
+        "arn:aws:iam::123456789012:user/somebody",
+        "arn:aws:sts::123456789012:assumed-role/a/b",
+        "arn:aws:iam::123456789012:role/a b and more",
+    ] {
+        for body in [&s3, &email] {
+            let mut body = body.clone();
+            body["credentials"] = json!({"kind": "iam_role", "role_arn": role});
+            for path in ["/v1/destinations", "/v1/destinations?skip_check=true", "/v1/destinations/check"] {
+                let answer = acme.post(path, body.clone()).await;
+                answer.problem(422, "validation_failed");
+                assert_eq!(answer.mistakes(), ["/credentials/role_arn"], "{path} {role}");
+            }
+        }
+        let source = json!({"s3": {"bucket": "reports", "key": "k", "role_arn": role}});
+        let answer = acme.post("/v1/messages", json!({"event_type": "a.b", "source": source, "destination_ids": [destination.id]})).await;
+        answer.problem(422, "validation_failed");
+        assert_eq!(answer.mistakes(), ["/source/s3/role_arn"], "{role}");
+    }
+    let foreign = "arn:aws:iam::123456789012:role/reports";
+    let own_bucket = json!({"s3": {"bucket": "waybill-payloads", "key": "k", "role_arn": foreign}});
+    let answer = acme.post("/v1/messages", json!({"event_type": "a.b", "source": own_bucket, "destination_ids": [destination.id]})).await;
+    answer.problem(422, "validation_failed");
+    assert_eq!(answer.mistakes(), ["/source/s3/bucket"]);
+    let mut body = s3.clone();
+    body["credentials"] = json!({"kind": "iam_role", "role_arn": foreign});
+    acme.post("/v1/destinations?skip_check=true", body).await.ok(201);
+}
+
 /// From Waybill's own bucket to one that the operator granted, S3 copies by itself: metadata and all, once, and never over another object.
 #[tokio::test]
 async fn an_object_goes_to_a_granted_bucket_without_being_carried() {

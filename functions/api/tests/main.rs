@@ -19,6 +19,8 @@ mod idempotency;
 mod isolation;
 #[path = "api/messages.rs"]
 mod messages;
+#[path = "api/moved_secrets.rs"]
+mod moved_secrets;
 #[path = "api/openapi.rs"]
 mod openapi;
 #[path = "api/organizations.rs"]

@@ -134,9 +134,10 @@ impl Email {
     }
 
     async fn open(&self, destination: &Destination, smtp: &Smtp, deadline: Instant) -> Result<Session, Failure> {
-        let credentials = self.parts.sign_in(destination, deadline).await?;
         let connected = Connected::to(&self.parts.guard, smtp, deadline).await?;
         let secured = connected.secured(&self.parts.tls, smtp.security, deadline).await?;
+        // A consent is bound to the first mail server that it is used at: only to one that answers.
+        let credentials = self.parts.sign_in(destination, deadline).await?;
         secured.signed_in(&credentials).await
     }
 

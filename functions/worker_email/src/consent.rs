@@ -6,15 +6,19 @@ use std::time::Duration;
 
 use domain::Reason;
 use domain::authorization::{Authorization, CLIENT_SECRET, CODE, Consent, Exchange, ExchangeAnswer, REFRESH_TOKEN, VERIFIER};
+use domain::credentials::Sealed;
 use domain::destination::Destination;
 use domain::id::AuthorizationId;
+use domain::settings::email::{Smtp, Transport};
 use domain::settle::Outcome;
+use egress::Host;
 use oauth::{Client, Grant, Granted, Refusal};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
+use vault::Recipient;
 use worker::{Hindrance, Opened, Unavailable};
 
-use crate::connector::Parts;
+use crate::connector::{Parts, settings};
 use crate::credentials::refused;
 use crate::failure::Failure;
 
@@ -44,14 +48,14 @@ impl Parts {
             return Ok(ExchangeAnswer::refused(false, "the authorization has been answered before"));
         };
         let place = Authorization::place(id);
-        let secret = self.vault.open(organization, place, CLIENT_SECRET, &authorization.client_secret).await?;
+        let secret = self.client_secret(&authorization).await?;
         let verifier = self.vault.open(organization, place, VERIFIER, verifier).await?;
         let code = self.vault.open(organization, place, CODE, &exchange.code).await?;
         let client = Client { token_url: &authorization.token_url, id: &authorization.client_id, secret: &secret };
         let grant = Grant::AuthorizationCode { code: &code, verifier: &verifier, redirect_uri };
         let (consent, answer) = match self.tokens.ask(&client, &grant, Instant::now() + EXCHANGE_MAX).await {
             Ok(Granted { refresh_token: Some(token), .. }) => {
-                let refresh_token = self.vault.seal(organization, place, REFRESH_TOKEN, &token).await?;
+                let refresh_token = self.sealed_refresh_token(&authorization, &token).await?;
                 let answer = ExchangeAnswer { granted: true, retry: false, detail: "access was granted".to_owned() };
                 (Consent::Granted { refresh_token }, answer)
             }
@@ -70,16 +74,15 @@ impl Parts {
         }
     }
 
-    /// An access token by a consent.
+    /// An access token by a consent, for the mail server of this destination.
     pub(crate) async fn token_by_consent(&self, destination: &Destination, deadline: Instant) -> Result<SecretString, Failure> {
         let opened = Opened::of(&self.vault, destination);
         let id: AuthorizationId = opened.open("authorization_id")?.parse().map_err(|_| lost())?;
         let organization = destination.organization_id;
         let authorization = self.store.authorization(organization, id).await.map_err(ours)?.ok_or_else(lost)?;
-        let Consent::Granted { refresh_token } = &authorization.consent else { return Err(lost().into()) };
-        let place = Authorization::place(id);
-        let secret = self.vault.open(organization, place, CLIENT_SECRET, &authorization.client_secret).await.map_err(Hindrance::from)?;
-        let refresh = self.vault.open(organization, place, REFRESH_TOKEN, refresh_token).await.map_err(Hindrance::from)?;
+        let authorization = self.bound(authorization, &mail_server(destination)?).await?;
+        let refresh = self.refresh_token(&authorization).await?;
+        let secret = self.client_secret(&authorization).await?;
         let client = Client { token_url: &authorization.token_url, id: &authorization.client_id, secret: &secret };
         let granted = self.tokens.token(&client, &Grant::RefreshToken(&refresh), deadline).await.map_err(refused)?;
         let changed = granted.refresh_token.filter(|new| new.expose_secret() != refresh.expose_secret());
@@ -89,10 +92,53 @@ impl Parts {
         Ok(granted.access_token)
     }
 
+    /// The authorization, which admits this mail server. One that names none yet is bound to it from now on, for every destination.
+    async fn bound(&self, mut authorization: Authorization, mail_server: &str) -> Result<Authorization, Hindrance> {
+        let (organization, id) = (authorization.organization_id, authorization.id);
+        for _ in 0..RACES_MAX {
+            match authorization.admits(mail_server) {
+                Some(true) => return Ok(authorization),
+                Some(false) => return Err(not_admitted(&authorization)),
+                None => {}
+            }
+            let token = self.refresh_token(&authorization).await?;
+            let mut after = authorization.with(authorization.consent.clone());
+            after.mail_servers = Some(vec![mail_server.to_owned()]);
+            after.consent = Consent::Granted { refresh_token: self.sealed_refresh_token(&after, &token).await? };
+            if self.store.save_authorization(&after).await.map_err(ours)? == store::Saved::Done {
+                return Ok(after);
+            }
+            authorization = self.store.authorization(organization, id).await.map_err(ours)?.ok_or_else(lost)?;
+        }
+        Err(Hindrance::Ours(Unavailable(format!("the authorization {id} kept changing"))))
+    }
+
+    async fn client_secret(&self, authorization: &Authorization) -> Result<SecretString, Hindrance> {
+        let recipient = Recipient::of_token_url(&authorization.token_url);
+        let place = Authorization::place(authorization.id);
+        let organization = authorization.organization_id;
+        Ok(self.vault.open_for(&recipient, organization, place, CLIENT_SECRET, &authorization.client_secret).await?)
+    }
+
+    async fn refresh_token(&self, authorization: &Authorization) -> Result<SecretString, Hindrance> {
+        let Consent::Granted { refresh_token } = &authorization.consent else { return Err(lost()) };
+        let recipient = Recipient::of_authorization(authorization);
+        let place = Authorization::place(authorization.id);
+        Ok(self.vault.open_for(&recipient, authorization.organization_id, place, REFRESH_TOKEN, refresh_token).await?)
+    }
+
+    async fn sealed_refresh_token(&self, authorization: &Authorization, token: &SecretString) -> Result<Sealed, Hindrance> {
+        let recipient = Recipient::of_authorization(authorization);
+        let place = Authorization::place(authorization.id);
+        let fields = [(REFRESH_TOKEN, token.clone())];
+        let sealed = self.vault.seal_for(&recipient, authorization.organization_id, place, &fields).await?.pop();
+        sealed.ok_or_else(|| Hindrance::Ours(Unavailable("the vault sealed nothing".to_owned())))
+    }
+
     /// A refresh token that the provider changed is sealed and stored before the old one is forgotten (design.md §6).
     async fn keep_changed(&self, mut authorization: Authorization, new: &SecretString) -> Result<(), Hindrance> {
         let (organization, id) = (authorization.organization_id, authorization.id);
-        let refresh_token = self.vault.seal(organization, Authorization::place(id), REFRESH_TOKEN, new).await?;
+        let refresh_token = self.sealed_refresh_token(&authorization, new).await?;
         let before = authorization.consent.clone();
         for _ in 0..RACES_MAX {
             let after = authorization.with(Consent::Granted { refresh_token: refresh_token.clone() });
@@ -108,6 +154,20 @@ impl Parts {
         tracing::warn!(authorization = %id, "a changed refresh token could not be stored: the authorization kept changing");
         Ok(())
     }
+}
+
+/// The mail server of a destination, as authorizations list it.
+fn mail_server(destination: &Destination) -> Result<String, Hindrance> {
+    let Transport::Smtp(Smtp { host, port, .. }) = &settings(destination)?.transport else {
+        return Err(Hindrance::misconfigured("an authorization is for a mail server, not for Amazon SES"));
+    };
+    let host = Host::parse(host).map_err(|refusal| Hindrance::misconfigured(refusal.to_string()))?;
+    Ok(format!("{}:{port}", host.to_url_host()))
+}
+
+fn not_admitted(authorization: &Authorization) -> Hindrance {
+    let servers = authorization.mail_servers_in_words();
+    Hindrance::misconfigured(format!("the authorization is for {servers}; somebody has to consent to this mail server"))
 }
 
 fn refusal(detail: &str) -> (Consent, ExchangeAnswer) {

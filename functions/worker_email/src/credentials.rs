@@ -10,7 +10,7 @@ use oauth::{Client, Grant, Granted};
 use secrecy::{ExposeSecret as _, SecretString};
 use store::Saved;
 use tokio::time::Instant;
-use vault::Confidential;
+use vault::{Confidential, Recipient};
 use worker::{Hindrance, Opened, Unavailable};
 
 use crate::connector::Parts;
@@ -59,7 +59,9 @@ impl Parts {
     async fn keep_rotated(&self, destination: &Destination, old: &SecretString, granted: Granted) -> Result<(), Hindrance> {
         let Some(new) = granted.refresh_token.filter(|new| new.expose_secret() != old.expose_secret()) else { return Ok(()) };
         let (organization, id) = (destination.organization_id, destination.id);
-        let sealed = self.vault.seal(organization, id, &sealed_name("refresh_token"), &new).await?;
+        let name = sealed_name("refresh_token");
+        let sealed = self.vault.seal_for(&Recipient::of(destination), organization, id, &[(&name, new.clone())]).await?;
+        let Some(sealed) = sealed.into_iter().next() else { return Ok(()) };
         let ours = |error: store::StoreError| Hindrance::Ours(Unavailable(error.to_string()));
         for _ in 0..RACES_MAX {
             // A check's destination is not stored yet: what it was given goes into it when it is saved, the old one as long as it works.

@@ -1,7 +1,6 @@
 //! Amazon SES: with the function's role for the identities an organization was granted, or with a customer's own role.
 
 use aws_config::SdkConfig;
-use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -12,6 +11,7 @@ use domain::check::StepName;
 use domain::destination::Destination;
 use domain::settings::email::{EmailSettings, Mailbox};
 use domain::settle::Outcome;
+use roles::{NotAssumed, Purpose};
 use serde_json::json;
 use std::time::Duration;
 use worker::{Opened, Unavailable};
@@ -20,9 +20,6 @@ use crate::Email;
 use crate::connector::{Sent, is_own_role};
 use crate::failure::Failure;
 use crate::letter::Letter;
-
-const SESSION_NAME: &str = "waybill";
-const SESSION_SECONDS: i32 = 3600;
 
 impl Email {
     /// Sends a letter through SES.
@@ -58,7 +55,7 @@ impl Email {
             return Ok(Client::new(&self.parts.aws));
         }
         let role = Opened::of(&self.parts.vault, destination).open("role_arn")?;
-        let config = assumed(&self.parts.aws, role, &organization.aws_external_id).await?;
+        let config = assumed(&self.parts.aws, role, &organization.aws_external_id, settings).await?;
         Ok(Client::new(&config))
     }
 
@@ -78,20 +75,17 @@ impl Email {
     }
 }
 
-/// The configuration of a customer's role, taken on with the external id issued to the organization, and never without one.
-async fn assumed(own: &SdkConfig, role_arn: &str, external_id: &str) -> Result<SdkConfig, Failure> {
-    let call = aws_sdk_sts::Client::new(own).assume_role().role_arn(role_arn).external_id(external_id);
-    let call = call.role_session_name(SESSION_NAME).duration_seconds(SESSION_SECONDS).send();
-    let answer = call.await.map_err(|error| match error.as_service_error() {
-        Some(_) => {
-            let detail = "the role cannot be taken on; its trust policy must name Waybill and the organization's external id";
-            Failure::new(StepName::Authenticate, Outcome::ClientError(Reason::Authentication), detail)
-        }
-        None => Failure::Ours(Unavailable(DisplayErrorContext(&error).to_string())),
+/// The configuration of a customer's role, which sends from this address only.
+async fn assumed(own: &SdkConfig, role_arn: &str, external_id: &str, settings: &EmailSettings) -> Result<SdkConfig, Failure> {
+    let purpose = Purpose::SendMailFrom(settings.from.address());
+    let credentials = roles::assume(own, role_arn, external_id, purpose).await.map_err(|why| {
+        let outcome = match why {
+            NotAssumed::NotARole(_) => Outcome::Reject(Reason::Misconfigured),
+            NotAssumed::Refused => Outcome::ClientError(Reason::Authentication),
+            NotAssumed::Unavailable(_) => return Failure::Ours(Unavailable(why.to_string())),
+        };
+        Failure::new(StepName::Authenticate, outcome, why.to_string())
     })?;
-    let Some(given) = answer.credentials() else { return Err(Failure::Ours(Unavailable("STS answered without credentials".to_owned()))) };
-    let credentials =
-        Credentials::new(given.access_key_id(), given.secret_access_key(), Some(given.session_token().to_owned()), None, SESSION_NAME);
     Ok(own.to_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build())
 }
 

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
-use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
 use aws_types::service_config::ServiceConfigKey;
 use domain::settings::storage::S3Settings;
 use domain::{Clock, Timestamp};
 use object_store::aws::AwsCredential;
+use roles::{NotAssumed, Purpose};
 use secrecy::ExposeSecret as _;
 use vault::Confidential;
 
@@ -19,23 +19,22 @@ use crate::trouble::Trouble;
 
 /// No upload takes longer than its attempt, and no attempt longer than this: credentials with less life left are not begun with.
 const LIFE_LEFT_MIN: Duration = Duration::from_secs(15 * 60);
-/// How long a role is taken on for: what every role allows.
-const SESSION_SECONDS: i32 = 3600;
 /// The function's own credentials are looked at again after this long.
 const OWN_KEPT: Duration = Duration::from_secs(5 * 60);
 /// Roles kept at a time.
 const ROLES_MAX: usize = 1000;
-const SESSION_NAME: &str = "waybill";
 
 /// Credentials of AWS, kept while they live.
 #[derive(Debug)]
 pub(crate) struct Aws {
     config: SdkConfig,
-    sts: aws_sdk_sts::Client,
     clock: Clock,
     own: Mutex<Option<Kept>>,
-    roles: Mutex<HashMap<(String, String), Kept>>,
+    roles: Mutex<HashMap<Assumed, Kept>>,
 }
+
+/// Role, external id and bucket: a session reaches its bucket and no other.
+type Assumed = (String, String, String);
 
 #[derive(Debug, Clone)]
 struct Kept {
@@ -45,8 +44,7 @@ struct Kept {
 
 impl Aws {
     pub(crate) fn new(config: SdkConfig, clock: Clock) -> Self {
-        let sts = aws_sdk_sts::Client::new(&config);
-        Self { config, sts, clock, own: Mutex::default(), roles: Mutex::default() }
+        Self { config, clock, own: Mutex::default(), roles: Mutex::default() }
     }
 
     /// The bucket's region: the settings', else ours.
@@ -79,7 +77,9 @@ impl Aws {
                 Err(Trouble::Unauthorized(format!("the bucket {} is not granted to this organization", settings.bucket)))
             }
             Credentials::Iam { .. } => self.own().await.inspect(confidential),
-            Credentials::IamRole { role_arn, external_id } => self.role(role_arn, external_id).await.inspect(confidential),
+            Credentials::IamRole { role_arn, external_id } => {
+                self.role(role_arn, external_id, &settings.bucket).await.inspect(confidential)
+            }
             _ => Err(Trouble::Misconfigured("S3 takes iam, iam_role or access_key credentials".to_owned())),
         }
     }
@@ -106,23 +106,22 @@ impl Aws {
         Ok(credential)
     }
 
-    async fn role(&self, role_arn: &str, external_id: &str) -> Result<Arc<AwsCredential>, Trouble> {
+    async fn role(&self, role_arn: &str, external_id: &str, bucket: &str) -> Result<Arc<AwsCredential>, Trouble> {
         let now = self.clock.now();
-        let name = (role_arn.to_owned(), external_id.to_owned());
+        let name = (role_arn.to_owned(), external_id.to_owned(), bucket.to_owned());
         let kept = self.roles.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         if let Some(kept) = kept.filter(|kept| kept.until > now) {
             return Ok(kept.credential);
         }
-        let asked = self.sts.assume_role().role_arn(role_arn).external_id(external_id);
-        let answer = asked.role_session_name(SESSION_NAME).duration_seconds(SESSION_SECONDS).send().await.map_err(refused)?;
-        let session = answer.credentials().ok_or(Trouble::Unintelligible)?;
+        let session = roles::assume(&self.config, role_arn, external_id, Purpose::WriteBucket(bucket)).await?;
         let credential = Arc::new(AwsCredential {
             key_id: session.access_key_id().to_owned(),
             secret_key: session.secret_access_key().to_owned(),
-            token: Some(session.session_token().to_owned()),
+            token: session.session_token().map(str::to_owned),
         });
-        let life = Timestamp::from_millis(session.expiration().to_millis().unwrap_or_default()).since(now);
-        let until = now.plus(life.saturating_sub(LIFE_LEFT_MIN));
+        let ends = session.expiry().and_then(|ends| ends.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        let ends = Timestamp::from_millis(i64::try_from(ends.as_millis()).unwrap_or_default());
+        let until = now.plus(ends.since(now).saturating_sub(LIFE_LEFT_MIN));
         let mut roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
         if roles.len() >= ROLES_MAX {
             roles.retain(|_, kept| kept.until > now);
@@ -140,21 +139,15 @@ fn confidential(credential: &Arc<AwsCredential>) {
     credential.token.iter().for_each(|token| Confidential::add(&token.as_str().into()));
 }
 
-/// STS's refusal is the role's trust policy speaking; everything else is between AWS and us.
-fn refused<E>(error: SdkError<E>) -> Trouble
-where
-    E: aws_sdk_sts::error::ProvideErrorMetadata,
-{
-    let status = error.raw_response().map(|response| response.status().as_u16());
-    match (error.code(), status) {
-        // Some that speak STS's protocol put the code where the SDK does not look.
-        (Some("AccessDenied"), _) | (None, Some(403)) => Trouble::Unauthenticated(TRUST.to_owned()),
-        (Some("ValidationError"), _) => Trouble::Misconfigured("role_arn is not a role's ARN".to_owned()),
-        (code, _) => {
-            tracing::warn!(code, status, "a role could not be taken on");
-            Trouble::Ours("the role could not be taken on just now".to_owned())
+impl From<NotAssumed> for Trouble {
+    fn from(why: NotAssumed) -> Self {
+        match why {
+            NotAssumed::NotARole(_) => Self::Misconfigured(why.to_string()),
+            NotAssumed::Refused => Self::Unauthenticated(why.to_string()),
+            NotAssumed::Unavailable(_) => {
+                tracing::warn!(error = %why, "failed to assume a customer's role; the delivery waits");
+                Self::Ours("the role could not be assumed right now".to_owned())
+            }
         }
     }
 }
-
-const TRUST: &str = "the role may not be taken on: its trust policy has to allow it, with the external id issued to the organization";

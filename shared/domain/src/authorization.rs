@@ -41,6 +41,10 @@ pub struct Authorization {
     pub client_secret: Sealed,
     /// What is asked for.
     pub scope: Option<String>,
+    /// The mail servers that its access tokens may be sent to: `host:port`, or `host` for any port. `None`: not decided yet; the first one
+    /// that a token is to be sent to becomes the only one.
+    #[serde(default)]
+    pub mail_servers: Option<Vec<String>>,
     /// How far it is.
     pub consent: Consent,
     /// Counts its changes.
@@ -83,6 +87,23 @@ impl Authorization {
         DestinationId::from(id.ulid())
     }
 
+    /// Whether an access token may be sent to this mail server, `host:port` with the host normalized; `None` when that is not decided yet.
+    #[must_use]
+    pub fn admits(&self, mail_server: &str) -> Option<bool> {
+        let host = mail_server.rsplit_once(':').map_or(mail_server, |(host, _)| host);
+        let admitted = |listed: &Vec<String>| listed.iter().any(|listed| listed == mail_server || listed == host);
+        self.mail_servers.as_ref().map(admitted)
+    }
+
+    /// The mail servers that its access tokens may be sent to, for people.
+    #[must_use]
+    pub fn mail_servers_in_words(&self) -> String {
+        match &self.mail_servers {
+            Some(listed) => listed.join(" or "),
+            None => "the first mail server that a destination uses it with".to_owned(),
+        }
+    }
+
     /// The same, one step further.
     #[must_use]
     pub fn with(&self, consent: Consent) -> Self {
@@ -111,6 +132,10 @@ pub struct ProviderFacts {
     pub token_url: &'static str,
     /// What sending mail by SMTP takes.
     pub scope: &'static str,
+    /// The hosts of its addresses.
+    pub hosts: &'static [&'static str],
+    /// Its mail servers.
+    pub mail_servers: &'static [&'static str],
     /// What it needs to be told to give a refresh token.
     pub parameters: &'static [(&'static str, &'static str)],
 }
@@ -137,12 +162,16 @@ impl Provider {
                 authorize_url: "https://accounts.google.com/o/oauth2/v2/auth",
                 token_url: "https://oauth2.googleapis.com/token",
                 scope: "https://mail.google.com/",
+                hosts: &["accounts.google.com", "oauth2.googleapis.com"],
+                mail_servers: &["smtp.gmail.com", "smtp-relay.gmail.com"],
                 parameters: &[("access_type", "offline"), ("prompt", "consent")],
             }),
             Self::Microsoft => Some(ProviderFacts {
                 authorize_url: "https://login.microsoftonline.com/common/oauth2/v2.0/authorize",
                 token_url: "https://login.microsoftonline.com/common/oauth2/v2.0/token",
                 scope: "https://outlook.office.com/SMTP.Send offline_access",
+                hosts: &["login.microsoftonline.com"],
+                mail_servers: &["smtp.office365.com", "smtp-mail.outlook.com"],
                 parameters: &[("prompt", "select_account")],
             }),
             Self::Custom => None,

@@ -10,7 +10,7 @@ use crate::Timestamp;
 mod field;
 mod kind;
 
-pub use field::{CredentialField, Shape};
+pub use field::{CredentialField, Decides, Shape};
 pub use kind::CredentialKind;
 
 /// A secret as the vault sealed it; it opens only for the organization, destination and field it was sealed for.

@@ -29,6 +29,7 @@ pub mod random;
 pub mod reason;
 pub mod retry;
 pub mod role;
+pub mod role_arn;
 pub mod settings;
 pub mod settle;
 pub mod signing_secret;

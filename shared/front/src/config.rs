@@ -13,6 +13,8 @@ pub struct Config {
     pub table_name: String,
     /// `BUCKET_NAME`: where large payloads are.
     pub bucket_name: String,
+    /// `ACCOUNT_ID`: the AWS account that the stack stands in; none of its roles is a customer's.
+    pub account_id: String,
     /// `KMS_KEY_ID`: what credentials are sealed under.
     pub kms_key_id: String,
     /// `SIGNING_KEYS_SECRET_ARN`: the root of the keys that vouch for ids and cursors.
@@ -62,6 +64,7 @@ impl Config {
         let config = Self {
             table_name: variables.required("TABLE_NAME"),
             bucket_name: variables.required("BUCKET_NAME"),
+            account_id: variables.required("ACCOUNT_ID"),
             kms_key_id: variables.required("KMS_KEY_ID"),
             signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
             queue_urls: variables.per_lane("*_QUEUE_URL"),

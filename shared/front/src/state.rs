@@ -77,6 +77,7 @@ pub async fn operations(platform: &Platform, config: &Config) -> Result<Operatio
             rate_limits: config.rate_limits,
             quotas: config.quotas,
             function_timeout_seconds: config.function_timeout_seconds,
+            account_id: config.account_id.clone(),
             own_bucket: config.bucket_name.clone(),
             own_secret_arns: vec![config.signing_keys_secret_arn.clone()],
         }),
@@ -98,6 +99,7 @@ pub(crate) mod tests {
         let config = Config {
             table_name: String::new(),
             bucket_name: String::new(),
+            account_id: "000000000000".to_owned(),
             kms_key_id: String::new(),
             signing_keys_secret_arn: String::new(),
             queue_urls: domain::settings::PerLane::each(|_| String::new()),

@@ -28,6 +28,7 @@ mod portal_link;
 mod query;
 mod quota;
 mod refusal;
+mod role;
 mod scheme;
 mod statistics;
 mod status_secret;
@@ -76,6 +77,8 @@ pub struct Settings {
     pub quotas: domain::quota::Quotas,
     /// How long a request may run: an idempotency lease outlives it.
     pub function_timeout_seconds: u32,
+    /// The AWS account that the deployment runs in: none of its roles is a customer's.
+    pub account_id: String,
     /// The bucket that nobody may be granted.
     pub own_bucket: String,
     /// The secrets that nobody may be granted.

@@ -94,6 +94,11 @@ impl Refusal {
         Self { detail, ..Self::unsupported_media_type() }
     }
 
+    /// 422: secrets would be sent to another server than they were given for.
+    pub fn credentials_required(detail: impl Into<String>) -> Self {
+        Self::new(422, "credentials_required", detail)
+    }
+
     /// 422: every mistake at once. Where all of them are of one special kind, the problem carries that kind's code.
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {

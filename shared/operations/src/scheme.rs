@@ -2,7 +2,7 @@
 
 mod types;
 
-use domain::credentials::{CredentialField, CredentialKind, Shape};
+use domain::credentials::{CredentialField, CredentialKind, Decides, Shape};
 use domain::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX};
 use domain::settings::DestinationType;
 use serde_json::{Map, Value, json};
@@ -11,8 +11,8 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// Of `settings`.
 pub(crate) fn settings(kind: DestinationType) -> Value {
-    let members = match kind {
-        DestinationType::Webhook => return webhook_settings(),
+    let mut members = match kind {
+        DestinationType::Webhook => webhook_settings(),
         DestinationType::Email => types::email(),
         DestinationType::S3 => types::s3(),
         DestinationType::Gcs => types::gcs(),
@@ -21,14 +21,37 @@ pub(crate) fn settings(kind: DestinationType) -> Value {
         DestinationType::Postgres | DestinationType::Mysql => types::database(),
     };
     let required: &[&str] = match kind {
-        DestinationType::Webhook => &["url"],
+        DestinationType::Webhook => &[],
         DestinationType::Email => &["transport", "from", "to"],
         DestinationType::S3 | DestinationType::Gcs => &["bucket"],
         DestinationType::AzureBlob => &["account", "container"],
         DestinationType::Sftp => &["host", "username", "host_key"],
         DestinationType::Postgres | DestinationType::Mysql => &["table"],
     };
-    json!({"$schema": DIALECT, "type": "object", "properties": members, "required": required, "additionalProperties": false})
+    for name in deciding(kind) {
+        members[*name][DECIDES] = true.into();
+    }
+    let mut schema = json!({"$schema": DIALECT, "type": "object", "properties": members, "additionalProperties": false});
+    if !required.is_empty() {
+        schema["required"] = required.into();
+    }
+    schema
+}
+
+/// Marks a member that decides which server receives the secrets: a change of it must carry every secret again.
+const DECIDES: &str = "x-credentials-required";
+
+/// The settings that decide which server receives the secrets: those that [`domain::settings::Settings::anchors`] names.
+fn deciding(kind: DestinationType) -> &'static [&'static str] {
+    match kind {
+        DestinationType::Webhook => &["url"],
+        DestinationType::Email => &["transport"],
+        DestinationType::S3 => &["bucket", "endpoint", "region"],
+        DestinationType::Gcs => &["endpoint"],
+        DestinationType::AzureBlob => &["account", "endpoint"],
+        DestinationType::Sftp => &["host", "host_key", "port"],
+        DestinationType::Postgres | DestinationType::Mysql => &["host", "port", "tls"],
+    }
 }
 
 /// Of `credentials`: one form for each `kind`.
@@ -71,21 +94,22 @@ fn member(field: &CredentialField) -> Value {
         }
         schema
     };
-    match field.shape {
+    let mut schema = match field.shape {
         Shape::Open | Shape::Secret => text(""),
         Shape::Certificate | Shape::SecretText => text("multiline"),
         Shape::SecretObject => json!({"type": "object", "writeOnly": true}),
         Shape::SecretMap => {
             json!({"type": "object", "maxProperties": Shape::MAP_MAX, "additionalProperties": {"type": "string", "minLength": 1, "maxLength": field.max, "writeOnly": true}})
         }
+    };
+    if field.decides == Decides::Recipient {
+        schema[DECIDES] = true.into();
     }
+    schema
 }
 
 fn webhook_settings() -> Value {
     json!({
-        "$schema": DIALECT,
-        "type": "object",
-        "properties": {
             "url": {"type": ["string", "null"], "format": "uri", "minLength": 1, "maxLength": 2048, "description": "Where requests go; https. Left out with credentials of the kind secret_url."},
             "method": {"enum": ["POST", "PUT", "PATCH"], "default": "POST"},
             "headers": {
@@ -116,13 +140,13 @@ fn webhook_settings() -> Value {
                 "default": "request",
                 "description": "request: saving sends a signed POST and expects success; a chat service shows it as a message, and PagerDuty opens no incident. connect: it stops after TLS."
             }
-        },
-        "additionalProperties": false
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use domain::input::{Errors, Fields};
     use domain::settings::Settings;
@@ -146,6 +170,11 @@ mod tests {
             let errors = Errors::default();
             let given = body.as_object().cloned().unwrap_or_default();
             let read = Settings::read(kind, &mut Fields::new("", given.clone(), &errors)).unwrap().to_json();
+            let anchors = Settings::read(kind, &mut Fields::new("", given.clone(), &errors)).unwrap();
+            let anchors: BTreeSet<&str> = anchors.anchors().iter().filter_map(|(name, _)| name.split('/').next()).collect();
+            // A host and its port are one anchor.
+            let marked = deciding(kind).iter().copied().filter(|name| *name != "port").collect();
+            assert_eq!(anchors, marked, "{kind:?}");
             let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
             assert_eq!(names(&schema["properties"]), names(&read), "{kind:?}");
             for (name, property) in schema["properties"].as_object().unwrap().iter().filter(|(name, _)| !given.contains_key(*name)) {

@@ -2,12 +2,14 @@
 
 use aes_gcm::aead::{Aead as _, Payload};
 use aes_gcm::{Aes256Gcm, Key, KeyInit as _, Nonce};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use domain::id::{DestinationId, OrganizationId};
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use crate::VaultError;
 use crate::envelope::NONCE_BYTES;
+use crate::{Recipient, VaultError};
 
 const KEY_BYTES: usize = 32;
 
@@ -17,12 +19,18 @@ pub(crate) struct Place<'a> {
     pub(crate) organization: OrganizationId,
     pub(crate) destination: DestinationId,
     pub(crate) field: &'a str,
+    /// Whom the secret may be sent to; `None` for a secret that is never sent, and for those sealed before recipients were recorded.
+    pub(crate) recipient: Option<&'a Recipient>,
 }
 
 impl Place<'_> {
-    /// What the tag vouches for besides the secret. Ids hold no slash, so no two places read the same.
+    /// What the tag vouches for besides the secret. Ids and digests hold no slash, so no two places read the same.
     pub(crate) fn binding(&self) -> String {
-        format!("{}/{}/{}", self.organization, self.destination, self.field)
+        let Self { organization, destination, field, recipient } = self;
+        match recipient {
+            None => format!("{organization}/{destination}/{field}"),
+            Some(recipient) => format!("to/{}/{organization}/{destination}/{field}", BASE64.encode(recipient.digest())),
+        }
     }
 }
 
@@ -66,7 +74,7 @@ mod tests {
 
     fn place(field: &str) -> Place<'_> {
         let ulid = Ulid::first_at(Timestamp::from_millis(1_764_000_000_000));
-        Place { organization: ulid.into(), destination: ulid.into(), field }
+        Place { organization: ulid.into(), destination: ulid.into(), field, recipient: None }
     }
 
     #[test]

@@ -5,13 +5,18 @@ use domain::credentials::Sealed;
 
 use crate::VaultError;
 
-/// AES-256-GCM under a KMS data key. Records live for years: a new form gets a new number, and this one stays readable.
-const VERSION: u8 = 1;
+/// AES-256-GCM under a KMS data key, bound to organization, destination and field. Records live for years: a new form gets a new number,
+/// and this one stays readable.
+const OF_A_PLACE: u8 = 1;
+/// The same, bound to the recipient too.
+const FOR_A_RECIPIENT: u8 = 2;
 pub(crate) const NONCE_BYTES: usize = 12;
 
 /// A sealed secret, taken apart: version byte, length of the wrapped key (two bytes, big-endian), wrapped key, nonce, ciphertext with tag.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
+    /// Whether it opens for its recipient only.
+    pub(crate) has_recipient: bool,
     /// The data key, encrypted by KMS.
     pub(crate) wrapped_key: Vec<u8>,
     /// Never used twice under one data key.
@@ -24,7 +29,7 @@ impl Envelope {
     pub(crate) fn to_sealed(&self) -> Sealed {
         let key_length = u16::try_from(self.wrapped_key.len()).expect("KMS ciphertext blobs have at most 6144 bytes");
         let mut bytes = Vec::with_capacity(3 + self.wrapped_key.len() + NONCE_BYTES + self.ciphertext.len());
-        bytes.push(VERSION);
+        bytes.push(if self.has_recipient { FOR_A_RECIPIENT } else { OF_A_PLACE });
         bytes.extend(key_length.to_be_bytes());
         bytes.extend(&self.wrapped_key);
         bytes.extend(self.nonce);
@@ -36,13 +41,15 @@ impl Envelope {
         let bytes = BASE64.decode(&sealed.0).map_err(|_| VaultError::Corrupt("it is not base64"))?;
         let short = || VaultError::Corrupt("its end is missing");
         let (version, rest) = bytes.split_first().ok_or_else(short)?;
-        if *version != VERSION {
-            return Err(VaultError::Corrupt("its form is not known"));
-        }
+        let has_recipient = match *version {
+            OF_A_PLACE => false,
+            FOR_A_RECIPIENT => true,
+            _ => return Err(VaultError::Corrupt("its form is not known")),
+        };
         let (key_length, rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
         let (wrapped_key, rest) = rest.split_at_checked(u16::from_be_bytes(*key_length).into()).ok_or_else(short)?;
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_BYTES>().ok_or_else(short)?;
-        Ok(Self { wrapped_key: wrapped_key.to_vec(), nonce: *nonce, ciphertext: ciphertext.to_vec() })
+        Ok(Self { has_recipient, wrapped_key: wrapped_key.to_vec(), nonce: *nonce, ciphertext: ciphertext.to_vec() })
     }
 }
 
@@ -51,7 +58,7 @@ mod tests {
     use super::*;
 
     fn envelope() -> Envelope {
-        Envelope { wrapped_key: vec![7; 184], nonce: [9; NONCE_BYTES], ciphertext: vec![1, 2, 3] }
+        Envelope { has_recipient: true, wrapped_key: vec![7; 184], nonce: [9; NONCE_BYTES], ciphertext: vec![1, 2, 3] }
     }
 
     #[test]
@@ -62,8 +69,12 @@ mod tests {
     #[test]
     fn the_first_form_stays_readable() {
         let stored = Sealed("AQACqrsBAgMEBQYHCAkKCwzd7v8=".to_owned());
-        let expected =
-            Envelope { wrapped_key: vec![0xaa, 0xbb], nonce: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], ciphertext: vec![0xdd, 0xee, 0xff] };
+        let expected = Envelope {
+            has_recipient: false,
+            wrapped_key: vec![0xaa, 0xbb],
+            nonce: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+            ciphertext: vec![0xdd, 0xee, 0xff],
+        };
         assert_eq!(Envelope::read(&stored).unwrap(), expected);
     }
 
@@ -73,7 +84,7 @@ mod tests {
         for end in [0, 1, 2, 3, 100, 186, 198] {
             assert!(Envelope::read(&Sealed(BASE64.encode(&bytes[..end]))).is_err(), "{end}");
         }
-        assert!(Envelope::read(&Sealed(BASE64.encode([&[2], &bytes[1..]].concat()))).is_err());
+        assert!(Envelope::read(&Sealed(BASE64.encode([&[3], &bytes[1..]].concat()))).is_err());
         assert!(Envelope::read(&Sealed("whsec_?".to_owned())).is_err());
     }
 }

@@ -1,7 +1,8 @@
 //! Where secrets are kept (R4.5, R6): everything a destination is trusted with is ciphertext at rest, bound to whom it was given for.
 //!
 //! - The api **seals**: [`Vault::seal_all`] asks KMS for a fresh data key whose encryption context names organization and destination, and
-//!   encrypts each field under it. It may ask for data keys and never opens one.
+//!   encrypts each field under it. It may ask for data keys and never opens one. Credentials are sealed for their [`Recipient`]
+//!   ([`Vault::seal_for`]): they do not open for a destination that leads anywhere else, whoever changed it.
 //! - A worker **opens**: [`Vault::open`] has KMS unwrap the data key, which it does only in that same context. A blob moved to another
 //!   record, organization or field does not open.
 //! - A customer's own secret stays in Secrets Manager and is **read** at use: [`Vault::referenced`] takes it only when its tag names the
@@ -15,10 +16,12 @@ mod confidential;
 mod data_key;
 mod envelope;
 mod error;
+mod recipient;
 mod signing_keys;
 mod vault;
 
 pub use confidential::Confidential;
 pub use error::VaultError;
+pub use recipient::Recipient;
 pub use signing_keys::{SigningKeys, own_secret};
 pub use vault::{ORGANIZATION_TAG, Vault};

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::cache::Cache;
 use crate::data_key::{DataKey, Place};
 use crate::envelope::Envelope;
-use crate::{Confidential, VaultError};
+use crate::{Confidential, Recipient, VaultError};
 
 /// The tag by which a secret in Secrets Manager says whose it is.
 pub const ORGANIZATION_TAG: &str = "waybill:organization";
@@ -85,19 +85,36 @@ impl Vault {
         destination: DestinationId,
         fields: &[(&str, SecretString)],
     ) -> Result<Vec<Sealed>, VaultError> {
+        self.sealed(Place { organization, destination, field: "", recipient: None }, fields).await
+    }
+
+    /// Seals credentials of one destination as [`Vault::seal_all`] does, for one recipient: they open for no other.
+    pub async fn seal_for(
+        &self,
+        recipient: &Recipient,
+        organization: OrganizationId,
+        destination: DestinationId,
+        fields: &[(&str, SecretString)],
+    ) -> Result<Vec<Sealed>, VaultError> {
+        self.sealed(Place { organization, destination, field: "", recipient: Some(recipient) }, fields).await
+    }
+
+    async fn sealed(&self, place: Place<'_>, fields: &[(&str, SecretString)]) -> Result<Vec<Sealed>, VaultError> {
         if fields.is_empty() {
             return Ok(Vec::new());
         }
-        let (key, wrapped_key) = self.new_data_key(organization, destination).await?;
+        let (key, wrapped_key) = self.new_data_key(place.organization, place.destination).await?;
         let seal = |(field, secret): &(&str, SecretString)| {
             let nonce = self.0.random.bytes();
-            let ciphertext = key.encrypt(secret, nonce, Place { organization, destination, field });
-            Envelope { wrapped_key: wrapped_key.clone(), nonce, ciphertext }.to_sealed()
+            let ciphertext = key.encrypt(secret, nonce, Place { field, ..place });
+            let has_recipient = place.recipient.is_some();
+            Envelope { has_recipient, wrapped_key: wrapped_key.clone(), nonce, ciphertext }.to_sealed()
         };
         Ok(fields.iter().map(seal).collect())
     }
 
-    /// Opens a sealed secret, for the organization, destination and field it was sealed for and no others.
+    /// Opens a sealed secret, for the organization, destination and field it was sealed for and no others. One sealed for a recipient
+    /// stays shut.
     pub async fn open(
         &self,
         organization: OrganizationId,
@@ -105,11 +122,26 @@ impl Vault {
         field: &str,
         sealed: &Sealed,
     ) -> Result<SecretString, VaultError> {
-        let place = Place { organization, destination, field };
+        self.opened(Place { organization, destination, field, recipient: None }, sealed).await
+    }
+
+    /// Opens a sealed credential, for its recipient and no other. One sealed before recipients were recorded opens as [`Vault::open`] does.
+    pub async fn open_for(
+        &self,
+        recipient: &Recipient,
+        organization: OrganizationId,
+        destination: DestinationId,
+        field: &str,
+        sealed: &Sealed,
+    ) -> Result<SecretString, VaultError> {
+        self.opened(Place { organization, destination, field, recipient: Some(recipient) }, sealed).await
+    }
+
+    async fn opened(&self, place: Place<'_>, sealed: &Sealed) -> Result<SecretString, VaultError> {
         // NUL stands in neither base64 nor ids.
         let digest = Sha256::digest([sealed.0.as_bytes(), b"\0", place.binding().as_bytes()].concat());
         // Boxed: an SDK call makes a large future, and most often it is not needed.
-        let opened = self.0.opened.get(digest.into(), self.0.clock.now(), Box::pin(self.open_anew(place, sealed))).await;
+        let opened = self.0.opened.get(digest.into(), self.0.clock.now(), Box::pin(self.open_uncached(place, sealed))).await;
         opened.inspect(Confidential::add)
     }
 
@@ -133,8 +165,9 @@ impl Vault {
         Ok((DataKey::from_plaintext(plaintext.into_inner())?, wrapped.into_inner()))
     }
 
-    async fn open_anew(&self, place: Place<'_>, sealed: &Sealed) -> Result<SecretString, VaultError> {
+    async fn open_uncached(&self, place: Place<'_>, sealed: &Sealed) -> Result<SecretString, VaultError> {
         let envelope = Envelope::read(sealed)?;
+        let place = Place { recipient: place.recipient.filter(|_| envelope.has_recipient), ..place };
         let call = self.0.kms.decrypt().ciphertext_blob(Blob::new(envelope.wrapped_key));
         let call = call.encryption_context("organization", place.organization.to_string());
         let call = call.encryption_context("destination", place.destination.to_string());

@@ -24,6 +24,7 @@ use vault::Confidential;
 
 use crate::batch::Item;
 use crate::connector::{Attempted, Connector, Job, Unavailable};
+use crate::grants;
 use crate::plan::skip_reason;
 use crate::redaction::Redactor;
 use crate::setback::{Disposal, hold, put_back};
@@ -114,8 +115,13 @@ impl<C: Connector> Parts<C> {
         destination: &Destination,
         started: Instant,
     ) -> Result<Attempted, Unavailable> {
-        let Some(payload) = self.payload(item, delivery).await? else {
-            return Ok(Attempted::unsent(Outcome::Reject(Reason::Expired), "the payload is no longer kept"));
+        let grants = &item.work.grants;
+        if let Err(why) = grants::secrets(destination.live_secrets(self.clock.now()), grants) {
+            return Ok(why.into_attempted());
+        }
+        let payload = match self.payload(item, delivery).await? {
+            Ok(payload) => payload,
+            Err(attempted) => return Ok(attempted),
         };
         let budget = attempt_budget(destination);
         let job = Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline: started + budget };
@@ -131,25 +137,30 @@ impl<C: Connector> Parts<C> {
         attempted.map(|attempted| redactor.attempted(attempted)).map_err(|unavailable| Unavailable(redactor.text(&unavailable.0)))
     }
 
-    /// What is delivered: at hand when it is small, else as it comes from where it is. `None` when it is no longer kept.
-    async fn payload(&self, item: &Item, delivery: &Delivery) -> Result<Option<Payload>, Unavailable> {
+    /// What is delivered: from memory when it is small, else as it comes from where it is; or why there is nothing to deliver.
+    async fn payload(&self, item: &Item, delivery: &Delivery) -> Result<Result<Payload, Attempted>, Unavailable> {
         if let Some(payload) = &item.work.payload {
-            return Ok(Some(Payload::whole(payload.clone())));
+            return Ok(Ok(Payload::whole(payload.clone())));
         }
+        let gone = || Attempted::unsent(Outcome::Reject(Reason::Expired), "the payload is no longer kept");
         let unavailable = |error: StoreError| Unavailable(error.to_string());
-        match self.store.content(delivery).await.map_err(unavailable)? {
-            None => Ok(None),
-            Some(Content::Bytes(bytes)) => Ok(Some(Payload::whole(bytes))),
-            Some(Content::Object(place)) => {
-                let size_bytes = delivery.message.payload.size_bytes;
-                if size_bytes <= PAYLOAD_MAX_BYTES as u64 {
-                    return Ok(self.store.whole_object(&place).await.map_err(unavailable)?.map(Payload::whole));
-                }
-                let pieces = self.store.stream_object(&place).await.map_err(unavailable)?;
-                let own = self.store.own_object(&place);
-                Ok(pieces.map(|pieces| Payload::streamed(size_bytes, pieces.map_err(unavailable)).kept_as(own)))
-            }
+        let place = match self.store.content(delivery).await.map_err(unavailable)? {
+            None => return Ok(Err(gone())),
+            Some(Content::Bytes(bytes)) => return Ok(Ok(Payload::whole(bytes))),
+            Some(Content::Object(place)) => place,
+        };
+        if let Err(why) = grants::source(&place, &item.work.grants) {
+            return Ok(Err(why.into_attempted()));
         }
+        let size_bytes = delivery.message.payload.size_bytes;
+        if size_bytes <= PAYLOAD_MAX_BYTES as u64 {
+            let whole = self.store.whole_object(&place).await.map_err(unavailable)?;
+            return Ok(whole.map(Payload::whole).ok_or_else(gone));
+        }
+        let pieces = self.store.stream_object(&place).await.map_err(unavailable)?;
+        let own = self.store.own_object(&place);
+        let streamed = pieces.map(|pieces| Payload::streamed(size_bytes, pieces.map_err(unavailable)).kept_as(own));
+        Ok(streamed.ok_or_else(gone))
     }
 
     async fn settle(&self, item: &Item, before: &Delivery, destination: &Destination, finished: Finished) -> Disposal {

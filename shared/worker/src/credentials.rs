@@ -3,7 +3,7 @@
 use domain::credentials::sealed_name;
 use domain::destination::Destination;
 use secrecy::SecretString;
-use vault::Vault;
+use vault::{Recipient, Vault};
 
 use crate::Hindrance;
 
@@ -41,7 +41,8 @@ impl<'d> Opened<'d> {
     pub async fn secret_opt(&self, name: &str) -> Result<Option<SecretString>, Hindrance> {
         let Some(field) = self.destination.credentials.secrets.get(name) else { return Ok(None) };
         let Destination { organization_id, id, .. } = self.destination;
-        Ok(Some(self.vault.open(*organization_id, *id, &sealed_name(name), &field.sealed).await?))
+        let recipient = Recipient::of(self.destination);
+        Ok(Some(self.vault.open_for(&recipient, *organization_id, *id, &sealed_name(name), &field.sealed).await?))
     }
 }
 

@@ -13,6 +13,7 @@ mod connector;
 mod counts;
 mod credentials;
 mod faults;
+mod grants;
 mod hindrance;
 mod invocation;
 mod memory;
@@ -130,6 +131,9 @@ impl<C> Clone for Worker<C> {
 
 impl<C: Connector> Parts<C> {
     async fn check(&self, destination: &Destination) -> CheckReport {
+        if let Some(report) = self.refuses_check(destination).await {
+            return report;
+        }
         let confidential = Confidential::default();
         let check = tokio::time::timeout(CHECK_MAX, confidential.during(self.connector.check(destination)));
         let report = check.await.unwrap_or_else(|_| {

@@ -82,7 +82,7 @@ pub(crate) async fn finish_authorization(
 ) -> Answer {
     let consented = api.operations().await?.finish_authorization(query, facts.ip.as_deref(), &facts.id).await?;
     let (status, title, text) = match consented {
-        Consented::Granted => (StatusCode::OK, "Access was granted", "You can close this page.".to_owned()),
+        Consented::Granted(detail) => (StatusCode::OK, "Access was granted", format!("{detail}. You can close this page.")),
         Consented::Refused(detail) => (StatusCode::OK, "Access was not granted", format!("{detail}.")),
         Consented::Again(detail) => {
             (StatusCode::SERVICE_UNAVAILABLE, "Not finished yet", format!("{detail}. Load this page again in a moment."))

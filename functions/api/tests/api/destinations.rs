@@ -129,6 +129,26 @@ async fn a_patch_that_moves_a_destination_carries_every_secret_again() {
 }
 
 #[tokio::test]
+async fn headers_that_carry_secrets_belong_to_the_credentials() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    for name in ["Authorization", "COOKIE", "X-Api-Key", "Proxy-Authorization", "X-Auth-Token", "Api_Key", "X-Client-Secret"] {
+        let mut body = webhook("a");
+        body["settings"]["headers"] = json!({name: "s3cret", "X-Team": "billing"});
+        let expected = refused(422, "validation_failed", &[&format!("/settings/headers/{name}: reserved")]);
+        let refusal = admin.post("/v1/destinations", body).await;
+        assert_eq!(refusal.refusal(), expected, "{name}");
+        assert!(!String::from_utf8_lossy(&refusal.bytes).contains("s3cret"), "{name}");
+    }
+    let path = path(&admin.destination("b").await);
+    let patched = admin.patch(&path, json!({"settings": {"headers": {"x-api-key": "s3cret"}}})).await;
+    assert_eq!(patched.refusal(), refused(422, "validation_failed", &["/settings/headers/x-api-key: reserved"]));
+    let mut body = webhook("c");
+    body["credentials"] = json!({"kind": "headers", "headers": {"X-Api-Key": "s3cret"}});
+    assert_eq!(admin.post("/v1/destinations", body).await.status, 201);
+}
+
+#[tokio::test]
 async fn a_deleted_destination_is_gone() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();

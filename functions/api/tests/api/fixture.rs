@@ -264,6 +264,7 @@ fn environment(engines: &Engines, variables: &[(&str, &str)]) -> Environment {
     let all = [
         ("TABLE_NAME", TABLE.to_owned()),
         ("BUCKET_NAME", BUCKET.to_owned()),
+        ("ACCOUNT_ID", "000000000000".to_owned()),
         ("KMS_KEY_ID", engines.key_arn(KEY).unwrap()),
         ("SIGNING_KEYS_SECRET_ARN", engines.secret_arn(SECRET).unwrap().to_owned()),
         ("JOBS_QUEUE_URL", engines.queue_url(JOBS_QUEUE)),

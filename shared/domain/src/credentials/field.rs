@@ -30,6 +30,15 @@ impl Shape {
     pub const MAP_MAX: usize = SECRET_HEADERS_MAX;
 }
 
+/// Whether a member decides which server receives the secrets beside it, or how that server proves its identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decides {
+    /// It does not: it may change while stored secrets stay.
+    Nothing,
+    /// It does: a change must carry every secret again.
+    Recipient,
+}
+
 /// One member of a kind of credentials.
 #[derive(Clone, Copy, Debug)]
 pub struct CredentialField {
@@ -37,6 +46,8 @@ pub struct CredentialField {
     pub name: &'static str,
     /// What it holds.
     pub shape: Shape,
+    /// Whether it decides which server receives the secrets.
+    pub decides: Decides,
     /// Whether it must be there. The members of a group are there together or not at all.
     pub required: bool,
     /// The longest value, in characters.
@@ -51,10 +62,10 @@ impl CredentialField {
     }
 }
 
-pub(super) const fn required(name: &'static str, shape: Shape, max: usize) -> CredentialField {
-    CredentialField { name, shape, required: true, max }
+pub(super) const fn required(name: &'static str, shape: Shape, decides: Decides, max: usize) -> CredentialField {
+    CredentialField { name, shape, decides, required: true, max }
 }
 
-pub(super) const fn optional(name: &'static str, shape: Shape, max: usize) -> CredentialField {
-    CredentialField { name, shape, required: false, max }
+pub(super) const fn optional(name: &'static str, shape: Shape, decides: Decides, max: usize) -> CredentialField {
+    CredentialField { name, shape, decides, required: false, max }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::field::{CredentialField, Shape, optional, required};
+use super::field::{CredentialField, Decides, Shape, optional, required};
 use crate::settings::DestinationType;
 
 /// How a destination is authenticated with.
@@ -61,68 +61,79 @@ const TOKEN_MAX: usize = 4096;
 pub(super) const SECRET_HEADERS_MAX: usize = 20;
 
 const NONE: &[CredentialField] = &[];
-const SECRET_URL: &[CredentialField] = &[required("url", Shape::Secret, 2048)];
-const HEADERS: &[CredentialField] = &[required("headers", Shape::SecretMap, TOKEN_MAX)];
-const API_KEY: &[CredentialField] = &[required("header", Shape::Open, 100), required("value", Shape::Secret, TOKEN_MAX)];
-const BEARER: &[CredentialField] = &[required("token", Shape::Secret, TOKEN_MAX)];
-const USER_PASSWORD: &[CredentialField] = &[required("username", Shape::Open, 255), required("password", Shape::Secret, 1024)];
+const SECRET_URL: &[CredentialField] = &[required("url", Shape::Secret, Decides::Recipient, 2048)];
+const HEADERS: &[CredentialField] = &[required("headers", Shape::SecretMap, Decides::Nothing, TOKEN_MAX)];
+const API_KEY: &[CredentialField] =
+    &[required("header", Shape::Open, Decides::Nothing, 100), required("value", Shape::Secret, Decides::Nothing, TOKEN_MAX)];
+const BEARER: &[CredentialField] = &[required("token", Shape::Secret, Decides::Nothing, TOKEN_MAX)];
+const USER_PASSWORD: &[CredentialField] =
+    &[required("username", Shape::Open, Decides::Nothing, 255), required("password", Shape::Secret, Decides::Nothing, 1024)];
 const OAUTH2_CLIENT: &[CredentialField] = &[
-    required("token_url", Shape::Open, 2048),
-    required("client_id", Shape::Open, 512),
-    required("client_secret", Shape::Secret, TOKEN_MAX),
-    optional("scope", Shape::Open, 1024),
-    optional("audience", Shape::Open, 1024),
+    required("token_url", Shape::Open, Decides::Recipient, 2048),
+    required("client_id", Shape::Open, Decides::Nothing, 512),
+    required("client_secret", Shape::Secret, Decides::Nothing, TOKEN_MAX),
+    optional("scope", Shape::Open, Decides::Nothing, 1024),
+    optional("audience", Shape::Open, Decides::Nothing, 1024),
 ];
 const OAUTH2_CLIENT_MAILBOX: &[CredentialField] = &[
-    required("token_url", Shape::Open, 2048),
-    required("client_id", Shape::Open, 512),
-    required("client_secret", Shape::Secret, TOKEN_MAX),
-    optional("scope", Shape::Open, 1024),
-    optional("audience", Shape::Open, 1024),
-    required("username", Shape::Open, 255),
+    required("token_url", Shape::Open, Decides::Recipient, 2048),
+    required("client_id", Shape::Open, Decides::Nothing, 512),
+    required("client_secret", Shape::Secret, Decides::Nothing, TOKEN_MAX),
+    optional("scope", Shape::Open, Decides::Nothing, 1024),
+    optional("audience", Shape::Open, Decides::Nothing, 1024),
+    required("username", Shape::Open, Decides::Nothing, 255),
 ];
 const OAUTH2_REFRESH: &[CredentialField] = &[
-    required("token_url", Shape::Open, 2048),
-    required("client_id", Shape::Open, 512),
-    required("client_secret", Shape::Secret, TOKEN_MAX),
-    required("refresh_token", Shape::Secret, TOKEN_MAX),
-    required("username", Shape::Open, 255),
+    required("token_url", Shape::Open, Decides::Recipient, 2048),
+    required("client_id", Shape::Open, Decides::Nothing, 512),
+    required("client_secret", Shape::Secret, Decides::Nothing, TOKEN_MAX),
+    required("refresh_token", Shape::Secret, Decides::Nothing, TOKEN_MAX),
+    required("username", Shape::Open, Decides::Nothing, 255),
 ];
-const OAUTH2_AUTHORIZATION: &[CredentialField] = &[required("authorization_id", Shape::Open, 64), required("username", Shape::Open, 255)];
-const ROLE: &[CredentialField] = &[required("role_arn", Shape::Open, 2048)];
+const OAUTH2_AUTHORIZATION: &[CredentialField] =
+    &[required("authorization_id", Shape::Open, Decides::Nothing, 64), required("username", Shape::Open, Decides::Nothing, 255)];
+const ROLE: &[CredentialField] = &[required("role_arn", Shape::Open, Decides::Recipient, 2048)];
 const ACCESS_KEY: &[CredentialField] = &[
-    required("access_key_id", Shape::Open, 128),
-    required("secret_access_key", Shape::Secret, 256),
-    optional("session_token", Shape::Secret, TOKEN_MAX),
+    required("access_key_id", Shape::Open, Decides::Nothing, 128),
+    required("secret_access_key", Shape::Secret, Decides::Nothing, 256),
+    optional("session_token", Shape::Secret, Decides::Nothing, TOKEN_MAX),
 ];
-const SERVICE_ACCOUNT: &[CredentialField] = &[required("json", Shape::SecretObject, 16_384)];
-const ACCOUNT_KEY: &[CredentialField] = &[required("account_key", Shape::Secret, 512)];
-const SAS_TOKEN: &[CredentialField] = &[required("sas_token", Shape::Secret, TOKEN_MAX)];
-const SERVICE_PRINCIPAL: &[CredentialField] =
-    &[required("tenant_id", Shape::Open, 255), required("client_id", Shape::Open, 255), required("client_secret", Shape::Secret, 1024)];
-const SFTP_PASSWORD: &[CredentialField] = &[required("password", Shape::SecretText, 1024)];
-const PRIVATE_KEY: &[CredentialField] =
-    &[required("private_key", Shape::SecretText, PEM_MAX), optional("passphrase", Shape::SecretText, 1024)];
-const CONNECTION_STRING: &[CredentialField] =
-    &[required("connection_string", Shape::SecretText, 4096), optional("ca_pem", Shape::Certificate, PEM_MAX)];
+const SERVICE_ACCOUNT: &[CredentialField] = &[required("json", Shape::SecretObject, Decides::Nothing, 16_384)];
+const ACCOUNT_KEY: &[CredentialField] = &[required("account_key", Shape::Secret, Decides::Nothing, 512)];
+const SAS_TOKEN: &[CredentialField] = &[required("sas_token", Shape::Secret, Decides::Nothing, TOKEN_MAX)];
+const SERVICE_PRINCIPAL: &[CredentialField] = &[
+    required("tenant_id", Shape::Open, Decides::Recipient, 255),
+    required("client_id", Shape::Open, Decides::Nothing, 255),
+    required("client_secret", Shape::Secret, Decides::Nothing, 1024),
+];
+const SFTP_PASSWORD: &[CredentialField] = &[required("password", Shape::SecretText, Decides::Nothing, 1024)];
+const PRIVATE_KEY: &[CredentialField] = &[
+    required("private_key", Shape::SecretText, Decides::Nothing, PEM_MAX),
+    optional("passphrase", Shape::SecretText, Decides::Nothing, 1024),
+];
+const CONNECTION_STRING: &[CredentialField] = &[
+    required("connection_string", Shape::SecretText, Decides::Recipient, 4096),
+    optional("ca_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
+];
 const DATABASE_PASSWORD: &[CredentialField] = &[
-    required("username", Shape::Open, 255),
-    required("password", Shape::SecretText, 1024),
-    optional("ca_pem", Shape::Certificate, PEM_MAX),
+    required("username", Shape::Open, Decides::Nothing, 255),
+    required("password", Shape::SecretText, Decides::Nothing, 1024),
+    optional("ca_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
 ];
 const CLIENT_CERTIFICATE: &[CredentialField] = &[
-    required("username", Shape::Open, 255),
-    required("certificate_pem", Shape::Certificate, PEM_MAX),
-    required("private_key_pem", Shape::SecretText, PEM_MAX),
-    optional("ca_pem", Shape::Certificate, PEM_MAX),
+    required("username", Shape::Open, Decides::Nothing, 255),
+    required("certificate_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
+    required("private_key_pem", Shape::SecretText, Decides::Nothing, PEM_MAX),
+    optional("ca_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
 ];
-const DATABASE_IAM: &[CredentialField] = &[required("username", Shape::Open, 255), optional("ca_pem", Shape::Certificate, PEM_MAX)];
+const DATABASE_IAM: &[CredentialField] =
+    &[required("username", Shape::Open, Decides::Nothing, 255), optional("ca_pem", Shape::Certificate, Decides::Recipient, PEM_MAX)];
 
 /// Beside any kind of a webhook: a certificate of its own (mTLS), and a private authority of the receiver's.
 const WEBHOOK_TLS: &[CredentialField] = &[
-    optional("client_certificate/certificate_pem", Shape::Certificate, PEM_MAX),
-    optional("client_certificate/private_key_pem", Shape::SecretText, PEM_MAX),
-    optional("ca_pem", Shape::Certificate, PEM_MAX),
+    optional("client_certificate/certificate_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
+    optional("client_certificate/private_key_pem", Shape::SecretText, Decides::Nothing, PEM_MAX),
+    optional("ca_pem", Shape::Certificate, Decides::Recipient, PEM_MAX),
 ];
 
 impl CredentialKind {

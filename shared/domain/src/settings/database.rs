@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Address;
+use super::{Address, Anchor, NamedAnchor};
 use crate::input::{Errors, FieldCode, Fields, pointer_token};
 
 /// The longest name of a table or column, in characters, of either engine.
@@ -169,10 +169,24 @@ impl DatabaseSettings {
         Ok(json)
     }
 
-    /// Where it stands, unless a connection string says it.
-    pub(super) fn address(&self, engine: Engine) -> Vec<(&'static str, Address<'_>)> {
-        let port = self.port.unwrap_or(engine.port());
-        self.host.as_deref().map(|host| ("host", Address::Host { host, port })).into_iter().collect()
+    /// What decides which server receives the secrets of a database destination. With a connection string, that names the address.
+    pub(super) fn anchors(&self, engine: Engine) -> Vec<NamedAnchor<'_>> {
+        let Self {
+            host,
+            port,
+            database: _,
+            tls,
+            table: _,
+            mode: _,
+            columns: _,
+            on_conflict: _,
+            key_columns: _,
+            create_table: _,
+            timeout_seconds: _,
+        } = self;
+        let port = port.unwrap_or(engine.port());
+        let address = host.as_deref().map(|host| Address::Host { host, port });
+        vec![("host", Anchor::Address(address)), ("tls", Anchor::AtLeast(*tls as u8))]
     }
 
     /// Names what is missing or too much once the kind of credentials is known; `pointer` is the settings' own.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 pub use mailbox::{Mailbox, NotAMailbox};
 
+use super::{Address, Anchor, NamedAnchor};
 use crate::input::{FieldCode, Fields};
 
 /// A template's longest source, in bytes.
@@ -127,6 +128,32 @@ impl EmailSettings {
             attach: attach.unwrap_or(Attach::Auto),
             timeout_seconds: timeout.unwrap_or(15),
         })
+    }
+
+    /// What decides which server receives the secrets of a mailbox.
+    pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
+        let Self {
+            transport,
+            from: _,
+            to: _,
+            cc: _,
+            bcc: _,
+            reply_to: _,
+            subject_template: _,
+            text_template: _,
+            html_template: _,
+            attach: _,
+            timeout_seconds: _,
+        } = self;
+        let (kind, address, security) = match transport {
+            Transport::Ses => ("ses", None, Security::Tls),
+            Transport::Smtp(Smtp { host, port, security }) => ("smtp", Some(Address::Host { host, port: *port }), *security),
+        };
+        vec![
+            ("transport", Anchor::Exactly(Some(kind.into()))),
+            ("transport/smtp/host", Anchor::Address(address)),
+            ("transport/smtp/security", Anchor::AtLeast(security as u8)),
+        ]
     }
 
     /// Everybody who receives.

@@ -1,6 +1,7 @@
 //! What each destination type can be told; a file per type, and one enum so that the compiler lists what a new type still needs.
 
 mod address;
+mod anchor;
 pub mod database;
 pub mod email;
 mod kind;
@@ -13,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use address::Address;
+pub use anchor::{Anchor, NamedAnchor};
 pub use kind::DestinationType;
 pub use lane::{Lane, PerLane};
 
 use crate::input::Fields;
 use database::{DatabaseSettings, Engine};
-use email::{EmailSettings, Security, Transport};
+use email::EmailSettings;
 use sftp::SftpSettings;
 use storage::{AzureBlobSettings, GcsSettings, ObjectSettings, S3Settings};
 use webhook::WebhookSettings;
@@ -135,22 +137,29 @@ impl Settings {
         }
     }
 
+    /// What decides which server receives a destination's secrets: always the same names, whatever their values.
+    #[must_use]
+    pub fn anchors(&self) -> Vec<NamedAnchor<'_>> {
+        match self {
+            Self::Webhook(settings) => settings.anchors(),
+            Self::Email(settings) => settings.anchors(),
+            Self::S3(settings) => settings.anchors(),
+            Self::Gcs(settings) => settings.anchors(),
+            Self::AzureBlob(settings) => settings.anchors(),
+            Self::Sftp(settings) => settings.anchors(),
+            Self::Postgres(settings) => settings.anchors(Engine::Postgres),
+            Self::Mysql(settings) => settings.anchors(Engine::Mysql),
+        }
+    }
+
     /// The addresses deliveries go to, each with its pointer inside the settings: what the egress guard must allow.
     #[must_use]
     pub fn addresses(&self) -> Vec<(&'static str, Address<'_>)> {
-        match self {
-            Self::Webhook(settings) => settings.url.iter().map(|url| ("url", Address::Url(url))).collect(),
-            Self::Email(EmailSettings { transport: Transport::Smtp(smtp), .. }) => {
-                vec![("transport/smtp/host", Address::Host { host: &smtp.host, port: smtp.port })]
-            }
-            Self::Email(_) => Vec::new(),
-            Self::S3(settings) => endpoint(settings.endpoint.as_deref()),
-            Self::Gcs(settings) => endpoint(settings.endpoint.as_deref()),
-            Self::AzureBlob(settings) => endpoint(settings.endpoint.as_deref()),
-            Self::Sftp(settings) => vec![("host", Address::Host { host: &settings.host, port: settings.port })],
-            Self::Postgres(settings) => settings.address(Engine::Postgres),
-            Self::Mysql(settings) => settings.address(Engine::Mysql),
-        }
+        let address = |(name, anchor)| match anchor {
+            Anchor::Address(Some(address)) => Some((name, address)),
+            _ => None,
+        };
+        self.anchors().into_iter().filter_map(address).collect()
     }
 
     /// The texts that are templates.
@@ -182,18 +191,4 @@ impl Settings {
             }
         }
     }
-
-    /// How strictly a server must prove itself: secrets are not sent, unasked, where it is less than before.
-    #[must_use]
-    pub fn tls_strictness(&self) -> u8 {
-        match self {
-            Self::Postgres(settings) | Self::Mysql(settings) => settings.tls as u8,
-            Self::Email(EmailSettings { transport: Transport::Smtp(smtp), .. }) => u8::from(smtp.security != Security::None),
-            Self::Email(_) | Self::Webhook(_) | Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) | Self::Sftp(_) => 0,
-        }
-    }
-}
-
-fn endpoint(url: Option<&str>) -> Vec<(&'static str, Address<'_>)> {
-    url.map(|url| ("endpoint", Address::Url(url))).into_iter().collect()
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use host_key::{HostKey, HostKeyError};
 pub use private_key::private_key_refusal;
 
+use super::{Address, Anchor, NamedAnchor};
 use crate::input::{FieldCode, Fields};
 
 /// The directory one is in after signing in.
@@ -58,6 +59,16 @@ pub enum IfExists {
 }
 
 impl SftpSettings {
+    /// What decides which server receives the secrets of an SFTP destination.
+    pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
+        let Self { host, port, username: _, host_key, directory_template: _, filename_template: _, if_exists: _, timeout_seconds: _ } =
+            self;
+        vec![
+            ("host", Anchor::Address(Some(Address::Host { host, port: *port }))),
+            ("host_key", Anchor::Exactly(Some(host_key.fingerprint().into()))),
+        ]
+    }
+
     /// Reads settings; `None` when host, username or host key are missing or unreadable, which is then recorded.
     /// Whether the host may be reached is for the egress policy to judge.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{Address, Anchor, NamedAnchor};
 use crate::input::{FieldCode, Fields, pointer_token};
 
 /// Where objects go when the customer has no opinion.
@@ -115,6 +116,18 @@ impl ServerSideEncryption {
 }
 
 impl S3Settings {
+    /// What decides which server receives the secrets of a bucket of S3. At Amazon, bucket and region make the host's name.
+    pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
+        let Self { bucket, region, endpoint, server_side_encryption: _, kms_key_id: _, tags: _, object } = self;
+        object.has_no_anchors();
+        let at_amazon = endpoint.is_none();
+        vec![
+            ("endpoint", Anchor::Address(endpoint.as_deref().map(Address::Url))),
+            ("bucket", Anchor::Exactly(at_amazon.then(|| bucket.into()))),
+            ("region", Anchor::Exactly(region.as_deref().filter(|_| at_amazon).map(Into::into))),
+        ]
+    }
+
     /// Reads settings; `None` when the bucket is missing or unreadable, which is then recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let bucket = name(fields, "bucket", 3..=63, is_s3_bucket, "must be a bucket's name: lower-case letters, digits, dots and hyphens");
@@ -133,6 +146,13 @@ impl S3Settings {
 }
 
 impl GcsSettings {
+    /// What decides which server receives the secrets of a bucket of Google Cloud Storage. Buckets stand in paths, not in host names.
+    pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
+        let Self { bucket: _, endpoint, object } = self;
+        object.has_no_anchors();
+        vec![("endpoint", Anchor::Address(endpoint.as_deref().map(Address::Url)))]
+    }
+
     /// Reads settings; `None` when the bucket is missing or unreadable, which is then recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let told = "must be a bucket's name: lower-case letters, digits, dots, hyphens and underscores";
@@ -144,6 +164,13 @@ impl GcsSettings {
 }
 
 impl AzureBlobSettings {
+    /// What decides which server receives the secrets of a container: the account makes the host's name, and is who signs.
+    pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
+        let Self { account, container: _, endpoint, tags: _, object } = self;
+        object.has_no_anchors();
+        vec![("endpoint", Anchor::Address(endpoint.as_deref().map(Address::Url))), ("account", Anchor::Exactly(Some(account.into())))]
+    }
+
     /// Reads settings; `None` when account or container are missing or unreadable, which is then recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let account = name(fields, "account", 3..=24, is_azure_account, "must be a storage account's name: lower-case letters and digits");
@@ -157,6 +184,11 @@ impl AzureBlobSettings {
 }
 
 impl ObjectSettings {
+    /// None of these decides which server receives secrets; a new one does not compile until that has been decided.
+    fn has_no_anchors(&self) {
+        let Self { key_template: _, if_exists: _, storage_class: _, timeout_seconds: _ } = self;
+    }
+
     fn read(fields: &mut Fields<'_>) -> Self {
         let key_template = fields.text("key_template", 1..=KEY_TEMPLATE_MAX);
         if key_template.as_deref().is_some_and(|template| template.split('/').any(|segment| segment == "..")) {

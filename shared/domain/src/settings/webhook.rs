@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{Address, Anchor, NamedAnchor};
 use crate::input::{FieldCode, Fields, pointer_token};
 use crate::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX};
 
@@ -94,6 +95,23 @@ pub enum CheckDepth {
 }
 
 impl WebhookSettings {
+    /// What decides which server receives the secrets of a webhook.
+    pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
+        let Self {
+            url,
+            method: _,
+            headers: _,
+            signature: _,
+            timeout_seconds: _,
+            user_agent: _,
+            check: _,
+            preset: _,
+            body_template: _,
+            content_type: _,
+        } = self;
+        vec![("url", Anchor::Address(url.as_deref().map(Address::Url)))]
+    }
+
     /// Reads settings. Whether a URL must be there depends on the credentials.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let url = fields.text("url", 1..=URL_MAX);
@@ -145,6 +163,12 @@ fn read_headers(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
         match value {
             _ if !is_header_name(&name) => refuse(FieldCode::InvalidFormat, "is not a header name"),
             _ if is_reserved_header(&name) => refuse(FieldCode::Reserved, "is a header that Waybill or HTTP sets itself"),
+            _ if header_carries_secret(&name) => {
+                refuse(
+                    FieldCode::Reserved,
+                    "carries a secret, which settings show to every reader; send it in credentials of the kind headers",
+                );
+            }
             _ if !seen.insert(name.to_ascii_lowercase()) => refuse(FieldCode::Conflict, "is the same header as another one here"),
             Value::String(value) if value.len() > HEADER_VALUE_MAX_BYTES => refuse(FieldCode::TooLong, "must have at most 4096 bytes"),
             Value::String(value) if !is_header_value(&value) => refuse(FieldCode::InvalidFormat, "must be printable ASCII"),
@@ -178,6 +202,58 @@ pub fn is_header_value(value: &str) -> bool {
     value.trim() == value && value.bytes().all(|b| matches!(b, 0x20..=0x7e | b'\t'))
 }
 
+/// Whether a header's name says that its value proves who sends it. Settings are readable by everybody who may read the destination, so
+/// such a value belongs to the credentials.
+#[must_use]
+pub fn header_carries_secret(name: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "apikey",
+        "auth",
+        "authentication",
+        "authorization",
+        "credential",
+        "credentials",
+        "jwt",
+        "passphrase",
+        "passwd",
+        "password",
+        "pwd",
+        "secret",
+        "token",
+    ];
+    /// What stands in front of `key` when it is not the key of a record.
+    const KEYS: &[&str] = &[
+        "access",
+        "account",
+        "api",
+        "app",
+        "application",
+        "auth",
+        "client",
+        "functions",
+        "integration",
+        "license",
+        "master",
+        "private",
+        "routing",
+        "secret",
+        "security",
+        "service",
+        "shared",
+        "signing",
+        "subscription",
+    ];
+    let name = name.to_ascii_lowercase();
+    let words: Vec<&str> = name.split(['-', '_', '.']).filter(|word| !word.is_empty()).collect();
+    let runs_together = |word: &str| word.ends_with("token") || word.ends_with("secret") || word.ends_with("apikey");
+    match &*words {
+        _ if words.iter().any(|word| matches!(*word, "cookie" | "cookie2" | "authorization")) => true,
+        [.., before, "key"] => KEYS.contains(before),
+        [.., last] => WORDS.contains(last) || runs_together(last),
+        [] => false,
+    }
+}
+
 /// Headers no customer may set (api.md, Settled details): HTTP's own, hop-by-hop ones, and those that vouch for us.
 #[must_use]
 pub fn is_reserved_header(name: &str) -> bool {
@@ -198,4 +274,48 @@ pub fn is_reserved_header(name: &str) -> bool {
     const PREFIXES: &[&str] = &["proxy-", "webhook-", "waybill-"];
     let name = name.to_ascii_lowercase();
     NAMES.contains(&&*name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_carry_secrets_are_told_by_their_names() {
+        for secret in [
+            "Authorization",
+            "authorization",
+            "Cookie",
+            "Set-Cookie",
+            "X-Api-Key",
+            "x_api_key",
+            "Api-Key",
+            "ApiKey",
+            "X-Auth-Token",
+            "X-Auth",
+            "Proxy-Authorization",
+            "X-Amz-Security-Token",
+            "Ocp-Apim-Subscription-Key",
+            "X-Functions-Key",
+            "Private-Token",
+            "X-Gitlab-Token",
+            "X-Goog-Api-Key",
+            "DD-API-KEY",
+            "X-Secret",
+            "X-Client-Secret",
+            "X-Password",
+            "X-Authentication",
+            "X-AccessToken",
+            "X-Routing-Key",
+            "X-Forwarded-Authorization",
+            "X-Authorization-Bearer",
+        ] {
+            assert!(header_carries_secret(secret), "{secret}");
+        }
+        for plain in
+            ["X-A", "X-Team", "X-Environment", "X-Token-Type", "X-Partition-Key", "X-Sort-Key", "X-Author", "Accept", "X-Key", "-", ""]
+        {
+            assert!(!header_carries_secret(plain), "{plain}");
+        }
+    }
 }

@@ -22,8 +22,8 @@ const CODE_MAX: usize = 8192;
 /// What the person is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consented {
-    /// Waybill can sign in.
-    Granted,
+    /// Waybill can sign in; the text says for whom, and at which mail servers.
+    Granted(String),
     /// It cannot, and never will with this request.
     Refused(String),
     /// It could not just now; the page may be loaded again.
@@ -55,7 +55,7 @@ impl Operations {
             (_, None) => return Ok(Consented::Refused("the provider sent no code".to_owned())),
         };
         let action = match consented {
-            Consented::Granted => "authorization.granted",
+            Consented::Granted(_) => "authorization.granted",
             Consented::Refused(_) => "authorization.refused",
             Consented::Again(_) | Consented::Unknown => return Ok(consented),
         };
@@ -100,9 +100,16 @@ impl Operations {
         }
         let answer = serde_json::from_slice(answer.payload().map(Blob::as_ref).unwrap_or_default()).map_err(Refusal::internal)?;
         Ok(match answer {
-            ExchangeAnswer { granted: true, .. } => Consented::Granted,
+            ExchangeAnswer { granted: true, .. } => Consented::Granted(self.granted_in_words(authorization).await?),
             ExchangeAnswer { retry: true, detail, .. } => Consented::Again(detail),
             ExchangeAnswer { detail, .. } => Consented::Refused(detail),
         })
+    }
+
+    /// What a person has consented to.
+    async fn granted_in_words(&self, authorization: &Authorization) -> Result<String, Refusal> {
+        let organization = self.existing_organization(authorization.organization_id).await?;
+        let servers = authorization.mail_servers_in_words();
+        Ok(format!("{} can now send e-mail for you through {servers}, and through no other mail server", organization.name))
     }
 }

@@ -2,6 +2,7 @@
 //! e-mail worker exchanges; a destination that names one is **resolved** when it is saved. Nothing is opened here: the api only seals.
 
 mod callback;
+mod input;
 mod resolve;
 
 pub use callback::Consented;
@@ -11,19 +12,16 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use domain::authorization::{Authorization, CLIENT_SECRET, Consent, Provider, VERIFIER};
 use domain::id::{AuthorizationId, OrganizationId};
-use domain::input::{Errors, FieldCode, Fields};
+use domain::input::Errors;
 use domain::role::Permission;
-use domain::settings::Address;
-use domain::settings::webhook::is_header_value;
-use egress::{Schemes, Target};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 use utoipa::ToSchema;
+use vault::Recipient;
 
 use crate::body::read_members;
-use crate::destination::{Addresses, admit, refused};
 use crate::organization::no_parameters;
 use crate::quota::Limited;
 use crate::view::authorization::{AuthorizationView, NewAuthorization};
@@ -52,6 +50,10 @@ pub struct CreateAuthorization {
     pub token_url: Option<String>,
     /// What is asked for; sending mail by SMTP when left out, nothing for `custom`.
     pub scope: Option<String>,
+    /// The mail servers that access tokens may be sent to, and no others: `host`, or `host:port`. Left out: those of the provider; for
+    /// `custom`, the first one that a destination uses.
+    #[schema(min_items = 1, max_items = 5)]
+    pub mail_servers: Option<Vec<String>>,
 }
 
 struct Request {
@@ -61,6 +63,7 @@ struct Request {
     authorize_url: String,
     token_url: String,
     scope: Option<String>,
+    mail_servers: Option<Vec<String>>,
 }
 
 impl Operations {
@@ -69,18 +72,22 @@ impl Operations {
         let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
         let members = body.object()?;
         no_parameters(query)?;
-        let request = read_members(members, Errors::default(), |fields| read(fields, &self.addresses()));
+        let request = read_members(members, Errors::default(), |fields| input::read(fields, &self.addresses()));
         let request = self.noted(ctx, organization, request.map_err(Refusal::from)).await?;
         self.limit(organization, Limited::Check).await?;
         let id: AuthorizationId = self.id_for(ctx, organization);
         let place = Authorization::place(id);
         let verifier = SecretString::from(BASE64.encode(self.random.bytes::<32>()));
         let secret = BASE64.encode(self.random.bytes::<32>());
-        let fields = [(CLIENT_SECRET, request.client_secret.clone()), (VERIFIER, verifier.clone())];
-        let mut sealed = self.vault.seal_all(organization, place, &fields).await?.into_iter();
-        let (Some(client_secret), Some(sealed_verifier)) = (sealed.next(), sealed.next()) else {
-            return Err(Refusal::internal("two secrets were sealed as fewer"));
-        };
+        let client = Recipient::of_token_url(&request.token_url);
+        let fields = [(CLIENT_SECRET, request.client_secret.clone())];
+        let client_secret = self
+            .vault
+            .seal_for(&client, organization, place, &fields)
+            .await?
+            .pop()
+            .ok_or_else(|| Refusal::internal("no secret was sealed"))?;
+        let sealed_verifier = self.vault.seal(organization, place, VERIFIER, &verifier).await?;
         let redirect_uri = format!("{}{CALLBACK_PATH}", ctx.base_url);
         let state = State { id, organization, secret }.to_string();
         let url = consent_url(&request, &redirect_uri, &state, &verifier).map_err(Refusal::internal)?;
@@ -94,6 +101,7 @@ impl Operations {
             client_id: request.client_id,
             client_secret,
             scope: request.scope,
+            mail_servers: request.mail_servers,
             consent: Consent::Requested { state_sha256, verifier: sealed_verifier, redirect_uri },
             revision: 1,
             created_at: now,
@@ -127,44 +135,6 @@ impl Operations {
         self.store.record_audit(&self.event(ctx, organization, "authorization.deleted", id, Vec::new())).await?;
         Ok(())
     }
-}
-
-fn read(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option<Request> {
-    fields.read_only(&["id", "organization_id", "status", "detail", "url", "created_at", "expires_at"]);
-    let given = fields.given("provider");
-    let provider = fields.choice("provider", Provider::ALL);
-    let provider = fields.require("provider", given, provider);
-    let client_id = fields.required_text("client_id", 1..=512);
-    let client_secret = fields.required_text("client_secret", 1..=4096);
-    if client_secret.as_deref().is_some_and(|secret| !is_header_value(secret)) {
-        fields.refuse("client_secret", FieldCode::InvalidFormat, "must be printable ASCII without spaces at its ends");
-    }
-    let facts = provider.and_then(Provider::facts);
-    let is_custom = provider == Some(Provider::Custom);
-    let authorize_url = address(fields, "authorize_url", is_custom, |url| {
-        // A person's browser goes there, and Waybill does not.
-        Target::parse(url, Schemes::with_plain_http(addresses.plain_http)).map(drop)
-    });
-    let token_url = address(fields, "token_url", is_custom, |url| admit(Address::Url(url), addresses));
-    let scope = fields.text("scope", 1..=1024);
-    let known = |url: Option<String>, own: Option<&'static str>| url.or_else(|| own.map(str::to_owned));
-    Some(Request {
-        provider: provider?,
-        client_id: client_id?,
-        client_secret: client_secret?.into(),
-        authorize_url: known(authorize_url, facts.map(|facts| facts.authorize_url))?,
-        token_url: known(token_url, facts.map(|facts| facts.token_url))?,
-        scope: known(scope, facts.map(|facts| facts.scope)),
-    })
-}
-
-/// An address that must be given when nothing is known of the provider.
-fn address(fields: &mut Fields<'_>, name: &str, required: bool, check: impl FnOnce(&str) -> Result<(), egress::Refusal>) -> Option<String> {
-    let url = if required { fields.required_text(name, 1..=2048) } else { fields.text(name, 1..=2048) };
-    if let Some(Err(refusal)) = url.as_deref().map(check) {
-        fields.refuse(name, refused(&refusal), refusal.to_string());
-    }
-    url
 }
 
 /// Where a person consents (RFC 6749 §4.1.1, RFC 7636 §4.3).
@@ -225,6 +195,7 @@ mod tests {
             authorize_url: facts.authorize_url.to_owned(),
             token_url: facts.token_url.to_owned(),
             scope: Some(facts.scope.to_owned()),
+            mail_servers: None,
         };
         // The pair of RFC 7636, appendix B.
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".into();

@@ -1,9 +1,12 @@
-//! A destination that names an authorization: it is the organization's own, and somebody has consented.
+//! A destination that names an authorization: it is the organization's own, somebody has consented, and its mail server is one that the
+//! consent is for.
 
-use domain::authorization::Consent;
+use domain::authorization::{Authorization, Consent};
 use domain::credentials::CredentialKind;
 use domain::id::{AuthorizationId, Id as _, OrganizationId};
 use domain::input::{FieldCode, FieldError};
+use domain::settings::{Address, Settings};
+use egress::Host;
 
 use crate::destination::CredentialsDraft;
 use crate::{Context, Operations, Refusal};
@@ -11,11 +14,13 @@ use crate::{Context, Operations, Refusal};
 const POINTER: &str = "/credentials/authorization_id";
 
 impl Operations {
-    /// Refuses credentials that name an authorization which is not there, another organization's, or not granted.
+    /// Refuses credentials that name an authorization which does not exist, is another organization's, is not granted, or is not for the
+    /// mail server that the settings name.
     pub(crate) async fn resolve_authorization(
         &self,
         ctx: &Context,
         organization: OrganizationId,
+        settings: &Settings,
         credentials: &CredentialsDraft,
     ) -> Result<(), Refusal> {
         if credentials.kind != CredentialKind::Oauth2Authorization {
@@ -26,16 +31,31 @@ impl Operations {
         let id = id.map_err(|error| Refusal::invalid(vec![FieldError::at(POINTER, FieldCode::InvalidFormat, error.to_string())]))?;
         let found =
             if self.owns_or_records(ctx, organization, id).await { self.store.authorization(organization, id).await? } else { None };
-        match found.map(|authorization| authorization.consent) {
-            None => {
-                let error = FieldError::at(POINTER, FieldCode::NotFound, "there is no such authorization");
-                Err(Refusal { errors: vec![error], ..Refusal::not_found() })
-            }
-            Some(Consent::Granted { .. }) => Ok(()),
-            Some(Consent::Requested { .. }) => Err(not_granted("nobody has consented yet; open the authorization's url in a browser")),
-            Some(Consent::Refused { detail }) => Err(not_granted(&format!("it was refused: {detail}; request another"))),
+        let Some(authorization) = found else {
+            let error = FieldError::at(POINTER, FieldCode::NotFound, "there is no such authorization");
+            return Err(Refusal { errors: vec![error], ..Refusal::not_found() });
+        };
+        match &authorization.consent {
+            Consent::Granted { .. } => must_admit(&authorization, settings),
+            Consent::Requested { .. } => Err(not_granted("nobody has consented yet; open the authorization's url in a browser")),
+            Consent::Refused { detail } => Err(not_granted(&format!("it was refused: {detail}; request another"))),
         }
     }
+}
+
+/// A consent is for its mail servers. Its id is readable and proves nothing, so naming it again does not lead it to another one.
+fn must_admit(authorization: &Authorization, settings: &Settings) -> Result<(), Refusal> {
+    for (_, address) in settings.addresses() {
+        let Address::Host { host, port } = address else { continue };
+        let server = Host::parse(host).map_or_else(|_| host.to_owned(), |host| host.to_url_host());
+        if authorization.admits(&format!("{server}:{port}")) == Some(false) {
+            let detail =
+                format!("the authorization is for {}; request another one for this mail server", authorization.mail_servers_in_words());
+            let error = FieldError::at(POINTER, FieldCode::Required, detail.clone());
+            return Err(Refusal { errors: vec![error], ..Refusal::credentials_required(detail) });
+        }
+    }
+    Ok(())
 }
 
 fn not_granted(detail: &str) -> Refusal {

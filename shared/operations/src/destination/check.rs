@@ -53,7 +53,7 @@ impl Operations {
         let errors = Errors::default();
         query.finish(&errors);
         let draft = self.noted(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
-        self.resolve_authorization(ctx, organization, &draft.credentials).await?;
+        self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials).await?;
         let Drafted { destination, .. } = self.drafted(self.ids.mint(organization, 1), organization, draft).await?;
         Ok(Checked { check: self.run_check(ctx, &destination).await? })
     }

@@ -25,7 +25,6 @@ pub(super) fn open_mistake(destination: DestinationType, kind: CredentialKind, n
         (CredentialKind::ApiKey, "header") => header_name_mistake(value),
         // RFC 7617 §2: the first colon ends the user name.
         (CredentialKind::Basic, "username") if value.contains(':') => Some(format("must not contain a colon")),
-        (CredentialKind::IamRole, "role_arn") if !is_role_arn(value) => Some(format("is not the ARN of an IAM role")),
         (CredentialKind::AccessKey, "access_key_id") if !value.bytes().all(|b| b.is_ascii_graphic()) => {
             Some(format("must be printable ASCII without spaces"))
         }
@@ -46,7 +45,7 @@ pub(super) fn secret_mistake(destination: DestinationType, kind: CredentialKind,
         (CredentialKind::ConnectionString, "connection_string", _) => connection_string_mistake(destination, value),
         (CredentialKind::ServiceAccount, _, Shape::SecretObject) => service_account_mistake(value),
         // A basic password is encoded before it goes into a header; a mailbox's never sees one.
-        (CredentialKind::Basic | CredentialKind::SmtpPassword, ..) => {
+        (CredentialKind::Basic | CredentialKind::SmtpPassword, "password", _) => {
             value.chars().any(char::is_control).then(|| format("must not contain control characters"))
         }
         (_, _, Shape::Secret | Shape::SecretMap) => header_value_mistake(value),
@@ -94,13 +93,4 @@ fn service_account_mistake(json: &str) -> Option<Mistake> {
         .into_iter()
         .find(|name| !has(name))
         .map(|name| (FieldCode::InvalidFormat, format!("must be a service account's key file: {name} is missing")))
-}
-
-/// `arn:<partition>:iam::<account>:role/<path and name>`.
-fn is_role_arn(arn: &str) -> bool {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let is_account = |account: &str| account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-    matches!(&*parts, ["arn", partition, "iam", "", account, role]
-        if partition.starts_with("aws") && is_account(account) && role.strip_prefix("role/").is_some_and(|name| !name.is_empty()))
-        && arn.bytes().all(|b| b.is_ascii_graphic())
 }

@@ -1,8 +1,5 @@
 //! Reading a destination: a create's body as a whole, a patch merged onto what is stored. Pure: nothing is sealed or saved here.
 
-use std::collections::BTreeMap;
-
-use domain::credentials::CredentialKind;
 use domain::destination::Destination;
 use domain::event_type::EventPattern;
 use domain::input::{Errors, FieldCode, FieldError, Fields};
@@ -15,6 +12,7 @@ use serde_json::{Map, Value};
 use template::{Limits, Template, TemplateError};
 
 use super::credentials::{CredentialsDraft, take_credentials};
+use super::moved;
 use super::secret_input::{SecretInput, take_secret};
 use super::together;
 use crate::Refusal;
@@ -53,6 +51,8 @@ pub(crate) struct Draft {
 pub(crate) struct Addresses<'p> {
     pub(crate) policy: &'p Policy,
     pub(crate) plain_http: bool,
+    /// The deployment's own AWS account.
+    pub(crate) account_id: &'p str,
 }
 
 /// Reads a create's body, with the mistakes already found in its query.
@@ -90,20 +90,7 @@ pub(crate) fn read_patch(
         fields.read_only(&["signing_secret"]);
         read(fields, Some(stored.kind()), Some(stored), addresses)
     })?;
-    if moves(stored, &draft) {
-        // An authorization stands for the secret it holds.
-        let consent = Some("authorization_id").filter(|_| draft.credentials.kind == CredentialKind::Oauth2Authorization && !named);
-        let kept: Vec<FieldError> = draft
-            .credentials
-            .kept_secrets()
-            .chain(consent)
-            .map(|name| FieldError::at(format!("/credentials/{name}"), FieldCode::Required, "must be sent again: the address changes"))
-            .collect();
-        if !kept.is_empty() {
-            let detail = "secrets would be sent to another scheme, host or port than they were given for; send every one of them again";
-            return Err(Refusal { errors: kept, ..Refusal::new(422, "credentials_required", detail) });
-        }
-    }
+    moved::must_carry_secrets(stored, &draft, named)?;
     Ok(draft)
 }
 
@@ -236,23 +223,6 @@ fn compiled(text: TemplateText<'_>) -> Result<Template, TemplateError> {
 
 fn is_signed(settings: &Settings) -> bool {
     matches!(settings, Settings::Webhook(webhook) if webhook.signature.enabled)
-}
-
-/// Whether secrets would be sent elsewhere, to another scheme, host or port, or to a server that has to prove itself less.
-fn moves(stored: &Destination, draft: &Draft) -> bool {
-    let token_url = |open: &BTreeMap<String, String>| open.get("token_url").and_then(|url| place(Address::Url(url)));
-    let places = |settings: &Settings| -> Vec<_> { settings.addresses().into_iter().map(|(_, address)| place(address)).collect() };
-    places(&stored.settings) != places(&draft.settings)
-        || token_url(&stored.credentials.open) != token_url(&draft.credentials.open)
-        || draft.settings.tls_strictness() < stored.settings.tls_strictness()
-}
-
-/// Scheme, host and port of an address.
-fn place(address: Address<'_>) -> Option<(bool, Host, u16)> {
-    match address {
-        Address::Url(url) => Target::parse(url, Schemes::HttpAndHttps).ok().map(|t| (t.is_tls(), t.host().clone(), t.port())),
-        Address::Host { host, port } => Host::parse(host).ok().map(|host| (true, host, port)),
-    }
 }
 
 /// RFC 7396, section 2.

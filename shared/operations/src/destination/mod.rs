@@ -10,6 +10,7 @@ pub(crate) mod health;
 mod host_keys;
 mod input;
 mod list;
+mod moved;
 mod preview;
 mod rotation;
 mod seal;
@@ -54,7 +55,7 @@ pub(crate) struct Drafted {
 
 impl Operations {
     pub(crate) fn addresses(&self) -> Addresses<'_> {
-        Addresses { policy: &self.egress, plain_http: self.settings.plain_http }
+        Addresses { policy: &self.egress, plain_http: self.settings.plain_http, account_id: &self.settings.account_id }
     }
 
     /// `POST /v1/destinations`.
@@ -65,7 +66,7 @@ impl Operations {
         let skip_check = query.flag("skip_check", &errors);
         query.finish(&errors);
         let draft = self.noted(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
-        self.resolve_authorization(ctx, organization, &draft.credentials).await?;
+        self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials).await?;
         let Drafted { destination, generated } = self.drafted(self.id_for(ctx, organization), organization, draft).await?;
         let destination = self.checked(ctx, destination, skip_check).await?;
         let event = self.event(ctx, organization, "destination.created", destination.id, skipped_check(skip_check));
@@ -164,8 +165,8 @@ impl Operations {
             skip_check = query.flag("skip_check", &errors);
             query.finish(&errors);
             let draft = self.noted(ctx, organization, read_patch(patch.clone(), errors, &before, &self.addresses())).await?;
-            if draft.credentials.differs_from(&before.credentials) {
-                self.resolve_authorization(ctx, organization, &draft.credentials).await?;
+            if draft.settings != before.settings || draft.credentials.differs_from(&before.credentials) {
+                self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials).await?;
             }
             must_match(if_match, &before)?;
             let after = self.patched_destination(ctx, &before, draft, skip_check).await?;

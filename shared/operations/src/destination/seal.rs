@@ -13,6 +13,7 @@ use egress::{Schemes, Target};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use signing::SigningKey;
+use vault::Recipient;
 
 use super::credentials::{CredentialsDraft, SecretDraft};
 use super::secret_input::SecretInput;
@@ -53,7 +54,8 @@ impl Operations {
         }
         if !plain.is_empty() {
             let fields: Vec<(&str, SecretString)> = plain.iter().map(|(name, secret)| (&**name, secret.clone())).collect();
-            let sealed = self.vault.seal_all(organization, destination, &fields).await?;
+            let recipient = Recipient::new(settings, draft.kind, &draft.open);
+            let sealed = self.vault.seal_for(&recipient, organization, destination, &fields).await?;
             for ((name, (_, secret)), sealed) in names.into_iter().zip(&plain).zip(sealed) {
                 let hint = secret_hint(draft.kind, secret.expose_secret());
                 secrets.insert(name, SecretField { sealed, hint, updated_at: now });
@@ -104,7 +106,7 @@ impl Operations {
 }
 
 /// What reads show of a secret.
-fn secret_hint(kind: CredentialKind, secret: &str) -> Option<String> {
+pub(super) fn secret_hint(kind: CredentialKind, secret: &str) -> Option<String> {
     match kind {
         // A chat service's address is the secret, but not its host.
         CredentialKind::SecretUrl => Target::parse(secret, Schemes::HttpAndHttps).ok().map(|target| {

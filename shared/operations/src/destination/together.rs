@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use super::credentials::CredentialsDraft;
 use super::input::{Addresses, admit, refused};
+use crate::role::customers_role;
 
 /// Records what does not go together.
 pub(super) fn check(settings: &Settings, credentials: &CredentialsDraft, addresses: &Addresses<'_>, fields: &Fields<'_>) {
@@ -20,6 +21,9 @@ pub(super) fn check(settings: &Settings, credentials: &CredentialsDraft, address
         && let Err(refusal) = admit(Address::Url(url), addresses)
     {
         errors.add("/credentials/token_url", refused(&refusal), refusal.to_string());
+    }
+    if let Some(Err(why)) = credentials.open.get("role_arn").map(|role| customers_role(role, addresses.account_id)) {
+        errors.add("/credentials/role_arn", why.code(), why.to_string());
     }
     match settings {
         Settings::Postgres(database) | Settings::Mysql(database) => {

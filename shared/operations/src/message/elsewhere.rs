@@ -8,6 +8,7 @@ use store::{Content, ObjectPlace, Unreadable};
 
 use super::input::MessageInput;
 use super::submit::Entry;
+use crate::role::customers_role;
 use crate::{Operations, Refusal};
 
 /// Where a payload is to be looked for.
@@ -103,9 +104,15 @@ impl Operations {
         version: Option<String>,
         role_arn: Option<String>,
     ) -> Result<ObjectPlace, Refusal> {
+        if let Some(Err(why)) = role_arn.as_deref().map(|role| customers_role(role, &self.settings.account_id)) {
+            return Err(refused_source("role_arn", why.code(), &why.to_string()));
+        }
+        if bucket == self.settings.own_bucket {
+            return Err(refused_source("bucket", FieldCode::Reserved, "is Waybill's own; send the bytes as an upload"));
+        }
         let organization = self.existing_organization(entry.organization).await?;
         let role = role_arn.map(|role_arn| (role_arn, organization.aws_external_id.clone()));
-        let granted = bucket != self.settings.own_bucket && organization.grants.buckets.contains(&bucket);
+        let granted = organization.grants.buckets.contains(&bucket);
         if role.is_none() && !granted {
             let detail = "this bucket has not been granted to the organization; ask the operator, or name a role_arn that may read it";
             return Err(Refusal::invalid(vec![FieldError::at("/source/s3/bucket", FieldCode::InvalidValue, detail)]));
@@ -136,5 +143,9 @@ impl Operations {
 }
 
 fn unreadable(member: &str, detail: &str) -> Refusal {
-    Refusal::invalid(vec![FieldError::at(format!("/source/s3/{member}"), FieldCode::InvalidValue, detail)])
+    refused_source(member, FieldCode::InvalidValue, detail)
+}
+
+fn refused_source(member: &str, code: FieldCode, detail: &str) -> Refusal {
+    Refusal::invalid(vec![FieldError::at(format!("/source/s3/{member}"), code, detail)])
 }

@@ -294,7 +294,12 @@ mod tests {
     }
 
     fn read(body: Value) -> Result<MessageInput, Refusal> {
-        read_message(&Bytes::from(body.to_string()), now(), &Addresses { policy: &egress::Policy::public(), plain_http: false }, false)
+        read_message(
+            &Bytes::from(body.to_string()),
+            now(),
+            &Addresses { policy: &egress::Policy::public(), plain_http: false, account_id: "000000000000" },
+            false,
+        )
     }
 
     fn mistakes(body: Value) -> Vec<(String, FieldCode)> {

@@ -11,7 +11,7 @@ use domain::message::PayloadInfo;
 use domain::role::Permission;
 use serde::Serialize;
 use std::time::Duration;
-use store::{Content, MessageFilter, Unreadable};
+use store::{Content, MessageFilter, ObjectPlace, Unreadable};
 use utoipa::ToSchema;
 
 use crate::cursor::ListScope;
@@ -124,6 +124,9 @@ impl Operations {
     }
 
     async fn payload_answer(&self, delivery: &Delivery, content: Content) -> Result<PayloadAnswer, Refusal> {
+        if let Content::Object(ObjectPlace { bucket: Some(bucket), role: None, .. }) = &content {
+            self.must_still_be_granted(delivery.organization, bucket).await?;
+        }
         self.content_answer(delivery.message.payload.clone(), content).await
     }
 
@@ -146,6 +149,16 @@ impl Operations {
                 Ok(PayloadAnswer::Redirect(link.url))
             }
         }
+    }
+
+    /// What a grant gave access to is read for as long as the grant stands.
+    async fn must_still_be_granted(&self, organization: OrganizationId, bucket: &str) -> Result<(), Refusal> {
+        let organization = self.existing_organization(organization).await?;
+        if organization.grants.buckets.iter().any(|granted| granted == bucket) {
+            return Ok(());
+        }
+        let detail = "the bucket that holds this payload is no longer granted to the organization; ask the operator";
+        Err(Refusal { detail: detail.to_owned(), ..Refusal::forbidden() })
     }
 
     /// `DELETE /v1/messages/{id}/payload`: bytes and what answers quoted of them are erased now; unfinished deliveries are cancelled.

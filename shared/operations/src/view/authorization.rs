@@ -24,6 +24,8 @@ pub struct AuthorizationView {
     pub token_url: String,
     /// What is asked for.
     pub scope: Option<String>,
+    /// The mail servers that access tokens may be sent to: `host:port`, or `host` for any port. Null until the first destination uses one.
+    pub mail_servers: Option<Vec<String>>,
     /// `pending` until somebody consents, then `granted`; `refused` when somebody, or the provider, does not want to.
     pub status: &'static str,
     /// Why it is refused.
@@ -61,6 +63,7 @@ impl From<Authorization> for AuthorizationView {
             client_id: authorization.client_id,
             token_url: authorization.token_url,
             scope: authorization.scope,
+            mail_servers: authorization.mail_servers,
             status,
             detail,
             created_at: authorization.created_at,

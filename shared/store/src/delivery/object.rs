@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use aws_config::SdkConfig;
-use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
@@ -11,12 +9,10 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream;
+use roles::{NotAssumed, Purpose};
 use serde::{Deserialize, Serialize};
 
 use crate::{Store, StoreError};
-
-const SESSION_NAME: &str = "waybill";
-const SESSION_SECONDS: i32 = 3600;
 
 /// Where an object is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +83,7 @@ pub enum Unreadable {
     #[error("Waybill may not read it")]
     Forbidden,
     /// The role cannot be taken on.
-    #[error("the role cannot be taken on; its trust policy must name Waybill and the organization's external id")]
+    #[error("the role cannot be assumed; its trust policy must name Waybill and the organization's external id")]
     Role,
     /// Something of ours does not answer.
     #[error(transparent)]
@@ -185,7 +181,12 @@ impl Store {
     async fn client_for(&self, place: &ObjectPlace) -> Result<Client, Unreadable> {
         match &place.role {
             None => Ok(self.objects.clone()),
-            Some((role_arn, external_id)) => Ok(Client::new(&assumed(&self.aws, role_arn, external_id).await?)),
+            Some((role_arn, external_id)) => {
+                let purpose = Purpose::ReadBucket(self.bucket_of(place)?);
+                let credentials = roles::assume(&self.aws, role_arn, external_id, purpose).await?;
+                let provider = SharedCredentialsProvider::new(credentials);
+                Ok(Client::new(&self.aws.to_builder().credentials_provider(provider).build()))
+            }
         }
     }
 }
@@ -194,16 +195,13 @@ fn presigning(life: Duration) -> Result<PresigningConfig, StoreError> {
     PresigningConfig::expires_in(life).map_err(|error| StoreError::Unavailable { action: "make a link", source: Box::new(error) })
 }
 
-/// The configuration of a customer's role, taken on with the external id issued to the organization, and never without one.
-async fn assumed(own: &SdkConfig, role_arn: &str, external_id: &str) -> Result<SdkConfig, Unreadable> {
-    let call = aws_sdk_sts::Client::new(own).assume_role().role_arn(role_arn).external_id(external_id);
-    let answer = call.role_session_name(SESSION_NAME).duration_seconds(SESSION_SECONDS).send().await;
-    let answer = answer.map_err(|error| match error.as_service_error() {
-        Some(_) => Unreadable::Role,
-        None => Unreadable::Store(StoreError::of("take on a role")(error)),
-    })?;
-    let given = answer.credentials().ok_or(Unreadable::Role)?;
-    let credentials =
-        Credentials::new(given.access_key_id(), given.secret_access_key(), Some(given.session_token().to_owned()), None, SESSION_NAME);
-    Ok(own.to_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build())
+impl From<NotAssumed> for Unreadable {
+    fn from(why: NotAssumed) -> Self {
+        match why {
+            NotAssumed::NotARole(_) | NotAssumed::Refused => Self::Role,
+            NotAssumed::Unavailable(_) => {
+                Self::Store(StoreError::Unavailable { action: "assume a customer's role", source: Box::new(why) })
+            }
+        }
+    }
 }

@@ -7,7 +7,7 @@ use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::health::Health;
 use domain::id::{DeliveryId, DestinationId, OrganizationId};
-use domain::organization::{OrganizationSettings, OrganizationStatus};
+use domain::organization::{Grants, OrganizationSettings, OrganizationStatus};
 
 use super::item::decode;
 use super::payload::{in_item, inline};
@@ -43,6 +43,8 @@ pub struct Work {
     pub suspended: bool,
     /// What the organization chose; `None` when it is gone.
     pub settings: Option<OrganizationSettings>,
+    /// What the operator granted it; nothing when it is gone.
+    pub grants: Grants,
 }
 
 impl WorkKey {
@@ -87,6 +89,7 @@ fn work(task: &WorkKey, items: &HashMap<Key, Item>) -> Result<Work, StoreError> 
         payload,
         // Those of one that is gone do not wait: their destinations are gone, too.
         suspended: organization.as_ref().is_some_and(|organization| organization.status == OrganizationStatus::Suspended),
+        grants: organization.as_ref().map(|organization| organization.grants.clone()).unwrap_or_default(),
         settings: organization.map(|organization| organization.settings),
     })
 }

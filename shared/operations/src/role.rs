@@ -1,0 +1,29 @@
+//! Roles that customers name: they are the customers' own, and never the deployment's.
+
+use domain::input::FieldCode;
+use domain::role_arn::{NotARoleArn, RoleArn};
+
+/// Why a role may not be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotACustomersRole {
+    #[error(transparent)]
+    NotARole(#[from] NotARoleArn),
+    /// A tenant that names it would act as the deployment.
+    #[error("belongs to the AWS account that Waybill runs in; name a role of your own account")]
+    Own,
+}
+
+impl NotACustomersRole {
+    pub(crate) fn code(self) -> FieldCode {
+        match self {
+            Self::NotARole(_) => FieldCode::InvalidFormat,
+            Self::Own => FieldCode::Reserved,
+        }
+    }
+}
+
+/// Reads the ARN of a customer's role; one of the deployment's own account is refused, in whatever partition it is written.
+pub(crate) fn customers_role(text: &str, own_account: &str) -> Result<RoleArn, NotACustomersRole> {
+    let role: RoleArn = text.parse()?;
+    if role.account() == own_account { Err(NotACustomersRole::Own) } else { Ok(role) }
+}

@@ -211,7 +211,8 @@ async fn a_consent_is_for_the_mail_servers_that_were_named_when_it_was_requested
     });
     let requested = requested.await.ok(201);
     assert_eq!(requested["mail_servers"], json!([named]));
-    let page = comes_back(parameter(requested["url"].as_str().unwrap(), "state"), "code=c").await.text();
+    let page = comes_back(parameter(requested["url"].as_str().unwrap(), "state"), "code=c").await;
+    let page = page.text();
     assert!(page.contains(&named) && page.contains("no other mail server"), "{page}");
     let id = requested["id"].as_str().unwrap();
     must_not_follow(&mailbox(&acme, &thief, id).skip_check().asks().await);

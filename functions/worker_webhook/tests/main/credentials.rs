@@ -1,6 +1,8 @@
 use domain::Reason;
-use domain::credentials::CredentialKind;
+use domain::credentials::{CredentialKind, SecretField, sealed_name};
 use domain::settle::Outcome;
+use kit::sink::Sink;
+use vault::Recipient;
 
 use crate::{Bench, samples};
 
@@ -81,4 +83,26 @@ async fn a_changed_credential_is_used_by_the_very_next_delivery() {
     }
     let sent: Vec<String> = bench.sink.requests().iter().map(|request| request.header("authorization").unwrap().to_owned()).collect();
     assert_eq!(sent, ["Bearer tok-one", "Bearer tok-two"]);
+}
+
+/// A check is asked for with a destination that the worker has not read itself: it opens no secret for another server than it was sealed for.
+#[tokio::test]
+async fn a_stored_secret_is_sent_to_no_other_server_whoever_asks_for_the_check() {
+    let bench = Bench::new().await;
+    let thief = Sink::start().await;
+    let mut destination = bench.destination().await;
+    destination.credentials.kind = CredentialKind::Bearer;
+    let recipient = Recipient::of(&destination);
+    let fields = [(&*sealed_name("token"), "tok-s3cret".into())];
+    let sealed = bench.vault.seal_for(&recipient, destination.organization_id, destination.id, &fields).await.unwrap().remove(0);
+    let field = SecretField { sealed, hint: None, updated_at: domain::Timestamp::from_millis(0) };
+    destination.credentials.secrets.insert("token".to_owned(), field);
+    assert!(bench.check(&destination).await.ok);
+    assert_eq!(bench.sink.requests()[0].header("authorization"), Some("Bearer tok-s3cret"));
+
+    samples::settings(&mut destination).url = Some(thief.url());
+    assert!(!bench.check(&destination).await.ok);
+    let attempted = bench.deliver(&destination).await;
+    assert_eq!(attempted.outcome, Outcome::Retry(Reason::Internal), "{}", attempted.detail);
+    assert_eq!(thief.count(), 0);
 }

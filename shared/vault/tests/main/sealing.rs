@@ -1,8 +1,14 @@
-use domain::credentials::Sealed;
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use domain::credentials::{CredentialKind, Sealed};
+use domain::input::{Errors, Fields};
+use domain::settings::{DestinationType, Settings};
 use futures_util::future::try_join_all;
 use local_aws::{Caller, Effect, Fault, Policy, Statement};
 use secrecy::{ExposeSecret as _, SecretString};
-use vault::{Vault, VaultError};
+use vault::{Recipient, Vault, VaultError};
 
 use crate::{Deployment, count, destination, organization, random};
 
@@ -113,4 +119,45 @@ async fn no_secret_shows_in_a_debug_print() {
     let token = sealed(&vault, "credentials/token", "tok_s3cret").await;
     let opened = vault.open(organization(1), destination(1), "credentials/token", &token).await.unwrap();
     assert!(!format!("{vault:?} {token:?} {opened:?}").contains("s3cret"));
+}
+
+/// The recipient that this webhook's address leads to.
+fn recipient(url: &str) -> Recipient {
+    let errors = Errors::default();
+    let members = serde_json::json!({"url": url}).as_object().cloned().unwrap();
+    let settings = Settings::read(DestinationType::Webhook, &mut Fields::new("", members, &errors)).unwrap();
+    Recipient::new(&settings, CredentialKind::Bearer, &BTreeMap::new())
+}
+
+/// Whoever can change records and ask workers for checks, but opens nothing, does not get a secret sent anywhere else.
+#[tokio::test]
+async fn a_credential_opens_for_its_recipient_and_no_other() {
+    let deployment = Deployment::new();
+    let vault = deployment.vault();
+    let own = recipient("https://hooks.example.com/a");
+    let (org, dst) = (organization(1), destination(1));
+    let sealed = vault.seal_for(&own, org, dst, &[("credentials/token", "tok_s3cret".into())]).await.unwrap().remove(0);
+    let opened = async |to: &Recipient| vault.open_for(to, org, dst, "credentials/token", &sealed).await;
+    assert_eq!(opened(&own).await.unwrap().expose_secret(), "tok_s3cret");
+    assert_eq!(opened(&recipient("https://HOOKS.example.com:443/b")).await.unwrap().expose_secret(), "tok_s3cret");
+    for other in ["https://evil.example.com/a", "http://hooks.example.com/a", "https://hooks.example.com:8443/a"] {
+        assert!(matches!(opened(&recipient(other)).await, Err(VaultError::Corrupt(_))), "{other}");
+    }
+    assert!(vault.open(org, dst, "credentials/token", &sealed).await.is_err(), "it does not open for nobody in particular");
+    // The form is authenticated too: what is bound does not pass for what is not.
+    let mut bytes = BASE64.decode(&sealed.0).unwrap();
+    bytes[0] = 1;
+    let downgraded = Sealed(BASE64.encode(bytes));
+    assert!(vault.open_for(&own, org, dst, "credentials/token", &downgraded).await.is_err());
+}
+
+/// Stored secrets from before recipients were recorded.
+#[tokio::test]
+async fn a_credential_without_a_recipient_stays_readable() {
+    let deployment = Deployment::new();
+    let vault = deployment.vault();
+    let token = sealed(&vault, "credentials/token", "tok_s3cret").await;
+    let to = recipient("https://hooks.example.com/a");
+    let opened = vault.open_for(&to, organization(1), destination(1), "credentials/token", &token).await.unwrap();
+    assert_eq!(opened.expose_secret(), "tok_s3cret");
 }

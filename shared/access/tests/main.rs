@@ -12,6 +12,7 @@ use domain::audit::{Actor, AuditEvent, AuditOutcome};
 use domain::id::{IdMint, KeyId, OrganizationId};
 use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
 use domain::portal_link::Maker;
+use domain::quota::QuotaOverrides;
 use domain::role::Role;
 use domain::{Clock, Random, Timestamp};
 use local_aws::{AttributeType, Durability, Engines, KeySchema, Mode, Options, Resources, TableSpec};
@@ -72,6 +73,7 @@ impl Fixture {
             status: OrganizationStatus::Active,
             settings: OrganizationSettings::default(),
             grants: Grants::default(),
+            quotas: QuotaOverrides::default(),
             aws_external_id: String::new(),
             shards: 1,
             revision: 1,

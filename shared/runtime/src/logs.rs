@@ -39,6 +39,7 @@ pub const OWN_CRATES: [&str; 31] = [
     "operations",
     "queue",
     "render",
+    "roles",
     "runtime",
     "servers",
     "signing",

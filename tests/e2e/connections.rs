@@ -30,13 +30,13 @@ async fn a_kept_connection_that_the_receiver_closes_costs_no_attempt() {
     let acme = stage::organization("Acme").await;
     for turn in [Turn::Close, Turn::Reset] {
         let spoiled = turn.clone();
-        let script = move |connection, request| if (connection, request) == (1, 2) { spoiled.clone() } else { Turn::ok() };
+        // The check opens two connections: one to look at each step, and one for its request, which it leaves behind.
+        let script = move |connection, request| if (connection, request) == (2, 2) { spoiled.clone() } else { Turn::ok() };
         let receiver = Receiver::start(script).await;
-        // The check leaves a connection behind.
         let destination = acme.destination().url(&receiver.url()).retries(0).create().await;
         let delivery = acme.send([&destination], json!(1)).await.delivery(0).settles().await;
         assert_eq!((&delivery["status"], &delivery["attempt_count"]), (&json!("succeeded"), &json!(1)), "{turn:?}: {delivery}");
-        assert_eq!((receiver.connections(), receiver.requests()), (2, 3), "{turn:?}");
+        assert_eq!((receiver.connections(), receiver.requests()), (3, 3), "{turn:?}");
     }
 }
 
@@ -48,18 +48,18 @@ async fn a_check_and_a_token_request_survive_a_closed_connection_too() {
     let tokens =
         Receiver::start(move |connection, request| if (connection, request) == (1, 2) { Turn::Close } else { Turn::text(&answer) });
     let tokens = tokens.await;
-    let receiver = Receiver::start(|connection, request| if (connection, request) == (1, 2) { Turn::Reset } else { Turn::ok() }).await;
+    let receiver = Receiver::start(|connection, request| if (connection, request) == (2, 2) { Turn::Reset } else { Turn::ok() }).await;
     let credentials = json!({"kind": "oauth2_client_credentials", "token_url": tokens.url(), "client_id": "i", "client_secret": "s"});
     let destination = acme.destination().url(&receiver.url()).credentials(credentials).retries(0).create().await;
     let check = destination.action("check", json!({})).await.ok(200);
-    assert_eq!(check["ok"], true, "{check}");
+    assert_eq!(check["check"]["ok"], true, "{check}");
     assert_eq!((tokens.requests(), receiver.requests()), (3, 3), "each lost one request and sent it again");
 }
 
 #[tokio::test]
 async fn a_silent_http_2_connection_disables_no_destination() {
     let (acme, authority) = (stage::organization("Acme").await, Authority::new());
-    let script = |connection, request| if (connection, request) == (1, 2) { Turn::FallSilent } else { Turn::ok_http_2() };
+    let script = |connection, request| if (connection, request) == (2, 2) { Turn::FallSilent } else { Turn::ok_http_2() };
     let receiver = Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), script).await;
     let new = acme.destination().url(&receiver.url()).settings(json!({"timeout_seconds": 10})).credentials(trusting(&authority));
     let destination = new.retries(0).create().await;
@@ -75,7 +75,7 @@ async fn what_http_2_says_was_not_processed_is_sent_again() {
     let (acme, authority) = (stage::organization("Acme").await, Authority::new());
     for turn in [Turn::Refuse, Turn::GoAway] {
         let spoiled = turn.clone();
-        let script = move |connection, request| if (connection, request) == (1, 2) { spoiled.clone() } else { Turn::ok_http_2() };
+        let script = move |connection, request| if (connection, request) == (2, 2) { spoiled.clone() } else { Turn::ok_http_2() };
         let receiver = Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), script).await;
         let new = acme.destination().url(&receiver.url()).credentials(trusting(&authority));
         let destination = new.retries(0).create().await;

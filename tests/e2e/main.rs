@@ -50,6 +50,7 @@ mod stage;
 mod start_up;
 mod statistics;
 mod telemetry;
+mod templates;
 mod tokens;
 mod updates;
 mod uploads;

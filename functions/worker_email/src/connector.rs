@@ -16,7 +16,7 @@ use domain::settle::Outcome;
 use domain::{Clock, Random, Reason};
 use egress::{Guard, Tls};
 use oauth::Tokens;
-use render::Wording;
+use render::{Stop, Wording};
 use serde_json::{Value, json};
 use store::{SentBody, Store};
 use tokio::time::Instant;
@@ -84,6 +84,7 @@ impl Email {
         delivery: &Delivery,
         attempt: u32,
         payload: Option<Bytes>,
+        deadline: Instant,
     ) -> Result<Letter, Hindrance> {
         let now = self.parts.clock.now();
         let wording = Wording::of(delivery, attempt, payload.as_ref());
@@ -100,7 +101,9 @@ impl Email {
             None if !is_notice => Some(self.parts.links.to(delivery, now).await?),
             _ => None,
         };
-        let mail = render::mail::mail(settings, &wording, link.as_deref()).map_err(|fault| Hindrance::misconfigured(fault.to_string()))?;
+        let template = settings.clone();
+        let mail = move |stop: &Stop| render::mail::mail(&template, &wording, link.as_deref(), stop);
+        let mail = render::off_thread(Some(deadline), mail).await?;
         Letter::write(settings, delivery, mail, attached, now)
     }
 
@@ -227,7 +230,7 @@ impl Connector for Email {
             return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
         }
         let payload = if size_bytes <= most { Some(payload.collect().await?) } else { None };
-        let letter = match self.letter(settings, delivery, attempt_number, payload).await {
+        let letter = match self.letter(settings, delivery, attempt_number, payload, deadline).await {
             Ok(letter) => letter,
             Err(hindrance) => return hindrance.into_attempted(),
         };

@@ -10,7 +10,7 @@ use worker::Payload;
 
 use crate::credentials::Credentials;
 use crate::failure::{Failure, millis, within};
-use crate::place::{Templates, constant_directories};
+use crate::place::{constant_directories, misconfigured};
 use crate::remote::Remote;
 use crate::ssh;
 
@@ -91,7 +91,7 @@ async fn take_steps(
     walk.passed(format!("signed in as {}{warning}", settings.username));
 
     let directory = within(deadline, StepName::Write, async {
-        Templates::compile(settings)?;
+        render::line::file_templates(settings).map_err(|fault| misconfigured(&fault))?;
         let remote = Remote::open(connection).await?;
         write(&remote, settings, check_id).await
     })

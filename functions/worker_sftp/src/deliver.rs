@@ -9,14 +9,14 @@ use domain::settings::sftp::{IfExists, SftpSettings};
 use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
 use egress::Guard;
+use render::Wording;
 use serde_json::{Value, json};
-use template::Variables;
 use tokio::time::{Instant, timeout};
 use worker::{Attempted, Payload};
 
 use crate::credentials::Credentials;
 use crate::failure::{Failure, within};
-use crate::place::{Place, Templates};
+use crate::place::{Place, located};
 use crate::remote::{Found, Remote, Written, sha256};
 use crate::ssh;
 
@@ -78,7 +78,7 @@ pub async fn deliver(
     payload: Payload,
     deadline: Instant,
 ) -> Attempted {
-    let place = match locate(settings, meta, &payload) {
+    let place = match located(settings, wording(meta, &payload), deadline).await {
         Ok(place) => place,
         Err(failure) => return Attempted::unsent(failure.outcome, failure.detail),
     };
@@ -119,23 +119,21 @@ fn tracking(place: &Place, written: &Written) -> Value {
     json!({"kind": "sftp_file", "path": place.path(), "size_bytes": written.size_bytes, "sha256": written.sha256})
 }
 
-fn locate(settings: &SftpSettings, meta: &Meta<'_>, payload: &Payload) -> Result<Place, Failure> {
-    let templates = Templates::compile(settings)?;
-    let bytes = payload.at_hand().filter(|_| templates.use_payload());
-    let json = bytes.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
-    templates.render(&Variables {
-        organization_id: meta.organization_id,
-        event_type: meta.event_type,
-        message_id: meta.message_id,
-        delivery_id: meta.delivery_id,
-        reference: meta.reference,
-        metadata: meta.metadata,
-        filename: meta.filename,
-        content_type: meta.content_type,
-        created_at: &meta.created_at.to_string(),
+/// What the destination's templates can name.
+fn wording(meta: &Meta<'_>, payload: &Payload) -> Wording {
+    Wording {
+        organization_id: meta.organization_id.to_owned(),
+        event_type: meta.event_type.to_owned(),
+        message_id: meta.message_id.to_owned(),
+        delivery_id: meta.delivery_id.to_owned(),
+        reference: meta.reference.map(str::to_owned),
+        metadata: meta.metadata.clone(),
+        filename: meta.filename.map(str::to_owned),
+        content_type: meta.content_type.to_owned(),
+        created_at: meta.created_at.to_string(),
         attempt: meta.attempt,
-        payload: json.as_ref(),
-    })
+        payload: render::payload_of(meta.content_type, payload.size_bytes(), payload.at_hand()),
+    }
 }
 
 fn known_sha256(meta: &Meta<'_>, payload: &Payload) -> Option<String> {

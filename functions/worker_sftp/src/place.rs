@@ -2,9 +2,10 @@
 
 use domain::Reason;
 use domain::check::StepName;
-use domain::settings::sftp::{SftpSettings, directory_refusal, filename_refusal};
+use domain::settings::sftp::SftpSettings;
 use domain::settle::Outcome;
-use template::{Limits, Template, Variables};
+use render::{Fault, Wording};
+use tokio::time::Instant;
 
 use crate::failure::Failure;
 
@@ -17,39 +18,20 @@ pub(crate) struct Place {
     pub(crate) name: String,
 }
 
-/// The destination's templates, compiled.
-pub(crate) struct Templates {
-    directory_source: String,
-    directory: Template,
-    filename: Template,
+/// Where the destination's templates say that the file goes.
+pub(crate) async fn located(settings: &SftpSettings, wording: Wording, deadline: Instant) -> Result<Place, Failure> {
+    let templates = settings.clone();
+    let rendered = render::off_thread(Some(deadline), move |stop| render::line::file(&templates, &wording, stop)).await;
+    match rendered {
+        Ok((directory, name)) => Ok(Place { directory: normal(&directory), name }),
+        Err(fault) if fault.is_ours => Err(Failure::new(StepName::Write, Outcome::Retry(Reason::Internal), fault.to_string())),
+        Err(fault) => Err(misconfigured(&fault)),
+    }
 }
 
-impl Templates {
-    pub(crate) fn compile(settings: &SftpSettings) -> Result<Self, Failure> {
-        let compile =
-            |field: &str, source: &str| Template::compile(source, Limits::LINE).map_err(|error| misconfigured(format!("{field}: {error}")));
-        Ok(Self {
-            directory_source: settings.directory_template.clone(),
-            directory: compile("directory_template", &settings.directory_template)?,
-            filename: compile("filename_template", &settings.filename_template)?,
-        })
-    }
-
-    /// Whether either says anything about the payload.
-    pub(crate) fn use_payload(&self) -> bool {
-        self.directory.uses_payload() || self.filename.uses_payload()
-    }
-
-    pub(crate) fn render(&self, variables: &Variables<'_>) -> Result<Place, Failure> {
-        let render =
-            |field: &str, template: &Template| template.render(variables).map_err(|error| misconfigured(format!("{field}: {error}")));
-        let directory = render("directory_template", &self.directory)?;
-        let name = render("filename_template", &self.filename)?;
-        match directory_refusal(&self.directory_source, &directory).or_else(|| filename_refusal(&name)) {
-            Some(refusal) => Err(misconfigured(refusal)),
-            None => Ok(Place { directory: normal(&directory), name }),
-        }
-    }
+/// The destination's templates do not work out.
+pub(crate) fn misconfigured(fault: &Fault) -> Failure {
+    Failure::new(StepName::Write, Outcome::Reject(Reason::Misconfigured), fault.to_string())
 }
 
 impl Place {
@@ -105,10 +87,6 @@ fn joined(directory: &str, name: &str) -> String {
         "/" => format!("/{name}"),
         directory => format!("{directory}/{name}"),
     }
-}
-
-fn misconfigured(detail: impl Into<String>) -> Failure {
-    Failure::new(StepName::Write, Outcome::Reject(Reason::Misconfigured), detail)
 }
 
 #[cfg(test)]

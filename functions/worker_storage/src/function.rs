@@ -7,7 +7,7 @@ use domain::settings::Settings as DestinationSettings;
 use domain::settings::storage::{KEY_MAX_BYTES, key_refusal};
 use domain::{Clock, Random};
 use egress::{Client, Guard, Tls};
-use render::Wording;
+use render::{Fault, Wording};
 use runtime::{ConfigError, Platform};
 use std::time::Duration;
 use store::Store;
@@ -51,7 +51,8 @@ impl Connector for ObjectStorage {
     }
 
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
-        let placed = place_of(&job);
+        let wording = Wording::of(job.delivery, job.attempt_number, job.payload.at_hand());
+        let placed = place_of(job.destination, wording, job.deadline).await;
         let (settings, key) = match placed {
             Ok(placed) => placed,
             Err(hindrance) => return hindrance.into_attempted(),
@@ -66,14 +67,14 @@ impl Connector for ObjectStorage {
 
     async fn check(&self, destination: &Destination) -> CheckReport {
         let unique = format!("{:032x}", u128::from_be_bytes(self.random.bytes()));
+        let deadline = Instant::now() + CHECK_MAX.min(Duration::from_secs(destination.settings.timeout_seconds().into()));
         let prepared = async {
             let settings = settings(destination)?;
             // A template may ask for what only a message has; then its constant beginning is tried.
             let wording = Wording::of_check(destination, &unique, self.clock.now());
-            let key = render::line::key(settings.object(), &wording).unwrap_or_else(|_| constant_key(settings));
+            let key = key(settings, wording, deadline).await.unwrap_or_else(|_| constant_key(settings));
             Ok::<_, Hindrance>((settings, key, self.credentials(destination).await?))
         };
-        let deadline = Instant::now() + CHECK_MAX.min(Duration::from_secs(destination.settings.timeout_seconds().into()));
         match prepared.await {
             Ok((settings, key, credentials)) => self.storage.check(settings, &credentials, &key, &unique, deadline).await,
             Err(hindrance) => worker::refused_check(hindrance.detail()),
@@ -124,11 +125,14 @@ fn settings(destination: &Destination) -> Result<Settings<'_>, Hindrance> {
 }
 
 /// Which bucket, and the key in it.
-fn place_of<'j>(job: &Job<'j>) -> Result<(Settings<'j>, String), Hindrance> {
-    let settings = settings(job.destination)?;
-    let wording = Wording::of(job.delivery, job.attempt_number, job.payload.at_hand());
-    let key = render::line::key(settings.object(), &wording).map_err(|fault| Hindrance::misconfigured(fault.to_string()))?;
-    Ok((settings, key))
+async fn place_of(destination: &Destination, wording: Wording, deadline: Instant) -> Result<(Settings<'_>, String), Hindrance> {
+    let settings = settings(destination)?;
+    Ok((settings, key(settings, wording, deadline).await?))
+}
+
+async fn key(settings: Settings<'_>, wording: Wording, deadline: Instant) -> Result<String, Fault> {
+    let object = settings.object().clone();
+    render::off_thread(Some(deadline), move |stop| render::line::key(&object, &wording, stop)).await
 }
 
 /// The key's directories before the template's first variable.

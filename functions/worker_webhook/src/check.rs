@@ -81,8 +81,7 @@ impl Webhook {
             at: now,
         };
         let payload = Bytes::from(body.to_string());
-        let wording = Wording { payload: Some(body), ..Wording::of_check(destination, &id, now) };
-        let wording = Wording { content_type: "application/json".to_owned(), ..wording };
+        let wording = Wording::of_check(destination, &id, now).with_json(payload.clone());
         let prepared =
             self.prepare(destination, &envelope, &Content { wording: &wording, payload: &payload, is_check: true }, deadline).await;
         let prepared = prepared.map_err(|hindrance| hindrance.detail().to_owned())?;

@@ -12,7 +12,7 @@ use domain::{Clock, Random, Reason};
 use egress::{Client, Request, Schemes, Target};
 use oauth::Tokens;
 use render::webhook::WebhookBody;
-use render::{PAYLOAD_READ_BYTES_MAX, Wording};
+use render::{Fault, PAYLOAD_READ_BYTES_MAX, Stop, Wording};
 use secrecy::ExposeSecret as _;
 use store::SentBody;
 use tokio::time::{Instant, timeout_at};
@@ -93,15 +93,15 @@ impl Webhook {
         let slow = |_| Hindrance::Ours(Unavailable("the destination's secrets took longer to open than an attempt may".to_owned()));
         let ((client, target), secrets) = timeout_at(deadline, opening).await.map_err(slow)??;
         let routing_key = secrets.routing_key.as_ref().map_or("", |key| key.expose_secret());
-        let body = match render::webhook::body(settings, content.wording, content.payload.clone(), routing_key) {
+        let body = match body(settings, content, routing_key, deadline).await {
             Ok(body) => body,
             // A template may ask for what only a message has: the check's own body goes as it is.
             Err(_) if content.is_check => {
                 WebhookBody { bytes: content.payload.clone(), content_type: content.wording.content_type.clone() }
             }
-            Err(fault) => return Err(Hindrance::misconfigured(fault.to_string())),
+            Err(fault) => return Err(fault.into()),
         };
-        let shown = shown(settings, content, &secrets, &body);
+        let shown = shown(settings, content, &secrets, &body, deadline).await?;
         let request = request::compose(settings, target, &secrets, envelope, body, deadline)?;
         Ok(Prepared { client, request, secrets, preset: settings.preset, body: shown })
     }
@@ -149,16 +149,25 @@ impl Webhook {
 }
 
 /// A body that is not the payload, as it is shown: without the key that a pager service takes in it.
-fn shown(settings: &WebhookSettings, content: &Content<'_>, secrets: &Secrets, sent: &WebhookBody) -> Option<SentBody> {
+async fn shown(
+    settings: &WebhookSettings,
+    content: &Content<'_>,
+    secrets: &Secrets,
+    sent: &WebhookBody,
+    deadline: Instant,
+) -> Result<Option<SentBody>, Fault> {
     if !render::webhook::reshapes(settings) {
-        return None;
+        return Ok(None);
     }
-    let redacted = secrets
-        .routing_key
-        .as_ref()
-        .and_then(|_| render::webhook::body(settings, content.wording, content.payload.clone(), "[redacted]").ok());
-    let WebhookBody { bytes, content_type } = redacted.unwrap_or_else(|| sent.clone());
-    Some(SentBody { bytes, content_type })
+    let WebhookBody { bytes, content_type } = match &secrets.routing_key {
+        None => sent.clone(),
+        Some(_) => match body(settings, content, "[redacted]", deadline).await {
+            // The check's own body holds no key.
+            Err(_) if content.is_check => sent.clone(),
+            redacted => redacted?,
+        },
+    };
+    Ok(Some(SentBody { bytes, content_type }))
 }
 
 /// What a request's body is made of.
@@ -174,6 +183,16 @@ struct Facts<'j> {
     destination: &'j Destination,
     attempt_number: u32,
     deadline: Instant,
+}
+
+/// The request's body; templates and presets are worked out away from the threads that serve other deliveries.
+async fn body(settings: &WebhookSettings, content: &Content<'_>, routing_key: &str, deadline: Instant) -> Result<WebhookBody, Fault> {
+    let payload = content.payload.clone();
+    if !render::webhook::reshapes(settings) {
+        return render::webhook::body(settings, content.wording, payload, routing_key, &Stop::default());
+    }
+    let (settings, wording, routing_key) = (settings.clone(), content.wording.clone(), routing_key.to_owned());
+    render::off_thread(Some(deadline), move |stop| render::webhook::body(&settings, &wording, payload, &routing_key, stop)).await
 }
 
 /// The settings of a webhook.

@@ -11,10 +11,13 @@ mod fault;
 pub mod line;
 pub mod mail;
 mod notice;
+mod off_thread;
 mod preset;
 pub mod webhook;
 mod wording;
 
 pub use fault::Fault;
 pub use notice::Notice;
-pub use wording::{CHECK_EVENT_TYPE, PAYLOAD_READ_BYTES_MAX, Wording};
+pub use off_thread::off_thread;
+pub use template::Stop;
+pub use wording::{CHECK_EVENT_TYPE, PAYLOAD_READ_BYTES_MAX, Wording, is_json, payload_of};

@@ -1,7 +1,7 @@
 //! A mail's subject and texts.
 
 use domain::settings::email::EmailSettings;
-use template::{Limits, Template};
+use template::{Limits, Stop, Template, TemplateError};
 
 use crate::line::line;
 use crate::{Fault, Notice, Wording, defang};
@@ -21,21 +21,21 @@ pub struct Mail {
 }
 
 /// Makes a mail; `link` leads to the payload when it is not attached.
-pub fn mail(settings: &EmailSettings, wording: &Wording, link: Option<&str>) -> Result<Mail, Fault> {
+pub fn mail(settings: &EmailSettings, wording: &Wording, link: Option<&str>, stop: &Stop) -> Result<Mail, Fault> {
     let notice = Notice::of(wording).without_links();
     let is_notice = wording.event_type.starts_with("waybill.") && !notice.lines.is_empty();
     let subject = match &settings.subject_template {
-        Some(source) => line("subject_template", source, wording)?,
+        Some(source) => line("subject_template", source, wording, stop)?,
         None => notice.subject.clone(),
     };
     let subject = subject.split(['\r', '\n']).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     let text = match &settings.text_template {
-        Some(source) => of_template("text_template", Template::compile(source, Limits::BODY), wording)?,
+        Some(source) => of_template("text_template", Template::compile(source, Limits::BODY), wording, stop)?,
         None if is_notice => format!("{}\n\n{}\n", notice.title, notice.text()),
         None => own_text(wording, link),
     };
     let html = match &settings.html_template {
-        Some(source) => Some(of_template("html_template", Template::compile_html(source, Limits::BODY), wording)?),
+        Some(source) => Some(of_template("html_template", Template::compile_html(source, Limits::BODY), wording, stop)?),
         None if is_notice && settings.text_template.is_none() => Some(notice_html(&notice)),
         None => None,
     };
@@ -60,9 +60,9 @@ pub fn confirmation(organization_name: &str, link: &str, valid_hours: u32) -> Ma
     Mail { subject: "Confirm your address for alerts of Waybill".to_owned(), text: format!("{}\n", lines.join("\n\n")), html: Some(html) }
 }
 
-fn of_template(name: &'static str, template: Result<Template, template::TemplateError>, wording: &Wording) -> Result<String, Fault> {
+fn of_template(name: &'static str, template: Result<Template, TemplateError>, wording: &Wording, stop: &Stop) -> Result<String, Fault> {
     let template = template.map_err(|error| Fault::of(name, error))?;
-    template.render(&wording.variables()).map_err(|error| Fault::of(name, error))
+    template.render(&wording.variables(), stop).map_err(|error| Fault::rendering(name, &error))
 }
 
 /// What a mail says without a template: what came, and what is in it.
@@ -76,8 +76,8 @@ fn own_text(wording: &Wording, link: Option<&str>) -> String {
     for (name, value) in &wording.metadata {
         text.push_str(&format!("{name}: {value}\n"));
     }
-    if let Some(payload) = &wording.payload {
-        let shown = serde_json::to_string_pretty(payload).unwrap_or_default();
+    // What is too large to show or no JSON is attached or linked.
+    if let Ok(Some(shown)) = wording.payload_indented() {
         let cut: String = shown.chars().take(SHOWN_CHARS_MAX).collect();
         text.push_str(&format!("\n{cut}{}\n", if cut.len() < shown.len() { "\n…" } else { "" }));
     }

@@ -25,7 +25,8 @@ impl Notice {
     /// Says an event of Waybill's own; any other by its name alone.
     #[must_use]
     pub fn of(wording: &Wording) -> Self {
-        let data = wording.payload.as_ref().map(|payload| &payload["data"]);
+        let payload = wording.notice_payload();
+        let data = payload.as_ref().map(|payload| &payload["data"]);
         match (wording.event_type.strip_prefix("waybill."), data) {
             (Some(kind), Some(data)) if kind.starts_with("destination.") && data["destination"].is_object() => destination(kind, data),
             (Some(kind), Some(data)) if kind.starts_with("delivery.") => delivery(kind, &data["delivery"]),
@@ -140,6 +141,7 @@ mod tests {
     use super::*;
     use serde_json::json;
     use std::collections::BTreeMap;
+    use template::Payload;
 
     fn wording(event_type: &str, payload: Value) -> Wording {
         Wording {
@@ -153,7 +155,7 @@ mod tests {
             content_type: "application/json".to_owned(),
             created_at: "2026-11-26T00:00:00.000Z".to_owned(),
             attempt: 1,
-            payload: Some(payload),
+            payload: Payload::json(payload.to_string().into()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use domain::settings::webhook::WebhookSettings;
-use template::{Limits, Template};
+use template::{Limits, Stop, Template};
 
 use crate::{Fault, Wording, preset};
 
@@ -22,17 +22,17 @@ pub fn reshapes(settings: &WebhookSettings) -> bool {
 }
 
 /// Makes the body; `routing_key` is what a pager service knows the customer by.
-pub fn body(settings: &WebhookSettings, wording: &Wording, payload: Bytes, routing_key: &str) -> Result<WebhookBody, Fault> {
+pub fn body(settings: &WebhookSettings, wording: &Wording, payload: Bytes, routing_key: &str, stop: &Stop) -> Result<WebhookBody, Fault> {
     if let Some(source) = &settings.body_template {
         let template = Template::compile(source, Limits::BODY).map_err(|error| Fault::of("body_template", error))?;
-        let text = template.render(&wording.variables()).map_err(|error| Fault::of("body_template", error))?;
+        let text = template.render(&wording.variables(), stop).map_err(|error| Fault::rendering("body_template", &error))?;
         let content_type = settings.content_type.clone().unwrap_or_else(|| "application/json".to_owned());
         return Ok(WebhookBody { bytes: text.into(), content_type });
     }
     match settings.preset {
         None => Ok(WebhookBody { bytes: payload, content_type: wording.content_type.clone() }),
         Some(preset) => {
-            let json = preset::body(preset, wording, routing_key).to_string();
+            let json = preset::body(preset, wording, routing_key)?.to_string();
             Ok(WebhookBody { bytes: json.into(), content_type: "application/json".to_owned() })
         }
     }
@@ -42,14 +42,25 @@ pub fn body(settings: &WebhookSettings, wording: &Wording, payload: Bytes, routi
 mod tests {
     use super::*;
     use domain::input::{Errors, Fields};
+    use domain::settings::webhook::Preset;
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
+    use template::Payload;
 
     fn rendered(settings: Value, event_type: &str, payload: Value) -> Result<(Value, String), Fault> {
+        let (settings, wording) = (self::settings(settings), wording(event_type, payload.clone()));
+        let made = body(&settings, &wording, payload.to_string().into(), "key", &Stop::default())?;
+        Ok((serde_json::from_slice(&made.bytes).unwrap_or_default(), made.content_type))
+    }
+
+    fn settings(settings: Value) -> WebhookSettings {
         let errors = Errors::default();
         let members = settings.as_object().cloned().unwrap_or_default();
-        let settings = WebhookSettings::read(&mut Fields::new("", members, &errors)).unwrap();
-        let wording = Wording {
+        WebhookSettings::read(&mut Fields::new("", members, &errors)).unwrap()
+    }
+
+    fn wording(event_type: &str, payload: Value) -> Wording {
+        Wording {
             organization_id: "org_1".to_owned(),
             event_type: event_type.to_owned(),
             message_id: "msg_1".to_owned(),
@@ -60,10 +71,31 @@ mod tests {
             content_type: "application/json".to_owned(),
             created_at: "2026-11-26T00:00:00.000Z".to_owned(),
             attempt: 1,
-            payload: Some(payload.clone()),
+            payload: Payload::json(payload.to_string().into()),
+        }
+    }
+
+    #[test]
+    fn a_stored_template_that_nests_too_deeply_is_a_fault() {
+        let deep = format!("\n{{{{ {}1 }}}}", "-".repeat(848));
+        let fault = rendered(json!({"url": "https://x.example", "body_template": deep}), "a.b", json!({})).unwrap_err();
+        assert_eq!((fault.name, fault.is_ours), ("body_template", false));
+        assert!(fault.detail.contains("line 2: the template is too deeply nested"), "{fault}");
+    }
+
+    #[test]
+    fn presets_show_the_payload_as_it_was_sent() {
+        let settings = WebhookSettings { preset: Some(Preset::Slack), ..settings(json!({"url": "https://x.example"})) };
+        let shown = |text: &'static str| {
+            let wording = Wording { payload: Payload::json(text.into()), ..wording("a.b", json!({})) };
+            let made = body(&settings, &wording, text.into(), "", &Stop::default())?;
+            Ok::<_, Fault>(String::from_utf8(made.bytes.to_vec()).unwrap())
         };
-        let made = body(&settings, &wording, payload.to_string().into(), "key")?;
-        Ok((serde_json::from_slice(&made.bytes).unwrap_or_default(), made.content_type))
+        let text = shown(r#"{"z":10.10,"a":1e400,"s":"\ud800"}"#).unwrap();
+        for expected in [r#"\"z\": 10.10"#, r#"\"a\": 1e400"#, r#"\\ud800"#] {
+            assert!(text.contains(expected), "{expected} in {text}");
+        }
+        assert!(shown("{\"a\":").unwrap_err().detail.contains("not valid JSON"));
     }
 
     #[test]

@@ -8,12 +8,14 @@ use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::message::MessageFacts;
 use serde_json::Value;
-use template::Variables;
+use template::{JsonLayout, Payload, Variables, laid_out};
 
 /// The event type of the request that a connection check sends.
 pub const CHECK_EVENT_TYPE: &str = "waybill.destination.check";
 /// A JSON payload larger than this is not read for a template.
 pub const PAYLOAD_READ_BYTES_MAX: usize = 1 << 20;
+/// An indented payload that would be larger is not indented.
+const INDENTED_BYTES_MAX: usize = 4 << 20;
 
 /// A delivery's values for templates, as text.
 #[derive(Clone, Debug)]
@@ -38,8 +40,8 @@ pub struct Wording {
     pub created_at: String,
     /// From 1.
     pub attempt: u32,
-    /// Of a JSON payload.
-    pub payload: Option<Value>,
+    /// The payload, where it is JSON.
+    pub payload: Payload,
 }
 
 impl Wording {
@@ -48,8 +50,6 @@ impl Wording {
     pub fn of(delivery: &Delivery, attempt: u32, payload: Option<&Bytes>) -> Self {
         let Delivery { id, organization, message, created_at, .. } = delivery;
         let MessageFacts { event_type, reference, metadata, payload: info, .. } = message;
-        let is_json = info.content_type == "application/json";
-        let readable = payload.filter(|bytes| is_json && bytes.len() <= PAYLOAD_READ_BYTES_MAX);
         Self {
             organization_id: organization.to_string(),
             event_type: event_type.as_str().to_owned(),
@@ -61,7 +61,7 @@ impl Wording {
             content_type: info.content_type.clone(),
             created_at: created_at.to_string(),
             attempt,
-            payload: readable.and_then(|bytes| serde_json::from_slice(bytes).ok()),
+            payload: payload_of(&info.content_type, info.size_bytes, payload),
         }
     }
 
@@ -79,8 +79,29 @@ impl Wording {
             content_type: "text/plain".to_owned(),
             created_at: now.to_string(),
             attempt: 1,
-            payload: None,
+            payload: Payload::absent("a connection check has none"),
         }
+    }
+
+    /// The same, with JSON as its payload.
+    #[must_use]
+    pub fn with_json(self, payload: Bytes) -> Self {
+        Self { content_type: "application/json".to_owned(), payload: Payload::json(payload), ..self }
+    }
+
+    /// The payload as JSON with a line for each member; `Ok(None)` where it is no JSON.
+    pub fn payload_indented(&self) -> Result<Option<String>, String> {
+        let document = self.payload.document()?;
+        Ok(document.map(|document| {
+            let indented = laid_out(document.text(), JsonLayout::Indented(2), INDENTED_BYTES_MAX);
+            indented.unwrap_or_else(|| document.text().to_owned())
+        }))
+    }
+
+    /// The payload of an event of Waybill's own.
+    pub(crate) fn notice_payload(&self) -> Option<Value> {
+        let document = self.payload.document().ok().flatten().filter(|_| self.event_type.starts_with("waybill."))?;
+        serde_json::from_str(document.text()).ok()
     }
 
     /// The same as templates take it.
@@ -97,7 +118,28 @@ impl Wording {
             content_type: &self.content_type,
             created_at: &self.created_at,
             attempt: self.attempt,
-            payload: self.payload.as_ref(),
+            payload: &self.payload,
         }
     }
+}
+
+/// A payload as templates have it; `bytes` where they are available.
+pub fn payload_of(content_type: &str, size_bytes: u64, bytes: Option<&Bytes>) -> Payload {
+    if !is_json(content_type) {
+        return Payload::absent(format!("the payload is {content_type} and not JSON"));
+    }
+    match bytes {
+        _ if size_bytes > PAYLOAD_READ_BYTES_MAX as u64 => {
+            Payload::unreadable(format!("the payload has {size_bytes} bytes; a template reads at most {PAYLOAD_READ_BYTES_MAX}"))
+        }
+        Some(bytes) => Payload::json(bytes.clone()),
+        None => Payload::unreadable("the payload was not read"),
+    }
+}
+
+/// Whether a content type is JSON's, with whatever parameters.
+#[must_use]
+pub fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }

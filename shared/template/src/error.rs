@@ -13,6 +13,14 @@ pub enum TemplateError {
         /// What it may have.
         max: usize,
     },
+    /// It nests more deeply than a template may.
+    #[error("line {line}: the template is too deeply nested (at most {max} levels)")]
+    TooDeep {
+        /// From 1.
+        line: usize,
+        /// What it may have.
+        max: usize,
+    },
     /// It does not parse.
     #[error("line {line}: {detail}")]
     Syntax {
@@ -49,6 +57,12 @@ pub enum RenderError {
     /// It takes more steps, or makes more on its way, than it may.
     #[error("the template takes too many steps or too much memory")]
     TooCostly,
+    /// It was stopped from outside; `costly` when it had done enough work to be the cause itself.
+    #[error("the template takes too long")]
+    Stopped {
+        /// Whether the template, and not a busy machine, is what took the time.
+        costly: bool,
+    },
     /// A value that is missing, or of a kind that an operation or a filter does not take.
     #[error("line {line}: {detail}")]
     Failed {

@@ -1,9 +1,16 @@
-//! The filters that stand beside MiniJinja's own.
+//! The filters that templates have besides MiniJinja's own, and those of its own that do too much for what they are paid.
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::{Timestamp, fmt::strtime, tz::TimeZone};
-use minijinja::{Environment, Error, ErrorKind, State, Value};
+use minijinja::value::StringInput;
+use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
 
-use crate::output::Bounded;
+use crate::json_text::{JsonLayout, laid_out};
+use crate::json_value;
+use crate::meter::Meter;
+use crate::values::Number;
 
 /// The longest extension that is taken for one.
 const EXTENSION_MAX: usize = 10;
@@ -40,12 +47,33 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("image/webp", ".webp"),
 ];
 
-/// Adds them; `json_bytes_max` bounds what `json` makes.
-pub(crate) fn add(environment: &mut Environment<'static>, json_bytes_max: usize) {
+/// What a byte of JSON costs to lay out.
+const LAYOUT_BYTE_COST: u64 = 40;
+/// The widest indentation that `tojson` makes.
+const INDENT_MAX: usize = 16;
+
+/// Adds them; `json_bytes_max` bounds what `json` and `tojson` make.
+pub(crate) fn add(environment: &mut Environment<'_>, meter: &Arc<Meter>, json_bytes_max: usize) {
     environment.add_filter("date", date);
     environment.add_filter("slug", slug);
     environment.add_filter("ext", ext);
-    environment.add_filter("json", move |value: &Value| json(value, json_bytes_max));
+    let paid = meter.clone();
+    environment.add_filter("json", move |value: &Value| json(&paid, value, JsonLayout::Compact, json_bytes_max));
+    let paid = meter.clone();
+    environment.add_filter("tojson", move |value: &Value, indent: Option<Value>, options: minijinja::value::Kwargs| {
+        let indent = match indent {
+            Some(indent) => Some(indent),
+            None => options.get::<Option<Value>>("indent")?,
+        };
+        options.assert_all_used()?;
+        tojson(&paid, value, indent.as_ref(), json_bytes_max)
+    });
+    let paid = meter.clone();
+    environment.add_filter("trim", move |value: StringInput<'_>, characters: Option<Cow<'_, str>>| {
+        let each = characters.as_ref().map_or(1, |characters| characters.len() as u64);
+        paid.pay((value.as_str().len() as u64).saturating_mul(each))?;
+        Ok::<_, Error>(filters::trim(value, characters))
+    });
 }
 
 /// A time (RFC 3339, or seconds since the epoch) as `strftime` writes it, in UTC.
@@ -66,14 +94,39 @@ fn slug(value: &Value) -> Result<String, Error> {
     Ok(words.map(str::to_lowercase).collect::<Vec<_>>().join("-"))
 }
 
-/// JSON, compact. Unlike MiniJinja's `tojson` it changes no character for the sake of HTML.
-fn json(value: &Value, bytes_max: usize) -> Result<String, Error> {
-    let mut output = Bounded::new(bytes_max);
-    match serde_json::to_writer(&mut output, value) {
-        Ok(()) => Ok(output.into_text()),
-        Err(_) if output.overflowed() => Err(Error::new(ErrorKind::OutOfFuel, "json makes too much")),
-        Err(_) => Err(refused("json cannot write this value")),
+/// JSON. Unlike MiniJinja's `tojson` it changes no character for the sake of HTML.
+fn json(meter: &Meter, value: &Value, layout: JsonLayout, bytes_max: usize) -> Result<String, Error> {
+    let text = json_value::text(meter, value, bytes_max)?;
+    meter.pay(text.len() as u64 * LAYOUT_BYTE_COST)?;
+    laid_out(&text, layout, bytes_max).ok_or_else(|| Error::new(ErrorKind::OutOfFuel, "json makes too much"))
+}
+
+/// JSON that can stand in HTML: `<`, `>`, `&` and `'`, which only texts can hold, are escaped.
+fn tojson(meter: &Meter, value: &Value, indent: Option<&Value>, bytes_max: usize) -> Result<Value, Error> {
+    let width = match indent {
+        None => None,
+        Some(indent) => match bool::try_from(indent.clone()) {
+            Ok(is_indented) => is_indented.then_some(2),
+            Err(_) => Some(
+                indent
+                    .as_usize()
+                    .filter(|width| *width <= INDENT_MAX)
+                    .ok_or_else(|| refused(format!("tojson indents by at most {INDENT_MAX} spaces")))?,
+            ),
+        },
+    };
+    let text = json(meter, value, width.map_or(JsonLayout::Spaced, JsonLayout::Indented), bytes_max)?;
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '<' => escaped.push_str("\\u003c"),
+            '>' => escaped.push_str("\\u003e"),
+            '&' => escaped.push_str("\\u0026"),
+            '\'' => escaped.push_str("\\u0027"),
+            _ => escaped.push(character),
+        }
     }
+    Ok(Value::from_safe_string(escaped))
 }
 
 /// `.` and a file name's extension; else that of the content type; else nothing.
@@ -98,7 +151,7 @@ fn plain_text(value: &Value, filter: &str) -> Result<String, Error> {
     match value.as_str() {
         Some(text) => Ok(text.to_owned()),
         None if value.is_none() => Ok(String::new()),
-        None if value.is_number() => Ok(value.to_string()),
+        None if value.is_number() || value.downcast_object_ref::<Number>().is_some() => Ok(value.to_string()),
         None => Err(refused(format!("{filter} takes text"))),
     }
 }

@@ -1,23 +1,25 @@
 //! A compiled template.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use minijinja::machinery::parse;
+use minijinja::machinery::{CodeGenerator, eval, make_string_output, parse};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
-use crate::output::Bounded;
-use crate::{Limits, RenderError, TemplateError, Variables, filters, shape};
+use crate::meter::Meter;
+use crate::{Limits, RenderError, Stop, TemplateError, Variables, depth, filters, metered, operators, shape};
 
 /// The one template of each environment.
 const NAME: &str = "template";
 
-/// A compiled template; cheap to clone.
+/// A template that was checked; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Template {
-    environment: Arc<Environment<'static>>,
+    source: Arc<str>,
     limits: Limits,
+    escape: AutoEscape,
     uses_payload: bool,
 }
 
@@ -36,55 +38,83 @@ impl Template {
         if source.len() > limits.source_bytes_max {
             return Err(TemplateError::TooLong { max: limits.source_bytes_max });
         }
+        // First, for all that follows is recursive.
+        depth::check(source)?;
         let tree = parse(source, NAME, SyntaxConfig::default()).map_err(|error| TemplateError::syntax(&error))?;
         shape::check(&tree)?;
-        let mut environment = environment(limits, escape);
-        environment.add_template_owned(NAME, source.to_owned()).map_err(|error| TemplateError::syntax(&error))?;
-        let template = environment.get_template(NAME).map_err(|error| TemplateError::syntax(&error))?;
+        let environment = Environment::new();
+        let template = environment.template_from_named_str(NAME, source).map_err(|error| TemplateError::syntax(&error))?;
         let names = template.undeclared_variables(false);
         let is_function = |name: &str| environment.globals().any(|(global, _)| global == name);
-        let mut unknown: Vec<&String> =
-            names.iter().filter(|name| !Variables::NAMES.contains(&name.as_str()) && !is_function(name)).collect();
-        unknown.sort();
-        if let Some(name) = unknown.first() {
-            return Err(TemplateError::UnknownVariable { name: (*name).clone() });
+        let is_known = |name: &str| Variables::NAMES.contains(&name) || is_function(name);
+        if let Some(name) = names.iter().filter(|name| !is_known(name)).min() {
+            return Err(TemplateError::UnknownVariable { name: name.clone() });
         }
-        let uses_payload = names.contains("payload");
-        Ok(Self { environment: Arc::new(environment), limits, uses_payload })
+        Ok(Self { source: source.into(), limits, escape, uses_payload: names.contains("payload") })
     }
 
-    /// Whether it says anything about the payload, which is then worth parsing.
+    /// Whether it says anything about the payload, which is then worth reading.
     #[must_use]
     pub fn uses_payload(&self) -> bool {
         self.uses_payload
     }
 
-    /// The template with these values.
-    pub fn render(&self, variables: &Variables<'_>) -> Result<String, RenderError> {
-        let mut output = Bounded::new(self.limits.output_bytes_max);
-        match self.write(variables, &mut output) {
-            Ok(()) => Ok(output.into_text()),
-            Err(_) if output.overflowed() => Err(RenderError::TooLong { max: self.limits.output_bytes_max }),
-            Err(error) => Err(RenderError::of(&error)),
+    /// The template with these values; ends early once `stop` is set.
+    pub fn render(&self, variables: &Variables<'_>, stop: &Stop) -> Result<String, RenderError> {
+        let Limits { work, output_bytes_max, .. } = self.limits;
+        let meter = Arc::new(Meter::new(work, output_bytes_max, stop.clone()));
+        let mut output = String::new();
+        let rendered = self.write(variables, &meter, &mut output);
+        if output.len() > output_bytes_max {
+            return Err(RenderError::TooLong { max: output_bytes_max });
+        }
+        match rendered {
+            Ok(()) => Ok(output),
+            Err(_) if stop.is_set() => Err(RenderError::Stopped { costly: meter.worked_hard() }),
+            Err(_) if meter.is_exhausted() => Err(RenderError::TooCostly),
+            Err(error) => Err(self.explained(&error, variables)),
         }
     }
 
-    fn write(&self, variables: &Variables<'_>, output: &mut Bounded) -> Result<(), minijinja::Error> {
-        let template = self.environment.get_template(NAME)?;
-        template.render_captured_to(variables.to_value(self.uses_payload), output).map(drop)
+    fn write(&self, variables: &Variables<'_>, meter: &Arc<Meter>, output: &mut String) -> Result<(), Error> {
+        let environment = self.environment(meter);
+        let tree = parse(&self.source, NAME, SyntaxConfig::default())?;
+        let mut generator = CodeGenerator::new(NAME, &self.source);
+        generator.compile_stmt(&metered::statement(&tree));
+        let (instructions, _) = generator.finish();
+        let (root, blocks) = (variables.to_value(self.uses_payload, meter), BTreeMap::new());
+        let mut output = make_string_output(output);
+        eval(&environment, &instructions, root, &blocks, &mut output, self.escape.clone()).map(drop)
     }
-}
 
-fn environment(limits: Limits, escape: AutoEscape) -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_fuel(Some(limits.fuel));
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(move |_| escape.clone());
-    environment.set_formatter(
-        |output, state, value: &Value| {
-            if value.is_none() { Ok(()) } else { minijinja::escape_formatter(output, state, value) }
-        },
-    );
-    filters::add(&mut environment, limits.output_bytes_max);
-    environment
+    fn environment(&self, meter: &Arc<Meter>) -> Environment<'_> {
+        let mut environment = Environment::new();
+        environment.set_fuel(Some(self.limits.fuel));
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        let escape = self.escape.clone();
+        environment.set_auto_escape_callback(move |_| escape.clone());
+        let paid = meter.clone();
+        environment.set_formatter(move |output, state, value: &Value| {
+            if value.is_none() {
+                return paid.pay(0);
+            }
+            operators::pay_deep(&paid, value)?;
+            paid.write(operators::written_bytes(value))?;
+            minijinja::escape_formatter(output, state, value)
+        });
+        filters::add(&mut environment, meter, self.limits.output_bytes_max);
+        operators::add(&mut environment, meter);
+        environment
+    }
+
+    /// An error; where the payload does not exist, it says why.
+    fn explained(&self, error: &Error, variables: &Variables<'_>) -> RenderError {
+        let found = RenderError::of(error);
+        match (found, variables.payload.absence()) {
+            (RenderError::Failed { line, detail }, Some(why)) if self.uses_payload && error.kind() == ErrorKind::UndefinedError => {
+                RenderError::Failed { line, detail: format!("{detail}; there is no payload variable: {why}") }
+            }
+            (found, _) => found,
+        }
+    }
 }

@@ -1,8 +1,12 @@
 //! What a template can say about a message (destinations.md, Common settings).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use minijinja::Value;
+
+use crate::Payload;
+use crate::meter::Meter;
 
 /// The variables of every template.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +31,8 @@ pub struct Variables<'v> {
     pub created_at: &'v str,
     /// From 1.
     pub attempt: u32,
-    /// Of JSON payloads; [`Template::uses_payload`](crate::Template::uses_payload) tells whether it is worth parsing.
-    pub payload: Option<&'v serde_json::Value>,
+    /// The payload, where it is JSON.
+    pub payload: &'v Payload,
 }
 
 impl Variables<'_> {
@@ -47,10 +51,10 @@ impl Variables<'_> {
         "payload",
     ];
 
-    pub(crate) fn to_value(self, with_payload: bool) -> Value {
+    /// `with_payload`: the payload is read only for templates that name it.
+    pub(crate) fn to_value(self, with_payload: bool, meter: &Arc<Meter>) -> Value {
         let text = |text: Option<&str>| text.map_or_else(|| Value::from(()), Value::from);
-        let payload = self.payload.filter(|_| with_payload).map_or_else(|| Value::from(()), of_json);
-        let values: [Value; 11] = [
+        let values: [Value; 10] = [
             self.organization_id.into(),
             self.event_type.into(),
             self.message_id.into(),
@@ -61,24 +65,9 @@ impl Variables<'_> {
             self.content_type.into(),
             self.created_at.into(),
             self.attempt.into(),
-            payload,
         ];
-        Value::from_pairs(Self::NAMES.into_iter().zip(values))
-    }
-}
-
-/// JSON as templates see it; its depth is bounded by the parser that read it.
-fn of_json(json: &serde_json::Value) -> Value {
-    match json {
-        serde_json::Value::Null => Value::from(()),
-        serde_json::Value::Bool(truth) => Value::from(*truth),
-        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(integer), _) => Value::from(integer),
-            (None, Some(integer)) => Value::from(integer),
-            (None, None) => Value::from(number.as_f64()),
-        },
-        serde_json::Value::String(text) => Value::from(text.as_str()),
-        serde_json::Value::Array(items) => items.iter().map(of_json).collect(),
-        serde_json::Value::Object(members) => Value::from_pairs(members.iter().map(|(name, value)| (name.as_str(), of_json(value)))),
+        let payload = if with_payload { self.payload.to_value(meter) } else { None };
+        let payload = payload.map(|payload| ("payload", payload));
+        Value::from_pairs(Self::NAMES.into_iter().zip(values).chain(payload))
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use domain::Reason;
 use domain::settle::Outcome;
+use render::Fault;
 use vault::VaultError;
 
 use crate::{Attempted, Unavailable};
@@ -43,6 +44,13 @@ impl Hindrance {
             Self::Ours(_) => "the destination's secrets could not be opened just now; try again",
             Self::Ends { detail, .. } => detail,
         }
+    }
+}
+
+impl From<Fault> for Hindrance {
+    fn from(fault: Fault) -> Self {
+        let detail = fault.to_string();
+        if fault.is_ours { Self::Ours(Unavailable(detail)) } else { Self::misconfigured(detail) }
     }
 }
 

@@ -57,7 +57,7 @@ async fn templates_say_where() {
     let mut world = World::on(&sshd);
     world.settings.directory_template = format!("{}/a//./b/{{{{ metadata.region | slug }}}}/", sshd.home().display());
     world.settings.filename_template = "{{ payload.name }}-{{ created_at | date('%Y%m%d') }}-{{ attempt }}{{ filename | ext }}".to_owned();
-    let meta = Meta { filename: Some("x.JSON"), attempt: 3, ..meta("dlv_1_00", &metadata) };
+    let meta = Meta { filename: Some("x.JSON"), content_type: "application/json", attempt: 3, ..meta("dlv_1_00", &metadata) };
     let attempted = world.deliver_as(&meta, Payload::whole(r#"{"name": "ü"}"#)).await;
     assert_eq!(delivered(&attempted)["path"], json!(format!("{}/a/b/eu-west/ü-20261123-3.JSON", sshd.home().display())));
     assert_eq!(sshd.names("a/b/eu-west"), ["ü-20261123-3.JSON"]);

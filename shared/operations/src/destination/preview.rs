@@ -1,22 +1,35 @@
 //! A preview: what a destination would receive of a sample, without sending anything.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use domain::input::{Errors, FieldCode, Fields};
+use domain::limits::PAYLOAD_DEPTH_MAX;
 use domain::role::Permission;
 use domain::settings::{DestinationType, Settings};
-use render::{Fault, PAYLOAD_READ_BYTES_MAX, Wording};
+use render::{Fault, PAYLOAD_READ_BYTES_MAX, Stop, Wording};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::input::read_settings;
-use crate::body::read_members;
+use crate::message::raw::{RawMembers, depth};
 use crate::organization::no_parameters;
 use crate::quota::Limited;
 use crate::words::DestinationTypeName;
 use crate::{Body, Context, Operations, Query, Refusal};
+
+/// How many previews a process renders at once.
+const AT_ONCE: usize = 2;
+/// How long a preview waits for its turn before it is refused.
+const WAIT_MAX: Duration = Duration::from_secs(3);
+/// What a sample without a payload has.
+const DEFAULT_PAYLOAD: &[u8] = br#"{"sample":true}"#;
+
+static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
 
 /// The body of `POST /v1/destinations/preview`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -43,46 +56,75 @@ impl Operations {
     /// `POST /v1/destinations/preview`.
     pub async fn preview_destination(&self, ctx: &Context, mut query: Query, body: Body) -> Result<Value, Refusal> {
         let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
-        let members = body.object()?;
+        let (members, payload) = Sample::split(&body.bytes()?)?;
         no_parameters(query)?;
         let (id, now) = (organization.to_string(), self.clock.now().to_string());
-        let draft = read_members(members, Errors::default(), |fields| {
+        let draft = members.read(Errors::default(), None, |fields| {
             let given = fields.given("type");
             let kind = fields.choice("type", DestinationType::ALL);
             let kind = fields.require("type", given, kind);
             let settings = read_settings(fields, kind, None, &self.addresses());
-            let wording = take_sample(fields, &id, &now);
-            let payload = wording.payload.clone().unwrap_or_else(|| json!({"sample": true})).to_string().into();
+            let wording = take_sample(fields, &id, &now, &payload);
             Some(Draft { settings: settings?, wording, payload })
         });
-        let draft = self.noted(ctx, organization, draft.map_err(Refusal::from)).await?;
+        let draft = self.noted(ctx, organization, draft).await?;
         self.limit(organization, Limited::Preview).await?;
-        rendered(&draft).map_err(|fault| {
+        let late = |_| Refusal::rate_limited(1);
+        let place = timeout(WAIT_MAX, PLACES.acquire()).await.map_err(late)?;
+        let _place = place.map_err(Refusal::internal)?;
+        render::off_thread(None, move |stop| rendered(&draft, stop)).await.map_err(|fault| {
+            if fault.is_ours {
+                return Refusal::rate_limited(1);
+            }
             let pointer = format!("/settings/{}", fault.name);
             Refusal::invalid(vec![domain::input::FieldError::at(pointer, FieldCode::InvalidValue, fault.detail)])
         })
     }
 }
 
+/// A request's sample, whose payload stays the bytes that were sent.
+struct Sample;
+
+impl Sample {
+    /// The request without its sample's payload, and that payload.
+    fn split(json: &Bytes) -> Result<(RawMembers, Bytes), Refusal> {
+        let mut members = RawMembers::parse(json)?;
+        let Some(sample) = members.take("sample") else { return Ok((members, Bytes::from_static(DEFAULT_PAYLOAD))) };
+        let mut payload = None;
+        let sample = match RawMembers::parse(&sample) {
+            // What is no object is refused with the other fields.
+            Err(_) if !sample.starts_with(b"{") => sample,
+            Err(malformed) => return Err(malformed.into()),
+            Ok(mut inner) => {
+                payload = inner.take("payload");
+                inner.to_json()
+            }
+        };
+        members.put("sample", sample);
+        Ok((members, payload.unwrap_or(Bytes::from_static(DEFAULT_PAYLOAD))))
+    }
+}
+
 /// A sample with what its sender left out.
-fn take_sample(fields: &mut Fields<'_>, organization_id: &str, now: &str) -> Wording {
+fn take_sample(fields: &mut Fields<'_>, organization_id: &str, now: &str, payload: &Bytes) -> Wording {
     let sample = fields.object("sample", |sample| {
-        let payload = sample.take("payload");
-        if payload.as_ref().is_some_and(|payload| payload.to_string().len() > PAYLOAD_READ_BYTES_MAX) {
+        if payload.len() > PAYLOAD_READ_BYTES_MAX {
             sample.refuse("payload", FieldCode::TooLong, "must have at most 1 MiB");
+        } else if depth(payload) > PAYLOAD_DEPTH_MAX {
+            sample.refuse("payload", FieldCode::TooDeep, format!("must not nest deeper than {PAYLOAD_DEPTH_MAX} levels"));
         }
         let metadata = sample.members("metadata").unwrap_or_default();
         let text = |(name, value): (String, Value)| Some((name, value.as_str()?.to_owned()));
         (
             sample.text("event_type", 1..=128),
-            payload,
             sample.text("reference", 1..=255),
             metadata.into_iter().filter_map(text).collect::<BTreeMap<_, _>>(),
             sample.text("filename", 1..=255),
             sample.text("content_type", 1..=255),
         )
     });
-    let (event_type, payload, reference, metadata, filename, content_type) = sample.unwrap_or_default();
+    let (event_type, reference, metadata, filename, content_type) = sample.unwrap_or_default();
+    let content_type = content_type.unwrap_or_else(|| "application/json".to_owned());
     Wording {
         organization_id: organization_id.to_owned(),
         event_type: event_type.unwrap_or_else(|| "report.ready".to_owned()),
@@ -91,18 +133,18 @@ fn take_sample(fields: &mut Fields<'_>, organization_id: &str, now: &str) -> Wor
         reference,
         metadata,
         filename,
-        content_type: content_type.unwrap_or_else(|| "application/json".to_owned()),
+        payload: render::payload_of(&content_type, payload.len() as u64, Some(payload)),
+        content_type,
         created_at: now.to_owned(),
         attempt: 1,
-        payload: Some(payload.unwrap_or_else(|| json!({"sample": true}))),
     }
 }
 
-fn rendered(draft: &Draft) -> Result<Value, Fault> {
+fn rendered(draft: &Draft, stop: &Stop) -> Result<Value, Fault> {
     let Draft { settings, wording, payload } = draft;
     match settings {
         Settings::Webhook(webhook) => {
-            let body = render::webhook::body(webhook, wording, payload.clone(), "…")?;
+            let body = render::webhook::body(webhook, wording, payload.clone(), "…", stop)?;
             let mut headers: Map<String, Value> =
                 webhook.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
             headers.insert("content-type".to_owned(), body.content_type.into());
@@ -110,14 +152,14 @@ fn rendered(draft: &Draft) -> Result<Value, Fault> {
             Ok(json!({"method": webhook.method.as_str(), "headers": headers, "body": String::from_utf8_lossy(&body.bytes)}))
         }
         Settings::Email(email) => {
-            let mail = render::mail::mail(email, wording, None)?;
+            let mail = render::mail::mail(email, wording, None, stop)?;
             Ok(json!({"subject": mail.subject, "text": mail.text, "html": mail.html}))
         }
-        Settings::S3(bucket) => Ok(json!({"key": render::line::key(&bucket.object, wording)?})),
-        Settings::Gcs(bucket) => Ok(json!({"key": render::line::key(&bucket.object, wording)?})),
-        Settings::AzureBlob(container) => Ok(json!({"key": render::line::key(&container.object, wording)?})),
+        Settings::S3(bucket) => Ok(json!({"key": render::line::key(&bucket.object, wording, stop)?})),
+        Settings::Gcs(bucket) => Ok(json!({"key": render::line::key(&bucket.object, wording, stop)?})),
+        Settings::AzureBlob(container) => Ok(json!({"key": render::line::key(&container.object, wording, stop)?})),
         Settings::Sftp(sftp) => {
-            let (directory, filename) = render::line::file(sftp, wording)?;
+            let (directory, filename) = render::line::file(sftp, wording, stop)?;
             Ok(json!({"directory": directory, "filename": filename}))
         }
         Settings::Postgres(database) | Settings::Mysql(database) => {

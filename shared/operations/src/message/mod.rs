@@ -5,7 +5,7 @@ mod batch;
 mod claim;
 mod elsewhere;
 mod input;
-mod raw;
+pub(crate) mod raw;
 mod read;
 mod submit;
 

@@ -44,6 +44,24 @@ impl RawMembers {
         Some(self.0.remove(position).1)
     }
 
+    /// Puts the bytes of a member's value.
+    pub(crate) fn put(&mut self, name: &str, value: Bytes) {
+        self.0.push((name.to_owned(), value));
+    }
+
+    /// The object again.
+    pub(crate) fn to_json(&self) -> Bytes {
+        let mut json = vec![b'{'];
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            json.extend_from_slice(if index == 0 { b"" } else { b"," });
+            json.extend_from_slice(serde_json::Value::from(name.as_str()).to_string().as_bytes());
+            json.push(b':');
+            json.extend_from_slice(value);
+        }
+        json.push(b'}');
+        json.into()
+    }
+
     /// Takes `payload`, which may be any JSON value, null too.
     pub(crate) fn take_payload(&mut self) -> Result<Option<RawPayload>, Refusal> {
         let Some(bytes) = self.take("payload") else { return Ok(None) };
@@ -72,7 +90,7 @@ impl RawMembers {
 }
 
 /// How deep valid JSON nests.
-fn depth(json: &[u8]) -> usize {
+pub(crate) fn depth(json: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in json {
         match byte {

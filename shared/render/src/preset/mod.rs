@@ -12,7 +12,7 @@ mod teams;
 use domain::settings::webhook::Preset;
 use serde_json::Value;
 
-use crate::{Notice, Wording};
+use crate::{Fault, Notice, Wording};
 
 /// What a service's message says, before it is escaped.
 struct Message<'w> {
@@ -26,19 +26,18 @@ struct Message<'w> {
 }
 
 /// The body of a request to a service. `routing_key` is what a pager service knows the customer by.
-pub(crate) fn body(preset: Preset, wording: &Wording, routing_key: &str) -> Value {
+pub(crate) fn body(preset: Preset, wording: &Wording, routing_key: &str) -> Result<Value, Fault> {
     let Notice { title, lines, url, .. } = Notice::of(wording);
-    let details = match (&*lines, &wording.payload) {
-        ([], Some(payload)) => serde_json::to_string_pretty(payload).unwrap_or_default(),
-        _ => lines.join("\n"),
-    };
+    let payload = if lines.is_empty() { wording.payload_indented() } else { Ok(None) };
+    let payload = payload.map_err(|detail| Fault::of("preset", detail))?;
+    let details = payload.unwrap_or_else(|| lines.join("\n"));
     let message = Message { title, details, url, wording };
-    match preset {
+    Ok(match preset {
         Preset::Slack => slack::body(&message),
         Preset::Discord => discord::body(&message),
         Preset::Teams => teams::body(&message),
         Preset::Pagerduty => pagerduty::body(&message, routing_key),
-    }
+    })
 }
 
 /// A text of limited length. It ends with `…` where something is left out, and never within an escape.
@@ -87,6 +86,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use serde_json::json;
+    use template::Payload;
 
     use super::*;
 
@@ -102,9 +102,9 @@ mod tests {
             content_type: "application/json".to_owned(),
             created_at: "2026-11-26T00:00:00.000Z".to_owned(),
             attempt: 1,
-            payload: Some(payload),
+            payload: Payload::json(payload.to_string().into()),
         };
-        body(preset, &wording, "key")
+        body(preset, &wording, "key").unwrap()
     }
 
     #[test]

@@ -15,8 +15,8 @@ const DETAILS_MAX_CHARS: usize = 4_000;
 pub(super) fn body(message: &Message<'_>, routing_key: &str) -> Value {
     let wording = message.wording;
     // Only events of Waybill's own name a destination; anybody else's payload never resolves or joins another incident.
-    let payload = wording.payload.as_ref().filter(|_| wording.event_type.starts_with("waybill.destination."));
-    let destination = payload.and_then(|payload| payload["data"]["destination"]["id"].as_str());
+    let payload = wording.notice_payload().filter(|_| wording.event_type.starts_with("waybill.destination."));
+    let destination = payload.as_ref().and_then(|payload| payload["data"]["destination"]["id"].as_str());
     match &*wording.event_type {
         CHECK_EVENT_TYPE => return resolve(routing_key, &wording.message_id),
         "waybill.destination.recovered" | "waybill.destination.enabled" => {

@@ -3,14 +3,20 @@
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod constructs;
+mod cost;
+mod depth;
+mod payload;
+
 use std::collections::BTreeMap;
 
-use serde_json::json;
-use template::{Limits, RenderError, Template, TemplateError, Variables};
+use template::{Limits, Payload, RenderError, Stop, Template, TemplateError, Variables};
+
+const PAYLOAD: &str = r#"{"lines": [{"name": "a\"b"}, {"name": "c"}], "total": 12.5, "when": "2026-02-03T23:30:00-01:00"}"#;
 
 fn with<T>(change: impl FnOnce(&mut Variables<'_>) -> T, source: &str) -> Result<String, RenderError> {
     let metadata = BTreeMap::from([("region".to_owned(), "EU West".to_owned()), ("html".to_owned(), "<b>&</b>".to_owned())]);
-    let payload = json!({"total": 12.5, "lines": [{"name": "a\"b"}, {"name": "c"}], "when": "2026-02-03T23:30:00-01:00"});
+    let payload = Payload::json(PAYLOAD.into());
     let mut variables = Variables {
         organization_id: "org_1",
         event_type: "report.ready",
@@ -22,14 +28,34 @@ fn with<T>(change: impl FnOnce(&mut Variables<'_>) -> T, source: &str) -> Result
         content_type: "text/csv; charset=utf-8",
         created_at: "2026-11-23T09:30:00.123Z",
         attempt: 2,
-        payload: Some(&payload),
+        payload: &payload,
     };
     change(&mut variables);
-    Template::compile(source, Limits::BODY).unwrap().render(&variables)
+    Template::compile(source, Limits::BODY).unwrap().render(&variables, &Stop::default())
 }
 
 fn render(source: &str) -> Result<String, RenderError> {
     with(|_| (), source)
+}
+
+/// A template with this JSON as its payload.
+fn render_json(source: &str, json: &str) -> Result<String, RenderError> {
+    let payload = Payload::json(json.to_owned().into());
+    let metadata = BTreeMap::new();
+    let variables = Variables {
+        organization_id: "org_1",
+        event_type: "report.ready",
+        message_id: "msg_1",
+        delivery_id: "dlv_1_00",
+        reference: None,
+        metadata: &metadata,
+        filename: None,
+        content_type: "application/json",
+        created_at: "2026-11-23T09:30:00.123Z",
+        attempt: 1,
+        payload: &payload,
+    };
+    Template::compile(source, Limits::BODY).unwrap().render(&variables, &Stop::default())
 }
 
 #[test]
@@ -84,9 +110,9 @@ fn html_is_escaped_where_html_is_made() {
         content_type: "",
         created_at: "",
         attempt: 1,
-        payload: None,
+        payload: &Payload::absent("there is none"),
     };
-    assert_eq!(template.render(&variables).unwrap(), "<p>&lt;b&gt;&amp;&lt;&#x2f;b&gt;</p>");
+    assert_eq!(template.render(&variables, &Stop::default()).unwrap(), "<p>&lt;b&gt;&amp;&lt;&#x2f;b&gt;</p>");
 }
 
 #[test]

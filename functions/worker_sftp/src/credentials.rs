@@ -5,14 +5,11 @@ use std::sync::Arc;
 use domain::Reason;
 use domain::check::StepName;
 use domain::settle::Outcome;
-use russh::keys::ssh_key::Kdf;
 use russh::keys::{PrivateKey, decode_secret_key};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::failure::Failure;
-
-/// A passphrase is stretched this often at most: `ssh-keygen` does 16 to 24 rounds, and each costs us the same whoever chose their number.
-const KDF_ROUNDS_MAX: u32 = 256;
+use crate::stretching;
 
 /// What signs in.
 #[derive(Debug)]
@@ -45,20 +42,16 @@ pub(crate) async fn read_key(private_key: &SecretString, passphrase: Option<&Sec
 fn decode(private_key: &SecretString, passphrase: Option<&SecretString>) -> Result<PrivateKey, &'static str> {
     use russh::keys::{Error, ssh_key};
     let text = private_key.expose_secret().trim();
-    if let Ok(key) = PrivateKey::from_openssh(text) {
-        match key.kdf() {
-            Kdf::Bcrypt { rounds, .. } if *rounds > KDF_ROUNDS_MAX => {
-                return Err("the private key's passphrase has too many KDF rounds (ssh-keygen -a)");
-            }
-            _ => {}
-        }
+    if let Some(refusal) = stretching::refusal(text) {
+        return Err(refusal);
     }
-    decode_secret_key(text, passphrase.map(|secret| secret.expose_secret())).map_err(|error| match (error, passphrase) {
+    let key = decode_secret_key(text, passphrase.map(|secret| secret.expose_secret())).map_err(|error| match (error, passphrase) {
         (Error::KeyIsEncrypted | Error::SshKey(ssh_key::Error::Encrypted), None) => {
             "the private key is encrypted and there is no passphrase"
         }
         (Error::UnsupportedKeyType { .. } | Error::UnknownAlgorithm(_), _) => "the private key is of a type that is not supported",
         (_, Some(_)) => "the private key cannot be opened: its passphrase is wrong, or it is damaged",
         (_, None) => "the private key cannot be read",
-    })
+    })?;
+    stretching::size_refusal(&key).map_or(Ok(key), Err)
 }

@@ -19,6 +19,7 @@ mod host_keys;
 mod place;
 mod remote;
 mod ssh;
+mod stretching;
 
 pub use check::check;
 pub use credentials::Credentials;

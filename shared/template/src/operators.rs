@@ -18,6 +18,11 @@ const COMPARE_COST: u64 = 150;
 /// The longest name of an attribute, with its dots.
 const NAME_BYTES_MAX: usize = 512;
 
+/// A test of one value.
+type Predicate = fn(&Value) -> bool;
+/// A test of a value against another.
+type Comparison = fn(&Value, &Value) -> bool;
+
 /// Adds the internal filters and replaces MiniJinja's own tests.
 pub(crate) fn add(environment: &mut Environment<'_>, meter: &Arc<Meter>) {
     let paid = meter.clone();
@@ -179,7 +184,7 @@ fn listed(meter: &Meter, value: &Value) -> Result<Value, Error> {
 }
 
 fn add_tests(environment: &mut Environment<'_>, meter: &Arc<Meter>) {
-    let one: [(&[&str], fn(&Value) -> bool); 5] = [
+    let one: [(&[&str], Predicate); 5] = [
         (&["number"], tests::is_number),
         (&["integer", "int"], tests::is_integer),
         (&["float"], tests::is_float),
@@ -191,12 +196,12 @@ fn add_tests(environment: &mut Environment<'_>, meter: &Arc<Meter>) {
             environment.add_test(*name, move |value: &Value| native(value).map(|value| test(&value)));
         }
     }
-    let texts: [(&str, fn(&Value) -> bool); 2] = [("lower", tests::is_lower), ("upper", tests::is_upper)];
+    let texts: [(&str, Predicate); 2] = [("lower", tests::is_lower), ("upper", tests::is_upper)];
     for (name, test) in texts {
         let paid = meter.clone();
         environment.add_test(name, move |value: &Value| paid.pay(text_cost(value)).map(|()| test(value)));
     }
-    let two: [(&[&str], fn(&Value, &Value) -> bool); 10] = [
+    let two: [(&[&str], Comparison); 10] = [
         (&["divisibleby"], tests::is_divisibleby),
         (&["eq", "equalto", "=="], tests::is_eq),
         (&["ne", "!="], tests::is_ne),

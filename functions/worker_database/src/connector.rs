@@ -24,6 +24,17 @@ use crate::{mysql, postgres};
 /// All of a check's steps together: what the worker allows (20 s), less what telling takes.
 const CHECK_MAX: Duration = Duration::from_secs(18);
 
+/// What a server may send without having been sent anything: a login and the catalogue's answers are a few kilobytes.
+const UNASKED_BYTES_MAX: u64 = 1 << 20;
+/// What a server may send at all.
+const RECEIVED_BYTES_MAX: u64 = 64 << 20;
+
+/// How much a server may have sent that has been sent this much. Statements are answered in fewer bytes than they have; whoever sends more
+/// fills the memory, where the libraries keep what has not been read.
+pub(crate) fn may_receive(sent: u64) -> u64 {
+    (UNASKED_BYTES_MAX + sent).min(RECEIVED_BYTES_MAX)
+}
+
 /// Delivers to databases.
 #[derive(Debug, Clone)]
 pub struct Database {

@@ -1,10 +1,11 @@
-//! MySQL and MariaDB: a [`Session`](session::Session) over the library's own connection, pinned to a checked address; a
+//! MySQL and MariaDB: a [`Session`](session::Session) over the library's connection, which goes through a [`Relay`](relay::Relay) over one that the egress guard made; a
 //! [`Table`](table::Table) from `information_schema`; a `document` by one INSERT, rows by INSERTs of many rows each.
 
 mod check;
 mod document;
 mod insert;
 mod ledger;
+mod relay;
 mod rows;
 mod session;
 mod table;

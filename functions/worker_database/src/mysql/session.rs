@@ -1,6 +1,6 @@
 //! A session: from a checked address through TLS and login to a strict SQL mode.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use domain::check::StepName;
 use domain::settings::database::TlsMode;
@@ -10,7 +10,9 @@ use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, Params, SslOpts};
 use rustls::CertificateError;
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout_at};
+use worker::Unavailable;
 
+use super::relay::Relay;
 use super::verdict;
 use crate::connector::Database;
 use crate::failure::Failure;
@@ -31,16 +33,17 @@ pub(super) struct Session {
     pub(super) is_mariadb: bool,
     /// The longest statement that the server takes, with its values.
     pub(super) packet_bytes_max: usize,
+    /// After the connection, which says goodbye through it.
+    _relay: Relay,
 }
 
 impl Session {
-    /// Opens a session. The library connects by itself, to the checked addresses and no others; it speaks TLS and logs in on the way.
+    /// Opens a session. The library connects through a [`Relay`], speaks TLS and logs in on the way.
     pub(super) async fn open(database: &Database, place: &Place, deadline: Instant, walk: &mut Walk) -> Result<Self, Failure> {
         let resolving = async { database.guard.resolve(&place.host, place.port, deadline).await.map_err(Failure::from) };
-        let found = walk.take(StepName::Resolve, resolving, |found| format!("{} has {} addresses", place.host, found.len())).await?;
-        let addresses: Vec<IpAddr> = found.iter().map(std::net::SocketAddr::ip).collect();
+        walk.take(StepName::Resolve, resolving, |found| format!("{} has {} addresses", place.host, found.len())).await?;
         let connecting = async {
-            let connected = timeout_at(worker::login_deadline(deadline), connect(database, place, addresses, deadline)).await;
+            let connected = timeout_at(worker::login_deadline(deadline), connect(database, place, deadline)).await;
             connected.unwrap_or_else(|_| Err(verdict::late("connecting").at(StepName::Connect)))
         };
         let told = |_: &_| format!("{} is logged in", place.username);
@@ -62,18 +65,32 @@ impl Session {
     }
 }
 
-async fn connect(database: &Database, place: &Place, addresses: Vec<IpAddr>, deadline: Instant) -> Result<Session, Failure> {
-    let conn = match Conn::new(options(database, place, &addresses, None)?).await {
-        Ok(conn) => conn,
+async fn connect(database: &Database, place: &Place, deadline: Instant) -> Result<Session, Failure> {
+    let (conn, relay) = match log_in(database, place, deadline, None).await? {
+        Ok(connected) => connected,
         Err(error) => {
             let Some(name) = name_of_certificate(place, &error) else { return Err(verdict::of_connecting(&place.host, error)) };
-            let options = options(database, place, &addresses, Some(name))?;
-            Conn::new(options).await.map_err(|error| verdict::of_connecting(&place.host, error))?
+            let connected = log_in(database, place, deadline, Some(name)).await?;
+            connected.map_err(|error| verdict::of_connecting(&place.host, error))?
         }
     };
-    let mut session = Session { conn, is_mariadb: false, packet_bytes_max: PACKET_BYTES_MAX };
+    let mut session = Session { conn, is_mariadb: false, packet_bytes_max: PACKET_BYTES_MAX, _relay: relay };
     session.prepare(deadline).await?;
     Ok(session)
+}
+
+/// Connects through the egress guard and logs in; `name` is the certificate's, where it is another one than the host's.
+async fn log_in(
+    database: &Database,
+    place: &Place,
+    deadline: Instant,
+    name: Option<String>,
+) -> Result<Result<(Conn, Relay), mysql_async::Error>, Failure> {
+    let connected = database.guard.connect(&place.host, place.port, worker::login_deadline(deadline)).await;
+    let server = connected.map_err(|failure| Failure::from(failure).at(StepName::Connect))?;
+    let relay = Relay::to(server).await.map_err(|error| Failure::Ours(Unavailable(format!("a port of the loopback: {error}"))))?;
+    let conn = Conn::new(options(database, place, relay.port, name)?).await;
+    Ok(conn.map(|conn| (conn, relay)))
 }
 
 /// A name that the server's certificate is valid for, when another name is all that is wrong with it and names do not count.
@@ -91,7 +108,7 @@ fn name_of_certificate(place: &Place, error: &mysql_async::Error) -> Option<Stri
     Some(name.replace('*', "waybill"))
 }
 
-fn options(database: &Database, place: &Place, addresses: &[IpAddr], name: Option<String>) -> Result<Opts, Failure> {
+fn options(database: &Database, place: &Place, port: u16, name: Option<String>) -> Result<Opts, Failure> {
     let roots = database.trust.roots(place)?.into_iter().map(|root| root.as_ref().to_vec().into()).collect();
     let identity = place.identity.as_ref().map(|identity| {
         let key = identity.private_key_pem.expose_secret().as_bytes().to_vec();
@@ -110,8 +127,8 @@ fn options(database: &Database, place: &Place, addresses: &[IpAddr], name: Optio
     };
     let options = OptsBuilder::default()
         .ip_or_hostname(host)
-        .tcp_port(place.port)
-        .resolved_ips(Some(addresses.to_vec()))
+        .tcp_port(port)
+        .resolved_ips(Some(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]))
         // A server on the loopback is not to be looked for behind a socket file.
         .prefer_socket(false)
         .user(Some(&place.username))

@@ -10,11 +10,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsStream};
 use tokio_rustls::client;
 
 use super::binding;
-
-/// What a server may send without having been sent anything: a login and the catalogue's answers are a few kilobytes.
-const UNASKED_BYTES_MAX: u64 = 1 << 20;
-/// What it may send at all. Statements are answered in fewer bytes than they have, and what is not read at once is kept in memory.
-const RECEIVED_BYTES_MAX: u64 = 64 << 20;
+use crate::connector::may_receive;
 
 /// The connection, and how much has gone either way.
 pub(super) struct Secured {
@@ -43,7 +39,7 @@ impl AsyncRead for Secured {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         self.received += (buf.filled().len() - before) as u64;
-        if self.received > (UNASKED_BYTES_MAX + self.sent).min(RECEIVED_BYTES_MAX) {
+        if self.received > may_receive(self.sent) {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the server sends more than it was asked for")));
         }
         Poll::Ready(Ok(()))

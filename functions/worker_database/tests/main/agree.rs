@@ -2,10 +2,11 @@
 
 use domain::settings::database::Engine;
 use domain::settle::Outcome;
+use kit::mariadb::MariaDb;
 use serde_json::{Value, json};
 use worker_database::Credentials;
 
-use crate::bench::{Bench, facts};
+use crate::bench::{AUTHORITY, Bench, NAME, facts};
 
 const JSON: &str = "application/json";
 const LEDGER: &str = "waybill_deliveries";
@@ -149,6 +150,26 @@ async fn a_server_that_only_reads_fails_the_check() {
     bench.admin(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", bench.name));
     agree(&bench, rows("error"), &bench.password(), r#"{"id": 2, "n": 1}"#, false).await;
     agree(&bench, json!({"create_table": true, "table": "documents"}), &bench.password(), "{}", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mysql_that_only_reads_fails_the_check() {
+    let bench = Bench::mysql();
+    let server = MariaDb::start(&AUTHORITY, &[NAME]);
+    let name = &bench.name;
+    let grant = format!("CREATE USER writer IDENTIFIED BY 'pass'; GRANT ALL ON {name}.* TO writer");
+    server.sql("mysql", &format!("CREATE DATABASE {name}; {grant}; CREATE TABLE {name}.events (id int)"));
+    let writer = Credentials::Password { username: "writer".into(), password: "pass".into(), ca_pem: None };
+    let settings = bench.settings(json!({"mode": "rows", "port": server.port}));
+    for (n, is_read_only) in [(1, false), (2, true)] {
+        server.sql("mysql", &format!("SET GLOBAL read_only = {is_read_only}"));
+        let report = bench.check(&settings, &writer).await;
+        let attempted = bench.deliver_as(&settings, &writer, &facts(n, JSON), r#"{"id": 1}"#).await;
+        let is_delivered = matches!(attempted.outcome, Outcome::Delivered(_));
+        assert_eq!((report.ok, is_delivered), (!is_read_only, !is_read_only), "{report:?}; {}", attempted.detail);
+    }
+    let fresh = bench.settings(json!({"table": "fresh", "create_table": true, "port": server.port}));
+    assert!(!bench.check(&fresh, &writer).await.ok);
 }
 
 #[tokio::test(flavor = "multi_thread")]

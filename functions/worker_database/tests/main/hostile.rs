@@ -75,3 +75,68 @@ async fn a_postgres_that_sends_without_end_is_given_up() {
         assert!(task.await.unwrap() < TAKEN_MAX);
     }
 }
+
+/// A packet of MySQL's.
+fn packet(sequence: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).unwrap().to_le_bytes();
+    [&length[..3], &[sequence], body].concat()
+}
+
+/// What a server says first: version 8, TLS, and the oldest way of logging in.
+fn greeting() -> Vec<u8> {
+    let capabilities: u32 = 0x0108_aa09;
+    let [low, high] = [capabilities & 0xffff, capabilities >> 16].map(|half| u16::try_from(half).unwrap().to_le_bytes());
+    let parts: [&[u8]; 12] = [
+        b"\x0a8.0.36\0",
+        &[1, 0, 0, 0],
+        b"abcdefgh",
+        &[0],
+        &low,
+        &[45],
+        &[2, 0],
+        &high,
+        &[21],
+        &[0; 10],
+        b"abcdefghijkl\0",
+        b"mysql_native_password\0",
+    ];
+    packet(0, &parts.concat())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mysql_that_answers_with_columns_without_end_is_given_up() {
+    let bench = Bench::mysql();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let task = tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tcp.write_all(&greeting()).await.unwrap();
+        let mut request = [0; 36];
+        tcp.read_exact(&mut request).await.unwrap();
+        let mut tls = acceptor().accept(tcp).await.unwrap();
+        let mut asked = vec![0; 4096];
+        assert!(tls.read(&mut asked).await.unwrap() > 0);
+        tls.write_all(&packet(3, &[0, 0, 0, 2, 0, 0, 0])).await.unwrap();
+        assert!(tls.read(&mut asked).await.unwrap() > 0);
+        // Sixteen million columns, each with a name of a kilobyte.
+        tls.write_all(&packet(1, &[0xfd, 0xff, 0xff, 0xff])).await.unwrap();
+        let name = [&[0xfc, 0, 4][..], &[b'x'; 1024]].concat();
+        let column = [b"\x03def\0\0\0", &name[..], b"\0\x0c\x2d\0\0\0\0\0\xfd\0\0\0\0\0"].concat();
+        let mut sent = 0;
+        for sequence in (0..=u8::MAX).cycle().skip(2) {
+            let column = packet(sequence, &column);
+            if sent > SENT_MAX || tls.write_all(&column).await.is_err() {
+                break;
+            }
+            sent += column.len();
+        }
+        sent
+    });
+    let settings = bench.settings(json!({"port": port, "timeout_seconds": 20}));
+    let started = Instant::now();
+    let attempted = bench.deliver(&settings, &facts(1, "application/json"), "1").await;
+    assert!(matches!(attempted.outcome, Outcome::Retry(Reason::Protocol)), "{}", attempted.detail);
+    assert!(started.elapsed() < Duration::from_secs(15));
+    let sent = task.await.unwrap();
+    assert!((64 << 10..TAKEN_MAX).contains(&sent), "{sent}");
+}

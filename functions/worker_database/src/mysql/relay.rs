@@ -1,0 +1,87 @@
+//! A way to the server on which what comes back is counted. The library makes its own connections and keeps what it is sent in memory,
+//! however much that is; so it connects to a port of the loopback, behind which bytes go on over the connection that the egress guard
+//! made. TLS is between the library and the server, as without it.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+
+use crate::connector::may_receive;
+
+/// What is passed on at once.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// One connection's way; dropping it ends the connection.
+pub(super) struct Relay {
+    /// The port of the loopback that leads to the server.
+    pub(super) port: u16,
+    task: AbortHandle,
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Relay {
+    /// Takes one connection, and passes on what goes either way.
+    pub(super) async fn to(server: TcpStream) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = listener.local_addr()?.port();
+        let task = tokio::spawn(async move {
+            // Whatever ends it, both connections are closed.
+            drop(pass(listener, server).await);
+        });
+        Ok(Self { port, task: task.abort_handle() })
+    }
+}
+
+async fn pass(listener: TcpListener, server: TcpStream) -> io::Result<()> {
+    let (client, _) = listener.accept().await?;
+    drop(listener);
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let (client_in, client_out) = client.into_split();
+    let (server_in, server_out) = server.into_split();
+    let sent = AtomicU64::new(0);
+    tokio::select! {
+        passed = up(client_in, server_out, &sent) => passed,
+        passed = down(server_in, client_out, &sent) => passed,
+    }
+}
+
+async fn up(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sent: &AtomicU64) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return to.shutdown().await;
+        }
+        sent.fetch_add(length as u64, Ordering::Relaxed);
+        to.write_all(&buffer[..length]).await?;
+    }
+}
+
+async fn down(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sent: &AtomicU64) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut received = 0;
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            to.shutdown().await?;
+            // What was sent last can still be read; the client closes the connection when it has.
+            return std::future::pending().await;
+        }
+        received += length as u64;
+        if received > may_receive(sent.load(Ordering::Relaxed)) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the server sends more than it was asked for"));
+        }
+        to.write_all(&buffer[..length]).await?;
+    }
+}

@@ -125,7 +125,8 @@ impl Client {
             }
             Err(classify(&lost).because(lost))
         };
-        match timeout_at(deadline, exchange).await {
+        // On the heap: callers' futures contain this one, and their stacks are bounded.
+        match timeout_at(deadline, Box::pin(exchange)).await {
             Ok(Ok(response)) => Ok(Response::new(response, deadline)),
             Ok(Err(failure)) => Err(failure),
             Err(_) => {

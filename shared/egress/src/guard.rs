@@ -55,7 +55,8 @@ impl Guard {
     /// Connects to one of the host's checked addresses, which are raced until the deadline. Small
     /// writes leave at once (nodelay).
     pub async fn connect(&self, host: &Host, port: u16, deadline: Instant) -> Result<TcpStream, Failure> {
-        self.open(host, port, deadline, |address| connect_one(address, deadline)).await
+        // On the heap: callers' futures contain this one, and their stacks are bounded.
+        Box::pin(self.open(host, port, deadline, |address| connect_one(address, deadline))).await
     }
 
     /// Resolves, checks, and opens a connection to one of the checked addresses. When none of them

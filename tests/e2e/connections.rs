@@ -4,15 +4,21 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use kit::dns::NameServer;
 use kit::raw::{Receiver, Turn};
 use kit::sink::{Reply, Sink};
-use kit::stack::{Launch, Organization};
+use kit::stack::{Launch, Organization, Stack};
 use kit::tls::Authority;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::stage;
+
+/// A process whose names come from this server.
+async fn stack_with_names(server: &NameServer) -> Stack {
+    stage::launch().environment("WAYBILL_NAME_SERVER", &server.address().to_string()).start().await
+}
 
 /// Delivers once to this URL; without a retry.
 async fn delivered(acme: &Organization, url: &str, settings: Value, credentials: Value) -> Value {
@@ -150,6 +156,30 @@ async fn a_handshake_that_hangs_is_reported_as_such() {
     assert!(attempt["detail"].as_str().unwrap().starts_with("the TLS handshake with 127.0.0.1"), "{attempt}");
     let problem = acme.destination().url(&url).settings(json!({"timeout_seconds": 1})).asks().await.problem(422, "connection_check_failed");
     assert_eq!(stage::failed_step(&problem["check"]), "tls");
+}
+
+#[tokio::test]
+async fn names_that_no_server_answers_hold_up_nobody_else() {
+    let (server, sink) = (NameServer::start().await, Sink::start().await);
+    let stack = stack_with_names(&server).await;
+    let (slow, fast) = (stack.organization("Slow").await, stack.organization("Fast").await);
+    server.silence("slow.example");
+    server.set("fast.example", &["127.0.0.1"], 60);
+    let mut destinations = Vec::new();
+    for number in 0..30 {
+        let new = slow.destination().url(&format!("http://n{number}.slow.example/")).skip_check();
+        destinations.push(new.settings(json!({"timeout_seconds": 5})).retries(0).create().await);
+    }
+    let port = sink.address().port();
+    let healthy = fast.destination().url(&format!("http://fast.example:{port}/")).create().await;
+    for destination in &destinations {
+        for _ in 0..3 {
+            slow.send([destination], json!(1)).await;
+        }
+    }
+    let started = Instant::now();
+    fast.send([&healthy], json!(1)).await.delivery(0).reaches("succeeded").await;
+    assert!(started.elapsed() < Duration::from_secs(4), "took {:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod guard;
 mod handshake;
 mod host;
 mod identity;
+mod name_service;
 mod outgoing;
 mod policy;
 mod pool;

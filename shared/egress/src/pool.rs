@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 /// Routes that are kept; the one that was used longest ago makes room.
 const ROUTES_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("it is not zero");
-/// How long a route, and so a connection, lives, so that a receiver that moved is found within five
-/// minutes.
+/// How long a route, and so a connection, lives: with `POSITIVE_TTL_MAX` of the resolver, a receiver
+/// that moved is found within five minutes.
 const ROUTE_AGE_MAX: Duration = Duration::from_secs(240);
 /// How long an idle connection is kept. Shorter than common servers' five seconds, so that few are
 /// closed by the receiver just as we write. It also ends those that slept through a Lambda's freeze.

@@ -4,6 +4,7 @@ pub mod azurite;
 pub mod browser;
 pub mod collector;
 pub mod contracts;
+pub mod dns;
 pub mod dynamodb_local;
 pub mod entra;
 pub mod fetch;

@@ -6,6 +6,7 @@ mod addresses;
 mod answers;
 mod connections;
 mod heads;
+mod name_servers;
 mod names;
 mod spellings;
 mod tls;

@@ -1,0 +1,74 @@
+//! The system's names: a name server that is slow, silent, or moves a name.
+
+use std::time::Duration;
+
+use crate::within;
+use egress::{FailureKind, Guard, Host, Policy, SystemResolver};
+use kit::{dns::NameServer, sink::Sink};
+use tokio::time::{Instant, timeout};
+
+fn guard(server: &NameServer) -> Guard {
+    Guard::with_resolver(Policy::parse("127.0.0.0/8, ::1").unwrap(), SystemResolver::asking(server.address()))
+}
+
+fn name(name: &str) -> Host {
+    Host::parse(name).unwrap()
+}
+
+#[tokio::test]
+async fn names_that_are_not_answered_hold_up_no_others() {
+    let server = NameServer::start().await;
+    server.silence("slow.example");
+    server.set("fast.example", &["127.0.0.1"], 60);
+    let guard = guard(&server);
+    let mut waiting = Vec::new();
+    for number in 0..300 {
+        let guard = guard.clone();
+        waiting.push(tokio::spawn(async move {
+            let host = name(&format!("n{number}.slow.example"));
+            guard.resolve(&host, 443, within(3_000)).await.map(|_| ()).map_err(|failure| failure.kind())
+        }));
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let started = Instant::now();
+    assert_eq!(guard.resolve(&name("fast.example"), 443, within(3_000)).await.unwrap().len(), 1);
+    assert!(started.elapsed() < Duration::from_millis(1_500), "took {:?}", started.elapsed());
+    for lookup in waiting {
+        let failed = timeout(Duration::from_secs(8), lookup).await.expect("it gives up with its caller").unwrap();
+        assert!(matches!(failed, Err(FailureKind::Timeout | FailureKind::Dns)), "{failed:?}");
+    }
+}
+
+#[tokio::test]
+async fn both_families_are_found_and_a_missing_name_is_missing() {
+    let server = NameServer::start().await;
+    server.set("both.example", &["127.0.0.1", "127.0.0.2", "::1"], 60);
+    let guard = guard(&server);
+    let found = guard.resolve(&name("both.example"), 80, within(3_000)).await.unwrap();
+    let found: Vec<String> = found.iter().map(|address| address.ip().to_string()).collect();
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(found[0], "::1", "the families alternate, IPv6 first");
+    let failure = guard.resolve(&name("none.example"), 80, within(3_000)).await.unwrap_err();
+    assert_eq!((failure.kind(), failure.detail()), (FailureKind::Dns, "none.example does not resolve to an address"));
+    assert!(guard.resolve(&name("localhost"), 80, within(3_000)).await.is_ok(), "the hosts file comes first");
+}
+
+/// The name's owner allows a day; a connection that fails asks again at once.
+#[tokio::test]
+async fn a_host_that_moved_is_found() {
+    let (server, sink) = (NameServer::start().await, Sink::start().await);
+    let (guard, port) = (guard(&server), sink.address().port());
+    server.set("moves.example", &["127.0.0.9"], 86_400);
+    assert_eq!(guard.connect(&name("moves.example"), port, within(2_000)).await.unwrap_err().kind(), FailureKind::Connect);
+    server.set("moves.example", &["127.0.0.1"], 86_400);
+    let stream = guard.connect(&name("moves.example"), port, within(2_000)).await.unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), sink.address());
+}
+
+#[tokio::test]
+async fn a_blocked_address_of_either_family_refuses_the_name() {
+    let server = NameServer::start().await;
+    server.set("mixed.example", &["127.0.0.1", "fd00::1"], 60);
+    let failure = guard(&server).connect(&name("mixed.example"), 443, within(2_000)).await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Blocked);
+}

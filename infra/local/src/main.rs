@@ -30,7 +30,9 @@ fn main() -> ExitCode {
 }
 
 fn start(args: Args) -> Result<(), Box<dyn Error>> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // An attempt is a future of many layers, and unoptimised they take more stack than the default of 2 MiB.
+    runtime.thread_stack_size(8 << 20).enable_all().build()?.block_on(async {
         match args.command.clone() {
             None => Ok(local::run::run(args).await?),
             Some(Command::OperatorKey { table_name, signing_keys_arn }) => {

@@ -10,6 +10,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::observed::{self, Observed, observed};
 use crate::{ConfigError, Environment, Platform, logs, platform};
 
+/// A thread's stack. An attempt is a future of many layers, and unoptimised they take more than the default of 2 MiB.
+const STACK_BYTES: usize = 8 << 20;
+
 /// Runs a function that takes events until the process is stopped; exits 2 when it cannot be configured.
 pub fn events<S, In, Out>(build: impl FnOnce(&Platform, &Environment) -> Result<S, ConfigError>) -> ExitCode
 where
@@ -35,7 +38,7 @@ fn start<S>(
     let environment = Environment::process();
     logs::install_json(&environment);
     platform::install_tls();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_stack_size(STACK_BYTES).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the async runtime could not be started");

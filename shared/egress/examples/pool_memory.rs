@@ -74,7 +74,8 @@ async fn measure(hosts: usize, is_tls: bool) -> u64 {
     requests.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
     let grown = memory_kib().saturating_sub(before);
     println!("{scheme}: {hosts} kept connections to {hosts} hosts: {} KiB, opened in {:.1?}", grown, started.elapsed());
-    drop(receiver.kill());
+    receiver.kill().expect("the receiver can be ended");
+    receiver.wait().expect("the receiver ends");
     grown
 }
 

@@ -154,10 +154,10 @@ impl<C: Connector> Parts<C> {
         }
         let size_bytes = delivery.message.payload.size_bytes;
         if size_bytes <= PAYLOAD_MAX_BYTES as u64 {
-            let whole = self.store.whole_object(&place).await.map_err(unavailable)?;
+            let whole = self.store.whole_object(&place, size_bytes).await.map_err(unavailable)?;
             return Ok(whole.map(Payload::whole).ok_or_else(gone));
         }
-        let pieces = self.store.stream_object(&place).await.map_err(unavailable)?;
+        let pieces = self.store.stream_object(&place, size_bytes).await.map_err(unavailable)?;
         let own = self.store.own_object(&place);
         let streamed = pieces.map(|pieces| Payload::streamed(size_bytes, pieces.map_err(unavailable)).kept_as(own));
         Ok(streamed.ok_or_else(gone))

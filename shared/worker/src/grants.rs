@@ -93,6 +93,7 @@ mod tests {
             bucket: bucket.map(str::to_owned),
             key: "k".to_owned(),
             version: None,
+            etag: None,
             role,
         };
         let granted = Grants { buckets: vec!["one".to_owned()], ..Grants::default() };

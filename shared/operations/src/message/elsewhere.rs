@@ -74,7 +74,7 @@ impl Operations {
         }
         let upload = self.store.upload(entry.organization, id).await?;
         let upload = upload.ok_or_else(|| Refusal::not_found_at(["/upload_id".to_owned()]))?;
-        let place = ObjectPlace { bucket: None, key: upload.key, version: None, role: None };
+        let place = ObjectPlace { bucket: None, key: upload.key, version: None, etag: None, role: None };
         let head = match self.store.object_head(&place).await {
             Ok(head) => head,
             Err(Unreadable::Missing) => {
@@ -92,7 +92,7 @@ impl Operations {
             filename: upload.filename,
             sha256: upload.sha256,
         };
-        Ok(MessageInput { info, payload: Content::Object(ObjectPlace { version: head.version, ..place }), ..input })
+        Ok(MessageInput { info, payload: Content::Object(place.pinned(&head)), ..input })
     }
 
     /// No tenant borrows our role (design.md §6): a bucket is read with it only when the operator granted it to the organization.
@@ -117,7 +117,7 @@ impl Operations {
             let detail = "this bucket has not been granted to the organization; ask the operator, or name a role_arn that may read it";
             return Err(Refusal::invalid(vec![FieldError::at("/source/s3/bucket", FieldCode::InvalidValue, detail)]));
         }
-        Ok(ObjectPlace { bucket: Some(bucket), key, version, role })
+        Ok(ObjectPlace { bucket: Some(bucket), key, version, etag: None, role })
     }
 
     async fn sourced(&self, place: ObjectPlace, input: MessageInput) -> Result<MessageInput, Refusal> {
@@ -130,6 +130,7 @@ impl Operations {
         if head.size_bytes > UPLOAD_MAX_BYTES {
             return Err(Refusal::too_large(format!("a source has at most {UPLOAD_MAX_BYTES} bytes")));
         }
+        let place = place.pinned(&head);
         let filename = place.key.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned);
         let info = PayloadInfo {
             size_bytes: head.size_bytes,
@@ -137,8 +138,7 @@ impl Operations {
             filename,
             sha256: None,
         };
-        let version = place.version.clone().or(head.version);
-        Ok(MessageInput { info, payload: Content::Object(ObjectPlace { version, ..place }), ..input })
+        Ok(MessageInput { info, payload: Content::Object(place), ..input })
     }
 }
 

@@ -135,7 +135,7 @@ impl Operations {
         match content {
             Content::Bytes(bytes) => Ok(PayloadAnswer::Bytes(Download { info, bytes })),
             Content::Object(place) if info.size_bytes <= PAYLOAD_MAX_BYTES as u64 => {
-                let bytes = self.store.whole_object(&place).await?.ok_or_else(payload_expired)?;
+                let bytes = self.store.whole_object(&place, info.size_bytes).await?.ok_or_else(payload_expired)?;
                 Ok(PayloadAnswer::Bytes(Download { info, bytes }))
             }
             Content::Object(place) => {

@@ -124,7 +124,7 @@ fn object_key(delivery: &Delivery) -> String {
 
 fn place(delivery: &Delivery, version: &str) -> ObjectPlace {
     let version = Some(version.to_owned()).filter(|version| version != UNVERSIONED);
-    ObjectPlace { bucket: None, key: object_key(delivery), version, role: None }
+    ObjectPlace { bucket: None, key: object_key(delivery), version, etag: None, role: None }
 }
 
 /// The bytes compressed, where they fit an item.

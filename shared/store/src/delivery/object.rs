@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use bytes::Bytes;
 use futures_util::Stream;
@@ -26,6 +27,9 @@ pub struct ObjectPlace {
     /// Which version of it, where the bucket keeps versions.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Its entity tag when it was accepted, where no version pins it: another object in its place is not read.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
     /// The role that may read it, when it is not the function's own, and the organization's external id.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub role: Option<(String, String)>,
@@ -40,6 +44,8 @@ pub struct OwnObject {
     pub key: String,
     /// Which version of it, where the bucket keeps versions.
     pub version: Option<String>,
+    /// Its entity tag, where no version pins it.
+    pub etag: Option<String>,
 }
 
 /// An object, as its head tells.
@@ -51,6 +57,18 @@ pub struct ObjectHead {
     pub content_type: Option<String>,
     /// Which version it is, where the bucket keeps versions.
     pub version: Option<String>,
+    /// Its entity tag.
+    pub etag: Option<String>,
+}
+
+impl ObjectPlace {
+    /// The same place, pinned to the object that this head describes: by its version, else by its entity tag.
+    #[must_use]
+    pub fn pinned(self, head: &ObjectHead) -> Self {
+        let version = self.version.or_else(|| head.version.clone());
+        let etag = head.etag.clone().filter(|_| version.is_none());
+        Self { version, etag, ..self }
+    }
 }
 
 /// A link that lets whoever holds it put or get one object.
@@ -95,25 +113,28 @@ impl Store {
     pub async fn object_head(&self, place: &ObjectPlace) -> Result<ObjectHead, Unreadable> {
         let client = self.client_for(place).await?;
         let call = client.head_object().bucket(self.bucket_of(place)?).key(&place.key).set_version_id(place.version.clone());
+        let call = call.set_if_match(place.etag.clone());
         match call.send().await {
             Ok(head) => Ok(ObjectHead {
                 size_bytes: u64::try_from(head.content_length().unwrap_or_default()).unwrap_or_default(),
                 content_type: head.content_type().map(str::to_owned),
                 version: head.version_id().filter(|version| *version != "null").map(str::to_owned),
+                etag: head.e_tag().map(str::to_owned),
             }),
             Err(error) => Err(match (error.as_service_error(), error.raw_response().map(|raw| raw.status().as_u16())) {
                 (Some(refused), _) if refused.is_not_found() => Unreadable::Missing,
-                (_, Some(404)) => Unreadable::Missing,
+                (_, Some(404 | 412)) => Unreadable::Missing,
                 (_, Some(400 | 403)) => Unreadable::Forbidden,
                 _ => Unreadable::Store(StoreError::of("look at an object")(error)),
             }),
         }
     }
 
-    /// An object, piece by piece, in memory one piece at a time; `None` when it is gone.
+    /// An object of this size, piece by piece, in memory one piece at a time; `None` when it is gone or another one is in its place.
     pub async fn stream_object(
         &self,
         place: &ObjectPlace,
+        size_bytes: u64,
     ) -> Result<Option<impl Stream<Item = Result<Bytes, StoreError>> + Send + 'static + use<>>, StoreError> {
         let unreadable = |error| match error {
             Unreadable::Store(error) => error,
@@ -121,13 +142,18 @@ impl Store {
         };
         let client = self.client_for(place).await.map_err(unreadable)?;
         let call = client.get_object().bucket(self.bucket_of(place)?).key(&place.key).set_version_id(place.version.clone());
+        let call = call.set_if_match(place.etag.clone());
         let body = match call.send().await {
-            Ok(answer) => answer.body,
-            Err(error)
-                if error.as_service_error().is_some_and(|refused| refused.is_no_such_key() || refused.code() == Some("NoSuchVersion")) =>
-            {
-                return Ok(None);
+            Ok(answer) => {
+                let found = answer.content_length().and_then(|length| u64::try_from(length).ok());
+                // A server that ignores the condition is not trusted with it.
+                let is_other = place.etag.as_deref().zip(answer.e_tag()).is_some_and(|(accepted, found)| accepted != found);
+                if is_other || found.is_some_and(|found| found != size_bytes) {
+                    return Ok(None);
+                }
+                answer.body
             }
+            Err(error) if error.as_service_error().is_some_and(is_gone) => return Ok(None),
             Err(error) => return Err(StoreError::of("read a payload")(error)),
         };
         let failed = |error| StoreError::Unavailable { action: "read a payload", source: Box::new(error) };
@@ -171,7 +197,7 @@ impl Store {
     #[must_use]
     pub fn own_object(&self, place: &ObjectPlace) -> Option<OwnObject> {
         let bucket = self.bucket_of(place).ok().filter(|_| place.role.is_none())?;
-        Some(OwnObject { bucket: bucket.to_owned(), key: place.key.clone(), version: place.version.clone() })
+        Some(OwnObject { bucket: bucket.to_owned(), key: place.key.clone(), version: place.version.clone(), etag: place.etag.clone() })
     }
 
     fn bucket_of<'p>(&'p self, place: &'p ObjectPlace) -> Result<&'p str, StoreError> {
@@ -189,6 +215,11 @@ impl Store {
             }
         }
     }
+}
+
+/// Whether the object is no longer there, or is no longer the one that was accepted.
+fn is_gone(refused: &GetObjectError) -> bool {
+    refused.is_no_such_key() || matches!(refused.code(), Some("NoSuchVersion" | "PreconditionFailed"))
 }
 
 fn presigning(life: Duration) -> Result<PresigningConfig, StoreError> {

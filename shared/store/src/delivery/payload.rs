@@ -190,7 +190,7 @@ impl Store {
             Some(PLACE_OBJECT) => {
                 let key = keys::payload_object(delivery.payload_retention_days, delivery.organization, delivery.id.message);
                 let version = from.text_opt(PAYLOAD_VERSION)?.map(str::to_owned);
-                Ok(Some(Content::Object(ObjectPlace { bucket: None, key, version, role: None })))
+                Ok(Some(Content::Object(ObjectPlace { bucket: None, key, version, etag: None, role: None })))
             }
             Some(PLACE_ELSEWHERE) => Ok(from.json_opt(PAYLOAD_OBJECT)?.map(Content::Object)),
             _ => Ok(None),
@@ -202,7 +202,7 @@ impl Store {
         match self.content(delivery).await? {
             None => Ok(None),
             Some(Content::Bytes(bytes)) => Ok(Some(bytes)),
-            Some(Content::Object(place)) => self.whole_object(&place).await,
+            Some(Content::Object(place)) => self.whole_object(&place, delivery.message.payload.size_bytes).await,
         }
     }
 
@@ -215,14 +215,19 @@ impl Store {
         }
     }
 
-    /// An object as a whole.
-    pub async fn whole_object(&self, place: &ObjectPlace) -> Result<Option<Bytes>, StoreError> {
-        let Some(pieces) = self.stream_object(place).await? else { return Ok(None) };
-        let join = |mut all: BytesMut, piece: Bytes| async move {
+    /// An object of this size as a whole; `None` when it is gone or another one is in its place. No more than `size_bytes` are held.
+    pub async fn whole_object(&self, place: &ObjectPlace, size_bytes: u64) -> Result<Option<Bytes>, StoreError> {
+        let Some(pieces) = self.stream_object(place, size_bytes).await? else { return Ok(None) };
+        let mut pieces = std::pin::pin!(pieces);
+        let size = usize::try_from(size_bytes).unwrap_or(usize::MAX);
+        let mut all = BytesMut::new();
+        while let Some(piece) = pieces.try_next().await? {
+            if piece.len() > size - all.len() {
+                return Ok(None);
+            }
             all.extend_from_slice(&piece);
-            Ok(all)
-        };
-        Ok(Some(pieces.try_fold(BytesMut::new(), join).await?.freeze()))
+        }
+        Ok((all.len() == size).then(|| all.freeze()))
     }
 
     /// Erases a delivery's payload: its bytes, the body that was made of it, and what its answers quoted. An object of its own goes too; one that others may use stays.

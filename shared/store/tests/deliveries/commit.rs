@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use domain::delivery::Delivery;
 use domain::id::{DestinationId, Id};
+use local_aws::Caller;
 use store::WorkKey;
 
 use super::words::{PAYLOAD, info};
@@ -105,7 +106,8 @@ async fn a_payload_that_is_kept_shorter_than_its_delivery_is_gone_when_its_time_
     let week = |delivery: Delivery| Delivery { payload_retention_days: 7, ..delivery };
     let large = Bytes::from((0..60_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect::<Vec<u8>>());
     for payload in [Bytes::from_static(PAYLOAD), large] {
-        let deliveries: Vec<Delivery> = fan_out(&fixture, 2).into_iter().map(week).collect();
+        let mut deliveries: Vec<Delivery> = fan_out(&fixture, 2).into_iter().map(week).collect();
+        deliveries.iter_mut().for_each(|delivery| delivery.message.payload.size_bytes = payload.len() as u64);
         let content = store::Content::Bytes(payload.clone());
         fixture.store.commit(&deliveries, &content).await.unwrap();
         let succeeded = fixture.succeed(&deliveries[0]).await;
@@ -116,4 +118,24 @@ async fn a_payload_that_is_kept_shorter_than_its_delivery_is_gone_when_its_time_
         assert_eq!(fixture.store.payload(&kept).await.unwrap(), None);
         assert_eq!(fixture.store.payload(&deliveries[1]).await.unwrap(), Some(payload));
     }
+}
+
+/// An object that its submitter replaces after it was accepted is neither delivered nor read into memory, whatever its size.
+#[tokio::test]
+async fn an_object_that_was_replaced_after_it_was_accepted_is_gone() {
+    let fixture = Fixture::new();
+    let objects = aws_sdk_s3::Client::new(&fixture.engines.sdk_config(Caller::unlimited("test")));
+    let put = |bytes: Vec<u8>| objects.put_object().bucket("waybill-payloads").key("source").body(bytes.into()).send();
+    put(b"accepted".to_vec()).await.unwrap();
+    let place = store::ObjectPlace { bucket: None, key: "source".to_owned(), version: None, etag: None, role: None };
+    let head = fixture.store.object_head(&place).await.unwrap();
+    let pinned = place.clone().pinned(&head);
+    assert_eq!(fixture.store.whole_object(&pinned, 8).await.unwrap().unwrap(), "accepted");
+    for replacement in [b"replaced".to_vec(), b"short".to_vec(), vec![b'x'; 20 << 20]] {
+        put(replacement).await.unwrap();
+        assert_eq!(fixture.store.whole_object(&pinned, 8).await.unwrap(), None);
+        assert!(fixture.store.stream_object(&pinned, 8).await.unwrap().is_none());
+    }
+    // What was accepted before entity tags were kept is held to its length.
+    assert_eq!(fixture.store.whole_object(&place, 8).await.unwrap(), None);
 }

@@ -139,7 +139,7 @@ impl S3Settings {
         if kms_key_id.is_some() && server_side_encryption != Some(ServerSideEncryption::AwsKms) {
             fields.refuse("kms_key_id", FieldCode::Conflict, "needs server_side_encryption aws:kms");
         }
-        let tags = tags(fields);
+        let tags = tags(fields, is_s3_tag);
         let object = ObjectSettings::read(fields);
         Some(Self { bucket: bucket?, region, endpoint, server_side_encryption, kms_key_id, tags, object })
     }
@@ -177,7 +177,7 @@ impl AzureBlobSettings {
         let told = "must be a container's name: lower-case letters, digits and single hyphens";
         let container = name(fields, "container", 3..=63, is_azure_container, told);
         let endpoint = endpoint(fields);
-        let tags = tags(fields);
+        let tags = tags(fields, is_azure_tag);
         let object = ObjectSettings::read(fields);
         Some(Self { account: account?, container: container?, endpoint, tags, object })
     }
@@ -255,7 +255,7 @@ fn endpoint(fields: &mut Fields<'_>) -> Option<String> {
     formatted(fields, "endpoint", ENDPOINT_MAX, |text| is_visible(text) && !text.contains(['?', '#']), told)
 }
 
-fn tags(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
+fn tags(fields: &mut Fields<'_>, is_tag: fn(&str) -> bool) -> BTreeMap<String, String> {
     let Some(members) = fields.members("tags") else { return BTreeMap::new() };
     if members.len() > TAGS_MAX {
         fields.refuse("tags", FieldCode::TooLong, format!("must have at most {TAGS_MAX} tags"));
@@ -266,8 +266,10 @@ fn tags(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
     for (name, value) in members {
         let pointer = format!("{}/{}", fields.pointer_to("tags"), pointer_token(&name));
         match value {
-            _ if !is_tag(&name, 1..=TAG_NAME_MAX) => errors.add(&*pointer, FieldCode::InvalidFormat, "is not a tag's name"),
-            Value::String(value) if is_tag(&value, 0..=TAG_VALUE_MAX) => {
+            _ if !is_tag(&name) || !(1..=TAG_NAME_MAX).contains(&name.chars().count()) => {
+                errors.add(&*pointer, FieldCode::InvalidFormat, "is not a tag's name")
+            }
+            Value::String(value) if is_tag(&value) && value.chars().count() <= TAG_VALUE_MAX => {
                 tags.insert(name, value);
             }
             Value::String(_) => errors.add(&*pointer, FieldCode::InvalidFormat, "is not a tag's value"),
@@ -277,9 +279,17 @@ fn tags(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
     tags
 }
 
-/// Letters, digits, spaces and `+ - . : = _ /`: what S3 and Azure both take.
-fn is_tag(text: &str, length: std::ops::RangeInclusive<usize>) -> bool {
-    length.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b" +-.:=_/".contains(&b))
+/// Letters, digits and spaces of any script, and `+ - . : = _ / @`; the prefix `aws:` is Amazon's own (S3 User Guide, Categorizing your
+/// storage using tags).
+fn is_s3_tag(text: &str) -> bool {
+    let is_space = |c: char| c.is_whitespace() && !c.is_control();
+    let is_allowed = |c: char| c.is_alphabetic() || c.is_numeric() || is_space(c) || "+-.:=_/@".contains(c);
+    text.chars().all(is_allowed) && !text.starts_with("aws:")
+}
+
+/// ASCII letters, digits, spaces and `+ - . : = _ /` (Set Blob Tags, Remarks).
+fn is_azure_tag(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b" +-.:=_/".contains(&b))
 }
 
 fn is_lower(byte: u8) -> bool {
@@ -379,6 +389,20 @@ mod tests {
         let found = read(r#"{"tags": {}}"#, GcsSettings::read).unwrap_err();
         assert_eq!(found, [("/settings/bucket".to_owned(), FieldCode::Required), ("/settings/tags".to_owned(), FieldCode::UnknownField)]);
         assert_eq!(read("{}", AzureBlobSettings::read).unwrap_err().len(), 2);
+    }
+
+    #[test]
+    fn tags_hold_what_their_store_allows() {
+        for value in ["ops@example.com", "Zürich 東京", "a+b-c.d:e=f_g/h", ""] {
+            let json = serde_json::json!({"bucket": "reports", "tags": {"owner": value}}).to_string();
+            assert_eq!(read(&json, S3Settings::read).unwrap().tags["owner"], value);
+        }
+        for (name, value) in [("a&b", "c"), ("a", "b\nc"), ("a", "<b>"), ("aws:a", "b"), ("a", &"x".repeat(257))] {
+            let json = serde_json::json!({"bucket": "reports", "tags": {name: value}}).to_string();
+            assert!(read(&json, S3Settings::read).is_err(), "{name}: {value}");
+        }
+        let json = r#"{"account": "acme1", "container": "reports", "tags": {"owner": "ops@example.com"}}"#;
+        assert!(read(json, AzureBlobSettings::read).is_err());
     }
 
     #[test]

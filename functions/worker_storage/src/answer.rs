@@ -2,14 +2,22 @@
 
 use std::time::Duration;
 
+use domain::Timestamp;
 use domain::attempt::{HEADERS_KEPT_MAX, ResponseRecord};
-use http::header::RETRY_AFTER;
+use domain::retry::retry_after;
+use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// Where Azure says what went wrong, also when there is no body.
 const AZURE_CODE: &str = "x-ms-error-code";
+/// Where S3 names the region that a bucket is in.
+const BUCKET_REGION: &str = "x-amz-bucket-region";
+const REGION_MAX: usize = 40;
 /// No code of the three is longer.
 const CODE_MAX: usize = 100;
+
+/// Codes of S3 for a request to a region that the bucket is not in.
+const OTHER_REGION: &[&str] = &["PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"];
 
 /// What a store answered that is not success. Of the body only code and message are kept: some stores send back what was signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,20 +26,45 @@ pub(crate) struct Answer {
     /// The store's own name for what went wrong: `NoSuchBucket`.
     pub(crate) code: Option<String>,
     message: Option<String>,
+    /// The region that S3 says the bucket is in.
+    region: Option<String>,
     pub(crate) retry_after: Option<Duration>,
     headers: Vec<(String, String)>,
 }
 
 impl Answer {
-    pub(crate) fn new(status: StatusCode, headers: &HeaderMap, body: &str) -> Self {
+    pub(crate) fn new(status: StatusCode, headers: &HeaderMap, body: &str, now: Timestamp) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let code = text(AZURE_CODE).or_else(|| element(body, "Code")).filter(|code| is_code(code));
-        let retry_after = text(RETRY_AFTER.as_str()).and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+        let asked = text(RETRY_AFTER.as_str());
+        let retry_after = asked.and_then(|value| retry_after(&value, text(DATE.as_str()).as_deref(), now));
+        let region = text(BUCKET_REGION).or_else(|| element(body, "Region")).filter(|region| is_region(region));
         let kept = headers
             .iter()
             .take(HEADERS_KEPT_MAX)
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-        Self { status, code, message: element(body, "Message"), retry_after, headers: kept.collect() }
+        Self { status, code, message: element(body, "Message"), region, retry_after, headers: kept.collect() }
+    }
+
+    /// The region of the bucket, when the request went to another one.
+    pub(crate) fn other_region(&self) -> Option<&str> {
+        let is_elsewhere =
+            self.status == StatusCode::MOVED_PERMANENTLY || self.code.as_deref().is_some_and(|code| OTHER_REGION.contains(&code));
+        self.region.as_deref().filter(|_| is_elsewhere)
+    }
+
+    /// What the code means, where it does not say so by itself.
+    fn explanation(&self) -> Option<String> {
+        if let Some(region) = self.other_region() {
+            return Some(format!("the bucket is in the region {region}; set region to it"));
+        }
+        let text = match self.code.as_deref()? {
+            code if code.starts_with("Lease") => "an active lease protects the blob; release or break it",
+            "OperationAborted" => "a conflicting operation on the bucket is in progress",
+            "BlobImmutableDueToPolicy" => "an immutability policy protects the blob",
+            _ => return None,
+        };
+        Some(text.to_owned())
     }
 
     /// For the attempt's record, which the worker redacts and cuts.
@@ -44,8 +77,11 @@ impl Answer {
 impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "the store answered {}", self.status)?;
-        match &self.code {
-            Some(code) => write!(f, " {code}"),
+        if let Some(code) = &self.code {
+            write!(f, " {code}")?;
+        }
+        match self.explanation() {
+            Some(explanation) => write!(f, ": {explanation}"),
             None => Ok(()),
         }
     }
@@ -70,6 +106,10 @@ fn element(body: &str, name: &str) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
+fn is_region(region: &str) -> bool {
+    !region.is_empty() && region.len() <= REGION_MAX && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
 fn is_code(code: &str) -> bool {
     !code.is_empty() && code.len() <= CODE_MAX && code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
 }
@@ -80,17 +120,41 @@ mod tests {
 
     const DENIED: &str = "<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code><Message>No hunter22</Message><Token>t</Token></Error>";
 
+    fn answer(status: StatusCode, headers: &[(&'static str, &str)], body: &str) -> Answer {
+        let named = |(name, value): &(&'static str, &str)| (http::HeaderName::from_static(name), value.parse().unwrap());
+        Answer::new(status, &headers.iter().map(named).collect(), body, Timestamp::from_millis(0))
+    }
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
+        let date = ("date", "Mon, 30 Nov 2026 02:00:00 GMT");
+        for (value, seconds) in [("7", 7), ("Mon, 30 Nov 2026 02:01:30 GMT", 90)] {
+            let answer = answer(StatusCode::SERVICE_UNAVAILABLE, &[date, ("retry-after", value)], "");
+            assert_eq!(answer.retry_after, Some(Duration::from_secs(seconds)), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_region_of_a_bucket_elsewhere_is_named() {
+        let moved = answer(StatusCode::MOVED_PERMANENTLY, &[(BUCKET_REGION, "eu-central-1")], "");
+        assert!(moved.to_string().contains("eu-central-1"), "{moved}");
+        let malformed = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>ap-south-1</Region></Error>";
+        let malformed = answer(StatusCode::BAD_REQUEST, &[], malformed);
+        assert!(malformed.to_string().contains("ap-south-1"), "{malformed}");
+        let denied = answer(StatusCode::FORBIDDEN, &[(BUCKET_REGION, "eu-central-1")], DENIED);
+        assert!(!denied.to_string().contains("eu-central-1"), "{denied}");
+    }
+
     #[test]
     fn code_and_message_are_kept_and_nothing_else() {
-        let answer = Answer::new(StatusCode::FORBIDDEN, &HeaderMap::new(), DENIED);
+        let answer = answer(StatusCode::FORBIDDEN, &[], DENIED);
         assert_eq!(answer.to_string(), "the store answered 403 Forbidden AccessDenied");
         assert_eq!(answer.record().body, "AccessDenied: No hunter22");
     }
 
     #[test]
     fn azure_names_the_code_in_a_header() {
-        let headers = [(http::HeaderName::from_static(AZURE_CODE), "BlobNotFound".parse().unwrap())].into_iter().collect();
-        assert_eq!(Answer::new(StatusCode::NOT_FOUND, &headers, "").code.as_deref(), Some("BlobNotFound"));
+        assert_eq!(answer(StatusCode::NOT_FOUND, &[(AZURE_CODE, "BlobNotFound")], "").code.as_deref(), Some("BlobNotFound"));
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Tokens {
             return Err(Trouble::Unauthenticated(format!("Entra ID refuses the application: {}", code.unwrap_or("no reason given"))));
         }
         if !status.is_success() {
-            return Err(Trouble::Refused(Answer::new(status, &headers, "")));
+            return Err(Trouble::Refused(Answer::new(status, &headers, "", self.clock.now())));
         }
         let token = answer["access_token"].as_str().filter(|token| HeaderValue::from_str(token).is_ok()).ok_or(Trouble::Unintelligible)?;
         let life = Duration::from_secs(answer["expires_in"].as_u64().unwrap_or(0));

@@ -11,6 +11,8 @@ use object_store::{GetOptions, ObjectStore as _};
 use tokio::time::{Instant, timeout_at};
 use worker::Payload;
 
+use crate::conditions::{Conditions, UNPROTECTED, find_out};
+use crate::existing::{Existing, look};
 use crate::place::{Place, Settings, path};
 use crate::storage::Storage;
 use crate::trouble::Trouble;
@@ -71,15 +73,11 @@ impl Walk<'_> {
         let started = Instant::now();
         let written = timeout_at(deadline, self.write(&place)).await.unwrap_or(Err(Trouble::TooSlow));
         match written {
-            Ok(()) => {
+            Ok(conditions) => {
                 let allowed = format!("the credentials may write to {}", self.settings.bucket());
                 steps.push(step(StepName::Authorize, Some(true), &allowed, started));
-                let deleted = timeout_at(deadline, self.storage.delete(&place, self.settings, &self.key)).await;
-                let told = match deleted.unwrap_or(Err(Trouble::TooSlow)) {
-                    Ok(()) => format!("{} was written and deleted", self.key),
-                    Err(trouble) => format!("{} was written; warning: it could not be deleted ({trouble}), so it stays", self.key),
-                };
-                steps.push(step(StepName::Write, Some(true), &told, started));
+                let deleted = self.delete(&place, deadline).await;
+                steps.push(step(StepName::Write, Some(true), &self.summary(&place, conditions, deleted), started));
             }
             // Where anybody may read, only writing tells.
             Err(trouble) if verdict::is_unauthenticated(&trouble) => return self.ended(StepName::Authenticate, &trouble, started),
@@ -104,7 +102,31 @@ impl Walk<'_> {
         }
     }
 
-    async fn write(&self, place: &Place) -> Result<(), Trouble> {
+    async fn delete(&self, place: &Place, deadline: Instant) -> Result<(), Trouble> {
+        let deleted = timeout_at(deadline, self.storage.delete(place, self.settings, &self.key)).await;
+        deleted.unwrap_or(Err(Trouble::TooSlow))
+    }
+
+    /// What the step `write` found, with everything that the owner has to know.
+    fn summary(&self, place: &Place, conditions: Conditions, deleted: Result<(), Trouble>) -> String {
+        let mut warnings: Vec<String> = conditions.warning().into_iter().collect();
+        let mut summary = format!("{} was written", self.key);
+        match deleted {
+            Ok(()) => summary.push_str(" and deleted"),
+            Err(trouble) => warnings.push(format!("it could not be deleted ({trouble}), so it stays")),
+        }
+        if place.wire.left_parts_behind() {
+            warnings.push("an unfinished upload in parts could not be aborted; a lifecycle rule of the bucket has to".to_owned());
+        }
+        for warning in warnings {
+            summary.push_str("; warning: ");
+            summary.push_str(&warning);
+        }
+        summary
+    }
+
+    /// Writes an object as deliveries do, then once more to find out whether an existing object would be kept.
+    async fn write(&self, place: &Place) -> Result<Conditions, Trouble> {
         if let Some(refusal) = key_refusal(self.sample_key).or_else(|| key_refusal(&self.key)) {
             return Err(Trouble::Misconfigured(refusal.to_owned()));
         }
@@ -116,8 +138,26 @@ impl Walk<'_> {
             content_type: "text/plain".to_owned(),
             sha256: None,
         };
-        let payload = Payload::whole(CONTENT);
-        upload(place, self.settings, &path(&self.key)?, &meta, payload).await.map(drop)
+        let path = path(&self.key)?;
+        place.wire.relies_on_conditions();
+        let found = look(place, &path, &meta, CONTENT.len() as u64).await?;
+        upload(place, self.settings, &path, &meta, Payload::whole(CONTENT)).await?;
+        let conditions = find_out(place, self.settings, &path, &meta, CONTENT).await;
+        match conditions {
+            Ok(Conditions::Honored) => Ok(Conditions::Honored),
+            Ok(conditions) if found != Existing::Unseen => Ok(conditions),
+            Ok(_) => Err(self.withdrawn(place, Trouble::Misconfigured(UNPROTECTED.to_owned())).await),
+            Err(trouble) => Err(self.withdrawn(place, trouble).await),
+        }
+    }
+
+    /// Deletes what was written before the check failed, as far as that works.
+    async fn withdrawn(&self, place: &Place, trouble: Trouble) -> Trouble {
+        if let Err(error) = self.storage.delete(place, self.settings, &self.key).await {
+            let error = worker::redacted(&error.to_string());
+            tracing::info!(error, "failed to delete the object that a check wrote; it stays in the bucket");
+        }
+        trouble
     }
 
     fn ended(&self, name: StepName, trouble: &Trouble, started: Instant) -> Vec<CheckStep> {

@@ -52,11 +52,18 @@ impl Storage {
         };
         let if_exists = settings.object().if_exists;
         let source = payload.own_object().filter(|_| is_own(settings, credentials)).cloned();
-        // Before a large upload or a copy, so as not to make it for nothing; before a replacement, so as not to make it twice.
-        if (size_bytes > SINGLE_BYTES_MAX || source.is_some() || if_exists == IfExists::Replace)
-            && let Some((version, detail)) = settled(look(&place, &path, meta, size_bytes).await?, if_exists, key)?
-        {
-            return Ok(told(version, detail));
+        // Before a large upload or a copy, so as not to make it for nothing; before a replacement, so as not to make it twice; where the
+        // server may ignore conditions, so as not to overwrite what is there.
+        let is_looked_for =
+            size_bytes > SINGLE_BYTES_MAX || source.is_some() || if_exists == IfExists::Replace || settings.names_its_server();
+        if is_looked_for {
+            let found = look(&place, &path, meta, size_bytes).await?;
+            if found == Existing::Unseen && settings.names_its_server() && if_exists != IfExists::Replace {
+                self.prove_conditions(&place, settings, meta).await?;
+            }
+            if let Some((version, detail)) = settled(found, if_exists, key)? {
+                return Ok(told(version, detail));
+            }
         }
         let sent = send(&place, settings, &path, meta, payload, source.as_ref()).await;
         let taken = match sent {
@@ -64,7 +71,7 @@ impl Storage {
                 let version = Version { version_id: put.version, etag: put.e_tag };
                 return Ok(Delivered { copied_from, ..told(version, "uploaded") });
             }
-            Err(trouble) if trouble.is_taken() => look(&place, &path, meta, size_bytes).await?,
+            Err(trouble) if trouble.is_taken() && if_exists != IfExists::Replace => look(&place, &path, meta, size_bytes).await?,
             Err(trouble) => return Err(trouble),
         };
         match (taken, if_exists) {

@@ -4,7 +4,6 @@ use domain::check::CheckReport;
 use domain::credentials::CredentialKind;
 use domain::destination::Destination;
 use domain::settings::Settings as DestinationSettings;
-use domain::settings::storage::{KEY_MAX_BYTES, key_refusal};
 use domain::{Clock, Random};
 use egress::{Client, Guard, Tls};
 use render::{Fault, Wording};
@@ -62,7 +61,7 @@ impl Connector for ObjectStorage {
             Err(hindrance) => return hindrance.into_attempted(),
         };
         let meta = meta(&job);
-        Ok(self.storage.deliver(settings, &credentials, &meta, &key, job.payload, job.deadline).await)
+        self.storage.deliver(settings, &credentials, &meta, &key, job.payload, job.deadline).await
     }
 
     async fn check(&self, destination: &Destination) -> CheckReport {
@@ -72,7 +71,7 @@ impl Connector for ObjectStorage {
             let settings = settings(destination)?;
             // A template may ask for what only a message has; then its constant beginning is tried.
             let wording = Wording::of_check(destination, &unique, self.clock.now());
-            let key = key(settings, wording, deadline).await.unwrap_or_else(|_| constant_key(settings));
+            let key = key(settings, wording, deadline).await.unwrap_or_else(|_| settings.constant_key());
             Ok::<_, Hindrance>((settings, key, self.credentials(destination).await?))
         };
         match prepared.await {
@@ -133,15 +132,6 @@ async fn place_of(destination: &Destination, wording: Wording, deadline: Instant
 async fn key(settings: Settings<'_>, wording: Wording, deadline: Instant) -> Result<String, Fault> {
     let object = settings.object().clone();
     render::off_thread(Some(deadline), move |stop| render::line::key(&object, &wording, stop)).await
-}
-
-/// The key's directories before the template's first variable.
-fn constant_key(settings: Settings<'_>) -> String {
-    let template = &settings.object().key_template;
-    let constant = template.find('{').map_or(template.as_str(), |start| &template[..start]);
-    let prefix = constant.rsplit_once('/').map_or("", |(prefix, _)| prefix);
-    let key = if prefix.is_empty() { "waybill".to_owned() } else { format!("{prefix}/waybill") };
-    if key.len() < KEY_MAX_BYTES && key_refusal(&key).is_none() { key } else { "waybill".to_owned() }
 }
 
 fn meta(job: &Job<'_>) -> Meta {

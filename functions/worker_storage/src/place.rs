@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::settings::storage::{AzureBlobSettings, GcsSettings, IfExists, ObjectSettings, S3Settings};
+use domain::settings::storage::{AzureBlobSettings, GcsSettings, IfExists, KEY_MAX_BYTES, ObjectSettings, S3Settings, key_refusal};
 use egress::Target;
 use http::Method;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, S3ConditionalPut};
@@ -19,7 +19,7 @@ use crate::Credentials;
 use crate::receipt::Receipt;
 use crate::storage::Storage;
 use crate::trouble::Trouble;
-use crate::wire::{Signer, Wire};
+use crate::wire::{Route, Signer, Wire};
 use crate::{azure, google};
 
 const GOOGLE: &str = "https://storage.googleapis.com";
@@ -42,6 +42,24 @@ impl<'s> Settings<'s> {
             Self::S3(settings) => &settings.object,
             Self::Gcs(settings) => &settings.object,
             Self::AzureBlob(settings) => &settings.object,
+        }
+    }
+
+    /// A key in the directories before the template's first variable.
+    pub(crate) fn constant_key(self) -> String {
+        let template = &self.object().key_template;
+        let constant = template.find('{').map_or(template.as_str(), |start| &template[..start]);
+        let prefix = constant.rsplit_once('/').map_or("", |(prefix, _)| prefix);
+        let key = if prefix.is_empty() { "waybill".to_owned() } else { format!("{prefix}/waybill") };
+        if key.len() < KEY_MAX_BYTES && key_refusal(&key).is_none() { key } else { "waybill".to_owned() }
+    }
+
+    /// Whether the settings name a server that is not the provider's own: it may not honor conditions on writes.
+    pub(crate) fn names_its_server(self) -> bool {
+        match self {
+            Self::S3(settings) => settings.endpoint.is_some(),
+            Self::Gcs(settings) => settings.endpoint.is_some(),
+            Self::AzureBlob(settings) => settings.endpoint.is_some(),
         }
     }
 
@@ -80,7 +98,9 @@ impl Storage {
     /// Opens the bucket. Nothing is sent but what getting credentials takes.
     pub(crate) async fn open(&self, settings: Settings<'_>, credentials: &Credentials, deadline: Instant) -> Result<Place, Trouble> {
         let create_only = settings.object().if_exists != IfExists::Replace;
-        let wire = |signer| Wire::new(self.client.clone(), self.schemes, deadline, create_only, signer);
+        let looks = settings.names_its_server();
+        let (client, schemes, clock) = (self.client.clone(), self.schemes, self.clock.clone());
+        let wire = |signer| Wire::new(Route { client, schemes, clock, create_only, looks, signer }, deadline);
         match settings {
             Settings::S3(s3) => {
                 let credential = self.aws.credential(s3, credentials).await?;

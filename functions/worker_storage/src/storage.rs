@@ -7,12 +7,14 @@ use domain::check::CheckReport;
 use domain::settle::Outcome;
 use egress::{Client, Schemes};
 use tokio::time::Instant;
-use worker::{Attempted, Payload};
+use worker::{Attempted, Payload, Unavailable};
 
 use crate::aws::Aws;
 use crate::azure::Tokens;
+use crate::conditions::Proven;
 use crate::deliver::Delivered;
 use crate::place::Settings;
+use crate::source::watched;
 use crate::trouble::Trouble;
 use crate::{Credentials, Meta, verdict};
 
@@ -24,8 +26,10 @@ const AUTHORITY: &str = "https://login.microsoftonline.com";
 pub struct Storage {
     pub(crate) client: Client,
     pub(crate) schemes: Schemes,
+    pub(crate) clock: Clock,
     pub(crate) aws: Aws,
     pub(crate) tokens: Tokens,
+    pub(crate) proven: Proven,
 }
 
 impl Storage {
@@ -37,10 +41,11 @@ impl Storage {
     /// The same with Entra ID elsewhere: a national cloud, or a test.
     pub fn with_authority(client: Client, schemes: Schemes, aws: SdkConfig, clock: Clock, authority: &str) -> Self {
         let tokens = Tokens::new(client.clone(), schemes, authority.to_owned(), clock.clone());
-        Self { client, schemes, aws: Aws::new(aws, clock), tokens }
+        Self { client, schemes, clock: clock.clone(), aws: Aws::new(aws, clock), tokens, proven: Proven::default() }
     }
 
-    /// Makes one attempt to put the payload at `key`, by `deadline`.
+    /// Makes one attempt to put the payload at `key`, by `deadline`. [`Unavailable`] when the payload or something else of the service's
+    /// own cannot be read: the attempt then does not count.
     pub async fn deliver(
         &self,
         settings: Settings<'_>,
@@ -49,19 +54,25 @@ impl Storage {
         key: &str,
         payload: Payload,
         deadline: Instant,
-    ) -> Attempted {
+    ) -> Result<Attempted, Unavailable> {
         let size_bytes = payload.size_bytes();
+        let (payload, source) = watched(payload);
         let done = tokio::time::timeout_at(deadline, self.put(settings, credentials, meta, key, payload, deadline)).await;
         let mut request = self.record(settings, meta, key, size_bytes);
         match done.unwrap_or(Err(Trouble::TooSlow)) {
             Ok(Delivered { receipt, detail, copied_from }) => {
                 request.headers.extend(copied_from.map(|source| ("x-amz-copy-source".to_owned(), source)));
                 let outcome = Outcome::Delivered(Some(receipt.tracking()));
-                Attempted { outcome, detail: detail.to_owned(), request: Some(request), response: None, body: None }
+                Ok(Attempted { outcome, detail: detail.to_owned(), request: Some(request), response: None, body: None })
             }
+            Err(Trouble::Ours(why)) => Err(Unavailable(why)),
             Err(trouble) => {
+                if let Some(unavailable) = source.failure() {
+                    return Err(unavailable);
+                }
                 let response = trouble.answer().map(|answer| answer.record());
-                Attempted { outcome: verdict::outcome(&trouble), detail: trouble.to_string(), request: Some(request), response, body: None }
+                let outcome = verdict::outcome(&trouble);
+                Ok(Attempted { outcome, detail: trouble.to_string(), request: Some(request), response, body: None })
             }
         }
     }

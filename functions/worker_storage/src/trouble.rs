@@ -3,9 +3,21 @@
 use std::error::Error;
 
 use egress::{Failure, Refusal};
+use http::StatusCode;
 use worker::Unavailable;
 
 use crate::answer::Answer;
+
+/// The stores' codes for a key that is taken.
+const TAKEN: &[&str] = &[
+    // S3, Google
+    "PreconditionFailed",
+    "ConditionalRequestConflict",
+    // Azure
+    "BlobAlreadyExists",
+    "ConditionNotMet",
+    "TargetConditionNotMet",
+];
 
 /// Why an attempt is not a success. `Display` is one sentence for the destination's owner.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -31,6 +43,9 @@ pub(crate) enum Trouble {
     /// Settings that do not work out.
     #[error("{0}")]
     Misconfigured(String),
+    /// A condition on a write was not met.
+    #[error("there is an object at the key already")]
+    Taken,
     /// Something else is at the key.
     #[error("there is another object at {0}")]
     Occupied(String),
@@ -68,9 +83,16 @@ impl Trouble {
         }
     }
 
-    /// Whether the key is taken: `If-None-Match` failed.
+    /// Whether the key is taken: `If-None-Match` failed. Leases and other conflicts have the same statuses.
     pub(crate) fn is_taken(&self) -> bool {
-        self.answer().is_some_and(|answer| matches!(answer.status.as_u16(), 304 | 409 | 412))
+        let Some(answer) = self.answer() else { return matches!(self, Self::Taken) };
+        let is_conflict = matches!(answer.status.as_u16(), 304 | 409 | 412);
+        is_conflict && answer.code.as_deref().is_none_or(|code| TAKEN.contains(&code))
+    }
+
+    /// Whether the store does not implement what a request asks for.
+    pub(crate) fn is_not_implemented(&self) -> bool {
+        self.answer().is_some_and(|answer| answer.status == StatusCode::NOT_IMPLEMENTED || answer.code.as_deref() == Some("NotImplemented"))
     }
 }
 

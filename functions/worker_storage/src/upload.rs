@@ -58,6 +58,17 @@ pub(crate) async fn upload(
         let extensions = wire::streamed(payload.size_bytes(), payload.into_pieces());
         return Ok(place.store.put_opts(path, PutPayload::new(), options(settings, meta, extensions)).await?);
     }
+    upload_in_parts(place, settings, path, meta, payload).await
+}
+
+/// Uploads an object in parts, however small it is.
+pub(crate) async fn upload_in_parts(
+    place: &Place,
+    settings: Settings<'_>,
+    path: &Path,
+    meta: &Meta,
+    payload: Payload,
+) -> Result<PutResult, Trouble> {
     let options = PutMultipartOptions { tags: tags(settings), attributes: attributes(settings, meta), extensions: http::Extensions::new() };
     let upload = place.store.put_multipart_opts(path, options).await?;
     in_parts(Unfinished { upload: Some(upload), wire: place.wire.clone() }, payload).await
@@ -117,6 +128,7 @@ impl Drop for Unfinished {
 async fn abort(mut upload: Box<dyn MultipartUpload>, wire: Wire) {
     wire.extend(ABORT_MAX);
     if let Err(error) = upload.abort().await {
+        wire.leaves_parts_behind();
         let error = worker::redacted(&error.to_string());
         tracing::info!(error, "an unfinished upload could not be aborted; the bucket's lifecycle rule has to");
     }

@@ -45,6 +45,8 @@ const MISCONFIGURED: &[&str] = &[
     "InvalidResourceName",
     "InvalidBlobTier",
 ];
+/// A conflicting operation is in progress; it ends by itself.
+const BUSY: &[&str] = &["OperationAborted", "ConditionalRequestConflict", "ContainerBeingDeleted"];
 const THROTTLED: &[&str] =
     &["SlowDown", "TooManyRequests", "RequestLimitExceeded", "ServerBusy", "RequestRateTooHigh", "rateLimitExceeded"];
 const TOO_LARGE: &[&str] = &["EntityTooLarge", "RequestBodyTooLarge"];
@@ -60,7 +62,7 @@ pub(crate) fn outcome(trouble: &Trouble) -> Outcome {
         Trouble::Unauthenticated(_) => Outcome::ClientError(Reason::Authentication),
         Trouble::Unauthorized(_) => Outcome::ClientError(Reason::Authorization),
         Trouble::Misconfigured(_) => Outcome::Reject(Reason::Misconfigured),
-        Trouble::Occupied(_) | Trouble::OccupiedUnseen(_) => Outcome::ClientError(Reason::Rejected),
+        Trouble::Taken | Trouble::Occupied(_) | Trouble::OccupiedUnseen(_) => Outcome::ClientError(Reason::Rejected),
         Trouble::Contended(_) => Outcome::Retry(Reason::ServerError),
         Trouble::Ours(_) => Outcome::Retry(Reason::Internal),
     }
@@ -76,7 +78,8 @@ fn refused(answer: &Answer) -> Outcome {
     let after = answer.retry_after;
     match answer.status.as_u16() {
         _ if says(UNAUTHENTICATED) => Outcome::ClientError(Reason::Authentication),
-        _ if says(MISCONFIGURED) => Outcome::Reject(Reason::Misconfigured),
+        _ if says(MISCONFIGURED) || answer.other_region().is_some() => Outcome::Reject(Reason::Misconfigured),
+        _ if says(BUSY) => Outcome::Retry(Reason::ServerError),
         _ if says(THROTTLED) => Outcome::Throttled(Reason::RateLimited, after.unwrap_or_default()),
         _ if says(TOO_LARGE) => Outcome::Reject(Reason::PayloadTooLarge),
         _ if says(TOO_SLOW) => Outcome::Retry(Reason::Timeout),
@@ -96,12 +99,18 @@ fn refused(answer: &Answer) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::Timestamp;
     use http::{HeaderMap, StatusCode};
     use std::time::Duration;
 
     fn verdict(status: u16, code: &str) -> Outcome {
         let status = StatusCode::from_u16(status).unwrap();
-        outcome(&Trouble::Refused(Answer::new(status, &HeaderMap::new(), &format!("<Error><Code>{code}</Code></Error>"))))
+        outcome(&Trouble::Refused(Answer::new(
+            status,
+            &HeaderMap::new(),
+            &format!("<Error><Code>{code}</Code></Error>"),
+            Timestamp::from_millis(0),
+        )))
     }
 
     #[test]
@@ -119,6 +128,8 @@ mod tests {
             (400, "InvalidRequest", Outcome::ClientError(Reason::Rejected)),
             (400, "RequestTimeout", Outcome::Retry(Reason::Timeout)),
             (400, "EntityTooLarge", Outcome::Reject(Reason::PayloadTooLarge)),
+            (409, "OperationAborted", Outcome::Retry(Reason::ServerError)),
+            (412, "LeaseIdMissing", Outcome::ClientError(Reason::Rejected)),
             (503, "SlowDown", Outcome::Throttled(Reason::RateLimited, Duration::ZERO)),
             (503, "ServiceUnavailable", Outcome::Retry(Reason::ServerError)),
             (500, "InternalError", Outcome::Retry(Reason::ServerError)),

@@ -1,16 +1,21 @@
 //! The object-store library's HTTP client: ours. Every request goes through the egress guard, once.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use domain::Clock;
 use egress::{Client, Outgoing, Schemes, Target};
-use futures_util::TryStreamExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, IF_NONE_MATCH};
-use http::{HeaderValue, Method, Uri};
-use http_body_util::BodyDataStream;
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http_body_util::{BodyDataStream, BodyExt as _};
+use md5::{Digest as _, Md5};
 use object_store::ClientOptions;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::azure::{AzureAuthorizer, AzureCredential};
@@ -23,10 +28,14 @@ use url::form_urlencoded;
 use worker::Pieces;
 
 use crate::answer::{Answer, etag, is_error_document};
+use crate::conditions::UNPROTECTED;
 use crate::trouble::Trouble;
 
 /// An answer to an upload is a small document.
 const ANSWER_BYTES_MAX: usize = egress::BODY_READ_BYTES_MAX;
+const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+/// The hash of a body that a signature covers.
+const CONTENT_SHA256: &str = "x-amz-content-sha256";
 
 /// The way to one bucket during one attempt. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,11 +43,32 @@ pub(crate) struct Wire(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    client: Client,
-    schemes: Schemes,
+    route: Route,
     deadline: Mutex<Instant>,
-    create_only: bool,
-    signer: Option<Signer>,
+    looks: AtomicBool,
+    refuses_conditions: AtomicBool,
+    leaves_parts: AtomicBool,
+}
+
+/// How requests reach one bucket.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) client: Client,
+    pub(crate) schemes: Schemes,
+    pub(crate) clock: Clock,
+    /// An upload in parts is completed only where there is nothing yet. The library says so for single requests alone.
+    pub(crate) create_only: bool,
+    /// Whether such a completion is preceded by a look, because the server may ignore conditions.
+    pub(crate) looks: bool,
+    pub(crate) signer: Option<Signer>,
+}
+
+/// What is at a key.
+enum Occupancy {
+    Vacant,
+    Occupied,
+    /// The credentials may not look.
+    Unseen,
 }
 
 /// Signs a request again after headers were added that its signature covers.
@@ -63,9 +93,10 @@ pub(crate) enum Signer {
 impl Signer {
     fn sign(&self, request: &mut HttpRequest) -> Result<(), Trouble> {
         request.headers_mut().remove(AUTHORIZATION);
+        let hash = request.headers().get(CONTENT_SHA256).and_then(|hash| from_hex(hash.as_bytes()));
         match self {
             Self::Azure { account, credential } => AzureAuthorizer::new(credential, account).try_authorize(request)?,
-            Self::Amazon { region, credential } => AwsAuthorizer::new(credential, "s3", region).try_authorize(request, None)?,
+            Self::Amazon { region, credential } => AwsAuthorizer::new(credential, "s3", region).try_authorize(request, hash.as_deref())?,
         }
         Ok(())
     }
@@ -75,9 +106,10 @@ impl Signer {
 #[derive(Clone)]
 struct Streamed(Arc<Mutex<Option<(u64, Pieces)>>>);
 
-/// What an upload is a copy of: the value of `x-amz-copy-source`. Put into a request's extensions by [`copied`].
+/// What an upload is a copy of: the value of `x-amz-copy-source`, and the entity tag it must have. Put into a request's extensions by
+/// [`copied`].
 #[derive(Clone)]
-struct Copied(HeaderValue);
+struct Copied(HeaderValue, Option<HeaderValue>);
 
 /// Extensions that make the library's upload a copy of an object in S3, which S3 makes by itself (CopyObject).
 pub(crate) fn copied(source: &OwnObject) -> Option<http::Extensions> {
@@ -85,7 +117,8 @@ pub(crate) fn copied(source: &OwnObject) -> Option<http::Extensions> {
     let key = source.key.split('/').map(encoded).collect::<Vec<_>>().join("/");
     let version = source.version.as_deref().map(|version| format!("?versionId={}", encoded(version))).unwrap_or_default();
     let mut extensions = http::Extensions::new();
-    extensions.insert(Copied(HeaderValue::from_str(&format!("{}/{key}{version}", source.bucket)).ok()?));
+    let etag = source.etag.as_deref().map(HeaderValue::from_str).transpose().ok()?;
+    extensions.insert(Copied(HeaderValue::from_str(&format!("{}/{key}{version}", source.bucket)).ok()?, etag));
     Some(extensions)
 }
 
@@ -97,9 +130,30 @@ pub(crate) fn streamed(size_bytes: u64, pieces: Pieces) -> http::Extensions {
 }
 
 impl Wire {
-    /// `create_only`: an upload in parts is completed only where there is nothing yet. The library says so for single requests alone.
-    pub(crate) fn new(client: Client, schemes: Schemes, deadline: Instant, create_only: bool, signer: Option<Signer>) -> Self {
-        Self(Arc::new(Inner { client, schemes, deadline: Mutex::new(deadline), create_only, signer }))
+    pub(crate) fn new(route: Route, deadline: Instant) -> Self {
+        let looks = AtomicBool::new(route.looks);
+        let (refuses_conditions, leaves_parts) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self(Arc::new(Inner { route, deadline: Mutex::new(deadline), looks, refuses_conditions, leaves_parts }))
+    }
+
+    /// From now on, conditions are left to the server alone: a check finds out what the server does with them.
+    pub(crate) fn relies_on_conditions(&self) {
+        self.0.looks.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the server answered that it does not implement conditions.
+    pub(crate) fn refuses_conditions(&self) -> bool {
+        self.0.refuses_conditions.load(Ordering::Relaxed)
+    }
+
+    /// Records that an unfinished upload could not be aborted.
+    pub(crate) fn leaves_parts_behind(&self) {
+        self.0.leaves_parts.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an unfinished upload could not be aborted.
+    pub(crate) fn left_parts_behind(&self) -> bool {
+        self.0.leaves_parts.load(Ordering::Relaxed)
     }
 
     /// Gives what is sent from now on this much time, however late it is: for cleaning up.
@@ -109,16 +163,75 @@ impl Wire {
 
     /// Sends a request of the library's, or one like it.
     pub(crate) async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, Trouble> {
-        if self.0.create_only && completes_an_upload(request.method(), request.uri()) {
+        let route = &self.0.route;
+        if route.create_only && completes_an_upload(request.method(), request.uri()) {
+            if self.0.looks.load(Ordering::Relaxed) && matches!(self.occupancy(&request).await?, Occupancy::Occupied) {
+                return Err(Trouble::Taken);
+            }
             self.make_conditional(&mut request)?;
         }
         let copied = request.extensions_mut().remove::<Copied>();
         let is_copy = copied.is_some();
-        if let Some(Copied(source)) = copied {
-            self.make_copy(&mut request, source)?;
+        if let Some(copied) = copied {
+            self.make_copy(&mut request, copied)?;
         }
+        let is_amazon = matches!(route.signer, Some(Signer::Amazon { .. }));
+        if is_amazon && !is_copy && request.method() == Method::PUT {
+            let md5 = content_md5(request.body());
+            request.headers_mut().insert(CONTENT_MD5, md5);
+        }
+        let is_told_late = request.method() == Method::POST || is_copy;
+        let conditional = (is_amazon && request.headers().contains_key(IF_NONE_MATCH)).then(|| request.clone());
+        match (self.exchange(request, is_told_late).await, conditional) {
+            (Err(trouble), Some(request)) if trouble.is_not_implemented() => self.send_unconditionally(request, is_told_late).await,
+            (answer, _) => answer,
+        }
+    }
+
+    /// Sends a request whose condition the server does not implement without it, where a look finds nothing at the key.
+    async fn send_unconditionally(&self, mut request: HttpRequest, is_told_late: bool) -> Result<HttpResponse, Trouble> {
+        self.0.refuses_conditions.store(true, Ordering::Relaxed);
+        match self.occupancy(&request).await? {
+            Occupancy::Occupied => Err(Trouble::Taken),
+            Occupancy::Unseen => Err(Trouble::Misconfigured(UNPROTECTED.to_owned())),
+            Occupancy::Vacant => {
+                request.headers_mut().remove(IF_NONE_MATCH);
+                self.sign(&mut request)?;
+                self.exchange(request, is_told_late).await
+            }
+        }
+    }
+
+    /// Looks at the key that a request to S3 is for. At the other providers conditions can be relied on.
+    async fn occupancy(&self, request: &HttpRequest) -> Result<Occupancy, Trouble> {
+        if !matches!(self.0.route.signer, Some(Signer::Amazon { .. })) {
+            return Ok(Occupancy::Unseen);
+        }
+        let mut head = HttpRequest::new(HttpRequestBody::empty());
+        *head.method_mut() = Method::HEAD;
+        let uri = request.uri().to_string();
+        let object = uri.split_once('?').map_or(&*uri, |(object, _)| object);
+        *head.uri_mut() = object.parse().map_err(|_| Trouble::Unintelligible)?;
+        self.sign(&mut head)?;
+        match self.exchange(head, false).await {
+            Ok(_) => Ok(Occupancy::Occupied),
+            Err(trouble) => match trouble.answer().map(|answer| answer.status) {
+                Some(StatusCode::NOT_FOUND) => Ok(Occupancy::Vacant),
+                Some(StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST) => Ok(Occupancy::Unseen),
+                _ => Err(trouble),
+            },
+        }
+    }
+
+    fn sign(&self, request: &mut HttpRequest) -> Result<(), Trouble> {
+        self.0.route.signer.as_ref().ok_or(Trouble::Unintelligible)?.sign(request)
+    }
+
+    /// Sends a request once. `is_told_late`: its refusal may be in the body of a success.
+    async fn exchange(&self, request: HttpRequest, is_told_late: bool) -> Result<HttpResponse, Trouble> {
+        let route = &self.0.route;
         let (mut parts, body) = request.into_parts();
-        let target = Target::parse(&parts.uri.to_string(), self.0.schemes).map_err(|refusal| Trouble::address(&refusal))?;
+        let target = Target::parse(&parts.uri.to_string(), route.schemes).map_err(|refusal| Trouble::address(&refusal))?;
         let instead = parts.extensions.remove::<Streamed>();
         let instead = instead.and_then(|Streamed(slot)| slot.lock().unwrap_or_else(PoisonError::into_inner).take());
         let (size_bytes, body) = match (instead, body.content_length()) {
@@ -130,16 +243,18 @@ impl Wire {
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(size_bytes));
         }
         let deadline = *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_told_late = parts.method == Method::POST || is_copy;
-        let response = self.0.client.send_body(parts.method, &target, parts.headers, body, deadline).await;
-        received(response.map_err(Trouble::Unanswered)?, is_told_late).await
+        let response = route.client.send_body(parts.method, &target, parts.headers, body, deadline).await;
+        received(response.map_err(Trouble::Unanswered)?, is_told_late, &route.clock).await
     }
 
-    fn make_copy(&self, request: &mut HttpRequest, source: HeaderValue) -> Result<(), Trouble> {
-        let Some(amazon @ Signer::Amazon { .. }) = &self.0.signer else { return Err(Trouble::Unintelligible) };
+    fn make_copy(&self, request: &mut HttpRequest, Copied(source, etag): Copied) -> Result<(), Trouble> {
+        let Some(amazon @ Signer::Amazon { .. }) = &self.0.route.signer else { return Err(Trouble::Unintelligible) };
         *request.body_mut() = HttpRequestBody::empty();
         let headers = request.headers_mut();
         headers.insert("x-amz-copy-source", source);
+        if let Some(etag) = etag {
+            headers.insert("x-amz-copy-source-if-match", etag);
+        }
         for directive in ["x-amz-metadata-directive", "x-amz-tagging-directive"] {
             headers.insert(directive, HeaderValue::from_static("REPLACE"));
         }
@@ -148,12 +263,30 @@ impl Wire {
 
     fn make_conditional(&self, request: &mut HttpRequest) -> Result<(), Trouble> {
         request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
-        match &self.0.signer {
+        match &self.0.route.signer {
             // Amazon's signature covers no header but its own.
             None | Some(Signer::Amazon { .. }) => Ok(()),
             Some(azure @ Signer::Azure { .. }) => azure.sign(request),
         }
     }
+}
+
+/// The MD5 of a body that is in memory. Buckets with Object Lock refuse uploads and parts without it or another checksum (PutObject,
+/// Content-MD5); it is the one that every server knows.
+fn content_md5(body: &HttpRequestBody) -> HeaderValue {
+    let mut md5 = Md5::new();
+    let mut body = body.clone();
+    while let Some(Some(Ok(frame))) = body.frame().now_or_never() {
+        if let Ok(data) = frame.into_data() {
+            md5.update(&data);
+        }
+    }
+    HeaderValue::from_str(&STANDARD.encode(md5.finalize())).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
+    let digits = std::str::from_utf8(text).ok().filter(|text| text.len() == 64)?;
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
 }
 
 /// S3's CompleteMultipartUpload, Azure's Put Block List.
@@ -168,12 +301,12 @@ fn completes_an_upload(method: &Method, uri: &Uri) -> bool {
 }
 
 /// `is_told_late`: S3 answers 200 and only then does the work, so that a refusal is in the body, and so is the new object's tag.
-async fn received(response: egress::Response, is_told_late: bool) -> Result<HttpResponse, Trouble> {
+async fn received(response: egress::Response, is_told_late: bool, clock: &Clock) -> Result<HttpResponse, Trouble> {
     let (status, mut headers) = (response.status, response.headers.clone());
     let body = response.read(ANSWER_BYTES_MAX).await;
     let text = String::from_utf8_lossy(&body.bytes);
     if !status.is_success() || (is_told_late && is_error_document(&text)) {
-        return Err(Trouble::Refused(Answer::new(status, &headers, &text)));
+        return Err(Trouble::Refused(Answer::new(status, &headers, &text, clock.now())));
     }
     if body.truncated {
         return Err(Trouble::BrokenOff);

@@ -15,6 +15,7 @@ pub mod identity_provider;
 pub mod line;
 pub mod mail_folder;
 pub mod moto;
+pub mod odd_s3;
 pub mod raw;
 pub mod sdk;
 pub mod sink;

@@ -192,7 +192,10 @@ async fn deliver(storage: &Storage, place: &Place, key: &str, size_mib: usize) -
     let pieces = stream::iter((0..(size_mib << 20) / PIECE_BYTES).map(|_| Ok(Bytes::from(vec![b'w'; PIECE_BYTES]))));
     let started = Instant::now();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(600);
-    let done = storage.deliver(settings, credentials, &meta, key, Payload::streamed(size_bytes, pieces), deadline).await;
+    let done = storage
+        .deliver(settings, credentials, &meta, key, Payload::streamed(size_bytes, pieces), deadline)
+        .await
+        .expect("the payload is made here");
     assert!(matches!(done.outcome, Outcome::Delivered(_)), "{:?} {}", done.outcome, done.detail);
     started.elapsed()
 }

@@ -118,7 +118,16 @@ impl Bucket {
         (payload, sha256): (Payload, String),
     ) -> Attempted {
         let deadline = Instant::now() + Duration::from_secs(60);
-        self.storage.deliver(settings.borrow(), credentials, &meta(id, Some(sha256)), key, payload, deadline).await
+        let meta = meta(id, Some(sha256));
+        self.storage.deliver(settings.borrow(), credentials, &meta, key, payload, deadline).await.unwrap()
+    }
+
+    /// An attempt whose payload breaks off after its first bytes.
+    pub(crate) async fn broken(&self, key: &str, size_bytes: u64, bytes: Bytes) -> Result<Attempted, Unavailable> {
+        let pieces = stream::iter([Ok(bytes), Err(Unavailable("the payload store does not answer".to_owned()))]);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let payload = Payload::streamed(size_bytes, pieces);
+        self.storage.deliver(self.settings.borrow(), &self.credentials, &meta("dlv_1", None), key, payload, deadline).await
     }
 
     pub(crate) async fn check(&self, settings: &Any, credentials: &Credentials) -> CheckReport {

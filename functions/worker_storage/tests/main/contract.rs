@@ -6,13 +6,10 @@ use bytes::Bytes;
 use domain::Reason;
 use domain::check::StepName;
 use domain::settings::storage::IfExists;
-use domain::settle::Outcome;
-use futures_util::stream;
 use tokio::time::timeout;
-use worker::Payload;
 use worker_storage::Credentials;
 
-use crate::bucket::{Bucket, failed_step, payload, refused, sha256, streamed, tracking};
+use crate::bucket::{Bucket, failed_step, payload, refused, sha256, tracking};
 
 /// When to let go of an upload.
 pub(crate) const MOMENTS_MS: &[u64] = &[0, 1, 3, 10, 20, 40, 60, 80, 120, 160, 240];
@@ -68,11 +65,8 @@ pub(crate) async fn nothing_half_written_is_seen(bucket: &Bucket, witness: &impl
         assert_eq!(witness.object(&key).await.unwrap(), bytes, "{key}");
     }
     for (key, size) in [("short/small", 100), ("short/large", 20 << 20)] {
-        let (_, sha256) = streamed(&bytes);
-        let pieces = stream::iter([Ok(bytes.slice(..size - 1))]);
-        let attempted =
-            bucket.attempt(&bucket.settings, &bucket.credentials, "dlv_1", key, (Payload::streamed(size as u64, pieces), sha256)).await;
-        assert!(matches!(attempted.outcome, Outcome::Retry(_)), "{:?}", attempted.outcome);
+        let broken = bucket.broken(key, size as u64, bytes.slice(..size - 1)).await;
+        assert!(broken.unwrap_err().0.contains("payload"), "a failure of the payload's source is no outcome of the destination's");
         assert_eq!(witness.object(key).await, None, "{key}");
     }
 }

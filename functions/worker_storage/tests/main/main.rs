@@ -7,5 +7,6 @@ mod azure;
 mod bucket;
 mod contract;
 mod gcs;
+mod odd_s3;
 mod s3;
 mod way_out;

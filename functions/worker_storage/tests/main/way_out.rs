@@ -58,7 +58,7 @@ fn storage(allow: &str, authority: &str) -> Storage {
 async fn deliver(storage: &Storage, settings: &Any, credentials: &Credentials, within: Duration, size: usize) -> Outcome {
     let (payload, sha256) = streamed(&payload(size));
     let deadline = Instant::now() + within;
-    storage.deliver(settings.borrow(), credentials, &meta("dlv_1", Some(sha256)), "a", payload, deadline).await.outcome
+    storage.deliver(settings.borrow(), credentials, &meta("dlv_1", Some(sha256)), "a", payload, deadline).await.unwrap().outcome
 }
 
 #[tokio::test]

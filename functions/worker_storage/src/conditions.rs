@@ -1,0 +1,123 @@
+//! Whether a store honors the condition that keeps existing objects from being overwritten.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use domain::settings::storage::IfExists;
+use object_store::path::Path;
+use worker::Payload;
+
+use crate::Meta;
+use crate::place::{Place, Settings, path};
+use crate::storage::Storage;
+use crate::trouble::Trouble;
+use crate::upload::{upload, upload_in_parts};
+
+/// Why nothing may be written where nothing protects existing objects.
+pub(crate) const UNPROTECTED: &str = "the store does not honor conditional writes (If-None-Match), and the credentials may not look for \
+     existing objects, so that they could be overwritten; allow reading and listing objects, or set if_exists to replace";
+
+/// Buckets known to honor conditions, by their address.
+#[derive(Debug, Default)]
+pub(crate) struct Proven(Mutex<HashSet<String>>);
+
+/// Buckets remembered at a time.
+const PROVEN_MAX: usize = 10_000;
+
+impl Storage {
+    /// Makes sure that a bucket whose objects cannot be seen honors conditions, before anything is written to it. The trial leaves one small
+    /// object, always the same.
+    pub(crate) async fn prove_conditions(&self, place: &Place, settings: Settings<'_>, meta: &Meta) -> Result<(), Trouble> {
+        let key = format!("{}-check-conditions", settings.constant_key());
+        let address = self.receipt(settings, &key, None, None).url;
+        if lock(&self.proven.0).contains(&address) {
+            return Ok(());
+        }
+        let path = path(&key)?;
+        let meta = Meta {
+            event_type: "waybill.destination.check".to_owned(),
+            content_type: "text/plain".to_owned(),
+            sha256: None,
+            ..meta.clone()
+        };
+        let first = upload(place, settings, &path, &meta, Payload::whole(TRIAL)).await;
+        if let Err(trouble) = first
+            && !trouble.is_taken()
+        {
+            return Err(trouble);
+        }
+        place.wire.relies_on_conditions();
+        if find_out(place, settings, &path, &meta, TRIAL).await? != Conditions::Honored {
+            return Err(Trouble::Misconfigured(UNPROTECTED.to_owned()));
+        }
+        let mut proven = lock(&self.proven.0);
+        if proven.len() < PROVEN_MAX {
+            proven.insert(address);
+        }
+        Ok(())
+    }
+}
+
+fn lock(proven: &Mutex<HashSet<String>>) -> MutexGuard<'_, HashSet<String>> {
+    proven.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const TRIAL: &str = "Waybill tries here whether this store keeps existing objects from being overwritten.\n";
+
+/// What a store does with a condition on a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conditions {
+    /// It writes only where there is nothing, as it was asked to.
+    Honored,
+    /// It writes all the same.
+    Ignored,
+    /// It refuses requests that have one.
+    Refused,
+}
+
+impl Conditions {
+    /// What the destination's owner has to know; `None` when objects are safe.
+    pub(crate) fn warning(self) -> Option<String> {
+        let verb = match self {
+            Self::Honored => return None,
+            Self::Ignored => "ignores",
+            Self::Refused => "does not implement",
+        };
+        Some(format!(
+            "the store {verb} conditional writes (If-None-Match); Waybill looks for an existing object before each upload, but one \
+             that another writer creates at the same moment is overwritten"
+        ))
+    }
+}
+
+/// Writes again to a key that holds an object of the check's own, in every way that deliveries write.
+pub(crate) async fn find_out(
+    place: &Place,
+    settings: Settings<'_>,
+    path: &Path,
+    meta: &Meta,
+    content: &'static str,
+) -> Result<Conditions, Trouble> {
+    let whole = upload(place, settings, path, meta, Payload::whole(content)).await.map(drop);
+    let mut conditions = judged(whole)?;
+    if !matches!(settings, Settings::Gcs(_)) {
+        let in_parts = upload_in_parts(place, settings, path, meta, Payload::whole(content)).await.map(drop);
+        if judged(in_parts)? == Conditions::Ignored {
+            conditions = Conditions::Ignored;
+        }
+    }
+    Ok(match settings.object().if_exists {
+        // Nothing was to be kept.
+        IfExists::Replace => Conditions::Honored,
+        _ if place.wire.refuses_conditions() => Conditions::Refused,
+        _ => conditions,
+    })
+}
+
+fn judged(written: Result<(), Trouble>) -> Result<Conditions, Trouble> {
+    match written {
+        Ok(()) => Ok(Conditions::Ignored),
+        Err(trouble) if trouble.is_taken() => Ok(Conditions::Honored),
+        Err(trouble) => Err(trouble),
+    }
+}

@@ -138,8 +138,7 @@ macro_rules! lanes {
         #[tokio::test]
         async fn $name() {
             let _turn = ONE_AT_A_TIME.lock().await;
-            let _turn = ONE_AT_A_TIME.lock().await;
-    let stack = in_one_process().start().await;
+            let stack = in_one_process().start().await;
             lane_stays_open(&stack, $kind).await;
         }
     )*};

@@ -90,6 +90,7 @@ async fn deliver(sshd: &Sshd, port: u16, key: &str, mebibytes: usize) -> Duratio
     let began = Instant::now();
     let attempted = worker_sftp::deliver(&guard, &settings, &credentials, &meta, payload, began + Duration::from_secs(600)).await;
     let took = began.elapsed();
+    let attempted = attempted.expect("nothing of ours failed");
     assert!(matches!(attempted.outcome, Outcome::Delivered(_)), "{}", attempted.detail);
     assert_eq!(fs::metadata(sshd.home().join("waybill.bin")).unwrap().len(), (mebibytes * MEBIBYTE) as u64);
     took

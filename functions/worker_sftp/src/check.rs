@@ -2,7 +2,7 @@
 
 use domain::Reason;
 use domain::check::{CheckReport, CheckStep, StepName};
-use domain::settings::sftp::SftpSettings;
+use domain::settings::sftp::{IfExists, SftpSettings};
 use domain::settle::Outcome;
 use egress::{Guard, Host};
 use tokio::time::Instant;
@@ -10,8 +10,8 @@ use worker::Payload;
 
 use crate::credentials::Credentials;
 use crate::failure::{Failure, millis, within};
-use crate::place::{constant_directories, misconfigured};
-use crate::remote::Remote;
+use crate::place::{Place, constant_directory, misconfigured};
+use crate::remote::{OpenError, Remote};
 use crate::ssh;
 
 /// The steps in their order.
@@ -54,7 +54,7 @@ impl Walk {
     /// A failure may belong to a step before the one that met it: a second look-up that refuses, say. It is told where the walk stands.
     fn failed(&mut self, failure: &Failure) {
         let name = STEPS[self.steps.len().min(STEPS.len() - 1)];
-        self.push(name, false, failure.detail.clone());
+        self.push(name, false, failure.detail().to_owned());
     }
 
     fn push(&mut self, name: StepName, ok: bool, detail: String) {
@@ -90,29 +90,110 @@ async fn take_steps(
     let warning = if signed_in.with_rsa { RSA_WARNING } else { "" };
     walk.passed(format!("signed in as {}{warning}", settings.username));
 
-    let directory = within(deadline, StepName::Write, async {
+    let written = within(deadline, StepName::Write, async {
         render::line::file_templates(settings).map_err(|fault| misconfigured(&fault))?;
         let remote = Remote::open(connection).await?;
-        write(&remote, settings, check_id).await
+        remote.while_connected(write(&remote, settings, check_id)).await
     })
     .await?;
-    let directory = if directory.is_empty() { "the user's directory".to_owned() } else { directory };
-    walk.passed(format!("a file was made in {directory} and removed"));
+    walk.passed(written);
     Ok(())
 }
 
-/// Makes a file where deliveries will go, or in the innermost directory on the way there that exists: the rest is made when it is needed.
+/// Does in the destination's directory what a delivery does: makes the directories that are missing,
+/// writes a file under a temporary name and renames it, over another file where deliveries may do that.
+/// Removes all that it made. What only some deliveries need is a warning when it is refused.
 async fn write(remote: &Remote, settings: &SftpSettings, check_id: &str) -> Result<String, Failure> {
-    for place in constant_directories(settings) {
-        let path = place.temporary_path(check_id);
-        if let Some(handle) = remote.open_for_writing(&path).await? {
-            let written = remote.write(&handle, Payload::whole(CHECK_TEXT)).await;
-            let removed = remote.remove(&path).await;
-            written?;
-            removed?;
-            return Ok(place.directory);
+    let (place, varies) = constant_directory(settings);
+    let mut warnings = Warnings::default();
+    let (temporary, path) = (place.temporary_path(check_id), place.child(&format!(".waybill-{check_id}")));
+    let (handle, mut made) = match remote.open_for_writing(&temporary).await {
+        Ok(handle) => (handle, Vec::new()),
+        Err(OpenError::Broken(failure)) => return Err(failure),
+        Err(_) => {
+            let made = remote.make_directories(&place.directories()).await?;
+            match remote.open_for_writing(&temporary).await {
+                Ok(handle) => (handle, made),
+                Err(error) => {
+                    remove_directories(remote, &made, &mut warnings).await;
+                    return Err(error.into_failure(&place.directory));
+                }
+            }
+        }
+    };
+    let renamed = rename(remote, settings, &handle, [&temporary, &path], check_id, &place, &mut warnings);
+    let renamed = renamed.await;
+    if varies {
+        let directory = place.child(&format!(".waybill-{check_id}.d"));
+        match remote.make_directory(&directory).await {
+            Ok(()) => made.push(directory),
+            Err(failure) => warnings.add(format!(
+                "deliveries can only use directories that exist, because {}",
+                failure.detail()
+            )),
         }
     }
-    let detail = format!("the directory {} does not exist, and none above it", settings.directory_template);
-    Err(Failure::new(StepName::Write, Outcome::ClientError(Reason::Rejected), detail))
+    for path in [&temporary, &path] {
+        if renamed.is_ok() != (path == &temporary)
+            && let Err(failure) = remote.remove(path).await
+        {
+            warnings.add(format!("{path} stays, because {}", failure.detail()));
+        }
+    }
+    remove_directories(remote, &made, &mut warnings).await;
+    renamed?;
+    let directory = match &*place.directory {
+        "" => "the user's directory",
+        directory => directory,
+    };
+    Ok(format!("a file was written to {directory}, renamed and removed{}", warnings.0))
+}
+
+/// Writes the file and renames it twice where deliveries replace files: to a new name and over a file.
+async fn rename(
+    remote: &Remote,
+    settings: &SftpSettings,
+    handle: &str,
+    [temporary, path]: [&str; 2],
+    check_id: &str,
+    place: &Place,
+    warnings: &mut Warnings,
+) -> Result<(), Failure> {
+    remote.write(handle, temporary, Payload::whole(CHECK_TEXT)).await?;
+    remote.rename(temporary, path).await?;
+    if settings.if_exists != IfExists::Replace {
+        return Ok(());
+    }
+    let replaced = async {
+        let opened = remote.open_for_writing(temporary).await;
+        let handle = opened.map_err(|error| error.into_failure(&place.directory))?;
+        remote.write(&handle, temporary, Payload::whole(CHECK_TEXT)).await?;
+        remote.rename_over(temporary, path, &place.replaced_path(check_id)).await
+    };
+    if let Err(failure) = replaced.await {
+        warnings.add(format!("files that exist cannot be replaced, because {}", failure.detail()));
+        if let Err(failure) = remote.remove(temporary).await {
+            warnings.add(format!("{temporary} stays, because {}", failure.detail()));
+        }
+    }
+    Ok(())
+}
+
+async fn remove_directories(remote: &Remote, made: &[String], warnings: &mut Warnings) {
+    for directory in made.iter().rev() {
+        if let Err(failure) = remote.remove_directory(directory).await {
+            warnings.add(format!("the directory {directory} stays, because {}", failure.detail()));
+        }
+    }
+}
+
+/// What a passed step adds to its detail.
+#[derive(Default)]
+struct Warnings(String);
+
+impl Warnings {
+    fn add(&mut self, warning: String) {
+        self.0.push_str("; warning: ");
+        self.0.push_str(&warning);
+    }
 }

@@ -7,6 +7,7 @@ use domain::check::StepName;
 use domain::settle::Outcome;
 use russh::keys::{PrivateKey, decode_secret_key};
 use secrecy::{ExposeSecret as _, SecretString};
+use worker::Unavailable;
 
 use crate::failure::Failure;
 use crate::stretching;
@@ -35,7 +36,7 @@ pub(crate) async fn read_key(private_key: &SecretString, passphrase: Option<&Sec
     match read {
         Ok(Ok(key)) => Ok(Arc::new(key)),
         Ok(Err(detail)) => Err(Failure::new(StepName::Authenticate, Outcome::ClientError(Reason::Authentication), detail)),
-        Err(_) => Err(Failure::new(StepName::Authenticate, Outcome::Retry(Reason::Internal), "the private key could not be read")),
+        Err(error) => Err(Unavailable(format!("reading the private key ended early: {error}")).into()),
     }
 }
 

@@ -8,16 +8,16 @@ use domain::check::StepName;
 use domain::settings::sftp::{IfExists, SftpSettings};
 use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
-use egress::Guard;
+use egress::{Guard, Host};
 use render::Wording;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
-use worker::{Attempted, Payload};
+use worker::{Attempted, Payload, Unavailable};
 
 use crate::credentials::Credentials;
 use crate::failure::{Failure, within};
 use crate::place::{Place, located};
-use crate::remote::{Found, Remote, Written, sha256};
+use crate::remote::{Found, OpenError, Remote, Written, sha256};
 use crate::ssh;
 
 /// How long an attempt that failed may take to remove what it wrote.
@@ -54,6 +54,8 @@ pub struct Meta<'m> {
 struct File<'f> {
     place: &'f Place,
     temporary: String,
+    /// The name that a replaced file has while a server without atomic replacement renames.
+    aside: String,
     if_exists: IfExists,
     /// Where it is known before the bytes are read.
     sha256: Option<&'f str>,
@@ -77,46 +79,90 @@ pub async fn deliver(
     meta: &Meta<'_>,
     payload: Payload,
     deadline: Instant,
-) -> Attempted {
+) -> Result<Attempted, Unavailable> {
     let place = match located(settings, wording(meta, &payload), deadline).await {
         Ok(place) => place,
-        Err(failure) => return Attempted::unsent(failure.outcome, failure.detail),
+        Err(failure) => return attempted(failure, |_| None),
     };
     let sha256 = known_sha256(meta, &payload);
     let size_bytes = payload.size_bytes();
     let record = |sha256: Option<&str>| RequestRecord {
         method: "PUT".to_owned(),
-        url: format!("sftp://{}:{}/{}", settings.host, settings.port, place.path().trim_start_matches('/')),
+        url: url(settings, &place.path()),
         headers: Vec::new(),
         size_bytes,
         body_sha256: sha256.unwrap_or_default().to_owned(),
     };
-    let file =
-        File { place: &place, temporary: place.temporary_path(meta.delivery_id), if_exists: settings.if_exists, sha256: sha256.as_deref() };
+    let file = File {
+        place: &place,
+        temporary: place.temporary_path(meta.delivery_id),
+        aside: place.replaced_path(meta.delivery_id),
+        if_exists: settings.if_exists,
+        sha256: sha256.as_deref(),
+    };
     match put(guard, settings, credentials, &file, payload, deadline).await {
         Ok(Done::Written(written)) => {
             let detail = format!("{} bytes were written to {}", written.size_bytes, place.path());
             let request = Some(record(Some(&written.sha256)));
-            Attempted { outcome: Outcome::Delivered(Some(tracking(&place, &written))), detail, request, response: None, body: None }
+            Ok(delivered(tracking(settings, &place, &written), detail, request))
         }
         Ok(Done::WasThere(written)) => {
             let detail = format!("{} was there already, the same bytes, from an earlier attempt", place.path());
-            Attempted { outcome: Outcome::Delivered(Some(tracking(&place, &written))), detail, request: None, response: None, body: None }
+            Ok(delivered(tracking(settings, &place, &written), detail, None))
         }
         Ok(Done::Skipped) => {
-            let tracking = json!({"kind": "sftp_file", "path": place.path(), "skipped": true});
-            let detail = format!("{} exists already and stays as it is", place.path());
-            Attempted { outcome: Outcome::Delivered(Some(tracking)), detail, request: None, response: None, body: None }
+            let mut tracking = identity(settings, &place);
+            tracking["skipped"] = true.into();
+            Ok(delivered(tracking, format!("{} exists already and stays as it is", place.path()), None))
         }
         Err(failure) => {
-            let request = (failure.step == StepName::Write).then(|| record(sha256.as_deref()));
-            Attempted { outcome: failure.outcome, detail: failure.detail, request, response: None, body: None }
+            attempted(failure, |step| (step == StepName::Write).then(|| record(sha256.as_deref())))
         }
     }
 }
 
-fn tracking(place: &Place, written: &Written) -> Value {
-    json!({"kind": "sftp_file", "path": place.path(), "size_bytes": written.size_bytes, "sha256": written.sha256})
+fn delivered(tracking: Value, detail: String, request: Option<RequestRecord>) -> Attempted {
+    let outcome = Outcome::Delivered(Some(tracking));
+    Attempted { outcome, detail, request, response: None, body: None }
+}
+
+fn attempted(
+    failure: Failure,
+    request: impl FnOnce(StepName) -> Option<RequestRecord>,
+) -> Result<Attempted, Unavailable> {
+    match failure {
+        Failure::Theirs { step, outcome, detail } => {
+            let request = request(step);
+            Ok(Attempted { outcome, detail, request, response: None, body: None })
+        }
+        Failure::Ours(unavailable) => Err(unavailable),
+    }
+}
+
+fn tracking(settings: &SftpSettings, place: &Place, written: &Written) -> Value {
+    let mut tracking = identity(settings, place);
+    tracking["size_bytes"] = written.size_bytes.into();
+    tracking["sha256"] = written.sha256.as_str().into();
+    tracking
+}
+
+/// The members that name a file, whatever happened to it.
+fn identity(settings: &SftpSettings, place: &Place) -> Value {
+    let path = place.path();
+    json!({"kind": "sftp_file", "id": path, "url": url(settings, &path), "path": path})
+}
+
+/// The file's address. A relative path and an absolute one look the same in it, so `path` has to be
+/// read where the difference matters.
+fn url(settings: &SftpSettings, path: &str) -> String {
+    let host = Host::parse(&settings.host).map_or_else(|_| settings.host.clone(), |host| host.to_url_host().to_string());
+    format!("sftp://{host}:{}/{}", settings.port, encoded(path.trim_start_matches('/')))
+}
+
+/// Percent-encodes everything but unreserved characters and slashes (RFC 3986 §2.3).
+fn encoded(path: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    path.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// What the destination's templates can name.
@@ -152,7 +198,7 @@ async fn put(
     let mut connection = ssh::reach(guard, settings, login).await?;
     within(login, StepName::Authenticate, ssh::authenticate(&mut connection, &settings.username, credentials)).await?;
     let remote = within(login, StepName::Authenticate, Remote::open(connection)).await?;
-    within(deadline, StepName::Write, async {
+    within(deadline, StepName::Write, remote.while_connected(async {
         if let Some(done) = look_before(&remote, file, payload.size_bytes()).await? {
             return Ok(done);
         }
@@ -163,7 +209,7 @@ async fn put(
             drop(timeout(CLEAN_UP_MAX, remote.remove(&file.temporary)).await);
         }
         finished
-    })
+    }))
     .await
 }
 
@@ -198,23 +244,28 @@ async fn settle_with(remote: &Remote, file: &File<'_>, found: Found, size_bytes:
     Err(Failure::new(StepName::Write, Outcome::ClientError(Reason::Rejected), detail))
 }
 
+/// Opens the temporary file, after making the directories on the way when that is what it takes.
+/// Servers report a missing directory with every code there is, so any refusal leads to the attempt.
 async fn open(remote: &Remote, file: &File<'_>) -> Result<String, Failure> {
-    if let Some(handle) = remote.open_for_writing(&file.temporary).await? {
-        return Ok(handle);
+    let refused = match remote.open_for_writing(&file.temporary).await {
+        Ok(handle) => return Ok(handle),
+        Err(OpenError::Broken(failure)) => return Err(failure),
+        Err(refused) => refused,
+    };
+    let directories = file.place.directories();
+    if directories.is_empty() {
+        return Err(refused.into_failure(&file.place.directory));
     }
-    remote.make_directories(&file.place.directories()).await;
-    let handle = remote.open_for_writing(&file.temporary).await?;
-    handle.ok_or_else(|| {
-        let detail = format!("the directory {} does not exist and could not be made", file.place.directory);
-        Failure::new(StepName::Write, Outcome::ClientError(Reason::Authorization), detail)
-    })
+    remote.make_directories(&directories).await?;
+    let opened = remote.open_for_writing(&file.temporary).await;
+    opened.map_err(|error| error.into_failure(&file.place.directory))
 }
 
 async fn finish(remote: &Remote, file: &File<'_>, handle: &str, payload: Payload) -> Result<Done, Failure> {
-    let written = remote.write(handle, payload).await?;
+    let written = remote.write(handle, &file.temporary, payload).await?;
     let path = file.place.path();
     let renamed = match file.if_exists {
-        IfExists::Replace => remote.rename_over(&file.temporary, &path).await,
+        IfExists::Replace => remote.rename_over(&file.temporary, &path, &file.aside).await,
         IfExists::Fail | IfExists::Skip => remote.rename(&file.temporary, &path).await,
     };
     let Err(failure) = renamed else { return Ok(Done::Written(written)) };

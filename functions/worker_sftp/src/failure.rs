@@ -1,30 +1,50 @@
-//! What goes wrong on the way to a file, and what it means for the delivery. Told by types and codes, never by texts.
+//! Why attempts fail, and the effect on the delivery. Types and codes decide; texts never do.
 
 use std::time::Duration;
 
 use domain::Reason;
+use domain::attempt::bounded;
 use domain::check::StepName;
 use domain::settle::Outcome;
 use egress::FailureKind;
 use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::protocol::StatusCode;
 use tokio::time::{Instant, timeout_at};
+use worker::Unavailable;
 
-/// Something went wrong.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{detail}")]
-pub struct Failure {
-    /// At which step of the way.
-    pub step: StepName,
-    /// What it means for the delivery.
-    pub outcome: Outcome,
-    /// In words, for the destination's owner; no secrets.
-    pub detail: String,
+/// How much of a server's message a failure repeats.
+const MESSAGE_MAX_BYTES: usize = 300;
+
+/// Why an attempt or a check ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The destination refused, failed or did not answer.
+    #[error("{detail}")]
+    Theirs {
+        /// The step of the connection check that it belongs to.
+        step: StepName,
+        /// The effect on the delivery.
+        outcome: Outcome,
+        /// The reason for the destination's owner, without secrets.
+        detail: String,
+    },
+    /// A dependency of Waybill is not available. The delivery waits and uses up no retry.
+    #[error(transparent)]
+    Ours(#[from] Unavailable),
 }
 
 impl Failure {
     pub(crate) fn new(step: StepName, outcome: Outcome, detail: impl Into<String>) -> Self {
-        Self { step, outcome, detail: detail.into() }
+        Self::Theirs { step, outcome, detail: detail.into() }
+    }
+
+    /// The text for the destination's owner, without secrets and without Waybill's own causes.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Theirs { detail, .. } => detail,
+            Self::Ours(_) => "Waybill could not read what it needs; try again",
+        }
     }
 
     /// What the egress guard says.
@@ -56,27 +76,53 @@ impl Failure {
         Self::new(step, Outcome::Retry(reason), detail)
     }
 
-    /// The server refuses what is done to `subject`, or stops answering.
+    /// The server answered a request with an error, or stopped answering.
     pub(crate) fn sftp(error: &SftpError, doing: &str) -> Self {
         let (outcome, why) = match error {
-            SftpError::Status(status) => match status.status_code {
-                StatusCode::PermissionDenied => (Outcome::ClientError(Reason::Authorization), "permission denied"),
-                StatusCode::NoSuchFile => (Outcome::ClientError(Reason::Rejected), "no such file or directory"),
-                StatusCode::OpUnsupported => (Outcome::Retry(Reason::Protocol), "the server does not support it"),
-                StatusCode::BadMessage | StatusCode::NoConnection | StatusCode::ConnectionLost => {
-                    (Outcome::Retry(Reason::Protocol), "the server does not follow the SFTP protocol")
-                }
-                // A full disk, a quota, a name the file system does not take: version 3 has one code for all.
-                StatusCode::Failure | StatusCode::Eof | StatusCode::Ok => {
-                    (Outcome::Retry(Reason::ServerError), "the server reports a failure")
-                }
-            },
-            SftpError::Timeout => (Outcome::Retry(Reason::Timeout), "the server went silent"),
+            SftpError::Status(status) => {
+                let (outcome, why) = status_meaning(status.status_code);
+                (outcome, with_message(why, &status.error_message))
+            }
+            SftpError::Timeout => (Outcome::Retry(Reason::Timeout), "the server went silent".to_owned()),
             SftpError::IO(_) | SftpError::Limited(_) | SftpError::UnexpectedPacket | SftpError::UnexpectedBehavior(_) => {
-                (Outcome::Retry(Reason::Protocol), "the server closed the connection or does not follow the SFTP protocol")
+                let why = "the server closed the connection or does not follow the SFTP protocol";
+                (Outcome::Retry(Reason::Protocol), why.to_owned())
             }
         };
         Self::new(StepName::Write, outcome, format!("{doing}: {why}"))
+    }
+}
+
+fn status_meaning(code: StatusCode) -> (Outcome, &'static str) {
+    match code {
+        StatusCode::PermissionDenied => {
+            (Outcome::ClientError(Reason::Authorization), "permission denied")
+        }
+        StatusCode::NoSuchFile => {
+            (Outcome::ClientError(Reason::Rejected), "no such file or directory")
+        }
+        StatusCode::OpUnsupported => {
+            (Outcome::Retry(Reason::Protocol), "the server does not support it")
+        }
+        StatusCode::BadMessage | StatusCode::NoConnection | StatusCode::ConnectionLost => {
+            (Outcome::Retry(Reason::Protocol), "the server does not follow the SFTP protocol")
+        }
+        // Version 3 has one code for a full disk, a quota and an invalid name.
+        StatusCode::Failure | StatusCode::Eof | StatusCode::Ok => {
+            (Outcome::Retry(Reason::ServerError), "the server reports a failure")
+        }
+    }
+}
+
+/// Appends the server's own message, which is the only place where a full disk is named.
+fn with_message(why: &str, message: &str) -> String {
+    let message: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let message = bounded(message.trim(), MESSAGE_MAX_BYTES);
+    let repeats = ["", "failure", "permission denied", "no such file", why];
+    if repeats.iter().any(|text| message.eq_ignore_ascii_case(text)) {
+        why.to_owned()
+    } else {
+        format!("{why}: {message}")
     }
 }
 

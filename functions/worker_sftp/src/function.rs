@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use vault::Vault;
 use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Worker};
 
-use crate::{Credentials, Meta, check, deliver};
+use crate::{Credentials, Failure, Meta, check, deliver};
 
 /// All of a check's steps together: what the worker allows (20 s), less what telling takes.
 const CHECK_MAX: Duration = Duration::from_secs(18);
@@ -63,7 +63,7 @@ impl Connector for Sftp {
             sha256: message.payload.sha256.as_deref(),
             attempt: job.attempt_number,
         };
-        Ok(deliver(&self.guard, settings, &credentials, &meta, job.payload, job.deadline).await)
+        deliver(&self.guard, settings, &credentials, &meta, job.payload, job.deadline).await
     }
 
     async fn host_keys(&self, place: HostKeysPlace) -> HostKeysAnswer {
@@ -76,7 +76,8 @@ impl Connector for Sftp {
             Err(refusal) => step(StepName::Resolve, refusal.to_string()),
             Ok(host) => match crate::host_keys(&self.guard, &host, place.port, deadline).await {
                 Ok(host_keys) => HostKeysAnswer::Keys { host_keys },
-                Err(failure) => step(failure.step, failure.detail),
+                Err(Failure::Theirs { step: name, detail, .. }) => step(name, detail),
+                Err(ours @ Failure::Ours(_)) => step(StepName::HostKey, ours.detail().to_owned()),
             },
         }
     }

@@ -20,6 +20,7 @@ mod place;
 mod remote;
 mod ssh;
 mod stretching;
+mod tolerant;
 
 pub use check::check;
 pub use credentials::Credentials;

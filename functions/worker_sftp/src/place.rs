@@ -6,6 +6,7 @@ use domain::settings::sftp::SftpSettings;
 use domain::settle::Outcome;
 use render::{Fault, Wording};
 use tokio::time::Instant;
+use worker::Unavailable;
 
 use crate::failure::Failure;
 
@@ -24,7 +25,7 @@ pub(crate) async fn located(settings: &SftpSettings, wording: Wording, deadline:
     let rendered = render::off_thread(Some(deadline), move |stop| render::line::file(&templates, &wording, stop)).await;
     match rendered {
         Ok((directory, name)) => Ok(Place { directory: normal(&directory), name }),
-        Err(fault) if fault.is_ours => Err(Failure::new(StepName::Write, Outcome::Retry(Reason::Internal), fault.to_string())),
+        Err(fault) if fault.is_ours => Err(Unavailable(fault.to_string()).into()),
         Err(fault) => Err(misconfigured(&fault)),
     }
 }
@@ -43,7 +44,18 @@ impl Place {
     /// The name that a delivery's bytes have until they are complete. It is the same on every attempt, so that the next one goes on where
     /// a crash left off and leaves nothing behind.
     pub(crate) fn temporary_path(&self, delivery_id: &str) -> String {
-        joined(&self.directory, &format!(".waybill-{delivery_id}.part"))
+        self.child(&format!(".waybill-{delivery_id}.part"))
+    }
+
+    /// The name of a replaced file until the new one is in its place, on servers that cannot replace in
+    /// one step.
+    pub(crate) fn replaced_path(&self, delivery_id: &str) -> String {
+        self.child(&format!(".waybill-{delivery_id}.replaced"))
+    }
+
+    /// The path of a name in the directory.
+    pub(crate) fn child(&self, name: &str) -> String {
+        joined(&self.directory, name)
     }
 
     /// The directories on the way, the outermost first.
@@ -60,19 +72,20 @@ impl Place {
     }
 }
 
-/// The directories that may be there before any delivery: those the template names before its first variable, the innermost first, and
-/// last where signing in leads to.
-pub(crate) fn constant_directories(settings: &SftpSettings) -> Vec<Place> {
+/// The directory that every file of a destination is in or below: the template up to its first variable.
+/// The second value says whether the template names directories below it.
+pub(crate) fn constant_directory(settings: &SftpSettings) -> (Place, bool) {
     let template = &settings.directory_template;
-    let constant = match template.find("{{").into_iter().chain(template.find("{%")).chain(template.find("{#")).min() {
-        Some(start) => template[..start].rsplit_once('/').map_or("", |(whole, _)| if whole.is_empty() { "/" } else { whole }),
-        None => template,
+    let tags = ["{{", "{%", "{#"];
+    let (constant, varies) = match tags.iter().filter_map(|tag| template.find(tag)).min() {
+        Some(start) => match template[..start].rsplit_once('/') {
+            Some(("", _)) => ("/", true),
+            Some((whole, _)) => (whole, true),
+            None => ("", true),
+        },
+        None => (template.as_str(), false),
     };
-    let innermost = Place { directory: normal(constant), name: String::new() };
-    let outer = if innermost.directory.starts_with('/') { "/" } else { "" };
-    let mut directories: Vec<String> = innermost.directories();
-    directories.insert(0, outer.to_owned());
-    directories.into_iter().rev().map(|directory| Place { directory, name: String::new() }).collect()
+    (Place { directory: normal(constant), name: String::new() }, varies)
 }
 
 fn normal(directory: &str) -> String {
@@ -109,20 +122,20 @@ mod tests {
     }
 
     #[test]
-    fn the_directories_before_the_first_variable_are_the_check_s() {
-        let rows: &[(&str, &[&str])] = &[
-            (".", &[""]),
-            ("in/{{ event_type }}", &["in", ""]),
-            ("/in/x{{ event_type }}/y", &["/in", "/"]),
-            ("/{{ event_type }}", &["/"]),
-            ("a/b", &["a/b", "a", ""]),
-            ("{% if attempt %}a{% endif %}", &[""]),
+    fn the_directory_before_the_first_variable_is_constant() {
+        let rows: &[(&str, (&str, bool))] = &[
+            (".", ("", false)),
+            ("in/{{ event_type }}", ("in", true)),
+            ("/in/x{{ event_type }}/y", ("/in", true)),
+            ("/{{ event_type }}", ("/", true)),
+            ("a/b", ("a/b", false)),
+            ("{% if attempt %}a{% endif %}", ("", true)),
         ];
         for (template, expected) in rows {
             let json = serde_json::json!({"host": "h", "port": 22, "username": "u", "host_key": format!("SHA256:{}", "A".repeat(43)),
                 "directory_template": template, "filename_template": "f", "if_exists": "fail", "timeout_seconds": 1});
-            let found = constant_directories(&serde_json::from_value(json).expect("settings"));
-            assert_eq!(found.into_iter().map(|place| place.directory).collect::<Vec<_>>(), *expected, "{template}");
+            let (place, varies) = constant_directory(&serde_json::from_value(json).expect("settings"));
+            assert_eq!((place.directory.as_str(), varies), *expected, "{template}");
         }
     }
 }

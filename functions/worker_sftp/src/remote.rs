@@ -6,7 +6,6 @@ use aws_lc_rs::digest::{Context, SHA256};
 use domain::Reason;
 use domain::check::StepName;
 use domain::settle::Outcome;
-use futures_util::future::join_all;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use futures_util::{FutureExt as _, StreamExt as _};
 use russh::ChannelMsg;
@@ -15,10 +14,12 @@ use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::client::rawsession::SftpResult;
 use russh_sftp::client::{Config, RawSftpSession};
 use russh_sftp::protocol::{FileAttributes, OpenFlags, Packet, StatusCode};
-use worker::{Payload, Unavailable};
+use tokio::sync::watch;
+use worker::Payload;
 
 use crate::failure::Failure;
 use crate::ssh::Gate;
+use crate::tolerant::TolerantStream;
 
 /// Requests under way at once. With one after the other a round trip of 50 ms allows half a megabyte a second; 64 fill the window of an SSH
 /// channel, 2 MiB, and as many again keep it full while the server's answers are on their way.
@@ -28,12 +29,17 @@ const REQUEST_BYTES: usize = 32 * 1024;
 /// The attempt's deadline bounds every request; the library's own bound, 10 s, would fail a slow line with full pipes.
 const REQUEST_SECONDS_MAX: u64 = 3600;
 
+/// Appended to a path, it makes one where nothing exists.
+const ABSENT: &str = ".waybill-absent";
+
 const POSIX_RENAME: &str = "posix-rename@openssh.com";
 const FSYNC: &str = "fsync@openssh.com";
 
 /// A signed-in user's view of the server's files. Dropping it ends the connection.
 pub(crate) struct Remote {
     sftp: RawSftpSession,
+    /// Fails to receive once the library has let go of the channel.
+    ended: watch::Receiver<()>,
     extensions: HashMap<String, String>,
     // Ends with the rest.
     _connection: Handle<Gate>,
@@ -55,6 +61,36 @@ pub(crate) enum Found {
     File { size_bytes: u64 },
 }
 
+/// Why a file could not be opened for writing.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    /// The server says that the file or its directory does not exist.
+    NoDirectory,
+    /// The server refuses for another reason.
+    Refused(Failure),
+    /// The session does not work.
+    Broken(Failure),
+}
+
+impl OpenError {
+    /// The failure of an attempt that could not make the directory either.
+    pub(crate) fn into_failure(self, directory: &str) -> Failure {
+        match self {
+            Self::NoDirectory => {
+                let outcome = Outcome::ClientError(Reason::Authorization);
+                let detail = match directory {
+                    "" => "the user's directory does not exist".to_owned(),
+                    directory => {
+                        format!("the directory {directory} does not exist and could not be made")
+                    }
+                };
+                Failure::new(StepName::Write, outcome, detail)
+            }
+            Self::Refused(failure) | Self::Broken(failure) => failure,
+        }
+    }
+}
+
 impl Remote {
     /// Starts SFTP on a connection that is signed in.
     pub(crate) async fn open(connection: Handle<Gate>) -> Result<Self, Failure> {
@@ -70,9 +106,22 @@ impl Remote {
             }
         }
         let config = Config { request_timeout_secs: REQUEST_SECONDS_MAX, ..Config::default() };
-        let sftp = RawSftpSession::new_with_config(channel.into_stream(), config);
-        let version = sftp.init().await.map_err(|error| Failure::sftp(&error, "starting SFTP"))?;
-        Ok(Self { sftp, extensions: version.extensions, _connection: connection })
+        let (stream, ended) = TolerantStream::new(channel.into_stream());
+        let sftp = RawSftpSession::new_with_config(stream, config);
+        let version = until_ended(ended.clone(), async {
+            sftp.init().await.map_err(|error| Failure::sftp(&error, "starting SFTP"))
+        });
+        let extensions = version.await?.extensions;
+        Ok(Self { sftp, ended, extensions, _connection: connection })
+    }
+
+    /// `work`, as long as the SFTP session lasts. A request that is sent while the library ends a broken
+    /// session would otherwise wait for an answer until the attempt's deadline.
+    pub(crate) async fn while_connected<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        until_ended(self.ended.clone(), work).await
     }
 
     /// What is at a path.
@@ -81,41 +130,112 @@ impl Remote {
             Ok(found) if found.attrs.is_dir() => Ok(Found::Directory),
             Ok(found) => Ok(Found::File { size_bytes: found.attrs.size.unwrap_or_default() }),
             Err(error) if is_status(&error, StatusCode::NoSuchFile) => Ok(Found::Nothing),
+            // Some servers report a missing file as a failure: they report one as well for a name that
+            // certainly does not exist.
+            Err(error) if is_status(&error, StatusCode::Failure) => {
+                match self.sftp.stat(format!("{path}{ABSENT}")).await {
+                    Err(absent) if is_status(&absent, StatusCode::Failure) => Ok(Found::Nothing),
+                    _ => Err(Failure::sftp(&error, &format!("looking at {path}"))),
+                }
+            }
             Err(error) => Err(Failure::sftp(&error, &format!("looking at {path}"))),
         }
     }
 
-    /// Makes the directories that are missing, the outermost first, all in one round trip. That one exists already, or may not be made, shows
+    /// Makes the directories that are missing, the outermost first, and returns those that it made.
+    /// A directory that exists is refused by every server with a code of its own, so a refusal shows only
     /// when a file is opened in it.
-    pub(crate) async fn make_directories(&self, paths: &[String]) {
-        join_all(paths.iter().map(|path| self.sftp.mkdir(path.as_str(), FileAttributes::empty()))).await;
+    pub(crate) async fn make_directories(&self, paths: &[String]) -> Result<Vec<String>, Failure> {
+        let mut made = Vec::new();
+        for path in paths {
+            match self.sftp.mkdir(path.as_str(), FileAttributes::empty()).await {
+                Ok(_) => made.push(path.clone()),
+                Err(SftpError::Status(_)) => {}
+                Err(error) => return Err(Failure::sftp(&error, &format!("making {path}"))),
+            }
+        }
+        Ok(made)
     }
 
-    /// Opens a file for writing; what is in it stays. `None`: its directory does not exist.
-    pub(crate) async fn open_for_writing(&self, path: &str) -> Result<Option<String>, Failure> {
-        match self.sftp.open(path, OpenFlags::CREATE | OpenFlags::WRITE, FileAttributes::empty()).await {
-            Ok(opened) => Ok(Some(opened.handle)),
-            Err(error) if is_status(&error, StatusCode::NoSuchFile) => Ok(None),
-            Err(error) => Err(Failure::sftp(&error, &format!("opening {path}"))),
+    /// Makes one directory.
+    pub(crate) async fn make_directory(&self, path: &str) -> Result<(), Failure> {
+        let made = self.sftp.mkdir(path, FileAttributes::empty()).await;
+        made.map(drop).map_err(|error| Failure::sftp(&error, &format!("making {path}")))
+    }
+
+    /// Removes an empty directory.
+    pub(crate) async fn remove_directory(&self, path: &str) -> Result<(), Failure> {
+        let removed = self.sftp.rmdir(path).await;
+        removed.map(drop).map_err(|error| Failure::sftp(&error, &format!("removing {path}")))
+    }
+
+    /// Opens a file for writing and keeps what is in it.
+    pub(crate) async fn open_for_writing(&self, path: &str) -> Result<String, OpenError> {
+        let flags = OpenFlags::CREATE | OpenFlags::WRITE;
+        match self.sftp.open(path, flags, FileAttributes::empty()).await {
+            Ok(opened) => Ok(opened.handle),
+            Err(error) => {
+                let failure = Failure::sftp(&error, &format!("opening {path}"));
+                Err(match error {
+                    SftpError::Status(status) if status.status_code == StatusCode::NoSuchFile => {
+                        OpenError::NoDirectory
+                    }
+                    SftpError::Status(_) => OpenError::Refused(failure),
+                    _ => OpenError::Broken(failure),
+                })
+            }
         }
     }
 
-    /// Writes the payload from the file's beginning, many writes under way, and closes it with its size verified and its bytes on disk.
-    pub(crate) async fn write(&self, handle: &str, payload: Payload) -> Result<Written, Failure> {
+    /// Writes the payload from the file's beginning, many writes under way, and closes it with its size
+    /// verified and its bytes on disk.
+    pub(crate) async fn write(
+        &self,
+        handle: &str,
+        path: &str,
+        payload: Payload,
+    ) -> Result<Written, Failure> {
         let written = self.write_all(handle, payload).await?;
-        let expected = written.size_bytes;
-        let sync = async { if self.offers(FSYNC) { self.sftp.fsync(handle).await.map(drop) } else { Ok(()) } };
+        let sync = async {
+            if self.offers(FSYNC) { self.sftp.fsync(handle).await.map(drop) } else { Ok(()) }
+        };
         // One round trip: the server answers in order.
-        let (synced, found, closed) = futures_util::join!(sync, self.sftp.fstat(handle), self.sftp.close(handle));
-        synced.map_err(|error| Failure::sftp(&error, "bringing the file to disk"))?;
-        let size_bytes = found.map_err(|error| Failure::sftp(&error, "verifying the file's size"))?.attrs.size;
-        closed.map_err(|error| Failure::sftp(&error, "closing the file"))?;
-        // A server may leave the size out; every write was acknowledged all the same.
-        if size_bytes.is_some_and(|size_bytes| size_bytes != expected) {
-            let detail = format!("{expected} bytes were written, and the file on the server has {}", size_bytes.unwrap_or_default());
-            return Err(Failure::new(StepName::Write, Outcome::Retry(Reason::ServerError), detail));
+        let (synced, found, closed) =
+            futures_util::join!(sync, self.sftp.fstat(handle), self.sftp.close(handle));
+        match synced {
+            // Offered and not supported: every write was acknowledged all the same.
+            Err(error) if is_status(&error, StatusCode::OpUnsupported) => {}
+            synced => synced.map_err(|error| Failure::sftp(&error, "bringing the file to disk"))?,
         }
+        closed.map_err(|error| Failure::sftp(&error, "closing the file"))?;
+        self.verify(path, found.map(|found| found.attrs.size), written.size_bytes).await?;
         Ok(written)
+    }
+
+    /// Compares the size on the server with what was written. Some servers cannot say it for an open file,
+    /// or say 0 until it is closed: those are asked by its name. Where there is no answer either, the
+    /// acknowledgements count, because every write had one.
+    async fn verify(
+        &self,
+        path: &str,
+        open: SftpResult<Option<u64>>,
+        expected: u64,
+    ) -> Result<(), Failure> {
+        match open {
+            Ok(Some(size_bytes)) if size_bytes == expected => return Ok(()),
+            Ok(_) | Err(SftpError::Status(_)) => {}
+            Err(error) => return Err(Failure::sftp(&error, "verifying the file's size")),
+        }
+        match self.sftp.stat(path).await.map(|found| found.attrs.size) {
+            Ok(Some(size_bytes)) if size_bytes != expected => {
+                let detail = format!(
+                    "{expected} bytes were written, and the file on the server has {size_bytes}"
+                );
+                Err(Failure::new(StepName::Write, Outcome::Retry(Reason::ServerError), detail))
+            }
+            Ok(_) | Err(SftpError::Status(_)) => Ok(()),
+            Err(error) => Err(Failure::sftp(&error, "verifying the file's size")),
+        }
     }
 
     async fn write_all(&self, handle: &str, mut payload: Payload) -> Result<Written, Failure> {
@@ -123,11 +243,7 @@ impl Remote {
         let mut digest = Context::new(&SHA256);
         let mut under_way = FuturesUnordered::new();
         let mut offset = 0;
-        let unread = |error: Unavailable| {
-            tracing::warn!(%error, "a payload could not be read");
-            Failure::new(StepName::Write, Outcome::Retry(Reason::Internal), "the payload could not be read")
-        };
-        while let Some(bytes) = payload.next().await.map_err(unread)? {
+        while let Some(bytes) = payload.next().await? {
             for piece in bytes.chunks(REQUEST_BYTES) {
                 if under_way.len() >= REQUESTS_MAX {
                     under_way.next().await.transpose().map_err(told)?;
@@ -190,18 +306,32 @@ impl Remote {
         self.sftp.rename(from, to).await.map(drop).map_err(|error| Failure::sftp(&error, &format!("renaming to {to}")))
     }
 
-    /// Renames over whatever is at the new path, in one step where the server can. Where it cannot, there is a moment with neither file.
-    pub(crate) async fn rename_over(&self, from: &str, to: &str) -> Result<(), Failure> {
+    /// Renames over whatever is at the new path, in one step where the server can. Where it cannot, the old
+    /// file is renamed to `aside` first and comes back when the new one is refused: it is never lost.
+    pub(crate) async fn rename_over(&self, from: &str, to: &str, aside: &str) -> Result<(), Failure> {
         if self.offers(POSIX_RENAME) {
             let answer = self.sftp.extended(POSIX_RENAME, [string(from), string(to)].concat()).await;
-            return answer.and_then(ok).map_err(|error| Failure::sftp(&error, &format!("renaming to {to}")));
+            match answer.and_then(ok) {
+                Ok(()) => return Ok(()),
+                // Offered and not supported.
+                Err(error) if is_status(&error, StatusCode::OpUnsupported) => {}
+                Err(error) => return Err(Failure::sftp(&error, &format!("renaming to {to}"))),
+            }
         }
-        if self.sftp.rename(from, to).await.is_ok() {
-            return Ok(());
+        let Err(refused) = self.rename(from, to).await else { return Ok(()) };
+        if !matches!(self.find(to).await?, Found::File { .. }) {
+            return Err(refused);
         }
-        // Also when this fails, it is the second rename's answer that tells why.
-        drop(self.sftp.remove(to).await);
-        self.rename(from, to).await
+        // A leftover of an attempt that a crash ended between the renames.
+        drop(self.sftp.remove(aside).await);
+        self.rename(to, aside).await?;
+        if let Err(refused) = self.rename(from, to).await {
+            self.rename(aside, to).await?;
+            return Err(refused);
+        }
+        // The new file is in place; an old one that may not be removed stays under the other name.
+        drop(self.sftp.remove(aside).await);
+        Ok(())
     }
 
     /// Removes a file.
@@ -211,6 +341,21 @@ impl Remote {
 
     fn offers(&self, extension: &str) -> bool {
         self.extensions.contains_key(extension)
+    }
+}
+
+async fn until_ended<T>(
+    mut ended: watch::Receiver<()>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        // Answers that arrived before the end count.
+        biased;
+        result = work => result,
+        _ = ended.changed() => {
+            let error = SftpError::UnexpectedBehavior("session closed".to_owned());
+            Err(Failure::sftp(&error, "waiting for the server's answer"))
+        }
     }
 }
 

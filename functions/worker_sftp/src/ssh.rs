@@ -11,7 +11,7 @@ use egress::{Guard, Host};
 use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::ssh_key::EcdsaCurve;
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
-use russh::{AlgorithmKind, MethodKind, Preferred, SshId, cipher, compression};
+use russh::{AlgorithmKind, MethodKind, MethodSet, Preferred, SshId, cipher, compression};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -200,16 +200,23 @@ pub(crate) async fn authenticate(handle: &mut Handle<Gate>, username: &str, cred
     Err(Failure::new(StepName::Authenticate, Outcome::ClientError(Reason::Authentication), detail))
 }
 
+/// Asks first which ways the server offers: a password that is tried unoffered uses up an attempt, and
+/// some servers allow one.
 async fn with_password(handle: &mut Handle<Gate>, username: &str, password: &SecretString) -> Result<AuthResult, Failure> {
-    let result = handle.authenticate_password(username, password.expose_secret()).await.map_err(broken)?;
-    match &result {
-        AuthResult::Failure { remaining_methods, partial_success: false }
-            if remaining_methods.contains(&MethodKind::KeyboardInteractive) && !remaining_methods.contains(&MethodKind::Password) =>
-        {
-            with_question(handle, username, password).await
+    let offered = match handle.authenticate_none(username).await.map_err(broken)? {
+        AuthResult::Success => return Ok(AuthResult::Success),
+        AuthResult::Failure { remaining_methods, .. } => remaining_methods,
+    };
+    let only_asks = |offered: &MethodSet| {
+        offered.contains(&MethodKind::KeyboardInteractive) && !offered.contains(&MethodKind::Password)
+    };
+    if !only_asks(&offered) {
+        match handle.authenticate_password(username, password.expose_secret()).await.map_err(broken)? {
+            AuthResult::Failure { remaining_methods, partial_success: false } if only_asks(&remaining_methods) => {}
+            result => return Ok(result),
         }
-        _ => Ok(result),
     }
+    with_question(handle, username, password).await
 }
 
 /// Many servers take a password as the answer to a question only. Nothing but a hidden question is answered, and once.

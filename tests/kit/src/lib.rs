@@ -16,6 +16,8 @@ pub mod line;
 pub mod mail_folder;
 pub mod moto;
 pub mod odd_s3;
+pub mod odd_sftp;
+pub mod proftpd;
 pub mod raw;
 pub mod sdk;
 pub mod sink;

@@ -17,13 +17,13 @@ pub const USERNAME: &str = "waybill";
 pub const PASSWORD: &str = "correct horse battery staple";
 
 /// `crypt(3)` of [`PASSWORD`].
-const PASSWORD_HASH: &str = "$6$waybill$ct9PGLLzfnjuvUQSGv3sl0sEHGc5Ffi6AmvIj2fcHEioyOIBAsJJ6v19stJ2faKRPKbE3/TNM0Opgl.huTGGR/";
+pub(crate) const PASSWORD_HASH: &str = "$6$waybill$ct9PGLLzfnjuvUQSGv3sl0sEHGc5Ffi6AmvIj2fcHEioyOIBAsJJ6v19stJ2faKRPKbE3/TNM0Opgl.huTGGR/";
 /// Of the account when root runs the tests; nobody has it.
-const UID: u32 = 61022;
-const START_MAX: Duration = Duration::from_secs(20);
+pub(crate) const UID: u32 = 61022;
+pub(crate) const START_MAX: Duration = Duration::from_secs(20);
 
 /// Runs what follows until standard input closes, so that it never outlives a test run, however that ends.
-const UNTIL_INPUT_ENDS: &str = r#""$@" & cat; kill -9 $!; wait"#;
+pub(crate) const UNTIL_INPUT_ENDS: &str = r#""$@" & cat; kill -9 $!; wait"#;
 /// In the namespaces: the account appears, and the server becomes their first process, with which everything in them ends.
 const SERVER: &str = r#"mkdir -p /run/sshd && mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/shadow" /etc/shadow \
     && exec /usr/sbin/sshd -D -E "$1/log" -f "$1/sshd_config""#;
@@ -196,7 +196,7 @@ pub fn stranger_key(kind: &str, passphrase: &str) -> (String, String) {
     (read(&path), read(&path.with_extension("pub")))
 }
 
-fn generate_key(path: &Path, kind: &str, passphrase: &str) {
+pub(crate) fn generate_key(path: &Path, kind: &str, passphrase: &str) {
     // One round of key stretching: an unoptimised build takes seconds for the usual ones.
     let mut command = Command::new("ssh-keygen");
     command.args(["-q", "-a", "1", "-C", "", "-t", kind, "-N", passphrase, "-f"]).arg(path);
@@ -222,25 +222,25 @@ fn spawn(folder: &Path) -> Child {
         .expect("sh can be started")
 }
 
-fn own_uid() -> u32 {
+pub(crate) fn own_uid() -> u32 {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata("/proc/self").expect("Linux has /proc").uid()
 }
 
-fn write_private(folder: &Path, name: &str, text: &str, mode: u32) {
+pub(crate) fn write_private(folder: &Path, name: &str, text: &str, mode: u32) {
     let path = folder.join(name);
     fs::write(&path, text).expect("our own folder");
     fs::set_permissions(&path, Permissions::from_mode(mode)).expect("our own folder");
 }
 
 #[expect(clippy::disallowed_methods, reason = "asks its own server on the loopback whether it is there")]
-async fn answers(port: u16) -> bool {
+pub(crate) async fn answers(port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else { return false };
     let mut greeting = [0; 4];
     stream.read_exact(&mut greeting).await.is_ok() && &greeting == b"SSH-"
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
     listener.local_addr().expect("a bound listener has an address").port()
 }

@@ -23,6 +23,16 @@ async fn the_password_is_accepted_and_a_wrong_one_refused() {
 }
 
 #[tokio::test]
+async fn one_attempt_is_enough_for_the_password() {
+    for launch in [Launch::default(), Launch::default().asking_for_the_password()] {
+        let sshd = launch.option("MaxAuthTries 1").start().await;
+        let world = World::on(&sshd);
+        delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
+        assert!(world.check().await.ok);
+    }
+}
+
+#[tokio::test]
 async fn keys_of_every_type_are_accepted_and_a_stranger_s_refused() {
     let sshd = Launch::default().option("PasswordAuthentication no").start().await;
     let mut world = World::on(&sshd);

@@ -1,4 +1,4 @@
-//! The SFTP connector against OpenSSH.
+//! The SFTP connector against OpenSSH, ProFTPD and a scripted server.
 
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
@@ -7,6 +7,8 @@ mod check;
 mod credentials;
 mod deliver;
 mod host_keys;
+mod odd;
+mod proftpd;
 mod repeat;
 mod trouble;
 mod world;

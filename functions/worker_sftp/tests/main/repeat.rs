@@ -36,7 +36,9 @@ async fn another_file_of_that_name_is_replaced_or_stays() {
         let failed = World::on(&sshd).if_exists(IfExists::Fail).deliver("dlv_2_00", Payload::whole(text)).await;
         assert_eq!(reason(&failed), Reason::Rejected, "{}", failed.detail);
         let skipped = World::on(&sshd).if_exists(IfExists::Skip).deliver("dlv_2_00", Payload::whole(text)).await;
-        assert_eq!(delivered(&skipped), &json!({"kind": "sftp_file", "path": PATH, "skipped": true}));
+        let url = format!("sftp://127.0.0.1:{}/{PATH}", sshd.port);
+        let tracking = json!({"kind": "sftp_file", "id": PATH, "url": url, "path": PATH, "skipped": true});
+        assert_eq!(delivered(&skipped), &tracking);
         assert_eq!(std::fs::read_to_string(sshd.home().join(PATH)).unwrap(), "old");
     }
     delivered(&World::on(&sshd).deliver("dlv_2_00", Payload::whole("new")).await);

@@ -12,7 +12,7 @@ use kit::sshd::{self, Sshd};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::time::Instant;
-use worker::{Attempted, Payload};
+use worker::{Attempted, Payload, Unavailable};
 use worker_sftp::{Credentials, Meta};
 
 /// A destination and who delivers to it.
@@ -26,11 +26,16 @@ pub(crate) struct World {
 impl World {
     /// The server's account with its password, its Ed25519 key pinned.
     pub(crate) fn on(sshd: &Sshd) -> Self {
+        Self::at(sshd.port, &sshd.host_key("ed25519"))
+    }
+
+    /// The account on another server.
+    pub(crate) fn at(port: u16, host_key: &str) -> Self {
         let settings = SftpSettings {
             host: "127.0.0.1".to_owned(),
-            port: sshd.port,
+            port,
             username: sshd::USERNAME.to_owned(),
-            host_key: HostKey::parse(&sshd.host_key("ed25519")).unwrap(),
+            host_key: HostKey::parse(host_key).unwrap(),
             directory_template: "in/{{ event_type }}".to_owned(),
             filename_template: "{{ message_id }}{{ filename | ext }}".to_owned(),
             if_exists: IfExists::Replace,
@@ -50,8 +55,18 @@ impl World {
     }
 
     pub(crate) async fn deliver_as(&self, meta: &Meta<'_>, payload: Payload) -> Attempted {
+        self.try_deliver(meta, payload).await.expect("nothing of ours failed")
+    }
+
+    /// Fails when something of Waybill failed.
+    pub(crate) async fn try_deliver(
+        &self,
+        meta: &Meta<'_>,
+        payload: Payload,
+    ) -> Result<Attempted, Unavailable> {
         let deadline = Instant::now() + self.timeout;
-        worker_sftp::deliver(&self.guard, &self.settings, &self.credentials, meta, payload, deadline).await
+        worker_sftp::deliver(&self.guard, &self.settings, &self.credentials, meta, payload, deadline)
+            .await
     }
 
     pub(crate) async fn check(&self) -> CheckReport {

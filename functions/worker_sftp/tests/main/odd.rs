@@ -1,0 +1,147 @@
+//! Servers that answer otherwise than version 3 says, as many do.
+
+use std::time::Duration;
+
+use domain::Reason;
+use domain::check::StepName;
+use domain::settings::sftp::IfExists;
+use kit::odd_sftp::OddSftp;
+use tokio::time::Instant;
+use worker::Payload;
+
+use crate::world::{PATH, World, delivered, failed_step, noise, reason};
+
+fn world(server: &OddSftp) -> World {
+    World::at(server.port, &server.host_key)
+}
+
+#[tokio::test]
+async fn odd_answers_to_a_delivery_do_not_keep_the_file_from_arriving() {
+    let bytes = noise(300_000);
+    for oddities in [
+        "",
+        "no-message",
+        "no-tag",
+        "later-codes",
+        "later-codes,no-message",
+        "fstat-unsupported",
+        "fstat-missing",
+        "fstat-failure",
+        "fstat-zero",
+        "fstat-unsupported,stat-unsupported",
+        "failure-for-missing",
+        "failure-for-missing,no-message",
+        "posix-rename-unsupported",
+    ] {
+        for if_exists in [IfExists::Replace, IfExists::Fail, IfExists::Skip] {
+            // Where nothing can be looked at, nothing can be known to be in the way.
+            if oddities.contains(",stat-unsupported") && if_exists != IfExists::Replace {
+                continue;
+            }
+            let server = OddSftp::start(oddities);
+            let world = world(&server).if_exists(if_exists);
+            let report = world.check().await;
+            assert!(report.ok, "{oddities} {if_exists:?}: {report:?}");
+            let warned = format!("{report:?}").contains("warning");
+            assert_eq!(warned, oddities.contains(",stat-unsupported"), "{oddities}: {report:?}");
+            assert_eq!(server.tree(), [""; 0], "{oddities} {if_exists:?}: the check leaves nothing");
+            delivered(&world.deliver("dlv_1_00", Payload::whole(bytes.clone())).await);
+            assert!(std::fs::read(server.home().join(PATH)).unwrap() == bytes, "{oddities}");
+            assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{oddities} {if_exists:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_replaced_where_the_server_cannot_do_it_in_one_step_and_never_lost() {
+    for oddities in ["", "posix-rename-unsupported", "later-codes", "failure-for-missing"] {
+        let server = OddSftp::start(oddities);
+        delivered(&world(&server).deliver("dlv_1_00", Payload::whole("old")).await);
+        delivered(&world(&server).deliver("dlv_2_00", Payload::whole("new")).await);
+        assert_eq!(std::fs::read_to_string(server.home().join(PATH)).unwrap(), "new", "{oddities}");
+        assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{oddities}");
+    }
+    for oddities in ["part-rename-refused", "rename-refused"] {
+        let server = OddSftp::start(oddities);
+        std::fs::create_dir_all(server.home().join("in/report.ready")).unwrap();
+        std::fs::write(server.home().join(PATH), "old").unwrap();
+        let failed = world(&server).deliver("dlv_2_00", Payload::whole("new")).await;
+        assert_eq!(reason(&failed), Reason::Authorization, "{oddities}: {}", failed.detail);
+        assert_eq!(std::fs::read_to_string(server.home().join(PATH)).unwrap(), "old", "{oddities}");
+        assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{oddities}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_says_about_a_failure_is_passed_on() {
+    let rows = [
+        ("no-space", "No space left on device"),
+        ("quota,no-message", "quota exceeded"),
+        ("unknown-code", "status code 4711: the moon is full"),
+    ];
+    for (oddities, said) in rows {
+        let server = OddSftp::start(oddities);
+        let failed = world(&server).deliver("dlv_1_00", Payload::whole(noise(1 << 20))).await;
+        assert_eq!(reason(&failed), Reason::ServerError, "{}", failed.detail);
+        assert!(failed.detail.contains(said), "{}", failed.detail);
+        assert_eq!(server.tree(), ["in", "in/report.ready"], "{oddities}");
+        let report = world(&server).check().await;
+        assert_eq!(failed_step(&report), Some(StepName::Write), "{report:?}");
+        assert!(format!("{report:?}").contains(said), "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn lost_bytes_are_noticed_however_the_size_is_read() {
+    for oddities in ["loses-a-byte", "loses-a-byte,fstat-unsupported", "loses-a-byte,fstat-zero"] {
+        let server = OddSftp::start(oddities);
+        let failed = world(&server).deliver("dlv_1_00", Payload::whole(noise(100_000))).await;
+        assert_eq!(reason(&failed), Reason::ServerError, "{oddities}: {}", failed.detail);
+        assert_eq!(server.tree(), ["in", "in/report.ready"], "{oddities}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_ends_the_attempt_at_once() {
+    let server = OddSftp::start("broken-status");
+    let mut world = world(&server);
+    world.timeout = Duration::from_secs(60);
+    let began = Instant::now();
+    let failed = world.deliver("dlv_1_00", Payload::whole(noise(8 << 20))).await;
+    assert_eq!(reason(&failed), Reason::Protocol, "{}", failed.detail);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn the_check_refuses_what_no_delivery_could_do() {
+    for oddities in ["rename-refused", "part-rename-refused", "loses-a-byte", "no-space"] {
+        let server = OddSftp::start(oddities);
+        let report = world(&server).check().await;
+        assert_eq!(failed_step(&report), Some(StepName::Write), "{oddities}: {report:?}");
+        reason(&world(&server).deliver("dlv_1_00", Payload::whole("some text")).await);
+        assert!(server.tree().iter().all(|path| !path.contains(".waybill")), "{:?}", server.tree());
+    }
+    // The directory that every file goes to does not exist, and cannot be made.
+    let server = OddSftp::start("mkdir-refused");
+    assert_eq!(failed_step(&world(&server).check().await), Some(StepName::Write));
+    reason(&world(&server).deliver("dlv_1_00", Payload::whole("x")).await);
+}
+
+#[tokio::test]
+async fn the_check_warns_where_deliveries_work_without() {
+    // Without the right to delete, a new file arrives all the same.
+    let server = OddSftp::start("remove-refused");
+    let report = world(&server).check().await;
+    assert!(report.ok, "{report:?}");
+    let detail = &report.steps.last().unwrap().detail;
+    assert!(detail.contains("warning") && detail.contains("stays"), "{detail}");
+    delivered(&world(&server).deliver("dlv_1_00", Payload::whole("x")).await);
+    // Without the right to make directories, files go to those that exist.
+    let server = OddSftp::start("mkdir-refused");
+    std::fs::create_dir_all(server.home().join("in/report.ready")).unwrap();
+    let report = world(&server).check().await;
+    assert!(report.ok, "{report:?}");
+    assert!(report.steps.last().unwrap().detail.contains("directories that exist"), "{report:?}");
+    delivered(&world(&server).deliver("dlv_1_00", Payload::whole("x")).await);
+    assert_eq!(server.tree(), ["in", "in/report.ready", PATH]);
+}

@@ -40,7 +40,7 @@ async fn a_destination_of_each_type_is_made() {
         "webhook": {"card": "Webhook", "checked": true, "fields": {"settings.url": hook.url(), "settings.headers": "X-Team: data\nX-Env: test"}},
         "sftp": {"card": "SFTP", "checked": true, "fields": {
             "settings.host": "127.0.0.1", "settings.port": sftp.port.to_string(), "settings.username": sshd::USERNAME,
-            "settings.host_key": sftp.host_key("ed25519"), "credentials.password.password": sshd::PASSWORD}},
+            "settings.host_keys": sftp.host_key("ed25519"), "credentials.password.password": sshd::PASSWORD}},
         "postgres": {"card": "PostgreSQL", "checked": false, "fields": {
             "settings.host": "localhost", "settings.port": postgres.port.to_string(), "settings.database": "app", "settings.table": "public.reports",
             "credentials.password.username": "app", "credentials.password.password": "a-long-password"},

@@ -126,7 +126,7 @@ async fn files_reach_an_sftp_server_behind_its_pinned_key() {
     let shown = acme.post("/v1/host-keys", json!({"host": "127.0.0.1", "port": server.port})).await.ok(200);
     let keys = shown["host_keys"].as_array().unwrap();
     let pinned = keys.iter().find(|key| key["algorithm"] == "ssh-ed25519").unwrap()["fingerprint"].clone();
-    let settings = json!({"host": "127.0.0.1", "port": server.port, "username": sshd::USERNAME, "host_key": pinned,
+    let settings = json!({"host": "127.0.0.1", "port": server.port, "username": sshd::USERNAME, "host_keys": [pinned],
         "directory_template": "in/{{ event_type }}", "filename_template": "{{ message_id }}.json"});
     let credentials = json!({"kind": "password", "password": sshd::PASSWORD});
     let wrong = json!({"kind": "password", "password": "wrong-password"});
@@ -144,7 +144,7 @@ async fn files_reach_an_sftp_server_behind_its_pinned_key() {
     assert!(!answer.text().contains("secret-garbage"));
     // Another key than the pinned one ends the check before anything is sent.
     let mut other = settings;
-    other["host_key"] = json!("SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU");
+    other["host_keys"] = json!(["SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"]);
     let answer = acme.destination().with("type", "sftp").settings(other).credentials(credentials).asks().await;
     let problem = answer.problem(422, "connection_check_failed");
     assert_eq!(stage::failed_step(&problem["check"]), "host_key", "{problem}");

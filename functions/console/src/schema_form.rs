@@ -79,7 +79,7 @@ const ORDER: &[&str] = &[
     "port",
     "security",
     "username",
-    "host_key",
+    "host_keys",
     "database",
     "table",
     "mode",

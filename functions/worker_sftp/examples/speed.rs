@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Timestamp;
-use domain::settings::sftp::{HostKey, IfExists, SftpSettings};
+use domain::settings::sftp::{HostKey, HostKeys, IfExists, SftpSettings};
 use domain::settle::Outcome;
 use egress::{Guard, Policy};
 use futures_util::stream;
@@ -63,7 +63,7 @@ async fn deliver(sshd: &Sshd, port: u16, key: &str, mebibytes: usize) -> Duratio
         host: "127.0.0.1".to_owned(),
         port,
         username: sshd::USERNAME.to_owned(),
-        host_key: HostKey::parse(&sshd.host_key("ed25519")).unwrap(),
+        host_keys: HostKeys::one(HostKey::parse(&sshd.host_key("ed25519")).unwrap()),
         directory_template: ".".to_owned(),
         filename_template: "waybill.bin".to_owned(),
         if_exists: IfExists::Replace,

@@ -83,7 +83,7 @@ async fn take_steps(
     walk.passed("connected");
 
     let mut connection = ssh::greet(stream, guard, &host, settings, deadline).await?;
-    walk.passed(format!("the host key is {}", settings.host_key.fingerprint()));
+    walk.passed(format!("the host key is pinned: {}", settings.host_keys.identity()));
 
     let signing_in = ssh::authenticate(&mut connection, &settings.username, credentials);
     let signed_in = within(deadline, StepName::Authenticate, signing_in).await?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use domain::Reason;
 use domain::check::StepName;
-use domain::settings::sftp::{HostKey, SftpSettings};
+use domain::settings::sftp::{HostKey, HostKeys, SftpSettings};
 use domain::settle::Outcome;
 use egress::{Guard, Host};
 use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse};
@@ -46,8 +46,8 @@ pub(crate) fn is_of_type(key: &PublicKey, algorithm: &Algorithm) -> bool {
 /// Whose key is trusted.
 #[derive(Clone, Debug)]
 pub(crate) enum Trust {
-    /// The pinned one alone.
-    Pinned(HostKey),
+    /// The pinned keys.
+    Pinned(HostKeys),
     /// Nobody's: the connection ends once the key is known.
     Nobody,
 }
@@ -74,7 +74,7 @@ impl client::Handler for Gate {
     async fn check_server_key(&mut self, presented: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
         let key = presented.public_key();
         let trusted = match &self.trust {
-            Trust::Pinned(pin) => key.to_bytes().is_ok_and(|wire| pin.is(&wire)),
+            Trust::Pinned(pins) => key.to_bytes().is_ok_and(|wire| pins.contains(&wire)),
             Trust::Nobody => false,
         };
         // Set once: a later key exchange must show the same key, and is judged the same way.
@@ -129,14 +129,14 @@ pub(crate) async fn greet(
     deadline: Instant,
 ) -> Result<Handle<Gate>, Failure> {
     let mut stream = Some(stream);
-    let mut types = types_of(&settings.host_key);
+    let mut types = types_of(&settings.host_keys);
     let mut shown = Vec::new();
     while !types.is_empty() {
         let connection = match stream.take() {
             Some(stream) => stream,
             None => guard.connect(host, settings.port, deadline).await.map_err(|failure| Failure::egress(&failure))?,
         };
-        let trust = Trust::Pinned(settings.host_key.clone());
+        let trust = Trust::Pinned(settings.host_keys.clone());
         match within(deadline, StepName::HostKey, handshake(connection, trust, &types)).await? {
             Handshake::Trusted(handle) => return Ok(handle),
             Handshake::Untrusted(key) => {
@@ -149,22 +149,29 @@ pub(crate) async fn greet(
     Err(not_pinned(settings, &shown))
 }
 
-fn types_of(pin: &HostKey) -> Vec<Algorithm> {
-    let all = host_key_types();
-    let Some(name) = pin.algorithm() else { return all };
-    let is_named = |algorithm: &Algorithm| match algorithm {
-        Algorithm::Rsa { .. } => name == "ssh-rsa",
-        other => other.as_str() == name,
+/// The types that the pinned keys can have: all of them where only a fingerprint is known.
+fn types_of(pins: &HostKeys) -> Vec<Algorithm> {
+    let is_pinned = |algorithm: &Algorithm| {
+        pins.iter().any(|pin| match (pin.algorithm(), algorithm) {
+            (None, _) => true,
+            (Some(name), Algorithm::Rsa { .. }) => name == "ssh-rsa",
+            (Some(name), other) => name == other.as_str(),
+        })
     };
-    all.into_iter().filter(is_named).collect()
+    host_key_types().into_iter().filter(is_pinned).collect()
 }
 
 fn not_pinned(settings: &SftpSettings, shown: &[String]) -> Failure {
-    let expected = settings.host_key.fingerprint();
-    let detail = match (shown, settings.host_key.algorithm()) {
-        ([], Some(name)) => format!("the server has no host key of the type {name}; {expected} is pinned"),
-        ([], None) => format!("the server has no host key of a type that is supported; {expected} is pinned"),
-        (shown, _) => format!("the server's host key is not the pinned one: it shows {}, and {expected} is pinned", shown.join(", ")),
+    let pins: Vec<String> = settings.host_keys.iter().map(HostKey::fingerprint).collect();
+    let names: Option<Vec<&str>> = settings.host_keys.iter().map(HostKey::algorithm).collect();
+    let pinned = match &*pins {
+        [one] => format!("{one} is pinned"),
+        several => format!("{} are pinned", several.join(", ")),
+    };
+    let detail = match (shown, names) {
+        ([], Some(names)) => format!("the server has no host key of the type {}; {pinned}", names.join(" or ")),
+        ([], None) => format!("the server has no host key of a type that is supported; {pinned}"),
+        (shown, _) => format!("the server's host key is not pinned: it shows {}, and {pinned}", shown.join(", ")),
     };
     // As with a TLS certificate that does not verify: nothing was sent, and the right server may be back later.
     Failure::new(StepName::HostKey, Outcome::Retry(Reason::Tls), detail)

@@ -25,7 +25,7 @@ pub(crate) fn settings(kind: DestinationType) -> Value {
         DestinationType::Email => &["transport", "from", "to"],
         DestinationType::S3 | DestinationType::Gcs => &["bucket"],
         DestinationType::AzureBlob => &["account", "container"],
-        DestinationType::Sftp => &["host", "username", "host_key"],
+        DestinationType::Sftp => &["host", "username", "host_keys"],
         DestinationType::Postgres | DestinationType::Mysql => &["table"],
     };
     for name in deciding(kind) {
@@ -49,7 +49,7 @@ fn deciding(kind: DestinationType) -> &'static [&'static str] {
         DestinationType::S3 => &["bucket", "endpoint", "region"],
         DestinationType::Gcs => &["endpoint"],
         DestinationType::AzureBlob => &["account", "endpoint"],
-        DestinationType::Sftp => &["host", "host_key", "port"],
+        DestinationType::Sftp => &["host", "host_keys", "port"],
         DestinationType::Postgres | DestinationType::Mysql => &["host", "port", "tls"],
     }
 }
@@ -161,7 +161,7 @@ mod tests {
             (DestinationType::S3, json!({"bucket": "reports"})),
             (DestinationType::Gcs, json!({"bucket": "reports"})),
             (DestinationType::AzureBlob, json!({"account": "acme", "container": "reports"})),
-            (DestinationType::Sftp, json!({"host": "sftp.example.com", "username": "u", "host_key": host_key})),
+            (DestinationType::Sftp, json!({"host": "sftp.example.com", "username": "u", "host_keys": [host_key]})),
             (DestinationType::Postgres, json!({"table": "public.events", "mode": "rows"})),
             (DestinationType::Mysql, json!({"table": "events", "mode": "rows"})),
         ];

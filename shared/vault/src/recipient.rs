@@ -34,7 +34,7 @@ impl Recipient {
                 Anchor::Exactly(value) => value.map(Into::into),
                 Anchor::AtLeast(_) => None,
             };
-            named.extend(value.map(|value| (format!("settings/{name}"), value)));
+            named.extend(value.map(|value| (format!("settings/{}", sealed_name(name)), value)));
         }
         let deciding = kind.fields(settings.kind()).filter(|field| field.decides == Decides::Recipient && !field.shape.is_secret());
         for field in deciding {
@@ -69,6 +69,14 @@ impl Recipient {
 impl std::fmt::Debug for Recipient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The name of a setting when the first secrets were sealed: a new name must not keep them from opening.
+fn sealed_name(name: &'static str) -> &'static str {
+    match name {
+        "host_keys" => "host_key",
+        name => name,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::Reason;
-use domain::settings::sftp::HostKey;
+use domain::settings::sftp::{HostKey, HostKeys};
 use egress::{Guard, Host, Policy};
 use kit::sshd::{Launch, Sshd};
 use tokio::time::Instant;
@@ -32,7 +32,26 @@ async fn every_key_of_a_server_can_be_pinned_either_way() {
     let mut world = World::on(&sshd);
     for kind in ["ed25519", "ecdsa", "rsa"] {
         for pin in [sshd.host_key(kind), sshd.fingerprint(kind)] {
-            world.settings.host_key = HostKey::parse(&pin).unwrap();
+            world.settings.host_keys = HostKeys::one(HostKey::parse(&pin).unwrap());
+            delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_key_was_replaced_is_trusted_when_both_are_pinned() {
+    let (old, new) = (Sshd::start().await, Launch::default().host_keys(&["rsa"]).start().await);
+    let pins = [
+        [old.host_key("ed25519"), new.host_key("rsa")],
+        [old.fingerprint("ed25519"), new.host_key("rsa")],
+        [old.host_key("ecdsa"), new.fingerprint("rsa")],
+    ];
+    for pins in pins {
+        let keys = pins.iter().map(|pin| HostKey::parse(pin).unwrap()).collect();
+        for server in [&old, &new] {
+            let mut world = World::on(&old);
+            world.settings.port = server.port;
+            world.settings.host_keys = HostKeys::new(Vec::clone(&keys)).unwrap();
             delivered(&world.deliver("dlv_1_00", Payload::whole("x")).await);
         }
     }
@@ -45,10 +64,10 @@ async fn another_key_stops_everything_before_the_password() {
     for (server, pin) in [(&sshd, other.host_key("ed25519")), (&sshd, other.fingerprint("ecdsa")), (&rsa_only, sshd.host_key("ed25519"))] {
         let mut world = World::on(&sshd);
         world.settings.port = server.port;
-        world.settings.host_key = HostKey::parse(&pin).unwrap();
+        world.settings.host_keys = HostKeys::one(HostKey::parse(&pin).unwrap());
         let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
         assert_eq!(reason(&attempted), Reason::Tls, "{}", attempted.detail);
-        assert!(attempted.detail.contains(&world.settings.host_key.fingerprint()), "{}", attempted.detail);
+        assert!(attempted.detail.contains(&world.settings.host_keys.identity()), "{}", attempted.detail);
     }
     assert!(!sshd.log().contains("password"), "{}", sshd.log());
 }

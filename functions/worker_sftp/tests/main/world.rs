@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::check::{CheckReport, StepName};
-use domain::settings::sftp::{HostKey, IfExists, SftpSettings};
+use domain::settings::sftp::{HostKey, HostKeys, IfExists, SftpSettings};
 use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
 use egress::{Guard, Policy};
@@ -35,7 +35,7 @@ impl World {
             host: "127.0.0.1".to_owned(),
             port,
             username: sshd::USERNAME.to_owned(),
-            host_key: HostKey::parse(host_key).unwrap(),
+            host_keys: HostKeys::one(HostKey::parse(host_key).unwrap()),
             directory_template: "in/{{ event_type }}".to_owned(),
             filename_template: "{{ message_id }}{{ filename | ext }}".to_owned(),
             if_exists: IfExists::Replace,

@@ -1,11 +1,13 @@
 //! A directory on a server, over SFTP (destinations.md, sftp).
 
 mod host_key;
+mod host_keys;
 mod private_key;
 
 use serde::{Deserialize, Serialize};
 
 pub use host_key::{HostKey, HostKeyError};
+pub use host_keys::HostKeys;
 pub use private_key::private_key_refusal;
 
 use super::{Address, Anchor, NamedAnchor};
@@ -34,8 +36,10 @@ pub struct SftpSettings {
     pub port: u16,
     /// Who signs in.
     pub username: String,
-    /// The server's key, or its fingerprint: what the customer trusts.
-    pub host_key: HostKey,
+    /// The keys that the customer trusts: the server has to prove that it has one of them. Records of
+    /// earlier versions have one under the other name.
+    #[serde(alias = "host_key")]
+    pub host_keys: HostKeys,
     /// Makes the directory's path; a relative one begins where signing in leads to.
     pub directory_template: String,
     /// Makes the file's name.
@@ -61,11 +65,11 @@ pub enum IfExists {
 impl SftpSettings {
     /// What decides which server receives the secrets of an SFTP destination.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
-        let Self { host, port, username: _, host_key, directory_template: _, filename_template: _, if_exists: _, timeout_seconds: _ } =
+        let Self { host, port, username: _, host_keys, directory_template: _, filename_template: _, if_exists: _, timeout_seconds: _ } =
             self;
         vec![
             ("host", Anchor::Address(Some(Address::Host { host, port: *port }))),
-            ("host_key", Anchor::Exactly(Some(host_key.fingerprint().into()))),
+            ("host_keys", Anchor::Exactly(Some(host_keys.identity().into()))),
         ]
     }
 
@@ -75,7 +79,7 @@ impl SftpSettings {
         let host = fields.required_text("host", 1..=HOST_MAX);
         let port = fields.integer("port", 1..=65535).and_then(|n| u16::try_from(n).ok());
         let username = fields.required_text("username", 1..=USERNAME_MAX);
-        let host_key = read_host_key(fields);
+        let host_keys = read_host_keys(fields);
         let directory_template = fields.text("directory_template", 0..=TEMPLATE_MAX);
         if directory_template.as_deref().is_some_and(|template| template.split('/').any(|segment| segment == "..")) {
             fields.refuse("directory_template", FieldCode::InvalidValue, "must not contain the segment ..");
@@ -93,7 +97,7 @@ impl SftpSettings {
             host: host?,
             port: port.unwrap_or(22),
             username: username?,
-            host_key: host_key?,
+            host_keys: host_keys?,
             directory_template: directory_template.unwrap_or_else(|| DEFAULT_DIRECTORY_TEMPLATE.to_owned()),
             filename_template: filename_template.unwrap_or_else(|| DEFAULT_FILENAME_TEMPLATE.to_owned()),
             if_exists: if_exists.unwrap_or(IfExists::Replace),
@@ -104,13 +108,30 @@ impl SftpSettings {
 
 const BACKSLASH: &str = "must not contain a backslash, which some servers take for a slash";
 
-fn read_host_key(fields: &mut Fields<'_>) -> Option<HostKey> {
-    let given = fields.given("host_key");
-    let text = fields.text("host_key", 1..=HOST_KEY_MAX);
-    let key = text.and_then(|text| {
-        HostKey::parse(&text).map_err(|error| fields.refuse("host_key", FieldCode::InvalidFormat, error.to_string())).ok()
+/// Reads `host_keys`, or `host_key` with one.
+fn read_host_keys(fields: &mut Fields<'_>) -> Option<HostKeys> {
+    let (one_given, list_given) = (fields.given("host_key"), fields.given("host_keys"));
+    let one = fields.text("host_key", 1..=HOST_KEY_MAX);
+    let list = fields.parsed_list("host_keys", HostKeys::MAX, |text| {
+        if text.len() > HOST_KEY_MAX { Err(HostKeyError) } else { HostKey::parse(text) }
     });
-    fields.require("host_key", given, key)
+    if one_given && list_given {
+        fields.refuse("host_key", FieldCode::Conflict, "cannot be combined with host_keys");
+        return None;
+    }
+    if one_given {
+        let parsed = HostKey::parse(&one?);
+        return parsed
+            .map(HostKeys::one)
+            .map_err(|error| fields.refuse("host_key", FieldCode::InvalidFormat, error.to_string()))
+            .ok();
+    }
+    let keys = fields.require("host_keys", list_given, list)?;
+    let keys = HostKeys::new(keys);
+    if keys.is_none() {
+        fields.refuse("host_keys", FieldCode::TooShort, "must have at least one host key");
+    }
+    keys
 }
 
 /// What of a template stands there as it is: the text between its tags.
@@ -184,6 +205,39 @@ mod tests {
         assert_eq!((settings.port, settings.timeout_seconds, settings.if_exists), (22, 300, IfExists::Replace));
         assert_eq!(settings.directory_template, ".");
         assert_eq!(settings.filename_template, "{{ message_id }}{{ filename | ext }}");
+    }
+
+    #[test]
+    fn one_to_five_host_keys_are_read_under_either_name() {
+        let with = |member: &str| read(&format!(r#"{{"host": "h", "username": "u", {member}}}"#));
+        let other = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
+        let one = with(&format!(r#""host_key": "{FINGERPRINT}""#)).unwrap();
+        assert_eq!(one, with(&format!(r#""host_keys": ["{FINGERPRINT}"]"#)).unwrap());
+        assert_eq!(serde_json::to_value(&one).unwrap()["host_keys"], serde_json::json!([FINGERPRINT]));
+        let both = with(&format!(r#""host_keys": ["{FINGERPRINT}", "{other}"]"#)).unwrap();
+        let turned = with(&format!(r#""host_keys": ["{other}", "{FINGERPRINT}"]"#)).unwrap();
+        assert_eq!(both.anchors(), turned.anchors());
+        assert_ne!(both.anchors(), one.anchors());
+        let six = format!(r#""host_keys": [{}]"#, vec![format!(r#""{other}""#); 6].join(","));
+        for (member, pointer, code) in [
+            ("\"port\": 22", "/settings/host_keys", FieldCode::Required),
+            ("\"host_keys\": []", "/settings/host_keys", FieldCode::TooShort),
+            ("\"host_keys\": [\"x\"]", "/settings/host_keys/0", FieldCode::InvalidFormat),
+            ("\"host_keys\": \"x\"", "/settings/host_keys", FieldCode::InvalidType),
+            (&six, "/settings/host_keys", FieldCode::TooLong),
+        ] {
+            assert_eq!(with(member).unwrap_err(), [(pointer.to_owned(), code)], "{member}");
+        }
+        let two_names = with(&format!(r#""host_keys": ["{other}"], "host_key": "{FINGERPRINT}""#));
+        assert_eq!(two_names.unwrap_err(), [("/settings/host_key".to_owned(), FieldCode::Conflict)]);
+    }
+
+    #[test]
+    fn records_of_earlier_versions_have_one_host_key() {
+        let json = serde_json::json!({"host": "h", "port": 22, "username": "u", "host_key": FINGERPRINT,
+            "directory_template": ".", "filename_template": "f", "if_exists": "fail", "timeout_seconds": 1});
+        let stored: SftpSettings = serde_json::from_value(json).unwrap();
+        assert_eq!(stored.host_keys.identity(), FINGERPRINT);
     }
 
     #[test]

@@ -173,7 +173,7 @@ pub(super) fn read_settings(
             fields.refuse("settings", FieldCode::Required, "settings is required");
             return None;
         }
-        (Some(stored), Some(patch)) => merge(stored.settings.to_json(), patch),
+        (Some(stored), Some(patch)) => merge(patchable(&stored.settings, &patch), patch),
         (None, Some(settings)) => settings,
     };
     let Value::Object(members) = merged else {
@@ -195,6 +195,19 @@ pub(super) fn read_settings(
         }
     }
     Some(settings)
+}
+
+/// The stored settings that a patch is merged onto. A `host_key` replaces the stored `host_keys`, which
+/// would otherwise conflict with it.
+fn patchable(stored: &Settings, patch: &Value) -> Value {
+    let mut json = stored.to_json();
+    let replaces = patch.get("host_key").is_some_and(|key| !key.is_null()) && patch.get("host_keys").is_none();
+    if let Value::Object(members) = &mut json
+        && replaces
+    {
+        members.remove("host_keys");
+    }
+    json
 }
 
 /// May deliveries go there, as far as the address itself tells?

@@ -65,7 +65,7 @@ pub(super) fn sftp() -> Value {
         "host": {"type": "string", "minLength": 1, "maxLength": 255, "description": "Name or address of the server."},
         "port": {"type": "integer", "minimum": 1, "maximum": 65535, "default": 22},
         "username": {"type": "string", "minLength": 1, "maxLength": 255},
-        "host_key": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "The server's public key in OpenSSH's format, or its SHA256 fingerprint (POST /v1/host-keys shows it)."},
+        "host_keys": {"type": "array", "minItems": 1, "maxItems": 5, "items": {"type": "string", "minLength": 1, "maxLength": 4096}, "description": "The server's public keys in OpenSSH's format, or their SHA256 fingerprints (POST /v1/host-keys shows them). The server must present one of them."},
         "directory_template": {"type": "string", "maxLength": 4096, "default": DEFAULT_DIRECTORY_TEMPLATE, "description": "The directory, as a template."},
         "filename_template": {"type": "string", "minLength": 1, "maxLength": 4096, "default": DEFAULT_FILENAME_TEMPLATE, "description": "The file's name, as a template."},
         "if_exists": {"enum": ["replace", "fail", "skip"], "default": "replace", "description": "What happens when there is another file of that name."},

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kit::scripted_mail::{Script, ScriptedMail};
 use kit::sink::{Reply, Sink};
 use kit::smtp::{MailServer, PASSWORD, TOKEN, USERNAME};
 use kit::tls::Authority;
@@ -79,7 +80,7 @@ async fn a_server_that_is_busy_is_tried_again_and_one_that_refuses_is_not() {
     let server = MailServer::start("none", &Authority::new());
     let acme = stage::organization("Acme").await;
     for (local, reason, attempts) in
-        [("busy", "server_error", 2), ("reject", "rejected", 1), ("drop", "protocol", 2), ("slow", "timeout", 2)]
+        [("busy", "server_error", 2), ("reject", "rejected", 1), ("slow", "timeout", 2)]
     {
         let mut settings = settings(&server, "none");
         settings["to"] = json!([format!("{local}@customer.example")]);
@@ -90,6 +91,48 @@ async fn a_server_that_is_busy_is_tried_again_and_one_that_refuses_is_not() {
         assert_eq!((&delivery["reason"], &delivery["attempt_count"]), (&json!(reason), &json!(attempts)), "{local}: {delivery}");
     }
     assert!(server.mails().is_empty());
+}
+
+/// RFC 5321 §4.5.3.2.6: a server has ten minutes to confirm a message, however long the attempt may otherwise take.
+#[tokio::test]
+async fn a_message_that_is_confirmed_late_arrives_once() {
+    let acme = stage::organization("Acme").await;
+    let late = async |seconds: u64| {
+        let confirms_after = Some(Duration::from_secs(seconds));
+        let server = ScriptedMail::start(Script { confirms_after, ..Script::default() }).await;
+        let mut settings = json!({"transport": {"smtp": {"host": "127.0.0.1", "port": server.port, "security": "none"}},
+            "from": "reports@acme.example", "to": ["ada@customer.example"]});
+        settings["timeout_seconds"] = json!(2);
+        let destination = acme.destination().with("type", "email").settings(settings).credentials(password()).create().await;
+        let message = acme.send([&destination], json!({"n": seconds})).await;
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(seconds + 60);
+        let delivery = loop {
+            let delivery = message.delivery(0).read().await;
+            assert!(delivery["attempt_count"].as_u64() <= Some(1), "{delivery}");
+            if delivery["status"] == "succeeded" {
+                break delivery;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{delivery}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        };
+        assert_eq!((server.messages().len(), &delivery["attempt_count"]), (1, &json!(1)), "{seconds} s: {delivery}");
+    };
+    tokio::join!(late(20), late(90));
+}
+
+#[tokio::test]
+async fn a_message_that_may_have_arrived_is_sent_again_at_a_mail_servers_pace() {
+    let server = MailServer::start("none", &Authority::new());
+    let acme = stage::organization("Acme").await;
+    let mut settings = settings(&server, "none");
+    settings["to"] = json!(["drop@customer.example"]);
+    let destination = acme.destination().with("type", "email").settings(settings).credentials(password()).skip_check().create().await;
+    let delivery = acme.send([&destination], json!({"n": 1})).await.delivery(0).reaches("retrying").await;
+    let attempts = delivery.to_string();
+    assert!(attempts.contains("the outcome is not known"), "{delivery}");
+    let minutes = |name: &str| delivery[name].as_str().map(|time| time[11..13].parse::<i64>().unwrap() * 60 + time[14..16].parse::<i64>().unwrap());
+    let wait = (minutes("next_attempt_at").unwrap() - minutes("created_at").unwrap()).rem_euclid(24 * 60);
+    assert!((29..=60).contains(&wait), "{wait} minutes: {delivery}");
 }
 
 /// R10.3: OAuth 2, and connections that are encrypted from the first byte and after STARTTLS.

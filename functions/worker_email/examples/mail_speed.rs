@@ -57,6 +57,7 @@ async fn main() {
         vault,
         store: Store::new(&aws, "none".to_owned(), None),
         links: Links::new(aws.clone(), String::new(), String::new()),
+        ehlo_name: None,
         aws,
         clock: system_clock(),
         random: system_random(),

@@ -48,7 +48,7 @@ impl Email {
         smtp: &Smtp,
         deadline: Instant,
     ) -> Result<(), Failure> {
-        let connected = Connected::to(&self.parts.guard, smtp, deadline).await?;
+        let connected = Connected::to(&self.parts.guard, smtp, self.parts.ehlo_name.as_deref(), deadline).await?;
         walk.passed(StepName::Resolve, "the name resolves");
         walk.passed(StepName::Connect, "the connection was accepted");
         let secured = connected.secured(&self.parts.tls, smtp.security, deadline).await?;
@@ -58,9 +58,9 @@ impl Email {
         let credentials = self.parts.sign_in(destination, deadline).await?;
         let mut session = secured.signed_in(&credentials).await?;
         walk.passed(StepName::Authenticate, "the credentials are accepted");
-        session.address(settings).await?;
+        session.address(settings, None).await.map_err(|not_sent| not_sent.failure)?;
         session.reset().await?;
-        walk.passed(StepName::Authorize, "sender and recipients are accepted");
+        walk.passed(StepName::Authorize, "sender and recipients are accepted; whether the server accepts a message is not tried");
         session.quit().await;
         Ok(())
     }

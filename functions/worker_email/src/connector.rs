@@ -1,5 +1,7 @@
 //! The connector: one attempt from settings to a verdict.
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use bytes::Bytes;
 use domain::alert_email::{Confirmation, ConfirmationAnswer};
@@ -16,17 +18,20 @@ use domain::settle::Outcome;
 use domain::{Clock, Random, Reason};
 use egress::{Guard, Tls};
 use oauth::Tokens;
+use render::mail::Link;
 use render::{Stop, Wording};
 use serde_json::{Value, json};
 use store::{SentBody, Store};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 use vault::{Confidential, Vault};
 use worker::{Attempted, Connector, Hindrance, Job, Unavailable};
 
 use crate::failure::Failure;
-use crate::letter::{Letter, attachment};
+use crate::letter::Letter;
 use crate::link::Links;
-use crate::session::{Connected, Session, within};
+use crate::mime::Attachment;
+use crate::patience::{CONFIRMATION_MAX, Patience};
+use crate::session::{Connected, NotSent, Session, within};
 use crate::sessions::Sessions;
 
 /// Larger payloads are a link, unless the settings say otherwise (destinations.md).
@@ -49,6 +54,8 @@ pub struct Parts {
     pub store: Store,
     /// Links to payloads.
     pub links: Links,
+    /// The name that mail servers are greeted with; without one, the connection's own address.
+    pub ehlo_name: Option<String>,
     /// The function's own configuration, for SES.
     pub aws: SdkConfig,
     /// The time.
@@ -62,6 +69,7 @@ pub struct Parts {
 pub struct Email {
     pub(crate) parts: Parts,
     sessions: Sessions,
+    patience: Patience,
 }
 
 /// What a server said of a mail it took.
@@ -74,7 +82,13 @@ impl Email {
     /// A connector of these parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts, sessions: Sessions::default() }
+        Self { parts, sessions: Sessions::default(), patience: Patience::up_to(CONFIRMATION_MAX) }
+    }
+
+    /// The same, for mail servers that confirm a message within this time.
+    #[must_use]
+    pub fn with_confirmation_max(self, longest: Duration) -> Self {
+        Self { patience: Patience::up_to(longest), ..self }
     }
 
     /// The letter of an attempt.
@@ -91,18 +105,23 @@ impl Email {
         // What Waybill says of itself is in the text; anybody else's payload is attached or linked.
         let is_notice = delivery.message.event_type.is_reserved();
         let size_bytes = delivery.message.payload.size_bytes;
+        let is_8bit_possible = settings.transport != Transport::Ses;
         let attached = match settings.attach {
             _ if is_notice => None,
             Attach::Never => None,
             Attach::Auto if size_bytes > ATTACHED_MAX_BYTES => None,
-            Attach::Auto | Attach::Always => payload.map(|bytes| attachment(delivery, bytes)),
+            Attach::Auto | Attach::Always => payload.map(|bytes| Attachment::of(delivery, bytes, is_8bit_possible)),
         };
-        let link = match &attached {
-            None if !is_notice => Some(self.parts.links.to(delivery, now).await?),
+        let is_required = attached.is_none();
+        let link = match is_notice {
+            false if is_required || render::mail::may_use_link(settings) => Some(self.parts.links.to(delivery, now).await?),
             _ => None,
         };
         let template = settings.clone();
-        let mail = move |stop: &Stop| render::mail::mail(&template, &wording, link.as_deref(), stop);
+        let mail = move |stop: &Stop| {
+            let link = link.as_deref().map(|url| Link { url, is_required });
+            render::mail::mail(&template, &wording, link, stop)
+        };
         let mail = render::off_thread(Some(deadline), mail).await?;
         Letter::write(settings, delivery, mail, attached, now)
     }
@@ -111,7 +130,7 @@ impl Email {
         match &settings.transport {
             Transport::Ses => within(deadline, StepName::Write, self.send_by_ses(destination, settings, letter)).await,
             Transport::Smtp(smtp) => {
-                within(deadline, StepName::Write, self.send_by_smtp(destination, settings, smtp, letter, deadline)).await
+                self.send_by_smtp(destination, settings, smtp, letter, deadline).await
             }
         }
     }
@@ -127,17 +146,20 @@ impl Email {
         if let Some(mut session) = self.sessions.take(destination) {
             Confidential::extend(&session.opened);
             // The server may have hung up meanwhile: before it took anything that costs nothing but a new conversation.
-            if session.reset().await.is_ok() {
-                return self.say(destination, settings, session, letter).await;
+            if matches!(timeout(KEPT_REPLY_MAX, session.reset()).await, Ok(Ok(()))) {
+                match self.say(destination, settings, session, letter, deadline).await {
+                    Err(NotSent { is_worth_another_connection: true, .. }) => {}
+                    sent => return sent.map_err(|not_sent| not_sent.failure),
+                }
             }
         }
         let login = worker::login_deadline(deadline);
         let session = within(login, StepName::Connect, self.open(destination, smtp, login)).await?;
-        self.say(destination, settings, session, letter).await
+        self.say(destination, settings, session, letter, deadline).await.map_err(|not_sent| not_sent.failure)
     }
 
     async fn open(&self, destination: &Destination, smtp: &Smtp, deadline: Instant) -> Result<Session, Failure> {
-        let connected = Connected::to(&self.parts.guard, smtp, deadline).await?;
+        let connected = Connected::to(&self.parts.guard, smtp, self.parts.ehlo_name.as_deref(), deadline).await?;
         let secured = connected.secured(&self.parts.tls, smtp.security, deadline).await?;
         // A consent is bound to the first mail server that it is used at: only to one that answers.
         let credentials = self.parts.sign_in(destination, deadline).await?;
@@ -150,8 +172,15 @@ impl Email {
         settings: &EmailSettings,
         mut session: Session,
         letter: &Letter,
-    ) -> Result<Sent, Failure> {
-        let reply = session.send(settings, &letter.bytes).await?;
+        deadline: Instant,
+    ) -> Result<Sent, NotSent> {
+        let sent = session.send(settings, letter, deadline, self.patience.with(destination.id)).await;
+        match &sent {
+            Ok(_) => self.patience.regain(destination.id),
+            Err(NotSent { timed_out: true, .. }) => self.patience.lose(destination.id),
+            Err(_) => {}
+        }
+        let reply = sent?;
         self.sessions.put(destination, session);
         let reply: String = reply.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
         let tracking = json!({"kind": "smtp_message", "id": queue_id(&reply), "url": null, "message_id": format!("<{}>", letter.message_id), "reply": reply});
@@ -166,9 +195,10 @@ impl Email {
     }
 }
 
-/// `… queued as 4F1B2…`: what the server calls the mail, where its reply says it.
+/// `… queued as 4F1B2…`, or Exim's `OK id=1xXrP2-0001jm-2z`: what the server calls the mail, where its reply says it.
 fn queue_id(reply: &str) -> Option<&str> {
-    let id = reply.rsplit_once("queued as ").map(|(_, id)| id)?.split_whitespace().next()?;
+    let id = reply.rsplit_once("queued as ").or_else(|| reply.rsplit_once("id="));
+    let id = id.map(|(_, id)| id)?.split_whitespace().next()?;
     Some(id.trim_end_matches(['.', ')', '>']))
 }
 
@@ -202,12 +232,23 @@ fn attached_max_bytes(settings: &EmailSettings) -> u64 {
     }
 }
 
+/// A server that kept its connection answers at once, or not at all.
+const KEPT_REPLY_MAX: Duration = Duration::from_secs(5);
 /// An attached file takes as many halves of its size: as it came, and as a letter, in base 64 and in lines.
 const SMTP_HALVES: u64 = 5;
 /// SES takes a letter in base 64 within JSON, which its client makes in memory.
 const SES_HALVES: u64 = 16;
 
 impl Connector for Email {
+    fn attempt_max(&self, destination: &Destination) -> Duration {
+        let until_sent = Duration::from_secs(destination.settings.timeout_seconds().into());
+        match &destination.settings {
+            // From when the server has asked for the message until it has confirmed it.
+            Settings::Email(EmailSettings { transport: Transport::Smtp(_), .. }) => until_sent + CONFIRMATION_MAX,
+            _ => until_sent,
+        }
+    }
+
     fn memory_bytes(&self, destination: &Destination, payload_bytes: u64) -> u64 {
         let Settings::Email(settings) = &destination.settings else { return 0 };
         let halves = match settings.transport {
@@ -229,7 +270,9 @@ impl Connector for Email {
             let detail = format!("the payload has {size_bytes} bytes; at most {most} are attached");
             return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
         }
-        let payload = if size_bytes <= most { Some(payload.collect().await?) } else { None };
+        let read = async { if size_bytes <= most { payload.collect().await.map(Some) } else { Ok(None) } };
+        let read = timeout_at(deadline, read).await;
+        let payload = read.map_err(|_| Unavailable("the payload was not read in time".to_owned()))??;
         let letter = match self.letter(settings, delivery, attempt_number, payload, deadline).await {
             Ok(letter) => letter,
             Err(hindrance) => return hindrance.into_attempted(),

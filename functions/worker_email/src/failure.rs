@@ -7,6 +7,8 @@ use domain::settle::Outcome;
 use mail_send::Error;
 use worker::{Hindrance, Unavailable};
 
+use crate::reply::{self, Reply};
+
 /// An attempt or a check that ended early.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -43,31 +45,18 @@ impl Failure {
     /// The mail server's, or the conversation's with it.
     pub(crate) fn smtp(step: StepName, error: &Error) -> Self {
         match error {
-            Error::UnexpectedReply(reply) | Error::AuthenticationFailed(reply) => Self::reply(step, reply.code, &reply.message),
+            Error::UnexpectedReply(reply) | Error::AuthenticationFailed(reply) => Self::reply(step, reply),
             Error::Timeout => Self::new(step, Outcome::Retry(Reason::Timeout), "the mail server did not answer in time"),
-            Error::UnsupportedAuthMechanism => {
-                let detail = "the mail server offers no way to sign in with these credentials";
-                Self::new(step, Outcome::ClientError(Reason::Authentication), detail)
-            }
             Error::UnparseableReply => {
-                Self::new(step, Outcome::Retry(Reason::Protocol), "the mail server closed the connection or made no sense")
+                Self::new(step, Outcome::Retry(Reason::Protocol), "the mail server closed the connection or sent an invalid reply")
             }
             _ => Self::new(step, Outcome::Retry(Reason::Protocol), "the connection to the mail server broke off"),
         }
     }
 
-    /// RFC 5321 §4.2.1: 4xx passes, 5xx does not.
-    fn reply(step: StepName, code: u16, message: &str) -> Self {
-        let outcome = match (step, code) {
-            (StepName::Authenticate, 500..=599) => Outcome::ClientError(Reason::Authentication),
-            (_, 530 | 534 | 535 | 538) => Outcome::ClientError(Reason::Authentication),
-            (_, 552) => Outcome::Reject(Reason::PayloadTooLarge),
-            (_, 400..=499) => Outcome::Retry(Reason::ServerError),
-            (_, 500..=599) => Outcome::Reject(Reason::Rejected),
-            _ => Outcome::Retry(Reason::Protocol),
-        };
-        let message: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        Self::new(step, outcome, format!("the mail server answered {code} {message}"))
+    /// A refusal of the mail server.
+    pub(crate) fn reply(step: StepName, reply: &Reply) -> Self {
+        Self::new(step, reply::outcome(step, reply), format!("the mail server answered {}", reply::shown(reply)))
     }
 
     /// In words.

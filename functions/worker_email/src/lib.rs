@@ -20,9 +20,13 @@ mod credentials;
 mod failure;
 mod letter;
 mod link;
+mod mime;
+mod patience;
+mod reply;
 mod ses;
 mod session;
 mod sessions;
+mod sign_in;
 
 pub use config::Config;
 pub use connector::{Email, Parts};
@@ -48,6 +52,7 @@ pub fn build(platform: &Platform, config: Config) -> Result<Worker<Email>, Confi
         vault: Vault::new(&aws, Some(config.kms_key_id.clone()), clock.clone(), random.clone()),
         store: Store::new(&aws, config.worker.table_name.clone(), Some(config.worker.bucket_name.clone())),
         links: Links::new(aws.clone(), config.worker.signing_keys_secret_arn.clone(), config.worker.public_url.clone()),
+        ehlo_name: config.ehlo_name,
         aws,
         clock,
         random,

@@ -1,5 +1,6 @@
 //! A conversation with a mail server: connected, secured, signed in, in this order and no other.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use domain::Reason;
@@ -7,20 +8,24 @@ use domain::check::StepName;
 use domain::settings::email::{EmailSettings, Mailbox, Security, Smtp};
 use domain::settle::Outcome;
 use egress::{Guard, Host, Tls};
-use mail_send::smtp::message::Parameters;
 use mail_send::{Credentials, SmtpClient};
-use smtp_proto::{EXT_START_TLS, EhloResponse};
+use smtp_proto::{EXT_8BIT_MIME, EXT_SIZE, EXT_START_TLS, EhloResponse};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use vault::Confidential;
 
 use crate::failure::Failure;
+use crate::letter::Letter;
+use crate::reply::{self, Reply};
+use crate::sign_in::sign_in;
 
-/// What we call ourselves.
-const HELLO: &str = "waybill";
 /// A reply that does not come; the attempt's deadline ends the wait earlier, as a rule.
 const REPLY_MAX: Duration = Duration::from_secs(60);
+/// A server that closes the connection while the message is sent has said why by then.
+const PARTING_REPLY_MAX: Duration = Duration::from_secs(2);
+/// When a message that may have been taken is sent again: at a mail server's pace (RFC 5321 §4.5.4.1).
+const UNCONFIRMED_RETRY: Duration = Duration::from_secs(1800);
 
 /// A connection, encrypted or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -30,6 +35,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub(crate) struct Connected {
     tcp: TcpStream,
     host: Host,
+    /// What we call ourselves.
+    name: String,
 }
 
 /// A conversation that is as secure as the settings ask for, before anybody signed in.
@@ -41,56 +48,79 @@ pub(crate) struct Secured {
 /// A conversation with a mail server that has let us in.
 pub(crate) struct Session {
     client: SmtpClient<Box<dyn Stream>>,
+    capabilities: EhloResponse<String>,
     /// What was opened to sign in: later attempts on this connection redact it, too.
     pub(crate) opened: Confidential,
 }
 
+/// A message that the server did not confirm.
+pub(crate) struct NotSent {
+    pub(crate) failure: Failure,
+    /// Whether the server cannot have taken it and may take it on another connection.
+    pub(crate) is_worth_another_connection: bool,
+    /// Whether the server had all of it and did not answer in time.
+    pub(crate) timed_out: bool,
+}
+
 impl Connected {
-    /// Resolves and connects, to an address that no tenant is kept from.
-    pub(crate) async fn to(guard: &Guard, smtp: &Smtp, deadline: Instant) -> Result<Self, Failure> {
+    /// Resolves and connects, to an address that no tenant is kept from. `name` is what we call ourselves, if that is configured.
+    pub(crate) async fn to(guard: &Guard, smtp: &Smtp, name: Option<&str>, deadline: Instant) -> Result<Self, Failure> {
         let unusable = |refusal| {
             Failure::new(StepName::Resolve, Outcome::Reject(Reason::Misconfigured), format!("the host cannot be used: {refusal}"))
         };
         let host = Host::parse(&smtp.host).map_err(unusable)?;
         let tcp = guard.connect(&host, smtp.port, deadline).await.map_err(|failure| Failure::egress(&failure))?;
-        Ok(Self { tcp, host })
+        let name = match (name, tcp.local_addr()) {
+            (Some(name), _) => name.to_owned(),
+            (None, Ok(own)) => address_literal(own),
+            (None, Err(_)) => return Err(Failure::smtp(StepName::Connect, &mail_send::Error::UnparseableReply)),
+        };
+        Ok(Self { tcp, host, name })
     }
 
     /// Says hello, within TLS where the settings ask for it.
     pub(crate) async fn secured(self, tls: &Tls, security: Security, deadline: Instant) -> Result<Secured, Failure> {
-        let Self { tcp, host } = self;
+        let Self { tcp, host, name } = self;
         let handshake = async |tcp| {
             let stream = tls.handshake(tcp, &host, deadline).await.map_err(|failure| Failure::egress(&failure))?;
             Ok::<Box<dyn Stream>, Failure>(Box::new(stream))
         };
         match security {
-            Security::None => greeted(Box::new(tcp)).await,
-            Security::Tls => greeted(handshake(tcp).await?).await,
+            Security::None => greeted(Box::new(tcp), &name).await,
+            Security::Tls => greeted(handshake(tcp).await?, &name).await,
             Security::Starttls => {
                 let mut plain = SmtpClient { stream: tcp, timeout: REPLY_MAX };
                 welcome(&mut plain).await?;
-                let capabilities = plain.ehlo(HELLO).await.map_err(of(StepName::Connect))?;
+                let capabilities = plain.ehlo(&name).await.map_err(of(StepName::Connect))?;
                 if !capabilities.has_capability(EXT_START_TLS) {
                     let detail = "the mail server does not offer STARTTLS";
                     return Err(Failure::new(StepName::Tls, Outcome::Retry(Reason::Tls), detail));
                 }
                 let reply = plain.cmd(b"STARTTLS\r\n").await.map_err(of(StepName::Tls))?;
                 if reply.code != 220 {
-                    return Err(Failure::smtp(StepName::Tls, &mail_send::Error::UnexpectedReply(reply)));
+                    return Err(Failure::reply(StepName::Tls, &reply));
                 }
                 // What was said before is forgotten: RFC 3207 §4.2.
                 let mut client = SmtpClient { stream: handshake(plain.stream).await?, timeout: REPLY_MAX };
-                let capabilities = client.ehlo(HELLO).await.map_err(of(StepName::Tls))?;
+                let capabilities = client.ehlo(&name).await.map_err(of(StepName::Tls))?;
                 Ok(Secured { client, capabilities })
             }
         }
     }
 }
 
-async fn greeted(stream: Box<dyn Stream>) -> Result<Secured, Failure> {
+/// An address as EHLO takes it where there is no name (RFC 5321 §4.1.3).
+fn address_literal(address: SocketAddr) -> String {
+    match address.ip().to_canonical() {
+        std::net::IpAddr::V4(ip) => format!("[{ip}]"),
+        std::net::IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
+    }
+}
+
+async fn greeted(stream: Box<dyn Stream>, name: &str) -> Result<Secured, Failure> {
     let mut client = SmtpClient { stream, timeout: REPLY_MAX };
     welcome(&mut client).await?;
-    let capabilities = client.ehlo(HELLO).await.map_err(of(StepName::Connect))?;
+    let capabilities = client.ehlo(name).await.map_err(of(StepName::Connect))?;
     Ok(Secured { client, capabilities })
 }
 
@@ -98,43 +128,106 @@ async fn welcome<S: Stream>(client: &mut SmtpClient<S>) -> Result<(), Failure> {
     let reply = client.read().await.map_err(of(StepName::Connect))?;
     match reply.code {
         220 => Ok(()),
-        _ => Err(Failure::smtp(StepName::Connect, &mail_send::Error::UnexpectedReply(reply))),
+        _ => Err(Failure::reply(StepName::Connect, &reply)),
     }
 }
 
 impl Secured {
     /// Signs in.
     pub(crate) async fn signed_in(mut self, credentials: &Credentials<String>) -> Result<Session, Failure> {
-        self.client.authenticate(credentials, &self.capabilities).await.map_err(of(StepName::Authenticate))?;
-        Ok(Session { client: self.client, opened: Confidential::current() })
+        sign_in(&mut self.client, &self.capabilities, credentials).await?;
+        Ok(Session { client: self.client, capabilities: self.capabilities, opened: Confidential::current() })
     }
 }
 
 impl Session {
-    /// Sends one mail; the server's final reply, which names it as a rule.
-    pub(crate) async fn send(&mut self, settings: &EmailSettings, message: &[u8]) -> Result<String, Failure> {
-        self.address(settings).await?;
-        let reply = self.client.data(message).await.map_err(of(StepName::Write))?;
-        Ok(reply.message)
+    /// Sends one mail; the server's final reply, which names it as a rule. Until the server asks for the message, `deadline` ends it; from
+    /// then on the server has as long as `confirmation_max`.
+    pub(crate) async fn send(
+        &mut self,
+        settings: &EmailSettings,
+        letter: &Letter,
+        deadline: Instant,
+        confirmation_max: Duration,
+    ) -> Result<String, NotSent> {
+        let announced = async {
+            self.address(settings, Some(letter)).await?;
+            let reply = self.client.cmd(b"DATA\r\n").await.map_err(NotSent::before)?;
+            if reply.code == 354 { Ok(()) } else { Err(NotSent::refused(StepName::Write, &reply)) }
+        };
+        let in_time = timeout_at(deadline, announced).await;
+        in_time.unwrap_or_else(|_| Err(NotSent::before(mail_send::Error::Timeout)))?;
+        self.transfer(&letter.bytes, confirmation_max).await
     }
 
-    /// Names sender and recipients; a refusal of any takes the whole back, so that nobody gets the mail twice.
-    pub(crate) async fn address(&mut self, settings: &EmailSettings) -> Result<(), Failure> {
-        let none = Parameters::new();
-        let addressed = async {
-            self.client.mail_from(settings.from.address(), &none).await?;
-            for recipient in settings.recipients().map(Mailbox::address) {
-                self.client.rcpt_to(recipient, &none).await?;
+    /// Sends the message that the server has asked for, and waits until it is confirmed.
+    async fn transfer(&mut self, message: &[u8], confirmation_max: Duration) -> Result<String, NotSent> {
+        let until = Instant::now() + confirmation_max;
+        match timeout_at(until, self.client.write_message(message)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => {
+                return match timeout(PARTING_REPLY_MAX, self.client.read()).await {
+                    Ok(Ok(reply)) if !reply::is_positive(&reply) => Err(NotSent::refused(StepName::Write, &reply)),
+                    _ => Err(NotSent::incomplete(Reason::Protocol, "the mail server closed the connection before it had the whole message")),
+                };
             }
-            Ok::<(), mail_send::Error>(())
-        };
-        match addressed.await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                drop(self.reset().await);
-                Err(Failure::smtp(StepName::Authorize, &error))
+            Err(_) => return Err(NotSent::incomplete(Reason::Timeout, "the mail server did not take the whole message in time")),
+        }
+        match timeout_at(until, self.client.read()).await {
+            Ok(Ok(reply)) if reply::is_positive(&reply) => Ok(reply.message),
+            Ok(Ok(reply)) => Err(NotSent::refused(StepName::Write, &reply)),
+            Ok(Err(_)) => Err(NotSent::unconfirmed(Reason::Protocol, "closed the connection without an answer")),
+            Err(_) => {
+                let what = format!("did not answer within {} s", confirmation_max.as_secs());
+                Err(NotSent { timed_out: true, ..NotSent::unconfirmed(Reason::Timeout, &what) })
             }
         }
+    }
+
+    /// Names sender and recipients; a refusal of any recipient takes the whole back, so that nobody is left out and nobody gets it twice.
+    pub(crate) async fn address(&mut self, settings: &EmailSettings, letter: Option<&Letter>) -> Result<(), NotSent> {
+        let parameters = self.parameters(letter)?;
+        let sender = settings.from.address();
+        let reply = self.client.cmd(format!("MAIL FROM:<{sender}>{parameters}\r\n")).await.map_err(NotSent::before)?;
+        if !reply::is_positive(&reply) {
+            drop(self.reset().await);
+            return Err(NotSent::refused_address("sender", &[(sender, reply)]));
+        }
+        let mut refused = Vec::new();
+        for recipient in settings.recipients().map(Mailbox::address) {
+            let reply = self.client.cmd(format!("RCPT TO:<{recipient}>\r\n")).await.map_err(NotSent::before)?;
+            let hangs_up = reply.code == 421;
+            if !reply::is_positive(&reply) {
+                refused.push((recipient, reply));
+            }
+            if hangs_up {
+                break;
+            }
+        }
+        if refused.is_empty() {
+            return Ok(());
+        }
+        drop(self.reset().await);
+        Err(NotSent::refused_address("recipient", &refused))
+    }
+
+    /// What MAIL says of the message. One that is larger than the server takes is not sent (RFC 1870).
+    fn parameters(&self, letter: Option<&Letter>) -> Result<String, NotSent> {
+        let mut parameters = String::new();
+        let Some(letter) = letter else { return Ok(parameters) };
+        if self.capabilities.has_capability(EXT_SIZE) {
+            let (size, most) = (letter.bytes.len(), self.capabilities.size);
+            if most > 0 && size > most {
+                let detail = format!("the message has {size} bytes; the mail server takes at most {most}");
+                let failure = Failure::new(StepName::Write, Outcome::Reject(Reason::PayloadTooLarge), detail);
+                return Err(NotSent::finally(failure));
+            }
+            parameters.push_str(&format!(" SIZE={size}"));
+        }
+        if letter.is_8bit && self.capabilities.has_capability(EXT_8BIT_MIME) {
+            parameters.push_str(" BODY=8BITMIME");
+        }
+        Ok(parameters)
     }
 
     /// Takes back what was addressed.
@@ -144,7 +237,51 @@ impl Session {
 
     /// Says good-bye; whether it is heard does not matter.
     pub(crate) async fn quit(self) {
-        drop(tokio::time::timeout(Duration::from_secs(1), self.client.quit()).await);
+        drop(timeout(Duration::from_secs(1), self.client.quit()).await);
+    }
+}
+
+impl NotSent {
+    /// Ended before the server had the message, and another connection would end the same.
+    fn finally(failure: Failure) -> Self {
+        Self { failure, is_worth_another_connection: false, timed_out: false }
+    }
+
+    /// The connection ended before the server had the message.
+    fn before(error: mail_send::Error) -> Self {
+        Self { is_worth_another_connection: true, ..Self::finally(Failure::smtp(StepName::Authorize, &error)) }
+    }
+
+    /// Some servers count the messages of a connection, and refuse the next one for the time being.
+    fn refused(step: StepName, reply: &Reply) -> Self {
+        Self { is_worth_another_connection: reply.code < 500, ..Self::finally(Failure::reply(step, reply)) }
+    }
+
+    /// The server refuses these addresses; a refusal for good outweighs one for now.
+    fn refused_address(role: &str, refused: &[(&str, Reply)]) -> Self {
+        let is_worth_another_connection = refused.iter().all(|(_, reply)| reply.code < 500 || reply.code == 503);
+        let Some((_, worst)) = refused.iter().max_by_key(|(_, reply)| reply.code) else {
+            return Self::before(mail_send::Error::UnparseableReply);
+        };
+        let named: Vec<String> = refused.iter().map(|(address, reply)| format!("{address}: {}", reply::shown(reply))).collect();
+        let detail = format!("the mail server refused the {role} {}; the message was sent to no recipient", named.join("; "));
+        let failure = Failure::new(StepName::Authorize, reply::outcome(StepName::Authorize, worst), detail);
+        Self { is_worth_another_connection, ..Self::finally(failure) }
+    }
+
+    /// The server did not get the whole message, and so does not keep it.
+    fn incomplete(reason: Reason, detail: &str) -> Self {
+        Self::finally(Failure::new(StepName::Write, Outcome::Retry(reason), detail))
+    }
+
+    /// The server got the whole message, and what it did with it is not known.
+    fn unconfirmed(reason: Reason, what: &str) -> Self {
+        let detail = format!(
+            "the mail server took the whole message and {what}: the outcome is not known, and the message may have been delivered. \
+             A retry is made after {} minutes, with the same Message-ID",
+            UNCONFIRMED_RETRY.as_secs() / 60
+        );
+        Self::finally(Failure::new(StepName::Write, Outcome::Throttled(reason, UNCONFIRMED_RETRY), detail))
     }
 }
 

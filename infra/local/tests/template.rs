@@ -34,7 +34,7 @@ fn our_template_gives_the_stack_the_code_expects() {
     assert_eq!((secret.key.as_deref(), secret.length), (Some("root"), 64));
 
     let names: Vec<_> = stack.functions.iter().map(|function| (function.binary.as_str(), function.timeout.as_secs())).collect();
-    let workers = [("worker_webhook", 90), ("worker_email", 90), ("worker_storage", 900), ("worker_sftp", 900), ("worker_database", 900)];
+    let workers = [("worker_webhook", 90), ("worker_email", 900), ("worker_storage", 900), ("worker_sftp", 900), ("worker_database", 900)];
     assert_eq!(
         names,
         [&[("api", 29), ("ingest", 29), ("console", 29)], &workers[..], &[("monitor", 55), ("jobs", 180), ("dead_letters", 60)]].concat()

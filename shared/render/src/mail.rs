@@ -1,7 +1,7 @@
 //! A mail's subject and texts.
 
 use domain::settings::email::EmailSettings;
-use template::{Limits, Stop, Template, TemplateError};
+use template::{Limits, Stop, Template, TemplateError, Variables};
 
 use crate::line::line;
 use crate::{Fault, Notice, Wording, defang};
@@ -20,8 +20,26 @@ pub struct Mail {
     pub html: Option<String>,
 }
 
-/// Makes a mail; `link` leads to the payload when it is not attached.
-pub fn mail(settings: &EmailSettings, wording: &Wording, link: Option<&str>, stop: &Stop) -> Result<Mail, Fault> {
+/// A link that leads to the payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Link<'l> {
+    /// An address to download the payload from.
+    pub url: &'l str,
+    /// Whether the payload is not attached, so that every part of the mail must show the link.
+    pub is_required: bool,
+}
+
+/// Whether one of the templates may use the variable `link`.
+#[must_use]
+pub fn may_use_link(settings: &EmailSettings) -> bool {
+    let templates = [&settings.text_template, &settings.html_template];
+    templates.into_iter().flatten().any(|source| source.contains(Variables::LINK))
+}
+
+/// Makes a mail. A required link is appended to each part whose template does not show it.
+pub fn mail(settings: &EmailSettings, wording: &Wording, link: Option<Link<'_>>, stop: &Stop) -> Result<Mail, Fault> {
+    let variables = Variables { link: link.map(|link| link.url), ..wording.variables() };
+    let required = link.filter(|link| link.is_required).map(|link| link.url);
     let notice = Notice::of(wording).without_links();
     let is_notice = wording.event_type.starts_with("waybill.") && !notice.lines.is_empty();
     let subject = match &settings.subject_template {
@@ -30,12 +48,18 @@ pub fn mail(settings: &EmailSettings, wording: &Wording, link: Option<&str>, sto
     };
     let subject = subject.split(['\r', '\n']).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     let text = match &settings.text_template {
-        Some(source) => of_template("text_template", Template::compile(source, Limits::BODY), wording, stop)?,
+        Some(source) => {
+            let text = of_template("text_template", Template::compile_mail_text(source, Limits::BODY), &variables, stop)?;
+            text_with_link(text, required)
+        }
         None if is_notice => format!("{}\n\n{}\n", notice.title, notice.text()),
-        None => own_text(wording, link),
+        None => own_text(wording, required),
     };
     let html = match &settings.html_template {
-        Some(source) => Some(of_template("html_template", Template::compile_html(source, Limits::BODY), wording, stop)?),
+        Some(source) => {
+            let html = of_template("html_template", Template::compile_mail_html(source, Limits::BODY), &variables, stop)?;
+            Some(html_with_link(html, required))
+        }
         None if is_notice && settings.text_template.is_none() => Some(notice_html(&notice)),
         None => None,
     };
@@ -60,9 +84,34 @@ pub fn confirmation(organization_name: &str, link: &str, valid_hours: u32) -> Ma
     Mail { subject: "Confirm your address for alerts of Waybill".to_owned(), text: format!("{}\n", lines.join("\n\n")), html: Some(html) }
 }
 
-fn of_template(name: &'static str, template: Result<Template, TemplateError>, wording: &Wording, stop: &Stop) -> Result<String, Fault> {
+fn of_template(
+    name: &'static str,
+    template: Result<Template, TemplateError>,
+    variables: &Variables<'_>,
+    stop: &Stop,
+) -> Result<String, Fault> {
     let template = template.map_err(|error| Fault::of(name, error))?;
-    template.render(&wording.variables(), stop).map_err(|error| Fault::rendering(name, &error))
+    template.render(variables, stop).map_err(|error| Fault::rendering(name, &error))
+}
+
+/// The text, followed by the link unless it shows it.
+fn text_with_link(mut text: String, link: Option<&str>) -> String {
+    if let Some(link) = link.filter(|link| !text.contains(link)) {
+        let gap = if text.ends_with('\n') { "\n" } else { "\n\n" };
+        text.push_str(&format!("{gap}Download it here (the link expires):\n{link}\n"));
+    }
+    text
+}
+
+/// The HTML, with the link at the end of its body unless it shows it.
+fn html_with_link(html: String, link: Option<&str>) -> String {
+    // MiniJinja also escapes the slash.
+    let shows = |link: &str| html.contains(link) || html.contains(&escaped(link).replace('/', "&#x2f;"));
+    let Some(link) = link.filter(|link| !shows(link)) else { return html };
+    let paragraph = format!("<p><a href=\"{}\">Download it here</a> (the link expires).</p>\n", escaped(link));
+    let end = html.to_ascii_lowercase().rfind("</body>").unwrap_or(html.len());
+    let (before, after) = html.split_at(end);
+    format!("{before}{paragraph}{after}")
 }
 
 /// What a mail says without a template: what came, and what is in it.
@@ -103,4 +152,72 @@ fn notice_html(notice: &Notice) -> String {
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::input::{Errors, Fields};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const URL: &str = "https://waybill.example/d/lnk_1-2.3";
+
+    fn settings(templates: &Value) -> EmailSettings {
+        let mut settings = json!({"transport": "ses", "from": "a@b.example", "to": ["c@d.example"]});
+        let members = templates.as_object().unwrap().clone();
+        settings.as_object_mut().unwrap().extend(members);
+        let errors = Errors::default();
+        let mut fields = Fields::new("", settings.as_object().unwrap().clone(), &errors);
+        EmailSettings::read(&mut fields).unwrap()
+    }
+
+    fn wording() -> Wording {
+        Wording {
+            organization_id: "org_1".to_owned(),
+            event_type: "report.ready".to_owned(),
+            message_id: "msg_1".to_owned(),
+            delivery_id: "dlv_1".to_owned(),
+            reference: None,
+            metadata: Default::default(),
+            filename: None,
+            content_type: "text/csv".to_owned(),
+            created_at: "2026-11-29T00:00:00.000Z".to_owned(),
+            attempt: 1,
+            payload: template::Payload::absent("the payload is text/csv and not JSON"),
+        }
+    }
+
+    fn made(templates: Value, is_required: bool) -> Mail {
+        mail(&settings(&templates), &wording(), Some(Link { url: URL, is_required }), &Stop::default()).unwrap()
+    }
+
+    #[test]
+    fn every_part_shows_a_required_link_exactly_once_whatever_its_template_says() {
+        for text in ["Hello", "Hello\n", "Get {{ link }} now", "{% if attempt > 9 %}{{ link }}{% endif %}", "{{ link[:9] }}", ""] {
+            let given = if text.is_empty() { json!({}) } else { json!({"text_template": text}) };
+            let mail = made(given, true);
+            assert_eq!(mail.text.matches(URL).count(), 1, "{text:?}: {}", mail.text);
+        }
+        for html in ["<p>Hello</p>", "<body><p>Hello</p></BODY></html>", "<a href=\"{{ link }}\">get it</a>", "{# {{ link }} #}x"] {
+            let mail = made(json!({"html_template": html}), true);
+            assert_eq!(mail.text.matches(URL).count(), 1, "{html:?}: {}", mail.text);
+            let shown = mail.html.unwrap().replace("&#x2f;", "/");
+            assert_eq!(shown.matches(URL).count(), 1, "{html:?}: {shown}");
+            assert!(!shown.to_lowercase().contains("</body></html>") || shown.to_lowercase().ends_with("</body></html>"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_is_not_required_is_shown_only_by_templates_that_use_it() {
+        assert_eq!(made(json!({"text_template": "Hello"}), false).text, "Hello");
+        assert_eq!(made(json!({"text_template": "{{ link }}"}), false).text, URL);
+        assert!(!made(json!({}), false).text.contains(URL));
+    }
+
+    #[test]
+    fn a_subject_has_no_link() {
+        let fault = mail(&settings(&json!({"subject_template": "{{ link }}"})), &wording(), None, &Stop::default()).unwrap_err();
+        assert_eq!(fault.name, "subject_template");
+    }
 }

@@ -119,6 +119,7 @@ impl Wording {
             created_at: &self.created_at,
             attempt: self.attempt,
             payload: &self.payload,
+            link: None,
         }
     }
 }

@@ -26,15 +26,20 @@ pub struct Template {
 impl Template {
     /// Compiles text: what variables hold is written as it is.
     pub fn compile(source: &str, limits: Limits) -> Result<Self, TemplateError> {
-        Self::compile_as(source, limits, AutoEscape::None)
+        Self::compile_as(source, limits, AutoEscape::None, &[])
     }
 
-    /// Compiles HTML: what variables hold is escaped.
-    pub fn compile_html(source: &str, limits: Limits) -> Result<Self, TemplateError> {
-        Self::compile_as(source, limits, AutoEscape::Html)
+    /// Compiles the plain text of a mail, which may also use the variable `link`.
+    pub fn compile_mail_text(source: &str, limits: Limits) -> Result<Self, TemplateError> {
+        Self::compile_as(source, limits, AutoEscape::None, &[Variables::LINK])
     }
 
-    fn compile_as(source: &str, limits: Limits, escape: AutoEscape) -> Result<Self, TemplateError> {
+    /// Compiles the HTML of a mail, which may also use the variable `link`. What variables hold is escaped.
+    pub fn compile_mail_html(source: &str, limits: Limits) -> Result<Self, TemplateError> {
+        Self::compile_as(source, limits, AutoEscape::Html, &[Variables::LINK])
+    }
+
+    fn compile_as(source: &str, limits: Limits, escape: AutoEscape, more: &[&str]) -> Result<Self, TemplateError> {
         if source.len() > limits.source_bytes_max {
             return Err(TemplateError::TooLong { max: limits.source_bytes_max });
         }
@@ -46,7 +51,7 @@ impl Template {
         let template = environment.template_from_named_str(NAME, source).map_err(|error| TemplateError::syntax(&error))?;
         let names = template.undeclared_variables(false);
         let is_function = |name: &str| environment.globals().any(|(global, _)| global == name);
-        let is_known = |name: &str| Variables::NAMES.contains(&name) || is_function(name);
+        let is_known = |name: &str| Variables::NAMES.contains(&name) || more.contains(&name) || is_function(name);
         if let Some(name) = names.iter().filter(|name| !is_known(name)).min() {
             return Err(TemplateError::UnknownVariable { name: name.clone() });
         }

@@ -33,6 +33,8 @@ pub struct Variables<'v> {
     pub attempt: u32,
     /// The payload, where it is JSON.
     pub payload: &'v Payload,
+    /// Where the payload can be downloaded; see [`Template::compile_mail_text`](crate::Template::compile_mail_text).
+    pub link: Option<&'v str>,
 }
 
 impl Variables<'_> {
@@ -51,6 +53,9 @@ impl Variables<'_> {
         "payload",
     ];
 
+    /// The name of the variable that only the texts of a mail have.
+    pub const LINK: &'static str = "link";
+
     /// `with_payload`: the payload is read only for templates that name it.
     pub(crate) fn to_value(self, with_payload: bool, meter: &Arc<Meter>) -> Value {
         let text = |text: Option<&str>| text.map_or_else(|| Value::from(()), Value::from);
@@ -68,6 +73,7 @@ impl Variables<'_> {
         ];
         let payload = if with_payload { self.payload.to_value(meter) } else { None };
         let payload = payload.map(|payload| ("payload", payload));
-        Value::from_pairs(Self::NAMES.into_iter().zip(values).chain(payload))
+        let link = (Self::LINK, text(self.link));
+        Value::from_pairs(Self::NAMES.into_iter().zip(values).chain(payload).chain([link]))
     }
 }

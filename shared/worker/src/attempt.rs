@@ -49,7 +49,7 @@ impl<C: Connector> Parts<C> {
     /// How long an attempt may still wait to begin.
     pub(crate) fn time_to_start(&self, item: &Item, deadline_ms: u64) -> Duration {
         let deadline = Timestamp::from_millis(i64::try_from(deadline_ms).unwrap_or(i64::MAX));
-        let budget = item.work.destination.as_ref().map_or(Duration::ZERO, attempt_budget);
+        let budget = item.work.destination.as_ref().map_or(Duration::ZERO, |destination| self.connector.attempt_max(destination));
         deadline.since(self.clock.now()).saturating_sub(budget + SETTLE_MARGIN)
     }
 
@@ -105,7 +105,7 @@ impl<C: Connector> Parts<C> {
             return Ok(Leased::Yes);
         }
         let now = self.clock.now();
-        self.store.lease(delivery, now, now.plus(attempt_budget(destination) + SETTLE_MARGIN)).await
+        self.store.lease(delivery, now, now.plus(self.connector.attempt_max(destination) + SETTLE_MARGIN)).await
     }
 
     async fn deliver(
@@ -123,14 +123,15 @@ impl<C: Connector> Parts<C> {
             Ok(payload) => payload,
             Err(attempted) => return Ok(attempted),
         };
-        let budget = attempt_budget(destination);
+        let most = self.connector.attempt_max(destination);
+        let budget = Duration::from_secs(destination.settings.timeout_seconds().into());
         let job = Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline: started + budget };
         // Connectors keep the deadline themselves; this is the backstop.
         let confidential = Confidential::default();
         let delivering = confidential.during(self.connector.deliver(job));
-        let attempted = tokio::time::timeout(budget + Duration::from_secs(2), delivering).await;
+        let attempted = tokio::time::timeout(most + Duration::from_secs(2), delivering).await;
         let attempted = attempted.unwrap_or_else(|_| {
-            let detail = format!("no answer within {} s", budget.as_secs());
+            let detail = format!("no answer within {} s", most.as_secs());
             Ok(Attempted::unsent(Outcome::Retry(Reason::Timeout), detail))
         });
         let redactor = Redactor::of(&confidential);
@@ -340,10 +341,6 @@ fn warn_if_slow(delivery: &Delivery, item: &Item) {
             "a delivery took longer than its organization's warning"
         );
     }
-}
-
-fn attempt_budget(destination: &Destination) -> Duration {
-    Duration::from_secs(u64::from(destination.settings.timeout_seconds()))
 }
 
 /// An attempt that is over.

@@ -22,6 +22,11 @@ pub trait Connector: Send + Sync + 'static {
     /// Tests connection and credentials of a destination about to be saved, step by step.
     fn check(&self, destination: &Destination) -> impl Future<Output = CheckReport> + Send;
 
+    /// The longest that an attempt may take: the job's deadline, and what a protocol demands beyond it.
+    fn attempt_max(&self, destination: &Destination) -> Duration {
+        Duration::from_secs(destination.settings.timeout_seconds().into())
+    }
+
     /// The most bytes that an attempt for a payload of this size holds in memory at once, its encodings included.
     fn memory_bytes(&self, _: &Destination, payload_bytes: u64) -> u64 {
         payload_bytes

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::Timestamp;
+use domain::{Reason, Timestamp};
 use domain::attempt::Attempt;
 use domain::delivery::{Delivery, DeliveryStatus};
 use domain::destination::Destination;
@@ -48,8 +48,8 @@ pub(crate) fn log_span(delivery: &Delivery) -> tracing::Span {
 pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Delivered(_) => "delivered",
-        Outcome::Retry(_) => "retry",
-        Outcome::Throttled(..) => "throttled",
+        Outcome::Throttled(Reason::RateLimited, _) => "throttled",
+        Outcome::Retry(_) | Outcome::Throttled(..) => "retry",
         Outcome::ClientError(_) => "client_error",
         Outcome::Reject(_) => "rejected",
     }

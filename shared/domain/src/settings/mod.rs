@@ -65,8 +65,10 @@ pub enum TemplateKind {
     Line,
     /// A body: text.
     Text,
-    /// A body: HTML, in which values are escaped.
-    Html,
+    /// The plain text of a mail, which may use the variable `link`.
+    MailText,
+    /// The HTML of a mail, in which values are escaped, and which may use the variable `link`.
+    MailHtml,
 }
 
 impl Settings {
@@ -175,8 +177,8 @@ impl Settings {
             Self::Email(settings) => {
                 let texts = [
                     ("subject_template", &settings.subject_template, TemplateKind::Line),
-                    ("text_template", &settings.text_template, TemplateKind::Text),
-                    ("html_template", &settings.html_template, TemplateKind::Html),
+                    ("text_template", &settings.text_template, TemplateKind::MailText),
+                    ("html_template", &settings.html_template, TemplateKind::MailHtml),
                 ];
                 texts
                     .into_iter()

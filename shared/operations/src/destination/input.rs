@@ -230,7 +230,8 @@ fn compiled(text: TemplateText<'_>) -> Result<Template, TemplateError> {
     match text.makes {
         TemplateKind::Line => Template::compile(text.source, Limits::LINE),
         TemplateKind::Text => Template::compile(text.source, Limits::BODY),
-        TemplateKind::Html => Template::compile_html(text.source, Limits::BODY),
+        TemplateKind::MailText => Template::compile_mail_text(text.source, Limits::BODY),
+        TemplateKind::MailHtml => Template::compile_mail_html(text.source, Limits::BODY),
     }
 }
 

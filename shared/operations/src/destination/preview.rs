@@ -7,7 +7,9 @@ use bytes::Bytes;
 use domain::input::{Errors, FieldCode, Fields};
 use domain::limits::PAYLOAD_DEPTH_MAX;
 use domain::role::Permission;
+use domain::settings::email::Attach;
 use domain::settings::{DestinationType, Settings};
+use render::mail::Link;
 use render::{Fault, PAYLOAD_READ_BYTES_MAX, Stop, Wording};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -22,6 +24,8 @@ use crate::quota::Limited;
 use crate::words::DestinationTypeName;
 use crate::{Body, Context, Operations, Query, Refusal};
 
+/// What a preview shows in the place of a link to the payload.
+const SAMPLE_LINK: &str = "https://waybill.example/d/sample";
 /// How many previews a process renders at once.
 const AT_ONCE: usize = 2;
 /// How long a preview waits for its turn before it is refused.
@@ -152,7 +156,9 @@ fn rendered(draft: &Draft, stop: &Stop) -> Result<Value, Fault> {
             Ok(json!({"method": webhook.method.as_str(), "headers": headers, "body": String::from_utf8_lossy(&body.bytes)}))
         }
         Settings::Email(email) => {
-            let mail = render::mail::mail(email, wording, None, stop)?;
+            // The delivery is not known here, so the link is a sample; a large payload is linked when it is delivered.
+            let link = Link { url: SAMPLE_LINK, is_required: email.attach == Attach::Never };
+            let mail = render::mail::mail(email, wording, Some(link), stop)?;
             Ok(json!({"subject": mail.subject, "text": mail.text, "html": mail.html}))
         }
         Settings::S3(bucket) => Ok(json!({"key": render::line::key(&bucket.object, wording, stop)?})),

@@ -95,6 +95,7 @@ fn rendered(source: &str, limits: Limits, payload: &Payload, stop: &Stop) -> Res
         created_at: "2026-11-23T09:30:00.123Z",
         attempt: 1,
         payload,
+        link: None,
     };
     Template::compile(source, limits).unwrap().render(&variables, stop)
 }

@@ -26,6 +26,7 @@ fn tried(source: &str, limits: Limits) -> Result<(), TemplateError> {
         created_at: "2026-11-23T09:30:00.123Z",
         attempt: 1,
         payload: &payload,
+        link: None,
     };
     // Whether the values work out is another question.
     drop(template.render(&variables, &Stop::default()));

@@ -29,6 +29,7 @@ fn with<T>(change: impl FnOnce(&mut Variables<'_>) -> T, source: &str) -> Result
         created_at: "2026-11-23T09:30:00.123Z",
         attempt: 2,
         payload: &payload,
+        link: None,
     };
     change(&mut variables);
     Template::compile(source, Limits::BODY).unwrap().render(&variables, &Stop::default())
@@ -54,6 +55,7 @@ fn render_json(source: &str, json: &str) -> Result<String, RenderError> {
         created_at: "2026-11-23T09:30:00.123Z",
         attempt: 1,
         payload: &payload,
+        link: None,
     };
     Template::compile(source, Limits::BODY).unwrap().render(&variables, &Stop::default())
 }
@@ -98,7 +100,7 @@ fn the_extension_is_the_file_name_s_or_else_the_content_type_s() {
 #[test]
 fn html_is_escaped_where_html_is_made() {
     let metadata = BTreeMap::from([("html".to_owned(), "<b>&</b>".to_owned())]);
-    let template = Template::compile_html("<p>{{ metadata.html }}</p>", Limits::BODY).unwrap();
+    let template = Template::compile_mail_html("<p>{{ metadata.html }}</p>", Limits::BODY).unwrap();
     let variables = Variables {
         organization_id: "",
         event_type: "",
@@ -111,6 +113,7 @@ fn html_is_escaped_where_html_is_made() {
         created_at: "",
         attempt: 1,
         payload: &Payload::absent("there is none"),
+        link: None,
     };
     assert_eq!(template.render(&variables, &Stop::default()).unwrap(), "<p>&lt;b&gt;&amp;&lt;&#x2f;b&gt;</p>");
 }

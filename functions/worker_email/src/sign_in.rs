@@ -1,0 +1,78 @@
+//! Signing in at a mail server: PLAIN, LOGIN and XOAUTH2 (RFC 4954).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use domain::Reason;
+use domain::check::StepName;
+use domain::settle::Outcome;
+use mail_send::{Credentials, SmtpClient};
+use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, AUTH_XOAUTH2, EhloResponse};
+
+use crate::failure::Failure;
+use crate::reply::Reply;
+use crate::session::Stream;
+
+type Client = SmtpClient<Box<dyn Stream>>;
+
+/// Signs in with the first mechanism that server and credentials share.
+pub(crate) async fn sign_in(
+    client: &mut Client,
+    capabilities: &EhloResponse<String>,
+    credentials: &Credentials<String>,
+) -> Result<(), Failure> {
+    let offers = |mechanism: u64| capabilities.auth_mechanisms & mechanism != 0;
+    let mut refusal = None;
+    match credentials {
+        Credentials::Plain { username, secret } => {
+            if offers(AUTH_PLAIN) {
+                let response = BASE64.encode(format!("\0{username}\0{secret}"));
+                refusal = Some(at_once(client, "PLAIN", &response, &response).await?);
+            }
+            // A server may offer what it does not do.
+            if offers(AUTH_LOGIN) && refusal.as_ref().is_none_or(is_unsupported) {
+                refusal = Some(login(client, username, secret).await?);
+            }
+        }
+        Credentials::XOauth2 { username, secret } if offers(AUTH_XOAUTH2) => {
+            let response = BASE64.encode(format!("user={username}\x01auth=Bearer {secret}\x01\x01"));
+            // A challenge holds the error; an empty answer to it ends the exchange.
+            refusal = Some(at_once(client, "XOAUTH2", &response, "").await?);
+        }
+        _ => {}
+    }
+    match refusal {
+        Some(reply) if reply.code == 235 => Ok(()),
+        Some(reply) => Err(Failure::reply(StepName::Authenticate, &reply)),
+        None => {
+            let detail = "the mail server offers no way to sign in with these credentials";
+            Err(Failure::new(StepName::Authenticate, Outcome::ClientError(Reason::Authentication), detail))
+        }
+    }
+}
+
+/// A mechanism whose response goes with the command; a server may ask for it once more.
+async fn at_once(client: &mut Client, mechanism: &str, response: &str, again: &str) -> Result<Reply, Failure> {
+    let reply = ask(client, &format!("AUTH {mechanism} {response}")).await?;
+    if reply.code == 334 { ask(client, again).await } else { Ok(reply) }
+}
+
+/// The user name, then the password: what the prompts say differs from server to server and means nothing.
+async fn login(client: &mut Client, username: &str, password: &str) -> Result<Reply, Failure> {
+    let mut reply = ask(client, "AUTH LOGIN").await?;
+    for answer in [username, password] {
+        if reply.code != 334 {
+            break;
+        }
+        reply = ask(client, &BASE64.encode(answer)).await?;
+    }
+    Ok(reply)
+}
+
+async fn ask(client: &mut Client, line: &str) -> Result<Reply, Failure> {
+    client.cmd(format!("{line}\r\n")).await.map_err(|error| Failure::smtp(StepName::Authenticate, &error))
+}
+
+/// 500, 502 and 504 refuse the mechanism, not the credentials.
+fn is_unsupported(reply: &Reply) -> bool {
+    matches!(reply.code, 500 | 502 | 504)
+}

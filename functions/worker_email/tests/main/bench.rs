@@ -1,0 +1,131 @@
+//! A connector and a destination that leads to a mail server on this machine.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::check::{CheckReport, StepName};
+use domain::credentials::{CredentialKind, Credentials, SecretField, sealed_name};
+use domain::delivery::Delivery;
+use domain::destination::Destination;
+use domain::input::{Errors, Fields};
+use domain::settings::{DestinationType, Settings};
+use domain::{Reason, Timestamp};
+use egress::{Client, Guard, Policy, Schemes, Tls};
+use local_aws::{Caller, Engines, GenerateSecretString, KeySpec, Options, Resources, SecretSpec, SecretValue};
+use oauth::Tokens;
+use runtime::platform::{system_clock, system_random};
+use rustls::RootCertStore;
+use serde_json::{Value, json};
+use store::Store;
+use tempfile::TempDir;
+use tokio::time::Instant;
+use vault::Vault;
+use worker::{Attempted, Connector as _, Job, Payload, Unavailable};
+use worker_email::{Email, Links, Parts};
+
+use crate::samples;
+
+pub(crate) const USERNAME: &str = "mailer";
+pub(crate) const PASSWORD: &str = "right horse";
+pub(crate) const PUBLIC_URL: &str = "https://waybill.example";
+
+pub(crate) struct Bench {
+    email: Email,
+    pub(crate) destination: Destination,
+    _data: TempDir,
+}
+
+impl Bench {
+    /// A destination at `port` on this machine, with these settings besides.
+    pub(crate) async fn at(port: u16, settings: Value) -> Self {
+        Self::greeting_as(port, settings, None).await
+    }
+
+    pub(crate) async fn greeting_as(port: u16, settings: Value, ehlo_name: Option<&str>) -> Self {
+        runtime::platform::install_tls();
+        let data = tempfile::tempdir().unwrap();
+        let root = GenerateSecretString { template: None, key: Some("root".into()), length: 64, exclude_punctuation: true };
+        let keys = SecretSpec { name: "waybill-Keys".into(), value: Some(SecretValue::Generated(root)) };
+        let resources =
+            Resources { keys: vec![KeySpec { name: "waybill-Key".into() }], secrets: vec![keys], ..Resources::empty() };
+        let engines = Engines::open(data.path(), &resources, Options::local()).unwrap();
+        let aws = engines.sdk_config(Caller::unlimited("tests"));
+        let guard = Guard::new(Policy::parse("127.0.0.1").unwrap());
+        let tls = Tls::with_roots(RootCertStore::empty()).unwrap();
+        let vault = Vault::new(&aws, engines.key_arn("waybill-Key"), system_clock(), system_random());
+        let destination = destination(port, settings, &vault).await;
+        let client = Client::new(guard.clone(), tls.clone());
+        let secret = engines.secret_arn("waybill-Keys").unwrap().to_owned();
+        let email = Email::new(Parts {
+            guard,
+            tls,
+            tokens: Tokens::new(client, Schemes::HttpAndHttps, system_clock()),
+            vault,
+            store: Store::new(&aws, "none".to_owned(), None),
+            links: Links::new(aws.clone(), secret, PUBLIC_URL.to_owned()),
+            ehlo_name: ehlo_name.map(str::to_owned),
+            aws,
+            clock: system_clock(),
+            random: system_random(),
+        });
+        Self { email, destination, _data: data }
+    }
+
+    /// The same, giving mail servers less time to confirm a message.
+    pub(crate) fn patient_for(self, longest: Duration) -> Self {
+        Self { email: self.email.with_confirmation_max(longest), ..self }
+    }
+
+    pub(crate) async fn deliver(&self, delivery: &Delivery, payload: impl Into<Bytes>) -> Attempted {
+        self.attempt(delivery, Payload::whole(payload)).await.unwrap()
+    }
+
+    pub(crate) async fn attempt(&self, delivery: &Delivery, payload: Payload) -> Result<Attempted, Unavailable> {
+        let timeout = Duration::from_secs(self.destination.settings.timeout_seconds().into());
+        let deadline = Instant::now() + timeout;
+        self.email.deliver(Job { delivery, destination: &self.destination, payload, attempt_number: 1, deadline }).await
+    }
+
+    pub(crate) async fn check(&self) -> CheckReport {
+        self.email.check(&self.destination).await
+    }
+}
+
+async fn destination(port: u16, settings: Value, vault: &Vault) -> Destination {
+    let mut all = json!({"transport": {"smtp": {"host": "127.0.0.1", "port": port, "security": "none"}}, "from": "reports@acme.example",
+        "to": ["ada@customer.example"]});
+    all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    let errors = Errors::default();
+    let settings = Settings::read(DestinationType::Email, &mut Fields::new("", all.as_object().unwrap().clone(), &errors)).unwrap();
+    let sample = samples::destination("");
+    let sealed = vault.seal(sample.organization_id, sample.id, &sealed_name("password"), &PASSWORD.into()).await.unwrap();
+    let secret = SecretField { sealed, hint: None, updated_at: Timestamp::from_millis(0) };
+    let credentials = Credentials {
+        kind: CredentialKind::SmtpPassword,
+        open: [("username".to_owned(), USERNAME.to_owned())].into(),
+        secrets: [("password".to_owned(), secret)].into(),
+        shown: Default::default(),
+    };
+    Destination { settings, credentials, ..sample }
+}
+
+/// A delivery of a payload of this type.
+pub(crate) fn delivery(content_type: &str, filename: Option<&str>, size_bytes: u64) -> Delivery {
+    let mut delivery = samples::delivery();
+    let payload = &mut delivery.message.payload;
+    (payload.content_type, payload.filename, payload.size_bytes) = (content_type.to_owned(), filename.map(str::to_owned), size_bytes);
+    delivery
+}
+
+/// A small delivery, for tests of something else.
+pub(crate) fn small() -> Delivery {
+    delivery("application/json", None, 2)
+}
+
+pub(crate) fn failed_step(report: &CheckReport) -> Option<(StepName, &str)> {
+    report.steps.iter().find(|step| step.ok == Some(false)).map(|step| (step.name, step.detail.as_str()))
+}
+
+pub(crate) fn reason(attempted: &Attempted) -> Option<Reason> {
+    attempted.outcome.reason()
+}

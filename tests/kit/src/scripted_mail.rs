@@ -1,0 +1,205 @@
+//! A mail server written for tests, which does what real servers are known to do and others do not.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// How a server behaves.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// The lines of the answer to EHLO after the first.
+    pub extensions: Vec<String>,
+    /// Answers to commands that begin with a text, before the usual ones. Without an answer the server closes the connection.
+    pub answers: Vec<(&'static str, Option<&'static str>)>,
+    /// The prompts of AUTH LOGIN, as they stand after the code.
+    pub prompts: [&'static str; 2],
+    /// How many messages a connection may carry, and the answer to the next MAIL; without an answer the server closes the connection.
+    pub messages_per_connection: Option<(usize, Option<&'static str>)>,
+    /// How long the server takes to confirm a message; `None` for ever.
+    pub confirms_after: Option<Duration>,
+    /// The answer to the message; without one the server closes the connection.
+    pub confirmation: Option<&'static str>,
+    /// Whether EHLO wants a fully qualified name or an address literal.
+    pub is_strict_about_names: bool,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            extensions: vec!["AUTH PLAIN LOGIN".to_owned()],
+            answers: Vec::new(),
+            prompts: ["VXNlcm5hbWU6", "UGFzc3dvcmQ6"],
+            messages_per_connection: None,
+            confirms_after: Some(Duration::ZERO),
+            confirmation: Some("250 2.0.0 OK: queued as 1"),
+            is_strict_about_names: true,
+        }
+    }
+}
+
+/// A message that the server took or was offered, as it was before its dots were doubled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// The whole MAIL command.
+    pub from: String,
+    /// The recipients' addresses.
+    pub to: Vec<String>,
+    /// The message.
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    messages: Mutex<Vec<Offered>>,
+    commands: Mutex<Vec<String>>,
+    connections: AtomicUsize,
+}
+
+/// A running server; dropping it ends it.
+#[derive(Debug)]
+pub struct ScriptedMail {
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+    state: Arc<State>,
+    listening: JoinHandle<()>,
+}
+
+impl ScriptedMail {
+    /// Starts a server with this script.
+    pub async fn start(script: Script) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let state = Arc::new(State::default());
+        let script = Arc::new(script);
+        let shared = Arc::clone(&state);
+        let listening = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                shared.connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serve(BufReader::new(stream), Arc::clone(&script), Arc::clone(&shared)));
+            }
+        });
+        Self { port, state, listening }
+    }
+
+    /// The messages so far, confirmed or not.
+    pub fn messages(&self) -> Vec<Offered> {
+        self.state.messages.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The commands so far, of all connections, without what belongs to messages.
+    pub fn commands(&self) -> Vec<String> {
+        self.state.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The connections so far.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for ScriptedMail {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+/// One connection; an error ends it.
+async fn serve(mut stream: BufReader<TcpStream>, script: Arc<Script>, state: Arc<State>) -> std::io::Result<()> {
+    say(&mut stream, "220 mail.test ESMTP").await?;
+    let (mut from, mut to, mut sent) = (String::new(), Vec::new(), 0);
+    while let Some(line) = command(&mut stream).await? {
+        state.commands.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
+        if let Some((_, answer)) = script.answers.iter().find(|(start, _)| line.starts_with(start)) {
+            let Some(answer) = answer else { return Ok(()) };
+            say(&mut stream, answer).await?;
+            continue;
+        }
+        let word = line.split(' ').next().unwrap_or_default();
+        let rest = line[word.len()..].trim();
+        match word {
+            "EHLO" if script.is_strict_about_names && !(rest.starts_with('[') || rest.contains('.')) => {
+                say(&mut stream, "504 5.5.2 need fully-qualified hostname").await?;
+            }
+            "EHLO" => say(&mut stream, &hello(&script.extensions)).await?,
+            "AUTH" if rest == "LOGIN" => sign_in(&mut stream, &script.prompts).await?,
+            "AUTH" => say(&mut stream, "235 2.7.0 accepted").await?,
+            "MAIL" => match script.messages_per_connection {
+                Some((most, answer)) if sent >= most => {
+                    if let Some(answer) = answer {
+                        say(&mut stream, answer).await?;
+                    }
+                    return Ok(());
+                }
+                _ => {
+                    (from, to) = (line.clone(), Vec::new());
+                    say(&mut stream, "250 2.1.0 OK").await?;
+                }
+            },
+            "RCPT" => {
+                to.push(rest.trim_start_matches("TO:<").trim_end_matches('>').to_owned());
+                say(&mut stream, "250 2.1.5 OK").await?;
+            }
+            "DATA" => {
+                say(&mut stream, "354 go on").await?;
+                let bytes = message(&mut stream).await?;
+                sent += 1;
+                let offered = Offered { from: from.clone(), to: to.clone(), bytes };
+                state.messages.lock().unwrap_or_else(PoisonError::into_inner).push(offered);
+                let Some(wait) = script.confirms_after else { std::future::pending().await };
+                tokio::time::sleep(wait).await;
+                let Some(confirmation) = script.confirmation else { return Ok(()) };
+                say(&mut stream, confirmation).await?;
+            }
+            "QUIT" => return say(&mut stream, "221 2.0.0 bye").await,
+            _ => say(&mut stream, "250 2.0.0 OK").await?,
+        }
+    }
+    Ok(())
+}
+
+fn hello(extensions: &[String]) -> String {
+    let mut lines = vec!["mail.test".to_owned()];
+    lines.extend(extensions.iter().cloned());
+    let last = lines.len() - 1;
+    let numbered = lines.iter().enumerate().map(|(n, line)| format!("250{}{line}", if n == last { ' ' } else { '-' }));
+    numbered.collect::<Vec<_>>().join("\r\n")
+}
+
+/// Takes any user name and password.
+async fn sign_in(stream: &mut BufReader<TcpStream>, prompts: &[&str; 2]) -> std::io::Result<()> {
+    for prompt in prompts {
+        say(stream, format!("334 {prompt}").trim_end()).await?;
+        if command(stream).await?.is_none() {
+            return Ok(());
+        }
+    }
+    say(stream, "235 2.7.0 accepted").await
+}
+
+async fn say(stream: &mut BufReader<TcpStream>, line: &str) -> std::io::Result<()> {
+    stream.write_all(format!("{line}\r\n").as_bytes()).await
+}
+
+async fn command(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<String>> {
+    let mut line = String::new();
+    let read = stream.read_line(&mut line).await?;
+    Ok((read > 0).then(|| line.trim_end().to_owned()))
+}
+
+async fn message(stream: &mut BufReader<TcpStream>) -> std::io::Result<Vec<u8>> {
+    let mut message = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        if stream.read_until(b'\n', &mut line).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if line == b".\r\n" {
+            return Ok(message);
+        }
+        message.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+    }
+}

@@ -151,22 +151,33 @@ class Session:
             raise Refused(OP_UNSUPPORTED)
 
 
-async def serve(process):
-    session = Session()
-    try:
-        while True:
-            size = struct.unpack(">I", await process.stdin.readexactly(4))[0]
-            packet = await process.stdin.readexactly(size)
-            answer = session.answer(packet[0], Reader(packet[1:]))
-            process.stdout.write(struct.pack(">I", len(answer)) + answer)
-            await process.stdout.drain()
-    except (asyncio.IncompleteReadError, BrokenPipeError, asyncssh.Error):
-        process.exit(0)
+class Subsystem(asyncssh.SSHServerSession):
+    def __init__(self):
+        self.session, self.received = Session(), b""
+
+    def connection_made(self, chan):
+        self.chan = chan
+
+    def subsystem_requested(self, subsystem):
+        return subsystem == "sftp"
+
+    def data_received(self, data, datatype):
+        self.received += data
+        while len(self.received) >= 4:
+            end = 4 + struct.unpack(">I", self.received[:4])[0]
+            if len(self.received) < end:
+                return
+            packet, self.received = self.received[4:end], self.received[end:]
+            answer = self.session.answer(packet[0], Reader(packet[1:]))
+            self.chan.write(struct.pack(">I", len(answer)) + answer)
 
 
 class Account(asyncssh.SSHServer):
     def begin_auth(self, username):
         return True
+
+    def session_requested(self):
+        return Subsystem()
 
     def password_auth_supported(self):
         return True
@@ -177,9 +188,7 @@ class Account(asyncssh.SSHServer):
 
 async def main():
     key = asyncssh.generate_private_key("ssh-ed25519")
-    server = await asyncssh.listen(
-        "127.0.0.1", 0, server_factory=Account, server_host_keys=[key], process_factory=serve, encoding=None
-    )
+    server = await asyncssh.listen("127.0.0.1", 0, server_factory=Account, server_host_keys=[key], encoding=None)
     print(server.get_port(), key.export_public_key().decode().strip(), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     os._exit(0)

@@ -109,22 +109,30 @@ async fn an_answer_that_cannot_be_read_ends_the_attempt_at_once() {
     let began = Instant::now();
     let failed = world.deliver("dlv_1_00", Payload::whole(noise(8 << 20))).await;
     assert_eq!(reason(&failed), Reason::Protocol, "{}", failed.detail);
+    assert!(failed.detail.contains("closed the connection"), "{}", failed.detail);
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
 async fn the_check_refuses_what_no_delivery_could_do() {
-    for oddities in ["rename-refused", "part-rename-refused", "loses-a-byte", "no-space"] {
+    for (oddities, why) in [
+        ("rename-refused", Reason::Authorization),
+        ("part-rename-refused", Reason::Authorization),
+        ("loses-a-byte", Reason::ServerError),
+        ("no-space", Reason::ServerError),
+    ] {
         let server = OddSftp::start(oddities);
         let report = world(&server).check().await;
         assert_eq!(failed_step(&report), Some(StepName::Write), "{oddities}: {report:?}");
-        reason(&world(&server).deliver("dlv_1_00", Payload::whole("some text")).await);
+        let failed = world(&server).deliver("dlv_1_00", Payload::whole("some text")).await;
+        assert_eq!(reason(&failed), why, "{oddities}: {}", failed.detail);
         assert!(server.tree().iter().all(|path| !path.contains(".waybill")), "{:?}", server.tree());
     }
     // The directory that every file goes to does not exist, and cannot be made.
     let server = OddSftp::start("mkdir-refused");
     assert_eq!(failed_step(&world(&server).check().await), Some(StepName::Write));
-    reason(&world(&server).deliver("dlv_1_00", Payload::whole("x")).await);
+    let failed = world(&server).deliver("dlv_1_00", Payload::whole("x")).await;
+    assert_eq!(reason(&failed), Reason::Authorization, "{}", failed.detail);
 }
 
 #[tokio::test]

@@ -79,9 +79,7 @@ async fn the_check_names_the_step_that_fails() {
 async fn a_server_that_is_busy_is_tried_again_and_one_that_refuses_is_not() {
     let server = MailServer::start("none", &Authority::new());
     let acme = stage::organization("Acme").await;
-    for (local, reason, attempts) in
-        [("busy", "server_error", 2), ("reject", "rejected", 1), ("slow", "timeout", 2)]
-    {
+    for (local, reason, attempts) in [("busy", "server_error", 2), ("reject", "rejected", 1), ("slow", "timeout", 2)] {
         let mut settings = settings(&server, "none");
         settings["to"] = json!([format!("{local}@customer.example")]);
         settings["timeout_seconds"] = json!(1);

@@ -129,9 +129,7 @@ impl Email {
     async fn send(&self, destination: &Destination, settings: &EmailSettings, letter: &Letter, deadline: Instant) -> Result<Sent, Failure> {
         match &settings.transport {
             Transport::Ses => within(deadline, StepName::Write, self.send_by_ses(destination, settings, letter)).await,
-            Transport::Smtp(smtp) => {
-                self.send_by_smtp(destination, settings, smtp, letter, deadline).await
-            }
+            Transport::Smtp(smtp) => self.send_by_smtp(destination, settings, smtp, letter, deadline).await,
         }
     }
 

@@ -114,9 +114,8 @@ fn is_content_type(text: &str) -> bool {
         let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
         inner.is_some_and(|inner| inner.bytes().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\' | b';')))
     };
-    let is_parameter = |text: &str| {
-        text.trim().split_once('=').is_some_and(|(name, value)| is_token(name) && (is_token(value) || is_quoted(value)))
-    };
+    let is_parameter =
+        |text: &str| text.trim().split_once('=').is_some_and(|(name, value)| is_token(name) && (is_token(value) || is_quoted(value)));
     let mut parts = text.split(';');
     let essence = parts.next().unwrap_or_default().trim();
     let is_type = essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
@@ -156,10 +155,21 @@ mod tests {
 
     #[test]
     fn a_content_type_is_kept_with_its_parameters_unless_it_could_end_its_header() {
-        for good in ["text/csv", "text/csv; charset=iso-8859-1", "text/csv;charset=\"utf-8\"; header=present", "application/ld+json;", "x/y ; a=b"] {
+        for good in
+            ["text/csv", "text/csv; charset=iso-8859-1", "text/csv;charset=\"utf-8\"; header=present", "application/ld+json;", "x/y ; a=b"]
+        {
             assert!(is_content_type(good), "{good}");
         }
-        for bad in ["", "text", "text/", "text/csv; charset", "text/csv; charset=a b", "text/csv\r\nBcc: a@b.example", "text/csv; name=\"a\"b\"", "text/çsv"] {
+        for bad in [
+            "",
+            "text",
+            "text/",
+            "text/csv; charset",
+            "text/csv; charset=a b",
+            "text/csv\r\nBcc: a@b.example",
+            "text/csv; name=\"a\"b\"",
+            "text/çsv",
+        ] {
             assert!(!is_content_type(bad), "{bad}");
         }
     }

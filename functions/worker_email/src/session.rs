@@ -168,7 +168,9 @@ impl Session {
             Ok(Err(_)) => {
                 return match timeout(PARTING_REPLY_MAX, self.client.read()).await {
                     Ok(Ok(reply)) if !reply::is_positive(&reply) => Err(NotSent::refused(StepName::Write, &reply)),
-                    _ => Err(NotSent::incomplete(Reason::Protocol, "the mail server closed the connection before it had the whole message")),
+                    _ => {
+                        Err(NotSent::incomplete(Reason::Protocol, "the mail server closed the connection before it had the whole message"))
+                    }
                 };
             }
             Err(_) => return Err(NotSent::incomplete(Reason::Timeout, "the mail server did not take the whole message in time")),

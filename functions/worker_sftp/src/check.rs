@@ -127,10 +127,7 @@ async fn write(remote: &Remote, settings: &SftpSettings, check_id: &str) -> Resu
         let directory = place.child(&format!(".waybill-{check_id}.d"));
         match remote.make_directory(&directory).await {
             Ok(()) => made.push(directory),
-            Err(failure) => warnings.add(format!(
-                "deliveries can only use directories that exist, because {}",
-                failure.detail()
-            )),
+            Err(failure) => warnings.add(format!("deliveries can only use directories that exist, because {}", failure.detail())),
         }
     }
     for path in [&temporary, &path] {

@@ -115,9 +115,7 @@ pub async fn deliver(
             tracking["skipped"] = true.into();
             Ok(delivered(tracking, format!("{} exists already and stays as it is", place.path()), None))
         }
-        Err(failure) => {
-            attempted(failure, |step| (step == StepName::Write).then(|| record(sha256.as_deref())))
-        }
+        Err(failure) => attempted(failure, |step| (step == StepName::Write).then(|| record(sha256.as_deref()))),
     }
 }
 
@@ -126,10 +124,7 @@ fn delivered(tracking: Value, detail: String, request: Option<RequestRecord>) ->
     Attempted { outcome, detail, request, response: None, body: None }
 }
 
-fn attempted(
-    failure: Failure,
-    request: impl FnOnce(StepName) -> Option<RequestRecord>,
-) -> Result<Attempted, Unavailable> {
+fn attempted(failure: Failure, request: impl FnOnce(StepName) -> Option<RequestRecord>) -> Result<Attempted, Unavailable> {
     match failure {
         Failure::Theirs { step, outcome, detail } => {
             let request = request(step);
@@ -198,18 +193,22 @@ async fn put(
     let mut connection = ssh::reach(guard, settings, login).await?;
     within(login, StepName::Authenticate, ssh::authenticate(&mut connection, &settings.username, credentials)).await?;
     let remote = within(login, StepName::Authenticate, Remote::open(connection)).await?;
-    within(deadline, StepName::Write, remote.while_connected(async {
-        if let Some(done) = look_before(&remote, file, payload.size_bytes()).await? {
-            return Ok(done);
-        }
-        let handle = open(&remote, file).await?;
-        let finished = finish(&remote, file, &handle, payload).await;
-        if finished.is_err() {
-            // Best effort: what stays is under the temporary name, and the next attempt writes over it.
-            drop(timeout(CLEAN_UP_MAX, remote.remove(&file.temporary)).await);
-        }
-        finished
-    }))
+    within(
+        deadline,
+        StepName::Write,
+        remote.while_connected(async {
+            if let Some(done) = look_before(&remote, file, payload.size_bytes()).await? {
+                return Ok(done);
+            }
+            let handle = open(&remote, file).await?;
+            let finished = finish(&remote, file, &handle, payload).await;
+            if finished.is_err() {
+                // Best effort: what stays is under the temporary name, and the next attempt writes over it.
+                drop(timeout(CLEAN_UP_MAX, remote.remove(&file.temporary)).await);
+            }
+            finished
+        }),
+    )
     .await
 }
 

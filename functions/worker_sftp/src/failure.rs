@@ -95,22 +95,14 @@ impl Failure {
 
 fn status_meaning(code: StatusCode) -> (Outcome, &'static str) {
     match code {
-        StatusCode::PermissionDenied => {
-            (Outcome::ClientError(Reason::Authorization), "permission denied")
-        }
-        StatusCode::NoSuchFile => {
-            (Outcome::ClientError(Reason::Rejected), "no such file or directory")
-        }
-        StatusCode::OpUnsupported => {
-            (Outcome::Retry(Reason::Protocol), "the server does not support it")
-        }
+        StatusCode::PermissionDenied => (Outcome::ClientError(Reason::Authorization), "permission denied"),
+        StatusCode::NoSuchFile => (Outcome::ClientError(Reason::Rejected), "no such file or directory"),
+        StatusCode::OpUnsupported => (Outcome::Retry(Reason::Protocol), "the server does not support it"),
         StatusCode::BadMessage | StatusCode::NoConnection | StatusCode::ConnectionLost => {
             (Outcome::Retry(Reason::Protocol), "the server does not follow the SFTP protocol")
         }
         // Version 3 has one code for a full disk, a quota and an invalid name.
-        StatusCode::Failure | StatusCode::Eof | StatusCode::Ok => {
-            (Outcome::Retry(Reason::ServerError), "the server reports a failure")
-        }
+        StatusCode::Failure | StatusCode::Eof | StatusCode::Ok => (Outcome::Retry(Reason::ServerError), "the server reports a failure"),
     }
 }
 
@@ -119,11 +111,7 @@ fn with_message(why: &str, message: &str) -> String {
     let message: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let message = bounded(message.trim(), MESSAGE_MAX_BYTES);
     let repeats = ["", "failure", "permission denied", "no such file", why];
-    if repeats.iter().any(|text| message.eq_ignore_ascii_case(text)) {
-        why.to_owned()
-    } else {
-        format!("{why}: {message}")
-    }
+    if repeats.iter().any(|text| message.eq_ignore_ascii_case(text)) { why.to_owned() } else { format!("{why}: {message}") }
 }
 
 /// `work`, as long as there is time.

@@ -108,19 +108,14 @@ impl Remote {
         let config = Config { request_timeout_secs: REQUEST_SECONDS_MAX, ..Config::default() };
         let (stream, ended) = TolerantStream::new(channel.into_stream());
         let sftp = RawSftpSession::new_with_config(stream, config);
-        let version = until_ended(ended.clone(), async {
-            sftp.init().await.map_err(|error| Failure::sftp(&error, "starting SFTP"))
-        });
+        let version = until_ended(ended.clone(), async { sftp.init().await.map_err(|error| Failure::sftp(&error, "starting SFTP")) });
         let extensions = version.await?.extensions;
         Ok(Self { sftp, ended, extensions, _connection: connection })
     }
 
     /// `work`, as long as the SFTP session lasts. A request that is sent while the library ends a broken
     /// session would otherwise wait for an answer until the attempt's deadline.
-    pub(crate) async fn while_connected<T>(
-        &self,
-        work: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
+    pub(crate) async fn while_connected<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         until_ended(self.ended.clone(), work).await
     }
 
@@ -132,12 +127,10 @@ impl Remote {
             Err(error) if is_status(&error, StatusCode::NoSuchFile) => Ok(Found::Nothing),
             // Some servers report a missing file as a failure: they report one as well for a name that
             // certainly does not exist.
-            Err(error) if is_status(&error, StatusCode::Failure) => {
-                match self.sftp.stat(format!("{path}{ABSENT}")).await {
-                    Err(absent) if is_status(&absent, StatusCode::Failure) => Ok(Found::Nothing),
-                    _ => Err(Failure::sftp(&error, &format!("looking at {path}"))),
-                }
-            }
+            Err(error) if is_status(&error, StatusCode::Failure) => match self.sftp.stat(format!("{path}{ABSENT}")).await {
+                Err(absent) if is_status(&absent, StatusCode::Failure) => Ok(Found::Nothing),
+                _ => Err(Failure::sftp(&error, &format!("looking at {path}"))),
+            },
             Err(error) => Err(Failure::sftp(&error, &format!("looking at {path}"))),
         }
     }
@@ -177,9 +170,7 @@ impl Remote {
             Err(error) => {
                 let failure = Failure::sftp(&error, &format!("opening {path}"));
                 Err(match error {
-                    SftpError::Status(status) if status.status_code == StatusCode::NoSuchFile => {
-                        OpenError::NoDirectory
-                    }
+                    SftpError::Status(status) if status.status_code == StatusCode::NoSuchFile => OpenError::NoDirectory,
                     SftpError::Status(_) => OpenError::Refused(failure),
                     _ => OpenError::Broken(failure),
                 })
@@ -189,19 +180,11 @@ impl Remote {
 
     /// Writes the payload from the file's beginning, many writes under way, and closes it with its size
     /// verified and its bytes on disk.
-    pub(crate) async fn write(
-        &self,
-        handle: &str,
-        path: &str,
-        payload: Payload,
-    ) -> Result<Written, Failure> {
+    pub(crate) async fn write(&self, handle: &str, path: &str, payload: Payload) -> Result<Written, Failure> {
         let written = self.write_all(handle, payload).await?;
-        let sync = async {
-            if self.offers(FSYNC) { self.sftp.fsync(handle).await.map(drop) } else { Ok(()) }
-        };
+        let sync = async { if self.offers(FSYNC) { self.sftp.fsync(handle).await.map(drop) } else { Ok(()) } };
         // One round trip: the server answers in order.
-        let (synced, found, closed) =
-            futures_util::join!(sync, self.sftp.fstat(handle), self.sftp.close(handle));
+        let (synced, found, closed) = futures_util::join!(sync, self.sftp.fstat(handle), self.sftp.close(handle));
         match synced {
             // Offered and not supported: every write was acknowledged all the same.
             Err(error) if is_status(&error, StatusCode::OpUnsupported) => {}
@@ -215,12 +198,7 @@ impl Remote {
     /// Compares the size on the server with what was written. Some servers cannot say it for an open file,
     /// or say 0 until it is closed: those are asked by its name. Where there is no answer either, the
     /// acknowledgements count, because every write had one.
-    async fn verify(
-        &self,
-        path: &str,
-        open: SftpResult<Option<u64>>,
-        expected: u64,
-    ) -> Result<(), Failure> {
+    async fn verify(&self, path: &str, open: SftpResult<Option<u64>>, expected: u64) -> Result<(), Failure> {
         match open {
             Ok(Some(size_bytes)) if size_bytes == expected => return Ok(()),
             Ok(_) | Err(SftpError::Status(_)) => {}
@@ -228,9 +206,7 @@ impl Remote {
         }
         match self.sftp.stat(path).await.map(|found| found.attrs.size) {
             Ok(Some(size_bytes)) if size_bytes != expected => {
-                let detail = format!(
-                    "{expected} bytes were written, and the file on the server has {size_bytes}"
-                );
+                let detail = format!("{expected} bytes were written, and the file on the server has {size_bytes}");
                 Err(Failure::new(StepName::Write, Outcome::Retry(Reason::ServerError), detail))
             }
             Ok(_) | Err(SftpError::Status(_)) => Ok(()),
@@ -344,10 +320,7 @@ impl Remote {
     }
 }
 
-async fn until_ended<T>(
-    mut ended: watch::Receiver<()>,
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
+async fn until_ended<T>(mut ended: watch::Receiver<()>, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         // Answers that arrived before the end count.
         biased;

@@ -214,9 +214,7 @@ async fn with_password(handle: &mut Handle<Gate>, username: &str, password: &Sec
         AuthResult::Success => return Ok(AuthResult::Success),
         AuthResult::Failure { remaining_methods, .. } => remaining_methods,
     };
-    let only_asks = |offered: &MethodSet| {
-        offered.contains(&MethodKind::KeyboardInteractive) && !offered.contains(&MethodKind::Password)
-    };
+    let only_asks = |offered: &MethodSet| offered.contains(&MethodKind::KeyboardInteractive) && !offered.contains(&MethodKind::Password);
     if !only_asks(&offered) {
         match handle.authenticate_password(username, password.expose_secret()).await.map_err(broken)? {
             AuthResult::Failure { remaining_methods, partial_success: false } if only_asks(&remaining_methods) => {}

@@ -54,11 +54,7 @@ impl<S> TolerantStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for TolerantStream<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
@@ -101,11 +97,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TolerantStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for TolerantStream<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
     }
 
@@ -119,12 +111,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TolerantStream<S> {
 }
 
 /// Reads until `bytes` is full; `false` when the stream ends before.
-fn fill<S: AsyncRead + Unpin>(
-    inner: &mut S,
-    cx: &mut Context<'_>,
-    bytes: &mut [u8],
-    filled: &mut usize,
-) -> Poll<io::Result<bool>> {
+fn fill<S: AsyncRead + Unpin>(inner: &mut S, cx: &mut Context<'_>, bytes: &mut [u8], filled: &mut usize) -> Poll<io::Result<bool>> {
     while *filled < bytes.len() {
         let mut rest = ReadBuf::new(&mut bytes[*filled..]);
         ready!(Pin::new(&mut *inner).poll_read(cx, &mut rest))?;

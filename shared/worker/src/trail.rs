@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use domain::{Reason, Timestamp};
 use domain::attempt::Attempt;
 use domain::delivery::{Delivery, DeliveryStatus};
 use domain::destination::Destination;
 use domain::settle::Outcome;
 use domain::trace::TraceContext;
+use domain::{Reason, Timestamp};
 use queue::Received;
 use telemetry::names::{ATTEMPT, QUEUE};
 use telemetry::{Kind, Parent, Span, Value, metrics};

@@ -9,10 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::sshd::{
-    PASSWORD_HASH, START_MAX, UID, UNTIL_INPUT_ENDS, USERNAME, answers, free_port, generate_key,
-    own_uid, write_private,
-};
+use crate::sshd::{PASSWORD_HASH, START_MAX, UID, UNTIL_INPUT_ENDS, USERNAME, answers, free_port, generate_key, own_uid, write_private};
 
 const MODULE: &str = "/usr/lib/proftpd/mod_sftp.so";
 

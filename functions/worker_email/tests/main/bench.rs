@@ -46,8 +46,7 @@ impl Bench {
         let data = tempfile::tempdir().unwrap();
         let root = GenerateSecretString { template: None, key: Some("root".into()), length: 64, exclude_punctuation: true };
         let keys = SecretSpec { name: "waybill-Keys".into(), value: Some(SecretValue::Generated(root)) };
-        let resources =
-            Resources { keys: vec![KeySpec { name: "waybill-Key".into() }], secrets: vec![keys], ..Resources::empty() };
+        let resources = Resources { keys: vec![KeySpec { name: "waybill-Key".into() }], secrets: vec![keys], ..Resources::empty() };
         let engines = Engines::open(data.path(), &resources, Options::local()).unwrap();
         let aws = engines.sdk_config(Caller::unlimited("tests"));
         let guard = Guard::new(Policy::parse("127.0.0.1").unwrap());

@@ -28,8 +28,14 @@ async fn each_mistake_fails_its_step() {
         (StepName::Resolve, change(&sshd, |world| world.settings.host = "no-such-host.invalid".to_owned())),
         (StepName::Resolve, change(&sshd, |world| world.guard = Guard::new(Policy::default()))),
         (StepName::Connect, change(&sshd, |world| world.settings.port = 1)),
-        (StepName::HostKey, change(&sshd, |world| world.settings.host_keys = HostKeys::one(HostKey::parse(&read_only.host_key("ed25519")).unwrap()))),
-        (StepName::HostKey, change(&sshd, |world| world.settings.host_keys = HostKeys::one(HostKey::parse(&read_only.fingerprint("rsa")).unwrap()))),
+        (
+            StepName::HostKey,
+            change(&sshd, |world| world.settings.host_keys = HostKeys::one(HostKey::parse(&read_only.host_key("ed25519")).unwrap())),
+        ),
+        (
+            StepName::HostKey,
+            change(&sshd, |world| world.settings.host_keys = HostKeys::one(HostKey::parse(&read_only.fingerprint("rsa")).unwrap())),
+        ),
         (StepName::Authenticate, change(&sshd, |world| world.credentials = password("wrong"))),
         (StepName::Write, World::on(&read_only)),
         (StepName::Write, World::on(&no_sftp)),

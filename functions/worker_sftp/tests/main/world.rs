@@ -59,14 +59,9 @@ impl World {
     }
 
     /// Fails when something of Waybill failed.
-    pub(crate) async fn try_deliver(
-        &self,
-        meta: &Meta<'_>,
-        payload: Payload,
-    ) -> Result<Attempted, Unavailable> {
+    pub(crate) async fn try_deliver(&self, meta: &Meta<'_>, payload: Payload) -> Result<Attempted, Unavailable> {
         let deadline = Instant::now() + self.timeout;
-        worker_sftp::deliver(&self.guard, &self.settings, &self.credentials, meta, payload, deadline)
-            .await
+        worker_sftp::deliver(&self.guard, &self.settings, &self.credentials, meta, payload, deadline).await
     }
 
     pub(crate) async fn check(&self) -> CheckReport {

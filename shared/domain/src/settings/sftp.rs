@@ -112,19 +112,15 @@ const BACKSLASH: &str = "must not contain a backslash, which some servers take f
 fn read_host_keys(fields: &mut Fields<'_>) -> Option<HostKeys> {
     let (one_given, list_given) = (fields.given("host_key"), fields.given("host_keys"));
     let one = fields.text("host_key", 1..=HOST_KEY_MAX);
-    let list = fields.parsed_list("host_keys", HostKeys::MAX, |text| {
-        if text.len() > HOST_KEY_MAX { Err(HostKeyError) } else { HostKey::parse(text) }
-    });
+    let list = fields
+        .parsed_list("host_keys", HostKeys::MAX, |text| if text.len() > HOST_KEY_MAX { Err(HostKeyError) } else { HostKey::parse(text) });
     if one_given && list_given {
         fields.refuse("host_key", FieldCode::Conflict, "cannot be combined with host_keys");
         return None;
     }
     if one_given {
         let parsed = HostKey::parse(&one?);
-        return parsed
-            .map(HostKeys::one)
-            .map_err(|error| fields.refuse("host_key", FieldCode::InvalidFormat, error.to_string()))
-            .ok();
+        return parsed.map(HostKeys::one).map_err(|error| fields.refuse("host_key", FieldCode::InvalidFormat, error.to_string())).ok();
     }
     let keys = fields.require("host_keys", list_given, list)?;
     let keys = HostKeys::new(keys);

@@ -57,9 +57,7 @@ impl<'de> Deserialize<'de> for HostKeys {
             One(HostKey),
         }
         match Stored::deserialize(deserializer)? {
-            Stored::Several(keys) => {
-                Self::new(keys).ok_or_else(|| D::Error::custom("between 1 and 5 host keys"))
-            }
+            Stored::Several(keys) => Self::new(keys).ok_or_else(|| D::Error::custom("between 1 and 5 host keys")),
             Stored::One(key) => Ok(Self::one(key)),
         }
     }

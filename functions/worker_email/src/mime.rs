@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn a_message_is_never_encoded_and_its_lines_end_with_crlf() {
-        let rows: [(&str, &[u8], bool, &str, &[u8], Encoding); 7] = [
+        type Row = (&'static str, &'static [u8], bool, &'static str, &'static [u8], Encoding);
+        let rows: [Row; 7] = [
             ("message/rfc822", b"Subject: x\r\n\r\nhi\r\n", false, "message/rfc822", b"Subject: x\r\n\r\nhi\r\n", Encoding::SevenBit),
             ("Message/RFC822", b"\nhi\n", false, "Message/RFC822", b"\r\nhi\r\n", Encoding::SevenBit),
             ("message/rfc822", b"\xc3\xa9\r\n", true, "message/rfc822", b"\xc3\xa9\r\n", Encoding::EightBit),

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -25,6 +25,7 @@ pub struct Exim {
 
 impl Exim {
     /// Starts a server that `username` may sign in to with `password`.
+    #[expect(clippy::disallowed_methods, reason = "asks its own server on the loopback whether it listens")]
     pub async fn start(username: &str, password: &str) -> Self {
         assert!(Path::new(PROGRAM).exists(), "{PROGRAM} does not exist: run ./test once, which installs it");
         let folder = TempDir::new().expect("a temporary folder");
@@ -44,7 +45,7 @@ impl Exim {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {PROGRAM}: {error}"));
-        let started = Instant::now();
+        let started = tokio::time::Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             let ended = process.try_wait().ok().flatten();
             let output = || fs::read_to_string(place.join("output")).unwrap_or_default();

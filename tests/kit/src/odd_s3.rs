@@ -23,6 +23,9 @@ use crate::entra::decoded;
 /// The bucket that is there.
 pub const BUCKET: &str = "reports";
 
+/// How a request is refused: status, code and headers.
+pub type Refusal = (u16, &'static str, Vec<(&'static str, &'static str)>);
+
 /// What a store does with `If-None-Match` on writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Conditional {
@@ -49,7 +52,7 @@ pub struct Oddities {
     /// Whether it refuses to delete objects and to abort uploads.
     pub keeps_everything: bool,
     /// How it answers every request to write: status, code and headers.
-    pub refuses: Option<(u16, &'static str, Vec<(&'static str, &'static str)>)>,
+    pub refuses: Option<Refusal>,
 }
 
 /// A running server; dropping it ends it.

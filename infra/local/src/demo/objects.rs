@@ -1,13 +1,15 @@
-//! The demo's object stores: what Google Cloud Storage (XML API, Upload an object) and Azure Blob Storage (REST API, Put Blob) are asked for one
-//! object, kept as a file. Nobody is asked who they are.
+//! The demo's object stores: the requests of Google Cloud Storage (XML API) and Azure Blob Storage (REST API) that look at one object and
+//! write it. An object is a file. Credentials are not checked.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{self, DefaultBodyLimit, State};
+use axum::http::header::{ETAG, LAST_MODIFIED};
 use axum::response::IntoResponse;
-use axum::routing::put;
-use axum::{Router, http::header::ETAG};
+use axum::routing::get;
 use http::StatusCode;
 use serde_json::json;
 use servers::google::ServiceAccount;
@@ -19,7 +21,7 @@ const OBJECT_BYTES_MAX: usize = 16 << 20;
 
 /// Keeps objects in a folder.
 pub(super) fn router(folder: PathBuf) -> Router {
-    Router::new().route("/{*path}", put(keep)).layer(DefaultBodyLimit::max(OBJECT_BYTES_MAX)).with_state(folder)
+    Router::new().route("/{*path}", get(show).put(keep)).layer(DefaultBodyLimit::max(OBJECT_BYTES_MAX)).with_state(folder)
 }
 
 async fn keep(State(folder): State<PathBuf>, extract::Path(path): extract::Path<String>, bytes: Bytes) -> impl IntoResponse {
@@ -30,6 +32,19 @@ async fn keep(State(folder): State<PathBuf>, extract::Path(path): extract::Path<
     };
     match kept.await {
         Ok(()) => (StatusCode::CREATED, [(ETAG, "\"kept\"")]).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// An object with what its stores say about it; a HEAD request gets the headers alone.
+async fn show(State(folder): State<PathBuf>, extract::Path(path): extract::Path<String>) -> impl IntoResponse {
+    let Some(path) = within(&folder, &path) else { return StatusCode::BAD_REQUEST.into_response() };
+    let read = async { Ok::<_, io::Error>((tokio::fs::metadata(&path).await?.modified()?, tokio::fs::read(&path).await?)) };
+    match read.await {
+        Ok((modified, bytes)) => {
+            ([(ETAG, "\"kept\"".to_owned()), (LAST_MODIFIED, httpdate::fmt_http_date(modified))], bytes).into_response()
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => StatusCode::NOT_FOUND.into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

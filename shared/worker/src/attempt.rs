@@ -87,6 +87,7 @@ impl<C: Connector> Parts<C> {
                     span.fails(reason.as_str());
                 }
                 let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::debug!(outcome, duration_ms, "an attempt ended");
                 let mut settle = Span::start(SETTLE, Kind::Internal, Parent::Here(delivery.message.trace));
                 settle.set_id("waybill.delivery", delivery.id);
                 settle.run(self.settle(item, delivery, destination, Finished { attempted, started_at, duration_ms })).await

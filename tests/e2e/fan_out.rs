@@ -75,15 +75,16 @@ async fn a_hundred_destinations_of_which_some_fail_are_each_on_their_own() {
     assert_eq!(deliveries.len(), DESTINATIONS);
     for (number, delivery) in deliveries.iter().enumerate() {
         let (status, attempts, requests) = match Receiver::of(number) {
-            Receiver::Well | Receiver::Slow => ("succeeded", 1, 1),
-            Receiver::DownOnce => ("succeeded", 2, 2),
-            Receiver::Refusing => ("failed", 2, 0),
-            Receiver::Broken => ("failed", 2, 2),
+            Receiver::Well | Receiver::Slow => ("succeeded", 1, 1..=1),
+            Receiver::DownOnce => ("succeeded", 2, 2..=2),
+            Receiver::Refusing => ("failed", 2, 0..=0),
+            // A kept connection that closes without an answer is replaced once within the attempt.
+            Receiver::Broken => ("failed", 2, 2..=4),
         };
         assert_eq!((&delivery["status"], &delivery["attempt_count"]), (&json!(status), &json!(attempts)), "{delivery}");
         assert_eq!(delivery["destination_id"], destinations[number].id);
         let received = sink.path(&format!("/{number}")).requests();
-        assert_eq!(received.len(), requests, "number {number}");
+        assert!(requests.contains(&received.len()), "number {number}: {} requests", received.len());
         assert!(received.iter().all(|request| request.header("webhook-id") == delivery["id"].as_str()));
     }
 }

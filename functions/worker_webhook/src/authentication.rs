@@ -41,7 +41,9 @@ pub(crate) async fn authentication(
             let username = credentials.open("username")?;
             let password = credentials.secret("password").await?;
             let pair = Zeroizing::new(format!("{username}:{}", password.expose_secret()));
-            let header = Zeroizing::new(format!("Basic {}", BASE64.encode(&*pair)));
+            let encoded = SecretString::from(BASE64.encode(&*pair));
+            Confidential::add(&encoded);
+            let header = Zeroizing::new(format!("Basic {}", encoded.expose_secret()));
             with_header(AUTHORIZATION, &header)
         }
         CredentialKind::Oauth2ClientCredentials => {

@@ -29,7 +29,8 @@ use secrecy::ExposeSecret as _;
 use signing::SigningKey;
 use tempfile::TempDir;
 use tokio::time::Instant;
-use vault::Vault;
+use vault::{Confidential, Vault};
+use worker::redaction::Redactor;
 use worker::{Attempted, Connector as _, Job, Unavailable};
 use worker_webhook::Webhook;
 
@@ -98,7 +99,11 @@ impl Bench {
     async fn attempt(&self, destination: &Destination, delivery: &Delivery, payload: &[u8]) -> Result<Attempted, Unavailable> {
         let deadline = Instant::now() + Duration::from_secs(destination.settings.timeout_seconds().into());
         let payload = worker::Payload::whole(payload.to_vec());
-        self.webhook.deliver(Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline }).await
+        let job = Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline };
+        // As the worker does: what was opened for the attempt is redacted in what comes back.
+        let confidential = Confidential::default();
+        let attempted = confidential.during(self.webhook.deliver(job)).await?;
+        Ok(Redactor::of(&confidential).attempted(attempted))
     }
 
     async fn check(&self, destination: &Destination) -> CheckReport {

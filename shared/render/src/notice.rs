@@ -140,23 +140,9 @@ fn joined(parts: &[Option<String>], between: &str) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
-    use std::collections::BTreeMap;
-    use template::Payload;
 
     fn wording(event_type: &str, payload: Value) -> Wording {
-        Wording {
-            organization_id: "org_1".to_owned(),
-            event_type: event_type.to_owned(),
-            message_id: "msg_1".to_owned(),
-            delivery_id: "dlv_1_00".to_owned(),
-            reference: None,
-            metadata: BTreeMap::new(),
-            filename: None,
-            content_type: "application/json".to_owned(),
-            created_at: "2026-11-26T00:00:00.000Z".to_owned(),
-            attempt: 1,
-            payload: Payload::json(payload.to_string().into()),
-        }
+        crate::wording::sample(event_type, &payload)
     }
 
     #[test]

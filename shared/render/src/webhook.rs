@@ -44,7 +44,6 @@ mod tests {
     use domain::input::{Errors, Fields};
     use domain::settings::webhook::Preset;
     use serde_json::{Value, json};
-    use std::collections::BTreeMap;
     use template::Payload;
 
     fn rendered(settings: Value, event_type: &str, payload: Value) -> Result<(Value, String), Fault> {
@@ -60,19 +59,7 @@ mod tests {
     }
 
     fn wording(event_type: &str, payload: Value) -> Wording {
-        Wording {
-            organization_id: "org_1".to_owned(),
-            event_type: event_type.to_owned(),
-            message_id: "msg_1".to_owned(),
-            delivery_id: "dlv_1_00".to_owned(),
-            reference: None,
-            metadata: BTreeMap::new(),
-            filename: None,
-            content_type: "application/json".to_owned(),
-            created_at: "2026-11-26T00:00:00.000Z".to_owned(),
-            attempt: 1,
-            payload: Payload::json(payload.to_string().into()),
-        }
+        crate::wording::sample(event_type, &payload)
     }
 
     #[test]

@@ -144,3 +144,21 @@ pub fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
+
+/// The variables of a message as this crate's tests render it.
+#[cfg(test)]
+pub(crate) fn sample(event_type: &str, payload: &serde_json::Value) -> Wording {
+    Wording {
+        organization_id: "org_1".to_owned(),
+        event_type: event_type.to_owned(),
+        message_id: "msg_1".to_owned(),
+        delivery_id: "dlv_1_00".to_owned(),
+        reference: None,
+        metadata: BTreeMap::new(),
+        filename: None,
+        content_type: "application/json".to_owned(),
+        created_at: "2026-11-26T00:00:00.000Z".to_owned(),
+        attempt: 1,
+        payload: Payload::json(payload.to_string().into()),
+    }
+}

@@ -83,27 +83,13 @@ fn bounded(text: &str, max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use serde_json::json;
-    use template::Payload;
 
     use super::*;
 
     pub(super) fn rendered(preset: Preset, event_type: &str, payload: Value) -> Value {
-        let wording = Wording {
-            organization_id: "org_1".to_owned(),
-            event_type: event_type.to_owned(),
-            message_id: "msg_1".to_owned(),
-            delivery_id: "dlv_1_00".to_owned(),
-            reference: None,
-            metadata: BTreeMap::new(),
-            filename: None,
-            content_type: "application/json".to_owned(),
-            created_at: "2026-11-26T00:00:00.000Z".to_owned(),
-            attempt: 1,
-            payload: Payload::json(payload.to_string().into()),
-        };
+        let wording = crate::wording::sample(event_type, &payload);
         body(preset, &wording, "key").unwrap()
     }
 

@@ -256,7 +256,7 @@ async fn download(State(front): State<Front>, v: Visitor, Path(id): Path<String>
     match front.operations().await?.delivery_body(&v.ctx, &id, v.query(&[])).await? {
         PayloadAnswer::Bytes(download) => Ok(front::download(download)),
         PayloadAnswer::Redirect(url) => Ok(see(&url)),
-        PayloadAnswer::Link(_) => Err(Refusal::internal("a link that nobody asked for").into()),
+        PayloadAnswer::Link(_) => Err(Refusal::internal("a link was answered where bytes were requested").into()),
     }
 }
 

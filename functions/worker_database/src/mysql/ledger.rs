@@ -30,7 +30,7 @@ pub(super) enum Claim {
 
 impl Ledger {
     /// The ledger beside a table, made if it is not there.
-    pub(super) async fn beside(session: &mut Session, schema: Option<String>) -> Result<Self, Failure> {
+    pub(super) async fn in_schema(session: &mut Session, schema: Option<String>) -> Result<Self, Failure> {
         let name = TableName { schema, table: NAME.to_owned() };
         let ledger = match Table::find(session, &name).await? {
             Some(ledger) => ledger,
@@ -71,7 +71,7 @@ impl Ledger {
         if Table::find(session, &name).await?.is_none() {
             return table::may_create(session, &name).await.map_err(may_not_create);
         }
-        let ledger = Self::beside(session, schema).await?;
+        let ledger = Self::in_schema(session, schema).await?;
         session.execute("START TRANSACTION").await?;
         ledger.claim(session, delivery).await?;
         ledger.note(session, delivery, 0).await?;

@@ -28,7 +28,7 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
         (None, _) => return Err(verdict::no_table(&settings.table)),
     };
     table.require_transactions()?;
-    let ledger = Ledger::beside(&mut session, Some(table.schema.clone())).await?;
+    let ledger = Ledger::in_schema(&mut session, Some(table.schema.clone())).await?;
     session.execute("START TRANSACTION").await?;
     let delivery = facts.delivery.to_string();
     if let Claim::Written(written) = ledger.claim(&mut session, &delivery).await? {

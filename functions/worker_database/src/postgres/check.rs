@@ -43,7 +43,7 @@ async fn authorize(session: &Session, settings: &DatabaseSettings, deadline: Ins
         (Mode::Rows, None) => {
             // The columns are those of the first payload.
             let table = table::create(session, &settings.table, "waybill_check text").await?;
-            Ledger::beside(session, &table).await?.try_out(session).await?;
+            Ledger::in_schema_of(session, &table).await?.try_out(session).await?;
             String::new()
         }
     };
@@ -85,7 +85,7 @@ async fn try_rows(session: &Session, settings: &DatabaseSettings, table: &Table)
     if !key.is_empty() {
         table.require_unique(session, &key).await?;
     }
-    Ledger::beside(session, table).await?.try_out(session).await?;
+    Ledger::in_schema_of(session, table).await?.try_out(session).await?;
     let names = if mapped.is_empty() { table.insertable() } else { mapped };
     if names.is_empty() {
         return Err(table.may_not_insert());

@@ -29,7 +29,7 @@ pub(super) enum Claim {
 
 impl Ledger {
     /// The ledger beside a table, made if it is not there.
-    pub(super) async fn beside(session: &Session, table: &Table) -> Result<Self, Failure> {
+    pub(super) async fn in_schema_of(session: &Session, table: &Table) -> Result<Self, Failure> {
         let sql = format!("{}.{}", quoted(&table.schema), quoted(NAME));
         let found = session.query(FIND, &[(&sql, Type::TEXT)]).await?;
         if !found.first().is_some_and(|row| row.get(0)) {

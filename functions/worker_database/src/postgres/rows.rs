@@ -31,7 +31,7 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
         }
         (None, _) => return Err(verdict::no_table(&settings.table)),
     };
-    let ledger = Ledger::beside(&session, &table).await?;
+    let ledger = Ledger::in_schema_of(&session, &table).await?;
     // What was made stays: another delivery need not wait for this one's rows.
     session.execute("COMMIT").await?;
     session.begin(deadline).await?;

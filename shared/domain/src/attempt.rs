@@ -28,6 +28,11 @@ pub enum Trigger {
     Replay,
 }
 
+impl Trigger {
+    /// Every trigger.
+    pub const ALL: [Self; 4] = [Self::First, Self::Retry, Self::Manual, Self::Replay];
+}
+
 /// The record of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {

@@ -5,3 +5,4 @@
 mod configuration;
 mod deliveries;
 mod fixture;
+mod golden;

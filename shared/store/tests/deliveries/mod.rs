@@ -7,4 +7,4 @@ mod due;
 mod lists;
 mod settle;
 mod transitions;
-mod words;
+pub(crate) mod words;

@@ -1,6 +1,6 @@
 //! What a record is likely to say, known before it is read: the dictionary it is packed against.
 //!
-//! First what requests and answers say in general (`dictionary.txt`), then what this attempt's say if it went as most do. zstd points
+//! First what requests and answers say in general (`dictionary_v1.txt`), then what this attempt's say if it went as most do. zstd points
 //! into it instead of repeating it. All of it follows from what the delivery keeps for ever, the attempt's number and its start; a
 //! prediction that is off costs some bytes and nothing else.
 
@@ -11,10 +11,10 @@ use domain::delivery::Delivery;
 
 use super::bytes::Writer;
 
-/// The lines of `dictionary.txt` in a record's own form: header names and values, each with a zero at its end.
+/// The lines of `dictionary_v1.txt` in a record's own form: header names and values, each with a zero at its end.
 static USUAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut usual = Writer::default();
-    for line in include_str!("dictionary.txt").lines() {
+    for line in include_str!("dictionary_v1.txt").lines() {
         match line.split_once(": ") {
             Some((name, value)) => usual.text(name).text(value),
             None => usual.text(line),
@@ -23,7 +23,7 @@ static USUAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     usual.into_bytes()
 });
 
-/// What is known of the record of attempt `number` of `delivery`, started at `started_at`.
+/// What version 1 of the format knows of the record of attempt `number` of `delivery`, started at `started_at`.
 pub(super) fn dictionary(delivery: &Delivery, number: u32, started_at: Timestamp) -> Vec<u8> {
     let mut expected = Writer::default();
     // The answer first: what stands closest to the record is pointed at in the fewest bits, and the request comes first in a record.
@@ -32,6 +32,7 @@ pub(super) fn dictionary(delivery: &Delivery, number: u32, started_at: Timestamp
     let seconds = started_at.as_seconds().to_string();
     let request = [
         ("content-type", delivery.message.payload.content_type.as_str()),
+        // Part of the format: it stays as it is whatever Waybill's version becomes.
         ("user-agent", "Waybill/0.1"),
         ("idempotency-key", &id),
         ("webhook-id", &id),

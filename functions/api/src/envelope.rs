@@ -21,7 +21,7 @@ pub(crate) async fn envelope(State(api): State<Api>, request: Request, next: Nex
 fn problem(refusal: Refusal, facts: &RequestFacts, response: Response) -> Response {
     let (parts, _) = response.into_parts();
     let retry_after = refusal.extra.as_ref().and_then(|extra| extra.retry_after_seconds);
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = (status, Json(Problem::of(refusal, facts.id.clone()))).into_response();
     for (name, value) in parts.headers {
         if let Some(name) = name.filter(|name| *name != http::header::CONTENT_LENGTH) {

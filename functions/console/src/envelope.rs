@@ -10,8 +10,8 @@ use http::header::{
     ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderName, HeaderValue, StatusCode};
-use operations::Refusal;
 use operations::view::problem::Problem;
+use operations::{Refusal, RefusalCode};
 
 use crate::answer::{HX_REQUEST, see};
 use crate::show::Page;
@@ -55,14 +55,14 @@ fn wants_html(request: &Request) -> bool {
 /// A page for people; for programs, which get here by an address that is not the API's, the API's problem.
 fn tell(refusal: &Refusal, facts: &RequestFacts, mut response: Response, html: bool) -> Response {
     let visitor = response.extensions_mut().remove::<Visitor>();
-    if let (Some(visitor), "organization_required") = (&visitor, refusal.code) {
+    if let (Some(visitor), RefusalCode::OrganizationRequired) = (&visitor, refusal.code) {
         return see(&visitor.choose_organization());
     }
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let retry_after = refusal.extra.as_ref().and_then(|extra| extra.retry_after_seconds);
     let mut answer = if html {
         let page = Page::of(visitor.as_ref(), "");
-        let body = RefusedPage { page, title: title(refusal.status), refusal, request_id: &facts.id }.render();
+        let body = RefusedPage { page, title: title(refusal.status()), refusal, request_id: &facts.id }.render();
         (status, Html(body.unwrap_or_else(|_| refusal.detail.clone()))).into_response()
     } else {
         let problem = Json(Problem::of(refusal.clone(), facts.id.clone()));

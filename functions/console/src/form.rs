@@ -4,7 +4,7 @@
 use axum::extract::{FromRequest, Request};
 use front::{Front, Refused, RequestFacts};
 use http_body_util::{BodyExt as _, Limited};
-use operations::{Body, Refusal};
+use operations::{Body, Refusal, RefusalCode};
 use serde_json::Value;
 
 use crate::visitor::{cookie, cookie_name};
@@ -29,7 +29,8 @@ impl FromRequest<Front> for Form {
         if front.operations().await?.sessions.is_own_form(cookie, token) {
             Ok(form)
         } else {
-            Err(Refusal::new(403, "foreign_form", "this form is not of your session; open the page again and send it once more").into())
+            Err(Refusal::new(RefusalCode::ForeignForm, "this form is not of your session; open the page again and send it once more")
+                .into())
         }
     }
 }

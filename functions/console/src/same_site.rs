@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use front::{Refused, RequestFacts};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderName};
-use operations::Refusal;
+use operations::{Refusal, RefusalCode};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -23,7 +23,7 @@ pub(crate) async fn same_site(request: Request, next: Next) -> Response {
     telemetry::metrics::security_event("cross_site_request");
     tracing::warn!(security_event = true, "cross_site_request");
     let detail = "this request came from another site; open the page here and send it again";
-    Refused::from(Refusal::new(403, "cross_site_request", detail)).into_response()
+    Refused::from(Refusal::new(RefusalCode::CrossSiteRequest, detail)).into_response()
 }
 
 fn is_own(headers: &HeaderMap, base_url: &str) -> bool {

@@ -10,7 +10,7 @@ use domain::portal_link::PortalLink;
 use front::{Front, PORTAL_PATH, RequestFacts};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
-use operations::Refusal;
+use operations::{Refusal, RefusalCode};
 
 use crate::answer::{Answer, page, page_as, see};
 use crate::form::{self, Form};
@@ -96,7 +96,7 @@ async fn sign_in(
     let operations = front.operations().await?;
     match operations.sign_in(form.filled("key").unwrap_or_default(), facts.ip.as_deref(), &facts.id).await {
         Ok(link) => Ok(begun(&front, &facts, &Session::from(&link), next).await?),
-        Err(refusal) if refusal.status == 401 => refused(&configured, next, Problem::Key),
+        Err(refusal) if refusal.code == RefusalCode::Unauthenticated => refused(&configured, next, Problem::Key),
         Err(refusal) => Err(refusal.into()),
     }
 }

@@ -99,7 +99,7 @@ async fn take(
             tracing::info!(message = %submitted.message.id, %organization, source, "a message was taken from the bus");
             Ok(())
         }
-        Err(refusal) if refusal.status >= 500 || refusal.status == 429 => Err(failed(refusal)),
+        Err(refusal) if refusal.is_temporary() => Err(failed(refusal)),
         Err(refusal) => {
             let mistakes: Vec<String> = refusal.errors.iter().filter_map(|error| error.pointer.clone()).collect();
             operations.reject_ingest(&ctx, organization, &format!("{}: {} {}", refusal.code, refusal.detail, mistakes.join(" "))).await;

@@ -21,7 +21,7 @@ pub struct Config {
     pub public_url: String,
     /// `EVENT_BUS_NAME`: where alerts are told besides; empty: nowhere.
     pub event_bus_name: Option<String>,
-    /// `ALERT_FROM`: who sends alerts by e-mail; empty: nobody.
+    /// `ALERT_FROM`: the sender of alerts by e-mail; empty: no e-mail is sent.
     pub alert_from: Option<Mailbox>,
 }
 
@@ -36,9 +36,21 @@ impl Config {
             monitor_interval_seconds: variables.required("MONITOR_INTERVAL_SECONDS"),
             signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
             event_bus_name: variables.optional("EVENT_BUS_NAME"),
-            alert_from: variables.optional::<String>("ALERT_FROM").and_then(|address| Mailbox::parse(&address).ok()),
+            alert_from: variables.optional("ALERT_FROM"),
             public_url: variables.required::<String>("PUBLIC_URL").trim_end_matches('/').to_owned(),
         };
         variables.finish(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_sender_of_alerts_stops_the_start() {
+        let environment: Environment = [("ALERT_FROM".to_owned(), "alerts at acme".to_owned())].into_iter().collect();
+        let refused = Config::read(&environment).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains("ALERT_FROM is wrong"), "{refused}");
     }
 }

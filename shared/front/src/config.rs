@@ -29,7 +29,7 @@ pub struct Config {
     pub public_url: Option<String>,
     /// `EVENT_BUS_NAME`: where alerts and security events are told besides; empty: nowhere.
     pub event_bus_name: Option<String>,
-    /// `ALERT_FROM`: who sends alerts by e-mail; empty: nobody.
+    /// `ALERT_FROM`: the sender of alerts by e-mail; empty: no e-mail is sent.
     pub alert_from: Option<Mailbox>,
     /// `EGRESS_ALLOW`: networks that destinations may stand in besides public ones.
     pub egress: Policy,
@@ -71,7 +71,7 @@ impl Config {
             jobs_queue_url: variables.required("JOBS_QUEUE_URL"),
             worker_functions: variables.per_lane("WORKER_*_FUNCTION"),
             event_bus_name: variables.optional("EVENT_BUS_NAME"),
-            alert_from: variables.optional::<String>("ALERT_FROM").and_then(|address| Mailbox::parse(&address).ok()),
+            alert_from: variables.optional("ALERT_FROM"),
             public_url: public_url.map(|url| url.trim_end_matches('/').to_owned()),
             egress: networks.unwrap_or_default().0,
             plain_http: variables.switch("ALLOW_PLAIN_HTTP", "true", "false"),

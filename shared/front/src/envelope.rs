@@ -29,7 +29,7 @@ impl From<Refusal> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.0.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
         response.extensions_mut().insert(self.0);
         response
@@ -90,8 +90,8 @@ fn route(request: &Request) -> String {
 fn log_refusal(refusal: &Refusal, facts: &RequestFacts, route: &str) {
     let request_id = &*facts.id;
     match refusal.chain() {
-        Some(chain) => tracing::error!(request_id, route, status = refusal.status, error = chain, "failed"),
-        None => tracing::debug!(request_id, route, status = refusal.status, code = refusal.code, "refused"),
+        Some(chain) => tracing::error!(request_id, route, status = refusal.status(), error = chain, "failed"),
+        None => tracing::debug!(request_id, route, status = refusal.status(), code = refusal.code.as_str(), "refused"),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
 use crate::view::api_key::{ApiKeyView, NewApiKey};
 use crate::words::RoleName;
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
+use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
 /// The roles an organization's key can have; operators' keys are made where Waybill is deployed.
 const ROLES: &[(&str, Role)] =
@@ -76,7 +76,7 @@ impl Operations {
         match self.store.create_key(&key).await? {
             Created::Done => {}
             Created::TooMany => {
-                return Err(Refusal::new(409, "limit_reached", format!("an organization has at most {KEYS_MAX} API keys")));
+                return Err(Refusal::new(RefusalCode::LimitReached, format!("an organization has at most {KEYS_MAX} API keys")));
             }
             Created::Conflict => return Err(Refusal::contended()),
         }
@@ -134,7 +134,7 @@ impl Operations {
             let lasts = |key: &&ApiKey| key.id != id && key.role == Role::Admin && key.expires_at.is_none_or(|at| now < at);
             let Some(other) = keys.iter().filter(lasts).max_by_key(|key| key.expires_at.map_or(i64::MAX, Timestamp::as_millis)) else {
                 let detail = "the organization's last admin key cannot revoke itself; create another admin key first, or ask the operator";
-                return Err(Refusal::new(409, "last_admin_key", detail));
+                return Err(Refusal::new(RefusalCode::LastAdminKey, detail));
             };
             if self.store.delete_key_beside(organization, id, other.id).await? {
                 return Ok(());

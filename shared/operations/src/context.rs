@@ -7,7 +7,7 @@ use domain::input::Errors;
 use domain::role::Permission;
 use domain::trace::TraceId;
 
-use crate::{IdempotencyKey, Operations, Query, Refusal};
+use crate::{IdempotencyKey, Operations, Query, Refusal, RefusalCode};
 
 /// One request of one caller.
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ impl Operations {
                     "an operator's key names the organization",
                 );
                 let detail = "an operator's key names the organization: add ?organization_id=";
-                Err(Refusal { errors: vec![error], ..Refusal::new(422, "organization_required", detail) })
+                Err(Refusal { errors: vec![error], ..Refusal::new(RefusalCode::OrganizationRequired, detail) })
             }
             Err(ScopeRefused::NotFound) => {
                 if let (Some(own), Some(other)) = (ctx.caller.organization, named) {

@@ -20,7 +20,7 @@ use crate::message::{PayloadAnswer, parse_reference, payload_expired};
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
 use crate::view::delivery::{AttemptView, DeliveryFacts, DeliverySummary, DeliveryView};
-use crate::{Body, Context, Operations, Query, Refusal};
+use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
 /// The body of `POST /v1/deliveries/{id}/retry`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -131,15 +131,15 @@ impl Operations {
         let destination = self.store.destination(delivery.organization, delivery.destination).await?;
         match destination.map(|destination| destination.state) {
             None | Some(DestinationState::Deleted { .. }) => {
-                return Err(Refusal::new(409, "destination_deleted", "the delivery's destination has been deleted"));
+                return Err(Refusal::new(RefusalCode::DestinationDeleted, "the delivery's destination has been deleted"));
             }
             Some(DestinationState::Disabled { .. }) if !delivery.message.test => {
-                return Err(Refusal::new(409, "destination_disabled", "the delivery's destination is disabled; enable it first"));
+                return Err(Refusal::new(RefusalCode::DestinationDisabled, "the delivery's destination is disabled; enable it first"));
             }
             Some(_) => {}
         }
         if self.store.payload(delivery).await?.is_none() {
-            return Err(Refusal { status: 409, ..payload_expired() });
+            return Err(Refusal { code: RefusalCode::PayloadExpiredForRetry, ..payload_expired() });
         }
         Ok(())
     }
@@ -211,10 +211,10 @@ fn scope_of(organization: OrganizationId, filter: &DeliveryFilter) -> ListScope 
 
 fn transition_refused(refused: TransitionRefused) -> Refusal {
     let code = match refused {
-        TransitionRefused::AlreadySucceeded => "already_succeeded",
-        TransitionRefused::AlreadyFinished => "already_finished",
+        TransitionRefused::AlreadySucceeded => RefusalCode::AlreadySucceeded,
+        TransitionRefused::AlreadyFinished => RefusalCode::AlreadyFinished,
     };
-    Refusal::new(409, code, refused.to_string())
+    Refusal::new(code, refused.to_string())
 }
 
 impl From<RedeliverError> for Refusal {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use store::{Claim, IdempotencyClaim};
 
-use crate::{Context, Operations, Refusal};
+use crate::{Context, Operations, Refusal, RefusalCode};
 
 /// How long a repeat waits for the first to finish.
 const WAIT_MAX: Duration = Duration::from_secs(5);
@@ -124,7 +124,7 @@ impl Operations {
                 }
                 Claim::Finished { response: None, .. } => {
                     let detail = "the first request was carried out; its answer was too large to be kept, so read the object itself";
-                    return Err(Refusal::new(409, "idempotent_answer_not_kept", detail));
+                    return Err(Refusal::new(RefusalCode::IdempotentAnswerNotKept, detail));
                 }
                 Claim::Running { .. } => {
                     wait_until(deadline).await?;

@@ -19,7 +19,7 @@ use crate::message::parse_reference;
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
 use crate::view::job::{JobTotal, JobView};
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
+use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
 const KINDS: &[(&str, JobKind)] = &[("retry", JobKind::Retry), ("reconcile", JobKind::Reconcile)];
 /// What is retried when the filter does not say: what ended without having arrived.
@@ -177,7 +177,7 @@ impl Operations {
                 return Ok(self.job_view(ctx, job));
             }
             if job.status.is_over() {
-                return Err(Refusal::new(409, "already_finished", "the job is over"));
+                return Err(Refusal::new(RefusalCode::AlreadyFinished, "the job is over"));
             }
             let cancelled = job.clone().ended(JobStatus::Cancelled, self.clock.now());
             let cancelled = Job { revision: job.revision + 1, ..cancelled };

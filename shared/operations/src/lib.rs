@@ -50,7 +50,7 @@ pub use page::{LIMIT_MAX, Page};
 pub use portal_link::{CreatePortalLink, NewPortalLinkView};
 pub use query::Query;
 pub use quota::Meter;
-pub use refusal::{Extra, Refusal};
+pub use refusal::{Extra, Refusal, RefusalCode};
 pub use status_secret::RotatedStatusSecret;
 pub use upload::{CreateUpload, UploadView};
 

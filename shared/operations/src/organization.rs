@@ -17,7 +17,7 @@ use crate::cursor::ListScope;
 use crate::page::{Page, PageQuery};
 use crate::view::job::JobView;
 use crate::view::organization::{GrantsBody, OrganizationSettingsBody, OrganizationView, QuotasBody};
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
+use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
 /// Shards of a new organization's data: room for four partitions' writes, and four queries for a list.
 const SHARDS_AT_FIRST: u8 = 4;
@@ -334,11 +334,11 @@ fn parse_id(text: &str) -> Result<OrganizationId, Refusal> {
 }
 
 fn ended() -> Refusal {
-    Refusal::new(409, "organization_ended", "the organization is being deleted or erased and can no longer be changed")
+    Refusal::new(RefusalCode::OrganizationEnded, "the organization is being deleted or erased and can no longer be changed")
 }
 
 fn not_empty() -> Refusal {
-    Refusal::new(409, "not_empty", "the organization has destinations; delete them first")
+    Refusal::new(RefusalCode::NotEmpty, "the organization has destinations; delete them first")
 }
 
 /// Refuses every query parameter.

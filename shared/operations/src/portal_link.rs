@@ -21,7 +21,7 @@ use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
 use crate::view::portal_link::PortalLinkView;
 use crate::words::PortalRoleName;
-use crate::{Body, Context, Operations, Query, Refusal};
+use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
 const ROLES: &[(&str, Role)] = &[("viewer", Role::Viewer), ("manager", Role::Manager), ("admin", Role::Admin)];
 const SECONDS_MAX: i64 = 86_400;
@@ -95,7 +95,7 @@ impl Operations {
         not_suspended(self.existing_organization(organization).await?.status)?;
         if new.made_by.len() > LINEAGE_MAX {
             let detail = format!("at most {LINEAGE_MAX} portal links are made from one another; use an API key");
-            return Err(Refusal::new(409, "limit_reached", detail));
+            return Err(Refusal::new(RefusalCode::LimitReached, detail));
         }
         let changes = vec![
             crate::audit::set("/role", new.role.as_str()),

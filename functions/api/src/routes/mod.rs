@@ -18,7 +18,7 @@ use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, post};
 use domain::role::Permission;
-use operations::Refusal;
+use operations::{Refusal, RefusalCode};
 
 use crate::Api;
 use crate::answer::Refused;
@@ -57,5 +57,5 @@ async fn unknown_path() -> Refused {
 }
 
 async fn method_not_allowed() -> Refused {
-    Refusal::new(405, "method_not_allowed", "this path does not take this method; `Allow` names those that it takes").into()
+    Refusal::new(RefusalCode::MethodNotAllowed, "this path does not take this method; `Allow` names those that it takes").into()
 }

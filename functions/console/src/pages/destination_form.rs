@@ -9,7 +9,7 @@ use domain::check::CheckReport;
 use front::Front;
 use http::{HeaderMap, StatusCode};
 use operations::view::destination::DestinationView;
-use operations::{Operations, Refusal};
+use operations::{Operations, Refusal, RefusalCode};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, HX_REDIRECT, HX_REQUEST, page, page_as, see};
@@ -268,9 +268,11 @@ fn told(
 ) -> Answer {
     let (outcome, status) = match outcome {
         Ok(outcome) => (outcome, StatusCode::OK),
-        Err(refusal) if refusal.status >= 500 || refusal.status == 404 || refusal.status == 403 => return Err(refusal.into()),
+        Err(refusal) if refusal.status() >= 500 || matches!(refusal.code, RefusalCode::NotFound | RefusalCode::Forbidden) => {
+            return Err(refusal.into());
+        }
         Err(refusal) => {
-            let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+            let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
             (placed(refusal, sections, form), status)
         }
     };

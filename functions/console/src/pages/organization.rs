@@ -6,8 +6,8 @@ use axum::extract::{RawQuery, State};
 use axum::routing::get;
 use front::Front;
 use http::StatusCode;
-use operations::Refusal;
 use operations::view::organization::OrganizationView;
+use operations::{Refusal, RefusalCode};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, page_as, see};
@@ -119,7 +119,7 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     settings["status_events"] = form.all("status_events").into();
     match operations.patch_own_organization(&v.ctx, v.query(&[]), body(&members.into())).await {
         Ok(_) => Ok(see(&v.href("/organization?done=saved"))),
-        Err(refusal) if refusal.status == 422 || refusal.status == 404 => {
+        Err(refusal) if matches!(refusal.code, RefusalCode::ValidationFailed | RefusalCode::NotFound) => {
             for field in &mut fields {
                 field.refill(&form);
                 field.mistake =

@@ -6,8 +6,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, post};
 use domain::organization::OrganizationStatus;
 use front::Front;
-use operations::Query;
 use operations::view::organization::OrganizationView;
+use operations::{Query, RefusalCode};
 use serde_json::json;
 
 use crate::answer::{Answer, page, see};
@@ -119,9 +119,11 @@ async fn erase(State(front): State<Front>, v: Visitor, Path(id): Path<String>, f
     let o = operations.organization(&v.ctx, &id, Query::default()).await?;
     // Its name is typed, so that nobody erases by a slip.
     if form.filled("name") != Some(o.name.trim()) {
-        return Err(
-            operations::Refusal::new(409, "name_differs", "what was typed is not the organization's name; nothing was erased").into()
-        );
+        return Err(operations::Refusal::new(
+            RefusalCode::NameDiffers,
+            "what was typed is not the organization's name; nothing was erased",
+        )
+        .into());
     }
     let job = operations.erase_organization(&v.ctx, &id, Query::default(), operations::Body::new("".into())).await?;
     Ok(see(&format!("/jobs/{}?organization_id={id}", job.id)))

@@ -43,7 +43,7 @@ use store::{Created, Saved};
 use crate::audit::changes;
 use crate::organization::no_parameters;
 use crate::view::destination::{DestinationView, HealthView, NewDestination};
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
+use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 use input::{Draft, read_new, read_patch};
 use seal::auditable;
 
@@ -73,7 +73,10 @@ impl Operations {
         match self.store.create_destination(&destination, &event).await? {
             Created::Done => {}
             Created::TooMany => {
-                return Err(Refusal::new(409, "limit_reached", format!("an organization has at most {DESTINATIONS_MAX} destinations")));
+                return Err(Refusal::new(
+                    RefusalCode::LimitReached,
+                    format!("an organization has at most {DESTINATIONS_MAX} destinations"),
+                ));
             }
             // A request that broke off had come this far.
             Created::Conflict if ctx.reserved.is_some() => {
@@ -260,7 +263,7 @@ fn must_match(if_match: Option<&str>, destination: &Destination) -> Result<(), R
     let Some(header) = if_match else { return Ok(()) };
     let etag = format!("\"{}\"", destination.revision);
     let matches = header.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag);
-    if matches { Ok(()) } else { Err(Refusal::new(412, "revision_conflict", "the destination has changed; read it again")) }
+    if matches { Ok(()) } else { Err(Refusal::new(RefusalCode::RevisionConflict, "the destination has changed; read it again")) }
 }
 
 /// A save without its check is told in the audit trail.

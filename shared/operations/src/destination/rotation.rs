@@ -14,7 +14,7 @@ use super::secret_input::{SecretInput, take_secret};
 use crate::body::read_members;
 use crate::organization::no_parameters;
 use crate::view::destination::RotatedSecret;
-use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
+use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
 const OVERLAP_DEFAULT_SECONDS: i64 = 86_400;
 const OVERLAP_MAX_SECONDS: i64 = 604_800;
@@ -29,7 +29,7 @@ pub(crate) fn read_rotation(fields: &mut Fields<'_>) -> Option<(Option<SecretInp
 /// 409: a rotation would leave more secrets signing than receivers can be asked to check.
 pub(crate) fn too_many_secrets(_: TooManySecrets) -> Refusal {
     let detail = format!("at most {LIVE_SECRETS_MAX} secrets sign at once; end one early, or rotate with overlap_seconds 0");
-    Refusal::new(409, "too_many_secrets", detail)
+    Refusal::new(RefusalCode::TooManySecrets, detail)
 }
 
 impl Operations {
@@ -40,7 +40,7 @@ impl Operations {
         let members = body.object_or_empty()?;
         no_parameters(query)?;
         if before.kind() != domain::settings::DestinationType::Webhook {
-            return Err(Refusal::new(409, "not_signed", "only webhooks are signed; this destination has no signing secret"));
+            return Err(Refusal::new(RefusalCode::NotSigned, "only webhooks are signed; this destination has no signing secret"));
         }
         let (secret, overlap) = read_members(members, Errors::default(), read_rotation)?;
         let now = self.clock.now();
@@ -71,7 +71,7 @@ impl Operations {
             }
             let remaining = without(&live, secret);
             if remaining.is_empty() {
-                return Err(Refusal::new(409, "last_secret", "the last signing secret cannot be ended; rotate it instead"));
+                return Err(Refusal::new(RefusalCode::LastSecret, "the last signing secret cannot be ended; rotate it instead"));
             }
             if self.save_secrets(ctx, &before, remaining, "destination.secret_ended").await? == Saved::Done {
                 return Ok(());

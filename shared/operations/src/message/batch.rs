@@ -26,7 +26,7 @@ use crate::idempotency::{Fingerprint, wait_deadline, wait_until};
 use crate::organization::no_parameters;
 use crate::view::message::{BatchResult, BatchView};
 use crate::view::problem::Problem;
-use crate::{Body, Context, Operations, Query, Refusal};
+use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
 /// Messages of a batch.
 pub const BATCH_MAX: usize = 100;
@@ -177,7 +177,7 @@ impl Operations {
         if deliveries > BATCH_DELIVERIES_MAX {
             let detail = format!("the batch makes {deliveries} deliveries; at most {BATCH_DELIVERIES_MAX} are accepted at once");
             let error = FieldError::at("/messages", FieldCode::TooLong, detail.clone());
-            return Err(Refusal { errors: vec![error], ..Refusal::new(422, "batch_too_large", detail) });
+            return Err(Refusal { errors: vec![error], ..Refusal::new(RefusalCode::BatchTooLarge, detail) });
         }
         self.admit_deliveries(entry.organization, messages, deliveries).await
     }
@@ -244,7 +244,7 @@ impl Operations {
                 if let Some(chain) = refusal.chain() {
                     tracing::error!(error = chain, request_id = entry.ctx.request_id, "a message of a batch failed");
                 }
-                BatchResult { status: refusal.status, message: None, error: Some(Problem::of(refusal, entry.ctx.request_id.clone())) }
+                BatchResult { status: refusal.status(), message: None, error: Some(Problem::of(refusal, entry.ctx.request_id.clone())) }
             }
         }
     }
@@ -294,10 +294,6 @@ fn read_batch(json: &Bytes) -> Result<Vec<Bytes>, Refusal> {
     found.flatten().ok_or_else(|| Refusal::internal("a batch without messages was accepted"))
 }
 
-fn names_a_target(error: &FieldError) -> bool {
-    error.pointer.as_deref().is_some_and(|pointer| pointer.starts_with("/destination_ids/"))
-}
-
 fn record(planned: &[Planned]) -> RecordedBatch {
     let mut batch = RecordedBatch::default();
     for planned in planned {
@@ -310,12 +306,12 @@ fn record(planned: &[Planned]) -> RecordedBatch {
                 });
                 RecordedItem::Sent(*message, position)
             }
-            Planned::Refused(refusal) if refusal.code == "no_destinations" => RecordedItem::NoDestinations,
-            Planned::Refused(refusal) if refusal.status == 404 && refusal.errors.iter().all(names_a_target) => {
-                let position = |error: &FieldError| error.pointer.as_deref()?.rsplit('/').next()?.parse().ok();
-                RecordedItem::Unknown(refusal.errors.iter().filter_map(position).collect())
-            }
-            Planned::Keyed(..) | Planned::Refused(_) => RecordedItem::Again,
+            Planned::Refused(refusal) if refusal.code == RefusalCode::NoDestinations => RecordedItem::NoDestinations,
+            Planned::Refused(refusal) => match refusal.extra.as_ref().map(|extra| &extra.unknown_destinations) {
+                Some(positions) if !positions.is_empty() => RecordedItem::Unknown(positions.clone()),
+                _ => RecordedItem::Again,
+            },
+            Planned::Keyed(..) => RecordedItem::Again,
         };
         batch.items.push(item);
     }
@@ -333,9 +329,7 @@ fn replan(messages: &[Bytes], planned: Vec<Planned>, recorded: &RecordedBatch, a
             }
         }
         (RecordedItem::NoDestinations, _) => Planned::Refused(Refusal::no_destinations()),
-        (RecordedItem::Unknown(positions), _) => {
-            Planned::Refused(Refusal::not_found_at(positions.iter().map(|position| format!("/destination_ids/{position}"))))
-        }
+        (RecordedItem::Unknown(positions), _) => Planned::Refused(Refusal::unknown_destinations(positions.clone())),
         (RecordedItem::Again, now) => now,
     };
     planned.into_iter().zip(&recorded.items).zip(messages).map(|((now, item), json)| again(now, item, json)).collect()

@@ -9,7 +9,7 @@ use store::{Content, ObjectPlace, Unreadable};
 use super::input::MessageInput;
 use super::submit::Entry;
 use crate::role::customers_role;
-use crate::{Operations, Refusal};
+use crate::{Operations, Refusal, RefusalCode};
 
 /// Where a payload is to be looked for.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl Operations {
         let head = match self.store.object_head(&place).await {
             Ok(head) => head,
             Err(Unreadable::Missing) => {
-                return Err(Refusal::new(409, "upload_incomplete", "the upload's bytes have not arrived; put them to its url first"));
+                return Err(Refusal::new(RefusalCode::UploadIncomplete, "the upload's bytes have not arrived; put them to its url first"));
             }
             Err(error) => return Err(Refusal::unavailable(error)),
         };

@@ -354,7 +354,7 @@ mod tests {
         let content =
             |bytes: usize| json!({"event_type": "a", "content": {"base64": STANDARD.encode(vec![7; bytes]), "content_type": "a/b"}});
         assert_eq!(read(content(PAYLOAD_MAX_BYTES)).unwrap().info.size_bytes, 1_048_576);
-        assert_eq!(read(content(PAYLOAD_MAX_BYTES + 1)).unwrap_err().status, 413);
+        assert_eq!(read(content(PAYLOAD_MAX_BYTES + 1)).unwrap_err().status(), 413);
         assert_eq!(read(content(0)).unwrap().info.size_bytes, 0);
     }
 

@@ -144,6 +144,7 @@ pub(crate) fn items(json: &Bytes) -> Option<Vec<Bytes>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RefusalCode;
 
     fn parse(json: &'static str) -> Result<RawMembers, Malformed> {
         RawMembers::parse(&Bytes::from_static(json.as_bytes()))
@@ -164,7 +165,7 @@ mod tests {
         assert!(parse(r#"{"a": 1, "a": 2}"#).is_err());
         assert!(parse(r#"{"payload": 1, "payload": 2}"#).is_err());
         let read = |json| parse(json).unwrap().read(Errors::default(), None, |fields| fields.members("metadata"));
-        assert_eq!(read(r#"{"metadata": {"k": "1", "k": "2"}}"#).unwrap_err().code, "malformed_request");
+        assert_eq!(read(r#"{"metadata": {"k": "1", "k": "2"}}"#).unwrap_err().code, RefusalCode::MalformedRequest);
     }
 
     #[test]
@@ -181,13 +182,13 @@ mod tests {
         assert_eq!((depth(&nested(128)), depth(&nested(129)), depth(b"7")), (128, 129, 0));
         let payload = RawPayload { bytes: nested(129) };
         let refusal = RawMembers::default().read(Errors::default(), Some(&payload), |_| Some(())).unwrap_err();
-        assert_eq!((refusal.code, refusal.errors[0].code), ("validation_failed", FieldCode::TooDeep));
+        assert_eq!((refusal.code, refusal.errors[0].code), (RefusalCode::ValidationFailed, FieldCode::TooDeep));
     }
 
     #[test]
     fn the_limit_is_on_the_raw_bytes() {
         let body = |bytes: usize| Bytes::from(format!("{{\"payload\": \"{}\" }}", "x".repeat(bytes - 2)));
         assert!(RawMembers::parse(&body(PAYLOAD_MAX_BYTES)).unwrap().take_payload().is_ok());
-        assert_eq!(RawMembers::parse(&body(PAYLOAD_MAX_BYTES + 1)).unwrap().take_payload().unwrap_err().status, 413);
+        assert_eq!(RawMembers::parse(&body(PAYLOAD_MAX_BYTES + 1)).unwrap().take_payload().unwrap_err().status(), 413);
     }
 }

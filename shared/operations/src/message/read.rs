@@ -19,7 +19,7 @@ use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
 use crate::view::delivery::DeliverySummary;
 use crate::view::message::{MessageStatus, MessageView};
-use crate::{Context, Operations, Query, Refusal};
+use crate::{Context, Operations, Query, Refusal, RefusalCode};
 
 /// Bytes with what they are: a payload, or a body as it was sent.
 #[derive(Debug)]
@@ -223,7 +223,7 @@ impl Operations {
 
 /// 410: the bytes are gone, by retention or on request.
 pub(crate) fn payload_expired() -> Refusal {
-    Refusal::new(410, "payload_expired", "the payload is no longer kept")
+    Refusal::new(RefusalCode::PayloadExpired, "the payload is no longer kept")
 }
 
 pub(crate) fn parse_reference(text: &str) -> Result<String, String> {

@@ -20,7 +20,7 @@ use super::read::accepted_at;
 use crate::idempotency::{Fingerprint, wait_deadline, wait_until};
 use crate::organization::no_parameters;
 use crate::view::message::MessageView;
-use crate::{Body, Context, Operations, Query, Refusal};
+use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
 /// An accepted message.
 #[derive(Debug)]
@@ -45,8 +45,7 @@ pub(crate) fn not_suspended(status: OrganizationStatus) -> Result<(), Refusal> {
     match status {
         OrganizationStatus::Active => Ok(()),
         OrganizationStatus::Suspended => Err(Refusal::new(
-            403,
-            "organization_suspended",
+            RefusalCode::OrganizationSuspended,
             "the organization is suspended; it cannot do this until the operator lifts the suspension",
         )),
     }
@@ -154,7 +153,7 @@ impl Operations {
                 for id in positions.iter().filter_map(|position| named.get(*position)) {
                     self.owns_or_records(entry.ctx, entry.organization, *id).await;
                 }
-                Err(Refusal::not_found_at(positions.into_iter().map(|position| format!("/destination_ids/{position}"))))
+                Err(Refusal::unknown_destinations(positions))
             }
         }
     }

@@ -56,9 +56,9 @@ impl Problem {
     pub fn of(refusal: Refusal, request_id: String) -> Self {
         Self {
             kind: format!("urn:waybill:problem:{}", refusal.code),
-            title: title(refusal.status),
-            status: refusal.status,
-            code: refusal.code,
+            title: title(refusal.status()),
+            status: refusal.status(),
+            code: refusal.code.as_str(),
             detail: refusal.detail,
             errors: refusal.errors,
             check: refusal.extra.and_then(|extra| extra.check),

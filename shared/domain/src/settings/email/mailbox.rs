@@ -1,6 +1,7 @@
 //! A mailbox: an address, and a name in front of it where there is one (RFC 5322 §3.4).
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,13 @@ impl TryFrom<String> for Mailbox {
     type Error = NotAMailbox;
     fn try_from(text: String) -> Result<Self, NotAMailbox> {
         Self::parse(&text)
+    }
+}
+
+impl FromStr for Mailbox {
+    type Err = NotAMailbox;
+    fn from_str(text: &str) -> Result<Self, NotAMailbox> {
+        Self::parse(text)
     }
 }
 

@@ -1,10 +1,14 @@
 //! Why something was not done. The api turns a refusal into an RFC 9457 problem in one place; the console shows it on a page.
 
+mod code;
+
 use std::error::Error;
 use std::sync::Arc;
 
 use domain::check::CheckReport;
 use domain::input::{FieldCode, FieldError, Malformed};
+
+pub use code::RefusalCode;
 
 /// How long a client waits before it asks again when a dependency of ours is down.
 const UNAVAILABLE_RETRY_SECONDS: u32 = 1;
@@ -12,10 +16,8 @@ const UNAVAILABLE_RETRY_SECONDS: u32 = 1;
 /// A request that was not carried out.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// The HTTP status that says so.
-    pub status: u16,
-    /// The machine code.
-    pub code: &'static str,
+    /// Why, as a machine reads it.
+    pub code: RefusalCode,
     /// In words, for the client's developer.
     pub detail: String,
     /// Every mistake in the request.
@@ -31,32 +33,46 @@ pub struct Extra {
     pub check: Option<CheckReport>,
     /// When to ask again.
     pub retry_after_seconds: Option<u32>,
+    /// The positions in `destination_ids` of destinations that do not exist.
+    pub unknown_destinations: Vec<usize>,
     /// What went wrong inside; logged, never shown.
     pub source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Refusal {
     /// A refusal without particulars.
-    pub fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), extra: None }
+    pub fn new(code: RefusalCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new(), extra: None }
+    }
+
+    /// The HTTP status of an answer that says so.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.code.status()
+    }
+
+    /// Whether the same request may be carried out later without a change to it.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        self.status() >= 500 || self.code == RefusalCode::RateLimited
     }
 
     /// 401: always the same, whatever is wrong with the key.
     #[must_use]
     pub fn unauthenticated() -> Self {
-        Self::new(401, "unauthenticated", "send a valid API key as `Authorization: Bearer <key>`")
+        Self::new(RefusalCode::Unauthenticated, "send a valid API key as `Authorization: Bearer <key>`")
     }
 
     /// 403: the role does not hold the permission.
     #[must_use]
     pub fn forbidden() -> Self {
-        Self::new(403, "forbidden", "this key's role may not do this")
+        Self::new(RefusalCode::Forbidden, "this key's role may not do this")
     }
 
     /// 404: the same for what never existed, what is gone and what is another organization's.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(404, "not_found", "there is no such thing here")
+        Self::new(RefusalCode::NotFound, "there is no such thing here")
     }
 
     /// 404 for something that the body names.
@@ -65,26 +81,34 @@ impl Refusal {
         Self { errors: errors.collect(), ..Self::not_found() }
     }
 
+    /// 404 for destinations that the list `destination_ids` names, by their positions in it.
+    #[must_use]
+    pub fn unknown_destinations(positions: Vec<usize>) -> Self {
+        let refusal = Self::not_found_at(positions.iter().map(|position| format!("/destination_ids/{position}")));
+        let extra = Extra { unknown_destinations: positions, ..Extra::default() };
+        Self { extra: Some(Box::new(extra)), ..refusal }
+    }
+
     /// 400: the request cannot be read.
     pub fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(400, "malformed_request", detail)
+        Self::new(RefusalCode::MalformedRequest, detail)
     }
 
     /// 400: the cursor is not one that this list handed out.
     #[must_use]
     pub fn invalid_cursor() -> Self {
-        Self::new(400, "invalid_cursor", "the cursor is not one that this list, with these filters, handed out")
+        Self::new(RefusalCode::InvalidCursor, "the cursor is not one that this list, with these filters, handed out")
     }
 
     /// 413: more bytes than are taken.
     pub fn too_large(detail: impl Into<String>) -> Self {
-        Self::new(413, "payload_too_large", detail)
+        Self::new(RefusalCode::PayloadTooLarge, detail)
     }
 
     /// 415: not JSON.
     #[must_use]
     pub fn unsupported_media_type() -> Self {
-        Self::new(415, "unsupported_media_type", "send the body as `Content-Type: application/json`")
+        Self::new(RefusalCode::UnsupportedMediaType, "send the body as `Content-Type: application/json`")
     }
 
     /// 415: the body is compressed.
@@ -96,7 +120,7 @@ impl Refusal {
 
     /// 422: secrets would be sent to another server than they were given for.
     pub fn credentials_required(detail: impl Into<String>) -> Self {
-        Self::new(422, "credentials_required", detail)
+        Self::new(RefusalCode::CredentialsRequired, detail)
     }
 
     /// 422: every mistake at once. Where all of them are of one special kind, the problem carries that kind's code.
@@ -104,20 +128,20 @@ impl Refusal {
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let all = |code| errors.iter().all(|error| error.code == code);
         let (code, detail) = if all(FieldCode::MaskedValue) {
-            ("masked_value", "a masked secret was written back; leave it out to keep it, or send the secret itself")
+            (RefusalCode::MaskedValue, "a masked secret was written back; leave it out to keep it, or send the secret itself")
         } else if all(FieldCode::ReadOnly) {
-            ("read_only", "the request changes what can only be read")
+            (RefusalCode::ReadOnly, "the request changes what can only be read")
         } else {
-            ("validation_failed", "the request has fields that cannot be accepted; `errors` names each of them")
+            (RefusalCode::ValidationFailed, "the request has invalid fields; see `errors`")
         };
-        Self { errors, ..Self::new(422, code, detail) }
+        Self { errors, ..Self::new(code, detail) }
     }
 
     /// 429: ask again later.
     #[must_use]
     pub fn rate_limited(retry_after_seconds: u32) -> Self {
         let extra = Extra { retry_after_seconds: Some(retry_after_seconds), ..Extra::default() };
-        Self { extra: Some(Box::new(extra)), ..Self::new(429, "rate_limited", "too many requests of this kind; ask again later") }
+        Self { extra: Some(Box::new(extra)), ..Self::new(RefusalCode::RateLimited, "too many requests of this kind; ask again later") }
     }
 
     /// 409 for a request whose first run is still under way.
@@ -125,19 +149,19 @@ impl Refusal {
     pub fn idempotency_in_progress() -> Self {
         let extra = Extra { retry_after_seconds: Some(1), ..Extra::default() };
         let detail = "the first request with this Idempotency-Key is still running";
-        Self { extra: Some(Box::new(extra)), ..Self::new(409, "idempotency_in_progress", detail) }
+        Self { extra: Some(Box::new(extra)), ..Self::new(RefusalCode::IdempotencyInProgress, detail) }
     }
 
     /// 409 for an Idempotency-Key that came with another request before.
     #[must_use]
     pub fn idempotency_key_reused() -> Self {
-        Self::new(409, "idempotency_key_reused", "this Idempotency-Key was used with another request; send a new key")
+        Self::new(RefusalCode::IdempotencyKeyReused, "this Idempotency-Key was used with another request; send a new key")
     }
 
     /// 422: a message that would go nowhere says so at once.
     #[must_use]
     pub fn no_destinations() -> Self {
-        Self::new(422, "no_destinations", dispatch::Unresolved::NoDestinations.to_string())
+        Self::new(RefusalCode::NoDestinations, dispatch::Unresolved::NoDestinations.to_string())
     }
 
     /// 422: the destination does not take what it was tried with; nothing was saved.
@@ -146,7 +170,7 @@ impl Refusal {
         let why = check.failed_step().map_or_else(String::new, |step| format!(": {}", step.detail));
         let detail = format!("the destination could not be verified{why}; nothing was saved");
         let extra = Extra { check: Some(check), ..Extra::default() };
-        Self { extra: Some(Box::new(extra)), ..Self::new(422, "connection_check_failed", detail) }
+        Self { extra: Some(Box::new(extra)), ..Self::new(RefusalCode::ConnectionCheckFailed, detail) }
     }
 
     /// 503: others kept changing the same thing.
@@ -164,13 +188,16 @@ impl Refusal {
     pub fn unavailable(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let extra =
             Extra { retry_after_seconds: Some(UNAVAILABLE_RETRY_SECONDS), source: Some(Arc::from(source.into())), ..Extra::default() };
-        Self { extra: Some(Box::new(extra)), ..Self::new(503, "unavailable", "Waybill cannot do this right now; try again") }
+        Self { extra: Some(Box::new(extra)), ..Self::new(RefusalCode::Unavailable, "Waybill cannot do this right now; try again") }
     }
 
     /// 500: our mistake.
     pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let extra = Extra { source: Some(Arc::from(source.into())), ..Extra::default() };
-        Self { extra: Some(Box::new(extra)), ..Self::new(500, "internal_error", "Waybill failed; the request id helps to find out why") }
+        Self {
+            extra: Some(Box::new(extra)),
+            ..Self::new(RefusalCode::InternalError, "Waybill failed; the request id helps to find out why")
+        }
     }
 
     /// What went wrong inside, outermost first, in one line for the log.
@@ -210,9 +237,9 @@ mod tests {
 
     #[test]
     fn mistakes_of_one_special_kind_give_the_problem_their_code() {
-        assert_eq!(Refusal::invalid(vec![mistake(FieldCode::MaskedValue), mistake(FieldCode::MaskedValue)]).code, "masked_value");
-        assert_eq!(Refusal::invalid(vec![mistake(FieldCode::ReadOnly)]).code, "read_only");
-        assert_eq!(Refusal::invalid(vec![mistake(FieldCode::ReadOnly), mistake(FieldCode::TooLong)]).code, "validation_failed");
+        assert_eq!(Refusal::invalid(vec![mistake(FieldCode::MaskedValue), mistake(FieldCode::MaskedValue)]).code, RefusalCode::MaskedValue);
+        assert_eq!(Refusal::invalid(vec![mistake(FieldCode::ReadOnly)]).code, RefusalCode::ReadOnly);
+        assert_eq!(Refusal::invalid(vec![mistake(FieldCode::ReadOnly), mistake(FieldCode::TooLong)]).code, RefusalCode::ValidationFailed);
     }
 
     #[test]

@@ -6,12 +6,14 @@
 //! ```
 //!
 //! With `--pages 1000000` it fills the table and measures the console's lists.
+//! With `--fleet 300` it starts a Waybill of its own, whose receivers misbehave for so many seconds.
 //! With `--speeds` it needs no running Waybill: it measures every connector against a real server and its usual tool.
 //! With `--replay 100000` it measures a job instead: what replaying so many deliveries does to live messages.
 //!
 //! It makes an organization with one destination, a receiver in this very process, and sends so many messages one by one, then as many in
 //! batches of a hundred. Everything it does is bounded in count and time.
 
+mod fleet;
 mod pages;
 mod replay;
 mod speeds;
@@ -52,6 +54,9 @@ struct Args {
     /// Instead: fill the table with so many deliveries, and measure the console's lists of them
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pages: Option<u32>,
+    /// Instead: for so many seconds, send all messages to receivers that misbehave (no running Waybill is needed)
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    fleet: Option<u64>,
     /// Instead: measure every connector against a real server and its usual tool (no running Waybill is needed)
     #[arg(long)]
     speeds: bool,
@@ -65,6 +70,9 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     if args.speeds {
         return speeds::measure();
+    }
+    if let Some(seconds) = args.fleet {
+        return fleet::measure(seconds, args.messages as usize).await;
     }
     let local_json = args.data.join("local.json");
     let Ok(text) = std::fs::read_to_string(&local_json) else {

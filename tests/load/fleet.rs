@@ -112,7 +112,10 @@ async fn report(acme: &Organization, name: &str, destination: &Destination) -> u
     let bad: Vec<_> = deliveries.iter().filter(|one| one["status"] != "succeeded" || one["attempt_count"] != 1).collect();
     println!("{name}: {} deliveries, {} not at the first attempt", deliveries.len(), bad.len());
     for example in bad.iter().take(3) {
-        println!("  {} after {}: {}", example["status"], example["attempt_count"], example["last_attempt"]);
+        let id = example["id"].as_str().unwrap_or_default();
+        let shown = acme.get(&format!("/v1/deliveries/{id}")).await.ok(200);
+        let first = &shown["attempts"][0];
+        println!("  {} after {} attempts; the first: {} {}", shown["status"], shown["attempt_count"], first["reason"], first["detail"]);
     }
     bad.len()
 }

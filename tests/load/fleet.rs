@@ -40,7 +40,11 @@ const KINDS: [Kind; 6] = [
     Kind { name: "refuses", is_http_2: true, script: |_, request| if request % 9 == 0 { Turn::Refuse } else { Turn::ok_http_2() } },
     Kind { name: "goes away", is_http_2: true, script: |_, request| if request % 20 == 0 { Turn::GoAway } else { Turn::ok_http_2() } },
     Kind { name: "closes HTTP/2", is_http_2: true, script: |_, request| if request % 20 == 0 { Turn::Close } else { Turn::ok_http_2() } },
-    Kind { name: "falls silent", is_http_2: true, script: |_, request| if request % 50 == 0 { Turn::FallSilent } else { Turn::ok_http_2() } },
+    Kind {
+        name: "falls silent",
+        is_http_2: true,
+        script: |_, request| if request % 50 == 0 { Turn::FallSilent } else { Turn::ok_http_2() },
+    },
 ];
 
 /// Runs the fleet, and prints what became of each kind of receiver.
@@ -60,7 +64,8 @@ pub(crate) async fn measure(seconds: u64, messages: usize) -> ExitCode {
             true => Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), kind.script).await,
             false => Receiver::start(kind.script).await,
         };
-        let credentials = if kind.is_http_2 { json!({"kind": "none", "ca_pem": authority.certificate_pem()}) } else { json!({"kind": "none"}) };
+        let credentials =
+            if kind.is_http_2 { json!({"kind": "none", "ca_pem": authority.certificate_pem()}) } else { json!({"kind": "none"}) };
         let new = acme.destination().url(&receiver.url()).credentials(credentials).skip_check();
         destinations.push((kind.name, new.create().await));
         receivers.push(receiver);

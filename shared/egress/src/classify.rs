@@ -1,6 +1,7 @@
 //! From a library's error to a category, by types alone.
 
 use crate::{Failure, FailureKind, connecting::Attempt};
+use http::{HeaderValue, StatusCode, header::CONNECTION};
 use hyper_util::client::legacy::connect::HttpInfo;
 use std::{error::Error, io};
 
@@ -24,11 +25,15 @@ pub(crate) fn classify(error: &reqwest::Error) -> Failure {
     known.unwrap_or_else(|| Failure::new(FailureKind::Protocol, "the exchange broke off before an answer came"))
 }
 
-/// Whether a request can be sent once more on a new connection. It can when HTTP/2 says that it was
-/// not processed (RFC 9113, section 8.7), and when a connection that was used before broke off
-/// before an answer came: receivers close kept connections at any moment, so most probably it was
-/// never read (RFC 9110, section 9.2.2; the request names its delivery, which is the same each time).
-pub(crate) fn may_be_sent_again(error: &reqwest::Error, attempt: &Attempt) -> bool {
+/// Whether a request can be sent once more on a new connection. It can when it was not processed,
+/// and when a connection that carried other requests broke off, or timed out, before an answer came:
+/// receivers close kept connections at any moment, so most probably it was never read (RFC 9110,
+/// section 9.2.2; the request names its delivery, which is the same each time).
+pub(crate) fn may_be_sent_again(exchange: &reqwest::Result<reqwest::Response>, attempt: &Attempt) -> bool {
+    let error = match exchange {
+        Ok(answer) => return closes_an_idle_connection(answer, attempt),
+        Err(error) => error,
+    };
     if sources(error).any(was_not_processed) {
         return true;
     }
@@ -37,10 +42,24 @@ pub(crate) fn may_be_sent_again(error: &reqwest::Error, attempt: &Attempt) -> bo
     let mut extensions = http::Extensions::new();
     connected.get_extras(&mut extensions);
     let Some(info) = extensions.get::<HttpInfo>() else { return false };
-    !attempt.opened(info.local_addr()) && sources(error).any(is_lost_connection)
+    !attempt.was_alone_on(info.local_addr(), connected.is_negotiated_h2()) && sources(error).any(is_lost_connection)
 }
 
+/// A server that waited too long for the next request on a kept connection may say 408 and close it
+/// (RFC 9110, section 15.5.9), also when a request is on its way already.
+fn closes_an_idle_connection(answer: &reqwest::Response, attempt: &Attempt) -> bool {
+    let has_close =
+        |value: &HeaderValue| value.to_str().is_ok_and(|value| value.split(',').any(|one| one.trim().eq_ignore_ascii_case("close")));
+    answer.status() == StatusCode::REQUEST_TIMEOUT
+        && answer.headers().get_all(CONNECTION).iter().any(has_close)
+        && answer.extensions().get::<HttpInfo>().is_some_and(|info| !attempt.was_alone_on(info.local_addr(), false))
+}
+
+/// The request never left, or HTTP/2 says that it was not processed (RFC 9113, section 8.7).
 fn was_not_processed(error: &(dyn Error + 'static)) -> bool {
+    if let Some(http) = error.downcast_ref::<hyper::Error>() {
+        return http.is_canceled();
+    }
     error.downcast_ref::<h2::Error>().is_some_and(|error| {
         error.is_remote() && (error.is_go_away() || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)))
     })
@@ -49,7 +68,7 @@ fn was_not_processed(error: &(dyn Error + 'static)) -> bool {
 /// Closed, reset, or without a sign of life.
 fn is_lost_connection(error: &(dyn Error + 'static)) -> bool {
     if let Some(http) = error.downcast_ref::<hyper::Error>() {
-        return http.is_incomplete_message() || http.is_canceled() || http.is_closed() || http.is_timeout();
+        return http.is_incomplete_message() || http.is_closed() || http.is_timeout();
     }
     if let Some(http_2) = error.downcast_ref::<h2::Error>() {
         return http_2.is_io();

@@ -4,7 +4,7 @@ use crate::{
     Failure, FailureKind, Guard, Identity, Outgoing, Response, Target, Tls, TlsSetupError,
     classify::{classify, may_be_sent_again},
     connecting::{self, Attempt, Copier},
-    pool::{self, Pool, RouteKey},
+    pool::{self, Pool, Route, RouteKey},
 };
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -100,31 +100,16 @@ impl Client {
             port: target.port(),
         };
         let route = self.pool.route(&key).map_err(|error| classify(&error).because(error))?;
+        let _under_way = route.traffic.begin();
         let by = connecting::connect_by(deadline);
-        let attempt = Attempt::new(self.guard.clone(), target.clone(), by, Arc::clone(&self.copier));
+        let attempt = Attempt::new(self.guard.clone(), target.clone(), by, Arc::clone(&self.copier), route.traffic.clone());
         let request = |client: &reqwest::Client| {
             let mut request = reqwest::Request::new(method.clone(), target.url().clone());
             request.headers_mut().clone_from(&headers);
             *request.body_mut() = Some(body.body()?);
             Some(client.execute(request))
         };
-        let exchange = async {
-            let Some(first) = request(&route.client) else { return Err(Failure::new(FailureKind::Protocol, BODY_IS_GONE)) };
-            let lost = match attempt.run(first).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            };
-            if may_be_sent_again(&lost, &attempt)
-                && let Ok(client) = self.pool.new_client()
-                && let Some(again) = request(&client)
-            {
-                tracing::debug!(error = %lost, host = %target.host(), "a kept connection lost a request; it is sent on a new one");
-                let answer = attempt.run(again).await.map_err(|error| classify(&error).because(error))?;
-                self.pool.replace(&key, &route, client);
-                return Ok(answer);
-            }
-            Err(classify(&lost).because(lost))
-        };
+        let exchange = self.exchange(&key, &route, &attempt, request);
         // On the heap: callers' futures contain this one, and their stacks are bounded.
         match timeout_at(deadline, Box::pin(exchange)).await {
             Ok(Ok(response)) => Ok(Response::new(response, deadline)),
@@ -134,5 +119,32 @@ impl Client {
                 Err(Failure::new(FailureKind::Timeout, "no answer came in time"))
             }
         }
+    }
+
+    /// Sends what `request` makes, and once more on a new connection when a kept one lost it.
+    async fn exchange<F>(
+        &self,
+        key: &RouteKey,
+        route: &Route,
+        attempt: &Arc<Attempt>,
+        request: impl Fn(&reqwest::Client) -> Option<F>,
+    ) -> Result<reqwest::Response, Failure>
+    where
+        F: Future<Output = reqwest::Result<reqwest::Response>>,
+    {
+        let Some(first) = request(&route.client) else { return Err(Failure::new(FailureKind::Protocol, BODY_IS_GONE)) };
+        let first = attempt.run(first).await;
+        let again = if may_be_sent_again(&first, attempt) { self.pool.new_client().ok() } else { None };
+        let again = again.and_then(|client| Some((request(&client)?, client)));
+        let failure = |error: reqwest::Error| classify(&error).because(error);
+        let Some((again, client)) = again else { return first.map_err(failure) };
+        let host = attempt.target.host();
+        match first {
+            Ok(_) => tracing::debug!(%host, "a kept connection timed out as a request was sent; it is sent on a new one"),
+            Err(error) => tracing::debug!(%error, %host, "a kept connection lost a request; it is sent on a new one"),
+        }
+        let answer = attempt.run(again).await.map_err(failure)?;
+        self.pool.replace(key, route, client);
+        Ok(answer)
     }
 }

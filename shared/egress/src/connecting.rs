@@ -5,7 +5,7 @@
 //! layer around its connector. This layer connects once for each address that the race starts, and
 //! the client's resolver hands over the one checked address that each connection is for.
 
-use crate::{Failure, Guard, Target, classify::sources, guard, handshake::Handshake, tls};
+use crate::{Failure, Guard, Target, classify::sources, guard, handshake::Handshake, tls, traffic::Traffic};
 use futures_util::future::BoxFuture;
 use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use std::{
@@ -36,13 +36,23 @@ pub(crate) struct Attempt {
     pub(crate) deadline: Instant,
     /// Makes further connection requests of reqwest's own type.
     pub(crate) copier: Arc<Copier>,
-    /// Our ends of the connections that were opened for this request.
-    opened: Mutex<Vec<SocketAddr>>,
+    /// The requests of the same client.
+    traffic: Traffic,
+    opened: Mutex<Vec<Opened>>,
+}
+
+/// A connection that was opened for a request.
+#[derive(Debug)]
+struct Opened {
+    /// Our end.
+    local: SocketAddr,
+    /// The requests that had begun by then, when no other of them was under way.
+    begun_alone: Option<u64>,
 }
 
 impl Attempt {
-    pub(crate) fn new(guard: Guard, target: Target, deadline: Instant, copier: Arc<Copier>) -> Arc<Self> {
-        Arc::new(Self { guard, target, deadline, copier, opened: Mutex::default() })
+    pub(crate) fn new(guard: Guard, target: Target, deadline: Instant, copier: Arc<Copier>, traffic: Traffic) -> Arc<Self> {
+        Arc::new(Self { guard, target, deadline, copier, traffic, opened: Mutex::default() })
     }
 
     /// Runs a request; connections that it needs are opened for this attempt.
@@ -50,9 +60,13 @@ impl Attempt {
         ATTEMPT.scope(Arc::clone(self), request).await
     }
 
-    /// Whether the connection with this end of ours was opened for this attempt.
-    pub(crate) fn opened(&self, local: SocketAddr) -> bool {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).contains(&local)
+    /// Whether the connection with this end of ours was opened for this attempt and carried no other
+    /// request. Requests that wait for a connection of HTTP/2 all use the first that is there, also
+    /// before the one that it was opened for.
+    pub(crate) fn was_alone_on(&self, local: SocketAddr, is_http_2: bool) -> bool {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = opened.iter().find(|opened| opened.local == local);
+        found.is_some_and(|opened| !is_http_2 || opened.begun_alone == Some(self.traffic.begun()))
     }
 
     async fn connect<S, R>(&self, connector: S, request: R) -> Result<S::Response, Failure>
@@ -68,7 +82,8 @@ impl Attempt {
         };
         let connection = self.guard.open(self.target.host(), self.target.port(), self.deadline, open).await?;
         if let Some(info) = info(&connection) {
-            self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(info.local_addr());
+            let opened = Opened { local: info.local_addr(), begun_alone: self.traffic.begun_alone() };
+            self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(opened);
         }
         Ok(connection)
     }

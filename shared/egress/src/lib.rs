@@ -28,6 +28,7 @@ mod resolver;
 mod response;
 mod target;
 mod tls;
+mod traffic;
 
 pub use classify::refuses_identity;
 pub use client::{Client, Request};

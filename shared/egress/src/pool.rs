@@ -4,7 +4,7 @@
 //! that it can be given up alone: when a time-out shows that its connections may be silent, and when
 //! it has reached its age. What is on its way over a route that was given up ends there undisturbed.
 
-use crate::{Host, connecting::CheckedAddress, connecting::ConnectingLayer};
+use crate::{Host, connecting::CheckedAddress, connecting::ConnectingLayer, traffic::Traffic};
 use lru::LruCache;
 use reqwest::ClientBuilder;
 use rustls::ClientConfig;
@@ -49,6 +49,7 @@ pub(crate) struct RouteKey {
 #[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) client: reqwest::Client,
+    pub(crate) traffic: Traffic,
     number: u64,
     made_at: Instant,
 }
@@ -67,7 +68,7 @@ struct Routes {
 impl Routes {
     fn add(&mut self, key: &RouteKey, client: reqwest::Client) -> Route {
         self.made += 1;
-        let route = Route { client, number: self.made, made_at: Instant::now() };
+        let route = Route { client, traffic: Traffic::default(), number: self.made, made_at: Instant::now() };
         self.kept.put(key.clone(), route.clone());
         route
     }

@@ -1,11 +1,15 @@
 //! behaviours.md 46: what becomes of connections that receivers close, reset, refuse or forget.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use crate::{Script, client, client_of, guard, post, target, within};
 use bytes::Bytes;
 use egress::{Client, Failure, FailureKind, Guard, Outgoing, Policy};
-use futures_util::stream;
+use futures_util::{future::join_all, stream};
 use http::{HeaderMap, Method};
 use kit::{
     raw::{Receiver, Turn},
@@ -59,6 +63,61 @@ async fn http_2_says_what_was_not_processed() {
             assert_eq!(receiver.requests(), requests, "{turn:?}");
         }
     }
+}
+
+/// Requests that begin together share the first connection that is there: whichever of them opened
+/// it, the others were on it as well.
+#[tokio::test]
+async fn a_shared_connection_of_http_2_that_is_closed_costs_none_of_its_requests() {
+    let authority = Authority::new();
+    for turn in [Turn::Close, Turn::Reset, Turn::GoAway, Turn::Refuse] {
+        let (first, expected) = (AtomicBool::new(true), turn.clone());
+        let script = move |_, _| if first.swap(false, Ordering::SeqCst) { turn.clone() } else { Turn::ok_http_2() };
+        let receiver = Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), script).await;
+        let client = client_of(guard(), authority.roots());
+        let url = receiver.url();
+        let statuses = join_all((0..10).map(|_| send(&client, &url, 5_000))).await;
+        for status in statuses {
+            assert_eq!(status.unwrap(), 200, "{expected:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_connection_of_http_2_that_is_closed_is_a_failure_at_once() {
+    let authority = Authority::new();
+    let receiver = Receiver::start_http_2(authority.server(&["127.0.0.1"], &["h2"]), |_, _| Turn::Close).await;
+    let client = client_of(guard(), authority.roots());
+    for requests in [1, 2] {
+        assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap_err().kind(), FailureKind::Protocol);
+        assert_eq!(receiver.requests(), requests);
+    }
+}
+
+const TIMED_OUT: &str = "HTTP/1.1 408 Request Time-out\r\nconnection: close\r\ncontent-length: 4\r\n\r\nidle";
+
+#[tokio::test]
+async fn a_kept_connection_that_timed_out_costs_no_attempt() {
+    let receiver = spoils_the_first(Turn::AnswerAndClose(TIMED_OUT.into())).await;
+    let client = client();
+    for expected in [(1, 1), (2, 3), (2, 4)] {
+        assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap(), 200);
+        assert_eq!((receiver.connections(), receiver.requests()), expected);
+    }
+}
+
+/// On a new connection, or on one that stays open, 408 is about the request.
+#[tokio::test]
+async fn a_request_that_timed_out_is_answered_408() {
+    let receiver = Receiver::start(|_, _| Turn::AnswerAndClose(TIMED_OUT.into())).await;
+    assert_eq!(send(&client(), &receiver.url(), 2_000).await.unwrap(), 408);
+    assert_eq!(receiver.requests(), 1);
+
+    let receiver = spoils_the_first(Turn::text("HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")).await;
+    let client = client();
+    assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap(), 200);
+    assert_eq!(send(&client, &receiver.url(), 2_000).await.unwrap(), 408);
+    assert_eq!((receiver.connections(), receiver.requests()), (1, 2));
 }
 
 /// A connection that was never used before shows what the receiver does with every request.

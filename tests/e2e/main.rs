@@ -43,6 +43,7 @@ mod receivers;
 mod redaction;
 mod redelivering;
 mod retries;
+mod rotation;
 mod secrets;
 mod shutdown;
 mod signatures;

@@ -15,7 +15,7 @@ pub struct Config {
     pub jobs_queue_url: String,
     /// `MONITOR_INTERVAL_SECONDS`: how often the sweep runs.
     pub monitor_interval_seconds: u32,
-    /// `SIGNING_KEYS_SECRET_ARN`: the root of the key that ids are made with.
+    /// `SIGNING_KEYS_SECRET_ARN`: the keys that tag ids.
     pub signing_keys_secret_arn: String,
     /// `PUBLIC_URL`: where links in alerts lead.
     pub public_url: String,

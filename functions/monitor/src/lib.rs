@@ -14,9 +14,6 @@ mod watch;
 pub use config::Config;
 use interrupted::Interrupted;
 
-use std::sync::Arc;
-
-use aws_config::SdkConfig;
 use dispatch::{Bus, Dispatcher};
 use domain::id::IdMint;
 use domain::{Clock, Random};
@@ -25,8 +22,7 @@ use queue::{JobQueue, Queues};
 use runtime::Platform;
 use serde::{Deserialize, Serialize};
 use store::Store;
-use tokio::sync::OnceCell;
-use vault::SigningKeys;
+use vault::{KeySource, KeyUse};
 
 /// What the schedules invoke the monitor with. The minute's schedule sends EventBridge's own event, which has no `reconcile`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -60,25 +56,14 @@ struct Monitor {
     random: Random,
     interval_seconds: u32,
     public_url: String,
-    keys: Keys,
-}
-
-/// Where the key that ids are made with is read from, once it is needed.
-#[derive(Clone, Debug)]
-struct Keys {
-    aws: SdkConfig,
-    secret_arn: String,
-    ids: Arc<OnceCell<IdMint>>,
+    keys: KeySource,
 }
 
 impl Monitor {
     /// Makes ids.
-    async fn ids(&self) -> Result<&IdMint, vault::VaultError> {
-        let load = async || {
-            let keys = SigningKeys::load(&self.keys.aws, &self.keys.secret_arn).await?;
-            Ok(IdMint::new(keys.id_key, self.clock.clone(), self.random.clone()))
-        };
-        self.keys.ids.get_or_try_init(load).await
+    async fn ids(&self) -> Result<IdMint, vault::VaultError> {
+        let keys = self.keys.ring(self.clock.now()).await?;
+        Ok(IdMint::new(keys, self.clock.clone(), self.random.clone()))
     }
 
     /// A run. Neither half waits for the other: however much is due, people are told, and the other way round.
@@ -108,7 +93,7 @@ pub fn build(
         random: platform.random.clone(),
         interval_seconds: config.monitor_interval_seconds,
         public_url: config.public_url,
-        keys: Keys { aws: platform.aws.clone(), secret_arn: config.signing_keys_secret_arn, ids: Arc::default() },
+        keys: KeySource::new(&platform.aws, config.signing_keys_secret_arn, KeyUse::Ids),
     };
     service_fn(move |event: LambdaEvent<Invocation>| {
         let monitor = monitor.clone();

@@ -169,7 +169,7 @@ impl Monitor {
             updated_at: now,
             ..destination.clone()
         };
-        let ids = self.ids().await?;
+        let ids = &self.ids().await?;
         let event = AuditEvent {
             id: ids.mint::<AuditId>(disabled.organization_id, 1),
             organization_id: disabled.organization_id,
@@ -216,7 +216,7 @@ impl Monitor {
     /// Tells those whom the organization named; whoever is told twice is told by the same message.
     async fn announce(&self, alert: Alert) -> Result<(), lambda_runtime::Error> {
         let Some(routes) = self.store.routes(alert.organization_id).await? else { return Ok(self.store.announced(&alert).await?) };
-        self.dispatcher.announce_alert(self.ids().await?, &routes, alert, TraceId::generate(&self.random)).await?;
+        self.dispatcher.announce_alert(&self.ids().await?, &routes, alert, TraceId::generate(&self.random)).await?;
         Ok(())
     }
 

@@ -56,7 +56,7 @@ async fn main() {
         tokens: Tokens::new(client, Schemes::HttpAndHttps, system_clock()),
         vault,
         store: Store::new(&aws, "none".to_owned(), None),
-        links: Links::new(aws.clone(), String::new(), String::new()),
+        links: Links::new(&aws, String::new(), String::new()),
         ehlo_name: None,
         aws,
         clock: system_clock(),

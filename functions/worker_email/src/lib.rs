@@ -51,7 +51,7 @@ pub fn build(platform: &Platform, config: Config) -> Result<Worker<Email>, Confi
         tokens: Tokens::new(client, config.worker.schemes, clock.clone()),
         vault: Vault::new(&aws, Some(config.kms_key_id.clone()), clock.clone(), random.clone()),
         store: Store::new(&aws, config.worker.table_name.clone(), Some(config.worker.bucket_name.clone())),
-        links: Links::new(aws.clone(), config.worker.signing_keys_secret_arn.clone(), config.worker.public_url.clone()),
+        links: Links::new(&aws, config.link_keys_secret_arn, config.worker.public_url.clone()),
         ehlo_name: config.ehlo_name,
         aws,
         clock,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use ipnet::IpNet;
+use vault::KeyUse;
 
 /// Delivers messages to webhooks and shows what happened: the whole service in one process, its data in one directory.
 #[derive(Debug, Clone, Parser)]
@@ -76,6 +77,21 @@ pub enum Command {
         #[arg(long, value_name = "ARN")]
         signing_keys_arn: String,
     },
+    /// Add a new version to the signing keys of one use and print the time from which it signs
+    RotateKeys {
+        /// What the keys are for: ids, cursors, links or sessions
+        #[arg(long = "use", value_name = "USE")]
+        usage: KeyUse,
+        /// Their secret in a deployed stack (outputs SigningKeysArn, CursorKeysArn, LinkKeysArn, SessionKeysArn); needs AWS credentials that may read and write it
+        #[arg(long, value_name = "ARN", required_unless_present = "data")]
+        secret_arn: Option<String>,
+        /// The data directory of a waybill that is not running
+        #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["secret_arn", "accept"])]
+        data: Option<PathBuf>,
+        /// Add no version; accept what was signed with the keys of another secret instead
+        #[arg(long, value_name = "ARN")]
+        accept: Option<String>,
+    },
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {
@@ -96,5 +112,8 @@ mod tests {
         assert_eq!(args.allow_egress.len(), 2);
         assert!(Args::try_parse_from(["waybill", "--parameter", "Name"]).is_err());
         assert!(Args::try_parse_from(["waybill", "--monitor-interval-seconds", "0"]).is_err());
+        for wrong in [&["--use", "links"][..], &["--use", "mails", "--data", "d"], &["--use", "ids", "--data", "d", "--secret-arn", "a"]] {
+            assert!(Args::try_parse_from(["waybill", "rotate-keys"].iter().chain(wrong)).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -27,6 +27,7 @@ pub mod parameters;
 pub mod places;
 pub mod poller;
 pub mod processes;
+pub mod rotate_keys;
 pub mod run;
 pub mod serve;
 pub mod template;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use local::args::{Args, Command};
+use local::rotate_keys::{self, Place};
 use runtime::{Environment, logs, observed, platform};
 
 fn main() -> ExitCode {
@@ -37,6 +38,11 @@ fn start(args: Args) -> Result<(), Box<dyn Error>> {
             None => Ok(local::run::run(args).await?),
             Some(Command::OperatorKey { table_name, signing_keys_arn }) => {
                 Ok(local::operator_key::make(table_name, &signing_keys_arn).await?)
+            }
+            Some(Command::RotateKeys { usage, secret_arn, data, accept }) => {
+                let secret = secret_arn.map(|arn| Place::Secret { arn, accept });
+                let place = data.map(Place::Data).or(secret).ok_or("name --secret-arn or --data")?;
+                Ok(rotate_keys::rotate(usage, place).await?)
             }
         }
     })

@@ -5,7 +5,7 @@ use operations::bootstrap;
 use runtime::Platform;
 use secrecy::ExposeSecret as _;
 use store::Store;
-use vault::SigningKeys;
+use vault::KeyUse;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +21,8 @@ pub enum OperatorKeyError {
 /// Makes an operator's key in the stack with this table and these signing keys, and prints it.
 pub async fn make(table_name: String, signing_keys_arn: &str) -> Result<(), OperatorKeyError> {
     let Platform { aws, clock, random, .. } = Platform::personal().await;
-    let keys = SigningKeys::load(&aws, signing_keys_arn).await?;
-    let ids = IdMint::new(keys.id_key, clock.clone(), random.clone());
+    let keys = vault::key_ring(&aws, signing_keys_arn, KeyUse::Ids, clock.now()).await?;
+    let ids = IdMint::new(keys, clock.clone(), random.clone());
     let key = bootstrap::operator_key(&Store::new(&aws, table_name, None), &ids, &random, &clock).await?;
     println!("{}", key.expose_secret());
     Ok(())

@@ -21,6 +21,7 @@ use crate::instance::{Instance, InstanceError};
 use crate::local_json::{Keys, LocalJson};
 use crate::parameters;
 use crate::processes::Host;
+use crate::rotate_keys;
 use crate::template::{self, Physical, Stack, Template, TemplateError, physical_name};
 
 /// How long requests and invocations under way may take once the process is asked to stop. Their work is not lost: what was not
@@ -61,6 +62,9 @@ pub enum StartError {
     /// An engine did not open.
     #[error("the embedded engines cannot be opened: {0}")]
     Engines(#[from] local_aws::OpenError),
+    /// The signing keys of an earlier release.
+    #[error("the signing keys of an earlier release cannot be kept: {0}")]
+    SigningKeys(#[from] vault::RotateError),
     /// A function could not be built.
     #[error(transparent)]
     Instance(#[from] InstanceError),
@@ -91,6 +95,7 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     }
     let directory = DataDirectory::open(&args.data)?;
     let engines = Engines::open(directory.path(), &resources, Options::local())?;
+    rotate_keys::adopt(&engines, runtime::platform::system_clock().now()).await?;
     assign(&mut template, &engines);
     if let Some(path) = &args.record_calls {
         calls::record(&engines, path).map_err(|source| StartError::System { doing: "calls cannot be recorded", source })?;

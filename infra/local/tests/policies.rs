@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use local::template::{COMPILED_IN, Function, Template};
-use local_aws::{Decision, Effect, Policy, Target};
+use local_aws::{Caller, Decision, Effect, Policy, Target};
+use runtime::platform::system_clock;
+use vault::KeyUse;
+
+use crate::opened::Opened;
 
 const OWN: &str = "000000000000";
 const FOREIGN: &str = "123456789012";
@@ -152,6 +156,34 @@ fn no_statement_reaches_everything_of_a_kind_without_a_condition() {
             assert!(!wide || !statement.conditions.is_empty(), "{}: {statement:?}", function.logical_id);
         }
     }
+}
+
+/// Each role, on engines that hold it to its policy, reads the signing keys that it needs and no others.
+#[tokio::test]
+async fn a_role_reads_the_signing_keys_that_it_needs_and_none_changes_them() {
+    let opened = Opened::new("", "");
+    let functions = opened.template.stack().unwrap().functions;
+    for (name, usage, readers) in [
+        ("SigningKeys", KeyUse::Ids, set(FRONTS.into_iter().chain(WORKERS).chain(["monitor"]))),
+        ("CursorKeys", KeyUse::Cursors, set(["api", "console"])),
+        ("LinkKeys", KeyUse::Links, set(["api", "console", "worker_email"])),
+        ("SessionKeys", KeyUse::Sessions, set(["console"])),
+    ] {
+        let arn = opened.engines.secret_arn(&format!("waybill-{name}")).unwrap();
+        let mut read = BTreeSet::new();
+        for function in &functions {
+            let policy = Policy { statements: function.statements.clone() };
+            let aws = opened.engines.sdk_config(Caller::new(function.name.clone(), policy));
+            if vault::key_ring(&aws, arn, usage, system_clock().now()).await.is_ok() {
+                read.insert(function.binary.clone());
+            }
+        }
+        assert_eq!(read, readers, "{name}");
+        for action in ["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecret", "secretsmanager:TagResource"] {
+            assert_eq!(who_may(&functions, &Target::new(action, arn)), set([]), "{action} {name}");
+        }
+    }
+    opened.engines.close().await;
 }
 
 #[test]

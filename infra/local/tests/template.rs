@@ -83,7 +83,10 @@ async fn what_engines_issue_reaches_the_functions() {
     let key_arn = engines.key_arn("waybill-Key").unwrap();
     assert_eq!(api.environment["KMS_KEY_ID"], key_arn);
     assert!(api.statements.iter().any(|statement| statement.resources.contains(&key_arn)));
-    assert_eq!(Some(api.environment["SIGNING_KEYS_SECRET_ARN"].as_str()), engines.secret_arn("waybill-SigningKeys"));
+    let arn = |name: &str| engines.secret_arn(&format!("waybill-{name}")).unwrap();
+    assert_eq!(api.environment["SIGNING_KEYS_SECRET_ARN"], arn("SigningKeys"));
+    let own = ["SigningKeys", "CursorKeys", "LinkKeys", "SessionKeys"].map(arn).join(",");
+    assert_eq!(api.environment["OWN_SECRET_ARNS"], own);
     engines.close().await;
 }
 

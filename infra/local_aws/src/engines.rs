@@ -50,7 +50,7 @@ pub(crate) struct Engine {
     pub(crate) observers: Observers,
     /// KMS key ids by the names in [`Resources::keys`].
     pub(crate) key_ids: BTreeMap<String, String>,
-    secret_arns: BTreeMap<String, String>,
+    ensured_secrets: BTreeMap<String, keeping::Ensured>,
     /// Who has a configuration, by access key: what arrives over a socket is checked against the same policies.
     callers: RwLock<BTreeMap<String, Caller>>,
     secret_access_key: String,
@@ -94,7 +94,7 @@ impl Engines {
             sqs: Sqs::open(&queues, &resources.queues, &place.account, &place.region, Arc::clone(&options.now), options.mode)?,
             s3: S3::open(&data_dir.join("s3"), &resources.buckets, &secret_access_key)?,
             key_ids: keeping::ensure_keys(&kms, &resources.keys)?,
-            secret_arns: keeping::ensure_secrets(&secrets, &resources.secrets)?,
+            ensured_secrets: keeping::ensure_secrets(&secrets, &resources.secrets)?,
             kms,
             secrets,
             functions: Functions::default(),
@@ -243,7 +243,12 @@ impl Engines {
 
     /// The ARN of one of [`Resources::secrets`], with the suffix Secrets Manager gave it.
     pub fn secret_arn(&self, name: &str) -> Option<&str> {
-        self.0.secret_arns.get(name).map(String::as_str)
+        self.0.ensured_secrets.get(name).map(|secret| secret.arn.as_str())
+    }
+
+    /// Whether one of [`Resources::secrets`] was created when these engines were opened.
+    pub fn is_new_secret(&self, name: &str) -> bool {
+        self.0.ensured_secrets.get(name).is_some_and(|secret| secret.is_new)
     }
 
     /// A function's ARN.

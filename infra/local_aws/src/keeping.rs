@@ -110,9 +110,18 @@ pub(crate) fn ensure_keys(kms: &Snapshotted, keys: &[KeySpec]) -> Result<BTreeMa
     keys.iter().map(|key| ensure(key).map_err(|source| OpenError::Create { what: what(&key.name), source })).collect()
 }
 
-/// Finds the secrets or creates them. Returns their ARNs by name.
-pub(crate) fn ensure_secrets(service: &Snapshotted, secrets: &[SecretSpec]) -> Result<BTreeMap<String, String>, OpenError> {
+/// A secret of [`Resources`](crate::Resources).
+#[derive(Debug)]
+pub(crate) struct Ensured {
+    pub(crate) arn: String,
+    /// Whether this opening created it.
+    pub(crate) is_new: bool,
+}
+
+/// Finds the secrets or creates them. Returns them by name.
+pub(crate) fn ensure_secrets(service: &Snapshotted, secrets: &[SecretSpec]) -> Result<BTreeMap<String, Ensured>, OpenError> {
     let ensure = |secret: &SecretSpec| {
+        let mut is_new = false;
         let described = match service.ask("DescribeSecret", &json!({"SecretId": secret.name})) {
             Ok(described) => {
                 if let Some(SecretValue::Given(value)) = &secret.value {
@@ -128,10 +137,11 @@ pub(crate) fn ensure_secrets(service: &Snapshotted, secrets: &[SecretSpec]) -> R
                         SecretValue::Given(value) => value.clone(),
                     });
                 }
+                is_new = true;
                 service.ask("CreateSecret", &request)?
             }
         };
-        Ok((secret.name.clone(), text(&described["ARN"])))
+        Ok((secret.name.clone(), Ensured { arn: text(&described["ARN"]), is_new }))
     };
     let what = |name: &str| format!("the secret {name}");
     secrets.iter().map(|secret| ensure(secret).map_err(|source| OpenError::Create { what: what(&secret.name), source })).collect()

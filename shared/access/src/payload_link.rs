@@ -3,6 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::Timestamp;
 use domain::id::{MessageId, OrganizationId};
+use domain::key_ring::{KeyRing, SigningKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -14,21 +15,21 @@ const TOKEN_CHARS_MAX: usize = 200;
 /// Signs and reads links' tokens.
 #[derive(Clone)]
 pub struct PayloadLinks {
-    key: [u8; 32],
+    keys: KeyRing,
 }
 
 impl PayloadLinks {
-    /// Links under a secret key.
+    /// Links under secret keys.
     #[must_use]
-    pub fn new(key: [u8; 32]) -> Self {
-        Self { key }
+    pub fn new(keys: impl Into<KeyRing>) -> Self {
+        Self { keys: keys.into() }
     }
 
     /// A token that leads to a message's payload until `until`.
     #[must_use]
     pub fn seal(&self, organization: OrganizationId, message: MessageId, until: Timestamp) -> String {
         let text = format!("{organization}/{message}/{}", until.as_millis());
-        let tag = self.mac(text.as_bytes()).finalize().into_bytes();
+        let tag = mac(&self.keys.signing(), text.as_bytes()).finalize().into_bytes();
         URL_SAFE_NO_PAD.encode([&tag[..TAG_BYTES], text.as_bytes()].concat())
     }
 
@@ -40,18 +41,18 @@ impl PayloadLinks {
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (tag, text) = bytes.split_at_checked(TAG_BYTES)?;
-        self.mac(text).verify_truncated_left(tag).ok()?;
+        self.keys.accepted().iter().find(|key| mac(key, text).verify_truncated_left(tag).is_ok())?;
         let mut parts = std::str::from_utf8(text).ok()?.split('/');
         let (organization, message) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let until = Timestamp::from_millis(parts.next()?.parse().ok()?);
         (now < until).then_some((organization, message))
     }
+}
 
-    fn mac(&self, text: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
-        mac.update(text);
-        mac
-    }
+fn mac(key: &SigningKey, text: &[u8]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(text);
+    mac
 }
 
 impl std::fmt::Debug for PayloadLinks {
@@ -76,6 +77,9 @@ mod tests {
         assert_eq!(links.open(&token, now), Some((organization, message)));
         assert_eq!(links.open(&token, end), None);
         assert_eq!(PayloadLinks::new([8; 32]).open(&token, now), None);
+        let rotated = PayloadLinks::new(KeyRing::new([9; 32], vec![[9; 32], [7; 32]]));
+        assert_eq!(rotated.open(&token, now), Some((organization, message)), "links that are out outlive a rotation");
+        assert_eq!(links.open(&rotated.seal(organization, message, end), now), None);
         let mut forged = token.clone();
         forged.replace_range(30..31, if &token[30..31] == "A" { "B" } else { "A" });
         assert_eq!(links.open(&forged, now), None);

@@ -5,6 +5,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::Timestamp;
 use domain::id::{OrganizationId, PortalLinkId};
+use domain::key_ring::{KeyRing, SigningKey};
 use domain::portal_link::PortalLink;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -38,14 +39,14 @@ impl From<&PortalLink> for Session {
 /// Signs and reads sessions.
 #[derive(Clone)]
 pub struct Sessions {
-    key: [u8; 32],
+    keys: KeyRing,
 }
 
 impl Sessions {
-    /// Sessions under a secret key.
+    /// Sessions under secret keys.
     #[must_use]
-    pub fn new(key: [u8; 32]) -> Self {
-        Self { key }
+    pub fn new(keys: impl Into<KeyRing>) -> Self {
+        Self { keys: keys.into() }
     }
 
     /// The cookie's value.
@@ -54,7 +55,7 @@ impl Sessions {
         let Session { organization, link, until } = session;
         let organization = organization.map(|organization| organization.to_string()).unwrap_or_default();
         let text = format!("{link}/{}/{organization}", until.as_millis());
-        let tag = self.mac("session", text.as_bytes()).finalize().into_bytes();
+        let tag = mac(&self.keys.signing(), "session", text.as_bytes()).finalize().into_bytes();
         URL_SAFE_NO_PAD.encode([&tag[..], text.as_bytes()].concat())
     }
 
@@ -66,7 +67,7 @@ impl Sessions {
         }
         let bytes = URL_SAFE_NO_PAD.decode(cookie).ok()?;
         let (tag, text) = bytes.split_at_checked(TAG_BYTES)?;
-        self.mac("session", text).verify_slice(tag).ok()?;
+        self.keys.accepted().iter().find(|key| mac(key, "session", text).verify_slice(tag).is_ok())?;
         let mut parts = std::str::from_utf8(text).ok()?.split('/');
         let (link, until) = (parts.next()?.parse().ok()?, Timestamp::from_millis(parts.next()?.parse().ok()?));
         let organization = match parts.next()? {
@@ -79,23 +80,23 @@ impl Sessions {
     /// What a form of this session must carry: another site cannot know it.
     #[must_use]
     pub fn form_token(&self, cookie: &str) -> String {
-        URL_SAFE_NO_PAD.encode(self.mac("form", cookie.as_bytes()).finalize().into_bytes())
+        URL_SAFE_NO_PAD.encode(mac(&self.keys.signing(), "form", cookie.as_bytes()).finalize().into_bytes())
     }
 
     /// Was this form made for this session?
     #[must_use]
     pub fn is_own_form(&self, cookie: &str, token: &str) -> bool {
         let token = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
-        self.mac("form", cookie.as_bytes()).verify_slice(&token).is_ok()
+        self.keys.accepted().iter().any(|key| mac(key, "form", cookie.as_bytes()).verify_slice(&token).is_ok())
     }
+}
 
-    fn mac(&self, purpose: &str, text: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
-        mac.update(purpose.as_bytes());
-        mac.update(&[0]);
-        mac.update(text);
-        mac
-    }
+fn mac(key: &SigningKey, purpose: &str, text: &[u8]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(purpose.as_bytes());
+    mac.update(&[0]);
+    mac.update(text);
+    mac
 }
 
 impl std::fmt::Debug for Sessions {
@@ -141,6 +142,9 @@ mod tests {
             assert_eq!(sessions.open(&cookie, now), Some(session));
             assert_eq!(sessions.open(&cookie, until), None);
             assert_eq!(Sessions::new([8; 32]).open(&cookie, now), None);
+            let rotated = Sessions::new(KeyRing::new([9; 32], vec![[9; 32], [7; 32]]));
+            assert_eq!(rotated.open(&cookie, now), Some(session), "sessions outlive a rotation");
+            assert!(rotated.is_own_form(&cookie, &sessions.form_token(&cookie)), "and so do the forms of open pages");
             let form = sessions.form_token(&cookie);
             assert!(sessions.is_own_form(&cookie, &form) && !sessions.is_own_form("other", &form) && !sessions.is_own_form(&cookie, ""));
         }

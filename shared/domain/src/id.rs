@@ -11,6 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::Sha256;
 
+use crate::key_ring::{KeyRing, SigningKey};
 use crate::{Clock, Random, Timestamp};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -218,16 +219,16 @@ impl<'de> Deserialize<'de> for DeliveryId {
 /// Makes identifiers and recognises an organization's own.
 #[derive(Clone)]
 pub struct IdMint {
-    key: [u8; 32],
+    keys: KeyRing,
     clock: Clock,
     random: Random,
 }
 
 impl IdMint {
-    /// `key` is secret and never changes: every id ever issued carries a tag made with it.
+    /// `keys` are secret, and none is ever taken away: every id ever issued carries a tag made with one of them.
     #[must_use]
-    pub fn new(key: [u8; 32], clock: Clock, random: Random) -> Self {
-        Self { key, clock, random }
+    pub fn new(keys: impl Into<KeyRing>, clock: Clock, random: Random) -> Self {
+        Self { keys: keys.into(), clock, random }
     }
 
     /// A new organization's id.
@@ -248,7 +249,9 @@ impl IdMint {
 
     /// The id of what `name` names and happened at `at`: the same one every time, on one of the organization's `shards` (at least 1).
     pub fn derive<T: Id>(&self, organization: OrganizationId, shards: u8, at: Timestamp, name: &str) -> T {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
+        // The oldest key, which stays the same whatever is added.
+        let key = self.keys.oldest();
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes a key of any length");
         mac.update(b"derived");
         mac.update(&organization.0.0);
         mac.update(name.as_bytes());
@@ -256,7 +259,7 @@ impl IdMint {
         let mut ulid = Ulid::first_at(at);
         ulid.0[6] = digest[0] % shards.max(1);
         ulid.0[10..].copy_from_slice(&digest[1..7]);
-        let tag = self.tag(Some(organization), ulid);
+        let tag = tag(&key, Some(organization), ulid);
         ulid.0[7..10].copy_from_slice(&tag);
         T::from(ulid)
     }
@@ -265,7 +268,7 @@ impl IdMint {
     #[must_use]
     pub fn owns(&self, organization: OrganizationId, ulid: Ulid) -> bool {
         // 24 bits say whose an id is; they guard no secret, and the item behind the id names its organization in its key.
-        self.tag(Some(organization), ulid) == ulid.0[7..10]
+        self.keys.accepted().iter().any(|key| tag(key, Some(organization), ulid) == ulid.0[7..10])
     }
 
     fn ulid(&self, organization: Option<OrganizationId>, shards: u8) -> Ulid {
@@ -273,19 +276,19 @@ impl IdMint {
         let chance: [u8; 7] = self.random.bytes();
         ulid.0[6] = chance[0] % shards.max(1);
         ulid.0[10..].copy_from_slice(&chance[1..]);
-        let tag = self.tag(organization, ulid);
+        let tag = tag(&self.keys.signing(), organization, ulid);
         ulid.0[7..10].copy_from_slice(&tag);
         ulid
     }
+}
 
-    fn tag(&self, organization: Option<OrganizationId>, ulid: Ulid) -> [u8; 3] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
-        mac.update(&organization.map_or([0; 16], |o| o.0.0));
-        mac.update(&ulid.0[..7]);
-        mac.update(&ulid.0[10..]);
-        let digest = mac.finalize().into_bytes();
-        [digest[0], digest[1], digest[2]]
-    }
+fn tag(key: &SigningKey, organization: Option<OrganizationId>, ulid: Ulid) -> [u8; 3] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(&organization.map_or([0; 16], |o| o.0.0));
+    mac.update(&ulid.0[..7]);
+    mac.update(&ulid.0[10..]);
+    let digest = mac.finalize().into_bytes();
+    [digest[0], digest[1], digest[2]]
 }
 
 impl fmt::Debug for IdMint {
@@ -323,6 +326,18 @@ mod tests {
         let id: MessageId = mint.mint(ours, 4);
         assert!(mint.owns(ours, id.ulid()));
         assert!(!mint.owns(theirs, id.ulid()));
+    }
+
+    #[test]
+    fn ids_stay_whose_they_are_when_keys_are_rotated_and_names_lead_to_the_same_ids() {
+        let before = mint();
+        let (ours, theirs, at) = (before.organization(), before.organization(), Timestamp::from_millis(1_764_000_000_000));
+        let (old, named): (MessageId, MessageId) = (before.mint(ours, 4), before.derive(ours, 4, at, "event"));
+        let keys = KeyRing::new([8; 32], vec![[8; 32], [7; 32]]);
+        let after = IdMint { keys, ..before };
+        let new: MessageId = after.mint(ours, 4);
+        assert!([old, named, new].iter().all(|id| after.owns(ours, id.ulid()) && !after.owns(theirs, id.ulid())));
+        assert_eq!(after.derive::<MessageId>(ours, 4, at, "event"), named);
     }
 
     #[test]

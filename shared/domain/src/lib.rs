@@ -20,6 +20,7 @@ pub mod event_type;
 pub mod health;
 pub mod id;
 pub mod input;
+pub mod key_ring;
 pub mod limits;
 pub mod message;
 pub mod organization;

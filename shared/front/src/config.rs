@@ -17,8 +17,16 @@ pub struct Config {
     pub account_id: String,
     /// `KMS_KEY_ID`: what credentials are sealed under.
     pub kms_key_id: String,
-    /// `SIGNING_KEYS_SECRET_ARN`: the root of the keys that vouch for ids and cursors.
+    /// `SIGNING_KEYS_SECRET_ARN`: the keys that tag ids.
     pub signing_keys_secret_arn: String,
+    /// `CURSOR_KEYS_SECRET_ARN`: the keys that sign cursors; empty: the function's are accepted by no other function.
+    pub cursor_keys_secret_arn: Option<String>,
+    /// `LINK_KEYS_SECRET_ARN`: the keys that sign links to payloads; empty: as above.
+    pub link_keys_secret_arn: Option<String>,
+    /// `SESSION_KEYS_SECRET_ARN`: the keys that sign console sessions; empty: as above.
+    pub session_keys_secret_arn: Option<String>,
+    /// `OWN_SECRET_ARNS`: the deployment's own secrets, which no organization may be granted.
+    pub own_secret_arns: Vec<String>,
     /// `WEBHOOK_QUEUE_URL` and each other lane's.
     pub queue_urls: PerLane<String>,
     /// `JOBS_QUEUE_URL`: where jobs are asked for.
@@ -67,6 +75,10 @@ impl Config {
             account_id: variables.required("ACCOUNT_ID"),
             kms_key_id: variables.required("KMS_KEY_ID"),
             signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
+            cursor_keys_secret_arn: variables.optional("CURSOR_KEYS_SECRET_ARN"),
+            link_keys_secret_arn: variables.optional("LINK_KEYS_SECRET_ARN"),
+            session_keys_secret_arn: variables.optional("SESSION_KEYS_SECRET_ARN"),
+            own_secret_arns: variables.required::<String>("OWN_SECRET_ARNS").split(',').map(str::to_owned).collect(),
             queue_urls: variables.per_lane("*_QUEUE_URL"),
             jobs_queue_url: variables.required("JOBS_QUEUE_URL"),
             worker_functions: variables.per_lane("WORKER_*_FUNCTION"),

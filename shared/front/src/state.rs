@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
+use domain::key_ring::KeyRing;
 use operations::{Cursors, Operations, Refusal, Settings};
 use runtime::Platform;
 use tokio::sync::OnceCell;
-use vault::{SigningKeys, Vault, VaultError};
+use vault::{KeySource, KeyUse, Vault, VaultError};
 
 use crate::Config;
 
@@ -17,7 +18,7 @@ pub struct Front(Arc<Shared>);
 struct Shared {
     platform: Platform,
     config: Config,
-    operations: OnceCell<Operations>,
+    operations: OnceCell<(Operations, Keys)>,
 }
 
 impl Front {
@@ -41,29 +42,65 @@ impl Front {
 
     /// The operations; the first request loads the keys they sign with.
     pub async fn operations(&self) -> Result<&Operations, Refusal> {
-        let load = || operations(&self.0.platform, &self.0.config);
-        self.0.operations.get_or_try_init(load).await.map_err(Refusal::unavailable)
+        let load = || load(&self.0.platform, &self.0.config);
+        let (operations, keys) = self.0.operations.get_or_try_init(load).await.map_err(Refusal::unavailable)?;
+        keys.refresh().await;
+        Ok(operations)
     }
 }
 
 /// What requests are carried out with; whoever starts Waybill makes its first keys with them.
 pub async fn operations(platform: &Platform, config: &Config) -> Result<Operations, VaultError> {
+    load(platform, config).await.map(|(operations, _)| operations)
+}
+
+/// The signing keys that a front uses, kept up to date while it runs.
+struct Keys {
+    platform: Platform,
+    sources: Vec<KeySource>,
+}
+
+impl Keys {
+    /// Reads the keys of one use. Without a secret they are random: nothing that another process
+    /// signed is accepted.
+    async fn load(&mut self, usage: KeyUse, arn: Option<&String>) -> Result<KeyRing, VaultError> {
+        let Some(arn) = arn else { return Ok(self.platform.random.bytes::<32>().into()) };
+        let source = KeySource::new(&self.platform.aws, arn.clone(), usage);
+        let ring = source.ring(self.platform.clock.now()).await?;
+        self.sources.push(source);
+        Ok(ring)
+    }
+
+    async fn refresh(&self) {
+        for source in &self.sources {
+            if let Err(error) = source.ring(self.platform.clock.now()).await {
+                tracing::warn!(%error, "failed to read signing keys");
+            }
+        }
+    }
+}
+
+async fn load(platform: &Platform, config: &Config) -> Result<(Operations, Keys), VaultError> {
     let aws: &SdkConfig = &platform.aws;
-    let keys = SigningKeys::load(aws, &config.signing_keys_secret_arn).await?;
     let (clock, random) = (platform.clock.clone(), platform.random.clone());
+    let mut keys = Keys { platform: platform.clone(), sources: Vec::new() };
+    let ids = keys.load(KeyUse::Ids, Some(&config.signing_keys_secret_arn)).await?;
+    let cursors = keys.load(KeyUse::Cursors, config.cursor_keys_secret_arn.as_ref()).await?;
+    let links = keys.load(KeyUse::Links, config.link_keys_secret_arn.as_ref()).await?;
+    let sessions = keys.load(KeyUse::Sessions, config.session_keys_secret_arn.as_ref()).await?;
     let store = store::Store::new(aws, config.table_name.clone(), Some(config.bucket_name.clone()));
     let queues = queue::Queues::new(aws, config.queue_urls.clone());
-    Ok(Operations {
+    let operations = Operations {
         vault: Vault::new(aws, Some(config.kms_key_id.clone()), clock.clone(), random.clone()),
         dispatch: dispatch::Dispatcher::new(store.clone(), queues, clock.clone())
             .alerting_from(config.alert_from.clone())
             .telling_on(config.event_bus_name.clone().map(|name| dispatch::Bus::new(aws, name))),
         jobs: queue::JobQueue::new(aws, config.jobs_queue_url.clone()),
         access: access::Access::new(store.clone(), clock.clone()),
-        ids: domain::id::IdMint::new(keys.id_key, clock.clone(), random.clone()),
-        cursors: Cursors::new(keys.cursor_key),
-        payload_links: access::PayloadLinks::new(keys.link_key),
-        sessions: access::Sessions::new(keys.session_key),
+        ids: domain::id::IdMint::new(ids, clock.clone(), random.clone()),
+        cursors: Cursors::new(cursors),
+        payload_links: access::PayloadLinks::new(links),
+        sessions: access::Sessions::new(sessions),
         egress: config.egress.clone(),
         lambda: aws_sdk_lambda::Client::new(aws),
         meter: operations::Meter::default(),
@@ -79,9 +116,10 @@ pub async fn operations(platform: &Platform, config: &Config) -> Result<Operatio
             function_timeout_seconds: config.function_timeout_seconds,
             account_id: config.account_id.clone(),
             own_bucket: config.bucket_name.clone(),
-            own_secret_arns: vec![config.signing_keys_secret_arn.clone()],
+            own_secret_arns: config.own_secret_arns.clone(),
         }),
-    })
+    };
+    Ok((operations, keys))
 }
 
 #[cfg(test)]
@@ -102,6 +140,10 @@ pub(crate) mod tests {
             account_id: "000000000000".to_owned(),
             kms_key_id: String::new(),
             signing_keys_secret_arn: String::new(),
+            cursor_keys_secret_arn: None,
+            link_keys_secret_arn: None,
+            session_keys_secret_arn: None,
+            own_secret_arns: Vec::new(),
             queue_urls: domain::settings::PerLane::each(|_| String::new()),
             jobs_queue_url: String::new(),
             worker_functions: domain::settings::PerLane::each(|_| String::new()),

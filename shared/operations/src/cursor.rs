@@ -1,6 +1,7 @@
 //! Cursors: a position in one list, signed so that it means nothing in another list, with other filters or to another organization.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::key_ring::{KeyRing, SigningKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -12,7 +13,7 @@ const POSITION_BYTES_MAX: usize = 512;
 /// Signs and verifies cursors.
 #[derive(Clone)]
 pub struct Cursors {
-    key: [u8; 32],
+    keys: KeyRing,
 }
 
 /// What a cursor belongs to: the route, the organization and the filters, in one spelling.
@@ -37,16 +38,17 @@ impl ListScope {
 }
 
 impl Cursors {
-    /// Cursors under a secret key.
+    /// Cursors under secret keys.
     #[must_use]
-    pub fn new(key: [u8; 32]) -> Self {
-        Self { key }
+    pub fn new(keys: impl Into<KeyRing>) -> Self {
+        Self { keys: keys.into() }
     }
 
     /// The cursor of a position in a list.
     #[must_use]
     pub fn seal(&self, scope: &ListScope, position: &str) -> String {
-        let mut bytes = self.tag(scope, position.as_bytes()).to_vec();
+        let digest = mac(&self.keys.signing(), scope, position.as_bytes()).finalize().into_bytes();
+        let mut bytes = digest[..TAG_BYTES].to_vec();
         bytes.extend_from_slice(position.as_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -59,26 +61,21 @@ impl Cursors {
         }
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (tag, position) = bytes.split_at_checked(TAG_BYTES)?;
-        self.mac(scope, position).verify_truncated_left(tag).ok()?;
+        self.keys.accepted().iter().find(|key| mac(key, scope, position).verify_truncated_left(tag).is_ok())?;
         String::from_utf8(position.to_vec()).ok()
     }
+}
 
-    fn tag(&self, scope: &ListScope, position: &[u8]) -> [u8; TAG_BYTES] {
-        let digest = self.mac(scope, position).finalize().into_bytes();
-        std::array::from_fn(|i| digest[i])
+fn mac(key: &SigningKey, scope: &ListScope, position: &[u8]) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    for part in &scope.0 {
+        // The length in front keeps `a`, `bc` apart from `ab`, `c`.
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part.as_bytes());
     }
-
-    fn mac(&self, scope: &ListScope, position: &[u8]) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
-        for part in &scope.0 {
-            // The length in front keeps `a`, `bc` apart from `ab`, `c`.
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part.as_bytes());
-        }
-        mac.update(&u64::MAX.to_be_bytes());
-        mac.update(position);
-        mac
-    }
+    mac.update(&u64::MAX.to_be_bytes());
+    mac.update(position);
+    mac
 }
 
 impl std::fmt::Debug for Cursors {

@@ -9,7 +9,7 @@
 //!   organization.
 //! - Whatever is opened for a piece of work is collected in its [`Confidential`], so that answers from outside can be redacted.
 //! - What was opened or read is kept in memory for minutes, so that a warm worker asks once and not once a delivery.
-//! - [`SigningKeys`] are the deployment's own: they vouch for ids, cursors and links.
+//! - A [`KeyUse`] names keys of the deployment's own: they vouch for ids, cursors, links and sessions, a secret each, and are [rotated](rotate).
 
 mod cache;
 mod confidential;
@@ -23,5 +23,5 @@ mod vault;
 pub use confidential::Confidential;
 pub use error::VaultError;
 pub use recipient::Recipient;
-pub use signing_keys::{SigningKeys, own_secret};
+pub use signing_keys::{KeySource, KeyUse, RotateError, SIGNS_AFTER, accept, key_ring, own_secret, rotate};
 pub use vault::{ORGANIZATION_TAG, Vault};

@@ -19,7 +19,7 @@ pub struct Config {
     pub dlq_url: String,
     /// `WEBHOOK_QUEUE_URL` and each other lane's: status updates go through any of them.
     pub queue_urls: PerLane<String>,
-    /// `SIGNING_KEYS_SECRET_ARN`: the root of the keys that ids are made and links signed with.
+    /// `SIGNING_KEYS_SECRET_ARN`: the keys that tag ids.
     pub signing_keys_secret_arn: String,
     /// `PUBLIC_URL`: where links lead.
     pub public_url: String,

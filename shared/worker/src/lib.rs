@@ -54,7 +54,7 @@ use runtime::Platform;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
-use vault::Confidential;
+use vault::{Confidential, KeySource, KeyUse};
 
 use crate::redaction::Redactor;
 
@@ -101,13 +101,13 @@ impl<C: Connector> Worker<C> {
         let store = Store::new(&aws, config.table_name, Some(config.bucket_name));
         let bus = config.event_bus_name.map(|name| Bus::new(&aws, name));
         let dispatcher = Dispatcher::new(store.clone(), Queues::new(&aws, config.queue_urls), clock.clone()).telling_on(bus);
-        let (public_url, secret) = (config.public_url, config.signing_keys_secret_arn);
+        let keys = KeySource::new(&aws, config.signing_keys_secret_arn, KeyUse::Ids);
         let (memory, faults) = (Memory::of(config.memory_budget_bytes), config.faults);
         Self::new(Parts {
             connector,
             store,
             inbox: Inbox::new(&aws, config.queue_url, config.dlq_url),
-            updates: Some(Updates::new(public_url, aws, secret, clock.clone(), random.clone())),
+            updates: Some(Updates::new(config.public_url, keys, clock.clone(), random.clone())),
             dispatcher,
             clock,
             random,

@@ -1,31 +1,27 @@
 //! Status updates, where an organization wants them: told before the task is acknowledged, so that a worker that dies leaves the telling to the
 //! next one that gets the task.
 
-use aws_config::SdkConfig;
 use dispatch::{Dispatcher, Ending, is_listened_to};
 use domain::delivery::{Delivery, DeliveryStatus};
 use domain::id::IdMint;
 use domain::organization::OrganizationSettings;
 use domain::{Clock, Random};
-use tokio::sync::OnceCell;
-use vault::SigningKeys;
+use vault::KeySource;
 
 /// Tells of deliveries that finished.
 #[derive(Debug)]
 pub struct Updates {
     public_url: String,
-    aws: SdkConfig,
-    signing_keys_secret_arn: String,
+    keys: KeySource,
     clock: Clock,
     random: Random,
-    ids: OnceCell<IdMint>,
 }
 
 impl Updates {
-    /// Updates whose links lead to `public_url`. The key that ids are made with is read with the first of them.
+    /// Updates whose links lead to `public_url` and whose ids are tagged with `keys`.
     #[must_use]
-    pub fn new(public_url: String, aws: SdkConfig, signing_keys_secret_arn: String, clock: Clock, random: Random) -> Self {
-        Self { public_url, aws, signing_keys_secret_arn, clock, random, ids: OnceCell::new() }
+    pub fn new(public_url: String, keys: KeySource, clock: Clock, random: Random) -> Self {
+        Self { public_url, keys, clock, random }
     }
 
     /// Tells of this delivery, if it is finished and anybody listens.
@@ -40,11 +36,8 @@ impl Updates {
         if !listened_to && !on_the_bus {
             return Ok(());
         }
-        let load = async || {
-            let keys = SigningKeys::load(&self.aws, &self.signing_keys_secret_arn).await?;
-            Ok::<_, vault::VaultError>(IdMint::new(keys.id_key, self.clock.clone(), self.random.clone()))
-        };
-        let ids = self.ids.get_or_try_init(load).await?;
+        let keys = self.keys.ring(self.clock.now()).await?;
+        let ids = &IdMint::new(keys, self.clock.clone(), self.random.clone());
         let ending = Ending::of(delivery, &self.public_url);
         if on_the_bus {
             dispatcher.put_failed(ids, &ending).await?;

@@ -100,7 +100,8 @@ impl World {
             memory: worker::Memory::of(256 << 20),
             faults: worker::Faults::default(),
         });
-        let signing_keys = engines.secret_arn(&resources.secrets[0].name).expect("the template has the secret").to_owned();
+        let signing_keys =
+            engines.secret_arn(&local::template::physical_name("SigningKeys")).expect("the template has the secret").to_owned();
         let queues_variables = Lane::ALL.map(|lane| (format!("{}_QUEUE_URL", lane.in_environment()), queue_url.clone()));
         let variables = [
             ("TABLE_NAME".to_owned(), table),

@@ -32,6 +32,8 @@ const JOBS_QUEUE: &str = "jobs";
 const WORKER: &str = "waybill-WorkerWebhook";
 const KEY: &str = "waybill-Key";
 const SECRET: &str = "waybill-SigningKeys";
+const CURSOR_KEYS: &str = "waybill-CursorKeys";
+const LINK_KEYS: &str = "waybill-LinkKeys";
 
 /// The whole api, with one organization.
 pub(crate) struct Deployment {
@@ -267,6 +269,10 @@ fn environment(engines: &Engines, variables: &[(&str, &str)]) -> Environment {
         ("ACCOUNT_ID", "000000000000".to_owned()),
         ("KMS_KEY_ID", engines.key_arn(KEY).unwrap()),
         ("SIGNING_KEYS_SECRET_ARN", engines.secret_arn(SECRET).unwrap().to_owned()),
+        ("CURSOR_KEYS_SECRET_ARN", engines.secret_arn(CURSOR_KEYS).unwrap().to_owned()),
+        ("LINK_KEYS_SECRET_ARN", engines.secret_arn(LINK_KEYS).unwrap().to_owned()),
+        ("SESSION_KEYS_SECRET_ARN", String::new()),
+        ("OWN_SECRET_ARNS", engines.secret_arn(SECRET).unwrap().to_owned()),
         ("JOBS_QUEUE_URL", engines.queue_url(JOBS_QUEUE)),
         ("PUBLIC_URL", String::new()),
         ("EGRESS_ALLOW", String::new()),
@@ -322,12 +328,13 @@ fn resources() -> Resources {
         redrive: None,
     };
     let generate = GenerateSecretString { template: Some("{}".into()), key: Some("root".into()), length: 64, exclude_punctuation: true };
+    let secret = |name: &str| SecretSpec { name: name.to_owned(), value: Some(SecretValue::Generated(generate.clone())) };
     Resources {
         tables: vec![table],
         queues: [QUEUE, JOBS_QUEUE].map(queue).to_vec(),
         buckets: vec![BucketSpec { name: BUCKET.to_owned(), versioned: true }],
         keys: vec![KeySpec { name: KEY.to_owned() }],
-        secrets: vec![SecretSpec { name: SECRET.to_owned(), value: Some(SecretValue::Generated(generate)) }],
+        secrets: vec![secret(SECRET), secret(CURSOR_KEYS), secret(LINK_KEYS)],
         functions: vec![WORKER.to_owned()],
         ..Resources::empty()
     }

@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 
 mod references;
+mod rotation;
 mod sealing;
 
 use std::sync::Arc;

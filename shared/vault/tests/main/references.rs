@@ -3,7 +3,7 @@ use aws_sdk_secretsmanager::types::Tag;
 use domain::id::OrganizationId;
 use local_aws::Fault;
 use secrecy::ExposeSecret as _;
-use vault::{ORGANIZATION_TAG, SigningKeys, Vault, VaultError};
+use vault::{ORGANIZATION_TAG, Vault, VaultError};
 
 use crate::{Deployment, SIGNING_KEYS, count, organization};
 
@@ -56,16 +56,4 @@ async fn secrets_manager_being_down_is_unavailable_and_not_a_fault_of_the_destin
     let arn = secret(&deployment, "ours", Some(organization(1)), "whsec_1").await;
     deployment.engines.install_faults(|_| Fault::throttled());
     assert!(read(&deployment.vault(), &arn).await.unwrap_err().is_unavailable());
-}
-
-#[tokio::test]
-async fn signing_keys_are_the_same_in_every_process_and_differ_by_use() {
-    let deployment = Deployment::new();
-    let (aws, arn) = (deployment.aws(), deployment.engines.secret_arn(SIGNING_KEYS).unwrap());
-    let first = SigningKeys::load(&aws, arn).await.unwrap();
-    let second = SigningKeys::load(&aws, arn).await.unwrap();
-    assert_eq!((first.id_key, first.cursor_key, first.link_key), (second.id_key, second.cursor_key, second.link_key));
-    assert!(first.id_key != first.cursor_key && first.cursor_key != first.link_key && first.id_key != first.link_key);
-    let short = secret(&deployment, "short", None, r#"{"root":"r"}"#).await;
-    assert!(matches!(SigningKeys::load(&aws, &short).await, Err(VaultError::Corrupt(_))));
 }

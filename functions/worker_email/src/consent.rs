@@ -51,7 +51,7 @@ impl Parts {
         let secret = self.client_secret(&authorization).await?;
         let verifier = self.vault.open(organization, place, VERIFIER, verifier).await?;
         let code = self.vault.open(organization, place, CODE, &exchange.code).await?;
-        let client = Client { token_url: &authorization.token_url, id: &authorization.client_id, secret: &secret };
+        let client = Client { organization, token_url: &authorization.token_url, id: &authorization.client_id, secret: &secret };
         let grant = Grant::AuthorizationCode { code: &code, verifier: &verifier, redirect_uri };
         let (consent, answer) = match self.tokens.ask(&client, &grant, Instant::now() + EXCHANGE_MAX).await {
             Ok(Granted { refresh_token: Some(token), .. }) => {
@@ -83,7 +83,7 @@ impl Parts {
         let authorization = self.bound(authorization, &mail_server(destination)?).await?;
         let refresh = self.refresh_token(&authorization).await?;
         let secret = self.client_secret(&authorization).await?;
-        let client = Client { token_url: &authorization.token_url, id: &authorization.client_id, secret: &secret };
+        let client = Client { organization, token_url: &authorization.token_url, id: &authorization.client_id, secret: &secret };
         let granted = self.tokens.token(&client, &Grant::RefreshToken(&refresh), deadline).await.map_err(refused)?;
         let changed = granted.refresh_token.filter(|new| new.expose_secret() != refresh.expose_secret());
         if let Some(new) = changed {

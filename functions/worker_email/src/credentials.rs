@@ -31,7 +31,8 @@ impl Parts {
             }
             CredentialKind::Oauth2ClientCredentials => {
                 let secret = opened.secret("client_secret").await?;
-                let client = Client { token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
+                let organization = destination.organization_id;
+                let client = Client { organization, token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
                 let grant = Grant::ClientCredentials { scope: opened.open_opt("scope"), audience: opened.open_opt("audience") };
                 let granted = self.tokens.token(&client, &grant, deadline).await.map_err(refused)?;
                 Confidential::add(&granted.access_token);
@@ -44,7 +45,8 @@ impl Parts {
             }
             CredentialKind::Oauth2RefreshToken => {
                 let (secret, refresh) = (opened.secret("client_secret").await?, opened.secret("refresh_token").await?);
-                let client = Client { token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
+                let organization = destination.organization_id;
+                let client = Client { organization, token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
                 let granted = self.tokens.token(&client, &Grant::RefreshToken(&refresh), deadline).await.map_err(refused)?;
                 Confidential::add(&granted.access_token);
                 let token = granted.access_token.expose_secret().to_owned();

@@ -69,7 +69,8 @@ pub(crate) async fn forget_token(vault: &Vault, tokens: &Tokens, destination: &D
 }
 
 fn client_credentials<'c>(credentials: &Opened<'c>, secret: &'c SecretString) -> Result<(Client<'c>, Grant<'c>), Hindrance> {
-    let client = Client { token_url: credentials.open("token_url")?, id: credentials.open("client_id")?, secret };
+    let organization = credentials.organization();
+    let client = Client { organization, token_url: credentials.open("token_url")?, id: credentials.open("client_id")?, secret };
     let grant = Grant::ClientCredentials { scope: credentials.open_opt("scope"), audience: credentials.open_opt("audience") };
     Ok((client, grant))
 }

@@ -72,7 +72,8 @@ mod tests {
     #[test]
     fn id_and_secret_are_form_encoded_before_they_are_basic() {
         let secret = SecretString::from("p:ä/+ ");
-        let client = Client { token_url: "https://auth.example/token", id: "a:b", secret: &secret };
+        let organization = domain::id::Ulid::first_at(domain::Timestamp::from_millis(7)).into();
+        let client = Client { organization, token_url: "https://auth.example/token", id: "a:b", secret: &secret };
         let header = ClientAuthentication::Basic.header(&client).unwrap();
         let pair = BASE64.decode(header.to_str().unwrap().strip_prefix("Basic ").unwrap()).unwrap();
         assert_eq!(pair, b"a%3Ab:p%3A%C3%A4%2F%2B+");

@@ -1,5 +1,6 @@
 //! What a client asks a token for (RFC 6749, RFC 7636).
 
+use domain::id::OrganizationId;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
@@ -9,6 +10,8 @@ use crate::client_authentication::ClientAuthentication;
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'c> {
+    /// For whom: an organization's tokens are kept apart from the others', and are limited in number.
+    pub organization: OrganizationId,
     /// Where.
     pub token_url: &'c str,
     /// As whom.

@@ -5,61 +5,133 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::Timestamp;
+use domain::id::OrganizationId;
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Tokens kept at a time.
-const TOKENS_MAX: usize = 2000;
+/// Tokens, or pauses, kept at a time.
+const ENTRIES_MAX: usize = 2000;
+/// Of these, those of one organization: none fills the place of the others.
+const ENTRIES_PER_ORGANIZATION_MAX: usize = 100;
+
+/// Entries by organization, and by the digest of what was asked for.
+#[derive(Debug)]
+struct Entries<T>(HashMap<OrganizationId, HashMap<[u8; 32], (T, Timestamp)>>);
+
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T> Entries<T> {
+    fn get(&self, organization: OrganizationId, digest: &[u8; 32], now: Timestamp) -> Option<&(T, Timestamp)> {
+        self.0.get(&organization)?.get(digest).filter(|(_, until)| *until > now)
+    }
+
+    /// Keeps an entry. Where there is no room, one that ends soonest makes it: of the organization itself, or of the one that has most.
+    fn put(&mut self, organization: OrganizationId, digest: [u8; 32], entry: (T, Timestamp), now: Timestamp) {
+        if self.0.values().map(HashMap::len).sum::<usize>() >= ENTRIES_MAX {
+            for own in self.0.values_mut() {
+                own.retain(|_, (_, until)| *until > now);
+            }
+            self.0.retain(|_, own| !own.is_empty());
+            if self.0.values().map(HashMap::len).sum::<usize>() >= ENTRIES_MAX
+                && let Some(most) = self.0.values_mut().max_by_key(|own| own.len())
+            {
+                remove_first_to_end(most);
+            }
+        }
+        let own = self.0.entry(organization).or_default();
+        if own.len() >= ENTRIES_PER_ORGANIZATION_MAX && !own.contains_key(&digest) {
+            remove_first_to_end(own);
+        }
+        own.insert(digest, entry);
+    }
+}
+
+fn remove_first_to_end<T>(own: &mut HashMap<[u8; 32], (T, Timestamp)>) {
+    let first = own.iter().min_by_key(|(_, (_, until))| *until).map(|(digest, _)| *digest);
+    if let Some(first) = first {
+        own.remove(&first);
+    }
+}
 
 /// Tokens by the digest of what they were asked for with.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<HashMap<[u8; 32], (SecretString, Timestamp)>>);
+pub(crate) struct Kept(Mutex<Entries<SecretString>>);
 
 impl Kept {
-    pub(crate) fn get(&self, digest: &[u8; 32], now: Timestamp) -> Option<SecretString> {
-        self.lock().get(digest).filter(|(_, until)| *until > now).map(|(token, _)| token.clone())
+    pub(crate) fn get(&self, organization: OrganizationId, digest: &[u8; 32], now: Timestamp) -> Option<SecretString> {
+        self.lock().get(organization, digest, now).map(|(token, _)| token.clone())
     }
 
-    pub(crate) fn put(&self, digest: [u8; 32], token: SecretString, until: Timestamp, now: Timestamp) {
-        let mut kept = self.lock();
-        if kept.len() >= TOKENS_MAX {
-            kept.retain(|_, (_, until)| *until > now);
-        }
-        if kept.len() < TOKENS_MAX {
-            kept.insert(digest, (token, until));
-        }
+    pub(crate) fn put(&self, organization: OrganizationId, digest: [u8; 32], token: SecretString, until: Timestamp, now: Timestamp) {
+        self.lock().put(organization, digest, (token, until), now);
     }
 
     /// Removes this token; one that took its place stays.
-    pub(crate) fn remove(&self, digest: &[u8; 32], token: &SecretString) {
+    pub(crate) fn remove(&self, organization: OrganizationId, digest: &[u8; 32], token: &SecretString) {
         let mut kept = self.lock();
-        if kept.get(digest).is_some_and(|(kept, _)| kept.expose_secret() == token.expose_secret()) {
-            kept.remove(digest);
+        let Some(own) = kept.0.get_mut(&organization) else { return };
+        if own.get(digest).is_some_and(|(kept, _)| kept.expose_secret() == token.expose_secret()) {
+            own.remove(digest);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], (SecretString, Timestamp)>> {
+    fn lock(&self) -> MutexGuard<'_, Entries<SecretString>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Servers that asked for a pause, by the digest of what they were asked with.
 #[derive(Debug, Default)]
-pub(crate) struct Paused(Mutex<HashMap<[u8; 32], Timestamp>>);
+pub(crate) struct Paused(Mutex<Entries<()>>);
 
 impl Paused {
     /// How long the pause still lasts.
-    pub(crate) fn left(&self, digest: &[u8; 32], now: Timestamp) -> Option<Duration> {
-        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest)?;
-        (until > now).then(|| until.since(now))
+    pub(crate) fn left(&self, organization: OrganizationId, digest: &[u8; 32], now: Timestamp) -> Option<Duration> {
+        let paused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        paused.get(organization, digest, now).map(|(_, until)| until.since(now))
     }
 
-    pub(crate) fn put(&self, digest: [u8; 32], until: Timestamp, now: Timestamp) {
-        let mut paused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if paused.len() >= TOKENS_MAX {
-            paused.retain(|_, until| *until > now);
+    pub(crate) fn put(&self, organization: OrganizationId, digest: [u8; 32], until: Timestamp, now: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(organization, digest, ((), until), now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::id::Ulid;
+
+    use super::*;
+
+    fn digest(n: usize) -> [u8; 32] {
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&n.to_be_bytes());
+        digest
+    }
+
+    #[test]
+    fn no_organization_fills_the_place_of_another() {
+        let now = Timestamp::from_millis(1_764_000_000_000);
+        let [greedy, modest] = [1, 2].map(|n| OrganizationId::from(Ulid::first_at(Timestamp::from_millis(n))));
+        let kept = Kept::default();
+        let later = |seconds| now.plus(Duration::from_secs(seconds));
+        kept.put(modest, digest(0), "modest".into(), later(60), now);
+        for n in 0..10_000 {
+            kept.put(greedy, digest(n), "greedy".into(), later(86_400), now);
         }
-        if paused.len() < TOKENS_MAX {
-            paused.insert(digest, until);
+        assert!(kept.get(modest, &digest(0), now).is_some());
+        assert!(kept.lock().0[&greedy].len() <= ENTRIES_PER_ORGANIZATION_MAX);
+        assert!(kept.get(greedy, &digest(9_999), now).is_some(), "the newest is kept");
+        for n in 0..100 {
+            let crowd = OrganizationId::from(Ulid::first_at(Timestamp::from_millis(100 + n)));
+            for n in 0..ENTRIES_PER_ORGANIZATION_MAX {
+                kept.put(crowd, digest(n), "crowd".into(), later(86_400), now);
+            }
         }
+        kept.put(modest, digest(1), "modest".into(), later(60), now);
+        assert!(kept.get(modest, &digest(1), now).is_some(), "there is always room for another organization's");
+        assert!(kept.lock().0.values().map(HashMap::len).sum::<usize>() <= ENTRIES_MAX);
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::id::OrganizationId;
 use domain::retry::retry_after;
 use domain::settle::Outcome;
 use domain::{Clock, Reason};
@@ -56,12 +57,12 @@ impl Tokens {
     /// A token that is kept, or a new one. Whoever needs one that is being asked for waits for that answer.
     pub async fn token(&self, client: &Client<'_>, grant: &Grant<'_>, deadline: Instant) -> Result<Granted, Refusal> {
         let digest = grant.digest(client);
-        if let Some(granted) = self.kept(&digest)? {
+        if let Some(granted) = self.kept(client.organization, &digest)? {
             return Ok(granted);
         }
         let turn = self.turns.of(digest);
         let taken = timeout_at(deadline, turn.take()).await.map_err(|_| Refusal::slow())?;
-        if let Some(granted) = self.kept(&digest)? {
+        if let Some(granted) = self.kept(client.organization, &digest)? {
             return Ok(granted);
         }
         if let Some(refusal) = taken.refused_meanwhile() {
@@ -74,17 +75,17 @@ impl Tokens {
         answer
     }
 
-    fn kept(&self, digest: &[u8; 32]) -> Result<Option<Granted>, Refusal> {
+    fn kept(&self, organization: OrganizationId, digest: &[u8; 32]) -> Result<Option<Granted>, Refusal> {
         let now = self.clock.now();
-        match self.kept.get(digest, now) {
+        match self.kept.get(organization, digest, now) {
             Some(access_token) => Ok(Some(Granted { access_token, refresh_token: None })),
-            None => self.paused.left(digest, now).map_or(Ok(None), |left| Err(Refusal::paused(left))),
+            None => self.paused.left(organization, digest, now).map_or(Ok(None), |left| Err(Refusal::paused(left))),
         }
     }
 
     /// Forgets a token that a receiver did not take; the next one is new.
     pub fn forget(&self, client: &Client<'_>, grant: &Grant<'_>, token: &SecretString) {
-        self.kept.remove(&grant.digest(client), token);
+        self.kept.remove(client.organization, &grant.digest(client), token);
     }
 
     /// A new token, in any case.
@@ -129,7 +130,7 @@ impl Tokens {
         if !status.is_success() {
             let refusal = refused(status, &answer, pause);
             if let Outcome::Throttled(_, pause) = refusal.outcome {
-                self.paused.put(grant.digest(client), now.plus(pause), now);
+                self.paused.put(client.organization, grant.digest(client), now.plus(pause), now);
             }
             return if refuses_client(status, &answer) { Ok(Answer::ClientRefused(refusal)) } else { Err(refusal) };
         }
@@ -140,7 +141,13 @@ impl Tokens {
         let life = answer["expires_in"].as_u64().map_or(LIFE_UNSAID, Duration::from_secs);
         // A code is good for once; the others' tokens are asked for again and again.
         if !matches!(grant, Grant::AuthorizationCode { .. }) {
-            self.kept.put(grant.digest(client), access_token.clone(), now.plus(life.saturating_sub(LIFE_LEFT_MIN)), now);
+            self.kept.put(
+                client.organization,
+                grant.digest(client),
+                access_token.clone(),
+                now.plus(life.saturating_sub(LIFE_LEFT_MIN)),
+                now,
+            );
         }
         Ok(Answer::Granted(Granted { access_token, refresh_token: text("refresh_token") }))
     }

@@ -2,6 +2,7 @@
 
 use domain::credentials::sealed_name;
 use domain::destination::Destination;
+use domain::id::OrganizationId;
 use secrecy::SecretString;
 use vault::{Recipient, Vault};
 
@@ -19,6 +20,12 @@ impl<'d> Opened<'d> {
     #[must_use]
     pub fn of(vault: &'d Vault, destination: &'d Destination) -> Self {
         Self { vault, destination }
+    }
+
+    /// Whose destination it is.
+    #[must_use]
+    pub fn organization(&self) -> OrganizationId {
+        self.destination.organization_id
     }
 
     /// A member that is not secret.

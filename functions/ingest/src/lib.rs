@@ -43,8 +43,7 @@ pub fn build(
         let (front, sources) = (front.clone(), sources.clone());
         async move {
             let operations = front.operations().await.map_err(failed)?;
-            let random = &front.platform().random;
-            let trace = TraceId::generate_at(front.platform().clock.now(), random);
+            let trace = telemetry::propagation::new_trace().trace;
             take(operations, &sources, event.payload, event.context.request_id, trace).await
         }
     }))

@@ -116,7 +116,7 @@ impl Webhook {
             message_id: &message_id,
             event_type: message.event_type.as_str(),
             attempt: job.attempt_number,
-            traceparent: &telemetry::traceparent(message.trace, &self.random),
+            traceparent: &telemetry::propagation::traceparent(message.trace, &self.random),
             at: self.clock.now(),
         };
         let prepared = self.prepare(job.destination, &envelope, content, job.deadline).await?;

@@ -9,7 +9,7 @@ use domain::reason::Reason;
 use std::time::Duration;
 use store::{Content, StoreError};
 use telemetry::names::SUBMIT;
-use telemetry::{Kind, Parent, Span};
+use telemetry::{Parent, Span};
 
 use crate::{Dispatcher, Target};
 
@@ -78,9 +78,9 @@ impl Submission {
 impl Dispatcher {
     /// Commits the message and sends its tasks. Once this answers, the message is delivered or visibly failed, whatever crashes.
     pub async fn submit(&self, submission: &Submission) -> Result<Vec<Delivery>, StoreError> {
-        let mut span = Span::start(SUBMIT, Kind::Producer, Parent::Here(submission.facts.trace));
-        span.set_id("waybill.organization", submission.organization);
-        span.set_id("waybill.message", submission.message);
+        let mut span = Span::start(SUBMIT, Parent::Here(submission.facts.trace));
+        span.set_text("waybill.organization", submission.organization);
+        span.set_text("waybill.message", submission.message);
         span.set("waybill.deliveries", i64::try_from(submission.targets.len()).unwrap_or(i64::MAX));
         let submitted = span.run(self.commit_and_send(submission)).await;
         if submitted.is_err() {

@@ -10,7 +10,7 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use operations::Refusal;
 use telemetry::names::REQUEST;
-use telemetry::{Kind, Parent, Span};
+use telemetry::{Parent, Span};
 
 use crate::facts::facts;
 use crate::{Front, RequestFacts};
@@ -72,12 +72,12 @@ pub async fn envelope(
 
 /// The request's span. Its route is the pattern and not the path: a path may carry what a person typed.
 fn span(facts: &RequestFacts, request: &Request) -> Span {
-    let mut span = Span::start(REQUEST, Kind::Server, Parent::Remote(facts.cause));
-    span.set_id("http.request.method", request.method());
+    let mut span = Span::start(REQUEST, Parent::Remote(facts.cause));
+    span.set_text("http.request.method", request.method());
     if let Some(route) = request.extensions().get::<MatchedPath>() {
-        span.set("http.route", route.as_str());
+        span.set_text("http.route", route.as_str());
     }
-    span.set("waybill.request.id", facts.id.as_str());
+    span.set_text("waybill.request.id", &facts.id);
     span
 }
 

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use access::Caller;
 use axum::extract::{ConnectInfo, Request};
-use domain::trace::{TraceContext, TraceId};
+use domain::trace::TraceContext;
 use http::HeaderName;
 use http::header::HOST;
 use operations::authorization::CALLBACK_PATH;
 use operations::{CONFIRM_PATH, Context};
+use telemetry::propagation;
 
 use crate::Front;
 
@@ -52,11 +53,8 @@ pub const PORTAL_PATH: &str = "/portal/";
 
 pub(crate) fn facts(front: &Front, request: &Request) -> RequestFacts {
     let random = &front.platform().random;
-    let id: String = random.bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
-    let header = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let w3c = header(&HeaderName::from_static("traceparent")).and_then(TraceContext::from_traceparent);
-    let xray = || header(&HeaderName::from_static("x-amzn-trace-id")).and_then(TraceContext::from_xray);
-    let new = || TraceContext { trace: TraceId::generate_at(front.platform().clock.now(), random), span: None };
+    let id: String = hex::encode(random.bytes::<16>());
+    let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
     let path = match request.uri().path() {
         // A code is good for a refresh token: the line goes into the log.
         CALLBACK_PATH => CALLBACK_PATH,
@@ -70,7 +68,7 @@ pub(crate) fn facts(front: &Front, request: &Request) -> RequestFacts {
         id: format!("req_{id}"),
         ip: ip(request),
         base_url: base_url(front, request),
-        cause: w3c.or_else(xray).unwrap_or_else(new),
+        cause: propagation::extract(header).unwrap_or_else(propagation::new_trace),
         line: format!("{} {path}", request.method()),
     }
 }

@@ -7,8 +7,9 @@ use aws_lambda_events::event::sqs::SqsMessage;
 use aws_sdk_sqs::Client;
 use domain::Timestamp;
 use domain::trace::TraceContext;
+use telemetry::propagation::{self, XRAY_HEADER};
 
-use crate::outbox::{PLACE, TRACEPARENT, text};
+use crate::outbox::{PLACE, text};
 use crate::{QueueError, Task, UnreadableTask};
 
 /// SQS hides a message at most this long: 12 h.
@@ -39,11 +40,13 @@ impl From<SqsMessage> for Received {
     fn from(message: SqsMessage) -> Self {
         let body = message.body.unwrap_or_default();
         let attribute = |name: &str| message.attributes.get(name).cloned();
-        let own = message.message_attributes.get(TRACEPARENT).and_then(|value| value.string_value.as_deref());
-        let cause = own.and_then(TraceContext::from_traceparent);
+        let header = |name: &str| match name {
+            XRAY_HEADER => attribute("AWSTraceHeader"),
+            name => message.message_attributes.get(name)?.string_value.clone(),
+        };
         Self {
             sent_at: attribute("SentTimestamp").and_then(|millis| millis.parse().ok()).map(Timestamp::from_millis),
-            cause: cause.or_else(|| attribute("AWSTraceHeader").and_then(|header| TraceContext::from_xray(&header))),
+            cause: propagation::extract(header),
             message_id: message.message_id.unwrap_or_default(),
             receipt_handle: message.receipt_handle.unwrap_or_default(),
             receives: attribute("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1),

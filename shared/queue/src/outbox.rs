@@ -7,6 +7,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use domain::settings::{DestinationType, Lane, PerLane};
 use futures_util::{StreamExt, stream};
+use telemetry::propagation::TRACEPARENT;
 
 use crate::{QueueError, Task};
 
@@ -14,8 +15,6 @@ use crate::{QueueError, Task};
 const BATCH_MAX: usize = 10;
 /// Calls under way at once for one fan-out.
 const CALLS_AT_ONCE: usize = 8;
-/// The message attribute that says what work a task continues.
-pub(crate) const TRACEPARENT: &str = "traceparent";
 /// The message attribute that names a task's place among its organization's: its destination. SQS ignores it; the embedded queue
 /// serves the places of an organization evenly.
 pub(crate) const PLACE: &str = "place";
@@ -111,7 +110,7 @@ impl Queues {
 
 fn entry(position: usize, item: &Outgoing) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
     let delay_seconds = item.delay_seconds.min(LONGEST_DELAY_SECONDS);
-    let traceparent = telemetry::current().and_then(|context| Some(format!("00-{}-{}-01", context.trace, context.span?)));
+    let traceparent = telemetry::propagation::current_traceparent();
     let mut attributes = HashMap::from([(PLACE.to_owned(), text(item.task.destination.to_string())?)]);
     if let Some(traceparent) = traceparent {
         attributes.insert(TRACEPARENT.to_owned(), text(traceparent)?);

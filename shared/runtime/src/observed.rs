@@ -11,7 +11,7 @@ use axum::response::Response;
 use lambda_runtime::tower::Service;
 use telemetry::{Settings, SettingsError};
 
-use crate::{ConfigError, Environment, platform};
+use crate::{ConfigError, Environment};
 
 /// The ARN of the secret whose text is what the collector asks for.
 const HEADERS_SECRET: &str = "OTLP_HEADERS_SECRET_ARN";
@@ -19,7 +19,7 @@ const HEADERS_SECRET: &str = "OTLP_HEADERS_SECRET_ARN";
 /// Installs the process's telemetry as the environment says. With `remembers`, the last spans stay in memory to be looked at.
 pub fn install(environment: &Environment, service: &str, remembers: bool) -> Result<(), ConfigError> {
     let settings = Settings::read(service, |name| environment.get(name)).map_err(|error: SettingsError| ConfigError::because(error))?;
-    telemetry::install(settings, remembers, platform::system_clock(), platform::system_random());
+    telemetry::install(&settings, remembers);
     Ok(())
 }
 
@@ -38,7 +38,7 @@ pub(crate) async fn install_on_lambda(environment: &Environment, aws: &SdkConfig
             }
         },
     };
-    telemetry::install(settings, false, platform::system_clock(), platform::system_random());
+    telemetry::install(&settings, false);
     Ok(())
 }
 

@@ -1,81 +1,123 @@
-//! Points as lines of CloudWatch's embedded metric format: no collector, no call, no permission but writing the log.
+//! Metrics as lines of CloudWatch's embedded metric format, which Lambda's log agent reads: no collector, no
+//! call, and no permission but to write logs.
 
-use std::io::Write as _;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use domain::Timestamp;
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, ExponentialHistogramDataPoint, Metric, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, Stream, Temporality};
 use serde_json::{Map, Value, json};
 
-use crate::names::Shape;
-use crate::points::Points;
-
-/// The namespace the alarms and the dashboard read.
+/// The namespace that the alarms and the dashboard read.
 const NAMESPACE: &str = "Waybill";
-/// A line takes at most a hundred values of a metric (CloudWatch, "Embedded metric format specification").
+/// How many values of a metric one line may have.
 const VALUES_MAX: usize = 100;
+/// How many values of a histogram are written between two flushes.
+const HISTOGRAM_VALUES_MAX: usize = 1_000;
+/// Enough buckets for values within half a percent between a millisecond and a day.
+const BUCKETS_MAX: u32 = 4_096;
 
-/// A line for each point; a histogram's values are told one by one, so that CloudWatch can work out percentiles. Each is counted with its
-/// attributes and without: alarms watch the whole.
-pub(crate) fn lines(points: &Points, service: &str, now: Timestamp) -> Vec<String> {
-    let mut lines = Vec::new();
-    for ((metric, attributes), point) in &points.0 {
-        let unit = match (metric.shape(), metric.unit()) {
-            (Shape::Histogram, _) => "Milliseconds",
-            (_, "s") => "Seconds",
-            _ => "Count",
+/// Writes metrics as lines in CloudWatch's embedded metric format.
+pub(crate) struct EmfExporter {
+    service: String,
+    out: Mutex<Box<dyn Write + Send>>,
+}
+
+/// Histograms are kept in exponential buckets, so that CloudWatch gets values and can compute percentiles.
+pub(crate) fn view(instrument: &Instrument) -> Option<Stream> {
+    let exponential = Aggregation::Base2ExponentialHistogram { max_size: BUCKETS_MAX, max_scale: 20, record_min_max: true };
+    let is_histogram = instrument.kind() == InstrumentKind::Histogram;
+    is_histogram.then(|| Stream::builder().with_aggregation(exponential).build().ok()).flatten()
+}
+
+impl EmfExporter {
+    pub(crate) fn new(service: String, out: Box<dyn Write + Send>) -> Self {
+        Self { service, out: Mutex::new(out) }
+    }
+
+    /// One line for each set of attributes. Each is counted with its attributes and without them, so that an
+    /// alarm can watch the total.
+    fn lines(&self, metric: &Metric, lines: &mut Vec<String>) {
+        let AggregatedMetrics::F64(data) = metric.data() else { return };
+        let is_seconds = metric.unit() == "s";
+        let mut line = |unit, at, attributes: &mut dyn Iterator<Item = &KeyValue>, value: Value| {
+            lines.push(self.line(metric.name(), unit, at, attributes, value));
         };
-        let dimensions = metric.attributes();
-        let declared = json!({
-            "Timestamp": now.as_millis(),
-            "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE, "Dimensions": [dimensions, []], "Metrics": [{"Name": metric.name(), "Unit": unit}],
-            }],
-        });
-        let values: Vec<Value> = match metric.shape() {
-            Shape::Counter => vec![json!(point.sum)],
-            Shape::Gauge => vec![json!(point.last)],
-            Shape::Histogram => point.values.chunks(VALUES_MAX).map(|chunk| json!(chunk)).collect(),
-        };
-        for value in values {
-            let mut line = Map::from_iter([("_aws".to_owned(), declared.clone()), ("service".to_owned(), json!(service))]);
-            line.extend(dimensions.iter().zip(attributes).map(|(key, value)| ((*key).to_owned(), json!(value))));
-            line.insert(metric.name().to_owned(), value);
-            lines.push(Value::Object(line).to_string());
+        match data {
+            MetricData::Sum(sum) => sum.data_points().for_each(|point| {
+                line("Count", sum.time(), &mut point.attributes(), json!(point.value()));
+            }),
+            MetricData::Gauge(gauge) => gauge.data_points().for_each(|point| {
+                let unit = if is_seconds { "Seconds" } else { "Count" };
+                line(unit, gauge.time(), &mut point.attributes(), json!(point.value()));
+            }),
+            MetricData::ExponentialHistogram(histogram) => histogram.data_points().for_each(|point| {
+                for values in values(point).chunks(VALUES_MAX) {
+                    line("Milliseconds", histogram.time(), &mut point.attributes(), json!(values));
+                }
+            }),
+            MetricData::Histogram(_) => {}
         }
     }
-    lines
-}
 
-/// Writes them where Lambda's log agent reads.
-pub(crate) fn print(lines: &[String]) {
-    let mut out = std::io::stdout().lock();
-    let written = lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
-    if let Err(error) = written {
-        tracing::warn!(%error, "metrics could not be written");
+    fn line(&self, name: &str, unit: &str, at: SystemTime, attributes: &mut dyn Iterator<Item = &KeyValue>, value: Value) -> String {
+        let mut attributes: Vec<(String, Value)> = attributes.map(|pair| (pair.key.to_string(), json!(pair.value.as_str()))).collect();
+        attributes.sort_by(|one, other| one.0.cmp(&other.0));
+        let dimensions: Vec<&String> = attributes.iter().map(|(name, _)| name).collect();
+        let declared = json!({
+            "Timestamp": u64::try_from(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
+            "CloudWatchMetrics": [{
+                "Namespace": NAMESPACE, "Dimensions": [dimensions, []], "Metrics": [{"Name": name, "Unit": unit}],
+            }],
+        });
+        let mut line = Map::from_iter([("_aws".to_owned(), declared), ("service".to_owned(), json!(self.service))]);
+        line.extend(attributes);
+        line.insert(name.to_owned(), value);
+        Value::Object(line).to_string()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::names::Metric;
+/// The values of a histogram, each at the middle of its bucket and rounded to a microsecond. The bucket of a
+/// value that is alone is so narrow that the value does not change.
+fn values(point: &ExponentialHistogramDataPoint<f64>) -> Vec<f64> {
+    let bucket = point.positive_bucket();
+    let width = f64::from(-point.scale()).exp2();
+    let (min, max) = (point.min().unwrap_or(0.0), point.max().unwrap_or(f64::MAX));
+    let zeros = (0..point.zero_count()).map(|_| 0.0);
+    let others = (bucket.offset()..).zip(bucket.counts()).flat_map(|(index, count)| {
+        let middle = ((f64::from(index) + 0.5) * width).exp2().clamp(min, max);
+        (0..count).map(move |_| (middle * 1e3).round() / 1e3)
+    });
+    zeros.chain(others).take(HISTOGRAM_VALUES_MAX).collect()
+}
 
-    #[test]
-    fn a_line_is_what_cloudwatch_reads() {
-        let mut points = Points::default();
-        points.add(Metric::Attempts, vec!["webhook", "delivered"], 1.0);
-        points.add(Metric::Attempts, vec!["webhook", "delivered"], 1.0);
-        (0..150).for_each(|n| points.add(Metric::DeliveryLatency, vec!["webhook"], f64::from(n)));
-        let lines: Vec<Value> =
-            lines(&points, "worker_webhook", Timestamp::from_millis(5)).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 3, "one, and 150 values in two");
-        let expected = json!({
-            "_aws": {"Timestamp": 5, "CloudWatchMetrics": [{
-                "Namespace": "Waybill", "Dimensions": [["destination_type", "outcome"], []],
-                "Metrics": [{"Name": "waybill.attempts", "Unit": "Count"}],
-            }]},
-            "service": "worker_webhook", "destination_type": "webhook", "outcome": "delivered", "waybill.attempts": 2.0,
-        });
-        assert_eq!(lines[0], expected);
-        assert_eq!(lines[1]["waybill.delivery.latency"].as_array().unwrap().len(), 100);
+impl PushMetricExporter for EmfExporter {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let mut lines = Vec::new();
+        for metric in metrics.scope_metrics().flat_map(|scope| scope.metrics()) {
+            self.lines(metric, &mut lines);
+        }
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
+        written.map_err(|error| {
+            tracing::warn!(%error, "metrics could not be written");
+            OTelSdkError::InternalFailure(error.to_string())
+        })
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        Temporality::Delta
     }
 }

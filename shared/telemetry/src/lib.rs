@@ -1,24 +1,29 @@
-//! What is seen of Waybill from outside: spans and metrics (logs are `runtime`'s).
+//! Waybill's spans and metrics, made and sent with the OpenTelemetry SDK. Log lines are the `runtime` crate's.
 //!
-//! - A [`Span`] is a piece of work with a beginning and an end, under the trace of the request that caused it. Work **starts** one, **runs**
-//!   inside it, and the queue carries its [`TraceContext`](domain::trace::TraceContext) to the next function.
-//! - [`metrics`] has a function for each thing that is counted or measured.
-//! - The process's main **installs** both once, with [`Settings`]; where nobody did, starting a span and counting cost nothing and keep
-//!   nothing. What ended is kept until the process **flushes**: to an OTLP collector, and as EMF lines on standard output.
-//! - The last spans stay in memory, for a page that shows a delivery's: [`recent`].
+//! - A [`Span`] covers one piece of work, in the trace of the request that caused it. The queue carries its
+//!   [`TraceContext`](domain::trace::TraceContext) to the next function.
+//! - [`metrics`] has one function for each thing that is counted or measured.
+//! - The process's main calls [`install`] once. Without it, spans and metrics cost nothing and record nothing.
+//! - [`flush`] sends what ended since the last flush, before Lambda freezes the process: traces and metrics to
+//!   an OTLP collector, or metrics as CloudWatch lines on standard output.
 //!
-//! Nothing that a tenant sent is in a span or a metric: ids, kinds and counts only ([`names`] is the list).
+//! Spans and metrics contain ids, kinds and counts, and no tenant data. [`names`] lists all of them.
 
+mod collector;
 mod emf;
-mod export;
-mod hub;
+mod finished;
+mod instruments;
 pub mod metrics;
 pub mod names;
-mod otlp;
-mod points;
+mod pipeline;
+pub mod propagation;
 mod settings;
 mod span;
+#[cfg(test)]
+mod tests;
 
-pub use hub::{flush, install, recent};
+pub use opentelemetry::trace::Status;
+pub use opentelemetry_sdk::trace::SpanData;
+pub use pipeline::{flush, install, recent};
 pub use settings::{MetricsFormat, Settings, SettingsError};
-pub use span::{Finished, Kind, Parent, Span, Value, current, traceparent, within};
+pub use span::{Parent, Span, current, within};

@@ -1,76 +1,69 @@
-//! What is counted and measured: a function for each.
+//! One function for each thing that is counted or measured.
 
 use std::time::Duration;
 
 use domain::Reason;
 use domain::settings::DestinationType;
 
-use crate::hub;
-use crate::names::Metric;
+use crate::names;
+use crate::pipeline::record;
 
-/// What can be over its threshold.
+/// What exceeded its threshold, as the attribute `threshold` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threshold {
-    /// A delivery took longer than its organization's warning.
+    /// A delivery took longer than its organization's warning threshold.
     Latency,
-    /// A queue's oldest task is old.
+    /// The oldest task in a queue is too old.
     QueueAge,
-    /// Dead letters wait.
+    /// There are messages in a dead-letter queue.
     DeadLetters,
     /// A destination's failures reached its alert threshold.
     DestinationFailures,
 }
 
-impl Threshold {
-    /// As the attribute says it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Latency => "latency",
-            Self::QueueAge => "queue_age",
-            Self::DeadLetters => "dead_letters",
-            Self::DestinationFailures => "destination_failures",
-        }
-    }
-}
-
-/// A delivery ended, in this status.
+/// Counts a delivery that ended with this status.
 pub fn delivery_ended(kind: DestinationType, outcome: &'static str) {
-    hub::record(Metric::Deliveries, vec![kind.as_str(), outcome], 1.0);
+    record(names::DELIVERIES, &[kind.as_str(), outcome], 1.0);
 }
 
-/// An attempt was made. Its outcome is `delivered`, `retry`, `throttled`, `client_error` or `rejected`.
+/// Counts an attempt and its duration. `outcome` is `delivered`, `retry`, `throttled`, `client_error` or `rejected`.
 pub fn attempt_made(kind: DestinationType, outcome: &'static str, took: Duration) {
-    hub::record(Metric::Attempts, vec![kind.as_str(), outcome], 1.0);
-    hub::record(Metric::AttemptDuration, vec![kind.as_str(), outcome], took.as_secs_f64() * 1000.0);
+    record(names::ATTEMPTS, &[kind.as_str(), outcome], 1.0);
+    record(names::ATTEMPT_DURATION, &[kind.as_str(), outcome], took.as_secs_f64() * 1000.0);
 }
 
-/// A message arrived, this long after it was accepted.
+/// Records the time from accepting a message to delivering it.
 pub fn delivered(kind: DestinationType, latency: Duration) {
-    hub::record(Metric::DeliveryLatency, vec![kind.as_str()], latency.as_secs_f64() * 1000.0);
+    record(names::DELIVERY_LATENCY, &[kind.as_str()], latency.as_secs_f64() * 1000.0);
 }
 
-/// An attempt failed.
+/// Counts an attempt that failed for this reason.
 pub fn failed(kind: DestinationType, reason: Reason) {
-    hub::record(Metric::Failures, vec![kind.as_str(), reason.as_str()], 1.0);
+    record(names::FAILURES, &[kind.as_str(), reason.as_str()], 1.0);
 }
 
-/// A destination was disabled by Waybill, for this reason.
+/// Counts a destination that Waybill disabled for this reason.
 pub fn destination_disabled(kind: DestinationType, reason: &'static str) {
-    hub::record(Metric::DestinationsDisabled, vec![kind.as_str(), reason], 1.0);
+    record(names::DESTINATIONS_DISABLED, &[kind.as_str(), reason], 1.0);
 }
 
-/// The age of the oldest task in a queue; `queue` is a lane's name.
+/// Records the age of the oldest task in a queue, which is named by its lane.
 pub fn queue_age(queue: &'static str, age: Duration) {
-    hub::record(Metric::QueueAge, vec![queue], age.as_secs_f64());
+    record(names::QUEUE_AGE, &[queue], age.as_secs_f64());
 }
 
-/// Something is over its threshold.
+/// Counts a warning that a value exceeded its threshold.
 pub fn threshold_exceeded(threshold: Threshold) {
-    hub::record(Metric::ThresholdExceeded, vec![threshold.as_str()], 1.0);
+    let name = match threshold {
+        Threshold::Latency => "latency",
+        Threshold::QueueAge => "queue_age",
+        Threshold::DeadLetters => "dead_letters",
+        Threshold::DestinationFailures => "destination_failures",
+    };
+    record(names::THRESHOLD_EXCEEDED, &[name], 1.0);
 }
 
-/// Something was refused on grounds of security; `event` is the audit event's action.
+/// Counts a request that was refused for security reasons; `event` is the action of its audit event.
 pub fn security_event(event: &'static str) {
-    hub::record(Metric::SecurityEvents, vec![event], 1.0);
+    record(names::SECURITY_EVENTS, &[event], 1.0);
 }

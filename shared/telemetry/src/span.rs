@@ -1,226 +1,105 @@
-//! A span: a piece of work with a beginning and an end, and who caused it.
+//! A span that is under way.
 
 use std::fmt::Display;
-use std::future::Future;
-use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use domain::trace::{SpanId, TraceContext, TraceId};
-use domain::{Random, Timestamp};
-use tokio::time::Instant;
+use domain::Timestamp;
+use domain::trace::{TraceContext, TraceId};
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::trace::{Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::{Context, KeyValue, Value};
 
-use crate::hub::{self, Hub};
 use crate::names::SpanName;
+use crate::pipeline::{installed, with_new_trace_id};
+use crate::propagation::{context_of, domain_context};
 
-tokio::task_local! {
-    static CURRENT: TraceContext;
-}
-
-/// Which end of a conversation a span is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Neither.
-    Internal,
-    /// Answers a request.
-    Server,
-    /// Makes one.
-    Client,
-    /// Puts work into a queue.
-    Producer,
-    /// Takes it out.
-    Consumer,
-}
-
-/// What caused a span.
+/// What a span continues.
 #[derive(Clone, Copy, Debug)]
 pub enum Parent {
-    /// The span that runs here, or else something unknown in this trace.
+    /// The current span if it belongs to this trace, or else the trace without a parent.
     Here(TraceId),
-    /// Work elsewhere.
+    /// A span of another process, or a trace of which no span is known.
     Remote(TraceContext),
 }
 
-/// What is said of a span.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// Text.
-    Text(String),
-    /// A number.
-    Number(i64),
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Self::Number(number)
-    }
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl Value {
-    /// Anything that prints: an id.
-    pub fn of(id: impl Display) -> Self {
-        Self::Text(id.to_string())
-    }
-}
-
-/// A span that is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finished {
-    /// What was done.
-    pub name: &'static str,
-    /// Which end it was.
-    pub kind: Kind,
-    /// The trace.
-    pub trace: TraceId,
-    /// Itself.
-    pub id: SpanId,
-    /// What caused it.
-    pub parent: Option<SpanId>,
-    /// Since the epoch.
-    pub started_ns: u64,
-    /// Since the epoch; never before it started.
-    pub ended_ns: u64,
-    /// All that is known of it.
-    pub attributes: Vec<(&'static str, Value)>,
-    /// What went wrong, in a word.
-    pub error: Option<&'static str>,
-}
-
-/// A span under way. It ends when it is dropped. Where no telemetry is installed it is nothing.
+/// A span that is under way. It ends when it is dropped. Without telemetry it does nothing.
 #[derive(Debug)]
-pub struct Span(Option<Open>);
-
-#[derive(Debug)]
-struct Open {
-    hub: &'static Hub,
-    attributes_allowed: &'static [&'static str],
-    clock: Instant,
-    finished: Finished,
+pub struct Span {
+    context: Context,
+    name: SpanName,
 }
 
 impl Span {
-    /// Starts a span now.
+    /// Starts a span.
     #[must_use]
-    pub fn start(name: SpanName, kind: Kind, parent: Parent) -> Self {
-        Self(hub::installed().map(|hub| Open::new(hub, name, kind, parent, hub.now())))
+    pub fn start(name: SpanName, parent: Parent) -> Self {
+        Self::open(name, parent, opentelemetry::time::now())
     }
 
-    /// A span of the past, which is over already; answers what continues it.
+    /// Starts a span of work that began earlier.
     #[must_use]
-    pub fn past(
-        name: SpanName,
-        kind: Kind,
-        parent: Parent,
-        from: Timestamp,
-        attributes: impl FnOnce() -> Vec<(&'static str, Value)>,
-    ) -> Option<TraceContext> {
-        let hub = hub::installed()?;
-        let mut open = Open::new(hub, name, kind, parent, from);
-        open.finished.ended_ns = nanoseconds(hub.now()).max(open.finished.started_ns);
-        open.finished.attributes = attributes();
-        let context = open.context();
-        hub.keep(Arc::new(open.finished));
-        Some(context)
+    pub fn since(name: SpanName, parent: Parent, began: Timestamp) -> Self {
+        let began = UNIX_EPOCH + Duration::from_millis(u64::try_from(began.as_millis()).unwrap_or_default());
+        Self::open(name, parent, began.min(opentelemetry::time::now()))
     }
 
-    /// Says something of it: one of its name's attributes.
+    fn open(name: SpanName, parent: Parent, began: SystemTime) -> Self {
+        let Some(pipeline) = installed() else { return Self { context: Context::new(), name } };
+        let (place, is_remote) = match parent {
+            Parent::Here(trace) => {
+                let here = current().filter(|here| here.trace == trace);
+                (here.unwrap_or(TraceContext { trace, span: None }), false)
+            }
+            Parent::Remote(place) => (place, true),
+        };
+        let builder = pipeline.tracer.span_builder(name.name).with_kind(name.kind.clone()).with_start_time(began);
+        let parent = context_of(place, is_remote);
+        let span = with_new_trace_id(place.trace, || pipeline.tracer.build_with_context(builder, &parent));
+        Self { context: Context::new().with_span(span), name }
+    }
+
+    /// Sets one of the attributes that the span's name allows.
     pub fn set(&mut self, attribute: &'static str, value: impl Into<Value>) {
-        if let Some(open) = &mut self.0 {
-            debug_assert!(open.attributes_allowed.contains(&attribute), "{attribute} is not among {}'s attributes", open.finished.name);
-            open.finished.attributes.push((attribute, value.into()));
+        debug_assert!(self.name.attributes.contains(&attribute), "{attribute} is no attribute of {}", self.name.name);
+        self.context.span().set_attribute(KeyValue::new(attribute, value));
+    }
+
+    /// Sets an attribute to the text of a value, such as an id.
+    pub fn set_text(&mut self, attribute: &'static str, value: impl Display) {
+        if self.context.span().is_recording() {
+            self.set(attribute, value.to_string());
         }
     }
 
-    /// The same for what prints, printed only when somebody listens.
-    pub fn set_id(&mut self, attribute: &'static str, id: impl Display) {
-        if self.0.is_some() {
-            self.set(attribute, Value::of(id));
-        }
+    /// Marks the work as failed, with a short reason.
+    pub fn fails(&mut self, reason: &'static str) {
+        self.context.span().set_status(Status::error(reason));
     }
 
-    /// It went wrong: why, in a word.
-    pub fn fails(&mut self, error: &'static str) {
-        if let Some(open) = &mut self.0 {
-            open.finished.error = Some(error);
-        }
-    }
-
-    /// What continues it.
+    /// The place in the trace that work caused by this span continues.
     #[must_use]
     pub fn context(&self) -> Option<TraceContext> {
-        self.0.as_ref().map(Open::context)
+        domain_context(self.context.span().span_context())
     }
 
-    /// Does `work` inside it: spans started there are its children.
+    /// Runs `work` with this span as the current one.
     pub async fn run<T>(&self, work: impl Future<Output = T>) -> T {
         within(self.context(), work).await
     }
 }
 
-impl Open {
-    fn new(hub: &'static Hub, name: SpanName, kind: Kind, parent: Parent, from: Timestamp) -> Self {
-        let parent = match parent {
-            Parent::Remote(context) => context,
-            Parent::Here(trace) => current().filter(|here| here.trace == trace).unwrap_or(TraceContext { trace, span: None }),
-        };
-        let finished = Finished {
-            name: name.name,
-            kind,
-            trace: parent.trace,
-            id: SpanId::generate(&hub.random),
-            parent: parent.span,
-            started_ns: nanoseconds(from),
-            ended_ns: 0,
-            attributes: Vec::with_capacity(name.attributes.len()),
-            error: None,
-        };
-        Self { hub, attributes_allowed: name.attributes, clock: Instant::now(), finished }
-    }
-
-    fn context(&self) -> TraceContext {
-        TraceContext { trace: self.finished.trace, span: Some(self.finished.id) }
-    }
-}
-
-impl Drop for Span {
-    fn drop(&mut self) {
-        if let Some(mut open) = self.0.take() {
-            let took = u64::try_from(open.clock.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            open.finished.ended_ns = open.finished.started_ns.saturating_add(took);
-            open.hub.keep(Arc::new(open.finished));
-        }
-    }
-}
-
-/// Does `work` inside the span of this context, if any. On the heap: spans stand around the largest futures there are, and each would
-/// otherwise hold its own copy of all below on a thread's stack.
+/// Runs `work` with the span of `context` as the current one. The work is boxed: it is usually a large
+/// future, which each wrapper would otherwise copy onto the stack.
 pub async fn within<T>(context: Option<TraceContext>, work: impl Future<Output = T>) -> T {
     let work = Box::pin(work);
     match context {
-        Some(context) => CURRENT.scope(context, work).await,
+        Some(context) => work.with_context(context_of(context, false)).await,
         None => work.await,
     }
 }
 
-/// The span that runs here.
+/// The current span.
 #[must_use]
 pub fn current() -> Option<TraceContext> {
-    CURRENT.try_with(|context| *context).ok()
-}
-
-/// The `traceparent` of a request made here under `trace`: its parent is the span that runs here, or a new one that nobody else knows.
-#[must_use]
-pub fn traceparent(trace: TraceId, random: &Random) -> String {
-    match current() {
-        Some(TraceContext { trace: here, span: Some(span) }) if here == trace => format!("00-{trace}-{span}-01"),
-        _ => trace.traceparent(random),
-    }
-}
-
-fn nanoseconds(at: Timestamp) -> u64 {
-    u64::try_from(at.as_millis()).unwrap_or_default().saturating_mul(1_000_000)
+    Context::map_current(|context| domain_context(context.span().span_context()))
 }

@@ -17,7 +17,7 @@ use queue::Received;
 use store::{Content, Leased, SentBody, Settled, StoreError};
 use telemetry::metrics::Threshold;
 use telemetry::names::{SEND, SETTLE};
-use telemetry::{Kind, Parent, Span};
+use telemetry::{Parent, Span};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use vault::Confidential;
@@ -74,7 +74,7 @@ impl<C: Connector> Parts<C> {
         self.faults.strike(delivery);
         let started_at = self.clock.now();
         let started = Instant::now();
-        let mut send = Span::start(SEND, Kind::Client, Parent::Here(delivery.message.trace));
+        let mut send = Span::start(SEND, Parent::Here(delivery.message.trace));
         send.set("waybill.destination_type", delivery.destination_type.as_str());
         let delivered = send.run(self.deliver(item, delivery, destination, started)).await;
         drop(send);
@@ -88,8 +88,8 @@ impl<C: Connector> Parts<C> {
                 }
                 let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::debug!(outcome, duration_ms, "an attempt ended");
-                let mut settle = Span::start(SETTLE, Kind::Internal, Parent::Here(delivery.message.trace));
-                settle.set_id("waybill.delivery", delivery.id);
+                let mut settle = Span::start(SETTLE, Parent::Here(delivery.message.trace));
+                settle.set_text("waybill.delivery", delivery.id);
                 settle.run(self.settle(item, delivery, destination, Finished { attempted, started_at, duration_ms })).await
             }
             Err(error) => {

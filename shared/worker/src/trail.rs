@@ -10,7 +10,7 @@ use domain::trace::TraceContext;
 use domain::{Reason, Timestamp};
 use queue::Received;
 use telemetry::names::{ATTEMPT, QUEUE};
-use telemetry::{Kind, Parent, Span, Value, metrics};
+use telemetry::{Parent, Span, metrics};
 
 /// The span of an attempt, after that of its task's stay in the queue. Both continue what sent the task, as long as that was of the message's
 /// own trace: what the monitor sends again continues nothing but the trace.
@@ -18,15 +18,16 @@ pub(crate) fn attempt_span(received: &Received, delivery: &Delivery, destination
     let trace = delivery.message.trace;
     let cause = received.cause.filter(|cause| cause.trace == trace).unwrap_or(TraceContext { trace, span: None });
     let waited = received.sent_at.and_then(|sent_at| {
-        let attributes =
-            || vec![("waybill.delivery", Value::of(delivery.id)), ("waybill.receives", Value::Number(received.receives.into()))];
-        Span::past(QUEUE, Kind::Internal, Parent::Remote(cause), sent_at, attributes)
+        let mut span = Span::since(QUEUE, Parent::Remote(cause), sent_at);
+        span.set_text("waybill.delivery", delivery.id);
+        span.set("waybill.receives", i64::from(received.receives));
+        span.context()
     });
-    let mut span = Span::start(ATTEMPT, Kind::Consumer, Parent::Remote(waited.unwrap_or(cause)));
-    span.set_id("waybill.organization", delivery.organization);
-    span.set_id("waybill.message", delivery.id.message);
-    span.set_id("waybill.delivery", delivery.id);
-    span.set_id("waybill.destination", destination.id);
+    let mut span = Span::start(ATTEMPT, Parent::Remote(waited.unwrap_or(cause)));
+    span.set_text("waybill.organization", delivery.organization);
+    span.set_text("waybill.message", delivery.id.message);
+    span.set_text("waybill.delivery", delivery.id);
+    span.set_text("waybill.destination", destination.id);
     span.set("waybill.destination_type", delivery.destination_type.as_str());
     span.set("waybill.attempt", i64::from(delivery.attempts) + 1);
     span

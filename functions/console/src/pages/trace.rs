@@ -1,13 +1,13 @@
 //! A delivery's spans as a waterfall: what a process that has no collector still remembers.
 
-use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
 use front::Front;
-use telemetry::Finished;
+use telemetry::{SpanData, Status};
 
 use crate::answer::{Answer, page};
 use crate::show::{self, Page};
@@ -19,7 +19,7 @@ pub(crate) fn router() -> Router<Front> {
 
 /// A span, as a bar.
 struct Bar {
-    name: &'static str,
+    name: String,
     /// How many spans it is below.
     depth: u64,
     start_ms: u64,
@@ -48,41 +48,43 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
     page(&TracePage { page: Page::of(Some(&v), "deliveries"), v: &v, id: &id, trace: trace.map(|trace| trace.to_string()), bars: &bars })
 }
 
-/// The spans of a trace, in the order they began. A trace is one of a request, which may be about other deliveries too: their attempts are
-/// not shown.
-fn bars(spans: &[Arc<Finished>], delivery: &str) -> Vec<Bar> {
-    let mine = |span: &Finished| span.attributes.iter().all(|(name, value)| *name != "waybill.delivery.id" || said(value) == delivery);
-    let mut spans: Vec<&Arc<Finished>> = spans.iter().filter(|span| mine(span)).collect();
-    spans.sort_by_key(|span| span.started_ns);
-    let first = spans.iter().map(|span| span.started_ns).min().unwrap_or(0);
-    let last = spans.iter().map(|span| span.ended_ns).max().unwrap_or(1);
-    let whole = (last - first).max(1);
-    let depth_of = |span: &Finished| {
-        let (mut depth, mut parent) = (0, span.parent);
-        while let Some(above) = parent.and_then(|id| spans.iter().find(|span| span.id == id)) {
-            (depth, parent) = (depth + 1, above.parent);
+/// The spans of a trace that are about this delivery or about no single one, in the order in which they began.
+fn bars(spans: &[SpanData], delivery: &str) -> Vec<Bar> {
+    let is_shown = |span: &&SpanData| {
+        let mut of_deliveries = span.attributes.iter().filter(|attribute| attribute.key.as_str() == "waybill.delivery");
+        of_deliveries.all(|attribute| attribute.value.as_str() == delivery)
+    };
+    let mut spans: Vec<&SpanData> = spans.iter().filter(is_shown).collect();
+    spans.sort_by_key(|span| span.start_time);
+    let first = spans.iter().map(|span| span.start_time).min().unwrap_or(UNIX_EPOCH);
+    let last = spans.iter().map(|span| span.end_time).max().unwrap_or(UNIX_EPOCH);
+    let whole = microseconds(first, last).max(1);
+    let depth_of = |span: &SpanData| {
+        let (mut depth, mut parent) = (0, span.parent_span_id);
+        while let Some(above) = spans.iter().find(|span| span.span_context.span_id() == parent) {
+            (depth, parent) = (depth + 1, above.parent_span_id);
             if depth > 20 {
                 break;
             }
         }
         depth
     };
-    let bar = |span: &&Arc<Finished>| Bar {
-        name: span.name,
-        depth: depth_of(span),
-        start_ms: (span.started_ns - first) / 1_000_000,
-        duration_us: (span.ended_ns - span.started_ns) / 1_000,
-        left: (span.started_ns - first) * 1000 / whole,
-        width: ((span.ended_ns - span.started_ns) * 1000 / whole).max(2),
-        failed: span.error.is_some(),
-        attributes: span.attributes.iter().map(|(name, value)| format!("{name}={}", said(value))).collect::<Vec<_>>().join("\n"),
+    let bar = |span: &&SpanData| {
+        let (start, duration) = (microseconds(first, span.start_time), microseconds(span.start_time, span.end_time));
+        Bar {
+            name: span.name.to_string(),
+            depth: depth_of(span),
+            start_ms: start / 1_000,
+            duration_us: duration,
+            left: start * 1_000 / whole,
+            width: (duration * 1_000 / whole).max(2),
+            failed: matches!(span.status, Status::Error { .. }),
+            attributes: span.attributes.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect::<Vec<_>>().join("\n"),
+        }
     };
     spans.iter().map(bar).collect()
 }
 
-fn said(value: &telemetry::Value) -> String {
-    match value {
-        telemetry::Value::Text(text) => text.clone(),
-        telemetry::Value::Number(number) => number.to_string(),
-    }
+fn microseconds(from: SystemTime, to: SystemTime) -> u64 {
+    to.duration_since(from).map_or(0, |between| u64::try_from(between.as_micros()).unwrap_or(u64::MAX))
 }

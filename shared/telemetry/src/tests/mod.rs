@@ -1,0 +1,5 @@
+mod documentation;
+mod emf;
+mod flush;
+mod propagation;
+mod settings;

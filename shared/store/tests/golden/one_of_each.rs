@@ -10,7 +10,7 @@ use domain::audit::{Actor, AuditEvent};
 use domain::authorization::{Authorization, Consent};
 use domain::delivery::{Delivery, State};
 use domain::destination::Destination;
-use domain::health::LastError;
+use domain::health::{EndedStreak, LastError};
 use domain::id::JobId;
 use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
 use domain::portal_link::{Maker, PortalLink, Subject};
@@ -179,7 +179,7 @@ impl OneOfEach {
         store.save_confirmation(owner, HASH, &self.confirmation).await.unwrap();
         store.keep_round(&self.round).await.unwrap();
         store.add_statistics(self.destination.id, self.now, &self.tally).await.unwrap();
-        assert!(store.count_failure(self.destination.id, owner, 0, "token", self.now, self.error.clone()).await.unwrap());
+        self.write_health(fixture).await;
         store.commit(&self.deliveries, &Content::Bytes(Bytes::from_static(PAYLOAD))).await.unwrap();
         for (before, after) in self.deliveries.iter().zip(&self.settled).filter(|(before, after)| before != after) {
             match after.last_attempt {
@@ -188,6 +188,23 @@ impl OneOfEach {
             }
         }
         store.keep_body(&self.deliveries[0], &self.body()).await.unwrap();
+    }
+
+    /// A streak of one failure that a success ended, and another that goes on.
+    async fn write_health(&self, fixture: &Fixture) {
+        let (store, id) = (&fixture.store, self.destination.id);
+        let count = async |token, at| {
+            let counted = store.count_failure(id, self.destination.organization_id, 0, token, at, self.error.clone()).await;
+            assert!(counted.unwrap());
+        };
+        count("token", self.now).await;
+        let seen = store.health(id).await.unwrap();
+        assert!(store.end_streak(id, &seen, self.streak_ended_at(), 1).await.unwrap());
+        count("token 2", self.streak_ended_at().plus(Duration::from_secs(1))).await;
+    }
+
+    fn streak_ended_at(&self) -> Timestamp {
+        self.now.plus(Duration::from_secs(1))
     }
 
     pub(crate) async fn read(&self, fixture: &Fixture) {
@@ -210,6 +227,8 @@ impl OneOfEach {
         assert_eq!(store.round().await.unwrap(), self.round);
         let health = store.health(destination).await.unwrap();
         assert_eq!((health.consecutive_failures, health.last_error.as_ref()), (1, Some(&self.error)));
+        let ended = EndedStreak { failures: 1, began_at: Some(self.now), after: None, ended_at: self.streak_ended_at() };
+        assert_eq!(health.ended, Some(ended));
         self.read_deliveries(fixture).await;
     }
 

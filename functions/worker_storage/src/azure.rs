@@ -1,18 +1,19 @@
 //! Credentials for Azure: an account's key, a shared access signature, or a token for an application of Entra ID.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{Clock, Timestamp};
-use egress::{Client, Request, Schemes, Target};
+use egress::{Client, Failure, Request, Schemes, Target};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use object_store::azure::{AzureAccessKey, AzureCredential, split_sas};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, timeout_at};
 use url::form_urlencoded;
 use vault::Confidential;
 
@@ -35,8 +36,11 @@ pub(crate) struct Tokens {
     schemes: Schemes,
     authority: String,
     clock: Clock,
-    kept: Mutex<HashMap<Principal, (SecretString, Timestamp)>>,
+    kept: Mutex<HashMap<Principal, Arc<AsyncMutex<Option<Kept>>>>>,
 }
+
+/// A token, and until when an attempt may begin with it.
+type Kept = (SecretString, Timestamp);
 
 /// Tenant, application and its password: a wrong password never meets the token of the right one.
 type Principal = (String, String, String);
@@ -46,22 +50,29 @@ impl Tokens {
         Self { client, schemes, authority, clock, kept: Mutex::default() }
     }
 
+    /// A token that is kept, or a new one. Its server is asked once at a time for one principal: the
+    /// others wait for that answer.
     async fn token(&self, tenant_id: &str, client_id: &str, secret: &SecretString, deadline: Instant) -> Result<SecretString, Trouble> {
+        let place = self.place((tenant_id.to_owned(), client_id.to_owned(), secret.expose_secret().to_owned()));
+        let slow = |_| Trouble::Unanswered(Failure::timed_out("the token of the application took too long"));
+        let mut kept = timeout_at(deadline, place.lock()).await.map_err(slow)?;
         let now = self.clock.now();
-        let principal = (tenant_id.to_owned(), client_id.to_owned(), secret.expose_secret().to_owned());
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&principal).cloned();
-        if let Some((token, _)) = kept.filter(|(_, until)| *until > now) {
-            return Ok(token);
+        if let Some((token, until)) = &*kept
+            && *until > now
+        {
+            return Ok(token.clone());
         }
         let (token, life) = self.ask(tenant_id, client_id, secret, deadline).await?;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= TOKENS_MAX {
-            kept.retain(|_, (_, until)| *until > now);
-        }
-        if kept.len() < TOKENS_MAX {
-            kept.insert(principal, (token.clone(), now.plus(life.saturating_sub(LIFE_LEFT_MIN))));
-        }
+        *kept = Some((token.clone(), now.plus(life.saturating_sub(LIFE_LEFT_MIN))));
         Ok(token)
+    }
+
+    fn place(&self, principal: Principal) -> Arc<AsyncMutex<Option<Kept>>> {
+        let mut places = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.len() >= TOKENS_MAX {
+            places.retain(|_, place| Arc::strong_count(place) > 1);
+        }
+        Arc::clone(places.entry(principal).or_default())
     }
 
     /// The client credentials grant (RFC 6749 §4.4).

@@ -55,6 +55,11 @@ impl Failure {
         self
     }
 
+    /// A deadline that passed before a request was made.
+    pub fn timed_out(detail: impl Into<String>) -> Self {
+        Self::new(FailureKind::Timeout, detail)
+    }
+
     /// The category.
     pub fn kind(&self) -> FailureKind {
         self.kind

@@ -120,7 +120,7 @@ impl Drop for Unfinished {
         let Some(upload) = self.upload.take() else { return };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (wire, opened) = (self.wire.clone(), Confidential::current());
-            runtime.spawn(async move { opened.during(abort(upload, wire)).await });
+            runtime.spawn(egress::on_the_same_behalf(async move { opened.during(abort(upload, wire)).await }));
         }
     }
 }

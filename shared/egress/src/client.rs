@@ -3,7 +3,8 @@
 use crate::{
     Failure, FailureKind, Guard, Identity, Outgoing, Response, Target, Tls, TlsSetupError,
     classify::{classify, may_be_sent_again},
-    connecting::{self, Attempt, Copier},
+    connecting::{Attempt, Copier},
+    organization,
     pool::{self, Pool, Route, RouteKey},
 };
 use bytes::Bytes;
@@ -23,7 +24,6 @@ pub struct Client {
     pub(crate) tls: Tls,
     pool: Arc<Pool>,
     copier: Arc<Copier>,
-    organization: Arc<str>,
 }
 
 /// A request to send.
@@ -51,13 +51,7 @@ impl Client {
         let config = tls.offering(&ALPN);
         let copier = Copier::new(pool::builder(&config)).expect("the settings do not depend on anything");
         let pool = Arc::new(Pool::new(config));
-        Self { guard, tls, pool, copier: Arc::new(copier), organization: Arc::from("") }
-    }
-
-    /// The same for one organization: it shares no connection with another's, whose receivers could
-    /// hold it up.
-    pub fn of_organization(&self, organization: &str) -> Self {
-        Self { organization: Arc::from(organization), ..self.clone() }
+        Self { guard, tls, pool, copier: Arc::new(copier) }
     }
 
     /// The same for one destination: with a certificate of its own, and with a private authority in the place of the public ones. It shares
@@ -93,16 +87,11 @@ impl Client {
         if body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&method) {
             headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
         }
-        let key = RouteKey {
-            organization: Arc::clone(&self.organization),
-            is_tls: target.is_tls(),
-            host: target.host().clone(),
-            port: target.port(),
-        };
+        let key =
+            RouteKey { organization: organization::current(), is_tls: target.is_tls(), host: target.host().clone(), port: target.port() };
         let route = self.pool.route(&key).map_err(|error| classify(&error).because(error))?;
         let _under_way = route.traffic.begin();
-        let by = connecting::connect_by(deadline);
-        let attempt = Attempt::new(self.guard.clone(), target.clone(), by, Arc::clone(&self.copier), route.traffic.clone());
+        let attempt = Attempt::new(self.guard.clone(), target.clone(), deadline, Arc::clone(&self.copier), route.traffic.clone());
         let request = |client: &reqwest::Client| {
             let mut request = reqwest::Request::new(method.clone(), target.url().clone());
             request.headers_mut().clone_from(&headers);

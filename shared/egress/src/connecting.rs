@@ -15,9 +15,13 @@ use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::time::{Instant, timeout_at};
 use tower::{Layer, Service};
+
+/// What is left of an attempt when connecting is given up.
+const CONNECT_MARGIN: Duration = Duration::from_millis(20);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -32,7 +36,7 @@ tokio::task_local! {
 pub(crate) struct Attempt {
     pub(crate) guard: Guard,
     pub(crate) target: Target,
-    /// When to give up connecting.
+    /// When to give up.
     pub(crate) deadline: Instant,
     /// Makes further connection requests of reqwest's own type.
     pub(crate) copier: Arc<Copier>,
@@ -76,11 +80,13 @@ impl Attempt {
         R: Send + 'static,
     {
         let first = Mutex::new(Some(request));
+        // Just before the attempt ends, so that the failure says what was waited for.
+        let by = guard::connect_by(self.deadline.checked_sub(CONNECT_MARGIN).unwrap_or(self.deadline));
         let open = |address| {
             let request = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-            self.open(connector.clone(), request, address)
+            self.open(connector.clone(), request, address, by)
         };
-        let connection = self.guard.open(self.target.host(), self.target.port(), self.deadline, open).await?;
+        let connection = self.guard.open(self.target.host(), self.target.port(), by, open).await?;
         if let Some(info) = info(&connection) {
             let opened = Opened { local: info.local_addr(), begun_alone: self.traffic.begun_alone() };
             self.opened.lock().unwrap_or_else(PoisonError::into_inner).push(opened);
@@ -88,7 +94,7 @@ impl Attempt {
         Ok(connection)
     }
 
-    async fn open<S, R>(&self, mut connector: S, request: Option<R>, address: SocketAddr) -> Result<S::Response, Failure>
+    async fn open<S, R>(&self, mut connector: S, request: Option<R>, address: SocketAddr, by: Instant) -> Result<S::Response, Failure>
     where
         S: Service<R, Error = BoxError>,
         R: Send + 'static,
@@ -102,7 +108,7 @@ impl Attempt {
             connector.call(request).await
         };
         let connecting = ADDRESS.scope(address, handshake.observe(connecting));
-        match timeout_at(self.deadline, connecting).await {
+        match timeout_at(by, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) if handshake.began() => Err(tls::handshake_failure(self.target.host(), &handshake, error)),
             Ok(Err(error)) => {
@@ -229,11 +235,3 @@ where
         std::future::ready(Err("kept".into()))
     }
 }
-
-/// The last moment for a connection: just before the attempt's, so that the failure says what was
-/// waited for.
-pub(crate) fn connect_by(deadline: Instant) -> Instant {
-    deadline.checked_sub(CONNECT_MARGIN).unwrap_or(deadline)
-}
-
-const CONNECT_MARGIN: std::time::Duration = std::time::Duration::from_millis(20);

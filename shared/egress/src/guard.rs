@@ -1,16 +1,27 @@
 //! Resolve, check, connect: in this order, and to nothing else.
 
-use crate::{Failure, FailureKind, Host, Policy, Resolve, SystemResolver, eyeballs::FailedAddresses};
+use crate::{Failure, FailureKind, Host, Policy, Resolve, SystemResolver, eyeballs::FailedAddresses, lookups::Lookups, organization};
 use std::{
     error::Error,
     fmt, io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
+
+/// How long a name is looked up, and an address connected to, at most. Shorter than most time-outs, so
+/// that an attempt whose receiver cannot be reached leaves its place to others; an answer has the
+/// whole time-out. Longer than the third repetition of a lost first packet (7 s).
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// The last moment for a connection that begins now.
+pub(crate) fn connect_by(deadline: Instant) -> Instant {
+    deadline.min(Instant::now() + CONNECT_MAX)
+}
 
 /// The gate that every connection to a destination passes.
 #[derive(Clone)]
@@ -18,6 +29,7 @@ pub struct Guard {
     policy: Arc<Policy>,
     resolver: Arc<dyn Resolve>,
     failed: Arc<FailedAddresses>,
+    lookups: Arc<Lookups>,
 }
 
 impl Guard {
@@ -28,7 +40,7 @@ impl Guard {
 
     /// A guard over another resolver.
     pub fn with_resolver(policy: Policy, resolver: impl Resolve) -> Self {
-        Self { policy: Arc::new(policy), resolver: Arc::new(resolver), failed: Arc::default() }
+        Self { policy: Arc::new(policy), resolver: Arc::new(resolver), failed: Arc::default(), lookups: Arc::default() }
     }
 
     /// What this guard permits.
@@ -38,6 +50,7 @@ impl Guard {
 
     /// The addresses of a host: at least one, and every one of them checked. One blocked address among many refuses the host.
     pub async fn resolve(&self, host: &Host, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
+        let deadline = connect_by(deadline);
         let addresses = match host {
             Host::Address(address) => vec![*address],
             Host::Name(name) => self.look_up(name, deadline).await?,
@@ -52,9 +65,10 @@ impl Guard {
         Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
     }
 
-    /// Connects to one of the host's checked addresses, which are raced until the deadline. Small
-    /// writes leave at once (nodelay).
+    /// Connects to one of the host's checked addresses, which are raced until the deadline, for ten
+    /// seconds at most. Small writes leave at once (nodelay).
     pub async fn connect(&self, host: &Host, port: u16, deadline: Instant) -> Result<TcpStream, Failure> {
+        let deadline = connect_by(deadline);
         // On the heap: callers' futures contain this one, and their stacks are bounded.
         Box::pin(self.open(host, port, deadline, |address| connect_one(address, deadline))).await
     }
@@ -103,7 +117,13 @@ impl Guard {
     }
 
     async fn look_up(&self, name: &str, deadline: Instant) -> Result<Vec<IpAddr>, Failure> {
-        match timeout_at(deadline, self.resolver.resolve(name)).await {
+        let lookup = async {
+            let _place = self.lookups.place(organization::current(), name).await;
+            self.resolver.resolve(name).await
+        };
+        let answer = timeout_at(deadline, lookup).await;
+        self.lookups.ended(name, matches!(answer, Ok(Ok(_))));
+        match answer {
             Ok(Ok(addresses)) => Ok(addresses.into_iter().map(|address| address.to_canonical()).collect()),
             Ok(Err(error)) => {
                 let detail = match error.kind() {

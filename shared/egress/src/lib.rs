@@ -4,6 +4,7 @@
 //! - The [`Policy`] says which addresses may be reached: public ones, and what the deployment allows besides.
 //! - The [`Guard`] resolves a name through a [`Resolve`], asks the policy about **every** address, and connects to one of those checked
 //!   addresses, which it races. What is connected to was checked, so a name that changes in between gains nothing.
+//! - [`on_behalf_of`] names the organization that connections and lookups are for; no two share any.
 //! - [`Tls`] then verifies the certificate against the name.
 //! - The [`Client`] sends HTTP requests with reqwest over connections that pass the guard, keeps them for reuse, follows no redirect and
 //!   knows no proxy. It is made once per process. [`Client::probe`] takes the same steps one by one for a connection check.
@@ -18,7 +19,9 @@ mod guard;
 mod handshake;
 mod host;
 mod identity;
+mod lookups;
 mod name_service;
+mod organization;
 mod outgoing;
 mod policy;
 mod pool;
@@ -36,6 +39,7 @@ pub use failure::{Failure, FailureKind};
 pub use guard::{Guard, tells_of_a_blocked_address};
 pub use host::Host;
 pub use identity::{Identity, UnreadableIdentity, certificates};
+pub use organization::{on_behalf_of, on_the_same_behalf};
 pub use outgoing::Outgoing;
 pub use policy::{Policy, PolicyError};
 pub use probe::{Probe, Step, StepName, StepOutcome};

@@ -1,6 +1,6 @@
 //! A connection check's first steps, one by one.
 
-use crate::{Client, Failure, Target, guard::connect_one};
+use crate::{Client, Failure, Target, guard::connect_by, guard::connect_one};
 use std::{net::SocketAddr, time::Duration};
 use tokio::time::Instant;
 
@@ -108,6 +108,7 @@ impl From<Failure> for Unusable {
 impl Client {
     /// Resolves, connects and speaks TLS as a request would, on connections of its own that are closed again. Sends nothing.
     pub async fn probe(&self, target: &Target, deadline: Instant) -> Probe {
+        let deadline = connect_by(deadline);
         let mut probe = Probe { steps: Vec::with_capacity(3) };
         let started = Instant::now();
         let addresses = match self.guard.resolve(target.host(), target.port(), deadline).await {

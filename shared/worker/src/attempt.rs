@@ -129,7 +129,9 @@ impl<C: Connector> Parts<C> {
         let job = Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline: started + budget };
         // Connectors keep the deadline themselves; this is the backstop.
         let confidential = Confidential::default();
-        let delivering = confidential.during(self.connector.deliver(job));
+        let connector = self.connector.deliver(job);
+        let connector = egress::on_behalf_of(destination.organization_id.to_string(), connector);
+        let delivering = confidential.during(connector);
         let attempted = tokio::time::timeout(most + Duration::from_secs(2), delivering).await;
         let attempted = attempted.unwrap_or_else(|_| {
             let detail = format!("no answer within {} s", most.as_secs());

@@ -45,7 +45,7 @@ use std::time::Duration;
 
 use dispatch::{Bus, Dispatcher};
 use domain::authorization::{Exchange, ExchangeAnswer};
-use domain::check::{CheckReport, CheckStep, StepName};
+use domain::check::{CheckReport, CheckStep, HostKeysAnswer, HostKeysPlace, StepName};
 use domain::destination::Destination;
 use domain::{Clock, Random};
 use lambda_runtime::LambdaEvent;
@@ -135,7 +135,8 @@ impl<C: Connector> Parts<C> {
             return report;
         }
         let confidential = Confidential::default();
-        let check = tokio::time::timeout(CHECK_MAX, confidential.during(self.connector.check(destination)));
+        let check = egress::on_behalf_of(destination.organization_id.to_string(), self.connector.check(destination));
+        let check = tokio::time::timeout(CHECK_MAX, confidential.during(check));
         let report = check.await.unwrap_or_else(|_| {
             let detail = format!("the check took longer than {} s", CHECK_MAX.as_secs());
             CheckReport::of(vec![CheckStep { name: StepName::Connect, ok: Some(false), detail, duration_ms: 20_000 }])
@@ -143,9 +144,15 @@ impl<C: Connector> Parts<C> {
         Redactor::of(&confidential).report(report)
     }
 
+    /// The request names no organization, so that each host is on its own.
+    async fn host_keys(&self, place: HostKeysPlace) -> HostKeysAnswer {
+        egress::on_behalf_of(format!("host {}", place.host), self.connector.host_keys(place)).await
+    }
+
     async fn exchange(&self, exchange: Exchange) -> ExchangeAnswer {
         let confidential = Confidential::default();
-        let answer = confidential.during(self.connector.exchange(exchange)).await;
+        let organization = exchange.organization_id.to_string();
+        let answer = confidential.during(egress::on_behalf_of(organization, self.connector.exchange(exchange))).await;
         ExchangeAnswer { detail: Redactor::of(&confidential).text(&answer.detail), ..answer }
     }
 }
@@ -164,7 +171,7 @@ impl<C: Connector> Service<LambdaEvent<Invocation>> for Worker<C> {
         Box::pin(async move {
             match event.payload {
                 Invocation::Check(request) => Ok(Answer::Check(parts.check(&request.check).await)),
-                Invocation::HostKeys(request) => Ok(Answer::HostKeys(parts.connector.host_keys(request.host_keys).await)),
+                Invocation::HostKeys(request) => Ok(Answer::HostKeys(parts.host_keys(request.host_keys).await)),
                 Invocation::Exchange(request) => Ok(Answer::Exchange(parts.exchange(request.exchange).await)),
                 Invocation::Confirmation(request) => Ok(Answer::Confirmation(parts.connector.confirm_address(request.confirmation).await)),
                 Invocation::Queue(batch) => Ok(Answer::Batch(parts.work(batch, event.context.deadline).await)),

@@ -23,9 +23,12 @@ enum Entry {
 pub struct NameServer {
     address: SocketAddr,
     names: Names,
+    asked: Asked,
     task: JoinHandle<()>,
 }
 
+/// The names of all questions, in the order in which they came.
+type Asked = Arc<Mutex<Vec<String>>>;
 type Names = Arc<Mutex<HashMap<String, Entry>>>;
 
 impl NameServer {
@@ -34,16 +37,20 @@ impl NameServer {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = socket.local_addr().expect("a socket has an address");
         let names = Names::default();
-        let known = Arc::clone(&names);
+        let (known, asked) = (Arc::clone(&names), Asked::default());
+        let questions = Arc::clone(&asked);
         let task = tokio::spawn(async move {
             let mut buffer = [0; 1_024];
             while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+                if let Some((name, _)) = name(&buffer[..length]) {
+                    questions.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+                }
                 if let Some(answer) = answer(&buffer[..length], &known) {
                     let _ = socket.send_to(&answer, client).await;
                 }
             }
         });
-        Self { address, names, task }
+        Self { address, names, asked, task }
     }
 
     /// Where it listens.
@@ -60,6 +67,11 @@ impl NameServer {
     /// No question about a name, or about names that end in it, is answered.
     pub fn silence(&self, name: &str) {
         self.put(name, Entry::Silent);
+    }
+
+    /// The names of all questions so far, one for each address family, in the order in which they came.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn put(&self, name: &str, entry: Entry) {

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{Script, client, client_of, guard, post, target, within};
 use bytes::Bytes;
-use egress::{Client, Failure, FailureKind, Guard, Outgoing, Policy};
+use egress::{Client, Failure, FailureKind, Guard, Outgoing, Policy, on_behalf_of};
 use futures_util::{future::join_all, stream};
 use http::{HeaderMap, Method};
 use kit::{
@@ -171,7 +171,7 @@ async fn organizations_share_no_connection() {
     let sink = Sink::start().await;
     let client = client();
     for organization in ["org_a", "org_b", "org_a"] {
-        send(&client.of_organization(organization), &sink.url(), 2_000).await.unwrap();
+        on_behalf_of(organization, send(&client, &sink.url(), 2_000)).await.unwrap();
     }
     assert_eq!(sink.requests().iter().map(|request| request.connection).collect::<Vec<_>>(), [1, 2, 1]);
 }
@@ -267,4 +267,25 @@ async fn a_handshake_that_hangs_is_reported_as_such() {
     let client = client_of(Guard::with_resolver(policy(), Script::of(&[both, both])), authority.roots());
     assert_eq!(send(&client, &url, 3_000).await.unwrap(), 200);
     drop(mute);
+}
+
+/// An attempt whose receiver takes no connection ends after ten seconds, however long its answer
+/// may take.
+#[tokio::test]
+async fn connecting_takes_ten_seconds_at_most() {
+    let sink = Sink::start().await;
+    let address = SocketAddr::new("127.0.0.5".parse().unwrap(), sink.address().port());
+    let _hole = BlackHole::at(address).await;
+    tokio::time::pause();
+    let started = Instant::now();
+    let guard = Guard::new(Policy::parse("127.0.0.0/8").unwrap());
+    let host = egress::Host::parse("127.0.0.5").unwrap();
+    let failure = guard.connect(&host, address.port(), within(60_000)).await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Timeout);
+    let client = client_of(guard, RootCertStore::empty());
+    let url = format!("http://{address}/");
+    assert_eq!(send(&client, &url, 60_000).await.unwrap_err().kind(), FailureKind::Timeout);
+    assert_eq!(client.probe(&target(&url), within(60_000)).await.failure().unwrap().kind(), FailureKind::Timeout);
+    let took = started.elapsed();
+    assert!((30..33).contains(&took.as_secs()), "three attempts took {took:?}");
 }

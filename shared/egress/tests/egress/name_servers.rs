@@ -1,9 +1,10 @@
 //! The system's names: a name server that is slow, silent, or moves a name.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use crate::within;
-use egress::{FailureKind, Guard, Host, Policy, SystemResolver};
+use egress::{FailureKind, Guard, Host, Policy, SystemResolver, on_behalf_of};
+use futures_util::future::join_all;
 use kit::{dns::NameServer, sink::Sink};
 use tokio::time::{Instant, timeout};
 
@@ -24,10 +25,11 @@ async fn names_that_are_not_answered_hold_up_no_others() {
     let mut waiting = Vec::new();
     for number in 0..300 {
         let guard = guard.clone();
-        waiting.push(tokio::spawn(async move {
+        let lookup = async move {
             let host = name(&format!("n{number}.slow.example"));
             guard.resolve(&host, 443, within(3_000)).await.map(|_| ()).map_err(|failure| failure.kind())
-        }));
+        };
+        waiting.push(tokio::spawn(on_behalf_of(format!("org_{number}"), lookup)));
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     let started = Instant::now();
@@ -37,6 +39,57 @@ async fn names_that_are_not_answered_hold_up_no_others() {
         let failed = timeout(Duration::from_secs(8), lookup).await.expect("it gives up with its caller").unwrap();
         assert!(matches!(failed, Err(FailureKind::Timeout | FailureKind::Dns)), "{failed:?}");
     }
+}
+
+/// One organization's silent names are asked for a share at a time. They delay neither another
+/// organization's names nor those of its own that are known.
+#[tokio::test]
+async fn an_organization_has_a_bounded_number_of_lookups_under_way() {
+    let server = NameServer::start().await;
+    server.silence("slow.example");
+    server.set("known.example", &["127.0.0.1"], 60);
+    server.set("fast.example", &["127.0.0.1"], 60);
+    let guard = guard(&server);
+    let find = |organization: &'static str, host: String, millis| {
+        let guard = guard.clone();
+        on_behalf_of(organization, async move { guard.resolve(&name(&host), 443, within(millis)).await.map(|_| ()) })
+    };
+    find("org_slow", "known.example".to_owned(), 3_000).await.unwrap();
+    let silent = (0..100).map(|number| tokio::spawn(find("org_slow", format!("n{number}.slow.example"), 3_000)));
+    let silent: Vec<_> = silent.collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let names =
+        |server: &NameServer| server.asked().into_iter().filter(|name| name.ends_with("slow.example")).collect::<HashSet<_>>().len();
+    assert_eq!(names(&server), 64);
+    let started = Instant::now();
+    find("org_fast", "fast.example".to_owned(), 2_000).await.unwrap();
+    find("org_slow", "known.example".to_owned(), 2_000).await.unwrap();
+    assert!(started.elapsed() < Duration::from_millis(1_500), "took {:?}", started.elapsed());
+    for lookup in join_all(silent).await {
+        assert!(matches!(lookup.unwrap().unwrap_err().kind(), FailureKind::Timeout | FailureKind::Dns));
+    }
+    server.set("late.example", &["127.0.0.1"], 60);
+    find("org_slow", "late.example".to_owned(), 2_000).await.expect("places are free again");
+}
+
+/// Whoever asks for a name that is being looked up waits for that answer.
+#[tokio::test]
+async fn lookups_of_one_name_at_once_are_one() {
+    let server = NameServer::start().await;
+    server.set("one.example", &["127.0.0.1"], 60);
+    let guard = guard(&server);
+    let host = name("one.example");
+    for found in join_all((0..100).map(|_| guard.resolve(&host, 443, within(3_000)))).await {
+        found.unwrap();
+    }
+    assert_eq!(server.asked(), ["one.example", "one.example"], "once for each family");
+
+    server.silence("silent.example");
+    let host = name("silent.example");
+    let silent = join_all((0..100).map(|_| guard.resolve(&host, 443, within(700)))).await;
+    assert!(silent.iter().all(Result::is_err));
+    // Questions without an answer are repeated.
+    assert!(server.asked().len() < 20, "{:?}", server.asked());
 }
 
 #[tokio::test]

@@ -1,0 +1,88 @@
+//! Lookups that are under way: bounded for each organization, so that names whose servers do not
+//! answer use up neither the resolver nor the sockets of others.
+//!
+//! A name has one place, however many callers wait for it; the resolver asks its server once for
+//! all of them. A name that was answered lately needs no place.
+
+use lru::LruCache;
+use std::{
+    collections::HashMap,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+use tokio::{
+    sync::{OnceCell, OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+/// Names of one organization that are looked up at once.
+const NAMES_MAX: usize = 64;
+/// How long a name that was answered needs no place: as long as its answer is cached.
+const ANSWERED_LATELY: Duration = Duration::from_secs(60);
+/// Names that were answered and are remembered: as many as the resolver caches.
+const ANSWERED_MAX: NonZeroUsize = NonZeroUsize::new(4_096).expect("it is not zero");
+/// Entries of lookups that are over are removed when there are this many.
+const ENTRIES_MAX: usize = 1_024;
+
+/// The lookups of a process.
+#[derive(Debug)]
+pub(crate) struct Lookups {
+    organizations: Mutex<HashMap<Arc<str>, Weak<Semaphore>>>,
+    names: Mutex<HashMap<(Arc<str>, String), Weak<Slot>>>,
+    answered: Mutex<LruCache<String, Instant>>,
+}
+
+type Slot = OnceCell<OwnedSemaphorePermit>;
+
+/// The right to look a name up, until it is dropped by all that share it.
+#[derive(Debug)]
+pub(crate) struct Place(#[expect(dead_code, reason = "held for its Drop")] Option<Arc<Slot>>);
+
+impl Default for Lookups {
+    fn default() -> Self {
+        Self { organizations: Mutex::default(), names: Mutex::default(), answered: Mutex::new(LruCache::new(ANSWERED_MAX)) }
+    }
+}
+
+impl Lookups {
+    /// Waits until the organization may look up this name. Dropping the future gives the wait up.
+    pub(crate) async fn place(&self, organization: Arc<str>, name: &str) -> Place {
+        if lock(&self.answered).get(name).is_some_and(|at| at.elapsed() < ANSWERED_LATELY) {
+            return Place(None);
+        }
+        let places = shared(&self.organizations, Arc::clone(&organization), || Semaphore::new(NAMES_MAX));
+        let slot = shared(&self.names, (organization, name.to_owned()), OnceCell::new);
+        // The semaphore is never closed; without a permit the lookup would be unbounded, not wrong.
+        let taken = slot.get_or_try_init(|| places.acquire_owned()).await.is_ok();
+        Place(taken.then_some(slot))
+    }
+
+    /// Records how a lookup ended.
+    pub(crate) fn ended(&self, name: &str, was_answered: bool) {
+        let mut answered = lock(&self.answered);
+        if was_answered {
+            answered.put(name.to_owned(), Instant::now());
+        } else {
+            answered.pop(name);
+        }
+    }
+}
+
+/// The value under this key that somebody still holds, or a new one.
+fn shared<K: std::hash::Hash + Eq, V>(map: &Mutex<HashMap<K, Weak<V>>>, key: K, new: impl FnOnce() -> V) -> Arc<V> {
+    let mut map = lock(map);
+    if let Some(value) = map.get(&key).and_then(Weak::upgrade) {
+        return value;
+    }
+    if map.len() >= ENTRIES_MAX {
+        map.retain(|_, value| value.strong_count() > 0);
+    }
+    let value = Arc::new(new());
+    map.insert(key, Arc::downgrade(&value));
+    value
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -17,6 +17,8 @@ mod fixture;
 mod idempotency;
 #[path = "api/isolation.rs"]
 mod isolation;
+#[path = "api/limits.rs"]
+mod limits;
 #[path = "api/messages.rs"]
 mod messages;
 #[path = "api/moved_secrets.rs"]

@@ -22,6 +22,12 @@ pub const HEADER_VALUE_MAX_BYTES: usize = 4096;
 pub const DESTINATIONS_MAX: usize = 1000;
 /// API keys of one organization.
 pub const KEYS_MAX: usize = 100;
+/// Jobs of an organization that have not finished.
+pub const JOBS_MAX: usize = 20;
+/// Portal links of an organization that can still be opened.
+pub const PORTAL_LINKS_MAX: usize = 500;
+/// Authorizations of an organization that were granted or still can be.
+pub const AUTHORIZATIONS_MAX: usize = 100;
 /// Named destinations of one message.
 pub const NAMED_DESTINATIONS_MAX: usize = 100;
 /// A payload, or decoded content, in bytes: 1 MiB.

@@ -5,6 +5,7 @@ use domain::delivery::DeliveryStatus;
 use domain::event_type::EventType;
 use domain::id::{DestinationId, Id as _, JobId, MessageId, OrganizationId};
 use domain::input::{Errors, FieldCode, Fields};
+use domain::limits::JOBS_MAX;
 use domain::role::{Permission, Role};
 use queue::JobTask;
 use serde::Serialize;
@@ -125,7 +126,11 @@ impl Operations {
     pub(crate) async fn start_job(&self, ctx: &Context, job: Job) -> Result<JobView, Refusal> {
         let filter = serde_json::to_value(&job.filter).unwrap_or_default();
         let kind = serde_json::to_value(job.kind).unwrap_or_default();
-        let job = self.store.create_job(&job).await?;
+        let job = match job.kind {
+            // The operator erases an organization however many jobs it has.
+            JobKind::Erase => self.store.create_job(&job).await?,
+            _ => self.store.create_job_within(&job).await?.ok_or_else(too_many)?,
+        };
         let changes = vec![crate::audit::set("/kind", kind), crate::audit::set("/filter", filter)];
         let event = self.event(ctx, job.organization_id, "job.created", job.id, changes);
         self.store.record_audit(&event).await?;
@@ -136,6 +141,12 @@ impl Operations {
             return Err(Refusal::unavailable(error));
         }
         Ok(self.job_view(ctx, job))
+    }
+
+    /// Refuses an action that needs a job when the organization has as many as it may.
+    pub(crate) async fn room_for_a_job(&self, organization: OrganizationId) -> Result<(), Refusal> {
+        let unfinished = self.store.unfinished_jobs(organization).await?;
+        if unfinished < JOBS_MAX as u64 { Ok(()) } else { Err(too_many()) }
     }
 
     /// `GET /v1/jobs`: newest first.
@@ -195,6 +206,11 @@ impl Operations {
         let url = ctx.link("jobs", job.id);
         JobView::of(job, url)
     }
+}
+
+fn too_many() -> Refusal {
+    let detail = format!("an organization has at most {JOBS_MAX} unfinished jobs; wait until one finishes, or cancel one");
+    Refusal::new(RefusalCode::LimitReached, detail)
 }
 
 /// What is accepted in this millisecond is there, too.

@@ -6,7 +6,7 @@ use access::{Caller, NewPortalLink, Person, issue_portal_link, let_in, signed_in
 use domain::Timestamp;
 use domain::id::{OrganizationId, PortalLinkId};
 use domain::input::{Errors, FieldCode, Fields};
-use domain::limits::REFERENCE_MAX;
+use domain::limits::{PORTAL_LINKS_MAX, REFERENCE_MAX};
 use domain::portal_link::{Maker, PortalLink, Subject};
 use domain::role::{Permission, Role};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -102,7 +102,10 @@ impl Operations {
             crate::audit::set("/subject", serde_json::to_value(&new.subject).unwrap_or_default()),
         ];
         let (link, token) = issue_portal_link(new, &self.ids, &self.random, self.clock.now());
-        self.store.create_portal_link(&link).await?;
+        if !self.store.create_portal_link_within(organization, &link).await? {
+            let detail = format!("an organization has at most {PORTAL_LINKS_MAX} portal links that can be opened; delete some");
+            return Err(Refusal::new(RefusalCode::LimitReached, detail));
+        }
         self.store.record_audit(&self.event(ctx, organization, "portal_link.created", link.id, changes)).await?;
         Ok(NewPortalLinkView { id: link.id, url: ctx.link("portal", token.expose_secret()), expires_at: link.expires_at })
     }

@@ -2,20 +2,45 @@
 
 use domain::authorization::{Authorization, Consent};
 use domain::id::{AuthorizationId, OrganizationId};
+use domain::limits::AUTHORIZATIONS_MAX;
 
-use crate::attributes::{Item, Put, number};
+use crate::attributes::{Item, Put, number, text};
 use crate::document::{self, Saved, at_revision, present};
 use crate::expression::Condition;
-use crate::keys::{self, TTL};
+use crate::keys::{self, PK, SK, TTL};
+use crate::tally::{Limit, Within};
 use crate::{Store, StoreError};
 
 /// How long one that nobody consented to can still be read, so that its client learns why.
 const UNANSWERED_KEPT_SECONDS: i64 = 86_400;
 
 impl Store {
-    /// Keeps a new authorization. A request that broke off and is repeated makes the same one anew.
-    pub async fn create_authorization(&self, authorization: &Authorization) -> Result<(), StoreError> {
-        self.put("request an authorization", item(authorization), Condition::default()).await.map(drop)
+    /// Keeps a new authorization, unless its organization has as many as it may: then the answer is
+    /// `false`. A request that was interrupted and is repeated replaces the same one.
+    pub async fn create_authorization(&self, authorization: &Authorization) -> Result<bool, StoreError> {
+        let organization = authorization.organization_id;
+        let transaction = || self.transaction().put(item(authorization), Condition::default());
+        let tally = &keys::authorizations_tally(organization);
+        let limit = Limit { tally, amount: 1, most: AUTHORIZATIONS_MAX as u64 };
+        let count = || self.standing_authorizations(organization);
+        let within = self.transact_within("request an authorization", limit, transaction, count).await?;
+        Ok(matches!(within, Within::Done))
+    }
+
+    /// How many authorizations of an organization were granted or still can be.
+    async fn standing_authorizations(&self, organization: OrganizationId) -> Result<u64, StoreError> {
+        let mut range = Condition::default();
+        range.equals(PK, text(keys::organization(organization).pk));
+        range.begins_with(SK, text(keys::AUTHORIZATION_PREFIX));
+        let query = self.query(range).consistent_read(true);
+        let found = self.list("count authorizations", query, u32::MAX).await?;
+        let all: Vec<Authorization> = found.items.iter().map(document::read).collect::<Result<_, _>>()?;
+        let stands = |authorization: &&Authorization| match authorization.consent {
+            Consent::Granted { .. } => true,
+            Consent::Requested { .. } => self.now() < authorization.expires_at,
+            Consent::Refused { .. } => false,
+        };
+        Ok(all.iter().filter(stands).count() as u64)
     }
 
     /// An authorization of an organization.

@@ -4,6 +4,7 @@
 use domain::Timestamp;
 use domain::audit::Actor;
 use domain::id::{DeliveryId, JobId, OrganizationId, Ulid};
+use domain::limits::JOBS_MAX;
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::{Item, Put, Reader, number, text};
@@ -11,6 +12,7 @@ use crate::document::{self, Saved, absent, at_revision};
 use crate::expression::Condition;
 use crate::keys::{self, PK, SK, TTL};
 use crate::table::Written;
+use crate::tally::{Limit, Within};
 use crate::{DeliveryFilter, Page, Store, StoreError};
 
 /// Jobs are remembered this long after they were asked for.
@@ -156,6 +158,31 @@ impl Store {
             Written::Refused(Some(there)) => document::read(&there),
             _ => Ok(job.clone()),
         }
+    }
+
+    /// Keeps a new job as [`Store::create_job`] does, unless its organization has as many that have
+    /// not finished as it may: then the answer is `None`.
+    pub async fn create_job_within(&self, job: &Job) -> Result<Option<Job>, StoreError> {
+        let organization = job.organization_id;
+        let transaction = || self.transaction().put(item(job), absent());
+        let limit = Limit { tally: &keys::jobs_tally(organization), amount: 1, most: JOBS_MAX as u64 };
+        let count = || self.unfinished_jobs(organization);
+        match self.transact_within("create a job", limit, transaction, count).await? {
+            Within::Done => Ok(Some(job.clone())),
+            Within::Over => self.job(organization, job.id).await,
+            Within::Refused => Ok(Some(self.job(organization, job.id).await?.unwrap_or_else(|| job.clone()))),
+        }
+    }
+
+    /// How many jobs of an organization have not finished.
+    pub async fn unfinished_jobs(&self, organization: OrganizationId) -> Result<u64, StoreError> {
+        let mut range = Condition::default();
+        range.equals(PK, text(keys::jobs(organization)));
+        let query = self.query(range).consistent_read(true);
+        let found = self.list("count jobs", query, u32::MAX).await?;
+        let alive = found.items.iter().filter(|item| self.is_alive(item));
+        let jobs: Vec<Job> = alive.map(document::read).collect::<Result<_, _>>()?;
+        Ok(jobs.iter().filter(|job| !job.status.is_over()).count() as u64)
     }
 
     /// One job.

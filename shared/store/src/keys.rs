@@ -238,6 +238,21 @@ pub(crate) fn uploads_tally(id: OrganizationId) -> Key {
     Key::new(format!("ORG#{id}"), "TALLY#UPLOADS")
 }
 
+/// How many jobs of an organization have not finished.
+pub(crate) fn jobs_tally(id: OrganizationId) -> Key {
+    Key::new(format!("ORG#{id}"), "TALLY#JOBS")
+}
+
+/// How many portal links of an organization can be opened.
+pub(crate) fn portal_links_tally(id: OrganizationId) -> Key {
+    Key::new(format!("ORG#{id}"), "TALLY#LINKS")
+}
+
+/// How many authorizations an organization has.
+pub(crate) fn authorizations_tally(id: OrganizationId) -> Key {
+    Key::new(format!("ORG#{id}"), "TALLY#AUTHORIZATIONS")
+}
+
 /// The partition of `failing` a destination is in.
 pub(crate) fn failing(id: DestinationId) -> String {
     failing_partition(spread(&id.to_string()) % FAILING_PARTITIONS)

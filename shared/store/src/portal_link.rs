@@ -3,6 +3,7 @@
 use domain::Timestamp;
 use domain::api_key::ApiKey;
 use domain::id::{OrganizationId, PortalLinkId};
+use domain::limits::PORTAL_LINKS_MAX;
 use domain::portal_link::{Maker, PortalLink};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::attributes::{Item, Put, Reader, number, text, time};
 use crate::document;
 use crate::expression::{Change, Condition};
 use crate::keys::{self, Key, PK, SK, TTL};
+use crate::tally::{Limit, Within};
 use crate::{Store, StoreError, Walk, api_key, organization};
 
 /// Beside the document, for it is all that changes.
@@ -31,11 +33,28 @@ pub struct StandingLink {
 impl Store {
     /// Keeps a new link until neither it nor the session it may open can be used.
     pub async fn create_portal_link(&self, link: &PortalLink) -> Result<(), StoreError> {
-        let mut item: Item = document::item(&keys::portal_link(link.organization_id, link.id), link);
-        let over = link.expires_at.plus(Duration::from_secs(u64::from(link.session_seconds) + 1));
-        item.put(TTL, number(over.as_seconds()));
-        item.put_some(SESSION_UNTIL, link.session_until.map(time));
-        self.put("create a portal link", item, Condition::default()).await.map(drop)
+        self.put("create a portal link", item(link), Condition::default()).await.map(drop)
+    }
+
+    /// Keeps a new link as [`Store::create_portal_link`] does, unless the organization has as many
+    /// that can still be opened as it may: then the answer is `false`.
+    pub async fn create_portal_link_within(&self, organization: OrganizationId, link: &PortalLink) -> Result<bool, StoreError> {
+        let transaction = || self.transaction().put(item(link), Condition::default());
+        let tally = &keys::portal_links_tally(organization);
+        let limit = Limit { tally, amount: 1, most: PORTAL_LINKS_MAX as u64 };
+        let count = || self.outstanding_links(organization);
+        let within = self.transact_within("create a portal link", limit, transaction, count).await?;
+        Ok(matches!(within, Within::Done))
+    }
+
+    async fn outstanding_links(&self, organization: OrganizationId) -> Result<u64, StoreError> {
+        let mut partition = Condition::default();
+        partition.equals(PK, text(keys::portal_links(Some(organization))));
+        let query = self.query(partition).consistent_read(true);
+        let found = self.list("count portal links", query, u32::MAX).await?;
+        let unopened = |item: &&Item| !item.contains_key(REVOKED) && !item.contains_key(SESSION_UNTIL);
+        let links: Vec<PortalLink> = found.items.iter().filter(unopened).map(read).collect::<Result<_, _>>()?;
+        Ok(links.iter().filter(|link| self.now() < link.expires_at).count() as u64)
     }
 
     /// A link, unless it, its organization or anything that it was made by has ended. Read on every request of its session, and never from a
@@ -126,6 +145,14 @@ impl Store {
         change.when().exists(PK).missing(REVOKED);
         Ok(self.change("revoke a portal link", &keys::portal_link(organization, id), change).await?.is_done())
     }
+}
+
+fn item(link: &PortalLink) -> Item {
+    let mut item: Item = document::item(&keys::portal_link(link.organization_id, link.id), link);
+    let over = link.expires_at.plus(Duration::from_secs(u64::from(link.session_seconds) + 1));
+    item.put(TTL, number(over.as_seconds()));
+    item.put_some(SESSION_UNTIL, link.session_until.map(time));
+    item
 }
 
 fn maker_key(maker: &Maker) -> Key {

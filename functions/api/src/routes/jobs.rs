@@ -31,7 +31,8 @@ pub(crate) async fn list_jobs(State(api): State<Api>, Asker(ctx): Asker, Paramet
 /// The job is about what matches when it starts, no page of it, and reopens each delivery at most once; what has changed since it was asked
 /// for it leaves alone. It is paced, so that live deliveries hardly notice. `dry_run` only counts.
 #[utoipa::path(post, path = "/v1/jobs", tag = "Jobs", request_body = CreateJob,
-    responses((status = 202, description = "It will be done.", body = JobView), (status = 200, description = "A dry run: how many match.", body = JobTotal)))]
+    responses((status = 202, description = "It will be done.", body = JobView), (status = 200, description = "A dry run: how many match.", body = JobTotal),
+        (status = 409, description = "`limit_reached`: 20 jobs of the organization have not finished.")))]
 pub(crate) async fn create_job(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters, Content(body): Content) -> Answer {
     match api.operations().await?.create_job(&ctx, query, body).await? {
         JobAsked::Accepted(job) => accepted(Some(format!("/v1/jobs/{}", job.id)), job, false),

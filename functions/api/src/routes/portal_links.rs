@@ -26,7 +26,8 @@ pub(crate) async fn list_portal_links(State(api): State<Api>, Asker(ctx): Asker,
 
 /// Make a link that lets a person into the console, once.
 #[utoipa::path(post, path = "/v1/portal-links", tag = "People", request_body = CreatePortalLink,
-    responses((status = 201, description = "It was made; its address is shown this once.", body = NewPortalLinkView)))]
+    responses((status = 201, description = "It was made; its address is shown this once.", body = NewPortalLinkView),
+        (status = 409, description = "`limit_reached`: the organization already has 500 links that can be opened.")))]
 pub(crate) async fn create_portal_link(
     State(api): State<Api>,
     Asker(ctx): Asker,

@@ -13,6 +13,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use domain::authorization::{Authorization, CLIENT_SECRET, Consent, Provider, VERIFIER};
 use domain::id::{AuthorizationId, OrganizationId};
 use domain::input::Errors;
+use domain::limits::AUTHORIZATIONS_MAX;
 use domain::role::Permission;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -25,7 +26,7 @@ use crate::body::read_members;
 use crate::organization::no_parameters;
 use crate::quota::Limited;
 use crate::view::authorization::{AuthorizationView, NewAuthorization};
-use crate::{Body, Context, Operations, Query, Refusal};
+use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
 /// Where providers send browsers back to.
 pub const CALLBACK_PATH: &str = "/v1/oauth2/callback";
@@ -107,7 +108,10 @@ impl Operations {
             created_at: now,
             expires_at: now.plus(LIFE),
         };
-        self.store.create_authorization(&authorization).await?;
+        if !self.store.create_authorization(&authorization).await? {
+            let detail = format!("an organization has at most {AUTHORIZATIONS_MAX} authorizations; delete those that are no longer used");
+            return Err(Refusal::new(RefusalCode::LimitReached, detail));
+        }
         self.store.record_audit(&self.event(ctx, organization, "authorization.requested", id, Vec::new())).await?;
         Ok(NewAuthorization { view: authorization.into(), url })
     }

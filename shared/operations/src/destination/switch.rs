@@ -68,6 +68,9 @@ impl Operations {
             (Some(ReplaySince::Disabled), DestinationState::Disabled { at, .. }) => Some(*at),
             _ => None,
         };
+        if missed.is_some() {
+            self.room_for_a_job(organization).await?;
+        }
         let id = destination.id;
         let view = if destination.is_enabled() {
             self.view_with_health(ctx, &destination).await?

@@ -31,6 +31,7 @@ pub mod reason;
 pub mod retry;
 pub mod role;
 pub mod role_arn;
+pub mod secret_arn;
 pub mod settings;
 pub mod settle;
 pub mod signing_secret;

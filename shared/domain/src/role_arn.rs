@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// AWS's partitions (AWS General Reference, ARN format).
-const PARTITIONS: &[&str] = &["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"];
+pub(crate) const PARTITIONS: &[&str] = &["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"];
 /// The longest ARN that IAM gives a role: a path has at most 512 characters, a name at most 64.
 const ARN_MAX: usize = 700;
 const NAME_MAX: usize = 64;

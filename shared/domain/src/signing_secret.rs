@@ -42,7 +42,19 @@ pub enum SecretSource {
     SecretsManager {
         /// Its ARN.
         arn: String,
+        /// The customer's role that reads it. Without one, the deployment's own role does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<SecretRole>,
     },
+}
+
+/// A customer's IAM role that reads a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretRole {
+    /// The role's ARN.
+    pub role_arn: String,
+    /// The external id that was issued to the organization; it never changes.
+    pub external_id: String,
 }
 
 impl SecretSource {
@@ -100,7 +112,7 @@ mod tests {
     fn secret(n: i64, valid_until: Option<i64>) -> SigningSecret {
         SigningSecret {
             id: SecretId::from(Ulid::first_at(Timestamp::from_millis(n))),
-            source: SecretSource::SecretsManager { arn: format!("arn:{n}") },
+            source: SecretSource::SecretsManager { arn: format!("arn:{n}"), role: None },
             hint: None,
             created_at: Timestamp::from_millis(n),
             valid_until: valid_until.map(Timestamp::from_millis),
@@ -120,6 +132,20 @@ mod tests {
         let now = Timestamp::from_millis(500);
         assert_eq!(rotate(&[secret(2, None), secret(1, Some(700))], secret(3, None), now, now).unwrap().len(), 1);
         assert_eq!(rotate(&[secret(2, None), secret(1, Some(400))], secret(3, None), now, Timestamp::from_millis(600)).unwrap().len(), 2);
+    }
+
+    /// What an earlier release stored has no role.
+    #[test]
+    fn a_reference_is_read_as_it_was_stored() {
+        let before = r#"{"kind":"secrets_manager","arn":"arn:1"}"#;
+        let source = SecretSource::SecretsManager { arn: "arn:1".to_owned(), role: None };
+        assert_eq!(serde_json::from_str::<SecretSource>(before).unwrap(), source);
+        assert_eq!(serde_json::to_string(&source).unwrap(), before);
+        let role = SecretRole { role_arn: "arn:2".to_owned(), external_id: "id".to_owned() };
+        let by_role = SecretSource::SecretsManager { arn: "arn:1".to_owned(), role: Some(role) };
+        let text = r#"{"kind":"secrets_manager","arn":"arn:1","role":{"role_arn":"arn:2","external_id":"id"}}"#;
+        assert_eq!(serde_json::to_string(&by_role).unwrap(), text);
+        assert_eq!(serde_json::from_str::<SecretSource>(text).unwrap(), by_role);
     }
 
     #[test]

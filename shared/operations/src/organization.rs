@@ -235,7 +235,8 @@ impl Operations {
         for (i, _) in grants.buckets.iter().enumerate().filter(|(_, bucket)| **bucket == own.own_bucket) {
             refuse("buckets", i);
         }
-        for (i, _) in grants.secret_arns.iter().enumerate().filter(|(_, arn)| own.own_secret_arns.contains(arn)) {
+        let is_own = |arn: &String| arn.parse().is_ok_and(|arn| self.is_own_secret(&arn));
+        for (i, _) in grants.secret_arns.iter().enumerate().filter(|(_, arn)| is_own(arn)) {
             refuse("secret_arns", i);
         }
     }

@@ -21,6 +21,20 @@ pub enum VaultError {
         /// Which.
         arn: String,
     },
+    /// The customer's role does not exist or does not trust Waybill: its owner has to mend it, or to name another.
+    #[error("the role {role_arn} cannot be assumed; its trust policy must name Waybill and the organization's external id")]
+    RoleRefused {
+        /// The role.
+        role_arn: String,
+    },
+    /// The customer's role may not read the secret: its owner has to allow it, or to name another.
+    #[error("the role {role_arn} may not read the secret {arn}, or may not use the key that it is encrypted under")]
+    RoleMayNotRead {
+        /// The secret.
+        arn: String,
+        /// The role.
+        role_arn: String,
+    },
     /// There is no such secret: its owner has to name another, or to give it a value.
     #[error("the secret {arn} does not exist or has no text in it")]
     Missing {

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
+use aws_config::{Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_kms::Client as Kms;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
@@ -12,7 +13,10 @@ use aws_sdk_secretsmanager::Client as SecretsManager;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use domain::credentials::Sealed;
 use domain::id::{DestinationId, OrganizationId};
+use domain::secret_arn::SecretArn;
+use domain::signing_secret::SecretRole;
 use domain::{Clock, Random};
+use roles::{NotAssumed, Purpose};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
@@ -40,6 +44,7 @@ const SECRETS_MANAGER: &str = "Secrets Manager";
 pub struct Vault(Arc<Inner>);
 
 struct Inner {
+    aws: SdkConfig,
     kms: Kms,
     secrets_manager: SecretsManager,
     kms_key_id: Option<String>,
@@ -47,8 +52,8 @@ struct Inner {
     random: Random,
     /// By the digest of ciphertext and place.
     opened: Cache<[u8; 32]>,
-    /// By who asked, and for what.
-    referenced: Cache<(OrganizationId, String)>,
+    /// By who asked, for what, and the role that reads it.
+    referenced: Cache<(OrganizationId, String, Option<String>)>,
 }
 
 impl Vault {
@@ -56,6 +61,7 @@ impl Vault {
     #[must_use]
     pub fn new(aws: &SdkConfig, kms_key_id: Option<String>, clock: Clock, random: Random) -> Self {
         Self(Arc::new(Inner {
+            aws: aws.clone(),
             kms: Kms::new(aws),
             secrets_manager: SecretsManager::new(aws),
             kms_key_id,
@@ -145,11 +151,23 @@ impl Vault {
         opened.inspect(Confidential::add)
     }
 
-    /// Reads a secret that the organization keeps in Secrets Manager. It must carry the tag [`ORGANIZATION_TAG`] with the organization's id,
-    /// so that nobody reads another's by naming it.
-    pub async fn referenced(&self, arn: &str, organization: OrganizationId) -> Result<SecretString, VaultError> {
-        let key = (organization, arn.to_owned());
-        let read = self.0.referenced.get(key, self.0.clock.now(), Box::pin(self.read(arn, organization))).await;
+    /// Reads a secret that the organization keeps in Secrets Manager.
+    ///
+    /// A secret that the deployment's own role reads must carry the tag [`ORGANIZATION_TAG`] with the organization's id, so that no
+    /// organization reads another's by naming it. A `role` of the customer's is assumed with the organization's external id, which its
+    /// trust policy demands for the same reason.
+    pub async fn referenced(
+        &self,
+        arn: &str,
+        role: Option<&SecretRole>,
+        organization: OrganizationId,
+    ) -> Result<SecretString, VaultError> {
+        let key = (organization, arn.to_owned(), role.map(|role| role.role_arn.clone()));
+        let now = self.0.clock.now();
+        let read = match role {
+            None => self.0.referenced.get(key, now, Box::pin(self.read(arn, organization))).await,
+            Some(role) => self.0.referenced.get(key, now, Box::pin(self.read_as(arn, role))).await,
+        };
         read.inspect(Confidential::add)
     }
 
@@ -191,11 +209,34 @@ impl Vault {
         let read = client.get_secret_value().secret_id(arn).send().await.map_err(|error| unreadable(arn, error))?;
         read.secret_string.map(SecretString::from).ok_or_else(|| VaultError::Missing { arn: arn.to_owned() })
     }
+
+    /// Reads a secret as a customer's role, in the region that its ARN names.
+    async fn read_as(&self, arn: &str, role: &SecretRole) -> Result<SecretString, VaultError> {
+        let missing = || VaultError::Missing { arn: arn.to_owned() };
+        let secret: SecretArn = arn.parse().map_err(|_| missing())?;
+        let session = roles::assume(&self.0.aws, &role.role_arn, &role.external_id, Purpose::ReadSecret(arn)).await;
+        let credentials = SharedCredentialsProvider::new(session.map_err(|why| not_assumed(role, why))?);
+        let region = Region::new(secret.region().to_owned());
+        let customers = self.0.aws.to_builder().credentials_provider(credentials).region(region).build();
+        let read = SecretsManager::new(&customers).get_secret_value().secret_id(arn).send().await;
+        let read = read.map_err(|error| match unreadable(arn, error) {
+            VaultError::Refused { arn } => VaultError::RoleMayNotRead { arn, role_arn: role.role_arn.clone() },
+            other => other,
+        })?;
+        read.secret_string.map(SecretString::from).ok_or_else(missing)
+    }
 }
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Vault")
+    }
+}
+
+fn not_assumed(role: &SecretRole, why: NotAssumed) -> VaultError {
+    match why {
+        NotAssumed::Refused | NotAssumed::NotARole(_) => VaultError::RoleRefused { role_arn: role.role_arn.clone() },
+        NotAssumed::Unavailable(_) => VaultError::unavailable("STS", "assume a customer's role")(why),
     }
 }
 

@@ -24,7 +24,8 @@ impl NotGranted {
 /// Whether those of the secrets that stand in Secrets Manager are granted.
 pub(crate) fn secrets<'s>(live: impl IntoIterator<Item = &'s SigningSecret>, grants: &Grants) -> Result<(), NotGranted> {
     for secret in live {
-        let SecretSource::SecretsManager { arn } = &secret.source else { continue };
+        // A secret that the customer's own role reads needs no grant.
+        let SecretSource::SecretsManager { arn, role: None } = &secret.source else { continue };
         if !grants.secret_arns.contains(arn) {
             return Err(NotGranted(format!("the secret {arn} is not granted to this organization; ask the operator")));
         }
@@ -46,7 +47,7 @@ impl<C: Connector> Parts<C> {
     /// The report of a check that may not begin, if it may not.
     pub(crate) async fn refuses_check(&self, destination: &Destination) -> Option<CheckReport> {
         let live = destination.live_secrets(self.clock.now());
-        if !live.iter().any(|secret| matches!(secret.source, SecretSource::SecretsManager { .. })) {
+        if !live.iter().any(|secret| matches!(secret.source, SecretSource::SecretsManager { role: None, .. })) {
             return None;
         }
         match self.store.organization(destination.organization_id).await {
@@ -67,6 +68,7 @@ mod tests {
     use domain::Timestamp;
     use domain::credentials::Sealed;
     use domain::id::Ulid;
+    use domain::signing_secret::SecretRole;
 
     use super::*;
 
@@ -78,10 +80,12 @@ mod tests {
     #[test]
     fn a_secret_that_is_no_longer_granted_signs_nothing() {
         let own = secret(SecretSource::Generated { sealed: Sealed("ciphertext".to_owned()) });
-        let referenced = secret(SecretSource::SecretsManager { arn: "arn:one".to_owned() });
+        let referenced = secret(SecretSource::SecretsManager { arn: "arn:one".to_owned(), role: None });
+        let role = SecretRole { role_arn: "arn:aws:iam::123456789012:role/r".to_owned(), external_id: "id".to_owned() };
+        let by_role = secret(SecretSource::SecretsManager { arn: "arn:two".to_owned(), role: Some(role) });
         let granted = |arn: &str| Grants { secret_arns: vec![arn.to_owned()], ..Grants::default() };
         assert_eq!(secrets([&own, &referenced], &granted("arn:one")), Ok(()));
-        assert_eq!(secrets([&own], &Grants::default()), Ok(()));
+        assert_eq!(secrets([&own, &by_role], &Grants::default()), Ok(()));
         for grants in [Grants::default(), granted("arn:two"), granted("arn:on"), granted("arn:*")] {
             assert!(secrets([&own, &referenced], &grants).is_err(), "{grants:?}");
         }

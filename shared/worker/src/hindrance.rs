@@ -59,7 +59,10 @@ impl From<VaultError> for Hindrance {
         let detail = error.to_string();
         match error {
             VaultError::Unavailable { .. } | VaultError::NoKey => Self::Ours(Unavailable(with_causes(&error))),
-            VaultError::Refused { .. } | VaultError::Missing { .. } => Self::misconfigured(detail),
+            VaultError::Refused { .. }
+            | VaultError::RoleRefused { .. }
+            | VaultError::RoleMayNotRead { .. }
+            | VaultError::Missing { .. } => Self::misconfigured(detail),
             VaultError::Corrupt(_) => {
                 tracing::error!(%error, "a stored secret is damaged or not where it belongs");
                 Self::Ends { outcome: Outcome::Retry(Reason::Internal), detail: format!("{detail}; it has to be set again") }

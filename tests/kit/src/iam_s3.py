@@ -12,7 +12,7 @@ from moto import settings
 from moto.core.authorization import ActionAuthenticatorMixin
 from moto.server import ThreadedMotoServer
 
-BUCKET, EXTERNAL_ID = "reports", "waybill-org-1"
+BUCKET, EXTERNAL_ID, SECRET = "reports", "waybill-org-1", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 port = server.get_host_and_port()[1]
@@ -44,9 +44,13 @@ trust = {"Version": "2012-10-17", "Statement": [{
     "Condition": {"StringEquals": {"sts:ExternalId": EXTERNAL_ID}}}]}
 role = iam.create_role(RoleName="delivery", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
 iam.put_role_policy(RoleName="delivery", PolicyName="p", PolicyDocument=policy(["s3:*"], everything))
+secret = client("secretsmanager").create_secret(Name="signing", SecretString=SECRET)["ARN"]
+secret_role = iam.create_role(RoleName="signing", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+iam.put_role_policy(RoleName="signing", PolicyName="p", PolicyDocument=policy(["secretsmanager:GetSecretValue"], "*"))
 ActionAuthenticatorMixin.request_count = 0
 settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
 
-print(json.dumps({"port": port, "bucket": BUCKET, "keys": keys, "role_arn": role, "external_id": EXTERNAL_ID}), flush=True)
+started = {"port": port, "bucket": BUCKET, "keys": keys, "role_arn": role, "external_id": EXTERNAL_ID}
+print(json.dumps({**started, "secret_arn": secret, "secret_role_arn": secret_role}), flush=True)
 sys.stdin.buffer.read()
 os._exit(0)

@@ -15,10 +15,13 @@ use crate::sdk;
 /// The server's program: it ends when the pipe to its standard input closes, so it never outlives a test run, however that ends.
 const SERVER: &str = include_str!("iam_s3.py");
 
+/// The text of the secret.
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
 /// A running server; dropping it ends it.
 #[derive(Debug)]
 pub struct IamS3 {
-    /// Where it listens: S3, STS and IAM.
+    /// Where it listens: S3, STS, IAM and Secrets Manager.
     pub endpoint: String,
     /// The bucket that is there, beside one called `versioned`.
     pub bucket: String,
@@ -26,6 +29,10 @@ pub struct IamS3 {
     pub role_arn: String,
     /// The external id.
     pub external_id: String,
+    /// A secret whose text is [`SECRET`].
+    pub secret_arn: String,
+    /// A role that `function` may assume with the external id, and that may read secrets and do nothing else.
+    pub secret_role_arn: String,
     keys: BTreeMap<String, (String, String)>,
     process: Child,
 }
@@ -37,6 +44,8 @@ struct Started {
     keys: BTreeMap<String, (String, String)>,
     role_arn: String,
     external_id: String,
+    secret_arn: String,
+    secret_role_arn: String,
 }
 
 impl IamS3 {
@@ -54,8 +63,10 @@ impl IamS3 {
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("standard output is piped")).read_line(&mut line).expect("moto prints text");
         assert!(!line.is_empty(), "moto did not start: is 'moto[server]' in .test-tools/venv? run ./test, which installs it");
-        let Started { port, bucket, keys, role_arn, external_id } = serde_json::from_str(&line).expect("the program prints JSON");
-        Self { endpoint: format!("http://127.0.0.1:{port}"), bucket, role_arn, external_id, keys, process }
+        let started: Started = serde_json::from_str(&line).expect("the program prints JSON");
+        let Started { port, bucket, keys, role_arn, external_id, secret_arn, secret_role_arn } = started;
+        let endpoint = format!("http://127.0.0.1:{port}");
+        Self { endpoint, bucket, role_arn, external_id, secret_arn, secret_role_arn, keys, process }
     }
 
     /// Access key id and secret of `function` (everything, and may take on roles), `writer` (everything in the bucket), `put_only`

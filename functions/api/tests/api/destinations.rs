@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use axum::body::Body;
 use serde_json::{Value, json};
 
-use crate::fixture::{Deployment, masked, refused, webhook};
+use crate::fixture::{Deployment, SECRET, masked, refused, webhook};
 
 fn path(destination: &Value) -> String {
     format!("/v1/destinations/{}", destination["id"].as_str().unwrap())
@@ -221,6 +221,51 @@ async fn a_secret_in_secrets_manager_must_be_granted() {
     deployment.operator().patch(&path, json!({"grants": {"secret_arns": [arn]}})).await;
     let made = deployment.admin().post("/v1/destinations", body).await;
     assert_eq!((made.status, &made.json()["signing_secrets"][0]["source"]), (201, &json!("secrets_manager")));
+}
+
+#[tokio::test]
+async fn a_secret_in_secrets_manager_may_be_read_by_a_role_of_the_customers() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:theirs-AbCdEf";
+    let role = "arn:aws:iam::123456789012:role/waybill";
+    let mut body = webhook("a");
+    body["signing_secret"] = json!({"secret_arn": arn, "role_arn": role});
+    let made = admin.post("/v1/destinations", body.clone()).await;
+    assert_eq!((made.status, &made.json()["signing_secrets"][0]["source"]), (201, &json!("secrets_manager")));
+    let rotate = format!("{}/rotate-secret", path(&made.json()));
+    assert_eq!(admin.post(&rotate, json!({"secret": {"secret_arn": arn, "role_arn": role}})).await.status, 200);
+
+    let own_role = "arn:aws:iam::000000000000:role/waybill-ApiRole";
+    for (secret, mistakes) in [
+        (json!({"secret_arn": arn, "role_arn": own_role}), ["/signing_secret/role_arn: reserved"].as_slice()),
+        (json!({"secret_arn": arn, "role_arn": "arn:aws:iam::123456789012:role/*"}), &["/signing_secret/role_arn: invalid_format"]),
+        (json!({"secret_arn": arn, "role_arn": 1}), &["/signing_secret/role_arn: invalid_type"]),
+        (json!({"role_arn": role}), &["/signing_secret/secret_arn: required"]),
+        (json!({"secret_arn": "arn:aws:secretsmanager:evil.example/:123456789012:secret:a"}), &["/signing_secret/secret_arn: invalid_format"]),
+        (json!({"secret_arn": arn, "role": role}), &["/signing_secret/role: unknown_field"]),
+    ] {
+        body["signing_secret"] = secret.clone();
+        assert_eq!(admin.post("/v1/destinations", body.clone()).await.refusal(), refused(422, "validation_failed", mistakes), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn waybills_own_secrets_are_neither_named_nor_granted_also_by_a_partial_arn() {
+    let deployment = Deployment::new().await;
+    let own = deployment.engines.secret_arn(SECRET).unwrap().to_owned();
+    let partial = own.rsplit_once('-').unwrap().0.to_owned();
+    let organization = format!("/v1/organizations/{}", deployment.organization);
+    for arn in [own, partial] {
+        let refusal = deployment.operator().patch(&organization, json!({"grants": {"secret_arns": [arn]}})).await.refusal();
+        assert_eq!(refusal, refused(422, "validation_failed", &["/grants/secret_arns/0: reserved"]), "{arn}");
+        for role in [Value::Null, json!("arn:aws:iam::123456789012:role/waybill")] {
+            let mut body = webhook("a");
+            body["signing_secret"] = json!({"secret_arn": arn, "role_arn": role});
+            let refusal = deployment.admin().post("/v1/destinations", body).await.refusal();
+            assert_eq!(refusal, refused(422, "validation_failed", &["/signing_secret/secret_arn: reserved"]), "{arn} {role}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ const QUEUE: &str = "waybill-WebhookQueue";
 const JOBS_QUEUE: &str = "jobs";
 const WORKER: &str = "waybill-WorkerWebhook";
 const KEY: &str = "waybill-Key";
-const SECRET: &str = "waybill-SigningKeys";
+pub(crate) const SECRET: &str = "waybill-SigningKeys";
 const CURSOR_KEYS: &str = "waybill-CursorKeys";
 const LINK_KEYS: &str = "waybill-LinkKeys";
 

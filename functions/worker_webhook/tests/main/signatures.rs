@@ -130,12 +130,12 @@ async fn a_secret_that_the_customer_keeps_in_secrets_manager_signs() {
     let theirs = create("theirs", &text, "org_00000000000000000000000000".to_owned()).await.unwrap().arn.unwrap();
     let nonsense = create("nonsense", "hunter2", owner).await.unwrap().arn.unwrap();
 
-    destination.signing_secrets[0].source = SecretSource::SecretsManager { arn: ours.clone() };
+    destination.signing_secrets[0].source = SecretSource::SecretsManager { arn: ours.clone(), role: None };
     assert!(matches!(bench.deliver(&destination).await.outcome, Outcome::Delivered(_)));
     assert!(verifies(&bench.sink.requests()[0], &text));
 
     for arn in [theirs, nonsense, ours.replace("ours", "gone")] {
-        destination.signing_secrets[0].source = SecretSource::SecretsManager { arn: arn.clone() };
+        destination.signing_secrets[0].source = SecretSource::SecretsManager { arn: arn.clone(), role: None };
         let attempted = bench.deliver(&destination).await;
         assert_eq!(attempted.outcome, Outcome::Reject(Reason::Misconfigured), "{arn}");
         assert!(!attempted.detail.contains("hunter2"));

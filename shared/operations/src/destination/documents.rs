@@ -30,7 +30,8 @@ pub struct CreateDestination {
     /// How it is authenticated with; a webhook may leave them out while signatures are on.
     #[schema(value_type = Option<Object>, example = json!({"kind": "bearer", "token": "…"}))]
     pub credentials: Option<Value>,
-    /// The customer's own secret: `whsec_` and the base64 of 24 to 64 bytes, or `{"secret_arn"}`. Left out, one is generated.
+    /// The customer's own secret: `whsec_` and the base64 of 24 to 64 bytes, or `{"secret_arn", "role_arn?"}`: a
+    /// secret in AWS Secrets Manager that was granted to the organization, or that a role of its own may read. Left out, one is generated.
     #[schema(value_type = Option<Object>)]
     pub signing_secret: Option<Value>,
     /// The event types it subscribes to: `*` is one segment, `**` any number.

@@ -68,7 +68,7 @@ pub(crate) fn read_new(body: Map<String, Value>, errors: Errors, addresses: &Add
                 }
                 fields.take("signing_secret").and(None)
             }
-            _ => take_secret(fields, "signing_secret"),
+            _ => take_secret(fields, "signing_secret", addresses.account_id),
         };
         let draft = read(fields, kind, None, addresses)?;
         Some(Draft { signing_secret, ..draft })

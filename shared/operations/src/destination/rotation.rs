@@ -20,8 +20,8 @@ const OVERLAP_DEFAULT_SECONDS: i64 = 86_400;
 const OVERLAP_MAX_SECONDS: i64 = 604_800;
 
 /// Reads a rotation: the secret, where the customer brings one, and how long older ones go on signing.
-pub(crate) fn read_rotation(fields: &mut Fields<'_>) -> Option<(Option<SecretInput>, Duration)> {
-    let secret = take_secret(fields, "secret");
+pub(crate) fn read_rotation(fields: &mut Fields<'_>, own_account: &str) -> Option<(Option<SecretInput>, Duration)> {
+    let secret = take_secret(fields, "secret", own_account);
     let seconds = fields.integer("overlap_seconds", 0..=OVERLAP_MAX_SECONDS).unwrap_or(OVERLAP_DEFAULT_SECONDS);
     Some((secret, Duration::from_secs(u64::try_from(seconds).unwrap_or(0))))
 }
@@ -42,7 +42,7 @@ impl Operations {
         if before.kind() != domain::settings::DestinationType::Webhook {
             return Err(Refusal::new(RefusalCode::NotSigned, "only webhooks are signed; this destination has no signing secret"));
         }
-        let (secret, overlap) = read_members(members, Errors::default(), read_rotation)?;
+        let (secret, overlap) = read_members(members, Errors::default(), |fields| read_rotation(fields, &self.settings.account_id))?;
         let now = self.clock.now();
         let new = self.new_signing_secret(organization, before.id, secret, "/secret", now).await?;
         let overlap_ends = now.plus(overlap);

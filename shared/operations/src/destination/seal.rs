@@ -7,8 +7,10 @@ use domain::credentials::{CredentialKind, Credentials, SecretField, hint, sealed
 use domain::destination::Destination;
 use domain::id::{DestinationId, OrganizationId, SecretId};
 use domain::input::{FieldCode, FieldError};
+use domain::role_arn::RoleArn;
+use domain::secret_arn::SecretArn;
 use domain::settings::Settings;
-use domain::signing_secret::{SecretSource, SigningSecret};
+use domain::signing_secret::{SecretRole, SecretSource, SigningSecret};
 use egress::{Schemes, Target};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -75,10 +77,7 @@ impl Operations {
     ) -> Result<NewSecret, Refusal> {
         let id: SecretId = self.ids.mint(organization, 1);
         let (source, hint, generated) = match brought {
-            Some(SecretInput::Arn(arn)) => {
-                self.must_be_granted(organization, &arn, pointer).await?;
-                (SecretSource::SecretsManager { arn }, None, None)
-            }
+            Some(SecretInput::Referenced { arn, role }) => (self.referenced(organization, &arn, role, pointer).await?, None, None),
             Some(SecretInput::Inline(secret)) => {
                 let sealed = self.vault.seal(organization, destination, &SigningSecret::sealed_name(id), &secret).await?;
                 (SecretSource::Provided { sealed }, hint(secret.expose_secret()), None)
@@ -93,15 +92,34 @@ impl Operations {
         Ok(NewSecret { stored, generated })
     }
 
-    /// No tenant borrows our role: a secret in Secrets Manager is used only when the operator granted it to the organization (design §6).
-    async fn must_be_granted(&self, organization: OrganizationId, arn: &str, pointer: &str) -> Result<(), Refusal> {
-        let organization = self.existing_organization(organization).await?;
-        let own = self.settings.own_secret_arns.iter().any(|own| own == arn);
-        if !own && organization.grants.secret_arns.iter().any(|granted| granted == arn) {
-            return Ok(());
+    /// A secret in Secrets Manager is read with a role of the customer's own. With the deployment's role it is read only when the operator
+    /// granted it to the organization (design §6). A secret of the deployment's own is never read.
+    async fn referenced(
+        &self,
+        organization: OrganizationId,
+        arn: &SecretArn,
+        role: Option<RoleArn>,
+        pointer: &str,
+    ) -> Result<SecretSource, Refusal> {
+        let refused = |code, detail| Err(Refusal::invalid(vec![FieldError::at(format!("{pointer}/secret_arn"), code, detail)]));
+        if self.is_own_secret(arn) {
+            return refused(FieldCode::Reserved, "is Waybill's own; name a secret of your own");
         }
-        let detail = "this secret has not been granted to the organization; ask the operator";
-        Err(Refusal::invalid(vec![FieldError::at(format!("{pointer}/secret_arn"), FieldCode::InvalidValue, detail)]))
+        let organization = self.existing_organization(organization).await?;
+        let external_id = organization.aws_external_id;
+        let role = role.map(|role| SecretRole { role_arn: role.as_str().to_owned(), external_id });
+        if role.is_none() && !organization.grants.secret_arns.iter().any(|granted| granted == arn.as_str()) {
+            let detail = "this secret has not been granted to the organization; ask the operator, or name a role_arn that may read it";
+            return refused(FieldCode::InvalidValue, detail);
+        }
+        Ok(SecretSource::SecretsManager { arn: arn.as_str().to_owned(), role })
+    }
+
+    /// Whether an ARN, complete or partial, leads to a secret of the deployment's own.
+    pub(crate) fn is_own_secret(&self, arn: &SecretArn) -> bool {
+        // The operator may have named one of them by a partial ARN, too.
+        let is_led_to = |own: &String| own.parse().is_ok_and(|own: SecretArn| own.leads_to(arn.as_str()));
+        self.settings.own_secret_arns.iter().any(|own| arn.leads_to(own) || is_led_to(own))
     }
 }
 

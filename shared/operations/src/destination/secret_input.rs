@@ -1,24 +1,30 @@
 //! Reading the signing secrets that customers bring: inline, or by the ARN of a Secrets Manager secret.
 
 use domain::input::{FieldCode, Fields};
+use domain::role_arn::RoleArn;
+use domain::secret_arn::{NotASecretArn, SecretArn};
 use secrecy::SecretString;
 use serde_json::Value;
 use signing::SigningKey;
 
-/// The longest ARN that AWS writes.
-const ARN_MAX: usize = 2048;
+use crate::role::customers_role;
 
 /// A customer's own signing secret.
 #[derive(Clone, Debug)]
 pub(crate) enum SecretInput {
     /// `whsec_…`, well-formed.
     Inline(SecretString),
-    /// Read from Secrets Manager when used; the organization must have been granted it.
-    Arn(String),
+    /// Read from Secrets Manager when it is used.
+    Referenced {
+        /// The secret.
+        arn: SecretArn,
+        /// The customer's role that reads it. Without one, the organization must have been granted the secret.
+        role: Option<RoleArn>,
+    },
 }
 
-/// Takes a signing secret; absent, one is generated.
-pub(crate) fn take_secret(fields: &mut Fields<'_>, name: &str) -> Option<SecretInput> {
+/// Takes a signing secret; absent, one is generated. A role of the deployment's own account is refused.
+pub(crate) fn take_secret(fields: &mut Fields<'_>, name: &str, own_account: &str) -> Option<SecretInput> {
     match fields.take(name)? {
         Value::String(text) => match SigningKey::parse(&text) {
             Ok(key) => Some(SecretInput::Inline(key.to_secret_string())),
@@ -33,12 +39,12 @@ pub(crate) fn take_secret(fields: &mut Fields<'_>, name: &str) -> Option<SecretI
         }
         Value::Object(members) => {
             let mut inner = Fields::new(fields.pointer_to(name), members, fields.errors());
-            let arn = inner.required_text("secret_arn", 1..=ARN_MAX);
-            if arn.as_deref().is_some_and(|arn| !is_secret_arn(arn)) {
-                inner.refuse("secret_arn", FieldCode::InvalidFormat, "is not the ARN of a Secrets Manager secret");
-            }
+            let given = inner.given("secret_arn");
+            let arn = inner.parsed("secret_arn", |text| text.parse::<SecretArn>().map_err(|error: NotASecretArn| error.to_string()));
+            let arn = inner.require("secret_arn", given, arn);
+            let role = take_role(&mut inner, own_account);
             inner.finish();
-            arn.map(SecretInput::Arn)
+            Some(SecretInput::Referenced { arn: arn?, role })
         }
         _ => {
             fields.refuse(name, FieldCode::InvalidType, "must be a string, or an object with secret_arn");
@@ -47,9 +53,13 @@ pub(crate) fn take_secret(fields: &mut Fields<'_>, name: &str) -> Option<SecretI
     }
 }
 
-/// `arn:<partition>:secretsmanager:<region>:<account>:secret:<name>`.
-fn is_secret_arn(arn: &str) -> bool {
-    let parts: Vec<&str> = arn.splitn(7, ':').collect();
-    matches!(&*parts, ["arn", _, "secretsmanager", region, account, "secret", name]
-        if !region.is_empty() && !account.is_empty() && !name.is_empty() && !name.chars().any(char::is_whitespace))
+fn take_role(fields: &mut Fields<'_>, own_account: &str) -> Option<RoleArn> {
+    let text = fields.text("role_arn", 1..=usize::MAX)?;
+    match customers_role(&text, own_account) {
+        Ok(role) => Some(role),
+        Err(why) => {
+            fields.refuse("role_arn", why.code(), why.to_string());
+            None
+        }
+    }
 }

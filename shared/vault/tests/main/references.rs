@@ -15,7 +15,7 @@ async fn secret(deployment: &Deployment, name: &str, owner: Option<OrganizationI
 }
 
 async fn read(vault: &Vault, arn: &str) -> Result<String, VaultError> {
-    Ok(vault.referenced(arn, organization(1)).await?.expose_secret().to_owned())
+    Ok(vault.referenced(arn, None, organization(1)).await?.expose_secret().to_owned())
 }
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn a_referenced_secret_is_read_by_the_organization_it_is_tagged_for_and_by
     let nobodys = secret(&deployment, "nobodys", None, "whsec_3").await;
     let own = deployment.engines.secret_arn(SIGNING_KEYS).unwrap();
     assert_eq!(read(&vault, &ours).await.unwrap(), "whsec_1");
-    assert!(vault.referenced(&ours, organization(2)).await.is_err(), "what one organization read, another does not find");
+    assert!(vault.referenced(&ours, None, organization(2)).await.is_err(), "what one organization read, another does not find");
     for arn in [&*theirs, &nobodys, own] {
         assert!(matches!(read(&vault, arn).await, Err(VaultError::Refused { .. })), "{arn}");
     }

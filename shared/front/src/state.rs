@@ -104,7 +104,7 @@ async fn load(platform: &Platform, config: &Config) -> Result<(Operations, Keys)
         egress: config.egress.clone(),
         lambda: aws_sdk_lambda::Client::new(aws),
         meter: operations::Meter::default(),
-        failed_authentications: operations::FailedAuthentications::default(),
+        recorded_refusals: operations::RecordedRefusals::default(),
         store,
         clock,
         random,

@@ -15,6 +15,9 @@ use crate::{Context, Operations, Query, Refusal};
 /// Events looked through for one page when an action is asked for; the page may then be short.
 const EVENTS_READ_MAX: u32 = 500;
 
+/// Refusals of one caller and action that are recorded in a minute: more than a person or a wrong configuration makes.
+const RECORDED_PER_MINUTE: u32 = 1000;
+
 impl Operations {
     /// The event of something that is about to be done.
     pub(crate) fn event(
@@ -40,10 +43,17 @@ impl Operations {
     }
 
     /// Records a refusal.
-    pub(crate) async fn record_refusal(&self, ctx: &Context, organization: OrganizationId, action: &str, target: Option<&str>) {
+    pub(crate) async fn record_refusal(&self, ctx: &Context, organization: OrganizationId, action: &'static str, target: Option<&str>) {
         let event = self.event(ctx, organization, action, target.unwrap_or_default(), Vec::new());
-        let event = AuditEvent { outcome: AuditOutcome::Denied, target: target.map(str::to_owned), ..event };
-        self.dispatch.record_refusal(&event).await;
+        self.record_denied(ctx, action, AuditEvent { target: target.map(str::to_owned), ..event }).await;
+    }
+
+    /// Records an event as refused, unless its caller was refused too often in this minute. It has been logged in any case.
+    async fn record_denied(&self, ctx: &Context, action: &'static str, event: AuditEvent) {
+        let caller = ctx.caller.by.to_string();
+        if self.recorded_refusals.count(action, &caller, RECORDED_PER_MINUTE, self.clock.now()) {
+            self.dispatch.record_refusal(&AuditEvent { outcome: AuditOutcome::Denied, ..event }).await;
+        }
     }
 
     /// Records an event that was refused on its way in.
@@ -77,9 +87,10 @@ impl Operations {
 
     /// Records which address was refused, and where it stood.
     async fn record_blocked_address(&self, ctx: &Context, organization: OrganizationId, target: &str, path: &str, detail: &str) {
+        const ACTION: &str = "blocked_address";
         tracing::warn!(request_id = ctx.request_id, %organization, target, detail, security_event = true, "blocked_address");
-        let event = self.event(ctx, organization, "blocked_address", target, vec![set(path, detail)]);
-        self.dispatch.record_refusal(&AuditEvent { outcome: AuditOutcome::Denied, ..event }).await;
+        let event = self.event(ctx, organization, ACTION, target, vec![set(path, detail)]);
+        self.record_denied(ctx, ACTION, event).await;
     }
 
     /// `GET /v1/audit-events`: newest first. An operator also reads what is left of an organization that was erased.

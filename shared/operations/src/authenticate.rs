@@ -1,11 +1,6 @@
 //! Who asks.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
 use access::{AuthenticateError, Caller, Unauthenticated};
-use domain::Timestamp;
 use domain::audit::{Actor, ActorKind, AuditEvent, AuditOutcome};
 use domain::id::{AuditId, OrganizationId};
 
@@ -13,32 +8,9 @@ use crate::{Operations, Refusal};
 
 /// Failed authentications of one key that are recorded in a minute. Whoever knows a key's id can make any number; all are logged and counted.
 const RECORDED_PER_MINUTE: u32 = 10;
-const MINUTE: Duration = Duration::from_secs(60);
-/// Keys whose failures are counted at a time.
-const KEYS_MAX: usize = 10_000;
 
-/// How many failed authentications of each key were recorded in its current minute, by this instance of the function.
-#[derive(Clone, Debug, Default)]
-pub struct FailedAuthentications(Arc<Mutex<HashMap<String, (Timestamp, u32)>>>);
-
-impl FailedAuthentications {
-    /// Is another one to be recorded?
-    fn count(&self, key: &str, now: Timestamp) -> bool {
-        let mut minutes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if minutes.len() >= KEYS_MAX {
-            minutes.retain(|_, (began, _)| now.since(*began) < MINUTE);
-        }
-        if minutes.len() >= KEYS_MAX && !minutes.contains_key(key) {
-            return false;
-        }
-        let (began, recorded) = minutes.entry(key.to_owned()).or_insert((now, 0));
-        if now.since(*began) >= MINUTE {
-            (*began, *recorded) = (now, 0);
-        }
-        *recorded += 1;
-        *recorded <= RECORDED_PER_MINUTE
-    }
-}
+/// What a failed authentication is recorded as.
+const ACTION: &str = "authentication_failed";
 
 impl Operations {
     /// The caller behind an `Authorization` header. A refusal that names an existing key is recorded in its organization's trail, up to a limit.
@@ -60,14 +32,14 @@ impl Operations {
     /// The answer does not wait for the record: how long it takes must not tell whether a key exists.
     fn record_failed_authentication(&self, named: &Caller, organization: OrganizationId, ip: Option<&str>, request_id: &str) {
         let now = self.clock.now();
-        if !self.failed_authentications.count(&named.by.to_string(), now) {
+        if !self.recorded_refusals.count(ACTION, &named.by.to_string(), RECORDED_PER_MINUTE, now) {
             return;
         }
         let event = AuditEvent {
             id: self.ids.mint::<AuditId>(organization, 1),
             organization_id: organization,
             at: now,
-            action: "authentication_failed".to_owned(),
+            action: ACTION.to_owned(),
             outcome: AuditOutcome::Denied,
             actor: Actor { kind: ActorKind::Key, id: Some(named.by.to_string()), name: Some(named.name.clone()) },
             ip: ip.map(str::to_owned),
@@ -77,33 +49,15 @@ impl Operations {
         };
         let store = self.store.clone();
         tokio::spawn(async move {
-            if let Err(error) = store.record_audit(&event).await {
+            // The trail of an organization that has ended is closed.
+            let recorded = match store.organization_stands(organization).await {
+                Ok(true) => store.record_audit(&event).await,
+                Ok(false) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = recorded {
                 tracing::error!(%error, request_id = event.request_id, "failed to record a failed authentication");
             }
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_of_one_key_are_recorded_up_to_a_limit_each_minute() {
-        let (failures, start) = (FailedAuthentications::default(), Timestamp::from_millis(1_764_000_000_000));
-        let recorded = |key: &str, at| (0..100).filter(|_| failures.count(key, at)).count();
-        assert_eq!(recorded("key_1", start), 10);
-        assert_eq!(recorded("key_2", start), 10, "each key has its own");
-        assert_eq!(recorded("key_1", start.plus(MINUTE - Duration::from_millis(1))), 0);
-        assert_eq!(recorded("key_1", start.plus(MINUTE)), 10);
-    }
-
-    #[test]
-    fn the_keys_that_are_counted_are_bounded() {
-        let (failures, start) = (FailedAuthentications::default(), Timestamp::from_millis(1_764_000_000_000));
-        for n in 0..KEYS_MAX + 100 {
-            failures.count(&n.to_string(), start);
-        }
-        assert_eq!(failures.0.lock().unwrap().len(), KEYS_MAX);
     }
 }

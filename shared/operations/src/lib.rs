@@ -27,6 +27,7 @@ mod page;
 mod portal_link;
 mod query;
 mod quota;
+mod recorded_refusals;
 mod refusal;
 mod role;
 mod scheme;
@@ -38,7 +39,6 @@ pub mod words;
 
 pub use alert_email::{AddressToConfirm, CONFIRM_PATH};
 pub use api_key::CreateApiKey;
-pub use authenticate::FailedAuthentications;
 pub use body::Body;
 pub use context::Context;
 pub use cursor::Cursors;
@@ -50,6 +50,7 @@ pub use page::{LIMIT_MAX, Page};
 pub use portal_link::{CreatePortalLink, NewPortalLinkView};
 pub use query::Query;
 pub use quota::Meter;
+pub use recorded_refusals::RecordedRefusals;
 pub use refusal::{Extra, Refusal, RefusalCode};
 pub use status_secret::RotatedStatusSecret;
 pub use upload::{CreateUpload, UploadView};
@@ -112,8 +113,8 @@ pub struct Operations {
     pub lambda: aws_sdk_lambda::Client,
     /// Counts what organizations use.
     pub meter: Meter,
-    /// Counts failed authentications.
-    pub failed_authentications: FailedAuthentications,
+    /// Counts the refusals that are recorded.
+    pub recorded_refusals: RecordedRefusals,
     /// The time.
     pub clock: Clock,
     /// Randomness, good enough for secrets.

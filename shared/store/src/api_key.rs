@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use domain::Timestamp;
 use domain::api_key::ApiKey;
-use domain::id::{KeyId, OrganizationId};
+use domain::id::{KeyId, OrganizationId, Ulid};
 use domain::limits::KEYS_MAX;
 
 use crate::attributes::{Item, Reader, text, time};
@@ -57,21 +57,25 @@ impl Store {
         self.query(lines)
     }
 
-    /// A key, unless its organization has ended. Read on every request, and never from a cache: a key that was deleted is refused by the next.
-    /// `organization`: whose the key is, as an earlier read has shown, which makes one read of it; without it, a second read follows the
-    /// first.
-    pub async fn standing_key(&self, id: KeyId, organization: Option<OrganizationId>) -> Result<Option<ApiKey>, StoreError> {
-        const ACTION: &str = "read an API key";
-        let mut wanted = vec![keys::api_key(id)];
-        wanted.extend(organization.map(keys::organization));
-        let items = self.get_all(ACTION, &wanted).await?;
+    /// A key, and whether its organization stands. Read on every request, and never from a cache: a key that was deleted is refused by
+    /// the next.
+    ///
+    /// `organization`: whose the key is, as an earlier read has shown. Without it the answer does not say whether it stands, unless there
+    /// is none; [`Store::organization_stands`] does. Two items are read whether the key exists or not, so that the time does not tell.
+    pub async fn key_and_standing(
+        &self,
+        id: KeyId,
+        organization: Option<OrganizationId>,
+    ) -> Result<Option<(ApiKey, Option<bool>)>, StoreError> {
+        let other = organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
+        let items = self.get_all("read an API key", &[keys::api_key(id), keys::organization(other)]).await?;
         let Some(key) = items[0].as_ref().map(read).transpose()? else { return Ok(None) };
         let stands = match key.organization_id {
-            None => true,
-            own if own == organization => organization::stands(items[1].as_ref())?,
-            Some(own) => organization::stands(self.get(ACTION, &keys::organization(own)).await?.as_ref())?,
+            None => Some(true),
+            own if own == organization => Some(organization::stands(items[1].as_ref())?),
+            Some(_) => None,
         };
-        Ok(stands.then_some(key))
+        Ok(Some((key, stands)))
     }
 
     /// One key, whether its organization has ended or not.

@@ -1,5 +1,7 @@
 //! What holds for every request.
 
+use std::sync::atomic::Ordering;
+
 use axum::body::Body;
 use http::Request;
 use serde_json::json;
@@ -30,6 +32,61 @@ async fn whatever_is_wrong_with_a_key_the_answer_is_the_same() {
         recorded = trail["data"].as_array().unwrap().len();
     }
     assert_eq!(recorded, 1, "only the refusal that names an existing key is somebody's");
+}
+
+/// How long a refusal takes must not tell whether a key exists: what is counted here is all that is not computed in memory.
+#[tokio::test]
+async fn a_wrong_secret_costs_the_same_work_as_an_unknown_key() {
+    let deployment = Deployment::new().await;
+    let created = deployment.admin().post("/v1/api-keys", json!({"name": "a", "role": "viewer"})).await.json();
+    let key = created["key"].as_str().unwrap();
+    let (id, secret) = key.rsplit_once('_').unwrap();
+    let wrong = format!("{id}_{}", secret.chars().rev().collect::<String>());
+    let (start, last) = id.split_at(id.len() - 1);
+    let unknown = format!("{start}{}_{secret}", if last == "0" { "1" } else { "0" });
+    let work = async |key: &str| {
+        let recorder = deployment.engines.record();
+        assert_eq!(deployment.client(key).get("/v1/destinations").await.status, 401);
+        // The record of the refusal is written after the answer.
+        let calls = recorder.calls();
+        let reads = calls.iter().filter(|call| call.operation.contains("GetItem"));
+        reads.map(|call| format!("{} {:?}", call.operation, call.consumed)).collect::<Vec<_>>()
+    };
+    let of_unknown = work(&unknown).await;
+    assert_eq!(of_unknown.len(), 1, "{of_unknown:?}");
+    assert_eq!(work(&wrong).await[..1], of_unknown[..], "a key that this process has not seen");
+    assert_eq!(deployment.client(key).get("/v1/destinations").await.status, 200);
+    assert_eq!(work(&wrong).await[..1], of_unknown[..], "a key that it has seen");
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_is_recorded_up_to_a_limit() {
+    let deployment = Deployment::new().await;
+    let (viewer, stranger) = (deployment.role("viewer").await, deployment.stranger().await);
+    let theirs = stranger.destination("theirs").await["id"].as_str().unwrap().to_owned();
+    let flood = async |count: usize| {
+        for _ in 0..count {
+            assert_eq!(viewer.post("/v1/api-keys", json!({"name": "a", "role": "viewer"})).await.status, 403);
+            assert_eq!(viewer.get(&format!("/v1/destinations/{theirs}")).await.status, 404);
+        }
+    };
+    let recorded = async |action: &str| {
+        let mut path = format!("/v1/audit-events?action={action}&limit=100");
+        let mut found = 0;
+        loop {
+            let page = deployment.admin().get(&path).await.json();
+            found += page["data"].as_array().unwrap().len();
+            let Some(cursor) = page["next_cursor"].as_str() else { return found };
+            path = format!("/v1/audit-events?action={action}&limit=100&cursor={cursor}");
+        }
+    };
+    flood(1100).await;
+    for action in ["forbidden", "cross_organization_access_denied"] {
+        assert_eq!(recorded(action).await, 1000, "{action}");
+    }
+    deployment.now_ms.fetch_add(60_000, Ordering::Relaxed);
+    flood(1).await;
+    assert_eq!(recorded("forbidden").await, 1001, "the next minute");
 }
 
 #[tokio::test]

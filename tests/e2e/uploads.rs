@@ -195,6 +195,12 @@ async fn roles_of_our_own_account_and_what_is_no_role_are_refused_wherever_a_rol
                 assert_eq!(answer.mistakes(), ["/credentials/role_arn"], "{path} {role}");
             }
         }
+        let arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:signing";
+        let secret = json!({"secret_arn": arn, "role_arn": role});
+        let hook = json!({"type": "webhook", "name": "h", "settings": {"url": sink.url()}, "signing_secret": secret});
+        let answer = acme.post("/v1/destinations?skip_check=true", hook).await;
+        answer.problem(422, "validation_failed");
+        assert_eq!(answer.mistakes(), ["/signing_secret/role_arn"], "{role}");
         let source = json!({"s3": {"bucket": "reports", "key": "k", "role_arn": role}});
         let answer = acme.post("/v1/messages", json!({"event_type": "a.b", "source": source, "destination_ids": [destination.id]})).await;
         answer.problem(422, "validation_failed");
@@ -205,6 +211,13 @@ async fn roles_of_our_own_account_and_what_is_no_role_are_refused_wherever_a_rol
     let answer = acme.post("/v1/messages", json!({"event_type": "a.b", "source": own_bucket, "destination_ids": [destination.id]})).await;
     answer.problem(422, "validation_failed");
     assert_eq!(answer.mistakes(), ["/source/s3/bucket"]);
+    // Nor is a bucket named by anything but its name.
+    for bucket in ["arn:aws:s3:::waybill-payloads", "arn:aws:s3:us-east-1:000000000000:accesspoint/payloads", "waybill-payloads/a", "A-B"] {
+        let source = json!({"s3": {"bucket": bucket, "key": "k", "role_arn": foreign}});
+        let answer = acme.post("/v1/messages", json!({"event_type": "a.b", "source": source, "destination_ids": [destination.id]})).await;
+        answer.problem(422, "validation_failed");
+        assert_eq!(answer.mistakes(), ["/source/s3/bucket"], "{bucket}");
+    }
     let mut body = s3.clone();
     body["credentials"] = json!({"kind": "iam_role", "role_arn": foreign});
     acme.post("/v1/destinations?skip_check=true", body).await.ok(201);

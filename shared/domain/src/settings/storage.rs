@@ -130,7 +130,7 @@ impl S3Settings {
 
     /// Reads settings; `None` when the bucket is missing or unreadable, which is then recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let bucket = name(fields, "bucket", 3..=63, is_s3_bucket, "must be a bucket's name: lower-case letters, digits, dots and hyphens");
+        let bucket = take_s3_bucket(fields);
         let region = formatted(fields, "region", 40, is_region, "must be a region's name, such as eu-central-1");
         let endpoint = endpoint(fields);
         let choices = [("none", None), ("AES256", Some(ServerSideEncryption::Aes256)), ("aws:kms", Some(ServerSideEncryption::AwsKms))];
@@ -143,6 +143,11 @@ impl S3Settings {
         let object = ObjectSettings::read(fields);
         Some(Self { bucket: bucket?, region, endpoint, server_side_encryption, kms_key_id, tags, object })
     }
+}
+
+/// Takes the member `bucket`: the name of a bucket of Amazon S3, and no ARN, which could name one in another way.
+pub fn take_s3_bucket(fields: &mut Fields<'_>) -> Option<String> {
+    name(fields, "bucket", 3..=63, is_s3_bucket, "must be a bucket's name: lower-case letters, digits, dots and hyphens")
 }
 
 impl GcsSettings {

@@ -4,6 +4,7 @@ use domain::id::{Id as _, UploadId};
 use domain::input::{FieldCode, FieldError, Fields};
 use domain::limits::UPLOAD_MAX_BYTES;
 use domain::message::PayloadInfo;
+use domain::settings::storage::take_s3_bucket;
 use store::{Content, ObjectPlace, Unreadable};
 
 use super::input::MessageInput;
@@ -44,7 +45,7 @@ fn take_source(fields: &mut Fields<'_>) -> Option<Unlocated> {
     let source = fields.object("source", |source| {
         let given = source.given("s3");
         let s3 = source.object("s3", |s3| {
-            let bucket = s3.required_text("bucket", 3..=63);
+            let bucket = take_s3_bucket(s3);
             let key = s3.required_text("key", 1..=1024);
             let version_id = s3.text("version_id", 1..=1024);
             let role_arn = s3.text("role_arn", 20..=2048);

@@ -15,7 +15,7 @@ const API_KEY: &str = "planted-api-key-value-0123456789";
 const PASSWORD: &str = "planted-basic-password-0123456789";
 const USERNAME: &str = "planted-user";
 /// In its log, a process at this level says all it ever would.
-const EVERYTHING: &str = "debug";
+const EVERYTHING: &str = "trace";
 
 /// A destination of each kind, each with a delivery that failed and whose log lines are as rich as they get.
 async fn plant(acme: &Organization, sink: &Sink) -> Vec<String> {

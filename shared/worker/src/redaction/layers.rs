@@ -1,7 +1,7 @@
 //! Texts within a text: what its escapes and encodings stand for, and where each byte of that comes from.
 //!
-//! A receiver echoes a secret as it was sent, or escaped for JSON, HTML or a URL, or in base64 or hexadecimal, or in one of these inside
-//! another. Each reading of the text is a [`Layer`], which is read again up to [`DEPTH_MAX`] times.
+//! A receiver echoes a secret as it was sent, or escaped for JSON, HTML, a URL or a mail (quoted-printable), or in base64 or
+//! hexadecimal, or split over lines, or in one of these inside another. Each reading of the text is a [`Layer`], which is read again up to [`DEPTH_MAX`] times.
 
 /// How many encodings inside one another are read.
 const DEPTH_MAX: usize = 3;
@@ -108,8 +108,14 @@ impl Layer {
 
     /// Everything that this layer may stand for.
     fn readings(&self) -> Vec<Self> {
-        let mut readings: Vec<Self> =
-            [self.unescaped(percent), self.unescaped(backslash), self.unescaped(entity)].into_iter().flatten().collect();
+        let unescaped = [
+            self.unescaped(percent),
+            self.unescaped(backslash),
+            self.unescaped(entity),
+            self.unescaped(quoted_printable),
+            self.unescaped(white_space),
+        ];
+        let mut readings: Vec<Self> = unescaped.into_iter().flatten().collect();
         readings.extend(self.decoded(&self.runs(base64_value), 4, 6));
         readings.extend(self.decoded(&self.runs(|byte| char::from(byte).to_digit(16).map(|digit| digit as u8)), 2, 4));
         readings
@@ -142,6 +148,22 @@ pub(super) fn layers(text: &str) -> Result<Vec<Layer>, TooDeep> {
 fn percent(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let digits = text.strip_prefix(b"%")?.get(..2)?;
     Some((vec![u8::try_from(hexadecimal(digits)?).ok()?], 3))
+}
+
+/// `=2F`, and a line break that `=` hides (RFC 2045, 6.7).
+fn quoted_printable(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let rest = text.strip_prefix(b"=")?;
+    for line_break in [&b"\r\n"[..], b"\n"] {
+        if rest.starts_with(line_break) {
+            return Some((Vec::new(), 1 + line_break.len()));
+        }
+    }
+    Some((vec![u8::try_from(hexadecimal(rest.get(..2)?)?).ok()?], 3))
+}
+
+/// White space, which stands between the parts of a secret that was split over lines.
+fn white_space(text: &[u8]) -> Option<(Vec<u8>, usize)> {
+    text.first()?.is_ascii_whitespace().then_some((Vec::new(), 1))
 }
 
 /// `\"`, `\/`, `\n`, `\u0041` (RFC 8259, 7), and `\x41` and `\'` of JavaScript.

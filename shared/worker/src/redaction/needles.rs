@@ -45,6 +45,8 @@ pub(super) fn needles<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Vec<Nee
     let mut texts: Vec<String> = secrets.into_iter().flat_map(parts).map(|text| text.trim().to_owned()).collect();
     // Base64 is echoed without its padding, too.
     texts.extend(texts.clone().iter().map(|text| text.trim_end_matches('=').to_owned()));
+    // A secret that was split over lines is searched for without white space.
+    texts.extend(texts.clone().iter().map(|text| text.split_whitespace().collect()));
     texts.retain(|text| text.len() >= CHARS_MIN);
     texts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     texts.dedup();

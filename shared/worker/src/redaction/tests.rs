@@ -59,6 +59,12 @@ fn html_escaped(text: &str) -> String {
         .replace('/', "&#x2F;")
 }
 
+/// Split in the middle.
+fn folded(text: &str, line_break: &str) -> String {
+    let (start, end) = text.split_at(text.floor_char_boundary(text.len() / 2));
+    format!("{start}{line_break}{end}")
+}
+
 /// The forms, and each around another.
 fn forms(secret: &str) -> Vec<(String, String)> {
     let shifted = |before: &str| STANDARD.encode(format!("{before}{secret} and more"));
@@ -83,6 +89,12 @@ fn forms(secret: &str) -> Vec<(String, String)> {
         ("base64 at 2", shifted("\0u")),
         ("base64 at 3", shifted("us:")),
         ("hexadecimal", secret.bytes().map(|byte| format!("{byte:02x}")).collect()),
+        ("hexadecimal, upper case", secret.bytes().map(|byte| format!("{byte:02X}")).collect()),
+        ("quoted-printable", secret.bytes().map(|byte| format!("={byte:02X}")).collect()),
+        ("quoted-printable, folded", folded(secret, "=\r\n")),
+        ("over two lines", folded(secret, "\r\n")),
+        ("over two lines, indented", folded(secret, "\n    ")),
+        ("base64 over two lines, indented", folded(&STANDARD.encode(secret), "\r\n ")),
     ];
     let nested = [
         ("JSON of HTML", json_escaped(&html_escaped(secret))),

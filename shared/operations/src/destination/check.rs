@@ -9,7 +9,6 @@ use domain::input::Errors;
 use domain::role::Permission;
 
 use super::Drafted;
-use super::input::read_new;
 use crate::organization::no_parameters;
 use crate::quota::Limited;
 use crate::view::destination::Checked;
@@ -52,7 +51,7 @@ impl Operations {
         let members = body.object()?;
         let errors = Errors::default();
         query.finish(&errors);
-        let draft = self.noted(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
+        let draft = self.read_new(ctx, organization, members, errors).await?;
         self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials).await?;
         let Drafted { destination, .. } = self.drafted(self.ids.mint(organization, 1), organization, draft).await?;
         Ok(Checked { check: self.run_check(ctx, &destination).await? })

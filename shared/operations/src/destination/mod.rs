@@ -38,6 +38,7 @@ use domain::limits::DESTINATIONS_MAX;
 use domain::role::Permission;
 use domain::settings::DestinationType;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value};
 use store::{Created, Saved};
 
 use crate::audit::changes;
@@ -53,9 +54,40 @@ pub(crate) struct Drafted {
     pub(crate) generated: Option<SecretString>,
 }
 
+/// Runs `read` on a thread that serves no requests.
+pub(crate) async fn off_thread<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(read).await.map_err(Refusal::internal)
+}
+
 impl Operations {
     pub(crate) fn addresses(&self) -> Addresses<'_> {
         Addresses { policy: &self.egress, plain_http: self.settings.plain_http, account_id: &self.settings.account_id }
+    }
+
+    /// Reads a create's body off the threads that serve requests: it may hold templates, which take time to compile.
+    pub(crate) async fn read_new(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        members: Map<String, Value>,
+        errors: Errors,
+    ) -> Result<Draft, Refusal> {
+        let operations = self.clone();
+        let read = off_thread(move || read_new(members, errors, &operations.addresses())).await?;
+        self.noted(ctx, organization, read.map_err(Refusal::invalid)).await
+    }
+
+    /// Reads a merge patch of a stored destination in the same way.
+    async fn read_patch(
+        &self,
+        ctx: &Context,
+        patch: Map<String, Value>,
+        errors: Errors,
+        stored: &Destination,
+    ) -> Result<Draft, Refusal> {
+        let (operations, stored, organization) = (self.clone(), stored.clone(), stored.organization_id);
+        let read = off_thread(move || read_patch(patch, errors, &stored, &operations.addresses())).await?;
+        self.noted(ctx, organization, read).await
     }
 
     /// `POST /v1/destinations`.
@@ -65,7 +97,7 @@ impl Operations {
         let errors = Errors::default();
         let skip_check = query.flag("skip_check", &errors);
         query.finish(&errors);
-        let draft = self.noted(ctx, organization, read_new(members, errors, &self.addresses()).map_err(Refusal::invalid)).await?;
+        let draft = self.read_new(ctx, organization, members, errors).await?;
         self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials).await?;
         let Drafted { destination, generated } = self.drafted(self.id_for(ctx, organization), organization, draft).await?;
         let destination = self.checked(ctx, destination, skip_check).await?;
@@ -167,7 +199,7 @@ impl Operations {
             let mut query = query.clone();
             skip_check = query.flag("skip_check", &errors);
             query.finish(&errors);
-            let draft = self.noted(ctx, organization, read_patch(patch.clone(), errors, &before, &self.addresses())).await?;
+            let draft = self.read_patch(ctx, patch.clone(), errors, &before).await?;
             if draft.settings != before.settings || draft.credentials.differs_from(&before.credentials) {
                 self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials).await?;
             }

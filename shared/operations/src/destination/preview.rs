@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::input::read_settings;
+use super::off_thread;
 use crate::message::raw::{RawMembers, depth};
 use crate::organization::no_parameters;
 use crate::quota::Limited;
@@ -63,15 +64,18 @@ impl Operations {
         let (members, payload) = Sample::split(&body.bytes()?)?;
         no_parameters(query)?;
         let (id, now) = (organization.to_string(), self.clock.now().to_string());
-        let draft = members.read(Errors::default(), None, |fields| {
-            let given = fields.given("type");
-            let kind = fields.choice("type", DestinationType::ALL);
-            let kind = fields.require("type", given, kind);
-            let settings = read_settings(fields, kind, None, &self.addresses());
-            let wording = take_sample(fields, &id, &now, &payload);
-            Some(Draft { settings: settings?, wording, payload })
+        let operations = self.clone();
+        let draft = off_thread(move || {
+            members.read(Errors::default(), None, |fields| {
+                let given = fields.given("type");
+                let kind = fields.choice("type", DestinationType::ALL);
+                let kind = fields.require("type", given, kind);
+                let settings = read_settings(fields, kind, None, &operations.addresses());
+                let wording = take_sample(fields, &id, &now, &payload);
+                Some(Draft { settings: settings?, wording, payload })
+            })
         });
-        let draft = self.noted(ctx, organization, draft).await?;
+        let draft = self.noted(ctx, organization, draft.await?).await?;
         self.limit(organization, Limited::Preview).await?;
         let late = |_| Refusal::rate_limited(1);
         let place = timeout(WAIT_MAX, PLACES.acquire()).await.map_err(late)?;

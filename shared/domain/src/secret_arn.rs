@@ -38,9 +38,7 @@ impl SecretArn {
     #[must_use]
     pub fn leads_to(&self, complete: &str) -> bool {
         let suffix = complete.strip_prefix(self.as_str());
-        suffix.is_some_and(|suffix| {
-            suffix.is_empty() || suffix.strip_prefix('-').is_some_and(|suffix| suffix.len() == SUFFIX_CHARS)
-        })
+        suffix.is_some_and(|suffix| suffix.is_empty() || suffix.strip_prefix('-').is_some_and(|suffix| suffix.len() == SUFFIX_CHARS))
     }
 }
 

@@ -34,7 +34,8 @@ impl Operations {
         let organization = self.enter(ctx, Permission::ManageOrganization, &mut query).await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
-        let (secret, overlap): (_, Duration) = read_members(members, Errors::default(), |fields| read_rotation(fields, &self.settings.account_id))?;
+        let (secret, overlap): (_, Duration) =
+            read_members(members, Errors::default(), |fields| read_rotation(fields, &self.settings.account_id))?;
         let now = self.clock.now();
         let (mut before, mut kept) = self.dispatch.callbacks(&self.ids, organization).await?;
         let new = self.new_signing_secret(organization, before.id, secret, "/secret", now).await?;

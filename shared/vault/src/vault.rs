@@ -156,12 +156,7 @@ impl Vault {
     /// A secret that the deployment's own role reads must carry the tag [`ORGANIZATION_TAG`] with the organization's id, so that no
     /// organization reads another's by naming it. A `role` of the customer's is assumed with the organization's external id, which its
     /// trust policy demands for the same reason.
-    pub async fn referenced(
-        &self,
-        arn: &str,
-        role: Option<&SecretRole>,
-        organization: OrganizationId,
-    ) -> Result<SecretString, VaultError> {
+    pub async fn referenced(&self, arn: &str, role: Option<&SecretRole>, organization: OrganizationId) -> Result<SecretString, VaultError> {
         let key = (organization, arn.to_owned(), role.map(|role| role.role_arn.clone()));
         let now = self.0.clock.now();
         let read = match role {

@@ -242,7 +242,10 @@ async fn a_secret_in_secrets_manager_may_be_read_by_a_role_of_the_customers() {
         (json!({"secret_arn": arn, "role_arn": "arn:aws:iam::123456789012:role/*"}), &["/signing_secret/role_arn: invalid_format"]),
         (json!({"secret_arn": arn, "role_arn": 1}), &["/signing_secret/role_arn: invalid_type"]),
         (json!({"role_arn": role}), &["/signing_secret/secret_arn: required"]),
-        (json!({"secret_arn": "arn:aws:secretsmanager:evil.example/:123456789012:secret:a"}), &["/signing_secret/secret_arn: invalid_format"]),
+        (
+            json!({"secret_arn": "arn:aws:secretsmanager:evil.example/:123456789012:secret:a"}),
+            &["/signing_secret/secret_arn: invalid_format"],
+        ),
         (json!({"secret_arn": arn, "role": role}), &["/signing_secret/role: unknown_field"]),
     ] {
         body["signing_secret"] = secret.clone();

@@ -1,6 +1,12 @@
 //! `/v1/organizations` and `/v1/organization`.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use domain::Timestamp;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use store::PendingConfirmation;
 
 use crate::fixture::{Deployment, masked, refused};
 
@@ -123,4 +129,37 @@ async fn organizations_are_listed_with_their_health_and_worst_first() {
     let next = first["next_cursor"].as_str().unwrap();
     assert_eq!(ids(&format!("/v1/organizations?sort=health&cursor={next}")).await, [well, later]);
     assert_eq!(operator.get(&format!("/v1/organizations?cursor={next}")).await.refusal(), refused(400, "invalid_cursor", &[]));
+}
+
+fn sha256_hex(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_confirmation_link_that_has_expired_confirms_nothing() {
+    const LIFE: Duration = Duration::from_secs(72 * 3600);
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let addresses = ["a@acme.example", "b@acme.example"];
+    let settings = json!({"settings": {"alert_emails": addresses}});
+    assert_eq!(admin.patch("/v1/organization", settings).await.status, 200);
+    let operations = &deployment.operations;
+    let organization = deployment.organization.parse().unwrap();
+    let now = Timestamp::from_millis(deployment.now_ms.load(Ordering::Relaxed));
+    let mut tokens = Vec::new();
+    for address in addresses {
+        let pending = PendingConfirmation { address: address.to_owned(), secret_sha256: sha256_hex("secret"), expires_at: now.plus(LIFE) };
+        operations.store.save_confirmation(organization, &sha256_hex(address), &pending).await.unwrap();
+        tokens.push(format!("{organization}.{}.secret", sha256_hex(address)));
+    }
+    let milliseconds = i64::try_from(LIFE.as_millis()).unwrap();
+    deployment.now_ms.fetch_add(milliseconds - 1000, Ordering::Relaxed);
+    assert!(operations.address_to_confirm(&tokens[1]).await.unwrap().is_some());
+    assert!(operations.confirm_address(&tokens[0], None, "req").await.unwrap().is_some(), "in its last second");
+    deployment.now_ms.fetch_add(1000, Ordering::Relaxed);
+    assert!(operations.address_to_confirm(&tokens[1]).await.unwrap().is_none());
+    assert!(operations.confirm_address(&tokens[1], None, "req").await.unwrap().is_none());
+    let settings = admin.get("/v1/organization").await.json()["settings"].clone();
+    assert_eq!(settings["alert_emails"], json!(["a@acme.example"]));
+    assert_eq!(settings["unconfirmed_alert_emails"], json!(["b@acme.example"]));
 }

@@ -78,13 +78,7 @@ impl Operations {
     }
 
     /// Reads a merge patch of a stored destination in the same way.
-    async fn read_patch(
-        &self,
-        ctx: &Context,
-        patch: Map<String, Value>,
-        errors: Errors,
-        stored: &Destination,
-    ) -> Result<Draft, Refusal> {
+    async fn read_patch(&self, ctx: &Context, patch: Map<String, Value>, errors: Errors, stored: &Destination) -> Result<Draft, Refusal> {
         let (operations, stored, organization) = (self.clone(), stored.clone(), stored.organization_id);
         let read = off_thread(move || read_patch(patch, errors, &stored, &operations.addresses())).await?;
         self.noted(ctx, organization, read).await

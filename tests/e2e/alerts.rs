@@ -172,6 +172,41 @@ async fn a_destination_that_keeps_failing_is_disabled_once_and_enabling_starts_a
     assert_eq!(pager.count(), 2);
 }
 
+/// `410 Gone` says that no later delivery will be taken either.
+#[tokio::test]
+async fn a_receiver_that_is_gone_disables_its_destination_unless_the_settings_say_otherwise() {
+    let (pager, sink) = (Sink::start().await, Sink::start().await);
+    let (acme, _) = alerting("Gone", &pager, None).await;
+    let (gone, kept) = (sink.path("/gone"), sink.path("/kept"));
+    let destination = acme.destination().webhook(&gone).retry(json!({"initial_seconds": 600})).create().await;
+    let waiting = {
+        // A receiver that is busy does not count as failing.
+        gone.answers([429, 410]);
+        acme.send([&destination], json!(1)).await.delivery(0)
+    };
+    waiting.reaches("retrying").await;
+    destination.action("test", json!({})).await.ok(202);
+    gone.wait_for(2, Duration::from_secs(10)).await;
+    let ended = acme.send([&destination], json!(2)).await.delivery(0).settles().await;
+    assert_eq!((&ended["status"], &ended["reason"], &ended["exhausted"]), (&json!("failed"), &json!("rejected"), &json!(false)));
+    let read = stage::until("it is disabled", async || Some(destination.read().await).filter(|read| read["status"] == "disabled")).await;
+    assert_eq!(read["disabled"]["by"], "receiver", "{read}");
+    assert!(read["disabled"]["reason"].as_str().unwrap().contains("410"), "{read}");
+    let alert = told(&pager, 1).await.remove(0);
+    assert_eq!((&alert["type"], &alert["data"]["next"]), (&json!("waybill.destination.disabled"), &json!("disabled")));
+    assert_eq!(waiting.reaches("skipped").await["reason"], "destination_disabled");
+    assert_eq!(gone.count(), 3, "a test is delivered and disables nothing");
+    assert_eq!(acme.audited("destination.disabled").await.len(), 1);
+
+    let stays = acme.destination().webhook(&kept).settings(json!({"disable_on_gone": false})).create().await;
+    assert_eq!(stays.created["settings"]["disable_on_gone"], false);
+    kept.answers([410]);
+    assert_eq!(acme.send([&stays], json!(3)).await.delivery(0).settles().await["status"], "failed");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(stays.read().await["status"], "enabled");
+    assert_eq!(pager.count(), 1);
+}
+
 /// They never cause further ones: a pager that fails is told nobody.
 #[tokio::test]
 async fn alerts_that_fail_cause_no_further_ones() {

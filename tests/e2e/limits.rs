@@ -54,6 +54,12 @@ async fn lengths_and_counts_of_a_destination_end_where_the_contract_says() {
         ("settings", headers(20, 1), headers(21, 1), "/settings/headers"),
         ("settings", headers(1, 4_096), headers(1, 4_097), "/settings/headers/X-0"),
         ("retry_policy", json!({"max_retries": 20}), json!({"max_retries": 21}), "/retry_policy/max_retries"),
+        (
+            "retry_policy",
+            json!({"schedule_seconds": vec![86_400; 30]}),
+            json!({"schedule_seconds": vec![1; 31]}),
+            "/retry_policy/schedule_seconds",
+        ),
         ("retry_policy", json!({"max_seconds": 43_200}), json!({"max_seconds": 43_201}), "/retry_policy/max_seconds"),
     ];
     for (member, fits, exceeds, pointer) in cases {

@@ -19,7 +19,8 @@ async fn what_is_deployed_accepts_checks_delivers_retries_and_shows() {
     let sink = Sink::start().await;
     let hook = sink.path("/hook");
     // The api invokes the worker's check; the worker opens what the api sealed.
-    let destination = acme.destination().webhook(&hook).credentials(json!({"kind": "bearer", "token": "a-long-token"})).create().await;
+    let destination = acme.destination().webhook(&hook).credentials(json!({"kind": "bearer", "token": "a-long-token"}));
+    let destination = destination.settings(json!({"disable_on_gone": false})).create().await;
     assert!(destination.created["verified_at"].is_string(), "{}", destination.created);
     hook.forget();
     hook.answers([503, 200]);

@@ -148,6 +148,42 @@ async fn retry_after_is_waited_for_up_to_twelve_hours() {
     assert!((43_190..=43_210).contains(&wait), "{wait} s");
 }
 
+/// A schedule replaces the formula; what a destination does not have of its own, its organization's policy says.
+#[tokio::test]
+async fn a_schedule_is_waited_as_it_is_listed_and_the_organizations_holds_for_destinations_without_one() {
+    let (acme, sink) = (stage::organization("Schedules").await, Sink::start().await);
+    acme.settings(json!({"retry_policy": {"schedule_seconds": [2, 1], "jitter": 0}})).await.ok(200);
+    let (listed, own, patient) = (sink.path("/listed"), sink.path("/own"), sink.path("/patient"));
+    let inherits = acme.destination().webhook(&listed).create().await;
+    assert_eq!(inherits.created["retry_policy"]["schedule_seconds"], json!([2, 1]));
+    assert_eq!(inherits.created["retry_policy"]["max_retries"], 2);
+    let has_its_own = acme.destination().webhook(&own).retries(0).create().await;
+    let is_patient = acme.destination().webhook(&patient).retry(json!({"preset": "patient", "jitter": 0})).create().await;
+    assert_eq!(
+        is_patient.created["retry_policy"],
+        json!({"preset": "patient", "max_retries": 9, "jitter": 0.0, "retry_client_errors": true})
+    );
+    for receiver in [&listed, &own, &patient] {
+        receiver.answers([503]);
+    }
+    let message = acme.send([&inherits, &has_its_own, &is_patient], json!(1)).await;
+    let delivery = message.delivery(0).settles().await;
+    assert_eq!((&delivery["exhausted"], &delivery["attempt_count"]), (&json!(true), &json!(3)));
+    assert_waits(&gaps(&listed.requests()), &[2.0, 1.0], BUSY_MAX);
+    assert_eq!(message.delivery(1).settles().await["attempt_count"], 1);
+    let second = patient.wait_for(2, SOON).await;
+    assert_waits(&gaps(&second), &[5.0], BUSY_MAX);
+
+    // Without its own, and without the organization's, it is R3's again.
+    has_its_own.change(json!({"retry_policy": null})).await;
+    assert_eq!(has_its_own.read().await["retry_policy"]["schedule_seconds"], json!([2, 1]));
+    acme.settings(json!({"retry_policy": null})).await.ok(200);
+    assert_eq!(has_its_own.read().await["retry_policy"]["max_retries"], 5);
+    let refused = acme.settings(json!({"retry_policy": {"schedule_seconds": [1, 86401], "max_retries": 1}})).await;
+    refused.problem(422, "validation_failed");
+    assert_eq!(refused.mistakes(), ["/settings/retry_policy/schedule_seconds/1"]);
+}
+
 /// `410 Gone` is an answer to believe.
 #[tokio::test]
 async fn gone_ends_it_at_once() {

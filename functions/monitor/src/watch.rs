@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use domain::Reason;
 use domain::Timestamp;
-use domain::alert::{Alert, AlertKind, Verdict, data, evaluate};
+use domain::alert::{Alert, AlertKind, Verdict, evaluate};
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
 use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::health::Health;
-use domain::id::{AlertId, AuditId, DestinationId, OrganizationId};
+use domain::id::{AuditId, DestinationId, OrganizationId};
 use domain::organization::FailurePolicy;
 use domain::trace::TraceId;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
@@ -125,17 +125,17 @@ impl Monitor {
             }
             Verdict::AlertEnded(ended) => {
                 let then = health.during(&ended);
-                let mut alert = self.alert(routes, &destination, &then, policy, AlertKind::Failing, now).await?;
+                let mut alert = self.alert(routes, &destination, &then, AlertKind::Failing).await?;
                 // The streak is over, so nothing follows from it.
                 alert.data["next"] = "retrying".into();
                 self.store.alert_ended(&health, &alert).await?.then_some(alert)
             }
             Verdict::Alert => {
-                let alert = self.alert(routes, &destination, &health, policy, AlertKind::Failing, now).await?;
+                let alert = self.alert(routes, &destination, &health, AlertKind::Failing).await?;
                 self.store.alert(&health, policy.alert_after_failures, &alert).await?.then_some(alert)
             }
             Verdict::Recovered => {
-                let alert = self.alert(routes, &destination, &health, policy, AlertKind::Recovered, now).await?;
+                let alert = self.alert(routes, &destination, &health, AlertKind::Recovered).await?;
                 self.store.tell_recovery(&health, &alert).await?.then_some(alert)
             }
             Verdict::Disable => self.disable(routes, &destination, &health, policy, now).await?,
@@ -182,7 +182,7 @@ impl Monitor {
             changes: Vec::new(),
             request_id: None,
         };
-        let alert = self.alert(routes, &disabled, health, policy, AlertKind::Disabled, now).await?;
+        let alert = self.alert(routes, &disabled, health, AlertKind::Disabled).await?;
         if !self.store.disable_failing(health, threshold, &disabled, &event, &alert).await? {
             return Ok(None);
         }
@@ -196,21 +196,10 @@ impl Monitor {
         routes: &Routes,
         destination: &Destination,
         health: &Health,
-        policy: &FailurePolicy,
         kind: AlertKind,
-        now: Timestamp,
     ) -> Result<Alert, lambda_runtime::Error> {
-        let pending = self.store.pending(destination.organization_id, routes.shards, destination.id).await?;
         let url = format!("{}/destinations/{}", self.public_url, destination.id);
-        Ok(Alert {
-            id: self.ids().await?.mint::<AlertId>(destination.organization_id, 1),
-            organization_id: destination.organization_id,
-            destination_id: destination.id,
-            kind,
-            occurred_at: now,
-            data: data(destination, health, policy, kind, pending, &url),
-            message: None,
-        })
+        Ok(self.dispatcher.alert_about(&self.ids().await?, routes, destination, health, kind, &url).await?)
     }
 
     /// Tells those whom the organization named; whoever is told twice is told by the same message.

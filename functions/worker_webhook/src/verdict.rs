@@ -21,7 +21,7 @@ pub(crate) fn failure(status: StatusCode, retry_after: Option<Duration>) -> Opti
         (401, _) => Outcome::ClientError(Reason::Authentication),
         (403, _) => Outcome::ClientError(Reason::Authorization),
         (408, _) => Outcome::Retry(Reason::Timeout),
-        (410, _) => Outcome::Reject(Reason::Rejected),
+        (410, _) => Outcome::Gone(Reason::Rejected),
         (425, _) => Outcome::Retry(Reason::ServerError),
         (429, after) => Outcome::Throttled(Reason::RateLimited, after.unwrap_or_default()),
         (400..=499, _) => Outcome::ClientError(Reason::Rejected),
@@ -75,7 +75,7 @@ fn told(status: StatusCode, outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Outcome::{ClientError, Reject, Retry, Throttled};
+    use Outcome::{ClientError, Gone, Retry, Throttled};
     use Reason::{Authentication, Authorization, Protocol, RateLimited, Rejected, ServerError};
 
     #[test]
@@ -87,7 +87,7 @@ mod tests {
             (&[403], Some(ClientError(Authorization))),
             (&[400, 402, 404, 405, 407, 409, 411, 413, 415, 422, 451, 499], Some(ClientError(Rejected))),
             (&[408], Some(Retry(Reason::Timeout))),
-            (&[410], Some(Reject(Rejected))),
+            (&[410], Some(Gone(Rejected))),
             (&[425, 500, 501, 502, 503, 504, 599], Some(Retry(ServerError))),
             (&[429], Some(Throttled(RateLimited, Duration::ZERO))),
             (&[101, 600, 999], Some(Retry(Protocol))),

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Timestamp;
-use domain::alert::{Alert, AlertKind};
+use domain::alert::{Alert, AlertKind, data};
 use domain::delivery::DeliveryStatus;
+use domain::destination::Destination;
 use domain::event_type::EventType;
-use domain::id::{DestinationId, IdMint, MessageId, OrganizationId};
+use domain::health::Health;
+use domain::id::{AlertId, DestinationId, IdMint, MessageId, OrganizationId};
 use domain::message::{MessageFacts, PayloadInfo, StatusCallback};
 use domain::trace::TraceId;
 use serde_json::Value;
@@ -45,6 +47,29 @@ pub struct Announcement<'a> {
 }
 
 impl Dispatcher {
+    /// An alert about a destination as it stands after what the alert says. `url` leads to its page.
+    pub async fn alert_about(
+        &self,
+        ids: &IdMint,
+        routes: &Routes,
+        destination: &Destination,
+        health: &Health,
+        kind: AlertKind,
+        url: &str,
+    ) -> Result<Alert, StoreError> {
+        let pending = self.store.pending(destination.organization_id, routes.shards, destination.id).await?;
+        let policy = destination.policy(&routes.settings.failure_policy);
+        Ok(Alert {
+            id: ids.mint::<AlertId>(destination.organization_id, 1),
+            organization_id: destination.organization_id,
+            destination_id: destination.id,
+            kind,
+            occurred_at: self.clock.now(),
+            data: data(destination, health, policy, kind, pending, url),
+            message: None,
+        })
+    }
+
     /// Tells of an alert those whom the organization named, and remembers that. Whoever is told twice is told by the same message.
     pub async fn announce_alert(&self, ids: &IdMint, routes: &Routes, alert: Alert, trace: TraceId) -> Result<Alert, StoreError> {
         let name = alert.id.to_string();

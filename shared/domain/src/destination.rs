@@ -35,8 +35,9 @@ pub struct Destination {
     pub signing_secrets: Vec<SigningSecret>,
     /// The event types it subscribes to; `None` subscribes to nothing.
     pub event_types: Option<Vec<EventPattern>>,
-    /// How it is tried again.
-    pub retry_policy: RetryPolicy,
+    /// How it is tried again, instead of as its organization has it.
+    #[serde(default)]
+    pub retry_policy: Option<RetryPolicy>,
     /// Its own thresholds, instead of the organization's.
     pub failure_policy: Option<FailurePolicy>,
     /// Counts changes; every write is conditional on it.
@@ -79,6 +80,20 @@ pub enum DisabledBy {
     User,
     /// Waybill, after too many failures.
     Failures,
+    /// The receiver, which answered that it is gone for good.
+    Receiver,
+}
+
+impl DisabledBy {
+    /// As written in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Failures => "failures",
+            Self::Receiver => "receiver",
+        }
+    }
 }
 
 impl Destination {
@@ -106,7 +121,7 @@ impl Destination {
             credentials,
             signing_secrets: Vec::new(),
             event_types: None,
-            retry_policy: RetryPolicy::default(),
+            retry_policy: None,
             failure_policy: None,
             revision: Self::SYSTEM_REVISION,
             verified_at: None,
@@ -131,6 +146,18 @@ impl Destination {
     #[must_use]
     pub fn policy<'p>(&'p self, organizations: &'p FailurePolicy) -> &'p FailurePolicy {
         self.failure_policy.as_ref().unwrap_or(organizations)
+    }
+
+    /// How it is tried again: by its own policy, else its organization's, else the default.
+    #[must_use]
+    pub fn retries(&self, organizations: Option<&RetryPolicy>) -> RetryPolicy {
+        self.retry_policy.as_ref().or(organizations).cloned().unwrap_or_default()
+    }
+
+    /// Is it disabled when its receiver answers that it is gone?
+    #[must_use]
+    pub fn ends_when_gone(&self) -> bool {
+        matches!(&self.settings, Settings::Webhook(webhook) if webhook.disable_on_gone) && !self.is_system()
     }
 
     /// Does it take deliveries?

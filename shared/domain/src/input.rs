@@ -359,6 +359,12 @@ impl<'e> Fields<'e> {
         }
     }
 
+    /// The number that a member holds, without taking it.
+    #[must_use]
+    pub fn number_of(&self, name: &str) -> Option<f64> {
+        self.members.get(name).and_then(Value::as_f64)
+    }
+
     /// true or false.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
         let value = self.take(name)?;

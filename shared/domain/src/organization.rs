@@ -9,6 +9,7 @@ use crate::Timestamp;
 use crate::id::{DestinationId, Id as _, OrganizationId};
 use crate::input::{FieldCode, Fields};
 use crate::quota::QuotaOverrides;
+use crate::retry::RetryPolicy;
 use crate::settings::email::Mailbox;
 
 /// An organization and its settings.
@@ -147,6 +148,8 @@ pub struct OrganizationSettings {
     pub status_events: Vec<String>,
     /// When failing destinations are reported and stopped.
     pub failure_policy: FailurePolicy,
+    /// How destinations are tried again that have no policy of their own; `None`: the default.
+    pub retry_policy: Option<RetryPolicy>,
     /// No second alert of a kind for a destination within this time.
     pub alert_debounce_seconds: u32,
     /// A delivery that took longer is slow.
@@ -173,6 +176,7 @@ impl Default for OrganizationSettings {
             status_destination_ids: Vec::new(),
             status_events: vec!["delivery.failed".to_owned(), "message.completed".to_owned()],
             failure_policy: FailurePolicy::default(),
+            retry_policy: None,
             alert_debounce_seconds: 3600,
             latency_warning_ms: 5000,
             success_rate_warning: 0.95,
@@ -226,6 +230,9 @@ impl OrganizationSettings {
         let events = old(fields, "status_events").status_events.clone();
         let rate = old(fields, "success_rate_warning").success_rate_warning;
         let kept_policy = old(fields, "failure_policy").failure_policy.clone();
+        let kept_retries = old(fields, "retry_policy").retry_policy.clone();
+        let retries = |inner: &mut Fields<'_>| kept_retries.clone().unwrap_or_default().read(inner);
+        let retry_policy = fields.object("retry_policy", retries).or(kept_retries.clone());
         let chosen = fields.given("payload_retention_days");
         let mut settings = Self {
             default_destination_ids: destinations!(default_destination_ids),
@@ -235,6 +242,7 @@ impl OrganizationSettings {
             unconfirmed_alert_emails,
             status_events: fields.parsed_list("status_events", 10, parse_status_event).unwrap_or(events),
             failure_policy: fields.object("failure_policy", |inner| kept_policy.read(inner)).unwrap_or(kept_policy),
+            retry_policy,
             alert_debounce_seconds: integer!(alert_debounce_seconds, 0..=2_592_000),
             latency_warning_ms: integer!(latency_warning_ms, 1..=86_400_000),
             success_rate_warning: fields.number("success_rate_warning", 0.0..=1.0).unwrap_or(rate),

@@ -4,10 +4,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
-use crate::input::Fields;
+use serde_json::Value;
 
-/// No wait between attempts, asked for or computed, is longer: 12 h.
+use crate::Timestamp;
+use crate::input::{Errors, FieldCode, Fields};
+
+/// No wait that a receiver asks for or that a formula computes is longer: 12 h. A schedule may list longer ones.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(43_200);
 
 /// The wait that a `Retry-After` header asks for, at most [`LONGEST_WAIT`]: seconds, or a date (RFC 9110, §10.2.3). `None` when its value is
@@ -31,10 +33,18 @@ fn http_date(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)))
 }
 
-/// A destination's retry policy; the defaults are 1, 2, 4, 8, 16 s.
+/// Waits that a schedule may list.
+pub const SCHEDULE_MAX: usize = 30;
+/// The longest wait of a schedule, in seconds: a day.
+pub const SCHEDULE_SECONDS_MAX: u32 = 86_400;
+/// The waits of [`Schedule::Patient`]: three days in all, as Standard Webhooks recommends.
+const PATIENT: &[u32] = &[5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
+
+/// A retry policy, of a destination or of an organization; the defaults are 1, 2, 4, 8, 16 s.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct RetryPolicy {
-    /// Retries after the first attempt, 0–20.
+    /// Retries after the first attempt, 0–20; a schedule has as many as it lists.
     pub max_retries: u32,
     /// The first wait, in seconds.
     pub initial_seconds: u32,
@@ -46,11 +56,111 @@ pub struct RetryPolicy {
     pub jitter: f64,
     /// Whether 3xx, 401, 403 and other 4xx answers are tried again: a receiver's bad deploy must not lose data.
     pub retry_client_errors: bool,
+    /// The waits one by one, in place of the formula above.
+    pub schedule: Option<Schedule>,
+}
+
+/// The waits before each retry, listed instead of computed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// The preset `patient`: nine retries over three days.
+    Patient,
+    /// These waits, in seconds.
+    Seconds(Vec<u32>),
+}
+
+impl Schedule {
+    /// The waits, in seconds.
+    #[must_use]
+    pub fn seconds(&self) -> &[u32] {
+        match self {
+            Self::Patient => PATIENT,
+            Self::Seconds(seconds) => seconds,
+        }
+    }
+}
+
+/// The presets by name.
+const PRESETS: &[(&str, Preset)] = &[("patient", Preset::Patient)];
+
+/// A schedule that has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Preset {
+    Patient,
+}
+
+/// A policy in JSON: the formula's members, or a schedule's.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    preset: Option<Preset>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schedule_seconds: Option<Vec<u32>>,
+    max_retries: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    initial_seconds: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    multiplier: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_seconds: Option<u32>,
+    jitter: f64,
+    retry_client_errors: bool,
+}
+
+impl From<RetryPolicy> for Written {
+    fn from(policy: RetryPolicy) -> Self {
+        let computed = policy.schedule.is_none();
+        let max_retries = policy.max_retries;
+        let (preset, schedule_seconds) = match policy.schedule {
+            None => (None, None),
+            Some(Schedule::Patient) => (Some(Preset::Patient), None),
+            Some(Schedule::Seconds(seconds)) => (None, Some(seconds)),
+        };
+        Self {
+            preset,
+            schedule_seconds,
+            max_retries,
+            initial_seconds: computed.then_some(policy.initial_seconds),
+            multiplier: computed.then_some(policy.multiplier),
+            max_seconds: computed.then_some(policy.max_seconds),
+            jitter: policy.jitter,
+            retry_client_errors: policy.retry_client_errors,
+        }
+    }
+}
+
+impl From<Written> for RetryPolicy {
+    fn from(written: Written) -> Self {
+        let usual = Self::default();
+        let Written { jitter, retry_client_errors, .. } = written;
+        match (written.preset, written.schedule_seconds) {
+            (Some(Preset::Patient), _) => Self::scheduled(Schedule::Patient, jitter, retry_client_errors),
+            (None, Some(seconds)) => Self::scheduled(Schedule::Seconds(seconds), jitter, retry_client_errors),
+            (None, None) => Self {
+                max_retries: written.max_retries,
+                initial_seconds: written.initial_seconds.unwrap_or(usual.initial_seconds),
+                multiplier: written.multiplier.unwrap_or(usual.multiplier),
+                max_seconds: written.max_seconds.unwrap_or(usual.max_seconds),
+                jitter,
+                retry_client_errors,
+                schedule: None,
+            },
+        }
+    }
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { max_retries: 5, initial_seconds: 1, multiplier: 2.0, max_seconds: 3600, jitter: 0.1, retry_client_errors: true }
+        Self {
+            max_retries: 5,
+            initial_seconds: 1,
+            multiplier: 2.0,
+            max_seconds: 3600,
+            jitter: 0.1,
+            retry_client_errors: true,
+            schedule: None,
+        }
     }
 }
 
@@ -58,30 +168,103 @@ impl RetryPolicy {
     /// One attempt and no more: what a test delivery gets.
     #[must_use]
     pub fn single_attempt(&self) -> Self {
-        Self { max_retries: 0, ..self.clone() }
+        Self { max_retries: 0, schedule: None, ..self.clone() }
     }
 
-    /// The wait before retry `k` (from 1): initial·multiplier^(k−1), capped, plus up to `jitter` of it as `chance` in [0, 1) says.
+    /// The wait before retry `k` (from 1), plus up to `jitter` of it as `chance` in [0, 1) says: the schedule's, or
+    /// initial·multiplier^(k−1), capped.
     #[must_use]
     pub fn wait_before(&self, k: u32, chance: f64) -> Duration {
+        let lengthened = |seconds: f64| seconds * (1.0 + self.jitter * chance);
+        if let Some(schedule) = &self.schedule {
+            let position = usize::try_from(k.saturating_sub(1)).unwrap_or(usize::MAX);
+            let listed = schedule.seconds().get(position).or(schedule.seconds().last()).copied();
+            return Duration::from_secs_f64(lengthened(f64::from(listed.unwrap_or(1))));
+        }
         let exponent = i32::try_from(k.saturating_sub(1)).unwrap_or(i32::MAX);
         let seconds = (f64::from(self.initial_seconds) * self.multiplier.powi(exponent)).min(f64::from(self.max_seconds));
-        Duration::from_secs_f64((seconds * (1.0 + self.jitter * chance)).min(LONGEST_WAIT.as_secs_f64()))
+        Duration::from_secs_f64(lengthened(seconds).min(LONGEST_WAIT.as_secs_f64()))
     }
 
-    /// Reads a policy; members that are absent keep `self`'s values.
+    /// Reads a policy; members that are absent keep `self`'s values. A schedule excludes the members of the formula.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
+        let schedule = self.read_schedule(fields);
+        if let Some(schedule) = &schedule {
+            refuse_formula(fields, schedule);
+        }
         let integer =
             |fields: &mut Fields<'_>, name, range, old: u32| fields.integer(name, range).and_then(|n| u32::try_from(n).ok()).unwrap_or(old);
-        Self {
-            max_retries: integer(fields, "max_retries", 0..=20, self.max_retries),
-            initial_seconds: integer(fields, "initial_seconds", 1..=43_200, self.initial_seconds),
-            multiplier: fields.number("multiplier", 1.0..=10.0).unwrap_or(self.multiplier),
-            max_seconds: integer(fields, "max_seconds", 1..=43_200, self.max_seconds),
-            jitter: fields.number("jitter", 0.0..=1.0).unwrap_or(self.jitter),
-            retry_client_errors: fields.boolean("retry_client_errors").unwrap_or(self.retry_client_errors),
+        let jitter = fields.number("jitter", 0.0..=1.0).unwrap_or(self.jitter);
+        let retry_client_errors = fields.boolean("retry_client_errors").unwrap_or(self.retry_client_errors);
+        // A schedule takes no formula with it: what replaces it starts from the default.
+        let usual = Self::default();
+        let kept = if self.schedule.is_some() { &usual } else { self };
+        let most = if schedule.is_some() { SCHEDULE_MAX as i64 } else { 20 };
+        let formula = Self {
+            max_retries: integer(fields, "max_retries", 0..=most, kept.max_retries),
+            initial_seconds: integer(fields, "initial_seconds", 1..=43_200, kept.initial_seconds),
+            multiplier: fields.number("multiplier", 1.0..=10.0).unwrap_or(kept.multiplier),
+            max_seconds: integer(fields, "max_seconds", 1..=43_200, kept.max_seconds),
+            jitter,
+            retry_client_errors,
+            schedule: None,
+        };
+        match schedule {
+            None => formula,
+            Some(schedule) => Self::scheduled(schedule, jitter, retry_client_errors),
         }
     }
+
+    fn scheduled(schedule: Schedule, jitter: f64, retry_client_errors: bool) -> Self {
+        let max_retries = u32::try_from(schedule.seconds().len()).unwrap_or(u32::MAX);
+        Self { max_retries, jitter, retry_client_errors, schedule: Some(schedule), ..Self::default() }
+    }
+
+    /// The schedule that is given, or the one that is kept; naming a preset replaces a list, and the other way round.
+    fn read_schedule(&self, fields: &mut Fields<'_>) -> Option<Schedule> {
+        if fields.given("preset") && fields.given("schedule_seconds") {
+            fields.refuse("preset", FieldCode::Conflict, "excludes schedule_seconds");
+        }
+        let named = fields.has("preset") || fields.has("schedule_seconds");
+        let drops_other = match &self.schedule {
+            // A null of the member that is not in use changes nothing.
+            Some(Schedule::Patient) => !fields.has("preset") && !fields.given("schedule_seconds"),
+            Some(Schedule::Seconds(_)) => !fields.has("schedule_seconds") && !fields.given("preset"),
+            None => !named,
+        };
+        let preset = fields.choice("preset", PRESETS).map(|Preset::Patient| Schedule::Patient);
+        let seconds = fields.list("schedule_seconds", SCHEDULE_MAX, read_seconds);
+        if seconds.as_ref().is_some_and(Vec::is_empty) {
+            fields.refuse("schedule_seconds", FieldCode::TooShort, "must have at least 1 item");
+        }
+        if drops_other { self.schedule.clone() } else { preset.or(seconds.map(Schedule::Seconds)) }
+    }
+}
+
+/// With a schedule the formula means nothing: its members are refused, except the number of retries that the schedule has.
+fn refuse_formula(fields: &Fields<'_>, schedule: &Schedule) {
+    for name in ["initial_seconds", "multiplier", "max_seconds"] {
+        if fields.given(name) {
+            fields.refuse(name, FieldCode::Conflict, "has no meaning with schedule_seconds or a preset");
+        }
+    }
+    let count = schedule.seconds().len();
+    if fields.number_of("max_retries").is_some_and(|n| n != count as f64) {
+        let detail = format!("the schedule has {count} waits, so there are {count} retries");
+        fields.refuse("max_retries", FieldCode::Conflict, detail);
+    }
+}
+
+/// One wait of a schedule.
+fn read_seconds(pointer: &str, value: Value, errors: &Errors) -> Option<u32> {
+    let whole = |f: &f64| f.fract() == 0.0 && f.abs() < 1e9;
+    let seconds = value.as_f64().filter(whole).map(|f| f as i64);
+    let seconds = seconds.filter(|seconds| (1..=i64::from(SCHEDULE_SECONDS_MAX)).contains(seconds));
+    if seconds.is_none() {
+        let code = if value.is_number() { FieldCode::OutOfRange } else { FieldCode::InvalidType };
+        errors.add(pointer, code, format!("must be an integer from 1 to {SCHEDULE_SECONDS_MAX}"));
+    }
+    u32::try_from(seconds?).ok()
 }
 
 #[cfg(test)]
@@ -131,5 +314,71 @@ mod tests {
             assert_eq!(asked(after, Some(date)), Some(Duration::from_secs(seconds)), "{date}");
         }
         assert_eq!(asked("5", Some("Sun, 06 Nov 1994 08:00:37 GMT")), Some(Duration::from_secs(5)));
+    }
+
+    fn read(before: &RetryPolicy, json: &str) -> Result<RetryPolicy, Vec<String>> {
+        let errors = Errors::default();
+        let mut fields = Fields::new("/retry_policy", crate::input::parse_object(json.as_bytes()).unwrap(), &errors);
+        let after = before.read(&mut fields);
+        fields.finish();
+        errors.into_result(after).map_err(|errors| errors.into_iter().filter_map(|error| error.pointer).collect())
+    }
+
+    fn waits(policy: &RetryPolicy) -> Vec<u64> {
+        (1..=policy.max_retries).map(|k| policy.wait_before(k, 0.0).as_secs()).collect()
+    }
+
+    #[test]
+    fn a_schedule_is_waited_as_it_is_listed_and_patient_takes_three_days() {
+        let listed = read(&RetryPolicy::default(), r#"{"schedule_seconds": [3, 1, 86400]}"#).unwrap();
+        assert_eq!((waits(&listed), listed.max_retries), (vec![3, 1, 86_400], 3));
+        assert_eq!(listed.wait_before(3, 0.5), Duration::from_secs(86_400 + 4320), "chance only lengthens");
+        let patient = read(&RetryPolicy::default(), r#"{"preset": "patient"}"#).unwrap();
+        assert_eq!(waits(&patient), [5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]);
+        assert_eq!(waits(&patient).iter().sum::<u64>() / 86_400, 3);
+        assert_eq!(patient.single_attempt().max_retries, 0);
+    }
+
+    #[test]
+    fn a_schedule_and_the_formula_exclude_each_other() {
+        let usual = RetryPolicy::default();
+        let listed = read(&usual, r#"{"schedule_seconds": [3, 1]}"#).unwrap();
+        let patient = read(&listed, r#"{"preset": "patient", "jitter": 0}"#).unwrap();
+        assert_eq!((patient.schedule.clone(), patient.jitter), (Some(Schedule::Patient), 0.0));
+        assert_eq!(read(&patient, r#"{"schedule_seconds": [3, 1], "jitter": 0.1}"#).unwrap(), listed);
+        assert_eq!(read(&listed, r#"{"preset": null}"#).unwrap(), listed);
+        assert_eq!(read(&listed, r#"{"schedule_seconds": null, "jitter": 0.1}"#).unwrap(), usual);
+        let written = serde_json::to_string(&listed).unwrap();
+        assert_eq!(read(&usual, &written).unwrap(), listed, "what is read can be sent back");
+        for (mistaken, pointers) in [
+            (r#"{"schedule_seconds": [1], "preset": "patient"}"#, vec!["/retry_policy/preset"]),
+            (r#"{"schedule_seconds": [1], "max_retries": 2}"#, vec!["/retry_policy/max_retries"]),
+            (r#"{"preset": "patient", "multiplier": 2}"#, vec!["/retry_policy/multiplier"]),
+            (r#"{"preset": "hasty"}"#, vec!["/retry_policy/preset"]),
+            (r#"{"schedule_seconds": []}"#, vec!["/retry_policy/schedule_seconds"]),
+            (r#"{"schedule_seconds": 5}"#, vec!["/retry_policy/schedule_seconds"]),
+            (r#"{"schedule_seconds": [1, 0, 86401, "2", 1.5]}"#, (1..=4).map(|_| "").collect()),
+        ] {
+            let found = read(&usual, mistaken).unwrap_err();
+            match pointers[0] {
+                "" => assert_eq!(found, (1..=4).map(|i| format!("/retry_policy/schedule_seconds/{i}")).collect::<Vec<_>>()),
+                _ => assert_eq!(found, pointers, "{mistaken}"),
+            }
+        }
+        let many = format!(r#"{{"schedule_seconds": {:?}}}"#, vec![1; 31]);
+        assert_eq!(read(&usual, &many).unwrap_err(), ["/retry_policy/schedule_seconds"]);
+        assert_eq!(read(&listed, r#"{"initial_seconds": 2}"#).unwrap_err(), ["/retry_policy/initial_seconds"]);
+    }
+
+    #[test]
+    fn a_policy_that_was_kept_before_there_were_schedules_still_reads() {
+        let yesterday =
+            r#"{"max_retries":5,"initial_seconds":1,"multiplier":2.0,"max_seconds":3600,"jitter":0.1,"retry_client_errors":true}"#;
+        assert_eq!(serde_json::from_str::<RetryPolicy>(yesterday).unwrap(), RetryPolicy::default());
+        assert_eq!(serde_json::to_string(&RetryPolicy::default()).unwrap(), yesterday);
+        let patient = RetryPolicy::scheduled(Schedule::Patient, 0.1, true);
+        let written = r#"{"preset":"patient","max_retries":9,"jitter":0.1,"retry_client_errors":true}"#;
+        assert_eq!(serde_json::to_string(&patient).unwrap(), written);
+        assert_eq!(serde_json::from_str::<RetryPolicy>(written).unwrap().max_retries, 9);
     }
 }

@@ -27,6 +27,8 @@ pub enum Outcome {
     ClientError(Reason),
     /// It will never work.
     Reject(Reason),
+    /// It will never work, and the receiver says that no later delivery will: HTTP's 410.
+    Gone(Reason),
 }
 
 impl Outcome {
@@ -35,7 +37,8 @@ impl Outcome {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Delivered(_) => None,
-            Self::Retry(reason) | Self::Throttled(reason, _) | Self::ClientError(reason) | Self::Reject(reason) => Some(*reason),
+            Self::Retry(reason) | Self::Throttled(reason, _) | Self::ClientError(reason) => Some(*reason),
+            Self::Reject(reason) | Self::Gone(reason) => Some(*reason),
         }
     }
 }
@@ -72,7 +75,7 @@ pub fn settle(delivery: &Delivery, outcome: Outcome, policy: &RetryPolicy, now: 
             let streak = if delivery.message.test { Streak::Unchanged } else { Streak::Success };
             return Settlement { state: State::Succeeded { finished_at: now, tracking }, queue: QueueAction::Acknowledge, streak };
         }
-        Outcome::Reject(reason) => return failed(delivery, reason, false, now),
+        Outcome::Reject(reason) | Outcome::Gone(reason) => return failed(delivery, reason, false, now),
         Outcome::ClientError(reason) if !policy.retry_client_errors => return failed(delivery, reason, false, now),
         Outcome::ClientError(reason) | Outcome::Retry(reason) => (reason, Duration::ZERO),
         Outcome::Throttled(reason, after) => (reason, after.min(LONGEST_WAIT)),

@@ -140,7 +140,11 @@ impl Operations {
         let shown = unwell.into_iter().zip(found).filter_map(|((_, health), found)| {
             let found = found?;
             let alert_after = found.policy(general).alert_after_failures;
-            Some(Unwell { destination: self.destination_view(ctx, &found, None), status: health.status(alert_after), health })
+            Some(Unwell {
+                destination: self.destination_view(ctx, &found, &organization.settings, None),
+                status: health.status(alert_after),
+                health,
+            })
         });
         Ok(Attention { health, count: routes.len(), destinations: shown.collect(), more })
     }

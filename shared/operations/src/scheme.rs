@@ -128,6 +128,7 @@ fn webhook_settings() -> Value {
             },
             "timeout_seconds": {"type": "integer", "minimum": 1, "maximum": 60, "default": 15, "description": "Bounds the whole attempt."},
             "user_agent": {"type": ["string", "null"], "minLength": 1, "maxLength": 200, "default": null},
+            "disable_on_gone": {"type": "boolean", "default": true, "description": "Whether the answer 410 Gone disables the destination."},
             "preset": {
                 "enum": ["slack", "teams", "discord", "pagerduty", null],
                 "default": null,

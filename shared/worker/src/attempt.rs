@@ -175,7 +175,9 @@ impl<C: Connector> Parts<C> {
         }
         let outcome_name = trail::outcome_name(&outcome);
         let attempt = finished.record(before);
-        let settlement = settle(before, outcome, &destination.retry_policy, now, self.random.fraction());
+        let is_gone = matches!(outcome, Outcome::Gone(_));
+        let organizations = item.work.settings.as_ref().and_then(|settings| settings.retry_policy.as_ref());
+        let settlement = settle(before, outcome, &destination.retries(organizations), now, self.random.fraction());
         let after = before.clone().settled(attempt.clone(), settlement.state.clone(), now);
         let token = item.received.message_id.clone() + "." + &item.received.receives.to_string();
         match self.store_settled(before, &after, &token).await {
@@ -185,6 +187,10 @@ impl<C: Connector> Parts<C> {
                 warn_if_slow(&after, item);
                 self.count(&after, destination, item, &attempt, &settlement, &token).await;
                 self.report_blocked(before, &attempt).await;
+                if is_gone && !before.message.test && destination.ends_when_gone() {
+                    // Boxed: it hardly ever happens, and every attempt would carry its state.
+                    Box::pin(self.disable_gone(destination)).await;
+                }
                 if let Some(skipped) = self.skipped_meanwhile(&after).await {
                     return self.told(&item.received, &skipped, &item.work, Disposal::Done).await;
                 }

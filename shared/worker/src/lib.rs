@@ -13,6 +13,7 @@ mod connector;
 mod counts;
 mod credentials;
 mod faults;
+mod gone;
 mod grants;
 mod hindrance;
 mod invocation;

@@ -52,7 +52,7 @@ pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
         Outcome::Throttled(Reason::RateLimited, _) => "throttled",
         Outcome::Retry(_) | Outcome::Throttled(..) => "retry",
         Outcome::ClientError(_) => "client_error",
-        Outcome::Reject(_) => "rejected",
+        Outcome::Reject(_) | Outcome::Gone(_) => "rejected",
     }
 }
 

@@ -3,6 +3,7 @@
 
 use dispatch::{Dispatcher, Ending, is_listened_to};
 use domain::delivery::{Delivery, DeliveryStatus};
+use domain::destination::Destination;
 use domain::id::IdMint;
 use domain::organization::OrganizationSettings;
 use domain::{Clock, Random};
@@ -24,6 +25,17 @@ impl Updates {
         Self { public_url, keys, clock, random }
     }
 
+    /// What makes ids, with the keys as they are now.
+    pub(crate) async fn ids(&self) -> Result<IdMint, vault::VaultError> {
+        let keys = self.keys.ring(self.clock.now()).await?;
+        Ok(IdMint::new(keys, self.clock.clone(), self.random.clone()))
+    }
+
+    /// The page of a destination.
+    pub(crate) fn link_to(&self, destination: &Destination) -> String {
+        format!("{}/destinations/{}", self.public_url, destination.id)
+    }
+
     /// Tells of this delivery, if it is finished and anybody listens.
     pub(crate) async fn tell(
         &self,
@@ -36,8 +48,7 @@ impl Updates {
         if !listened_to && !on_the_bus {
             return Ok(());
         }
-        let keys = self.keys.ring(self.clock.now()).await?;
-        let ids = &IdMint::new(keys, self.clock.clone(), self.random.clone());
+        let ids = &self.ids().await?;
         let ending = Ending::of(delivery, &self.public_url);
         if on_the_bus {
             dispatcher.put_failed(ids, &ending).await?;

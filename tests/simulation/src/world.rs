@@ -321,6 +321,7 @@ fn destination(id: DestinationId, organization: &Organization, position: u32, no
         preset: None,
         body_template: None,
         content_type: None,
+        disable_on_gone: true,
     };
     // One gives up early, one waits longer than a queue may hold a task.
     let retry_policy = match position {
@@ -339,7 +340,7 @@ fn destination(id: DestinationId, organization: &Organization, position: u32, no
         credentials: Credentials::none(),
         signing_secrets: Vec::new(),
         event_types: None,
-        retry_policy,
+        retry_policy: Some(retry_policy),
         failure_policy: None,
         revision: 1,
         verified_at: None,

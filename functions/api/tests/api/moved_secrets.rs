@@ -67,6 +67,7 @@ fn values(kind: &str, credentials: &str, name: &str) -> [Value; 2] {
         ("webhook", "settings/url") if credentials == "secret_url" => [Value::Null, Value::Null],
         ("webhook", "settings/url") => [json!("https://one.example.com/"), json!("https://two.example.com/")],
         ("webhook", "settings/method") => [json!("POST"), json!("PUT")],
+        ("webhook", "settings/disable_on_gone") => [json!(true), json!(false)],
         ("webhook", "settings/headers") => [json!({}), json!({"X-Team": "billing"})],
         ("webhook", "settings/signature") => [json!({"enabled": true}), json!({"enabled": credentials == "none"})],
         ("webhook", "settings/user_agent") => [Value::Null, json!("Reports/2")],

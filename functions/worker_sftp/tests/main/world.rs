@@ -110,7 +110,11 @@ pub(crate) fn delivered(attempted: &Attempted) -> &Value {
 
 pub(crate) fn reason(attempted: &Attempted) -> Reason {
     match attempted.outcome {
-        Outcome::Retry(reason) | Outcome::ClientError(reason) | Outcome::Reject(reason) | Outcome::Throttled(reason, _) => reason,
+        Outcome::Retry(reason)
+        | Outcome::ClientError(reason)
+        | Outcome::Reject(reason)
+        | Outcome::Gone(reason)
+        | Outcome::Throttled(reason, _) => reason,
         Outcome::Delivered(_) => panic!("it was delivered: {}", attempted.detail),
     }
 }

@@ -52,7 +52,7 @@ async fn retry_after_is_read_off_the_answer() {
     assert_eq!(throttled.outcome, Outcome::Throttled(Reason::RateLimited, Duration::from_secs(90)));
     assert_eq!(throttled.detail, "the receiver answered 503 Service Unavailable and asked for 90 s of rest");
     assert_eq!(bench.deliver(&destination).await.outcome, Outcome::Throttled(Reason::RateLimited, Duration::ZERO));
-    assert_eq!(bench.deliver(&destination).await.outcome, Outcome::Reject(Reason::Rejected));
+    assert_eq!(bench.deliver(&destination).await.outcome, Outcome::Gone(Reason::Rejected));
 }
 
 #[tokio::test]

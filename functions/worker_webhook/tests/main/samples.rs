@@ -63,6 +63,7 @@ pub(crate) fn destination(url: &str) -> Destination {
         preset: None,
         body_template: None,
         content_type: None,
+        disable_on_gone: true,
     };
     Destination {
         id: ulid().into(),
@@ -75,7 +76,7 @@ pub(crate) fn destination(url: &str) -> Destination {
         credentials: Credentials::none(),
         signing_secrets: Vec::new(),
         event_types: None,
-        retry_policy: RetryPolicy::default(),
+        retry_policy: Some(RetryPolicy::default()),
         failure_policy: None,
         revision: 1,
         verified_at: None,

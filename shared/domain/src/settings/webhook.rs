@@ -37,6 +37,14 @@ pub struct WebhookSettings {
     pub body_template: Option<String>,
     /// What the template makes; `application/json` by default.
     pub content_type: Option<String>,
+    /// Whether the answer `410 Gone` disables the destination.
+    #[serde(default = "yes")]
+    pub disable_on_gone: bool,
+}
+
+/// What settings mean that were kept before the member existed.
+fn yes() -> bool {
+    true
 }
 
 /// Services that take messages of their own shape.
@@ -108,6 +116,7 @@ impl WebhookSettings {
             preset: _,
             body_template: _,
             content_type: _,
+            disable_on_gone: _,
         } = self;
         vec![("url", Anchor::Address(url.as_deref().map(Address::Url)))]
     }
@@ -144,6 +153,7 @@ impl WebhookSettings {
             preset,
             body_template,
             content_type,
+            disable_on_gone: fields.boolean("disable_on_gone").unwrap_or(true),
         })
     }
 }

@@ -37,7 +37,7 @@ pub struct CreateDestination {
     /// The event types it subscribes to: `*` is one segment, `**` any number.
     #[schema(max_items = 100, example = json!(["invoice.*"]))]
     pub event_types: Option<Vec<String>>,
-    /// How it is tried again.
+    /// How it is tried again, instead of as the organization has it.
     pub retry_policy: Option<RetryPolicyBody>,
     /// Its own thresholds, instead of the organization's.
     pub failure_policy: Option<FailurePolicyBody>,
@@ -60,7 +60,7 @@ pub struct PatchDestination {
     pub credentials: Option<Value>,
     /// The event types it subscribes to.
     pub event_types: Option<Vec<String>>,
-    /// What changes of the retry policy.
+    /// What changes of its own retry policy; null: the organization's.
     pub retry_policy: Option<RetryPolicyBody>,
     /// What changes of its own thresholds; null: the organization's.
     pub failure_policy: Option<FailurePolicyBody>,

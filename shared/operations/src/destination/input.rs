@@ -41,7 +41,7 @@ pub(crate) struct Draft {
     pub(crate) settings: Settings,
     pub(crate) credentials: CredentialsDraft,
     pub(crate) event_types: Option<Vec<EventPattern>>,
-    pub(crate) retry_policy: RetryPolicy,
+    pub(crate) retry_policy: Option<RetryPolicy>,
     pub(crate) failure_policy: Option<FailurePolicy>,
     pub(crate) signing_secret: Option<SecretInput>,
 }
@@ -113,12 +113,10 @@ fn read(fields: &mut Fields<'_>, kind: Option<DestinationType>, stored: Option<&
         (false, Some(stored)) => stored.event_types.clone(),
         _ => fields.parsed_list("event_types", EVENT_PATTERNS_MAX, EventPattern::parse),
     };
-    let retry_policy = take_policy(fields, "retry_policy", stored.map(|stored| &stored.retry_policy), RetryPolicy::read);
+    let stored_retries = stored.and_then(|stored| stored.retry_policy.as_ref());
+    let retry_policy = take_policy(fields, "retry_policy", stored_retries, RetryPolicy::read);
     let stored_policy = stored.and_then(|stored| stored.failure_policy.as_ref());
-    let failure_policy = match (fields.has("failure_policy"), stored_policy) {
-        (false, kept) => kept.cloned(),
-        (true, base) => fields.object("failure_policy", |inner| base.cloned().unwrap_or_default().read(inner)),
-    };
+    let failure_policy = take_policy(fields, "failure_policy", stored_policy, FailurePolicy::read);
     Some(Draft {
         external_id,
         name: name?,
@@ -140,18 +138,17 @@ fn optional_text(fields: &mut Fields<'_>, name: &str, most: usize, stored: Optio
     }
 }
 
-/// A policy: absent members keep the stored values, a null policy goes back to the default.
+/// A policy of the destination's own: absent members keep the stored values or the defaults, and null goes back to the organization's.
 fn take_policy<'e, T: Default + Clone>(
     fields: &mut Fields<'e>,
     name: &str,
     stored: Option<&T>,
     read: impl FnOnce(&T, &mut Fields<'e>) -> T,
-) -> T {
-    let base = stored.cloned().unwrap_or_default();
+) -> Option<T> {
     if !fields.has(name) {
-        return base;
+        return stored.cloned();
     }
-    fields.object(name, |inner| read(&base, inner)).unwrap_or_default()
+    fields.object(name, |inner| read(&stored.cloned().unwrap_or_default(), inner))
 }
 
 /// Takes `settings`, merged onto the stored ones where there are some, and sees whether deliveries may go there.

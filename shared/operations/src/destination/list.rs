@@ -55,11 +55,14 @@ impl Operations {
     }
 
     async fn destination_views(&self, ctx: &Context, found: &[Destination], with_health: bool) -> Result<Vec<DestinationView>, Refusal> {
-        if !with_health || found.is_empty() {
-            return Ok(found.iter().map(|destination| self.destination_view(ctx, destination, None)).collect());
-        }
-        let healths = self.health_views(found[0].organization_id, found).await?;
-        Ok(found.iter().zip(healths).map(|(destination, health)| self.destination_view(ctx, destination, Some(health))).collect())
+        let Some(first) = found.first() else { return Ok(Vec::new()) };
+        let settings = self.settings_of(first.organization_id).await?;
+        let healths = match with_health {
+            true => self.health_views(first.organization_id, found).await?.into_iter().map(Some).collect(),
+            false => found.iter().map(|_| None).collect::<Vec<_>>(),
+        };
+        let view = |(destination, health)| self.destination_view(ctx, destination, &settings, health);
+        Ok(found.iter().zip(healths).map(view).collect())
     }
 
     /// `GET /v1/destination-types`.

@@ -35,6 +35,7 @@ use domain::destination::{Destination, DestinationState};
 use domain::id::{DestinationId, OrganizationId};
 use domain::input::Errors;
 use domain::limits::DESTINATIONS_MAX;
+use domain::organization::OrganizationSettings;
 use domain::role::Permission;
 use domain::settings::DestinationType;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -107,7 +108,10 @@ impl Operations {
             // A request that broke off had come this far.
             Created::Conflict if ctx.reserved.is_some() => {
                 let destination = self.existing_destination(organization, destination.id).await?;
-                return Ok(NewDestination { view: self.destination_view(ctx, &destination, None), signing_secret: None });
+                return Ok(NewDestination {
+                    view: self.destination_view(ctx, &destination, &self.settings_of(organization).await?, None),
+                    signing_secret: None,
+                });
             }
             Created::Conflict => return Err(Refusal::contended()),
         }
@@ -273,14 +277,26 @@ impl Operations {
         Err(Refusal::contended())
     }
 
-    pub(crate) fn destination_view(&self, ctx: &Context, destination: &Destination, health: Option<HealthView>) -> DestinationView {
+    pub(crate) fn destination_view(
+        &self,
+        ctx: &Context,
+        destination: &Destination,
+        settings: &OrganizationSettings,
+        health: Option<HealthView>,
+    ) -> DestinationView {
         let url = ctx.link("destinations", destination.id);
-        DestinationView::of(destination, health, self.clock.now(), url)
+        DestinationView::of(destination, settings, health, self.clock.now(), url)
+    }
+
+    /// What an organization chose.
+    pub(crate) async fn settings_of(&self, organization: OrganizationId) -> Result<OrganizationSettings, Refusal> {
+        Ok(self.store.routes(organization).await?.map(|routes| routes.settings).unwrap_or_default())
     }
 
     pub(crate) async fn view_with_health(&self, ctx: &Context, destination: &Destination) -> Result<DestinationView, Refusal> {
+        let settings = self.settings_of(destination.organization_id).await?;
         let health = self.health_views(destination.organization_id, std::slice::from_ref(destination)).await?.pop();
-        Ok(self.destination_view(ctx, destination, health))
+        Ok(self.destination_view(ctx, destination, &settings, health))
     }
 }
 

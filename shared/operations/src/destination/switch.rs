@@ -1,6 +1,6 @@
 //! Enabling and disabling: idempotent, by the state that is asked for.
 
-use domain::alert::{Alert, AlertKind, data};
+use domain::alert::{Alert, AlertKind};
 use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::health::Health;
 use domain::input::Errors;
@@ -127,26 +127,15 @@ impl Operations {
     }
 
     async fn alert_of_switch(&self, ctx: &Context, destination: &Destination) -> Result<Alert, Refusal> {
-        let routes = self.store.routes(destination.organization_id).await?;
-        let (shards, settings) = routes.map(|routes| (routes.shards, routes.settings)).unwrap_or_default();
+        let routes = self.store.routes(destination.organization_id).await?.ok_or_else(Refusal::not_found)?;
         let health = self.store.health(destination.id).await?;
-        let policy = destination.policy(&settings.failure_policy);
         let (kind, health) = if destination.is_enabled() {
             (AlertKind::Enabled, Health { consecutive_failures: 0, first_failure_at: None, ..health })
         } else {
             (AlertKind::Disabled, health)
         };
-        let pending = self.store.pending(destination.organization_id, shards, destination.id).await?;
         let url = ctx.link("destinations", destination.id);
-        Ok(Alert {
-            id: self.ids.mint(destination.organization_id, 1),
-            organization_id: destination.organization_id,
-            destination_id: destination.id,
-            kind,
-            occurred_at: destination.updated_at,
-            data: data(destination, &health, policy, kind, pending, &url),
-            message: None,
-        })
+        Ok(self.dispatch.alert_about(&self.ids, &routes, destination, &health, kind, &url).await?)
     }
 
     /// Tells of an alert that is kept. When that fails, the monitor does it.

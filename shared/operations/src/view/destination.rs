@@ -5,7 +5,7 @@ use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::event_type::EventPattern;
 use domain::health::{Health, HealthStatus, LastError};
 use domain::id::{DestinationId, OrganizationId, SecretId};
-use domain::organization::FailurePolicy;
+use domain::organization::{FailurePolicy, OrganizationSettings};
 use domain::retry::RetryPolicy;
 use domain::signing_secret::SigningSecret;
 use domain::statistics::{Latencies, Tally};
@@ -53,7 +53,7 @@ pub struct DestinationView {
     /// The event types it subscribes to; null subscribes to nothing.
     #[schema(value_type = Option<Vec<String>>)]
     pub event_types: Option<Vec<EventPattern>>,
-    /// How it is tried again.
+    /// How it is tried again: its own policy, or what holds without one.
     #[schema(value_type = RetryPolicyBody)]
     pub retry_policy: RetryPolicy,
     /// Its own thresholds; null: the organization's.
@@ -84,7 +84,7 @@ pub struct DisabledView {
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// `user` or `failures`.
+    /// `user`, `failures`, or `receiver`: it answered `410 Gone`.
     #[schema(value_type = String, example = "user")]
     pub by: DisabledBy,
     /// Why.
@@ -205,22 +205,28 @@ pub struct RotatedSecret {
     pub previous_valid_until: Option<Timestamp>,
 }
 
-/// How a destination is tried again.
+/// How a destination is tried again: with waits that a formula computes, or with those of a schedule.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RetryPolicy)]
 pub struct RetryPolicyBody {
-    /// Retries after the first attempt.
-    #[schema(minimum = 0, maximum = 20, default = 5)]
+    /// A schedule by name. `patient` retries after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h: for three days.
+    #[schema(value_type = Option<String>, example = "patient")]
+    pub preset: Option<&'static str>,
+    /// The wait before each retry, instead of the formula; excludes `preset`, `initial_seconds`, `multiplier` and `max_seconds`.
+    #[schema(min_items = 1, max_items = 30)]
+    pub schedule_seconds: Option<Vec<u32>>,
+    /// Retries after the first attempt; a schedule has as many as it lists.
+    #[schema(minimum = 0, maximum = 30, default = 5)]
     pub max_retries: u32,
-    /// The first wait.
+    /// The first wait of the formula.
     #[schema(minimum = 1, maximum = 43200, default = 1)]
-    pub initial_seconds: u32,
-    /// What each further wait is multiplied by.
+    pub initial_seconds: Option<u32>,
+    /// What each further wait of the formula is multiplied by.
     #[schema(minimum = 1, maximum = 10, default = 2)]
-    pub multiplier: f64,
-    /// The longest computed wait.
+    pub multiplier: Option<f64>,
+    /// The longest wait that the formula computes.
     #[schema(minimum = 1, maximum = 43200, default = 3600)]
-    pub max_seconds: u32,
+    pub max_seconds: Option<u32>,
     /// The share of a wait that chance may add.
     #[schema(minimum = 0, maximum = 1, default = 0.1)]
     pub jitter: f64,
@@ -301,7 +307,13 @@ impl From<&SigningSecret> for SigningSecretView {
 }
 
 impl DestinationView {
-    pub(crate) fn of(destination: &Destination, health: Option<HealthView>, now: Timestamp, url: String) -> Self {
+    pub(crate) fn of(
+        destination: &Destination,
+        settings: &OrganizationSettings,
+        health: Option<HealthView>,
+        now: Timestamp,
+        url: String,
+    ) -> Self {
         let (status, disabled) = match &destination.state {
             DestinationState::Disabled { at, by, reason } => ("disabled", Some(DisabledView { at: *at, by: *by, reason: reason.clone() })),
             DestinationState::Enabled | DestinationState::Deleted { .. } => ("enabled", None),
@@ -319,7 +331,7 @@ impl DestinationView {
             credentials: destination.credentials.to_json(),
             signing_secrets: destination.live_secrets(now).into_iter().map(SigningSecretView::from).collect(),
             event_types: destination.event_types.clone(),
-            retry_policy: destination.retry_policy.clone(),
+            retry_policy: destination.retries(settings.retry_policy.as_ref()),
             failure_policy: destination.failure_policy.clone(),
             revision: destination.revision,
             verified_at: destination.verified_at,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::OrganizationHealth;
+use crate::view::destination::RetryPolicyBody;
 
 /// An organization.
 #[derive(Debug, Serialize, ToSchema)]
@@ -89,6 +90,8 @@ pub struct OrganizationSettingsBody {
     pub status_events: Vec<String>,
     /// When failing destinations are reported and stopped.
     pub failure_policy: FailurePolicyBody,
+    /// How destinations are tried again that have no policy of their own; null: five retries after 1, 2, 4, 8 and 16 s.
+    pub retry_policy: Option<RetryPolicyBody>,
     /// No second alert of a kind for a destination within this time.
     #[schema(default = 3600)]
     pub alert_debounce_seconds: u32,

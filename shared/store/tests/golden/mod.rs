@@ -18,7 +18,7 @@ use crate::fixture::{Fixture, TABLE};
 use one_of_each::OneOfEach;
 
 /// By version, oldest first.
-const FILES: [(&str, &str); 1] = [("0.1.0", include_str!("0.1.0.json"))];
+const FILES: [(&str, &str); 2] = [("0.1.0", include_str!("0.1.0.json")), ("0.2.0", include_str!("0.2.0.json"))];
 
 #[tokio::test]
 async fn what_is_written_today_is_what_the_newest_golden_file_holds() {

@@ -72,6 +72,7 @@ fn destination(state: DestinationState) -> Destination {
         preset: None,
         body_template: None,
         content_type: None,
+        disable_on_gone: true,
     };
     Destination {
         id: DestinationId::from(Ulid::first_at(at(0))),
@@ -84,7 +85,7 @@ fn destination(state: DestinationState) -> Destination {
         credentials: Credentials::none(),
         signing_secrets: Vec::new(),
         event_types: None,
-        retry_policy: RetryPolicy::default(),
+        retry_policy: Some(RetryPolicy::default()),
         failure_policy: None,
         revision: 1,
         verified_at: None,

@@ -4,6 +4,7 @@
 
 mod monitor;
 mod reconcile;
+mod schedules;
 mod worker;
 
 use std::sync::atomic::{AtomicU64, Ordering};

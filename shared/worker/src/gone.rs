@@ -1,0 +1,71 @@
+//! Gone: a receiver that answers so takes no later delivery either, and its destination is disabled.
+
+use domain::alert::AlertKind;
+use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::destination::{Destination, DestinationState, DisabledBy};
+use domain::id::AuditId;
+use store::Saved;
+
+use crate::{Connector, Parts, Updates};
+
+/// Why such a destination is disabled.
+const REASON: &str = "the receiver answered 410 Gone: it takes no more deliveries";
+/// How often a change that meets another one is tried again.
+const RACES_MAX: usize = 8;
+
+impl<C: Connector> Parts<C> {
+    /// Disables a destination whose receiver is gone, and alerts. When that fails, the next delivery gets the same answer.
+    pub(crate) async fn disable_gone(&self, destination: &Destination) {
+        let Some(updates) = &self.updates else { return };
+        if let Err(error) = self.try_disable_gone(updates, destination.clone()).await {
+            tracing::warn!(
+                error,
+                destination = %destination.id,
+                "failed to disable a destination whose receiver is gone; the next such answer tries again"
+            );
+        }
+    }
+
+    async fn try_disable_gone(&self, updates: &Updates, mut before: Destination) -> Result<(), lambda_runtime::Error> {
+        let ids = &updates.ids().await?;
+        for _ in 0..RACES_MAX {
+            let Some(routes) = self.store.routes(before.organization_id).await? else { return Ok(()) };
+            let now = self.clock.now();
+            let state = DestinationState::Disabled { at: now, by: DisabledBy::Receiver, reason: Some(REASON.to_owned()) };
+            let after = Destination { state, revision: before.revision + 1, updated_at: now, ..before.clone() };
+            let event = AuditEvent {
+                id: ids.mint::<AuditId>(after.organization_id, 1),
+                organization_id: after.organization_id,
+                at: now,
+                action: "destination.disabled".to_owned(),
+                outcome: AuditOutcome::Succeeded,
+                actor: Actor::system(),
+                ip: None,
+                target: Some(after.id.to_string()),
+                changes: Vec::new(),
+                request_id: None,
+            };
+            let health = self.store.health(after.id).await?;
+            let url = updates.link_to(&after);
+            let alert = self.dispatcher.alert_about(ids, &routes, &after, &health, AlertKind::Disabled, &url).await?;
+            match self.store.switch_destination(&after, before.revision, &event, &alert).await? {
+                Saved::Done => {
+                    tracing::warn!(destination = %after.id, organization = %after.organization_id, "a destination whose receiver is gone was disabled");
+                    telemetry::metrics::destination_disabled(after.kind(), DisabledBy::Receiver.as_str());
+                    // The monitor announces an alert that is not announced here.
+                    let announced =
+                        self.dispatcher.announce_alert(ids, &routes, alert, domain::trace::TraceId::generate(&self.random)).await;
+                    return Ok(announced.map(drop)?);
+                }
+                Saved::Conflict => {
+                    let found = self.store.destination(before.organization_id, before.id).await?;
+                    match found.filter(|found| found.is_enabled() && found.ends_when_gone()) {
+                        Some(found) => before = found,
+                        None => return Ok(()),
+                    }
+                }
+            }
+        }
+        Err("the destination kept changing".into())
+    }
+}

@@ -70,6 +70,19 @@ async fn every_page_suits_everybody() {
         "/destinations/new/email".to_owned(),
         format!("/destinations/{}", destination.id),
         format!("/destinations/{}/edit", destination.id),
+        format!("/destinations/{}?tab=deliveries", destination.id),
+        format!("/destinations/{}?tab=settings", destination.id),
+        format!("/destinations/{}?tab=secrets", destination.id),
+        format!("/destinations/{}/test", destination.id),
+        format!("/destinations/{}/replay", destination.id),
+        format!("/destinations/{}/rotate-secret", destination.id),
+        "/destinations/new/s3".to_owned(),
+        "/destinations/new/sftp".to_owned(),
+        "/destinations/new/postgres".to_owned(),
+        "/mailboxes/new".to_owned(),
+        "/api-keys/new".to_owned(),
+        "/organization/status-secret".to_owned(),
+        "/deliveries?event_type=invoice.*".to_owned(),
         "/deliveries".to_owned(),
         "/deliveries/retry?status=failed".to_owned(),
         format!("/deliveries/{}", id(&delivery)),
@@ -115,6 +128,7 @@ async fn what_comes_from_outside_is_shown_as_text() {
     acme.post("/v1/api-keys", json!({"name": planted("key"), "role": "viewer"})).await.ok(201);
     let delivery = format!("/deliveries/{}", delivery["id"].as_str().unwrap());
     let at = format!("/destinations/{}", destination.id);
+    let settings = format!("{at}?tab=settings");
     let of_message = format!("/messages/{}", message.id);
     let of_file = format!("/messages/{}", file.id);
     let pages = json!([
@@ -138,7 +152,8 @@ async fn what_comes_from_outside_is_shown_as_text() {
         "/sign-in?next=/%22%3E%3Cb%20data-planted%3E",
     ]);
     let shown = json!({
-        at: ["<b data-planted='name'>", "<b data-planted='description'>", "<b data-planted='own'>", "<b data-planted='reason'>"],
+        at: ["<b data-planted='name'>", "<b data-planted='reason'>"],
+        settings: ["<b data-planted='description'>", "<b data-planted='own'>"],
         delivery: ["<b data-planted='response'>", "<b data-planted='body'>", "<b data-planted=header>", "<b data-planted='payload'>", "<b data-planted='metadata'>"],
         of_message: ["<b data-planted='reference'>", "<b data-planted=key>"],
         of_file: ["<b data-planted=file>"],

@@ -1,7 +1,9 @@
 //! What managers do: find, mend, make, retry, rotate, enable (R5.1–5.5).
 
+use std::time::Duration;
+
 use kit::postgres::Postgres;
-use kit::sink::Sink;
+use kit::sink::{Reply, Sink};
 use kit::sshd::{self, Sshd};
 use kit::tls::Authority;
 use kit::verifier::{Signed, Verifier};
@@ -47,7 +49,7 @@ async fn a_destination_of_each_type_is_made() {
             "choices": {"credentials.kind": "password"}},
         "mysql": {"card": "MySQL", "checked": false, "choices": {"credentials.kind": "connection_string"}, "fields": {
             "settings.table": "reports", "credentials.connection_string.connection_string": "mysql://app:secret-word@db.example.com/app"}},
-        "email": {"card": "E-mail", "checked": false, "choices": {"settings.transport": "smtp", "credentials.kind": "smtp_password"}, "fields": {
+        "email": {"card": "Email", "checked": false, "choices": {"settings.transport": "smtp", "credentials.kind": "smtp_password"}, "fields": {
             "settings.transport.smtp.host": "mail.example.com", "settings.from": "Reports <reports@example.com>", "settings.to": "ann@example.com\nbob@example.com",
             "credentials.smtp_password.username": "reports", "credentials.smtp_password.password": "secret-word"}},
         "s3": {"card": "Amazon S3", "checked": false, "choices": {"credentials.kind": "access_key"}, "fields": {
@@ -132,4 +134,74 @@ async fn a_disabled_destination_is_enabled_and_what_it_missed_is_replayed() {
     }
     does("enable", json!({"key": key(&acme), "destination": destination.id, "missed": 3})).await;
     assert_eq!(hook.count(), 3);
+}
+
+/// The tokens of a CRM were revoked: twelve deliveries failed, and the last one disabled the destination.
+#[tokio::test]
+async fn what_a_disabled_destination_missed_arrives_after_four_clicks() {
+    let acme = stage::organization("Acme").await;
+    let sink = Sink::start().await;
+    let crm = sink.path("/crm");
+    crm.answers([401; 12]);
+    let destination = acme
+        .destination()
+        .with("name", "CRM")
+        .with("failure_policy", json!({"alert_after_failures": 5, "disable_after_failures": 12, "disable_min_failing_seconds": 0}))
+        .webhook(&crm)
+        .credentials(json!({"kind": "bearer", "token": "the-token-of-last-year"}))
+        .retries(0)
+        .skip_check()
+        .create()
+        .await;
+    for n in 0..12 {
+        acme.send([&destination], json!({"n": n})).await.delivery(0).reaches("failed").await;
+    }
+    let disabled = async {
+        while destination.read().await["status"] != "disabled" {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), disabled).await.expect("the monitor disables it");
+    let clicks = does("story", json!({"key": key(&acme), "missed": 12, "destination": destination.id})).await;
+    assert_eq!(clicks, 4);
+    assert_eq!(crm.count(), 12 + 1 + 12, "twelve failures, a check, and all twelve again");
+}
+
+#[tokio::test]
+async fn a_servers_host_keys_are_fetched_into_the_form() {
+    let acme = stage::organization("Acme").await;
+    let sftp = Sshd::start().await;
+    let asked = acme.post("/v1/host-keys", json!({"host": "127.0.0.1", "port": sftp.port})).await.ok(200);
+    let first = &asked["host_keys"][0];
+    let knows = json!({
+        "key": key(&acme), "host": "127.0.0.1", "port": sftp.port.to_string(),
+        "fingerprint": first["fingerprint"], "public_key": first["public_key"],
+    });
+    does("host_keys", knows).await;
+}
+
+#[tokio::test]
+async fn a_mailbox_is_connected_by_a_persons_consent() {
+    let acme = stage::organization("Acme").await;
+    let provider = Sink::start().await;
+    let token = provider.path("/token");
+    let granted = json!({"access_token": "at", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "rt"});
+    token.replies([Reply::status(200).header("content-type", "application/json").body(granted.to_string())]);
+    let knows = json!({"key": key(&acme), "authorize_url": provider.path("/authorize").url(), "token_url": token.url()});
+    does("mailbox", knows).await;
+    assert_eq!(acme.audited("authorization.granted").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_form_acts_once_and_keeps_what_was_typed() {
+    let acme = stage::organization("Acme").await;
+    let sink = Sink::start().await;
+    let hook = sink.path("/hook");
+    hook.answers([410]);
+    let destination = acme.destination().webhook(&hook).retries(0).skip_check().create().await;
+    let message = acme.send([&destination], json!(1)).await;
+    let delivery = message.delivery(0).reaches("failed").await;
+    acme.post(&format!("{}/disable", destination.path()), json!({})).await.ok(200);
+    does("once", json!({"key": key(&acme), "destination": destination.id, "delivery": delivery["id"]})).await;
+    assert_eq!(hook.count(), 1, "nothing was sent by a form that was refused");
 }

@@ -1,4 +1,4 @@
-//! Takes pictures of every page of the console, light and dark, of an organization that has seen some life.
+//! Takes pictures of every page of the console, light, dark and as wide as a phone, of an organization that has seen some life.
 //!
 //! ```sh
 //! cargo build --workspace && cargo run --example screenshots -- pictures
@@ -57,11 +57,11 @@ async fn life(acme: &Organization, sink: &Sink) -> Value {
     let key = json!({"kind": "access_key", "access_key_id": "AKIAEXAMPLE", "secret_access_key": "a-secret-access-key-of-theirs"});
     acme.destination().with("type", "s3").with("name", "Monthly archive").settings(bucket).credentials(key).skip_check().create().await;
     let payload = |n: u32| json!({"report": "daily-sales", "rows": n, "total": {"amount": 1204.5, "currency": "EUR"}});
-    let mut watched = None;
+    let (mut watched, mut failed) = (None, Value::Null);
     for n in 0..24 {
         acme.send([&events], payload(n)).await;
         if n < 6 {
-            acme.send([&crm], payload(n)).await.delivery(0).reaches("failed").await;
+            failed = acme.send([&crm], payload(n)).await.delivery(0).reaches("failed").await;
         }
         if n < 21 {
             acme.send([&backup], payload(n)).await.delivery(0).settles().await;
@@ -79,6 +79,10 @@ async fn life(acme: &Organization, sink: &Sink) -> Value {
     let id = |value: &Value| value["id"].as_str().expect("an id").to_owned();
     json!({
         "overview": "/", "destinations": "/destinations", "destination": format!("/destinations/{}", crm.id), "disabled": format!("/destinations/{}", backup.id),
+        "destination-deliveries": format!("/destinations/{}?tab=deliveries", crm.id), "destination-settings": format!("/destinations/{}?tab=settings", crm.id),
+        "destination-secrets": format!("/destinations/{}?tab=secrets", crm.id), "replay": format!("/destinations/{}/replay", backup.id),
+        "test": format!("/destinations/{}/test", crm.id), "rotate": format!("/destinations/{}/rotate-secret", crm.id), "mailbox": "/mailboxes/new",
+        "new-s3": "/destinations/new/s3", "new-postgres": "/destinations/new/postgres", "new-key": "/api-keys/new", "failed": format!("/deliveries/{}", id(&failed)),
         "types": "/destinations/new", "new-webhook": "/destinations/new/webhook", "new-email": "/destinations/new/email", "new-sftp": "/destinations/new/sftp",
         "edit": format!("/destinations/{}/edit", crm.id), "deliveries": "/deliveries", "filtered": "/deliveries?status=failed&last=24h",
         "retry-all": "/deliveries/retry?status=failed", "delivery": format!("/deliveries/{}", id(&delivery)), "trace": format!("/deliveries/{}/trace", id(&delivery)),

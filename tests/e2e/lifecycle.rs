@@ -100,6 +100,16 @@ impl Session {
         let fields: Vec<(&str, &str)> = fields.iter().copied().chain([("_form", token.as_str())]).collect();
         form(browser().await.call(Method::POST, path).header("cookie", &self.cookie), &fields).send().await
     }
+
+    /// The page that a form's answer redirects to, which shows once what was made.
+    async fn makes(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let answer = self.post(path, fields).await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        let notice = answer.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a notice");
+        let both = format!("{}; {notice}", self.cookie);
+        let page = answer.header("location").expect("a page");
+        browser().await.call(Method::GET, page).header("cookie", &both).header("accept", "text/html").send().await
+    }
 }
 
 async fn sign_in(key: &str) -> Session {
@@ -134,9 +144,9 @@ impl Access {
         let session = begun(&open(&opened).await);
         let made_by_key = key.post("/v1/api-keys", json!({"name": "second", "role": "viewer"})).await.ok(201);
         let made_by_key = key.with_key(made_by_key["key"].as_str().expect("a key"));
-        let page = session.post("/api-keys", &[("name", "third"), ("role", "viewer")]).await;
+        let page = session.makes("/api-keys", &[("name", "third"), ("role", "viewer")]).await;
         let made_by_session = key.with_key(&shown_once(&page, "secret"));
-        let page = session.post("/portal-links", &[("name", "Ben"), ("role", "viewer")]).await;
+        let page = session.makes("/portal-links", &[("name", "Ben"), ("role", "viewer")]).await;
         let made_in_session = shown_once(&page, "link");
         let made_in_session = format!("/portal/{}", made_in_session.rsplit('/').next().expect("a token"));
         Self { acme, key, key_id, console, unopened, unopened_id, session, session_id, made_in_session, made_by_key, made_by_session }

@@ -1,33 +1,99 @@
 // What makes pages live. Everything works without it, more slowly.
 "use strict";
 
-// Times: relative, as of now.
+// Times: relative, as of now; exact ones in the reader's time zone.
 const span = (s) => s <= 90 ? `${s} s` : s < 5400 ? `${Math.round(s / 60)} min` : s < 129600 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} d`;
 function words(at) {
   const s = Math.round((Date.now() - at) / 1000);
   if (s < 0) return `in ${span(-s)}`;
   return s < 5 ? "just now" : `${span(s)} ago`;
 }
+const styles = {
+  clock: new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" }),
+  hour: new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" }),
+  day: new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" }),
+  exact: new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" }),
+};
 function tick() {
   for (const time of document.querySelectorAll("time[data-at]")) {
-    const text = words(Number(time.dataset.at));
+    const at = Number(time.dataset.at);
+    const style = styles[time.dataset.as];
+    const text = style ? style.format(at) : words(at);
     if (time.textContent !== text) time.textContent = text;
+    if (!time.dataset.local && time.title) {
+      time.dataset.local = "true";
+      time.title = `${styles.exact.format(at)} (${time.title})`;
+    }
   }
 }
 setInterval(tick, 1000);
 
-// Fields that count only while a choice has a value. What does not count is not sent.
+// Fields and choices that count only while another field has one of some values. What does not count is not sent.
+const counts = (element) => {
+  const on = document.getElementById(element.dataset.when);
+  return !on || (!on.disabled && element.dataset.is.split(" ").includes(on.value));
+};
 function choose(root) {
-  for (const field of root.querySelectorAll("[data-when]")) {
-    const choice = document.getElementById(field.dataset.when);
-    const counts = !choice || choice.value === field.dataset.is;
-    field.hidden = !counts;
-    for (const control of field.querySelectorAll("input, select, textarea")) control.disabled = !counts;
+  for (const option of root.querySelectorAll("option[data-when]")) option.hidden = option.disabled = !counts(option);
+  for (const select of root.querySelectorAll("select")) {
+    const chosen = select.selectedOptions[0];
+    if (chosen && chosen.disabled) {
+      const first = [...select.options].find((option) => !option.disabled);
+      if (first) select.value = first.value;
+    }
   }
+  for (const field of root.querySelectorAll(".field[data-when]")) {
+    field.hidden = !counts(field);
+    for (const control of field.querySelectorAll("input, select, textarea")) control.disabled = field.hidden;
+  }
+  for (const part of root.querySelectorAll("[data-part][data-when]")) part.hidden = !counts(part);
 }
 document.addEventListener("change", (event) => {
   const form = event.target.closest("form");
-  if (form && event.target.matches("select")) choose(form);
+  if (form && event.target.matches("select")) {
+    choose(form);
+    choose(form);
+  }
+});
+
+// Secrets are masked until they are asked for.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-reveal]");
+  if (!button) return;
+  const field = document.getElementById(button.dataset.reveal);
+  const seen = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(seen));
+  button.textContent = seen ? "Hide" : "Show";
+  if (field.tagName === "TEXTAREA") field.classList.toggle("seen", seen);
+  else field.type = seen ? "text" : "password";
+});
+
+// A key or a certificate from a file.
+document.addEventListener("change", async (event) => {
+  const target = event.target.dataset.into;
+  if (!target || !event.target.files[0]) return;
+  document.getElementById(target).value = await event.target.files[0].text();
+  event.target.value = "";
+});
+
+// What a part of a chart holds.
+document.addEventListener("pointerover", (event) => {
+  for (const tip of document.querySelectorAll(".tip")) tip.remove();
+  const mark = event.target.closest?.("[data-tip]");
+  if (!mark) return;
+  const plot = mark.closest(".plot");
+  const tip = document.createElement("div");
+  tip.className = "tip";
+  const at = Number(mark.dataset.at);
+  tip.textContent = `${styles.day.format(at)}, ${styles.hour.format(at)}\n${mark.dataset.tip}`;
+  plot.append(tip);
+  const [box, of] = [mark.getBoundingClientRect(), plot.getBoundingClientRect()];
+  const half = tip.offsetWidth / 2;
+  const x = Math.min(Math.max(box.left + box.width / 2 - of.left, half), of.width - half);
+  tip.style.left = `${x}px`;
+  tip.style.top = `${box.top - of.top + 12}px`;
+  const title = mark.querySelector("title");
+  if (title) title.remove();
 });
 
 // What cannot be undone is asked for twice.
@@ -42,9 +108,9 @@ document.addEventListener("click", async (event) => {
   const from = document.getElementById(button.dataset.copy);
   try {
     await navigator.clipboard.writeText(from.textContent);
-    const before = button.textContent;
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = before; }, 1500);
+    const before = [...button.childNodes];
+    button.replaceChildren("Copied");
+    setTimeout(() => { button.replaceChildren(...before); }, 1500);
   } catch {
     getSelection().selectAllChildren(from);
   }
@@ -52,6 +118,8 @@ document.addEventListener("click", async (event) => {
 
 function settle() {
   choose(document);
+  choose(document);
+  for (const hidden of document.querySelectorAll("[data-script]")) hidden.hidden = false;
   tick();
   // Where there is a mistake, its field says so.
   for (const text of document.querySelectorAll(".mistake")) {

@@ -5,7 +5,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 use front::Refused;
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, StatusCode};
-use operations::Refusal;
+use operations::{Page, Refusal};
 
 /// Tells htmx to go to another page.
 pub(crate) const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
@@ -31,5 +31,23 @@ pub(crate) fn see(path: &str) -> Response {
     match HeaderValue::from_str(path) {
         Ok(path) => (StatusCode::SEE_OTHER, [(LOCATION, path)]).into_response(),
         Err(_) => (StatusCode::SEE_OTHER, [(LOCATION, "/")]).into_response(),
+    }
+}
+
+/// A list, or what is wrong with the filter that it was asked with: then the page shows its filter again.
+pub(crate) fn list_or_problem<T: serde::Serialize>(
+    found: Result<Page<T>, Refusal>,
+) -> Result<(Page<T>, Option<String>), Refusal> {
+    match found {
+        Ok(found) => Ok((found, None)),
+        Err(refusal) if refusal.status() == 422 && refusal.errors.iter().any(|error| error.parameter.is_some()) => {
+            let mistakes = refusal.errors.iter().map(|error| {
+                let name = error.parameter.as_deref().unwrap_or_default().replace('_', " ");
+                crate::show::sentence(&format!("{name}: {}", error.detail))
+            });
+            let text = format!("The filter cannot be used. {}", mistakes.collect::<Vec<_>>().join(" "));
+            Ok((Page::empty(), Some(text)))
+        }
+        Err(refusal) => Err(refusal),
     }
 }

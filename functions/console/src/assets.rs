@@ -1,4 +1,4 @@
-//! Style, script and icon: part of the binary, kept by browsers for as long as they like since their addresses name their version.
+//! Style, script, font and icon: part of the binary, kept by browsers for as long as they like since their addresses name their version.
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -16,29 +16,53 @@ use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYP
 use operations::Refusal;
 use sha2::{Digest as _, Sha256};
 
-/// (name, type, content)
-type Asset = (&'static str, &'static str, &'static str);
+/// A file that is part of the binary.
+struct Asset {
+    name: &'static str,
+    kind: &'static str,
+    content: &'static [u8],
+    /// Fonts and images are compressed already.
+    compress: bool,
+}
 
-const STYLE: Asset = ("console.css", "text/css; charset=utf-8", include_str!("../assets/console.css"));
-const SCRIPT: Asset = ("console.js", "text/javascript; charset=utf-8", include_str!("../assets/console.js"));
-const ICON: Asset = ("icon.svg", "image/svg+xml", include_str!("../assets/icon.svg"));
-/// <https://htmx.org>, 0BSD.
-const HTMX: Asset = ("htmx.js", "text/javascript; charset=utf-8", include_str!("../assets/htmx-2.0.11.min.js"));
-const ALL: [Asset; 4] = [STYLE, SCRIPT, ICON, HTMX];
+impl Asset {
+    const fn text(name: &'static str, kind: &'static str, content: &'static str) -> Self {
+        Self { name, kind, content: content.as_bytes(), compress: true }
+    }
+}
+
+const ICON: &str = "icon.svg";
+const SCRIPT_TYPE: &str = "text/javascript; charset=utf-8";
+const ALL: [Asset; 5] = [
+    Asset::text("console.css", "text/css; charset=utf-8", include_str!("../assets/console.css")),
+    Asset::text("console.js", SCRIPT_TYPE, include_str!("../assets/console.js")),
+    Asset::text(ICON, "image/svg+xml", include_str!("../assets/icon.svg")),
+    // <https://htmx.org>, 0BSD.
+    Asset::text("htmx.js", SCRIPT_TYPE, include_str!("../assets/htmx-2.0.11.min.js")),
+    // <https://rsms.me/inter>, SIL Open Font License 1.1 (assets/inter-LICENSE.txt): Latin, all weights.
+    Asset {
+        name: "inter.woff2",
+        kind: "font/woff2",
+        content: include_bytes!("../assets/inter-latin-wght-normal.woff2"),
+        compress: false,
+    },
+];
 
 /// What tells this build's assets from another's.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut hash = Sha256::new();
-    ALL.iter().for_each(|(_, _, content)| hash.update(content));
+    ALL.iter().for_each(|asset| hash.update(asset.content));
     hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 });
 
-/// A third of the bytes.
-static COMPRESSED: LazyLock<[Bytes; 4]> = LazyLock::new(|| ALL.map(|(_, _, content)| gzip(content)));
+/// The texts in a third of their bytes.
+static COMPRESSED: LazyLock<[Option<Bytes>; ALL.len()]> =
+    LazyLock::new(|| ALL.map(|asset| asset.compress.then(|| gzip(asset.content))));
 
-fn gzip(content: &str) -> Bytes {
+fn gzip(content: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(content.as_bytes()).and_then(|()| encoder.finish()).expect("a vector takes all that is written").into()
+    let written = encoder.write_all(content).and_then(|()| encoder.finish());
+    written.expect("a vector takes all that is written").into()
 }
 
 /// Where an asset is.
@@ -56,17 +80,18 @@ async fn read(Path((_, name)): Path<(String, String)>, headers: HeaderMap) -> Re
 
 /// Browsers ask for it by themselves.
 async fn icon(headers: HeaderMap) -> Result<Response, Refused> {
-    sent(ICON.0, &headers)
+    sent(ICON, &headers)
 }
 
 fn sent(name: &str, headers: &HeaderMap) -> Result<Response, Refused> {
-    let found = ALL.iter().position(|(own, _, _)| *own == name).ok_or_else(Refusal::not_found)?;
+    let found = ALL.iter().position(|asset| asset.name == name).ok_or_else(Refusal::not_found)?;
     let kept = (CACHE_CONTROL, "public, max-age=31536000, immutable");
-    let common = [(CONTENT_TYPE, ALL[found].1), kept, (VARY, "accept-encoding")];
-    Ok(if takes_gzip(headers) {
-        (common, [(CONTENT_ENCODING, "gzip")], COMPRESSED[found].clone()).into_response()
-    } else {
-        (common, ALL[found].2).into_response()
+    let common = [(CONTENT_TYPE, ALL[found].kind), kept, (VARY, "accept-encoding")];
+    Ok(match &COMPRESSED[found] {
+        Some(bytes) if takes_gzip(headers) => {
+            (common, [(CONTENT_ENCODING, "gzip")], bytes.clone()).into_response()
+        }
+        _ => (common, ALL[found].content).into_response(),
     })
 }
 
@@ -88,8 +113,9 @@ mod tests {
         let takes = |accept: &'static str| takes_gzip(&HeaderMap::from_iter([(ACCEPT_ENCODING, http::HeaderValue::from_static(accept))]));
         assert!(takes("gzip, deflate, br") && takes("br;q=1.0, gzip;q=0.8") && takes("gzip; q=0.001"));
         assert!(!takes("br") && !takes("gzip;q=0") && !takes("gzip; q=0.0, br") && !takes_gzip(&HeaderMap::new()));
-        let small: usize = COMPRESSED.iter().map(Bytes::len).sum();
-        let large: usize = ALL.iter().map(|(_, _, content)| content.len()).sum();
+        let small: usize = COMPRESSED.iter().flatten().map(Bytes::len).sum();
+        let texts = ALL.iter().filter(|asset| asset.compress);
+        let large: usize = texts.map(|asset| asset.content.len()).sum();
         assert!(small * 2 < large, "{small} of {large}");
     }
 }

@@ -1,13 +1,15 @@
 //! Plots, as SVG: drawn where people would rather look than read, with a sentence for those who cannot look.
 //!
 //! No style stands in them (the pages' policy refuses inline style): classes say what a mark is, and the style sheet how it looks.
+//! Axes are text around the drawing, which stretches with the page; what a bucket holds is shown on hover, and is its title without a script.
 
 use std::fmt::Write as _;
 
 use askama::filters::HtmlSafe;
+use domain::Timestamp;
 use operations::view::statistics::HealthBucket;
 
-use crate::show::{clock, count, day, latency};
+use crate::show::{clock, count, day, escape, latency, millis};
 
 const WIDTH: u64 = 720;
 const HEIGHT: u64 = 120;
@@ -27,60 +29,97 @@ fn failed(bucket: &HealthBucket) -> u64 {
     bucket.failed_attempts.values().sum()
 }
 
+/// Where the buckets begin and end, from left to right.
+fn columns(buckets: &[HealthBucket]) -> impl Iterator<Item = (u64, u64, &HealthBucket)> {
+    let places = buckets.len().max(1) as u64;
+    (0..).zip(buckets).map(move |(place, bucket)| (place * WIDTH / places, (place + 1) * WIDTH / places, bucket))
+}
+
 /// Attempts over time: what succeeded, and on top of it what failed.
 pub(crate) fn attempts(buckets: &[HealthBucket]) -> Drawing {
     let most = buckets.iter().map(|bucket| bucket.succeeded + failed(bucket)).max().unwrap_or(0);
     let (good, bad): (u64, u64) = (buckets.iter().map(|b| b.succeeded).sum(), buckets.iter().map(failed).sum());
-    let words = format!("{} attempts succeeded and {} failed; the tallest bar is {}", count(good), count(bad), count(most));
-    let mut marks = String::new();
-    let places = buckets.len().max(1) as u64;
-    for (place, bucket) in (0..).zip(buckets) {
-        let (x, next) = (place * WIDTH / places, (place + 1) * WIDTH / places);
-        let width = (next - x).saturating_sub(2).max(1);
-        let high = |value: u64| if most == 0 { 0 } else { (value * HEIGHT).div_ceil(most).min(HEIGHT) };
-        let (lower, upper) = (high(bucket.succeeded), high(failed(bucket)));
-        let upper = upper.min(HEIGHT - lower.min(HEIGHT - u64::from(upper > 0)));
-        let title = format!("{} {}: {} succeeded, {} failed", day(&bucket.start), clock(&bucket.start), bucket.succeeded, failed(bucket));
-        let _ = write!(
-            marks,
-            "<g><title>{title}</title><rect class=\"room\" x=\"{x}\" y=\"0\" width=\"{width}\" height=\"{HEIGHT}\"/>\
-             <rect class=\"good\" x=\"{x}\" y=\"{}\" width=\"{width}\" height=\"{lower}\"/>\
-             <rect class=\"bad\" x=\"{x}\" y=\"{}\" width=\"{width}\" height=\"{upper}\"/></g>",
-            HEIGHT - lower,
-            HEIGHT - lower.min(HEIGHT - upper) - upper,
-        );
+    let words = format!("{} attempts succeeded and {} failed", count(good), count(bad));
+    if buckets.iter().filter(|bucket| bucket.succeeded + failed(bucket) > 0).count() < 2 {
+        return too_little(&words);
     }
-    told("chart", &words, &marks)
+    let top = round_up(most);
+    let mut marks = String::new();
+    for (x, next, bucket) in columns(buckets) {
+        let width = (next - x).saturating_sub(3).max(1);
+        let high = |value: u64| (value * HEIGHT).div_ceil(top).min(HEIGHT);
+        let (lower, upper) = (high(bucket.succeeded), high(failed(bucket)));
+        // A failure shows, however few there are.
+        let upper = upper.min(HEIGHT - lower.min(HEIGHT - u64::from(upper > 0)));
+        let lower = lower.min(HEIGHT - upper);
+        for (class, y, height) in [("good", HEIGHT - lower, lower), ("bad", HEIGHT - lower - upper, upper)] {
+            if height > 0 {
+                let _ = write!(marks, "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>");
+            }
+        }
+        let tip = format!("{} succeeded, {} failed", count(bucket.succeeded), count(failed(bucket)));
+        hit(&mut marks, x, next, bucket, &tip);
+    }
+    let middle = if top.is_multiple_of(2) { count(top / 2) } else { String::new() };
+    plot("chart", &words, &marks, &[count(top), middle, "0".to_owned()], buckets)
 }
 
 /// Latencies over time: half, 95 % and 99 % of the attempts that succeeded took no longer.
 pub(crate) fn latencies(buckets: &[HealthBucket]) -> Drawing {
-    let top = buckets.iter().filter_map(|bucket| bucket.latency_ms.p99).max();
-    let words = top.map_or_else(|| "No attempt succeeded".to_owned(), |top| format!("The top is {}", latency(&Some(top))));
-    let top = top.unwrap_or(0).max(1);
-    let places = buckets.len().max(1) as u64;
+    let highest = buckets.iter().filter_map(|bucket| bucket.latency_ms.p99).max();
+    let words = highest.map_or_else(|| "No attempt succeeded".to_owned(), |top| format!("The highest p99 is {}", latency(&Some(top))));
+    if buckets.iter().filter(|bucket| bucket.latency_ms.p50.is_some()).count() < 2 {
+        return too_little(&words);
+    }
+    let top = round_up(highest.unwrap_or(0));
     let mut marks = String::new();
     for (class, of) in [("p99", 99), ("p95", 95), ("p50", 50)] {
-        let mut points: Vec<(u64, u64)> = Vec::new();
-        for (place, bucket) in (0..).zip(buckets) {
+        let mut line = String::new();
+        for (x, next, bucket) in columns(buckets) {
             let value = match of {
                 99 => bucket.latency_ms.p99,
                 95 => bucket.latency_ms.p95,
                 _ => bucket.latency_ms.p50,
             };
             if let Some(value) = value {
-                points.push((place * WIDTH / places + WIDTH / places / 2, HEIGHT - value * (HEIGHT - 4) / top - 2));
+                let _ = write!(line, "{},{} ", x.midpoint(next), HEIGHT - (value * HEIGHT / top).min(HEIGHT));
             }
         }
-        if points.len() > 1 {
-            let line: Vec<String> = points.iter().map(|(x, y)| format!("{x},{y}")).collect();
-            let _ = write!(marks, "<polyline class=\"{class}\" points=\"{}\"/>", line.join(" "));
-        }
-        for (x, y) in points {
-            let _ = write!(marks, "<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"2\"/>");
+        let _ = write!(marks, "<polyline class=\"{class}\" points=\"{}\"/>", line.trim_end());
+    }
+    for (x, next, bucket) in columns(buckets) {
+        let of = &bucket.latency_ms;
+        if of.p50.is_some() {
+            let tip = format!("p50 {} · p95 {} · p99 {}", latency(&of.p50), latency(&of.p95), latency(&of.p99));
+            hit(&mut marks, x, next, bucket, &tip);
         }
     }
-    told("chart lines", &words, &marks)
+    plot("chart lines", &words, &marks, &[millis(top), millis(top / 2), "0".to_owned()], buckets)
+}
+
+/// A bucket's whole height, which says on hover what it holds.
+fn hit(marks: &mut String, x: u64, next: u64, bucket: &HealthBucket, tip: &str) {
+    let _ = write!(
+        marks,
+        "<rect class=\"hit\" x=\"{x}\" y=\"0\" width=\"{}\" height=\"{HEIGHT}\" data-at=\"{}\" data-tip=\"{tip}\"><title>{} {} UTC: {tip}</title></rect>",
+        next - x,
+        bucket.start.as_millis(),
+        day(&bucket.start),
+        &clock(&bucket.start)[..5],
+    );
+}
+
+/// The next number that is good to read on an axis.
+fn round_up(value: u64) -> u64 {
+    let mut unit = 1;
+    loop {
+        for step in [1, 2, 4, 5, 10] {
+            if step * unit >= value.max(1) {
+                return step * unit;
+            }
+        }
+        unit *= 10;
+    }
 }
 
 /// The last hours of one destination, in the space of a word.
@@ -101,31 +140,46 @@ pub(crate) fn sparkline(hours: &[HealthBucket]) -> Drawing {
         let high = (total * HIGH).div_ceil(most).max(2);
         // A failure shows, however few there are.
         let red = if failed(hour) == 0 { 0 } else { (failed(hour) * high).div_ceil(total) };
-        let _ = write!(
-            marks,
-            "<rect class=\"good\" x=\"{x}\" y=\"{}\" width=\"3\" height=\"{}\"/><rect class=\"bad\" x=\"{x}\" y=\"{}\" width=\"3\" height=\"{red}\"/>",
-            HIGH - high + red,
-            high - red,
-            HIGH - high,
-        );
+        for (class, y, height) in [("good", HIGH - high + red, high - red), ("bad", HIGH - high, red)] {
+            if height > 0 {
+                let _ = write!(marks, "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"3\" height=\"{height}\"/>");
+            }
+        }
     }
     let ground = format!("<rect class=\"room\" x=\"0\" y=\"{}\" width=\"{width}\" height=\"1\"/>", HIGH - 1);
-    drawn("spark", &words, width, HIGH, &format!("{ground}{marks}"))
+    Drawing(drawn("spark", &words, width, HIGH, &format!("{ground}{marks}")))
 }
 
-fn drawn(class: &str, words: &str, width: u64, height: u64, marks: &str) -> Drawing {
+fn drawn(class: &str, words: &str, width: u64, height: u64, marks: &str) -> String {
     let view = format!("viewBox=\"0 0 {width} {height}\" preserveAspectRatio=\"none\"");
-    Drawing(format!("<svg class=\"{class}\" role=\"img\" aria-label=\"{words}\" {view}>{marks}</svg>"))
+    format!("<svg class=\"{class}\" role=\"img\" aria-label=\"{words}\" {view}>{marks}</svg>")
 }
 
-/// A drawing that has room for its words.
-fn told(class: &str, words: &str, marks: &str) -> Drawing {
-    Drawing(format!("{}<p class=\"quiet\">{words}.</p>", drawn(class, words, WIDTH, HEIGHT, marks)))
+/// Below two points there is nothing to see that a sentence does not say.
+fn too_little(words: &str) -> Drawing {
+    Drawing(format!("<div class=\"plot\"><p class=\"none\">{}. Not enough data for a chart yet.</p></div>", escape(words)))
+}
+
+fn plot(class: &str, words: &str, marks: &str, scale: &[String], buckets: &[HealthBucket]) -> Drawing {
+    let rules = [0, HEIGHT / 2, HEIGHT].map(|y| format!("<line class=\"rule\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/>"));
+    let svg = drawn(class, words, WIDTH, HEIGHT, &format!("{}{marks}", rules.concat()));
+    let y: String = scale.iter().map(|label| format!("<span>{label}</span>")).collect();
+    Drawing(format!("<div class=\"plot\"><div class=\"y\" aria-hidden=\"true\">{y}</div>{svg}<div class=\"x\" aria-hidden=\"true\">{}</div></div>", times(buckets)))
+}
+
+/// The times below a plot: its beginning, its middle, and its last bucket.
+fn times(buckets: &[HealthBucket]) -> String {
+    let is_days = buckets.windows(2).next().is_some_and(|two| two[1].start.since(two[0].start).as_secs() > 3_600);
+    let spans_days = is_days || buckets.len() > 25;
+    let shown = |at: &Timestamp| if spans_days { day(at)[5..].to_owned() } else { format!("{} UTC", &clock(at)[..5]) };
+    let style = if spans_days { "day" } else { "hour" };
+    let label = |at: &Timestamp| format!("<time datetime=\"{at}\" data-at=\"{}\" data-as=\"{style}\">{}</time>", at.as_millis(), shown(at));
+    let places = [0, buckets.len() / 2, buckets.len().saturating_sub(1)];
+    places.iter().filter_map(|place| buckets.get(*place)).map(|bucket| label(&bucket.start)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::Timestamp;
     use operations::view::destination::Percentiles;
 
     use super::*;
@@ -141,15 +195,21 @@ mod tests {
 
     #[test]
     fn one_failure_among_thousands_shows() {
-        let drawing = attempts(&[bucket(100_000, 1), bucket(0, 0)]).to_string();
-        assert!(drawing.contains("class=\"bad\" x=\"0\" y=\"0\" width=\"358\" height=\"1\""), "{drawing}");
+        let drawing = attempts(&[bucket(100_000, 1), bucket(1, 0)]).to_string();
+        assert!(drawing.contains("class=\"bad\" x=\"0\" y=\"0\" width=\"357\" height=\"1\""), "{drawing}");
         assert!(sparkline(&[bucket(10_000, 1)]).to_string().contains("class=\"bad\" x=\"0\" y=\"0\" width=\"3\" height=\"1\""));
     }
 
     #[test]
-    fn nothing_at_all_can_be_drawn() {
-        for drawing in [attempts(&[]), latencies(&[bucket(0, 0)]), sparkline(&[])] {
-            assert!(drawing.to_string().starts_with("<svg"));
+    fn fewer_than_two_points_are_said_and_not_drawn() {
+        for drawing in [attempts(&[]), attempts(&[bucket(3, 0), bucket(0, 0)]), latencies(&[bucket(0, 0)])] {
+            assert!(!drawing.to_string().contains("<svg"), "{drawing}");
         }
+        assert!(sparkline(&[]).to_string().starts_with("<svg"));
+    }
+
+    #[test]
+    fn an_axis_ends_at_a_round_number() {
+        assert_eq!([0, 1, 3, 7, 41, 100, 101].map(round_up), [1, 1, 4, 10, 50, 100, 200]);
     }
 }

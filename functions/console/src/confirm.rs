@@ -9,7 +9,7 @@ use http::StatusCode;
 use operations::{AddressToConfirm, CONFIRM_PATH};
 
 use crate::answer::{Answer, page_as};
-use crate::show::Page;
+use crate::show::{self, Page};
 
 pub(crate) fn router() -> Router<Front> {
     Router::new().route(&format!("{CONFIRM_PATH}{{token}}"), get(ask).post(confirm))

@@ -14,11 +14,11 @@ use operations::view::problem::Problem;
 use operations::{Refusal, RefusalCode};
 
 use crate::answer::{HX_REQUEST, see};
-use crate::show::Page;
+use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
 /// Nothing but our own files, and no script in a page: what came from outside cannot run even where it was not escaped.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 
 #[derive(Template)]
@@ -76,12 +76,12 @@ fn tell(refusal: &Refusal, facts: &RequestFacts, mut response: Response, html: b
 
 fn title(status: u16) -> &'static str {
     match status {
-        403 => "Not yours to do",
-        404 => "There is no such page",
-        409 | 412 => "That cannot be done now",
+        403 => "You do not have permission",
+        404 => "Not found",
+        409 | 412 => "This cannot be done now",
         410 => "No longer kept",
-        400 | 422 => "That was not understood",
-        429 => "Too many at once",
+        400 | 422 => "The request cannot be processed",
+        429 => "Too many requests",
         _ => "Something went wrong",
     }
 }

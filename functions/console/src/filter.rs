@@ -29,6 +29,11 @@ impl Filter {
         self.parameters.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
     }
 
+    /// Every value of a parameter.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        self.parameters.iter().filter(|(own, _)| own == name).map(|(_, value)| &**value).collect()
+    }
+
     /// Is this one of the parameter's values?
     pub(crate) fn has(&self, name: &str, value: &str) -> bool {
         self.parameters.iter().any(|(own, is)| own == name && is == value)

@@ -12,6 +12,7 @@
 //! Pages work without script; `assets/console.js` and htmx make them live.
 
 mod answer;
+mod ask;
 mod assets;
 mod chart;
 mod config;
@@ -19,8 +20,12 @@ mod confirm;
 mod envelope;
 mod filter;
 mod form;
+mod guide;
+mod icon;
 mod identity;
+mod labels;
 mod names;
+mod notice;
 mod pages;
 mod same_site;
 mod schema_form;

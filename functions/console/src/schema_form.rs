@@ -22,17 +22,37 @@ pub(crate) struct Field {
     pub(crate) value: String,
     /// It is secret, and one is stored: what is known of that.
     pub(crate) stored: Option<String>,
-    /// It counts only while this field has this value.
-    pub(crate) when: Option<(String, String)>,
+    /// It counts only while another field has one of some values.
+    pub(crate) when: Option<When>,
+    /// What a filled-in field looks like.
+    pub(crate) example: &'static str,
     /// What is wrong with it.
     pub(crate) mistake: Option<String>,
-    path: Vec<String>,
-    reading: Reading,
-    secret: bool,
+    pub(crate) path: Vec<String>,
+    pub(crate) reading: Reading,
+    pub(crate) secret: bool,
     /// Something is stored that can be removed.
-    removable: bool,
+    pub(crate) removable: bool,
     /// Names that a map has now.
-    names: Vec<String>,
+    pub(crate) names: Vec<String>,
+}
+
+/// A field, and the values of it that something counts for.
+pub(crate) type When = (String, Vec<String>);
+
+/// One of a field's choices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    /// It is possible only while another field has one of some values.
+    pub(crate) when: Option<When>,
+}
+
+impl Choice {
+    fn new(value: &str, label: String) -> Self {
+        Self { value: value.to_owned(), label, when: None }
+    }
 }
 
 /// How a field is filled in.
@@ -42,15 +62,17 @@ pub(crate) enum Control {
     Line(&'static str),
     /// Many lines.
     Area,
-    /// One of these (value, label).
-    Choice(Vec<(String, String)>),
+    /// Many lines that are masked until they are asked for.
+    SecretArea,
+    /// One of these.
+    Choice(Vec<Choice>),
     /// Yes or no.
     Tick,
 }
 
 /// What is made of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
+pub(crate) enum Reading {
     Text,
     Number,
     Tick,
@@ -113,6 +135,7 @@ impl Field {
             value: String::new(),
             stored: None,
             when: None,
+            example: "",
             mistake: None,
             path: path.to_vec(),
             reading: Reading::Text,
@@ -124,9 +147,38 @@ impl Field {
 
     /// A choice that only decides which fields count.
     pub(crate) fn switch(name: &str, label: &str, choices: &[(&str, &str)], value: &str) -> Self {
-        let choices = choices.iter().map(|(value, label)| ((*value).to_owned(), (*label).to_owned())).collect();
+        let choices = choices.iter().map(|(value, label)| Choice::new(value, (*label).to_owned())).collect();
         let field = Self::new(&[name.to_owned()], label.to_owned());
         Self { control: Control::Choice(choices), value: value.to_owned(), reading: Reading::Switch, required: true, ..field }
+    }
+
+    /// A secret in one line, or a text next to it, that no schema describes.
+    pub(crate) fn line(path: &[&str], label: &str, secret: bool) -> Self {
+        let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
+        let kind = if secret { "password" } else { "text" };
+        Self { control: Control::Line(kind), secret, required: true, ..Self::new(&path, label.to_owned()) }
+    }
+
+    pub(crate) fn optional_line(name: &str, label: &str) -> Self {
+        Self { required: false, ..Self::line(&[name], label, false) }
+    }
+
+    pub(crate) fn area(path: &[&str], label: &str) -> Self {
+        Self { control: Control::Area, required: false, ..Self::line(path, label, false) }
+    }
+
+    pub(crate) fn only_when(self, field: &str, is: &[&str]) -> Self {
+        Self { when: Some((field.to_owned(), is.iter().map(|value| (*value).to_owned()).collect())), ..self }
+    }
+
+    /// Is a secret typed into it, which is masked?
+    pub(crate) fn is_masked(&self) -> bool {
+        matches!(self.control, Control::Line("password") | Control::SecretArea)
+    }
+
+    /// May its text come from a file, as keys and certificates do?
+    pub(crate) fn is_file(&self) -> bool {
+        ["_pem", ".private_key", ".json"].iter().any(|end| self.name.ends_with(end))
     }
 
     pub(crate) fn is_ticked(&self) -> bool {
@@ -134,8 +186,10 @@ impl Field {
     }
 
     /// Does it count, with what the form says of the choice it depends on?
-    fn counts(&self, form: &Form) -> bool {
-        self.when.as_ref().is_none_or(|(name, value)| form.text(name) == Some(value))
+    pub(crate) fn counts(&self, form: &Form) -> bool {
+        self.when.as_ref().is_none_or(|(name, values)| {
+            form.text(name).is_none_or(|chosen| values.iter().any(|value| value == chosen))
+        })
     }
 
     /// Takes over what was typed. A secret does not come back.
@@ -178,8 +232,7 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
         return of_forms(base, forms, value);
     }
     if let Some(words) = schema["enum"].as_array() {
-        let choices =
-            words.iter().map(|word| word.as_str().unwrap_or_default()).map(|word| (word.to_owned(), choice_label(word))).collect();
+        let choices = words.iter().map(|word| word.as_str().unwrap_or_default()).map(|word| Choice::new(word, choice_label(name, word))).collect();
         return vec![Field { control: Control::Choice(choices), value: value.as_str().unwrap_or_default().to_owned(), ..base }];
     }
     let secret = schema["writeOnly"] == true || schema["additionalProperties"]["writeOnly"] == true;
@@ -194,9 +247,11 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
             (Control::Line("number"), Reading::Number, if value.is_number() { value.to_string() } else { String::new() })
         }
         () if is("array") => (Control::Area, Reading::List, list(value)),
-        () if is("object") && schema["additionalProperties"].is_object() => (Control::Area, Reading::Pairs, pairs(value)),
-        () if is("object") => (Control::Area, Reading::Json, String::new()),
-        () if schema["format"] == "multiline" => (Control::Area, Reading::Text, value.as_str().unwrap_or_default().to_owned()),
+        () if is("object") && schema["additionalProperties"].is_object() => (area(secret), Reading::Pairs, pairs(value)),
+        () if is("object") => (area(secret), Reading::Json, String::new()),
+        () if schema["format"] == "multiline" && !(secret && is_short(schema)) => {
+            (area(secret), Reading::Text, value.as_str().unwrap_or_default().to_owned())
+        }
         () => {
             let kind = match schema["format"].as_str() {
                 _ if secret => "password",
@@ -215,6 +270,15 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
     vec![Field { control, reading, value, secret, removable, stored: kept, names, ..base }]
 }
 
+fn area(secret: bool) -> Control {
+    if secret { Control::SecretArea } else { Control::Area }
+}
+
+/// Passwords, passphrases and connection strings have one line; keys have many.
+fn is_short(schema: &Value) -> bool {
+    schema["maxLength"].as_u64().is_some_and(|most| most <= 4_096)
+}
+
 /// A choice between forms: a word alone, or an object of one member.
 fn of_forms(base: Field, forms: &[Value], value: &Value) -> Vec<Field> {
     let (mut choices, mut below) = (Vec::new(), Vec::new());
@@ -222,16 +286,16 @@ fn of_forms(base: Field, forms: &[Value], value: &Value) -> Vec<Field> {
     for form in forms {
         let title = form["title"].as_str().unwrap_or_default().to_owned();
         if let Some(word) = form["const"].as_str() {
-            choices.push((word.to_owned(), title));
+            choices.push(Choice::new(word, title));
             continue;
         }
         for (word, inner) in form["properties"].as_object().into_iter().flatten() {
-            choices.push((word.clone(), title.clone()));
+            choices.push(Choice::new(word, title.clone()));
             if value[word].is_object() {
                 chosen.clone_from(word);
             }
             let path = [&base.path[..], std::slice::from_ref(word)].concat();
-            let when = Some((base.name.clone(), word.clone()));
+            let when = Some((base.name.clone(), vec![word.clone()]));
             below.extend(members(inner, &path, &value[word]).into_iter().map(|field| Field { when: when.clone(), ..field }));
         }
     }
@@ -243,13 +307,13 @@ fn of_forms(base: Field, forms: &[Value], value: &Value) -> Vec<Field> {
 pub(crate) fn credentials(schema: &Value, stored: &Value) -> Vec<Field> {
     const KIND: &str = "credentials.kind";
     let forms = schema["oneOf"].as_array().cloned().unwrap_or_default();
-    let kinds: Vec<(String, String)> =
-        forms.iter().map(|form| form["title"].as_str().unwrap_or_default()).map(|kind| (kind.to_owned(), choice_label(kind))).collect();
+    let kinds: Vec<Choice> =
+        forms.iter().map(|form| form["title"].as_str().unwrap_or_default()).map(|kind| Choice::new(kind, choice_label("kind", kind))).collect();
     let own = stored["kind"].as_str().unwrap_or_default().to_owned();
-    let chosen = if own.is_empty() { kinds.first().map(|(kind, _)| kind.clone()).unwrap_or_default() } else { own.clone() };
-    let base = Field::new(&["credentials".to_owned(), "kind".to_owned()], "Kind".to_owned());
+    let chosen = if own.is_empty() { kinds.first().map(|kind| kind.value.clone()).unwrap_or_default() } else { own.clone() };
+    let base = Field::new(&["credentials".to_owned(), "kind".to_owned()], "Authentication".to_owned());
     let mut all = vec![Field { name: KIND.to_owned(), control: Control::Choice(kinds.clone()), value: chosen, required: true, ..base }];
-    for (form, (kind, _)) in forms.iter().zip(&kinds) {
+    for (form, kind) in forms.iter().zip(kinds.iter().map(|kind| &kind.value)) {
         let mut form = form.clone();
         if let Some(properties) = form["properties"].as_object_mut() {
             properties.remove("kind");
@@ -257,7 +321,7 @@ pub(crate) fn credentials(schema: &Value, stored: &Value) -> Vec<Field> {
         let known = if *kind == own { stored } else { &Value::Null };
         for field in members(&form, &["credentials".to_owned()], known) {
             let name = format!("credentials.{kind}.{}", field.path[1..].join("."));
-            all.push(Field { name, when: Some((KIND.to_owned(), kind.clone())), ..field });
+            all.push(Field { name, when: Some((KIND.to_owned(), vec![kind.clone()])), ..field });
         }
     }
     all
@@ -292,7 +356,7 @@ fn value_of(field: &Field, form: &Form, patch: bool) -> Option<Value> {
         _ if trimmed.is_empty() => (patch && field.removable).then_some(Value::Null),
         // Where a form was chosen its fields make the object.
         Reading::Form => matches!(&field.control, Control::Choice(_)).then(|| trimmed.into()).filter(|_| !has_fields(field, form)),
-        Reading::Text if field.control == Control::Area => Some(typed.into()),
+        Reading::Text if matches!(field.control, Control::Area | Control::SecretArea) => Some(typed.into()),
         Reading::Text => Some(trimmed.into()),
         Reading::Number => Some(
             trimmed.parse::<i64>().map(Value::from).or_else(|_| trimmed.parse::<f64>().map(Value::from)).unwrap_or_else(|_| trimmed.into()),
@@ -346,33 +410,67 @@ fn pairs(value: &Value) -> String {
 /// What is known of a stored secret, or of a map of them.
 fn known_of(value: &Value) -> Option<String> {
     if value["set"] == true {
-        return Some(value["hint"].as_str().map_or_else(|| "One is set".to_owned(), |hint| format!("One is set that ends in {hint}")));
+        return Some(value["hint"].as_str().map_or_else(|| "Set".to_owned(), |hint| format!("Set, ends in {}", hint.trim_start_matches('…'))));
     }
     if let Some(fingerprint) = value["fingerprint"].as_str() {
-        return Some(format!("One is set, {fingerprint}"));
+        return Some(format!("Set, {fingerprint}"));
     }
     let names: Vec<&str> = value.as_object()?.keys().map(|name| &**name).collect();
     (!names.is_empty()).then(|| format!("Set: {}", names.join(", ")))
 }
 
-fn choice_label(word: &str) -> String {
-    match word {
-        "" => "–".to_owned(),
-        "none" => "None".to_owned(),
-        "iam" => "The service's own AWS role".to_owned(),
-        "iam_role" => "A role of yours (AWS)".to_owned(),
-        "smtp_password" => "User and password".to_owned(),
-        "basic" => "Basic: user and password".to_owned(),
-        "api_key" => "API key in a header".to_owned(),
-        "bearer" => "Bearer token".to_owned(),
-        "secret_url" => "The URL is the secret".to_owned(),
-        "headers" => "Secret headers".to_owned(),
-        "oauth2_client_credentials" => "OAuth 2 client credentials".to_owned(),
-        "oauth2_refresh_token" => "OAuth 2 refresh token".to_owned(),
-        "oauth2_authorization" => "OAuth 2, a person's consent".to_owned(),
-        "sas_token" => "Shared access signature".to_owned(),
-        word => label(word),
-    }
+pub(crate) fn choice_label(field: &str, word: &str) -> String {
+    let label = match (field, word) {
+        ("preset", "") => "JSON, as submitted",
+        ("server_side_encryption", "") => "The bucket's default",
+        (_, "") => "Not set",
+        ("kind", "none") => "None",
+        ("security", "starttls") => "STARTTLS (port 587)",
+        ("security", "tls") => "TLS (port 465)",
+        ("security", "none") => "None (for tests on one machine)",
+        ("check", "request") => "Send a signed test request",
+        ("check", "connect") => "Only open a connection",
+        ("if_exists", "fail") => "Fail the delivery",
+        ("if_exists", "replace") => "Replace it",
+        ("if_exists", "skip") => "Keep it and count the delivery as succeeded",
+        ("mode", "document") => "One row for each message",
+        ("mode", "rows") => "One row for each element of the payload",
+        ("on_conflict", "ignore") => "Keep the existing row",
+        ("on_conflict", "update") => "Update the existing row",
+        ("on_conflict", "error") => "Fail the delivery",
+        ("tls", "require") => "Encrypt only",
+        ("tls", "verify_ca") => "Verify the certificate authority",
+        ("tls", "verify_full") => "Verify the certificate and the host name",
+        ("attach", "auto") => "Attach up to 7 MiB, link above",
+        ("attach", "always") => "Always attach",
+        ("attach", "never") => "Always send a link",
+        (_, "slack") => "Slack",
+        (_, "teams") => "Microsoft Teams",
+        (_, "discord") => "Discord",
+        (_, "pagerduty") => "PagerDuty",
+        (_, "iam") => "Waybill's AWS role",
+        (_, "iam_role") => "Your own AWS role",
+        (_, "smtp_password") => "User name and password",
+        (_, "basic") => "Basic: user name and password",
+        (_, "api_key") => "API key in a header",
+        (_, "bearer") => "Bearer token",
+        (_, "secret_url") => "The URL itself is secret",
+        (_, "headers") => "Several secret headers",
+        (_, "oauth2_client_credentials") => "OAuth 2.0 client credentials",
+        (_, "oauth2_refresh_token") => "OAuth 2.0 refresh token",
+        (_, "oauth2_authorization") => "Connected Google or Microsoft mailbox",
+        (_, "sas_token") => "Shared access signature (SAS)",
+        (_, "account_key") => "Account key",
+        (_, "service_principal") => "Entra ID application",
+        (_, "access_key") => "Access key",
+        (_, "service_account") => "Service account",
+        (_, "private_key") => "SSH private key",
+        (_, "client_certificate") => "Client certificate",
+        (_, "connection_string") => "Connection string",
+        (_, word) if word.contains(|c: char| !c.is_ascii_lowercase() && c != '_') => word,
+        (_, word) => return label(word),
+    };
+    label.to_owned()
 }
 
 /// A member's name as a label.
@@ -386,7 +484,7 @@ fn label(name: &str) -> String {
     let words: Vec<String> = name
         .split('_')
         .map(|word| match word {
-            "url" | "id" | "tls" | "arn" | "ca" | "pem" | "kms" | "sas" | "json" => word.to_uppercase(),
+            "url" | "id" | "tls" | "arn" | "ca" | "pem" | "kms" | "sas" | "json" | "sql" => word.to_uppercase(),
             word => word.to_owned(),
         })
         .collect();
@@ -439,7 +537,7 @@ mod tests {
         let schema = json!({"oneOf": [{"title": "bearer", "properties": {"kind": {"const": "bearer"}, "token": {"type": "string", "writeOnly": true}}, "required": ["kind", "token"]}]});
         let stored = json!({"kind": "bearer", "token": {"set": true, "hint": "…abcd"}});
         let secrets = credentials(&schema, &stored);
-        assert_eq!(secrets[1].stored.as_deref(), Some("One is set that ends in …abcd"));
+        assert_eq!(secrets[1].stored.as_deref(), Some("Set, ends in abcd"));
         let kept = read(&secrets, &form("credentials.kind=bearer&credentials.bearer.token="), true);
         assert_eq!(Value::Object(kept), json!({"credentials": {"kind": "bearer"}}));
         let settings = fields(

@@ -8,6 +8,8 @@ use domain::Timestamp;
 use url::form_urlencoded;
 
 use crate::assets;
+use crate::icon::Icon;
+pub(crate) use crate::icon::icon;
 use crate::visitor::Visitor;
 
 /// What every page's frame shows.
@@ -20,6 +22,7 @@ pub(crate) struct Page<'a> {
     pub(crate) script: String,
     pub(crate) htmx: String,
     pub(crate) icon: String,
+    pub(crate) font: String,
 }
 
 impl<'a> Page<'a> {
@@ -31,6 +34,7 @@ impl<'a> Page<'a> {
             script: assets::address("console.js"),
             htmx: assets::address("htmx.js"),
             icon: assets::address("icon.svg"),
+            font: assets::address("inter.woff2"),
         }
     }
 
@@ -86,6 +90,23 @@ pub(crate) fn day(at: &Timestamp) -> String {
     at.to_string().chars().take(10).collect()
 }
 
+/// A time of day, which a script shows in the reader's time zone.
+pub(crate) struct Clock(Timestamp);
+
+/// `20:04:05 UTC`
+pub(crate) fn time(at: &Timestamp) -> Clock {
+    Clock(*at)
+}
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (at, exact) = (self.0, exact(self.0));
+        write!(f, "<time datetime=\"{at}\" title=\"{exact}\" data-at=\"{}\" data-as=\"clock\">{} UTC</time>", at.as_millis(), clock(&at))
+    }
+}
+
+impl HtmlSafe for Clock {}
+
 /// `20:04:05`
 pub(crate) fn clock(at: &Timestamp) -> String {
     at.to_string().chars().skip(11).take(8).collect()
@@ -115,19 +136,57 @@ pub(crate) fn badge(state: impl AsRef<str>) -> Badge {
 impl fmt::Display for Badge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (class, shape) = match &*self.0 {
-            "succeeded" | "healthy" | "enabled" | "finished" | "active" => ("good", "●"),
-            "failed" | "failing" | "denied" => ("bad", "✕"),
-            "retrying" | "degraded" | "partially_failed" | "running" => ("warn", "▲"),
-            "disabled" | "suspended" => ("off", "■"),
-            "queued" | "pending" => ("wait", "○"),
-            "skipped" | "cancelled" => ("off", "–"),
-            _ => ("off", "·"),
+            "succeeded" | "healthy" | "enabled" | "finished" | "active" | "recovered" | "granted" => ("good", "circle-check"),
+            "failed" | "failing" | "denied" | "refused" => ("bad", "circle-x"),
+            "retrying" | "degraded" | "partially_failed" => ("warn", "rotate-cw"),
+            "running" => ("wait", "rotate-cw"),
+            "disabled" | "suspended" => ("off", "circle-slash"),
+            "paused" => ("off", "circle-pause"),
+            "queued" | "pending" => ("wait", "clock"),
+            "skipped" | "cancelled" => ("off", "ban"),
+            _ => ("off", "circle-dot"),
         };
-        write!(f, "<span class=\"badge {class}\"><span aria-hidden=\"true\">{shape}</span> {}</span>", escape(&self.0.replace('_', " ")))
+        write!(f, "<span class=\"badge {class}\">{} {}</span>", icon(shape), escape(&self.0.replace('_', " ")))
     }
 }
 
 impl HtmlSafe for Badge {}
+
+/// A detail of the API's as a sentence.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut letters = text.trim().chars();
+    let mut sentence: String = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+    if !sentence.is_empty() && !sentence.ends_with(['.', '!', '?', ':']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
+/// The icon of a destination type.
+pub(crate) fn type_icon(kind: &str) -> Icon {
+    icon(match kind {
+        "webhook" => "webhook",
+        "email" => "mail",
+        "sftp" => "folder-key",
+        "postgres" | "mysql" => "database",
+        _ => "cloud",
+    })
+}
+
+/// A word of the API's with spaces: `server error`.
+pub(crate) fn plain(word: impl AsRef<str>) -> String {
+    word.as_ref().replace('_', " ")
+}
+
+/// A credential's value; its kind in words.
+pub(crate) fn plain_kind(name: &str, value: &str) -> String {
+    if name == "kind" { crate::schema_form::choice_label("kind", value) } else { value.to_owned() }
+}
+
+/// A number that may be cut off.
+pub(crate) fn counted(counted: &operations::Counted) -> String {
+    format!("{}{}", count(counted.count), if counted.more { "+" } else { "" })
+}
 
 /// Text for HTML.
 pub(crate) fn escape(text: &str) -> String {
@@ -217,6 +276,8 @@ mod tests {
         assert_eq!([bytes(0), bytes(1024), bytes(1_500_000)], ["0 B", "1.0 KiB", "1.4 MiB"]);
         assert_eq!([percent(&None), percent(&Some(1.0)), percent(&Some(0.9999))], ["–", "100 %", "99.9 %"]);
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
-        assert_eq!(badge("<b>").to_string(), "<span class=\"badge off\"><span aria-hidden=\"true\">·</span> &lt;b&gt;</span>");
+        let shown = badge("<b>").to_string();
+        assert!(shown.starts_with("<span class=\"badge off\"><svg") && shown.ends_with("</svg> &lt;b&gt;</span>"), "{shown}");
+        assert_eq!(sentence("it is disabled"), "It is disabled.");
     }
 }

@@ -52,9 +52,9 @@ impl Problem {
     fn words(self) -> &'static str {
         match self {
             Self::Key => "This key is not valid. It may have been revoked, or have expired.",
-            Self::NotBegun => "That took too long, or was begun in another browser. Sign in once more.",
+            Self::NotBegun => "That took too long, or was begun in another browser. Sign in again.",
             Self::NotVouchedFor => "Your identity provider did not sign you in.",
-            Self::NoRole => "Your identity provider knows you, but says of no role that you have here. Ask whoever administers it.",
+            Self::NoRole => "Your identity provider says of no role that you have here. Ask its administrator for one.",
         }
     }
 }

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use operations::{Context, Query, Refusal};
 
 use crate::answer::{HX_REDIRECT, HX_REQUEST, see};
+use crate::notice::{self, Notice};
 use crate::show::{self, When};
 
 /// Somebody who is signed in, and what they look at.
@@ -31,6 +32,22 @@ pub(crate) struct Visitor {
     pub(crate) address: String,
     /// When the page is made.
     pub(crate) now: Timestamp,
+    /// What the page says once.
+    pub(crate) notice: Option<Notice>,
+    /// A script asks, and takes a part of a page.
+    pub(crate) is_scripted: bool,
+    pub(crate) session: SessionCookie,
+    pub(crate) base_url: String,
+}
+
+/// The value of a session's cookie.
+#[derive(Clone)]
+pub(crate) struct SessionCookie(pub(crate) String);
+
+impl std::fmt::Debug for SessionCookie {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SessionCookie")
+    }
 }
 
 /// The session's cookie. With TLS its name keeps other hosts of the domain from setting it (RFC 6265bis, `__Host-`).
@@ -51,6 +68,9 @@ pub(crate) async fn signed_in(State(front): State<Front>, mut request: Request, 
         Ok(Some(visitor)) => {
             request.extensions_mut().insert(visitor.clone());
             let mut response = next.run(request).await;
+            if visitor.notice.is_some() {
+                notice::forget(&mut response, &visitor.base_url);
+            }
             // A refusal is told on a page of theirs.
             response.extensions_mut().insert(visitor);
             response
@@ -86,6 +106,10 @@ async fn visitor(front: &Front, facts: Option<RequestFacts>, headers: HeaderMap,
         path: uri.path().to_owned(),
         address: uri.path_and_query().map_or("/", |address| address.as_str()).to_owned(),
         now,
+        notice: Notice::of(operations, &headers, &facts.base_url, cookie),
+        is_scripted: headers.contains_key(HX_REQUEST),
+        session: SessionCookie(cookie.to_owned()),
+        base_url: facts.base_url.clone(),
         ctx: facts.of(caller),
     }))
 }
@@ -151,6 +175,11 @@ impl Visitor {
     /// Retry, change destinations.
     pub(crate) fn may_manage(&self) -> bool {
         self.may(Permission::ManageDestinations)
+    }
+
+    /// Refuses the page of a form to whoever may not send it.
+    pub(crate) fn must_manage(&self) -> Result<(), Refusal> {
+        if self.may_manage() { Ok(()) } else { Err(Refusal::forbidden()) }
     }
 
     /// Keys, settings, people.

@@ -181,7 +181,7 @@ fn body_expired() -> Refusal {
     Refusal { detail: "the body that was sent is no longer kept".to_owned(), ..payload_expired() }
 }
 
-fn take_filter(query: &mut Query, errors: &Errors) -> DeliveryFilter {
+pub(crate) fn take_filter(query: &mut Query, errors: &Errors) -> DeliveryFilter {
     let mut statuses = query.choices("status", errors, DeliveryStatus::ALL);
     statuses.sort();
     statuses.dedup();

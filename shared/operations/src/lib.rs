@@ -33,6 +33,7 @@ mod role;
 mod scheme;
 mod statistics;
 mod status_secret;
+mod undelivered;
 mod upload;
 pub mod view;
 pub mod words;
@@ -53,6 +54,7 @@ pub use quota::Meter;
 pub use recorded_refusals::RecordedRefusals;
 pub use refusal::{Extra, Refusal, RefusalCode};
 pub use status_secret::RotatedStatusSecret;
+pub use undelivered::Counted;
 pub use upload::{CreateUpload, UploadView};
 
 use access::Access;

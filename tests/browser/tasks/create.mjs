@@ -2,6 +2,7 @@ import { check, same, task } from "../browser.mjs";
 
 // One destination of each type, filled in as a person would.
 await task(async ({ knows, person }) => {
+  // High enough that the form's buttons, which stick to the window's end, cover no field.
   const ann = await person();
   const made = {};
   await ann.opens("/destinations", knows.key);

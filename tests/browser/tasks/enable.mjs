@@ -5,8 +5,8 @@ await task(async ({ knows, person }) => {
   const ann = await person();
   await ann.opens("/destinations?status=disabled", knows.key);
   await ann.clicks("Warehouse", "link");
-  await ann.reads("The failure counter starts from zero");
-  await ann.clicks("Enable");
+  await ann.reads(/Enabling resets the failure counter/);
+  await ann.clicks(`Enable and replay ${knows.missed}`);
   await ann.page.locator("h1 .badge", { hasText: "finished" }).waitFor();
   await ann.opens(`/deliveries?destination_id=${knows.destination}`);
   await ann.page.locator("tbody tr", { hasText: "succeeded" }).nth(knows.missed - 1).waitFor();

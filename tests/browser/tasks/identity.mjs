@@ -19,7 +19,7 @@ await task(async ({ knows, person }) => {
   await saysWhoTheyAre(ann, `Ann/viewer/${knows.organization}`);
   await ann.page.waitForURL((url) => url.href.startsWith(knows.url));
   same(new URL(ann.page.url()).pathname + new URL(ann.page.url()).search, "/deliveries?status=failed", "the page that was asked for");
-  const whom = await ann.page.locator(".who").innerText();
+  const whom = await ann.page.locator(".side").innerText();
   check(whom.includes("Acme") && whom.includes("Ann · viewer"), `who is signed in: ${whom}`);
   await ann.opens("/destinations");
   same(await ann.page.getByRole("link", { name: "New destination" }).count(), 0, "a viewer cannot add a destination");

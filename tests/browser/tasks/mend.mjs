@@ -4,14 +4,14 @@ import { check, same, task } from "../browser.mjs";
 await task(async ({ knows, person }) => {
   const ann = await person();
   await ann.opens("/", knows.key);
-  await ann.reads("Needs a person");
+  await ann.reads("Needs attention");
   const row = ann.page.getByRole("row", { name: /CRM/ }).first();
   check((await row.innerText()).includes("failing"), "the overview says that it fails");
   check((await row.innerText()).includes("authentication"), "the overview says why");
   await ann.clicks("CRM", "link");
-  await ann.reads(/5 failures in a row/);
+  await ann.reads(/5 consecutive failures/);
   await ann.reads(/the receiver answered 401/);
-  await ann.clicks("Change", "link");
+  await ann.clicks("Fix settings", "link");
   const token = ann.page.getByLabel("Token", { exact: true });
   same(await token.inputValue(), "", "a secret does not come back");
   await token.fill("a-guess-that-is-wrong");

@@ -14,5 +14,5 @@ await task(async ({ knows, person }) => {
   await ann.page.locator("h1 .badge", { hasText: "finished" }).waitFor();
   await ann.reads(`${knows.left} of ${knows.left}`);
   await ann.opens(`/deliveries?status=failed&destination_id=${knows.destination}`);
-  await ann.reads("No delivery is like that.");
+  await ann.reads("No delivery matches the filter.");
 });

@@ -1,9 +1,9 @@
 import { task } from "../browser.mjs";
 
-// A picture of every page, light and dark.
+// A picture of every page, light, dark and as wide as a phone.
 await task(async ({ knows, person }) => {
   let taken = 0;
-  for (const [scheme, options] of Object.entries({ light: {}, dark: { dark: true }, phone: { width: 375 } })) {
+  for (const [scheme, options] of Object.entries({ light: {}, dark: { dark: true }, phone: { width: 390 } })) {
     const shoot = async (someone, name) => {
       await someone.page.waitForTimeout(300);
       await someone.page.screenshot({ path: `${knows.folder}/${name}-${scheme}.png`, fullPage: true });

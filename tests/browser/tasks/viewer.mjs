@@ -12,6 +12,10 @@ await task(async ({ knows, person }) => {
     same(await bob.page.getByRole("link", { name: "Access" }).count(), 0, "a link to the keys");
   }
   same((await bob.opens("/api-keys")).status(), 403, "the keys");
+  // A form that would refuse them is not shown either.
+  for (const form of ["/destinations/new", "/destinations/new/webhook", `/destinations/${knows.destination}/edit`, `/destinations/${knows.destination}/test`, "/mailboxes/new", "/api-keys/new"]) {
+    same((await bob.opens(form)).status(), 403, form);
+  }
   const token = await bob.page.locator('input[name="_form"]').first().getAttribute("value");
   const posts = [`/destinations/${knows.destination}/disable`, `/destinations/${knows.destination}/delete`, `/deliveries/${knows.delivery}/retry`, "/destinations/new/webhook", "/organization"];
   for (const path of posts) {

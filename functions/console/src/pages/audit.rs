@@ -5,10 +5,11 @@ use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::routing::get;
 use front::Front;
+use http::StatusCode;
 use operations::view::audit::AuditEventView;
 use serde_json::Value;
 
-use crate::answer::{Answer, page};
+use crate::answer::{Answer, page_as};
 use crate::filter::{Filter, SPANS, pairs};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
@@ -25,15 +26,18 @@ struct AuditPage<'a> {
     filter: &'a Filter,
     events: &'a [AuditEventView],
     next: Option<String>,
+    problem: Option<String>,
 }
 
 async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
     let filter = Filter::of(query.as_deref());
     let mut parameters = filter.for_operation(&["action", "since", "until", "cursor"], v.now);
     parameters.push(("limit".to_owned(), "50".to_owned()));
-    let found = front.operations().await?.audit_events(&v.ctx, v.query(&pairs(&parameters))).await?;
+    let found = front.operations().await?.audit_events(&v.ctx, v.query(&pairs(&parameters))).await;
+    let (found, problem) = crate::answer::list_or_problem(found)?;
     let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
-    page(&AuditPage { page: Page::of(Some(&v), "audit"), v: &v, filter: &filter, events: &found.data, next })
+    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    page_as(status, &AuditPage { page: Page::of(Some(&v), "audit"), v: &v, filter: &filter, events: &found.data, next, problem })
 }
 
 /// The page that shows what an event is about, where there is one.

@@ -5,15 +5,17 @@ use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::routing::{get, post};
 use front::Front;
+use domain::delivery::DeliveryStatus;
+use http::StatusCode;
 use operations::view::delivery::DeliverySummary;
-use operations::{JobAsked, Refusal};
+use operations::{Counted, JobAsked, Page, Refusal};
 use serde_json::{Map, Value, json};
 
-use crate::answer::{Answer, page, see};
+use crate::answer::{Answer, page, page_as, see};
 use crate::filter::{Filter, SPANS, pairs};
 use crate::form::{Form, json as body};
 use crate::names::Names;
-use crate::show::{self, Page};
+use crate::show;
 use crate::visitor::Visitor;
 
 const FILTERS: &[&str] = &["destination_id", "status", "event_type", "message_id", "reference", "since", "until"];
@@ -32,7 +34,7 @@ struct Day<'a> {
 #[derive(Template)]
 #[template(path = "deliveries.html")]
 struct DeliveriesPage<'a> {
-    page: Page<'a>,
+    page: show::Page<'a>,
     v: &'a Visitor,
     filter: &'a Filter,
     names: &'a Names,
@@ -40,12 +42,26 @@ struct DeliveriesPage<'a> {
     next: Option<String>,
     live: bool,
     again: String,
+    counts: Vec<(DeliveryStatus, Counted)>,
+    /// What is wrong with the filter.
+    problem: Option<String>,
+    mistaken: Vec<String>,
+}
+
+impl DeliveriesPage<'_> {
+    fn counted(&self, status: &str) -> Option<&Counted> {
+        self.counts.iter().find(|(own, _)| own.as_str() == status).map(|(_, counted)| counted)
+    }
+
+    fn mistake(&self, parameter: &str) -> Option<&String> {
+        self.mistaken.iter().find(|own| *own == parameter)
+    }
 }
 
 #[derive(Template)]
 #[template(path = "retry_all.html")]
 struct RetryAllPage<'a> {
-    page: Page<'a>,
+    page: show::Page<'a>,
     v: &'a Visitor,
     total: u64,
     /// The filter, as hidden fields.
@@ -59,12 +75,53 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let known: Vec<&str> = FILTERS.iter().copied().chain(["cursor"]).collect();
     let mut parameters = filter.for_operation(&known, v.now);
     parameters.push(("limit".to_owned(), "50".to_owned()));
-    let found = operations.deliveries(&v.ctx, v.query(&pairs(&parameters))).await?;
+    let filtered: Vec<(String, String)> =
+        parameters.iter().filter(|(name, _)| !matches!(&**name, "cursor" | "status" | "limit")).cloned().collect();
+    let (found, counts) = tokio::join!(
+        operations.deliveries(&v.ctx, v.query(&pairs(&parameters))),
+        operations.delivery_counts(&v.ctx, v.query(&pairs(&filtered)))
+    );
+    let (found, problem, mistaken) = match found {
+        Ok(found) => (found, None, Vec::new()),
+        Err(refusal) if refusal.status() == 422 => {
+            let (problem, mistaken) = said(&refusal);
+            (Page::empty(), Some(problem), mistaken)
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
     let names = Names::read(operations, &v).await?;
     let days = by_day(&found.data);
     let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
     let (live, again) = (filter.has("live", "true"), v.href(&v.address));
-    page(&DeliveriesPage { page: Page::of(Some(&v), "deliveries"), v: &v, filter: &filter, names: &names, days: &days, next, live, again })
+    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = DeliveriesPage {
+        page: show::Page::of(Some(&v), "deliveries"),
+        v: &v,
+        filter: &filter,
+        names: &names,
+        days: &days,
+        next,
+        live,
+        again,
+        counts: counts.unwrap_or_default(),
+        problem,
+        mistaken,
+    };
+    page_as(status, &page)
+}
+
+/// What is wrong with a filter, and with which of its fields.
+fn said(refusal: &Refusal) -> (String, Vec<String>) {
+    let mistaken: Vec<String> = refusal.errors.iter().filter_map(|error| error.parameter.clone()).collect();
+    let mut text = String::from("The filter cannot be used.");
+    for error in &refusal.errors {
+        let name = error.parameter.as_deref().unwrap_or_default().replace('_', " ");
+        text.push_str(&format!(" {}", show::sentence(&format!("{name}: {}", error.detail))));
+        if error.parameter.as_deref() == Some("event_type") {
+            text.push_str(" Enter one whole event type, such as invoice.paid: patterns are for subscriptions.");
+        }
+    }
+    (text, mistaken)
 }
 
 fn by_day(deliveries: &[DeliverySummary]) -> Vec<Day<'_>> {
@@ -95,7 +152,7 @@ async fn ask_retry(State(front): State<Front>, v: Visitor, RawQuery(query): RawQ
         JobAsked::Accepted(_) => return Err(Refusal::internal("a dry run began a job").into()),
     };
     let back = filter.at(&v, "/deliveries");
-    page(&RetryAllPage { page: Page::of(Some(&v), "deliveries"), v: &v, total, parameters: &parameters, back })
+    page(&RetryAllPage { page: show::Page::of(Some(&v), "deliveries"), v: &v, total, parameters: &parameters, back })
 }
 
 async fn retry_all(State(front): State<Front>, v: Visitor, form: Form) -> Answer {

@@ -2,12 +2,14 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, RawQuery, State};
-use axum::response::Response;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use domain::Timestamp;
 use domain::delivery::DeliveryStatus;
 use front::Front;
+use http::HeaderValue;
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use operations::message::PayloadAnswer;
 use operations::view::delivery::{AttemptView, DeliveryView, RequestView};
 use operations::view::destination::DestinationView;
@@ -15,18 +17,21 @@ use operations::{Body, Operations, Refusal};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, page, see};
-use crate::filter::Filter;
 use crate::form::{Form, json as body};
+use crate::notice::{self, Notice};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
 /// A payload longer than this is downloaded and not shown.
 const SHOWN_MAX_BYTES: u64 = 64 * 1024;
+/// A payload up to this size is shown as text on a page of its own; longer ones are downloaded from the bucket.
+const VIEWED_MAX_BYTES: u64 = 1024 * 1024;
 
 pub(crate) fn router() -> Router<Front> {
     Router::new()
         .route("/deliveries/{id}", get(read))
         .route("/deliveries/{id}/body", get(download))
+        .route("/deliveries/{id}/body/view", get(view))
         .route("/deliveries/{id}/retry", post(retry))
         .route("/deliveries/{id}/cancel", post(cancel))
 }
@@ -61,9 +66,12 @@ struct DeliveryPage<'a> {
     body: Option<Payload>,
     tracking: Vec<(String, String)>,
     metadata: Vec<(&'a str, &'a str)>,
+    /// What the last attempt failed with, in words.
+    last_detail: Option<&'a str>,
     is_open: bool,
     may_retry: bool,
-    done: &'static str,
+    /// Its destination is disabled, so that it can be neither retried nor sent again.
+    is_disabled: bool,
 }
 
 /// What is delivered.
@@ -74,7 +82,14 @@ pub(crate) struct Payload {
     sha256: Option<String>,
 }
 
-async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Answer {
+impl Payload {
+    /// May its bytes be shown as text on a page of their own?
+    pub(crate) fn is_viewable(&self) -> bool {
+        self.size <= VIEWED_MAX_BYTES
+    }
+}
+
+async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     let operations = front.operations().await?;
     let d = operations.delivery(&v.ctx, &id, v.query(&[])).await?;
     let destination = match v.may_read() {
@@ -97,11 +112,6 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Ra
             is_last: place + 1 == last,
         })
         .collect();
-    let done = match Filter::of(query.as_deref()).get("done") {
-        "retried" => "It is tried again now.",
-        "cancelled" => "Cancelled: no further attempt starts.",
-        _ => "",
-    };
     page(&DeliveryPage {
         page: Page::of(Some(&v), "deliveries"),
         v: &v,
@@ -112,9 +122,10 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Ra
         body,
         tracking: d.delivery.tracking.as_ref().map(members).unwrap_or_default(),
         metadata: d.delivery.metadata.iter().map(|(name, value)| (&**name, &**value)).collect(),
+        last_detail: d.attempts.last().and_then(|attempt| attempt.detail.as_deref()),
         is_open,
         may_retry: v.may_manage() && (d.delivery.status != DeliveryStatus::Queued),
-        done,
+        is_disabled: !is_open && !d.delivery.test && destination.as_ref().is_some_and(|destination| destination.disabled.is_some()),
         d: &d,
     })
 }
@@ -137,19 +148,21 @@ pub(crate) async fn payload(operations: &Operations, v: &Visitor, message: &str)
     }
 }
 
-/// The body that was sent last, where it is not the payload; shown when it is text and not long.
+/// The body that was sent last; shown when it is text and not long. Where it is the payload, byte for byte, that is shown below.
 async fn sent_body(operations: &Operations, v: &Visitor, d: &DeliveryView, payload: Option<&Payload>) -> Option<Payload> {
     let request = d.attempts.iter().rev().find_map(|attempt| attempt.request.as_ref())?;
-    if payload?.sha256.as_ref().is_none_or(|sha256| *sha256 == request.body_sha256) {
+    if payload?.sha256.as_ref().is_some_and(|sha256| *sha256 == request.body_sha256) {
         return None;
     }
-    let declared = request.headers.get("content-type").and_then(Value::as_str).unwrap_or("message/rfc822").to_owned();
+    let declared = request.headers.get("content-type").and_then(Value::as_str).unwrap_or("application/octet-stream").to_owned();
     let mut body = Payload { text: None, size: request.size_bytes, content_type: declared, sha256: None };
+    if body.size > SHOWN_MAX_BYTES {
+        return Some(body);
+    }
     match operations.delivery_body(&v.ctx, &d.delivery.id.to_string(), v.query(&[])).await.ok()? {
         PayloadAnswer::Bytes(download) => {
             body.content_type = download.info.content_type;
-            let text = std::str::from_utf8(&download.bytes).ok().filter(|text| text.len() as u64 <= SHOWN_MAX_BYTES);
-            body.text = text.map(|text| readable(text, &body.content_type));
+            body.text = std::str::from_utf8(&download.bytes).ok().map(|text| readable(text, &body.content_type));
             Some(body)
         }
         PayloadAnswer::Redirect(_) | PayloadAnswer::Link(_) => Some(body),
@@ -260,18 +273,48 @@ async fn download(State(front): State<Front>, v: Visitor, Path(id): Path<String>
     }
 }
 
+/// The body as text, whatever it is: nothing in it runs.
+async fn view(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Result<Response, front::Refused> {
+    viewed(front.operations().await?.delivery_body(&v.ctx, &id, v.query(&[])).await?)
+}
+
+/// Bytes as text in a sandbox; what is too long for that is downloaded.
+pub(crate) fn viewed(answer: PayloadAnswer) -> Result<Response, front::Refused> {
+    match answer {
+        PayloadAnswer::Bytes(download) => {
+            let policy = HeaderValue::from_static("sandbox; default-src 'none'");
+            let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+            let mut response = (headers, download.bytes).into_response();
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+            Ok(response)
+        }
+        PayloadAnswer::Redirect(url) => Ok(see(&url)),
+        PayloadAnswer::Link(_) => Err(Refusal::internal("a link was answered where bytes were requested").into()),
+    }
+}
+
 async fn retry(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
     let mut members = Map::new();
     if form.ticked("force") {
         members.insert("force".to_owned(), true.into());
     }
-    front.operations().await?.retry_delivery(&v.ctx, &id, v.query(&[]), body(&json!(members))).await?;
-    Ok(see(&v.href(&format!("/deliveries/{id}?done=retried"))))
+    let retried = front.operations().await?.retry_delivery(&v.ctx, &id, v.query(&[]), body(&json!(members))).await;
+    said(&front, &v, &id, retried, "A new attempt is on its way.").await
+}
+
+/// Back to the delivery, which says what came of it.
+async fn said(front: &Front, v: &Visitor, id: &str, outcome: Result<DeliveryView, Refusal>, done: &str) -> Answer {
+    let notice = match outcome {
+        Ok(_) => Notice::done(done),
+        Err(refusal) if notice::is_theirs(&refusal) => Notice::refused(&refusal),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    notice::to(front, v, &v.at("/deliveries", &id), notice).await
 }
 
 async fn cancel(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    front.operations().await?.cancel_delivery(&v.ctx, &id, v.query(&[]), Body::new("".into())).await?;
-    Ok(see(&v.href(&format!("/deliveries/{id}?done=cancelled"))))
+    let cancelled = front.operations().await?.cancel_delivery(&v.ctx, &id, v.query(&[]), Body::new("".into())).await;
+    said(&front, &v, &id, cancelled, "Cancelled. No further attempt starts.").await
 }
 
 #[cfg(test)]

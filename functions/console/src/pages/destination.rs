@@ -1,23 +1,24 @@
-//! A destination: how it does, what it is told, and everything that can be done with it.
+//! A destination: how it does, what has not arrived there and why, its settings and secrets.
 
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
-use axum::response::Response;
 use axum::routing::{get, post};
-use domain::check::CheckReport;
+use domain::Timestamp;
 use front::Front;
 use operations::view::delivery::DeliverySummary;
-use operations::view::destination::{DestinationView, RotatedSecret};
+use operations::view::destination::DestinationView;
 use operations::view::organization::OrganizationView;
-use operations::{Body, Refusal};
-use serde_json::{Map, Value, json};
+use operations::view::statistics::HealthBucket;
+use operations::{Body, Counted, Operations, Refusal};
+use serde_json::Value;
 
-use crate::answer::{Answer, page, see};
+use crate::answer::{Answer, page};
 use crate::chart::{self, Drawing};
 use crate::filter::Filter;
-use crate::form::{Form, json as body};
+use crate::form::Form;
 use crate::names::Names;
+use crate::notice::{self, Notice};
 use crate::pages::destinations::{target, type_name};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
@@ -29,12 +30,30 @@ pub(crate) fn router() -> Router<Front> {
     Router::new()
         .route("/destinations/{id}", get(read))
         .route("/destinations/{id}/check", post(check))
-        .route("/destinations/{id}/test", post(test))
-        .route("/destinations/{id}/enable", post(enable))
-        .route("/destinations/{id}/disable", post(disable))
-        .route("/destinations/{id}/rotate-secret", post(rotate))
         .route("/destinations/{id}/signing-secrets/{secret}/end", post(end_secret))
-        .route("/destinations/{id}/delete", post(delete))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tab {
+    Overview,
+    Deliveries,
+    Settings,
+    Secrets,
+}
+
+/// What is wrong with a destination, and what it missed meanwhile.
+pub(crate) struct Incident {
+    /// `bad`, `warn` or `off`.
+    tone: &'static str,
+    title: String,
+    /// Why: category and words.
+    reason: Option<(String, String)>,
+    /// Why a person disabled it.
+    by_person: Option<String>,
+    /// The point in time from which on deliveries did not arrive.
+    pub(crate) since: Timestamp,
+    pub(crate) missed: Counted,
+    is_disabled: bool,
 }
 
 #[derive(Template)]
@@ -43,10 +62,12 @@ struct DestinationPage<'a> {
     page: Page<'a>,
     v: &'a Visitor,
     d: &'a DestinationView,
+    tab: Tab,
     target: String,
     type_name: &'a str,
     alert_after: u32,
     disable_after: Option<u32>,
+    incident: Option<Incident>,
     settings: Vec<(String, String)>,
     credentials: Vec<(String, String)>,
     recent: &'a [DeliverySummary],
@@ -55,8 +76,7 @@ struct DestinationPage<'a> {
     latencies: Drawing,
     filter: &'a Filter,
     span: &'a str,
-    done: &'a str,
-    shown_secret: Option<&'a str>,
+    again: String,
 }
 
 impl DestinationPage<'_> {
@@ -69,8 +89,17 @@ impl DestinationPage<'_> {
         self.span == span
     }
 
+    fn tab(&self, tab: &str) -> String {
+        let path = format!("/destinations/{}", self.d.id);
+        self.v.href(&if tab.is_empty() { path } else { format!("{path}?tab={tab}") })
+    }
+
     fn all(&self) -> String {
         format!("/deliveries?destination_id={}", self.d.id)
+    }
+
+    fn undelivered(&self) -> String {
+        format!("{}&status=failed&status=skipped", self.all())
     }
 
     fn pending(&self) -> String {
@@ -78,73 +107,99 @@ impl DestinationPage<'_> {
     }
 }
 
-#[derive(Template)]
-#[template(path = "check.html")]
-struct CheckPage<'a> {
-    page: Page<'a>,
-    v: &'a Visitor,
-    id: &'a str,
-    check: &'a CheckReport,
-}
-
-#[derive(Template)]
-#[template(path = "rotated.html")]
-struct RotatedPage<'a> {
-    page: Page<'a>,
-    v: &'a Visitor,
-    id: &'a str,
-    rotated: &'a RotatedSecret,
+/// What is wrong with it; `None` while it takes what it is sent.
+pub(crate) async fn incident(operations: &Operations, v: &Visitor, d: &DestinationView) -> Result<Option<Incident>, Refusal> {
+    let health = d.health.as_ref();
+    let streak = health.map_or(0, |health| health.consecutive_failures);
+    let failing_since = health.and_then(|health| health.first_failure_at).filter(|_| streak > 0);
+    let plural = if streak == 1 { "failure" } else { "failures" };
+    let (tone, title, since) = match (&d.disabled, failing_since) {
+        (Some(disabled), failing) if disabled.by == domain::destination::DisabledBy::User => {
+            let since = failing.map_or(disabled.at, |at| at.min(disabled.at));
+            ("off", "This destination is disabled".to_owned(), since)
+        }
+        (Some(disabled), failing) => {
+            let title = if streak == 0 { "Disabled after failures".to_owned() } else { format!("Disabled after {streak} consecutive {plural}") };
+            ("bad", title, failing.map_or(disabled.at, |at| at.min(disabled.at)))
+        }
+        (None, Some(since)) => {
+            let is_failing = health.is_some_and(|health| show::word(&health.status) == "failing");
+            let title = format!("{streak} consecutive {plural}");
+            (if is_failing { "bad" } else { "warn" }, title, since)
+        }
+        (None, None) => return Ok(None),
+    };
+    let by_person = d.disabled.as_ref().and_then(|disabled| disabled.reason.clone());
+    let reason = health.and_then(|health| health.last_error.as_ref()).filter(|_| streak > 0);
+    Ok(Some(Incident {
+        tone,
+        title,
+        reason: reason.map(|error| (error.reason.to_string(), error.detail.clone())),
+        by_person: by_person.filter(|_| tone == "off"),
+        missed: operations.missed(&v.ctx, &d.id.to_string(), since, v.query(&[])).await?,
+        since,
+        is_disabled: d.disabled.is_some(),
+    }))
 }
 
 async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Answer {
-    show(&front, &v, &id, &Filter::of(query.as_deref()), None).await
-}
-
-/// The page; with a secret that is shown this once.
-pub(crate) async fn show(front: &Front, v: &Visitor, id: &str, filter: &Filter, shown_secret: Option<&str>) -> Answer {
     let operations = front.operations().await?;
-    let d = operations.destination(&v.ctx, id, v.query(&[])).await?;
+    let filter = Filter::of(query.as_deref());
+    let d = operations.destination(&v.ctx, &id, v.query(&[])).await?;
     let own: OrganizationView = operations.own_organization(&v.ctx, v.query(&[])).await?;
     let policy = d.failure_policy.clone().unwrap_or(own.settings.failure_policy);
+    let tab = match filter.get("tab") {
+        "deliveries" => Tab::Deliveries,
+        "settings" => Tab::Settings,
+        "secrets" => Tab::Secrets,
+        _ => Tab::Overview,
+    };
+    let (span, health) = match tab {
+        Tab::Overview => buckets(operations, &v, &id, &filter).await?,
+        _ => ("", Vec::new()),
+    };
+    let most = if tab == Tab::Deliveries { "50" } else { RECENT };
+    let recent = match tab {
+        Tab::Overview | Tab::Deliveries => operations.deliveries(&v.ctx, v.query(&[("destination_id", &id), ("limit", most)])).await?.data,
+        _ => Vec::new(),
+    };
+    page(&DestinationPage {
+        page: Page::of(Some(&v), "destinations"),
+        v: &v,
+        tab,
+        target: target(&d),
+        type_name: type_name(d.kind),
+        alert_after: policy.alert_after_failures,
+        disable_after: policy.disable_after_failures,
+        incident: incident(operations, &v, &d).await?,
+        settings: rows(&d.settings, ""),
+        credentials: rows(&d.credentials, ""),
+        recent: &recent,
+        names: Names::none(),
+        attempts: chart::attempts(&health),
+        latencies: chart::latencies(&health),
+        filter: &filter,
+        span,
+        again: v.href(&v.address),
+        d: &d,
+    })
+}
+
+/// The time that charts are about, and what happened in it.
+async fn buckets(
+    operations: &Operations,
+    v: &Visitor,
+    id: &str,
+    filter: &Filter,
+) -> Result<(&'static str, Vec<HealthBucket>), Refusal> {
     let (span, granularity, hours) = match filter.get("span") {
         "30d" => ("30d", "day", 30 * 24),
         "7d" => ("7d", "hour", 7 * 24),
         _ => ("24h", "hour", 24),
     };
-    let since = domain::Timestamp::from_millis(v.now.as_millis() - (hours - 1) * 3_600_000).to_string();
-    let health = operations.destination_health(&v.ctx, id, v.query(&[("granularity", granularity), ("since", &since)])).await?;
-    let recent = operations.deliveries(&v.ctx, v.query(&[("destination_id", id), ("limit", RECENT)])).await?;
-    page(&DestinationPage {
-        page: Page::of(Some(v), "destinations"),
-        v,
-        target: target(&d),
-        type_name: type_name(d.kind),
-        alert_after: policy.alert_after_failures,
-        disable_after: policy.disable_after_failures,
-        settings: rows(&d.settings, ""),
-        credentials: rows(&d.credentials, ""),
-        recent: &recent.data,
-        names: Names::none(),
-        attempts: chart::attempts(&health.data),
-        latencies: chart::latencies(&health.data),
-        filter,
-        span,
-        done: done(filter.get("done")),
-        shown_secret,
-        d: &d,
-    })
-}
-
-fn done(what: &str) -> &'static str {
-    match what {
-        "created" => "The destination is saved; its connection was checked.",
-        "unchecked" => "The destination is saved without a check.",
-        "saved" => "Saved. The next delivery uses it.",
-        "enabled" => "Enabled. The failure counter starts from zero.",
-        "disabled" => "Disabled. What is pending will be skipped, and can be replayed once it is enabled.",
-        "ended" => "The secret signs no longer.",
-        _ => "",
-    }
+    let since = Timestamp::from_millis(v.now.as_millis() - (hours - 1) * 3_600_000).to_string();
+    let found = operations.destination_health(&v.ctx, id, v.query(&[("granularity", granularity), ("since", &since)])).await?;
+    Ok((span, found.data))
 }
 
 /// A JSON object as rows, nested members by their paths; what is stored of a secret in words.
@@ -162,77 +217,35 @@ fn rows(value: &Value, prefix: &str) -> Vec<(String, String)> {
             Value::Object(_) => rows.extend(self::rows(value, &name)),
             Value::Array(items) if items.is_empty() => {}
             Value::Array(items) => {
-                rows.push((
-                    name,
-                    items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", "),
-                ));
+                let texts = items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned));
+                rows.push((name, texts.collect::<Vec<_>>().join(", ")));
             }
             Value::String(text) => rows.push((name, text.clone())),
+            Value::Bool(value) => rows.push((name, if *value { "yes" } else { "no" }.to_owned())),
             other => rows.push((name, other.to_string())),
         }
     }
     rows
 }
 
-fn back(v: &Visitor, id: &str, done: &str) -> Response {
-    see(&v.href(&format!("/destinations/{id}?{}", show::query(&[("done", done)]))))
-}
-
+/// Checks the connection, and shows the steps on the destination's page.
 async fn check(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    let checked = front.operations().await?.check_destination(&v.ctx, &id, v.query(&[]), Body::new("".into())).await?;
-    page(&CheckPage { page: Page::of(Some(&v), "destinations"), v: &v, id: &id, check: &checked.check })
-}
-
-/// A test leads to its delivery, to be watched.
-async fn test(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
-    let mut members = Map::new();
-    if let Some(event_type) = form.filled("event_type") {
-        members.insert("event_type".to_owned(), event_type.into());
-    }
-    if let Some(payload) = form.filled("payload") {
-        let parsed: Result<Value, _> = serde_json::from_str(payload);
-        members.insert("payload".to_owned(), parsed.map_err(|error| Refusal::malformed(format!("the payload is not JSON: {error}")))?);
-    }
-    let message = front.operations().await?.test_destination(&v.ctx, &id, v.query(&[]), body(&members.into())).await?;
-    let delivery = message.deliveries.first().ok_or_else(|| Refusal::internal("a test has no delivery"))?;
-    Ok(see(&v.href(&format!("/deliveries/{}", delivery.delivery.id))))
-}
-
-async fn enable(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
-    let since =
-        form.filled("replay_since").map(|since| if since == "disabled_at" { since.to_owned() } else { crate::filter::instant(since) });
-    let members = since.map_or_else(|| json!({}), |since| json!({"replay_since": since}));
-    let enabled = front.operations().await?.enable_destination(&v.ctx, &id, v.query(&[]), body(&members)).await?;
-    Ok(match enabled.job {
-        Some(job) => see(&v.href(&format!("/jobs/{}", job.id))),
-        None => back(&v, &id, "enabled"),
-    })
-}
-
-async fn disable(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
-    let members = form.filled("reason").map_or_else(|| json!({}), |reason| json!({"reason": reason}));
-    front.operations().await?.disable_destination(&v.ctx, &id, v.query(&[]), body(&members)).await?;
-    Ok(back(&v, &id, "disabled"))
-}
-
-async fn rotate(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
-    let mut members = Map::new();
-    if let Some(secret) = form.filled("secret") {
-        members.insert("secret".to_owned(), secret.into());
-    }
-    if let Some(seconds) = form.filled("overlap_seconds") {
-        members.insert("overlap_seconds".to_owned(), seconds.parse::<i64>().map_or_else(|_| seconds.into(), Value::from));
-    }
-    let rotated = front.operations().await?.rotate_secret(&v.ctx, &id, v.query(&[]), body(&members.into())).await?;
-    page(&RotatedPage { page: Page::of(Some(&v), "destinations"), v: &v, id: &id, rotated: &rotated })
+    let checked = front.operations().await?.check_destination(&v.ctx, &id, v.query(&[]), Body::new("".into())).await;
+    let notice = match checked {
+        Ok(checked) if checked.check.ok => Notice::done("The connection works.").and_check(checked.check),
+        Ok(checked) => Notice::problem("The connection does not work.").and_check(checked.check),
+        Err(refusal) if notice::is_theirs(&refusal) => Notice::refused(&refusal),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    notice::to(&front, &v, &v.at("/destinations", &id), notice).await
 }
 
 async fn end_secret(State(front): State<Front>, v: Visitor, Path((id, secret)): Path<(String, String)>, _: Form) -> Answer {
-    front.operations().await?.end_secret(&v.ctx, &id, &secret, v.query(&[])).await?;
-    Ok(back(&v, &id, "ended"))
-}
-
-async fn delete(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    front.operations().await?.delete_destination(&v.ctx, &id, None, v.query(&[])).await?;
-    Ok(see(&v.href("/destinations")))
+    let ended = front.operations().await?.end_secret(&v.ctx, &id, &secret, v.query(&[])).await;
+    let notice = match ended {
+        Ok(_) => Notice::done("The secret no longer signs requests."),
+        Err(refusal) if notice::is_theirs(&refusal) => Notice::refused(&refusal),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    notice::to(&front, &v, &v.href(&format!("/destinations/{id}?tab=secrets")), notice).await
 }

@@ -2,20 +2,20 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::{Path, RawQuery, State};
 use axum::routing::get;
-use domain::check::CheckReport;
+use domain::check::{CheckReport, PresentedKey};
 use front::Front;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use operations::view::destination::DestinationView;
 use operations::{Operations, Refusal, RefusalCode};
 use serde_json::{Map, Value, json};
 
-use crate::answer::{Answer, HX_REDIRECT, HX_REQUEST, page, page_as, see};
-use crate::filter::Filter;
+use crate::answer::{Answer, page, page_as};
 use crate::form::{Form, json as body};
-use crate::pages::destination;
+use crate::guide::Guide;
+use crate::labels;
+use crate::notice::{self, Notice};
 use crate::pages::destinations::type_name;
 use crate::schema_form::{self, Control, Field};
 use crate::show::{self, Page};
@@ -38,6 +38,8 @@ struct TypesPage<'a> {
 /// A part of the form.
 struct Section {
     title: &'static str,
+    /// What belongs here, in a few words.
+    about: &'static str,
     /// Shown when asked for.
     folded: bool,
     fields: Vec<Field>,
@@ -56,6 +58,7 @@ struct FormPage<'a> {
     is_new: bool,
     revision: u64,
     outcome: Outcome,
+    guide: &'a Guide,
 }
 
 /// What came of sending the form.
@@ -65,7 +68,9 @@ struct Outcome {
     /// Mistakes at no field of the form.
     others: Vec<String>,
     check: Option<CheckReport>,
-    preview: Option<String>,
+    /// What a delivery would be: name and text.
+    preview: Vec<(String, String)>,
+    host_keys: Vec<PresentedKey>,
 }
 
 /// What a script puts into the page that is open, where secrets stay typed.
@@ -77,6 +82,7 @@ struct OutcomePart<'a> {
 }
 
 async fn choose(v: Visitor) -> Answer {
+    v.must_manage()?;
     page(&TypesPage { page: Page::of(Some(&v), "destinations"), v: &v })
 }
 
@@ -84,84 +90,145 @@ async fn sections(operations: &Operations, v: &Visitor, kind: &str, stored: Opti
     let types = operations.destination_types(&v.ctx, v.query(&[])).await?;
     let schema = types.data.into_iter().find(|one| one.kind == kind).ok_or_else(Refusal::not_found)?;
     let stored_json = stored.map(|stored| serde_json::to_value(stored).unwrap_or_default()).unwrap_or_default();
-    let (where_to, more) = schema_form::fields(&schema.settings, &["settings"], &stored_json["settings"])
-        .into_iter()
-        .partition(|field| field.required || field.when.is_some() || shown_first(&field.name));
-    let kinds = schema_form::credentials(&schema.credentials, &stored_json["credentials"]);
-    let (certificates, kinds): (Vec<Field>, Vec<Field>) =
-        kinds.into_iter().partition(|field| !field.required && field.control == Control::Area);
-    let own_policy = if stored_json["failure_policy"].is_object() { "own" } else { "organization" };
-    let mut policy = schema_form::fields(&failure_policy(), &["failure_policy"], &stored_json["failure_policy"]);
-    for field in &mut policy {
-        field.when = Some(("thresholds".to_owned(), "own".to_owned()));
+    let settings = schema_form::fields(&schema.settings, &["settings"], &stored_json["settings"]);
+    let (mut signature, settings): (Vec<Field>, Vec<Field>) = settings.into_iter().partition(|field| field.name.contains(".signature."));
+    let (where_to, more) = settings.into_iter().partition(|field| field.required || field.when.is_some() || shown_first(&field.name));
+    let credentials = schema_form::credentials(&schema.credentials, &stored_json["credentials"]);
+    let is_tls = |field: &Field| kind == "webhook" && field.name.ends_with("_pem");
+    let (tls, credentials): (Vec<Field>, Vec<Field>) = credentials.into_iter().partition(is_tls);
+    if stored.is_none() && kind == "webhook" {
+        signature.extend(signing_secret());
     }
-    let thresholds = [("organization", "The organization's"), ("own", "Its own")];
-    policy.insert(0, Field::switch("thresholds", "Alert and disable thresholds", &thresholds, own_policy));
-    let mut retries = schema_form::fields(&retry_policy(), &["retry_policy"], &stored_json["retry_policy"]);
-    retries.extend(policy);
-    let all = vec![
-        Section { title: "Name", folded: false, fields: schema_form::fields(&about(), &[], &stored_json) },
-        Section { title: "Where", folded: false, fields: where_to },
-        Section { title: "Credentials", folded: false, fields: kinds },
-        Section { title: "Certificates", folded: true, fields: certificates },
-        Section { title: "More settings", folded: true, fields: more },
-        Section { title: "Retries and alerts", folded: true, fields: retries },
+    let (own, about): (Vec<Field>, Vec<Field>) =
+        schema_form::fields(&about(), &[], &stored_json).into_iter().partition(|field| field.name == "external_id");
+    let retries = schema_form::fields(&retry_policy(), &["retry_policy"], &stored_json["retry_policy"]);
+    let section = |title, about, folded, fields| Section { title, about, folded, fields };
+    let mut all = vec![
+        section("Basics", "", false, about),
+        section(place_title(kind), "", false, where_to),
+        section("Authentication", "Secrets are encrypted when they are saved, and never shown again.", false, credentials),
+        section("Signature", "", false, signature),
+        section("Client certificate and private authority", "", true, tls),
+        section("More settings", "", true, more.into_iter().chain(own).collect()),
+        section("Retries and alerts", "", true, retries.into_iter().chain(thresholds(&stored_json["failure_policy"])).collect()),
     ];
-    Ok(all.into_iter().filter(|section| !section.fields.is_empty()).collect())
+    for field in all.iter_mut().flat_map(|section| &mut section.fields) {
+        labels::describe(kind, field);
+    }
+    all.retain(|section| !section.fields.is_empty());
+    Ok(all)
+}
+
+/// Its own thresholds, or the organization's.
+fn thresholds(stored: &Value) -> Vec<Field> {
+    let own = if stored.is_object() { "own" } else { "organization" };
+    let choices = [("organization", "The organization's"), ("own", "Its own")];
+    let switch = Field::switch("thresholds", "Alert and disable thresholds", &choices, own);
+    let policy = schema_form::fields(&failure_policy(), &["failure_policy"], stored);
+    std::iter::once(switch).chain(policy.into_iter().map(|field| field.only_when("thresholds", &["own"]))).collect()
+}
+
+/// Where a new destination's signing secret comes from.
+fn signing_secret() -> [Field; 3] {
+    let choices = [
+        ("generated", "Generate one, and show it once"),
+        ("own", "Use a secret of my own"),
+        ("arn", "Read it from AWS Secrets Manager"),
+    ];
+    let own = Field::line(&["signing_secret"], "Your signing secret", true).only_when(SECRET_SOURCE, &["own"]);
+    let arn = Field::line(&["signing_secret", "secret_arn"], "ARN of the secret", false).only_when(SECRET_SOURCE, &["arn"]);
+    [
+        Field::switch(SECRET_SOURCE, "Signing secret", &choices, "generated"),
+        Field { example: "whsec_…", help: "whsec_ and the base64 of 24 to 64 bytes.".to_owned(), ..own },
+        Field { example: "arn:aws:secretsmanager:…", help: "An operator must have granted it to your organization.".to_owned(), ..arn },
+    ]
+}
+
+/// The choice that decides which signing secret counts.
+const SECRET_SOURCE: &str = "signing_secret_source";
+
+fn place_title(kind: &str) -> &'static str {
+    match kind {
+        "webhook" => "Endpoint",
+        "email" => "Message",
+        "sftp" => "Server",
+        "postgres" | "mysql" => "Database",
+        _ => "Bucket",
+    }
 }
 
 /// Optional settings that most people fill in.
 fn shown_first(name: &str) -> bool {
-    ["url", "host", "port", "database", "region", "preset", "mode"].iter().any(|own| name == format!("settings.{own}"))
+    ["url", "host", "port", "database", "region", "preset", "mode", "headers", "columns", "key_columns", "on_conflict"]
+        .iter()
+        .any(|own| name == format!("settings.{own}"))
 }
 
 fn about() -> Value {
     json!({"properties": {
-        "name": {"type": "string", "description": "What people call it."},
-        "description": {"type": ["string", "null"], "description": "What it is for."},
-        "event_types": {"type": ["array", "null"], "items": {"type": "string"}, "description": "Patterns, a line each, that it subscribes to: * is one segment, ** any number. Left empty, it gets what names it."},
-        "external_id": {"type": ["string", "null"], "description": "Your own name for it."},
+        "name": {"type": "string"},
+        "description": {"type": ["string", "null"]},
+        "event_types": {"type": ["array", "null"], "items": {"type": "string"}},
+        "external_id": {"type": ["string", "null"]},
     }, "required": ["name"]})
 }
 
 fn retry_policy() -> Value {
     json!({"properties": {
-        "max_retries": {"type": "integer", "default": 5, "description": "Retries after the first attempt."},
-        "initial_seconds": {"type": "integer", "default": 1, "description": "The first wait."},
-        "multiplier": {"type": "number", "default": 2, "description": "What each further wait is multiplied by."},
-        "max_seconds": {"type": "integer", "default": 3600, "description": "The longest wait."},
-        "jitter": {"type": "number", "default": 0.1, "description": "The share of a wait that chance may add."},
-        "retry_client_errors": {"type": "boolean", "default": true, "description": "Try again also after 3xx and 4xx answers."},
+        "max_retries": {"type": "integer", "default": 5},
+        "initial_seconds": {"type": "integer", "default": 1},
+        "multiplier": {"type": "number", "default": 2},
+        "max_seconds": {"type": "integer", "default": 3600},
+        "jitter": {"type": "number", "default": 0.1},
+        "retry_client_errors": {"type": "boolean", "default": true},
     }})
 }
 
 fn failure_policy() -> Value {
     json!({"properties": {
-        "alert_after_failures": {"type": "integer", "default": 5, "description": "Alert when this many attempts in a row failed."},
-        "disable_after_failures": {"type": ["integer", "null"], "default": 20, "description": "Disable it when this many did; empty: never."},
-        "disable_min_failing_seconds": {"type": "integer", "default": 300, "description": "… and not before it has been failing for this long."},
+        "alert_after_failures": {"type": "integer", "default": 5},
+        "disable_after_failures": {"type": ["integer", "null"], "default": 20},
+        "disable_min_failing_seconds": {"type": "integer", "default": 300},
     }})
 }
 
-async fn ask_new(State(front): State<Front>, v: Visitor, Path(kind): Path<String>) -> Answer {
-    let sections = sections(front.operations().await?, &v, &kind, None).await?;
-    shown(&v, &kind, None, &sections, Outcome::default(), StatusCode::OK)
+/// An empty form; what the address says of its fields stands in them.
+async fn ask_new(State(front): State<Front>, v: Visitor, Path(kind): Path<String>, RawQuery(query): RawQuery) -> Answer {
+    v.must_manage()?;
+    let operations = front.operations().await?;
+    let mut sections = sections(operations, &v, &kind, None).await?;
+    let given = Form::parse(query.unwrap_or_default().as_bytes());
+    for field in sections.iter_mut().flat_map(|section| &mut section.fields).filter(|field| given.text(&field.name).is_some()) {
+        field.refill(&given);
+    }
+    let guide = Guide::read(operations, &v, None).await?;
+    shown(&v, &kind, None, &sections, Outcome::default(), &guide, StatusCode::OK)
 }
 
 async fn ask_edit(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
+    v.must_manage()?;
     let operations = front.operations().await?;
     let stored = operations.destination(&v.ctx, &id, v.query(&[])).await?;
     let sections = sections(operations, &v, stored.kind, Some(&stored)).await?;
-    shown(&v, stored.kind, Some(&stored), &sections, Outcome::default(), StatusCode::OK)
+    let guide = Guide::read(operations, &v, Some(&stored)).await?;
+    shown(&v, stored.kind, Some(&stored), &sections, Outcome::default(), &guide, StatusCode::OK)
 }
 
-fn shown(v: &Visitor, kind: &str, stored: Option<&DestinationView>, sections: &[Section], outcome: Outcome, status: StatusCode) -> Answer {
+fn shown(
+    v: &Visitor,
+    kind: &str,
+    stored: Option<&DestinationView>,
+    sections: &[Section],
+    outcome: Outcome,
+    guide: &Guide,
+    status: StatusCode,
+) -> Answer {
     let path = stored.map_or_else(|| format!("/destinations/new/{kind}"), |stored| format!("/destinations/{}/edit", stored.id));
     let cancel = stored.map_or_else(|| "/destinations".to_owned(), |stored| format!("/destinations/{}", stored.id));
     let template = FormPage {
         page: Page::of(Some(v), "destinations"),
         v,
-        heading: stored.map_or_else(|| format!("New destination: {}", type_name(kind)), |stored| format!("Change {}", stored.name)),
+        heading: stored.map_or_else(|| format!("New {} destination", type_name(kind)), |stored| format!("Edit {}", stored.name)),
         kind,
         action: v.href(&path),
         cancel: v.href(&cancel),
@@ -169,6 +236,7 @@ fn shown(v: &Visitor, kind: &str, stored: Option<&DestinationView>, sections: &[
         is_new: stored.is_none(),
         revision: stored.map_or(0, |stored| stored.revision),
         outcome,
+        guide,
     };
     page_as(status, &template)
 }
@@ -182,90 +250,137 @@ fn sent(sections: &[Section], form: &Form, patch: bool) -> Map<String, Value> {
         // Left empty means never, and not the default.
         members.entry("failure_policy").or_insert_with(|| json!({}))["disable_after_failures"] = Value::Null;
     }
+    // A secret of one's own that was left empty is a mistake, and no wish for a generated one.
+    match form.text(SECRET_SOURCE) {
+        Some("own") => {
+            members.entry("signing_secret").or_insert_with(|| "".into());
+        }
+        Some("arn") => {
+            members.entry("signing_secret").or_insert_with(|| json!({"secret_arn": ""}));
+        }
+        _ => {}
+    }
     members
 }
 
-async fn create(State(front): State<Front>, v: Visitor, Path(kind): Path<String>, headers: HeaderMap, form: Form) -> Answer {
+/// A form that was sent, and what it is about.
+struct Sent<'a> {
+    v: &'a Visitor,
+    kind: &'a str,
+    stored: Option<&'a DestinationView>,
+    form: &'a Form,
+}
+
+async fn create(State(front): State<Front>, v: Visitor, Path(kind): Path<String>, form: Form) -> Answer {
     let operations = front.operations().await?;
     let mut sections = sections(operations, &v, &kind, None).await?;
     let mut members = sent(&sections, &form, false);
     let asked = |members: Map<String, Value>| body(&members.into());
-    let scripted = headers.contains_key(HX_REQUEST);
-    if form.text("do") == Some("preview") {
-        return previewed(operations, &v, &kind, None, &mut sections, &form, members, scripted).await;
+    let this = Sent { v: &v, kind: &kind, stored: None, form: &form };
+    match form.text("do") {
+        Some("preview") => return previewed(operations, &this, &mut sections, members).await,
+        Some("host_keys") => return fetched(operations, &this, &mut sections).await,
+        _ => {}
     }
     members.insert("type".to_owned(), kind.clone().into());
     if form.text("do") == Some("check") {
         let checked = operations.check_new_destination(&v.ctx, v.query(&[]), asked(members)).await;
         let outcome = checked.map(|checked| Outcome { check: Some(checked.check), ..Outcome::default() });
-        return told(&v, &kind, None, &mut sections, &form, outcome, scripted);
+        return told(operations, &this, &mut sections, outcome).await;
     }
     let skip = form.text("do") == Some("skip");
     let parameters: &[(&str, &str)] = if skip { &[("skip_check", "true")] } else { &[] };
     match operations.create_destination(&v.ctx, v.query(parameters), asked(members)).await {
         Ok(new) => {
-            let filter = Filter::of(Some(if skip { "done=unchecked" } else { "done=created" }));
-            match (&new.signing_secret, scripted) {
-                // Shown this once, so not on a page that can be loaded again.
-                (Some(secret), _) => destination::show(&front, &v, &new.view.id.to_string(), &filter, Some(secret))
-                    .await
-                    .map(|page| whole(page, &v.href(&format!("/destinations/{}", new.view.id)))),
-                (None, _) => Ok(go(&v.href(&format!("/destinations/{}?done={}", new.view.id, filter.get("done"))), scripted)),
-            }
+            let notice = Notice::done(if skip {
+                "The destination is saved without a check."
+            } else {
+                "The destination is saved; its connection was checked."
+            });
+            let notice = match new.signing_secret {
+                Some(secret) => notice.and_secret("Signing secret", "The receiver verifies requests with it.", secret),
+                None => notice,
+            };
+            notice::to(&front, &v, &v.at("/destinations", &new.view.id), notice).await
         }
-        Err(refusal) => told(&v, &kind, None, &mut sections, &form, Err(refusal), scripted),
+        Err(refusal) => told(operations, &this, &mut sections, Err(refusal)).await,
     }
 }
 
-async fn save(State(front): State<Front>, v: Visitor, Path(id): Path<String>, headers: HeaderMap, form: Form) -> Answer {
+async fn save(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
     let operations = front.operations().await?;
     let stored = operations.destination(&v.ctx, &id, v.query(&[])).await?;
     let mut sections = sections(operations, &v, stored.kind, Some(&stored)).await?;
     let members = sent(&sections, &form, true);
-    let scripted = headers.contains_key(HX_REQUEST);
-    if form.text("do") == Some("preview") {
-        return previewed(operations, &v, stored.kind, Some(&stored), &mut sections, &form, members, scripted).await;
+    let this = Sent { v: &v, kind: stored.kind, stored: Some(&stored), form: &form };
+    match form.text("do") {
+        Some("preview") => return previewed(operations, &this, &mut sections, members).await,
+        Some("host_keys") => return fetched(operations, &this, &mut sections).await,
+        _ => {}
     }
     let parameters: &[(&str, &str)] = if form.text("do") == Some("skip") { &[("skip_check", "true")] } else { &[] };
     let revision = form.filled("revision").map(|revision| format!("\"{revision}\""));
     match operations.patch_destination(&v.ctx, &id, revision.as_deref(), v.query(parameters), body(&members.into())).await {
-        Ok(_) => Ok(go(&v.href(&format!("/destinations/{id}?done=saved")), scripted)),
-        Err(refusal) => told(&v, stored.kind, Some(&stored), &mut sections, &form, Err(refusal), scripted),
+        Ok(saved) => {
+            let notice = match saved.disabled {
+                Some(_) => Notice::warning("Saved. The destination is still disabled."),
+                None => Notice::done("Saved. The next delivery uses it."),
+            };
+            notice::to(&front, &v, &v.at("/destinations", &id), notice).await
+        }
+        Err(refusal) => told(operations, &this, &mut sections, Err(refusal)).await,
     }
 }
 
 /// What a delivery would look like.
-#[expect(clippy::too_many_arguments, reason = "what one form is about")]
-async fn previewed(
-    operations: &Operations,
-    v: &Visitor,
-    kind: &str,
-    stored: Option<&DestinationView>,
-    sections: &mut [Section],
-    form: &Form,
-    members: Map<String, Value>,
-    scripted: bool,
-) -> Answer {
+async fn previewed(operations: &Operations, this: &Sent<'_>, sections: &mut [Section], members: Map<String, Value>) -> Answer {
     let mut settings = members.get("settings").cloned().unwrap_or_else(|| json!({}));
     if let Some(members) = settings.as_object_mut() {
         members.retain(|_, value| !value.is_null());
     }
-    let asked = json!({"type": kind, "settings": settings});
-    let made = operations.preview_destination(&v.ctx, v.query(&[]), body(&asked)).await;
-    let outcome = made.map(|preview| Outcome { preview: serde_json::to_string_pretty(&preview).ok(), ..Outcome::default() });
-    told(v, kind, stored, sections, form, outcome, scripted)
+    let asked = json!({"type": this.kind, "settings": settings});
+    let made = operations.preview_destination(&this.v.ctx, this.v.query(&[]), body(&asked)).await;
+    let outcome = made.map(|preview| Outcome { preview: parts(&preview), ..Outcome::default() });
+    told(operations, this, sections, outcome).await
+}
+
+/// A preview's members, as texts.
+fn parts(preview: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| match value {
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| format!("{name}: {}\n", value.as_str().unwrap_or_default())).collect()
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let members = preview.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    members.map(|(name, value)| (name.clone(), text(value))).collect()
+}
+
+/// The keys that the server presents, put into their field for a person to compare.
+async fn fetched(operations: &Operations, this: &Sent<'_>, sections: &mut [Section]) -> Answer {
+    let mut asked = json!({"host": this.form.text("settings.host").unwrap_or_default()});
+    if let Some(port) = this.form.filled("settings.port") {
+        asked["port"] = port.parse::<i64>().map_or_else(|_| port.into(), Value::from);
+    }
+    let found = operations.host_keys(&this.v.ctx, this.v.query(&[]), body(&asked)).await;
+    let found = found.map_err(|refusal| in_settings(refusal, "settings"));
+    let outcome = found.map(|found| Outcome { host_keys: found.host_keys, ..Outcome::default() });
+    told(operations, this, sections, outcome).await
+}
+
+/// A refusal of a request that is about one group of the form's fields.
+fn in_settings(refusal: Refusal, group: &str) -> Refusal {
+    let mut refusal = refusal;
+    for error in &mut refusal.errors {
+        error.pointer = error.pointer.as_ref().map(|pointer| format!("/{group}{pointer}"));
+    }
+    refusal
 }
 
 /// Tells what came of it: into the open page, else on a page with what was typed.
-fn told(
-    v: &Visitor,
-    kind: &str,
-    stored: Option<&DestinationView>,
-    sections: &mut [Section],
-    form: &Form,
-    outcome: Result<Outcome, Refusal>,
-    scripted: bool,
-) -> Answer {
+async fn told(operations: &Operations, this: &Sent<'_>, sections: &mut [Section], outcome: Result<Outcome, Refusal>) -> Answer {
+    let Sent { v, kind, stored, form } = *this;
     let (outcome, status) = match outcome {
         Ok(outcome) => (outcome, StatusCode::OK),
         Err(refusal) if refusal.status() >= 500 || matches!(refusal.code, RefusalCode::NotFound | RefusalCode::Forbidden) => {
@@ -276,14 +391,19 @@ fn told(
             (placed(refusal, sections, form), status)
         }
     };
-    if scripted {
+    for field in sections.iter_mut().flat_map(|section| &mut section.fields) {
+        field.refill(form);
+        if field.name == "settings.host_keys" && !outcome.host_keys.is_empty() {
+            let keys: Vec<&str> = outcome.host_keys.iter().map(|key| &*key.public_key).collect();
+            field.value = keys.join("\n");
+        }
+    }
+    if v.is_scripted {
         // htmx swaps successful answers only.
         return page(&OutcomePart { outcome: &outcome, sections });
     }
-    for field in sections.iter_mut().flat_map(|section| &mut section.fields) {
-        field.refill(form);
-    }
-    shown(v, kind, stored, sections, outcome, status)
+    let guide = Guide::read(operations, v, stored).await?;
+    shown(v, kind, stored, sections, outcome, &guide, status)
 }
 
 /// A refusal's mistakes, each at its field.
@@ -293,34 +413,29 @@ fn placed(refusal: Refusal, sections: &mut [Section], form: &Form) -> Outcome {
         let pointer = error.pointer.clone().unwrap_or_default();
         let mut fields = sections.iter_mut().flat_map(|section| &mut section.fields);
         let at = fields.find(|field| {
-            let counts = field.when.as_ref().is_none_or(|(name, value)| form.text(name) == Some(value));
-            counts && (field.pointer == pointer || pointer.starts_with(&format!("{}/", field.pointer)) && field.control == Control::Area)
+            let is_within = pointer.starts_with(&format!("{}/", field.pointer)) && matches!(field.control, Control::Area | Control::SecretArea);
+            field.counts(form) && (field.pointer == pointer || is_within)
         });
         match at {
-            Some(field) => field.mistake = Some(error.detail.clone()),
-            None => others.push(format!("{pointer} {}", error.detail)),
+            Some(field) => field.mistake = Some(plainly(&error.detail)),
+            None => others.push(format!("{}: {}", pointer.trim_start_matches('/').replace('/', " › "), error.detail)),
         }
     }
     for section in sections.iter_mut() {
         section.folded &= section.fields.iter().all(|field| field.mistake.is_none());
     }
-    Outcome { problem: Some(refusal.detail), others, check: refusal.extra.and_then(|extra| extra.check), preview: None }
+    let problem = if refusal.code == RefusalCode::ValidationFailed {
+        "Nothing was saved. Correct the marked fields and try again.".to_owned()
+    } else {
+        show::sentence(&refusal.detail)
+    };
+    Outcome { problem: Some(problem), others, check: refusal.extra.and_then(|extra| extra.check), ..Outcome::default() }
 }
 
-fn go(path: &str, scripted: bool) -> Response {
-    match (scripted, http::HeaderValue::from_str(path)) {
-        (true, Ok(path)) => ([(HX_REDIRECT, path)], "").into_response(),
-        _ => see(path),
+/// What is wrong, where the field's label says of what.
+fn plainly(detail: &str) -> String {
+    match detail.strip_suffix(" is required") {
+        Some(_) => "this field is required".to_owned(),
+        None => detail.to_owned(),
     }
-}
-
-/// A whole page in answer to a script that asked for a part.
-fn whole(mut page: Response, path: &str) -> Response {
-    let headers = page.headers_mut();
-    headers.insert("hx-retarget", http::HeaderValue::from_static("body"));
-    headers.insert("hx-reswap", http::HeaderValue::from_static("innerHTML show:top"));
-    if let Ok(path) = http::HeaderValue::from_str(path) {
-        headers.insert("hx-replace-url", path);
-    }
-    page
 }

@@ -16,14 +16,14 @@ use crate::visitor::Visitor;
 
 /// The types, and what people call them.
 pub(crate) const TYPES: &[(&str, &str, &str)] = &[
-    ("webhook", "Webhook", "A signed HTTPS request to an address of yours, Slack, Teams, Discord or PagerDuty"),
-    ("email", "E-mail", "A mail, through Amazon SES or an SMTP server"),
-    ("s3", "Amazon S3", "An object in a bucket, also of S3-compatible stores"),
+    ("webhook", "Webhook", "A signed HTTPS request to your endpoint, Slack, Teams, Discord or PagerDuty"),
+    ("email", "Email", "A message through Amazon SES, an SMTP server, Google Workspace or Microsoft 365"),
+    ("s3", "Amazon S3", "An object in a bucket, also in S3-compatible stores"),
     ("gcs", "Google Cloud Storage", "An object in a bucket"),
     ("azure_blob", "Azure Blob Storage", "A blob in a container"),
     ("sftp", "SFTP", "A file on a server"),
     ("postgres", "PostgreSQL", "Rows in a table"),
-    ("mysql", "MySQL, MariaDB", "Rows in a table"),
+    ("mysql", "MySQL", "Rows in a table of MySQL or MariaDB"),
 ];
 
 pub(crate) fn router() -> Router<Front> {
@@ -38,6 +38,7 @@ struct DestinationsPage<'a> {
     filter: &'a Filter,
     destinations: &'a [DestinationView],
     next: Option<String>,
+    again: String,
 }
 
 async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
@@ -46,7 +47,8 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     parameters.push(("include".to_owned(), "health".to_owned()));
     let found = front.operations().await?.destinations(&v.ctx, v.query(&pairs(&parameters))).await?;
     let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
-    page(&DestinationsPage { page: Page::of(Some(&v), "destinations"), v: &v, filter: &filter, destinations: &found.data, next })
+    let again = v.href(&v.address);
+    page(&DestinationsPage { page: Page::of(Some(&v), "destinations"), v: &v, filter: &filter, destinations: &found.data, next, again })
 }
 
 /// What people call a type.

@@ -4,14 +4,17 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, post};
+use domain::delivery::DeliveryStatus;
 use front::Front;
-use operations::Body;
-use operations::view::job::JobView;
+use operations::view::destination::DestinationView;
+use operations::view::job::{JobKind, JobView};
+use operations::{Body, Counted};
 use serde_json::Value;
 
-use crate::answer::{Answer, page, see};
+use crate::answer::{Answer, page};
 use crate::filter::{Filter, pairs};
 use crate::form::Form;
+use crate::notice::{self, Notice};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
@@ -39,6 +42,18 @@ struct JobPage<'a> {
     filter: Vec<(String, String)>,
     is_over: bool,
     handled: u64,
+    destination: Option<&'a DestinationView>,
+    /// How what the job is about stands now, by state.
+    now: &'a [(DeliveryStatus, Counted)],
+    /// The deliveries that it is about, whatever their state.
+    list: String,
+}
+
+impl JobPage<'_> {
+    /// Those of its deliveries that are in a state.
+    fn of(&self, status: &DeliveryStatus) -> String {
+        format!("{}&status={}", self.list, status.as_str())
+    }
 }
 
 async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
@@ -51,21 +66,46 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
 
 async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     let j = front.operations().await?.job(&v.ctx, &id, v.query(&[])).await?;
+    let operations = front.operations().await?;
     let status = show::word(&j.status);
     let filter = j.filter.as_object().into_iter().flatten().filter(|(_, value)| *value != &Value::Array(Vec::new()));
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    };
+    let filter: Vec<(String, String)> = filter.map(|(name, value)| (name.clone(), text(value))).collect();
+    let about: Vec<(&str, &str)> = filter.iter().filter(|(name, _)| name != "status").map(|(name, value)| (&**name, &**value)).collect();
+    let destination = match filter.iter().find(|(name, _)| name == "destination_id") {
+        Some((_, id)) => operations.destination(&v.ctx, id, v.query(&[])).await.ok(),
+        None => None,
+    };
+    let is_about_deliveries = matches!(j.kind, JobKind::Retry | JobKind::Replay);
+    let now = match is_about_deliveries {
+        true => operations.delivery_counts(&v.ctx, v.query(&about)).await.unwrap_or_default(),
+        false => Vec::new(),
+    };
     page(&JobPage {
         page: Page::of(Some(&v), "jobs"),
         v: &v,
         kind: show::word(&j.kind),
         is_over: !matches!(&*status, "queued" | "running"),
         status,
-        filter: filter.map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect(),
         handled: j.done + j.failed + j.skipped,
+        destination: destination.as_ref(),
+        now: &now,
+        list: if is_about_deliveries { format!("/deliveries?{}", show::query(&about)) } else { String::new() },
+        filter: filter.iter().filter(|(name, _)| name != "destination_id").cloned().collect(),
         j: &j,
     })
 }
 
 async fn cancel(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
-    front.operations().await?.cancel_job(&v.ctx, &id, v.query(&[]), Body::new("".into())).await?;
-    Ok(see(&v.href(&format!("/jobs/{id}"))))
+    let cancelled = front.operations().await?.cancel_job(&v.ctx, &id, v.query(&[]), Body::new("".into())).await;
+    let notice = match cancelled {
+        Ok(_) => Notice::done("The job is stopped. What it has done stays done."),
+        Err(refusal) if notice::is_theirs(&refusal) => Notice::refused(&refusal),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    notice::to(&front, &v, &v.at("/jobs", &id), notice).await
 }

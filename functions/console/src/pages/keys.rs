@@ -5,21 +5,26 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use front::Front;
-use operations::NewPortalLinkView;
-use operations::view::api_key::{ApiKeyView, NewApiKey};
+use operations::Refusal;
+use operations::view::api_key::ApiKeyView;
 use operations::view::portal_link::{PortalLinkStatus, PortalLinkView};
 use serde_json::{Map, json};
 
-use crate::answer::{Answer, page, see};
+use crate::answer::{Answer, page};
+use crate::ask::Ask;
 use crate::form::{Form, json as body};
-use crate::show::Page;
+use crate::notice::{self, Notice};
+use crate::schema_form::{Control, Field};
+use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
 pub(crate) fn router() -> Router<Front> {
     Router::new()
         .route("/api-keys", get(list).post(create))
+        .route("/api-keys/new", get(ask_key))
         .route("/api-keys/{id}/revoke", post(revoke))
         .route("/portal-links", post(link))
+        .route("/portal-links/new", get(ask_link))
         .route("/portal-links/{id}/end", post(end_link))
 }
 
@@ -31,47 +36,105 @@ struct KeysPage<'a> {
     keys: &'a [ApiKeyView],
     links: &'a [PortalLinkView],
     own: String,
-    new: Option<&'a NewApiKey>,
-    link: Option<&'a NewPortalLinkView>,
 }
 
 async fn list(State(front): State<Front>, v: Visitor) -> Answer {
-    show(&front, &v, None, None).await
-}
-
-/// What was just made is shown this once.
-async fn show(front: &Front, v: &Visitor, new: Option<&NewApiKey>, link: Option<&NewPortalLinkView>) -> Answer {
     let operations = front.operations().await?;
     let keys = operations.api_keys(&v.ctx, v.query(&[("limit", "100")])).await?;
     let links = operations.portal_links(&v.ctx, v.query(&[("limit", "100")])).await?;
     let own = v.ctx.caller.by.to_string();
-    page(&KeysPage { page: Page::of(Some(v), "keys"), v, keys: &keys.data, links: &links.data, own, new, link })
+    page(&KeysPage { page: Page::of(Some(&v), "keys"), v: &v, keys: &keys.data, links: &links.data, own })
+}
+
+fn must_administer(v: &Visitor) -> Result<(), Refusal> {
+    if v.may_administer() { Ok(()) } else { Err(Refusal::forbidden()) }
+}
+
+fn parent(v: &Visitor) -> (String, String) {
+    (v.href("/api-keys"), "Access".to_owned())
+}
+
+fn key_form(v: &Visitor) -> Ask<'_> {
+    let roles = [
+        ("sender", "Sender: submits messages"),
+        ("viewer", "Viewer: reads everything but secrets"),
+        ("manager", "Manager: destinations, retries"),
+        ("admin", "Admin: everything in the organization"),
+    ];
+    let expires = Field { control: Control::Line("datetime-local"), ..Field::optional_line("expires_at", "Expires (UTC)") };
+    Ask {
+        about: "Programs use API keys. The key is shown once, after it is created.".to_owned(),
+        fields: vec![
+            Field { example: "Billing backend", ..Field::line(&["name"], "Name", false) },
+            Field::switch("role", "Role", &roles, "sender"),
+            expires,
+        ],
+        action: v.href("/api-keys"),
+        submit: "Create API key".to_owned(),
+        ..Ask::new(v, "keys", parent(v), "New API key")
+    }
+}
+
+async fn ask_key(v: Visitor) -> Answer {
+    must_administer(&v)?;
+    key_form(&v).shown()
 }
 
 async fn create(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     let mut members = Map::new();
-    members.insert("name".to_owned(), form.text("name").unwrap_or_default().into());
+    members.insert("name".to_owned(), form.text("name").unwrap_or_default().trim().into());
     members.insert("role".to_owned(), form.text("role").unwrap_or_default().into());
     if let Some(expires_at) = form.filled("expires_at") {
         members.insert("expires_at".to_owned(), crate::filter::instant(expires_at).into());
     }
-    let new = front.operations().await?.create_api_key(&v.ctx, v.query(&[]), body(&members.into())).await?;
-    show(&front, &v, Some(&new), None).await
+    match front.operations().await?.create_api_key(&v.ctx, v.query(&[]), body(&members.into())).await {
+        Ok(new) => {
+            let title = format!("API key “{}”", new.view.name);
+            let notice = Notice::default().and_secret(&title, "Store it where your program reads it.", new.key);
+            notice::to(&front, &v, &v.href("/api-keys"), notice).await
+        }
+        Err(refusal) => key_form(&v).again(&form, refusal),
+    }
 }
 
 async fn revoke(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
     front.operations().await?.delete_api_key(&v.ctx, &id, v.query(&[])).await?;
-    Ok(see(&v.href("/api-keys")))
+    notice::to(&front, &v, &v.href("/api-keys"), Notice::done("The API key is revoked.")).await
+}
+
+fn link_form(v: &Visitor) -> Ask<'_> {
+    let roles = [("viewer", "Viewer: reads everything but secrets"), ("manager", "Manager: destinations, retries"), ("admin", "Admin: everything")];
+    Ask {
+        about: "A link signs one person in to this console, once, for eight hours. It is shown once; send it to them.".to_owned(),
+        fields: vec![
+            Field { example: "Ann", help: "Shown in the audit log.".to_owned(), ..Field::optional_line("name", "Their name") },
+            Field::switch("role", "Role", &roles, "viewer"),
+        ],
+        action: v.href("/portal-links"),
+        submit: "Create link".to_owned(),
+        ..Ask::new(v, "keys", parent(v), "New portal link")
+    }
+}
+
+async fn ask_link(v: Visitor) -> Answer {
+    must_administer(&v)?;
+    link_form(&v).shown()
 }
 
 async fn link(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     let name = form.filled("name").map_or(json!({}), |name| json!({"name": name}));
     let asked = json!({"role": form.text("role").unwrap_or_default(), "subject": name, "session_seconds": 28_800});
-    let link = front.operations().await?.create_portal_link(&v.ctx, v.query(&[]), body(&asked)).await?;
-    show(&front, &v, None, Some(&link)).await
+    match front.operations().await?.create_portal_link(&v.ctx, v.query(&[]), body(&asked)).await {
+        Ok(link) => {
+            let text = format!("Send it to them: it opens the console once, until {}.", show::exact(link.expires_at));
+            let notice = Notice::default().and_secret_link("Portal link", &text, link.url);
+            notice::to(&front, &v, &v.href("/api-keys"), notice).await
+        }
+        Err(refusal) => link_form(&v).again(&form, refusal),
+    }
 }
 
 async fn end_link(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
     front.operations().await?.delete_portal_link(&v.ctx, &id, v.query(&[])).await?;
-    Ok(see(&v.href("/api-keys")))
+    notice::to(&front, &v, &v.href("/api-keys"), Notice::done("The link is withdrawn, and its session ended.")).await
 }

@@ -6,15 +6,17 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use front::{Front, Refused};
+use http::StatusCode;
 use operations::Refusal;
 use operations::message::PayloadAnswer;
 use operations::view::message::{MessageStatus, MessageView};
 
-use crate::answer::{Answer, page, see};
+use crate::answer::{Answer, page, page_as, see};
 use crate::filter::{Filter, SPANS, pairs};
 use crate::form::Form;
 use crate::names::Names;
-use crate::pages::delivery::{Payload, payload};
+use crate::notice::{self, Notice};
+use crate::pages::delivery::{Payload, payload, viewed};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
@@ -23,6 +25,7 @@ pub(crate) fn router() -> Router<Front> {
         .route("/messages", get(list))
         .route("/messages/{id}", get(read))
         .route("/messages/{id}/payload", get(download))
+        .route("/messages/{id}/payload/view", get(view))
         .route("/messages/{id}/erase", post(erase))
 }
 
@@ -34,6 +37,7 @@ struct MessagesPage<'a> {
     filter: &'a Filter,
     messages: &'a [MessageView],
     next: Option<String>,
+    problem: Option<String>,
 }
 
 #[derive(Template)]
@@ -60,9 +64,11 @@ pub(crate) fn word(status: &MessageStatus) -> &'static str {
 async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
     let filter = Filter::of(query.as_deref());
     let parameters = filter.for_operation(&["event_type", "reference", "since", "until", "system", "cursor"], v.now);
-    let found = front.operations().await?.messages(&v.ctx, v.query(&pairs(&parameters))).await?;
+    let found = front.operations().await?.messages(&v.ctx, v.query(&pairs(&parameters))).await;
+    let (found, problem) = crate::answer::list_or_problem(found)?;
     let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
-    page(&MessagesPage { page: Page::of(Some(&v), "messages"), v: &v, filter: &filter, messages: &found.data, next })
+    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    page_as(status, &MessagesPage { page: Page::of(Some(&v), "messages"), v: &v, filter: &filter, messages: &found.data, next, problem })
 }
 
 async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
@@ -81,7 +87,11 @@ async fn download(State(front): State<Front>, v: Visitor, Path(id): Path<String>
     }
 }
 
+async fn view(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Result<Response, Refused> {
+    viewed(front.operations().await?.message_payload(&v.ctx, &id, v.query(&[])).await?)
+}
+
 async fn erase(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
     front.operations().await?.erase_message_payload(&v.ctx, &id, v.query(&[])).await?;
-    Ok(see(&v.href(&format!("/messages/{id}"))))
+    notice::to(&front, &v, &v.at("/messages", &id), Notice::done("The payload is erased.")).await
 }

@@ -5,10 +5,12 @@ mod audit;
 mod deliveries;
 mod delivery;
 mod destination;
+mod destination_actions;
 mod destination_form;
 mod destinations;
 mod jobs;
 mod keys;
+mod mailboxes;
 mod messages;
 mod organization;
 mod organizations;
@@ -26,6 +28,8 @@ pub(crate) fn router() -> Router<Front> {
         .merge(destinations::router())
         .merge(destination_form::router())
         .merge(destination::router())
+        .merge(destination_actions::router())
+        .merge(mailboxes::router())
         .merge(deliveries::router())
         .merge(delivery::router())
         .merge(trace::router())

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::routing::get;
 use front::Front;
 use http::StatusCode;
@@ -10,16 +10,18 @@ use operations::view::organization::OrganizationView;
 use operations::{Refusal, RefusalCode};
 use serde_json::{Map, Value, json};
 
-use crate::answer::{Answer, page_as, see};
-use crate::filter::Filter;
+use crate::answer::{Answer, page_as};
+use crate::ask::Ask;
 use crate::form::{Form, json as body};
 use crate::names::Names;
+use crate::notice::{self, Notice, is_theirs};
+use crate::pages::destination_actions::rotation;
 use crate::schema_form::{self, Control, Field};
-use crate::show::Page;
+use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route("/organization", get(ask).post(save))
+    Router::new().route("/organization", get(ask).post(save)).route("/organization/status-secret", get(ask_secret).post(rotate_secret))
 }
 
 const STATUS_EVENTS: &[&str] = &["delivery.succeeded", "delivery.failed", "message.completed"];
@@ -30,10 +32,19 @@ struct OrganizationPage<'a> {
     page: Page<'a>,
     v: &'a Visitor,
     o: &'a OrganizationView,
-    fields: &'a [Field],
+    groups: &'a [Group],
     names: &'a Names,
     problem: Option<&'a Refusal>,
-    saved: bool,
+    /// Mistakes at no field of the form.
+    others: Vec<String>,
+}
+
+/// Settings that belong together.
+struct Group {
+    id: &'static str,
+    title: &'static str,
+    about: &'static str,
+    fields: Vec<Field>,
 }
 
 impl OrganizationPage<'_> {
@@ -58,54 +69,85 @@ impl OrganizationPage<'_> {
 /// What is written into fields; which destinations are meant is ticked.
 fn schema() -> Value {
     json!({"properties": {
-        "name": {"type": "string", "description": "What people call the organization."},
+        "name": {"type": "string"},
         "settings": {"type": "object", "properties": {
-            "alert_emails": {"type": "array", "items": {}, "description": "Who gets alerts by e-mail, a line each. Each address gets a mail with a link to confirm it first."},
+            "alert_emails": {"type": "array", "items": {}},
             "failure_policy": {"type": "object", "properties": {
-                "alert_after_failures": {"type": "integer", "description": "Alert when this many attempts in a row failed."},
-                "disable_after_failures": {"type": ["integer", "null"], "description": "Disable a destination when this many did; empty: never."},
-                "disable_min_failing_seconds": {"type": "integer", "description": "… and not before it has been failing for this long."},
+                "alert_after_failures": {"type": "integer"},
+                "disable_after_failures": {"type": ["integer", "null"]},
+                "disable_min_failing_seconds": {"type": "integer"},
             }},
-            "alert_debounce_seconds": {"type": "integer", "description": "No second alert of a kind for a destination within this time."},
-            "latency_warning_ms": {"type": "integer", "description": "A delivery that took longer is slow."},
-            "success_rate_warning": {"type": "number", "description": "A success rate below this is degraded; 0.95 is 95 %."},
-            "pending_age_warning_seconds": {"type": "integer", "description": "Work that waited longer is late."},
-            "retention_days": {"type": "integer", "description": "How long history is kept."},
-            "payload_retention_days": {"type": "integer", "description": "How long payloads are kept; at most as long as history."},
-            "audit_retention_days": {"type": "integer", "description": "How long the audit trail is kept."},
+            "alert_debounce_seconds": {"type": "integer"},
+            "latency_warning_ms": {"type": "integer"},
+            "success_rate_warning": {"type": "number"},
+            "pending_age_warning_seconds": {"type": "integer"},
+            "retention_days": {"type": "integer"},
+            "payload_retention_days": {"type": "integer"},
+            "audit_retention_days": {"type": "integer"},
         }},
     }, "required": ["name"]})
 }
 
-fn fields(o: &OrganizationView) -> Vec<Field> {
+/// (end of the name, group, label, example, help)
+const WORDS: &[(&str, &str, &str, &str, &str)] = &[
+    ("name", "general", "Name", "", "What people call the organization."),
+    ("alert_emails", "alerts", "Email addresses", "oncall@example.com", "One per line. Each gets a message with a link to confirm it first."),
+    ("alert_after_failures", "alerts", "Alert after", "", "Consecutive failed attempts. A destination can have its own threshold."),
+    ("disable_after_failures", "alerts", "Disable a destination after", "", "Consecutive failed attempts; empty: never."),
+    ("disable_min_failing_seconds", "alerts", "… and failing for at least (seconds)", "", ""),
+    ("alert_debounce_seconds", "alerts", "Time between alerts (seconds)", "", "No second alert of a kind for a destination within this time."),
+    ("latency_warning_ms", "warnings", "Slow delivery (ms)", "", "A delivery that took longer counts as slow."),
+    ("success_rate_warning", "warnings", "Success rate", "", "A destination below this share is degraded; 0.95 is 95 %."),
+    ("pending_age_warning_seconds", "warnings", "Late work (seconds)", "", "Pending work that is older is late."),
+    ("payload_retention_days", "retention", "Payloads (days)", "", "At most as long as history."),
+    ("audit_retention_days", "retention", "Audit log (days)", "", ""),
+    ("retention_days", "retention", "History (days)", "", "Messages, deliveries and their attempts."),
+];
+
+fn groups(o: &OrganizationView) -> Vec<Group> {
     let mut stored = serde_json::to_value(o).unwrap_or_default();
     // An address that waits for its confirmation is one of them: saving the page does not remove it.
     let all: Vec<&String> = o.settings.alert_emails.iter().chain(&o.settings.unconfirmed_alert_emails).collect();
     stored["settings"]["alert_emails"] = json!(all);
+    let mut groups = vec![
+        Group { id: "general", title: "General", about: "", fields: Vec::new() },
+        Group { id: "alerts", title: "Alerts", about: "Who is notified when a destination keeps failing, is disabled, or recovers.", fields: Vec::new() },
+        Group { id: "warnings", title: "Warnings", about: "", fields: Vec::new() },
+        Group { id: "retention", title: "Retention", about: "How long data is kept.", fields: Vec::new() },
+    ];
     let mut fields = schema_form::fields(&schema(), &[], &stored);
-    for field in &mut fields {
-        field.required = !field.name.ends_with("alert_emails") && !field.name.ends_with("disable_after_failures");
+    for &(end, id, label, example, help) in WORDS {
+        let Some(place) = fields.iter().position(|field| field.name.rsplit('.').next() == Some(end)) else { continue };
+        let required = !matches!(end, "alert_emails" | "disable_after_failures");
+        let field = Field { label: label.to_owned(), example, help: help.to_owned(), required, ..fields.remove(place) };
+        groups.iter_mut().filter(|group| group.id == id).for_each(|group| group.fields.push(field.clone()));
     }
-    fields
+    groups
 }
 
-async fn ask(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
-    let operations = front.operations().await?;
-    let o = operations.own_organization(&v.ctx, v.query(&[])).await?;
-    let saved = Filter::of(query.as_deref()).has("done", "saved");
-    shown(&front, &v, &o, &fields(&o), None, saved).await
+async fn ask(State(front): State<Front>, v: Visitor) -> Answer {
+    let o = front.operations().await?.own_organization(&v.ctx, v.query(&[])).await?;
+    shown(&front, &v, &o, &groups(&o), None, Vec::new()).await
 }
 
-async fn shown(front: &Front, v: &Visitor, o: &OrganizationView, fields: &[Field], problem: Option<&Refusal>, saved: bool) -> Answer {
+async fn shown(
+    front: &Front,
+    v: &Visitor,
+    o: &OrganizationView,
+    groups: &[Group],
+    problem: Option<&Refusal>,
+    others: Vec<String>,
+) -> Answer {
     let names = Names::read(front.operations().await?, v).await?;
     let status = problem.map_or(StatusCode::OK, |_| StatusCode::UNPROCESSABLE_ENTITY);
-    page_as(status, &OrganizationPage { page: Page::of(Some(v), "organization"), v, o, fields, names: &names, problem, saved })
+    page_as(status, &OrganizationPage { page: Page::of(Some(v), "organization"), v, o, groups, names: &names, problem, others })
 }
 
 async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     let operations = front.operations().await?;
     let o = operations.own_organization(&v.ctx, v.query(&[])).await?;
-    let mut fields = fields(&o);
+    let mut groups = groups(&o);
+    let fields: Vec<Field> = groups.iter().flat_map(|group| group.fields.iter().cloned()).collect();
     let mut members: Map<String, Value> = schema_form::read(&fields, &form, true);
     let settings = members.entry("settings").or_insert_with(|| json!({}));
     let offered = Names::read(operations, &v).await?;
@@ -118,15 +160,62 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     }
     settings["status_events"] = form.all("status_events").into();
     match operations.patch_own_organization(&v.ctx, v.query(&[]), body(&members.into())).await {
-        Ok(_) => Ok(see(&v.href("/organization?done=saved"))),
-        Err(refusal) if matches!(refusal.code, RefusalCode::ValidationFailed | RefusalCode::NotFound) => {
-            for field in &mut fields {
+        Ok(_) => notice::to(&front, &v, &v.href("/organization"), Notice::done("Saved.")).await,
+        Err(refusal) if is_theirs(&refusal) || refusal.status() == 404 => {
+            let mut others = Vec::new();
+            for field in groups.iter_mut().flat_map(|group| &mut group.fields) {
                 field.refill(&form);
-                field.mistake =
-                    refusal.errors.iter().find(|error| error.pointer.as_deref() == Some(&field.pointer)).map(|error| error.detail.clone());
             }
-            shown(&front, &v, &o, &fields, Some(&refusal), false).await
+            for error in &refusal.errors {
+                let pointer = error.pointer.as_deref().unwrap_or_default();
+                let mut fields = groups.iter_mut().flat_map(|group| &mut group.fields);
+                let is_at = |field: &&mut Field| field.pointer == pointer || pointer.starts_with(&format!("{}/", field.pointer));
+                match fields.find(is_at) {
+                    Some(field) => field.mistake = Some(error.detail.clone()),
+                    None => others.push(format!("{pointer}: {}", error.detail)),
+                }
+            }
+            shown(&front, &v, &o, &groups, Some(&refusal), others).await
         }
         Err(refusal) => Err(refusal.into()),
+    }
+}
+
+fn secret_form(v: &Visitor) -> Ask<'_> {
+    let sources = [("generated", "Generate one, and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
+    let overlaps = [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "Not at all")];
+    let own = Field::line(&["secret"], "Your signing secret", true).only_when("source", &["own"]);
+    let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false).only_when("source", &["arn"]);
+    Ask {
+        about: "It signs status updates that are called back at the URL in a message's status_callback.".to_owned(),
+        fields: vec![
+            Field::switch("source", "New secret", &sources, "generated"),
+            Field { example: "whsec_…", help: "whsec_ and the base64 of 24 to 64 bytes.".to_owned(), ..own },
+            Field { example: "arn:aws:secretsmanager:…", ..arn },
+            Field::switch("overlap_seconds", "Older secrets keep signing", &overlaps, "86400"),
+        ],
+        submit: "Save the secret".to_owned(),
+        ..Ask::new(v, "organization", (v.href("/organization"), "Settings".to_owned()), "Status callback secret")
+    }
+}
+
+async fn ask_secret(v: Visitor) -> Answer {
+    if !v.may_administer() {
+        return Err(Refusal::forbidden().into());
+    }
+    secret_form(&v).shown()
+}
+
+async fn rotate_secret(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
+    match front.operations().await?.rotate_status_secret(&v.ctx, v.query(&[]), body(&rotation(&form))).await {
+        Ok(rotated) => {
+            let notice = Notice::done("Status callbacks are signed with the new secret.");
+            let notice = match rotated.status_signing_secret {
+                Some(secret) => notice.and_secret("Status callback secret", "Your program verifies callbacks with it.", secret),
+                None => notice,
+            };
+            notice::to(&front, &v, &v.href("/organization"), notice).await
+        }
+        Err(refusal) => secret_form(&v).again(&form, refusal),
     }
 }

@@ -7,12 +7,15 @@ use axum::routing::{get, post};
 use domain::organization::OrganizationStatus;
 use front::Front;
 use operations::view::organization::OrganizationView;
-use operations::{Query, RefusalCode};
+use operations::{Query, Refusal};
 use serde_json::json;
 
 use crate::answer::{Answer, page, see};
+use crate::ask::Ask;
 use crate::filter::{Filter, pairs};
 use crate::form::{Form, json as body};
+use crate::notice::{self, Notice};
+use crate::schema_form::Field;
 use crate::show::{self, Page};
 use crate::sign_in::local;
 use crate::visitor::Visitor;
@@ -20,6 +23,7 @@ use crate::visitor::Visitor;
 pub(crate) fn router() -> Router<Front> {
     Router::new()
         .route("/organizations", get(list).post(create))
+        .route("/organizations/new", get(ask_new))
         .route("/organizations/{id}", get(read))
         .route("/organizations/{id}/grants", post(grant))
         .route("/organizations/{id}/suspend", post(suspend))
@@ -72,13 +76,34 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     page(&OrganizationsPage { page: Page::of(Some(&v), "organizations"), v: &v, organizations: &found.data, next, more })
 }
 
-async fn create(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
-    let asked = match form.filled("external_id") {
-        Some(external_id) => json!({"name": form.text("name"), "external_id": external_id}),
-        None => json!({"name": form.text("name")}),
+fn form(v: &Visitor) -> Ask<'_> {
+    Ask {
+        fields: vec![
+            Field::line(&["name"], "Name", false),
+            Field { help: "Your own identifier for it.".to_owned(), ..Field::optional_line("external_id", "External ID") },
+        ],
+        action: "/organizations".to_owned(),
+        submit: "Create organization".to_owned(),
+        ..Ask::new(v, "organizations", ("/organizations".to_owned(), "Organizations".to_owned()), "New organization")
+    }
+}
+
+async fn ask_new(v: Visitor) -> Answer {
+    if !v.is_operator() {
+        return Err(Refusal::forbidden().into());
+    }
+    form(&v).shown()
+}
+
+async fn create(State(front): State<Front>, v: Visitor, sent: Form) -> Answer {
+    let asked = match sent.filled("external_id") {
+        Some(external_id) => json!({"name": sent.text("name"), "external_id": external_id}),
+        None => json!({"name": sent.text("name")}),
     };
-    let made = front.operations().await?.create_organization(&v.ctx, Query::default(), body(&asked)).await?;
-    Ok(see(&format!("/organizations/{}", made.id)))
+    match front.operations().await?.create_organization(&v.ctx, Query::default(), body(&asked)).await {
+        Ok(made) => notice::to(&front, &v, &format!("/organizations/{}", made.id), Notice::done("The organization is created.")).await,
+        Err(refusal) => form(&v).again(&sent, refusal),
+    }
 }
 
 /// An organization's own address: its overview for its own people, what an operator decides of it for operators.
@@ -97,8 +122,8 @@ async fn grant(State(front): State<Front>, v: Visitor, Path(id): Path<String>, f
     let grants = json!({"grants": {
         "buckets": lines("buckets"), "ses_identities": lines("ses_identities"), "databases": lines("databases"), "secret_arns": lines("secret_arns"),
     }});
-    front.operations().await?.patch_organization(&v.ctx, &id, Query::default(), body(&grants)).await?;
-    Ok(see(&format!("/organizations/{id}")))
+    let saved = front.operations().await?.patch_organization(&v.ctx, &id, Query::default(), body(&grants)).await;
+    said(&front, &v, &id, saved, "The grants are saved.").await
 }
 
 async fn suspend(state: State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
@@ -110,8 +135,21 @@ async fn activate(state: State<Front>, v: Visitor, Path(id): Path<String>, _: Fo
 }
 
 async fn set_status(front: &Front, v: &Visitor, id: &str, status: &str) -> Answer {
-    front.operations().await?.patch_organization(&v.ctx, id, Query::default(), body(&json!({"status": status}))).await?;
-    Ok(see(&format!("/organizations/{id}")))
+    let saved = front.operations().await?.patch_organization(&v.ctx, id, Query::default(), body(&json!({"status": status}))).await;
+    said(front, v, id, saved, "Saved.").await
+}
+
+/// Back to the organization, which says what came of it.
+async fn said(front: &Front, v: &Visitor, id: &str, outcome: Result<OrganizationView, Refusal>, done: &str) -> Answer {
+    let notice = match outcome {
+        Ok(_) => Notice::done(done),
+        Err(refusal) if notice::is_theirs(&refusal) => {
+            let mistakes: Vec<String> = refusal.errors.iter().map(|error| show::sentence(&error.detail)).collect();
+            Notice::problem(format!("{} {}", show::sentence(&refusal.detail), mistakes.join(" ")))
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
+    notice::to(front, v, &format!("/organizations/{id}"), notice).await
 }
 
 async fn erase(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
@@ -119,11 +157,8 @@ async fn erase(State(front): State<Front>, v: Visitor, Path(id): Path<String>, f
     let o = operations.organization(&v.ctx, &id, Query::default()).await?;
     // Its name is typed, so that nobody erases by a slip.
     if form.filled("name") != Some(o.name.trim()) {
-        return Err(operations::Refusal::new(
-            RefusalCode::NameDiffers,
-            "what was typed is not the organization's name; nothing was erased",
-        )
-        .into());
+        let notice = Notice::problem("The name does not match the organization's; nothing was erased.");
+        return notice::to(&front, &v, &format!("/organizations/{id}"), notice).await;
     }
     let job = operations.erase_organization(&v.ctx, &id, Query::default(), operations::Body::new("".into())).await?;
     Ok(see(&format!("/jobs/{}?organization_id={id}", job.id)))

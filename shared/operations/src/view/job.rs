@@ -4,7 +4,8 @@ use domain::Timestamp;
 use domain::id::{JobId, OrganizationId};
 use serde::Serialize;
 use serde_json::{Value, json};
-use store::{DeliveryFilter, Job, JobKind, JobStatus};
+use store::{DeliveryFilter, Job, JobStatus};
+pub use store::JobKind;
 use utoipa::ToSchema;
 
 /// A job.

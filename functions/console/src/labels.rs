@@ -1,0 +1,162 @@
+//! What people read at the fields of a destination's form: labels, examples and help in the words of each service. A field that is not
+//! listed here is shown as its schema describes it.
+
+use crate::schema_form::{Choice, Control, Field};
+
+/// (type or `*`, name without its group, label, example, help); an empty help keeps the schema's.
+type Words = (&'static str, &'static str, &'static str, &'static str, &'static str);
+
+const WORDS: &[Words] = &[
+    ("*", "name", "Name", "Billing events", "Shown in lists, alerts and the audit log."),
+    ("*", "description", "Description", "", "Who uses it and whom to ask."),
+    (
+        "*",
+        "event_types",
+        "Event types",
+        "invoice.*\nreport.ready",
+        "One pattern per line: * matches one segment, ** any number. Empty: it receives only what names it.",
+    ),
+    ("*", "external_id", "External ID", "", "Your own identifier for it."),
+    ("webhook", "url", "Endpoint URL", "https://api.example.com/hooks/waybill", "Each delivery is one request to this address."),
+    ("webhook", "method", "HTTP method", "", ""),
+    ("webhook", "headers", "Custom headers", "X-Team: data", "One per line. Put secret values under Authentication instead."),
+    ("webhook", "enabled", "Sign requests (Standard Webhooks)", "", "The receiver verifies each request with the signing secret."),
+    ("webhook", "preset", "Format", "", "The message format of a chat or paging service. PagerDuty uses the integration key as bearer token."),
+    ("webhook", "body_template", "Body template", "{\"text\": \"{{ event_type }}\"}", "Replaces the payload as the request body."),
+    ("webhook", "content_type", "Content type of the template", "application/json", ""),
+    ("webhook", "check", "Connection check", "", "What saving and Check connection do."),
+    ("*", "timeout_seconds", "Timeout (seconds)", "", "The longest that one attempt may take."),
+    ("email", "transport", "Send through", "", ""),
+    ("email", "host", "Mail server", "smtp.example.com", ""),
+    ("email", "security", "Encryption", "", ""),
+    ("email", "from", "From", "Reports <reports@example.com>", "An address, or a name and an address in angle brackets."),
+    ("email", "to", "Recipients", "ann@example.com", "One address per line; with Cc and Bcc at most 50."),
+    ("email", "cc", "Cc", "", "One address per line."),
+    ("email", "bcc", "Bcc", "", "One address per line; the others do not see them."),
+    ("email", "reply_to", "Reply to", "support@example.com", ""),
+    ("email", "subject_template", "Subject template", "Report {{ reference }}", ""),
+    ("email", "text_template", "Text template", "", "The plain-text part."),
+    ("email", "html_template", "HTML template", "", "The HTML part; values are escaped."),
+    ("email", "attach", "Payload", "", ""),
+    ("email", "username", "Mailbox", "reports@example.com", "The address to sign in as."),
+    ("email", "authorization_id", "Connected mailbox", "oau_…", "The ID that connecting a mailbox gave you."),
+    ("*", "bucket", "Bucket", "acme-reports", ""),
+    ("*", "region", "Region", "eu-west-1", "The bucket's region; empty: the region that Waybill runs in."),
+    ("*", "endpoint", "Custom endpoint", "https://s3.example.com", ""),
+    ("*", "key_template", "Object key", "", "A template. {{ message_id }}, {{ event_type }} and {{ created_at }} are available."),
+    ("sftp", "if_exists", "If the file exists", "", "What happens when another file has that name."),
+    ("*", "if_exists", "If the object exists", "", "What happens when another object has that key."),
+    ("*", "storage_class", "Storage class", "STANDARD_IA", ""),
+    ("*", "server_side_encryption", "Encryption at rest", "", ""),
+    ("*", "kms_key_id", "KMS key", "arn:aws:kms:…", ""),
+    ("*", "tags", "Tags", "team: data", "One per line, on every object."),
+    ("*", "account", "Storage account", "acmereports", ""),
+    ("*", "container", "Container", "reports", ""),
+    ("sftp", "host", "Server", "sftp.example.com", "Host name or address."),
+    ("sftp", "username", "User name", "waybill", ""),
+    (
+        "sftp",
+        "host_keys",
+        "Host keys",
+        "ssh-ed25519 AAAA…",
+        "Public keys or SHA256 fingerprints, one per line. Fetch them from the server, then compare them with what its administrator tells you.",
+    ),
+    ("sftp", "directory_template", "Directory", "", "A template."),
+    ("sftp", "filename_template", "File name", "", "A template."),
+    ("sftp", "private_key", "Private key", "-----BEGIN OPENSSH PRIVATE KEY-----", "OpenSSH, PEM or PuTTY format; Ed25519 is recommended."),
+    ("sftp", "passphrase", "Passphrase of the key", "", "Only for an encrypted key."),
+    ("*", "host", "Server", "db.example.com", "Host name or address."),
+    ("*", "port", "Port", "", ""),
+    ("*", "database", "Database", "app", ""),
+    ("*", "tls", "Server certificate", "", "How strictly it is verified."),
+    ("*", "table", "Table", "public.reports", "table, or schema.table."),
+    ("*", "mode", "Write", "", ""),
+    ("*", "columns", "Column mapping", "orderId: order_id", "Field and column, one pair per line. Empty: by name."),
+    ("*", "on_conflict", "If the key exists", "", "What happens when a row with this key exists."),
+    ("*", "key_columns", "Key columns", "order_id", "One per line."),
+    ("*", "create_table", "Create the table if it is missing", "", ""),
+    ("*", "token", "Token", "", ""),
+    ("*", "header", "Header name", "X-Api-Key", ""),
+    ("*", "value", "Value", "", ""),
+    ("*", "credentials.url", "Secret URL", "https://hooks.slack.com/services/…", "Incoming-webhook addresses of Slack, Discord and Teams are secret."),
+    ("*", "credentials.headers", "Secret headers", "X-Api-Key: …", "One per line."),
+    ("*", "username", "User name", "", ""),
+    ("*", "password", "Password", "", ""),
+    ("*", "token_url", "Token URL", "https://login.example.com/oauth2/token", ""),
+    ("*", "client_id", "Client ID", "", ""),
+    ("*", "client_secret", "Client secret", "", ""),
+    ("*", "role_arn", "Role ARN", "arn:aws:iam::123456789012:role/waybill", "The role that you create for Waybill; see the policy next to the form."),
+    ("*", "access_key_id", "Access key ID", "AKIA…", ""),
+    ("*", "secret_access_key", "Secret access key", "", ""),
+    ("*", "json", "Service account key", "", "The JSON key file that Google Cloud gives you."),
+    ("*", "sas_token", "SAS token", "sv=…&sig=…", ""),
+    ("*", "tenant_id", "Directory (tenant) ID", "", ""),
+    ("mysql", "connection_string", "Connection string", "mysql://user:password@db.example.com/app", ""),
+    ("*", "connection_string", "Connection string", "postgresql://user:password@db.example.com/app", ""),
+    ("*", "certificate_pem", "Client certificate", "-----BEGIN CERTIFICATE-----", "PEM, the leaf first."),
+    ("*", "private_key_pem", "Private key of the certificate", "-----BEGIN PRIVATE KEY-----", "PEM."),
+    ("*", "ca_pem", "Certificate authority", "-----BEGIN CERTIFICATE-----", "PEM; only for servers with a private authority."),
+    ("*", "max_retries", "Retries", "", "Attempts after the first one."),
+    ("*", "initial_seconds", "First wait (seconds)", "", ""),
+    ("*", "multiplier", "Multiplier", "", "Each wait is this many times the previous one."),
+    ("*", "max_seconds", "Longest wait (seconds)", "", ""),
+    ("*", "jitter", "Jitter", "", "The share of a wait that may be added at random."),
+    ("*", "retry_client_errors", "Retry 3xx and 4xx answers", "", ""),
+    ("*", "alert_after_failures", "Alert after", "", "Consecutive failed attempts."),
+    ("*", "disable_after_failures", "Disable after", "", "Consecutive failed attempts; empty: never."),
+    ("*", "disable_min_failing_seconds", "… and failing for at least (seconds)", "", ""),
+];
+
+/// Gives a field its words.
+pub(crate) fn describe(kind: &str, field: &mut Field) {
+    let last = field.name.rsplit('.').next().unwrap_or_default().to_owned();
+    let qualified = format!("{}.{last}", field.name.split('.').next().unwrap_or_default());
+    let found = WORDS.iter().filter(|(of, ..)| *of == "*" || *of == kind).find(|(_, name, ..)| *name == qualified);
+    let found = found.or_else(|| {
+        let own = WORDS.iter().find(|(of, name, ..)| *of == kind && *name == last);
+        own.or_else(|| WORDS.iter().find(|(of, name, ..)| *of == "*" && *name == last))
+    });
+    if let Some((_, _, label, example, help)) = found {
+        (*label).clone_into(&mut field.label);
+        field.example = example;
+        if !help.is_empty() {
+            (*help).clone_into(&mut field.help);
+        }
+    }
+    depend(kind, &last, field);
+}
+
+/// What counts only with a choice that stands elsewhere in the form: impossible combinations are not offered.
+fn depend(kind: &str, last: &str, field: &mut Field) {
+    let when = |on: &str, is: &[&str]| Some((on.to_owned(), is.iter().map(|value| (*value).to_owned()).collect()));
+    let kinds = "credentials.kind";
+    match (kind, &*field.name, last) {
+        ("webhook", "settings.url", _) => {
+            let others = ["none", "headers", "api_key", "bearer", "basic", "oauth2_client_credentials"];
+            field.when = when(kinds, &others);
+        }
+        ("email", "credentials.kind", _) => restrict(field, |choice| {
+            let ses = choice.starts_with("iam");
+            when("settings.transport", if ses { &["ses"] } else { &["smtp"] })
+        }),
+        ("webhook", "credentials.kind", _) => restrict(field, |choice| match choice {
+            "bearer" => None,
+            _ => when("settings.preset", &["", "slack", "teams", "discord"]),
+        }),
+        (_, "settings.columns" | "settings.on_conflict" | "settings.key_columns", _) => field.when = when("settings.mode", &["rows"]),
+        (_, "settings.kms_key_id", _) => field.when = when("settings.server_side_encryption", &["aws:kms"]),
+        ("postgres" | "mysql", "settings.host" | "settings.port" | "settings.database", _) => {
+            field.when = when(kinds, &["password", "client_certificate", "iam"]);
+        }
+        _ => {}
+    }
+}
+
+fn restrict(field: &mut Field, when: impl Fn(&str) -> Option<crate::schema_form::When>) {
+    if let Control::Choice(choices) = &mut field.control {
+        for choice in choices {
+            let Choice { value, when: own, .. } = choice;
+            *own = when(value);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What came of a form, shown once on the page that its answer redirects to: what was done, why it was refused, and secrets that are shown
+//! this once. So no page that changed something can be loaded again, and the address says nothing of it.
+//!
+//! It travels in a cookie that scripts cannot read, ends with the page that shows it, and is signed for the session: no other site and no
+//! other session can make one.
+
+use axum::response::{IntoResponse as _, Response};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use domain::check::CheckReport;
+use front::Front;
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue};
+use operations::{Operations, Refusal};
+use serde::{Deserialize, Serialize};
+
+use crate::answer::{Answer, HX_REDIRECT, HX_REQUEST, see};
+use crate::visitor::{Visitor, cookie, cookie_name};
+
+/// How long it waits for its page.
+const LIFE_SECONDS: u32 = 60;
+/// Browsers keep no longer cookies.
+const CHARS_MAX: usize = 3_800;
+
+/// What a page says once.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Notice {
+    /// `good`, `warn` or `bad`.
+    pub(crate) tone: String,
+    pub(crate) text: String,
+    /// Where to go on: address and label.
+    pub(crate) link: Option<(String, String)>,
+    pub(crate) secret: Option<Reveal>,
+    pub(crate) check: Option<CheckReport>,
+}
+
+/// A secret that is shown once.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Reveal {
+    /// The id of its element.
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) text: String,
+    pub(crate) value: String,
+}
+
+impl std::fmt::Debug for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notice").field("text", &self.text).finish_non_exhaustive()
+    }
+}
+
+impl Notice {
+    fn new(tone: &str, text: impl Into<String>) -> Self {
+        Self { tone: tone.to_owned(), text: text.into(), link: None, secret: None, check: None }
+    }
+
+    /// Something was done.
+    pub(crate) fn done(text: impl Into<String>) -> Self {
+        Self::new("good", text)
+    }
+
+    /// Something was done, and something else is left to do.
+    pub(crate) fn warning(text: impl Into<String>) -> Self {
+        Self::new("warn", text)
+    }
+
+    /// Something does not work.
+    pub(crate) fn problem(text: impl Into<String>) -> Self {
+        Self::new("bad", text)
+    }
+
+    /// Something was refused.
+    pub(crate) fn refused(refusal: &Refusal) -> Self {
+        Self::new("bad", crate::show::sentence(&refusal.detail))
+    }
+
+    pub(crate) fn and_link(self, href: String, label: &str) -> Self {
+        Self { link: Some((href, label.to_owned())), ..self }
+    }
+
+    pub(crate) fn and_check(self, check: CheckReport) -> Self {
+        Self { check: Some(check), ..self }
+    }
+
+    pub(crate) fn and_secret(self, title: &str, text: &str, value: String) -> Self {
+        let (id, title, text) = ("secret".to_owned(), title.to_owned(), text.to_owned());
+        Self { secret: Some(Reveal { id, title, text, value }), ..self }
+    }
+
+    /// A link that is as good as a secret.
+    pub(crate) fn and_secret_link(self, title: &str, text: &str, value: String) -> Self {
+        let (id, title, text) = ("link".to_owned(), title.to_owned(), text.to_owned());
+        Self { secret: Some(Reveal { id, title, text, value }), ..self }
+    }
+
+    /// The notice in a request's cookies, if it was made for this session.
+    pub(crate) fn of(operations: &Operations, headers: &HeaderMap, base_url: &str, session: &str) -> Option<Self> {
+        let is_part = headers.contains_key(HX_REQUEST);
+        let value = cookie(headers, &name(base_url)).filter(|_| !is_part)?;
+        let (payload, token) = value.split_once('.')?;
+        let is_own = operations.sessions.is_own_form(&signed(session, payload), token);
+        serde_json::from_slice(&BASE64.decode(payload).ok().filter(|_| is_own)?).ok()
+    }
+
+    fn cookie(&self, operations: &Operations, v: &Visitor) -> Option<HeaderValue> {
+        let payload = BASE64.encode(serde_json::to_vec(self).ok()?);
+        let token = operations.sessions.form_token(&signed(&v.session.0, &payload));
+        let value = format!("{payload}.{token}");
+        let fits = value.len() <= CHARS_MAX;
+        HeaderValue::from_str(&set(&v.base_url, &value, LIFE_SECONDS)).ok().filter(|_| fits)
+    }
+}
+
+/// Makes a browser forget the notice that it just showed.
+pub(crate) fn forget(response: &mut Response, base_url: &str) {
+    if let Ok(cookie) = HeaderValue::from_str(&set(base_url, "", 0)) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+}
+
+fn name(base_url: &str) -> String {
+    format!("{}-notice", cookie_name(base_url))
+}
+
+fn set(base_url: &str, value: &str, seconds: u32) -> String {
+    let secure = if base_url.starts_with("https:") { "; Secure" } else { "" };
+    format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}", name(base_url))
+}
+
+fn signed(session: &str, payload: &str) -> String {
+    format!("notice\n{session}\n{payload}")
+}
+
+/// Redirects to a page, which shows the notice.
+pub(crate) async fn to(front: &Front, v: &Visitor, path: &str, notice: Notice) -> Answer {
+    let operations = front.operations().await?;
+    let mut response = go(path, v.is_scripted);
+    // A text that no cookie has room for is cut; a secret never is.
+    let cookie = notice.cookie(operations, v).or_else(|| {
+        let short = Notice { text: notice.text.chars().take(300).collect(), check: None, ..notice };
+        short.cookie(operations, v)
+    });
+    response.headers_mut().append(SET_COOKIE, cookie.ok_or_else(|| Refusal::internal("a notice is too long"))?);
+    Ok(response)
+}
+
+/// Leads a browser or a script to another page.
+pub(crate) fn go(path: &str, is_scripted: bool) -> Response {
+    match (is_scripted, HeaderValue::from_str(path)) {
+        (true, Ok(path)) => ([(HX_REDIRECT, path)], "").into_response(),
+        _ => see(path),
+    }
+}
+
+/// What a person is told of a refusal that is theirs to mend; ours and those of rights end as a page of their own.
+pub(crate) fn is_theirs(refusal: &Refusal) -> bool {
+    matches!(refusal.status(), 400 | 409 | 410 | 412 | 413 | 422 | 429)
+}

@@ -155,3 +155,5 @@ document.addEventListener("htmx:afterSettle", (event) => {
   }
 });
 settle();
+// On a phone the navigation scrolls: it shows where one is.
+document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

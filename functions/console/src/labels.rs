@@ -134,6 +134,7 @@ fn depend(kind: &str, last: &str, field: &mut Field) {
         ("webhook", "settings.url", _) => {
             let others = ["none", "headers", "api_key", "bearer", "basic", "oauth2_client_credentials"];
             field.when = when(kinds, &others);
+            field.required = true;
         }
         ("email", "credentials.kind", _) => restrict(field, |choice| {
             let ses = choice.starts_with("iam");

@@ -311,7 +311,7 @@ pub(crate) fn credentials(schema: &Value, stored: &Value) -> Vec<Field> {
         forms.iter().map(|form| form["title"].as_str().unwrap_or_default()).map(|kind| Choice::new(kind, choice_label("kind", kind))).collect();
     let own = stored["kind"].as_str().unwrap_or_default().to_owned();
     let chosen = if own.is_empty() { kinds.first().map(|kind| kind.value.clone()).unwrap_or_default() } else { own.clone() };
-    let base = Field::new(&["credentials".to_owned(), "kind".to_owned()], "Authentication".to_owned());
+    let base = Field::new(&["credentials".to_owned(), "kind".to_owned()], "Method".to_owned());
     let mut all = vec![Field { name: KIND.to_owned(), control: Control::Choice(kinds.clone()), value: chosen, required: true, ..base }];
     for (form, kind) in forms.iter().zip(kinds.iter().map(|kind| &kind.value)) {
         let mut form = form.clone();

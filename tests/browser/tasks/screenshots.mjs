@@ -6,7 +6,12 @@ await task(async ({ knows, person }) => {
   for (const [scheme, options] of Object.entries({ light: {}, dark: { dark: true }, phone: { width: 390 } })) {
     const shoot = async (someone, name) => {
       await someone.page.waitForTimeout(300);
-      await someone.page.screenshot({ path: `${knows.folder}/${name}-${scheme}.png`, fullPage: true });
+      // What sticks to the window's edges stands at the page's.
+      const width = someone.page.viewportSize().width;
+      const height = await someone.page.evaluate(() => document.documentElement.scrollHeight);
+      await someone.page.setViewportSize({ width, height: Math.max(800, height) });
+      await someone.page.screenshot({ path: `${knows.folder}/${name}-${scheme}.png` });
+      await someone.page.setViewportSize({ width, height: 800 });
       taken += 1;
     };
     const ann = await person(options);

@@ -97,7 +97,8 @@ async fn every_page_suits_everybody() {
         "/api-keys".to_owned(),
         "/organization".to_owned(),
         "/no-such-page".to_owned(),
-    ];
+    ]
+    .to_vec();
     does("access", json!({"key": key(&acme), "pages": pages})).await;
 }
 

@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn one_failure_among_thousands_shows() {
         let drawing = attempts(&[bucket(100_000, 1), bucket(1, 0)]).to_string();
-        assert!(drawing.contains("class=\"bad\" x=\"0\" y=\"0\" width=\"357\" height=\"1\""), "{drawing}");
+        assert!(drawing.contains("class=\"bad\" x=\"0\" y=\"59\" width=\"357\" height=\"1\""), "{drawing}");
         assert!(sparkline(&[bucket(10_000, 1)]).to_string().contains("class=\"bad\" x=\"0\" y=\"0\" width=\"3\" height=\"1\""));
     }
 

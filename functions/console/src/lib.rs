@@ -14,6 +14,7 @@
 mod answer;
 mod ask;
 mod assets;
+mod captions;
 mod chart;
 mod config;
 mod confirm;

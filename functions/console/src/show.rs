@@ -180,7 +180,7 @@ pub(crate) fn plain(word: impl AsRef<str>) -> String {
 
 /// A credential's value; its kind in words.
 pub(crate) fn plain_kind(name: &str, value: &str) -> String {
-    if name == "kind" { crate::schema_form::choice_label("kind", value) } else { value.to_owned() }
+    if name == "kind" { crate::captions::choice_label("kind", value) } else { value.to_owned() }
 }
 
 /// A number that may be cut off.

@@ -35,9 +35,7 @@ pub(crate) fn see(path: &str) -> Response {
 }
 
 /// A list, or what is wrong with the filter that it was asked with: then the page shows its filter again.
-pub(crate) fn list_or_problem<T: serde::Serialize>(
-    found: Result<Page<T>, Refusal>,
-) -> Result<(Page<T>, Option<String>), Refusal> {
+pub(crate) fn list_or_problem<T: serde::Serialize>(found: Result<Page<T>, Refusal>) -> Result<(Page<T>, Option<String>), Refusal> {
     match found {
         Ok(found) => Ok((found, None)),
         Err(refusal) if refusal.status() == 422 && refusal.errors.iter().any(|error| error.parameter.is_some()) => {

@@ -40,12 +40,7 @@ const ALL: [Asset; 5] = [
     // <https://htmx.org>, 0BSD.
     Asset::text("htmx.js", SCRIPT_TYPE, include_str!("../assets/htmx-2.0.11.min.js")),
     // <https://rsms.me/inter>, SIL Open Font License 1.1 (assets/inter-LICENSE.txt): Latin, all weights.
-    Asset {
-        name: "inter.woff2",
-        kind: "font/woff2",
-        content: include_bytes!("../assets/inter-latin-wght-normal.woff2"),
-        compress: false,
-    },
+    Asset { name: "inter.woff2", kind: "font/woff2", content: include_bytes!("../assets/inter-latin-wght-normal.woff2"), compress: false },
 ];
 
 /// What tells this build's assets from another's.
@@ -56,8 +51,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The texts in a third of their bytes.
-static COMPRESSED: LazyLock<[Option<Bytes>; ALL.len()]> =
-    LazyLock::new(|| ALL.map(|asset| asset.compress.then(|| gzip(asset.content))));
+static COMPRESSED: LazyLock<[Option<Bytes>; ALL.len()]> = LazyLock::new(|| ALL.map(|asset| asset.compress.then(|| gzip(asset.content))));
 
 fn gzip(content: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -88,9 +82,7 @@ fn sent(name: &str, headers: &HeaderMap) -> Result<Response, Refused> {
     let kept = (CACHE_CONTROL, "public, max-age=31536000, immutable");
     let common = [(CONTENT_TYPE, ALL[found].kind), kept, (VARY, "accept-encoding")];
     Ok(match &COMPRESSED[found] {
-        Some(bytes) if takes_gzip(headers) => {
-            (common, [(CONTENT_ENCODING, "gzip")], bytes.clone()).into_response()
-        }
+        Some(bytes) if takes_gzip(headers) => (common, [(CONTENT_ENCODING, "gzip")], bytes.clone()).into_response(),
         _ => (common, ALL[found].content).into_response(),
     })
 }

@@ -164,7 +164,10 @@ fn plot(class: &str, words: &str, marks: &str, scale: &[String], buckets: &[Heal
     let rules = [0, HEIGHT / 2, HEIGHT].map(|y| format!("<line class=\"rule\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/>"));
     let svg = drawn(class, words, WIDTH, HEIGHT, &format!("{}{marks}", rules.concat()));
     let y: String = scale.iter().map(|label| format!("<span>{label}</span>")).collect();
-    Drawing(format!("<div class=\"plot\"><div class=\"y\" aria-hidden=\"true\">{y}</div>{svg}<div class=\"x\" aria-hidden=\"true\">{}</div></div>", times(buckets)))
+    Drawing(format!(
+        "<div class=\"plot\"><div class=\"y\" aria-hidden=\"true\">{y}</div>{svg}<div class=\"x\" aria-hidden=\"true\">{}</div></div>",
+        times(buckets)
+    ))
 }
 
 /// The times below a plot: its beginning, its middle, and its last bucket.

@@ -188,9 +188,7 @@ impl Field {
 
     /// Does it count, with what the form says of the choice it depends on?
     pub(crate) fn counts(&self, form: &Form) -> bool {
-        self.when.as_ref().is_none_or(|(name, values)| {
-            form.text(name).is_none_or(|chosen| values.iter().any(|value| value == chosen))
-        })
+        self.when.as_ref().is_none_or(|(name, values)| form.text(name).is_none_or(|chosen| values.iter().any(|value| value == chosen)))
     }
 
     /// Takes over what was typed. A secret does not come back.
@@ -233,7 +231,8 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
         return of_forms(base, forms, value);
     }
     if let Some(words) = schema["enum"].as_array() {
-        let choices = words.iter().map(|word| word.as_str().unwrap_or_default()).map(|word| Choice::new(word, choice_label(name, word))).collect();
+        let choices =
+            words.iter().map(|word| word.as_str().unwrap_or_default()).map(|word| Choice::new(word, choice_label(name, word))).collect();
         return vec![Field { control: Control::Choice(choices), value: value.as_str().unwrap_or_default().to_owned(), ..base }];
     }
     let secret = schema["writeOnly"] == true || schema["additionalProperties"]["writeOnly"] == true;
@@ -308,8 +307,11 @@ fn of_forms(base: Field, forms: &[Value], value: &Value) -> Vec<Field> {
 pub(crate) fn credentials(schema: &Value, stored: &Value) -> Vec<Field> {
     const KIND: &str = "credentials.kind";
     let forms = schema["oneOf"].as_array().cloned().unwrap_or_default();
-    let kinds: Vec<Choice> =
-        forms.iter().map(|form| form["title"].as_str().unwrap_or_default()).map(|kind| Choice::new(kind, choice_label("kind", kind))).collect();
+    let kinds: Vec<Choice> = forms
+        .iter()
+        .map(|form| form["title"].as_str().unwrap_or_default())
+        .map(|kind| Choice::new(kind, choice_label("kind", kind)))
+        .collect();
     let own = stored["kind"].as_str().unwrap_or_default().to_owned();
     let chosen = if own.is_empty() { kinds.first().map(|kind| kind.value.clone()).unwrap_or_default() } else { own.clone() };
     let base = Field::new(&["credentials".to_owned(), "kind".to_owned()], "Method".to_owned());
@@ -411,7 +413,9 @@ fn pairs(value: &Value) -> String {
 /// What is known of a stored secret, or of a map of them.
 fn known_of(value: &Value) -> Option<String> {
     if value["set"] == true {
-        return Some(value["hint"].as_str().map_or_else(|| "Set".to_owned(), |hint| format!("Set, ends in {}", hint.trim_start_matches('…'))));
+        return Some(
+            value["hint"].as_str().map_or_else(|| "Set".to_owned(), |hint| format!("Set, ends in {}", hint.trim_start_matches('…'))),
+        );
     }
     if let Some(fingerprint) = value["fingerprint"].as_str() {
         return Some(format!("Set, {fingerprint}"));

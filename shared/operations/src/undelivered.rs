@@ -11,12 +11,7 @@ use crate::delivery::take_filter;
 use crate::{Context, Operations, Query, Refusal};
 
 /// The states that an index counts without reading a delivery.
-const COUNTED: [DeliveryStatus; 4] = [
-    DeliveryStatus::Retrying,
-    DeliveryStatus::Failed,
-    DeliveryStatus::Skipped,
-    DeliveryStatus::Cancelled,
-];
+const COUNTED: [DeliveryStatus; 4] = [DeliveryStatus::Retrying, DeliveryStatus::Failed, DeliveryStatus::Skipped, DeliveryStatus::Cancelled];
 /// Counting stops here: a page needs to say that there are many, not how many exactly.
 const COUNTED_MAX: u64 = 1_000;
 const READ_AT_ONCE: u32 = 200;
@@ -39,11 +34,7 @@ impl Counted {
 impl Operations {
     /// How many deliveries match the filters of `GET /v1/deliveries` in each unsuccessful state; empty
     /// where only reading every delivery could tell.
-    pub async fn delivery_counts(
-        &self,
-        ctx: &Context,
-        mut query: Query,
-    ) -> Result<Vec<(DeliveryStatus, Counted)>, Refusal> {
+    pub async fn delivery_counts(&self, ctx: &Context, mut query: Query) -> Result<Vec<(DeliveryStatus, Counted)>, Refusal> {
         let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
         let errors = Errors::default();
         let filter = take_filter(&mut query, &errors);
@@ -64,13 +55,7 @@ impl Operations {
 
     /// How many deliveries a replay since then would send again: those that failed or were skipped,
     /// without tests and Waybill's own messages.
-    pub async fn missed(
-        &self,
-        ctx: &Context,
-        id: &str,
-        since: Timestamp,
-        mut query: Query,
-    ) -> Result<Counted, Refusal> {
+    pub async fn missed(&self, ctx: &Context, id: &str, since: Timestamp, mut query: Query) -> Result<Counted, Refusal> {
         let organization = self.enter(ctx, Permission::Read, &mut query).await?;
         let destination = self.own_destination(ctx, organization, id).await?.id;
         let filter = DeliveryFilter {

@@ -119,7 +119,8 @@ pub(crate) async fn incident(operations: &Operations, v: &Visitor, d: &Destinati
             ("off", "This destination is disabled".to_owned(), since)
         }
         (Some(disabled), failing) => {
-            let title = if streak == 0 { "Disabled after failures".to_owned() } else { format!("Disabled after {streak} consecutive {plural}") };
+            let title =
+                if streak == 0 { "Disabled after failures".to_owned() } else { format!("Disabled after {streak} consecutive {plural}") };
             ("bad", title, failing.map_or(disabled.at, |at| at.min(disabled.at)))
         }
         (None, Some(since)) => {
@@ -186,12 +187,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Ra
 }
 
 /// The time that charts are about, and what happened in it.
-async fn buckets(
-    operations: &Operations,
-    v: &Visitor,
-    id: &str,
-    filter: &Filter,
-) -> Result<(&'static str, Vec<HealthBucket>), Refusal> {
+async fn buckets(operations: &Operations, v: &Visitor, id: &str, filter: &Filter) -> Result<(&'static str, Vec<HealthBucket>), Refusal> {
     let (span, granularity, hours) = match filter.get("span") {
         "30d" => ("30d", "day", 30 * 24),
         "7d" => ("7d", "hour", 7 * 24),

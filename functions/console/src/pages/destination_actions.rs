@@ -138,7 +138,8 @@ async fn ask_replay(State(front): State<Front>, v: Visitor, Path(id): Path<Strin
     if d.disabled.is_some() {
         windows.push(Window { value: String::new(), label: "Do not replay", since: None, missed: None });
     }
-    let chosen = if filter.get("date").is_empty() { windows.first() } else { windows.iter().find(|window| window.label.ends_with("below")) };
+    let chosen =
+        if filter.get("date").is_empty() { windows.first() } else { windows.iter().find(|window| window.label.ends_with("below")) };
     let chosen = chosen.map(|window| window.value.clone()).unwrap_or_default();
     let page_of = Page::of(Some(&v), "destinations");
     page(&ReplayPage { page: page_of, v: &v, d: &d, windows: &windows, chosen: &chosen, date: filter.get("date"), problem })
@@ -156,9 +157,7 @@ async fn enable(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
                 notice::to(&front, &v, &v.at("/destinations", &id), notice).await
             }
         },
-        Err(refusal) if notice::is_theirs(&refusal) => {
-            notice::to(&front, &v, &v.at("/destinations", &id), Notice::refused(&refusal)).await
-        }
+        Err(refusal) if notice::is_theirs(&refusal) => notice::to(&front, &v, &v.at("/destinations", &id), Notice::refused(&refusal)).await,
         Err(refusal) => Err(refusal.into()),
     }
 }
@@ -166,7 +165,8 @@ async fn enable(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
 fn disable_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
     let reason = Field { help: "Shown to everybody who looks at the destination.".to_owned(), ..Field::optional_line("reason", "Reason") };
     Ask {
-        about: "Pending deliveries are skipped, and further ones too. They can be replayed when the destination is enabled again.".to_owned(),
+        about: "Pending deliveries are skipped, and further ones too. They can be replayed when the destination is enabled again."
+            .to_owned(),
         fields: vec![reason],
         submit: "Disable".to_owned(),
         is_danger: true,
@@ -191,12 +191,14 @@ async fn disable(State(front): State<Front>, v: Visitor, Path(id): Path<String>,
 }
 
 fn rotate_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
-    let sources = [("generated", "Generate one, and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
+    let sources =
+        [("generated", "Generate one, and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
     let overlaps = [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "Not at all")];
     let own = Field::line(&["secret"], "Your signing secret", true).only_when("source", &["own"]);
     let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false).only_when("source", &["arn"]);
     Ask {
-        about: "Until the overlap ends, requests carry a signature of each secret, so that the receiver can change over without a gap.".to_owned(),
+        about: "Until the overlap ends, requests carry a signature of each secret, so that the receiver can change over without a gap."
+            .to_owned(),
         fields: vec![
             Field::switch("source", "New secret", &sources, "generated"),
             Field { example: "whsec_…", help: "whsec_ and the base64 of 24 to 64 bytes.".to_owned(), ..own },

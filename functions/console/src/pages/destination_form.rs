@@ -130,11 +130,8 @@ fn thresholds(stored: &Value) -> Vec<Field> {
 
 /// Where a new destination's signing secret comes from.
 fn signing_secret() -> [Field; 3] {
-    let choices = [
-        ("generated", "Generate one, and show it once"),
-        ("own", "Use a secret of my own"),
-        ("arn", "Read it from AWS Secrets Manager"),
-    ];
+    let choices =
+        [("generated", "Generate one, and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
     let own = Field::line(&["signing_secret"], "Your signing secret", true).only_when(SECRET_SOURCE, &["own"]);
     let arn = Field::line(&["signing_secret", "secret_arn"], "ARN of the secret", false).only_when(SECRET_SOURCE, &["arn"]);
     [
@@ -347,9 +344,7 @@ async fn previewed(operations: &Operations, this: &Sent<'_>, sections: &mut [Sec
 /// A preview's members, as texts.
 fn parts(preview: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| match value {
-        Value::Object(members) => {
-            members.iter().map(|(name, value)| format!("{name}: {}\n", value.as_str().unwrap_or_default())).collect()
-        }
+        Value::Object(members) => members.iter().map(|(name, value)| format!("{name}: {}\n", value.as_str().unwrap_or_default())).collect(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
@@ -413,7 +408,8 @@ fn placed(refusal: Refusal, sections: &mut [Section], form: &Form) -> Outcome {
         let pointer = error.pointer.clone().unwrap_or_default();
         let mut fields = sections.iter_mut().flat_map(|section| &mut section.fields);
         let at = fields.find(|field| {
-            let is_within = pointer.starts_with(&format!("{}/", field.pointer)) && matches!(field.control, Control::Area | Control::SecretArea);
+            let is_within =
+                pointer.starts_with(&format!("{}/", field.pointer)) && matches!(field.control, Control::Area | Control::SecretArea);
             field.counts(form) && (field.pointer == pointer || is_within)
         });
         match at {

@@ -103,7 +103,8 @@ async fn revoke(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
 }
 
 fn link_form(v: &Visitor) -> Ask<'_> {
-    let roles = [("viewer", "Viewer: reads everything but secrets"), ("manager", "Manager: destinations, retries"), ("admin", "Admin: everything")];
+    let roles =
+        [("viewer", "Viewer: reads everything but secrets"), ("manager", "Manager: destinations, retries"), ("admin", "Admin: everything")];
     Ask {
         about: "A link signs one person in to this console, once, for eight hours. It is shown once; send it to them.".to_owned(),
         fields: vec![

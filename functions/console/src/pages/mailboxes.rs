@@ -33,11 +33,14 @@ struct MailboxPage<'a> {
 }
 
 fn form(v: &Visitor) -> Ask<'_> {
-    let providers = [("google", "Google Workspace or Gmail"), ("microsoft", "Microsoft 365 or Outlook"), ("custom", "Another OAuth 2.0 provider")];
+    let providers =
+        [("google", "Google Workspace or Gmail"), ("microsoft", "Microsoft 365 or Outlook"), ("custom", "Another OAuth 2.0 provider")];
     let custom = |name: &str, label: &str| Field::line(&[name], label, false).only_when("provider", &["custom"]);
     let callback = format!("{}{}", v.base_url, operations::authorization::CALLBACK_PATH);
     Ask {
-        about: format!("Register an application at the provider with the redirect URI {callback}, and enter its client ID and secret. Then a person consents in their browser, within an hour."),
+        about: format!(
+            "Register an application at the provider with the redirect URI {callback}, and enter its client ID and secret. Then a person consents in their browser, within an hour."
+        ),
         fields: vec![
             Field::switch("provider", "Provider", &providers, "google"),
             Field { example: "1234567890-abc.apps.googleusercontent.com", ..Field::line(&["client_id"], "Client ID", false) },

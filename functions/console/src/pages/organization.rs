@@ -91,11 +91,23 @@ fn schema() -> Value {
 /// (end of the name, group, label, example, help)
 const WORDS: &[(&str, &str, &str, &str, &str)] = &[
     ("name", "general", "Name", "", "What people call the organization."),
-    ("alert_emails", "alerts", "Email addresses", "oncall@example.com", "One per line. Each gets a message with a link to confirm it first."),
+    (
+        "alert_emails",
+        "alerts",
+        "Email addresses",
+        "oncall@example.com",
+        "One per line. Each gets a message with a link to confirm it first.",
+    ),
     ("alert_after_failures", "alerts", "Alert after", "", "Consecutive failed attempts. A destination can have its own threshold."),
     ("disable_after_failures", "alerts", "Disable a destination after", "", "Consecutive failed attempts; empty: never."),
     ("disable_min_failing_seconds", "alerts", "… and failing for at least (seconds)", "", ""),
-    ("alert_debounce_seconds", "alerts", "Time between alerts (seconds)", "", "No second alert of a kind for a destination within this time."),
+    (
+        "alert_debounce_seconds",
+        "alerts",
+        "Time between alerts (seconds)",
+        "",
+        "No second alert of a kind for a destination within this time.",
+    ),
     ("latency_warning_ms", "warnings", "Slow delivery (ms)", "", "A delivery that took longer counts as slow."),
     ("success_rate_warning", "warnings", "Success rate", "", "A destination below this share is degraded; 0.95 is 95 %."),
     ("pending_age_warning_seconds", "warnings", "Late work (seconds)", "", "Pending work that is older is late."),
@@ -111,7 +123,12 @@ fn groups(o: &OrganizationView) -> Vec<Group> {
     stored["settings"]["alert_emails"] = json!(all);
     let mut groups = vec![
         Group { id: "general", title: "General", about: "", fields: Vec::new() },
-        Group { id: "alerts", title: "Alerts", about: "Who is notified when a destination keeps failing, is disabled, or recovers.", fields: Vec::new() },
+        Group {
+            id: "alerts",
+            title: "Alerts",
+            about: "Who is notified when a destination keeps failing, is disabled, or recovers.",
+            fields: Vec::new(),
+        },
         Group { id: "warnings", title: "Warnings", about: "", fields: Vec::new() },
         Group { id: "retention", title: "Retention", about: "How long data is kept.", fields: Vec::new() },
     ];
@@ -182,7 +199,8 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
 }
 
 fn secret_form(v: &Visitor) -> Ask<'_> {
-    let sources = [("generated", "Generate one, and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
+    let sources =
+        [("generated", "Generate one, and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
     let overlaps = [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "Not at all")];
     let own = Field::line(&["secret"], "Your signing secret", true).only_when("source", &["own"]);
     let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false).only_when("source", &["arn"]);

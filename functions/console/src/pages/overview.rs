@@ -5,12 +5,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
-use front::Front;
 use domain::Timestamp;
 use domain::delivery::DeliveryStatus;
 use domain::id::DestinationId;
-use operations::{Attention, Counted};
+use front::Front;
 use operations::view::delivery::DeliverySummary;
+use operations::{Attention, Counted};
 
 use crate::answer::{Answer, page, see};
 use crate::chart::{self, Drawing};

@@ -4,8 +4,8 @@ use domain::Timestamp;
 use domain::id::{JobId, OrganizationId};
 use serde::Serialize;
 use serde_json::{Value, json};
-use store::{DeliveryFilter, Job, JobStatus};
 pub use store::JobKind;
+use store::{DeliveryFilter, Job, JobStatus};
 use utoipa::ToSchema;
 
 /// A job.

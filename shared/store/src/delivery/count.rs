@@ -51,12 +51,7 @@ impl Store {
         Ok(Some(futures_util::future::try_join_all(counts).await?.into_iter().sum()))
     }
 
-    async fn count_source_up_to(
-        &self,
-        source: Source,
-        range: &Range,
-        most: i32,
-    ) -> Result<u64, StoreError> {
+    async fn count_source_up_to(&self, source: Source, range: &Range, most: i32) -> Result<u64, StoreError> {
         if range.low > range.high {
             return Ok(0);
         }

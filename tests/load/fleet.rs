@@ -146,8 +146,10 @@ impl Moving {
         }
         self.at = 23 - self.at;
         let address = Ipv4Addr::new(127, 0, 0, self.at);
-        self.receiver = Receiver::start_at((address.into(), self.port), |_, _| Turn::ok()).await;
+        let receiver = Receiver::start_at((address.into(), self.port), |_, _| Turn::ok()).await;
         names.set("moves.example", &[&address.to_string()], 3_600);
+        // Only now does the old address refuse connections.
+        self.receiver = receiver;
         self.moved_at = Instant::now();
     }
 }

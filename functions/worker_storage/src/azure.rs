@@ -36,11 +36,14 @@ pub(crate) struct Tokens {
     schemes: Schemes,
     authority: String,
     clock: Clock,
-    kept: Mutex<HashMap<Principal, Arc<AsyncMutex<Option<Kept>>>>>,
+    kept: Mutex<HashMap<Principal, Place>>,
 }
 
 /// A token, and until when an attempt may begin with it.
 type Kept = (SecretString, Timestamp);
+
+/// Where a principal's token is kept; locked while its server is asked.
+type Place = Arc<AsyncMutex<Option<Kept>>>;
 
 /// Tenant, application and its password: a wrong password never meets the token of the right one.
 type Principal = (String, String, String);
@@ -67,7 +70,7 @@ impl Tokens {
         Ok(token)
     }
 
-    fn place(&self, principal: Principal) -> Arc<AsyncMutex<Option<Kept>>> {
+    fn place(&self, principal: Principal) -> Place {
         let mut places = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if places.len() >= TOKENS_MAX {
             places.retain(|_, place| Arc::strong_count(place) > 1);

@@ -28,10 +28,13 @@ const ENTRIES_MAX: usize = 1_024;
 /// The lookups of a process.
 #[derive(Debug)]
 pub(crate) struct Lookups {
-    organizations: Mutex<HashMap<Arc<str>, Weak<Semaphore>>>,
-    names: Mutex<HashMap<(Arc<str>, String), Weak<Slot>>>,
+    organizations: Shared<Arc<str>, Semaphore>,
+    names: Shared<(Arc<str>, String), Slot>,
     answered: Mutex<LruCache<String, Instant>>,
 }
+
+/// Values that are kept while they are held.
+type Shared<K, V> = Mutex<HashMap<K, Weak<V>>>;
 
 type Slot = OnceCell<OwnedSemaphorePermit>;
 
@@ -69,8 +72,8 @@ impl Lookups {
     }
 }
 
-/// The value under this key that somebody still holds, or a new one.
-fn shared<K: std::hash::Hash + Eq, V>(map: &Mutex<HashMap<K, Weak<V>>>, key: K, new: impl FnOnce() -> V) -> Arc<V> {
+/// The value under this key that is still held, or a new one.
+fn shared<K: std::hash::Hash + Eq, V>(map: &Shared<K, V>, key: K, new: impl FnOnce() -> V) -> Arc<V> {
     let mut map = lock(map);
     if let Some(value) = map.get(&key).and_then(Weak::upgrade) {
         return value;

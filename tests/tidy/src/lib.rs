@@ -1,5 +1,10 @@
 //! The repository checks itself: its layers, its lint exceptions, the size of its files, what its template and its code call things.
 
+pub mod manifest;
+pub mod prose;
+pub mod rooms;
+pub mod types;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -48,15 +53,23 @@ pub fn packages() -> Vec<(String, Vec<String>)> {
         for entry in entries.flatten().filter(|entry| entry.path().join("Cargo.toml").exists()) {
             let name = format!("{room}/{}", entry.file_name().to_string_lossy());
             let manifest = read(format!("{name}/Cargo.toml"));
-            packages.push((name, dependencies(&manifest)));
+            packages.push((name, manifest::dependencies(&manifest, "dependencies")));
         }
     }
     packages.sort();
     packages
 }
 
-fn dependencies(manifest: &str) -> Vec<String> {
-    let section = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
-    let section = section.split("\n[").next().unwrap_or_default();
-    section.lines().filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+/// Every page of documentation, by its path from the root. Decisions that are superseded are left out: they say how things were.
+#[must_use]
+pub fn pages() -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].iter().map(PathBuf::from).collect();
+    for folder in ["docs", "docs/destinations", "docs/decisions"] {
+        let entries = fs::read_dir(root().join(folder)).expect("the documentation has its folders");
+        let paths = entries.flatten().map(|entry| Path::new(folder).join(entry.file_name()));
+        found.extend(paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    }
+    found.retain(|path| !read(path).contains("uperseded by "));
+    found.sort();
+    found
 }

@@ -3,8 +3,12 @@
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-use tidy::{packages, read, sources};
+use tidy::manifest::{dependencies, unused};
+use tidy::{packages, pages, prose, read, rooms, sources, types};
+
+mod allowed;
 
 /// Which layer each package stands in; a package may use those of lower layers only (docs/ARCHITECTURE.md, The rooms).
 const LAYERS: &[(&str, u32)] = &[
@@ -135,4 +139,71 @@ fn every_function_is_in_the_template() {
         assert!(template.contains(&format!("CodeUri: {folder}")), "{folder} is not in template.yaml");
         assert!(template.contains(&format!("Binary: {name}")), "{folder} is not built by template.yaml");
     }
+}
+
+/// What a package declares and does not use is compiled for nothing.
+#[test]
+fn every_dependency_is_used() {
+    for (folder, _) in packages() {
+        let manifest = read(format!("{folder}/Cargo.toml"));
+        let is_own = |path: &Path| path.starts_with(&folder);
+        // Tests and examples may be elsewhere: `path = "../../tests/e2e/main.rs"`.
+        let elsewhere =
+            manifest.lines().filter_map(|line| line.strip_prefix("path = \"")?.rsplit_once('/').map(|(folder, _)| folder.to_owned()));
+        let elsewhere: Vec<PathBuf> = elsewhere.filter_map(|path| tidy::root().join(&folder).join(path).canonicalize().ok()).collect();
+        let is_declared = |path: &Path| elsewhere.iter().any(|folder| tidy::root().join(path).starts_with(folder));
+        let texts: Vec<String> = sources().iter().filter(|path| is_own(path) || is_declared(path)).map(read).collect();
+        let mut unused = unused(&manifest, &texts);
+        unused.retain(|name| !allowed::UNUSED.contains(&(&*folder, &**name)));
+        assert!(unused.is_empty(), "{folder}/Cargo.toml declares what its sources do not mention: {unused:?}");
+    }
+}
+
+#[test]
+fn every_third_party_version_is_used() {
+    let workspace = read("Cargo.toml");
+    let mut declared: BTreeSet<String> = dependencies(&workspace, "workspace.dependencies").into_iter().collect();
+    for (folder, _) in packages() {
+        let manifest = read(format!("{folder}/Cargo.toml"));
+        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let used = dependencies(&manifest, section);
+            declared.retain(|name| !used.contains(name));
+        }
+    }
+    assert!(declared.is_empty(), "Cargo.toml names versions that no package uses: {declared:?}");
+}
+
+#[test]
+fn the_architecture_says_what_each_shared_package_uses() {
+    let table = rooms::may_use(&read("docs/ARCHITECTURE.md"));
+    let all = packages();
+    let own: BTreeSet<&str> = all.iter().filter_map(|(folder, _)| folder.split('/').nth(1)).collect();
+    for (folder, dependencies) in all.iter().filter(|(folder, _)| folder.starts_with("shared/")) {
+        let used: BTreeSet<String> = dependencies.iter().filter(|name| own.contains(&***name)).cloned().collect();
+        assert_eq!(table.get(folder), Some(&used), "{folder}: docs/ARCHITECTURE.md (left) and its Cargo.toml (right)");
+    }
+}
+
+#[test]
+fn no_public_type_has_the_name_of_another() {
+    let shipped = |path: &&PathBuf| !path.starts_with("tests") && path.components().any(|part| part.as_os_str() == "src");
+    let files: Vec<(String, String)> = sources().iter().filter(shipped).map(|path| (path.display().to_string(), read(path))).collect();
+    let twice = types::defined_twice(&files);
+    let allowed: BTreeSet<&str> = allowed::NAMES_OF_SEVERAL_TYPES.iter().copied().collect();
+    for (name, files) in &twice {
+        assert!(allowed.contains(&**name), "{name} names several types: {files:?}");
+    }
+    for name in allowed {
+        assert!(twice.contains_key(name), "{name} is one type now: remove it from the list of exceptions");
+    }
+}
+
+#[test]
+fn the_documentation_uses_plain_words() {
+    let found = pages().into_iter().flat_map(|path| {
+        let turns = prose::given_up(&read(&path));
+        turns.into_iter().map(move |(line, turn, instead)| format!("{}:{line}: \"{turn}\"; write {instead}", path.display()))
+    });
+    let found: Vec<String> = found.collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -1,30 +1,7 @@
 //! Exceptions from the checks, which only become fewer.
 
-/// Dependencies that a package declares and no source of it mentions. They are to be removed.
-pub(crate) const UNUSED: &[(&str, &str)] = &[
-    ("functions/api", "aws-config"),
-    ("functions/api", "aws-sdk-lambda"),
-    ("functions/api", "dispatch"),
-    ("functions/api", "egress"),
-    ("functions/api", "telemetry"),
-    ("functions/api", "thiserror"),
-    ("functions/api", "tracing"),
-    ("functions/api", "vault"),
-    ("functions/console", "futures-util"),
-    ("functions/console", "jiff"),
-    ("functions/ingest", "tokio"),
-    ("functions/worker_sftp", "tracing"),
-    ("functions/worker_sftp", "zeroize"),
-    ("functions/worker_storage", "sha2"),
-    ("functions/worker_webhook", "tracing"),
-    ("infra/local_aws", "http-body-util"),
-    ("shared/dispatch", "serde"),
-    ("shared/operations", "aws-config"),
-    ("shared/runtime", "thiserror"),
-    ("shared/store", "kit"),
-    ("shared/store", "tracing"),
-    ("shared/worker", "proptest"),
-];
+/// Dependencies that a package declares for their features: no source of it mentions them.
+pub(crate) const UNUSED: &[(&str, &str)] = &[];
 
 /// Names that several public types have. Each function has a `Config` and a connector its own `Settings`.
 pub(crate) const NAMES_OF_SEVERAL_TYPES: &[&str] = &[

@@ -27,9 +27,10 @@ const IDLE_MAX: Duration = Duration::from_secs(4);
 /// Idle connections to one receiver: a batch of ten, and some.
 const IDLE_PER_ROUTE_MAX: usize = 16;
 /// How long an HTTP/2 connection with requests on it may be quiet before it is asked for a sign of
-/// life, and how long it has to give one: a silent connection is found within an attempt.
+/// life, and how long it has to give one: a silent connection is found within an attempt, and a
+/// receiver that is busy for some seconds is not taken for one.
 const PING_AFTER: Duration = Duration::from_secs(1);
-const PONG_MAX: Duration = Duration::from_secs(2);
+const PONG_MAX: Duration = Duration::from_secs(4);
 /// Headers of an HTTP/1.1 answer. The library holds room for all of them while it reads an answer's
 /// head, which itself has at most 400 KiB.
 const HEADERS_MAX: usize = 1_024;

@@ -35,6 +35,7 @@ mod lifecycle;
 mod limits;
 mod mail;
 mod memory;
+mod operators;
 mod poison;
 mod presets;
 mod processes;

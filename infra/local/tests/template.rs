@@ -20,7 +20,7 @@ fn our_template_gives_the_stack_the_code_expects() {
     assert_eq!(table.ttl_attribute.as_deref(), Some("ttl"));
     assert!(table.indexes.iter().all(|index| index.projection == Projection::KeysOnly));
     let indexes: Vec<_> = table.indexes.iter().map(|index| index.name.as_str()).collect();
-    assert_eq!(indexes, ["by_destination", "attention_org", "attention_dst", "due", "by_reference", "failing"]);
+    assert_eq!(indexes, ["by_destination", "attention_org", "attention_dst", "due", "by_reference", "failing", "trouble"]);
     assert!(table.attributes.contains(&("du_at".into(), AttributeType::Number)));
     assert_eq!(stack.resources.queues.len(), 13, "a queue and its dead letters for each lane, the jobs' and what ingest did not take");
     let [queue, dead_letters, ..] = stack.resources.queues.as_slice() else { panic!("two queues") };

@@ -7,6 +7,7 @@ use domain::input::{Errors, FieldCode};
 use domain::role::Permission;
 use serde_json::Value;
 
+use crate::context::asks_about_all;
 use crate::cursor::ListScope;
 use crate::page::{Page, PageQuery};
 use crate::view::audit::AuditEventView;
@@ -93,10 +94,12 @@ impl Operations {
         self.record_denied(ctx, ACTION, event).await;
     }
 
-    /// `GET /v1/audit-events`: newest first. An operator also reads what is left of an organization that was erased.
+    /// `GET /v1/audit-events`: newest first. An operator also reads what is left of an organization that was erased,
+    /// and the events of all organizations when it names none.
     pub async fn audit_events(&self, ctx: &Context, mut query: Query) -> Result<Page<AuditEventView>, Refusal> {
         self.require(ctx, Permission::Read).await?;
-        let organization = self.scope_even_if_gone(ctx, &mut query).await?;
+        let all = asks_about_all(ctx, &query);
+        let organization = if all { None } else { Some(self.scope_even_if_gone(ctx, &mut query).await?) };
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);
         let action = query.take("action", &errors);
@@ -105,14 +108,17 @@ impl Operations {
         query.finish(&errors);
         errors.into_result(())?;
         let scope = ListScope::of("/v1/audit-events")
-            .with("organization", Some(organization))
+            .with("organization", organization)
             .with("action", action.as_deref())
             .with("since", since)
             .with("until", until);
         let after = page.after(&self.cursors, &scope)?;
         let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let read = if action.is_some() { EVENTS_READ_MAX } else { page.limit };
-        let found = self.store.audit_page(organization, since, until, after, read).await?;
+        let found = match organization {
+            Some(organization) => self.store.audit_page(organization, since, until, after, read).await?,
+            None => self.store.audit_everywhere(since, until, after, read).await?,
+        };
         let last_read = found.items.last().map(|event| event.id);
         let mut matching = found.items.into_iter().filter(|event| action.as_ref().is_none_or(|action| *action == event.action));
         let data: Vec<AuditEvent> = matching.by_ref().take(wanted).collect();

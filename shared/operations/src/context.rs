@@ -3,9 +3,10 @@
 use access::{Caller, LetInBy, ScopeRefused};
 use domain::audit::{Actor, ActorKind};
 use domain::id::{DeliveryId, Id, OrganizationId, Ulid};
-use domain::input::Errors;
+use domain::input::{Errors, FieldCode, FieldError};
 use domain::role::Permission;
 use domain::trace::TraceId;
+use store::StoreError;
 
 use crate::{IdempotencyKey, Operations, Query, Refusal, RefusalCode};
 
@@ -113,13 +114,7 @@ impl Operations {
                 None => Err(Refusal::not_found()),
             },
             Err(ScopeRefused::OrganizationRequired) => {
-                let error = domain::input::FieldError::in_query(
-                    "organization_id",
-                    domain::input::FieldCode::Required,
-                    "an operator's key names the organization",
-                );
-                let detail = "an operator's key names the organization: add ?organization_id=";
-                Err(Refusal { errors: vec![error], ..Refusal::new(RefusalCode::OrganizationRequired, detail) })
+                Err(organization_required("an operator's key names the organization: add ?organization_id="))
             }
             Err(ScopeRefused::NotFound) => {
                 if let (Some(own), Some(other)) = (ctx.caller.organization, named) {
@@ -128,6 +123,11 @@ impl Operations {
                 Err(Refusal::not_found())
             }
         }
+    }
+
+    /// Like [`Self::scope`]; `None` is an operator that names no organization and so asks about all of them.
+    pub(crate) async fn scope_or_all(&self, ctx: &Context, query: &mut Query) -> Result<Option<OrganizationId>, Refusal> {
+        if asks_about_all(ctx, query) { Ok(None) } else { self.scope(ctx, query).await.map(Some) }
     }
 
     /// Like [`Self::scope`]; but an operator may name an organization that was erased.
@@ -146,6 +146,32 @@ impl Operations {
     pub(crate) async fn enter(&self, ctx: &Context, permission: Permission, query: &mut Query) -> Result<OrganizationId, Refusal> {
         self.require(ctx, permission).await?;
         self.scope(ctx, query).await
+    }
+
+    /// Reads what an id in a path names, in the caller's organization. For an operator that names no organization, the id's tag says which
+    /// organizations it can belong to: nearly always one.
+    pub(crate) async fn find<T: Owned, V>(
+        &self,
+        ctx: &Context,
+        permission: Permission,
+        query: &mut Query,
+        text: &str,
+        read: impl AsyncFn(OrganizationId, T) -> Result<Option<V>, StoreError>,
+    ) -> Result<V, Refusal> {
+        self.require(ctx, permission).await?;
+        if !asks_about_all(ctx, query) {
+            let organization = self.scope(ctx, query).await?;
+            let id = self.own_id(ctx, organization, text).await?;
+            return read(organization, id).await?.ok_or_else(Refusal::not_found);
+        }
+        let id: T = text.parse().map_err(|_| Refusal::not_found())?;
+        let organizations = self.store.organization_ids().await?;
+        for organization in organizations.into_iter().filter(|organization| self.ids.owns(*organization, id.tagged())) {
+            if let Some(found) = read(organization, id).await? {
+                return Ok(found);
+            }
+        }
+        Err(Refusal::not_found())
     }
 
     /// Reads an id in a path. Malformed, or another organization's: it does not exist; the latter is recorded.
@@ -171,6 +197,17 @@ impl Operations {
         );
         self.record_refusal(ctx, organization, "cross_organization_access_denied", Some(asked_for)).await;
     }
+}
+
+/// An operator that names no organization.
+pub(crate) fn asks_about_all(ctx: &Context, query: &Query) -> bool {
+    ctx.caller.organization.is_none() && !query.has("organization_id")
+}
+
+/// 422: what is asked for cannot be answered for all organizations at once.
+pub(crate) fn organization_required(detail: &str) -> Refusal {
+    let error = FieldError::in_query("organization_id", FieldCode::Required, "is required for an operator's key");
+    Refusal { errors: vec![error], ..Refusal::new(RefusalCode::OrganizationRequired, detail) }
 }
 
 fn path_of(request_line: &str) -> &str {

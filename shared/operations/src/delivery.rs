@@ -14,7 +14,7 @@ use store::DeliveryFilter;
 use utoipa::ToSchema;
 
 use crate::body::read_members;
-use crate::context::OwnedDelivery;
+use crate::context::{OwnedDelivery, organization_required};
 use crate::cursor::ListScope;
 use crate::message::{PayloadAnswer, parse_reference, payload_expired};
 use crate::organization::no_parameters;
@@ -31,9 +31,10 @@ pub struct RetryDelivery {
 }
 
 impl Operations {
-    /// `GET /v1/deliveries`: newest first.
+    /// `GET /v1/deliveries`: newest first. An operator that names no organization lists what is failed, retrying or skipped in all of them.
     pub async fn deliveries(&self, ctx: &Context, mut query: Query) -> Result<Page<DeliverySummary>, Refusal> {
-        let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
+        self.require(ctx, Permission::ReadDeliveries).await?;
+        let organization = self.scope_or_all(ctx, &mut query).await?;
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);
         let filter = take_filter(&mut query, &errors);
@@ -41,11 +42,19 @@ impl Operations {
         errors.into_result(())?;
         let scope = scope_of(organization, &filter);
         let after: Option<DeliveryId> = page.after(&self.cursors, &scope)?;
-        if !self.filter_is_own(ctx, organization, &filter).await {
-            return Ok(Page::empty());
-        }
-        let shards = self.shards(organization).await?;
-        let found = self.store.deliveries_page(organization, shards, &filter, after, page.limit).await?;
+        let found = match organization {
+            Some(organization) if !self.filter_is_own(ctx, organization, &filter).await => return Ok(Page::empty()),
+            Some(organization) => {
+                let shards = self.shards(organization).await?;
+                self.store.deliveries_page(organization, shards, &filter, after, page.limit).await?
+            }
+            None => self.store.deliveries_everywhere(&filter, after, page.limit).await?.ok_or_else(|| {
+                organization_required(
+                    "only deliveries that are failed, retrying or skipped are listed across organizations: \
+                     name these with ?status=, or one organization with ?organization_id=",
+                )
+            })?,
+        };
         let next_cursor = self.next_cursor(&scope, found.next);
         let now = self.clock.now();
         Ok(Page { data: found.items.iter().map(|delivery| self.delivery_summary(ctx, delivery, now)).collect(), next_cursor })
@@ -65,8 +74,8 @@ impl Operations {
 
     /// `GET /v1/deliveries/{id}`.
     pub async fn delivery(&self, ctx: &Context, id: &str, mut query: Query) -> Result<DeliveryView, Refusal> {
-        let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
-        let delivery = self.own_delivery(ctx, organization, id).await?;
+        let read = async |organization, OwnedDelivery(id)| self.store.delivery(organization, id).await;
+        let delivery = self.find(ctx, Permission::ReadDeliveries, &mut query, id, read).await?;
         no_parameters(query)?;
         self.delivery_view(ctx, &delivery).await
     }
@@ -196,10 +205,10 @@ pub(crate) fn take_filter(query: &mut Query, errors: &Errors) -> DeliveryFilter 
     }
 }
 
-fn scope_of(organization: OrganizationId, filter: &DeliveryFilter) -> ListScope {
+fn scope_of(organization: Option<OrganizationId>, filter: &DeliveryFilter) -> ListScope {
     let statuses: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
     ListScope::of("/v1/deliveries")
-        .with("organization", Some(organization))
+        .with("organization", organization)
         .with("destination_id", filter.destination)
         .with("status", Some(statuses.join(",")))
         .with("event_type", filter.event_type.as_ref())

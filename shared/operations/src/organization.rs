@@ -24,6 +24,27 @@ const SHARDS_AT_FIRST: u8 = 4;
 const STATUSES: &[(&str, OrganizationStatus)] = &[("active", OrganizationStatus::Active), ("suspended", OrganizationStatus::Suspended)];
 const READ_ONLY: &[&str] = &["id", "aws_external_id", "created_at", "updated_at", "url"];
 
+/// Organizations that a search reads in one go, and how often it does so for one page.
+const SEARCH_PAGE: u32 = 100;
+const SEARCH_PAGES_MAX: u32 = 20;
+
+/// What the name or the external id of an organization begins with, in any case.
+#[derive(Clone, Debug)]
+pub(crate) struct NamePrefix(String);
+
+impl NamePrefix {
+    fn parse(text: &str) -> Result<Self, String> {
+        let good = (1..=REFERENCE_MAX).contains(&text.chars().count());
+        if good { Ok(Self(text.to_lowercase())) } else { Err(format!("must have 1 to {REFERENCE_MAX} characters")) }
+    }
+
+    /// Whether the organization's name or external id begins so.
+    pub(crate) fn admits(&self, organization: &Organization) -> bool {
+        let begins = |text: &str| text.to_lowercase().starts_with(&self.0);
+        begins(&organization.name) || organization.external_id.as_deref().is_some_and(begins)
+    }
+}
+
 /// The body of `POST /v1/organizations`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateOrganization {
@@ -120,19 +141,52 @@ impl Operations {
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);
         let worst_first = query.choice("sort", &errors, &[("health", true), ("created_at", false)]).unwrap_or(false);
+        let name = query.parsed("name", &errors, NamePrefix::parse);
         query.finish(&errors);
         errors.into_result(())?;
         let scope = ListScope::of("/v1/organizations").with("worst_first", Some(worst_first));
+        let scope = scope.with("name", name.as_ref().map(|NamePrefix(name)| name));
         let (found, next_cursor) = if worst_first {
-            let (found, next) = self.worst_organizations(page.after(&self.cursors, &scope)?, page.limit).await?;
+            let after = page.after(&self.cursors, &scope)?;
+            let (found, next) = self.worst_organizations(name.as_ref(), after, page.limit).await?;
             (found, self.next_cursor(&scope, next))
         } else {
-            let found = self.store.organizations(page.after(&self.cursors, &scope)?, page.limit).await?;
-            let next = found.items.last().map(|organization| organization.id).filter(|_| found.more);
-            (self.with_health(found.items).await?, self.next_cursor(&scope, next))
+            let after = page.after(&self.cursors, &scope)?;
+            let (found, next) = self.organizations_named(name.as_ref(), after, page.limit).await?;
+            (self.with_health(found).await?, self.next_cursor(&scope, next))
         };
         let view = |(organization, health)| OrganizationView { health: Some(health), ..self.organization_view(ctx, organization) };
         Ok(Page { data: found.into_iter().map(view).collect(), next_cursor })
+    }
+
+    /// Up to `limit` organizations, oldest first, and after which to go on. A search looks at a bounded number; its page may be short.
+    async fn organizations_named(
+        &self,
+        name: Option<&NamePrefix>,
+        mut after: Option<OrganizationId>,
+        limit: u32,
+    ) -> Result<(Vec<Organization>, Option<OrganizationId>), Refusal> {
+        let Some(name) = name else {
+            let found = self.store.organizations(after, limit).await?;
+            let next = found.items.last().map(|organization| organization.id).filter(|_| found.more);
+            return Ok((found.items, next));
+        };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut found = Vec::new();
+        for _ in 0..SEARCH_PAGES_MAX {
+            let page = self.store.organizations(after, SEARCH_PAGE).await?;
+            after = page.items.last().map(|organization| organization.id);
+            found.extend(page.items.into_iter().filter(|organization| name.admits(organization)));
+            if found.len() > limit {
+                found.truncate(limit);
+                let next = found.last().map(|organization: &Organization| organization.id);
+                return Ok((found, next));
+            }
+            if !page.more {
+                return Ok((found, None));
+            }
+        }
+        Ok((found, after))
     }
 
     /// `GET /v1/organizations/{id}`.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use store::Route;
 use utoipa::ToSchema;
 
-use crate::organization::no_parameters;
+use crate::organization::{NamePrefix, no_parameters};
 use crate::view::destination::DestinationView;
 use crate::{Context, Operations, Query, Refusal};
 
@@ -97,9 +97,10 @@ impl Operations {
         each.buffered(AT_ONCE).try_collect().await
     }
 
-    /// All organizations, worst first, from `after` on; and whether there are more.
+    /// All organizations whose name begins so, worst first, from `after` on; and after which to go on.
     pub(crate) async fn worst_organizations(
         &self,
+        name: Option<&NamePrefix>,
         after: Option<Rank>,
         limit: u32,
     ) -> Result<(Vec<(Organization, OrganizationHealth)>, Option<Rank>), Refusal> {
@@ -107,7 +108,8 @@ impl Operations {
         loop {
             let page = self.store.organizations(last, PAGE).await?;
             last = page.items.last().map(|organization| organization.id);
-            all.extend(self.with_health(page.items).await?);
+            let found = page.items.into_iter().filter(|organization| name.is_none_or(|name| name.admits(organization)));
+            all.extend(self.with_health(found.collect()).await?);
             if !page.more || last.is_none() {
                 break;
             }

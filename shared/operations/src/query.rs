@@ -17,6 +17,12 @@ impl Query {
         Self(url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes()).into_owned().collect())
     }
 
+    /// Whether a parameter is among those that are not taken yet.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+
     /// Takes every value of a parameter.
     pub fn take_all(&mut self, name: &str) -> Vec<String> {
         let (taken, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| key == name);

@@ -13,7 +13,7 @@ use crate::attributes::{Item, Put, Reader, number, text, time};
 use crate::document::{self, Saved, at_revision};
 use crate::expression::{Change, Condition};
 use crate::health::{ALERTED, EPOCH, LAST_ALERT, STREAK, ended_as_in, forget_ended, no_streak, of_epoch};
-use crate::keys::{self, FAILING, PK, TTL};
+use crate::keys::{self, FAILING, PK, TTL, TroubleKind};
 use crate::transaction::Transacted;
 use crate::{Page, Store, StoreError, audit, destination, routes};
 
@@ -207,6 +207,7 @@ fn item(alert: &Alert) -> Item {
     let key = keys::alert(alert.organization_id, alert.id);
     let mut item = document::item(&key, alert);
     item.put(TTL, number(alert.occurred_at.plus(KEPT).as_seconds()));
+    keys::put_trouble(&mut item, TroubleKind::Alert, key.sk);
     item
 }
 

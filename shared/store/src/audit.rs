@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::attributes::{Item, Put, Reader, number, text};
 use crate::document;
 use crate::expression::Condition;
-use crate::keys::{self, PK, SK, TTL};
+use crate::keys::{self, PK, SK, TTL, TroubleKind};
 use crate::{Page, Store, StoreError};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -59,7 +59,9 @@ impl Store {
 
 /// An event's item.
 pub(crate) fn item(event: &AuditEvent, retention_days: u32) -> Item {
-    let mut item = document::item(&keys::audit(event.organization_id, event.id), event);
+    let key = keys::audit(event.organization_id, event.id);
+    let mut item = document::item(&key, event);
     item.put(TTL, number(event.at.plus(DAY * retention_days).as_seconds()));
+    keys::put_trouble(&mut item, TroubleKind::Audit, key.sk);
     item
 }

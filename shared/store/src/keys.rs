@@ -33,6 +33,7 @@
 //! | `due` | `DUE#<0..15>` | epoch milliseconds |
 //! | `by_reference` | `<org>#<reference>`, on `#00` alone | the delivery's sk |
 //! | `failing` | `FAILING#<0..15>` | `<org>#<dst>` |
+//! | `trouble` | `<status>#<0..15>`; `alert#<0..15>`, `audit#<0..15>` | the delivery's sk; `<alr>`, `<aud>` |
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Timestamp;
@@ -42,7 +43,7 @@ use domain::id::{
     AlertId, AuditId, AuthorizationId, DeliveryId, DestinationId, Id, JobId, KeyId, MessageId, OrganizationId, PortalLinkId, Ulid, UploadId,
 };
 
-use crate::attributes::{Item, text};
+use crate::attributes::{Item, Put as _, text};
 
 /// The table's partition key.
 pub(crate) const PK: &str = "pk";
@@ -56,6 +57,9 @@ pub const DUE_PARTITIONS: u8 = 16;
 
 /// Partitions of the `failing` index.
 pub const FAILING_PARTITIONS: u8 = 16;
+
+/// Partitions of each kind in the `trouble` index.
+pub(crate) const TROUBLE_PARTITIONS: u8 = 16;
 
 /// An index: its name and its keys' attributes.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +75,7 @@ pub(crate) const ATTENTION_DST: Index = Index { name: "attention_dst", pk: "ad_p
 pub(crate) const DUE: Index = Index { name: "due", pk: "du_pk", sk: "du_at" };
 pub(crate) const BY_REFERENCE: Index = Index { name: "by_reference", pk: "br_pk", sk: "br_sk" };
 pub(crate) const FAILING: Index = Index { name: "failing", pk: "fa_pk", sk: "fa_sk" };
+pub(crate) const TROUBLE: Index = Index { name: "trouble", pk: "tr_pk", sk: "tr_sk" };
 
 /// A primary key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -341,6 +346,47 @@ pub(crate) fn attention_org(id: OrganizationId, status: DeliveryStatus, shard: u
 /// One shard of a destination's deliveries of one status, in `attention_dst`.
 pub(crate) fn attention_dst(id: DestinationId, status: DeliveryStatus, shard: u8) -> String {
     format!("{id}#{}#{shard}", status.as_str())
+}
+
+/// What the `trouble` index lists across all organizations: unfinished and undelivered work, and what people look at because of it. What
+/// succeeds at once is in none of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum TroubleKind {
+    Retrying,
+    Failed,
+    Skipped,
+    Alert,
+    Audit,
+}
+
+impl TroubleKind {
+    /// The kind of deliveries in this status; `None`: they are not in the index.
+    pub(crate) fn of(status: DeliveryStatus) -> Option<Self> {
+        match status {
+            DeliveryStatus::Retrying => Some(Self::Retrying),
+            DeliveryStatus::Failed => Some(Self::Failed),
+            DeliveryStatus::Skipped => Some(Self::Skipped),
+            DeliveryStatus::Queued | DeliveryStatus::Succeeded | DeliveryStatus::Cancelled => None,
+        }
+    }
+}
+
+/// A partition of `trouble`.
+pub(crate) fn trouble(kind: TroubleKind, partition: u8) -> String {
+    let kind = match kind {
+        TroubleKind::Retrying => "retrying",
+        TroubleKind::Failed => "failed",
+        TroubleKind::Skipped => "skipped",
+        TroubleKind::Alert => "alert",
+        TroubleKind::Audit => "audit",
+    };
+    format!("{kind}#{partition}")
+}
+
+/// Enters an item into `trouble` under its sort key.
+pub(crate) fn put_trouble(item: &mut Item, kind: TroubleKind, sort: String) {
+    item.put(TROUBLE.pk, text(trouble(kind, spread(&sort) % TROUBLE_PARTITIONS)));
+    item.put(TROUBLE.sk, text(sort));
 }
 
 /// An organization's messages of one reference, in `by_reference`.

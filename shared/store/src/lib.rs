@@ -20,6 +20,7 @@ mod health;
 mod idempotency;
 mod job;
 mod keys;
+mod lane;
 mod listing;
 mod organization;
 mod page;
@@ -31,6 +32,7 @@ mod statistics;
 mod table;
 mod tally;
 mod transaction;
+mod trouble;
 mod upload;
 
 use std::time::UNIX_EPOCH;

@@ -50,6 +50,14 @@ impl Store {
         Ok(Page { items: organizations?, more: listed.more })
     }
 
+    /// The ids of all organizations, oldest first.
+    pub async fn organization_ids(&self) -> Result<Vec<OrganizationId>, StoreError> {
+        let mut partition = Condition::default();
+        partition.equals(PK, text(keys::ORGANIZATIONS));
+        let listed = self.list("list organizations", self.query(partition), u32::MAX).await?;
+        listed.items.iter().map(|line| Reader(line).parsed(SK)).collect()
+    }
+
     /// Saves a changed organization, its revision already raised, and what its routes say of it.
     pub async fn update_organization(
         &self,

@@ -28,7 +28,10 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 ///
 /// For operators.
 #[utoipa::path(get, path = "/v1/organizations", tag = "Organizations",
-    params(("sort" = Option<String>, Query, description = "`health`: worst first. `created_at`: oldest first.", example = "health")),
+    params(
+        ("sort" = Option<String>, Query, description = "`health`: worst first. `created_at`: oldest first.", example = "health"),
+        ("name" = Option<String>, Query, description = "Only organizations whose name or external id begins so, in any case.", example = "glo"),
+    ),
     responses((status = 200, description = "A page.", body = Page<OrganizationView>)))]
 pub(crate) async fn list_organizations(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.organizations(&ctx, query).await?)

@@ -295,15 +295,16 @@ fn random() -> Random {
 }
 
 fn resources() -> Resources {
-    const TEXTS: [&str; 13] =
-        ["pk", "sk", "bd_pk", "bd_sk", "ao_pk", "ao_sk", "ad_pk", "ad_sk", "du_pk", "br_pk", "br_sk", "fa_pk", "fa_sk"];
-    const INDEXES: [(&str, &str, &str); 6] = [
+    const TEXTS: [&str; 15] =
+        ["pk", "sk", "bd_pk", "bd_sk", "ao_pk", "ao_sk", "ad_pk", "ad_sk", "du_pk", "br_pk", "br_sk", "fa_pk", "fa_sk", "tr_pk", "tr_sk"];
+    const INDEXES: [(&str, &str, &str); 7] = [
         ("by_destination", "bd_pk", "bd_sk"),
         ("attention_org", "ao_pk", "ao_sk"),
         ("attention_dst", "ad_pk", "ad_sk"),
         ("due", "du_pk", "du_at"),
         ("by_reference", "br_pk", "br_sk"),
         ("failing", "fa_pk", "fa_sk"),
+        ("trouble", "tr_pk", "tr_sk"),
     ];
     let key = |hash: &str, range: &str| KeySchema { hash: hash.to_owned(), range: Some(range.to_owned()) };
     let texts = TEXTS.map(|name| (name.to_owned(), AttributeType::Text));

@@ -162,8 +162,11 @@ impl Operations {
 
     /// `GET /v1/destinations/{id}`.
     pub async fn destination(&self, ctx: &Context, id: &str, mut query: Query) -> Result<DestinationView, Refusal> {
-        let organization = self.enter(ctx, Permission::Read, &mut query).await?;
-        let destination = self.own_destination(ctx, organization, id).await?;
+        let read = async |organization, id: DestinationId| {
+            let found = self.store.destination(organization, id).await?;
+            Ok(found.filter(|destination| !destination.is_deleted() && !destination.is_system()))
+        };
+        let destination = self.find(ctx, Permission::Read, &mut query, id, read).await?;
         no_parameters(query)?;
         self.view_with_health(ctx, &destination).await
     }

@@ -86,8 +86,8 @@ impl Operations {
 
     /// `GET /v1/messages/{id}`.
     pub async fn message(&self, ctx: &Context, id: &str, mut query: Query) -> Result<MessageView, Refusal> {
-        let organization = self.enter(ctx, Permission::ReadDeliveries, &mut query).await?;
-        let deliveries = self.own_message(ctx, organization, id).await?;
+        let read = async |organization, id: MessageId| self.store.message(organization, id).await;
+        let deliveries = self.find(ctx, Permission::ReadDeliveries, &mut query, id, read).await?;
         no_parameters(query)?;
         Ok(self.message_view(ctx, &deliveries))
     }

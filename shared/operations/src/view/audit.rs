@@ -2,7 +2,7 @@
 
 use domain::Timestamp;
 use domain::audit::AuditEvent;
-use domain::id::AuditId;
+use domain::id::{AuditId, OrganizationId};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -14,6 +14,9 @@ pub struct AuditEventView {
     /// Its id.
     #[schema(value_type = String, example = "aud_01kavd83802s63efghp3q1cpj4")]
     pub id: AuditId,
+    /// The organization it is about.
+    #[schema(value_type = String, example = "org_01kavd83802s63efghp3q1cpj4")]
+    pub organization_id: OrganizationId,
     /// When.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
@@ -63,7 +66,7 @@ pub struct ChangeView {
 
 impl From<AuditEvent> for AuditEventView {
     fn from(event: AuditEvent) -> Self {
-        let AuditEvent { id, organization_id: _, at, action, outcome, actor, ip, target, changes, request_id } = event;
-        Self { id, at, action, outcome, actor, ip, target, changes, request_id }
+        let AuditEvent { id, organization_id, at, action, outcome, actor, ip, target, changes, request_id } = event;
+        Self { id, organization_id, at, action, outcome, actor, ip, target, changes, request_id }
     }
 }

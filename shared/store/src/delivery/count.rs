@@ -4,11 +4,11 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::Select;
 use domain::id::OrganizationId;
 
-use super::lane::{Range, Source};
 use super::list::DeliveryFilter;
 use crate::attributes::text;
 use crate::expression::Condition;
 use crate::keys::{PK, SK};
+use crate::lane::{Range, Source};
 use crate::{Store, StoreError};
 
 /// Deliveries looked at in one step where only looking at them tells.

@@ -27,7 +27,7 @@ use serde_json::Value;
 use super::record;
 use crate::StoreError;
 use crate::attributes::{Item, Put, Reader, binary, flag, number, text, text_map, time};
-use crate::keys::{self, ATTENTION_DST, ATTENTION_ORG, BY_DESTINATION, BY_REFERENCE, DUE, PK, SK, TTL};
+use crate::keys::{self, ATTENTION_DST, ATTENTION_ORG, BY_DESTINATION, BY_REFERENCE, DUE, PK, SK, TROUBLE, TTL, TroubleKind};
 
 pub(super) const PAYLOAD: &str = "p";
 pub(super) const PAYLOAD_COMPRESSED: &str = "z";
@@ -63,6 +63,8 @@ pub(super) const MUTABLE: &[&str] = &[
     ATTENTION_ORG.sk,
     ATTENTION_DST.pk,
     ATTENTION_DST.sk,
+    TROUBLE.pk,
+    TROUBLE.sk,
     TTL,
 ];
 
@@ -174,6 +176,9 @@ pub(super) fn encode_progress(delivery: &Delivery) -> Item {
         item.put(ATTENTION_ORG.sk, text(&sort));
         item.put(ATTENTION_DST.pk, text(keys::attention_dst(delivery.destination, delivery.status(), shard)));
         item.put(ATTENTION_DST.sk, text(sort));
+    }
+    if let Some(kind) = TroubleKind::of(delivery.status()) {
+        keys::put_trouble(&mut item, kind, keys::delivery_sort(delivery.id));
     }
     item
 }

@@ -10,8 +10,8 @@ use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use super::item::{ATTENTION, decode};
-use super::lane::{Entry, Merge, Range, Source, by_reference};
-use crate::keys::{self, ATTENTION_DST, ATTENTION_ORG, BY_DESTINATION, Key};
+use crate::keys::{self, ATTENTION_DST, ATTENTION_ORG, BY_DESTINATION, Key, TROUBLE, TROUBLE_PARTITIONS, TroubleKind};
+use crate::lane::{Entry, Merge, Range, Source, by_reference};
 use crate::page::Walk;
 use crate::{Store, StoreError};
 
@@ -64,6 +64,16 @@ impl DeliveryFilter {
     pub(super) fn is_an_index(&self) -> bool {
         let plain = self.event_type.is_none() && self.message.is_none() && self.reference.is_none();
         plain && (self.needs_attention() || self.statuses.is_empty())
+    }
+
+    /// The partitions of `trouble` that hold the deliveries in these statuses of all organizations. `None`: some of them are in no index
+    /// that spans organizations.
+    fn everywhere(&self) -> Option<Vec<Source>> {
+        let kinds: Option<HashSet<TroubleKind>> = self.statuses.iter().map(|status| TroubleKind::of(*status)).collect();
+        let kinds = kinds.filter(|kinds| !kinds.is_empty())?;
+        let partitions = kinds.into_iter().flat_map(|kind| (0..TROUBLE_PARTITIONS).map(move |n| keys::trouble(kind, n)));
+        let source = |partition| Source { index: Some(TROUBLE), partition, whole_messages: false };
+        Some(partitions.map(source).collect())
     }
 
     fn needs_attention(&self) -> bool {
@@ -139,16 +149,6 @@ fn range(since: Option<Timestamp>, until: Option<Timestamp>) -> Range {
     Range { low: since.map_or("0".to_owned(), bound), high: until.map_or("8".to_owned(), bound), before: None }
 }
 
-impl Range {
-    /// Does not read what the walk has passed already.
-    fn narrow(mut self) -> Self {
-        if let Some(before) = self.before.as_ref().filter(|before| **before < self.high) {
-            self.high.clone_from(before);
-        }
-        self
-    }
-}
-
 impl Store {
     /// An organization's deliveries, newest first, of its `shards` (as many as it ever had).
     pub async fn deliveries_page(
@@ -159,15 +159,37 @@ impl Store {
         after: Option<DeliveryId>,
         limit: u32,
     ) -> Result<Walk<Delivery, DeliveryId>, StoreError> {
+        self.walk_deliveries(filter.sources(organization, shards), filter, after, limit).await
+    }
+
+    /// The deliveries of all organizations that are in one of the filter's statuses, newest first. `None`: the filter names no status, or
+    /// one that cannot be listed across organizations.
+    pub async fn deliveries_everywhere(
+        &self,
+        filter: &DeliveryFilter,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Option<Walk<Delivery, DeliveryId>>, StoreError> {
+        let Some(sources) = filter.everywhere() else { return Ok(None) };
+        self.walk_deliveries(sources, filter, after, limit).await.map(Some)
+    }
+
+    async fn walk_deliveries(
+        &self,
+        sources: Vec<Source>,
+        filter: &DeliveryFilter,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Walk<Delivery, DeliveryId>, StoreError> {
         let (count, query_page) = sizes(limit);
-        let mut merge = Merge::new(self, organization, filter.sources(organization, shards), filter.range(after), query_page);
+        let mut merge = Merge::new(self, sources, filter.range(after), query_page);
         let (mut items, mut looked_at, mut step) = (Vec::new(), 0, count);
         while looked_at < LOOKED_AT_MAX {
             let entries = merge.take(step).await?;
             step = (2 * step).min(LOOKED_AT_ONCE_MAX);
-            let Some(last) = entries.last().and_then(|entry| keys::delivery_of(&entry.sort)) else { break };
+            let Some(last) = entries.last().and_then(|entry| keys::delivery_of(&entry.key.sk)) else { break };
             looked_at += entries.len();
-            let read = self.read_entries(organization, entries).await?;
+            let read = self.read_entries(entries).await?;
             items.extend(self.committed(read.into_iter().filter(|delivery| filter.admits(delivery)).collect()).await?);
             if items.len() > count {
                 items.truncate(count);
@@ -190,7 +212,7 @@ impl Store {
         limit: u32,
     ) -> Result<Walk<Vec<Delivery>, MessageId>, StoreError> {
         let (count, query_page) = sizes(limit);
-        let mut merge = Merge::new(self, organization, filter.sources(organization, shards), filter.range(after), query_page);
+        let mut merge = Merge::new(self, filter.sources(organization, shards), filter.range(after), query_page);
         let (mut items, mut looked_at, mut step, mut passed, mut deliveries) = (Vec::new(), 0, count, None, 0);
         let mut taken = None;
         // A message is passed with its first delivery, which comes last.
@@ -202,8 +224,8 @@ impl Store {
             }
             looked_at += entries.len();
             let firsts: Vec<Entry> = entries.into_iter().filter(|entry| position_of(entry) == Some(0)).collect();
-            passed = firsts.last().and_then(|entry| keys::delivery_of(&entry.sort)).map(|id| id.message).or(passed);
-            let read = self.read_entries(organization, firsts).await?;
+            passed = firsts.last().and_then(|entry| keys::delivery_of(&entry.key.sk)).map(|id| id.message).or(passed);
+            let read = self.read_entries(firsts).await?;
             let mut wanted: Vec<Delivery> = read.into_iter().filter(|first| filter.admits(first)).collect();
             let room = wanted.iter().take(count - items.len()).take_while(|first| {
                 deliveries += usize::from(first.fan_out);
@@ -230,9 +252,8 @@ impl Store {
     }
 
     /// The deliveries of a list's entries, in their order. What an index named is read from the table.
-    async fn read_entries(&self, organization: OrganizationId, entries: Vec<Entry>) -> Result<Vec<Delivery>, StoreError> {
-        let key = |entry: &Entry| keys::delivery_of(&entry.sort).map(|id| keys::delivery(organization, id));
-        let missing: Vec<Key> = entries.iter().filter(|entry| entry.item.is_none()).filter_map(key).collect();
+    async fn read_entries(&self, entries: Vec<Entry>) -> Result<Vec<Delivery>, StoreError> {
+        let missing: Vec<Key> = entries.iter().filter(|entry| entry.item.is_none()).map(|entry| entry.key.clone()).collect();
         let mut found = self.get_all("list deliveries", &missing).await?.into_iter();
         let items = entries.into_iter().filter_map(|entry| entry.item.or_else(|| found.next().flatten()));
         items.filter(|item| self.is_alive(item)).map(|item| decode(&item)).collect()
@@ -240,7 +261,7 @@ impl Store {
 }
 
 fn position_of(entry: &Entry) -> Option<u16> {
-    keys::delivery_of(&entry.sort).map(|id| id.position)
+    keys::delivery_of(&entry.key.sk).map(|id| id.position)
 }
 
 /// How many items are wanted, and how many entries one query reads: one more, so that a list that just ends is known to.

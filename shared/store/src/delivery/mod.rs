@@ -11,7 +11,6 @@ mod commit;
 mod count;
 mod due;
 pub(crate) mod item;
-mod lane;
 mod list;
 mod object;
 mod payload;

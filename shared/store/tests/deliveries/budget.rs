@@ -79,5 +79,5 @@ async fn a_reference_costs_its_index_and_trouble_costs_its_own() {
     fixture.store.commit(&deliveries, &store::Content::Bytes(Bytes::from_static(PAYLOAD))).await.unwrap();
     assert_eq!(units(&recorder), 3.0, "the item, by_destination, by_reference");
     fixture.fail(&deliveries[0], std::time::Duration::from_secs(1)).await;
-    assert_eq!(units(&recorder), 4.0, "the item, due, attention_org, attention_dst");
+    assert_eq!(units(&recorder), 5.0, "the item, due, attention_org, attention_dst, trouble");
 }

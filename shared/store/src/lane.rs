@@ -11,36 +11,46 @@ use futures_util::future::try_join_all;
 
 use crate::attributes::{Item, text};
 use crate::expression::Condition;
-use crate::keys::{self, BY_REFERENCE, Index, PK, SK};
+use crate::keys::{self, BY_REFERENCE, Index, Key, PK, SK};
 use crate::{Store, StoreError};
 
 /// A partition to read from.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// The index; `None` is the table itself, whose items come whole and strongly consistent.
-    pub(super) index: Option<Index>,
+    pub(crate) index: Option<Index>,
     /// The partition.
-    pub(super) partition: String,
+    pub(crate) partition: String,
     /// Replace each message found, by its first delivery, by all of its deliveries.
-    pub(super) whole_messages: bool,
+    pub(crate) whole_messages: bool,
 }
 
 /// Which sort keys are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Range {
+pub(crate) struct Range {
     /// None below this.
-    pub(super) low: String,
+    pub(crate) low: String,
     /// None above this.
-    pub(super) high: String,
+    pub(crate) high: String,
     /// None from this on: how far the walk has come.
-    pub(super) before: Option<String>,
+    pub(crate) before: Option<String>,
 }
 
-/// An entry of a list: a delivery's sort key, and its item where the lane had it.
+impl Range {
+    /// The same range, without reading what the walk has passed already.
+    pub(crate) fn narrow(mut self) -> Self {
+        if let Some(before) = self.before.as_ref().filter(|before| **before < self.high) {
+            self.high.clone_from(before);
+        }
+        self
+    }
+}
+
+/// An entry of a list: the key of what is listed, and its item where the lane had it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
-    pub(super) sort: String,
-    pub(super) item: Option<Item>,
+pub(crate) struct Entry {
+    pub(crate) key: Key,
+    pub(crate) item: Option<Item>,
 }
 
 /// A partition that is being read, and what of it is not yet merged.
@@ -54,23 +64,22 @@ struct Lane {
 
 /// The lanes of a list.
 #[derive(Debug)]
-pub(super) struct Merge<'a> {
+pub(crate) struct Merge<'a> {
     store: &'a Store,
-    organization: OrganizationId,
     range: Range,
     page_size: i32,
     lanes: Vec<Lane>,
 }
 
 impl<'a> Merge<'a> {
-    pub(super) fn new(store: &'a Store, organization: OrganizationId, sources: Vec<Source>, range: Range, page_size: i32) -> Self {
+    pub(crate) fn new(store: &'a Store, sources: Vec<Source>, range: Range, page_size: i32) -> Self {
         let lane = |source| Lane { source, heads: VecDeque::new(), start: None, at_end: false };
         let lanes = if range.low <= range.high { sources.into_iter().map(lane).collect() } else { Vec::new() };
-        Self { store, organization, range, page_size, lanes }
+        Self { store, range, page_size, lanes }
     }
 
     /// The next `count` entries, newest first; fewer only at the end.
-    pub(super) async fn take(&mut self, count: usize) -> Result<Vec<Entry>, StoreError> {
+    pub(crate) async fn take(&mut self, count: usize) -> Result<Vec<Entry>, StoreError> {
         let mut taken = Vec::with_capacity(count);
         while taken.len() < count {
             self.fill().await?;
@@ -83,20 +92,20 @@ impl<'a> Merge<'a> {
     }
 
     /// Is everything merged?
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.lanes.iter().all(|lane| lane.at_end && lane.heads.is_empty())
     }
 
     /// Sees to it that every lane that is not at its end has a head.
     async fn fill(&mut self) -> Result<(), StoreError> {
-        let Self { store, organization, range, page_size, lanes } = self;
+        let Self { store, range, page_size, lanes } = self;
         let dry = lanes.iter_mut().filter(|lane| lane.heads.is_empty() && !lane.at_end);
-        try_join_all(dry.map(|lane| lane.fill(store, *organization, range, *page_size))).await.map(drop)
+        try_join_all(dry.map(|lane| lane.fill(store, range, *page_size))).await.map(drop)
     }
 }
 
 impl Lane {
-    async fn fill(&mut self, store: &Store, organization: OrganizationId, range: &Range, page_size: i32) -> Result<(), StoreError> {
+    async fn fill(&mut self, store: &Store, range: &Range, page_size: i32) -> Result<(), StoreError> {
         while self.heads.is_empty() && !self.at_end {
             let (pk, sk) = self.source.index.map_or((PK, SK), |index| (index.pk, index.sk));
             let mut condition = Condition::default();
@@ -106,28 +115,30 @@ impl Lane {
                 Some(index) => call.index_name(index.name),
                 None => call.consistent_read(true),
             };
-            let answer = call.send().await.map_err(StoreError::of("list deliveries"))?;
+            let answer = call.send().await.map_err(StoreError::of("read a list"))?;
             self.start = answer.last_evaluated_key;
             self.at_end = self.start.is_none();
             for item in answer.items.unwrap_or_default() {
-                self.admit(store, organization, range, item).await?;
+                self.admit(store, range, item).await?;
             }
         }
         Ok(())
     }
 
-    async fn admit(&mut self, store: &Store, organization: OrganizationId, range: &Range, item: Item) -> Result<(), StoreError> {
-        let Some(sort) = item.get(SK).and_then(|sort| sort.as_s().ok()).cloned() else { return Ok(()) };
-        let is_wanted = |sort: &String| range.before.as_ref().is_none_or(|before| sort < before);
+    async fn admit(&mut self, store: &Store, range: &Range, item: Item) -> Result<(), StoreError> {
+        let Some(key) = Key::of(&item) else { return Ok(()) };
+        let is_wanted = |key: &Key| range.before.as_ref().is_none_or(|before| key.sk < *before);
         if self.source.whole_messages {
-            let Some(id) = keys::delivery_of(&sort) else { return Ok(()) };
+            let found = keys::organization_of(&key.pk).zip(keys::delivery_of(&key.sk));
+            let Some((organization, id)) = found else { return Ok(()) };
             let deliveries = store.message(organization, id.message).await?.unwrap_or_default();
-            let mut sorts: Vec<String> = deliveries.iter().map(|delivery| keys::delivery_sort(delivery.id)).filter(is_wanted).collect();
-            sorts.sort_unstable_by(|a, b| b.cmp(a));
-            self.heads.extend(sorts.into_iter().map(|sort| Entry { sort, item: None }));
-        } else if is_wanted(&sort) {
+            let mut keys: Vec<Key> =
+                deliveries.iter().map(|delivery| keys::delivery(organization, delivery.id)).filter(is_wanted).collect();
+            keys.sort_unstable_by(|a, b| b.sk.cmp(&a.sk));
+            self.heads.extend(keys.into_iter().map(|key| Entry { key, item: None }));
+        } else if is_wanted(&key) {
             let item = self.source.index.is_none().then_some(item);
-            self.heads.push_back(Entry { sort, item });
+            self.heads.push_back(Entry { key, item });
         }
         Ok(())
     }
@@ -135,13 +146,13 @@ impl Lane {
 
 /// Takes the newest head, from every lane that has it.
 fn newest(lanes: &mut [Lane]) -> Option<Entry> {
-    let sort = lanes.iter().filter_map(|lane| lane.heads.front()).map(|head| &head.sort).max()?.clone();
-    let same = lanes.iter_mut().filter_map(|lane| lane.heads.pop_front_if(|head| head.sort == sort));
+    let sort = lanes.iter().filter_map(|lane| lane.heads.front()).map(|head| &head.key.sk).max()?.clone();
+    let same = lanes.iter_mut().filter_map(|lane| lane.heads.pop_front_if(|head| head.key.sk == sort));
     same.reduce(|one, other| if one.item.is_some() { one } else { other })
 }
 
 /// The partition in `by_reference`.
-pub(super) fn by_reference(organization: OrganizationId, reference: &str, whole_messages: bool) -> Source {
+pub(crate) fn by_reference(organization: OrganizationId, reference: &str, whole_messages: bool) -> Source {
     Source { index: Some(BY_REFERENCE), partition: keys::by_reference(organization, reference), whole_messages }
 }
 
@@ -151,14 +162,15 @@ mod tests {
 
     fn lane(sorts: &[&str]) -> Lane {
         let source = Source { index: None, partition: String::new(), whole_messages: false };
-        let heads = sorts.iter().map(|sort| Entry { sort: (*sort).to_owned(), item: None }).collect();
+        let key = |sort: &&str| Key { pk: String::new(), sk: (*sort).to_owned() };
+        let heads = sorts.iter().map(|sort| Entry { key: key(sort), item: None }).collect();
         Lane { source, heads, start: None, at_end: true }
     }
 
     #[test]
     fn lanes_merge_newest_first_and_what_is_in_two_comes_once() {
         let mut lanes = [lane(&["9", "5", "1"]), lane(&["7", "5"]), lane(&[]), lane(&["5", "4"])];
-        let merged: Vec<String> = std::iter::from_fn(|| newest(&mut lanes)).map(|entry| entry.sort).collect();
+        let merged: Vec<String> = std::iter::from_fn(|| newest(&mut lanes)).map(|entry| entry.key.sk).collect();
         assert_eq!(merged, ["9", "7", "5", "4", "1"]);
     }
 }

@@ -26,6 +26,7 @@ async fn trouble() -> Trouble {
     let mut failed = Vec::new();
     let mut last = None;
     for organization in [&acme, &globex] {
+        sink.answers([204]);
         let destination = organization.destination().webhook(&sink).retries(0).create().await;
         sink.answers([400]);
         let message = organization.send([&destination], json!(1)).await;
@@ -35,6 +36,7 @@ async fn trouble() -> Trouble {
         last = Some((destination, message));
     }
     let (destination, message) = last.unwrap();
+    sink.answers([204]);
     let good = acme.destination().webhook(&sink).create().await;
     let succeeded = acme.send([&good], json!(2)).await.delivery(0).settles().await;
     assert_eq!(succeeded["status"], "succeeded", "{succeeded}");

@@ -1,4 +1,4 @@
-//! Writes the OpenAPI document anew, after handlers or views have changed:
+//! Writes the OpenAPI document again after handlers or views have changed:
 //!
 //! ```sh
 //! cargo run --example openapi

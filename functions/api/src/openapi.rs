@@ -1,10 +1,16 @@
-//! The OpenAPI document: made from the handlers' annotations and the views' types; what holds for every operation is added here.
+//! The OpenAPI document: made from the handlers' annotations, the views' types and the schemas of destination types. What holds for every
+//! operation is added here, what annotations cannot say in [`refine`].
 //!
 //! It is kept as `openapi.json`, which is what is served: what makes it would be a twentieth of the function. `cargo run --example openapi`
-//! writes it anew, and a test says when that is due.
+//! writes it again, and a test says when that is due.
+
+mod examples;
+mod refine;
+mod unions;
 
 use std::collections::BTreeMap;
 
+use domain::settings::DestinationType;
 use operations::view::problem::Problem;
 use serde::Serialize as _;
 use serde_json::ser::{PrettyFormatter, Serializer};
@@ -16,6 +22,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, PathItem, Ref, RefOr,
 use utoipa::{Modify, OpenApi};
 
 use crate::routes;
+use refine::{TypeSchemas, refine};
 
 /// The document as it is served.
 pub const KEPT: &str = include_str!("../openapi.json");
@@ -23,9 +30,15 @@ pub const KEPT: &str = include_str!("../openapi.json");
 /// The document as handlers and views say it is now. Panics never: all of it is JSON.
 #[must_use]
 pub fn written() -> Vec<u8> {
+    let document = serde_json::to_value(ApiDocument::openapi()).expect("the document is JSON");
+    let types = DestinationType::ALL.iter().map(|(name, kind)| {
+        let (settings, credentials) = operations::scheme::of_type(*kind);
+        TypeSchemas { name, settings, credentials }
+    });
+    let document = refine(document, &types.collect::<Vec<_>>());
     let mut json = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut json, PrettyFormatter::with_indent(b" "));
-    ApiDocument::openapi().serialize(&mut serializer).expect("the document is JSON");
+    document.serialize(&mut serializer).expect("the document is JSON");
     json.push(b'\n');
     json
 }
@@ -69,14 +82,14 @@ const BEARER: &str = "api_key";
         (name = "Messages", description = "What is sent."),
         (name = "Deliveries", description = "How it went, destination by destination."),
         (name = "Jobs", description = "What is done to many deliveries at once."),
-        (name = "Destinations", description = "Where it goes."),
+        (name = "Destinations", description = "The destination."),
         (name = "Alerts", description = "What people are told."),
         (name = "Statistics", description = "How it goes over time."),
-        (name = "Organizations", description = "Whose it is."),
+        (name = "Organizations", description = "The organization that owns the object."),
         (name = "API keys", description = "Who may ask."),
         (name = "People", description = "Who is let into the console."),
         (name = "Audit", description = "Who changed what, and what was refused."),
-        (name = "About", description = "About this Waybill."),
+        (name = "About", description = "Version, roles and limits."),
     ),
     modifiers(&EveryOperation)
 )]
@@ -196,23 +209,23 @@ fn parameter(name: &str, place: ParameterIn, description: &str) -> Parameter {
 
 /// The problems that many operations have: the component's name, the status and what it means.
 const PROBLEMS: &[(&str, &str, &str)] = &[
-    ("Malformed", "400", "`malformed_request`: the body is not a JSON object, or the `Idempotency-Key` is none."),
-    ("InvalidCursor", "400", "`invalid_cursor`: the cursor is not one that this list handed out."),
-    ("Unauthenticated", "401", "`unauthenticated`: no valid API key."),
-    ("Forbidden", "403", "`forbidden`: the key's role may not do this."),
-    ("Suspended", "403", "`forbidden`: the key's role may not do this; `organization_suspended`."),
-    ("NotFound", "404", "`not_found`: there is no such thing for this caller."),
+    ("Malformed", "400", "`malformed_request`: the body is not a JSON object, or the `Idempotency-Key` is malformed."),
+    ("InvalidCursor", "400", "`invalid_cursor`: the cursor does not belong to this list and these filters."),
+    ("Unauthenticated", "401", "`unauthenticated`: the API key is missing, malformed, unknown, revoked or expired."),
+    ("Forbidden", "403", "`forbidden`: the role of the key does not permit this request."),
+    ("Suspended", "403", "`forbidden`: the role of the key does not permit this request. `organization_suspended`: the organization is suspended."),
+    ("NotFound", "404", "`not_found`: the object does not exist for this caller."),
     ("Conflict", "409", "`idempotency_key_reused`, `idempotency_in_progress` (with `Retry-After`)."),
-    ("TooLarge", "413", "`payload_too_large`: more bytes than are taken."),
-    ("NotJson", "415", "`unsupported_media_type`: the body is not application/json."),
-    ("Invalid", "422", "`validation_failed` and its kin: `errors` names every mistake."),
+    ("TooLarge", "413", "`payload_too_large`: the body or the payload is too large."),
+    ("NotJson", "415", "`unsupported_media_type`: the body is not `application/json`."),
+    ("Invalid", "422", "`validation_failed`: `errors` names every invalid field. `organization_required`: an operator's key must name the organization."),
     (
         "RateLimited",
         "429",
-        "`rate_limited`: over a quota of the organization, which `detail` names; `Retry-After` says when. Nothing was done.",
+        "`rate_limited`: a quota of the organization is used up; `detail` names it and `Retry-After` says when to try again. Nothing was done.",
     ),
-    ("Internal", "500", "`internal_error`: our mistake."),
-    ("Unavailable", "503", "`unavailable`: try again after `Retry-After`."),
+    ("Internal", "500", "`internal_error`: an error of the service."),
+    ("Unavailable", "503", "`unavailable`: the service is busy or a dependency is down; try again after `Retry-After`."),
 ];
 
 /// Which of them an operation has.

@@ -27,13 +27,13 @@ const ROLES: &[(&str, Role)] =
 /// The body of `POST /v1/api-keys`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateApiKey {
-    /// What people call it.
+    /// The display name.
     #[schema(max_length = 200)]
     pub name: String,
     /// What it may do; no more than the key that makes it.
     #[schema(value_type = RoleName)]
     pub role: String,
-    /// Refused from then on.
+    /// When the key expires. From then on, it is refused.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
 }

@@ -23,7 +23,7 @@ impl Body {
         Self(Err(refusal))
     }
 
-    /// The bytes.
+    /// The content.
     pub fn bytes(self) -> Result<Bytes, Refusal> {
         self.0
     }

@@ -6,7 +6,6 @@ use domain::id::{DeliveryId, Id, OrganizationId, Ulid};
 use domain::input::{Errors, FieldCode, FieldError};
 use domain::role::Permission;
 use domain::trace::TraceId;
-use store::StoreError;
 
 use crate::{IdempotencyKey, Operations, Query, Refusal, RefusalCode};
 
@@ -148,30 +147,23 @@ impl Operations {
         self.scope(ctx, query).await
     }
 
-    /// Reads what an id in a path names, in the caller's organization. For an operator that names no organization, the id's tag says which
-    /// organizations it can belong to: nearly always one.
-    pub(crate) async fn find<T: Owned, V>(
+    /// Where what an id in a path names can be: in the caller's organization. For an operator that names no organization, the id's tag says
+    /// which organizations it can belong to: nearly always one.
+    pub(crate) async fn places<T: Owned>(
         &self,
         ctx: &Context,
         permission: Permission,
         query: &mut Query,
         text: &str,
-        read: impl AsyncFn(OrganizationId, T) -> Result<Option<V>, StoreError>,
-    ) -> Result<V, Refusal> {
+    ) -> Result<Vec<(OrganizationId, T)>, Refusal> {
         self.require(ctx, permission).await?;
         if !asks_about_all(ctx, query) {
             let organization = self.scope(ctx, query).await?;
-            let id = self.own_id(ctx, organization, text).await?;
-            return read(organization, id).await?.ok_or_else(Refusal::not_found);
+            return Ok(vec![(organization, self.own_id(ctx, organization, text).await?)]);
         }
         let id: T = text.parse().map_err(|_| Refusal::not_found())?;
-        let organizations = self.store.organization_ids().await?;
-        for organization in organizations.into_iter().filter(|organization| self.ids.owns(*organization, id.tagged())) {
-            if let Some(found) = read(organization, id).await? {
-                return Ok(found);
-            }
-        }
-        Err(Refusal::not_found())
+        let organizations = self.store.organization_ids().await?.into_iter();
+        Ok(organizations.filter(|organization| self.ids.owns(*organization, id.tagged())).map(|one| (one, id)).collect())
     }
 
     /// Reads an id in a path. Malformed, or another organization's: it does not exist; the latter is recorded.

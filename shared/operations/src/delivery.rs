@@ -74,10 +74,14 @@ impl Operations {
 
     /// `GET /v1/deliveries/{id}`.
     pub async fn delivery(&self, ctx: &Context, id: &str, mut query: Query) -> Result<DeliveryView, Refusal> {
-        let read = async |organization, OwnedDelivery(id)| self.store.delivery(organization, id).await;
-        let delivery = self.find(ctx, Permission::ReadDeliveries, &mut query, id, read).await?;
-        no_parameters(query)?;
-        self.delivery_view(ctx, &delivery).await
+        let places = self.places(ctx, Permission::ReadDeliveries, &mut query, id).await?;
+        for (organization, OwnedDelivery(id)) in places {
+            if let Some(delivery) = self.store.delivery(organization, id).await? {
+                no_parameters(query)?;
+                return self.delivery_view(ctx, &delivery).await;
+            }
+        }
+        Err(Refusal::not_found())
     }
 
     /// `GET /v1/deliveries/{id}/body`: the body as last sent, after templates and presets.

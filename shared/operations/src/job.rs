@@ -34,7 +34,7 @@ pub struct CreateJob {
     pub kind: String,
     /// Which deliveries, as in `GET /v1/deliveries`; without a status, those that failed, were skipped or cancelled.
     pub filter: Option<JobFilterBody>,
-    /// Only say how many match.
+    /// Count the matching deliveries without changing them.
     #[schema(default = false)]
     pub dry_run: Option<bool>,
 }
@@ -43,15 +43,15 @@ pub struct CreateJob {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JobFilter)]
 pub struct JobFilterBody {
-    /// To this destination.
+    /// Only deliveries to this destination.
     pub destination_id: Option<String>,
     /// In one of these statuses; one may be given by itself.
     pub status: Option<Vec<String>>,
-    /// Of this event type.
+    /// Only this event type.
     pub event_type: Option<String>,
-    /// Of this message.
+    /// Only deliveries of this message.
     pub message_id: Option<String>,
-    /// With this reference.
+    /// Only messages with this reference.
     pub reference: Option<String>,
     /// Accepted at this time or later.
     #[schema(format = DateTime)]
@@ -64,7 +64,7 @@ pub struct JobFilterBody {
 /// What asking for a job leads to.
 #[derive(Debug)]
 pub enum JobAsked {
-    /// It will be done.
+    /// The job was accepted.
     Accepted(Box<JobView>),
     /// It was only counted.
     Counted(JobTotal),

@@ -30,7 +30,7 @@ mod quota;
 mod recorded_refusals;
 mod refusal;
 mod role;
-mod scheme;
+pub mod scheme;
 mod statistics;
 mod status_secret;
 mod undelivered;

@@ -48,22 +48,22 @@ impl NamePrefix {
 /// The body of `POST /v1/organizations`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateOrganization {
-    /// What people call it.
+    /// The display name.
     #[schema(max_length = 200)]
     pub name: String,
-    /// The platform's own name for it.
+    /// Your own identifier of the organization.
     #[schema(max_length = 255)]
     pub external_id: Option<String>,
-    /// What differs from the defaults.
+    /// Settings that differ from the defaults.
     pub settings: Option<OrganizationSettingsBody>,
 }
 
 /// The body of `PATCH /v1/organizations/{id}`: a merge patch.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PatchOrganization {
-    /// What people call it.
+    /// The display name.
     pub name: Option<String>,
-    /// The platform's own name for it.
+    /// Your own identifier of the organization.
     pub external_id: Option<String>,
     /// `active` or `suspended`.
     pub status: Option<String>,
@@ -78,7 +78,7 @@ pub struct PatchOrganization {
 /// The body of `PATCH /v1/organization`: a merge patch.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PatchOwnOrganization {
-    /// What people call it.
+    /// The display name.
     pub name: Option<String>,
     /// What changes of the settings; null resets a setting.
     pub settings: Option<OrganizationSettingsBody>,

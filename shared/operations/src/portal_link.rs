@@ -41,18 +41,18 @@ const CHECKS_AT_ONCE: usize = 8;
 /// The body of `POST /v1/portal-links`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreatePortalLink {
-    /// What the person may do.
+    /// The role of the person in the console.
     #[schema(value_type = PortalRoleName)]
     pub role: String,
-    /// Who the person is: what the audit trail calls them.
+    /// The person, as named in the audit trail.
     pub subject: Option<SubjectBody>,
-    /// For how long the link can be opened.
+    /// How long the link can be opened, in seconds.
     #[schema(minimum = 1, maximum = 86400, default = 3600)]
     pub expires_in_seconds: Option<u32>,
-    /// How long the session lasts that it opens.
+    /// How long the session lasts, in seconds.
     #[schema(minimum = 1, maximum = 86400, default = 3600)]
     pub session_seconds: Option<u32>,
-    /// The page it opens; the overview when left out.
+    /// The console page that the link opens. Default: the overview.
     #[schema(example = "/destinations")]
     pub path: Option<String>,
 }
@@ -61,11 +61,11 @@ pub struct CreatePortalLink {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Subject)]
 pub struct SubjectBody {
-    /// Your own id of them.
+    /// Your own identifier of the person.
     pub id: Option<String>,
-    /// Their name.
+    /// The name.
     pub name: Option<String>,
-    /// Their e-mail address.
+    /// The e-mail address.
     pub email: Option<String>,
 }
 
@@ -73,13 +73,13 @@ pub struct SubjectBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NewPortalLink)]
 pub struct NewPortalLinkView {
-    /// Its id.
+    /// The identifier.
     #[schema(value_type = String, example = "pln_01kavd83802s63efghp3q1cpj4")]
     pub id: PortalLinkId,
     /// What to send to the person; shown this once, null in a replayed answer.
     #[schema(value_type = Option<String>)]
     pub url: String,
-    /// Until when it can be opened.
+    /// When the link expires.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
 }

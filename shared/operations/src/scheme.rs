@@ -7,6 +7,12 @@ use domain::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX};
 use domain::settings::DestinationType;
 use serde_json::{Map, Value, json};
 
+/// The schemas of a destination type's settings and credentials, as `GET /v1/destination-types` answers them.
+#[must_use]
+pub fn of_type(kind: DestinationType) -> (Value, Value) {
+    (settings(kind), credentials(kind))
+}
+
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// Of `settings`.

@@ -19,7 +19,7 @@ use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
 /// The answer of a rotation of the status secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RotatedStatusSecret {
-    /// The generated secret, this once; not there when the customer brought one; null in a replayed answer.
+    /// The generated secret, shown once. Absent if you provided the secret; null in a replayed answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "whsec_…")]
     pub status_signing_secret: Option<String>,

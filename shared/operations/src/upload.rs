@@ -36,7 +36,7 @@ pub struct CreateUpload {
     pub sha256: Option<String>,
 }
 
-/// An upload, and how its bytes are put.
+/// An announced upload and how to send its bytes.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UploadView {
     /// Its id: `upload_id` of `POST /v1/messages`.
@@ -44,12 +44,12 @@ pub struct UploadView {
     pub id: UploadId,
     /// `PUT`.
     pub method: &'static str,
-    /// Where to.
+    /// The target URL.
     pub url: String,
     /// The headers to send with it, as they are.
     #[schema(value_type = Object)]
     pub headers: serde_json::Map<String, serde_json::Value>,
-    /// Until when.
+    /// The end of the period.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: domain::Timestamp,
 }

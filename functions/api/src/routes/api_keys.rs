@@ -19,16 +19,16 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 }
 
 /// List the organization's API keys, oldest first.
-#[utoipa::path(get, path = "/v1/api-keys", tag = "API keys", responses((status = 200, description = "A page.", body = Page<ApiKeyView>)))]
+#[utoipa::path(get, path = "/v1/api-keys", tag = "API keys", responses((status = 200, description = "A page of the list.", body = Page<ApiKeyView>)))]
 pub(crate) async fn list_api_keys(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.api_keys(&ctx, query).await?)
 }
 
-/// Make an API key; it is shown this once.
+/// Create an API key. The key is shown once.
 ///
-/// Nobody makes a key with more rights than its own.
+/// A key cannot be created with more rights than the key that creates it.
 #[utoipa::path(post, path = "/v1/api-keys", tag = "API keys", request_body = CreateApiKey,
-    responses((status = 201, description = "It was made.", body = NewApiKey), (status = 409, description = "`limit_reached`: there are 100 keys.")))]
+    responses((status = 201, description = "The object was created.", body = NewApiKey), (status = 409, description = "`limit_reached`: there are 100 keys.")))]
 pub(crate) async fn create_api_key(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -41,7 +41,7 @@ pub(crate) async fn create_api_key(
 
 /// Revoke an API key: it is refused from the next request on.
 #[utoipa::path(delete, path = "/v1/api-keys/{id}", tag = "API keys", params(("id" = String, Path)),
-    responses((status = 204, description = "It is revoked."), (status = 409, description = "`last_admin_key`: the organization's last admin key cannot revoke itself.")))]
+    responses((status = 204, description = "The key was revoked."), (status = 409, description = "`last_admin_key`: the organization's last admin key cannot revoke itself.")))]
 pub(crate) async fn delete_api_key(
     State(api): State<Api>,
     Asker(ctx): Asker,

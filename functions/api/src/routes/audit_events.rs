@@ -21,7 +21,7 @@ pub(crate) fn router() -> Router<Api> {
         ("since" = Option<String>, Query, description = "Not before this time.", format = DateTime),
         ("until" = Option<String>, Query, description = "Before this time.", format = DateTime),
     ),
-    responses((status = 200, description = "A page.", body = Page<AuditEventView>)))]
+    responses((status = 200, description = "A page of the list.", body = Page<AuditEventView>)))]
 pub(crate) async fn list_audit_events(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.audit_events(&ctx, query).await?)
 }

@@ -28,7 +28,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 /// The person opens `url` in a browser within the hour. Then an e-mail destination can name the authorization:
 /// `"credentials": {"kind": "oauth2_authorization", "authorization_id": "oau_…", "username": "…"}`.
 #[utoipa::path(post, path = "/v1/oauth2/authorizations", tag = "Destinations", request_body = CreateAuthorization,
-    responses((status = 201, description = "It waits for somebody to consent.", body = NewAuthorization),
+    responses((status = 201, description = "The request for consent was created.", body = NewAuthorization),
         (status = 409, description = "`limit_reached`: the organization already has 100 authorizations.")))]
 pub(crate) async fn create_authorization(
     State(api): State<Api>,
@@ -54,7 +54,7 @@ pub(crate) async fn get_authorization(
 
 /// Forget an authorization. Destinations that name it can sign in no longer.
 #[utoipa::path(delete, path = "/v1/oauth2/authorizations/{id}", tag = "Destinations", params(("id" = String, Path)),
-    responses((status = 204, description = "It is gone.")))]
+    responses((status = 204, description = "The object was deleted.")))]
 pub(crate) async fn delete_authorization(
     State(api): State<Api>,
     Asker(ctx): Asker,

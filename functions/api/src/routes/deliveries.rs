@@ -36,7 +36,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         ("since" = Option<String>, Query, description = "Accepted not before this time.", format = DateTime),
         ("until" = Option<String>, Query, description = "Accepted before this time.", format = DateTime),
     ),
-    responses((status = 200, description = "A page.", body = Page<DeliverySummary>)))]
+    responses((status = 200, description = "A page of the list.", body = Page<DeliverySummary>)))]
 pub(crate) async fn list_deliveries(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.deliveries(&ctx, query).await?)
 }
@@ -53,10 +53,10 @@ pub(crate) async fn get_delivery(State(api): State<Api>, Asker(ctx): Asker, Ids(
 /// Its SHA-256 is the `body_sha256` of the attempt that sent it. A mail is its MIME message. Credentials that a body carries (the integration key of
 /// PagerDuty) are shown as `[redacted]`, and the hash is that of the redacted body.
 #[utoipa::path(get, path = "/v1/deliveries/{id}/body", tag = "Deliveries", params(("id" = String, Path)),
-    responses((status = 200, description = "The bytes.", content_type = "*/*", body = Vec<u8>),
+    responses((status = 200, description = "The content.", content_type = "*/*", body = Vec<u8>),
         (status = 303, description = "The address of a body of more than 1 MiB, for a minute."),
         (status = 404, description = "Nothing has been sent yet."),
-        (status = 410, description = "`payload_expired`: it is no longer kept.")))]
+        (status = 410, description = "`payload_expired`: the payload is no longer kept.")))]
 pub(crate) async fn get_delivery_body(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -72,7 +72,7 @@ pub(crate) async fn get_delivery_body(
 /// attempt numbers go on.
 #[utoipa::path(post, path = "/v1/deliveries/{id}/retry", tag = "Deliveries", params(("id" = String, Path)),
     request_body(content = Option<RetryDelivery>),
-    responses((status = 202, description = "As it is now.", body = DeliveryView),
+    responses((status = 202, description = "The current state.", body = DeliveryView),
         (status = 409, description = "`already_succeeded`, `destination_disabled`, `destination_deleted` or `payload_expired`.")))]
 pub(crate) async fn retry_delivery(
     State(api): State<Api>,
@@ -89,7 +89,7 @@ pub(crate) async fn retry_delivery(
 ///
 /// An attempt already on its way that succeeds still makes it `succeeded`.
 #[utoipa::path(post, path = "/v1/deliveries/{id}/cancel", tag = "Deliveries", params(("id" = String, Path)),
-    responses((status = 200, description = "As it is now.", body = DeliveryView), (status = 409, description = "`already_finished`.")))]
+    responses((status = 200, description = "The current state.", body = DeliveryView), (status = 409, description = "`already_finished`.")))]
 pub(crate) async fn cancel_delivery(
     State(api): State<Api>,
     Asker(ctx): Asker,

@@ -37,7 +37,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 
 /// What each destination type can be told, as JSON Schemas.
 #[utoipa::path(get, path = "/v1/destination-types", tag = "Destinations",
-    responses((status = 200, description = "Every type.", body = DestinationTypes)))]
+    responses((status = 200, description = "All destination types.", body = DestinationTypes)))]
 pub(crate) async fn list_destination_types(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.destination_types(&ctx, query).await?)
 }
@@ -49,7 +49,7 @@ pub(crate) async fn list_destination_types(State(api): State<Api>, Asker(ctx): A
         ("status" = Option<String>, Query, description = "`enabled` or `disabled`."),
         ("include" = Option<String>, Query, description = "`health` adds how each is doing."),
     ),
-    responses((status = 200, description = "A page.", body = Page<DestinationView>)))]
+    responses((status = 200, description = "A page of the list.", body = Page<DestinationView>)))]
 pub(crate) async fn list_destinations(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.destinations(&ctx, query).await?)
 }
@@ -60,7 +60,7 @@ pub(crate) async fn list_destinations(State(api): State<Api>, Asker(ctx): Asker,
 /// when they do not work, and nothing is saved.
 #[utoipa::path(post, path = "/v1/destinations", tag = "Destinations", request_body = CreateDestination,
     params(("skip_check" = Option<bool>, Query, description = "`true` saves without the check.")),
-    responses((status = 201, description = "It was made. A generated signing secret is shown this once.", body = NewDestination,
+    responses((status = 201, description = "The destination was created. A generated signing secret is shown once.", body = NewDestination,
             headers(("ETag" = String, description = "Its revision."))),
         (status = 409, description = "`limit_reached`: there are 1,000 destinations.")))]
 pub(crate) async fn create_destination(
@@ -76,7 +76,7 @@ pub(crate) async fn create_destination(
 
 /// Check a destination that is not saved.
 #[utoipa::path(post, path = "/v1/destinations/check", tag = "Destinations", request_body = CreateDestination,
-    responses((status = 200, description = "What was found.", body = Checked)))]
+    responses((status = 200, description = "The result of the check.", body = Checked)))]
 pub(crate) async fn check_new_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -134,8 +134,8 @@ pub(crate) async fn get_destination(
         ("skip_check" = Option<bool>, Query, description = "`true` saves without the check."),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the read that this change was made for."),
     ),
-    responses((status = 200, description = "As it is now.", body = DestinationView, headers(("ETag" = String, description = "Its revision."))),
-        (status = 412, description = "`revision_conflict`: it has changed since.")))]
+    responses((status = 200, description = "The current state.", body = DestinationView, headers(("ETag" = String, description = "Its revision."))),
+        (status = 412, description = "`revision_conflict`: the destination has changed since it was read.")))]
 pub(crate) async fn patch_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -152,7 +152,7 @@ pub(crate) async fn patch_destination(
 /// Delete a destination: its secrets go, its history stays readable, what is pending becomes `skipped`.
 #[utoipa::path(delete, path = "/v1/destinations/{id}", tag = "Destinations",
     params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the read before.")),
-    responses((status = 204, description = "It is gone."), (status = 412, description = "`revision_conflict`: it has changed since.")))]
+    responses((status = 204, description = "The object was deleted."), (status = 412, description = "`revision_conflict`: the destination has changed since it was read.")))]
 pub(crate) async fn delete_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -166,7 +166,7 @@ pub(crate) async fn delete_destination(
 
 /// Check a destination: counts as no failure.
 #[utoipa::path(post, path = "/v1/destinations/{id}/check", tag = "Destinations", params(("id" = String, Path)),
-    responses((status = 200, description = "What was found.", body = Checked)))]
+    responses((status = 200, description = "The result of the check.", body = Checked)))]
 pub(crate) async fn check_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -182,7 +182,7 @@ pub(crate) async fn check_destination(
 /// With `replay_since`, a job delivers again what failed or was skipped since then.
 #[utoipa::path(post, path = "/v1/destinations/{id}/enable", tag = "Destinations", params(("id" = String, Path)),
     request_body(content = Option<EnableDestination>),
-    responses((status = 200, description = "As it is now.", body = EnabledDestination)))]
+    responses((status = 200, description = "The current state.", body = EnabledDestination)))]
 pub(crate) async fn enable_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -198,7 +198,7 @@ pub(crate) async fn enable_destination(
 /// Disable a destination: what is queued or retrying becomes `skipped`.
 #[utoipa::path(post, path = "/v1/destinations/{id}/disable", tag = "Destinations", params(("id" = String, Path)),
     request_body(content = Option<DisableDestination>),
-    responses((status = 200, description = "As it is now.", body = DestinationView)))]
+    responses((status = 200, description = "The current state.", body = DestinationView)))]
 pub(crate) async fn disable_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -214,8 +214,8 @@ pub(crate) async fn disable_destination(
 /// Rotate the signing secret: until the overlap ends all live secrets sign, newest first.
 #[utoipa::path(post, path = "/v1/destinations/{id}/rotate-secret", tag = "Destinations", params(("id" = String, Path)),
     request_body(content = Option<RotateSecret>),
-    responses((status = 200, description = "A generated secret is shown this once.", body = RotatedSecret),
-        (status = 409, description = "`too_many_secrets`: five are live.")))]
+    responses((status = 200, description = "The secret was rotated. A generated secret is shown once.", body = RotatedSecret),
+        (status = 409, description = "`too_many_secrets`: five secrets are live already.")))]
 pub(crate) async fn rotate_secret(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -229,7 +229,7 @@ pub(crate) async fn rotate_secret(
 /// Send a test to this destination alone: one attempt, in no counter or statistic.
 #[utoipa::path(post, path = "/v1/destinations/{id}/test", tag = "Destinations", params(("id" = String, Path)),
     request_body(content = Option<TestDestination>),
-    responses((status = 202, description = "The test's message.", body = MessageView)))]
+    responses((status = 202, description = "The test message.", body = MessageView)))]
 pub(crate) async fn test_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -244,7 +244,7 @@ pub(crate) async fn test_destination(
 /// End a signing secret early.
 #[utoipa::path(delete, path = "/v1/destinations/{id}/signing-secrets/{secret_id}", tag = "Destinations",
     params(("id" = String, Path), ("secret_id" = String, Path)),
-    responses((status = 204, description = "It signs no more."), (status = 409, description = "`last_secret`: it is the last.")))]
+    responses((status = 204, description = "The secret no longer signs."), (status = 409, description = "`last_secret`: the last signing secret cannot be ended.")))]
 pub(crate) async fn end_signing_secret(
     State(api): State<Api>,
     Asker(ctx): Asker,

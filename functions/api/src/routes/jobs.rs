@@ -21,7 +21,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 }
 
 /// List jobs, newest first.
-#[utoipa::path(get, path = "/v1/jobs", tag = "Jobs", responses((status = 200, description = "A page.", body = Page<JobView>)))]
+#[utoipa::path(get, path = "/v1/jobs", tag = "Jobs", responses((status = 200, description = "A page of the list.", body = Page<JobView>)))]
 pub(crate) async fn list_jobs(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.jobs(&ctx, query).await?)
 }
@@ -31,7 +31,7 @@ pub(crate) async fn list_jobs(State(api): State<Api>, Asker(ctx): Asker, Paramet
 /// The job is about what matches when it starts, no page of it, and reopens each delivery at most once; what has changed since it was asked
 /// for it leaves alone. It is paced, so that live deliveries hardly notice. `dry_run` only counts.
 #[utoipa::path(post, path = "/v1/jobs", tag = "Jobs", request_body = CreateJob,
-    responses((status = 202, description = "It will be done.", body = JobView), (status = 200, description = "A dry run: how many match.", body = JobTotal),
+    responses((status = 202, description = "The job was accepted.", body = JobView), (status = 200, description = "The number of matching deliveries (dry run).", body = JobTotal),
         (status = 409, description = "`limit_reached`: 20 jobs of the organization have not finished.")))]
 pub(crate) async fn create_job(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters, Content(body): Content) -> Answer {
     match api.operations().await?.create_job(&ctx, query, body).await? {
@@ -49,7 +49,7 @@ pub(crate) async fn get_job(State(api): State<Api>, Asker(ctx): Asker, Ids(id): 
 
 /// Cancel a job: it stops within seconds, and what it has done stays done.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "Jobs", params(("id" = String, Path)),
-    responses((status = 200, description = "As it is now.", body = JobView), (status = 409, description = "`already_finished`.")))]
+    responses((status = 200, description = "The current state.", body = JobView), (status = 409, description = "`already_finished`.")))]
 pub(crate) async fn cancel_job(
     State(api): State<Api>,
     Asker(ctx): Asker,

@@ -31,7 +31,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 /// organization's defaults and to every enabled destination that subscribes to its event type: 422 `no_destinations` when there is none. A
 /// destination that does not exist: 404, and nothing is sent.
 #[utoipa::path(post, path = "/v1/messages", tag = "Messages", request_body = SubmitMessage,
-    responses((status = 202, description = "It is accepted.", body = MessageView)))]
+    responses((status = 202, description = "The message was accepted.", body = MessageView)))]
 pub(crate) async fn submit_message(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -67,7 +67,7 @@ pub(crate) async fn submit_batch(
         ("until" = Option<String>, Query, description = "Accepted before this time.", format = DateTime),
         ("system" = Option<bool>, Query, description = "`true` adds Waybill's own messages, `waybill.*`."),
     ),
-    responses((status = 200, description = "A page.", body = Page<MessageView>)))]
+    responses((status = 200, description = "A page of the list.", body = Page<MessageView>)))]
 pub(crate) async fn list_messages(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.messages(&ctx, query).await?)
 }
@@ -82,16 +82,16 @@ pub(crate) async fn get_message(State(api): State<Api>, Asker(ctx): Asker, Ids(i
 /// Download a message's payload: the bytes as they were sent; above 1 MiB a redirect to them.
 #[utoipa::path(get, path = "/v1/messages/{id}/payload", tag = "Messages",
     params(("id" = String, Path), ("link" = Option<bool>, Query, description = "`true` answers `{url, expires_at}` instead.")),
-    responses((status = 200, description = "The bytes.", content_type = "*/*", body = Vec<u8>),
-        (status = 303, description = "Where they are, for a minute."),
-        (status = 410, description = "`payload_expired`: it is no longer kept.")))]
+    responses((status = 200, description = "The content.", content_type = "*/*", body = Vec<u8>),
+        (status = 303, description = "A redirect to the content, valid for one minute."),
+        (status = 410, description = "`payload_expired`: the payload is no longer kept.")))]
 pub(crate) async fn get_payload(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
     payload(api.operations().await?.message_payload(&ctx, &id, query).await?)
 }
 
 /// Erase a message's payload: its bytes, and what stored answers quoted of them. Unfinished deliveries are cancelled.
 #[utoipa::path(delete, path = "/v1/messages/{id}/payload", tag = "Messages", params(("id" = String, Path)),
-    responses((status = 204, description = "It is gone.")))]
+    responses((status = 204, description = "The object was deleted.")))]
 pub(crate) async fn erase_payload(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -104,7 +104,7 @@ pub(crate) async fn erase_payload(
 
 /// Announce an upload of up to 5 GiB: put its bytes to `url` with `headers`, then submit messages with its `id`.
 #[utoipa::path(post, path = "/v1/uploads", tag = "Messages", request_body = CreateUpload,
-    responses((status = 201, description = "Where to put the bytes, once.", body = UploadView)))]
+    responses((status = 201, description = "Where to send the content.", body = UploadView)))]
 pub(crate) async fn create_upload(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -117,10 +117,10 @@ pub(crate) async fn create_upload(
 
 /// Follow a signed link to a payload.
 #[utoipa::path(get, path = "/d/{token}", tag = "Messages", params(("token" = String, Path)), security(()),
-    responses((status = 200, description = "The bytes.", content_type = "*/*", body = Vec<u8>),
-        (status = 303, description = "Where they are, for a minute."),
-        (status = 404, description = "`not_found`: the link is none, or its time is over."),
-        (status = 410, description = "`payload_expired`: they are no longer kept.")))]
+    responses((status = 200, description = "The content.", content_type = "*/*", body = Vec<u8>),
+        (status = 303, description = "A redirect to the content, valid for one minute."),
+        (status = 404, description = "`not_found`: the link is invalid or has expired."),
+        (status = 410, description = "`payload_expired`: the payload is no longer kept.")))]
 pub(crate) async fn follow_link(State(api): State<Api>, Ids(token): Ids<String>) -> Answer {
     payload(api.operations().await?.linked_payload(&token).await?)
 }

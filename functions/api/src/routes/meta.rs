@@ -22,21 +22,21 @@ pub(crate) fn router() -> Router<Api> {
         .route("/v1/meta", get(read_meta))
 }
 
-/// Whether the service answers.
+/// Check whether the service is up.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Alive {
     /// Always `ok`.
     status: &'static str,
 }
 
-/// Whether the service answers.
-#[utoipa::path(get, path = "/healthz", tag = "About", security(()), responses((status = 200, description = "It does.", body = Alive)))]
+/// Check whether the service is up.
+#[utoipa::path(get, path = "/healthz", tag = "About", security(()), responses((status = 200, description = "The service is up.", body = Alive)))]
 pub(crate) async fn healthz() -> Answer {
     ok(Alive { status: "ok" })
 }
 
 /// This documentation, for people.
-#[utoipa::path(get, path = "/docs", tag = "About", security(()), responses((status = 200, description = "A page.", content_type = "text/html", body = String)))]
+#[utoipa::path(get, path = "/docs", tag = "About", security(()), responses((status = 200, description = "A page of the list.", content_type = "text/html", body = String)))]
 pub(crate) async fn read_docs() -> Answer {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     Ok(([("content-security-policy", policy)], Html(docs::page())).into_response())
@@ -49,7 +49,7 @@ pub(crate) async fn read_openapi() -> Answer {
 }
 
 /// Version, roles and limits.
-#[utoipa::path(get, path = "/v1/meta", tag = "About", responses((status = 200, description = "About this Waybill.", body = Meta)))]
+#[utoipa::path(get, path = "/v1/meta", tag = "About", responses((status = 200, description = "Version, roles and limits.", body = Meta)))]
 pub(crate) async fn read_meta(State(api): State<Api>, Asker(_): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.meta(query)?)
 }

@@ -32,7 +32,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         ("sort" = Option<String>, Query, description = "`health`: worst first. `created_at`: oldest first.", example = "health"),
         ("name" = Option<String>, Query, description = "Only organizations whose name or external id begins so, in any case.", example = "glo"),
     ),
-    responses((status = 200, description = "A page.", body = Page<OrganizationView>)))]
+    responses((status = 200, description = "A page of the list.", body = Page<OrganizationView>)))]
 pub(crate) async fn list_organizations(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.organizations(&ctx, query).await?)
 }
@@ -41,7 +41,7 @@ pub(crate) async fn list_organizations(State(api): State<Api>, Asker(ctx): Asker
 ///
 /// For operators.
 #[utoipa::path(post, path = "/v1/organizations", tag = "Organizations", request_body = CreateOrganization,
-    responses((status = 201, description = "It was made.", body = OrganizationView)))]
+    responses((status = 201, description = "The object was created.", body = OrganizationView)))]
 pub(crate) async fn create_organization(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -70,7 +70,7 @@ pub(crate) async fn get_organization(
 ///
 /// For operators, who also suspend it and grant to it.
 #[utoipa::path(patch, path = "/v1/organizations/{id}", tag = "Organizations", params(("id" = String, Path)), request_body = PatchOrganization,
-    responses((status = 200, description = "As it is now.", body = OrganizationView)))]
+    responses((status = 200, description = "The current state.", body = OrganizationView)))]
 pub(crate) async fn patch_organization(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -85,7 +85,7 @@ pub(crate) async fn patch_organization(
 ///
 /// For operators. 409 `not_empty` while it has destinations.
 #[utoipa::path(delete, path = "/v1/organizations/{id}", tag = "Organizations", params(("id" = String, Path)),
-    responses((status = 204, description = "It is gone."), (status = 409, description = "`not_empty`: it has destinations.")))]
+    responses((status = 204, description = "The object was deleted."), (status = 409, description = "`not_empty`: the organization has destinations.")))]
 pub(crate) async fn delete_organization(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -96,11 +96,11 @@ pub(crate) async fn delete_organization(
     no_content()
 }
 
-/// Erase an organization and everything that is its.
+/// Erase an organization and all of its data.
 ///
 /// For operators. It is suspended at once; the job then leaves nothing of it but a line in the audit trail, and the job itself for a while.
 #[utoipa::path(post, path = "/v1/organizations/{id}/erase", tag = "Organizations", params(("id" = String, Path)),
-    responses((status = 202, description = "It will be erased.", body = JobView)))]
+    responses((status = 202, description = "The erasure was accepted.", body = JobView)))]
 pub(crate) async fn erase_organization(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -121,7 +121,7 @@ pub(crate) async fn get_own_organization(State(api): State<Api>, Asker(ctx): Ask
 
 /// Change the caller's own organization: a merge patch.
 #[utoipa::path(patch, path = "/v1/organization", tag = "Organizations", request_body = PatchOwnOrganization,
-    responses((status = 200, description = "As it is now.", body = OrganizationView)))]
+    responses((status = 200, description = "The current state.", body = OrganizationView)))]
 pub(crate) async fn patch_own_organization(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -135,7 +135,7 @@ pub(crate) async fn patch_own_organization(
 ///
 /// Older ones go on signing until the overlap ends. Until the first one is made callbacks are not signed.
 #[utoipa::path(post, path = "/v1/organization/rotate-status-secret", tag = "Organizations", request_body(content = Option<RotateSecret>),
-    responses((status = 200, description = "It signs from now on.", body = RotatedStatusSecret), (status = 409, description = "`too_many_secrets`.")))]
+    responses((status = 200, description = "The secret signs from now on.", body = RotatedStatusSecret), (status = 409, description = "`too_many_secrets`.")))]
 pub(crate) async fn rotate_status_secret(
     State(api): State<Api>,
     Asker(ctx): Asker,

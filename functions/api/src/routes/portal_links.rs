@@ -19,14 +19,14 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 }
 
 /// List outstanding portal links and open sessions, newest first.
-#[utoipa::path(get, path = "/v1/portal-links", tag = "People", responses((status = 200, description = "A page.", body = Page<PortalLinkView>)))]
+#[utoipa::path(get, path = "/v1/portal-links", tag = "People", responses((status = 200, description = "A page of the list.", body = Page<PortalLinkView>)))]
 pub(crate) async fn list_portal_links(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.portal_links(&ctx, query).await?)
 }
 
-/// Make a link that lets a person into the console, once.
+/// Create a link that signs a person in to the console once.
 #[utoipa::path(post, path = "/v1/portal-links", tag = "People", request_body = CreatePortalLink,
-    responses((status = 201, description = "It was made; its address is shown this once.", body = NewPortalLinkView),
+    responses((status = 201, description = "The link was created. Its URL is shown once.", body = NewPortalLinkView),
         (status = 409, description = "`limit_reached`: the organization already has 500 links that can be opened.")))]
 pub(crate) async fn create_portal_link(
     State(api): State<Api>,
@@ -40,7 +40,7 @@ pub(crate) async fn create_portal_link(
 
 /// End a portal link, the session it opened, and the links that were made in that session.
 #[utoipa::path(delete, path = "/v1/portal-links/{id}", tag = "People", params(("id" = String, Path)),
-    responses((status = 204, description = "It is gone.")))]
+    responses((status = 204, description = "The object was deleted.")))]
 pub(crate) async fn delete_portal_link(
     State(api): State<Api>,
     Asker(ctx): Asker,

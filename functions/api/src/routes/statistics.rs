@@ -20,7 +20,7 @@ pub(crate) fn router() -> Router<Api> {
         ("since" = Option<String>, Query, description = "From the hour of this time on; left out, the last 24 hours.", format = DateTime),
         ("until" = Option<String>, Query, description = "Before this time.", format = DateTime),
     ),
-    responses((status = 200, description = "The sums.", body = StatisticsView)))]
+    responses((status = 200, description = "The statistics.", body = StatisticsView)))]
 pub(crate) async fn read_statistics(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.statistics(&ctx, query).await?)
 }

@@ -42,7 +42,7 @@ pub struct CreateAuthorization {
     /// What the provider calls the application that was registered there, with `<Waybill's address>/v1/oauth2/callback` as its redirect URI.
     #[schema(max_length = 512)]
     pub client_id: String,
-    /// Its secret.
+    /// The client secret.
     #[schema(max_length = 4096)]
     pub client_secret: String,
     /// Where a person consents; the provider's own when left out, required for `custom`.

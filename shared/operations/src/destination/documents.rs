@@ -11,23 +11,23 @@ use crate::words::DestinationTypeName;
 /// The body of `POST /v1/destinations` and `POST /v1/destinations/check`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateDestination {
-    /// Its type.
+    /// The destination type.
     #[serde(rename = "type")]
     #[schema(value_type = DestinationTypeName)]
     pub kind: String,
-    /// What people call it.
+    /// The display name.
     #[schema(max_length = 200)]
     pub name: String,
-    /// What it is for.
+    /// A description for people.
     #[schema(max_length = 1000)]
     pub description: Option<String>,
-    /// The customer's own name for it.
+    /// Your own identifier of the destination.
     #[schema(max_length = 255)]
     pub external_id: Option<String>,
-    /// Where and how, by type (`GET /v1/destination-types`).
+    /// The settings, by destination type.
     #[schema(value_type = Object, example = json!({"url": "https://example.com/hooks"}))]
     pub settings: Value,
-    /// How it is authenticated with; a webhook may leave them out while signatures are on.
+    /// The credentials. Optional for a webhook that signs its requests.
     #[schema(value_type = Option<Object>, example = json!({"kind": "bearer", "token": "…"}))]
     pub credentials: Option<Value>,
     /// The customer's own secret: `whsec_` and the base64 of 24 to 64 bytes, or `{"secret_arn", "role_arn?"}`: a
@@ -39,18 +39,18 @@ pub struct CreateDestination {
     pub event_types: Option<Vec<String>>,
     /// How it is tried again, instead of as the organization has it.
     pub retry_policy: Option<RetryPolicyBody>,
-    /// Its own thresholds, instead of the organization's.
+    /// Thresholds that replace those of the organization.
     pub failure_policy: Option<FailurePolicyBody>,
 }
 
 /// The body of `PATCH /v1/destinations/{id}`: a merge patch (RFC 7396).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PatchDestination {
-    /// What people call it.
+    /// The display name.
     pub name: Option<String>,
-    /// What it is for.
+    /// A description for people.
     pub description: Option<String>,
-    /// The customer's own name for it.
+    /// Your own identifier of the destination.
     pub external_id: Option<String>,
     /// What changes of the settings.
     #[schema(value_type = Option<Object>)]
@@ -69,7 +69,7 @@ pub struct PatchDestination {
 /// The body of `POST /v1/destinations/{id}/disable`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DisableDestination {
-    /// Why, for people.
+    /// The reason, shown to people.
     #[schema(max_length = 1000)]
     pub reason: Option<String>,
 }
@@ -77,10 +77,10 @@ pub struct DisableDestination {
 /// The body of `POST /v1/destinations/{id}/rotate-secret`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RotateSecret {
-    /// The customer's own secret; left out, one is generated.
+    /// Your own secret. Default: a secret is generated.
     #[schema(value_type = Option<Object>)]
     pub secret: Option<Value>,
-    /// How long older secrets go on signing; 0 ends all of them at once.
+    /// How long older secrets continue to sign, in seconds. 0 ends all of them at once.
     #[schema(minimum = 0, maximum = 604800, default = 86400)]
     pub overlap_seconds: Option<u32>,
 }
@@ -88,10 +88,10 @@ pub struct RotateSecret {
 /// The body of `POST /v1/destinations/{id}/test`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TestDestination {
-    /// What the test says it is.
+    /// The event type of the test message.
     #[schema(default = "waybill.test")]
     pub event_type: Option<String>,
-    /// What is delivered.
+    /// The payload of the test message.
     #[schema(value_type = Option<Value>)]
     pub payload: Option<Value>,
 }

@@ -23,7 +23,7 @@ const INVOCATION_MAX: Duration = Duration::from_secs(24);
 pub struct AskHostKeys {
     /// Name or address of the server.
     pub host: String,
-    /// Its port.
+    /// The TCP port.
     #[schema(minimum = 1, maximum = 65535, default = 22)]
     pub port: Option<u16>,
 }
@@ -31,7 +31,7 @@ pub struct AskHostKeys {
 /// The keys a server presents, the preferred first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HostKeysView {
-    /// Each of another type.
+    /// The host keys, one of each type.
     #[schema(value_type = Vec<Object>)]
     pub host_keys: Vec<PresentedKey>,
 }

@@ -162,13 +162,14 @@ impl Operations {
 
     /// `GET /v1/destinations/{id}`.
     pub async fn destination(&self, ctx: &Context, id: &str, mut query: Query) -> Result<DestinationView, Refusal> {
-        let read = async |organization, id: DestinationId| {
-            let found = self.store.destination(organization, id).await?;
-            Ok(found.filter(|destination| !destination.is_deleted() && !destination.is_system()))
-        };
-        let destination = self.find(ctx, Permission::Read, &mut query, id, read).await?;
-        no_parameters(query)?;
-        self.view_with_health(ctx, &destination).await
+        let places = self.places(ctx, Permission::Read, &mut query, id).await?;
+        for (organization, id) in places {
+            if let Some(destination) = self.visible_destination(organization, id).await? {
+                no_parameters(query)?;
+                return self.view_with_health(ctx, &destination).await;
+            }
+        }
+        Err(Refusal::not_found())
     }
 
     /// A destination of the organization that is not deleted.
@@ -178,8 +179,13 @@ impl Operations {
     }
 
     async fn existing_destination(&self, organization: OrganizationId, id: DestinationId) -> Result<Destination, Refusal> {
+        self.visible_destination(organization, id).await?.ok_or_else(Refusal::not_found)
+    }
+
+    /// A destination that is neither deleted nor Waybill's own.
+    async fn visible_destination(&self, organization: OrganizationId, id: DestinationId) -> Result<Option<Destination>, Refusal> {
         let found = self.store.destination(organization, id).await?;
-        found.filter(|destination| !destination.is_deleted() && !destination.is_system()).ok_or_else(Refusal::not_found)
+        Ok(found.filter(|destination| !destination.is_deleted() && !destination.is_system()))
     }
 
     /// `PATCH /v1/destinations/{id}`: a merge patch; `if_match` is the revision it was made for.

@@ -39,7 +39,7 @@ static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
 /// The body of `POST /v1/destinations/preview`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PreviewDestination {
-    /// Its type.
+    /// The destination type.
     #[serde(rename = "type")]
     #[schema(value_type = DestinationTypeName)]
     pub kind: String,

@@ -50,7 +50,7 @@ pub struct SubmitMessage {
     /// Where to; left out, the organization's defaults and every enabled destination that subscribes to the event type.
     #[schema(min_items = 1, max_items = 100)]
     pub destination_ids: Option<Vec<String>>,
-    /// The customer's own reference.
+    /// Your own reference, used to find the message.
     #[schema(max_length = 255)]
     pub reference: Option<String>,
     /// The customer's own labels: at most 20, names of 64 and values of 512 characters.
@@ -80,7 +80,7 @@ pub struct Content {
 /// The body of `POST /v1/messages/batch`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SubmitBatch {
-    /// Each on its own.
+    /// The messages. Each is accepted or refused independently.
     #[schema(min_items = 1, max_items = 100)]
     pub messages: Vec<BatchMessage>,
 }

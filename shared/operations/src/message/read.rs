@@ -26,14 +26,14 @@ use crate::{Context, Operations, Query, Refusal, RefusalCode};
 pub struct Download {
     /// Media type and file name.
     pub info: PayloadInfo,
-    /// The bytes.
+    /// The content.
     pub bytes: Bytes,
 }
 
 /// A payload, or the way to it.
 #[derive(Debug)]
 pub enum PayloadAnswer {
-    /// The bytes.
+    /// The content.
     Bytes(Download),
     /// A short-lived address of them.
     Redirect(String),
@@ -44,9 +44,9 @@ pub enum PayloadAnswer {
 /// A link to a payload.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PayloadLink {
-    /// Whoever has it may download.
+    /// The link. Anyone who has it can download the payload.
     pub url: String,
-    /// Until then.
+    /// When the link expires.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
 }
@@ -86,10 +86,14 @@ impl Operations {
 
     /// `GET /v1/messages/{id}`.
     pub async fn message(&self, ctx: &Context, id: &str, mut query: Query) -> Result<MessageView, Refusal> {
-        let read = async |organization, id: MessageId| self.store.message(organization, id).await;
-        let deliveries = self.find(ctx, Permission::ReadDeliveries, &mut query, id, read).await?;
-        no_parameters(query)?;
-        Ok(self.message_view(ctx, &deliveries))
+        let places = self.places(ctx, Permission::ReadDeliveries, &mut query, id).await?;
+        for (organization, id) in places {
+            if let Some(deliveries) = self.store.message(organization, id).await? {
+                no_parameters(query)?;
+                return Ok(self.message_view(ctx, &deliveries));
+            }
+        }
+        Err(Refusal::not_found())
     }
 
     /// `GET /v1/messages/{id}/payload`: the bytes as they were sent, or a link to them.

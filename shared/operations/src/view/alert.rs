@@ -11,42 +11,42 @@ use utoipa::ToSchema;
 
 use crate::words::DeliveryStatusName;
 
-/// An alert: what was told about a destination, and to whom.
+/// An alert about a destination, and who was notified.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Alert)]
 pub struct AlertView {
-    /// Its id.
+    /// The identifier.
     #[schema(value_type = String)]
     pub id: AlertId,
-    /// What it says.
+    /// The event type of the alert.
     #[serde(rename = "type")]
     #[schema(example = "waybill.destination.failing")]
     pub kind: &'static str,
-    /// When that happened.
+    /// When the event occurred.
     #[schema(value_type = String, format = DateTime)]
     pub occurred_at: Timestamp,
-    /// Whose destination it is about.
+    /// The organization that owns the destination.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
     /// The destination.
     #[schema(value_type = String)]
     pub destination_id: DestinationId,
-    /// As in the body that was delivered.
+    /// The `data` member of the delivered body.
     #[schema(value_type = Object)]
     pub data: Value,
-    /// The message that announced it.
+    /// The message that announced the alert, if anything was notified.
     #[schema(value_type = Option<String>)]
     pub message_id: Option<MessageId>,
-    /// Who was told, and how that went.
+    /// The destinations that were notified, and the status of each notification.
     pub notified: Vec<Notified>,
-    /// A deep link to the destination.
+    /// A link to the destination in the console.
     pub url: String,
 }
 
-/// Somebody who was told.
+/// A destination that was notified.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Notified {
-    /// The type of the destination that was told.
+    /// The type of the destination that was notified.
     #[schema(example = "webhook")]
     pub channel: &'static str,
     /// The destination.
@@ -55,7 +55,7 @@ pub struct Notified {
     /// The delivery.
     #[schema(value_type = String)]
     pub delivery_id: DeliveryId,
-    /// Where that stands.
+    /// The status of the notification.
     #[schema(value_type = DeliveryStatusName)]
     pub status: DeliveryStatus,
 }

@@ -13,30 +13,30 @@ use crate::words::RoleName;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 pub struct ApiKeyView {
-    /// Its id.
+    /// The identifier.
     #[schema(value_type = String, example = "key_01kavd83802s63efghp3q1cpj4")]
     pub id: KeyId,
-    /// Whose it is.
+    /// The organization that owns the object.
     #[schema(value_type = Option<String>)]
     pub organization_id: Option<OrganizationId>,
-    /// What people call it.
+    /// The display name.
     pub name: String,
-    /// What it may do.
+    /// The role of the key.
     #[schema(value_type = RoleName)]
     pub role: Role,
     /// The key's last four characters.
     #[schema(example = "…x7Qp")]
     pub hint: String,
-    /// When it was made.
+    /// When the object was created.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// By which key.
+    /// The key that created this key.
     #[schema(value_type = Option<String>)]
     pub created_by: Option<KeyId>,
-    /// Refused from then on.
+    /// When the key expires. From then on, it is refused.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
-    /// When it was last used, to the minute.
+    /// When the key was last used, to the minute.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_used_at: Option<Timestamp>,
 }

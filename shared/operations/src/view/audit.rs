@@ -7,17 +7,17 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// One line of the audit trail.
+/// An event of the audit trail.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditEvent)]
 pub struct AuditEventView {
-    /// Its id.
+    /// The identifier.
     #[schema(value_type = String, example = "aud_01kavd83802s63efghp3q1cpj4")]
     pub id: AuditId,
     /// The organization it is about.
     #[schema(value_type = String, example = "org_01kavd83802s63efghp3q1cpj4")]
     pub organization_id: OrganizationId,
-    /// When.
+    /// When the event occurred.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// `<noun>.<verb>`, or the name of a refusal.
@@ -26,29 +26,29 @@ pub struct AuditEventView {
     /// `succeeded` or `denied`.
     #[schema(value_type = String, example = "succeeded")]
     pub outcome: domain::audit::AuditOutcome,
-    /// By whom.
+    /// The actor.
     #[schema(value_type = ActorView)]
     pub actor: domain::audit::Actor,
-    /// From which address.
+    /// The IP address of the caller.
     pub ip: Option<String>,
-    /// On what.
+    /// The identifier of the object that was acted on.
     pub target: Option<String>,
-    /// What changed; secrets appear as the word `secret`.
+    /// The changed values. Secrets appear as the word `secret`.
     #[schema(value_type = Vec<ChangeView>)]
     pub changes: Vec<domain::audit::Change>,
-    /// In which request.
+    /// The identifier of the request.
     pub request_id: Option<String>,
 }
 
-/// Who did something.
+/// The actor of an audit event.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Actor)]
 pub struct ActorView {
     /// `key`, `person` or `system`.
     pub kind: String,
-    /// Its id, when it has one.
+    /// The actor's identifier, if it has one.
     pub id: Option<String>,
-    /// Its name, when it has one.
+    /// The actor's name, if it has one.
     pub name: Option<String>,
 }
 
@@ -58,9 +58,9 @@ pub struct ActorView {
 pub struct ChangeView {
     /// JSON pointer of what changed.
     pub path: String,
-    /// What it was.
+    /// The previous value.
     pub before: Value,
-    /// What it is.
+    /// The new value.
     pub after: Value,
 }
 

@@ -13,27 +13,27 @@ pub struct AuthorizationView {
     /// Its id: `authorization_id` of an e-mail destination's credentials.
     #[schema(value_type = String, example = "oau_01kavd83802s63efghp3q1cpj4")]
     pub id: AuthorizationId,
-    /// Whose it is.
+    /// The organization that owns the object.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
-    /// At whom: `google`, `microsoft` or `custom`.
+    /// The provider: `google`, `microsoft` or `custom`.
     pub provider: &'static str,
-    /// As whom Waybill asks.
+    /// The client identifier of the application at the provider.
     pub client_id: String,
-    /// Where tokens come from.
+    /// The token endpoint.
     pub token_url: String,
-    /// What is asked for.
+    /// The requested scope.
     pub scope: Option<String>,
     /// The mail servers that access tokens may be sent to: `host:port`, or `host` for any port. Null until the first destination uses one.
     pub mail_servers: Option<Vec<String>>,
     /// `pending` until somebody consents, then `granted`; `refused` when somebody, or the provider, does not want to.
     pub status: &'static str,
-    /// Why it is refused.
+    /// Why consent was refused.
     pub detail: Option<String>,
     /// When it was requested.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// Until when somebody may consent.
+    /// When the request for consent expires.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
 }

@@ -17,19 +17,19 @@ use crate::words::{DeliveryStatusName, DestinationTypeName, ReasonName};
 /// A delivery, without its attempts.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeliveryFacts {
-    /// Its id, globally unique.
+    /// The globally unique identifier.
     #[schema(value_type = String, example = "dlv_01kavd83802s63efghp3q1cpj4_00")]
     pub id: DeliveryId,
-    /// Whose it is.
+    /// The organization that owns the object.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
-    /// What it delivers.
+    /// The message that is delivered.
     #[schema(value_type = String)]
     pub message_id: MessageId,
-    /// Where it goes.
+    /// The destination.
     #[schema(value_type = String)]
     pub destination_id: DestinationId,
-    /// The type of that.
+    /// The type of the destination.
     #[schema(value_type = DestinationTypeName)]
     pub destination_type: &'static str,
     /// The message's event type.
@@ -39,36 +39,36 @@ pub struct DeliveryFacts {
     pub reference: Option<String>,
     /// The message's metadata.
     pub metadata: BTreeMap<String, String>,
-    /// Where it stands.
+    /// The status.
     #[schema(value_type = DeliveryStatusName)]
     pub status: DeliveryStatus,
-    /// Why it did not succeed.
+    /// The failure category.
     #[schema(value_type = Option<ReasonName>)]
     pub reason: Option<Reason>,
-    /// Retries ran out.
+    /// Whether the delivery used up its retries.
     pub exhausted: bool,
-    /// A test of one destination.
+    /// Whether this is a test delivery.
     pub test: bool,
-    /// An attempt is known to run.
+    /// Whether an attempt is known to be running.
     pub in_flight: bool,
-    /// Attempts made so far.
+    /// The number of attempts so far.
     pub attempt_count: u32,
-    /// When it is tried next.
+    /// The time of the next attempt.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_attempt_at: Option<Timestamp>,
     /// When the message was accepted.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When this last changed.
+    /// When the delivery last changed.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
-    /// When it finished.
+    /// When the delivery finished.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
-    /// What the destination left to find it on the other side.
+    /// What identifies the delivery at the destination.
     #[schema(value_type = Option<Object>)]
     pub tracking: Option<Value>,
-    /// A deep link.
+    /// A link to this object in the console.
     pub url: String,
 }
 
@@ -78,7 +78,7 @@ pub struct DeliverySummary {
     /// The delivery.
     #[serde(flatten)]
     pub delivery: DeliveryFacts,
-    /// The newest attempt, in short.
+    /// A summary of the latest attempt.
     pub last_attempt: Option<LastAttempt>,
 }
 
@@ -89,28 +89,28 @@ pub struct DeliveryView {
     /// The delivery.
     #[serde(flatten)]
     pub delivery: DeliveryFacts,
-    /// In the order made.
+    /// The attempts, oldest first.
     pub attempts: Vec<AttemptView>,
-    /// Attempts that were recorded and are no longer kept.
+    /// The number of attempts that are no longer kept.
     pub attempts_omitted: u32,
 }
 
-/// An attempt in short.
+/// A summary of an attempt.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct LastAttempt {
-    /// From 1.
+    /// The number of the attempt, starting at 1.
     pub number: u32,
-    /// When it began.
+    /// The start time.
     #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
-    /// How long it took.
+    /// The duration in milliseconds.
     pub duration_ms: u64,
     /// `succeeded` or `failed`.
     pub outcome: &'static str,
     /// Why it failed.
     #[schema(value_type = Option<ReasonName>)]
     pub reason: Option<Reason>,
-    /// In words.
+    /// A description for people.
     pub detail: Option<String>,
     /// The status the destination answered with.
     pub response_status: Option<u16>,
@@ -120,28 +120,28 @@ pub struct LastAttempt {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Attempt)]
 pub struct AttemptView {
-    /// From 1.
+    /// The number of the attempt, starting at 1.
     pub number: u32,
     /// `first`, `retry`, `manual` or `replay`.
     #[schema(value_type = String, example = "first")]
     pub trigger: Trigger,
-    /// When it began.
+    /// The start time.
     #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
-    /// How long it took.
+    /// The duration in milliseconds.
     pub duration_ms: u64,
     /// `succeeded` or `failed`.
     pub outcome: &'static str,
     /// Why it failed.
     #[schema(value_type = Option<ReasonName>)]
     pub reason: Option<Reason>,
-    /// In words.
+    /// A description for people.
     pub detail: Option<String>,
-    /// What was sent, as far as it got.
+    /// The request, as far as it was sent.
     pub request: Option<RequestView>,
-    /// What came back, as far as it got.
+    /// The response, as far as it was received.
     pub response: Option<ResponseView>,
-    /// Its trace.
+    /// The W3C trace identifier.
     #[schema(value_type = String)]
     pub trace_id: TraceId,
 }
@@ -152,9 +152,9 @@ pub struct AttemptView {
 pub struct RequestView {
     /// `POST`.
     pub method: String,
-    /// Where to.
+    /// The target URL.
     pub url: String,
-    /// By name; repeated ones are joined by commas.
+    /// Header fields by name. Repeated fields are joined by commas.
     #[schema(value_type = BTreeMap<String, String>)]
     pub headers: Map<String, Value>,
     /// The body's length.
@@ -163,18 +163,18 @@ pub struct RequestView {
     pub body_sha256: String,
 }
 
-/// What came back.
+/// The response of the destination.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = AttemptResponse)]
 pub struct ResponseView {
     /// The status code.
     pub status: u16,
-    /// By name; repeated ones are joined by commas.
+    /// Header fields by name. Repeated fields are joined by commas.
     #[schema(value_type = BTreeMap<String, String>)]
     pub headers: Map<String, Value>,
     /// At most 4 KiB of the body.
     pub body: String,
-    /// Whether there was more.
+    /// Whether the body is longer than what is shown.
     pub truncated: bool,
 }
 

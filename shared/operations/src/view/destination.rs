@@ -17,38 +17,38 @@ use crate::view::organization::FailurePolicyBody;
 use crate::view::statistics::HealthBucket;
 use crate::words::{DestinationTypeName, ReasonName};
 
-/// A destination. Secrets go in and never out.
+/// A destination. Its secrets can be written and never read.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Destination)]
 pub struct DestinationView {
-    /// Its id.
+    /// The identifier.
     #[schema(value_type = String, example = "dst_01kavd83802s63efghp3q1cpj4")]
     pub id: DestinationId,
-    /// Whose it is.
+    /// The organization that owns the object.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
-    /// The customer's own name for it.
+    /// Your own identifier of the destination.
     pub external_id: Option<String>,
-    /// Its type.
+    /// The destination type.
     #[serde(rename = "type")]
     #[schema(value_type = DestinationTypeName)]
     pub kind: &'static str,
-    /// What people call it.
+    /// The display name.
     pub name: String,
-    /// What it is for.
+    /// A description for people.
     pub description: Option<String>,
     /// `enabled` or `disabled`.
     #[schema(example = "enabled")]
     pub status: &'static str,
-    /// Since when, by whom and why it is disabled; null while it is enabled.
+    /// When, by whom and why the destination was disabled; null while it is enabled.
     pub disabled: Option<DisabledView>,
-    /// Where and how, by type (`GET /v1/destination-types`).
+    /// The settings, by destination type.
     #[schema(value_type = Object)]
     pub settings: Value,
     /// How it is authenticated with; each secret as `{"set": true, "hint", "updated_at"}`.
     #[schema(value_type = Object)]
     pub credentials: Value,
-    /// What signs its requests, newest first.
+    /// The live signing secrets, newest first.
     pub signing_secrets: Vec<SigningSecretView>,
     /// The event types it subscribes to; null subscribes to nothing.
     #[schema(value_type = Option<Vec<String>>)]
@@ -59,35 +59,35 @@ pub struct DestinationView {
     /// Its own thresholds; null: the organization's.
     #[schema(value_type = Option<FailurePolicyBody>)]
     pub failure_policy: Option<FailurePolicy>,
-    /// Counts changes; also the `ETag`.
+    /// The number of the revision, also in the `ETag` header.
     pub revision: u64,
-    /// When a check last passed for these settings and credentials.
+    /// When these settings and credentials last passed a connection check.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub verified_at: Option<Timestamp>,
-    /// How it is doing; in lists only with `?include=health`.
+    /// The health of the destination; in lists only with `?include=health`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthView>,
-    /// When it was made.
+    /// When the object was created.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When the object last changed.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
-    /// A deep link.
+    /// A link to this object in the console.
     pub url: String,
 }
 
-/// Since when, by whom and why a destination is disabled.
+/// When, by whom and why a destination was disabled.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Disabled)]
 pub struct DisabledView {
-    /// Since when.
+    /// The start time.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// `user`, `failures`, or `receiver`: it answered `410 Gone`.
     #[schema(value_type = String, example = "user")]
     pub by: DisabledBy,
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
 }
 
@@ -95,23 +95,23 @@ pub struct DisabledView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SigningSecret)]
 pub struct SigningSecretView {
-    /// Its id.
+    /// The identifier.
     #[schema(value_type = String)]
     pub id: SecretId,
     /// `generated`, `provided` or `secrets_manager`.
     #[schema(example = "generated")]
     pub source: &'static str,
-    /// Its last four characters.
+    /// The last four characters.
     pub hint: Option<String>,
-    /// When it was added.
+    /// When the secret was added.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// Signs until then; null until it is replaced.
+    /// When the secret stops signing; null until it is replaced.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub valid_until: Option<Timestamp>,
 }
 
-/// How a destination is doing.
+/// The health of a destination.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 pub struct HealthView {
@@ -120,16 +120,16 @@ pub struct HealthView {
     pub status: HealthStatus,
     /// Failed attempts since the last success or the last enabling.
     pub consecutive_failures: u32,
-    /// When the streak began.
+    /// When the current series of failures began.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub first_failure_at: Option<Timestamp>,
-    /// The last failure ever.
+    /// When an attempt last failed.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_failure_at: Option<Timestamp>,
-    /// The last success, where known.
+    /// When an attempt last succeeded, if known.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_success_at: Option<Timestamp>,
-    /// What the last failure was.
+    /// The last failure.
     #[schema(value_type = Option<LastErrorView>)]
     pub last_error: Option<LastError>,
     /// Deliveries that wait: those to be tried again, and those of the newest that no attempt was made of yet.
@@ -148,7 +148,7 @@ pub struct Last24h {
     pub succeeded: u64,
     /// Attempts that failed.
     pub failed_attempts: u64,
-    /// The share that succeeded; null without any attempt.
+    /// The share of attempts that succeeded; null without attempts.
     pub success_rate: Option<f64>,
     /// How long successful attempts took.
     pub latency_ms: Percentiles,
@@ -157,11 +157,11 @@ pub struct Last24h {
 /// How long successful attempts took, in milliseconds; null without any.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Percentiles {
-    /// Half took no longer.
+    /// The median.
     pub p50: Option<u64>,
-    /// 95 % took no longer.
+    /// The 95th percentile.
     pub p95: Option<u64>,
-    /// 99 % took no longer.
+    /// The 99th percentile.
     pub p99: Option<u64>,
 }
 
@@ -171,14 +171,14 @@ impl Percentiles {
     }
 }
 
-/// What went wrong last.
+/// The last failure of a destination.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LastError)]
 pub struct LastErrorView {
-    /// The category.
+    /// The failure category.
     #[schema(value_type = ReasonName)]
     pub reason: domain::Reason,
-    /// In words.
+    /// A description for people.
     pub detail: String,
 }
 
@@ -188,19 +188,19 @@ pub struct NewDestination {
     /// What reads show of it.
     #[serde(flatten)]
     pub view: DestinationView,
-    /// The generated signing secret, this once; not there when the customer brought one; null in a replayed answer.
+    /// The generated signing secret, shown once. Absent if you provided the secret; null in a replayed answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "whsec_…")]
     pub signing_secret: Option<String>,
 }
 
-/// The answer of a rotation.
+/// The answer to a rotation.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RotatedSecret {
-    /// The generated secret, this once; not there when the customer brought one; null in a replayed answer.
+    /// The generated secret, shown once. Absent if you provided the secret; null in a replayed answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing_secret: Option<String>,
-    /// Older secrets that had no end sign until then; null when they ended at once.
+    /// When the previous secrets stop signing; null if they stopped at once.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub previous_valid_until: Option<Timestamp>,
 }
@@ -227,7 +227,7 @@ pub struct RetryPolicyBody {
     /// The longest wait that the formula computes.
     #[schema(minimum = 1, maximum = 43200, default = 3600)]
     pub max_seconds: Option<u32>,
-    /// The share of a wait that chance may add.
+    /// The share of a wait that is added at random.
     #[schema(minimum = 0, maximum = 1, default = 0.1)]
     pub jitter: f64,
     /// Whether 3xx, 401, 403 and other 4xx answers are tried again.
@@ -238,7 +238,7 @@ pub struct RetryPolicyBody {
 /// The answer of `…/check` for a destination.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Checked {
-    /// What was found.
+    /// The result of the check.
     #[schema(value_type = CheckView)]
     pub check: domain::check::CheckReport,
 }
@@ -249,7 +249,7 @@ pub struct Checked {
 pub struct CheckView {
     /// Every step that was taken succeeded.
     pub ok: bool,
-    /// In order.
+    /// The steps, in the order they were taken.
     pub steps: Vec<CheckStepView>,
 }
 
@@ -259,11 +259,11 @@ pub struct CheckView {
 pub struct CheckStepView {
     /// `resolve`, `connect`, `tls`, `host_key`, `authenticate`, `authorize` or `write`.
     pub name: String,
-    /// Null: not reached.
+    /// Whether the step succeeded; null if it was not reached.
     pub ok: Option<bool>,
-    /// In words.
+    /// A description for people.
     pub detail: String,
-    /// How long it took.
+    /// The duration in milliseconds.
     pub duration_ms: u64,
 }
 

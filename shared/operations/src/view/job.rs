@@ -12,10 +12,10 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Job)]
 pub struct JobView {
-    /// Its id.
+    /// The identifier.
     #[schema(value_type = String, example = "job_01kavd83802s63efghp3q1cpj4")]
     pub id: JobId,
-    /// Whose it is.
+    /// The organization that owns the object.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
     /// `retry`, `replay`, `reconcile` or `erase`.
@@ -24,34 +24,34 @@ pub struct JobView {
     /// `queued`, `running`, `finished`, `cancelled` or `failed`.
     #[schema(value_type = String, example = "running")]
     pub status: JobStatus,
-    /// Which deliveries.
+    /// The filter of the job.
     #[schema(value_type = Object)]
     pub filter: Value,
     /// How many matched when it started or, if counting took too long, were met so far; 0 before.
     pub total: u64,
-    /// How many it has done.
+    /// The number of processed deliveries.
     pub done: u64,
-    /// How many it could not do.
+    /// The number of deliveries that could not be processed.
     pub failed: u64,
     /// How many needed nothing, or could not be sent anywhere: their destination is disabled or gone, their payload is no longer kept, or
     /// somebody else was faster.
     pub skipped: u64,
-    /// When it was asked for.
+    /// When the job was requested.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When it ended.
+    /// When the job ended.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<String>,
-    /// A deep link.
+    /// A link to this object in the console.
     pub url: String,
 }
 
 /// How many deliveries a job would be about.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JobTotal {
-    /// That many.
+    /// The number of matching deliveries.
     pub total: u64,
 }
 

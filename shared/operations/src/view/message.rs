@@ -17,23 +17,23 @@ use crate::view::problem::Problem;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Message)]
 pub struct MessageView {
-    /// Its id.
+    /// The identifier.
     #[schema(value_type = String, example = "msg_01kavd83802s63efghp3q1cpj4")]
     pub id: MessageId,
-    /// Whose it is.
+    /// The organization that owns the object.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
     /// What happened.
     #[schema(value_type = String, example = "report.ready")]
     pub event_type: EventType,
-    /// The customer's own reference.
+    /// Your own reference, used to find the message.
     pub reference: Option<String>,
     /// The customer's own labels.
     pub metadata: BTreeMap<String, String>,
-    /// What is delivered.
+    /// The payload of the test message.
     #[schema(value_type = PayloadInfoView)]
     pub payload_info: PayloadInfo,
-    /// Where it stands.
+    /// The status.
     pub status: MessageStatus,
     /// One for each destination, in their order.
     pub deliveries: Vec<DeliverySummary>,
@@ -43,7 +43,7 @@ pub struct MessageView {
     /// Not delivered at or after this time.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
-    /// A deep link.
+    /// A link to this object in the console.
     pub url: String,
 }
 
@@ -82,7 +82,7 @@ pub struct BatchView {
     pub results: Vec<BatchResult>,
 }
 
-/// What became of one message of a batch.
+/// The result for one message of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchResult {
     /// What `POST /v1/messages` would have answered with.
@@ -91,7 +91,7 @@ pub struct BatchResult {
     /// The message, when it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageView>,
-    /// Why not, when it was not.
+    /// The problem, if the message was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Problem>,
 }

@@ -79,11 +79,11 @@ impl Default for Limits {
     }
 }
 
-/// What a destination type can be told.
+/// A destination type with the schemas of its settings and credentials.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DestinationType)]
 pub struct DestinationTypeView {
-    /// The type.
+    /// The destination type.
     #[serde(rename = "type")]
     #[schema(value_type = DestinationTypeName)]
     pub kind: &'static str,
@@ -98,8 +98,8 @@ pub struct DestinationTypeView {
 /// `GET /v1/destination-types`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DestinationTypes {
-    /// Every type.
+    /// All destination types.
     pub data: Vec<DestinationTypeView>,
-    /// Always null: there are few.
+    /// Always null; the list has one page.
     pub next_cursor: Option<String>,
 }

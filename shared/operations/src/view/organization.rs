@@ -14,37 +14,37 @@ use crate::view::destination::RetryPolicyBody;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Organization)]
 pub struct OrganizationView {
-    /// Its id.
+    /// The identifier.
     #[schema(value_type = String, example = "org_01kavd83802s63efghp3q1cpj4")]
     pub id: OrganizationId,
-    /// What people call it.
+    /// The display name.
     pub name: String,
-    /// The platform's own name for it.
+    /// Your own identifier of the organization.
     pub external_id: Option<String>,
     /// `active`, or `suspended`: submitting is refused and deliveries wait.
     #[schema(value_type = String, example = "active")]
     pub status: OrganizationStatus,
-    /// What it chose.
+    /// The settings.
     #[schema(value_type = OrganizationSettingsBody)]
     pub settings: OrganizationSettings,
-    /// What of the service's own AWS role it may use.
+    /// What the organization may use of the service's own AWS role.
     #[schema(value_type = GrantsBody)]
     pub grants: Grants,
-    /// How much of the service it may use.
+    /// The quotas of the organization.
     #[schema(value_type = QuotasBody)]
     pub quotas: Quotas,
-    /// Sent with every AssumeRole for this organization.
+    /// The external id of every AssumeRole call for this organization.
     pub aws_external_id: String,
-    /// How it is doing; for operators.
+    /// The health of the organization; for operators.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub health: Option<OrganizationHealth>,
-    /// When it was made.
+    /// When the object was created.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// When the object last changed.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
-    /// A deep link.
+    /// A link to this object in the console.
     pub url: String,
 }
 
@@ -134,13 +134,13 @@ pub struct FailurePolicyBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Grants)]
 pub struct GrantsBody {
-    /// Buckets.
+    /// Names of S3 buckets.
     pub buckets: Vec<String>,
     /// SES identities.
     pub ses_identities: Vec<String>,
-    /// Databases.
+    /// ARNs of databases.
     pub databases: Vec<String>,
-    /// Secrets in Secrets Manager.
+    /// ARNs of secrets in Secrets Manager.
     pub secret_arns: Vec<String>,
 }
 

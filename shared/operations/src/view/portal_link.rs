@@ -14,28 +14,28 @@ use crate::words::RoleName;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PortalLink)]
 pub struct PortalLinkView {
-    /// Its id.
+    /// The identifier.
     #[schema(value_type = String, example = "pln_01kavd83802s63efghp3q1cpj4")]
     pub id: PortalLinkId,
     /// Whether it can still be opened, or was.
     pub status: PortalLinkStatus,
-    /// What the person may do.
+    /// The role of the person in the console.
     #[schema(value_type = RoleName)]
     pub role: Role,
-    /// Who the person is.
+    /// The person the link is for.
     pub subject: SubjectView,
     /// The page it opens; null is the overview.
     pub path: Option<String>,
     /// The key that made it, or in whose session it was made. Revoking that key ends the link and its session.
     #[schema(value_type = Option<String>)]
     pub created_by: Option<KeyId>,
-    /// When it was made.
+    /// When the object was created.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// Until when it can be opened.
+    /// When the link expires.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
-    /// How long its session lasts.
+    /// How long the session lasts, in seconds.
     pub session_seconds: u32,
     /// Until when the open session lasts; null while it is outstanding.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -56,11 +56,11 @@ pub enum PortalLinkStatus {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PortalLinkSubject)]
 pub struct SubjectView {
-    /// Your own id of them.
+    /// Your own identifier of the person.
     pub id: Option<String>,
-    /// Their name.
+    /// The name.
     pub name: Option<String>,
-    /// Their e-mail address.
+    /// The e-mail address.
     pub email: Option<String>,
 }
 

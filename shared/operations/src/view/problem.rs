@@ -46,7 +46,7 @@ pub struct FieldProblem {
     /// What is wrong.
     #[schema(example = "required")]
     pub code: String,
-    /// In words.
+    /// A description for people.
     pub detail: String,
 }
 
@@ -67,8 +67,9 @@ impl Problem {
     }
 }
 
-/// The reason phrases of RFC 9110 §15 for the statuses in use.
-fn title(status: u16) -> &'static str {
+/// The reason phrase of a status in use (RFC 9110, section 15).
+#[must_use]
+pub fn title(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
         401 => "Unauthorized",

@@ -45,13 +45,13 @@ impl HealthBucket {
 /// An organization's attempts, by what was asked for.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StatisticsView {
-    /// By what.
+    /// The grouping.
     #[schema(example = "destination_type")]
     pub group_by: &'static str,
-    /// Since when.
+    /// The start time.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
-    /// Until when.
+    /// The end of the period.
     #[schema(value_type = String, format = DateTime)]
     pub until: Timestamp,
     /// In the order of their names; groups without attempts are left out.
@@ -68,7 +68,7 @@ pub struct StatisticsGroup {
     pub succeeded: u64,
     /// Attempts that failed.
     pub failed_attempts: u64,
-    /// The share that succeeded.
+    /// The share of attempts that succeeded.
     pub success_rate: Option<f64>,
     /// How long successful attempts took; not known by event type.
     pub latency_ms: Option<Percentiles>,

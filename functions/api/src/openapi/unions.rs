@@ -1,0 +1,218 @@
+//! Destinations as unions by `type`, and their credentials by `kind`: made from the schemas that `GET /v1/destination-types` answers.
+
+use serde_json::{Map, Value, json};
+
+use super::refine::{TypeSchemas, reference, walk};
+
+/// Schemas that are one variant for each destination type, and how the variants are named: before and after the type's name.
+const BY_TYPE: &[(&str, &str, &str)] = &[
+    ("Destination", "", "Destination"),
+    ("NewDestination", "New", "Destination"),
+    ("EnabledDestination", "Enabled", "Destination"),
+    ("CreateDestination", "Create", "Destination"),
+    ("PreviewDestination", "Preview", "Destination"),
+];
+
+/// Replaces the open objects of destinations by unions.
+pub(super) fn enter(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
+    for one in types {
+        enter_settings(schemas, one);
+        enter_credentials(schemas, one);
+    }
+    schemas.insert("MaskedSecret".to_owned(), masked_secret());
+    schemas.insert("ServiceAccountKey".to_owned(), service_account_key());
+    schemas.insert("CertificateSummary".to_owned(), certificate_summary());
+    for (name, before, after) in BY_TYPE {
+        let Some(base) = schemas.get(*name).cloned() else { continue };
+        let is_answer = base["properties"].get("created_at").is_some();
+        let mut names = Vec::new();
+        for one in types {
+            let title = pascal(one.name);
+            let schema = variant(&base, one, &title, is_answer);
+            // What a variant does not add to is the destination itself.
+            let plain_name = format!("{title}Destination");
+            let is_plain = schemas.get(&plain_name).is_some_and(|plain| plain["properties"] == schema["properties"]);
+            let variant_name = if is_plain { plain_name } else { format!("{before}{title}{after}") };
+            schemas.insert(variant_name.clone(), schema);
+            names.push((one.name.to_owned(), variant_name));
+        }
+        schemas.insert((*name).to_owned(), union(&base["description"], "type", &names));
+    }
+}
+
+/// A union whose variants are told apart by a member.
+fn union(description: &Value, member: &str, variants: &[(String, String)]) -> Value {
+    let refs: Vec<Value> = variants.iter().map(|(_, name)| reference(name)).collect();
+    let mapping: Map<String, Value> = variants.iter().map(|(value, name)| (value.clone(), reference(name)["$ref"].clone())).collect();
+    json!({"description": description, "oneOf": refs, "discriminator": {"propertyName": member, "mapping": mapping}})
+}
+
+/// A destination of one type.
+fn variant(base: &Value, one: &TypeSchemas, title: &str, is_answer: bool) -> Value {
+    let mut schema = base.clone();
+    let is_webhook = one.name == "webhook";
+    schema["properties"]["type"] = json!({"type": "string", "const": one.name, "description": "The destination type."});
+    let suffix = if is_answer { "View" } else { "" };
+    schema["properties"]["settings"] = reference(&format!("{title}Settings{suffix}"));
+    let has_credentials = schema["properties"].get("credentials").is_some();
+    if has_credentials {
+        schema["properties"]["credentials"] = reference(&format!("{title}Credentials{suffix}"));
+    }
+    if !is_webhook && let Some(properties) = schema["properties"].as_object_mut() {
+        properties.remove("signing_secret");
+    }
+    let must_have_credentials = has_credentials && !is_answer && !is_webhook;
+    if must_have_credentials && let Some(required) = schema["required"].as_array_mut() {
+        required.push("credentials".into());
+    }
+    schema
+}
+
+fn enter_settings(schemas: &mut Map<String, Value>, one: &TypeSchemas) {
+    let title = pascal(one.name);
+    let mut settings = plain(&one.settings);
+    settings["description"] = format!("The settings of a destination of type `{}`.", one.name).into();
+    let mut view = settings.clone();
+    walk(&mut view, &mut |value| {
+        if let Some(members) = value.as_object_mut()
+            && members.get("additionalProperties") == Some(&Value::Bool(false))
+        {
+            members.remove("additionalProperties");
+        }
+    });
+    view["description"] = format!("The settings of a destination of type `{}`, defaults included.", one.name).into();
+    schemas.insert(format!("{title}Settings"), settings);
+    schemas.insert(format!("{title}SettingsView"), view);
+}
+
+fn enter_credentials(schemas: &mut Map<String, Value>, one: &TypeSchemas) {
+    let title = pascal(one.name);
+    let (mut names, mut views) = (Vec::new(), Vec::new());
+    for form in one.credentials["oneOf"].as_array().into_iter().flatten() {
+        let Some(kind) = form["properties"]["kind"]["const"].as_str() else { continue };
+        let mut form = plain(form);
+        form["description"] = format!("Credentials of kind `{kind}` for a destination of type `{}`.", one.name).into();
+        form["properties"]["kind"] = json!({"type": "string", "const": kind, "description": "The kind of credentials."});
+        let (name, view) = (format!("{title}{}Credentials", pascal(kind)), format!("{title}{}CredentialsView", pascal(kind)));
+        schemas.insert(view.clone(), masked(&form));
+        name_key_file(&mut form);
+        schemas.insert(name.clone(), form);
+        names.push((kind.to_owned(), name));
+        views.push((kind.to_owned(), view));
+    }
+    let description = |what: &str| format!("{what} of a destination of type `{}`, by `kind`.", one.name).into();
+    schemas.insert(format!("{title}Credentials"), union(&description("The credentials"), "kind", &names));
+    schemas.insert(format!("{title}CredentialsView"), union(&description("What is shown of the credentials"), "kind", &views));
+}
+
+/// A service account's key file is a schema of its own: it is an object that somebody else defines.
+fn name_key_file(form: &mut Value) {
+    if let Some(json) = form["properties"].get_mut("json") {
+        *json = reference("ServiceAccountKey");
+    }
+}
+
+/// Credentials as reads show them.
+fn masked(form: &Value) -> Value {
+    let mut properties = Map::new();
+    for (name, member) in form["properties"].as_object().into_iter().flatten() {
+        properties.insert(name.clone(), masked_member(member));
+    }
+    json!({"type": "object", "description": form["description"], "properties": properties, "required": ["kind"]})
+}
+
+fn masked_member(member: &Value) -> Value {
+    if member["properties"].is_object() {
+        let mut group = masked(member);
+        if let Some(group) = group.as_object_mut() {
+            group.remove("required");
+            group.remove("description");
+        }
+        return group;
+    }
+    if member["additionalProperties"].is_object() {
+        return json!({"type": "object", "additionalProperties": reference("MaskedSecret")});
+    }
+    if member["writeOnly"] == true {
+        return reference("MaskedSecret");
+    }
+    if member["format"] == "multiline" {
+        return reference("CertificateSummary");
+    }
+    let mut open = member.clone();
+    if let Some(open) = open.as_object_mut() {
+        open.remove("writeOnly");
+    }
+    open
+}
+
+/// A schema of `GET /v1/destination-types` as a component: without its dialect and without what only forms use.
+fn plain(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    walk(&mut schema, &mut |value| {
+        let Some(members) = value.as_object_mut() else { return };
+        for name in ["$schema", "title"] {
+            if members.get(name).is_some_and(Value::is_string) {
+                members.remove(name);
+            }
+        }
+        if members.get("format").is_some_and(|format| format == "multiline") && members.get("writeOnly") != Some(&Value::Bool(false)) {
+            members.remove("format");
+        }
+        // Generators read the type of an enumeration from its `type` member.
+        if members.get("enum").is_some_and(Value::is_array) && !members.contains_key("type") {
+            let nullable = members["enum"].as_array().is_some_and(|words| words.contains(&Value::Null));
+            members.insert("type".to_owned(), if nullable { json!(["string", "null"]) } else { json!("string") });
+        }
+    });
+    schema
+}
+
+fn masked_secret() -> Value {
+    json!({
+        "type": "object",
+        "description": "What is shown of a secret. Sent back in a request, it is refused with `masked_value`.",
+        "properties": {
+            "set": {"type": "boolean", "const": true, "description": "Always true: the secret is stored."},
+            "hint": {"type": ["string", "null"], "description": "The last four characters of a secret of at least 16.", "example": "…x7Qp"},
+            "updated_at": {"type": "string", "format": "date-time", "description": "When the secret was last changed."}
+        },
+        "required": ["set"]
+    })
+}
+
+fn service_account_key() -> Value {
+    let text = |description: &str, example: &str| json!({"type": "string", "description": description, "example": example});
+    json!({
+        "type": "object",
+        "description": "The key file of a Google Cloud service account, as downloaded. Other members are ignored.",
+        "writeOnly": true,
+        "properties": {
+            "type": text("Always `service_account`.", "service_account"),
+            "client_email": text("The service account.", "waybill@acme.iam.gserviceaccount.com"),
+            "private_key": text("The private key, in PEM.", "-----BEGIN PRIVATE KEY-----\n…\n-----END PRIVATE KEY-----\n"),
+            "private_key_id": text("The identifier of the private key.", "4f2a"),
+            "project_id": text("The project.", "acme")
+        },
+        "additionalProperties": true
+    })
+}
+
+fn certificate_summary() -> Value {
+    json!({
+        "type": "object",
+        "description": "What is shown of a certificate.",
+        "properties": {
+            "set": {"type": "boolean", "const": true, "description": "Always true: the certificate is stored."},
+            "fingerprint": {"type": "string", "description": "The certificate's SHA-256.", "example": "SHA256:3A:5B:0C"},
+            "not_after": {"type": "string", "format": "date-time", "description": "When the certificate expires."}
+        },
+        "required": ["set"]
+    })
+}
+
+/// `azure_blob` as `AzureBlob`.
+fn pascal(name: &str) -> String {
+    let word = |word: &str| word[..1].to_uppercase() + &word[1..];
+    name.split('_').filter(|part| !part.is_empty()).map(word).collect()
+}

@@ -8,11 +8,13 @@ use clap::{Parser, Subcommand};
 use ipnet::IpNet;
 use vault::KeyUse;
 
-/// Delivers messages to webhooks and shows what happened: the whole service in one process, its data in one directory.
+/// Delivers messages to webhooks, mailboxes, object stores, SFTP servers and databases, and records every attempt: the whole service in one
+/// process, its data in one directory. The console, the API and its documentation (/docs) answer at the address of --listen; keys are in
+/// <data>/local.json.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "waybill", version, args_conflicts_with_subcommands = true)]
 pub struct Args {
-    /// Something else than running Waybill here
+    /// Do something other than run Waybill
     #[command(subcommand)]
     pub command: Option<Command>,
 
@@ -20,7 +22,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// Where everything is kept; created when it is not there
+    /// The directory of all data; created if it does not exist
     #[arg(long, value_name = "DIRECTORY", default_value = ".waybill")]
     pub data: PathBuf,
 
@@ -28,7 +30,7 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS")]
     pub monitor_interval_seconds: Option<NonZeroU32>,
 
-    /// A network destinations may stand in, besides public ones (repeatable); the first replaces the default, this machine's loopback
+    /// A network that destinations may be in, in addition to public ones (repeatable); the first replaces the default, this machine's loopback
     #[arg(long, value_name = "CIDR")]
     pub allow_egress: Vec<IpNet>,
 
@@ -44,7 +46,8 @@ pub struct Args {
     #[arg(long)]
     pub open: bool,
 
-    /// Add destinations with a built-in receiver, and send a message to each
+    /// Add a destination of every type, each with a built-in receiver, and send a message to each. Look at the console for what happened, and
+    /// into <data>/mail, <data>/s3, <data>/google, <data>/azure and <data>/sftp for what arrived
     #[arg(long)]
     pub demo: bool,
 

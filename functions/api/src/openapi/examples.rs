@@ -33,6 +33,10 @@ const BY_NAME: &[(&str, &str)] = &[
     ("filename", "report.csv"),
     ("content_type", "text/csv"),
     ("base64", "aWQsYW1vdW50CjEsMTAuMTAK"),
+    ("host_keys", "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"),
+    ("account_key", "YWNjb3VudC1rZXk="),
+    ("password", "correct horse battery staple"),
+    ("client_id", "1042.apps.example.com"),
     ("signing_secret", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
 ];
 
@@ -194,8 +198,8 @@ fn sample(schema: &Value, schemas: &Map<String, Value>, name: &str, depth: usize
     if let Some(words) = schema["enum"].as_array() {
         return words.first().cloned().unwrap_or_default();
     }
-    for union in ["oneOf", "anyOf"].iter().filter(|_| !schema["properties"].is_object()) {
-        if let Some(first) = schema[*union].as_array().and_then(|variants| variants.first()) {
+    for union in ["oneOf", "anyOf"] {
+        if let Some(first) = schema[union].as_array().and_then(|variants| variants.first()) {
             return sample(first, schemas, name, depth);
         }
     }
@@ -219,11 +223,11 @@ fn object(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Value {
         let inner = schema["additionalProperties"].is_object();
         return if inner { json!({"key": sample(&schema["additionalProperties"], schemas, "key", depth + 1)}) } else { json!({}) };
     }
-    let exclusive = ["content", "upload_id", "source", "expires_at"];
-    let is_submission = schema["properties"]["payload"].is_object() && schema["properties"]["upload_id"].is_object();
+    // Requests, which are closed, show what is required and what is worth an example; answers show everything.
+    let is_closed = schema["additionalProperties"] == false;
     let wanted = |(name, property): &(&String, &Value)| {
-        let is_optional = !schema["required"].as_array().is_some_and(|required| required.iter().any(|one| one == *name));
-        !(is_submission && exclusive.contains(&name.as_str())) && !(is_optional && property.get("default") == Some(&Value::Null))
+        let is_required = schema["required"].as_array().is_some_and(|required| required.iter().any(|one| one == *name));
+        is_required || property.get("example").is_some() || !is_closed && property.get("default") != Some(&Value::Null)
     };
     let members = schema["properties"].as_object().into_iter().flatten().filter(wanted);
     members.map(|(name, property)| (name.clone(), sample(property, schemas, name, depth + 1))).collect::<Map<_, _>>().into()

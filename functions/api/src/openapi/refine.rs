@@ -29,6 +29,7 @@ pub fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
     merge(&mut document, &serde_json::from_str(OVERLAY).expect("the overlay is JSON"));
     flatten(schemas(&mut document));
     complete_parameters(&mut document);
+    unwrap_optional_bodies(&mut document);
     unions::enter(schemas(&mut document), types);
     separate_requests(&mut document);
     walk(&mut document, &mut identify);
@@ -64,9 +65,6 @@ fn flatten(schemas: &mut Map<String, Value>) {
             whole["properties"].as_object_mut().expect("it was made above").extend(properties);
             let required = part["required"].as_array().cloned().unwrap_or_default();
             whole["required"].as_array_mut().expect("it was made above").extend(required);
-            if let Some(exclusive) = part.get("oneOf") {
-                whole["oneOf"] = exclusive.clone();
-            }
         }
         schemas.insert(name, whole);
     }
@@ -104,6 +102,19 @@ fn complete_parameters(document: &mut Value) {
             for patch in [name.clone(), format!("{path}#{name}")].iter().filter_map(|key| patches.get(key)) {
                 merge(parameter, patch);
             }
+        }
+    }
+}
+
+/// A body that may be left out is no body, not null.
+fn unwrap_optional_bodies(document: &mut Value) {
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+        let Some(media) = operation.pointer_mut("/requestBody/content/application~1json") else { continue };
+        let body = media["schema"]["oneOf"].as_array().and_then(|variants| variants.iter().find(|one| referred(one).is_some())).cloned();
+        if let Some(body) = body {
+            media["schema"] = body;
+            operation["requestBody"]["required"] = false.into();
         }
     }
 }

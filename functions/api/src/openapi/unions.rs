@@ -15,6 +15,7 @@ const BY_TYPE: &[(&str, &str, &str)] = &[
 
 /// Replaces the open objects of destinations by unions.
 pub(super) fn enter(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
+    split_submissions(schemas);
     for one in types {
         enter_settings(schemas, one);
         enter_credentials(schemas, one);
@@ -37,6 +38,31 @@ pub(super) fn enter(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
             names.push((one.name.to_owned(), variant_name));
         }
         schemas.insert((*name).to_owned(), union(&base["description"], "type", &names));
+    }
+}
+
+/// What a message can consist of: exactly one of these members is there.
+const CONTENTS: &[(&str, &str)] = &[("payload", "Payload"), ("content", "Content"), ("upload_id", "Upload"), ("source", "Source")];
+
+/// Replaces submissions by unions of what they consist of.
+fn split_submissions(schemas: &mut Map<String, Value>) {
+    for (name, before) in [("SubmitMessage", "Submit"), ("BatchMessage", "Batch")] {
+        let Some(base) = schemas.get(name).cloned() else { continue };
+        let mut refs = Vec::new();
+        for (member, title) in CONTENTS {
+            let mut schema = base.clone();
+            if let Some(properties) = schema["properties"].as_object_mut() {
+                properties.retain(|property, _| property == member || CONTENTS.iter().all(|(other, _)| other != property));
+            }
+            if let Some(required) = schema["required"].as_array_mut() {
+                required.push((*member).into());
+            }
+            schema["description"] = format!("A message with `{member}`.").into();
+            let variant_name = format!("{before}{title}Message");
+            refs.push(reference(&variant_name));
+            schemas.insert(variant_name, schema);
+        }
+        schemas.insert(name.to_owned(), json!({"description": base["description"], "oneOf": refs}));
     }
 }
 
@@ -71,7 +97,16 @@ fn variant(base: &Value, one: &TypeSchemas, title: &str, is_answer: bool) -> Val
 fn enter_settings(schemas: &mut Map<String, Value>, one: &TypeSchemas) {
     let title = pascal(one.name);
     let mut settings = plain(&one.settings);
+    // What is refused in the usual mode must not be sent by generated clients, which send defaults.
+    for name in ["columns", "on_conflict", "key_columns"] {
+        if let Some(member) = settings["properties"].get_mut(name).and_then(Value::as_object_mut) {
+            member.remove("default");
+        }
+    }
     settings["description"] = format!("The settings of a destination of type `{}`.", one.name).into();
+    if let Some(url) = settings["properties"].get_mut("url") {
+        url["example"] = "https://example.com/hooks".into();
+    }
     let mut view = settings.clone();
     walk(&mut view, &mut |value| {
         if let Some(members) = value.as_object_mut()
@@ -101,8 +136,23 @@ fn enter_credentials(schemas: &mut Map<String, Value>, one: &TypeSchemas) {
         views.push((kind.to_owned(), view));
     }
     let description = |what: &str| format!("{what} of a destination of type `{}`, by `kind`.", one.name).into();
-    schemas.insert(format!("{title}Credentials"), union(&description("The credentials"), "kind", &names));
+    let mut credentials = union(&description("The credentials"), "kind", &names);
+    if let Some(example) = example_credentials(one.name) {
+        credentials["example"] = example;
+    }
+    schemas.insert(format!("{title}Credentials"), credentials);
     schemas.insert(format!("{title}CredentialsView"), union(&description("What is shown of the credentials"), "kind", &views));
+}
+
+/// The credentials that examples of a type show, where the first kind is not the usual one.
+fn example_credentials(name: &str) -> Option<Value> {
+    let connection_string = || json!({"kind": "connection_string", "connection_string": format!("{name}://waybill:secret@db.example.com/reports")});
+    match name {
+        "webhook" => Some(json!({"kind": "bearer", "token": "receiver-token-4f2a"})),
+        "email" => Some(json!({"kind": "smtp_password", "username": "reports", "password": "correct horse battery staple"})),
+        "postgres" | "mysql" => Some(connection_string()),
+        _ => None,
+    }
 }
 
 /// A service account's key file is a schema of its own: it is an object that somebody else defines.
@@ -159,6 +209,10 @@ fn plain(schema: &Value) -> Value {
         if members.get("format").is_some_and(|format| format == "multiline") && members.get("writeOnly") != Some(&Value::Bool(false)) {
             members.remove("format");
         }
+        // Generated readers try the variants in their order, and only those that are objects refuse what they are not.
+        if let Some(variants) = members.get_mut("oneOf").and_then(Value::as_array_mut) {
+            variants.sort_by_key(|variant| variant["type"] != "object");
+        }
         // Generators read the type of an enumeration from its `type` member.
         if members.get("enum").is_some_and(Value::is_array) && !members.contains_key("type") {
             let nullable = members["enum"].as_array().is_some_and(|words| words.contains(&Value::Null));
@@ -183,6 +237,7 @@ fn masked_secret() -> Value {
 
 fn service_account_key() -> Value {
     let text = |description: &str, example: &str| json!({"type": "string", "description": description, "example": example});
+    let ignored = |description: &str, example: &str| json!({"description": description, "example": example});
     json!({
         "type": "object",
         "description": "The key file of a Google Cloud service account, as downloaded. Other members are ignored.",
@@ -191,8 +246,8 @@ fn service_account_key() -> Value {
             "type": text("Always `service_account`.", "service_account"),
             "client_email": text("The service account.", "waybill@acme.iam.gserviceaccount.com"),
             "private_key": text("The private key, in PEM.", "-----BEGIN PRIVATE KEY-----\n…\n-----END PRIVATE KEY-----\n"),
-            "private_key_id": text("The identifier of the private key.", "4f2a"),
-            "project_id": text("The project.", "acme")
+            "private_key_id": ignored("The identifier of the private key.", "4f2a"),
+            "project_id": ignored("The project.", "acme")
         },
         "additionalProperties": true
     })

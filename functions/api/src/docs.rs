@@ -1,4 +1,6 @@
-//! `/docs`: the OpenAPI document as one plain page, without scripts and without requests to anybody else.
+//! `/docs`: guides and the reference of the OpenAPI document as one page, without scripts and without requests to anybody else.
+
+mod samples;
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -7,11 +9,18 @@ use serde_json::Value;
 
 use crate::openapi;
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
-code,pre{font:14px/1.4 ui-monospace,monospace}pre{overflow:auto;padding:.75rem;border:1px solid #8886;border-radius:6px}\
-summary{cursor:pointer}summary code{font-weight:600}table{border-collapse:collapse;width:100%}\
-td,th{text-align:left;vertical-align:top;padding:.25rem .5rem;border-bottom:1px solid #8884}details{margin:.5rem 0}\
-:root{color-scheme:light dark}";
+const STYLE: &str = include_str!("docs/style.css");
+const GUIDES: &str = include_str!("docs/guides.html");
+
+/// The guides' anchors and titles.
+const CONTENTS: &[(&str, &str)] = &[
+    ("authentication", "Authentication"),
+    ("signatures", "Verify a signature"),
+    ("idempotency", "Idempotency"),
+    ("retries", "Retries and answers"),
+    ("errors", "Errors"),
+    ("limits", "Limits"),
+];
 
 /// The page.
 pub(crate) fn page() -> &'static str {
@@ -19,81 +28,178 @@ pub(crate) fn page() -> &'static str {
     &PAGE
 }
 
+/// An operation with its place in the document.
+struct Listed<'a> {
+    path: &'a str,
+    method: &'a str,
+    operation: &'a Value,
+}
+
+impl Listed<'_> {
+    fn anchor(&self) -> String {
+        escape(self.operation["operationId"].as_str().unwrap_or_default())
+    }
+
+    fn summary(&self) -> String {
+        escape(self.operation["summary"].as_str().unwrap_or_default())
+    }
+}
+
+fn of_tag<'a>(document: &'a Value, tag: &str) -> Vec<Listed<'a>> {
+    let items = document["paths"].as_object().into_iter().flatten();
+    let operations = items
+        .flat_map(|(path, item)| item.as_object().into_iter().flatten().map(move |(method, operation)| Listed { path, method, operation }));
+    operations.filter(|one| one.operation["tags"].as_array().is_some_and(|tags| tags.iter().any(|name| name == tag))).collect()
+}
+
 fn render(document: &Value) -> String {
-    let text = |value: &Value| escape(value.as_str().unwrap_or_default());
-    let title = text(&document["info"]["title"]);
+    let title = escape(document["info"]["title"].as_str().unwrap_or_default());
+    let version = escape(document["info"]["version"].as_str().unwrap_or_default());
+    let tags: Vec<&Value> = document["tags"].as_array().into_iter().flatten().collect();
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style><main><h1>{title} {}</h1>{}\
-         <p>For programs: <a href=\"/v1/openapi.json\">/v1/openapi.json</a></p>",
-        text(&document["info"]["version"]),
-        paragraphs(&document["info"]["description"]),
+         <title>{title} API</title><style>{STYLE}</style><body>"
     );
-    for tag in document["tags"].as_array().into_iter().flatten() {
+    page.push_str(&navigation(document, &tags));
+    let _ = write!(
+        page,
+        "<main><h1>{title} API {version}</h1><p>For programs: <a href=\"/v1/openapi.json\">/v1/openapi.json</a>. Typed clients can be \
+         generated from it, for example with <code>openapi-python-client</code> and <code>openapi-typescript</code>.</p>{GUIDES}"
+    );
+    for tag in &tags {
         let name = tag["name"].as_str().unwrap_or_default();
-        let _ = write!(page, "<h2>{}</h2>{}", escape(name), paragraphs(&tag["description"]));
-        for (path, item) in document["paths"].as_object().into_iter().flatten() {
-            for (method, operation) in item.as_object().into_iter().flatten() {
-                if operation["tags"].as_array().is_some_and(|tags| tags.iter().any(|tag| tag == name)) {
-                    page.push_str(&operation_section(document, path, method, operation));
-                }
-            }
+        let _ = write!(page, "<h2 id=\"{}\">{}</h2>{}", slug(name), escape(name), paragraphs(&tag["description"]));
+        for one in of_tag(document, name) {
+            page.push_str(&section(document, &one));
         }
     }
-    page.push_str("<h2>Schemas</h2>");
-    for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
-        let json = serde_json::to_string_pretty(schema).unwrap_or_default();
-        let name = escape(name);
-        let _ = write!(page, "<details id=\"schema-{name}\"><summary><code>{name}</code></summary><pre>{}</pre></details>", escape(&json));
-    }
-    page.push_str("</main></html>");
+    page.push_str("</main></body></html>");
     page
 }
 
-fn operation_section(document: &Value, path: &str, method: &str, operation: &Value) -> String {
-    let summary = escape(operation["summary"].as_str().unwrap_or_default());
-    let heading = format!("{} {}", method.to_uppercase(), escape(path));
-    let mut section = format!("<details><summary><code>{heading}</code> {summary}</summary>{}", paragraphs(&operation["description"]));
-    let parameters: Vec<&Value> = operation["parameters"].as_array().into_iter().flatten().collect();
-    if !parameters.is_empty() {
-        section.push_str("<table><tr><th>Parameter</th><th>In</th><th></th></tr>");
-        for parameter in parameters {
-            let cell = |name: &str| escape(parameter[name].as_str().unwrap_or_default());
-            let _ =
-                write!(section, "<tr><td><code>{}</code></td><td>{}</td><td>{}</td></tr>", cell("name"), cell("in"), cell("description"));
+fn navigation(document: &Value, tags: &[&Value]) -> String {
+    let mut text = "<nav aria-label=\"Contents\"><details open><summary>Guides</summary><ul>".to_owned();
+    for (anchor, title) in CONTENTS {
+        let _ = write!(text, "<li><a href=\"#{anchor}\">{title}</a></li>");
+    }
+    text.push_str("</ul></details>");
+    for tag in tags {
+        let name = tag["name"].as_str().unwrap_or_default();
+        let _ = write!(text, "<details><summary>{}</summary><ul>", escape(name));
+        for one in of_tag(document, name) {
+            let _ = write!(text, "<li><a href=\"#{}\">{}</a></li>", one.anchor(), one.summary());
         }
-        section.push_str("</table>");
+        text.push_str("</ul></details>");
     }
-    for media in operation["requestBody"]["content"].as_object().into_iter().flatten().map(|(_, media)| media) {
-        let _ = write!(section, "<p>Body: {}</p>", schema_name(&media["schema"]));
-    }
-    section.push_str("<table><tr><th>Answer</th><th></th><th></th></tr>");
-    for (status, response) in operation["responses"].as_object().into_iter().flatten() {
-        let referred = response["$ref"].as_str().and_then(|path| document.pointer(path.trim_start_matches('#')));
-        let response = referred.unwrap_or(response);
-        let schema = response["content"].as_object().and_then(|content| content.values().next()).map(|media| schema_name(&media["schema"]));
-        let description = escape(response["description"].as_str().unwrap_or_default());
-        let _ = write!(
-            section,
-            "<tr><td><code>{}</code></td><td>{description}</td><td>{}</td></tr>",
-            escape(status),
-            schema.unwrap_or_default()
-        );
-    }
-    section.push_str("</table></details>");
-    section
+    text.push_str("</nav>");
+    text
 }
 
-fn schema_name(schema: &Value) -> String {
-    let reference = schema["$ref"].as_str().or_else(|| schema["oneOf"].as_array()?.iter().find_map(|one| one["$ref"].as_str()));
-    let Some(name) = reference.and_then(|reference| reference.rsplit('/').next()) else { return String::new() };
-    let name = escape(name);
-    format!("<a href=\"#schema-{name}\"><code>{name}</code></a>")
+fn section(document: &Value, one: &Listed<'_>) -> String {
+    let Listed { path, method, operation } = one;
+    let heading = format!("{} {}", method.to_uppercase(), escape(path));
+    let mut text = format!(
+        "<article id=\"{}\"><div><h3>{}</h3><p class=\"path\"><code>{heading}</code></p>{}",
+        one.anchor(),
+        one.summary(),
+        paragraphs(&operation["description"])
+    );
+    let parameters: Vec<&Value> = operation["parameters"].as_array().into_iter().flatten().collect();
+    if !parameters.is_empty() {
+        text.push_str("<h4>Parameters</h4><table><tbody>");
+        for parameter in parameters {
+            let cell = |name: &str| escape(parameter[name].as_str().unwrap_or_default());
+            let (name, place, description) = (cell("name"), cell("in"), inline(&parameter["description"]));
+            let kind = kind_of(&parameter["schema"]);
+            let _ = write!(text, "<tr><td><code>{name}</code><small>{place}</small></td><td>{description}<small>{kind}</small></td></tr>");
+        }
+        text.push_str("</tbody></table>");
+    }
+    text.push_str(&members(document, "Body", &operation["requestBody"]["content"]["application/json"]["schema"]));
+    text.push_str("<h4>Answers</h4><table><tbody>");
+    for (status, response) in operation["responses"].as_object().into_iter().flatten() {
+        let referred = response["$ref"].as_str().and_then(|path| document.pointer(path.trim_start_matches('#')));
+        let description = inline(&referred.unwrap_or(response)["description"]);
+        let _ = write!(text, "<tr><td><code>{}</code></td><td>{description}</td></tr>", escape(status));
+    }
+    let _ = write!(text, "</tbody></table></div><div class=\"samples\">{}</div></article>", samples::of(path, method, operation));
+    text
+}
+
+/// The members of a body; of a union, of each of its variants.
+fn members(document: &Value, title: &str, schema: &Value) -> String {
+    let schema = resolved(document, schema);
+    if let Some(variants) = schema["oneOf"].as_array() {
+        let each = variants.iter().map(|variant| {
+            let name = variant["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or("object");
+            let body = members(document, "", variant);
+            format!("<details><summary><code>{}</code></summary>{body}</details>", escape(name))
+        });
+        return format!("<h4>{title}: one of</h4>{}", each.collect::<String>());
+    }
+    let Some(properties) = schema["properties"].as_object() else { return String::new() };
+    let heading = if title.is_empty() { String::new() } else { format!("<h4>{title}</h4>") };
+    let mut text = format!("{heading}<table><tbody>");
+    for (name, member) in properties {
+        let required = schema["required"].as_array().is_some_and(|names| names.iter().any(|one| one == name));
+        let kind = kind_of(member);
+        let description = inline(&resolved(document, member)["description"]);
+        let note = if required { "required" } else { "" };
+        let _ =
+            write!(text, "<tr><td><code>{}</code><small>{note}</small></td><td>{description}<small>{kind}</small></td></tr>", escape(name));
+    }
+    text.push_str("</tbody></table>");
+    text
+}
+
+fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    schema["$ref"].as_str().and_then(|path| document.pointer(path.trim_start_matches('#'))).unwrap_or(schema)
+}
+
+/// What a schema admits, in short.
+fn kind_of(schema: &Value) -> String {
+    let mut parts = Vec::new();
+    let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+    match (&schema["type"], name) {
+        (Value::String(one), _) => parts.push(one.clone()),
+        (Value::Array(several), _) => parts.push(several.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or ")),
+        (_, Some(name)) => parts.push(name.to_owned()),
+        _ => {}
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        parts.push(words.iter().map(|word| word.as_str().unwrap_or("null")).collect::<Vec<_>>().join(", "));
+    }
+    for (member, label) in
+        [("const", "always"), ("default", "default"), ("minimum", "at least"), ("maximum", "at most"), ("maxLength", "length at most")]
+    {
+        if let Some(value) = schema.get(member).filter(|value| !value.is_null()) {
+            parts.push(format!("{label} {value}"));
+        }
+    }
+    escape(&parts.join("; "))
+}
+
+fn slug(name: &str) -> String {
+    format!("tag-{}", name.to_lowercase().replace(' ', "-"))
 }
 
 fn paragraphs(text: &Value) -> String {
     let text = text.as_str().unwrap_or_default();
-    text.split("\n\n").filter(|part| !part.is_empty()).map(|part| format!("<p>{}</p>", escape(part))).collect()
+    text.split("\n\n").filter(|part| !part.is_empty()).map(|part| format!("<p>{}</p>", inline(&part.into()))).collect()
+}
+
+/// Text with its words in backticks as code and its words in asterisks emphasized.
+fn inline(text: &Value) -> String {
+    let escaped = escape(text.as_str().unwrap_or_default());
+    let mut marked = String::with_capacity(escaped.len());
+    for (n, part) in escaped.split('`').enumerate() {
+        if n % 2 == 1 {
+            let _ = write!(marked, "<code>{part}</code>");
+        } else {
+            marked.push_str(&part.replace('*', ""));
+        }
+    }
+    marked
 }
 
 pub(crate) fn escape(text: &str) -> String {
@@ -112,5 +218,10 @@ mod tests {
             assert!(page.contains(&format!(" {path}</code>")), "{path}");
         }
         assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("@import"));
+    }
+
+    #[test]
+    fn words_in_backticks_are_shown_as_code() {
+        assert_eq!(inline(&"`a` or *b* & `<c>`".into()), "<code>a</code> or b &amp; <code>&lt;c&gt;</code>");
     }
 }

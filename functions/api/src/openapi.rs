@@ -213,12 +213,20 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("InvalidCursor", "400", "`invalid_cursor`: the cursor does not belong to this list and these filters."),
     ("Unauthenticated", "401", "`unauthenticated`: the API key is missing, malformed, unknown, revoked or expired."),
     ("Forbidden", "403", "`forbidden`: the role of the key does not permit this request."),
-    ("Suspended", "403", "`forbidden`: the role of the key does not permit this request. `organization_suspended`: the organization is suspended."),
+    (
+        "Suspended",
+        "403",
+        "`forbidden`: the role of the key does not permit this request. `organization_suspended`: the organization is suspended.",
+    ),
     ("NotFound", "404", "`not_found`: the object does not exist for this caller."),
     ("Conflict", "409", "`idempotency_key_reused`, `idempotency_in_progress` (with `Retry-After`)."),
     ("TooLarge", "413", "`payload_too_large`: the body or the payload is too large."),
     ("NotJson", "415", "`unsupported_media_type`: the body is not `application/json`."),
-    ("Invalid", "422", "`validation_failed`: `errors` names every invalid field. `organization_required`: an operator's key must name the organization."),
+    (
+        "Invalid",
+        "422",
+        "`validation_failed`: `errors` names every invalid field. `organization_required`: an operator's key must name the organization.",
+    ),
     (
         "RateLimited",
         "429",

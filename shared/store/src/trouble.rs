@@ -31,12 +31,7 @@ impl Store {
         self.listed_everywhere(TroubleKind::Audit, range(since, until, after), limit).await
     }
 
-    async fn listed_everywhere<T: DeserializeOwned>(
-        &self,
-        kind: TroubleKind,
-        range: Range,
-        limit: u32,
-    ) -> Result<Page<T>, StoreError> {
+    async fn listed_everywhere<T: DeserializeOwned>(&self, kind: TroubleKind, range: Range, limit: u32) -> Result<Page<T>, StoreError> {
         let source = |n| Source { index: Some(TROUBLE), partition: keys::trouble(kind, n), whole_messages: false };
         let mut merge = Merge::new(self, (0..TROUBLE_PARTITIONS).map(source).collect(), range, QUERY_PAGE);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -88,7 +88,9 @@ fn enter_request(body: &mut Value, schemas: &Map<String, Value>) {
             media["example"] = sample(&media["schema"], schemas, "", 0);
             continue;
         }
-        let example = |(name, schema): &(String, Value)| (name.clone(), json!({"summary": format!("`type` is `{name}`"), "value": sample(schema, schemas, "", 0)}));
+        let example = |(name, schema): &(String, Value)| {
+            (name.clone(), json!({"summary": format!("`type` is `{name}`"), "value": sample(schema, schemas, "", 0)}))
+        };
         media["examples"] = variants.iter().map(example).collect::<Map<_, _>>().into();
     }
 }

@@ -10,7 +10,7 @@ use super::{examples, unions};
 /// A destination type with the schemas of its settings and credentials, as `GET /v1/destination-types` answers them.
 #[derive(Clone, Debug)]
 pub struct TypeSchemas {
-    /// The type's name.
+    /// The name of the type, as in JSON.
     pub name: &'static str,
     /// The schema of `settings`.
     pub settings: Value,
@@ -38,7 +38,7 @@ pub fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
     document
 }
 
-/// The document's schemas.
+/// The schemas of the document, by their names.
 pub(super) fn schemas(document: &mut Value) -> &mut Map<String, Value> {
     document["components"]["schemas"].as_object_mut().expect("the document has schemas")
 }
@@ -70,7 +70,7 @@ fn flatten(schemas: &mut Map<String, Value>) {
     }
 }
 
-/// Applies a JSON merge patch.
+/// Applies a JSON merge patch (RFC 7396) to a value.
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
@@ -157,7 +157,8 @@ fn separate_requests(document: &mut Value) {
         }
     }
     reachable(&document["components"]["responses"], &all, &mut of_answers);
-    let both: BTreeSet<String> = of_requests.intersection(&of_answers).filter(|name| all[*name]["properties"].is_object()).cloned().collect();
+    let both: BTreeSet<String> =
+        of_requests.intersection(&of_answers).filter(|name| all[*name]["properties"].is_object()).cloned().collect();
     let renamed = |name: &str| if both.contains(name) { format!("{name}Input") } else { name.to_owned() };
     let redirect = |value: &mut Value| {
         if let Some(name) = referred(value).map(renamed) {

@@ -146,7 +146,8 @@ fn enter_credentials(schemas: &mut Map<String, Value>, one: &TypeSchemas) {
 
 /// The credentials that examples of a type show, where the first kind is not the usual one.
 fn example_credentials(name: &str) -> Option<Value> {
-    let connection_string = || json!({"kind": "connection_string", "connection_string": format!("{name}://waybill:secret@db.example.com/reports")});
+    let connection_string =
+        || json!({"kind": "connection_string", "connection_string": format!("{name}://waybill:secret@db.example.com/reports")});
     match name {
         "webhook" => Some(json!({"kind": "bearer", "token": "receiver-token-4f2a"})),
         "email" => Some(json!({"kind": "smtp_password", "username": "reports", "password": "correct horse battery staple"})),

@@ -36,7 +36,7 @@ pub(crate) async fn healthz() -> Answer {
 }
 
 /// This documentation, for people.
-#[utoipa::path(get, path = "/docs", tag = "About", security(()), responses((status = 200, description = "A page of the list.", content_type = "text/html", body = String)))]
+#[utoipa::path(get, path = "/docs", tag = "About", security(()), responses((status = 200, description = "The documentation.", content_type = "text/html", body = String)))]
 pub(crate) async fn read_docs() -> Answer {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     Ok(([("content-security-policy", policy)], Html(docs::page())).into_response())

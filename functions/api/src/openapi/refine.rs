@@ -9,13 +9,13 @@ use super::{examples, unions};
 
 /// A destination type with the schemas of its settings and credentials, as `GET /v1/destination-types` answers them.
 #[derive(Clone, Debug)]
-pub struct TypeSchemas {
+pub(super) struct TypeSchemas {
     /// The name of the type, as in JSON.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// The schema of `settings`.
-    pub settings: Value,
+    pub(super) settings: Value,
     /// The schema of `credentials`: `oneOf` by `kind`.
-    pub credentials: Value,
+    pub(super) credentials: Value,
 }
 
 const OVERLAY: &str = include_str!("overlay.json");
@@ -25,7 +25,7 @@ pub(super) const SCHEMAS: &str = "#/components/schemas/";
 
 /// Completes the document.
 #[must_use]
-pub fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
+pub(super) fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
     merge(&mut document, &serde_json::from_str(OVERLAY).expect("the overlay is JSON"));
     flatten(schemas(&mut document));
     complete_parameters(&mut document);

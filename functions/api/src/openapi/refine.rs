@@ -171,6 +171,8 @@ fn separate_requests(document: &mut Value) {
             schema.as_object_mut().expect("it has properties").remove("required");
             let properties = schema["properties"].as_object_mut().expect("it has properties");
             properties.retain(|_, property| property["readOnly"] != true);
+            // What is left out stays as it is; generated clients would send a default.
+            properties.values_mut().filter_map(Value::as_object_mut).for_each(|property| drop(property.remove("default")));
         }
         walk(&mut schema, &mut |value| redirect(value));
         walk(&mut schema, &mut close);

@@ -1,28 +1,24 @@
 //! The database connector: settings and credentials to an outcome.
 
-use std::time::Duration;
-
+use domain::Timestamp;
 use domain::attempt::RequestRecord;
-use domain::check::CheckReport;
+use domain::check::StepName;
 use domain::id::{DeliveryId, MessageId, Ulid};
 use domain::settings::database::{DatabaseSettings, Engine, OnConflict};
 use domain::settle::Outcome;
-use domain::{Reason, Timestamp};
 use egress::Guard;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout_at};
-use worker::{Attempted, Payload, Unavailable};
+use tokio::time::Instant;
 
 use crate::credentials::Credentials;
-use crate::failure::Failure;
 use crate::place::Place;
 use crate::trust::Trust;
-use crate::walk::Walk;
 use crate::{mysql, postgres};
+use worker::{Attempted, ConnectorError, Payload, StepRecorder, within};
 
-/// All of a check's steps together: what the worker allows (20 s), less what telling takes.
-const CHECK_MAX: Duration = Duration::from_secs(18);
+/// The steps of a check, in their order.
+const STEPS: [StepName; 5] = [StepName::Resolve, StepName::Connect, StepName::Tls, StepName::Authenticate, StepName::Authorize];
 
 /// What a server may send without having been sent anything: a login and the catalogue's answers are a few kilobytes.
 const UNASKED_BYTES_MAX: u64 = 1 << 20;
@@ -117,12 +113,9 @@ impl Database {
         facts: &Facts,
         payload: Payload,
         deadline: Instant,
-    ) -> Result<Attempted, Unavailable> {
+    ) -> Result<Attempted, ConnectorError> {
         let size_bytes = payload.size_bytes();
-        let place = match Place::of(engine, settings, credentials) {
-            Ok(place) => place,
-            Err(failure) => return attempted(failure, None),
-        };
+        let place = Place::of(engine, settings, credentials)?;
         let request = Some(RequestRecord {
             method: "INSERT".to_owned(),
             url: place.url(&settings.table),
@@ -132,51 +125,39 @@ impl Database {
         });
         let delivering = Delivering { database: self, place: &place, settings, facts, deadline };
         // On the heap: each is tens of kilobytes of states, and callers put theirs around it.
-        let writing: BoxFuture<'_, Result<Written, Failure>> = match engine {
+        let writing: BoxFuture<'_, Result<Written, ConnectorError>> = match engine {
             Engine::Postgres => Box::pin(postgres::deliver(&delivering, payload)),
             Engine::Mysql => Box::pin(mysql::deliver(&delivering, payload)),
         };
-        match timeout_at(deadline, writing).await {
-            Ok(Ok(written)) => Ok(Attempted {
+        let late = "the database did not finish in time; nothing was written";
+        match within(deadline, late, writing).await {
+            Ok(written) => Ok(Attempted {
                 detail: told(&written, settings),
                 outcome: Outcome::Delivered(Some(tracking(&written, &place, settings))),
                 request,
                 response: None,
                 body: None,
             }),
-            Ok(Err(failure)) => attempted(failure, request),
-            Err(_) => {
-                let late = Failure::new(Outcome::Retry(Reason::Timeout), "the database did not finish in time; nothing was written");
-                attempted(late, request)
-            }
+            Err(error) => Ok(error.into_attempted(request)?),
         }
     }
 
-    /// Takes the steps of a delivery, up to the writing, and stops at the first that fails. What it writes is rolled back.
-    pub async fn check(&self, engine: Engine, settings: &DatabaseSettings, credentials: &Credentials) -> CheckReport {
-        let deadline = Instant::now() + CHECK_MAX.min(Duration::from_secs(settings.timeout_seconds.into()));
-        let mut walk = Walk::default();
-        let place = match Place::of(engine, settings, credentials) {
-            Ok(place) => place,
-            Err(failure) => {
-                let refused = async { Err::<(), _>(failure) };
-                drop(walk.take(domain::check::StepName::Resolve, refused, |()| String::new()).await);
-                return walk.report();
-            }
-        };
-        // Every step of the walk ends by the deadline and has been noted; what it led to is not needed.
-        drop(match engine {
-            Engine::Postgres => Box::pin(postgres::check(self, &place, settings, deadline, &mut walk)).await,
-            Engine::Mysql => Box::pin(mysql::check(self, &place, settings, deadline, &mut walk)).await,
-        });
-        walk.report()
-    }
-}
-
-fn attempted(failure: Failure, request: Option<RequestRecord>) -> Result<Attempted, Unavailable> {
-    match failure {
-        Failure::Theirs { outcome, detail, .. } => Ok(Attempted { outcome, detail, request, response: None, body: None }),
-        Failure::Ours(unavailable) => Err(unavailable),
+    /// Takes the steps of a delivery, up to the writing, and stops at the first that fails. What it
+    /// writes is rolled back.
+    pub async fn check(
+        &self,
+        engine: Engine,
+        settings: &DatabaseSettings,
+        credentials: &Credentials,
+        deadline: Instant,
+        steps: &mut StepRecorder,
+    ) -> Result<(), ConnectorError> {
+        steps.expect(&STEPS);
+        let place = Place::of(engine, settings, credentials)?;
+        match engine {
+            Engine::Postgres => Box::pin(postgres::check(self, &place, settings, deadline, steps)).await,
+            Engine::Mysql => Box::pin(mysql::check(self, &place, settings, deadline, steps)).await,
+        }
     }
 }
 

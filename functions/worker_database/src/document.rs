@@ -3,20 +3,18 @@
 use bytes::Bytes;
 use domain::Reason;
 use domain::settle::Outcome;
-use worker::Payload;
-
-use crate::failure::Failure;
+use worker::{ConnectorError, Payload};
 
 /// The largest document. A value travels whole, and neither engine takes much more (PostgreSQL 1 GB less its encoding, MySQL its
 /// `max_allowed_packet`, 64 MiB by default); rows have no such limit.
 pub(crate) const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
 
 /// The payload as one value.
-pub(crate) async fn collect(payload: Payload) -> Result<Bytes, Failure> {
+pub(crate) async fn collect(payload: Payload) -> Result<Bytes, ConnectorError> {
     let size_bytes = payload.size_bytes();
     if size_bytes > DOCUMENT_BYTES_MAX {
         let detail = format!("the payload has {size_bytes} bytes; as one row a database takes {DOCUMENT_BYTES_MAX}");
-        return Err(Failure::new(Outcome::Reject(Reason::PayloadTooLarge), detail));
+        return Err(ConnectorError::new(Outcome::Reject(Reason::PayloadTooLarge), detail));
     }
     Ok(payload.collect().await?)
 }

@@ -3,7 +3,6 @@
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
 use domain::Clock;
-use domain::check::CheckReport;
 use domain::credentials::CredentialKind;
 use domain::destination::Destination;
 use domain::settings::Settings;
@@ -15,10 +14,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use std::time::{Duration, SystemTime};
 use store::Store;
 use vault::{Confidential, Vault};
-use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Worker};
 
 use crate::document::DOCUMENT_BYTES_MAX;
 use crate::{Credentials, Database, Facts, Trust, iam};
+use worker::{Attempted, Check, Config, Connector, ConnectorError, Job, Opened, Unavailable, Worker, dependency};
 
 /// The connector with what it opens credentials with.
 #[derive(Debug)]
@@ -33,13 +32,10 @@ pub struct Databases {
 /// The database worker as a function.
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<Databases>, ConfigError> {
     let Platform { aws, clock, random, .. } = platform.clone();
-    let connector = Databases {
-        database: Database::new(Guard::new(config.egress.clone()), Trust::native()),
-        vault: Vault::new(&aws, None, clock.clone(), random),
-        store: Store::new(&aws, config.table_name.clone(), None),
-        aws,
-        clock,
-    };
+    let database = Database::new(Guard::new(config.egress.clone()), Trust::native());
+    let vault = Vault::new(&aws, None, clock.clone(), random);
+    let store = Store::new(&aws, config.table_name.clone(), None);
+    let connector = Databases::new(database, vault, store, aws, clock);
     Ok(Worker::on(platform, config, connector))
 }
 
@@ -57,15 +53,9 @@ impl Connector for Databases {
         }
     }
 
-    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
-        let prepared = async {
-            let (engine, settings) = settings(job.destination)?;
-            Ok::<_, Hindrance>((engine, settings, self.credentials(job.destination, engine, settings).await?))
-        };
-        let (engine, settings, credentials) = match prepared.await {
-            Ok(prepared) => prepared,
-            Err(hindrance) => return hindrance.into_attempted(),
-        };
+    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, ConnectorError> {
+        let (engine, settings) = settings(job.destination)?;
+        let credentials = self.credentials(job.destination, engine, settings).await?;
         let message = &job.delivery.message;
         let facts = Facts {
             delivery: job.delivery.id,
@@ -78,20 +68,27 @@ impl Connector for Databases {
         self.database.deliver(engine, settings, &credentials, &facts, job.payload, job.deadline).await
     }
 
-    async fn check(&self, destination: &Destination) -> CheckReport {
-        let prepared = async {
-            let (engine, settings) = settings(destination)?;
-            Ok::<_, Hindrance>((engine, settings, self.credentials(destination, engine, settings).await?))
-        };
-        match prepared.await {
-            Ok((engine, settings, credentials)) => self.database.check(engine, settings, &credentials).await,
-            Err(hindrance) => worker::refused_check(hindrance.detail()),
-        }
+    async fn check(&self, check: Check<'_>) -> Result<(), ConnectorError> {
+        let Check { destination, deadline, steps, .. } = check;
+        let (engine, settings) = settings(destination)?;
+        let credentials = self.credentials(destination, engine, settings).await?;
+        self.database.check(engine, settings, &credentials, deadline, steps).await
     }
 }
 
 impl Databases {
-    async fn credentials(&self, destination: &Destination, engine: Engine, settings: &DatabaseSettings) -> Result<Credentials, Hindrance> {
+    /// A connector that opens credentials with `vault`, and reads the grants of organizations in `store`.
+    #[must_use]
+    pub fn new(database: Database, vault: Vault, store: Store, aws: SdkConfig, clock: Clock) -> Self {
+        Self { database, vault, store, aws, clock }
+    }
+
+    async fn credentials(
+        &self,
+        destination: &Destination,
+        engine: Engine,
+        settings: &DatabaseSettings,
+    ) -> Result<Credentials, ConnectorError> {
         let opened = Opened::of(&self.vault, destination);
         let ca_pem = opened.open_opt("ca_pem").map(str::to_owned);
         let username = || opened.open("username").map(str::to_owned);
@@ -115,7 +112,7 @@ impl Databases {
                 Confidential::add(&token);
                 Credentials::Iam { username: username()?, token, ca_pem }
             }
-            other => return Err(Hindrance::misconfigured(format!("a database takes no credentials of the kind {}", other.as_str()))),
+            other => return Err(ConnectorError::misconfigured(format!("a database takes no credentials of the kind {}", other.as_str()))),
         })
     }
 
@@ -126,25 +123,25 @@ impl Databases {
         engine: Engine,
         settings: &DatabaseSettings,
         username: &str,
-    ) -> Result<SecretString, Hindrance> {
-        let ours = |error: &dyn std::fmt::Display| Hindrance::Ours(Unavailable(error.to_string()));
-        let organization = self.store.organization(destination.organization_id).await.map_err(|error| ours(&error))?;
+    ) -> Result<SecretString, ConnectorError> {
+        let organization = dependency(self.store.organization(destination.organization_id)).await?;
         let host = settings.host.as_deref().unwrap_or_default();
         if !organization.is_some_and(|organization| organization.grants.databases.iter().any(|granted| granted == host)) {
-            return Err(Hindrance::misconfigured(format!("the database {host} is not granted to this organization")));
+            return Err(ConnectorError::misconfigured(format!("the database {host} is not granted to this organization")));
         }
-        let provider = self.aws.credentials_provider().ok_or_else(|| ours(&"the function has no credentials of its own"))?;
-        let own = provider.provide_credentials().await.map_err(|error| ours(&error))?;
+        let no_provider = || Unavailable("the function has no credentials of its own".to_owned());
+        let provider = self.aws.credentials_provider().ok_or_else(no_provider)?;
+        let own = dependency(provider.provide_credentials()).await.map_err(|error| Unavailable::because(&error))?;
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(self.clock.now().as_millis()).unwrap_or_default());
         let token = iam::token(own, host, settings.port.unwrap_or(engine.port()), username, now);
-        token.map_err(|error| Hindrance::misconfigured(error.to_string()))
+        token.map_err(|error| ConnectorError::misconfigured(error.to_string()))
     }
 }
 
-fn settings(destination: &Destination) -> Result<(Engine, &DatabaseSettings), Hindrance> {
+fn settings(destination: &Destination) -> Result<(Engine, &DatabaseSettings), ConnectorError> {
     match &destination.settings {
         Settings::Postgres(settings) => Ok((Engine::Postgres, settings)),
         Settings::Mysql(settings) => Ok((Engine::Mysql, settings)),
-        _ => Err(Hindrance::misconfigured("the destination is no database")),
+        _ => Err(ConnectorError::misconfigured("the destination is no database")),
     }
 }

@@ -5,21 +5,20 @@
 //! table, and writes the [`Payload`](worker::Payload) in **one transaction**: as one row in document mode, or as the `rows` that the payload is made of,
 //! streamed with bounded memory. The delivery's id is written in that same transaction (in document mode as the row's own
 //! `delivery_id`, in rows mode into the ledger `waybill_deliveries` beside the table), so a delivery that is repeated, whatever was cut
-//! short before, changes nothing. What goes wrong is a `Failure`: an outcome told by SQLSTATE, error number or error type, never by
-//! a message's text, and a sentence for people.
+//! short before, changes nothing. What goes wrong is a `ConnectorError`: an outcome decided by SQLSTATE, error number or error type,
+//! never by a message's text, and a sentence for people.
 
 mod connector;
 mod credentials;
 mod document;
-mod failure;
 mod function;
 pub mod iam;
 mod mysql;
 mod place;
 mod postgres;
+mod rights;
 mod rows;
 mod trust;
-mod walk;
 
 pub use connector::{Database, Facts};
 pub use credentials::Credentials;

@@ -6,8 +6,8 @@ use egress::Host;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::credentials::Credentials;
-use crate::failure::Failure;
 use egress::Identity;
+use worker::ConnectorError;
 
 /// A server, a database on it and a login.
 #[derive(Debug)]
@@ -29,10 +29,10 @@ pub(crate) struct Place {
 
 impl Place {
     /// Puts settings and credentials together. What they say has been validated when it was saved; what does not fit is misconfigured.
-    pub(crate) fn of(engine: Engine, settings: &DatabaseSettings, credentials: &Credentials) -> Result<Self, Failure> {
+    pub(crate) fn of(engine: Engine, settings: &DatabaseSettings, credentials: &Credentials) -> Result<Self, ConnectorError> {
         if let Credentials::ConnectionString { connection_string, ca_pem } = credentials {
             let said = ConnectionString::parse(engine, connection_string.expose_secret());
-            let said = said.map_err(|why| Failure::misconfigured(why.to_string()))?;
+            let said = said.map_err(|why| ConnectorError::misconfigured(why.to_string()))?;
             return Ok(Self {
                 engine,
                 host: host(&said.host)?,
@@ -47,7 +47,7 @@ impl Place {
                 requires_channel_binding: said.requires_channel_binding,
             });
         }
-        let missing = |name: &str| Failure::misconfigured(format!("the settings name no {name}"));
+        let missing = |name: &str| ConnectorError::misconfigured(format!("the settings name no {name}"));
         let place = Self {
             engine,
             host: host(settings.host.as_deref().ok_or_else(|| missing("host"))?)?,
@@ -64,7 +64,7 @@ impl Place {
         place.with_login(credentials)
     }
 
-    fn with_login(self, credentials: &Credentials) -> Result<Self, Failure> {
+    fn with_login(self, credentials: &Credentials) -> Result<Self, ConnectorError> {
         match credentials {
             Credentials::ConnectionString { .. } => Ok(self),
             Credentials::Password { username, password, ca_pem } => {
@@ -74,7 +74,8 @@ impl Place {
                 Ok(Self { username: username.clone(), password: Some(token.clone()), is_token: true, ca_pem: ca_pem.clone(), ..self })
             }
             Credentials::ClientCertificate { username, certificate_pem, private_key_pem, ca_pem } => {
-                let identity = Identity::parse(certificate_pem, private_key_pem).map_err(|why| Failure::misconfigured(why.to_string()))?;
+                let identity =
+                    Identity::parse(certificate_pem, private_key_pem).map_err(|why| ConnectorError::misconfigured(why.to_string()))?;
                 Ok(Self { username: username.clone(), identity: Some(identity), ca_pem: ca_pem.clone(), ..self })
             }
         }
@@ -86,6 +87,6 @@ impl Place {
     }
 }
 
-fn host(text: &str) -> Result<Host, Failure> {
-    Host::parse(text).map_err(|refusal| Failure::misconfigured(format!("the host cannot be used: {refusal}")))
+fn host(text: &str) -> Result<Host, ConnectorError> {
+    Host::parse(text).map_err(|refusal| ConnectorError::misconfigured(format!("the host cannot be used: {refusal}")))
 }

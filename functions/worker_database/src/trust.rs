@@ -9,8 +9,8 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use crate::failure::Failure;
 use crate::place::Place;
+use worker::ConnectorError;
 
 /// The roots that are trusted when the credentials bring no authority of their own.
 #[derive(Debug, Clone)]
@@ -37,18 +37,18 @@ impl Trust {
     }
 
     /// The roots for this place.
-    pub(crate) fn roots(&self, place: &Place) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    pub(crate) fn roots(&self, place: &Place) -> Result<Vec<CertificateDer<'static>>, ConnectorError> {
         match &place.ca_pem {
-            Some(pem) => egress::certificates(pem).map_err(|why| Failure::misconfigured(format!("ca_pem {why}"))),
+            Some(pem) => egress::certificates(pem).map_err(|why| ConnectorError::misconfigured(format!("ca_pem {why}"))),
             None => Ok(self.roots.to_vec()),
         }
     }
 
     /// How TLS is spoken with this place.
-    pub(crate) fn config(&self, place: &Place) -> Result<ClientConfig, Failure> {
+    pub(crate) fn config(&self, place: &Place) -> Result<ClientConfig, ConnectorError> {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(self.roots(place)?);
-        let unusable = |error: rustls::Error| Failure::misconfigured(format!("TLS cannot be set up: {error}"));
+        let unusable = |error: rustls::Error| ConnectorError::misconfigured(format!("TLS cannot be set up: {error}"));
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().map_err(unusable)?;
         let verifier = Verifier::new(place.tls, store, provider)?;
@@ -70,12 +70,12 @@ struct Verifier {
 }
 
 impl Verifier {
-    fn new(mode: TlsMode, roots: RootCertStore, provider: Arc<CryptoProvider>) -> Result<Self, Failure> {
+    fn new(mode: TlsMode, roots: RootCertStore, provider: Arc<CryptoProvider>) -> Result<Self, ConnectorError> {
         if mode == TlsMode::Require {
             return Ok(Self { mode, authorities: None, provider });
         }
         let built = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
-        let authorities = built.map_err(|error| Failure::misconfigured(format!("no certificate authority can be used: {error}")))?;
+        let authorities = built.map_err(|error| ConnectorError::misconfigured(format!("no certificate authority can be used: {error}")))?;
         Ok(Self { mode, authorities: Some(authorities), provider })
     }
 }
@@ -122,18 +122,6 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
-}
-
-/// What a failed handshake was about, if it was about TLS at all.
-pub(crate) fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut sources = std::iter::successors(Some(error), |error| {
-        let error: &'a (dyn std::error::Error + 'static) = *error;
-        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
-            None => error.source(),
-        }
-    });
-    sources.find_map(|source| source.downcast_ref::<rustls::Error>())
 }
 
 /// What is wrong with TLS, in words.

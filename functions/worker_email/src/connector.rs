@@ -7,7 +7,6 @@ use bytes::Bytes;
 use domain::alert_email::{Confirmation, ConfirmationAnswer};
 use domain::attempt::RequestRecord;
 use domain::authorization::{Exchange, ExchangeAnswer};
-use domain::check::{CheckReport, StepName};
 use domain::credentials::CredentialKind;
 use domain::delivery::Delivery;
 use domain::destination::Destination;
@@ -24,15 +23,15 @@ use serde_json::{Value, json};
 use store::{SentBody, Store};
 use tokio::time::{Instant, timeout, timeout_at};
 use vault::{Confidential, Vault};
-use worker::{Attempted, Connector, Hindrance, Job, Unavailable};
+use worker::{Attempted, Check, Connector, ConnectorError, Job, Unavailable, dependency, login_deadline, within};
 
-use crate::failure::Failure;
 use crate::letter::Letter;
 use crate::link::Links;
 use crate::mime::Attachment;
 use crate::patience::{CONFIRMATION_MAX, Patience};
-use crate::session::{Connected, NotSent, Session, within};
+use crate::session::{Connected, NotSent, Session};
 use crate::sessions::Sessions;
+use crate::verdict::LATE;
 
 /// Larger payloads are a link, unless the settings say otherwise (destinations.md).
 const ATTACHED_MAX_BYTES: u64 = 7 << 20;
@@ -99,7 +98,7 @@ impl Email {
         attempt: u32,
         payload: Option<Bytes>,
         deadline: Instant,
-    ) -> Result<Letter, Hindrance> {
+    ) -> Result<Letter, ConnectorError> {
         let now = self.parts.clock.now();
         let wording = Wording::of(delivery, attempt, payload.as_ref());
         // What Waybill says of itself is in the text; anybody else's payload is attached or linked.
@@ -126,9 +125,15 @@ impl Email {
         Letter::write(settings, delivery, mail, attached, now)
     }
 
-    async fn send(&self, destination: &Destination, settings: &EmailSettings, letter: &Letter, deadline: Instant) -> Result<Sent, Failure> {
+    async fn send(
+        &self,
+        destination: &Destination,
+        settings: &EmailSettings,
+        letter: &Letter,
+        deadline: Instant,
+    ) -> Result<Sent, ConnectorError> {
         match &settings.transport {
-            Transport::Ses => within(deadline, StepName::Write, self.send_by_ses(destination, settings, letter)).await,
+            Transport::Ses => within(deadline, LATE, self.send_by_ses(destination, settings, letter)).await,
             Transport::Smtp(smtp) => self.send_by_smtp(destination, settings, smtp, letter, deadline).await,
         }
     }
@@ -140,7 +145,7 @@ impl Email {
         smtp: &Smtp,
         letter: &Letter,
         deadline: Instant,
-    ) -> Result<Sent, Failure> {
+    ) -> Result<Sent, ConnectorError> {
         if let Some(mut session) = self.sessions.take(destination) {
             Confidential::extend(&session.opened);
             // The server may have hung up meanwhile: before it took anything that costs nothing but a new conversation.
@@ -151,12 +156,12 @@ impl Email {
                 }
             }
         }
-        let login = worker::login_deadline(deadline);
-        let session = within(login, StepName::Connect, self.open(destination, smtp, login)).await?;
+        let login = login_deadline(deadline);
+        let session = within(login, LATE, self.open(destination, smtp, login)).await?;
         self.say(destination, settings, session, letter, deadline).await.map_err(|not_sent| not_sent.failure)
     }
 
-    async fn open(&self, destination: &Destination, smtp: &Smtp, deadline: Instant) -> Result<Session, Failure> {
+    async fn open(&self, destination: &Destination, smtp: &Smtp, deadline: Instant) -> Result<Session, ConnectorError> {
         let connected = Connected::to(&self.parts.guard, smtp, self.parts.ehlo_name.as_deref(), deadline).await?;
         let secured = connected.secured(&self.parts.tls, smtp.security, deadline).await?;
         // A consent is bound to the first mail server that it is used at: only to one that answers.
@@ -186,10 +191,9 @@ impl Email {
     }
 
     /// The organization, for what it was granted and the external id it was issued.
-    pub(crate) async fn organization(&self, destination: &Destination) -> Result<Organization, Hindrance> {
-        let found = self.parts.store.organization(destination.organization_id).await;
-        let found = found.map_err(|error| Hindrance::Ours(Unavailable(error.to_string())))?;
-        found.ok_or_else(|| Hindrance::misconfigured("the organization is gone"))
+    pub(crate) async fn organization(&self, destination: &Destination) -> Result<Organization, ConnectorError> {
+        let found = dependency(self.parts.store.organization(destination.organization_id)).await?;
+        found.ok_or_else(|| ConnectorError::misconfigured("the organization is gone"))
     }
 }
 
@@ -201,10 +205,10 @@ fn queue_id(reply: &str) -> Option<&str> {
 }
 
 /// The settings of a mailbox.
-pub(crate) fn settings(destination: &Destination) -> Result<&EmailSettings, Hindrance> {
+pub(crate) fn settings(destination: &Destination) -> Result<&EmailSettings, ConnectorError> {
     match &destination.settings {
         Settings::Email(settings) => Ok(settings),
-        _ => Err(Hindrance::misconfigured("the destination is no mailbox")),
+        _ => Err(ConnectorError::misconfigured("the destination is no mailbox")),
     }
 }
 
@@ -256,12 +260,9 @@ impl Connector for Email {
         if payload_bytes <= attached_max_bytes(settings) { payload_bytes * halves / 2 } else { 0 }
     }
 
-    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
+    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, ConnectorError> {
         let Job { delivery, destination, payload, attempt_number, deadline } = job;
-        let settings = match settings(destination) {
-            Ok(settings) => settings,
-            Err(hindrance) => return hindrance.into_attempted(),
-        };
+        let settings = settings(destination)?;
         let size_bytes = payload.size_bytes();
         let most = attached_max_bytes(settings);
         if settings.attach == Attach::Always && size_bytes > most {
@@ -271,10 +272,7 @@ impl Connector for Email {
         let read = async { if size_bytes <= most { payload.collect().await.map(Some) } else { Ok(None) } };
         let read = timeout_at(deadline, read).await;
         let payload = read.map_err(|_| Unavailable("the payload was not read in time".to_owned()))??;
-        let letter = match self.letter(settings, delivery, attempt_number, payload, deadline).await {
-            Ok(letter) => letter,
-            Err(hindrance) => return hindrance.into_attempted(),
-        };
+        let letter = self.letter(settings, delivery, attempt_number, payload, deadline).await?;
         let body = SentBody { bytes: letter.bytes.clone(), content_type: "message/rfc822".to_owned() };
         let request = Some(record(settings, &letter, &body));
         let body = Some(body);
@@ -282,13 +280,12 @@ impl Connector for Email {
             Ok(Sent { detail, tracking }) => {
                 Ok(Attempted { outcome: Outcome::Delivered(Some(tracking)), detail, request, response: None, body })
             }
-            Err(Failure::Ours(unavailable)) => Err(unavailable),
-            Err(Failure::Theirs { outcome, detail, .. }) => Ok(Attempted { outcome, detail, request, response: None, body }),
+            Err(error) => Ok(Attempted { body, ..error.into_attempted(request)? }),
         }
     }
 
-    async fn check(&self, destination: &Destination) -> CheckReport {
-        self.walk(destination).await
+    async fn check(&self, check: Check<'_>) -> Result<(), ConnectorError> {
+        self.take_steps(check).await
     }
 
     async fn exchange(&self, exchange: Exchange) -> ExchangeAnswer {

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use domain::Reason;
 use domain::authorization::{Authorization, CLIENT_SECRET, CODE, Consent, Exchange, ExchangeAnswer, REFRESH_TOKEN, VERIFIER};
 use domain::credentials::Sealed;
 use domain::destination::Destination;
@@ -16,11 +15,10 @@ use oauth::{Client, Grant, Granted, Refusal};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 use vault::Recipient;
-use worker::{Hindrance, Opened, Unavailable};
+use worker::{ConnectorError, Opened, Unavailable};
 
 use crate::connector::{Parts, settings};
 use crate::credentials::refused;
-use crate::failure::Failure;
 
 /// A person is waiting for the answer.
 const EXCHANGE_MAX: Duration = Duration::from_secs(15);
@@ -40,9 +38,9 @@ impl Parts {
         }
     }
 
-    async fn exchanged(&self, exchange: &Exchange) -> Result<ExchangeAnswer, Hindrance> {
+    async fn exchanged(&self, exchange: &Exchange) -> Result<ExchangeAnswer, ConnectorError> {
         let (organization, id) = (exchange.organization_id, exchange.authorization_id);
-        let found = self.store.authorization(organization, id).await.map_err(ours)?;
+        let found = self.store.authorization(organization, id).await?;
         let Some(authorization) = found else { return Ok(ExchangeAnswer::refused(false, "the authorization is gone")) };
         let Consent::Requested { verifier, redirect_uri, .. } = &authorization.consent else {
             return Ok(ExchangeAnswer::refused(false, "the authorization has been answered before"));
@@ -68,18 +66,18 @@ impl Parts {
             // It is stored before the worker redacts the answer.
             Err(Refusal { detail, .. }) => refusal(&worker::redacted(&detail)),
         };
-        match self.store.save_authorization(&authorization.with(consent)).await.map_err(ours)? {
+        match self.store.save_authorization(&authorization.with(consent)).await? {
             store::Saved::Done => Ok(answer),
             store::Saved::Conflict => Ok(ExchangeAnswer::refused(false, "the authorization has been answered before")),
         }
     }
 
     /// An access token by a consent, for the mail server of this destination.
-    pub(crate) async fn token_by_consent(&self, destination: &Destination, deadline: Instant) -> Result<SecretString, Failure> {
+    pub(crate) async fn token_by_consent(&self, destination: &Destination, deadline: Instant) -> Result<SecretString, ConnectorError> {
         let opened = Opened::of(&self.vault, destination);
         let id: AuthorizationId = opened.open("authorization_id")?.parse().map_err(|_| lost())?;
         let organization = destination.organization_id;
-        let authorization = self.store.authorization(organization, id).await.map_err(ours)?.ok_or_else(lost)?;
+        let authorization = self.store.authorization(organization, id).await?.ok_or_else(lost)?;
         let authorization = self.bound(authorization, &mail_server(destination)?).await?;
         let refresh = self.refresh_token(&authorization).await?;
         let secret = self.client_secret(&authorization).await?;
@@ -93,7 +91,7 @@ impl Parts {
     }
 
     /// The authorization, which admits this mail server. One that names none yet is bound to it from now on, for every destination.
-    async fn bound(&self, mut authorization: Authorization, mail_server: &str) -> Result<Authorization, Hindrance> {
+    async fn bound(&self, mut authorization: Authorization, mail_server: &str) -> Result<Authorization, ConnectorError> {
         let (organization, id) = (authorization.organization_id, authorization.id);
         for _ in 0..RACES_MAX {
             match authorization.admits(mail_server) {
@@ -105,47 +103,47 @@ impl Parts {
             let mut after = authorization.with(authorization.consent.clone());
             after.mail_servers = Some(vec![mail_server.to_owned()]);
             after.consent = Consent::Granted { refresh_token: self.sealed_refresh_token(&after, &token).await? };
-            if self.store.save_authorization(&after).await.map_err(ours)? == store::Saved::Done {
+            if self.store.save_authorization(&after).await? == store::Saved::Done {
                 return Ok(after);
             }
-            authorization = self.store.authorization(organization, id).await.map_err(ours)?.ok_or_else(lost)?;
+            authorization = self.store.authorization(organization, id).await?.ok_or_else(lost)?;
         }
-        Err(Hindrance::Ours(Unavailable(format!("the authorization {id} kept changing"))))
+        Err(Unavailable(format!("the authorization {id} kept changing")).into())
     }
 
-    async fn client_secret(&self, authorization: &Authorization) -> Result<SecretString, Hindrance> {
+    async fn client_secret(&self, authorization: &Authorization) -> Result<SecretString, ConnectorError> {
         let recipient = Recipient::of_token_url(&authorization.token_url);
         let place = Authorization::place(authorization.id);
         let organization = authorization.organization_id;
         Ok(self.vault.open_for(&recipient, organization, place, CLIENT_SECRET, &authorization.client_secret).await?)
     }
 
-    async fn refresh_token(&self, authorization: &Authorization) -> Result<SecretString, Hindrance> {
+    async fn refresh_token(&self, authorization: &Authorization) -> Result<SecretString, ConnectorError> {
         let Consent::Granted { refresh_token } = &authorization.consent else { return Err(lost()) };
         let recipient = Recipient::of_authorization(authorization);
         let place = Authorization::place(authorization.id);
         Ok(self.vault.open_for(&recipient, authorization.organization_id, place, REFRESH_TOKEN, refresh_token).await?)
     }
 
-    async fn sealed_refresh_token(&self, authorization: &Authorization, token: &SecretString) -> Result<Sealed, Hindrance> {
+    async fn sealed_refresh_token(&self, authorization: &Authorization, token: &SecretString) -> Result<Sealed, ConnectorError> {
         let recipient = Recipient::of_authorization(authorization);
         let place = Authorization::place(authorization.id);
         let fields = [(REFRESH_TOKEN, token.clone())];
         let sealed = self.vault.seal_for(&recipient, authorization.organization_id, place, &fields).await?.pop();
-        sealed.ok_or_else(|| Hindrance::Ours(Unavailable("the vault sealed nothing".to_owned())))
+        Ok(sealed.ok_or_else(|| Unavailable("the vault sealed nothing".to_owned()))?)
     }
 
     /// A refresh token that the provider changed is sealed and stored before the old one is forgotten (design.md §6).
-    async fn keep_changed(&self, mut authorization: Authorization, new: &SecretString) -> Result<(), Hindrance> {
+    async fn keep_changed(&self, mut authorization: Authorization, new: &SecretString) -> Result<(), ConnectorError> {
         let (organization, id) = (authorization.organization_id, authorization.id);
         let refresh_token = self.sealed_refresh_token(&authorization, new).await?;
         let before = authorization.consent.clone();
         for _ in 0..RACES_MAX {
             let after = authorization.with(Consent::Granted { refresh_token: refresh_token.clone() });
-            if self.store.save_authorization(&after).await.map_err(ours)? == store::Saved::Done {
+            if self.store.save_authorization(&after).await? == store::Saved::Done {
                 return Ok(());
             }
-            match self.store.authorization(organization, id).await.map_err(ours)? {
+            match self.store.authorization(organization, id).await? {
                 Some(now) if now.consent == before => authorization = now,
                 // Another attempt has stored a newer one, or it is gone.
                 _ => return Ok(()),
@@ -157,29 +155,24 @@ impl Parts {
 }
 
 /// The mail server of a destination, as authorizations list it.
-fn mail_server(destination: &Destination) -> Result<String, Hindrance> {
+fn mail_server(destination: &Destination) -> Result<String, ConnectorError> {
     let Transport::Smtp(Smtp { host, port, .. }) = &settings(destination)?.transport else {
-        return Err(Hindrance::misconfigured("an authorization is for a mail server, not for Amazon SES"));
+        return Err(ConnectorError::misconfigured("an authorization is for a mail server, not for Amazon SES"));
     };
-    let host = Host::parse(host).map_err(|refusal| Hindrance::misconfigured(refusal.to_string()))?;
+    let host = Host::parse(host).map_err(|refusal| ConnectorError::misconfigured(refusal.to_string()))?;
     Ok(format!("{}:{port}", host.to_url_host()))
 }
 
-fn not_admitted(authorization: &Authorization) -> Hindrance {
+fn not_admitted(authorization: &Authorization) -> ConnectorError {
     let servers = authorization.mail_servers_in_words();
-    Hindrance::misconfigured(format!("the authorization is for {servers}; somebody has to consent to this mail server"))
+    ConnectorError::misconfigured(format!("the authorization is for {servers}; somebody has to consent to this mail server"))
 }
 
 fn refusal(detail: &str) -> (Consent, ExchangeAnswer) {
     (Consent::Refused { detail: detail.to_owned() }, ExchangeAnswer::refused(false, detail))
 }
 
-fn ours(error: store::StoreError) -> Hindrance {
-    Hindrance::Ours(Unavailable(error.to_string()))
-}
-
 /// The authorization was deleted after the destination was saved.
-fn lost() -> Hindrance {
-    let detail = "the authorization that the destination names is gone; somebody has to consent again".to_owned();
-    Hindrance::Ends { outcome: Outcome::ClientError(Reason::Authentication), detail }
+fn lost() -> ConnectorError {
+    ConnectorError::unauthenticated("the authorization that the destination names is gone; somebody has to consent again")
 }

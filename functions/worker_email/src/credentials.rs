@@ -11,17 +11,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use store::Saved;
 use tokio::time::Instant;
 use vault::{Confidential, Recipient};
-use worker::{Hindrance, Opened, Unavailable};
+use worker::{ConnectorError, Opened};
 
 use crate::connector::Parts;
-use crate::failure::Failure;
 
 /// How often a changed refresh token is put in the place of the old one when the destination keeps changing.
 const RACES_MAX: usize = 4;
 
 impl Parts {
     /// What signs in at the mail server.
-    pub(crate) async fn sign_in(&self, destination: &Destination, deadline: Instant) -> Result<Credentials<String>, Failure> {
+    pub(crate) async fn sign_in(&self, destination: &Destination, deadline: Instant) -> Result<Credentials<String>, ConnectorError> {
         let opened = Opened::of(&self.vault, destination);
         let username = || opened.open("username").map(str::to_owned);
         match destination.credentials.kind {
@@ -53,21 +52,20 @@ impl Parts {
                 self.keep_rotated(destination, &refresh, granted).await?;
                 Ok(Credentials::XOauth2 { username: username()?, secret: token })
             }
-            other => Err(Hindrance::misconfigured(format!("a mail server takes no credentials of the kind {}", other.as_str())).into()),
+            other => Err(ConnectorError::misconfigured(format!("a mail server takes no credentials of the kind {}", other.as_str()))),
         }
     }
 
     /// A refresh token that the server changed is sealed and stored before the old one is forgotten (design.md §6).
-    async fn keep_rotated(&self, destination: &Destination, old: &SecretString, granted: Granted) -> Result<(), Hindrance> {
+    async fn keep_rotated(&self, destination: &Destination, old: &SecretString, granted: Granted) -> Result<(), ConnectorError> {
         let Some(new) = granted.refresh_token.filter(|new| new.expose_secret() != old.expose_secret()) else { return Ok(()) };
         let (organization, id) = (destination.organization_id, destination.id);
         let name = sealed_name("refresh_token");
         let sealed = self.vault.seal_for(&Recipient::of(destination), organization, id, &[(&name, new.clone())]).await?;
         let Some(sealed) = sealed.into_iter().next() else { return Ok(()) };
-        let ours = |error: store::StoreError| Hindrance::Ours(Unavailable(error.to_string()));
         for _ in 0..RACES_MAX {
             // A check's destination is not stored yet: what it was given goes into it when it is saved, the old one as long as it works.
-            let Some(stored) = self.store.destination(organization, id).await.map_err(ours)? else { return Ok(()) };
+            let Some(stored) = self.store.destination(organization, id).await? else { return Ok(()) };
             let is_same = stored.credentials.secrets.get("refresh_token").map(|field| &field.sealed)
                 == destination.credentials.secrets.get("refresh_token").map(|field| &field.sealed);
             if !is_same || stored.is_deleted() {
@@ -91,7 +89,7 @@ impl Parts {
                 changes: Vec::new(),
                 request_id: None,
             };
-            if self.store.save_destination(&after, stored.revision, &event).await.map_err(ours)? == Saved::Done {
+            if self.store.save_destination(&after, stored.revision, &event).await? == Saved::Done {
                 return Ok(());
             }
         }
@@ -100,6 +98,6 @@ impl Parts {
     }
 }
 
-pub(crate) fn refused(refusal: oauth::Refusal) -> Failure {
-    Failure::new(StepName::Authenticate, refusal.outcome, refusal.detail)
+pub(crate) fn refused(refusal: oauth::Refusal) -> ConnectorError {
+    ConnectorError::new(refusal.outcome, refusal.detail).at(StepName::Authenticate)
 }

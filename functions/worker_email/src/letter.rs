@@ -8,7 +8,7 @@ use mail_send::mail_builder::MessageBuilder;
 use mail_send::mail_builder::headers::address::Address;
 use mail_send::mail_builder::headers::text::Text;
 use render::mail::Mail;
-use worker::{Hindrance, Unavailable};
+use worker::{ConnectorError, Unavailable};
 
 use crate::mime::{Attachment, subject, text_part};
 
@@ -33,7 +33,7 @@ impl Letter {
         mail: Mail,
         attachment: Option<Attachment>,
         now: Timestamp,
-    ) -> Result<Self, Hindrance> {
+    ) -> Result<Self, ConnectorError> {
         let message_id = format!("{}@{}", delivery.id, settings.from.domain());
         let mut message = MessageBuilder::new()
             .message_id(message_id.clone())
@@ -53,7 +53,7 @@ impl Letter {
         }
         // Borrowed: the file is in memory as it came and, encoded, in the letter; once that is written, in the letter alone.
         message.attachments = attachment.as_ref().map(|attachment| vec![attachment.part()]);
-        let bytes = message.write_to_vec().map_err(|error| Hindrance::Ours(Unavailable(format!("the mail cannot be written: {error}"))))?;
+        let bytes = message.write_to_vec().map_err(|error| Unavailable(format!("the mail cannot be written: {error}")))?;
         let list = |mailboxes: &[Mailbox]| mailboxes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let mut headers = vec![("from".to_owned(), settings.from.to_string()), ("to".to_owned(), list(&settings.to))];
         for (name, mailboxes) in [("cc", &settings.cc), ("bcc", &settings.bcc)] {

@@ -8,7 +8,7 @@
 //!   for the next mail of the same destination. [`ses`] sends the same bytes through Amazon.
 //! - A person's [consent] is **exchanged** for a refresh token when the api hands its code over.
 //! - A payload that is not attached is a [link] of limited life.
-//! - What goes wrong is a [failure]: the step it happened in, what it means for the delivery, and a sentence without secrets.
+//! - The [verdict] on an error of the mail server is a [`ConnectorError`](worker::ConnectorError).
 //! - The [check] walks the same way, step by step, and sends nothing.
 
 mod check;
@@ -17,7 +17,6 @@ mod confirmation;
 mod connector;
 mod consent;
 mod credentials;
-mod failure;
 mod letter;
 mod link;
 mod mime;
@@ -27,6 +26,7 @@ mod ses;
 mod session;
 mod sessions;
 mod sign_in;
+mod verdict;
 
 pub use config::Config;
 pub use connector::{Email, Parts};

@@ -6,7 +6,7 @@ use domain::Timestamp;
 use domain::delivery::Delivery;
 use std::time::Duration;
 use vault::{Confidential, KeySource, KeyUse};
-use worker::{Hindrance, Unavailable};
+use worker::{ConnectorError, Unavailable, dependency};
 
 /// How long a link in a mail leads to its payload.
 const LIFE: Duration = Duration::from_secs(7 * 86_400);
@@ -26,9 +26,8 @@ impl Links {
     }
 
     /// A link to a delivery's payload.
-    pub(crate) async fn to(&self, delivery: &Delivery, now: Timestamp) -> Result<String, Hindrance> {
-        let keys = self.keys.ring(now).await;
-        let keys = keys.map_err(|error| Hindrance::Ours(Unavailable(error.to_string())))?;
+    pub(crate) async fn to(&self, delivery: &Delivery, now: Timestamp) -> Result<String, ConnectorError> {
+        let keys = dependency(self.keys.ring(now)).await.map_err(|error| Unavailable(error.to_string()))?;
         let signer = PayloadLinks::new(keys);
         let token = signer.seal(delivery.organization, delivery.id.message, now.plus(LIFE));
         // Whoever holds it may download: a mail server's reply must not show it.

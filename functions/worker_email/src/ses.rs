@@ -14,16 +14,20 @@ use domain::settle::Outcome;
 use roles::{NotAssumed, Purpose};
 use serde_json::json;
 use std::time::Duration;
-use worker::{Opened, Unavailable};
+use worker::{ConnectorError, Opened, Unavailable, dependency};
 
 use crate::Email;
 use crate::connector::{Sent, is_own_role};
-use crate::failure::Failure;
 use crate::letter::Letter;
 
 impl Email {
     /// Sends a letter through SES.
-    pub(crate) async fn send_by_ses(&self, destination: &Destination, settings: &EmailSettings, letter: &Letter) -> Result<Sent, Failure> {
+    pub(crate) async fn send_by_ses(
+        &self,
+        destination: &Destination,
+        settings: &EmailSettings,
+        letter: &Letter,
+    ) -> Result<Sent, ConnectorError> {
         let client = self.ses(destination, settings).await?;
         let list = |mailboxes: &[Mailbox]| Some(mailboxes.iter().map(ToString::to_string).collect::<Vec<_>>());
         let recipients = Recipients::builder()
@@ -32,7 +36,7 @@ impl Email {
             .set_bcc_addresses(list(&settings.bcc))
             .build();
         let raw = RawMessage::builder().data(Blob::new(letter.bytes.to_vec())).build();
-        let raw = raw.map_err(|error| Failure::Ours(Unavailable(error.to_string())))?;
+        let raw = raw.map_err(|error| Unavailable(error.to_string()))?;
         let content = EmailContent::builder().raw(raw).build();
         let call = client.send_email().from_email_address(settings.from.to_string()).destination(recipients).content(content);
         let sent = call.send().await.map_err(|error| refused(StepName::Write, error))?;
@@ -42,7 +46,7 @@ impl Email {
     }
 
     /// A client that may send for this destination.
-    pub(crate) async fn ses(&self, destination: &Destination, settings: &EmailSettings) -> Result<Client, Failure> {
+    pub(crate) async fn ses(&self, destination: &Destination, settings: &EmailSettings) -> Result<Client, ConnectorError> {
         let organization = self.organization(destination).await?;
         if is_own_role(destination) {
             let (address, domain) = (settings.from.address(), settings.from.domain());
@@ -50,7 +54,7 @@ impl Email {
             // A deployment's own alerts go out under its own address, which belongs to no organization.
             if !granted && !destination.is_system() {
                 let detail = format!("the sender {address} is not granted to this organization; ask the operator");
-                return Err(Failure::new(StepName::Authorize, Outcome::Reject(Reason::Misconfigured), detail));
+                return Err(ConnectorError::misconfigured(detail).at(StepName::Authorize));
             }
             return Ok(Client::new(&self.parts.aws));
         }
@@ -60,7 +64,7 @@ impl Email {
     }
 
     /// May it send from there? For a check.
-    pub(crate) async fn identity_is_ready(&self, client: &Client, settings: &EmailSettings) -> Result<String, Failure> {
+    pub(crate) async fn identity_is_ready(&self, client: &Client, settings: &EmailSettings) -> Result<String, ConnectorError> {
         let mut last = None;
         for identity in [settings.from.address(), settings.from.domain()] {
             match client.get_email_identity().email_identity(identity).send().await {
@@ -71,30 +75,30 @@ impl Email {
             }
         }
         let detail = last.unwrap_or_else(|| format!("SES knows no identity for {}", settings.from.address()));
-        Err(Failure::new(StepName::Authorize, Outcome::ClientError(Reason::Authorization), detail))
+        Err(ConnectorError::new(Outcome::ClientError(Reason::Authorization), detail).at(StepName::Authorize))
     }
 }
 
 /// The configuration of a customer's role, which sends from this address only.
-async fn assumed(own: &SdkConfig, role_arn: &str, external_id: &str, settings: &EmailSettings) -> Result<SdkConfig, Failure> {
+async fn assumed(own: &SdkConfig, role_arn: &str, external_id: &str, settings: &EmailSettings) -> Result<SdkConfig, ConnectorError> {
     let purpose = Purpose::SendMailFrom(settings.from.address());
-    let credentials = roles::assume(own, role_arn, external_id, purpose).await.map_err(|why| {
+    let credentials = dependency(roles::assume(own, role_arn, external_id, purpose)).await.map_err(|why| {
         let outcome = match why {
             NotAssumed::NotARole(_) => Outcome::Reject(Reason::Misconfigured),
             NotAssumed::Refused => Outcome::ClientError(Reason::Authentication),
-            NotAssumed::Unavailable(_) => return Failure::Ours(Unavailable(why.to_string())),
+            NotAssumed::Unavailable(_) => return Unavailable(why.to_string()).into(),
         };
-        Failure::new(StepName::Authenticate, outcome, why.to_string())
+        ConnectorError::new(outcome, why.to_string()).at(StepName::Authenticate)
     })?;
     Ok(own.to_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build())
 }
 
 /// What SES's refusal means. Its operations share these codes, but not a type.
-fn refused<E>(step: StepName, error: SdkError<E>) -> Failure
+fn refused<E>(step: StepName, error: SdkError<E>) -> ConnectorError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let Some(refusal) = error.as_service_error() else { return Failure::Ours(Unavailable(DisplayErrorContext(&error).to_string())) };
+    let Some(refusal) = error.as_service_error() else { return Unavailable(DisplayErrorContext(&error).to_string()).into() };
     let code = refusal.code().unwrap_or("an error");
     let detail = format!("Amazon SES answered {code}: {}", refusal.message().unwrap_or("without a message"));
     let outcome = match code {
@@ -109,5 +113,5 @@ where
         "MessageRejected" | "BadRequestException" | "NotFoundException" => Outcome::Reject(Reason::Rejected),
         _ => Outcome::Retry(Reason::ServerError),
     };
-    Failure::new(step, outcome, detail)
+    ConnectorError::new(outcome, detail).at(step)
 }

@@ -14,11 +14,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use vault::Confidential;
+use worker::ConnectorError;
 
-use crate::failure::Failure;
 use crate::letter::Letter;
 use crate::reply::{self, Reply};
 use crate::sign_in::sign_in;
+use crate::verdict;
 
 /// A reply that does not come; the attempt's deadline ends the wait earlier, as a rule.
 const REPLY_MAX: Duration = Duration::from_secs(60);
@@ -55,7 +56,7 @@ pub(crate) struct Session {
 
 /// A message that the server did not confirm.
 pub(crate) struct NotSent {
-    pub(crate) failure: Failure,
+    pub(crate) failure: ConnectorError,
     /// Whether the server cannot have taken it and may take it on another connection.
     pub(crate) is_worth_another_connection: bool,
     /// Whether the server had all of it and did not answer in time.
@@ -64,26 +65,25 @@ pub(crate) struct NotSent {
 
 impl Connected {
     /// Resolves and connects, to an address that no tenant is kept from. `name` is what we call ourselves, if that is configured.
-    pub(crate) async fn to(guard: &Guard, smtp: &Smtp, name: Option<&str>, deadline: Instant) -> Result<Self, Failure> {
-        let unusable = |refusal| {
-            Failure::new(StepName::Resolve, Outcome::Reject(Reason::Misconfigured), format!("the host cannot be used: {refusal}"))
-        };
+    pub(crate) async fn to(guard: &Guard, smtp: &Smtp, name: Option<&str>, deadline: Instant) -> Result<Self, ConnectorError> {
+        let unusable = |refusal| ConnectorError::misconfigured(format!("the host cannot be used: {refusal}")).at(StepName::Resolve);
         let host = Host::parse(&smtp.host).map_err(unusable)?;
-        let tcp = guard.connect(&host, smtp.port, deadline).await.map_err(|failure| Failure::egress(&failure))?;
+        let tcp =
+            guard.connect(&host, smtp.port, deadline).await.map_err(|failure| ConnectorError::from(failure).or_at(StepName::Connect))?;
         let name = match (name, tcp.local_addr()) {
             (Some(name), _) => name.to_owned(),
             (None, Ok(own)) => address_literal(own),
-            (None, Err(_)) => return Err(Failure::smtp(StepName::Connect, &mail_send::Error::UnparseableReply)),
+            (None, Err(_)) => return Err(verdict::of_smtp(StepName::Connect, &mail_send::Error::UnparseableReply)),
         };
         Ok(Self { tcp, host, name })
     }
 
     /// Says hello, within TLS where the settings ask for it.
-    pub(crate) async fn secured(self, tls: &Tls, security: Security, deadline: Instant) -> Result<Secured, Failure> {
+    pub(crate) async fn secured(self, tls: &Tls, security: Security, deadline: Instant) -> Result<Secured, ConnectorError> {
         let Self { tcp, host, name } = self;
         let handshake = async |tcp| {
-            let stream = tls.handshake(tcp, &host, deadline).await.map_err(|failure| Failure::egress(&failure))?;
-            Ok::<Box<dyn Stream>, Failure>(Box::new(stream))
+            let stream = tls.handshake(tcp, &host, deadline).await.map_err(|failure| ConnectorError::from(failure).or_at(StepName::Tls))?;
+            Ok::<Box<dyn Stream>, ConnectorError>(Box::new(stream))
         };
         match security {
             Security::None => greeted(Box::new(tcp), &name).await,
@@ -94,11 +94,11 @@ impl Connected {
                 let capabilities = plain.ehlo(&name).await.map_err(of(StepName::Connect))?;
                 if !capabilities.has_capability(EXT_START_TLS) {
                     let detail = "the mail server does not offer STARTTLS";
-                    return Err(Failure::new(StepName::Tls, Outcome::Retry(Reason::Tls), detail));
+                    return Err(ConnectorError::new(Outcome::Retry(Reason::Tls), detail).at(StepName::Tls));
                 }
                 let reply = plain.cmd(b"STARTTLS\r\n").await.map_err(of(StepName::Tls))?;
                 if reply.code != 220 {
-                    return Err(Failure::reply(StepName::Tls, &reply));
+                    return Err(verdict::of_reply(StepName::Tls, &reply));
                 }
                 // What was said before is forgotten: RFC 3207 §4.2.
                 let mut client = SmtpClient { stream: handshake(plain.stream).await?, timeout: REPLY_MAX };
@@ -117,24 +117,24 @@ fn address_literal(address: SocketAddr) -> String {
     }
 }
 
-async fn greeted(stream: Box<dyn Stream>, name: &str) -> Result<Secured, Failure> {
+async fn greeted(stream: Box<dyn Stream>, name: &str) -> Result<Secured, ConnectorError> {
     let mut client = SmtpClient { stream, timeout: REPLY_MAX };
     welcome(&mut client).await?;
     let capabilities = client.ehlo(name).await.map_err(of(StepName::Connect))?;
     Ok(Secured { client, capabilities })
 }
 
-async fn welcome<S: Stream>(client: &mut SmtpClient<S>) -> Result<(), Failure> {
+async fn welcome<S: Stream>(client: &mut SmtpClient<S>) -> Result<(), ConnectorError> {
     let reply = client.read().await.map_err(of(StepName::Connect))?;
     match reply.code {
         220 => Ok(()),
-        _ => Err(Failure::reply(StepName::Connect, &reply)),
+        _ => Err(verdict::of_reply(StepName::Connect, &reply)),
     }
 }
 
 impl Secured {
     /// Signs in.
-    pub(crate) async fn signed_in(mut self, credentials: &Credentials<String>) -> Result<Session, Failure> {
+    pub(crate) async fn signed_in(mut self, credentials: &Credentials<String>) -> Result<Session, ConnectorError> {
         sign_in(&mut self.client, &self.capabilities, credentials).await?;
         Ok(Session { client: self.client, capabilities: self.capabilities, opened: Confidential::current() })
     }
@@ -221,7 +221,7 @@ impl Session {
             let (size, most) = (letter.bytes.len(), self.capabilities.size);
             if most > 0 && size > most {
                 let detail = format!("the message has {size} bytes; the mail server takes at most {most}");
-                let failure = Failure::new(StepName::Write, Outcome::Reject(Reason::PayloadTooLarge), detail);
+                let failure = ConnectorError::new(Outcome::Reject(Reason::PayloadTooLarge), detail).at(StepName::Write);
                 return Err(NotSent::finally(failure));
             }
             parameters.push_str(&format!(" SIZE={size}"));
@@ -233,7 +233,7 @@ impl Session {
     }
 
     /// Takes back what was addressed.
-    pub(crate) async fn reset(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn reset(&mut self) -> Result<(), ConnectorError> {
         self.client.rset().await.map_err(of(StepName::Authorize))
     }
 
@@ -245,18 +245,18 @@ impl Session {
 
 impl NotSent {
     /// Ended before the server had the message, and another connection would end the same.
-    fn finally(failure: Failure) -> Self {
+    fn finally(failure: ConnectorError) -> Self {
         Self { failure, is_worth_another_connection: false, timed_out: false }
     }
 
     /// The connection ended before the server had the message.
     fn before(error: mail_send::Error) -> Self {
-        Self { is_worth_another_connection: true, ..Self::finally(Failure::smtp(StepName::Authorize, &error)) }
+        Self { is_worth_another_connection: true, ..Self::finally(verdict::of_smtp(StepName::Authorize, &error)) }
     }
 
     /// Some servers count the messages of a connection, and refuse the next one for the time being.
     fn refused(step: StepName, reply: &Reply) -> Self {
-        Self { is_worth_another_connection: reply.code < 500, ..Self::finally(Failure::reply(step, reply)) }
+        Self { is_worth_another_connection: reply.code < 500, ..Self::finally(verdict::of_reply(step, reply)) }
     }
 
     /// The server refuses these addresses; a refusal for good outweighs one for now.
@@ -267,13 +267,13 @@ impl NotSent {
         };
         let named: Vec<String> = refused.iter().map(|(address, reply)| format!("{address}: {}", reply::shown(reply))).collect();
         let detail = format!("the mail server refused the {role} {}; the message was sent to no recipient", named.join("; "));
-        let failure = Failure::new(StepName::Authorize, reply::outcome(StepName::Authorize, worst), detail);
+        let failure = ConnectorError::new(reply::outcome(StepName::Authorize, worst), detail).at(StepName::Authorize);
         Self { is_worth_another_connection, ..Self::finally(failure) }
     }
 
     /// The server did not get the whole message, and so does not keep it.
     fn incomplete(reason: Reason, detail: &str) -> Self {
-        Self::finally(Failure::new(StepName::Write, Outcome::Retry(reason), detail))
+        Self::finally(ConnectorError::new(Outcome::Retry(reason), detail).at(StepName::Write))
     }
 
     /// The server got the whole message, and what it did with it is not known.
@@ -283,15 +283,10 @@ impl NotSent {
              A retry is made after {} minutes, with the same Message-ID",
             UNCONFIRMED_RETRY.as_secs() / 60
         );
-        Self::finally(Failure::new(StepName::Write, Outcome::Throttled(reason, UNCONFIRMED_RETRY), detail))
+        Self::finally(ConnectorError::new(Outcome::Throttled(reason, UNCONFIRMED_RETRY), detail).at(StepName::Write))
     }
 }
 
-/// Ends a step by the deadline.
-pub(crate) async fn within<T>(deadline: Instant, step: StepName, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(Failure::smtp(step, &mail_send::Error::Timeout)))
-}
-
-fn of(step: StepName) -> impl FnOnce(mail_send::Error) -> Failure {
-    move |error| Failure::smtp(step, &error)
+fn of(step: StepName) -> impl FnOnce(mail_send::Error) -> ConnectorError {
+    move |error| verdict::of_smtp(step, &error)
 }

@@ -2,15 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use domain::Reason;
 use domain::check::StepName;
-use domain::settle::Outcome;
 use mail_send::{Credentials, SmtpClient};
 use smtp_proto::{AUTH_LOGIN, AUTH_PLAIN, AUTH_XOAUTH2, EhloResponse};
+use worker::ConnectorError;
 
-use crate::failure::Failure;
 use crate::reply::Reply;
 use crate::session::Stream;
+use crate::verdict;
 
 type Client = SmtpClient<Box<dyn Stream>>;
 
@@ -19,7 +18,7 @@ pub(crate) async fn sign_in(
     client: &mut Client,
     capabilities: &EhloResponse<String>,
     credentials: &Credentials<String>,
-) -> Result<(), Failure> {
+) -> Result<(), ConnectorError> {
     let offers = |mechanism: u64| capabilities.auth_mechanisms & mechanism != 0;
     let mut refusal = None;
     match credentials {
@@ -42,22 +41,22 @@ pub(crate) async fn sign_in(
     }
     match refusal {
         Some(reply) if reply.code == 235 => Ok(()),
-        Some(reply) => Err(Failure::reply(StepName::Authenticate, &reply)),
+        Some(reply) => Err(verdict::of_reply(StepName::Authenticate, &reply)),
         None => {
             let detail = "the mail server offers no way to sign in with these credentials";
-            Err(Failure::new(StepName::Authenticate, Outcome::ClientError(Reason::Authentication), detail))
+            Err(ConnectorError::unauthenticated(detail).at(StepName::Authenticate))
         }
     }
 }
 
 /// A mechanism whose response goes with the command; a server may ask for it once more.
-async fn at_once(client: &mut Client, mechanism: &str, response: &str, again: &str) -> Result<Reply, Failure> {
+async fn at_once(client: &mut Client, mechanism: &str, response: &str, again: &str) -> Result<Reply, ConnectorError> {
     let reply = ask(client, &format!("AUTH {mechanism} {response}")).await?;
     if reply.code == 334 { ask(client, again).await } else { Ok(reply) }
 }
 
 /// The user name, then the password: what the prompts say differs from server to server and means nothing.
-async fn login(client: &mut Client, username: &str, password: &str) -> Result<Reply, Failure> {
+async fn login(client: &mut Client, username: &str, password: &str) -> Result<Reply, ConnectorError> {
     let mut reply = ask(client, "AUTH LOGIN").await?;
     for answer in [username, password] {
         if reply.code != 334 {
@@ -68,8 +67,8 @@ async fn login(client: &mut Client, username: &str, password: &str) -> Result<Re
     Ok(reply)
 }
 
-async fn ask(client: &mut Client, line: &str) -> Result<Reply, Failure> {
-    client.cmd(format!("{line}\r\n")).await.map_err(|error| Failure::smtp(StepName::Authenticate, &error))
+async fn ask(client: &mut Client, line: &str) -> Result<Reply, ConnectorError> {
+    client.cmd(format!("{line}\r\n")).await.map_err(|error| verdict::of_smtp(StepName::Authenticate, &error))
 }
 
 /// 500, 502 and 504 refuse the mechanism, not the credentials.

@@ -1,18 +1,16 @@
 //! The connection check: the way of a delivery, one step after the other (destinations.md: resolve, connect, host key, authenticate, write).
 
-use domain::Reason;
-use domain::check::{CheckReport, CheckStep, StepName};
+use domain::check::StepName;
 use domain::settings::sftp::{IfExists, SftpSettings};
-use domain::settle::Outcome;
 use egress::{Guard, Host};
 use tokio::time::Instant;
-use worker::Payload;
+use worker::{ConnectorError, Payload, StepRecorder};
 
 use crate::credentials::Credentials;
-use crate::failure::{Failure, millis, within};
-use crate::place::{Place, constant_directory, misconfigured};
+use crate::place::{Place, constant_directory};
 use crate::remote::{OpenError, Remote};
 use crate::ssh;
+use crate::verdict::within;
 
 /// The steps in their order.
 const STEPS: [StepName; 5] = [StepName::Resolve, StepName::Connect, StepName::HostKey, StepName::Authenticate, StepName::Write];
@@ -23,87 +21,50 @@ const RSA_WARNING: &str = "; warning: the time that RSA signatures take can reve
 const CHECK_TEXT: &str = "Waybill checks that it can write here.\n";
 
 /// Takes the steps and stops at the first that fails. `check_id` names the file that is made and removed.
-pub async fn check(guard: &Guard, settings: &SftpSettings, credentials: &Credentials, check_id: &str, deadline: Instant) -> CheckReport {
-    let mut walk = Walk { steps: Vec::new(), since: Instant::now() };
-    // Its step is recorded; the report says all there is to say.
-    let failed = take_steps(&mut walk, guard, settings, credentials, check_id, deadline).await.err();
-    if let Some(failure) = failed {
-        walk.failed(&failure);
-    }
-    let reached = walk.steps.len();
-    walk.steps.extend(STEPS[reached..].iter().map(|name| CheckStep {
-        name: *name,
-        ok: None,
-        detail: "not tried".to_owned(),
-        duration_ms: 0,
-    }));
-    CheckReport::of(walk.steps)
-}
-
-struct Walk {
-    steps: Vec<CheckStep>,
-    since: Instant,
-}
-
-impl Walk {
-    fn passed(&mut self, detail: impl Into<String>) {
-        let name = STEPS[self.steps.len()];
-        self.push(name, true, detail.into());
-    }
-
-    /// A failure may belong to a step before the one that met it: a second look-up that refuses, say. It is told where the walk stands.
-    fn failed(&mut self, failure: &Failure) {
-        let name = STEPS[self.steps.len().min(STEPS.len() - 1)];
-        self.push(name, false, failure.detail().to_owned());
-    }
-
-    fn push(&mut self, name: StepName, ok: bool, detail: String) {
-        let now = Instant::now();
-        self.steps.push(CheckStep { name, ok: Some(ok), detail, duration_ms: millis(now - self.since) });
-        self.since = now;
-    }
-}
-
-async fn take_steps(
-    walk: &mut Walk,
+pub async fn check(
     guard: &Guard,
     settings: &SftpSettings,
     credentials: &Credentials,
     check_id: &str,
     deadline: Instant,
-) -> Result<(), Failure> {
-    let host = Host::parse(&settings.host).map_err(|refusal| {
-        Failure::new(StepName::Resolve, Outcome::Reject(Reason::Misconfigured), format!("the host cannot be used: {refusal}"))
-    })?;
-    let addresses = guard.resolve(&host, settings.port, deadline).await.map_err(|failure| Failure::egress(&failure))?;
-    let count = addresses.len();
-    walk.passed(if count == 1 { "1 address".to_owned() } else { format!("{count} addresses") });
+    steps: &mut StepRecorder,
+) -> Result<(), ConnectorError> {
+    steps.expect(&STEPS);
+    let host = Host::parse(&settings.host)
+        .map_err(|refusal| ConnectorError::misconfigured(format!("the host cannot be used: {refusal}")).at(StepName::Resolve))?;
+    let resolving = async { guard.resolve(&host, settings.port, deadline).await.map_err(ConnectorError::from) };
+    let count = |addresses: &Vec<_>| match addresses.len() {
+        1 => "1 address".to_owned(),
+        count => format!("{count} addresses"),
+    };
+    steps.take(StepName::Resolve, resolving, count).await?;
 
-    let stream = guard.connect(&host, settings.port, deadline).await.map_err(|failure| Failure::egress(&failure))?;
-    walk.passed("connected");
+    let connecting = async { guard.connect(&host, settings.port, deadline).await.map_err(ConnectorError::from) };
+    let stream = steps.take(StepName::Connect, connecting, |_| "connected".to_owned()).await?;
 
-    let mut connection = ssh::greet(stream, guard, &host, settings, deadline).await?;
-    walk.passed(format!("the host key is pinned: {}", settings.host_keys.identity()));
+    let pinned = |_: &_| format!("the host key is pinned: {}", settings.host_keys.identity());
+    let greeting = ssh::greet(stream, guard, &host, settings, deadline);
+    let mut connection = steps.take(StepName::HostKey, greeting, pinned).await?;
 
     let signing_in = ssh::authenticate(&mut connection, &settings.username, credentials);
-    let signed_in = within(deadline, StepName::Authenticate, signing_in).await?;
-    let warning = if signed_in.with_rsa { RSA_WARNING } else { "" };
-    walk.passed(format!("signed in as {}{warning}", settings.username));
+    let signed_in = |signed_in: &ssh::SignedIn| {
+        let warning = if signed_in.with_rsa { RSA_WARNING } else { "" };
+        format!("signed in as {}{warning}", settings.username)
+    };
+    steps.take(StepName::Authenticate, within(deadline, StepName::Authenticate, signing_in), signed_in).await?;
 
-    let written = within(deadline, StepName::Write, async {
-        render::line::file_templates(settings).map_err(|fault| misconfigured(&fault))?;
+    let writing = within(deadline, StepName::Write, async {
+        render::line::file_templates(settings)?;
         let remote = Remote::open(connection).await?;
         remote.while_connected(write(&remote, settings, check_id)).await
-    })
-    .await?;
-    walk.passed(written);
-    Ok(())
+    });
+    steps.take(StepName::Write, writing, String::clone).await.map(drop)
 }
 
 /// Does in the destination's directory what a delivery does: makes the directories that are missing,
 /// writes a file under a temporary name and renames it, over another file where deliveries may do that.
 /// Removes all that it made. What only some deliveries need is a warning when it is refused.
-async fn write(remote: &Remote, settings: &SftpSettings, check_id: &str) -> Result<String, Failure> {
+async fn write(remote: &Remote, settings: &SftpSettings, check_id: &str) -> Result<String, ConnectorError> {
     let (place, varies) = constant_directory(settings);
     let mut warnings = Warnings::default();
     let (temporary, path) = (place.temporary_path(check_id), place.child(&format!(".waybill-{check_id}")));
@@ -155,7 +116,7 @@ async fn rename(
     check_id: &str,
     place: &Place,
     warnings: &mut Warnings,
-) -> Result<(), Failure> {
+) -> Result<(), ConnectorError> {
     remote.write(handle, temporary, Payload::whole(CHECK_TEXT)).await?;
     remote.rename(temporary, path).await?;
     if settings.if_exists != IfExists::Replace {

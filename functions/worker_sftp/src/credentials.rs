@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use domain::Reason;
 use domain::check::StepName;
-use domain::settle::Outcome;
 use russh::keys::{PrivateKey, decode_secret_key};
 use secrecy::{ExposeSecret as _, SecretString};
-use worker::Unavailable;
+use worker::{ConnectorError, Unavailable};
 
-use crate::failure::Failure;
 use crate::stretching;
 
 /// What signs in.
@@ -30,12 +27,12 @@ pub enum Credentials {
 }
 
 /// Reads a private key; takes a noticeable time for an encrypted one.
-pub(crate) async fn read_key(private_key: &SecretString, passphrase: Option<&SecretString>) -> Result<Arc<PrivateKey>, Failure> {
+pub(crate) async fn read_key(private_key: &SecretString, passphrase: Option<&SecretString>) -> Result<Arc<PrivateKey>, ConnectorError> {
     let (private_key, passphrase) = (private_key.clone(), passphrase.cloned());
     let read = tokio::task::spawn_blocking(move || decode(&private_key, passphrase.as_ref())).await;
     match read {
         Ok(Ok(key)) => Ok(Arc::new(key)),
-        Ok(Err(detail)) => Err(Failure::new(StepName::Authenticate, Outcome::ClientError(Reason::Authentication), detail)),
+        Ok(Err(detail)) => Err(ConnectorError::unauthenticated(detail).at(StepName::Authenticate)),
         Err(error) => Err(Unavailable(format!("reading the private key ended early: {error}")).into()),
     }
 }

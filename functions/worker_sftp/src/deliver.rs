@@ -12,13 +12,13 @@ use egress::{Guard, Host};
 use render::Wording;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
-use worker::{Attempted, Payload, Unavailable};
+use worker::{Attempted, ConnectorError, Payload, login_deadline};
 
 use crate::credentials::Credentials;
-use crate::failure::{Failure, within};
 use crate::place::{Place, located};
 use crate::remote::{Found, OpenError, Remote, Written, sha256};
 use crate::ssh;
+use crate::verdict::within;
 
 /// How long an attempt that failed may take to remove what it wrote.
 const CLEAN_UP_MAX: Duration = Duration::from_secs(2);
@@ -79,11 +79,8 @@ pub async fn deliver(
     meta: &Meta<'_>,
     payload: Payload,
     deadline: Instant,
-) -> Result<Attempted, Unavailable> {
-    let place = match located(settings, wording(meta, &payload), deadline).await {
-        Ok(place) => place,
-        Err(failure) => return attempted(failure, |_| None),
-    };
+) -> Result<Attempted, ConnectorError> {
+    let place = located(settings, wording(meta, &payload), deadline).await?;
     let sha256 = known_sha256(meta, &payload);
     let size_bytes = payload.size_bytes();
     let record = |sha256: Option<&str>| RequestRecord {
@@ -115,23 +112,17 @@ pub async fn deliver(
             tracking["skipped"] = true.into();
             Ok(delivered(tracking, format!("{} exists already and stays as it is", place.path()), None))
         }
-        Err(failure) => attempted(failure, |step| (step == StepName::Write).then(|| record(sha256.as_deref()))),
+        Err(error) => {
+            let is_sent = error.step() == Some(StepName::Write);
+            let request = is_sent.then(|| record(sha256.as_deref()));
+            Ok(error.into_attempted(request)?)
+        }
     }
 }
 
 fn delivered(tracking: Value, detail: String, request: Option<RequestRecord>) -> Attempted {
     let outcome = Outcome::Delivered(Some(tracking));
     Attempted { outcome, detail, request, response: None, body: None }
-}
-
-fn attempted(failure: Failure, request: impl FnOnce(StepName) -> Option<RequestRecord>) -> Result<Attempted, Unavailable> {
-    match failure {
-        Failure::Theirs { step, outcome, detail } => {
-            let request = request(step);
-            Ok(Attempted { outcome, detail, request, response: None, body: None })
-        }
-        Failure::Ours(unavailable) => Err(unavailable),
-    }
 }
 
 fn tracking(settings: &SftpSettings, place: &Place, written: &Written) -> Value {
@@ -188,8 +179,8 @@ async fn put(
     file: &File<'_>,
     payload: Payload,
     deadline: Instant,
-) -> Result<Done, Failure> {
-    let login = worker::login_deadline(deadline);
+) -> Result<Done, ConnectorError> {
+    let login = login_deadline(deadline);
     let mut connection = ssh::reach(guard, settings, login).await?;
     within(login, StepName::Authenticate, ssh::authenticate(&mut connection, &settings.username, credentials)).await?;
     let remote = within(login, StepName::Authenticate, Remote::open(connection)).await?;
@@ -213,7 +204,7 @@ async fn put(
 }
 
 /// Nothing needs to be sent when the answer is there already.
-async fn look_before(remote: &Remote, file: &File<'_>, size_bytes: u64) -> Result<Option<Done>, Failure> {
+async fn look_before(remote: &Remote, file: &File<'_>, size_bytes: u64) -> Result<Option<Done>, ConnectorError> {
     if file.if_exists == IfExists::Replace {
         return Ok(None);
     }
@@ -228,7 +219,7 @@ async fn look_before(remote: &Remote, file: &File<'_>, size_bytes: u64) -> Resul
 }
 
 /// There is something at the file's path.
-async fn settle_with(remote: &Remote, file: &File<'_>, found: Found, size_bytes: u64, sha256: &str) -> Result<Done, Failure> {
+async fn settle_with(remote: &Remote, file: &File<'_>, found: Found, size_bytes: u64, sha256: &str) -> Result<Done, ConnectorError> {
     let path = file.place.path();
     if found == (Found::File { size_bytes }) && remote.sha256(&path, size_bytes).await?.as_deref() == Some(sha256) {
         return Ok(Done::WasThere(Written { size_bytes, sha256: sha256.to_owned() }));
@@ -240,12 +231,12 @@ async fn settle_with(remote: &Remote, file: &File<'_>, found: Found, size_bytes:
         Found::Directory => format!("{path} is a directory"),
         _ => format!("{path} exists already and is another file"),
     };
-    Err(Failure::new(StepName::Write, Outcome::ClientError(Reason::Rejected), detail))
+    Err(ConnectorError::new(Outcome::ClientError(Reason::Rejected), detail).at(StepName::Write))
 }
 
 /// Opens the temporary file, after making the directories on the way when that is what it takes.
 /// Servers report a missing directory with every code there is, so any refusal leads to the attempt.
-async fn open(remote: &Remote, file: &File<'_>) -> Result<String, Failure> {
+async fn open(remote: &Remote, file: &File<'_>) -> Result<String, ConnectorError> {
     let refused = match remote.open_for_writing(&file.temporary).await {
         Ok(handle) => return Ok(handle),
         Err(OpenError::Broken(failure)) => return Err(failure),
@@ -260,7 +251,7 @@ async fn open(remote: &Remote, file: &File<'_>) -> Result<String, Failure> {
     opened.map_err(|error| error.into_failure(&file.place.directory))
 }
 
-async fn finish(remote: &Remote, file: &File<'_>, handle: &str, payload: Payload) -> Result<Done, Failure> {
+async fn finish(remote: &Remote, file: &File<'_>, handle: &str, payload: Payload) -> Result<Done, ConnectorError> {
     let written = remote.write(handle, &file.temporary, payload).await?;
     let path = file.place.path();
     let renamed = match file.if_exists {

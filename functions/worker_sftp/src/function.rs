@@ -1,9 +1,7 @@
 //! The SFTP worker as a function: a destination's settings and credentials, opened and put into the connector's words.
 
-use std::time::Duration;
-
 use domain::Random;
-use domain::check::{CheckReport, CheckStep, HostKeysAnswer, HostKeysPlace, StepName};
+use domain::check::{CheckReport, HostKeysAnswer, HostKeysPlace};
 use domain::credentials::CredentialKind;
 use domain::destination::Destination;
 use domain::settings::Settings;
@@ -12,12 +10,9 @@ use egress::{Guard, Host};
 use runtime::{ConfigError, Platform};
 use tokio::time::Instant;
 use vault::Vault;
-use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Worker};
+use worker::{Attempted, CHECK_TIME_LIMIT, Check, Config, Connector, ConnectorError, Job, Opened, StepRecorder, Worker};
 
-use crate::{Credentials, Failure, Meta, check, deliver};
-
-/// All of a check's steps together: what the worker allows (20 s), less what telling takes.
-const CHECK_MAX: Duration = Duration::from_secs(18);
+use crate::{Credentials, Meta, deliver};
 
 /// The connector with what it opens credentials with.
 #[derive(Debug)]
@@ -31,7 +26,7 @@ pub struct Sftp {
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<Sftp>, ConfigError> {
     let Platform { aws, clock, random, .. } = platform.clone();
     let vault = Vault::new(&aws, None, clock, random.clone());
-    let connector = Sftp { guard: Guard::new(config.egress.clone()), vault, random };
+    let connector = Sftp::new(Guard::new(config.egress.clone()), vault, random);
     Ok(Worker::on(platform, config, connector))
 }
 
@@ -43,12 +38,9 @@ impl Connector for Sftp {
         payload_bytes.min(MEMORY_BYTES_MAX)
     }
 
-    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
-        let prepared = async { Ok::<_, Hindrance>((settings(job.destination)?, self.credentials(job.destination).await?)) };
-        let (settings, credentials) = match prepared.await {
-            Ok(prepared) => prepared,
-            Err(hindrance) => return hindrance.into_attempted(),
-        };
+    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, ConnectorError> {
+        let settings = settings(job.destination)?;
+        let credentials = self.credentials(job.destination).await?;
         let message = &job.delivery.message;
         let meta = Meta {
             organization_id: &job.delivery.organization.to_string(),
@@ -67,34 +59,36 @@ impl Connector for Sftp {
     }
 
     async fn host_keys(&self, place: HostKeysPlace) -> HostKeysAnswer {
-        let deadline = Instant::now() + CHECK_MAX;
-        let step = |name, detail: String| HostKeysAnswer::Refused {
-            ok: false,
-            steps: vec![CheckStep { name, ok: Some(false), detail, duration_ms: 0 }],
+        let deadline = Instant::now() + CHECK_TIME_LIMIT;
+        let found = async {
+            let host = Host::parse(&place.host).map_err(|refusal| ConnectorError::misconfigured(refusal.to_string()))?;
+            crate::host_keys(&self.guard, &host, place.port, deadline).await
         };
-        match Host::parse(&place.host) {
-            Err(refusal) => step(StepName::Resolve, refusal.to_string()),
-            Ok(host) => match crate::host_keys(&self.guard, &host, place.port, deadline).await {
-                Ok(host_keys) => HostKeysAnswer::Keys { host_keys },
-                Err(Failure::Theirs { step: name, detail, .. }) => step(name, detail),
-                Err(ours @ Failure::Ours(_)) => step(StepName::HostKey, ours.detail().to_owned()),
-            },
+        match found.await {
+            Ok(host_keys) => HostKeysAnswer::Keys { host_keys },
+            Err(error) => {
+                let CheckReport { ok, steps } = StepRecorder::default().report(Err(error));
+                HostKeysAnswer::Refused { ok, steps }
+            }
         }
     }
 
-    async fn check(&self, destination: &Destination) -> CheckReport {
-        let prepared = async { Ok::<_, Hindrance>((settings(destination)?, self.credentials(destination).await?)) };
-        let deadline = Instant::now() + CHECK_MAX.min(Duration::from_secs(destination.settings.timeout_seconds().into()));
+    async fn check(&self, check: Check<'_>) -> Result<(), ConnectorError> {
+        let settings = settings(check.destination)?;
+        let credentials = self.credentials(check.destination).await?;
         let unique = format!("check-{:032x}", u128::from_be_bytes(self.random.bytes()));
-        match prepared.await {
-            Ok((settings, credentials)) => check(&self.guard, settings, &credentials, &unique, deadline).await,
-            Err(hindrance) => worker::refused_check(hindrance.detail()),
-        }
+        crate::check(&self.guard, settings, &credentials, &unique, check.deadline, check.steps).await
     }
 }
 
 impl Sftp {
-    async fn credentials(&self, destination: &Destination) -> Result<Credentials, Hindrance> {
+    /// A connector whose connections all pass `guard`.
+    #[must_use]
+    pub fn new(guard: Guard, vault: Vault, random: Random) -> Self {
+        Self { guard, vault, random }
+    }
+
+    async fn credentials(&self, destination: &Destination) -> Result<Credentials, ConnectorError> {
         let opened = Opened::of(&self.vault, destination);
         match destination.credentials.kind {
             CredentialKind::Password => Ok(Credentials::Password { password: opened.secret("password").await? }),
@@ -102,14 +96,14 @@ impl Sftp {
                 private_key: opened.secret("private_key").await?,
                 passphrase: opened.secret_opt("passphrase").await?,
             }),
-            other => Err(Hindrance::misconfigured(format!("an SFTP server takes no credentials of the kind {}", other.as_str()))),
+            other => Err(ConnectorError::misconfigured(format!("an SFTP server takes no credentials of the kind {}", other.as_str()))),
         }
     }
 }
 
-fn settings(destination: &Destination) -> Result<&SftpSettings, Hindrance> {
+fn settings(destination: &Destination) -> Result<&SftpSettings, ConnectorError> {
     match &destination.settings {
         Settings::Sftp(settings) => Ok(settings),
-        _ => Err(Hindrance::misconfigured("the destination is no SFTP server")),
+        _ => Err(ConnectorError::misconfigured("the destination is no SFTP server")),
     }
 }

@@ -4,16 +4,17 @@ use domain::check::{PresentedKey, StepName};
 use egress::{Guard, Host};
 use russh::keys::HashAlg;
 use tokio::time::Instant;
+use worker::ConnectorError;
 
-use crate::failure::{Failure, within};
 use crate::ssh::{Handshake, Trust, handshake, host_key_types, is_of_type};
+use crate::verdict::{self, within};
 
 /// Asks a server for its key of each type, and signs in nowhere. At least one, the preferred first.
-pub async fn host_keys(guard: &Guard, host: &Host, port: u16, deadline: Instant) -> Result<Vec<PresentedKey>, Failure> {
+pub async fn host_keys(guard: &Guard, host: &Host, port: u16, deadline: Instant) -> Result<Vec<PresentedKey>, ConnectorError> {
     let mut types = host_key_types();
     let mut keys = Vec::new();
     while !types.is_empty() {
-        let stream = guard.connect(host, port, deadline).await.map_err(|failure| Failure::egress(&failure))?;
+        let stream = guard.connect(host, port, deadline).await.map_err(ConnectorError::from)?;
         match within(deadline, StepName::HostKey, handshake(stream, Trust::Nobody, &types)).await? {
             Handshake::Untrusted(key) => {
                 types.retain(|algorithm| !is_of_type(&key, algorithm));
@@ -28,7 +29,7 @@ pub async fn host_keys(guard: &Guard, host: &Host, port: u16, deadline: Instant)
     }
     if keys.is_empty() {
         let error = russh::Error::NoCommonAlgo { kind: russh::AlgorithmKind::Key, ours: Vec::new(), theirs: Vec::new() };
-        return Err(Failure::ssh(StepName::HostKey, &error));
+        return Err(verdict::of_ssh(StepName::HostKey, &error));
     }
     Ok(keys)
 }

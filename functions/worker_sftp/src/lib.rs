@@ -8,12 +8,11 @@
 //! - A [remote] is the server's file system: it **uploads** with many writes under way, **verifies**, and **renames**. A half-written file has
 //!   the temporary name, always, and the temporary name belongs to the delivery: its next attempt writes the same bytes to the same places.
 //! - [`deliver`] puts these in order. [`check`] walks the same way with a file of its own, step by step. [`host_keys`] shows what a server presents.
-//! - What goes wrong is a [failure]: the step it happened in, what it means for the delivery, and a sentence without secrets.
+//! - The [verdict] on an error of SSH or SFTP is a [`ConnectorError`](worker::ConnectorError).
 
 mod check;
 mod credentials;
 mod deliver;
-mod failure;
 mod function;
 mod host_keys;
 mod place;
@@ -21,10 +20,10 @@ mod remote;
 mod ssh;
 mod stretching;
 mod tolerant;
+mod verdict;
 
 pub use check::check;
 pub use credentials::Credentials;
 pub use deliver::{Meta, deliver};
-pub use failure::Failure;
 pub use function::{Sftp, build};
 pub use host_keys::host_keys;

@@ -1,14 +1,9 @@
 //! Where a file goes: rendered from the destination's templates.
 
-use domain::Reason;
-use domain::check::StepName;
 use domain::settings::sftp::SftpSettings;
-use domain::settle::Outcome;
-use render::{Fault, Wording};
+use render::Wording;
 use tokio::time::Instant;
-use worker::Unavailable;
-
-use crate::failure::Failure;
+use worker::ConnectorError;
 
 /// Where a file goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,19 +15,11 @@ pub(crate) struct Place {
 }
 
 /// Where the destination's templates say that the file goes.
-pub(crate) async fn located(settings: &SftpSettings, wording: Wording, deadline: Instant) -> Result<Place, Failure> {
+pub(crate) async fn located(settings: &SftpSettings, wording: Wording, deadline: Instant) -> Result<Place, ConnectorError> {
     let templates = settings.clone();
     let rendered = render::off_thread(Some(deadline), move |stop| render::line::file(&templates, &wording, stop)).await;
-    match rendered {
-        Ok((directory, name)) => Ok(Place { directory: normal(&directory), name }),
-        Err(fault) if fault.is_ours => Err(Unavailable(fault.to_string()).into()),
-        Err(fault) => Err(misconfigured(&fault)),
-    }
-}
-
-/// The destination's templates do not work out.
-pub(crate) fn misconfigured(fault: &Fault) -> Failure {
-    Failure::new(StepName::Write, Outcome::Reject(Reason::Misconfigured), fault.to_string())
+    let (directory, name) = rendered?;
+    Ok(Place { directory: normal(&directory), name })
 }
 
 impl Place {

@@ -15,11 +15,11 @@ use russh_sftp::client::rawsession::SftpResult;
 use russh_sftp::client::{Config, RawSftpSession};
 use russh_sftp::protocol::{FileAttributes, OpenFlags, Packet, StatusCode};
 use tokio::sync::watch;
-use worker::Payload;
+use worker::{ConnectorError, Payload};
 
-use crate::failure::Failure;
 use crate::ssh::Gate;
 use crate::tolerant::TolerantStream;
+use crate::verdict;
 
 /// Requests under way at once. With one after the other a round trip of 50 ms allows half a megabyte a second; 64 fill the window of an SSH
 /// channel, 2 MiB, and as many again keep it full while the server's answers are on their way.
@@ -67,14 +67,14 @@ pub(crate) enum OpenError {
     /// The server says that the file or its directory does not exist.
     NoDirectory,
     /// The server refuses for another reason.
-    Refused(Failure),
+    Refused(ConnectorError),
     /// The session does not work.
-    Broken(Failure),
+    Broken(ConnectorError),
 }
 
 impl OpenError {
     /// The failure of an attempt that could not make the directory either.
-    pub(crate) fn into_failure(self, directory: &str) -> Failure {
+    pub(crate) fn into_failure(self, directory: &str) -> ConnectorError {
         match self {
             Self::NoDirectory => {
                 let outcome = Outcome::ClientError(Reason::Authorization);
@@ -84,7 +84,7 @@ impl OpenError {
                         format!("the directory {directory} does not exist and could not be made")
                     }
                 };
-                Failure::new(StepName::Write, outcome, detail)
+                ConnectorError::new(outcome, detail).at(StepName::Write)
             }
             Self::Refused(failure) | Self::Broken(failure) => failure,
         }
@@ -93,8 +93,8 @@ impl OpenError {
 
 impl Remote {
     /// Starts SFTP on a connection that is signed in.
-    pub(crate) async fn open(connection: Handle<Gate>) -> Result<Self, Failure> {
-        let broken = |error: russh::Error| Failure::ssh(StepName::Write, &error);
+    pub(crate) async fn open(connection: Handle<Gate>) -> Result<Self, ConnectorError> {
+        let broken = |error: russh::Error| verdict::of_ssh(StepName::Write, &error);
         let mut channel = connection.channel_open_session().await.map_err(broken)?;
         channel.request_subsystem(true, "sftp").await.map_err(broken)?;
         loop {
@@ -108,19 +108,19 @@ impl Remote {
         let config = Config { request_timeout_secs: REQUEST_SECONDS_MAX, ..Config::default() };
         let (stream, ended) = TolerantStream::new(channel.into_stream());
         let sftp = RawSftpSession::new_with_config(stream, config);
-        let version = until_ended(ended.clone(), async { sftp.init().await.map_err(|error| Failure::sftp(&error, "starting SFTP")) });
+        let version = until_ended(ended.clone(), async { sftp.init().await.map_err(|error| verdict::of_sftp(&error, "starting SFTP")) });
         let extensions = version.await?.extensions;
         Ok(Self { sftp, ended, extensions, _connection: connection })
     }
 
     /// `work`, as long as the SFTP session lasts. A request that is sent while the library ends a broken
     /// session would otherwise wait for an answer until the attempt's deadline.
-    pub(crate) async fn while_connected<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub(crate) async fn while_connected<T>(&self, work: impl Future<Output = Result<T, ConnectorError>>) -> Result<T, ConnectorError> {
         until_ended(self.ended.clone(), work).await
     }
 
     /// What is at a path.
-    pub(crate) async fn find(&self, path: &str) -> Result<Found, Failure> {
+    pub(crate) async fn find(&self, path: &str) -> Result<Found, ConnectorError> {
         match self.sftp.stat(path).await {
             Ok(found) if found.attrs.is_dir() => Ok(Found::Directory),
             Ok(found) => Ok(Found::File { size_bytes: found.attrs.size.unwrap_or_default() }),
@@ -129,37 +129,37 @@ impl Remote {
             // certainly does not exist.
             Err(error) if is_status(&error, StatusCode::Failure) => match self.sftp.stat(format!("{path}{ABSENT}")).await {
                 Err(absent) if is_status(&absent, StatusCode::Failure) => Ok(Found::Nothing),
-                _ => Err(Failure::sftp(&error, &format!("looking at {path}"))),
+                _ => Err(verdict::of_sftp(&error, &format!("looking at {path}"))),
             },
-            Err(error) => Err(Failure::sftp(&error, &format!("looking at {path}"))),
+            Err(error) => Err(verdict::of_sftp(&error, &format!("looking at {path}"))),
         }
     }
 
     /// Makes the directories that are missing, the outermost first, and returns those that it made.
     /// A directory that exists is refused by every server with a code of its own, so a refusal shows only
     /// when a file is opened in it.
-    pub(crate) async fn make_directories(&self, paths: &[String]) -> Result<Vec<String>, Failure> {
+    pub(crate) async fn make_directories(&self, paths: &[String]) -> Result<Vec<String>, ConnectorError> {
         let mut made = Vec::new();
         for path in paths {
             match self.sftp.mkdir(path.as_str(), FileAttributes::empty()).await {
                 Ok(_) => made.push(path.clone()),
                 Err(SftpError::Status(_)) => {}
-                Err(error) => return Err(Failure::sftp(&error, &format!("making {path}"))),
+                Err(error) => return Err(verdict::of_sftp(&error, &format!("making {path}"))),
             }
         }
         Ok(made)
     }
 
     /// Makes one directory.
-    pub(crate) async fn make_directory(&self, path: &str) -> Result<(), Failure> {
+    pub(crate) async fn make_directory(&self, path: &str) -> Result<(), ConnectorError> {
         let made = self.sftp.mkdir(path, FileAttributes::empty()).await;
-        made.map(drop).map_err(|error| Failure::sftp(&error, &format!("making {path}")))
+        made.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("making {path}")))
     }
 
     /// Removes an empty directory.
-    pub(crate) async fn remove_directory(&self, path: &str) -> Result<(), Failure> {
+    pub(crate) async fn remove_directory(&self, path: &str) -> Result<(), ConnectorError> {
         let removed = self.sftp.rmdir(path).await;
-        removed.map(drop).map_err(|error| Failure::sftp(&error, &format!("removing {path}")))
+        removed.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("removing {path}")))
     }
 
     /// Opens a file for writing and keeps what is in it.
@@ -168,7 +168,7 @@ impl Remote {
         match self.sftp.open(path, flags, FileAttributes::empty()).await {
             Ok(opened) => Ok(opened.handle),
             Err(error) => {
-                let failure = Failure::sftp(&error, &format!("opening {path}"));
+                let failure = verdict::of_sftp(&error, &format!("opening {path}"));
                 Err(match error {
                     SftpError::Status(status) if status.status_code == StatusCode::NoSuchFile => OpenError::NoDirectory,
                     SftpError::Status(_) => OpenError::Refused(failure),
@@ -180,7 +180,7 @@ impl Remote {
 
     /// Writes the payload from the file's beginning, many writes under way, and closes it with its size
     /// verified and its bytes on disk.
-    pub(crate) async fn write(&self, handle: &str, path: &str, payload: Payload) -> Result<Written, Failure> {
+    pub(crate) async fn write(&self, handle: &str, path: &str, payload: Payload) -> Result<Written, ConnectorError> {
         let written = self.write_all(handle, payload).await?;
         let sync = async { if self.offers(FSYNC) { self.sftp.fsync(handle).await.map(drop) } else { Ok(()) } };
         // One round trip: the server answers in order.
@@ -188,9 +188,9 @@ impl Remote {
         match synced {
             // Offered and not supported: every write was acknowledged all the same.
             Err(error) if is_status(&error, StatusCode::OpUnsupported) => {}
-            synced => synced.map_err(|error| Failure::sftp(&error, "bringing the file to disk"))?,
+            synced => synced.map_err(|error| verdict::of_sftp(&error, "bringing the file to disk"))?,
         }
-        closed.map_err(|error| Failure::sftp(&error, "closing the file"))?;
+        closed.map_err(|error| verdict::of_sftp(&error, "closing the file"))?;
         self.verify(path, found.map(|found| found.attrs.size), written.size_bytes).await?;
         Ok(written)
     }
@@ -198,24 +198,24 @@ impl Remote {
     /// Compares the size on the server with what was written. Some servers cannot say it for an open file,
     /// or say 0 until it is closed: those are asked by its name. Where there is no answer either, the
     /// acknowledgements count, because every write had one.
-    async fn verify(&self, path: &str, open: SftpResult<Option<u64>>, expected: u64) -> Result<(), Failure> {
+    async fn verify(&self, path: &str, open: SftpResult<Option<u64>>, expected: u64) -> Result<(), ConnectorError> {
         match open {
             Ok(Some(size_bytes)) if size_bytes == expected => return Ok(()),
             Ok(_) | Err(SftpError::Status(_)) => {}
-            Err(error) => return Err(Failure::sftp(&error, "verifying the file's size")),
+            Err(error) => return Err(verdict::of_sftp(&error, "verifying the file's size")),
         }
         match self.sftp.stat(path).await.map(|found| found.attrs.size) {
             Ok(Some(size_bytes)) if size_bytes != expected => {
                 let detail = format!("{expected} bytes were written, and the file on the server has {size_bytes}");
-                Err(Failure::new(StepName::Write, Outcome::Retry(Reason::ServerError), detail))
+                Err(ConnectorError::new(Outcome::Retry(Reason::ServerError), detail).at(StepName::Write))
             }
             Ok(_) | Err(SftpError::Status(_)) => Ok(()),
-            Err(error) => Err(Failure::sftp(&error, "verifying the file's size")),
+            Err(error) => Err(verdict::of_sftp(&error, "verifying the file's size")),
         }
     }
 
-    async fn write_all(&self, handle: &str, mut payload: Payload) -> Result<Written, Failure> {
-        let told = |error: SftpError| Failure::sftp(&error, "writing the file");
+    async fn write_all(&self, handle: &str, mut payload: Payload) -> Result<Written, ConnectorError> {
+        let told = |error: SftpError| verdict::of_sftp(&error, "writing the file");
         let mut digest = Context::new(&SHA256);
         let mut under_way = FuturesUnordered::new();
         let mut offset = 0;
@@ -238,8 +238,8 @@ impl Remote {
     }
 
     /// The SHA-256 of a file of this size, read with many requests under way. `None`: it is shorter than that.
-    pub(crate) async fn sha256(&self, path: &str, size_bytes: u64) -> Result<Option<String>, Failure> {
-        let told = |error: SftpError| Failure::sftp(&error, &format!("reading {path}"));
+    pub(crate) async fn sha256(&self, path: &str, size_bytes: u64) -> Result<Option<String>, ConnectorError> {
+        let told = |error: SftpError| verdict::of_sftp(&error, &format!("reading {path}"));
         let handle = self.sftp.open(path, OpenFlags::READ, FileAttributes::empty()).await.map_err(told)?.handle;
         let mut digest = Context::new(&SHA256);
         let mut under_way = FuturesOrdered::new();
@@ -278,20 +278,20 @@ impl Remote {
     }
 
     /// Renames, and fails when there is something at the new path: version 3's rename (draft-ietf-secsh-filexfer-02 §6.5).
-    pub(crate) async fn rename(&self, from: &str, to: &str) -> Result<(), Failure> {
-        self.sftp.rename(from, to).await.map(drop).map_err(|error| Failure::sftp(&error, &format!("renaming to {to}")))
+    pub(crate) async fn rename(&self, from: &str, to: &str) -> Result<(), ConnectorError> {
+        self.sftp.rename(from, to).await.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("renaming to {to}")))
     }
 
     /// Renames over whatever is at the new path, in one step where the server can. Where it cannot, the old
     /// file is renamed to `aside` first and comes back when the new one is refused: it is never lost.
-    pub(crate) async fn rename_over(&self, from: &str, to: &str, aside: &str) -> Result<(), Failure> {
+    pub(crate) async fn rename_over(&self, from: &str, to: &str, aside: &str) -> Result<(), ConnectorError> {
         if self.offers(POSIX_RENAME) {
             let answer = self.sftp.extended(POSIX_RENAME, [string(from), string(to)].concat()).await;
             match answer.and_then(ok) {
                 Ok(()) => return Ok(()),
                 // Offered and not supported.
                 Err(error) if is_status(&error, StatusCode::OpUnsupported) => {}
-                Err(error) => return Err(Failure::sftp(&error, &format!("renaming to {to}"))),
+                Err(error) => return Err(verdict::of_sftp(&error, &format!("renaming to {to}"))),
             }
         }
         let Err(refused) = self.rename(from, to).await else { return Ok(()) };
@@ -311,8 +311,8 @@ impl Remote {
     }
 
     /// Removes a file.
-    pub(crate) async fn remove(&self, path: &str) -> Result<(), Failure> {
-        self.sftp.remove(path).await.map(drop).map_err(|error| Failure::sftp(&error, &format!("removing {path}")))
+    pub(crate) async fn remove(&self, path: &str) -> Result<(), ConnectorError> {
+        self.sftp.remove(path).await.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("removing {path}")))
     }
 
     fn offers(&self, extension: &str) -> bool {
@@ -320,14 +320,17 @@ impl Remote {
     }
 }
 
-async fn until_ended<T>(mut ended: watch::Receiver<()>, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+async fn until_ended<T>(
+    mut ended: watch::Receiver<()>,
+    work: impl Future<Output = Result<T, ConnectorError>>,
+) -> Result<T, ConnectorError> {
     tokio::select! {
         // Answers that arrived before the end count.
         biased;
         result = work => result,
         _ = ended.changed() => {
             let error = SftpError::UnexpectedBehavior("session closed".to_owned());
-            Err(Failure::sftp(&error, "waiting for the server's answer"))
+            Err(verdict::of_sftp(&error, "waiting for the server's answer"))
         }
     }
 }

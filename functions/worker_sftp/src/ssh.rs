@@ -15,9 +15,10 @@ use russh::{AlgorithmKind, MethodKind, MethodSet, Preferred, SshId, cipher, comp
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use worker::ConnectorError;
 
 use crate::credentials::{Credentials, read_key};
-use crate::failure::{Failure, within};
+use crate::verdict::{self, within};
 
 /// How often a server may ask before it is let go: password, expired password, second factor.
 const QUESTIONS_MAX: usize = 5;
@@ -84,7 +85,7 @@ impl client::Handler for Gate {
 }
 
 /// Agrees on keys with whoever is at the other end, asking for host keys of `types`.
-pub(crate) async fn handshake(stream: TcpStream, trust: Trust, types: &[Algorithm]) -> Result<Handshake, Failure> {
+pub(crate) async fn handshake(stream: TcpStream, trust: Trust, types: &[Algorithm]) -> Result<Handshake, ConnectorError> {
     let presented = Arc::new(OnceLock::new());
     let gate = Gate { trust, presented: Arc::clone(&presented) };
     match client::connect_stream(Arc::new(config(types)), stream, gate).await {
@@ -93,7 +94,7 @@ pub(crate) async fn handshake(stream: TcpStream, trust: Trust, types: &[Algorith
             Ok(Handshake::Untrusted(presented.get().expect("it was just seen").clone()))
         }
         Err(russh::Error::NoCommonAlgo { kind: AlgorithmKind::Key, .. }) => Ok(Handshake::NoSuchKey),
-        Err(error) => Err(Failure::ssh(StepName::HostKey, &error)),
+        Err(error) => Err(verdict::of_ssh(StepName::HostKey, &error)),
     }
 }
 
@@ -112,11 +113,10 @@ fn config(types: &[Algorithm]) -> client::Config {
 
 /// Connects, and goes on when the host key is the pinned one. A server has a key of each type and shows one: where only the fingerprint is
 /// known, the others are asked for in turn.
-pub(crate) async fn reach(guard: &Guard, settings: &SftpSettings, deadline: Instant) -> Result<Handle<Gate>, Failure> {
-    let host = Host::parse(&settings.host).map_err(|refusal| {
-        Failure::new(StepName::Resolve, Outcome::Reject(Reason::Misconfigured), format!("the host cannot be used: {refusal}"))
-    })?;
-    let stream = guard.connect(&host, settings.port, deadline).await.map_err(|failure| Failure::egress(&failure))?;
+pub(crate) async fn reach(guard: &Guard, settings: &SftpSettings, deadline: Instant) -> Result<Handle<Gate>, ConnectorError> {
+    let host = Host::parse(&settings.host)
+        .map_err(|refusal| ConnectorError::misconfigured(format!("the host cannot be used: {refusal}")).at(StepName::Resolve))?;
+    let stream = guard.connect(&host, settings.port, deadline).await.map_err(ConnectorError::from)?;
     greet(stream, guard, &host, settings, deadline).await
 }
 
@@ -127,14 +127,14 @@ pub(crate) async fn greet(
     host: &Host,
     settings: &SftpSettings,
     deadline: Instant,
-) -> Result<Handle<Gate>, Failure> {
+) -> Result<Handle<Gate>, ConnectorError> {
     let mut stream = Some(stream);
     let mut types = types_of(&settings.host_keys);
     let mut shown = Vec::new();
     while !types.is_empty() {
         let connection = match stream.take() {
             Some(stream) => stream,
-            None => guard.connect(host, settings.port, deadline).await.map_err(|failure| Failure::egress(&failure))?,
+            None => guard.connect(host, settings.port, deadline).await.map_err(ConnectorError::from)?,
         };
         let trust = Trust::Pinned(settings.host_keys.clone());
         match within(deadline, StepName::HostKey, handshake(connection, trust, &types)).await? {
@@ -161,7 +161,7 @@ fn types_of(pins: &HostKeys) -> Vec<Algorithm> {
     host_key_types().into_iter().filter(is_pinned).collect()
 }
 
-fn not_pinned(settings: &SftpSettings, shown: &[String]) -> Failure {
+fn not_pinned(settings: &SftpSettings, shown: &[String]) -> ConnectorError {
     let pins: Vec<String> = settings.host_keys.iter().map(HostKey::fingerprint).collect();
     let names: Option<Vec<&str>> = settings.host_keys.iter().map(HostKey::algorithm).collect();
     let pinned = match &*pins {
@@ -174,7 +174,7 @@ fn not_pinned(settings: &SftpSettings, shown: &[String]) -> Failure {
         (shown, _) => format!("the server's host key is not pinned: it shows {}, and {pinned}", shown.join(", ")),
     };
     // As with a TLS certificate that does not verify: nothing was sent, and the right server may be back later.
-    Failure::new(StepName::HostKey, Outcome::Retry(Reason::Tls), detail)
+    ConnectorError::new(Outcome::Retry(Reason::Tls), detail).at(StepName::HostKey)
 }
 
 /// How a server was signed in to.
@@ -185,7 +185,7 @@ pub(crate) struct SignedIn {
 }
 
 /// Signs in.
-pub(crate) async fn authenticate(handle: &mut Handle<Gate>, username: &str, credentials: &Credentials) -> Result<SignedIn, Failure> {
+pub(crate) async fn authenticate(handle: &mut Handle<Gate>, username: &str, credentials: &Credentials) -> Result<SignedIn, ConnectorError> {
     let mut signed_in = SignedIn { with_rsa: false };
     let result = match credentials {
         Credentials::Password { password } => with_password(handle, username, password).await?,
@@ -204,12 +204,12 @@ pub(crate) async fn authenticate(handle: &mut Handle<Gate>, username: &str, cred
         AuthResult::Failure { partial_success: true, .. } => "the server wants a second way of signing in besides these credentials",
         AuthResult::Failure { .. } => "the server does not accept the username or the credentials",
     };
-    Err(Failure::new(StepName::Authenticate, Outcome::ClientError(Reason::Authentication), detail))
+    Err(ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate))
 }
 
 /// Asks first which ways the server offers: a password that is tried unoffered uses up an attempt, and
 /// some servers allow one.
-async fn with_password(handle: &mut Handle<Gate>, username: &str, password: &SecretString) -> Result<AuthResult, Failure> {
+async fn with_password(handle: &mut Handle<Gate>, username: &str, password: &SecretString) -> Result<AuthResult, ConnectorError> {
     let offered = match handle.authenticate_none(username).await.map_err(broken)? {
         AuthResult::Success => return Ok(AuthResult::Success),
         AuthResult::Failure { remaining_methods, .. } => remaining_methods,
@@ -225,7 +225,7 @@ async fn with_password(handle: &mut Handle<Gate>, username: &str, password: &Sec
 }
 
 /// Many servers take a password as the answer to a question only. Nothing but a hidden question is answered, and once.
-async fn with_question(handle: &mut Handle<Gate>, username: &str, password: &SecretString) -> Result<AuthResult, Failure> {
+async fn with_question(handle: &mut Handle<Gate>, username: &str, password: &SecretString) -> Result<AuthResult, ConnectorError> {
     let mut answered = false;
     let mut response = handle.authenticate_keyboard_interactive_start(username, None::<String>).await.map_err(broken)?;
     for _ in 0..QUESTIONS_MAX {
@@ -247,9 +247,9 @@ async fn with_question(handle: &mut Handle<Gate>, username: &str, password: &Sec
         response = handle.authenticate_keyboard_interactive_respond(answers).await.map_err(broken)?;
     }
     let detail = "the server asks for more than a password";
-    Err(Failure::new(StepName::Authenticate, Outcome::ClientError(Reason::Authentication), detail))
+    Err(ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate))
 }
 
-fn broken(error: russh::Error) -> Failure {
-    Failure::ssh(StepName::Authenticate, &error)
+fn broken(error: russh::Error) -> ConnectorError {
+    verdict::of_ssh(StepName::Authenticate, &error)
 }

@@ -7,15 +7,18 @@ use std::time::{Duration, UNIX_EPOCH};
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_types::service_config::ServiceConfigKey;
+use domain::check::StepName;
 use domain::settings::storage::S3Settings;
-use domain::{Clock, Timestamp};
+use domain::settle::Outcome;
+use domain::{Clock, Reason, Timestamp};
 use object_store::aws::AwsCredential;
 use roles::{NotAssumed, Purpose};
 use secrecy::ExposeSecret as _;
 use vault::Confidential;
+use worker::{ConnectorError, Unavailable, dependency};
 
 use crate::Credentials;
-use crate::trouble::Trouble;
+use crate::error::StorageError;
 
 /// No upload takes longer than its attempt, and no attempt longer than this: credentials with less life left are not begun with.
 const LIFE_LEFT_MIN: Duration = Duration::from_secs(15 * 60);
@@ -62,7 +65,7 @@ impl Aws {
     }
 
     /// Credentials that live as long as an attempt may take.
-    pub(crate) async fn credential(&self, settings: &S3Settings, credentials: &Credentials) -> Result<Arc<AwsCredential>, Trouble> {
+    pub(crate) async fn credential(&self, settings: &S3Settings, credentials: &Credentials) -> Result<Arc<AwsCredential>, StorageError> {
         match credentials {
             Credentials::AccessKey { access_key_id, secret_access_key, session_token } => Ok(Arc::new(AwsCredential {
                 key_id: access_key_id.clone(),
@@ -71,31 +74,33 @@ impl Aws {
             })),
             Credentials::Iam { .. } | Credentials::IamRole { .. } if settings.endpoint.is_some() => {
                 // A session's token goes with every request: it is for Amazon alone.
-                Err(Trouble::Misconfigured("IAM credentials are for Amazon S3 only, not for another endpoint".to_owned()))
+                Err(StorageError::misconfigured("IAM credentials are for Amazon S3 only, not for another endpoint"))
             }
             Credentials::Iam { granted_buckets } if !granted_buckets.contains(&settings.bucket) => {
-                Err(Trouble::Unauthorized(format!("the bucket {} is not granted to this organization", settings.bucket)))
+                {
+                    let detail = format!("the bucket {} is not granted to this organization", settings.bucket);
+                    // Who asks is not in question.
+                    let error = ConnectorError::new(Outcome::ClientError(Reason::Authorization), detail);
+                    Err(error.at(StepName::Authorize).into())
+                }
             }
             Credentials::Iam { .. } => self.own().await.inspect(confidential),
             Credentials::IamRole { role_arn, external_id } => {
                 self.role(role_arn, external_id, &settings.bucket).await.inspect(confidential)
             }
-            _ => Err(Trouble::Misconfigured("S3 takes iam, iam_role or access_key credentials".to_owned())),
+            _ => Err(StorageError::misconfigured("S3 takes iam, iam_role or access_key credentials")),
         }
     }
 
-    async fn own(&self) -> Result<Arc<AwsCredential>, Trouble> {
+    async fn own(&self) -> Result<Arc<AwsCredential>, StorageError> {
         let now = self.clock.now();
         let kept = self.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(kept) = kept.filter(|kept| kept.until > now) {
             return Ok(kept.credential);
         }
-        let ours = |_| Trouble::Ours("the service's own credentials are not to be had just now".to_owned());
-        let provider = self.config.credentials_provider().ok_or(()).map_err(ours)?;
-        let found = provider.provide_credentials().await.map_err(|error| {
-            tracing::warn!(%error, "no credentials of our own");
-            ours(())
-        })?;
+        let no_provider = || Unavailable("the function has no credentials of its own".to_owned());
+        let provider = self.config.credentials_provider().ok_or_else(no_provider)?;
+        let found = dependency(provider.provide_credentials()).await.map_err(|error| Unavailable::because(&error))?;
         let credential = Arc::new(AwsCredential {
             key_id: found.access_key_id().to_owned(),
             secret_key: found.secret_access_key().to_owned(),
@@ -106,14 +111,14 @@ impl Aws {
         Ok(credential)
     }
 
-    async fn role(&self, role_arn: &str, external_id: &str, bucket: &str) -> Result<Arc<AwsCredential>, Trouble> {
+    async fn role(&self, role_arn: &str, external_id: &str, bucket: &str) -> Result<Arc<AwsCredential>, StorageError> {
         let now = self.clock.now();
         let name = (role_arn.to_owned(), external_id.to_owned(), bucket.to_owned());
         let kept = self.roles.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         if let Some(kept) = kept.filter(|kept| kept.until > now) {
             return Ok(kept.credential);
         }
-        let session = roles::assume(&self.config, role_arn, external_id, Purpose::WriteBucket(bucket)).await?;
+        let session = dependency(roles::assume(&self.config, role_arn, external_id, Purpose::WriteBucket(bucket))).await?;
         let credential = Arc::new(AwsCredential {
             key_id: session.access_key_id().to_owned(),
             secret_key: session.secret_access_key().to_owned(),
@@ -139,15 +144,12 @@ fn confidential(credential: &Arc<AwsCredential>) {
     credential.token.iter().for_each(|token| Confidential::add(&token.as_str().into()));
 }
 
-impl From<NotAssumed> for Trouble {
+impl From<NotAssumed> for StorageError {
     fn from(why: NotAssumed) -> Self {
         match why {
-            NotAssumed::NotARole(_) => Self::Misconfigured(why.to_string()),
-            NotAssumed::Refused => Self::Unauthenticated(why.to_string()),
-            NotAssumed::Unavailable(_) => {
-                tracing::warn!(error = %why, "failed to assume a customer's role; the delivery waits");
-                Self::Ours("the role could not be assumed right now".to_owned())
-            }
+            NotAssumed::NotARole(_) => Self::misconfigured(why.to_string()),
+            NotAssumed::Refused => Self::unauthenticated(why.to_string()),
+            NotAssumed::Unavailable(_) => Unavailable::because(&why).into(),
         }
     }
 }

@@ -19,7 +19,7 @@ use vault::Confidential;
 
 use crate::Credentials;
 use crate::answer::Answer;
-use crate::trouble::Trouble;
+use crate::error::StorageError;
 
 const SCOPE: &str = "https://storage.azure.com/.default";
 /// A token with less life left is not begun with: no attempt takes longer.
@@ -55,9 +55,15 @@ impl Tokens {
 
     /// A token that is kept, or a new one. Its server is asked once at a time for one principal: the
     /// others wait for that answer.
-    async fn token(&self, tenant_id: &str, client_id: &str, secret: &SecretString, deadline: Instant) -> Result<SecretString, Trouble> {
+    async fn token(
+        &self,
+        tenant_id: &str,
+        client_id: &str,
+        secret: &SecretString,
+        deadline: Instant,
+    ) -> Result<SecretString, StorageError> {
         let place = self.place((tenant_id.to_owned(), client_id.to_owned(), secret.expose_secret().to_owned()));
-        let slow = |_| Trouble::Unanswered(Failure::timed_out("the token of the application took too long"));
+        let slow = |_| StorageError::from(Failure::timed_out("the token of the application took too long"));
         let mut kept = timeout_at(deadline, place.lock()).await.map_err(slow)?;
         let now = self.clock.now();
         if let Some((token, until)) = &*kept
@@ -85,12 +91,12 @@ impl Tokens {
         client_id: &str,
         secret: &SecretString,
         deadline: Instant,
-    ) -> Result<(SecretString, Duration), Trouble> {
+    ) -> Result<(SecretString, Duration), StorageError> {
         if !is_tenant(tenant) {
-            return Err(Trouble::Misconfigured("tenant_id is not a directory's id or domain".to_owned()));
+            return Err(StorageError::misconfigured("tenant_id is not a directory's id or domain"));
         }
         let url = format!("{}/{tenant}/oauth2/v2.0/token", self.authority.trim_end_matches('/'));
-        let target = Target::parse(&url, self.schemes).map_err(|refusal| Trouble::address(&refusal))?;
+        let target = Target::parse(&url, self.schemes).map_err(|refusal| StorageError::address(&refusal))?;
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
             .append_pair("client_id", client_id)
@@ -102,34 +108,37 @@ impl Tokens {
             (ACCEPT, HeaderValue::from_static("application/json")),
         ]);
         let request = Request { method: Method::POST, target, headers, body: Bytes::from(form), deadline };
-        let response = self.client.send(request).await.map_err(Trouble::Unanswered)?;
+        let response = self.client.send(request).await?;
         let (status, headers) = (response.status, response.headers.clone());
         let body = response.read(ANSWER_BYTES_MAX).await;
         let answer: Value = serde_json::from_slice(&body.bytes).unwrap_or_default();
         if status == StatusCode::BAD_REQUEST || status == StatusCode::UNAUTHORIZED {
             let code = answer["error"].as_str().filter(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-            return Err(Trouble::Unauthenticated(format!("Entra ID refuses the application: {}", code.unwrap_or("no reason given"))));
+            return Err(StorageError::unauthenticated(format!("Entra ID refuses the application: {}", code.unwrap_or("no reason given"))));
         }
         if !status.is_success() {
-            return Err(Trouble::Refused(Answer::new(status, &headers, "", self.clock.now())));
+            return Err(StorageError::Refused(Answer::new(status, &headers, "", self.clock.now())));
         }
-        let token = answer["access_token"].as_str().filter(|token| HeaderValue::from_str(token).is_ok()).ok_or(Trouble::Unintelligible)?;
+        let token = answer["access_token"]
+            .as_str()
+            .filter(|token| HeaderValue::from_str(token).is_ok())
+            .ok_or_else(StorageError::unintelligible)?;
         let life = Duration::from_secs(answer["expires_in"].as_u64().unwrap_or(0));
         Ok((SecretString::from(token.to_owned()), life))
     }
 }
 
 /// Credentials that live as long as an attempt may take.
-pub(crate) async fn credential(tokens: &Tokens, credentials: &Credentials, deadline: Instant) -> Result<AzureCredential, Trouble> {
+pub(crate) async fn credential(tokens: &Tokens, credentials: &Credentials, deadline: Instant) -> Result<AzureCredential, StorageError> {
     match credentials {
         Credentials::AccountKey { account_key } => {
-            let unreadable = |_| Trouble::Unauthenticated("the account's key is not base64".to_owned());
+            let unreadable = |_| StorageError::unauthenticated("the account's key is not base64");
             Ok(AzureCredential::AccessKey(AzureAccessKey::try_new(account_key.expose_secret()).map_err(unreadable)?))
         }
         Credentials::SasToken { sas_token } => {
             let pairs = split_sas(sas_token.expose_secret()).unwrap_or_default();
             if !pairs.iter().any(|(name, _)| name == "sig") {
-                return Err(Trouble::Unauthenticated("the shared access signature cannot be read".to_owned()));
+                return Err(StorageError::unauthenticated("the shared access signature cannot be read"));
             }
             Ok(AzureCredential::SASToken(pairs))
         }
@@ -138,7 +147,7 @@ pub(crate) async fn credential(tokens: &Tokens, credentials: &Credentials, deadl
             Confidential::add(&token);
             Ok(AzureCredential::BearerToken(token.expose_secret().to_owned()))
         }
-        _ => Err(Trouble::Misconfigured("Azure Blob Storage takes account_key, sas_token or service_principal credentials".to_owned())),
+        _ => Err(StorageError::misconfigured("Azure Blob Storage takes account_key, sas_token or service_principal credentials")),
     }
 }
 

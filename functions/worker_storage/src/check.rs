@@ -1,119 +1,116 @@
 //! The connection check: the way of a delivery, one step after the other.
 
-use std::time::Duration;
-
 use domain::Reason;
-use domain::check::{CheckReport, CheckStep, StepName};
+use domain::check::StepName;
 use domain::settings::storage::key_refusal;
 use domain::settle::Outcome;
-use egress::{Probe, StepOutcome};
 use object_store::{GetOptions, ObjectStore as _};
-use tokio::time::{Instant, timeout_at};
-use worker::Payload;
+use tokio::time::Instant;
+use worker::{ConnectorError, Payload, StepRecorder, within};
 
 use crate::conditions::{Conditions, UNPROTECTED, find_out};
+use crate::error::{LATE, StorageError};
 use crate::existing::{Existing, look};
 use crate::place::{Place, Settings, path};
 use crate::storage::Storage;
-use crate::trouble::Trouble;
 use crate::upload::upload;
-use crate::{Credentials, Meta, verdict};
+use crate::{Credentials, Meta};
 
 const CONTENT: &str = "Waybill checked that it may write here.\n";
 
+/// The steps after those of an HTTP connection.
+const STEPS: [StepName; 3] = [StepName::Authenticate, StepName::Authorize, StepName::Write];
+
 impl Storage {
-    /// Takes the steps in their order and stops at the first that fails.
-    pub(crate) async fn walk(
+    /// Tests connection and credentials step by step and stops at the first that fails. Writes a small
+    /// object beside `sample_key`, named with `unique`, and deletes it.
+    pub async fn check(
         &self,
         settings: Settings<'_>,
         credentials: &Credentials,
         sample_key: &str,
         unique: &str,
         deadline: Instant,
-    ) -> CheckReport {
-        let started = Instant::now();
-        let target = match self.address(settings) {
-            Ok(target) => target,
-            Err(trouble) => return CheckReport::of(vec![step(StepName::Resolve, Some(false), &trouble.to_string(), started)]),
-        };
-        let probe = self.client.probe(&target, deadline).await;
-        let mut steps = probed(&probe);
-        if probe.passed() {
-            let walk = Walk { storage: self, settings, credentials, key: beside(sample_key, unique), sample_key, unique };
-            steps.extend(walk.bucket(deadline).await);
-        } else {
-            steps.extend(untaken(&[StepName::Authenticate, StepName::Authorize, StepName::Write]));
+        steps: &mut StepRecorder,
+    ) -> Result<(), ConnectorError> {
+        let probe = self.client.probe(&self.address(settings)?, deadline).await;
+        if !steps.probed(&probe, &STEPS) {
+            return Ok(());
         }
-        CheckReport::of(steps)
+        let trial = Trial { storage: self, settings, credentials, key: beside(sample_key, unique), sample_key, unique };
+        Box::pin(trial.take_steps(deadline, steps)).await
     }
 }
 
-struct Walk<'w> {
-    storage: &'w Storage,
-    settings: Settings<'w>,
-    credentials: &'w Credentials,
+/// An object that is written and deleted.
+struct Trial<'t> {
+    storage: &'t Storage,
+    settings: Settings<'t>,
+    credentials: &'t Credentials,
     key: String,
-    sample_key: &'w str,
-    unique: &'w str,
+    sample_key: &'t str,
+    unique: &'t str,
 }
 
-impl Walk<'_> {
-    async fn bucket(&self, deadline: Instant) -> Vec<CheckStep> {
-        let started = Instant::now();
-        let authenticated = timeout_at(deadline, self.authenticate(deadline)).await.unwrap_or(Err(Trouble::TooSlow));
-        let place = match authenticated {
-            Ok(place) => place,
-            Err(trouble) => {
-                // A bucket that is not granted is no question of who asks.
-                let name = if let Trouble::Unauthorized(_) = trouble { StepName::Authorize } else { StepName::Authenticate };
-                return self.ended(name, &trouble, started);
-            }
+impl Trial<'_> {
+    async fn take_steps(&self, deadline: Instant, steps: &mut StepRecorder) -> Result<(), ConnectorError> {
+        let authenticating = async {
+            let authenticated = within(deadline, LATE, self.authenticate(deadline)).await;
+            authenticated.map_err(|error| self.explained(error))
         };
-        let mut steps = vec![step(StepName::Authenticate, Some(true), "the credentials are accepted", started)];
-        let started = Instant::now();
-        let written = timeout_at(deadline, self.write(&place)).await.unwrap_or(Err(Trouble::TooSlow));
-        match written {
+        let accepted = |_: &_| "the credentials are accepted".to_owned();
+        let place = steps.take(StepName::Authenticate, authenticating, accepted).await?;
+        match within(deadline, LATE, self.write(&place)).await {
             Ok(conditions) => {
-                let allowed = format!("the credentials may write to {}", self.settings.bucket());
-                steps.push(step(StepName::Authorize, Some(true), &allowed, started));
+                steps.passed(StepName::Authorize, format!("the credentials may write to {}", self.settings.bucket()));
                 let deleted = self.delete(&place, deadline).await;
-                steps.push(step(StepName::Write, Some(true), &self.summary(&place, conditions, deleted), started));
+                steps.passed(StepName::Write, self.summary(&place, conditions, deleted));
+                Ok(())
             }
             // Where anybody may read, only writing tells.
-            Err(trouble) if verdict::is_unauthenticated(&trouble) => return self.ended(StepName::Authenticate, &trouble, started),
-            Err(trouble) => {
-                let name = if is_about_permission(&trouble) { StepName::Authorize } else { StepName::Write };
-                if name == StepName::Write {
-                    steps.push(step(StepName::Authorize, None, "not known", started));
-                }
-                steps.extend(self.ended(name, &trouble, started).into_iter().filter(|step| step.name != StepName::Authenticate));
+            Err(error) if error.is_unauthenticated() => {
+                steps.retract(StepName::Authenticate);
+                Err(self.explained(error).at(StepName::Authenticate))
+            }
+            Err(error) if is_about_permission(&error) => Err(self.explained(error).at(StepName::Authorize)),
+            Err(error) => {
+                steps.skipped(StepName::Authorize, "not known");
+                Err(self.explained(error).at(StepName::Write))
             }
         }
-        steps
+    }
+
+    /// A failure that names the bucket which does not exist.
+    fn explained(&self, error: StorageError) -> ConnectorError {
+        let is_missing = error.answer().is_some_and(|answer| is_no_bucket(answer.code.as_deref()));
+        let error = ConnectorError::from(error);
+        if is_missing {
+            return error.with_detail(|detail| format!("there is no {} ({detail})", self.settings.bucket()));
+        }
+        error
     }
 
     /// Asks for an object that is not there. Whatever the answer, it tells whether the credentials are believed.
-    async fn authenticate(&self, deadline: Instant) -> Result<Place, Trouble> {
+    async fn authenticate(&self, deadline: Instant) -> Result<Place, StorageError> {
         let place = self.storage.open(self.settings, self.credentials, deadline).await?;
         let path = path(&self.key)?;
-        match place.store.get_opts(&path, GetOptions::default()).await.map_err(Trouble::from) {
-            Err(trouble) if verdict::is_unauthenticated(&trouble) || trouble.answer().is_none() => Err(trouble),
+        match place.store.get_opts(&path, GetOptions::default()).await.map_err(StorageError::from) {
+            Err(error) if error.is_unauthenticated() || error.answer().is_none() => Err(error),
             _ => Ok(place),
         }
     }
 
-    async fn delete(&self, place: &Place, deadline: Instant) -> Result<(), Trouble> {
-        let deleted = timeout_at(deadline, self.storage.delete(place, self.settings, &self.key)).await;
-        deleted.unwrap_or(Err(Trouble::TooSlow))
+    async fn delete(&self, place: &Place, deadline: Instant) -> Result<(), StorageError> {
+        within(deadline, LATE, self.storage.delete(place, self.settings, &self.key)).await
     }
 
     /// What the step `write` found, with everything that the owner has to know.
-    fn summary(&self, place: &Place, conditions: Conditions, deleted: Result<(), Trouble>) -> String {
+    fn summary(&self, place: &Place, conditions: Conditions, deleted: Result<(), StorageError>) -> String {
         let mut warnings: Vec<String> = conditions.warning().into_iter().collect();
         let mut summary = format!("{} was written", self.key);
         match deleted {
             Ok(()) => summary.push_str(" and deleted"),
-            Err(trouble) => warnings.push(format!("it could not be deleted ({trouble}), so it stays")),
+            Err(error) => warnings.push(format!("it could not be deleted ({error}), so it stays")),
         }
         if place.wire.left_parts_behind() {
             warnings.push("an unfinished upload in parts could not be aborted; a lifecycle rule of the bucket has to".to_owned());
@@ -126,9 +123,9 @@ impl Walk<'_> {
     }
 
     /// Writes an object as deliveries do, then once more to find out whether an existing object would be kept.
-    async fn write(&self, place: &Place) -> Result<Conditions, Trouble> {
+    async fn write(&self, place: &Place) -> Result<Conditions, StorageError> {
         if let Some(refusal) = key_refusal(self.sample_key).or_else(|| key_refusal(&self.key)) {
-            return Err(Trouble::Misconfigured(refusal.to_owned()));
+            return Err(StorageError::misconfigured(refusal));
         }
         let meta = Meta {
             organization_id: String::new(),
@@ -146,40 +143,30 @@ impl Walk<'_> {
         match conditions {
             Ok(Conditions::Honored) => Ok(Conditions::Honored),
             Ok(conditions) if found != Existing::Unseen => Ok(conditions),
-            Ok(_) => Err(self.withdrawn(place, Trouble::Misconfigured(UNPROTECTED.to_owned())).await),
-            Err(trouble) => Err(self.withdrawn(place, trouble).await),
+            Ok(_) => Err(self.withdrawn(place, StorageError::misconfigured(UNPROTECTED)).await),
+            Err(error) => Err(self.withdrawn(place, error).await),
         }
     }
 
     /// Deletes what was written before the check failed, as far as that works.
-    async fn withdrawn(&self, place: &Place, trouble: Trouble) -> Trouble {
+    async fn withdrawn(&self, place: &Place, error: StorageError) -> StorageError {
         if let Err(error) = self.storage.delete(place, self.settings, &self.key).await {
             let error = worker::redacted(&error.to_string());
             tracing::info!(error, "failed to delete the object that a check wrote; it stays in the bucket");
         }
-        trouble
-    }
-
-    fn ended(&self, name: StepName, trouble: &Trouble, started: Instant) -> Vec<CheckStep> {
-        let detail = match trouble.answer().and_then(|answer| answer.code.as_deref()) {
-            Some("NoSuchBucket" | "ContainerNotFound") => format!("there is no {} ({trouble})", self.settings.bucket()),
-            _ => trouble.to_string(),
-        };
-        let order = [StepName::Authenticate, StepName::Authorize, StepName::Write];
-        let later: Vec<StepName> = order.into_iter().skip_while(|step| *step != name).skip(1).collect();
-        let mut steps = vec![step(name, Some(false), &detail, started)];
-        steps.extend(untaken(&later));
-        steps
+        error
     }
 }
 
+fn is_no_bucket(code: Option<&str>) -> bool {
+    matches!(code, Some("NoSuchBucket" | "ContainerNotFound"))
+}
+
 /// What the credentials may do, and where: the step `authorize`.
-fn is_about_permission(trouble: &Trouble) -> bool {
-    match verdict::outcome(trouble) {
-        Outcome::ClientError(reason) => reason == Reason::Authorization,
-        Outcome::Reject(Reason::Misconfigured) => {
-            trouble.answer().is_some_and(|answer| matches!(answer.code.as_deref(), Some("NoSuchBucket" | "ContainerNotFound")))
-        }
+fn is_about_permission(error: &StorageError) -> bool {
+    match error.outcome() {
+        Some(Outcome::ClientError(reason)) => reason == Reason::Authorization,
+        Some(Outcome::Reject(Reason::Misconfigured)) => error.answer().is_some_and(|answer| is_no_bucket(answer.code.as_deref())),
         _ => false,
     }
 }
@@ -191,34 +178,4 @@ fn beside(sample_key: &str, unique: &str) -> String {
         Some((prefix, _)) if key_refusal(prefix).is_none() => format!("{prefix}/{name}"),
         _ => name,
     }
-}
-
-fn probed(probe: &Probe) -> Vec<CheckStep> {
-    let told = |step: &egress::Step| CheckStep {
-        name: match step.name {
-            egress::StepName::Resolve => StepName::Resolve,
-            egress::StepName::Connect => StepName::Connect,
-            egress::StepName::Tls => StepName::Tls,
-        },
-        ok: match step.outcome {
-            StepOutcome::Passed => Some(true),
-            StepOutcome::Failed(_) => Some(false),
-            StepOutcome::NotReached => None,
-        },
-        detail: step.detail.clone(),
-        duration_ms: millis(step.duration),
-    };
-    probe.steps.iter().map(told).collect()
-}
-
-fn untaken(names: &[StepName]) -> Vec<CheckStep> {
-    names.iter().map(|name| CheckStep { name: *name, ok: None, detail: "not tried".to_owned(), duration_ms: 0 }).collect()
-}
-
-fn step(name: StepName, ok: Option<bool>, detail: &str, started: Instant) -> CheckStep {
-    CheckStep { name, ok, detail: detail.to_owned(), duration_ms: millis(started.elapsed()) }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

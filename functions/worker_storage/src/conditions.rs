@@ -8,9 +8,9 @@ use object_store::path::Path;
 use worker::Payload;
 
 use crate::Meta;
+use crate::error::StorageError;
 use crate::place::{Place, Settings, path};
 use crate::storage::Storage;
-use crate::trouble::Trouble;
 use crate::upload::{upload, upload_in_parts};
 
 /// Why nothing may be written where nothing protects existing objects.
@@ -27,7 +27,7 @@ const PROVEN_MAX: usize = 10_000;
 impl Storage {
     /// Makes sure that a bucket whose objects cannot be seen honors conditions, before anything is written to it. The trial leaves one small
     /// object, always the same.
-    pub(crate) async fn prove_conditions(&self, place: &Place, settings: Settings<'_>, meta: &Meta) -> Result<(), Trouble> {
+    pub(crate) async fn prove_conditions(&self, place: &Place, settings: Settings<'_>, meta: &Meta) -> Result<(), StorageError> {
         let key = format!("{}-check-conditions", settings.constant_key());
         let address = self.receipt(settings, &key, None, None).url;
         if lock(&self.proven.0).contains(&address) {
@@ -41,14 +41,14 @@ impl Storage {
             ..meta.clone()
         };
         let first = upload(place, settings, &path, &meta, Payload::whole(TRIAL)).await;
-        if let Err(trouble) = first
-            && !trouble.is_taken()
+        if let Err(error) = first
+            && !error.is_taken()
         {
-            return Err(trouble);
+            return Err(error);
         }
         place.wire.relies_on_conditions();
         if find_out(place, settings, &path, &meta, TRIAL).await? != Conditions::Honored {
-            return Err(Trouble::Misconfigured(UNPROTECTED.to_owned()));
+            return Err(StorageError::misconfigured(UNPROTECTED));
         }
         let mut proven = lock(&self.proven.0);
         if proven.len() < PROVEN_MAX {
@@ -97,7 +97,7 @@ pub(crate) async fn find_out(
     path: &Path,
     meta: &Meta,
     content: &'static str,
-) -> Result<Conditions, Trouble> {
+) -> Result<Conditions, StorageError> {
     let whole = upload(place, settings, path, meta, Payload::whole(content)).await.map(drop);
     let mut conditions = judged(whole)?;
     if !matches!(settings, Settings::Gcs(_)) {
@@ -114,10 +114,10 @@ pub(crate) async fn find_out(
     })
 }
 
-fn judged(written: Result<(), Trouble>) -> Result<Conditions, Trouble> {
+fn judged(written: Result<(), StorageError>) -> Result<Conditions, StorageError> {
     match written {
         Ok(()) => Ok(Conditions::Ignored),
-        Err(trouble) if trouble.is_taken() => Ok(Conditions::Honored),
-        Err(trouble) => Err(trouble),
+        Err(error) if error.is_taken() => Ok(Conditions::Honored),
+        Err(error) => Err(error),
     }
 }

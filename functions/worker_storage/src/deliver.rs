@@ -1,17 +1,19 @@
 //! One attempt: look, upload, and look again when somebody was first.
 
+use domain::Reason;
 use domain::settings::storage::{IfExists, key_refusal};
+use domain::settle::Outcome;
 use object_store::PutResult;
 use object_store::path::Path;
 use store::OwnObject;
 use tokio::time::Instant;
-use worker::Payload;
+use worker::{ConnectorError, Payload};
 
+use crate::error::StorageError;
 use crate::existing::{Existing, Version, look};
 use crate::place::{Place, Settings, path};
 use crate::receipt::Receipt;
 use crate::storage::Storage;
-use crate::trouble::Trouble;
 use crate::upload::{SINGLE_BYTES_MAX, copy, upload};
 use crate::{Credentials, Meta};
 
@@ -38,9 +40,9 @@ impl Storage {
         key: &str,
         payload: Payload,
         deadline: Instant,
-    ) -> Result<Delivered, Trouble> {
+    ) -> Result<Delivered, StorageError> {
         if let Some(refusal) = key_refusal(key) {
-            return Err(Trouble::Misconfigured(refusal.to_owned()));
+            return Err(StorageError::misconfigured(refusal));
         }
         let path = path(key)?;
         let place = self.open(settings, credentials, deadline).await?;
@@ -71,15 +73,20 @@ impl Storage {
                 let version = Version { version_id: put.version, etag: put.e_tag };
                 return Ok(Delivered { copied_from, ..told(version, "uploaded") });
             }
-            Err(trouble) if trouble.is_taken() && if_exists != IfExists::Replace => look(&place, &path, meta, size_bytes).await?,
-            Err(trouble) => return Err(trouble),
+            Err(error) if error.is_taken() && if_exists != IfExists::Replace => look(&place, &path, meta, size_bytes).await?,
+            Err(error) => return Err(error),
         };
         match (taken, if_exists) {
             (Existing::Unseen, IfExists::Skip) => Ok(told(Version { version_id: None, etag: None }, SKIPPED)),
-            (Existing::Unseen, _) => Err(Trouble::OccupiedUnseen(key.to_owned())),
+            (Existing::Unseen, _) => Err(StorageError::occupied(format!(
+                "there is an object at {key}, and the credentials may not read it to tell whether it is this delivery's"
+            ))),
             (taken, _) => match settled(taken, if_exists, key)? {
                 Some((version, detail)) => Ok(told(version, detail)),
-                None => Err(Trouble::Contended(key.to_owned())),
+                None => {
+                    let detail = format!("another upload to {key} is under way");
+                    Err(ConnectorError::new(Outcome::Retry(Reason::ServerError), detail).into())
+                }
             },
         }
     }
@@ -98,16 +105,16 @@ async fn send(
     meta: &Meta,
     payload: Payload,
     source: Option<&OwnObject>,
-) -> Result<Sent, Trouble> {
+) -> Result<Sent, StorageError> {
     if let Some(source) = source {
         match copy(place, settings, path, meta, source).await {
             Ok(put) => {
                 let source = format!("{}/{}", source.bucket, source.key);
                 return Ok(Sent { put, copied_from: Some(source) });
             }
-            Err(trouble) if trouble.is_taken() => return Err(trouble),
+            Err(error) if error.is_taken() => return Err(error),
             // What S3 does not copy, for whatever reason, is carried.
-            Err(trouble) => tracing::info!(trouble = worker::redacted(&trouble.to_string()), "S3 does not copy the payload; it is carried"),
+            Err(error) => tracing::info!(error = worker::redacted(&error.to_string()), "S3 does not copy the payload; it is carried"),
         }
     }
     Ok(Sent { put: upload(place, settings, path, meta, payload).await?, copied_from: None })
@@ -116,11 +123,11 @@ async fn send(
 const SKIPPED: &str = "there is another object already; it stays";
 
 /// Whether what is at the key settles the attempt; `None` when the upload has to be made.
-fn settled(found: Existing, if_exists: IfExists, key: &str) -> Result<Option<(Version, &'static str)>, Trouble> {
+fn settled(found: Existing, if_exists: IfExists, key: &str) -> Result<Option<(Version, &'static str)>, StorageError> {
     match (found, if_exists) {
         (Existing::Ours(version), _) => Ok(Some((version, "uploaded by an earlier attempt"))),
         (Existing::Other(version), IfExists::Skip) => Ok(Some((version, SKIPPED))),
-        (Existing::Other(_), IfExists::Fail) => Err(Trouble::Occupied(key.to_owned())),
+        (Existing::Other(_), IfExists::Fail) => Err(StorageError::occupied(format!("there is another object at {key}"))),
         (Existing::Other(_), IfExists::Replace) | (Existing::Nothing | Existing::Unseen, _) => Ok(None),
     }
 }

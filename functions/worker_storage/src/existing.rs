@@ -5,9 +5,9 @@ use object_store::path::Path;
 use object_store::{Attribute, GetOptions, ObjectStore as _};
 
 use crate::Meta;
+use crate::error::StorageError;
 use crate::meta::{DELIVERY_ID, SHA256};
 use crate::place::Place;
-use crate::trouble::Trouble;
 
 /// What is at a key.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,16 +30,16 @@ pub(crate) struct Version {
 }
 
 /// Looks at a key.
-pub(crate) async fn look(place: &Place, path: &Path, meta: &Meta, size_bytes: u64) -> Result<Existing, Trouble> {
+pub(crate) async fn look(place: &Place, path: &Path, meta: &Meta, size_bytes: u64) -> Result<Existing, StorageError> {
     let options = GetOptions { head: true, ..GetOptions::default() };
-    let found = match place.store.get_opts(path, options).await.map_err(Trouble::from) {
+    let found = match place.store.get_opts(path, options).await.map_err(StorageError::from) {
         Ok(found) => found,
-        Err(trouble) => {
-            return match trouble.answer().map(|answer| answer.status) {
+        Err(error) => {
+            return match error.answer().map(|answer| answer.status) {
                 Some(StatusCode::NOT_FOUND) => Ok(Existing::Nothing),
                 // Writing alone is enough for a delivery; and whether it is the credentials' fault, only an answer with a body says.
                 Some(StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST) => Ok(Existing::Unseen),
-                _ => Err(trouble),
+                _ => Err(error),
             };
         }
     };

@@ -1,6 +1,5 @@
 //! The storage worker as a function: a destination's settings and credentials, opened and put into the connector's words.
 
-use domain::check::CheckReport;
 use domain::credentials::CredentialKind;
 use domain::destination::Destination;
 use domain::settings::Settings as DestinationSettings;
@@ -8,17 +7,13 @@ use domain::{Clock, Random};
 use egress::{Client, Guard, Tls};
 use render::{Fault, Wording};
 use runtime::{ConfigError, Platform};
-use std::time::Duration;
 use store::Store;
 use tokio::time::Instant;
 use vault::Vault;
-use worker::{Attempted, Config, Connector, Hindrance, Job, Opened, Unavailable, Worker};
+use worker::{Attempted, Check, Config, Connector, ConnectorError, Job, Opened, Worker, dependency};
 
 use crate::upload::MEMORY_BYTES_MAX;
 use crate::{Credentials, Meta, Settings, Storage};
-
-/// All of a check's steps together: what the worker allows (20 s), less what telling takes.
-const CHECK_MAX: Duration = Duration::from_secs(18);
 
 /// The connector with what it opens credentials with.
 #[derive(Debug)]
@@ -34,13 +29,10 @@ pub struct ObjectStorage {
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<ObjectStorage>, ConfigError> {
     let Platform { aws, clock, random, .. } = platform.clone();
     let client = Client::new(Guard::new(config.egress.clone()), Tls::native().map_err(ConfigError::because)?);
-    let connector = ObjectStorage {
-        storage: Storage::new(client, config.schemes, aws.clone(), clock.clone()),
-        vault: Vault::new(&aws, None, clock.clone(), random.clone()),
-        store: Store::new(&aws, config.table_name.clone(), Some(config.bucket_name.clone())),
-        clock,
-        random,
-    };
+    let storage = Storage::new(client, config.schemes, aws.clone(), clock.clone());
+    let vault = Vault::new(&aws, None, clock.clone(), random.clone());
+    let store = Store::new(&aws, config.table_name.clone(), Some(config.bucket_name.clone()));
+    let connector = ObjectStorage::new(storage, vault, store, clock, random);
     Ok(Worker::on(platform, config, connector))
 }
 
@@ -49,40 +41,35 @@ impl Connector for ObjectStorage {
         payload_bytes.min(MEMORY_BYTES_MAX)
     }
 
-    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
+    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, ConnectorError> {
+        let settings = settings(job.destination)?;
         let wording = Wording::of(job.delivery, job.attempt_number, job.payload.at_hand());
-        let placed = place_of(job.destination, wording, job.deadline).await;
-        let (settings, key) = match placed {
-            Ok(placed) => placed,
-            Err(hindrance) => return hindrance.into_attempted(),
-        };
-        let credentials = match self.credentials(job.destination).await {
-            Ok(credentials) => credentials,
-            Err(hindrance) => return hindrance.into_attempted(),
-        };
+        let key = key(settings, wording, job.deadline).await?;
+        let credentials = self.credentials(job.destination).await?;
         let meta = meta(&job);
         self.storage.deliver(settings, &credentials, &meta, &key, job.payload, job.deadline).await
     }
 
-    async fn check(&self, destination: &Destination) -> CheckReport {
+    async fn check(&self, check: Check<'_>) -> Result<(), ConnectorError> {
+        let Check { destination, deadline, steps, .. } = check;
         let unique = format!("{:032x}", u128::from_be_bytes(self.random.bytes()));
-        let deadline = Instant::now() + CHECK_MAX.min(Duration::from_secs(destination.settings.timeout_seconds().into()));
-        let prepared = async {
-            let settings = settings(destination)?;
-            // A template may ask for what only a message has; then its constant beginning is tried.
-            let wording = Wording::of_check(destination, &unique, self.clock.now());
-            let key = key(settings, wording, deadline).await.unwrap_or_else(|_| settings.constant_key());
-            Ok::<_, Hindrance>((settings, key, self.credentials(destination).await?))
-        };
-        match prepared.await {
-            Ok((settings, key, credentials)) => self.storage.check(settings, &credentials, &key, &unique, deadline).await,
-            Err(hindrance) => worker::refused_check(hindrance.detail()),
-        }
+        let settings = settings(destination)?;
+        // A template may ask for what only a message has; then its constant beginning is tried.
+        let wording = Wording::of_check(destination, &unique, self.clock.now());
+        let key = key(settings, wording, deadline).await.unwrap_or_else(|_| settings.constant_key());
+        let credentials = self.credentials(destination).await?;
+        self.storage.check(settings, &credentials, &key, &unique, deadline, steps).await
     }
 }
 
 impl ObjectStorage {
-    async fn credentials(&self, destination: &Destination) -> Result<Credentials, Hindrance> {
+    /// A connector that opens credentials with `vault`, and reads the grants of organizations in `store`.
+    #[must_use]
+    pub fn new(storage: Storage, vault: Vault, store: Store, clock: Clock, random: Random) -> Self {
+        Self { storage, vault, store, clock, random }
+    }
+
+    async fn credentials(&self, destination: &Destination) -> Result<Credentials, ConnectorError> {
         let opened = Opened::of(&self.vault, destination);
         Ok(match destination.credentials.kind {
             CredentialKind::Iam => Credentials::Iam { granted_buckets: self.organization(destination).await?.grants.buckets },
@@ -103,30 +90,25 @@ impl ObjectStorage {
                 client_id: opened.open("client_id")?.to_owned(),
                 client_secret: opened.secret("client_secret").await?,
             },
-            other => return Err(Hindrance::misconfigured(format!("object storage takes no credentials of the kind {}", other.as_str()))),
+            other => {
+                return Err(ConnectorError::misconfigured(format!("object storage takes no credentials of the kind {}", other.as_str())));
+            }
         })
     }
 
-    async fn organization(&self, destination: &Destination) -> Result<domain::organization::Organization, Hindrance> {
-        let found = self.store.organization(destination.organization_id).await;
-        let found = found.map_err(|error| Hindrance::Ours(Unavailable(error.to_string())))?;
-        found.ok_or_else(|| Hindrance::misconfigured("the organization is gone"))
+    async fn organization(&self, destination: &Destination) -> Result<domain::organization::Organization, ConnectorError> {
+        let found = dependency(self.store.organization(destination.organization_id)).await?;
+        found.ok_or_else(|| ConnectorError::misconfigured("the organization is gone"))
     }
 }
 
-fn settings(destination: &Destination) -> Result<Settings<'_>, Hindrance> {
+fn settings(destination: &Destination) -> Result<Settings<'_>, ConnectorError> {
     match &destination.settings {
         DestinationSettings::S3(settings) => Ok(Settings::S3(settings)),
         DestinationSettings::Gcs(settings) => Ok(Settings::Gcs(settings)),
         DestinationSettings::AzureBlob(settings) => Ok(Settings::AzureBlob(settings)),
-        _ => Err(Hindrance::misconfigured("the destination is no object storage")),
+        _ => Err(ConnectorError::misconfigured("the destination is no object storage")),
     }
-}
-
-/// Which bucket, and the key in it.
-async fn place_of(destination: &Destination, wording: Wording, deadline: Instant) -> Result<(Settings<'_>, String), Hindrance> {
-    let settings = settings(destination)?;
-    Ok((settings, key(settings, wording, deadline).await?))
 }
 
 async fn key(settings: Settings<'_>, wording: Wording, deadline: Instant) -> Result<String, Fault> {

@@ -4,26 +4,26 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
 
 use crate::Credentials;
-use crate::trouble::Trouble;
+use crate::error::StorageError;
 
 const MEMBERS: [&str; 4] = ["private_key", "private_key_id", "client_email", "project_id"];
 
 /// The key file with what is known of it and nothing else: other members would tell the library where to send requests.
-pub(crate) fn service_account(credentials: &Credentials) -> Result<String, Trouble> {
+pub(crate) fn service_account(credentials: &Credentials) -> Result<String, StorageError> {
     let Credentials::ServiceAccount { json } = credentials else {
-        return Err(Trouble::Misconfigured("Google Cloud Storage takes a service account's credentials".to_owned()));
+        return Err(StorageError::misconfigured("Google Cloud Storage takes a service account's credentials"));
     };
-    let unreadable = || Trouble::Unauthenticated("the service account's key file cannot be read".to_owned());
+    let unreadable = || StorageError::unauthenticated("the service account's key file cannot be read");
     let file: Map<String, Value> = serde_json::from_str(json.expose_secret()).map_err(|_| unreadable())?;
     if file.get("type").and_then(Value::as_str) != Some("service_account") {
-        return Err(Trouble::Unauthenticated("the key file is not a service account's".to_owned()));
+        return Err(StorageError::unauthenticated("the key file is not a service account's"));
     }
     let mut known = json!({"type": "service_account"});
     for name in MEMBERS {
         match file.get(name) {
             Some(Value::String(value)) => known[name] = value.as_str().into(),
             None if name == "project_id" => {}
-            _ => return Err(Trouble::Unauthenticated(format!("the service account's key file has no {name}"))),
+            _ => return Err(StorageError::unauthenticated(format!("the service account's key file has no {name}"))),
         }
     }
     Ok(known.to_string())
@@ -49,7 +49,7 @@ mod tests {
     fn what_is_no_key_file_is_refused_without_echoing_it() {
         for file in ["", "hunter2", "{}", r#"{"type": "external_account", "private_key": "hunter2"}"#, r#"{"type": "service_account"}"#] {
             let refused = service_account(&Credentials::ServiceAccount { json: file.to_owned().into() }).unwrap_err();
-            assert!(matches!(refused, Trouble::Unauthenticated(_)) && !refused.to_string().contains("hunter2"), "{file}");
+            assert!(refused.is_unauthenticated() && !refused.to_string().contains("hunter2"), "{file}");
         }
     }
 }

@@ -7,7 +7,7 @@
 //! - Credentials are explicit, always. The library is never left to look for some in its surroundings.
 //! - An upload is one request up to 16 MiB, parts above that (one streamed request to Google's). It shows only when it is complete; what is
 //!   left unfinished is aborted.
-//! - Trouble is everything that can stop an attempt; the verdict says what it means for the delivery.
+//! - A `StorageError` is everything that can stop an attempt; the verdict is its effect on the delivery.
 
 mod answer;
 mod aws;
@@ -16,6 +16,7 @@ mod check;
 mod conditions;
 mod credentials;
 mod deliver;
+mod error;
 mod existing;
 mod function;
 mod google;
@@ -23,9 +24,7 @@ mod meta;
 mod parts;
 mod place;
 mod receipt;
-mod source;
 mod storage;
-mod trouble;
 mod upload;
 mod verdict;
 mod wire;

@@ -14,11 +14,12 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, CredentialProvider, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use tokio::time::Instant;
 use url::Url;
+use worker::Unavailable;
 
 use crate::Credentials;
+use crate::error::StorageError;
 use crate::receipt::Receipt;
 use crate::storage::Storage;
-use crate::trouble::Trouble;
 use crate::wire::{Route, Signer, Wire};
 use crate::{azure, google};
 
@@ -96,7 +97,7 @@ pub(crate) struct Place {
 
 impl Storage {
     /// Opens the bucket. Nothing is sent but what getting credentials takes.
-    pub(crate) async fn open(&self, settings: Settings<'_>, credentials: &Credentials, deadline: Instant) -> Result<Place, Trouble> {
+    pub(crate) async fn open(&self, settings: Settings<'_>, credentials: &Credentials, deadline: Instant) -> Result<Place, StorageError> {
         let create_only = settings.object().if_exists != IfExists::Replace;
         let looks = settings.names_its_server();
         let (client, schemes, clock) = (self.client.clone(), self.schemes, self.clock.clone());
@@ -118,7 +119,7 @@ impl Storage {
         }
     }
 
-    fn s3(&self, settings: &S3Settings, credential: Arc<AwsCredential>, wire: Wire) -> Result<Place, Trouble> {
+    fn s3(&self, settings: &S3Settings, credential: Arc<AwsCredential>, wire: Wire) -> Result<Place, StorageError> {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&settings.bucket)
             .with_region(self.aws.region(settings))
@@ -142,9 +143,9 @@ impl Storage {
     }
 
     /// Where requests go, without the key: what a check probes.
-    pub(crate) fn address(&self, settings: Settings<'_>) -> Result<Target, Trouble> {
+    pub(crate) fn address(&self, settings: Settings<'_>) -> Result<Target, StorageError> {
         let base = self.base(settings);
-        Target::parse(&base, self.schemes).map_err(|refusal| Trouble::address(&refusal))
+        Target::parse(&base, self.schemes).map_err(|refusal| StorageError::address(&refusal))
     }
 
     /// What finds the object at this key.
@@ -177,25 +178,25 @@ impl Storage {
     }
 
     /// Deletes one object.
-    pub(crate) async fn delete(&self, place: &Place, settings: Settings<'_>, key: &str) -> Result<(), Trouble> {
+    pub(crate) async fn delete(&self, place: &Place, settings: Settings<'_>, key: &str) -> Result<(), StorageError> {
         let Some((account, credential)) = &place.azure else {
             return Ok(place.store.delete(&path(key)?).await?);
         };
-        let url = object_url(&self.base(settings), key).ok_or(Trouble::Unintelligible)?;
+        let url = object_url(&self.base(settings), key).ok_or_else(StorageError::unintelligible)?;
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         *request.method_mut() = Method::DELETE;
-        *request.uri_mut() = url.as_str().parse().map_err(|_| Trouble::Unintelligible)?;
+        *request.uri_mut() = url.as_str().parse().map_err(|_| StorageError::unintelligible())?;
         AzureAuthorizer::new(credential, account).try_authorize(&mut request)?;
         place.wire.send(request).await.map(drop)
     }
 }
 
 /// A key as the library wants it.
-pub(crate) fn path(key: &str) -> Result<Path, Trouble> {
-    Path::parse(key).map_err(|_| Trouble::Misconfigured(format!("{key:?} cannot be an object's key")))
+pub(crate) fn path(key: &str) -> Result<Path, StorageError> {
+    Path::parse(key).map_err(|_| StorageError::misconfigured(format!("{key:?} cannot be an object's key")))
 }
 
-fn google_cloud(settings: &GcsSettings, credentials: &Credentials, wire: Wire) -> Result<Place, Trouble> {
+fn google_cloud(settings: &GcsSettings, credentials: &Credentials, wire: Wire) -> Result<Place, StorageError> {
     let key = google::service_account(credentials)?;
     let builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(&settings.bucket)
@@ -204,11 +205,11 @@ fn google_cloud(settings: &GcsSettings, credentials: &Credentials, wire: Wire) -
         .with_client_options(options())
         .with_retry(once())
         .with_http_connector(wire.clone());
-    let store = builder.build().map_err(|_| Trouble::Unauthenticated("the service account's private key cannot be read".to_owned()))?;
+    let store = builder.build().map_err(|_| StorageError::unauthenticated("the service account's private key cannot be read"))?;
     Ok(Place { store: Arc::new(store), wire, azure: None })
 }
 
-fn azure_blob(settings: &AzureBlobSettings, credential: Arc<AzureCredential>, wire: Wire) -> Result<Place, Trouble> {
+fn azure_blob(settings: &AzureBlobSettings, credential: Arc<AzureCredential>, wire: Wire) -> Result<Place, StorageError> {
     let builder = MicrosoftAzureBuilder::new()
         .with_account(&settings.account)
         .with_container_name(&settings.container)
@@ -239,8 +240,8 @@ fn is_host_label(bucket: &str) -> bool {
     !bucket.contains('.')
 }
 
-fn encryption_key(name: &str) -> Result<AmazonS3ConfigKey, Trouble> {
-    name.parse().map_err(|_| Trouble::Ours(format!("the library knows no setting {name}")))
+fn encryption_key(name: &str) -> Result<AmazonS3ConfigKey, StorageError> {
+    name.parse().map_err(|_| Unavailable(format!("the library knows no setting {name}")).into())
 }
 
 fn object_url(base: &str, key: &str) -> Option<Url> {

@@ -3,20 +3,19 @@
 use aws_config::SdkConfig;
 use domain::Clock;
 use domain::attempt::RequestRecord;
-use domain::check::CheckReport;
 use domain::settle::Outcome;
 use egress::{Client, Schemes};
 use tokio::time::Instant;
-use worker::{Attempted, Payload, Unavailable};
+use worker::{Attempted, ConnectorError, Payload, within};
 
+use crate::answer::Answer;
 use crate::aws::Aws;
 use crate::azure::Tokens;
 use crate::conditions::Proven;
 use crate::deliver::Delivered;
+use crate::error::LATE;
 use crate::place::Settings;
-use crate::source::watched;
-use crate::trouble::Trouble;
-use crate::{Credentials, Meta, verdict};
+use crate::{Credentials, Meta};
 
 /// Where Entra ID is.
 const AUTHORITY: &str = "https://login.microsoftonline.com";
@@ -44,8 +43,7 @@ impl Storage {
         Self { client, schemes, clock: clock.clone(), aws: Aws::new(aws, clock), tokens, proven: Proven::default() }
     }
 
-    /// Makes one attempt to put the payload at `key`, by `deadline`. [`Unavailable`] when the payload or something else of the service's
-    /// own cannot be read: the attempt then does not count.
+    /// Makes one attempt to put the payload at `key`, by `deadline`.
     pub async fn deliver(
         &self,
         settings: Settings<'_>,
@@ -54,40 +52,23 @@ impl Storage {
         key: &str,
         payload: Payload,
         deadline: Instant,
-    ) -> Result<Attempted, Unavailable> {
+    ) -> Result<Attempted, ConnectorError> {
         let size_bytes = payload.size_bytes();
-        let (payload, source) = watched(payload);
-        let done = tokio::time::timeout_at(deadline, self.put(settings, credentials, meta, key, payload, deadline)).await;
+        let putting = Box::pin(self.put(settings, credentials, meta, key, payload, deadline));
+        let done = within(deadline, LATE, putting).await;
         let mut request = self.record(settings, meta, key, size_bytes);
-        match done.unwrap_or(Err(Trouble::TooSlow)) {
+        match done {
             Ok(Delivered { receipt, detail, copied_from }) => {
                 request.headers.extend(copied_from.map(|source| ("x-amz-copy-source".to_owned(), source)));
                 let outcome = Outcome::Delivered(Some(receipt.tracking()));
-                Ok(Attempted { outcome, detail: detail.to_owned(), request: Some(request), response: None, body: None })
+                Ok(Attempted { request: Some(request), ..Attempted::unsent(outcome, detail) })
             }
-            Err(Trouble::Ours(why)) => Err(Unavailable(why)),
-            Err(trouble) => {
-                if let Some(unavailable) = source.failure() {
-                    return Err(unavailable);
-                }
-                let response = trouble.answer().map(|answer| answer.record());
-                let outcome = verdict::outcome(&trouble);
-                Ok(Attempted { outcome, detail: trouble.to_string(), request: Some(request), response, body: None })
+            Err(error) => {
+                let response = error.answer().map(Answer::record);
+                let attempted = ConnectorError::from(error).into_attempted(Some(request))?;
+                Ok(Attempted { response, ..attempted })
             }
         }
-    }
-
-    /// Tests connection and credentials step by step: resolve → connect → tls → authenticate → authorize → write. Writes a small object
-    /// beside `sample_key`, named with `unique`, and deletes it.
-    pub async fn check(
-        &self,
-        settings: Settings<'_>,
-        credentials: &Credentials,
-        sample_key: &str,
-        unique: &str,
-        deadline: Instant,
-    ) -> CheckReport {
-        self.walk(settings, credentials, sample_key, unique, deadline).await
     }
 
     /// What people see of the upload: an object's worth, however many requests it takes.

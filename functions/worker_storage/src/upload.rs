@@ -13,9 +13,9 @@ use vault::Confidential;
 use worker::Payload;
 
 use crate::Meta;
+use crate::error::StorageError;
 use crate::parts::parts;
 use crate::place::{Place, Settings};
-use crate::trouble::Trouble;
 use crate::wire::{self, Wire};
 
 /// Up to here an object is one request, held in memory.
@@ -36,8 +36,8 @@ pub(crate) async fn copy(
     path: &Path,
     meta: &Meta,
     source: &OwnObject,
-) -> Result<PutResult, Trouble> {
-    let extensions = wire::copied(source).ok_or(Trouble::Unintelligible)?;
+) -> Result<PutResult, StorageError> {
+    let extensions = wire::copied(source).ok_or_else(StorageError::unintelligible)?;
     Ok(place.store.put_opts(path, PutPayload::new(), options(settings, meta, extensions)).await?)
 }
 
@@ -48,9 +48,9 @@ pub(crate) async fn upload(
     path: &Path,
     meta: &Meta,
     payload: Payload,
-) -> Result<PutResult, Trouble> {
+) -> Result<PutResult, StorageError> {
     if payload.size_bytes() <= SINGLE_BYTES_MAX {
-        let bytes = payload.collect().await.map_err(|error| Trouble::payload(&error))?;
+        let bytes = payload.collect().await?;
         return Ok(place.store.put_opts(path, PutPayload::from(bytes), options(settings, meta, http::Extensions::new())).await?);
     }
     if let Settings::Gcs(_) = settings {
@@ -68,7 +68,7 @@ pub(crate) async fn upload_in_parts(
     path: &Path,
     meta: &Meta,
     payload: Payload,
-) -> Result<PutResult, Trouble> {
+) -> Result<PutResult, StorageError> {
     let options = PutMultipartOptions { tags: tags(settings), attributes: attributes(settings, meta), extensions: http::Extensions::new() };
     let upload = place.store.put_multipart_opts(path, options).await?;
     in_parts(Unfinished { upload: Some(upload), wire: place.wire.clone() }, payload).await
@@ -79,12 +79,12 @@ fn options(settings: Settings<'_>, meta: &Meta, extensions: http::Extensions) ->
     PutOptions { mode, tags: tags(settings), attributes: attributes(settings, meta), extensions }
 }
 
-async fn in_parts(mut unfinished: Unfinished, payload: Payload) -> Result<PutResult, Trouble> {
+async fn in_parts(mut unfinished: Unfinished, payload: Payload) -> Result<PutResult, StorageError> {
     let sent = send_parts(&mut unfinished, payload).await;
     let completed = match (sent, &mut unfinished.upload) {
-        (Ok(()), Some(upload)) => upload.complete().await.map_err(Trouble::from),
-        (Ok(()), None) => Err(Trouble::Unintelligible),
-        (Err(trouble), _) => Err(trouble),
+        (Ok(()), Some(upload)) => upload.complete().await.map_err(StorageError::from),
+        (Ok(()), None) => Err(StorageError::unintelligible()),
+        (Err(error), _) => Err(error),
     };
     if completed.is_ok() {
         unfinished.upload = None;
@@ -94,10 +94,10 @@ async fn in_parts(mut unfinished: Unfinished, payload: Payload) -> Result<PutRes
     completed
 }
 
-async fn send_parts(unfinished: &mut Unfinished, payload: Payload) -> Result<(), Trouble> {
+async fn send_parts(unfinished: &mut Unfinished, payload: Payload) -> Result<(), StorageError> {
     let Some(upload) = &mut unfinished.upload else { return Ok(()) };
-    let parts = parts(payload, PART_BYTES).map_err(|error| Trouble::payload(&error));
-    let sending = parts.map_ok(|part| upload.put_part(part).map_err(Trouble::from));
+    let parts = parts(payload, PART_BYTES).map_err(StorageError::from);
+    let sending = parts.map_ok(|part| upload.put_part(part).map_err(StorageError::from));
     sending.try_buffer_unordered(PARTS_AT_ONCE).try_for_each(|()| async { Ok(()) }).await
 }
 

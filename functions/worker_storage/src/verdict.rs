@@ -1,10 +1,9 @@
-//! What trouble means for the delivery: the table of api.md (Deliveries), by status and the stores' own codes, never by their messages.
+//! The effect of a store's refusal on the delivery: the table of api.md (Deliveries), by status and the stores' own codes, never by their messages.
 
 use domain::Reason;
 use domain::settle::Outcome;
 
 use crate::answer::Answer;
-use crate::trouble::Trouble;
 
 /// Who you are is not believed. S3 says it with 403 and 400, the status it has for other things too.
 const UNAUTHENTICATED: &[&str] = &[
@@ -52,28 +51,8 @@ const THROTTLED: &[&str] =
 const TOO_LARGE: &[&str] = &["EntityTooLarge", "RequestBodyTooLarge"];
 const TOO_SLOW: &[&str] = &["RequestTimeout", "OperationTimedOut"];
 
-/// What it means.
-pub(crate) fn outcome(trouble: &Trouble) -> Outcome {
-    match trouble {
-        Trouble::Unanswered(failure) => worker::unanswered(failure.kind()),
-        Trouble::BrokenOff | Trouble::Unintelligible => Outcome::Retry(Reason::Protocol),
-        Trouble::TooSlow => Outcome::Retry(Reason::Timeout),
-        Trouble::Refused(answer) => refused(answer),
-        Trouble::Unauthenticated(_) => Outcome::ClientError(Reason::Authentication),
-        Trouble::Unauthorized(_) => Outcome::ClientError(Reason::Authorization),
-        Trouble::Misconfigured(_) => Outcome::Reject(Reason::Misconfigured),
-        Trouble::Taken | Trouble::Occupied(_) | Trouble::OccupiedUnseen(_) => Outcome::ClientError(Reason::Rejected),
-        Trouble::Contended(_) => Outcome::Retry(Reason::ServerError),
-        Trouble::Ours(_) => Outcome::Retry(Reason::Internal),
-    }
-}
-
-/// Whether the credentials were not believed.
-pub(crate) fn is_unauthenticated(trouble: &Trouble) -> bool {
-    outcome(trouble) == Outcome::ClientError(Reason::Authentication)
-}
-
-fn refused(answer: &Answer) -> Outcome {
+/// The effect of a refusal on the delivery.
+pub(crate) fn refused(answer: &Answer) -> Outcome {
     let says = |codes: &[&str]| answer.code.as_deref().is_some_and(|code| codes.contains(&code));
     let after = answer.retry_after;
     match answer.status.as_u16() {
@@ -105,12 +84,8 @@ mod tests {
 
     fn verdict(status: u16, code: &str) -> Outcome {
         let status = StatusCode::from_u16(status).unwrap();
-        outcome(&Trouble::Refused(Answer::new(
-            status,
-            &HeaderMap::new(),
-            &format!("<Error><Code>{code}</Code></Error>"),
-            Timestamp::from_millis(0),
-        )))
+        let body = format!("<Error><Code>{code}</Code></Error>");
+        refused(&Answer::new(status, &HeaderMap::new(), &body, Timestamp::from_millis(0)))
     }
 
     #[test]

@@ -29,7 +29,7 @@ use worker::Pieces;
 
 use crate::answer::{Answer, etag, is_error_document};
 use crate::conditions::UNPROTECTED;
-use crate::trouble::Trouble;
+use crate::error::StorageError;
 
 /// An answer to an upload is a small document.
 const ANSWER_BYTES_MAX: usize = egress::BODY_READ_BYTES_MAX;
@@ -91,7 +91,7 @@ pub(crate) enum Signer {
 }
 
 impl Signer {
-    fn sign(&self, request: &mut HttpRequest) -> Result<(), Trouble> {
+    fn sign(&self, request: &mut HttpRequest) -> Result<(), StorageError> {
         request.headers_mut().remove(AUTHORIZATION);
         let hash = request.headers().get(CONTENT_SHA256).and_then(|hash| from_hex(hash.as_bytes()));
         match self {
@@ -162,11 +162,11 @@ impl Wire {
     }
 
     /// Sends a request of the library's, or one like it.
-    pub(crate) async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, Trouble> {
+    pub(crate) async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, StorageError> {
         let route = &self.0.route;
         if route.create_only && completes_an_upload(request.method(), request.uri()) {
             if self.0.looks.load(Ordering::Relaxed) && matches!(self.occupancy(&request).await?, Occupancy::Occupied) {
-                return Err(Trouble::Taken);
+                return Err(StorageError::Taken);
             }
             self.make_conditional(&mut request)?;
         }
@@ -183,17 +183,17 @@ impl Wire {
         let is_told_late = request.method() == Method::POST || is_copy;
         let conditional = (is_amazon && request.headers().contains_key(IF_NONE_MATCH)).then(|| request.clone());
         match (self.exchange(request, is_told_late).await, conditional) {
-            (Err(trouble), Some(request)) if trouble.is_not_implemented() => self.send_unconditionally(request, is_told_late).await,
+            (Err(error), Some(request)) if error.is_not_implemented() => self.send_unconditionally(request, is_told_late).await,
             (answer, _) => answer,
         }
     }
 
     /// Sends a request whose condition the server does not implement without it, where a look finds nothing at the key.
-    async fn send_unconditionally(&self, mut request: HttpRequest, is_told_late: bool) -> Result<HttpResponse, Trouble> {
+    async fn send_unconditionally(&self, mut request: HttpRequest, is_told_late: bool) -> Result<HttpResponse, StorageError> {
         self.0.refuses_conditions.store(true, Ordering::Relaxed);
         match self.occupancy(&request).await? {
-            Occupancy::Occupied => Err(Trouble::Taken),
-            Occupancy::Unseen => Err(Trouble::Misconfigured(UNPROTECTED.to_owned())),
+            Occupancy::Occupied => Err(StorageError::Taken),
+            Occupancy::Unseen => Err(StorageError::misconfigured(UNPROTECTED)),
             Occupancy::Vacant => {
                 request.headers_mut().remove(IF_NONE_MATCH);
                 self.sign(&mut request)?;
@@ -203,7 +203,7 @@ impl Wire {
     }
 
     /// Looks at the key that a request to S3 is for. At the other providers conditions can be relied on.
-    async fn occupancy(&self, request: &HttpRequest) -> Result<Occupancy, Trouble> {
+    async fn occupancy(&self, request: &HttpRequest) -> Result<Occupancy, StorageError> {
         if !matches!(self.0.route.signer, Some(Signer::Amazon { .. })) {
             return Ok(Occupancy::Unseen);
         }
@@ -211,27 +211,27 @@ impl Wire {
         *head.method_mut() = Method::HEAD;
         let uri = request.uri().to_string();
         let object = uri.split_once('?').map_or(&*uri, |(object, _)| object);
-        *head.uri_mut() = object.parse().map_err(|_| Trouble::Unintelligible)?;
+        *head.uri_mut() = object.parse().map_err(|_| StorageError::unintelligible())?;
         self.sign(&mut head)?;
         match self.exchange(head, false).await {
             Ok(_) => Ok(Occupancy::Occupied),
-            Err(trouble) => match trouble.answer().map(|answer| answer.status) {
+            Err(error) => match error.answer().map(|answer| answer.status) {
                 Some(StatusCode::NOT_FOUND) => Ok(Occupancy::Vacant),
                 Some(StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST) => Ok(Occupancy::Unseen),
-                _ => Err(trouble),
+                _ => Err(error),
             },
         }
     }
 
-    fn sign(&self, request: &mut HttpRequest) -> Result<(), Trouble> {
-        self.0.route.signer.as_ref().ok_or(Trouble::Unintelligible)?.sign(request)
+    fn sign(&self, request: &mut HttpRequest) -> Result<(), StorageError> {
+        self.0.route.signer.as_ref().ok_or_else(StorageError::unintelligible)?.sign(request)
     }
 
     /// Sends a request once. `is_told_late`: its refusal may be in the body of a success.
-    async fn exchange(&self, request: HttpRequest, is_told_late: bool) -> Result<HttpResponse, Trouble> {
+    async fn exchange(&self, request: HttpRequest, is_told_late: bool) -> Result<HttpResponse, StorageError> {
         let route = &self.0.route;
         let (mut parts, body) = request.into_parts();
-        let target = Target::parse(&parts.uri.to_string(), route.schemes).map_err(|refusal| Trouble::address(&refusal))?;
+        let target = Target::parse(&parts.uri.to_string(), route.schemes).map_err(|refusal| StorageError::address(&refusal))?;
         let instead = parts.extensions.remove::<Streamed>();
         let instead = instead.and_then(|Streamed(slot)| slot.lock().unwrap_or_else(PoisonError::into_inner).take());
         let (size_bytes, body) = match (instead, body.content_length()) {
@@ -244,11 +244,11 @@ impl Wire {
         }
         let deadline = *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner);
         let response = route.client.send_body(parts.method, &target, parts.headers, body, deadline).await;
-        received(response.map_err(Trouble::Unanswered)?, is_told_late, &route.clock).await
+        received(response?, is_told_late, &route.clock).await
     }
 
-    fn make_copy(&self, request: &mut HttpRequest, Copied(source, etag): Copied) -> Result<(), Trouble> {
-        let Some(amazon @ Signer::Amazon { .. }) = &self.0.route.signer else { return Err(Trouble::Unintelligible) };
+    fn make_copy(&self, request: &mut HttpRequest, Copied(source, etag): Copied) -> Result<(), StorageError> {
+        let Some(amazon @ Signer::Amazon { .. }) = &self.0.route.signer else { return Err(StorageError::unintelligible()) };
         *request.body_mut() = HttpRequestBody::empty();
         let headers = request.headers_mut();
         headers.insert("x-amz-copy-source", source);
@@ -261,7 +261,7 @@ impl Wire {
         amazon.sign(request)
     }
 
-    fn make_conditional(&self, request: &mut HttpRequest) -> Result<(), Trouble> {
+    fn make_conditional(&self, request: &mut HttpRequest) -> Result<(), StorageError> {
         request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         match &self.0.route.signer {
             // Amazon's signature covers no header but its own.
@@ -301,15 +301,15 @@ fn completes_an_upload(method: &Method, uri: &Uri) -> bool {
 }
 
 /// `is_told_late`: S3 answers 200 and only then does the work, so that a refusal is in the body, and so is the new object's tag.
-async fn received(response: egress::Response, is_told_late: bool, clock: &Clock) -> Result<HttpResponse, Trouble> {
+async fn received(response: egress::Response, is_told_late: bool, clock: &Clock) -> Result<HttpResponse, StorageError> {
     let (status, mut headers) = (response.status, response.headers.clone());
     let body = response.read(ANSWER_BYTES_MAX).await;
     let text = String::from_utf8_lossy(&body.bytes);
     if !status.is_success() || (is_told_late && is_error_document(&text)) {
-        return Err(Trouble::Refused(Answer::new(status, &headers, &text, clock.now())));
+        return Err(StorageError::Refused(Answer::new(status, &headers, &text, clock.now())));
     }
     if body.truncated {
-        return Err(Trouble::BrokenOff);
+        return Err(StorageError::protocol("the store's answer broke off"));
     }
     if is_told_late && let Some(etag) = etag(&text) {
         headers.insert(ETAG, etag);
@@ -329,6 +329,6 @@ impl HttpConnector for Wire {
 #[async_trait]
 impl HttpService for Wire {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        self.send(request).await.map_err(|trouble| HttpError::new(HttpErrorKind::Unknown, trouble))
+        self.send(request).await.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))
     }
 }

@@ -11,7 +11,7 @@ use oauth::{Client, Grant, Tokens};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 use vault::{Confidential, Vault};
-use worker::{Hindrance, Opened};
+use worker::{ConnectorError, Opened};
 use zeroize::Zeroizing;
 
 use crate::secrets::Secrets;
@@ -22,7 +22,7 @@ pub(crate) async fn authentication(
     tokens: &Tokens,
     destination: &Destination,
     deadline: Instant,
-) -> Result<Secrets, Hindrance> {
+) -> Result<Secrets, ConnectorError> {
     let credentials = Opened::of(vault, destination);
     match destination.credentials.kind {
         CredentialKind::None => Ok(Secrets::default()),
@@ -55,12 +55,17 @@ pub(crate) async fn authentication(
             let header = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
             Ok(Secrets { token: Some(token), ..with_header(AUTHORIZATION, &header)? })
         }
-        other => Err(Hindrance::misconfigured(format!("a webhook does not take credentials of the kind {}", other.as_str()))),
+        other => Err(ConnectorError::misconfigured(format!("a webhook does not take credentials of the kind {}", other.as_str()))),
     }
 }
 
 /// Forgets the token that a receiver did not take.
-pub(crate) async fn forget_token(vault: &Vault, tokens: &Tokens, destination: &Destination, token: &SecretString) -> Result<(), Hindrance> {
+pub(crate) async fn forget_token(
+    vault: &Vault,
+    tokens: &Tokens,
+    destination: &Destination,
+    token: &SecretString,
+) -> Result<(), ConnectorError> {
     let credentials = Opened::of(vault, destination);
     let secret = credentials.secret("client_secret").await?;
     let (client, grant) = client_credentials(&credentials, &secret)?;
@@ -68,19 +73,19 @@ pub(crate) async fn forget_token(vault: &Vault, tokens: &Tokens, destination: &D
     Ok(())
 }
 
-fn client_credentials<'c>(credentials: &Opened<'c>, secret: &'c SecretString) -> Result<(Client<'c>, Grant<'c>), Hindrance> {
+fn client_credentials<'c>(credentials: &Opened<'c>, secret: &'c SecretString) -> Result<(Client<'c>, Grant<'c>), ConnectorError> {
     let organization = credentials.organization();
     let client = Client { organization, token_url: credentials.open("token_url")?, id: credentials.open("client_id")?, secret };
     let grant = Grant::ClientCredentials { scope: credentials.open_opt("scope"), audience: credentials.open_opt("audience") };
     Ok((client, grant))
 }
 
-fn refused(refusal: oauth::Refusal) -> Hindrance {
-    Hindrance::Ends { outcome: refusal.outcome, detail: refusal.detail }
+fn refused(refusal: oauth::Refusal) -> ConnectorError {
+    ConnectorError::new(refusal.outcome, refusal.detail)
 }
 
 /// A token in the header, but for PagerDuty: it takes its key in the body.
-fn bearer(token: SecretString, destination: &Destination) -> Result<Secrets, Hindrance> {
+fn bearer(token: SecretString, destination: &Destination) -> Result<Secrets, ConnectorError> {
     let is_pager = matches!(&destination.settings, Settings::Webhook(webhook) if webhook.preset == Some(Preset::Pagerduty));
     if is_pager {
         return Ok(Secrets { routing_key: Some(token), ..Secrets::default() });
@@ -89,7 +94,7 @@ fn bearer(token: SecretString, destination: &Destination) -> Result<Secrets, Hin
     with_header(AUTHORIZATION, &header)
 }
 
-async fn headers(credentials: &Opened<'_>, destination: &Destination) -> Result<Secrets, Hindrance> {
+async fn headers(credentials: &Opened<'_>, destination: &Destination) -> Result<Secrets, ConnectorError> {
     let mut secrets = Secrets::default();
     let members = destination.credentials.secrets.keys().filter_map(|member| Some((member, member.strip_prefix("headers/")?)));
     for (member, name) in members {
@@ -99,17 +104,17 @@ async fn headers(credentials: &Opened<'_>, destination: &Destination) -> Result<
     Ok(secrets)
 }
 
-fn with_header(name: HeaderName, value: &str) -> Result<Secrets, Hindrance> {
+fn with_header(name: HeaderName, value: &str) -> Result<Secrets, ConnectorError> {
     Ok(Secrets { headers: vec![(name, header_value(value)?)], ..Secrets::default() })
 }
 
-fn header_name(name: &str) -> Result<HeaderName, Hindrance> {
-    HeaderName::from_bytes(name.as_bytes()).map_err(|_| Hindrance::misconfigured("the credentials name a header that is none"))
+fn header_name(name: &str) -> Result<HeaderName, ConnectorError> {
+    HeaderName::from_bytes(name.as_bytes()).map_err(|_| ConnectorError::misconfigured("the credentials name a header that is none"))
 }
 
-fn header_value(text: &str) -> Result<HeaderValue, Hindrance> {
-    let mut value =
-        HeaderValue::from_str(text).map_err(|_| Hindrance::misconfigured("the credentials hold characters that no header can carry"))?;
+fn header_value(text: &str) -> Result<HeaderValue, ConnectorError> {
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| ConnectorError::misconfigured("the credentials hold characters that no header can carry"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -9,7 +9,7 @@ use egress::{Client, Identity};
 use lru::LruCache;
 use sha2::{Digest as _, Sha256};
 use vault::Vault;
-use worker::{Hindrance, Opened};
+use worker::{ConnectorError, Opened};
 
 /// Clients of their own that are kept; the one that was used longest ago makes room. Each holds a few idle connections.
 const OWN_MAX: NonZeroUsize = NonZeroUsize::new(200).expect("it is not zero");
@@ -31,14 +31,15 @@ impl Clients {
     }
 
     /// The client for a destination with the credentials that it has now.
-    pub(crate) async fn of(&self, vault: &Vault, destination: &Destination) -> Result<Client, Hindrance> {
+    pub(crate) async fn of(&self, vault: &Vault, destination: &Destination) -> Result<Client, ConnectorError> {
         let credentials = Opened::of(vault, destination);
         let certificate = credentials.open_opt("client_certificate/certificate_pem");
         let authority = credentials.open_opt("ca_pem");
         if certificate.is_none() && authority.is_none() {
             return Ok(self.shared.clone());
         }
-        let stored = serde_json::to_vec(&destination.credentials).map_err(|why| Hindrance::misconfigured(format!("credentials: {why}")))?;
+        let stored =
+            serde_json::to_vec(&destination.credentials).map_err(|why| ConnectorError::misconfigured(format!("credentials: {why}")))?;
         let key = (destination.id, Sha256::digest(&stored).into());
         if let Some(client) = self.lock().get(&key) {
             return Ok(client.clone());
@@ -47,13 +48,13 @@ impl Clients {
             None => None,
             Some(pem) => {
                 let key = credentials.secret("client_certificate/private_key_pem").await?;
-                Some(Identity::parse(pem, &key).map_err(|why| Hindrance::misconfigured(format!("client_certificate: {why}")))?)
+                Some(Identity::parse(pem, &key).map_err(|why| ConnectorError::misconfigured(format!("client_certificate: {why}")))?)
             }
         };
         let authorities = authority.map(egress::certificates).transpose();
-        let authorities = authorities.map_err(|why| Hindrance::misconfigured(format!("ca_pem: {why}")))?;
+        let authorities = authorities.map_err(|why| ConnectorError::misconfigured(format!("ca_pem: {why}")))?;
         let client = self.shared.for_destination(identity.as_ref(), authorities.as_deref());
-        let client = client.map_err(|why| Hindrance::misconfigured(format!("TLS cannot be set up: {why}")))?;
+        let client = client.map_err(|why| ConnectorError::misconfigured(format!("TLS cannot be set up: {why}")))?;
         self.lock().put(key, client.clone());
         Ok(client)
     }

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use domain::attempt::RequestRecord;
-use domain::check::CheckReport;
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::settings::Settings;
@@ -15,9 +14,9 @@ use render::webhook::WebhookBody;
 use render::{Fault, PAYLOAD_READ_BYTES_MAX, Stop, Wording};
 use secrecy::ExposeSecret as _;
 use store::SentBody;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use vault::Vault;
-use worker::{Attempted, Connector, Hindrance, Job, Opened, Unavailable};
+use worker::{Attempted, Check, Connector, ConnectorError, Job, Opened, within};
 
 use crate::authentication;
 use crate::clients::Clients;
@@ -29,7 +28,7 @@ use crate::{record, verdict};
 /// What a webhook takes: 64 MiB (destinations.md).
 const BODY_MAX_BYTES: u64 = 64 << 20;
 /// A task of another type of destination in this worker's queue.
-pub(crate) const NOT_A_WEBHOOK: &str = "the destination is no webhook";
+const NOT_A_WEBHOOK: &str = "the destination is no webhook";
 
 /// Delivers to webhooks.
 #[derive(Debug)]
@@ -61,7 +60,7 @@ impl Webhook {
     }
 
     /// Where a destination is reached, and with which client.
-    pub(crate) async fn way(&self, destination: &Destination) -> Result<(Client, Target), Hindrance> {
+    pub(crate) async fn way(&self, destination: &Destination) -> Result<(Client, Target), ConnectorError> {
         let settings = settings(destination)?;
         let client = self.clients.of(&self.vault, destination).await?;
         let secret = match settings.url {
@@ -72,8 +71,8 @@ impl Webhook {
         Ok((client, self.target(url)?))
     }
 
-    fn target(&self, url: &str) -> Result<Target, Hindrance> {
-        Target::parse(url, self.schemes).map_err(|refusal| Hindrance::misconfigured(format!("the URL cannot be used: {refusal}")))
+    fn target(&self, url: &str) -> Result<Target, ConnectorError> {
+        Target::parse(url, self.schemes).map_err(|refusal| ConnectorError::misconfigured(format!("the URL cannot be used: {refusal}")))
     }
 
     /// Opens the secrets and makes the request, signed.
@@ -83,15 +82,14 @@ impl Webhook {
         envelope: &Envelope<'_>,
         content: &Content<'_>,
         deadline: Instant,
-    ) -> Result<Prepared, Hindrance> {
+    ) -> Result<Prepared, ConnectorError> {
         let settings = settings(destination)?;
         let opening = async {
             let signed = settings.signature.enabled;
             let secrets = Secrets::open(&self.vault, &self.tokens, destination, signed, envelope.at, deadline).await?;
-            Ok::<_, Hindrance>((self.way(destination).await?, secrets))
+            Ok::<_, ConnectorError>((self.way(destination).await?, secrets))
         };
-        let slow = |_| Hindrance::Ours(Unavailable("the destination's secrets took longer to open than an attempt may".to_owned()));
-        let ((client, target), secrets) = timeout_at(deadline, opening).await.map_err(slow)??;
+        let ((client, target), secrets) = within(deadline, "the credentials took longer to get than the attempt may", opening).await?;
         let routing_key = secrets.routing_key.as_ref().map_or("", |key| key.expose_secret());
         let body = match body(settings, content, routing_key, deadline).await {
             Ok(body) => body,
@@ -107,7 +105,7 @@ impl Webhook {
     }
 
     /// Makes and sends the request; once more when a token turns out not to be taken any more.
-    async fn attempt(&self, job: &Facts<'_>, content: &Content<'_>) -> Result<Attempted, Hindrance> {
+    async fn attempt(&self, job: &Facts<'_>, content: &Content<'_>) -> Result<Attempted, ConnectorError> {
         let delivery_id = job.delivery.id.to_string();
         let message_id = job.delivery.id.message.to_string();
         let message = &job.delivery.message;
@@ -136,7 +134,7 @@ impl Webhook {
             Ok(response) => response,
             Err(failure) => {
                 let outcome = worker::unanswered(failure.kind());
-                return Attempted { outcome, detail: failure.detail().to_owned(), request: Some(sent), response: None, body };
+                return Attempted { request: Some(sent), body, ..Attempted::unsent(outcome, failure.detail()) };
             }
         };
         let (status, headers) = (response.status, response.headers.clone());
@@ -196,10 +194,10 @@ async fn body(settings: &WebhookSettings, content: &Content<'_>, routing_key: &s
 }
 
 /// The settings of a webhook.
-pub(crate) fn settings(destination: &Destination) -> Result<&WebhookSettings, Hindrance> {
+pub(crate) fn settings(destination: &Destination) -> Result<&WebhookSettings, ConnectorError> {
     match &destination.settings {
         Settings::Webhook(settings) => Ok(settings),
-        _ => Err(Hindrance::misconfigured(NOT_A_WEBHOOK)),
+        _ => Err(ConnectorError::misconfigured(NOT_A_WEBHOOK)),
     }
 }
 
@@ -214,7 +212,7 @@ impl Connector for Webhook {
         }
     }
 
-    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
+    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, ConnectorError> {
         if job.payload.size_bytes() > BODY_MAX_BYTES {
             let detail = format!("the payload has {} bytes; a webhook takes {BODY_MAX_BYTES}", job.payload.size_bytes());
             return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
@@ -229,13 +227,10 @@ impl Connector for Webhook {
         let payload = payload.collect().await?;
         let wording = Wording::of(delivery, attempt_number, Some(&payload).filter(|_| reshapes));
         let facts = Facts { delivery, destination, attempt_number, deadline };
-        match self.attempt(&facts, &Content { wording: &wording, payload: &payload, is_check: false }).await {
-            Ok(attempted) => Ok(attempted),
-            Err(hindrance) => hindrance.into_attempted(),
-        }
+        self.attempt(&facts, &Content { wording: &wording, payload: &payload, is_check: false }).await
     }
 
-    async fn check(&self, destination: &Destination) -> CheckReport {
-        self.walk(destination).await
+    async fn check(&self, check: Check<'_>) -> Result<(), ConnectorError> {
+        self.take_steps(check).await
     }
 }

@@ -3,7 +3,7 @@
 //! The cast and their verbs, in the order of an attempt:
 //!
 //! - [`Webhook`] is the connector. It **opens** the destination's [secrets] through the vault: the header that authenticates, and the keys
-//!   that sign. Whatever keeps it from sending is a [`Hindrance`](worker::Hindrance): ours, and the delivery waits, or the destination's, and that is its outcome.
+//!   that sign. Whatever keeps it from sending is a [`ConnectorError`](worker::ConnectorError): ours, and the delivery waits, or the destination's, and that is its outcome.
 //! - It **composes** the [request]: fixed headers in a fixed order, signed afresh on every attempt, and **sends** it through `egress`.
 //! - The answer's status line and headers decide the [verdict], and for some services its body ([preset]); its beginning goes into the
 //!   [record], with no credential in it.

@@ -12,7 +12,7 @@ use store::SentBody;
 use tokio::time::Instant;
 
 use crate::secrets::Secrets;
-use worker::Hindrance;
+use worker::ConnectorError;
 
 const OWN_USER_AGENT: &str = concat!("Waybill/", env!("CARGO_PKG_VERSION"));
 
@@ -42,7 +42,7 @@ pub(crate) fn compose(
     envelope: &Envelope<'_>,
     body: WebhookBody,
     deadline: Instant,
-) -> Result<Request, Hindrance> {
+) -> Result<Request, ConnectorError> {
     let WebhookBody { bytes: body, content_type } = body;
     let mut headers = HeaderMap::with_capacity(16 + settings.headers.len());
     put(&mut headers, CONTENT_TYPE, &content_type)?;
@@ -67,18 +67,19 @@ pub(crate) fn compose(
     put(&mut headers, HeaderName::from_static("waybill-event-type"), envelope.event_type)?;
     put(&mut headers, HeaderName::from_static("waybill-attempt"), &envelope.attempt.to_string())?;
     put(&mut headers, HeaderName::from_static("traceparent"), envelope.traceparent)?;
-    let method = Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|_| Hindrance::misconfigured("the method is none"))?;
+    let method =
+        Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|_| ConnectorError::misconfigured("the method is none"))?;
     Ok(Request { method, target, headers, body, deadline })
 }
 
-fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Hindrance> {
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), ConnectorError> {
     let value = HeaderValue::from_str(value).map_err(|_| unusable(name.as_str()))?;
     headers.insert(name, value);
     Ok(())
 }
 
-fn unusable(name: &str) -> Hindrance {
-    Hindrance::misconfigured(format!("the header {name} cannot be sent: its name or value is not one that HTTP allows"))
+fn unusable(name: &str) -> ConnectorError {
+    ConnectorError::misconfigured(format!("the header {name} cannot be sent: its name or value is not one that HTTP allows"))
 }
 
 /// What is kept of a request: all but the credentials, and long headers cut. `shown` is its body where that is not the payload.

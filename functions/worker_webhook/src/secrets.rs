@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use signing::SigningKey;
 use tokio::time::Instant;
 use vault::Vault;
-use worker::Hindrance;
+use worker::{ConnectorError, dependency};
 
 use crate::authentication::authentication;
 
@@ -38,10 +38,10 @@ impl Secrets {
         signed: bool,
         now: Timestamp,
         deadline: Instant,
-    ) -> Result<Self, Hindrance> {
+    ) -> Result<Self, ConnectorError> {
         let live = if signed { destination.live_secrets(now) } else { Vec::new() };
         if signed && live.is_empty() {
-            return Err(Hindrance::misconfigured("signatures are on and no signing secret is live"));
+            return Err(ConnectorError::misconfigured("signatures are on and no signing secret is live"));
         }
         let keys = try_join_all(live.into_iter().map(|secret| signing_key(vault, destination, secret)));
         let (authentication, keys) = try_join(authentication(vault, tokens, destination, deadline), keys).await?;
@@ -49,14 +49,16 @@ impl Secrets {
     }
 }
 
-async fn signing_key(vault: &Vault, destination: &Destination, secret: &SigningSecret) -> Result<SigningKey, Hindrance> {
+async fn signing_key(vault: &Vault, destination: &Destination, secret: &SigningSecret) -> Result<SigningKey, ConnectorError> {
     let text = match &secret.source {
         SecretSource::Generated { sealed } | SecretSource::Provided { sealed } => {
-            vault.open(destination.organization_id, destination.id, &SigningSecret::sealed_name(secret.id), sealed).await?
+            dependency(vault.open(destination.organization_id, destination.id, &SigningSecret::sealed_name(secret.id), sealed)).await?
         }
-        SecretSource::SecretsManager { arn, role } => vault.referenced(arn, role.as_ref(), destination.organization_id).await?,
+        SecretSource::SecretsManager { arn, role } => {
+            dependency(vault.referenced(arn, role.as_ref(), destination.organization_id)).await?
+        }
     };
     // Secrets Manager keeps the newline that an editor put at the end.
     SigningKey::parse(text.expose_secret().trim())
-        .map_err(|error| Hindrance::misconfigured(format!("the signing secret {} cannot be used: {error}", secret.id)))
+        .map_err(|error| ConnectorError::misconfigured(format!("the signing secret {} cannot be used: {error}", secret.id)))
 }

@@ -81,6 +81,25 @@ fn is_closed(kind: io::ErrorKind) -> bool {
     matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected)
 }
 
+/// The category of an error of the network that is `error` or among its causes: of TLS, or of a
+/// connection that is refused, lost or silent.
+#[must_use]
+pub fn failure_kind(error: &(dyn Error + 'static)) -> Option<FailureKind> {
+    sources(error)
+        .find_map(|source| of_type(source).map(|(kind, _)| kind).or_else(|| is_unconnected(source).then_some(FailureKind::Connect)))
+}
+
+fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    matches!(kind, Some(ConnectionRefused | HostUnreachable | NetworkUnreachable))
+}
+
+/// The error of the TLS library that is `error` or among its causes.
+pub fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    sources(error).find_map(|source| source.downcast_ref::<rustls::Error>())
+}
+
 fn of_type(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         if refuses_identity(tls) {

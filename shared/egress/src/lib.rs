@@ -33,7 +33,7 @@ mod target;
 mod tls;
 mod traffic;
 
-pub use classify::refuses_identity;
+pub use classify::{failure_kind, refuses_identity, tls_error};
 pub use client::{Client, Request};
 pub use failure::{Failure, FailureKind};
 pub use guard::{Guard, tells_of_a_blocked_address};

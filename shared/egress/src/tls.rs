@@ -2,7 +2,7 @@
 
 use crate::{
     Failure, FailureKind, Host, Identity,
-    classify::{refuses_identity, sources},
+    classify::{refuses_identity, tls_error},
     handshake::{self, Handshake},
 };
 use rustls::{
@@ -118,7 +118,7 @@ pub(crate) fn handshake_timeout(host: &Host) -> Failure {
 }
 
 pub(crate) fn handshake_failure(host: &Host, handshake: &Handshake, error: Box<dyn Error + Send + Sync>) -> Failure {
-    let tls = sources(&*error).find_map(|source| source.downcast_ref::<rustls::Error>());
+    let tls = tls_error(&*error);
     let kind = match tls {
         Some(tls) if refuses_identity(tls) => FailureKind::Identity,
         // TLS 1.2 has no alert for a missing certificate, and some servers close without any.

@@ -20,16 +20,15 @@ use telemetry::names::{SEND, SETTLE};
 use telemetry::{Parent, Span};
 use tokio::time::Instant;
 use tracing::Instrument as _;
-use vault::Confidential;
 
 use crate::batch::Item;
-use crate::connector::{Attempted, Connector, Job, Unavailable};
-use crate::grants;
+use crate::connector::{Attempted, Connector, Job};
+use crate::error::Unavailable;
 use crate::plan::skip_reason;
-use crate::redaction::Redactor;
 use crate::setback::{Disposal, hold, put_back};
 use crate::trail;
 use crate::{Parts, Payload};
+use crate::{grants, harness};
 
 /// An attempt starts only when the invocation has this much time beyond the attempt's own budget.
 const SETTLE_MARGIN: Duration = Duration::from_secs(20);
@@ -124,21 +123,9 @@ impl<C: Connector> Parts<C> {
             Ok(payload) => payload,
             Err(attempted) => return Ok(attempted),
         };
-        let most = self.connector.attempt_max(destination);
         let budget = Duration::from_secs(destination.settings.timeout_seconds().into());
         let job = Job { delivery, destination, payload, attempt_number: delivery.attempts + 1, deadline: started + budget };
-        // Connectors keep the deadline themselves; this is the backstop.
-        let confidential = Confidential::default();
-        let connector = self.connector.deliver(job);
-        let connector = egress::on_behalf_of(destination.organization_id.to_string(), connector);
-        let delivering = confidential.during(connector);
-        let attempted = tokio::time::timeout(most + Duration::from_secs(2), delivering).await;
-        let attempted = attempted.unwrap_or_else(|_| {
-            let detail = format!("no answer within {} s", most.as_secs());
-            Ok(Attempted::unsent(Outcome::Retry(Reason::Timeout), detail))
-        });
-        let redactor = Redactor::of(&confidential);
-        attempted.map(|attempted| redactor.attempted(attempted)).map_err(|unavailable| Unavailable(redactor.text(&unavailable.0)))
+        harness::deliver(&self.connector, job).await
     }
 
     /// What is delivered: from memory when it is small, else as it comes from where it is; or why there is nothing to deliver.

@@ -12,15 +12,17 @@ use domain::settle::Outcome;
 use store::SentBody;
 use tokio::time::Instant;
 
-use crate::Payload;
+use crate::{ConnectorError, Payload, StepRecorder};
 
 /// Speaks one destination type's protocol.
 pub trait Connector: Send + Sync + 'static {
-    /// Makes one attempt, within the job's deadline. What the destination does is an outcome; `Unavailable` is only for what is ours.
-    fn deliver(&self, job: Job<'_>) -> impl Future<Output = Result<Attempted, Unavailable>> + Send;
+    /// Makes one attempt, within the job's deadline. An error is an attempt before anything was sent;
+    /// one that failed later is [`Attempted`], with the record of its request.
+    fn deliver(&self, job: Job<'_>) -> impl Future<Output = Result<Attempted, ConnectorError>> + Send;
 
-    /// Tests connection and credentials of a destination about to be saved, step by step.
-    fn check(&self, destination: &Destination) -> impl Future<Output = CheckReport> + Send;
+    /// Takes the steps of a delivery to a destination about to be saved, and records each. An error
+    /// is the failure of the step in progress, unless it names another.
+    fn check(&self, check: Check<'_>) -> impl Future<Output = Result<(), ConnectorError>> + Send;
 
     /// The longest that an attempt may take: the job's deadline, and what a protocol demands beyond it.
     fn attempt_max(&self, destination: &Destination) -> Duration {
@@ -50,15 +52,6 @@ pub trait Connector: Send + Sync + 'static {
     }
 }
 
-/// A server that says nothing until here is given up, however long the attempt may take: what waits behind it should not.
-const LOGIN_MAX: Duration = Duration::from_secs(30);
-
-/// When to give up on a server that has not let us in, in an attempt that may last until `deadline`.
-#[must_use]
-pub fn login_deadline(deadline: Instant) -> Instant {
-    deadline.min(Instant::now() + LOGIN_MAX)
-}
-
 /// One attempt to make.
 #[derive(Debug)]
 pub struct Job<'j> {
@@ -72,6 +65,19 @@ pub struct Job<'j> {
     pub attempt_number: u32,
     /// When the whole attempt must be over.
     pub deadline: Instant,
+}
+
+/// One check to make.
+#[derive(Debug)]
+pub struct Check<'c> {
+    /// The destination as it would be saved.
+    pub destination: &'c Destination,
+    /// When it must be over: the destination's own time limit, or that of checks.
+    pub deadline: Instant,
+    /// The time limit of checks: for one whose steps each have the destination's own time limit.
+    pub latest: Instant,
+    /// Where the steps are recorded.
+    pub steps: &'c mut StepRecorder,
 }
 
 /// How an attempt went.
@@ -95,8 +101,3 @@ impl Attempted {
         Self { outcome, detail: detail.into(), request: None, response: None, body: None }
     }
 }
-
-/// Something of ours that the attempt needs (KMS, Secrets Manager, the table) does not answer: the delivery waits, it does not fail.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Unavailable(pub String);

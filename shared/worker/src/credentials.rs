@@ -6,7 +6,7 @@ use domain::id::OrganizationId;
 use secrecy::SecretString;
 use vault::{Recipient, Vault};
 
-use crate::Hindrance;
+use crate::{ConnectorError, dependency};
 
 /// A destination's credentials, read member by member.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ impl<'d> Opened<'d> {
     }
 
     /// A member that is not secret.
-    pub fn open(&self, name: &str) -> Result<&'d str, Hindrance> {
+    pub fn open(&self, name: &str) -> Result<&'d str, ConnectorError> {
         self.open_opt(name).ok_or_else(|| missing(name))
     }
 
@@ -40,19 +40,21 @@ impl<'d> Opened<'d> {
     }
 
     /// A secret member.
-    pub async fn secret(&self, name: &str) -> Result<SecretString, Hindrance> {
+    pub async fn secret(&self, name: &str) -> Result<SecretString, ConnectorError> {
         self.secret_opt(name).await?.ok_or_else(|| missing(name))
     }
 
     /// A secret member that may be absent.
-    pub async fn secret_opt(&self, name: &str) -> Result<Option<SecretString>, Hindrance> {
+    pub async fn secret_opt(&self, name: &str) -> Result<Option<SecretString>, ConnectorError> {
         let Some(field) = self.destination.credentials.secrets.get(name) else { return Ok(None) };
         let Destination { organization_id, id, .. } = self.destination;
         let recipient = Recipient::of(self.destination);
-        Ok(Some(self.vault.open_for(&recipient, *organization_id, *id, &sealed_name(name), &field.sealed).await?))
+        let name = sealed_name(name);
+        let opening = self.vault.open_for(&recipient, *organization_id, *id, &name, &field.sealed);
+        Ok(Some(dependency(opening).await?))
     }
 }
 
-fn missing(name: &str) -> Hindrance {
-    Hindrance::misconfigured(format!("the credentials have no {name}"))
+fn missing(name: &str) -> ConnectorError {
+    ConnectorError::misconfigured(format!("the credentials have no {name}"))
 }

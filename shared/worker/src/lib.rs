@@ -12,37 +12,42 @@ mod config;
 mod connector;
 mod counts;
 mod credentials;
+mod dependency;
+mod error;
 mod faults;
 mod gone;
 mod grants;
-mod hindrance;
+mod harness;
 mod invocation;
+mod limit;
 mod memory;
 mod payload;
 mod plan;
 pub mod redaction;
 mod setback;
+mod steps;
 mod trail;
-mod unanswered;
 mod updates;
 
 pub use config::Config;
-pub use connector::{Attempted, Connector, Job, Unavailable, login_deadline};
+pub use connector::{Attempted, Check, Connector, Job};
 pub use credentials::Opened;
+pub use dependency::dependency;
+pub use error::{ConnectorError, Unavailable, unanswered};
 pub use faults::Faults;
-pub use hindrance::Hindrance;
+pub use harness::{check, deliver, watched};
 pub use invocation::{Answer, Invocation};
+pub use limit::{CHECK_TIME_LIMIT, login_deadline, within};
 pub use memory::{Memory, Reserved};
 pub use payload::{Payload, Pieces};
 pub use plan::{Next, plan};
 pub use redaction::redacted;
-pub use unanswered::unanswered;
+pub use steps::StepRecorder;
 pub use updates::Updates;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use dispatch::{Bus, Dispatcher};
 use domain::authorization::{Exchange, ExchangeAnswer};
@@ -58,9 +63,6 @@ use tower::Service;
 use vault::{Confidential, KeySource, KeyUse};
 
 use crate::redaction::Redactor;
-
-/// A connection check takes no longer (api.md, Destinations).
-const CHECK_MAX: Duration = Duration::from_secs(20);
 
 /// A worker function around a connector.
 pub struct Worker<C>(Arc<Parts<C>>);
@@ -135,14 +137,7 @@ impl<C: Connector> Parts<C> {
         if let Some(report) = self.refuses_check(destination).await {
             return report;
         }
-        let confidential = Confidential::default();
-        let check = egress::on_behalf_of(destination.organization_id.to_string(), self.connector.check(destination));
-        let check = tokio::time::timeout(CHECK_MAX, confidential.during(check));
-        let report = check.await.unwrap_or_else(|_| {
-            let detail = format!("the check took longer than {} s", CHECK_MAX.as_secs());
-            CheckReport::of(vec![CheckStep { name: StepName::Connect, ok: Some(false), detail, duration_ms: 20_000 }])
-        });
-        Redactor::of(&confidential).report(report)
+        check(&self.connector, destination).await
     }
 
     /// The request names no organization, so that each host is on its own.

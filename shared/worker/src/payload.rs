@@ -6,6 +6,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use store::OwnObject;
 
 use crate::Unavailable;
+use crate::dependency::Watch;
 
 /// Pieces of a payload, in their order. An error is ours (where payloads are kept does not answer), never the destination's.
 pub type Pieces = BoxStream<'static, Result<Bytes, Unavailable>>;
@@ -33,6 +34,15 @@ impl Payload {
     /// As it comes, in pieces of any size: exactly `size_bytes` of them, or reading it fails.
     pub fn streamed(size_bytes: u64, pieces: impl Stream<Item = Result<Bytes, Unavailable>> + Send + 'static) -> Self {
         Self { size_bytes, content: Content::Streamed(counted(size_bytes, pieces.boxed()).boxed()), own_object: None }
+    }
+
+    /// The same, whose reads are watched.
+    pub(crate) fn watched(self, watch: &Watch) -> Self {
+        let content = match self.content {
+            Content::Streamed(pieces) => Content::Streamed(watch.pieces(pieces)),
+            whole @ Content::Whole(_) => whole,
+        };
+        Self { content, ..self }
     }
 
     /// The same, which is this object in S3, where the function may read it with its own role.

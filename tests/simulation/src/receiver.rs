@@ -4,11 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::Reason;
-use domain::check::CheckReport;
-use domain::destination::Destination;
 use domain::id::DeliveryId;
 use domain::settle::Outcome;
-use worker::{Attempted, Connector, Job, Unavailable};
+use worker::{Attempted, Check, Connector, ConnectorError, Job};
 
 /// One request that reached the receiver.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,13 +86,13 @@ impl Receiver {
 }
 
 impl Connector for Receiver {
-    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, Unavailable> {
+    async fn deliver(&self, job: Job<'_>) -> Result<Attempted, ConnectorError> {
         let (outcome, took) = self.answer(&job);
         tokio::time::sleep(took).await;
         Ok(Attempted { outcome, detail: "as the seed has it".to_owned(), request: None, response: None, body: None })
     }
 
-    async fn check(&self, _: &Destination) -> CheckReport {
-        CheckReport::of(Vec::new())
+    async fn check(&self, _: Check<'_>) -> Result<(), ConnectorError> {
+        Ok(())
     }
 }

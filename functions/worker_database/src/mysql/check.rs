@@ -2,7 +2,7 @@
 
 use domain::check::StepName;
 use domain::settings::database::{DatabaseSettings, Mode, OnConflict};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::insert;
 use super::ledger::Ledger;
@@ -10,27 +10,24 @@ use super::session::Session;
 use super::table::{self, Table, list};
 use super::{document, verdict};
 use crate::connector::{Database, Facts};
-use crate::failure::Failure;
 use crate::place::Place;
-use crate::walk::Walk;
+use crate::rights::is_rejected;
+use worker::{ConnectorError, StepRecorder, within};
 
-/// Walks to the table and tries what a delivery would do there.
+/// Takes the steps to the table and tries what a delivery would do there.
 pub(crate) async fn check(
     database: &Database,
     place: &Place,
     settings: &DatabaseSettings,
     deadline: Instant,
-    walk: &mut Walk,
-) -> Result<(), Failure> {
-    let mut session = Session::open(database, place, deadline, walk).await?;
-    let trying = async {
-        let tried = timeout_at(deadline, authorize(&mut session, settings)).await;
-        tried.unwrap_or_else(|_| Err(verdict::late("writing into the table")))
-    };
-    walk.take(StepName::Authorize, trying, String::clone).await.map(drop)
+    steps: &mut StepRecorder,
+) -> Result<(), ConnectorError> {
+    let mut session = Session::open(database, place, deadline, steps).await?;
+    let trying = async { within(deadline, "writing into the table took too long", authorize(&mut session, settings)).await };
+    steps.take(StepName::Authorize, trying, String::clone).await.map(drop)
 }
 
-async fn authorize(session: &mut Session, settings: &DatabaseSettings) -> Result<String, Failure> {
+async fn authorize(session: &mut Session, settings: &DatabaseSettings) -> Result<String, ConnectorError> {
     let Some(table) = Table::find(session, &settings.table).await? else {
         if !settings.create_table {
             return Err(verdict::no_table(&settings.table));
@@ -50,20 +47,20 @@ async fn authorize(session: &mut Session, settings: &DatabaseSettings) -> Result
     Ok(format!("rows can be written into {}{told}", settings.table))
 }
 
-async fn try_document(session: &mut Session, table: &Table) -> Result<String, Failure> {
+async fn try_document(session: &mut Session, table: &Table) -> Result<String, ConnectorError> {
     session.execute("START TRANSACTION").await?;
     let written = document::write(session, table, &Facts::of_check(), b"{}".to_vec()).await;
     // A constraint or a trigger may refuse a row that is only a sample, and take others.
     match (written, table.required_besides(document::COLUMNS)) {
         (Ok(_), _) => Ok(String::new()),
-        (Err(failure), None) if failure.is_rejected() => {
+        (Err(failure), None) if is_rejected(&failure) => {
             Ok(format!("; a sample row is refused ({failure}), so that it shows with each delivery whether its row is taken"))
         }
         (Err(failure), _) => Err(failure),
     }
 }
 
-async fn try_rows(session: &mut Session, settings: &DatabaseSettings, table: &Table) -> Result<String, Failure> {
+async fn try_rows(session: &mut Session, settings: &DatabaseSettings, table: &Table) -> Result<String, ConnectorError> {
     let mapped: Vec<&str> = settings.columns.iter().flat_map(|columns| columns.values()).map(String::as_str).collect();
     table.require(&mapped, settings.on_conflict == OnConflict::Update)?;
     table.require_no_generated(&mapped)?;

@@ -3,15 +3,13 @@
 use domain::settings::database::TableName;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Error, Value};
-use worker::Payload;
 
 use super::session::Session;
 use super::table::{self, Table};
 use super::verdict;
 use crate::connector::{Delivering, Facts, Written};
 use crate::document::{collect, is_json};
-use crate::failure::Failure;
-use crate::walk::Walk;
+use worker::{ConnectorError, Payload, StepRecorder};
 
 /// The column that holds each delivery once.
 pub(super) const DELIVERY_ID: &str = "delivery_id";
@@ -21,10 +19,10 @@ const PACKET_ROOM: usize = 4 << 10;
 pub(super) const COLUMNS: &[&str] = &[DELIVERY_ID, "message_id", "event_type", "created_at", "content_type", "payload"];
 
 /// Writes a message as one row.
-pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, Failure> {
+pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
     let Delivering { database, place, settings, facts, deadline } = *delivering;
     let bytes = collect(payload).await?;
-    let mut session = Session::open(database, place, deadline, &mut Walk::default()).await?;
+    let mut session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
     let table = match Table::find(&mut session, &settings.table).await? {
         Some(table) => table,
         None if settings.create_table => create(&mut session, &settings.table, facts).await?,
@@ -34,7 +32,7 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
 }
 
 /// Writes the row.
-pub(super) async fn write(session: &mut Session, table: &Table, facts: &Facts, payload: Vec<u8>) -> Result<Written, Failure> {
+pub(super) async fn write(session: &mut Session, table: &Table, facts: &Facts, payload: Vec<u8>) -> Result<Written, ConnectorError> {
     table.require_transactions()?;
     table.require(COLUMNS, false)?;
     table.require_unique(session, &[DELIVERY_ID]).await?;
@@ -44,7 +42,7 @@ pub(super) async fn write(session: &mut Session, table: &Table, facts: &Facts, p
     insert(session, table, facts, payload).await
 }
 
-async fn create(session: &mut Session, name: &TableName, facts: &Facts) -> Result<Table, Failure> {
+async fn create(session: &mut Session, name: &TableName, facts: &Facts) -> Result<Table, ConnectorError> {
     let payload = if is_json(&facts.content_type) { "json" } else { "longblob" };
     let definition = format!(
         "delivery_id varchar(64) CHARACTER SET ascii NOT NULL PRIMARY KEY, message_id varchar(64) CHARACTER SET ascii NOT NULL, \
@@ -54,7 +52,7 @@ async fn create(session: &mut Session, name: &TableName, facts: &Facts) -> Resul
 }
 
 /// One statement is one transaction.
-async fn insert(session: &mut Session, table: &Table, facts: &Facts, payload: Vec<u8>) -> Result<Written, Failure> {
+async fn insert(session: &mut Session, table: &Table, facts: &Facts, payload: Vec<u8>) -> Result<Written, ConnectorError> {
     let sql = format!(
         "INSERT INTO {} (delivery_id, message_id, event_type, created_at, content_type, payload) VALUES (?, ?, ?, ?, ?, ?)",
         table.sql()

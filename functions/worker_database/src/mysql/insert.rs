@@ -7,8 +7,8 @@ use mysql_async::{Error, ServerError, Value};
 use super::session::Session;
 use super::table::{Table, list, quoted};
 use super::verdict;
-use crate::failure::Failure;
 use crate::rows::{Cell, Columns};
+use worker::ConnectorError;
 
 /// Parameters of one statement (the protocol's).
 const PARAMETERS_MAX: usize = 65_535;
@@ -53,7 +53,13 @@ impl<'t> Insert<'t> {
     }
 
     /// Takes a row, and sends those that are pending when they are many or when they have other columns.
-    pub(super) async fn push(&mut self, session: &mut Session, columns: &Columns, number: u64, cells: &[Cell<'_>]) -> Result<(), Failure> {
+    pub(super) async fn push(
+        &mut self,
+        session: &mut Session,
+        columns: &Columns,
+        number: u64,
+        cells: &[Cell<'_>],
+    ) -> Result<(), ConnectorError> {
         // An update changes the columns that a row has, and no others.
         let is_update = self.on_conflict == OnConflict::Update;
         let is_there = |cell: &Cell<'_>| !is_update || *cell != Cell::Absent;
@@ -75,12 +81,12 @@ impl<'t> Insert<'t> {
     }
 
     /// Sends what is left; returns how many rows there were.
-    pub(super) async fn finish(mut self, session: &mut Session) -> Result<Counts, Failure> {
+    pub(super) async fn finish(mut self, session: &mut Session) -> Result<Counts, ConnectorError> {
         self.flush(session).await?;
         Ok(self.counts)
     }
 
-    async fn flush(&mut self, session: &mut Session) -> Result<(), Failure> {
+    async fn flush(&mut self, session: &mut Session) -> Result<(), ConnectorError> {
         let mut rows = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         while !rows.is_empty() {
@@ -133,7 +139,7 @@ impl<'t> Insert<'t> {
 
     /// Sends rows one by one, to find the one that the server does not take: the statement that failed has left nothing behind, and the
     /// transaction ends with this. Rows that only together are no statement are written by it.
-    async fn one_by_one(&mut self, session: &mut Session, rows: Vec<Row>) -> Result<(), Failure> {
+    async fn one_by_one(&mut self, session: &mut Session, rows: Vec<Row>) -> Result<(), ConnectorError> {
         for row in rows {
             let number = row.number;
             match self.send(session, &[row]).await {
@@ -146,19 +152,19 @@ impl<'t> Insert<'t> {
     }
 
     /// The error, with the row's number and the column that the server names, in whatever language.
-    fn told(&self, row: u64, error: &ServerError) -> Failure {
-        let Failure::Theirs { outcome, .. } = verdict::of_server(error) else { return verdict::of_server(error) };
+    fn told(&self, row: u64, error: &ServerError) -> ConnectorError {
+        let outcome = verdict::outcome(error);
         if error.code == verdict::DIVISION_BY_ZERO && self.on_conflict != OnConflict::Error {
             let key = self.key.join(", ");
             let detail = format!(
                 "row {row}: the row that it conflicts with has another {key}, or one that differs in case, accents or spaces alone; \
                  nothing was written"
             );
-            return Failure::new(outcome, detail);
+            return ConnectorError::new(outcome, detail);
         }
         let is_named = |column: &&String| ['\'', '`'].iter().any(|quote| error.message.contains(&format!("{quote}{column}{quote}")));
         let column = self.columns.iter().find(is_named).map(|column| format!(", column {column}")).unwrap_or_default();
-        Failure::new(outcome, format!("row {row}{column}: {}; nothing was written", verdict::told(error)))
+        ConnectorError::new(outcome, format!("row {row}{column}: {}; nothing was written", verdict::told(error)))
     }
 }
 

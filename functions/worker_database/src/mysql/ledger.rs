@@ -9,7 +9,8 @@ use super::session::Session;
 use super::table::{self, Table};
 use super::verdict;
 use crate::connector::Written;
-use crate::failure::Failure;
+use crate::rights::needed_for;
+use worker::ConnectorError;
 
 const DEFINITION: &str = "delivery_id varchar(64) CHARACTER SET ascii NOT NULL PRIMARY KEY, row_count bigint NOT NULL DEFAULT 0, \
      delivered_at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP";
@@ -30,7 +31,7 @@ pub(super) enum Claim {
 
 impl Ledger {
     /// The ledger beside a table, made if it is not there.
-    pub(super) async fn in_schema(session: &mut Session, schema: Option<String>) -> Result<Self, Failure> {
+    pub(super) async fn in_schema(session: &mut Session, schema: Option<String>) -> Result<Self, ConnectorError> {
         let name = TableName { schema, table: NAME.to_owned() };
         let ledger = match Table::find(session, &name).await? {
             Some(ledger) => ledger,
@@ -41,7 +42,7 @@ impl Ledger {
     }
 
     /// Claims a delivery within the transaction. Waits for another attempt of the same delivery that is under way.
-    pub(super) async fn claim(&self, session: &mut Session, delivery: &str) -> Result<Claim, Failure> {
+    pub(super) async fn claim(&self, session: &mut Session, delivery: &str) -> Result<Claim, ConnectorError> {
         match session.conn.exec_drop(format!("INSERT INTO {} (delivery_id) VALUES (?)", self.sql), (delivery,)).await {
             Ok(()) => Ok(Claim::New),
             Err(Error::Server(error)) if error.code == verdict::DUPLICATE => {
@@ -59,14 +60,14 @@ impl Ledger {
     }
 
     /// Records how many rows were written.
-    pub(super) async fn note(&self, session: &mut Session, delivery: &str, rows: u64) -> Result<(), Failure> {
+    pub(super) async fn note(&self, session: &mut Session, delivery: &str, rows: u64) -> Result<(), ConnectorError> {
         let sql = format!("UPDATE {} SET row_count = ? WHERE delivery_id = ?", self.sql);
         session.conn.exec_drop(sql, (rows, delivery)).await.map_err(|error| needs_rights(verdict::of(error)))
     }
 
     /// Refuses a ledger that could not be used: one that is there is written within the transaction, which the caller rolls back, and for
     /// one that is not, the right to create it is asked for.
-    pub(super) async fn try_out(session: &mut Session, schema: Option<String>, delivery: &str) -> Result<(), Failure> {
+    pub(super) async fn try_out(session: &mut Session, schema: Option<String>, delivery: &str) -> Result<(), ConnectorError> {
         let name = TableName { schema: schema.clone(), table: NAME.to_owned() };
         if Table::find(session, &name).await?.is_none() {
             return table::may_create(session, &name).await.map_err(may_not_create);
@@ -80,14 +81,20 @@ impl Ledger {
     }
 }
 
-fn may_not_create(failure: Failure) -> Failure {
-    failure.about(&format!(
-        "{NAME}, where deliveries are recorded so that each is written once, cannot be created; grant CREATE on the database or create it"
-    ))
+fn may_not_create(failure: ConnectorError) -> ConnectorError {
+    needed_for(
+        failure,
+        &format!(
+            "{NAME}, where deliveries are recorded so that each is written once, cannot be created; grant CREATE on the database or create it"
+        ),
+    )
 }
 
-fn needs_rights(failure: Failure) -> Failure {
-    failure.about(&format!(
-        "{NAME}, where deliveries are recorded so that each is written once, cannot be written; grant SELECT, INSERT and UPDATE on it"
-    ))
+fn needs_rights(failure: ConnectorError) -> ConnectorError {
+    needed_for(
+        failure,
+        &format!(
+            "{NAME}, where deliveries are recorded so that each is written once, cannot be written; grant SELECT, INSERT and UPDATE on it"
+        ),
+    )
 }

@@ -1,7 +1,6 @@
 //! Rows mode: a payload is many rows.
 
 use domain::settings::database::{DatabaseSettings, OnConflict};
-use worker::Payload;
 
 use super::insert::{Counts, Insert};
 use super::ledger::{Claim, Ledger};
@@ -9,19 +8,18 @@ use super::session::Session;
 use super::table::{self, Table, list, quoted};
 use super::verdict;
 use crate::connector::{Delivering, Written, skipped};
-use crate::failure::Failure;
 use crate::rows::{Inferred, Opened};
-use crate::walk::Walk;
+use worker::{ConnectorError, Payload, StepRecorder};
 
 /// The widest number of MySQL's: digits before the decimal point and after it.
 const DECIMAL: (i64, i64) = (35, 30);
 
 /// Writes a payload's rows.
-pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, Failure> {
+pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
     let Delivering { database, place, settings, facts, deadline } = *delivering;
     let mut opened = Opened::read(settings, facts, payload).await?;
     let inferred = opened.as_mut().map(|opened| std::mem::take(&mut opened.inferred));
-    let mut session = Session::open(database, place, deadline, &mut Walk::default()).await?;
+    let mut session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
     let table = match (Table::find(&mut session, &settings.table).await?, inferred) {
         (Some(table), _) => table,
         (None, Some(inferred)) if settings.create_table => create(&mut session, settings, &inferred).await?,
@@ -44,7 +42,7 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
     Ok(Written { rows: Some(counts.written), skipped, transaction_id: None, is_repeat: false })
 }
 
-async fn write(session: &mut Session, settings: &DatabaseSettings, table: &Table, mut opened: Opened) -> Result<Counts, Failure> {
+async fn write(session: &mut Session, settings: &DatabaseSettings, table: &Table, mut opened: Opened) -> Result<Counts, ConnectorError> {
     table.require(&opened.columns.names(), settings.on_conflict == OnConflict::Update)?;
     let key: Vec<&str> = settings.key_columns.iter().map(String::as_str).collect();
     if !key.is_empty() {
@@ -60,7 +58,7 @@ async fn write(session: &mut Session, settings: &DatabaseSettings, table: &Table
 }
 
 /// Makes a table for rows like these, whose types keep more than the first of them need.
-async fn create(session: &mut Session, settings: &DatabaseSettings, inferred: &[(String, Inferred)]) -> Result<Table, Failure> {
+async fn create(session: &mut Session, settings: &DatabaseSettings, inferred: &[(String, Inferred)]) -> Result<Table, ConnectorError> {
     let key = &settings.key_columns;
     let key_text = table::key_text(session, key.len()).await?;
     let mut parts = Vec::new();

@@ -9,16 +9,13 @@ use mysql_async::prelude::{FromRow, Queryable as _};
 use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, Params, SslOpts};
 use rustls::CertificateError;
 use secrecy::ExposeSecret as _;
-use tokio::time::{Instant, timeout_at};
-use worker::Unavailable;
+use tokio::time::Instant;
 
 use super::relay::Relay;
 use super::verdict;
 use crate::connector::Database;
-use crate::failure::Failure;
 use crate::place::Place;
-use crate::trust;
-use crate::walk::Walk;
+use worker::{ConnectorError, StepRecorder, Unavailable, login_deadline, within};
 
 /// Statements that the library keeps prepared.
 const STATEMENTS_MAX: usize = 16;
@@ -39,19 +36,24 @@ pub(super) struct Session {
 
 impl Session {
     /// Opens a session. The library connects through a [`Relay`], speaks TLS and logs in on the way.
-    pub(super) async fn open(database: &Database, place: &Place, deadline: Instant, walk: &mut Walk) -> Result<Self, Failure> {
-        let resolving = async { database.guard.resolve(&place.host, place.port, deadline).await.map_err(Failure::from) };
-        walk.take(StepName::Resolve, resolving, |found| format!("{} has {} addresses", place.host, found.len())).await?;
+    pub(super) async fn open(
+        database: &Database,
+        place: &Place,
+        deadline: Instant,
+        steps: &mut StepRecorder,
+    ) -> Result<Self, ConnectorError> {
+        let resolving = async { database.guard.resolve(&place.host, place.port, deadline).await.map_err(ConnectorError::from) };
+        steps.take(StepName::Resolve, resolving, |found| format!("{} has {} addresses", place.host, found.len())).await?;
         let connecting = async {
-            let connected = timeout_at(worker::login_deadline(deadline), connect(database, place, deadline)).await;
-            connected.unwrap_or_else(|_| Err(verdict::late("connecting").at(StepName::Connect)))
+            let connected = within(login_deadline(deadline), "connecting took too long", connect(database, place, deadline));
+            connected.await.map_err(|error| error.or_at(StepName::Connect))
         };
         let told = |_: &_| format!("{} is logged in", place.username);
-        walk.take_together(&[StepName::Connect, StepName::Tls, StepName::Authenticate], connecting, told).await
+        steps.take(StepName::Authenticate, connecting, told).await
     }
 
     /// A statement without a result.
-    pub(super) async fn execute(&mut self, sql: &str) -> Result<(), Failure> {
+    pub(super) async fn execute(&mut self, sql: &str) -> Result<(), ConnectorError> {
         self.conn.query_drop(sql).await.map_err(verdict::of)
     }
 
@@ -60,12 +62,12 @@ impl Session {
         &mut self,
         sql: &str,
         parameters: impl Into<Params> + Send,
-    ) -> Result<Vec<R>, Failure> {
+    ) -> Result<Vec<R>, ConnectorError> {
         self.conn.exec(sql, parameters.into()).await.map_err(verdict::of)
     }
 }
 
-async fn connect(database: &Database, place: &Place, deadline: Instant) -> Result<Session, Failure> {
+async fn connect(database: &Database, place: &Place, deadline: Instant) -> Result<Session, ConnectorError> {
     let (conn, relay) = match log_in(database, place, deadline, None).await? {
         Ok(connected) => connected,
         Err(error) => {
@@ -85,10 +87,10 @@ async fn log_in(
     place: &Place,
     deadline: Instant,
     name: Option<String>,
-) -> Result<Result<(Conn, Relay), mysql_async::Error>, Failure> {
-    let connected = database.guard.connect(&place.host, place.port, worker::login_deadline(deadline)).await;
-    let server = connected.map_err(|failure| Failure::from(failure).at(StepName::Connect))?;
-    let relay = Relay::to(server).await.map_err(|error| Failure::Ours(Unavailable(format!("a port of the loopback: {error}"))))?;
+) -> Result<Result<(Conn, Relay), mysql_async::Error>, ConnectorError> {
+    let connected = database.guard.connect(&place.host, place.port, login_deadline(deadline)).await;
+    let server = connected.map_err(|failure| ConnectorError::from(failure).at(StepName::Connect))?;
+    let relay = Relay::to(server).await.map_err(|error| Unavailable(format!("a port of the loopback: {error}")))?;
     let conn = Conn::new(options(database, place, relay.port, name)?).await;
     Ok(conn.map(|conn| (conn, relay)))
 }
@@ -100,7 +102,7 @@ fn name_of_certificate(place: &Place, error: &mysql_async::Error) -> Option<Stri
     if place.tls != TlsMode::VerifyCa {
         return None;
     }
-    let rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) = trust::rustls_error(error)? else {
+    let rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) = egress::tls_error(error)? else {
         return None;
     };
     // As the TLS library shows them: `DnsName("db.example")`, `IpAddress(127.0.0.1)`.
@@ -108,7 +110,7 @@ fn name_of_certificate(place: &Place, error: &mysql_async::Error) -> Option<Stri
     Some(name.replace('*', "waybill"))
 }
 
-fn options(database: &Database, place: &Place, port: u16, name: Option<String>) -> Result<Opts, Failure> {
+fn options(database: &Database, place: &Place, port: u16, name: Option<String>) -> Result<Opts, ConnectorError> {
     let roots = database.trust.roots(place)?.into_iter().map(|root| root.as_ref().to_vec().into()).collect();
     let identity = place.identity.as_ref().map(|identity| {
         let key = identity.private_key_pem.expose_secret().as_bytes().to_vec();
@@ -144,7 +146,7 @@ fn options(database: &Database, place: &Place, port: u16, name: Option<String>) 
 
 impl Session {
     /// Values that do not fit are errors, times are UTC's, and waiting has an end.
-    async fn prepare(&mut self, deadline: Instant) -> Result<(), Failure> {
+    async fn prepare(&mut self, deadline: Instant) -> Result<(), ConnectorError> {
         let left_s = deadline.saturating_duration_since(Instant::now()).as_secs().max(1);
         let common = format!(
             "SET NAMES utf8mb4, SESSION sql_mode = \

@@ -11,8 +11,8 @@ use mysql_async::{Error, Row};
 use super::session::Session;
 use super::types::SqlType;
 use super::verdict;
-use crate::failure::Failure;
 use crate::rows::Spec;
+use worker::ConnectorError;
 
 const FIND: &str = "SELECT c.table_schema, c.table_name, c.column_name, LOWER(c.data_type), c.column_type, c.privileges, c.numeric_scale, \
      c.character_maximum_length, c.character_octet_length, c.datetime_precision, c.is_nullable = 'YES', \
@@ -110,7 +110,7 @@ pub(super) fn sql_name(name: &TableName) -> String {
 
 impl Table {
     /// Looks a table up; `None` when there is none, or none that this user may do anything with.
-    pub(super) async fn find(session: &mut Session, name: &TableName) -> Result<Option<Self>, Failure> {
+    pub(super) async fn find(session: &mut Session, name: &TableName) -> Result<Option<Self>, ConnectorError> {
         let rows: Vec<Row> = session.query(FIND, (&name.schema, &name.table)).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let (schema, table) = (text(first, 0), text(first, 1));
@@ -146,23 +146,23 @@ impl Table {
     }
 
     /// Refuses a table whose engine cannot take rows back.
-    pub(super) fn require_transactions(&self) -> Result<(), Failure> {
+    pub(super) fn require_transactions(&self) -> Result<(), ConnectorError> {
         match self.has_transactions {
             true => Ok(()),
-            false => Err(Failure::misconfigured(format!("{} has an engine without transactions: InnoDB has them", self.name))),
+            false => Err(ConnectorError::misconfigured(format!("{} has an engine without transactions: InnoDB has them", self.name))),
         }
     }
 
     /// Refuses columns that are not there or may not be written.
-    pub(super) fn require(&self, columns: &[&str], to_update: bool) -> Result<(), Failure> {
+    pub(super) fn require(&self, columns: &[&str], to_update: bool) -> Result<(), ConnectorError> {
         let missing: Vec<&str> = columns.iter().copied().filter(|name| self.column(name).is_none()).collect();
         if !missing.is_empty() {
-            return Err(Failure::misconfigured(format!("{} has no column {}", self.name, missing.join(", "))));
+            return Err(ConnectorError::misconfigured(format!("{} has no column {}", self.name, missing.join(", "))));
         }
         let forbidden = |column: &&Column| !column.may_insert || (to_update && !column.may_update);
         let Some(column) = self.columns.iter().filter(|column| columns.contains(&&*column.name)).find(forbidden) else { return Ok(()) };
         let detail = format!("this user may not write column {} of {}", column.name, self.name);
-        Err(Failure::new(Outcome::ClientError(Reason::Authorization), detail))
+        Err(ConnectorError::new(Outcome::ClientError(Reason::Authorization), detail))
     }
 
     /// The columns into which this user may write a value.
@@ -178,26 +178,28 @@ impl Table {
     }
 
     /// This user may not write into it at all.
-    pub(super) fn may_not_insert(&self) -> Failure {
-        Failure::new(Outcome::ClientError(Reason::Authorization), format!("this user may not INSERT into {}", self.name))
+    pub(super) fn may_not_insert(&self) -> ConnectorError {
+        ConnectorError::new(Outcome::ClientError(Reason::Authorization), format!("this user may not INSERT into {}", self.name))
     }
 
     /// Refuses columns that the server computes itself.
-    pub(super) fn require_no_generated(&self, columns: &[&str]) -> Result<(), Failure> {
+    pub(super) fn require_no_generated(&self, columns: &[&str]) -> Result<(), ConnectorError> {
         match self.columns.iter().find(|column| column.is_generated && columns.contains(&&*column.name)) {
-            Some(column) => Err(Failure::misconfigured(format!("column {} of {} is computed by the database", column.name, self.name))),
+            Some(column) => {
+                Err(ConnectorError::misconfigured(format!("column {} of {} is computed by the database", column.name, self.name)))
+            }
             None => Ok(()),
         }
     }
 
     /// Whether the index of this name is on this column alone.
-    pub(super) async fn is_unique_by(&self, session: &mut Session, index: &str, column: &str) -> Result<bool, Failure> {
+    pub(super) async fn is_unique_by(&self, session: &mut Session, index: &str, column: &str) -> Result<bool, ConnectorError> {
         let columns: Vec<(String,)> = session.query(INDEX_COLUMNS, (&self.schema, &self.name, index)).await?;
         Ok(columns.len() == 1 && columns.iter().all(|(found,)| found == column))
     }
 
     /// Refuses a table without a unique index on exactly these columns: a row could stand there twice.
-    pub(super) async fn require_unique(&self, session: &mut Session, columns: &[&str]) -> Result<(), Failure> {
+    pub(super) async fn require_unique(&self, session: &mut Session, columns: &[&str]) -> Result<(), ConnectorError> {
         let mut wanted = columns.to_vec();
         wanted.sort_unstable();
         let keys: Vec<(String,)> = session.query(UNIQUE_KEYS, (&self.schema, &self.name)).await?;
@@ -209,12 +211,12 @@ impl Table {
         if is_there {
             return Ok(());
         }
-        Err(Failure::misconfigured(format!("{} has no primary key or unique index on {}", self.name, columns.join(", "))))
+        Err(ConnectorError::misconfigured(format!("{} has no primary key or unique index on {}", self.name, columns.join(", "))))
     }
 }
 
 /// Makes a table and finds it. MySQL knows no transaction around this.
-pub(super) async fn create(session: &mut Session, name: &TableName, definition: &str) -> Result<Table, Failure> {
+pub(super) async fn create(session: &mut Session, name: &TableName, definition: &str) -> Result<Table, ConnectorError> {
     session
         .execute(&format!("CREATE TABLE IF NOT EXISTS {} ({definition}) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4", sql_name(name)))
         .await?;
@@ -223,17 +225,17 @@ pub(super) async fn create(session: &mut Session, name: &TableName, definition: 
 
 /// Refuses a table that could not be made. MySQL looks at rights before it looks at the definition, which this statement has wrong: so
 /// nothing is made, whatever comes.
-pub(super) async fn may_create(session: &mut Session, name: &TableName) -> Result<(), Failure> {
+pub(super) async fn may_create(session: &mut Session, name: &TableName) -> Result<(), ConnectorError> {
     let sql = format!("CREATE TABLE {} (waybill int, waybill int)", sql_name(name));
     match session.conn.query_drop(sql).await {
         Err(Error::Server(error)) if error.code == verdict::DUPLICATE_COLUMN => Ok(()),
         Err(error) => Err(verdict::of(error)),
-        Ok(()) => Err(Failure::misconfigured(format!("{name} cannot be created"))),
+        Ok(()) => Err(ConnectorError::misconfigured(format!("{name} cannot be created"))),
     }
 }
 
 /// The type of a text in a key of this many columns: one that keeps apart what differs in case, accents or spaces alone.
-pub(super) async fn key_text(session: &mut Session, columns: usize) -> Result<String, Failure> {
+pub(super) async fn key_text(session: &mut Session, columns: usize) -> Result<String, ConnectorError> {
     let characters = KEY_CHARACTERS_MAX.min(KEY_BYTES / CHARACTER_BYTES / columns.max(1));
     let collations: Vec<(String,)> = session.query(EXACT_COLLATIONS, ()).await?;
     Ok(match collations.first() {

@@ -10,8 +10,8 @@ use domain::settle::Outcome;
 use egress::Host;
 use mysql_async::{DriverError, Error, IoError, ServerError};
 
-use crate::failure::Failure;
 use crate::trust;
+use worker::ConnectorError;
 
 /// A key is there already.
 pub(super) const DUPLICATE: u16 = 1062;
@@ -21,19 +21,19 @@ pub(super) const DUPLICATE_COLUMN: u16 = 1060;
 pub(super) const DIVISION_BY_ZERO: u16 = 1365;
 
 /// What an error of the library means.
-pub(super) fn of(error: Error) -> Failure {
+pub(super) fn of(error: Error) -> ConnectorError {
     match error {
         Error::Server(error) => of_server(&error),
         Error::Driver(DriverError::PacketTooLarge) => {
-            Failure::new(Outcome::Reject(Reason::PayloadTooLarge), "a row is longer than the server's max_allowed_packet")
+            ConnectorError::new(Outcome::Reject(Reason::PayloadTooLarge), "a row is longer than the server's max_allowed_packet")
         }
-        _ => Failure::new(Outcome::Retry(Reason::Protocol), "the server closed the connection, or does not speak MySQL's protocol"),
+        _ => ConnectorError::new(Outcome::Retry(Reason::Protocol), "the server closed the connection, or does not speak MySQL's protocol"),
     }
 }
 
 /// What an error of the server means.
-pub(super) fn of_server(error: &ServerError) -> Failure {
-    Failure::new(outcome(error), told(error))
+pub(super) fn of_server(error: &ServerError) -> ConnectorError {
+    ConnectorError::new(outcome(error), told(error))
 }
 
 /// The index that a row is in already, which the message names last, in whatever language: `… for key 'PRIMARY'`, since MySQL 8.0.19
@@ -49,13 +49,13 @@ pub(super) fn told(error: &ServerError) -> String {
 }
 
 /// What an error means that ends the connecting, and at which step it does.
-pub(super) fn of_connecting(host: &Host, error: Error) -> Failure {
+pub(super) fn of_connecting(host: &Host, error: Error) -> ConnectorError {
     let tls = |error: &rustls::Error| {
         if egress::refuses_identity(error) {
             let detail = "the server does not accept the client certificate, or asks for one";
-            return Failure::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate);
+            return ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate);
         }
-        Failure::new(Outcome::Retry(Reason::Tls), trust::told(host, error)).at(StepName::Tls)
+        ConnectorError::new(Outcome::Retry(Reason::Tls), trust::told(host, error)).at(StepName::Tls)
     };
     match &error {
         Error::Server(error) => {
@@ -67,33 +67,34 @@ pub(super) fn of_connecting(host: &Host, error: Error) -> Failure {
             of_server(error).at(step)
         }
         Error::Io(IoError::Tls(mysql_async::TlsError::Tls(error))) => tls(error),
-        Error::Io(IoError::Tls(_)) => Failure::new(Outcome::Retry(Reason::Tls), format!("TLS with {host} failed")).at(StepName::Tls),
-        Error::Io(IoError::Io(error)) => trust::rustls_error(error).map_or_else(|| of_io(host, error), tls),
+        Error::Io(IoError::Tls(_)) => ConnectorError::new(Outcome::Retry(Reason::Tls), format!("TLS with {host} failed")).at(StepName::Tls),
+        Error::Io(IoError::Io(error)) => egress::tls_error(error).map_or_else(|| of_io(host, error), tls),
         Error::Driver(DriverError::NoClientSslFlagFromServer) => {
             let detail = format!("{host} does not offer TLS, and every connection is encrypted");
-            Failure::new(Outcome::Retry(Reason::Tls), detail).at(StepName::Tls)
+            ConnectorError::new(Outcome::Retry(Reason::Tls), detail).at(StepName::Tls)
         }
         Error::Driver(
             DriverError::UnknownAuthPlugin { .. } | DriverError::MysqlOldPasswordDisabled | DriverError::CleartextPluginDisabled,
         ) => {
             let detail = "the server asks for a way of logging in that these credentials do not have";
-            Failure::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate)
+            ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate)
         }
         _ => of(error).at(StepName::Connect),
     }
 }
 
-fn of_io(host: &Host, error: &io::Error) -> Failure {
-    let (reason, detail) = match error.kind() {
-        io::ErrorKind::ConnectionRefused => (Reason::Connect, "refused the connection"),
-        io::ErrorKind::TimedOut => (Reason::Timeout, "did not accept a connection in time"),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => (Reason::Connect, "is unreachable"),
-        _ => (Reason::Protocol, "closed the connection before anybody was logged in"),
+fn of_io(host: &Host, error: &io::Error) -> ConnectorError {
+    let detail = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "refused the connection",
+        io::ErrorKind::TimedOut => "did not accept a connection in time",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "is unreachable",
+        _ => "closed the connection before anybody was logged in",
     };
-    Failure::new(Outcome::Retry(reason), format!("{host} {detail}")).at(StepName::Connect)
+    ConnectorError::network(error, format!("{host} {detail}")).at(StepName::Connect)
 }
 
-fn outcome(error: &ServerError) -> Outcome {
+/// The effect of an error of the server on the delivery.
+pub(super) fn outcome(error: &ServerError) -> Outcome {
     match error.code {
         // Access denied, also to a locked account or one whose password has expired.
         1045 | 1698 | 1820 | 1862 | 3118 | 3955 | 4151 => Outcome::ClientError(Reason::Authentication),
@@ -125,19 +126,14 @@ pub(super) fn is_of_row(error: &ServerError) -> bool {
 }
 
 /// There is no such table, or not for this user.
-pub(super) fn no_table(table: &TableName) -> Failure {
-    Failure::misconfigured(format!("there is no table {table} that this user can see"))
+pub(super) fn no_table(table: &TableName) -> ConnectorError {
+    ConnectorError::misconfigured(format!("there is no table {table} that this user can see"))
 }
 
 /// A row is longer than the server takes.
-pub(super) fn too_long(row: u64, max: usize) -> Failure {
+pub(super) fn too_long(row: u64, max: usize) -> ConnectorError {
     let detail = format!("row {row} is longer than the {max} bytes of the server's max_allowed_packet; nothing was written");
-    Failure::new(Outcome::Reject(Reason::PayloadTooLarge), detail)
-}
-
-/// It took too long.
-pub(super) fn late(what: &str) -> Failure {
-    Failure::new(Outcome::Retry(Reason::Timeout), format!("{what} took too long"))
+    ConnectorError::new(Outcome::Reject(Reason::PayloadTooLarge), detail)
 }
 
 #[cfg(test)]

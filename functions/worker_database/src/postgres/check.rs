@@ -2,7 +2,7 @@
 
 use domain::check::StepName;
 use domain::settings::database::{DatabaseSettings, Mode, OnConflict};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::copy::Target;
 use super::ledger::Ledger;
@@ -12,27 +12,24 @@ use super::stage::Stage;
 use super::table::{self, Table};
 use super::{document, insert, verdict};
 use crate::connector::{Database, Facts};
-use crate::failure::Failure;
 use crate::place::Place;
-use crate::walk::Walk;
+use crate::rights::is_rejected;
+use worker::{ConnectorError, StepRecorder, within};
 
-/// Walks to the table and tries what a delivery would do there.
+/// Takes the steps to the table and tries what a delivery would do there.
 pub(crate) async fn check(
     database: &Database,
     place: &Place,
     settings: &DatabaseSettings,
     deadline: Instant,
-    walk: &mut Walk,
-) -> Result<(), Failure> {
-    let session = Session::open(database, place, deadline, walk).await?;
-    let trying = async {
-        let tried = timeout_at(deadline, authorize(&session, settings, deadline)).await;
-        tried.unwrap_or_else(|_| Err(verdict::late("writing into the table")))
-    };
-    walk.take(StepName::Authorize, trying, String::clone).await.map(drop)
+    steps: &mut StepRecorder,
+) -> Result<(), ConnectorError> {
+    let session = Session::open(database, place, deadline, steps).await?;
+    let trying = async { within(deadline, "writing into the table took too long", authorize(&session, settings, deadline)).await };
+    steps.take(StepName::Authorize, trying, String::clone).await.map(drop)
 }
 
-async fn authorize(session: &Session, settings: &DatabaseSettings, deadline: Instant) -> Result<String, Failure> {
+async fn authorize(session: &Session, settings: &DatabaseSettings, deadline: Instant) -> Result<String, ConnectorError> {
     session.begin(deadline).await?;
     let found = Table::find(session, &settings.table).await?;
     let is_there = found.is_some();
@@ -55,7 +52,7 @@ async fn authorize(session: &Session, settings: &DatabaseSettings, deadline: Ins
     })
 }
 
-async fn try_document(session: &Session, settings: &DatabaseSettings, found: Option<Table>) -> Result<String, Failure> {
+async fn try_document(session: &Session, settings: &DatabaseSettings, found: Option<Table>) -> Result<String, ConnectorError> {
     let facts = Facts::of_check();
     let table = match found {
         Some(table) => table,
@@ -68,14 +65,14 @@ async fn try_document(session: &Session, settings: &DatabaseSettings, found: Opt
     };
     // A constraint or a trigger may refuse a row that is only a sample, and take others.
     match (failure, table.required_besides(document::COLUMNS)) {
-        (failure, None) if failure.is_rejected() => {
+        (failure, None) if is_rejected(&failure) => {
             Ok(format!("; a sample row is refused ({failure}), so that it shows with each delivery whether its row is taken"))
         }
         (failure, _) => Err(failure),
     }
 }
 
-async fn try_rows(session: &Session, settings: &DatabaseSettings, table: &Table) -> Result<String, Failure> {
+async fn try_rows(session: &Session, settings: &DatabaseSettings, table: &Table) -> Result<String, ConnectorError> {
     let is_update = settings.on_conflict == OnConflict::Update;
     let mapped: Vec<&str> = settings.columns.iter().flat_map(|columns| columns.values()).map(String::as_str).collect();
     table.require(&mapped, is_update)?;
@@ -111,7 +108,7 @@ async fn try_rows(session: &Session, settings: &DatabaseSettings, table: &Table)
 
 impl Ledger {
     /// Records a delivery that is then rolled back.
-    async fn try_out(&self, session: &Session) -> Result<(), Failure> {
+    async fn try_out(&self, session: &Session) -> Result<(), ConnectorError> {
         let delivery = Facts::of_check().delivery.to_string();
         self.claim(session, &delivery).await?;
         self.note(session, &delivery, 0).await.map(drop)

@@ -9,8 +9,8 @@ use tokio_postgres::CopyInSink;
 use super::names::{list, quoted};
 use super::session::Session;
 use super::verdict;
-use crate::failure::Failure;
 use crate::rows::{Cell, Opened};
+use worker::ConnectorError;
 
 /// What is sent at once.
 const CHUNK_BYTES: usize = 128 << 10;
@@ -40,7 +40,7 @@ pub(super) struct Copied {
 impl Target<'_> {
     /// Copies rows that have the same columns as `first`, which is of the payload too. `None`: the pool's server has no name left for the
     /// statement, and nothing has been copied.
-    pub(super) async fn copy(&self, session: &Session, opened: &mut Opened, first: (u64, Bytes)) -> Result<Option<Copied>, Failure> {
+    pub(super) async fn copy(&self, session: &Session, opened: &mut Opened, first: (u64, Bytes)) -> Result<Option<Copied>, ConnectorError> {
         let first_number = first.0;
         // Adds the row's new columns, if it has any.
         opened.columns.decode(first.0, &first.1)?;
@@ -73,7 +73,7 @@ impl Target<'_> {
     }
 
     /// What a check tries: the statement with no rows.
-    pub(super) async fn try_out(&self, session: &Session, names: &[String]) -> Result<(), Failure> {
+    pub(super) async fn try_out(&self, session: &Session, names: &[String]) -> Result<(), ConnectorError> {
         let Some(sink) = self.begin(session, names).await? else { return Ok(()) };
         pin!(sink).finish().await.map(drop).map_err(verdict::of)
     }
@@ -88,7 +88,7 @@ impl Target<'_> {
 
     /// Starts the statement. The library names each statement; behind a pool in transaction mode, another user's statement may have the
     /// same name, which is an error that the transaction survives.
-    async fn begin(&self, session: &Session, names: &[String]) -> Result<Option<CopyInSink<Bytes>>, Failure> {
+    async fn begin(&self, session: &Session, names: &[String]) -> Result<Option<CopyInSink<Bytes>>, ConnectorError> {
         let sql = format!("COPY {} ({}) FROM STDIN", self.sql, list(names.iter().map(String::as_str)));
         let savepoint = quoted("waybill_copy");
         for _ in 0..NAMES_MAX {
@@ -104,7 +104,7 @@ impl Target<'_> {
         Ok(None)
     }
 
-    fn of_copy(&self, error: tokio_postgres::Error, names: &[String], first_number: u64) -> Failure {
+    fn of_copy(&self, error: tokio_postgres::Error, names: &[String], first_number: u64) -> ConnectorError {
         verdict::of_copy(error, self.relation, names, first_number - 1)
     }
 }

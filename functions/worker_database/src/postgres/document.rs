@@ -2,16 +2,14 @@
 
 use domain::settings::database::TableName;
 use tokio_postgres::types::{ToSql, Type};
-use worker::Payload;
 
 use super::session::Session;
 use super::table::{self, Table};
 use super::{types, verdict};
 use crate::connector::{Delivering, Facts, Written};
 use crate::document::{collect, is_json};
-use crate::failure::Failure;
 use crate::rows::Cell;
-use crate::walk::Walk;
+use worker::{ConnectorError, Payload, StepRecorder};
 
 /// The column that holds each delivery once.
 pub(super) const DELIVERY_ID: &str = "delivery_id";
@@ -19,10 +17,10 @@ pub(super) const DELIVERY_ID: &str = "delivery_id";
 pub(super) const COLUMNS: &[&str] = &[DELIVERY_ID, "message_id", "event_type", "created_at", "content_type", "payload"];
 
 /// Writes a message as one row.
-pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, Failure> {
+pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
     let Delivering { database, place, settings, facts, deadline } = *delivering;
     let bytes = collect(payload).await?;
-    let session = Session::open(database, place, deadline, &mut Walk::default()).await?;
+    let session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
     session.begin(deadline).await?;
     let table = match Table::find(&session, &settings.table).await? {
         Some(table) => table,
@@ -35,14 +33,14 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
 }
 
 /// Writes the row within the transaction.
-pub(super) async fn write(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -> Result<Written, Failure> {
+pub(super) async fn write(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -> Result<Written, ConnectorError> {
     table.require(COLUMNS, false)?;
     table.require_unique(session, &[DELIVERY_ID]).await?;
     insert(session, table, facts, bytes).await
 }
 
 /// JSON is kept as `json`, byte for byte and fit to be asked; anything else as bytes.
-pub(super) async fn create(session: &Session, name: &TableName, facts: &Facts) -> Result<Table, Failure> {
+pub(super) async fn create(session: &Session, name: &TableName, facts: &Facts) -> Result<Table, ConnectorError> {
     let payload = if is_json(&facts.content_type) { "json" } else { "bytea" };
     let definition = format!(
         "delivery_id text PRIMARY KEY, message_id text NOT NULL, event_type text NOT NULL, created_at timestamptz NOT NULL, \
@@ -52,7 +50,7 @@ pub(super) async fn create(session: &Session, name: &TableName, facts: &Facts) -
 }
 
 /// INSERT is all that the statement needs: with ON CONFLICT or RETURNING it would also need to read the table.
-async fn insert(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -> Result<Written, Failure> {
+async fn insert(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -> Result<Written, ConnectorError> {
     let column = table.column("payload");
     let sql_type = column.map_or("text", |column| &column.sql_type);
     let base_type = column.map_or("text", |column| &column.base_type);
@@ -66,10 +64,11 @@ async fn insert(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -
     let (payload, payload_type): (&(dyn ToSql + Sync), Type) = if base_type == "bytea" {
         (&bytes, Type::BYTEA)
     } else {
-        text = std::str::from_utf8(bytes)
-            .map_err(|_| Failure::unfit(format!("the payload is not text, and column payload is {sql_type}: bytea takes any payload")))?;
+        text = std::str::from_utf8(bytes).map_err(|_| {
+            ConnectorError::rejected(format!("the payload is not text, and column payload is {sql_type}: bytea takes any payload"))
+        })?;
         let fitted = types::kind(base_type).fit(Cell::Json(text), false);
-        fitted.map_err(|fault| Failure::unfit(format!("the column payload {fault}; nothing was written")))?;
+        fitted.map_err(|fault| ConnectorError::rejected(format!("the column payload {fault}; nothing was written")))?;
         (&text, Type::TEXT)
     };
     let (delivery, message) = (facts.delivery.to_string(), facts.delivery.message.to_string());

@@ -12,8 +12,8 @@ use super::names::{list, quoted};
 use super::session::Session;
 use super::table::Table;
 use super::verdict;
-use crate::failure::Failure;
 use crate::rows::{Cell, Columns};
+use worker::ConnectorError;
 
 /// Parameters of one statement (the protocol's).
 const PARAMETERS_MAX: usize = 65_535;
@@ -93,7 +93,13 @@ impl<'t> Insert<'t> {
     }
 
     /// Takes a row, and sends those that are pending when they are many or when they have other columns.
-    pub(super) async fn push(&mut self, session: &Session, columns: &Columns, number: u64, cells: Vec<Cell<'_>>) -> Result<(), Failure> {
+    pub(super) async fn push(
+        &mut self,
+        session: &Session,
+        columns: &Columns,
+        number: u64,
+        cells: Vec<Cell<'_>>,
+    ) -> Result<(), ConnectorError> {
         let is_update = self.on_conflict == OnConflict::Update;
         // An update changes the columns that a row has, and no others.
         let is_there = |cell: &Cell<'_>| !is_update || *cell != Cell::Absent;
@@ -115,7 +121,7 @@ impl<'t> Insert<'t> {
     }
 
     /// Sends what is left; returns how many rows were written.
-    pub(super) async fn finish(mut self, session: &Session) -> Result<u64, Failure> {
+    pub(super) async fn finish(mut self, session: &Session) -> Result<u64, ConnectorError> {
         self.flush(session).await?;
         Ok(self.written)
     }
@@ -126,7 +132,7 @@ impl<'t> Insert<'t> {
         key.map(|(_, value)| value.as_ref().and_then(|text| text.0.clone()).unwrap_or_default()).collect()
     }
 
-    async fn flush(&mut self, session: &Session) -> Result<(), Failure> {
+    async fn flush(&mut self, session: &Session) -> Result<(), ConnectorError> {
         let rows = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         self.keys.clear();
@@ -156,7 +162,7 @@ impl<'t> Insert<'t> {
         Ok(())
     }
 
-    async fn send_one(&mut self, session: &Session, row: &Row) -> Result<(), Failure> {
+    async fn send_one(&mut self, session: &Session, row: &Row) -> Result<(), ConnectorError> {
         let written = self.send(session, std::slice::from_ref(row)).await;
         let written = written.map_err(|error| verdict::of_row(error, row.number, |parameter| self.column_of(row, parameter)))?;
         if written == 0 && self.on_conflict != OnConflict::Ignore {

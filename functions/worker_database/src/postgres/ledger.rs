@@ -8,7 +8,8 @@ use super::names::quoted;
 use super::session::Session;
 use super::table::{self, Table};
 use crate::connector::Written;
-use crate::failure::Failure;
+use crate::rights::needed_for;
+use worker::ConnectorError;
 
 const FIND: &str = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
 
@@ -29,7 +30,7 @@ pub(super) enum Claim {
 
 impl Ledger {
     /// The ledger beside a table, made if it is not there.
-    pub(super) async fn in_schema_of(session: &Session, table: &Table) -> Result<Self, Failure> {
+    pub(super) async fn in_schema_of(session: &Session, table: &Table) -> Result<Self, ConnectorError> {
         let sql = format!("{}.{}", quoted(&table.schema), quoted(NAME));
         let found = session.query(FIND, &[(&sql, Type::TEXT)]).await?;
         if !found.first().is_some_and(|row| row.get(0)) {
@@ -38,7 +39,7 @@ impl Ledger {
                  transaction_id text NOT NULL, delivered_at timestamptz NOT NULL DEFAULT now())"
             );
             table::take_turn(session).await?;
-            session.execute(&create).await.map_err(|failure| failure.about(&format!(
+            session.execute(&create).await.map_err(|failure| needed_for(failure, &format!(
                 "{}.{NAME}, where deliveries are recorded so that each is written once, cannot be created; grant CREATE on the schema or create it",
                 table.schema
             )))?;
@@ -47,7 +48,7 @@ impl Ledger {
     }
 
     /// Claims a delivery within the transaction. Waits for another attempt of the same delivery that is under way.
-    pub(super) async fn claim(&self, session: &Session, delivery: &str) -> Result<Claim, Failure> {
+    pub(super) async fn claim(&self, session: &Session, delivery: &str) -> Result<Claim, ConnectorError> {
         let insert = format!(
             "INSERT INTO {} (delivery_id, transaction_id) VALUES ($1, pg_catalog.txid_current()::text) \
              ON CONFLICT (delivery_id) DO NOTHING RETURNING transaction_id",
@@ -67,15 +68,18 @@ impl Ledger {
         }))
     }
 
-    fn needs_rights(&self, failure: Failure) -> Failure {
-        failure.about(&format!(
-            "{}, where deliveries are recorded so that each is written once, cannot be written; grant SELECT, INSERT and UPDATE on it",
-            self.name
-        ))
+    fn needs_rights(&self, failure: ConnectorError) -> ConnectorError {
+        needed_for(
+            failure,
+            &format!(
+                "{}, where deliveries are recorded so that each is written once, cannot be written; grant SELECT, INSERT and UPDATE on it",
+                self.name
+            ),
+        )
     }
 
     /// Records how many rows were written; returns the transaction's id.
-    pub(super) async fn note(&self, session: &Session, delivery: &str, rows: u64) -> Result<Option<String>, Failure> {
+    pub(super) async fn note(&self, session: &Session, delivery: &str, rows: u64) -> Result<Option<String>, ConnectorError> {
         let update = format!("UPDATE {} SET row_count = $2 WHERE delivery_id = $1 RETURNING transaction_id", self.sql);
         let count = i64::try_from(rows).unwrap_or(i64::MAX);
         let updated = session.query(&update, &[(&delivery, Type::TEXT), (&count, Type::INT8)]).await;

@@ -20,13 +20,12 @@ mod verdict;
 pub(crate) use check::check;
 
 use domain::settings::database::Mode;
-use worker::Payload;
 
 use crate::connector::{Delivering, Written};
-use crate::failure::Failure;
+use worker::{ConnectorError, Payload};
 
 /// Writes a payload in one transaction.
-pub(crate) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, Failure> {
+pub(crate) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
     match delivering.settings.mode {
         Mode::Document => document::deliver(delivering, payload).await,
         Mode::Rows => rows::deliver(delivering, payload).await,

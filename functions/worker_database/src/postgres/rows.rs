@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use domain::settings::database::{DatabaseSettings, OnConflict};
-use worker::Payload;
 
 use super::copy::Target;
 use super::insert::Insert;
@@ -13,16 +12,15 @@ use super::stage::Stage;
 use super::table::{self, Table};
 use super::verdict;
 use crate::connector::{Delivering, Written, skipped};
-use crate::failure::Failure;
 use crate::rows::{Inferred, Opened};
-use crate::walk::Walk;
+use worker::{ConnectorError, Payload, StepRecorder};
 
 /// Writes a payload's rows.
-pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, Failure> {
+pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
     let Delivering { database, place, settings, facts, deadline } = *delivering;
     let mut opened = Opened::read(settings, facts, payload).await?;
     let inferred = opened.as_mut().map(|opened| std::mem::take(&mut opened.inferred));
-    let session = Session::open(database, place, deadline, &mut Walk::default()).await?;
+    let session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
     session.begin(deadline).await?;
     let table = match (Table::find(&session, &settings.table).await?, inferred) {
         (Some(table), _) => table,
@@ -49,7 +47,7 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
 }
 
 /// Writes the rows; returns how many there were and how many were written.
-async fn write(session: &Session, settings: &DatabaseSettings, table: &Table, mut opened: Opened) -> Result<(u64, u64), Failure> {
+async fn write(session: &Session, settings: &DatabaseSettings, table: &Table, mut opened: Opened) -> Result<(u64, u64), ConnectorError> {
     table.require(&opened.columns.names(), settings.on_conflict == OnConflict::Update)?;
     let key: Vec<&str> = settings.key_columns.iter().map(String::as_str).collect();
     if !key.is_empty() {
@@ -73,7 +71,7 @@ struct Writing<'w> {
 
 impl Writing<'_> {
     /// Copies rows until one comes that COPY cannot write; returns it.
-    async fn copy(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
+    async fn copy(&mut self) -> Result<Option<(u64, Bytes)>, ConnectorError> {
         let mut next = self.opened.next().await?;
         let on_conflict = self.settings.on_conflict;
         let takes_copy = match on_conflict {
@@ -104,7 +102,7 @@ impl Writing<'_> {
     }
 
     /// Inserts this row and all after it. Returns how many rows there were in all, and how many were written.
-    async fn insert(mut self, first: Option<(u64, Bytes)>) -> Result<(u64, u64), Failure> {
+    async fn insert(mut self, first: Option<(u64, Bytes)>) -> Result<(u64, u64), ConnectorError> {
         let mut insert = Insert::new(self.table, self.settings.on_conflict, self.key);
         let mut next = first;
         while let Some((number, record)) = next {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_postgres::config::{ChannelBinding as Binding, SslMode, SslNegotiation};
 use tokio_postgres::tls::TlsConnect;
 use tokio_postgres::types::{ToSql, Type};
@@ -24,10 +24,9 @@ use vault::Confidential;
 use super::secured::Secured;
 use super::verdict;
 use crate::connector::Database;
-use crate::failure::Failure;
 use crate::place::Place;
 use crate::trust;
-use crate::walk::Walk;
+use worker::{ConnectorError, StepRecorder, within};
 
 /// What asks a server for TLS (the protocol's `SSLRequest`).
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
@@ -48,22 +47,27 @@ impl Drop for Session {
 
 impl Session {
     /// Opens a session, step by step.
-    pub(super) async fn open(database: &Database, place: &Place, deadline: Instant, walk: &mut Walk) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        database: &Database,
+        place: &Place,
+        deadline: Instant,
+        steps: &mut StepRecorder,
+    ) -> Result<Self, ConnectorError> {
         let deadline = worker::login_deadline(deadline);
-        let resolving = async { database.guard.resolve(&place.host, place.port, deadline).await.map_err(Failure::from) };
-        walk.take(StepName::Resolve, resolving, |found| format!("{} has {} addresses", place.host, found.len())).await?;
-        let connecting = async { database.guard.connect(&place.host, place.port, deadline).await.map_err(Failure::from) };
-        let tcp = walk.take(StepName::Connect, connecting, |_| "the connection was accepted".to_owned()).await?;
+        let resolving = async { database.guard.resolve(&place.host, place.port, deadline).await.map_err(ConnectorError::from) };
+        steps.take(StepName::Resolve, resolving, |found| format!("{} has {} addresses", place.host, found.len())).await?;
+        let connecting = async { database.guard.connect(&place.host, place.port, deadline).await.map_err(ConnectorError::from) };
+        let tcp = steps.take(StepName::Connect, connecting, |_| "the connection was accepted".to_owned()).await?;
         let told = |_: &_| format!("the connection with {} is encrypted and the certificate is accepted", place.host);
-        let securing = async { in_time(deadline, "the TLS handshake", secure(database, place, tcp)).await };
-        let tls = walk.take(StepName::Tls, securing, told).await?;
+        let securing = async { within(deadline, "the TLS handshake took too long", secure(database, place, tcp)).await };
+        let tls = steps.take(StepName::Tls, securing, told).await?;
         let told = |_: &_| format!("{} is logged in", place.username);
-        let logging_in = async { in_time(deadline, "logging in", log_in(place, tls)).await };
-        walk.take(StepName::Authenticate, logging_in, told).await
+        let logging_in = async { within(deadline, "logging in took too long", log_in(place, tls)).await };
+        steps.take(StepName::Authenticate, logging_in, told).await
     }
 
     /// Begins a transaction whose statements end by `deadline`, and whose values are read in one way on every server.
-    pub(super) async fn begin(&self, deadline: Instant) -> Result<(), Failure> {
+    pub(super) async fn begin(&self, deadline: Instant) -> Result<(), ConnectorError> {
         let left_ms = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
         let begin = format!(
             "BEGIN; SET LOCAL statement_timeout = {left_ms}; SET LOCAL lock_timeout = {left_ms}; \
@@ -74,7 +78,7 @@ impl Session {
     }
 
     /// Statements without parameters.
-    pub(super) async fn execute(&self, sql: &str) -> Result<(), Failure> {
+    pub(super) async fn execute(&self, sql: &str) -> Result<(), ConnectorError> {
         self.client.batch_execute(sql).await.map_err(verdict::of)
     }
 
@@ -89,21 +93,17 @@ impl Session {
     }
 
     /// Checks what was put off until the end, and ends the transaction.
-    pub(super) async fn commit(&self) -> Result<(), Failure> {
+    pub(super) async fn commit(&self) -> Result<(), ConnectorError> {
         self.execute("SET CONSTRAINTS ALL IMMEDIATE; COMMIT").await
     }
 
     /// A query, its parameters of the types that are said.
-    pub(super) async fn query(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Failure> {
+    pub(super) async fn query(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, ConnectorError> {
         self.client.query_typed(sql, parameters).await.map_err(verdict::of)
     }
 }
 
-async fn in_time<T>(deadline: Instant, what: &str, step: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    timeout_at(deadline, step).await.unwrap_or_else(|_| Err(verdict::late(what)))
-}
-
-async fn secure(database: &Database, place: &Place, mut tcp: TcpStream) -> Result<Secured, Failure> {
+async fn secure(database: &Database, place: &Place, mut tcp: TcpStream) -> Result<Secured, ConnectorError> {
     let config = database.trust.config(place)?;
     let mut answer = [0];
     let asked = async {
@@ -111,27 +111,31 @@ async fn secure(database: &Database, place: &Place, mut tcp: TcpStream) -> Resul
         tcp.read_exact(&mut answer).await
     };
     let host = &place.host;
-    let closed = |_: io::Error| Failure::new(Outcome::Retry(Reason::Tls), format!("{host} closed the connection when asked for TLS"));
+    let closed =
+        |_: io::Error| ConnectorError::new(Outcome::Retry(Reason::Tls), format!("{host} closed the connection when asked for TLS"));
     asked.await.map_err(closed)?;
     if answer != [SSL_YES] {
-        return Err(Failure::new(Outcome::Retry(Reason::Tls), format!("{host} does not offer TLS, and every connection is encrypted")));
+        return Err(ConnectorError::new(
+            Outcome::Retry(Reason::Tls),
+            format!("{host} does not offer TLS, and every connection is encrypted"),
+        ));
     }
-    let nameless = |_| Failure::new(Outcome::Retry(Reason::Tls), format!("no certificate can be valid for {host}"));
+    let nameless = |_| ConnectorError::new(Outcome::Retry(Reason::Tls), format!("no certificate can be valid for {host}"));
     let name = match host {
         Host::Name(name) => ServerName::try_from(name.clone()).map_err(nameless)?,
         Host::Address(address) => ServerName::from(*address),
     };
     let handshake = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
     handshake.map(Secured::new).map_err(|error| {
-        let detail = match trust::rustls_error(&error) {
+        let detail = match egress::tls_error(&error) {
             Some(error) => trust::told(host, error),
             None => format!("{host} closed the connection during the TLS handshake"),
         };
-        Failure::new(Outcome::Retry(Reason::Tls), detail)
+        ConnectorError::new(Outcome::Retry(Reason::Tls), detail)
     })
 }
 
-async fn log_in(place: &Place, tls: Secured) -> Result<Session, Failure> {
+async fn log_in(place: &Place, tls: Secured) -> Result<Session, ConnectorError> {
     let mut config = Config::new();
     // `Direct`: the library asks for no TLS of its own, for the stream speaks it already.
     config.user(&place.username).dbname(&place.database).application_name("waybill");
@@ -144,7 +148,7 @@ async fn log_in(place: &Place, tls: Secured) -> Result<Session, Failure> {
     }
     let (client, connection) = config.connect_raw(tls, Handed).await.map_err(|error| match verdict::of_login(error) {
         // Once it knows who we are, it says what we may not: the database is not there, or not for this user.
-        failure @ Failure::Theirs { outcome: Outcome::Reject(_) | Outcome::ClientError(Reason::Authorization), .. } => {
+        failure if matches!(failure.outcome(), Some(Outcome::Reject(_) | Outcome::ClientError(Reason::Authorization))) => {
             failure.at(StepName::Authorize)
         }
         failure => failure,

@@ -9,8 +9,8 @@ use super::names::{list, quoted};
 use super::session::Session;
 use super::table::Table;
 use super::verdict;
-use crate::failure::Failure;
 use crate::rows::Opened;
+use worker::ConnectorError;
 
 /// Its name; it is gone with the transaction.
 const STAGE: &str = "waybill_stage";
@@ -26,7 +26,12 @@ pub(super) struct Stage<'t> {
 
 impl Stage<'_> {
     /// Brings rows into the table that have the same columns as `first`; returns how many were written, and how the COPY ended.
-    pub(super) async fn copy(&self, session: &Session, opened: &mut Opened, first: (u64, Bytes)) -> Result<Option<(u64, Copied)>, Failure> {
+    pub(super) async fn copy(
+        &self,
+        session: &Session,
+        opened: &mut Opened,
+        first: (u64, Bytes),
+    ) -> Result<Option<(u64, Copied)>, ConnectorError> {
         opened.columns.decode(first.0, &first.1)?;
         let names = opened.columns.names.clone();
         let first_number = first.0;
@@ -53,7 +58,7 @@ impl Stage<'_> {
 
     /// Moves all rows into the table. When the table does not take them, finds the first that it does not take: rows are moved in ever
     /// smaller pieces, those that are taken stay, and of those that are not the first half is tried next.
-    async fn merge(&self, session: &Session, names: &[String], rows: u64, first_number: u64) -> Result<u64, Failure> {
+    async fn merge(&self, session: &Session, names: &[String], rows: u64, first_number: u64) -> Result<u64, ConnectorError> {
         let (mut from, mut to) = (1, rows);
         let mut written = 0;
         while from <= rows {
@@ -95,7 +100,7 @@ impl Stage<'_> {
     }
 
     /// What a check tries: the same statements with no rows.
-    pub(super) async fn try_out(&self, session: &Session, names: &[String]) -> Result<(), Failure> {
+    pub(super) async fn try_out(&self, session: &Session, names: &[String]) -> Result<(), ConnectorError> {
         session.execute(&self.definition(names)).await?;
         session.simple(&self.merging(names, 1, 0)).await.map(drop).map_err(verdict::of)
     }

@@ -11,8 +11,8 @@ use tokio_postgres::types::Type;
 use super::names::quoted;
 use super::session::Session;
 use super::{types, verdict};
-use crate::failure::Failure;
 use crate::rows::Spec;
+use worker::ConnectorError;
 
 /// The table and its columns; a column's domain is followed to the type that it restricts.
 const FIND: &str = "WITH RECURSIVE wanted AS (SELECT c.* FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)), \
@@ -91,7 +91,7 @@ pub(super) struct Column {
 
 impl Table {
     /// Looks a table up; `None` when there is none, or none that this user can see.
-    pub(super) async fn find(session: &Session, name: &TableName) -> Result<Option<Self>, Failure> {
+    pub(super) async fn find(session: &Session, name: &TableName) -> Result<Option<Self>, ConnectorError> {
         let rows = session.query(FIND, &[(&sql_name(name), Type::TEXT)]).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let column = |row: &tokio_postgres::Row| Column {
@@ -138,7 +138,7 @@ impl Table {
     }
 
     /// Whether rows may wait in a temporary table until conflicts are resolved.
-    pub(super) async fn takes_stage(&self, session: &Session, key: &[&str]) -> Result<bool, Failure> {
+    pub(super) async fn takes_stage(&self, session: &Session, key: &[&str]) -> Result<bool, ConnectorError> {
         if !self.takes_copy() || !self.has_exact_key(key) {
             return Ok(false);
         }
@@ -167,10 +167,10 @@ impl Table {
     }
 
     /// Refuses columns that are not there or may not be written.
-    pub(super) fn require(&self, columns: &[&str], to_update: bool) -> Result<(), Failure> {
+    pub(super) fn require(&self, columns: &[&str], to_update: bool) -> Result<(), ConnectorError> {
         let missing: Vec<&str> = columns.iter().copied().filter(|name| self.column(name).is_none()).collect();
         if !missing.is_empty() {
-            return Err(Failure::misconfigured(format!("{} has no column {}", self.name, missing.join(", "))));
+            return Err(ConnectorError::misconfigured(format!("{} has no column {}", self.name, missing.join(", "))));
         }
         let forbidden = |column: &&Column| !column.may_insert || (to_update && !column.may_update);
         let found = self.columns.iter().filter(|column| columns.contains(&&*column.name)).find(forbidden);
@@ -184,9 +184,11 @@ impl Table {
     }
 
     /// Refuses columns that the server computes itself.
-    pub(super) fn require_no_generated(&self, columns: &[&str]) -> Result<(), Failure> {
+    pub(super) fn require_no_generated(&self, columns: &[&str]) -> Result<(), ConnectorError> {
         match self.columns.iter().find(|column| column.is_generated && columns.contains(&&*column.name)) {
-            Some(column) => Err(Failure::misconfigured(format!("column {} of {} is computed by the database", column.name, self.name))),
+            Some(column) => {
+                Err(ConnectorError::misconfigured(format!("column {} of {} is computed by the database", column.name, self.name)))
+            }
             None => Ok(()),
         }
     }
@@ -198,8 +200,8 @@ impl Table {
     }
 
     /// This user may not write into it at all.
-    pub(super) fn may_not_insert(&self) -> Failure {
-        Failure::new(Outcome::ClientError(Reason::Authorization), format!("this user may not INSERT into {}", self.name))
+    pub(super) fn may_not_insert(&self) -> ConnectorError {
+        ConnectorError::new(Outcome::ClientError(Reason::Authorization), format!("this user may not INSERT into {}", self.name))
     }
 
     /// Whether policies decide which rows are taken.
@@ -207,27 +209,27 @@ impl Table {
         self.has_row_security
     }
 
-    fn may_not_write(&self, column: &str) -> Failure {
+    fn may_not_write(&self, column: &str) -> ConnectorError {
         let detail = format!("this user may not write column {column} of {}", self.name);
-        Failure::new(Outcome::ClientError(Reason::Authorization), detail)
+        ConnectorError::new(Outcome::ClientError(Reason::Authorization), detail)
     }
 
     /// Refuses a table without a unique index on exactly these columns: a row could stand there twice. Views have no indexes that could
     /// be looked at: the statement finds out.
-    pub(super) async fn require_unique(&self, session: &Session, columns: &[&str]) -> Result<(), Failure> {
+    pub(super) async fn require_unique(&self, session: &Session, columns: &[&str]) -> Result<(), ConnectorError> {
         let mut wanted: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
         wanted.sort_unstable();
         let keys = session.query(UNIQUE_KEYS, &[(&self.oid, Type::OID)]).await?;
         if self.is_view() || keys.iter().any(|key| key.get::<_, Vec<String>>(0) == wanted) {
             return Ok(());
         }
-        Err(Failure::misconfigured(format!("{} has no primary key or unique index on {}", self.name, columns.join(", "))))
+        Err(ConnectorError::misconfigured(format!("{} has no primary key or unique index on {}", self.name, columns.join(", "))))
     }
 }
 
 /// Whether an error that says that a row is there already says so of this column alone. Partitions and the tables behind views have
 /// indexes of their own names.
-pub(super) async fn is_unique_by(session: &Session, error: &DbError, column: &str) -> Result<bool, Failure> {
+pub(super) async fn is_unique_by(session: &Session, error: &DbError, column: &str) -> Result<bool, ConnectorError> {
     let names = [error.schema(), error.table(), error.constraint()];
     let [schema, table, index] = &names;
     let rows = session.query(COLUMNS_OF, &[(schema, Type::TEXT), (table, Type::TEXT), (index, Type::TEXT)]).await?;
@@ -240,12 +242,12 @@ pub(super) fn sql_name(name: &TableName) -> String {
 }
 
 /// Waits for others that are making tables: `IF NOT EXISTS` does not see what has not been committed, and then fails.
-pub(super) async fn take_turn(session: &Session) -> Result<(), Failure> {
+pub(super) async fn take_turn(session: &Session) -> Result<(), ConnectorError> {
     session.execute("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('waybill'))").await
 }
 
 /// Makes a table and finds it. Until the transaction ends, other deliveries that want to make one wait.
-pub(super) async fn create(session: &Session, name: &TableName, definition: &str) -> Result<Table, Failure> {
+pub(super) async fn create(session: &Session, name: &TableName, definition: &str) -> Result<Table, ConnectorError> {
     take_turn(session).await?;
     session.execute(&format!("CREATE TABLE IF NOT EXISTS {} ({definition})", sql_name(name))).await?;
     Table::find(session, name).await?.ok_or_else(|| verdict::no_table(name))

@@ -9,22 +9,24 @@ use domain::settle::Outcome;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::failure::Failure;
-use crate::trust;
+use worker::ConnectorError;
 
 /// What an error of the library means.
-pub(super) fn of(error: Error) -> Failure {
+pub(super) fn of(error: Error) -> ConnectorError {
     if let Some(theirs) = error.as_db_error() {
-        return Failure::new(outcome(theirs.code()), told(theirs));
+        return ConnectorError::new(outcome(theirs.code()), told(theirs));
     }
-    if let Some(tls) = trust::rustls_error(&error) {
+    if let Some(tls) = egress::tls_error(&error) {
         return if egress::refuses_identity(tls) {
-            Failure::new(Outcome::ClientError(Reason::Authentication), "the server does not accept the client certificate, or asks for one")
+            ConnectorError::new(
+                Outcome::ClientError(Reason::Authentication),
+                "the server does not accept the client certificate, or asks for one",
+            )
         } else {
-            Failure::new(Outcome::Retry(Reason::Tls), format!("TLS broke off: {tls}"))
+            ConnectorError::new(Outcome::Retry(Reason::Tls), format!("TLS broke off: {tls}"))
         };
     }
-    Failure::new(Outcome::Retry(Reason::Protocol), "the server closed the connection, or does not speak PostgreSQL's protocol")
+    ConnectorError::new(Outcome::Retry(Reason::Protocol), "the server closed the connection, or does not speak PostgreSQL's protocol")
 }
 
 /// Whether it is a row's own fault, or that of rows together.
@@ -43,7 +45,7 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
 }
 
 /// An error of a statement that wrote one row. `column` says which column a parameter is for.
-pub(super) fn of_row<'c>(error: Error, number: u64, column: impl Fn(usize) -> Option<&'c str>) -> Failure {
+pub(super) fn of_row<'c>(error: Error, number: u64, column: impl Fn(usize) -> Option<&'c str>) -> ConnectorError {
     if !is_of_row(&error) {
         return of(error);
     }
@@ -57,36 +59,36 @@ pub(super) fn of_row<'c>(error: Error, number: u64, column: impl Fn(usize) -> Op
     row_failure(theirs, number, column)
 }
 
-fn row_failure(theirs: &DbError, number: u64, column: Option<&str>) -> Failure {
+fn row_failure(theirs: &DbError, number: u64, column: Option<&str>) -> ConnectorError {
     let column = column.map(|column| format!(", column {column}")).unwrap_or_default();
     let detail = format!("row {number}{column}: {} (SQLSTATE {}); nothing was written", theirs.message(), theirs.code().code());
-    Failure::new(outcome(theirs.code()), detail)
+    ConnectorError::new(outcome(theirs.code()), detail)
 }
 
 /// Rows that were sent and that the table did not keep.
-pub(super) fn dropped(rows: u64, of: u64) -> Failure {
+pub(super) fn dropped(rows: u64, of: u64) -> ConnectorError {
     let detail = format!("{rows} of {of} rows were dropped by a trigger or rule of the table; nothing was written");
-    Failure::new(Outcome::ClientError(Reason::Rejected), detail)
+    ConnectorError::new(Outcome::ClientError(Reason::Rejected), detail)
 }
 
 /// A row that was sent and that the table did not keep.
-pub(super) fn dropped_row(number: u64, may_be_of_key: bool) -> Failure {
+pub(super) fn dropped_row(number: u64, may_be_of_key: bool) -> ConnectorError {
     let by = if may_be_of_key {
         "its key differs from the one that is there in case alone, or a trigger or rule of the table drops it"
     } else {
         "a trigger or rule of the table drops it"
     };
-    Failure::new(Outcome::ClientError(Reason::Rejected), format!("row {number}: {by}; nothing was written"))
+    ConnectorError::new(Outcome::ClientError(Reason::Rejected), format!("row {number}: {by}; nothing was written"))
 }
 
 /// What an error while logging in means.
-pub(super) fn of_login(error: Error) -> Failure {
+pub(super) fn of_login(error: Error) -> ConnectorError {
     let is_broken = error.is_closed() || error.source().is_none_or(|source| source.is::<std::io::Error>());
     if error.as_db_error().is_some() || is_broken {
         return of(error);
     }
     let detail = "the server asks for a way of logging in that these credentials do not have";
-    Failure::new(Outcome::ClientError(Reason::Authentication), detail)
+    ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail)
 }
 
 /// What a SQLSTATE means.
@@ -124,7 +126,7 @@ fn told(error: &DbError) -> String {
 
 /// An error of a COPY, with the row and column it is about. PostgreSQL says them in the error's context alone: `COPY table, line 3,
 /// column n: "x"`, in the server's language, so only names and numbers are looked for.
-pub(super) fn of_copy(error: Error, table: &str, columns: &[String], rows_before: u64) -> Failure {
+pub(super) fn of_copy(error: Error, table: &str, columns: &[String], rows_before: u64) -> ConnectorError {
     let Some(theirs) = error.as_db_error() else { return of(error) };
     let context =
         theirs.where_().and_then(|context| context.lines().rev().find_map(|line| line.strip_prefix("COPY ")?.strip_prefix(table)));
@@ -138,13 +140,8 @@ pub(super) fn of_copy(error: Error, table: &str, columns: &[String], rows_before
 }
 
 /// There is no such table, or not for this user.
-pub(super) fn no_table(table: &TableName) -> Failure {
-    Failure::misconfigured(format!("there is no table {table} that this user can see"))
-}
-
-/// It took too long.
-pub(super) fn late(what: &str) -> Failure {
-    Failure::new(Outcome::Retry(Reason::Timeout), format!("{what} took too long"))
+pub(super) fn no_table(table: &TableName) -> ConnectorError {
+    ConnectorError::misconfigured(format!("there is no table {table} that this user can see"))
 }
 
 #[cfg(test)]

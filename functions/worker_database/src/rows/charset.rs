@@ -2,9 +2,7 @@
 
 use bytes::Bytes;
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
-use worker::Payload;
-
-use crate::failure::Failure;
+use worker::{ConnectorError, Payload};
 
 /// What is decoded at once. A character becomes at most three bytes for each of its own.
 const PIECE_BYTES: usize = 64 << 10;
@@ -21,14 +19,15 @@ pub(super) struct Characters {
 
 impl Characters {
     /// By the `charset` of a content type. Without one, payloads are UTF-8.
-    pub(super) fn new(content_type: &str, payload: Payload) -> Result<Self, Failure> {
+    pub(super) fn new(content_type: &str, payload: Payload) -> Result<Self, ConnectorError> {
         let decoder = match declared(content_type) {
             // ASCII is UTF-8 already; the label's usual reading, Windows-1252, would spoil files that are in fact UTF-8.
             None => None,
             Some(label) if ASCII.iter().any(|ascii| label.eq_ignore_ascii_case(ascii)) => None,
             Some(label) => {
                 let encoding = Encoding::for_label(label.as_bytes());
-                let encoding = encoding.ok_or_else(|| Failure::unfit(format!("the charset {label} of the payload is not known")))?;
+                let encoding =
+                    encoding.ok_or_else(|| ConnectorError::rejected(format!("the charset {label} of the payload is not known")))?;
                 (encoding != UTF_8).then(|| (encoding.new_decoder(), encoding))
             }
         };
@@ -36,7 +35,7 @@ impl Characters {
     }
 
     /// The next bytes; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ConnectorError> {
         let Some((decoder, encoding)) = &mut self.decoder else { return Ok(self.payload.next().await?) };
         if self.is_at_end {
             return Ok(None);
@@ -45,7 +44,7 @@ impl Characters {
         self.is_at_end = piece.is_none();
         let mut decoded = String::new();
         decode(decoder, &piece.unwrap_or_default(), self.is_at_end, &mut decoded)
-            .map_err(|()| Failure::unfit(format!("the payload is not {}, which its content type declares", encoding.name())))?;
+            .map_err(|()| ConnectorError::rejected(format!("the payload is not {}, which its content type declares", encoding.name())))?;
         Ok(Some(decoded.into()))
     }
 }

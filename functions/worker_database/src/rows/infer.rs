@@ -4,7 +4,7 @@ use bytes::Bytes;
 use domain::settings::database::DatabaseSettings;
 
 use super::{Cell, Columns, Format};
-use crate::failure::Failure;
+use worker::ConnectorError;
 
 /// What the values of a column have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(super) fn columns(
     settings: &DatabaseSettings,
     header: &[u8],
     rows: &[Bytes],
-) -> Result<Vec<(String, Inferred)>, Failure> {
+) -> Result<Vec<(String, Inferred)>, ConnectorError> {
     let mut columns = Columns::new(format, settings.columns.as_ref(), header)?;
     let mut found: Vec<Option<Inferred>> = Vec::new();
     for (number, row) in (1..).zip(rows) {

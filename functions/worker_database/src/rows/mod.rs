@@ -18,14 +18,13 @@ use bytes::{Bytes, BytesMut};
 use domain::Reason;
 use domain::settings::database::DatabaseSettings;
 use domain::settle::Outcome;
-use worker::Payload;
 
 use crate::connector::Facts;
-use crate::failure::Failure;
 use charset::Characters;
 pub(crate) use infer::Inferred;
 pub(crate) use kind::{ColumnKind, Dialect};
 use split::{Found, Splitter};
+use worker::{ConnectorError, Payload};
 
 /// The longest row.
 const ROW_BYTES_MAX: usize = 16 << 20;
@@ -104,7 +103,7 @@ impl Records {
     }
 
     /// The next record's bytes.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ConnectorError> {
         loop {
             match self.splitter.find(&self.buffer, self.is_at_end) {
                 Found::Record { skip, length } => {
@@ -119,7 +118,7 @@ impl Records {
         }
     }
 
-    async fn read_on(&mut self) -> Result<(), Failure> {
+    async fn read_on(&mut self) -> Result<(), ConnectorError> {
         if self.buffer.len() > ROW_BYTES_MAX {
             return Err(row_fault(self.count + 1, &format!("is longer than {ROW_BYTES_MAX} bytes")));
         }
@@ -169,11 +168,11 @@ pub(crate) struct Columns {
 
 impl Columns {
     /// By the settings, else by the first row: its field names are the columns' names. `first` is the header of CSV.
-    pub(crate) fn new(format: Format, mapping: Option<&BTreeMap<String, String>>, first: &[u8]) -> Result<Self, Failure> {
+    pub(crate) fn new(format: Format, mapping: Option<&BTreeMap<String, String>>, first: &[u8]) -> Result<Self, ConnectorError> {
         let present: Vec<String> = match format {
             Format::Json => json::field_names(first).map_err(|fault| row_fault(1, &fault))?,
             Format::Csv => {
-                csv::fields(first).map_err(Failure::unfit)?.into_iter().map(|field| field.into_text().trim().to_owned()).collect()
+                csv::fields(first).map_err(ConnectorError::rejected)?.into_iter().map(|field| field.into_text().trim().to_owned()).collect()
             }
         };
         let (names, fields): (Vec<String>, HashMap<String, usize>) = match mapping {
@@ -184,12 +183,12 @@ impl Columns {
             None => (present.clone(), present.iter().enumerate().map(|(position, field)| (field.clone(), position)).collect()),
         };
         if names.is_empty() || names.len() > COLUMNS_MAX || names.len() != fields.len() {
-            return Err(Failure::unfit(format!("the first row must have from 1 to {COLUMNS_MAX} fields, each once")));
+            return Err(ConnectorError::rejected(format!("the first row must have from 1 to {COLUMNS_MAX} fields, each once")));
         }
         if format == Format::Csv
             && let Some(missing) = fields.keys().find(|field| !present.contains(field))
         {
-            return Err(Failure::unfit(format!("the CSV has no column {missing}")));
+            return Err(ConnectorError::rejected(format!("the CSV has no column {missing}")));
         }
         let positions = present.iter().map(|field| fields.get(field).copied()).collect();
         let has_mapping = mapping.is_some();
@@ -202,9 +201,9 @@ impl Columns {
     }
 
     /// Gives the columns of the table that rows go to, and those of its key. The names have been found to be among them.
-    pub(crate) fn bind(&mut self, table: HashMap<String, Spec>, key: &[String]) -> Result<(), Failure> {
+    pub(crate) fn bind(&mut self, table: HashMap<String, Spec>, key: &[String]) -> Result<(), ConnectorError> {
         if let Some(missing) = key.iter().find(|column| !self.names.contains(column)) {
-            return Err(Failure::unfit(format!("the rows have no field for key column {missing}")));
+            return Err(ConnectorError::rejected(format!("the rows have no field for key column {missing}")));
         }
         self.specs = self.names.iter().filter_map(|name| table.get(name).cloned()).collect();
         self.key = key.to_vec();
@@ -251,7 +250,7 @@ impl Columns {
     }
 
     /// A record's cells, one for each column. `number` counts rows from 1.
-    pub(crate) fn decode<'r>(&mut self, number: u64, record: &'r [u8]) -> Result<Vec<Cell<'r>>, Failure> {
+    pub(crate) fn decode<'r>(&mut self, number: u64, record: &'r [u8]) -> Result<Vec<Cell<'r>>, ConnectorError> {
         let decoded = match self.format {
             Format::Json => json::decode(record, self),
             Format::Csv => csv::decode(record, &self.positions, self.names.len()),
@@ -268,7 +267,7 @@ impl Columns {
     }
 
     /// Makes each value one that its column keeps.
-    fn fit(&self, number: u64, cells: &mut [Cell<'_>]) -> Result<(), Failure> {
+    fn fit(&self, number: u64, cells: &mut [Cell<'_>]) -> Result<(), ConnectorError> {
         let is_csv = self.format == Format::Csv;
         for ((cell, spec), name) in cells.iter_mut().zip(&self.specs).zip(&self.names) {
             if *cell == Cell::Absent {
@@ -306,10 +305,12 @@ pub(crate) struct Opened {
 impl Opened {
     /// Reads the first row; `None` when there is nothing at all. Where a table may have to be made, reads on until it is clear enough
     /// what the rows hold.
-    pub(crate) async fn read(settings: &DatabaseSettings, facts: &Facts, payload: Payload) -> Result<Option<Self>, Failure> {
+    pub(crate) async fn read(settings: &DatabaseSettings, facts: &Facts, payload: Payload) -> Result<Option<Self>, ConnectorError> {
         let format = Format::of(&facts.content_type, facts.filename.as_deref()).ok_or_else(|| {
             let content_type = &facts.content_type;
-            Failure::unfit(format!("a payload of type {content_type} has no rows: a JSON array of objects, NDJSON or CSV is expected"))
+            ConnectorError::rejected(format!(
+                "a payload of type {content_type} has no rows: a JSON array of objects, NDJSON or CSV is expected"
+            ))
         })?;
         let mut records = Records::new(format, Characters::new(&facts.content_type, payload)?);
         let Some(first) = records.next().await? else { return Ok(None) };
@@ -341,7 +342,7 @@ impl Opened {
     }
 
     /// The next row and its number, which counts from 1.
-    pub(crate) async fn next(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
+    pub(crate) async fn next(&mut self) -> Result<Option<(u64, Bytes)>, ConnectorError> {
         let record = match self.ahead.pop_front() {
             Some(record) => Some(record),
             None => self.records.next().await?,
@@ -352,14 +353,14 @@ impl Opened {
 }
 
 /// A value that its column would not keep as it was sent.
-fn value_fault(number: u64, column: &str, fault: &str) -> Failure {
+fn value_fault(number: u64, column: &str, fault: &str) -> ConnectorError {
     let detail = format!("row {number}, column {column}: the column {fault}; nothing was written");
-    Failure::new(Outcome::ClientError(Reason::Rejected), detail)
+    ConnectorError::new(Outcome::ClientError(Reason::Rejected), detail)
 }
 
 /// A row that is not one.
-pub(crate) fn row_fault(number: u64, fault: &str) -> Failure {
-    Failure::unfit(format!("row {number} {fault}"))
+pub(crate) fn row_fault(number: u64, fault: &str) -> ConnectorError {
+    ConnectorError::rejected(format!("row {number} {fault}"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ async fn rows(format: Format, payload: &str, piece: usize, mapping: Option<&BTre
     let chunks: Vec<_> = payload.as_bytes().chunks(piece).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
     let payload = Payload::streamed(payload.len() as u64, stream::iter(chunks));
     let mut records = Records::new(format, Characters::new("", payload).map_err(|failure| failure.to_string())?);
-    let detail = |failure: Failure| failure.to_string();
+    let detail = |failure: ConnectorError| failure.to_string();
     let Some(first) = records.next().await.map_err(detail)? else { return Ok(vec![]) };
     let mut columns = Columns::new(format, mapping, &first).map_err(detail)?;
     if mapping.is_none() {

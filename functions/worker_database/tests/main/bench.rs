@@ -23,7 +23,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use worker::{Attempted, Payload};
+use worker::{Attempted, Payload, StepRecorder};
 use worker_database::{Credentials, Database, Facts, Trust};
 
 /// The name that the servers' certificates are valid for.
@@ -152,16 +152,24 @@ impl Bench {
     ) -> Attempted {
         let deadline = Instant::now() + Duration::from_secs(settings.timeout_seconds.into());
         let payload = Payload::whole(payload);
-        let attempted = self.connector.deliver(self.engine, settings, credentials, facts, payload, deadline).await.unwrap();
+        let attempted = self.connector.deliver(self.engine, settings, credentials, facts, payload, deadline).await;
+        let attempted = attempted.or_else(|error| error.into_attempted(None)).unwrap();
         assert!(!attempted.detail.contains("s3cret"), "{}", attempted.detail);
         attempted
     }
 
     pub(crate) async fn check(&self, settings: &DatabaseSettings, credentials: &Credentials) -> CheckReport {
-        let report = self.connector.check(self.engine, settings, credentials).await;
+        let report = checked(&self.connector, self.engine, settings, credentials).await;
         assert!(report.steps.iter().all(|step| !step.detail.is_empty() && !step.detail.contains("s3cret")));
         report
     }
+}
+
+/// What a check of this connector reports.
+pub(crate) async fn checked(connector: &Database, engine: Engine, settings: &DatabaseSettings, credentials: &Credentials) -> CheckReport {
+    let (deadline, mut steps) = (Instant::now() + Duration::from_secs(18), StepRecorder::default());
+    let checked = connector.check(engine, settings, credentials, deadline, &mut steps).await;
+    steps.report(checked)
 }
 
 /// A delivery of its own.

@@ -4,7 +4,7 @@ use kit::tls::Authority;
 use serde_json::json;
 use worker_database::Credentials;
 
-use crate::bench::{AUTHORITY, Bench, NAME, OTHER_NAME, delivered, facts, failed};
+use crate::bench::{AUTHORITY, Bench, NAME, OTHER_NAME, checked, delivered, facts, failed};
 
 crate::for_each_engine! {
     every_step_is_taken,
@@ -76,14 +76,14 @@ async fn certificates_are_verified_as_far_as_asked(bench: Bench) {
         assert!(ok || failed(&report).0 == StepName::Tls, "{report:?}");
     }
     for tls in ["verify_full", "verify_ca"] {
-        let report = stranger.check(bench.engine, &settings(NAME, tls), &password).await;
+        let report = checked(&stranger, bench.engine, &settings(NAME, tls), &password).await;
         assert_eq!(failed(&report).0, StepName::Tls, "{report:?}");
         let report = bench.check(&settings(NAME, tls), &with_ca(Authority::new().certificate_pem())).await;
         assert_eq!(failed(&report).0, StepName::Tls, "{report:?}");
-        let report = stranger.check(bench.engine, &settings(NAME, tls), &with_ca(AUTHORITY.certificate_pem())).await;
+        let report = checked(&stranger, bench.engine, &settings(NAME, tls), &with_ca(AUTHORITY.certificate_pem())).await;
         assert!(report.ok, "{report:?}");
     }
-    assert!(stranger.check(bench.engine, &settings(NAME, "require"), &password).await.ok);
+    assert!(checked(&stranger, bench.engine, &settings(NAME, "require"), &password).await.ok);
 }
 
 async fn what_may_not_be_written_fails_to_authorize(bench: Bench) {

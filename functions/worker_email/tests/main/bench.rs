@@ -20,7 +20,7 @@ use store::Store;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use vault::Vault;
-use worker::{Attempted, Connector as _, Job, Payload, Unavailable};
+use worker::{Attempted, Job, Payload, Unavailable};
 use worker_email::{Email, Links, Parts};
 
 use crate::samples;
@@ -61,7 +61,7 @@ impl Bench {
             tokens: Tokens::new(client, Schemes::HttpAndHttps, system_clock()),
             vault,
             store: Store::new(&aws, "none".to_owned(), None),
-            links: Links::new(aws.clone(), secret, PUBLIC_URL.to_owned()),
+            links: Links::new(&aws, secret, PUBLIC_URL.to_owned()),
             ehlo_name: ehlo_name.map(str::to_owned),
             aws,
             clock: system_clock(),
@@ -82,11 +82,11 @@ impl Bench {
     pub(crate) async fn attempt(&self, delivery: &Delivery, payload: Payload) -> Result<Attempted, Unavailable> {
         let timeout = Duration::from_secs(self.destination.settings.timeout_seconds().into());
         let deadline = Instant::now() + timeout;
-        self.email.deliver(Job { delivery, destination: &self.destination, payload, attempt_number: 1, deadline }).await
+        worker::deliver(&self.email, Job { delivery, destination: &self.destination, payload, attempt_number: 1, deadline }).await
     }
 
     pub(crate) async fn check(&self) -> CheckReport {
-        self.email.check(&self.destination).await
+        worker::check(&self.email, &self.destination).await
     }
 }
 

@@ -12,7 +12,7 @@ use kit::sshd::{self, Sshd};
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::time::Instant;
-use worker::{Attempted, Payload, Unavailable};
+use worker::{Attempted, Payload, StepRecorder, Unavailable};
 use worker_sftp::{Credentials, Meta};
 
 /// A destination and who delivers to it.
@@ -61,12 +61,15 @@ impl World {
     /// Fails when something of Waybill failed.
     pub(crate) async fn try_deliver(&self, meta: &Meta<'_>, payload: Payload) -> Result<Attempted, Unavailable> {
         let deadline = Instant::now() + self.timeout;
-        worker_sftp::deliver(&self.guard, &self.settings, &self.credentials, meta, payload, deadline).await
+        let attempted = worker_sftp::deliver(&self.guard, &self.settings, &self.credentials, meta, payload, deadline).await;
+        attempted.or_else(|error| error.into_attempted(None))
     }
 
     pub(crate) async fn check(&self) -> CheckReport {
         let deadline = Instant::now() + self.timeout;
-        worker_sftp::check(&self.guard, &self.settings, &self.credentials, "chk_1", deadline).await
+        let mut steps = StepRecorder::default();
+        let checked = worker_sftp::check(&self.guard, &self.settings, &self.credentials, "chk_1", deadline, &mut steps).await;
+        steps.report(checked)
     }
 }
 

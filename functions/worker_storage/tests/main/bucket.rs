@@ -13,7 +13,7 @@ use egress::{Client, Guard, Policy, Schemes, Tls};
 use futures_util::stream;
 use rustls::RootCertStore;
 use tokio::time::Instant;
-use worker::{Attempted, Payload, Unavailable};
+use worker::{Attempted, Payload, StepRecorder, Unavailable};
 use worker_storage::{Credentials, Meta, Settings, Storage};
 
 /// The settings of any of the three.
@@ -119,7 +119,10 @@ impl Bucket {
     ) -> Attempted {
         let deadline = Instant::now() + Duration::from_secs(60);
         let meta = meta(id, Some(sha256));
-        self.storage.deliver(settings.borrow(), credentials, &meta, key, payload, deadline).await.unwrap()
+        let attempted = worker::watched(payload, async |payload| {
+            self.storage.deliver(settings.borrow(), credentials, &meta, key, payload, deadline).await
+        });
+        attempted.await.unwrap()
     }
 
     /// An attempt whose payload breaks off after its first bytes.
@@ -127,12 +130,19 @@ impl Bucket {
         let pieces = stream::iter([Ok(bytes), Err(Unavailable("the payload store does not answer".to_owned()))]);
         let deadline = Instant::now() + Duration::from_secs(60);
         let payload = Payload::streamed(size_bytes, pieces);
-        self.storage.deliver(self.settings.borrow(), &self.credentials, &meta("dlv_1", None), key, payload, deadline).await
+        let meta = meta("dlv_1", None);
+        let attempted = worker::watched(payload, async |payload| {
+            self.storage.deliver(self.settings.borrow(), &self.credentials, &meta, key, payload, deadline).await
+        });
+        attempted.await
     }
 
     pub(crate) async fn check(&self, settings: &Any, credentials: &Credentials) -> CheckReport {
         let deadline = Instant::now() + Duration::from_secs(18);
-        self.storage.check(settings.borrow(), credentials, "some/where/sample.json", "0a1b2c", deadline).await
+        let mut steps = StepRecorder::default();
+        let (sample, unique) = ("some/where/sample.json", "0a1b2c");
+        let checked = self.storage.check(settings.borrow(), credentials, sample, unique, deadline, &mut steps).await;
+        steps.report(checked)
     }
 }
 

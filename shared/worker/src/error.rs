@@ -1,0 +1,253 @@
+//! Why an attempt or a check ended early. The type says whose failure it is: a failure of Waybill
+//! uses up no retry, a failure of the destination is an outcome of its delivery.
+
+use std::error::Error;
+
+use domain::Reason;
+use domain::attempt::{DETAIL_MAX_BYTES, RequestRecord, bounded};
+use domain::check::StepName;
+use domain::settle::Outcome;
+use egress::FailureKind;
+use render::Fault;
+use store::StoreError;
+use vault::VaultError;
+
+use crate::Attempted;
+
+/// What the owner of a destination reads about a failure of Waybill: its causes are for the log.
+const UNAVAILABLE: &str = "a service that Waybill depends on did not answer; try again";
+
+/// A service that Waybill depends on (payload store, key service, secret store, table) failed or did
+/// not answer. The delivery waits and uses up no retry. The text is for the log.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(pub String);
+
+impl Unavailable {
+    /// An error with the text of all its causes.
+    pub fn because(error: &(dyn Error + 'static)) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self(text)
+    }
+}
+
+/// Why an attempt or a check ended early.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ConnectorError {
+    /// A service that Waybill depends on.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// The destination refused, failed or did not answer, or its settings, its credentials or the
+    /// payload are wrong.
+    #[error("{detail}")]
+    Destination {
+        /// The step of a check that failed, where it is not the step in progress.
+        step: Option<StepName>,
+        /// The effect on the delivery.
+        outcome: Outcome,
+        /// The reason for the destination's owner, without secrets.
+        detail: String,
+    },
+}
+
+impl ConnectorError {
+    /// A failure of the destination, with the reason for its owner.
+    pub fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
+        let detail: String = detail.into();
+        Self::Destination { step: None, outcome, detail: bounded(&detail, DETAIL_MAX_BYTES).to_owned() }
+    }
+
+    /// Settings or credentials that cannot work, however often they are tried.
+    pub fn misconfigured(detail: impl Into<String>) -> Self {
+        Self::new(Outcome::Reject(Reason::Misconfigured), detail)
+    }
+
+    /// Credentials that cannot be used, or that the destination refuses.
+    pub fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(Outcome::ClientError(Reason::Authentication), detail)
+    }
+
+    /// A payload that this destination never takes.
+    pub fn rejected(detail: impl Into<String>) -> Self {
+        Self::new(Outcome::Reject(Reason::Rejected), detail)
+    }
+
+    /// A step that did not end in time.
+    pub fn timed_out(detail: impl Into<String>) -> Self {
+        Self::new(Outcome::Retry(Reason::Timeout), detail)
+    }
+
+    /// A connection that failed, mapped by the type of the error: TLS, an I/O error, or anything that
+    /// has one of them among its causes. All others are failures of the protocol.
+    pub fn network(error: &(dyn Error + 'static), detail: impl Into<String>) -> Self {
+        Self::unanswered(egress::failure_kind(error).unwrap_or(FailureKind::Protocol), detail)
+    }
+
+    fn unanswered(kind: FailureKind, detail: impl Into<String>) -> Self {
+        let error = Self::new(unanswered(kind), detail);
+        match kind {
+            FailureKind::Dns | FailureKind::Blocked => error.at(StepName::Resolve),
+            FailureKind::Tls => error.at(StepName::Tls),
+            FailureKind::Identity => error.at(StepName::Authenticate),
+            FailureKind::Connect | FailureKind::Timeout | FailureKind::Protocol => error,
+        }
+    }
+
+    /// The same failure, of this step of a check.
+    #[must_use]
+    pub fn at(self, step: StepName) -> Self {
+        match self {
+            Self::Destination { outcome, detail, .. } => Self::Destination { step: Some(step), outcome, detail },
+            ours @ Self::Unavailable(_) => ours,
+        }
+    }
+
+    /// The same failure, of this step unless it belongs to another.
+    #[must_use]
+    pub fn or_at(self, step: StepName) -> Self {
+        match self.step() {
+            None => self.at(step),
+            Some(_) => self,
+        }
+    }
+
+    /// The same failure with another text for the destination's owner.
+    #[must_use]
+    pub fn with_detail(self, detail: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Destination { step, outcome, detail: before } => {
+                let detail = detail(&before);
+                Self::Destination { step, outcome, detail: bounded(&detail, DETAIL_MAX_BYTES).to_owned() }
+            }
+            ours @ Self::Unavailable(_) => ours,
+        }
+    }
+
+    /// The step of a check that failed, where it is not the step in progress.
+    #[must_use]
+    pub fn step(&self) -> Option<StepName> {
+        match self {
+            Self::Destination { step, .. } => *step,
+            Self::Unavailable(_) => None,
+        }
+    }
+
+    /// The effect on the delivery; `None` for a failure of Waybill, which has none.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match self {
+            Self::Destination { outcome, .. } => Some(outcome),
+            Self::Unavailable(_) => None,
+        }
+    }
+
+    /// The reason for the destination's owner.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Destination { detail, .. } => detail,
+            Self::Unavailable(_) => UNAVAILABLE,
+        }
+    }
+
+    /// The failed attempt, with the record of its request where one was sent. A failure of Waybill is
+    /// no attempt.
+    pub fn into_attempted(self, request: Option<RequestRecord>) -> Result<Attempted, Unavailable> {
+        match self {
+            Self::Destination { outcome, detail, .. } => Ok(Attempted { request, ..Attempted::unsent(outcome, detail) }),
+            Self::Unavailable(unavailable) => Err(unavailable),
+        }
+    }
+}
+
+/// The effect on a delivery of a server that did not answer: the table of api.md (Deliveries).
+#[must_use]
+pub fn unanswered(kind: FailureKind) -> Outcome {
+    match kind {
+        FailureKind::Dns => Outcome::Retry(Reason::Dns),
+        FailureKind::Connect => Outcome::Retry(Reason::Connect),
+        FailureKind::Tls => Outcome::Retry(Reason::Tls),
+        FailureKind::Identity => Outcome::ClientError(Reason::Authentication),
+        FailureKind::Timeout => Outcome::Retry(Reason::Timeout),
+        FailureKind::Protocol => Outcome::Retry(Reason::Protocol),
+        FailureKind::Blocked => Outcome::Reject(Reason::BlockedAddress),
+    }
+}
+
+impl From<egress::Failure> for ConnectorError {
+    fn from(failure: egress::Failure) -> Self {
+        Self::unanswered(failure.kind(), failure.detail())
+    }
+}
+
+impl From<StoreError> for ConnectorError {
+    fn from(error: StoreError) -> Self {
+        Unavailable(error.to_string()).into()
+    }
+}
+
+impl From<Fault> for ConnectorError {
+    fn from(fault: Fault) -> Self {
+        let detail = fault.to_string();
+        if fault.is_ours { Unavailable(detail).into() } else { Self::misconfigured(detail) }
+    }
+}
+
+impl From<VaultError> for ConnectorError {
+    fn from(error: VaultError) -> Self {
+        match error {
+            VaultError::Unavailable { .. } | VaultError::NoKey => Unavailable::because(&error).into(),
+            VaultError::Refused { .. }
+            | VaultError::RoleRefused { .. }
+            | VaultError::RoleMayNotRead { .. }
+            | VaultError::Missing { .. } => Self::misconfigured(error.to_string()),
+            VaultError::Corrupt(_) => {
+                tracing::error!(%error, "a stored secret is damaged or not where it belongs");
+                Self::new(Outcome::Retry(Reason::Internal), format!("{error}; it has to be set again"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_network_failure_is_mapped_by_its_type() {
+        let outcome = |error: &(dyn Error + 'static)| ConnectorError::network(error, "x").outcome().cloned();
+        for (kind, reason) in [
+            (io::ErrorKind::ConnectionRefused, Reason::Connect),
+            (io::ErrorKind::HostUnreachable, Reason::Connect),
+            (io::ErrorKind::NetworkUnreachable, Reason::Connect),
+            (io::ErrorKind::TimedOut, Reason::Timeout),
+            (io::ErrorKind::ConnectionReset, Reason::Protocol),
+            (io::ErrorKind::UnexpectedEof, Reason::Protocol),
+            (io::ErrorKind::InvalidData, Reason::Protocol),
+        ] {
+            assert_eq!(outcome(&io::Error::from(kind)), Some(Outcome::Retry(reason)), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_of_waybill_is_no_attempt_and_keeps_its_causes_from_people() {
+        let error = ConnectorError::from(Unavailable("10.0.0.7: refused".to_owned()));
+        assert_eq!((error.outcome(), error.detail()), (None, UNAVAILABLE));
+        assert!(error.at(StepName::Write).into_attempted(None).is_err());
+    }
+
+    #[test]
+    fn an_explicit_step_stands() {
+        let error = ConnectorError::misconfigured("x");
+        assert_eq!(error.clone().or_at(StepName::Write).step(), Some(StepName::Write));
+        assert_eq!(error.at(StepName::Tls).or_at(StepName::Write).step(), Some(StepName::Tls));
+    }
+}

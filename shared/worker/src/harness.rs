@@ -1,0 +1,69 @@
+//! What every connector is run in: a time limit, a watch on the services of Waybill that it uses, and
+//! the redaction of what it opened. A connector holds its protocol and nothing of these.
+
+use domain::check::CheckReport;
+use domain::destination::Destination;
+use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
+use vault::Confidential;
+
+use crate::connector::{Attempted, Check, Connector, Job};
+use crate::dependency::Watch;
+use crate::error::{ConnectorError, Unavailable};
+use crate::limit::{CHECK_TIME_LIMIT, GRACE};
+use crate::payload::Payload;
+use crate::redaction::Redactor;
+use crate::steps::StepRecorder;
+
+/// Makes one attempt. A failure of Waybill, at any byte of the payload, is never an attempt.
+pub async fn deliver<C: Connector>(connector: &C, job: Job<'_>) -> Result<Attempted, Unavailable> {
+    let most = connector.attempt_max(job.destination);
+    let organization = job.destination.organization_id.to_string();
+    let confidential = Confidential::default();
+    let attempted = watched(job.payload, async |payload| {
+        let delivering = connector.deliver(Job { payload, ..job });
+        let delivering = confidential.during(egress::on_behalf_of(organization, delivering));
+        timeout(most + GRACE, delivering)
+            .await
+            .unwrap_or_else(|_| Err(ConnectorError::timed_out(format!("no answer within {} s", most.as_secs()))))
+    });
+    let attempted = attempted.await;
+    let redactor = Redactor::of(&confidential);
+    attempted.map(|attempted| redactor.attempted(attempted)).map_err(|unavailable| Unavailable(redactor.text(&unavailable.0)))
+}
+
+/// Makes an attempt of `payload`, whose failures are failures of Waybill, whatever becomes of them on
+/// their way through the protocol's libraries.
+pub async fn watched(
+    payload: Payload,
+    attempt: impl AsyncFnOnce(Payload) -> Result<Attempted, ConnectorError>,
+) -> Result<Attempted, Unavailable> {
+    let watch = Watch::default();
+    // On the heap: protocols have states of tens of kilobytes.
+    let result = watch.during(Box::pin(attempt(payload.watched(&watch)))).await;
+    watch.judge(result).or_else(|error| error.into_attempted(None))
+}
+
+/// Checks connection and credentials of a destination, step by step.
+pub async fn check<C: Connector>(connector: &C, destination: &Destination) -> CheckReport {
+    let started = Instant::now();
+    let time_limit = Duration::from_secs(destination.settings.timeout_seconds().into());
+    let latest = started + CHECK_TIME_LIMIT;
+    let deadline = latest.min(started + time_limit);
+    let (watch, confidential) = (Watch::default(), Confidential::default());
+    let mut steps = StepRecorder::default();
+    // On the heap, as attempts are.
+    let checking = Box::pin(connector.check(Check { destination, deadline, latest, steps: &mut steps }));
+    let checking = egress::on_behalf_of(destination.organization_id.to_string(), checking);
+    let checking = watch.during(confidential.during(checking));
+    let result = timeout_at(latest + GRACE, checking).await.unwrap_or_else(|_| {
+        let most = (CHECK_TIME_LIMIT + GRACE).as_secs();
+        Err(ConnectorError::timed_out(format!("the check took longer than {most} s")))
+    });
+    let result = watch.judge(result);
+    if let Err(ConnectorError::Unavailable(unavailable)) = &result {
+        let error = Redactor::of(&confidential).text(&unavailable.0);
+        tracing::warn!(error, destination = %destination.id, "a check was not made");
+    }
+    Redactor::of(&confidential).report(steps.report(result))
+}

@@ -1,0 +1,219 @@
+//! The steps of a connection check, recorded as they are taken.
+
+use std::time::Duration;
+
+use domain::check::{CheckReport, CheckStep, StepName};
+use egress::{Probe, StepOutcome};
+use tokio::time::Instant;
+
+use crate::ConnectorError;
+
+/// Records the steps of a check. Every check names its steps first with [`expect`](Self::expect) or
+/// [`probed`](Self::probed); those that it does not reach are reported as not tried.
+#[derive(Debug)]
+pub struct StepRecorder {
+    expected: Vec<StepName>,
+    steps: Vec<CheckStep>,
+    /// When the step in progress began.
+    since: Instant,
+}
+
+impl Default for StepRecorder {
+    fn default() -> Self {
+        Self { expected: Vec::new(), steps: Vec::new(), since: Instant::now() }
+    }
+}
+
+impl StepRecorder {
+    /// Names the steps of this check, in their order.
+    pub fn expect(&mut self, names: &[StepName]) {
+        self.expected = names.to_vec();
+    }
+
+    /// Records what a probe of an HTTP server found; `then` names the steps after it. Returns whether
+    /// the check can go on.
+    #[must_use]
+    pub fn probed(&mut self, probe: &Probe, then: &[StepName]) -> bool {
+        self.expected = probe.steps.iter().map(|step| name_of(step.name)).chain(then.iter().copied()).collect();
+        for step in &probe.steps {
+            let ok = match step.outcome {
+                StepOutcome::Passed => true,
+                StepOutcome::Failed(_) => false,
+                StepOutcome::NotReached => break,
+            };
+            self.push(name_of(step.name), Some(ok), step.detail.clone(), step.duration);
+        }
+        self.since = Instant::now();
+        probe.passed()
+    }
+
+    /// Records that a step passed, and the expected ones before it.
+    pub fn passed(&mut self, name: StepName, detail: impl Into<String>) {
+        self.record(name, Some(true), detail.into());
+    }
+
+    /// Records that a step was not taken, or that its result is not known.
+    pub fn skipped(&mut self, name: StepName, detail: impl Into<String>) {
+        self.record(name, None, detail.into());
+    }
+
+    /// Removes a step, and those after it, whose result turned out to be another.
+    pub fn retract(&mut self, name: StepName) {
+        let keep = self.steps.iter().position(|step| step.name == name);
+        self.steps.truncate(keep.unwrap_or(self.steps.len()));
+    }
+
+    /// Takes a step and records that it passed, with the detail that `describe` gives. A failure
+    /// is of this step, unless it names one of the steps after it.
+    pub async fn take<T>(
+        &mut self,
+        name: StepName,
+        step: impl Future<Output = Result<T, ConnectorError>>,
+        describe: impl FnOnce(&T) -> String,
+    ) -> Result<T, ConnectorError> {
+        self.since = Instant::now();
+        // On the heap: a check's future would hold those of all its steps.
+        let value = Box::pin(step).await.map_err(|error| error.or_at(name))?;
+        self.passed(name, describe(&value));
+        Ok(value)
+    }
+
+    /// The report of a check that ended with `result`.
+    #[must_use]
+    pub fn report(mut self, result: Result<(), ConnectorError>) -> CheckReport {
+        if let Err(error) = result {
+            let step = self.failed_step(error.step());
+            self.record(step, Some(false), error.detail().to_owned());
+        }
+        for name in self.expected.split_off(self.position()) {
+            self.push(name, None, "not tried".to_owned(), Duration::ZERO);
+        }
+        CheckReport::of(self.steps)
+    }
+
+    /// How many of the expected steps are over.
+    fn position(&self) -> usize {
+        let last = self.steps.last().and_then(|last| self.rank(last.name));
+        last.map_or(0, |last| last + 1)
+    }
+
+    fn rank(&self, name: StepName) -> Option<usize> {
+        self.expected.iter().position(|expected| *expected == name)
+    }
+
+    /// The step that a failure is reported at: the one it names, unless that is over already (a second
+    /// look-up of a name that fails, for example).
+    fn failed_step(&self, named: Option<StepName>) -> StepName {
+        let position = self.position();
+        let ahead = |name: &StepName| self.rank(*name).is_some_and(|rank| rank >= position);
+        let current = || self.expected.get(position).or(self.expected.last()).copied();
+        match named.filter(|name| self.expected.is_empty() || ahead(name)) {
+            Some(name) => name,
+            None => current().unwrap_or(StepName::Resolve),
+        }
+    }
+
+    fn record(&mut self, name: StepName, ok: Option<bool>, detail: String) {
+        let before = self.position()..self.rank(name).unwrap_or(0);
+        for name in self.expected.get(before).unwrap_or_default().to_vec() {
+            self.push(name, Some(true), passed(name).to_owned(), Duration::ZERO);
+        }
+        let duration = self.since.elapsed();
+        self.push(name, ok, detail, duration);
+        self.since = Instant::now();
+    }
+
+    fn push(&mut self, name: StepName, ok: Option<bool>, detail: String, duration: Duration) {
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.steps.push(CheckStep { name, ok, detail, duration_ms });
+    }
+}
+
+fn name_of(step: egress::StepName) -> StepName {
+    match step {
+        egress::StepName::Resolve => StepName::Resolve,
+        egress::StepName::Connect => StepName::Connect,
+        egress::StepName::Tls => StepName::Tls,
+    }
+}
+
+/// The detail of a step that a library took together with a later one.
+fn passed(name: StepName) -> &'static str {
+    match name {
+        StepName::Resolve => "the name resolves",
+        StepName::Connect => "the connection was accepted",
+        StepName::Tls => "the connection is encrypted and the certificate is accepted",
+        StepName::HostKey => "the host key is pinned",
+        StepName::Authenticate => "the credentials are accepted",
+        StepName::Authorize => "the credentials allow what deliveries do",
+        StepName::Write => "a write was accepted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use StepName::{Authenticate, Authorize, Connect, Resolve, Tls};
+
+    use super::*;
+
+    const STEPS: [StepName; 5] = [Resolve, Connect, Tls, Authenticate, Authorize];
+
+    fn steps(report: &CheckReport) -> Vec<(StepName, Option<bool>)> {
+        report.steps.iter().map(|step| (step.name, step.ok)).collect()
+    }
+
+    fn recorder() -> StepRecorder {
+        let mut recorder = StepRecorder::default();
+        recorder.expect(&STEPS);
+        recorder
+    }
+
+    #[test]
+    fn steps_that_are_not_reached_are_not_tried() {
+        let mut recorder = recorder();
+        recorder.passed(Resolve, "1 address");
+        let report = recorder.report(Err(ConnectorError::misconfigured("no")));
+        let rest = [Tls, Authenticate, Authorize].map(|name| (name, None));
+        assert_eq!(steps(&report), [[(Resolve, Some(true)), (Connect, Some(false))].to_vec(), rest.to_vec()].concat());
+        assert!(!report.ok);
+    }
+
+    #[tokio::test]
+    async fn a_step_taken_together_with_earlier_ones_passes_them_and_a_failure_names_its_own() {
+        let mut passing = recorder();
+        passing.take(Authenticate, async { Ok(()) }, |()| "in".to_owned()).await.unwrap();
+        let names = [Resolve, Connect, Tls, Authenticate].map(|name| (name, Some(true)));
+        assert_eq!(steps(&passing.report(Ok(()))), [names.to_vec(), vec![(Authorize, None)]].concat());
+
+        let mut failing = recorder();
+        let error = ConnectorError::misconfigured("no").at(Tls);
+        let failed = failing.take(Authenticate, async { Err::<(), _>(error) }, |()| String::new()).await;
+        let report = failing.report(failed);
+        assert_eq!(report.failed_step().map(|step| step.name), Some(Tls));
+        assert_eq!(report.steps.len(), STEPS.len());
+    }
+
+    #[test]
+    fn a_failure_of_a_step_that_is_over_is_shown_where_the_check_is() {
+        let mut recorder = recorder();
+        recorder.passed(Resolve, "1 address");
+        let report = recorder.report(Err(ConnectorError::misconfigured("no").at(Resolve)));
+        assert_eq!(report.failed_step().map(|step| step.name), Some(Connect));
+    }
+
+    #[test]
+    fn a_check_that_could_not_begin_has_one_step() {
+        let report = StepRecorder::default().report(Err(ConnectorError::misconfigured("no")));
+        assert_eq!(steps(&report), [(Resolve, Some(false))]);
+    }
+
+    #[test]
+    fn a_step_whose_result_is_another_is_recorded_once() {
+        let mut recorder = recorder();
+        recorder.passed(Authenticate, "in");
+        recorder.retract(Authenticate);
+        let report = recorder.report(Err(ConnectorError::unauthenticated("no").at(Authenticate)));
+        assert_eq!(report.failed_step().map(|step| step.name), Some(Authenticate));
+        assert_eq!(report.steps.len(), STEPS.len());
+    }
+}

@@ -129,6 +129,29 @@ async fn a_patch_that_moves_a_destination_carries_every_secret_again() {
 }
 
 #[tokio::test]
+async fn a_patched_host_key_takes_the_place_of_all_pinned_ones() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let [one, two, three] = ["E", "I", "M"].map(|last| format!("SHA256:{}{last}", "A".repeat(42)));
+    let credentials = json!({"kind": "password", "password": "secret"});
+    let settings = json!({"host": "files.example.com", "username": "u", "host_keys": [one, two]});
+    let body = json!({"type": "sftp", "name": "Files", "settings": settings, "credentials": credentials});
+    let made = admin.post("/v1/destinations", body).await;
+    assert_eq!(made.status, 201, "{}", made.json());
+    let path = path(&made.json());
+
+    let alone = admin.patch(&path, json!({"settings": {"host_key": three}})).await;
+    assert_eq!(alone.refusal(), refused(422, "credentials_required", &["/credentials/password: required"]));
+    let patched = admin.patch(&path, json!({"settings": {"host_key": three}, "credentials": credentials})).await;
+    assert_eq!((patched.status, &patched.json()["settings"]["host_keys"]), (200, &json!([three])));
+
+    let both = json!({"settings": {"host_key": one, "host_keys": [two]}, "credentials": credentials});
+    assert_eq!(admin.patch(&path, both).await.status, 422, "two names for one setting");
+    let unchanged = admin.patch(&path, json!({"settings": {"host_key": null}})).await;
+    assert_eq!((unchanged.status, &unchanged.json()["settings"]["host_keys"]), (200, &json!([three])));
+}
+
+#[tokio::test]
 async fn headers_that_carry_secrets_belong_to_the_credentials() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();

@@ -54,9 +54,7 @@ async fn signing_key(vault: &Vault, destination: &Destination, secret: &SigningS
         SecretSource::Generated { sealed } | SecretSource::Provided { sealed } => {
             dependency(vault.open(destination.organization_id, destination.id, &SigningSecret::sealed_name(secret.id), sealed)).await?
         }
-        SecretSource::SecretsManager { arn, role } => {
-            dependency(vault.referenced(arn, role.as_ref(), destination.organization_id)).await?
-        }
+        SecretSource::SecretsManager { arn, role } => dependency(vault.referenced(arn, role.as_ref(), destination.organization_id)).await?,
     };
     // Secrets Manager keeps the newline that an editor put at the end.
     SigningKey::parse(text.expose_secret().trim())

@@ -6,6 +6,7 @@
 mod agree;
 mod bench;
 mod check;
+mod contract;
 mod credentials;
 mod cut;
 mod document;

@@ -6,6 +6,7 @@
 mod bench;
 mod confirmation;
 mod content;
+mod contract;
 mod conversation;
 mod exim;
 mod refusals;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod check;
+mod contract;
 mod credentials;
 mod deliver;
 mod host_keys;

@@ -5,6 +5,7 @@
 
 mod azure;
 mod bucket;
+mod connectors;
 mod contract;
 mod gcs;
 mod odd_s3;

@@ -5,6 +5,7 @@
 
 mod answers;
 mod check;
+mod contract;
 mod credentials;
 mod samples;
 mod signatures;

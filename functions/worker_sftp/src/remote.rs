@@ -294,7 +294,11 @@ impl Remote {
                 Err(error) => return Err(verdict::of_sftp(&error, &format!("renaming to {to}"))),
             }
         }
-        let Err(refused) = self.rename(from, to).await else { return Ok(()) };
+        let Err(refused) = self.rename(from, to).await else {
+            // An attempt that a crash ended between the renames left the old file under the other name.
+            drop(self.sftp.remove(aside).await);
+            return Ok(());
+        };
         if !matches!(self.find(to).await?, Found::File { .. }) {
             return Err(refused);
         }

@@ -5,7 +5,7 @@ use domain::Reason;
 use domain::settings::sftp::IfExists;
 use futures_util::future::join_all;
 use futures_util::stream;
-use kit::sshd::Sshd;
+use kit::sshd::{Launch, Sshd};
 use serde_json::json;
 use worker::Payload;
 
@@ -107,5 +107,24 @@ async fn a_stream_whose_hash_nobody_knew_is_recognised_once_it_was_read() {
         }
         assert_eq!(std::fs::read_to_string(sshd.home().join(PATH)).unwrap(), "the same");
         assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_file_that_a_crash_left_aside_is_removed_by_the_next_attempt() {
+    let sshd = Launch::default().without_requests(&["posix-rename"]).start().await;
+    let world = World::on(&sshd).if_exists(IfExists::Replace);
+    let directory = sshd.home().join("in/report.ready");
+    delivered(&world.deliver("dlv_0_00", Payload::whole("old")).await);
+    // Before the new file had its name, and before the old one was removed.
+    for is_renamed in [false, true] {
+        let aside = directory.join(".waybill-dlv_1_00.replaced");
+        std::fs::rename(sshd.home().join(PATH), &aside).unwrap();
+        if is_renamed {
+            std::fs::copy(&aside, sshd.home().join(PATH)).unwrap();
+        }
+        delivered(&world.deliver("dlv_1_00", Payload::whole("new")).await);
+        assert_eq!(std::fs::read_to_string(sshd.home().join(PATH)).unwrap(), "new");
+        assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"], "the new file was renamed before: {is_renamed}");
     }
 }

@@ -6,7 +6,6 @@ use worker::{Check, ConnectorError, within};
 
 use crate::Email;
 use crate::connector::settings;
-use crate::session::Connected;
 use crate::verdict::LATE;
 
 const SES_STEPS: &[StepName] = &[StepName::Authenticate, StepName::Authorize];
@@ -31,15 +30,9 @@ impl Email {
         };
         steps.expect(names);
         // A server greets before TLS or after it, and refuses in its greeting.
-        let securing = async {
-            let connected = Connected::to(&self.parts.guard, smtp, self.parts.ehlo_name.as_deref(), deadline).await?;
-            connected.secured(&self.parts.tls, smtp.security, deadline).await
-        };
+        let securing = self.secured(smtp, deadline);
         let secured = steps.take(last, securing, |_| detail.to_owned()).await?;
-        let signing_in = async {
-            let credentials = self.parts.sign_in(destination, deadline).await?;
-            secured.signed_in(&credentials).await
-        };
+        let signing_in = self.signed_in(secured, destination, smtp, deadline);
         let accepted = |_: &_| "the credentials are accepted".to_owned();
         let mut session = steps.take(StepName::Authenticate, signing_in, accepted).await?;
         let addressing = async {

@@ -29,7 +29,7 @@ use crate::letter::Letter;
 use crate::link::Links;
 use crate::mime::Attachment;
 use crate::patience::{CONFIRMATION_MAX, Patience};
-use crate::session::{Connected, NotSent, Session};
+use crate::session::{Connected, NotSent, Secured, Session};
 use crate::sessions::Sessions;
 use crate::verdict::LATE;
 
@@ -162,11 +162,33 @@ impl Email {
     }
 
     async fn open(&self, destination: &Destination, smtp: &Smtp, deadline: Instant) -> Result<Session, ConnectorError> {
+        let secured = self.secured(smtp, deadline).await?;
+        self.signed_in(secured, destination, smtp, deadline).await
+    }
+
+    /// Connects, within TLS where the settings ask for it.
+    pub(crate) async fn secured(&self, smtp: &Smtp, deadline: Instant) -> Result<Secured, ConnectorError> {
         let connected = Connected::to(&self.parts.guard, smtp, self.parts.ehlo_name.as_deref(), deadline).await?;
-        let secured = connected.secured(&self.parts.tls, smtp.security, deadline).await?;
+        connected.secured(&self.parts.tls, smtp.security, deadline).await
+    }
+
+    /// Signs in. A token that was kept, and that the server does not accept any more, is replaced once; a
+    /// server may close the connection over it, so the new one is used on another.
+    pub(crate) async fn signed_in(
+        &self,
+        secured: Secured,
+        destination: &Destination,
+        smtp: &Smtp,
+        deadline: Instant,
+    ) -> Result<Session, ConnectorError> {
         // A consent is bound to the first mail server that it is used at: only to one that answers.
-        let credentials = self.parts.sign_in(destination, deadline).await?;
-        secured.signed_in(&credentials).await
+        let sign_in = self.parts.sign_in(destination, None, deadline).await?;
+        let refused = match (secured.signed_in(&sign_in.credentials).await, &sign_in.kept_token) {
+            (Err(error), Some(token)) if error.outcome() == Some(&Outcome::ClientError(Reason::Authentication)) => token,
+            (result, _) => return result,
+        };
+        let sign_in = self.parts.sign_in(destination, Some(refused), deadline).await?;
+        self.secured(smtp, deadline).await?.signed_in(&sign_in.credentials).await
     }
 
     async fn say(

@@ -18,7 +18,6 @@ use vault::Recipient;
 use worker::{ConnectorError, Opened, Unavailable};
 
 use crate::connector::{Parts, settings};
-use crate::credentials::refused;
 
 /// A person is waiting for the answer.
 const EXCHANGE_MAX: Duration = Duration::from_secs(15);
@@ -73,7 +72,12 @@ impl Parts {
     }
 
     /// An access token by a consent, for the mail server of this destination.
-    pub(crate) async fn token_by_consent(&self, destination: &Destination, deadline: Instant) -> Result<SecretString, ConnectorError> {
+    pub(crate) async fn token_by_consent(
+        &self,
+        destination: &Destination,
+        refused: Option<&SecretString>,
+        deadline: Instant,
+    ) -> Result<Granted, ConnectorError> {
         let opened = Opened::of(&self.vault, destination);
         let id: AuthorizationId = opened.open("authorization_id")?.parse().map_err(|_| lost())?;
         let organization = destination.organization_id;
@@ -82,12 +86,12 @@ impl Parts {
         let refresh = self.refresh_token(&authorization).await?;
         let secret = self.client_secret(&authorization).await?;
         let client = Client { organization, token_url: &authorization.token_url, id: &authorization.client_id, secret: &secret };
-        let granted = self.tokens.token(&client, &Grant::RefreshToken(&refresh), deadline).await.map_err(refused)?;
-        let changed = granted.refresh_token.filter(|new| new.expose_secret() != refresh.expose_secret());
+        let granted = self.token(&client, &Grant::RefreshToken(&refresh), refused, deadline).await?;
+        let changed = granted.refresh_token.as_ref().filter(|new| new.expose_secret() != refresh.expose_secret());
         if let Some(new) = changed {
-            self.keep_changed(authorization, &new).await?;
+            self.keep_changed(authorization, new).await?;
         }
-        Ok(granted.access_token)
+        Ok(granted)
     }
 
     /// The authorization, which admits this mail server. One that names none yet is bound to it from now on, for every destination.

@@ -18,42 +18,79 @@ use crate::connector::Parts;
 /// How often a changed refresh token is put in the place of the old one when the destination keeps changing.
 const RACES_MAX: usize = 4;
 
+/// What signs in at a mail server.
+pub(crate) struct SignIn {
+    pub(crate) credentials: Credentials<String>,
+    /// The token, where it was kept from an earlier request. One that the server refuses is replaced once.
+    pub(crate) kept_token: Option<SecretString>,
+}
+
+impl SignIn {
+    fn password(username: String, secret: String) -> Self {
+        Self { credentials: Credentials::Plain { username, secret }, kept_token: None }
+    }
+
+    fn token(username: String, granted: &Granted) -> Self {
+        let token = &granted.access_token;
+        Confidential::add(token);
+        let credentials = Credentials::XOauth2 { username, secret: token.expose_secret().to_owned() };
+        Self { credentials, kept_token: granted.is_kept.then(|| token.clone()) }
+    }
+}
+
 impl Parts {
-    /// What signs in at the mail server.
-    pub(crate) async fn sign_in(&self, destination: &Destination, deadline: Instant) -> Result<Credentials<String>, ConnectorError> {
+    /// What signs in at the mail server; with another token than the one that it `refused`.
+    pub(crate) async fn sign_in(
+        &self,
+        destination: &Destination,
+        refused: Option<&SecretString>,
+        deadline: Instant,
+    ) -> Result<SignIn, ConnectorError> {
         let opened = Opened::of(&self.vault, destination);
         let username = || opened.open("username").map(str::to_owned);
         match destination.credentials.kind {
             CredentialKind::SmtpPassword => {
                 let secret = opened.secret("password").await?.expose_secret().to_owned();
-                Ok(Credentials::Plain { username: username()?, secret })
+                Ok(SignIn::password(username()?, secret))
             }
             CredentialKind::Oauth2ClientCredentials => {
                 let secret = opened.secret("client_secret").await?;
                 let organization = destination.organization_id;
                 let client = Client { organization, token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
                 let grant = Grant::ClientCredentials { scope: opened.open_opt("scope"), audience: opened.open_opt("audience") };
-                let granted = self.tokens.token(&client, &grant, deadline).await.map_err(refused)?;
-                Confidential::add(&granted.access_token);
-                Ok(Credentials::XOauth2 { username: username()?, secret: granted.access_token.expose_secret().to_owned() })
+                let granted = self.token(&client, &grant, refused, deadline).await?;
+                Ok(SignIn::token(username()?, &granted))
             }
             CredentialKind::Oauth2Authorization => {
-                let token = self.token_by_consent(destination, deadline).await?;
-                Confidential::add(&token);
-                Ok(Credentials::XOauth2 { username: username()?, secret: token.expose_secret().to_owned() })
+                let granted = self.token_by_consent(destination, refused, deadline).await?;
+                Ok(SignIn::token(username()?, &granted))
             }
             CredentialKind::Oauth2RefreshToken => {
                 let (secret, refresh) = (opened.secret("client_secret").await?, opened.secret("refresh_token").await?);
                 let organization = destination.organization_id;
                 let client = Client { organization, token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
-                let granted = self.tokens.token(&client, &Grant::RefreshToken(&refresh), deadline).await.map_err(refused)?;
-                Confidential::add(&granted.access_token);
-                let token = granted.access_token.expose_secret().to_owned();
+                let granted = self.token(&client, &Grant::RefreshToken(&refresh), refused, deadline).await?;
+                let sign_in = SignIn::token(username()?, &granted);
                 self.keep_rotated(destination, &refresh, granted).await?;
-                Ok(Credentials::XOauth2 { username: username()?, secret: token })
+                Ok(sign_in)
             }
             other => Err(ConnectorError::misconfigured(format!("a mail server takes no credentials of the kind {}", other.as_str()))),
         }
+    }
+
+    /// A token of the authorization server, and not the one that a mail server `refused`.
+    pub(crate) async fn token(
+        &self,
+        client: &Client<'_>,
+        grant: &Grant<'_>,
+        refused: Option<&SecretString>,
+        deadline: Instant,
+    ) -> Result<Granted, ConnectorError> {
+        if let Some(token) = refused {
+            self.tokens.forget(client, grant, token);
+        }
+        let granted = self.tokens.token(client, grant, deadline).await;
+        granted.map_err(|refusal| ConnectorError::new(refusal.outcome, refusal.detail).at(StepName::Authenticate))
     }
 
     /// A refresh token that the server changed is sealed and stored before the old one is forgotten (design.md §6).
@@ -96,8 +133,4 @@ impl Parts {
         tracing::warn!(destination = %id, "a changed refresh token could not be stored: the destination kept changing");
         Ok(())
     }
-}
-
-pub(crate) fn refused(refusal: oauth::Refusal) -> ConnectorError {
-    ConnectorError::new(refusal.outcome, refusal.detail).at(StepName::Authenticate)
 }

@@ -45,6 +45,8 @@ pub struct Granted {
     pub access_token: SecretString,
     /// Another refresh token, in the place of the one it was asked with, or the first.
     pub refresh_token: Option<SecretString>,
+    /// Whether the token was kept from an earlier request: the server may have revoked it since.
+    pub is_kept: bool,
 }
 
 impl Tokens {
@@ -78,7 +80,7 @@ impl Tokens {
     fn kept(&self, organization: OrganizationId, digest: &[u8; 32]) -> Result<Option<Granted>, Refusal> {
         let now = self.clock.now();
         match self.kept.get(organization, digest, now) {
-            Some(access_token) => Ok(Some(Granted { access_token, refresh_token: None })),
+            Some(access_token) => Ok(Some(Granted { access_token, refresh_token: None, is_kept: true })),
             None => self.paused.left(organization, digest, now).map_or(Ok(None), |left| Err(Refusal::paused(left))),
         }
     }
@@ -149,7 +151,7 @@ impl Tokens {
                 now,
             );
         }
-        Ok(Answer::Granted(Granted { access_token, refresh_token: text("refresh_token") }))
+        Ok(Answer::Granted(Granted { access_token, refresh_token: text("refresh_token"), is_kept: false }))
     }
 }
 

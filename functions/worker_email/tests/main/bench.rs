@@ -32,6 +32,7 @@ pub(crate) const PUBLIC_URL: &str = "https://waybill.example";
 pub(crate) struct Bench {
     email: Email,
     pub(crate) destination: Destination,
+    vault: Vault,
     _data: TempDir,
 }
 
@@ -39,6 +40,21 @@ impl Bench {
     /// A destination at `port` on this machine, with these settings besides.
     pub(crate) async fn at(port: u16, settings: Value) -> Self {
         Self::greeting_as(port, settings, None).await
+    }
+
+    /// The same, signing in with tokens of an authorization server.
+    pub(crate) async fn with_tokens_of(port: u16, token_url: &str) -> Self {
+        let mut bench = Self::at(port, json!({})).await;
+        let members = [("username", USERNAME), ("token_url", token_url), ("client_id", "app")];
+        let credentials = &mut bench.destination.credentials;
+        credentials.kind = CredentialKind::Oauth2ClientCredentials;
+        credentials.open = members.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let Destination { organization_id, id, .. } = bench.destination;
+        let name = sealed_name("client_secret");
+        let sealed = bench.vault.seal(organization_id, id, &name, &"s3cret".into()).await.unwrap();
+        let secret = SecretField { sealed, hint: None, updated_at: Timestamp::from_millis(0) };
+        bench.destination.credentials.secrets = [("client_secret".to_owned(), secret)].into();
+        bench
     }
 
     pub(crate) async fn greeting_as(port: u16, settings: Value, ehlo_name: Option<&str>) -> Self {
@@ -59,7 +75,7 @@ impl Bench {
             guard,
             tls,
             tokens: Tokens::new(client, Schemes::HttpAndHttps, system_clock()),
-            vault,
+            vault: vault.clone(),
             store: Store::new(&aws, "none".to_owned(), None),
             links: Links::new(&aws, secret, PUBLIC_URL.to_owned()),
             ehlo_name: ehlo_name.map(str::to_owned),
@@ -67,7 +83,7 @@ impl Bench {
             clock: system_clock(),
             random: system_random(),
         });
-        Self { email, destination, _data: data }
+        Self { email, destination, vault, _data: data }
     }
 
     /// The same, giving mail servers less time to confirm a message.

@@ -59,12 +59,16 @@ impl<'de> Visitor<'de> for Row<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut cells = vec![Cell::Absent; self.columns.names.len()];
+        let mut next = 0;
         while let Some(name) = map.next_key_seed(Text)? {
-            let Some(position) = self.columns.position(&name).map_err(A::Error::custom)? else {
+            let Some(position) = self.columns.position(&name, next).map_err(A::Error::custom)? else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
-            cells.resize(self.columns.names.len(), Cell::Absent);
+            next = position + 1;
+            if position >= cells.len() {
+                cells.resize(position + 1, Cell::Absent);
+            }
             if cells[position] != Cell::Absent {
                 return Err(A::Error::custom(format_args!("has the field {name:?} twice")));
             }

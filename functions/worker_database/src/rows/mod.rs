@@ -225,8 +225,12 @@ impl Columns {
         self.specs.get(position).is_some_and(|spec| spec.kind.holds_json())
     }
 
-    /// Where a field goes; `None`: nowhere, because the mapping leaves it out.
-    fn position(&mut self, field: &str) -> Result<Option<usize>, String> {
+    /// Where a field goes; `None`: nowhere, because the mapping leaves it out. `likely` is where it goes if this row has the order of
+    /// the first.
+    fn position(&mut self, field: &str, likely: usize) -> Result<Option<usize>, String> {
+        if !self.has_mapping && self.names.get(likely).is_some_and(|name| name == field) {
+            return Ok(Some(likely));
+        }
         if let Some(position) = self.fields.get(field) {
             return Ok(Some(*position));
         }
@@ -279,8 +283,10 @@ impl Columns {
             if spec.is_generated {
                 return Err(value_fault(number, name, "is computed by the database and takes no value"));
             }
-            let taken = std::mem::replace(cell, Cell::Null);
-            *cell = spec.kind.fit(taken, is_csv).map_err(|fault| value_fault(number, name, &fault))?;
+            if !spec.kind.keeps(cell) {
+                let taken = std::mem::replace(cell, Cell::Null);
+                *cell = spec.kind.fit(taken, is_csv).map_err(|fault| value_fault(number, name, &fault))?;
+            }
             if *cell == Cell::Null && spec.replaces_null {
                 return Err(value_fault(number, name, "takes no null"));
             }

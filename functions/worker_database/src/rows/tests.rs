@@ -1,6 +1,7 @@
 use futures_util::stream;
 
 use super::*;
+use proptest::strategy::Strategy as _;
 
 /// The rows of a payload that comes in pieces of this many bytes.
 async fn rows(format: Format, payload: &str, piece: usize, mapping: Option<&BTreeMap<String, String>>) -> Result<Vec<Vec<String>>, String> {
@@ -105,4 +106,27 @@ fn the_format_is_told_by_type_then_by_name() {
     assert_eq!(Format::of("TEXT/CSV", Some("x.json")), Some(Format::Csv));
     assert_eq!(Format::of("application/octet-stream", Some("x.NDJSON")), Some(Format::Json));
     assert_eq!(Format::of("application/pdf", Some("x.pdf")), None);
+}
+
+proptest::proptest! {
+    #[test]
+    fn fields_in_any_order_go_to_their_columns(
+        later in proptest::collection::vec(proptest::sample::subsequence(vec!["a", "b", "c", "d"], 1..=4).prop_shuffle(), 1..5),
+    ) {
+        let first = ["a", "b", "c", "d"];
+        let object = |fields: &[&str]| {
+            let members: Vec<String> = fields.iter().map(|name| format!("{name:?}: {:?}", format!("value of {name}"))).collect();
+            format!("{{{}}}\n", members.join(", "))
+        };
+        let payload: String = std::iter::once(object(&first)).chain(later.iter().map(|fields| object(fields))).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let found = runtime.block_on(rows(Format::Json, &payload, 64, None)).unwrap();
+        for (row, fields) in found[2..].iter().zip(&later) {
+            for (name, shown) in first.iter().zip(row) {
+                let expected = if fields.contains(name) { format!("'value of {name}'") } else { "-".to_owned() };
+                proptest::prop_assert_eq!(shown, &expected);
+            }
+            proptest::prop_assert_eq!(row.len(), first.len());
+        }
+    }
 }

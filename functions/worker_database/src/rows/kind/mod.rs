@@ -87,6 +87,27 @@ impl ColumnKind {
         )
     }
 
+    /// Whether a value is in a notation that the column takes as it is, as most are. [`fit`](Self::fit) would return it unchanged, in
+    /// several times the time.
+    pub(crate) fn keeps(&self, cell: &Cell<'_>) -> bool {
+        let (text, is_text) = match cell {
+            Cell::Absent | Cell::Null => return true,
+            Cell::Bool(_) | Cell::Json(_) => return *self == Self::Other,
+            Cell::Text(text) => (&**text, true),
+            Cell::Number(text) => (&**text, false),
+        };
+        match self {
+            Self::Integer { .. } => number::is_plain_integer(text),
+            Self::Decimal { scale } => number::plain_scale(text).is_some_and(|places| i64::from(*scale) >= places),
+            Self::Text { characters_max, bytes_max } => {
+                is_text && characters_max.is_none_or(|max| text.len() <= max) && bytes_max.is_none_or(|max| text.len() <= max)
+            }
+            Self::Timestamp { dialect, .. } => is_text && time::is_plain(text, *dialect),
+            Self::Other => true,
+            _ => false,
+        }
+    }
+
     /// The value as the column takes it, or what is wrong with it, as the end of a sentence that begins with the column.
     pub(crate) fn fit<'r>(&self, cell: Cell<'r>, is_csv: bool) -> Result<Cell<'r>, String> {
         match cell {

@@ -78,9 +78,28 @@ impl Decimal {
     }
 }
 
-fn is_plain_integer(text: &str) -> bool {
+/// Whether a text is digits, and perhaps a sign before them.
+pub(super) fn is_plain_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The decimal places of a number that is written without an exponent, zeros at its end included.
+pub(super) fn plain_scale(text: &str) -> Option<i64> {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let mut point = None;
+    for (position, byte) in unsigned.bytes().enumerate() {
+        match byte {
+            b'0'..=b'9' => {}
+            b'.' if point.is_none() && position > 0 => point = Some(position),
+            _ => return None,
+        }
+    }
+    match point {
+        _ if unsigned.is_empty() => None,
+        Some(point) => i64::try_from(unsigned.len() - point - 1).ok(),
+        None => Some(0),
+    }
 }
 
 /// The text of a number, when the value is one or may be.
@@ -120,7 +139,7 @@ pub(super) fn integer(cell: Cell<'_>, takes_words: bool) -> Result<Cell<'_>, Str
 /// A number with no more decimal places than the column keeps: servers round without a word.
 pub(super) fn decimal(cell: Cell<'_>, scale: i32) -> Result<Cell<'_>, String> {
     let text = digits_of(cell)?;
-    if scale >= 0 && is_plain_integer(&text) {
+    if plain_scale(&text).is_some_and(|places| i64::from(scale) >= places) {
         return Ok(Cell::Number(text));
     }
     let Some(number) = Decimal::read(&text) else { return Ok(Cell::Text(text)) };

@@ -10,12 +10,78 @@ fn number(value: &str) -> Cell<'_> {
 
 /// What is stored, or that it is refused.
 fn fitted(kind: &ColumnKind, cell: Cell<'_>) -> String {
+    agrees(kind, &cell);
     match kind.fit(cell, false) {
         Ok(Cell::Null | Cell::Absent) => "null".to_owned(),
         Ok(Cell::Text(text) | Cell::Number(text)) => text.into_owned(),
         Ok(Cell::Json(text)) => text.to_owned(),
         Ok(Cell::Bool(value)) => value.to_string(),
         Err(_) => "refused".to_owned(),
+    }
+}
+
+/// A value that the column keeps is one that fitting returns unchanged.
+fn agrees(kind: &ColumnKind, cell: &Cell<'_>) {
+    if !kind.keeps(cell) {
+        return;
+    }
+    for is_csv in [false, true] {
+        let fitted = kind.fit(cell.clone(), is_csv);
+        let is_same = match (&fitted, cell) {
+            // A number in a text is written as the same digits.
+            (Ok(Cell::Number(fitted)), Cell::Text(sent)) => fitted == sent,
+            (fitted, cell) => fitted.as_ref() == Ok(cell),
+        };
+        assert!(is_same, "{kind:?} keeps {cell:?}, and fits it to {fitted:?}");
+    }
+}
+
+/// Texts like those of every notation, whole and cut.
+fn values() -> impl proptest::strategy::Strategy<Value = String> {
+    proptest::prop_oneof![
+        "-?[0-9]{0,22}",
+        "[-+]?[0-9]{0,5}\\.?[0-9]{0,5}(e-?[0-9]{1,2})?",
+        "[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:([0-5][0-9]|60)(\\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})?",
+        "[0-9]{4}-[0-9]{2}-[0-9]{2}",
+        "\\PC{0,12} {0,3}",
+    ]
+}
+
+fn kinds() -> Vec<ColumnKind> {
+    let timestamp = |digits, has_zone, dialect| ColumnKind::Timestamp { digits, has_zone, dialect };
+    let text = |characters_max, bytes_max| ColumnKind::Text { characters_max, bytes_max };
+    vec![
+        ColumnKind::Integer { takes_words: true },
+        ColumnKind::Integer { takes_words: false },
+        ColumnKind::Decimal { scale: 0 },
+        ColumnKind::Decimal { scale: 2 },
+        ColumnKind::Decimal { scale: -2 },
+        ColumnKind::Float32,
+        ColumnKind::Float64,
+        ColumnKind::Boolean,
+        text(None, None),
+        text(Some(5), None),
+        text(None, Some(7)),
+        ColumnKind::PaddedText { characters: 6, keeps_full: false },
+        ColumnKind::JsonText,
+        ColumnKind::Date { dialect: Dialect::Mysql },
+        timestamp(6, false, Dialect::Postgres),
+        timestamp(0, true, Dialect::Postgres),
+        timestamp(0, false, Dialect::Mysql),
+        timestamp(6, false, Dialect::Mysql),
+        ColumnKind::Year,
+        ColumnKind::Other,
+    ]
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_is_kept_as_it_is_is_what_fitting_returns(value in values()) {
+        for kind in kinds() {
+            for cell in [text(&value), number(&value), Cell::Json(&value), Cell::Bool(true), Cell::Null] {
+                agrees(&kind, &cell);
+            }
+        }
     }
 }
 

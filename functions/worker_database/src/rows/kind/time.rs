@@ -89,6 +89,17 @@ fn has_shape(text: &str, shape: &str) -> bool {
     text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
 }
 
+/// Whether a text is a day and a time to the second, without an offset, in the notation of the dialect.
+pub(super) fn is_plain(text: &str, dialect: Dialect) -> bool {
+    let Some((date, rest)) = text.split_at_checked(DATE_LENGTH) else { return false };
+    let separators: &[char] = match dialect {
+        Dialect::Postgres => &[' ', 'T'],
+        Dialect::Mysql => &[' '],
+    };
+    let Some(time) = rest.strip_prefix(separators) else { return false };
+    has_shape(date, "dddd-dd-dd") && has_shape(time, "dd:dd:dd") && !time.ends_with("60")
+}
+
 fn text_of<'r>(cell: Cell<'r>, what: &str) -> Result<Cow<'r, str>, String> {
     match cell {
         Cell::Text(text) => Ok(text),

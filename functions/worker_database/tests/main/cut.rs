@@ -18,8 +18,6 @@ pub(crate) enum Cut {
     Before(usize),
     /// It gets it and acts on it; the connector never gets the answer.
     After(usize),
-    /// Nothing gets through, ever, and nothing is said.
-    Silence,
 }
 
 /// A wire to a server of this machine.
@@ -56,9 +54,6 @@ impl Wire {
 }
 
 async fn carry(client: TcpStream, server: u16, cut: Cut, sent: &AtomicUsize) {
-    if matches!(cut, Cut::Silence) {
-        std::future::pending::<()>().await;
-    }
     #[expect(clippy::disallowed_methods, reason = "the test's own server")]
     let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
     client.set_nodelay(true).unwrap();

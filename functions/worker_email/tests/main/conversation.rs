@@ -3,7 +3,6 @@
 use domain::settle::Outcome;
 use kit::scripted_mail::{Script, ScriptedMail};
 use serde_json::json;
-use worker::{Payload, Unavailable};
 
 use crate::bench::{Bench, delivery, small};
 
@@ -70,14 +69,4 @@ async fn size_and_eight_bit_text_are_announced_where_the_server_knows_them() {
     assert_eq!(attempted.outcome, Outcome::Reject(domain::Reason::PayloadTooLarge));
     assert!(attempted.detail.contains("at most 100000"), "{}", attempted.detail);
     assert_eq!(server.messages().len(), 1);
-}
-
-#[tokio::test]
-async fn a_payload_that_breaks_off_is_no_attempt() {
-    let server = ScriptedMail::start(Script::default()).await;
-    let bench = Bench::at(server.port, json!({})).await;
-    let pieces = [Ok(bytes::Bytes::from_static(b"some")), Err(Unavailable("the store is down".to_owned()))];
-    let payload = Payload::streamed(100, futures_util::stream::iter(pieces));
-    bench.attempt(&delivery("text/plain", None, 100), payload).await.unwrap_err();
-    assert!(server.messages().is_empty());
 }

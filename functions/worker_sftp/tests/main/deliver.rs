@@ -40,23 +40,6 @@ async fn a_stream_arrives_whatever_its_pieces() {
 }
 
 #[tokio::test]
-async fn a_payload_that_waybill_cannot_read_is_no_failure_of_the_destination_and_leaves_nothing() {
-    let sshd = Sshd::start().await;
-    let world = World::on(&sshd);
-    let metadata = BTreeMap::new();
-    for sent in [0, 5, 40_000, 3 << 20] {
-        for fails in [true, false] {
-            let mut pieces = vec![Ok(Bytes::from(noise(sent)))];
-            pieces.extend(fails.then(|| Err(Unavailable("gone".to_owned()))));
-            let payload = Payload::streamed(4 << 20, stream::iter(pieces));
-            let unavailable = world.try_deliver(&meta("dlv_1_00", &metadata), payload).await;
-            assert!(unavailable.is_err(), "after {sent} bytes: {unavailable:?}");
-            assert_eq!(sshd.names("in/report.ready"), [""; 0], "after {sent} bytes");
-        }
-    }
-}
-
-#[tokio::test]
 async fn templates_say_where() {
     let sshd = Sshd::start().await;
     let metadata = BTreeMap::from([("region".to_owned(), "EU West".to_owned())]);

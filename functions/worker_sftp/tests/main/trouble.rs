@@ -13,16 +13,6 @@ use worker::Payload;
 use crate::world::{PATH, World, delivered, noise, reason};
 
 #[tokio::test]
-async fn nobody_there_is_connect_and_nobody_of_that_name_dns() {
-    let sshd = Sshd::start().await;
-    let mut world = World::on(&sshd);
-    world.settings.port = 1;
-    assert_eq!(reason(&world.deliver("dlv_1_00", Payload::whole("x")).await), Reason::Connect);
-    world.settings.host = "no-such-host.invalid".to_owned();
-    assert_eq!(reason(&world.deliver("dlv_1_00", Payload::whole("x")).await), Reason::Dns);
-}
-
-#[tokio::test]
 async fn a_blocked_address_is_not_connected_to() {
     let sshd = Sshd::start().await;
     let line = Line::to(sshd.port, Nature::Delayed(Duration::ZERO)).await;

@@ -3,7 +3,6 @@ use domain::credentials::CredentialKind;
 use domain::settings::webhook::CheckDepth;
 use kit::sink::Sink;
 use kit::tls::Authority;
-use local_aws::Fault;
 
 use crate::{Bench, samples};
 
@@ -65,16 +64,6 @@ async fn a_check_that_may_only_connect_sends_nothing_and_opens_nothing() {
     let report = bench.check(&destination).await;
     assert_eq!(steps(&report), [(StepName::Resolve, Some(true)), (StepName::Connect, Some(true))]);
     assert_eq!((bench.sink.count(), calls.calls().len()), (0, 0));
-}
-
-#[tokio::test]
-async fn a_check_whose_secrets_cannot_be_opened_says_so() {
-    let bench = Bench::new().await;
-    let destination = bench.destination().await;
-    bench.engines.install_faults(|_| Fault::unavailable());
-    let report = bench.check(&destination).await;
-    assert_eq!(report.failed_step().unwrap().name, StepName::Authenticate);
-    assert!(report.failed_step().unwrap().detail.contains("try again"));
 }
 
 #[tokio::test]

@@ -125,6 +125,20 @@ mod tests {
         }
     }
 
+    /// As secrets were sealed when a server had one `host_key`.
+    #[test]
+    fn a_pinned_host_key_is_the_recipient_that_it_was_under_its_first_name() {
+        let key = format!("SHA256:{}", "A".repeat(43));
+        let sealed = format!(r#"{{"settings/host":"files.example.com:22","settings/host_key":"{key}"}}"#);
+        for pinned in [json!({"host_key": key}), json!({"host_keys": [key]})] {
+            let mut settings = json!({"host": "files.example.com", "username": "u"});
+            settings.as_object_mut().unwrap().extend(pinned.as_object().unwrap().clone());
+            let recipient = recipient(DestinationType::Sftp, &settings, CredentialKind::Password, &[]);
+            let digest: [u8; 32] = Sha256::digest(&sealed).into();
+            assert_eq!(recipient.digest(), digest, "{recipient:?}");
+        }
+    }
+
     #[test]
     fn token_urls_and_trust_anchors_count_and_user_names_do_not() {
         let settings = json!({"host": "db.example.com", "database": "d", "table": "t"});

@@ -3,7 +3,7 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::HeaderName;
+use http::{HeaderName, Method};
 use http::header::AUTHORIZATION;
 use operations::authorization::CALLBACK_PATH;
 use operations::{Context, IdempotencyKey, Refusal};
@@ -37,11 +37,20 @@ async fn context(api: &Api, request: &mut Request) -> Result<Context, Refusal> {
     let facts = request.extensions().get::<RequestFacts>().cloned().ok_or_else(|| Refusal::internal("the request has no envelope"))?;
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let operations = api.operations().await?;
-    let caller = operations.authenticate(header, facts.ip.as_deref(), &facts.id).await?;
+    let (caller, routes) = if submits(request) {
+        operations.authenticate_with_routes(header, facts.ip.as_deref(), &facts.id).await?
+    } else {
+        (operations.authenticate(header, facts.ip.as_deref(), &facts.id).await?, None)
+    };
     operations.admit_request(&caller).await?;
     let key = request.headers().get(&IDEMPOTENCY_KEY).map(|value| IdempotencyKey::parse(value.to_str().unwrap_or_default()));
     if let Some(Err(mistake)) = key {
         request.extensions_mut().insert(MalformedKey(mistake));
     }
-    Ok(Context { idempotency_key: key.and_then(Result::ok), ..facts.of(caller) })
+    Ok(Context { idempotency_key: key.and_then(Result::ok), routes, ..facts.of(caller) })
+}
+
+/// Whether the request submits messages, and so needs to know where they may go.
+fn submits(request: &Request) -> bool {
+    request.method() == Method::POST && matches!(request.uri().path(), "/v1/messages" | "/v1/messages/batch")
 }

@@ -80,6 +80,7 @@ async fn take(
         trace,
         request_line: "POST /v1/messages".to_owned(),
         idempotency_key: IdempotencyKey::parse(&key).ok(),
+        routes: None,
         reserved: None,
     };
     if !sources.may_speak(&account, &source, organization) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
+use coalesce::Coalescer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,8 @@ use crate::places::Places;
 use crate::template::Mapping;
 
 const LONG_POLL_SECONDS: i32 = 20;
+/// What a call deletes at most.
+const DELETE_MAX: usize = 10;
 /// What a receive takes at most, whatever the batch size.
 const RECEIVE_MAX: u32 = 10;
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -44,13 +47,23 @@ pub struct Poller {
     client: Client,
     function: Arc<Function>,
     places: Places,
+    /// Deletes messages by their receipt handles, together with those that other invocations are done with.
+    deletions: Coalescer<String, ()>,
 }
 
 impl Poller {
     /// A poller that receives and deletes as the function itself would: `client` has its permissions.
     pub fn new(mapping: Mapping, client: Client, function: Arc<Function>) -> Self {
         let places = Places::of(&mapping);
-        Self { queue_url: mapping.queue_url(), mapping, client, function, places }
+        let queue_url = mapping.queue_url();
+        let deletions = {
+            let (client, queue_url) = (client.clone(), queue_url.clone());
+            Coalescer::new(DELETE_MAX, move |handles| {
+                let (client, queue_url) = (client.clone(), queue_url.clone());
+                async move { delete(&client, &queue_url, handles).await }
+            })
+        };
+        Self { queue_url, mapping, client, function, places, deletions }
     }
 
     /// The same with other places than the mapping has.
@@ -131,26 +144,22 @@ impl Poller {
                 return;
             }
         };
-        let handles = messages.iter().filter(|message| message.message_id().is_some_and(|id| done.contains(id)));
-        self.delete(handles.filter_map(Message::receipt_handle)).await;
+        let done = messages.iter().filter(|message| message.message_id().is_some_and(|id| done.contains(id)));
+        self.deletions.run_all(done.filter_map(Message::receipt_handle).map(str::to_owned)).await;
     }
+}
 
-    /// What cannot be deleted comes again, as it may on AWS.
-    async fn delete(&self, handles: impl Iterator<Item = &str>) {
-        let entry =
-            |(index, handle): (usize, &str)| DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(handle).build();
-        let entries: Result<Vec<_>, _> = handles.enumerate().map(entry).collect();
-        let Ok(entries) = entries else { return };
-        if entries.is_empty() {
-            return;
-        }
-        let count = entries.len();
-        match self.client.delete_message_batch().queue_url(&self.queue_url).set_entries(Some(entries)).send().await {
+/// Deletes messages in one call. What cannot be deleted comes again, as it may on AWS.
+async fn delete(client: &Client, queue_url: &str, handles: Vec<String>) -> Vec<()> {
+    let count = handles.len();
+    let entry =
+        |(index, handle): (usize, String)| DeleteMessageBatchRequestEntry::builder().id(index.to_string()).receipt_handle(handle).build();
+    if let Ok(entries) = handles.into_iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>() {
+        match client.delete_message_batch().queue_url(queue_url).set_entries(Some(entries)).send().await {
             Ok(output) if output.failed.is_empty() => {}
-            Ok(output) => tracing::warn!(queue = self.queue_url, count = output.failed.len(), "messages could not be deleted"),
-            Err(error) => {
-                tracing::warn!(queue = self.queue_url, count, error = %DisplayErrorContext(&error), "messages could not be deleted");
-            }
+            Ok(output) => tracing::warn!(queue = queue_url, count = output.failed.len(), "messages could not be deleted"),
+            Err(error) => tracing::warn!(queue = queue_url, count, error = %DisplayErrorContext(&error), "messages could not be deleted"),
         }
     }
+    vec![(); count]
 }

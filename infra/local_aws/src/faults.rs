@@ -19,6 +19,8 @@ pub enum Fault {
     HangBefore,
     /// The call does its work and never answers.
     HangAfter,
+    /// Of a batch every second entry is not done, and reported so; any other call goes through.
+    Partly,
 }
 
 impl Fault {

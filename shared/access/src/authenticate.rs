@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::api_key::ApiKey;
 use domain::{Clock, Timestamp};
-use store::{Store, StoreError};
+use store::{Routes, Store, StoreError};
 use subtle::ConstantTimeEq as _;
 
 use crate::Caller;
@@ -56,8 +56,22 @@ impl Access {
         let bearer = header.and_then(Bearer::from_header).ok_or_else(Unauthenticated::default)?;
         let known = self.lineages.organization(bearer.id);
         let found = self.store.key_and_standing(bearer.id, known).await?;
+        self.admit(&bearer, found).await
+    }
+
+    /// Like [`Self::authenticate`], with the routes of the caller's organization where one read fetches both.
+    pub async fn authenticate_with_routes(&self, header: Option<&str>) -> Result<(Caller, Option<Routes>), AuthenticateError> {
+        let bearer = header.and_then(Bearer::from_header).ok_or_else(Unauthenticated::default)?;
+        let known = self.lineages.organization(bearer.id);
+        let found = self.store.key_with_routes(bearer.id, known).await?;
+        let (found, routes) = found.map(|(key, stands, routes)| ((key, stands), routes)).unzip();
+        Ok((self.admit(&bearer, found).await?, routes.flatten()))
+    }
+
+    /// The caller that a key names, if the bearer has its secret and it is still good.
+    async fn admit(&self, bearer: &Bearer, found: Option<(ApiKey, Option<bool>)>) -> Result<Caller, AuthenticateError> {
         // Until the secret has been compared, the work is the same whether the key exists or not: how long it takes tells nothing.
-        let is_its_secret = is_secret(&bearer, found.as_ref().map_or(NO_SECRET, |(key, _)| &key.secret_sha256));
+        let is_its_secret = is_secret(bearer, found.as_ref().map_or(NO_SECRET, |(key, _)| &key.secret_sha256));
         let Some((key, stands)) = found else { return Err(Unauthenticated::default().into()) };
         let now = self.clock.now();
         if !is_its_secret || key.is_expired(now) {

@@ -43,6 +43,7 @@ impl RequestFacts {
             trace: self.cause.trace,
             request_line: self.line,
             idempotency_key: None,
+            routes: None,
             reserved: None,
         }
     }

@@ -3,6 +3,7 @@
 use access::{AuthenticateError, Caller, Unauthenticated};
 use domain::audit::{Actor, ActorKind, AuditEvent, AuditOutcome};
 use domain::id::{AuditId, OrganizationId};
+use store::Routes;
 
 use crate::{Operations, Refusal};
 
@@ -15,16 +16,32 @@ const ACTION: &str = "authentication_failed";
 impl Operations {
     /// The caller behind an `Authorization` header. A refusal that names an existing key is recorded in its organization's trail, up to a limit.
     pub async fn authenticate(&self, header: Option<&str>, ip: Option<&str>, request_id: &str) -> Result<Caller, Refusal> {
-        match self.access.authenticate(header).await {
-            Ok(caller) => Ok(caller),
-            Err(AuthenticateError::Unavailable(error)) => Err(error.into()),
-            Err(AuthenticateError::Unauthenticated(Unauthenticated { named })) => {
+        self.access.authenticate(header).await.map_err(|error| self.refused_authentication(error, ip, request_id))
+    }
+
+    /// Like [`Self::authenticate`], for a request that submits: the routes of the caller's organization come with the same read
+    /// where they can.
+    pub async fn authenticate_with_routes(
+        &self,
+        header: Option<&str>,
+        ip: Option<&str>,
+        request_id: &str,
+    ) -> Result<(Caller, Option<Arc<Routes>>), Refusal> {
+        let authenticated = self.access.authenticate_with_routes(header).await;
+        let (caller, routes) = authenticated.map_err(|error| self.refused_authentication(error, ip, request_id))?;
+        Ok((caller, routes.map(Arc::new)))
+    }
+
+    fn refused_authentication(&self, error: AuthenticateError, ip: Option<&str>, request_id: &str) -> Refusal {
+        match error {
+            AuthenticateError::Unavailable(error) => error.into(),
+            AuthenticateError::Unauthenticated(Unauthenticated { named }) => {
                 if let Some(named) = named
                     && let Some(organization) = named.organization
                 {
                     self.record_failed_authentication(&named, organization, ip, request_id);
                 }
-                Err(Refusal::unauthenticated())
+                Refusal::unauthenticated()
             }
         }
     }

@@ -1,11 +1,14 @@
 //! Who asks, in which request, and what they may see.
 
+use std::sync::Arc;
+
 use access::{Caller, LetInBy, ScopeRefused};
 use domain::audit::{Actor, ActorKind};
 use domain::id::{DeliveryId, Id, OrganizationId, Ulid};
 use domain::input::{Errors, FieldCode, FieldError};
 use domain::role::Permission;
 use domain::trace::TraceId;
+use store::Routes;
 
 use crate::{IdempotencyKey, Operations, Query, Refusal, RefusalCode};
 
@@ -26,6 +29,8 @@ pub struct Context {
     pub request_line: String,
     /// The `Idempotency-Key` it carries, well-formed.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// The routes of the caller's organization, where they were read together with its key.
+    pub routes: Option<Arc<Routes>>,
     /// The id of what it makes, as its idempotency claim recorded it: a repeat of a request that broke off makes the same thing, not another.
     pub reserved: Option<Ulid>,
 }
@@ -164,6 +169,14 @@ impl Operations {
         let id: T = text.parse().map_err(|_| Refusal::not_found())?;
         let organizations = self.store.organization_ids().await?.into_iter();
         Ok(organizations.filter(|organization| self.ids.owns(*organization, id.tagged())).map(|one| (one, id)).collect())
+    }
+
+    /// What submitting needs to know of an organization: as it was read with the caller's key, or else read now.
+    pub(crate) async fn routes(&self, ctx: &Context, organization: OrganizationId) -> Result<Arc<Routes>, Refusal> {
+        match &ctx.routes {
+            Some(routes) if ctx.caller.organization == Some(organization) => Ok(Arc::clone(routes)),
+            _ => Ok(Arc::new(self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?)),
+        }
     }
 
     /// Reads an id in a path. Malformed, or another organization's: it does not exist; the latter is recorded.

@@ -1,20 +1,19 @@
-//! Sending tasks: in batches, with partial failures told apart.
+//! Sending tasks: together with what else is being sent, with an outcome for each.
 
 use std::collections::HashMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use coalesce::Coalescer;
 use domain::settings::{DestinationType, Lane, PerLane};
-use futures_util::{StreamExt, stream};
+use futures_util::future::join_all;
 use telemetry::propagation::TRACEPARENT;
 
 use crate::{QueueError, Task};
 
 /// SQS takes at most this many messages in one call.
 const BATCH_MAX: usize = 10;
-/// Calls under way at once for one fan-out.
-const CALLS_AT_ONCE: usize = 8;
 /// The message attribute that names a task's place among its organization's: its destination. SQS ignores it; the embedded queue
 /// serves the places of an organization evenly.
 pub(crate) const PLACE: &str = "place";
@@ -37,29 +36,47 @@ pub struct Outgoing {
 pub struct Queues {
     client: Client,
     urls: PerLane<String>,
+    /// Sends to each queue; `true` is the outcome of a task that the queue took.
+    senders: PerLane<Coalescer<Message, bool>>,
+}
+
+/// A message that is ready to be sent.
+#[derive(Debug)]
+struct Message {
+    body: String,
+    group: String,
+    place: String,
+    traceparent: Option<String>,
+    delay_seconds: u32,
 }
 
 impl Queues {
     /// The queues behind these URLs.
     #[must_use]
     pub fn new(aws: &SdkConfig, urls: PerLane<String>) -> Self {
-        Self { client: Client::new(aws), urls }
+        let client = Client::new(aws);
+        let senders = PerLane::each(|lane| {
+            let (client, url) = (client.clone(), urls.of(lane).clone());
+            Coalescer::new(BATCH_MAX, move |messages| {
+                let (client, url) = (client.clone(), url.clone());
+                async move { send_batch(&client, &url, messages).await }
+            })
+        });
+        Self { client, urls, senders }
     }
 
     /// Sends tasks; answers the positions of those that no queue accepted. Each is in its destination's fair-queue group, so that one slow
     /// destination never holds up its own organization's others.
     pub async fn send(&self, outgoing: &[Outgoing]) -> Vec<usize> {
-        let mut batches: Vec<(Lane, Vec<usize>)> = Vec::new();
-        for (position, item) in outgoing.iter().enumerate() {
-            let lane = item.destination_type.lane();
-            match batches.iter_mut().find(|(other, batch)| *other == lane && batch.len() < BATCH_MAX) {
-                Some((_, batch)) => batch.push(position),
-                None => batches.push((lane, vec![position])),
+        let sending = Lane::ALL.map(|lane| {
+            let of_lane = outgoing.iter().enumerate().filter(|(_, item)| item.destination_type.lane() == lane);
+            let (positions, messages): (Vec<usize>, Vec<Message>) = of_lane.map(|(at, item)| (at, Message::of(item))).unzip();
+            async move {
+                let taken = self.senders.of(lane).run_all(messages).await;
+                positions.into_iter().zip(taken).filter(|(_, taken)| !taken).map(|(position, _)| position).collect::<Vec<_>>()
             }
-        }
-        let calls = batches.into_iter().map(|(lane, positions)| self.send_batch(self.urls.of(lane), positions, outgoing));
-        let refused: Vec<Vec<usize>> = stream::iter(calls).buffer_unordered(CALLS_AT_ONCE).collect().await;
-        refused.into_iter().flatten().collect()
+        });
+        join_all(sending).await.concat()
     }
 
     /// Is nothing waiting in any queue? `false` also when that cannot be told. Approximate, as SQS's counts are.
@@ -88,40 +105,59 @@ impl Queues {
         let answer = call.send().await.map_err(QueueError::of("be counted"));
         answer.is_ok_and(|answer| answer.attributes().is_some_and(|counts| counts.values().all(|count| count == "0")))
     }
-
-    async fn send_batch(&self, url: &str, positions: Vec<usize>, outgoing: &[Outgoing]) -> Vec<usize> {
-        let entries: Result<Vec<_>, _> = positions.iter().map(|&position| entry(position, &outgoing[position])).collect();
-        let sent = match entries {
-            Err(error) => Err(QueueError::of("describe a task")(error)),
-            Ok(entries) => {
-                let call = self.client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await;
-                call.map_err(QueueError::of("take tasks"))
-            }
-        };
-        match sent {
-            Ok(answer) => answer.failed().iter().filter_map(|failed| failed.id().parse().ok()).collect(),
-            Err(error) => {
-                tracing::warn!(%error, tasks = positions.len(), "tasks were not sent; the due index will bring their deliveries back");
-                positions
-            }
-        }
-    }
 }
 
-fn entry(position: usize, item: &Outgoing) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
-    let delay_seconds = item.delay_seconds.min(LONGEST_DELAY_SECONDS);
-    let traceparent = telemetry::propagation::current_traceparent();
-    let mut attributes = HashMap::from([(PLACE.to_owned(), text(item.task.destination.to_string())?)]);
-    if let Some(traceparent) = traceparent {
-        attributes.insert(TRACEPARENT.to_owned(), text(traceparent)?);
+/// Sends messages in one call; says of each whether the queue took it.
+async fn send_batch(client: &Client, url: &str, messages: Vec<Message>) -> Vec<bool> {
+    let mut taken = vec![true; messages.len()];
+    let entries: Result<Vec<_>, _> = messages.into_iter().enumerate().map(|(position, message)| message.entry(position)).collect();
+    let sent = match entries {
+        Err(error) => Err(QueueError::of("describe a task")(error)),
+        Ok(entries) => {
+            let call = client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await;
+            call.map_err(QueueError::of("take tasks"))
+        }
+    };
+    match sent {
+        Ok(answer) => {
+            for position in answer.failed().iter().filter_map(|failed| failed.id().parse::<usize>().ok()) {
+                taken[position] = false;
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, tasks = taken.len(), "tasks were not sent; the due index will bring their deliveries back");
+            taken.fill(false);
+        }
     }
-    SendMessageBatchRequestEntry::builder()
-        .id(position.to_string())
-        .message_body(item.task.to_body())
-        .message_group_id(item.task.group())
-        .set_message_attributes(Some(attributes))
-        .set_delay_seconds((delay_seconds > 0).then(|| i32::try_from(delay_seconds).unwrap_or(i32::MAX)))
-        .build()
+    taken
+}
+
+impl Message {
+    /// The message of a task; what is being done now is what the task continues.
+    fn of(item: &Outgoing) -> Self {
+        Self {
+            body: item.task.to_body(),
+            group: item.task.group(),
+            place: item.task.destination.to_string(),
+            traceparent: telemetry::propagation::current_traceparent(),
+            delay_seconds: item.delay_seconds.min(LONGEST_DELAY_SECONDS),
+        }
+    }
+
+    fn entry(self, position: usize) -> Result<SendMessageBatchRequestEntry, aws_sdk_sqs::error::BuildError> {
+        let mut attributes = HashMap::from([(PLACE.to_owned(), text(self.place)?)]);
+        if let Some(traceparent) = self.traceparent {
+            attributes.insert(TRACEPARENT.to_owned(), text(traceparent)?);
+        }
+        let delay_seconds = (self.delay_seconds > 0).then(|| i32::try_from(self.delay_seconds).unwrap_or(i32::MAX));
+        SendMessageBatchRequestEntry::builder()
+            .id(position.to_string())
+            .message_body(self.body)
+            .message_group_id(self.group)
+            .set_message_attributes(Some(attributes))
+            .set_delay_seconds(delay_seconds)
+            .build()
+    }
 }
 
 /// The value of a message attribute.

@@ -12,7 +12,7 @@ use crate::expression::{Change, Condition};
 use crate::keys::{self, Key, PK, SK};
 use crate::tally::{Limit, Within};
 use crate::transaction::{Transacted, Transaction};
-use crate::{Created, Store, StoreError, organization};
+use crate::{Created, Routes, Store, StoreError, organization, routes};
 
 /// Beside the document, for it is all that changes.
 const LAST_USED: &str = "used";
@@ -61,21 +61,46 @@ impl Store {
     /// the next.
     ///
     /// `organization`: whose the key is, as an earlier read has shown. Without it the answer does not say whether it stands, unless there
-    /// is none; [`Store::organization_stands`] does. Two items are read whether the key exists or not, so that the time does not tell.
+    /// is none; [`Store::organization_stands`] does. As many items are read whether the key exists or not, so that the time does not tell.
     pub async fn key_and_standing(
         &self,
         id: KeyId,
         organization: Option<OrganizationId>,
     ) -> Result<Option<(ApiKey, Option<bool>)>, StoreError> {
+        Ok(self.read_key(id, organization, &[keys::organization]).await?.map(|(key, stands, _)| (key, stands)))
+    }
+
+    /// Like [`Self::key_and_standing`], with the routes of the organization in the same read where the organization is known.
+    pub async fn key_with_routes(
+        &self,
+        id: KeyId,
+        organization: Option<OrganizationId>,
+    ) -> Result<Option<(ApiKey, Option<bool>, Option<Routes>)>, StoreError> {
+        let found = self.read_key(id, organization, &[keys::organization, keys::routes]).await?;
+        let Some((key, stands, items)) = found else { return Ok(None) };
+        let is_own = organization.is_some() && key.organization_id == organization;
+        let routes = items.last().and_then(Option::as_ref).filter(|_| is_own).map(routes::read).transpose()?;
+        Ok(Some((key, stands, routes)))
+    }
+
+    /// Reads a key, and these items of its organization, the first of which says whether it stands.
+    async fn read_key(
+        &self,
+        id: KeyId,
+        organization: Option<OrganizationId>,
+        along: &[fn(OrganizationId) -> Key],
+    ) -> Result<Option<(ApiKey, Option<bool>, Vec<Option<Item>>)>, StoreError> {
         let other = organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
-        let items = self.get_all("read an API key", &[keys::api_key(id), keys::organization(other)]).await?;
+        let wanted: Vec<Key> = std::iter::once(keys::api_key(id)).chain(along.iter().map(|key| key(other))).collect();
+        let mut items = self.get_all("read an API key", &wanted).await?;
+        let along = items.split_off(1);
         let Some(key) = items[0].as_ref().map(read).transpose()? else { return Ok(None) };
         let stands = match key.organization_id {
             None => Some(true),
-            own if own == organization => Some(organization::stands(items[1].as_ref())?),
+            own if own == organization => Some(organization::stands(along[0].as_ref())?),
             Some(_) => None,
         };
-        Ok(Some((key, stands)))
+        Ok(Some((key, stands, along)))
     }
 
     /// One key, whether its organization has ended or not.

@@ -1,15 +1,16 @@
 //! Why the store could not do what it was asked to, sorted by what the caller can do about it.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_types::error::display::DisplayErrorContext;
 
-/// The error of any SDK call.
-type Source = Box<dyn Error + Send + Sync>;
+/// The error of any SDK call. Requests that shared the call share it.
+type Source = Arc<dyn Error + Send + Sync>;
 
 /// Why the store could not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The service is throttled, slow or down: try again later. Never a reason to fail a delivery.
     #[error("the table could not {action} for now: {}", DisplayErrorContext(source.as_ref()))]
@@ -64,6 +65,14 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. })
     }
 
+    /// The same error of another action: requests that shared a call each say what they were doing.
+    pub(crate) fn during(mut self, own: &'static str) -> Self {
+        if let Self::Unavailable { action, .. } | Self::Refused { action, .. } = &mut self {
+            *action = own;
+        }
+        self
+    }
+
     /// Sorts an SDK call's error; `action` completes "the table could not …".
     pub(crate) fn of<E>(action: &'static str) -> impl Fn(SdkError<E>) -> Self
     where
@@ -78,18 +87,23 @@ impl StoreError {
                 }
                 _ => false,
             };
-            let source = Box::new(error);
+            let source: Source = Arc::new(error);
             if later { Self::Unavailable { action, source } } else { Self::Refused { action, source } }
         }
     }
 
     /// A thing that others kept changing for as long as we tried.
     pub(crate) fn contended(action: &'static str) -> Self {
-        Self::Unavailable { action, source: "it kept changing".into() }
+        Self::Unavailable { action, source: described("it kept changing") }
     }
 
     /// A batch of which the service left something undone, every time it was asked.
     pub(crate) fn unprocessed(action: &'static str) -> Self {
-        Self::Unavailable { action, source: "the service left part of a batch unprocessed".into() }
+        Self::Unavailable { action, source: described("the service left part of a batch unprocessed") }
     }
+}
+
+/// An error that is these words.
+pub(crate) fn described(what: &'static str) -> Source {
+    Box::<dyn Error + Send + Sync>::from(what).into()
 }

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::attributes::Item;
+use crate::attributes::{Item, text};
+use crate::keys::{Key, PK, SK};
 
 /// An update with its condition, as `UpdateItem` (or one action of a transaction) takes it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Change {
     sets: Vec<String>,
     adds: Vec<String>,
@@ -17,11 +18,13 @@ pub(crate) struct Change {
 }
 
 /// A condition: all of its parts must hold.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Condition {
     parts: Vec<String>,
     names: Vec<String>,
     values: Vec<AttributeValue>,
+    /// It, or the change it belongs to, says something that PartiQL has other words for.
+    is_beyond_partiql: bool,
 }
 
 impl Change {
@@ -44,6 +47,7 @@ impl Change {
     pub(crate) fn add(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let add = format!("{} {}", self.condition.name(name), self.condition.value(value));
         self.adds.push(add);
+        self.condition.is_beyond_partiql = true;
         self
     }
 
@@ -73,6 +77,7 @@ impl Change {
     pub(crate) fn set_if_missing(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let name = self.condition.name(name);
         let set = format!("{name} = if_not_exists({name}, {})", self.condition.value(value));
+        self.condition.is_beyond_partiql = true;
         self.sets.push(set);
         self
     }
@@ -88,6 +93,26 @@ impl Change {
         format!("{}{}{}", clause("SET", &self.sets), clause("ADD", &self.adds), clause("REMOVE", &self.removes))
     }
 
+    /// The change as a PartiQL statement with its parameters; `None` where PartiQL has other words for what it says.
+    pub(crate) fn statement(&self, table: &str, key: &Key) -> Option<(String, Vec<AttributeValue>)> {
+        if self.condition.is_beyond_partiql || self.sets.is_empty() && self.removes.is_empty() {
+            return None;
+        }
+        let mut parameters = Vec::new();
+        let mut statement = format!("UPDATE \"{table}\"");
+        for (word, clauses) in [("SET", &self.sets), ("REMOVE", &self.removes)] {
+            for clause in clauses {
+                statement.push_str(&format!(" {word} {}", self.condition.spelled(clause, &mut parameters)));
+            }
+        }
+        statement.push_str(&format!(" WHERE \"{PK}\" = ? AND \"{SK}\" = ?"));
+        parameters.extend([text(&key.pk), text(&key.sk)]);
+        for part in &self.condition.parts {
+            statement.push_str(&format!(" AND {}", self.condition.spelled(part, &mut parameters)));
+        }
+        Some((statement, parameters))
+    }
+
     /// The condition expression, the names and the values of both.
     pub(crate) fn rest(self) -> (Option<String>, HashMap<String, String>, Option<Item>) {
         self.condition.into_parts()
@@ -98,7 +123,7 @@ impl Condition {
     /// The attribute has this value.
     pub(crate) fn equals(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let part = format!("{} = {}", self.name(name), self.value(value));
-        self.and(part)
+        self.holds(part)
     }
 
     /// The attribute has another value, or none.
@@ -110,8 +135,8 @@ impl Condition {
     /// The attribute has one of these values.
     pub(crate) fn one_of(&mut self, name: &str, values: impl IntoIterator<Item = AttributeValue>) -> &mut Self {
         let name = self.name(name);
-        let values: Vec<String> = values.into_iter().map(|value| self.value(value)).collect();
-        self.and(format!("{name} IN ({})", values.join(", ")))
+        let each: Vec<String> = values.into_iter().map(|value| format!("{name} = {}", self.value(value))).collect();
+        self.holds(format!("({})", each.join(" OR ")))
     }
 
     /// The attribute is there.
@@ -141,6 +166,13 @@ impl Condition {
         self.and(format!("(attribute_not_exists({name}) OR {name} <= {value})"))
     }
 
+    /// The attribute is not there, or below this value.
+    pub(crate) fn missing_or_below(&mut self, name: &str, value: AttributeValue) -> &mut Self {
+        let name = self.name(name);
+        let value = self.value(value);
+        self.and(format!("(attribute_not_exists({name}) OR {name} < {value})"))
+    }
+
     /// The text starts with this one.
     pub(crate) fn begins_with(&mut self, name: &str, prefix: AttributeValue) -> &mut Self {
         let part = format!("begins_with({}, {})", self.name(name), self.value(prefix));
@@ -155,8 +187,35 @@ impl Condition {
 
     /// A part of its own, written with [`Self::name`] and [`Self::value`].
     pub(crate) fn and(&mut self, part: String) -> &mut Self {
+        self.is_beyond_partiql = true;
+        self.holds(part)
+    }
+
+    /// A part that PartiQL has the same words for.
+    fn holds(&mut self, part: String) -> &mut Self {
         self.parts.push(part);
         self
+    }
+
+    /// A text with placeholders as PartiQL has it: names in quotes, and a question mark for each value, which is added to
+    /// `parameters`.
+    fn spelled(&self, placeholders: &str, parameters: &mut Vec<AttributeValue>) -> String {
+        let mut spelled = String::with_capacity(placeholders.len() * 2);
+        let mut rest = placeholders;
+        while let Some(start) = rest.find(['#', ':']) {
+            let (before, placeholder) = rest.split_at(start);
+            let after = placeholder[1..].find(|c: char| !c.is_ascii_digit()).map_or(placeholder.len(), |length| length + 1);
+            let at: usize = placeholder[1..after].parse().expect("a placeholder has a number");
+            spelled.push_str(before);
+            if placeholder.starts_with('#') {
+                spelled.push_str(&format!("\"{}\"", self.names[at]));
+            } else {
+                spelled.push('?');
+                parameters.push(self.values[at].clone());
+            }
+            rest = &placeholder[after..];
+        }
+        spelled + rest
     }
 
     /// The placeholder of a name.
@@ -180,5 +239,48 @@ impl Condition {
         let names = self.names.into_iter().enumerate().map(|(at, name)| (format!("#{at}"), name)).collect();
         let values: Item = self.values.into_iter().enumerate().map(|(at, value)| (format!(":{at}"), value)).collect();
         (expression, names, (!values.is_empty()).then_some(values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attributes::number;
+    use crate::keys;
+
+    fn key() -> Key {
+        keys::round()
+    }
+
+    #[test]
+    fn a_plain_change_is_a_statement_whose_parameters_stand_in_its_order() {
+        let mut change = Change::default();
+        change.set("n", number(2)).remove("l").set("s", text("s"));
+        change.when().equals("n", number(1)).one_of("s", [text("q"), text("r")]);
+        let (statement, parameters) = change.statement("waybill-Table", &key()).unwrap();
+        let expected = concat!(
+            r#"UPDATE "waybill-Table" SET "n" = ? SET "s" = ? REMOVE "l" "#,
+            r#"WHERE "pk" = ? AND "sk" = ? AND "n" = ? AND ("s" = ? OR "s" = ?)"#
+        );
+        assert_eq!(statement, expected);
+        let key = key();
+        let values = [number(2), text("s"), text(key.pk), text(key.sk), number(1), text("q"), text("r")];
+        assert_eq!(parameters, values);
+    }
+
+    #[test]
+    fn what_partiql_says_in_other_words_is_no_statement() {
+        let changes: [fn(&mut Change); 5] = [
+            |change| { change.add("n", number(1)); },
+            |change| { change.set_if_missing("n", number(1)); },
+            |change| { change.set("n", number(1)).when().exists("pk"); },
+            |change| { change.set("n", number(1)).when().missing_or_at_most("l", number(1)); },
+            |_| (),
+        ];
+        for make in changes {
+            let mut change = Change::default();
+            make(&mut change);
+            assert!(change.statement("t", &key()).is_none(), "{change:?}");
+        }
     }
 }

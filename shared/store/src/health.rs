@@ -48,7 +48,7 @@ impl Store {
     }
 
     /// Counts one failed attempt, which `token` names, unless it is counted already or of an earlier epoch. A failure that happened before a
-    /// success belongs to the streak that this success ended. Was it counted?
+    /// success, or in the same millisecond, belongs to the streak that this success ended. Was it counted?
     pub async fn count_failure(
         &self,
         destination: DestinationId,
@@ -61,7 +61,7 @@ impl Store {
         let key = keys::health(destination);
         let mut change = counted(destination, organization, epoch, token);
         change.add(STREAK, number(1)).set(LAST_FAILURE, time(at)).set(LAST_ERROR, json(&error)).set_if_missing(STREAK_BEGAN, time(at));
-        change.when().missing_or_at_most(LAST_SUCCESS, time(at));
+        change.when().missing_or_below(LAST_SUCCESS, time(at));
         let refused = match self.change("count a failure", &key, change).await? {
             Written::Done => return Ok(true),
             Written::Refused(item) => read(item.as_ref())?,

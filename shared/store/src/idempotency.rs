@@ -10,6 +10,7 @@ use domain::Timestamp;
 use domain::id::OrganizationId;
 use serde_json::Value;
 
+use crate::error::described;
 use crate::attributes::{Item, Put, Reader, flag, json, number, text, time};
 use crate::expression::{Change, Condition};
 use crate::keys::{self, PK, TTL};
@@ -98,7 +99,7 @@ impl Store {
                 return Ok(Claim::TakenOver { recorded: found.recorded });
             }
         }
-        Err(StoreError::Unavailable { action: ACTION, source: "others are claiming it, too".into() })
+        Err(StoreError::Unavailable { action: ACTION, source: described("others are claiming it, too") })
     }
 
     /// What is known of a key without claiming it: [`Claim::Finished`] or [`Claim::Running`].

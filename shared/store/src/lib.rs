@@ -31,6 +31,7 @@ mod routes;
 mod statistics;
 mod table;
 mod tally;
+mod together;
 mod transaction;
 mod trouble;
 mod upload;
@@ -62,11 +63,14 @@ pub use round::Round;
 pub use routes::{Route, Routes};
 pub use upload::{Announced, Upload};
 
+use crate::table::Table;
+use crate::together::Together;
+
 /// The table and the bucket. Clones share the clients.
 #[derive(Clone, Debug)]
 pub struct Store {
-    client: Client,
-    table: String,
+    table: Table,
+    together: Together,
     objects: aws_sdk_s3::Client,
     bucket: Option<String>,
     aws: SdkConfig,
@@ -78,7 +82,10 @@ impl Store {
     #[must_use]
     pub fn new(aws: &SdkConfig, table: String, bucket: Option<String>) -> Self {
         let time = aws.time_source().unwrap_or_default();
-        Self { client: Client::new(aws), table, objects: aws_sdk_s3::Client::new(aws), bucket, aws: aws.clone(), time }
+        let client = Client::new(aws);
+        let together = Together::over(&client, &table);
+        let table = Table { client, name: table };
+        Self { table, together, objects: aws_sdk_s3::Client::new(aws), bucket, aws: aws.clone(), time }
     }
 
     /// The key of an upload's object.

@@ -111,7 +111,7 @@ impl Store {
         let mut change = Change::default();
         change.add(REQUESTS, number(more.requests)).add(DELIVERIES, number(more.deliveries));
         change.set(TTL, number(now.plus(KEPT).as_seconds()));
-        let call = self.client.update_item().table_name(&self.table).set_key(Some(keys::usage(organization).item()));
+        let call = self.table.client.update_item().table_name(&self.table.name).set_key(Some(keys::usage(organization).item()));
         let call = call.update_expression(change.update()).return_values(UpdatedNew);
         let (_, names, values) = change.rest();
         let call = call.set_expression_attribute_names(Some(names)).set_expression_attribute_values(values);

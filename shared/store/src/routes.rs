@@ -71,7 +71,8 @@ impl Store {
     }
 }
 
-fn read(item: &Item) -> Result<Routes, StoreError> {
+/// The routes in an item.
+pub(crate) fn read(item: &Item) -> Result<Routes, StoreError> {
     let reader = Reader(item);
     let members: Vec<(String, String)> = reader.text_map(DESTINATIONS)?;
     let route = |(id, kept): (String, String)| {

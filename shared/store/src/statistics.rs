@@ -20,7 +20,7 @@ use domain::{Reason, Timestamp};
 use crate::attributes::{Item, Reader, number, text};
 use crate::expression::{Change, Condition};
 use crate::keys::{self, PK, SK, TTL};
-use crate::table::Written;
+use crate::table::{Table, Written};
 use crate::{Store, StoreError};
 
 const SUCCEEDED: &str = "ok";
@@ -30,18 +30,28 @@ const EVENT_TYPES: &str = "et";
 const TYPE_SUCCEEDED: &str = "s.";
 const TYPE_FAILED: &str = "x.";
 /// Event types counted by name in an hour; what comes after them counts as [`OTHER`]: an item must not grow without bound.
-const EVENT_TYPES_MAX: usize = 40;
+pub(crate) const EVENT_TYPES_MAX: usize = 40;
 /// Never an event type of a message's: those have no such character.
 const OTHER: &str = "(other)";
 /// How long an hour's counters are kept.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
-impl Store {
-    /// Adds what was counted at `at`.
-    pub async fn add_statistics(&self, destination: DestinationId, at: Timestamp, tally: &Tally) -> Result<(), StoreError> {
-        let key = keys::statistics(destination, hour_of(at));
+/// Attempts of one destination in one hour.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempts {
+    pub(crate) destination: DestinationId,
+    /// When the hour began.
+    pub(crate) hour: Timestamp,
+    pub(crate) tally: Tally,
+}
+
+impl Table {
+    /// Adds attempts to those of their hour.
+    pub(crate) async fn count(&self, attempts: &Attempts) -> Result<(), StoreError> {
+        let Attempts { destination, hour, tally } = attempts;
+        let key = keys::statistics(*destination, *hour);
         let action = "add up attempts";
-        let known = match self.change(action, &key, addition(at, tally, true)).await? {
+        let known = match self.change(action, &key, addition(*hour, tally, true)).await? {
             Written::Done => return Ok(()),
             Written::Refused(item) => item.as_ref().map(types_of).unwrap_or_default(),
         };
@@ -52,7 +62,14 @@ impl Store {
             sum.succeeded += counted.succeeded;
             sum.failed += counted.failed;
         }
-        self.change(action, &key, addition(at, &folded, false)).await.map(drop)
+        self.change(action, &key, addition(*hour, &folded, false)).await.map(drop)
+    }
+}
+
+impl Store {
+    /// Adds what was counted at `at`, together with what others count of the same hour.
+    pub async fn add_statistics(&self, destination: DestinationId, at: Timestamp, tally: &Tally) -> Result<(), StoreError> {
+        self.together.count(Attempts { destination, hour: hour_of(at), tally: tally.clone() }).await
     }
 
     /// What was counted hour by hour, oldest first, of the hours that begin in this time; `until` is exclusive.
@@ -80,7 +97,7 @@ impl Store {
     }
 }
 
-fn addition(at: Timestamp, tally: &Tally, bounded: bool) -> Change {
+fn addition(hour: Timestamp, tally: &Tally, bounded: bool) -> Change {
     let mut change = Change::default();
     let mut add = |name: &str, count: u64| {
         if count > 0 {
@@ -98,7 +115,7 @@ fn addition(at: Timestamp, tally: &Tally, bounded: bool) -> Change {
         add(&format!("{TYPE_SUCCEEDED}{event_type}"), counted.succeeded);
         add(&format!("{TYPE_FAILED}{event_type}"), counted.failed);
     }
-    change.set(TTL, number(hour_of(at).plus(KEPT).as_seconds()));
+    change.set(TTL, number(hour.plus(KEPT).as_seconds()));
     if bounded {
         change.add(EVENT_TYPES, AttributeValue::Ss(tally.event_types.keys().cloned().collect()));
         let condition = change.when();

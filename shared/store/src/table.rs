@@ -1,8 +1,9 @@
 //! The table's items by their keys: the calls that every noun makes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -17,7 +18,7 @@ use crate::keys::{Key, PK, SK, TTL};
 use crate::{Store, StoreError};
 
 /// DynamoDB reads at most this many items in one call.
-const KEYS_IN_A_READ: usize = 100;
+pub(crate) const KEYS_IN_A_READ: usize = 100;
 /// How often a read that made no progress is tried again.
 const IDLE_READS_MAX: u32 = 8;
 const IDLE_READ_WAIT: Duration = Duration::from_millis(20);
@@ -37,50 +38,50 @@ impl Written {
     }
 }
 
-impl Store {
+/// The table, and the client that calls it. Each method is a call of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+}
+
+impl Table {
     /// Reads one item, strongly consistent.
     pub(crate) async fn get(&self, action: &'static str, key: &Key) -> Result<Option<Item>, StoreError> {
-        let call = self.client.get_item().table_name(&self.table).set_key(Some(key.item())).consistent_read(true);
+        let call = self.client.get_item().table_name(&self.name).set_key(Some(key.item())).consistent_read(true);
         Ok(call.send().await.map_err(StoreError::of(action))?.item)
     }
 
-    /// Reads any number of items, strongly consistent; in the order of their keys.
-    pub(crate) async fn get_all(&self, action: &'static str, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
-        self.get_parts(action, keys, &[]).await
-    }
-
-    /// Reads these attributes of any number of items, and their keys; all attributes when none are named.
-    pub(crate) async fn get_parts(&self, action: &'static str, keys: &[Key], parts: &[&str]) -> Result<Vec<Option<Item>>, StoreError> {
-        let mut found: HashMap<Key, Item> = HashMap::with_capacity(keys.len());
+    /// Reads these attributes, or all, of the items with these keys, each of which is named once.
+    pub(crate) async fn get_distinct(
+        &self,
+        action: &'static str,
+        keys: &[&Key],
+        parts: &[&str],
+    ) -> Result<HashMap<Key, Item>, StoreError> {
+        let mut found = HashMap::with_capacity(keys.len());
         for chunk in keys.chunks(KEYS_IN_A_READ) {
             self.get_chunk(action, chunk, parts, &mut found).await?;
         }
-        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+        Ok(found)
     }
 
     async fn get_chunk(
         &self,
         action: &'static str,
-        keys: &[Key],
+        keys: &[&Key],
         parts: &[&str],
         found: &mut HashMap<Key, Item>,
     ) -> Result<(), StoreError> {
-        // DynamoDB refuses a read that names a key twice.
-        let mut distinct: Vec<&Key> = Vec::with_capacity(keys.len());
-        for key in keys {
-            if !distinct.contains(&key) && !found.contains_key(key) {
-                distinct.push(key);
-            }
-        }
         let (projection, names) = projection(parts);
-        let mut left: Vec<Item> = distinct.into_iter().map(Key::item).collect();
+        let mut left: Vec<Item> = keys.iter().map(|key| key.item()).collect();
         let mut idle = 0;
         while !left.is_empty() {
             let asked = left.len();
             let request = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true);
             let request = request.set_projection_expression(projection.clone()).set_expression_attribute_names(names.clone());
             let request = request.build().expect("keys were given");
-            let call = self.client.batch_get_item().request_items(&self.table, request);
+            let call = self.client.batch_get_item().request_items(&self.name, request);
             let answer = call.send().await.map_err(StoreError::of(action))?;
             let items = answer.responses.into_iter().flat_map(HashMap::into_values).flatten();
             found.extend(items.filter_map(|item| Some((Key::of(&item)?, item))));
@@ -98,22 +99,10 @@ impl Store {
         Ok(())
     }
 
-    /// A query of the table, or of an index, by its key condition alone.
-    pub(crate) fn query(&self, condition: Condition) -> QueryFluentBuilder {
-        let (expression, names, values) = condition.into_parts();
-        let call = self.client.query().table_name(&self.table).set_key_condition_expression(expression);
-        call.set_expression_attribute_names(Some(names)).set_expression_attribute_values(values)
-    }
-
-    /// An item past its `ttl` is not there, whether DynamoDB has removed it yet or not.
-    pub(crate) fn is_alive(&self, item: &Item) -> bool {
-        !matches!(Reader(item).number_opt::<i64>(TTL), Ok(Some(ttl)) if ttl <= self.now().as_seconds())
-    }
-
     /// Writes a whole item, under a condition on what was there.
     pub(crate) async fn put(&self, action: &'static str, item: Item, condition: Condition) -> Result<Written, StoreError> {
         let (condition, names, values) = condition.into_parts();
-        let call = self.client.put_item().table_name(&self.table).set_item(Some(item)).set_condition_expression(condition);
+        let call = self.client.put_item().table_name(&self.name).set_item(Some(item)).set_condition_expression(condition);
         let call = call.set_expression_attribute_names((!names.is_empty()).then_some(names)).set_expression_attribute_values(values);
         written(action, call.return_values_on_condition_check_failure(AllOld).send().await, |error| match error {
             PutItemError::ConditionalCheckFailedException(failed) => Some(failed),
@@ -123,7 +112,7 @@ impl Store {
 
     /// Changes one item, under the change's condition.
     pub(crate) async fn change(&self, action: &'static str, key: &Key, change: Change) -> Result<Written, StoreError> {
-        let call = self.client.update_item().table_name(&self.table).set_key(Some(key.item())).update_expression(change.update());
+        let call = self.client.update_item().table_name(&self.name).set_key(Some(key.item())).update_expression(change.update());
         let (condition, names, values) = change.rest();
         let call = call.set_condition_expression(condition).set_expression_attribute_names(Some(names));
         let call = call.set_expression_attribute_values(values).return_values_on_condition_check_failure(AllOld);
@@ -136,12 +125,59 @@ impl Store {
     /// Deletes one item, under a condition.
     pub(crate) async fn delete(&self, action: &'static str, key: &Key, condition: Condition) -> Result<Written, StoreError> {
         let (condition, names, values) = condition.into_parts();
-        let call = self.client.delete_item().table_name(&self.table).set_key(Some(key.item())).set_condition_expression(condition);
+        let call = self.client.delete_item().table_name(&self.name).set_key(Some(key.item())).set_condition_expression(condition);
         let call = call.set_expression_attribute_names((!names.is_empty()).then_some(names)).set_expression_attribute_values(values);
         written(action, call.return_values_on_condition_check_failure(AllOld).send().await, |error| match error {
             DeleteItemError::ConditionalCheckFailedException(failed) => Some(failed),
             _ => None,
         })
+    }
+}
+
+impl Store {
+    /// Reads one item, strongly consistent, together with what else is being read.
+    pub(crate) async fn get(&self, action: &'static str, key: &Key) -> Result<Option<Item>, StoreError> {
+        Ok(self.get_all(action, std::slice::from_ref(key)).await?.pop().flatten())
+    }
+
+    /// Reads any number of items, strongly consistent, together with what else is being read; in the order of their keys.
+    pub(crate) async fn get_all(&self, action: &'static str, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
+        self.together.read(action, keys).await
+    }
+
+    /// Reads these attributes of any number of items, and their keys.
+    pub(crate) async fn get_parts(&self, action: &'static str, keys: &[Key], parts: &[&str]) -> Result<Vec<Option<Item>>, StoreError> {
+        let mut seen = HashSet::with_capacity(keys.len());
+        let distinct: Vec<&Key> = keys.iter().filter(|key| seen.insert(*key)).collect();
+        let found = self.table.get_distinct(action, &distinct, parts).await?;
+        Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
+    }
+
+    /// A query of the table, or of an index, by its key condition alone.
+    pub(crate) fn query(&self, condition: Condition) -> QueryFluentBuilder {
+        let (expression, names, values) = condition.into_parts();
+        let call = self.table.client.query().table_name(&self.table.name).set_key_condition_expression(expression);
+        call.set_expression_attribute_names(Some(names)).set_expression_attribute_values(values)
+    }
+
+    /// An item past its `ttl` is not there, whether DynamoDB has removed it yet or not.
+    pub(crate) fn is_alive(&self, item: &Item) -> bool {
+        !matches!(Reader(item).number_opt::<i64>(TTL), Ok(Some(ttl)) if ttl <= self.now().as_seconds())
+    }
+
+    /// Writes a whole item, under a condition on what was there.
+    pub(crate) async fn put(&self, action: &'static str, item: Item, condition: Condition) -> Result<Written, StoreError> {
+        self.table.put(action, item, condition).await
+    }
+
+    /// Changes one item, under the change's condition.
+    pub(crate) async fn change(&self, action: &'static str, key: &Key, change: Change) -> Result<Written, StoreError> {
+        self.table.change(action, key, change).await
+    }
+
+    /// Deletes one item, under a condition.
+    pub(crate) async fn delete(&self, action: &'static str, key: &Key, condition: Condition) -> Result<Written, StoreError> {
+        self.table.delete(action, key, condition).await
     }
 }
 

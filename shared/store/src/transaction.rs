@@ -76,14 +76,14 @@ impl Transaction<'_> {
 impl Store {
     /// A transaction without writes yet.
     pub(crate) fn transaction(&self) -> Transaction<'_> {
-        Transaction { table: &self.table, writes: Vec::new() }
+        Transaction { table: &self.table.name, writes: Vec::new() }
     }
 
     /// Does all of it, or nothing. One that met another transaction on the same item is tried again, which the SDK leaves to us.
     pub(crate) async fn transact(&self, action: &'static str, transaction: Transaction<'_>) -> Result<Transacted, StoreError> {
         let mut conflicts = 0;
         loop {
-            let call = self.client.transact_write_items().set_transact_items(Some(transaction.writes.clone()));
+            let call = self.table.client.transact_write_items().set_transact_items(Some(transaction.writes.clone()));
             let Err(error) = call.send().await else { return Ok(Transacted::Done) };
             if let Some(refused) = error.as_service_error().and_then(refusal) {
                 return Ok(refused);
@@ -92,7 +92,7 @@ impl Store {
                 return Err(StoreError::of(action)(error));
             }
             if conflicts == CONFLICTS_MAX {
-                return Err(StoreError::Unavailable { action, source: Box::new(error) });
+                return Err(StoreError::Unavailable { action, source: std::sync::Arc::new(error) });
             }
             // Somewhere in the second half of the wait, so that those who met do not meet again.
             let wait = CONFLICT_WAIT * 2_u32.pow(conflicts);

@@ -167,6 +167,9 @@ impl<C: Connector> Parts<C> {
         let settlement = settle(before, outcome, &destination.retries(organizations), now, self.random.fraction());
         let after = before.clone().settled(attempt.clone(), settlement.state.clone(), now);
         let token = item.received.message_id.clone() + "." + &item.received.receives.to_string();
+        if attempt.failure.is_some() {
+            item.counts.note_failure(before.destination);
+        }
         match self.store_settled(before, &after, &token).await {
             Ok(Settled::Done) => {
                 item.counts.add(before, &attempt);

@@ -1,6 +1,6 @@
 //! What a batch's attempts amount to: one update of the statistics for each destination.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use domain::Timestamp;
@@ -13,7 +13,12 @@ use store::Store;
 
 /// The attempts of a batch, by destination.
 #[derive(Debug, Default)]
-pub(crate) struct Counts(Mutex<BTreeMap<DestinationId, Tally>>);
+pub(crate) struct Counts {
+    tallies: Mutex<BTreeMap<DestinationId, Tally>>,
+    /// Where attempts have failed, noted before they are recorded: the order in which records that share a call are
+    /// answered is not the order in which the attempts ended.
+    failing: Mutex<BTreeSet<DestinationId>>,
+}
 
 impl Counts {
     /// Counts an attempt that was recorded; one of a test is in no statistic.
@@ -21,20 +26,24 @@ impl Counts {
         if delivery.message.test {
             return;
         }
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         let reason = attempt.failure.as_ref().map(|failure| failure.reason);
         counts.entry(delivery.destination).or_default().add(delivery.message.event_type.as_str(), reason, attempt.duration_ms);
     }
 
+    /// Notes that an attempt failed, which is about to be recorded.
+    pub(crate) fn note_failure(&self, destination: DestinationId) {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).insert(destination);
+    }
+
     /// Has an attempt of this batch failed there?
     pub(crate) fn has_failed(&self, destination: DestinationId) -> bool {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.get(&destination).is_some_and(|tally| tally.failed_attempts() > 0)
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).contains(&destination)
     }
 
     /// Adds them to the statistics. What could not be added is missing there: nothing is decided by them.
     pub(crate) async fn write(&self, store: &Store, now: Timestamp) {
-        let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let counts = std::mem::take(&mut *self.tallies.lock().unwrap_or_else(PoisonError::into_inner));
         let writes = counts.iter().map(async |(destination, tally)| {
             if let Err(error) = store.add_statistics(*destination, now, tally).await {
                 tracing::warn!(%error, %destination, "attempts are missing in the statistics");

@@ -1,5 +1,6 @@
 //! The connector: an HTTP client that answers AWS requests in this process.
 
+mod partly;
 mod route;
 mod targets;
 mod work;
@@ -20,6 +21,7 @@ use crate::call::Service;
 use crate::engines::Engine;
 use crate::wire::{self, Response};
 use crate::{Call, Caller, Fault, ServiceError};
+use partly::Withheld;
 use work::Work;
 
 /// An SDK's HTTP client on behalf of one caller.
@@ -61,20 +63,24 @@ impl Connector {
         Some(ServiceError::new(status, "AccessDeniedException", message))
     }
 
-    async fn work(&self, work: Work, call: &mut Call) -> Response {
+    async fn work(&self, mut work: Work, call: &mut Call) -> Response {
         let fault = self.engine.faults.about(call);
+        let withheld = if fault == Fault::Partly { partly::withhold(&mut work) } else { Withheld::Nothing };
         match &fault {
             Fault::Refuse(error) => return wire::error(call, error),
             Fault::Delay(delay) => tokio::time::sleep(*delay).await,
             Fault::HangBefore => std::future::pending().await,
-            Fault::None | Fault::HangAfter => {}
+            Fault::None | Fault::Partly | Fault::HangAfter => {}
         }
         let (response, consumed) = work.run(&self.engine, call).await;
         call.consumed = consumed;
         if fault == Fault::HangAfter {
             std::future::pending::<()>().await;
         }
-        response
+        match withheld {
+            Withheld::Nothing => response,
+            withheld => withheld.report(response),
+        }
     }
 }
 

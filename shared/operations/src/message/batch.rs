@@ -33,7 +33,7 @@ pub const BATCH_MAX: usize = 100;
 /// Messages of a batch times their destinations: what one request can commit and answer within its function's time.
 pub const BATCH_DELIVERIES_MAX: usize = 1000;
 /// Messages of a batch that are committed at once.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 25;
 /// The last of a function's time: for the answer, and for a message that is being committed.
 const ANSWER_TIME: Duration = Duration::from_secs(3);
 const COMMIT_TIME: Duration = Duration::from_secs(6);
@@ -128,7 +128,7 @@ impl Operations {
     /// `POST /v1/messages/batch`.
     pub async fn submit_batch(&self, ctx: &Context, mut query: Query, body: Body) -> Result<SubmittedBatch, Refusal> {
         let organization = self.enter(ctx, Permission::Submit, &mut query).await?;
-        let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
+        let routes = self.routes(ctx, organization).await?;
         not_suspended(routes.status)?;
         let entry = Entry { ctx, organization, routes: &routes, counted: true };
         let json = body.bytes()?;

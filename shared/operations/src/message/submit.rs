@@ -55,7 +55,7 @@ impl Operations {
     /// `POST /v1/messages`.
     pub async fn submit_message(&self, ctx: &Context, mut query: Query, body: Body) -> Result<Submitted, Refusal> {
         let organization = self.enter(ctx, Permission::Submit, &mut query).await?;
-        let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
+        let routes = self.routes(ctx, organization).await?;
         not_suspended(routes.status)?;
         let json = body.bytes()?;
         let entry = Entry { ctx, organization, routes: &routes, counted: false };

@@ -2,17 +2,14 @@
 
 use bytes::Bytes;
 use domain::delivery::Delivery;
-use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::item;
 use super::payload::{Content, Placement, is_item, place, place_apart, unplaced_size};
 use crate::attributes::Item;
-use crate::expression::Condition;
-use crate::keys::PK;
+use crate::together::Write;
 use crate::{Store, StoreError};
 
-/// Writes of one fan-out under way at once.
-const WRITES_AT_ONCE: usize = 32;
+const ACTION: &str = "write a delivery";
 
 /// How a message was committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,19 +35,12 @@ impl Store {
         for item in &mut items {
             placement.note(item, version.as_deref());
         }
-        let mut items = items.into_iter();
-        let first = items.next();
-        stream::iter(items.map(|item| self.put_new(item))).buffer_unordered(WRITES_AT_ONCE).try_collect::<Vec<()>>().await?;
-        if let Some(first) = first {
-            self.put_new(first).await?;
+        let mut inserts: Vec<Write> = items.into_iter().map(Write::Insert).collect();
+        let others = inserts.split_off(1);
+        self.together.write_all(ACTION, others).await?;
+        for first in inserts {
+            self.together.write(ACTION, first).await?;
         }
         Ok(Committed { payload_item: is_item(&placement) })
-    }
-
-    /// Puts an item unless there is one.
-    async fn put_new(&self, item: Item) -> Result<(), StoreError> {
-        let mut condition = Condition::default();
-        condition.missing(PK);
-        self.put("write a delivery", item, condition).await.map(drop)
     }
 }

@@ -138,7 +138,7 @@ impl Store {
     ) -> Result<Option<impl Stream<Item = Result<Bytes, StoreError>> + Send + 'static + use<>>, StoreError> {
         let unreadable = |error| match error {
             Unreadable::Store(error) => error,
-            other => StoreError::Unavailable { action: "read a payload", source: Box::new(other) },
+            other => StoreError::Unavailable { action: "read a payload", source: std::sync::Arc::new(other) },
         };
         let client = self.client_for(place).await.map_err(unreadable)?;
         let call = client.get_object().bucket(self.bucket_of(place)?).key(&place.key).set_version_id(place.version.clone());
@@ -156,7 +156,7 @@ impl Store {
             Err(error) if error.as_service_error().is_some_and(is_gone) => return Ok(None),
             Err(error) => return Err(StoreError::of("read a payload")(error)),
         };
-        let failed = |error| StoreError::Unavailable { action: "read a payload", source: Box::new(error) };
+        let failed = |error| StoreError::Unavailable { action: "read a payload", source: std::sync::Arc::new(error) };
         Ok(Some(stream::unfold(body, move |mut body| async move {
             let piece = body.next().await?;
             Some((piece.map_err(failed), body))
@@ -168,7 +168,7 @@ impl Store {
         let client = self
             .client_for(place)
             .await
-            .map_err(|error| StoreError::Unavailable { action: "link to a payload", source: Box::new(error) })?;
+            .map_err(|error| StoreError::Unavailable { action: "link to a payload", source: std::sync::Arc::new(error) })?;
         let call = client.get_object().bucket(self.bucket_of(place)?).key(&place.key).set_version_id(place.version.clone());
         let call = call.response_content_disposition(disposition);
         let signed = call.presigned(presigning(life)?).await.map_err(StoreError::of("link to a payload"))?;
@@ -223,7 +223,7 @@ fn is_gone(refused: &GetObjectError) -> bool {
 }
 
 fn presigning(life: Duration) -> Result<PresigningConfig, StoreError> {
-    PresigningConfig::expires_in(life).map_err(|error| StoreError::Unavailable { action: "make a link", source: Box::new(error) })
+    PresigningConfig::expires_in(life).map_err(|error| StoreError::Unavailable { action: "make a link", source: std::sync::Arc::new(error) })
 }
 
 impl From<NotAssumed> for Unreadable {
@@ -231,7 +231,7 @@ impl From<NotAssumed> for Unreadable {
         match why {
             NotAssumed::NotARole(_) | NotAssumed::Refused => Self::Role,
             NotAssumed::Unavailable(_) => {
-                Self::Store(StoreError::Unavailable { action: "assume a customer's role", source: Box::new(why) })
+                Self::Store(StoreError::Unavailable { action: "assume a customer's role", source: std::sync::Arc::new(why) })
             }
         }
     }

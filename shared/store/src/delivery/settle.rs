@@ -8,6 +8,7 @@ use crate::attributes::{Item, Reader, binary, number};
 use crate::expression::Change;
 use crate::keys;
 use crate::table::Written;
+use crate::together::Write;
 use crate::{Store, StoreError};
 
 /// Bytes of a token that are kept: only the settles of one delivery are told apart by it.
@@ -33,7 +34,8 @@ impl Store {
         change.set(TOKEN, binary(token));
         unchanged_since(&mut change, before);
         change.when().one_of(STATUS, [status(DeliveryStatus::Queued), status(DeliveryStatus::Retrying)]);
-        match self.change("settle a delivery", &keys::delivery(before.organization, before.id), change).await? {
+        let write = Write::Update(keys::delivery(before.organization, before.id), change);
+        match self.together.write("settle a delivery", write).await? {
             Written::Done => Ok(Settled::Done),
             Written::Refused(None) => Ok(Settled::Lost(Box::new(before.clone()))),
             Written::Refused(Some(item)) if Reader(&item).binary_opt(TOKEN)? == Some(token) => Ok(Settled::Done),

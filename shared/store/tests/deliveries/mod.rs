@@ -6,5 +6,6 @@ mod commit;
 mod due;
 mod lists;
 mod settle;
+mod together;
 mod transitions;
 pub(crate) mod words;

@@ -1,0 +1,265 @@
+//! Reads and writes that requests under way at the same time share (decision 44).
+//!
+//! Reads become one `BatchGetItem`. Writes become one `BatchExecuteStatement`, in which each statement has its own
+//! condition and its own outcome: it is no transaction. What is alone, and what a shared call could not do for one of
+//! its requests, is a call of its own, so that it is retried and refused exactly as if nothing were shared.
+
+use std::collections::{HashMap, HashSet};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse,
+    ReturnValuesOnConditionCheckFailure::AllOld,
+};
+use coalesce::Coalescer;
+use futures_util::future::join_all;
+
+use crate::StoreError;
+use crate::attributes::Item;
+use crate::document::absent;
+use crate::expression::Change;
+use crate::keys::Key;
+use crate::statistics::{Attempts, EVENT_TYPES_MAX};
+use crate::table::{KEYS_IN_A_READ, Table, Written};
+
+/// DynamoDB takes at most this many statements in one call.
+const STATEMENTS_IN_A_CALL: usize = 25;
+/// What a shared call does, in its errors until they are a request's own.
+const READ: &str = "read items";
+const WRITE: &str = "write items";
+
+/// What the requests of a process share.
+#[derive(Clone, Debug)]
+pub(crate) struct Together {
+    reads: Coalescer<Vec<Key>, Result<Vec<Option<Item>>, StoreError>>,
+    writes: Coalescer<Write, Result<Written, StoreError>>,
+    counts: Coalescer<Attempts, Result<(), StoreError>>,
+}
+
+/// A write of one item that is not part of a transaction.
+#[derive(Clone, Debug)]
+pub(crate) enum Write {
+    /// A whole item, unless one is there.
+    Insert(Item),
+    /// A change of an item, under the change's condition.
+    Update(Key, Change),
+}
+
+impl Together {
+    pub(crate) fn over(client: &Client, table: &str) -> Self {
+        let table = Table { client: client.clone(), name: table.to_owned() };
+        let (reader, writer, counter) = (table.clone(), table.clone(), table);
+        Self {
+            reads: Coalescer::weighted(KEYS_IN_A_READ, Vec::len, move |requests| {
+                let table = reader.clone();
+                async move { table.read_for_all(requests).await }
+            }),
+            writes: Coalescer::new(STATEMENTS_IN_A_CALL, move |writes| {
+                let table = writer.clone();
+                async move { table.write_for_all(writes).await }
+            }),
+            // Event types are bounded in the table before they are added, so that few may come at once.
+            counts: Coalescer::weighted(EVENT_TYPES_MAX, |attempts: &Attempts| attempts.tally.event_types.len(), move |attempts| {
+                let table = counter.clone();
+                async move { table.count_for_all(attempts).await }
+            }),
+        }
+    }
+
+    /// Reads items, strongly consistent, in the order of their keys.
+    pub(crate) async fn read(&self, action: &'static str, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
+        let requests = keys.chunks(KEYS_IN_A_READ).map(<[Key]>::to_vec);
+        let mut items = Vec::with_capacity(keys.len());
+        for outcome in self.reads.run_all(requests).await {
+            items.extend(outcome.map_err(|error| error.during(action))?);
+        }
+        Ok(items)
+    }
+
+    /// Adds attempts to those of their hour.
+    pub(crate) async fn count(&self, attempts: Attempts) -> Result<(), StoreError> {
+        self.counts.run(attempts).await
+    }
+
+    /// Makes one write.
+    pub(crate) async fn write(&self, action: &'static str, write: Write) -> Result<Written, StoreError> {
+        self.writes.run(write).await.map_err(|error| error.during(action))
+    }
+
+    /// Makes several writes; fails with the first that failed, once all have been tried.
+    pub(crate) async fn write_all(&self, action: &'static str, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
+        let outcomes = self.writes.run_all(writes).await;
+        outcomes.into_iter().map(|outcome| outcome.map_err(|error| error.during(action))).collect()
+    }
+}
+
+impl Write {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::Insert(item) => Key::of(item),
+            Self::Update(key, _) => Some(key.clone()),
+        }
+    }
+
+    /// The same in PartiQL; `None` where that has no words for it.
+    fn statement(&self, table: &str) -> Option<BatchStatementRequest> {
+        let (statement, parameters) = match self {
+            Self::Insert(item) => insertion(table, item),
+            Self::Update(key, change) => change.statement(table, key)?,
+        };
+        let request = BatchStatementRequest::builder().statement(statement).set_parameters(Some(parameters));
+        request.return_values_on_condition_check_failure(AllOld).build().ok()
+    }
+}
+
+impl Table {
+    /// Reads what each request asks for in one call.
+    async fn read_for_all(&self, requests: Vec<Vec<Key>>) -> Vec<Result<Vec<Option<Item>>, StoreError>> {
+        if let [keys] = &*requests
+            && let [key] = &**keys
+        {
+            return vec![self.get(READ, key).await.map(|item| vec![item])];
+        }
+        // DynamoDB refuses a read that names a key twice.
+        let mut readers: HashMap<&Key, usize> = HashMap::new();
+        for key in requests.iter().flatten() {
+            *readers.entry(key).or_default() += 1;
+        }
+        let distinct: Vec<&Key> = readers.keys().copied().collect();
+        let mut found = match self.get_distinct(READ, &distinct, &[]).await {
+            Ok(found) => found,
+            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let mut item_for = |key: &Key| {
+            let readers = readers.get_mut(key)?;
+            *readers -= 1;
+            if *readers == 0 { found.remove(key) } else { found.get(key).cloned() }
+        };
+        requests.iter().map(|keys| Ok(keys.iter().map(&mut item_for).collect())).collect()
+    }
+
+    /// Adds up the attempts of each destination's hour first, so that each hour is written once.
+    async fn count_for_all(&self, requests: Vec<Attempts>) -> Vec<Result<(), StoreError>> {
+        let mut hours: Vec<Attempts> = Vec::new();
+        let hour_of_each: Vec<usize> = requests
+            .into_iter()
+            .map(|attempts| {
+                let same = |hour: &Attempts| (hour.destination, hour.hour) == (attempts.destination, attempts.hour);
+                if let Some(at) = hours.iter().position(same) {
+                    hours[at].tally.merge(&attempts.tally);
+                    return at;
+                }
+                hours.push(attempts);
+                hours.len() - 1
+            })
+            .collect();
+        let counted = join_all(hours.iter().map(|attempts| self.count(attempts))).await;
+        hour_of_each.into_iter().map(|at| counted[at].clone()).collect()
+    }
+
+    /// Makes each write: in one call those that can be, the others alone.
+    async fn write_for_all(&self, writes: Vec<Write>) -> Vec<Result<Written, StoreError>> {
+        let mut outcomes: Vec<Option<Result<Written, StoreError>>> = writes.iter().map(|_| None).collect();
+        let shared = self.shareable(&writes);
+        if shared.len() > 1 {
+            let (positions, statements): (Vec<usize>, Vec<BatchStatementRequest>) = shared.into_iter().unzip();
+            match self.execute(statements).await {
+                Ok(responses) => {
+                    for (position, response) in positions.into_iter().zip(responses) {
+                        outcomes[position] = written(response).map(Ok);
+                    }
+                }
+                Err(error) if error.is_unavailable() => {
+                    positions.into_iter().for_each(|position| outcomes[position] = Some(Err(error.clone())));
+                }
+                // One of the requests may be at fault: each is tried alone, and the one that is hears of it.
+                Err(error) => tracing::warn!(%error, writes = writes.len(), "a shared write was refused; its parts are made alone"),
+            }
+        }
+        let alone = writes.into_iter().zip(outcomes).map(async |(write, outcome)| match outcome {
+            Some(outcome) => outcome,
+            None => self.write_alone(write).await,
+        });
+        join_all(alone).await
+    }
+
+    /// The statements of those writes that one call may hold, by position: each of another item.
+    fn shareable(&self, writes: &[Write]) -> Vec<(usize, BatchStatementRequest)> {
+        if writes.len() == 1 {
+            return Vec::new();
+        }
+        let mut seen = HashSet::with_capacity(writes.len());
+        let statements = writes.iter().enumerate().filter_map(|(position, write)| {
+            let key = write.key().filter(|key| !seen.contains(key))?;
+            let statement = write.statement(&self.name)?;
+            seen.insert(key);
+            Some((position, statement))
+        });
+        statements.collect()
+    }
+
+    async fn execute(&self, statements: Vec<BatchStatementRequest>) -> Result<Vec<BatchStatementResponse>, StoreError> {
+        let expected = statements.len();
+        let call = self.client.batch_execute_statement().set_statements(Some(statements));
+        let responses = call.send().await.map_err(StoreError::of(WRITE))?.responses.unwrap_or_default();
+        // Which of fewer answers belongs to which statement is unknown; what was written is found by whoever repeats it.
+        if responses.len() == expected { Ok(responses) } else { Err(StoreError::unprocessed(WRITE)) }
+    }
+
+    async fn write_alone(&self, write: Write) -> Result<Written, StoreError> {
+        match write {
+            Write::Insert(item) => self.put(WRITE, item, absent()).await,
+            Write::Update(key, change) => self.change(WRITE, &key, change).await,
+        }
+    }
+}
+
+/// What became of one statement; `None`: nothing that is final.
+fn written(response: BatchStatementResponse) -> Option<Written> {
+    let Some(error) = response.error else { return Some(Written::Done) };
+    match error.code? {
+        // Without the item, what stands is unknown: there may be none, or the service may not have said.
+        BatchStatementErrorCodeEnum::ConditionalCheckFailed => error.item.map(|item| Written::Refused(Some(item))),
+        BatchStatementErrorCodeEnum::DuplicateItem => Some(Written::Refused(None)),
+        _ => None,
+    }
+}
+
+fn insertion(table: &str, item: &Item) -> (String, Vec<AttributeValue>) {
+    let members: Vec<String> = item.keys().map(|name| format!("'{name}': ?")).collect();
+    (format!("INSERT INTO \"{table}\" VALUE {{{}}}", members.join(", ")), item.values().cloned().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::types::BatchStatementError;
+
+    use super::*;
+    use crate::attributes::number;
+
+    fn refused_with(code: BatchStatementErrorCodeEnum, item: Option<Item>) -> BatchStatementResponse {
+        let error = BatchStatementError::builder().code(code).set_item(item).build();
+        BatchStatementResponse::builder().error(error).build()
+    }
+
+    #[test]
+    fn only_what_is_final_is_an_outcome_of_a_shared_write() {
+        use BatchStatementErrorCodeEnum as Code;
+        let stands = Some(Item::from([("n".to_owned(), number(1))]));
+        assert!(matches!(written(BatchStatementResponse::builder().build()), Some(Written::Done)));
+        let refused = written(refused_with(Code::ConditionalCheckFailed, stands.clone()));
+        assert!(matches!(refused, Some(Written::Refused(item)) if item == stands));
+        assert!(matches!(written(refused_with(Code::DuplicateItem, None)), Some(Written::Refused(None))));
+        for code in [
+            Code::ConditionalCheckFailed,
+            Code::ThrottlingError,
+            Code::ProvisionedThroughputExceeded,
+            Code::TransactionConflict,
+            Code::InternalServerError,
+            Code::ValidationError,
+            Code::AccessDenied,
+        ] {
+            assert!(written(refused_with(code.clone(), None)).is_none(), "{code:?} is tried alone");
+        }
+    }
+}

@@ -13,24 +13,42 @@ use tokio::time::{Instant, sleep};
 use crate::stage;
 
 const KILLS: u32 = 10;
-const SUBMITTERS: usize = 4;
+/// Enough that submissions, reads, settles and sends share calls at any moment.
+const SUBMITTERS: usize = 32;
+/// Every so many submitters, one sends batches of so many messages.
+const BATCHES_EVERY: usize = 4;
+const BATCH: u64 = 10;
 /// Under load, before each kill.
 const LOAD: Duration = Duration::from_millis(400);
 /// More than they come to by far: a bound, not a goal.
-const MESSAGES_MAX: u64 = 5_000;
+const MESSAGES_MAX: u64 = 50_000;
 
 /// What a submitter was promised: payload number and message.
 type Promise = (u64, Message);
 
-/// Submits numbered messages until the process is gone.
-async fn submits_until_killed(acme: &Organization, destination: &str, numbers: &AtomicU64) -> Vec<Promise> {
+/// Submits numbered messages, `together` in a request, until the process is gone.
+async fn submits_until_killed(acme: &Organization, destination: &str, numbers: &AtomicU64, together: u64) -> Vec<Promise> {
     let mut promises = Vec::new();
     loop {
-        let number = numbers.fetch_add(1, Ordering::Relaxed);
-        assert!(number < MESSAGES_MAX, "the kill does not come");
-        let request = json!({"event_type": "crash.test", "payload": number, "destination_ids": [destination]});
-        let Some(answer) = acme.call(Method::POST, "/v1/messages").json(&request).try_send().await else { return promises };
-        promises.push((number, acme.message(answer.ok(202))));
+        let first = numbers.fetch_add(together, Ordering::Relaxed);
+        assert!(first < MESSAGES_MAX, "the kill does not come");
+        let message = |number: u64| json!({"event_type": "crash.test", "payload": number, "destination_ids": [destination]});
+        let call = match together {
+            1 => acme.call(Method::POST, "/v1/messages").json(&message(first)),
+            _ => {
+                let messages: Vec<_> = (first..first + together).map(message).collect();
+                acme.call(Method::POST, "/v1/messages/batch").json(&json!({"messages": messages}))
+            }
+        };
+        let Some(answer) = call.try_send().await else { return promises };
+        let answer = answer.ok(202);
+        match answer["results"].as_array() {
+            None => promises.push((first, acme.message(answer))),
+            Some(results) => {
+                let accepted = (first..).zip(results).filter(|(_, result)| result["status"] == 202);
+                promises.extend(accepted.map(|(number, result)| (number, acme.message(result["message"].clone()))));
+            }
+        }
     }
 }
 
@@ -48,7 +66,10 @@ async fn ten_kills_under_load_lose_no_accepted_message() {
     }));
     let (numbers, mut promises) = (AtomicU64::new(0), Vec::new());
     for _ in 0..KILLS {
-        let submitting = futures_util::future::join_all((0..SUBMITTERS).map(|_| submits_until_killed(&acme, &destination.id, &numbers)));
+        let submitting = futures_util::future::join_all((0..SUBMITTERS).map(|submitter| {
+            let together = if submitter % BATCHES_EVERY == 0 { BATCH } else { 1 };
+            submits_until_killed(&acme, &destination.id, &numbers, together)
+        }));
         let killing = async {
             sleep(LOAD).await;
             stack.kill();

@@ -24,8 +24,13 @@ impl Weather {
             return Fault::None;
         }
         let mut rng = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if rng.u32(0..rarity) != 0 {
+        // What several requests share goes wrong more often, and then mostly in parts.
+        let is_shared = SHARED.contains(&&*call.operation);
+        if rng.u32(0..if is_shared { rarity / 2 } else { rarity }) != 0 {
             return Fault::None;
+        }
+        if is_shared && rng.bool() {
+            return Fault::Partly;
         }
         match rng.u32(0..10) {
             0..3 => Fault::throttled(),
@@ -36,6 +41,9 @@ impl Weather {
         }
     }
 }
+
+/// Operations that do the work of several requests in one call.
+const SHARED: [&str; 3] = ["BatchExecuteStatement", "BatchGetItem", "SendMessageBatch"];
 
 /// The caller that plays Lambda's event source mappings.
 pub(crate) const QUEUE_SERVICE: &str = "event-source-mapping";

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use dispatch::Submission;
 use domain::attempt::Trigger;
 use domain::id::{DeliveryId, MessageId};
+use futures_util::future::join_all;
 
 use crate::faults::Weather;
 use crate::receiver::Receiver;
@@ -62,7 +63,8 @@ pub(crate) async fn live_through(seed: u64) -> Tally {
 impl Life {
     async fn step(&mut self) {
         match self.rng.u32(0..20) {
-            0..4 => self.submit().await,
+            0..3 => self.submit().await,
+            3..4 => self.submit_together().await,
             4..5 => self.repeat_unanswered().await,
             5..11 => drop(self.world.poll_worker().await),
             // Two workers at once, and with luck somebody retries at the same time.
@@ -82,6 +84,22 @@ impl Life {
         self.send(submission).await;
     }
 
+    /// Several clients at the same moment: their submissions share calls, and each has its own answer.
+    async fn submit_together(&mut self) {
+        let submissions: Vec<Submission> = (0..self.rng.usize(2..=8))
+            .map(|_| {
+                let fan_out = self.rng.usize(1..=3);
+                self.world.submission(fan_out, Bytes::from(vec![b'x'; self.rng.usize(0..3000)]))
+            })
+            .collect();
+        let world = &self.world;
+        let answers = submissions.iter().map(|submission| world.invoke(world.dispatcher.submit(submission)));
+        let answers: Vec<_> = join_all(answers).await.into_iter().map(|answer| answer.map(|answer| answer.is_ok())).collect();
+        for (submission, answer) in submissions.into_iter().zip(answers) {
+            self.note(submission, answer);
+        }
+    }
+
     async fn repeat_unanswered(&mut self) {
         if let Some(submission) = self.unanswered.pop() {
             self.send(submission).await;
@@ -89,14 +107,17 @@ impl Life {
     }
 
     async fn send(&mut self, submission: Submission) {
-        match self.world.invoke(self.world.dispatcher.submit(&submission)).await {
-            Some(Ok(deliveries)) => {
-                self.accepted.insert(submission.message, u16::try_from(deliveries.len()).unwrap_or(u16::MAX));
-            }
-            cut_off => {
-                self.crashes += u32::from(cut_off.is_none());
-                self.unanswered.push(submission);
-            }
+        let answer = self.world.invoke(self.world.dispatcher.submit(&submission)).await;
+        self.note(submission, answer.map(|answer| answer.is_ok()));
+    }
+
+    /// Notes what a client heard of its submission: that it was accepted, that it was not, or nothing.
+    fn note(&mut self, submission: Submission, accepted: Option<bool>) {
+        if accepted == Some(true) {
+            self.accepted.insert(submission.message, u16::try_from(submission.targets.len()).unwrap_or(u16::MAX));
+        } else {
+            self.crashes += u32::from(accepted.is_none());
+            self.unanswered.push(submission);
         }
     }
 

@@ -69,8 +69,13 @@ pub struct World {
 }
 
 impl World {
-    /// A world of this seed, with this receiver.
+    /// A world of this seed, with this receiver and three destinations.
     pub async fn create(seed: u64, receiver: Receiver) -> Self {
+        Self::with_destinations(seed, receiver, 3).await
+    }
+
+    /// A world of this seed, with this receiver and so many destinations.
+    pub async fn with_destinations(seed: u64, receiver: Receiver, count: usize) -> Self {
         let started = Instant::now();
         let clock = Clock::new(move || Timestamp::from_millis(EPOCH_MS).plus(started.elapsed()));
         let engine_clock = clock.clone();
@@ -130,14 +135,14 @@ impl World {
             dead_letter_url,
             _directory: directory,
         };
-        world.settle_in().await;
+        world.settle_in(count).await;
         world
     }
 
-    async fn settle_in(&mut self) {
+    async fn settle_in(&mut self, count: usize) {
         let event = self.event();
         self.store.create_organization(&self.organization, &event).await.expect("the organization is created");
-        for position in 0..3 {
+        for position in 0..count {
             let destination = destination(self.ids.mint(self.organization.id, 1), &self.organization, position, self.clock.now());
             let event = self.event();
             self.store.create_destination(&destination, &event).await.expect("the destination is created");
@@ -309,7 +314,7 @@ fn organization(ids: &IdMint, now: Timestamp) -> Organization {
     }
 }
 
-fn destination(id: DestinationId, organization: &Organization, position: u32, now: Timestamp) -> Destination {
+fn destination(id: DestinationId, organization: &Organization, position: usize, now: Timestamp) -> Destination {
     let settings = WebhookSettings {
         url: Some("https://receiver.example/".to_owned()),
         method: Method::Post,

@@ -1,0 +1,152 @@
+//! What a delivery costs on AWS: `cargo run -p simulation --example costs`.
+//!
+//! Messages go the whole way through the functions' code on embedded engines, as they would on Lambda: one request at a time in
+//! each instance of the api, and batches of up to ten tasks in each invocation of a worker. What the functions ask of AWS is
+//! counted, and multiplied by public prices (docs/performance.md has their date). A call takes 5 ms; the receiver answers at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use access::Access;
+use bytes::Bytes;
+use domain::role::Role;
+use domain::settle::Outcome;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use local_aws::{Call, Fault, Service};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use simulation::receiver::Receiver;
+use simulation::world::World;
+
+/// How long a call to AWS takes: what arrives meanwhile shares the next one.
+const CALL: Duration = Duration::from_millis(5);
+/// Messages of each way to submit.
+const MESSAGES: usize = 1000;
+/// Messages of a batch that are submitted at once, as the api does.
+const AT_ONCE: usize = 16;
+/// Destinations, for the widest message.
+const DESTINATIONS: usize = 10;
+
+/// Dollars a million, us-east-1: requests to an HTTP API, invocations of Lambda, requests to SQS, and DynamoDB's units on demand.
+const HTTP_REQUEST: f64 = 1.0;
+const INVOCATION: f64 = 0.20;
+const QUEUE_REQUEST: f64 = 0.40;
+const WRITE_UNIT: f64 = 0.625;
+const READ_UNIT: f64 = 0.125;
+/// Dollars for a million times a second of a gigabyte of Lambda's memory, on arm64.
+const GIGABYTE_SECOND: f64 = 13.3334;
+/// Gigabyte-seconds of an invocation, assumed: 512 MB for 15 ms to submit, and for 60 ms and 2 ms a task to deliver.
+const SUBMIT_GB_S: f64 = 0.5 * 0.015;
+const WORK_GB_S: f64 = 0.5 * 0.060;
+const TASK_GB_S: f64 = 0.5 * 0.002;
+/// Each batch of tasks is received and deleted, which Lambda does and SQS charges.
+const POLLER_REQUESTS: f64 = 2.0;
+
+/// How messages are submitted.
+struct Way {
+    name: &'static str,
+    /// Messages in one request.
+    batch: usize,
+    /// Destinations of one message.
+    fan_out: usize,
+}
+
+const WAYS: [Way; 3] = [
+    Way { name: "single", batch: 1, fan_out: 1 },
+    Way { name: "batches of 100", batch: 100, fan_out: 1 },
+    Way { name: "fan-out 10", batch: 1, fan_out: DESTINATIONS },
+];
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");
+    println!(
+        "{:<16} {:<8} {:>6} {:>7} {:>6} {:>10}  calls of the functions for a delivery",
+        "way", "traffic", "calls", "writes", "reads", "$/million"
+    );
+    let mut rows = Vec::new();
+    for way in &WAYS {
+        for (traffic, tasks) in [("steady", usize::MAX), ("sparse", 1)] {
+            rows.push(runtime.block_on(way.measure(traffic, tasks)));
+        }
+    }
+    println!("{}", json!(rows));
+}
+
+impl Way {
+    /// Submits, and delivers: once all is submitted when traffic is steady, so that batches are full, else after each request.
+    async fn measure(&self, traffic: &str, tasks_wait_for: usize) -> serde_json::Value {
+        let receiver = Receiver::scripted(|_, _| Outcome::Delivered(None));
+        let world = World::with_destinations(1, receiver, DESTINATIONS).await;
+        let (key, secret) = access::issue(
+            Role::Sender,
+            Some(world.organization.id),
+            "costs".to_owned(),
+            None,
+            None,
+            &world.ids,
+            &world.random,
+            world.clock.now(),
+        );
+        world.store.create_key(&key).await.expect("the key is kept");
+        let header = format!("Bearer {}", secret.expose_secret());
+        let access = Access::new(world.store.clone(), world.clock.clone());
+        access.authenticate(Some(&header)).await.expect("the key opens");
+        world.engines.install_faults(|_| Fault::Delay(CALL));
+        let recorder = world.engines.record();
+        let (mut requests, mut batches, mut submitted) = (0_usize, 0_usize, 0_usize);
+        while submitted < MESSAGES {
+            let (_, routes) = access.authenticate_with_routes(Some(&header)).await.expect("the key opens");
+            assert!(routes.is_some(), "one read fetches key and routes");
+            let payload = Bytes::from(vec![b'x'; 200]);
+            let submissions = (0..self.batch).map(|_| world.submission(self.fan_out, payload.clone()));
+            let accepted = stream::iter(submissions).map(|submission| {
+                let dispatcher = world.dispatcher.clone();
+                async move { dispatcher.submit(&submission).await.expect("the message is accepted") }
+            });
+            accepted.buffered(AT_ONCE).collect::<Vec<_>>().await;
+            requests += 1;
+            submitted += self.batch;
+            if tasks_wait_for == 1 {
+                batches += deliver(&world).await;
+            }
+        }
+        batches += deliver(&world).await;
+        let calls: Vec<Call> = recorder.take().into_iter().filter(|call| call.caller == "functions").collect();
+        self.report(traffic, &calls, requests, batches, submitted * self.fan_out)
+    }
+
+    fn report(&self, traffic: &str, calls: &[Call], requests: usize, batches: usize, deliveries: usize) -> serde_json::Value {
+        let each = |count: f64| count / deliveries as f64;
+        let mut operations: BTreeMap<&str, f64> = BTreeMap::new();
+        for call in calls {
+            *operations.entry(&call.operation).or_default() += each(1.0);
+        }
+        let writes = each(calls.iter().map(Call::write_units).sum());
+        let reads = each(calls.iter().map(Call::read_units).sum());
+        let queue = each(calls.iter().filter(|call| call.service == Service::Sqs).count() as f64 + batches as f64 * POLLER_REQUESTS);
+        let (requests, batches) = (each(requests as f64), each(batches as f64));
+        let price = requests * (HTTP_REQUEST + INVOCATION + SUBMIT_GB_S * GIGABYTE_SECOND)
+            + batches * (INVOCATION + WORK_GB_S * GIGABYTE_SECOND)
+            + TASK_GB_S * GIGABYTE_SECOND
+            + queue * QUEUE_REQUEST
+            + writes * WRITE_UNIT
+            + reads * READ_UNIT;
+        let all = each(calls.len() as f64);
+        let shown: Vec<String> = operations.iter().map(|(operation, count)| format!("{operation} {count:.2}")).collect();
+        println!("{:<16} {traffic:<8} {all:>6.2} {writes:>7.2} {reads:>6.2} {price:>10.2}  {}", self.name, shown.join(", "));
+        json!({
+            "way": self.name, "traffic": traffic, "calls": all, "write_units": writes, "read_units": reads,
+            "queue_requests": queue, "dollars_a_million": price, "operations": operations,
+        })
+    }
+}
+
+/// Works through the queue; answers how many batches that were.
+async fn deliver(world: &World) -> usize {
+    let mut batches = 0;
+    while world.poll_worker().await > 0 {
+        batches += 1;
+    }
+    batches
+}

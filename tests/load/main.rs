@@ -7,12 +7,14 @@
 //!
 //! With `--pages 1000000` it fills the table and measures the console's lists.
 //! With `--fleet 300` it starts a Waybill of its own, whose receivers misbehave for so many seconds.
+//! With `--bench PATH` it starts that binary itself, and prints throughput, CPU and latency case by case (see `bench.rs`).
 //! With `--speeds` it needs no running Waybill: it measures every connector against a real server and its usual tool.
 //! With `--replay 100000` it measures a job instead: what replaying so many deliveries does to live messages.
 //!
 //! It makes an organization with one destination, a receiver in this very process, and sends so many messages one by one, then as many in
 //! batches of a hundred. Everything it does is bounded in count and time.
 
+mod bench;
 mod fleet;
 mod pages;
 mod replay;
@@ -57,6 +59,12 @@ struct Args {
     /// Instead: for so many seconds, send all messages to receivers that misbehave (no running Waybill is needed)
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     fleet: Option<u64>,
+    /// Instead: start this binary, measure every case on it, and compare it with a second one if two are given
+    #[arg(long)]
+    bench: Vec<PathBuf>,
+    /// How often each case of --bench runs
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
     /// Instead: measure every connector against a real server and its usual tool (no running Waybill is needed)
     #[arg(long)]
     speeds: bool,
@@ -73,6 +81,10 @@ async fn main() -> ExitCode {
     }
     if let Some(seconds) = args.fleet {
         return fleet::measure(seconds, args.messages as usize).await;
+    }
+    if !args.bench.is_empty() {
+        bench::measure(&args.bench, args.rounds as usize).await;
+        return ExitCode::SUCCESS;
     }
     let local_json = args.data.join("local.json");
     let Ok(text) = std::fs::read_to_string(&local_json) else {

@@ -3,8 +3,8 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderName, Method};
 use http::header::AUTHORIZATION;
+use http::{HeaderName, Method};
 use operations::authorization::CALLBACK_PATH;
 use operations::{Context, IdempotencyKey, Refusal};
 

@@ -59,11 +59,7 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
 
     /// A coalescer of requests that take different amounts of a call's capacity. A request that weighs more than the
     /// capacity has a call of its own.
-    pub fn weighted<F>(
-        capacity: usize,
-        weigh: fn(&I) -> usize,
-        make_call: impl Fn(Vec<I>) -> F + Send + Sync + 'static,
-    ) -> Self
+    pub fn weighted<F>(capacity: usize, weigh: fn(&I) -> usize, make_call: impl Fn(Vec<I>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Vec<O>> + Send + 'static,
     {

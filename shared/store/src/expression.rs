@@ -271,10 +271,18 @@ mod tests {
     #[test]
     fn what_partiql_says_in_other_words_is_no_statement() {
         let changes: [fn(&mut Change); 5] = [
-            |change| { change.add("n", number(1)); },
-            |change| { change.set_if_missing("n", number(1)); },
-            |change| { change.set("n", number(1)).when().exists("pk"); },
-            |change| { change.set("n", number(1)).when().missing_or_at_most("l", number(1)); },
+            |change| {
+                change.add("n", number(1));
+            },
+            |change| {
+                change.set_if_missing("n", number(1));
+            },
+            |change| {
+                change.set("n", number(1)).when().exists("pk");
+            },
+            |change| {
+                change.set("n", number(1)).when().missing_or_at_most("l", number(1));
+            },
             |_| (),
         ];
         for make in changes {

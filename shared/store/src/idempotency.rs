@@ -10,8 +10,8 @@ use domain::Timestamp;
 use domain::id::OrganizationId;
 use serde_json::Value;
 
-use crate::error::described;
 use crate::attributes::{Item, Put, Reader, flag, json, number, text, time};
+use crate::error::described;
 use crate::expression::{Change, Condition};
 use crate::keys::{self, PK, TTL};
 use crate::table::Written;

@@ -53,12 +53,7 @@ impl Table {
     }
 
     /// Reads these attributes, or all, of the items with these keys, each of which is named once.
-    pub(crate) async fn get_distinct(
-        &self,
-        action: &'static str,
-        keys: &[&Key],
-        parts: &[&str],
-    ) -> Result<HashMap<Key, Item>, StoreError> {
+    pub(crate) async fn get_distinct(&self, action: &'static str, keys: &[&Key], parts: &[&str]) -> Result<HashMap<Key, Item>, StoreError> {
         let mut found = HashMap::with_capacity(keys.len());
         for chunk in keys.chunks(KEYS_IN_A_READ) {
             self.get_chunk(action, chunk, parts, &mut found).await?;

@@ -8,8 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse,
-    ReturnValuesOnConditionCheckFailure::AllOld,
+    AttributeValue, BatchStatementErrorCodeEnum, BatchStatementRequest, BatchStatementResponse, ReturnValuesOnConditionCheckFailure::AllOld,
 };
 use coalesce::Coalescer;
 use futures_util::future::join_all;
@@ -59,10 +58,14 @@ impl Together {
                 async move { table.write_for_all(writes).await }
             }),
             // Event types are bounded in the table before they are added, so that few may come at once.
-            counts: Coalescer::weighted(EVENT_TYPES_MAX, |attempts: &Attempts| attempts.tally.event_types.len(), move |attempts| {
-                let table = counter.clone();
-                async move { table.count_for_all(attempts).await }
-            }),
+            counts: Coalescer::weighted(
+                EVENT_TYPES_MAX,
+                |attempts: &Attempts| attempts.tally.event_types.len(),
+                move |attempts| {
+                    let table = counter.clone();
+                    async move { table.count_for_all(attempts).await }
+                },
+            ),
         }
     }
 

@@ -223,7 +223,8 @@ fn is_gone(refused: &GetObjectError) -> bool {
 }
 
 fn presigning(life: Duration) -> Result<PresigningConfig, StoreError> {
-    PresigningConfig::expires_in(life).map_err(|error| StoreError::Unavailable { action: "make a link", source: std::sync::Arc::new(error) })
+    PresigningConfig::expires_in(life)
+        .map_err(|error| StoreError::Unavailable { action: "make a link", source: std::sync::Arc::new(error) })
 }
 
 impl From<NotAssumed> for Unreadable {

@@ -134,7 +134,7 @@ impl Email {
     ) -> Result<Sent, ConnectorError> {
         match &settings.transport {
             Transport::Ses => within(deadline, LATE, self.send_by_ses(destination, settings, letter)).await,
-            Transport::Smtp(smtp) => self.send_by_smtp(destination, settings, smtp, letter, deadline).await,
+            Transport::Smtp(smtp) => Box::pin(self.send_by_smtp(destination, settings, smtp, letter, deadline)).await,
         }
     }
 
@@ -157,12 +157,13 @@ impl Email {
             }
         }
         let login = login_deadline(deadline);
-        let session = within(login, LATE, self.open(destination, smtp, login)).await?;
+        // On the heap: connecting, TLS and tokens have large states.
+        let session = within(login, LATE, Box::pin(self.open(destination, smtp, login))).await?;
         self.say(destination, settings, session, letter, deadline).await.map_err(|not_sent| not_sent.failure)
     }
 
     async fn open(&self, destination: &Destination, smtp: &Smtp, deadline: Instant) -> Result<Session, ConnectorError> {
-        let secured = self.secured(smtp, deadline).await?;
+        let secured = Box::pin(self.secured(smtp, deadline)).await?;
         self.signed_in(secured, destination, smtp, deadline).await
     }
 
@@ -182,13 +183,13 @@ impl Email {
         deadline: Instant,
     ) -> Result<Session, ConnectorError> {
         // A consent is bound to the first mail server that it is used at: only to one that answers.
-        let sign_in = self.parts.sign_in(destination, None, deadline).await?;
+        let sign_in = Box::pin(self.parts.sign_in(destination, None, deadline)).await?;
         let refused = match (secured.signed_in(&sign_in.credentials).await, &sign_in.kept_token) {
             (Err(error), Some(token)) if error.outcome() == Some(&Outcome::ClientError(Reason::Authentication)) => token,
             (result, _) => return result,
         };
-        let sign_in = self.parts.sign_in(destination, Some(refused), deadline).await?;
-        self.secured(smtp, deadline).await?.signed_in(&sign_in.credentials).await
+        let sign_in = Box::pin(self.parts.sign_in(destination, Some(refused), deadline)).await?;
+        Box::pin(self.secured(smtp, deadline)).await?.signed_in(&sign_in.credentials).await
     }
 
     async fn say(

@@ -18,7 +18,7 @@ use futures_util::{StreamExt as _, stream};
 use kit::sink::Sink;
 use kit::stack::{Destination, Launch, Organization, Stack};
 use serde_json::{Value, json};
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, sleep_until};
 
 use crate::percentile;
 
@@ -195,12 +195,15 @@ impl Run<'_> {
         if !self.case.is_open {
             return requests.for_each_concurrent(self.case.connections, |(at, numbers)| self.submit(at, numbers)).await;
         }
-        let mut ticks = interval(Duration::from_secs(1) / u32::try_from(self.case.connections).unwrap_or(1));
-        let paced = requests.then(async |request| {
-            ticks.tick().await;
-            request
-        });
-        paced.for_each_concurrent(None, |(at, numbers)| self.submit(at, numbers)).await;
+        // Each request has its time, however long the ones before it take.
+        let gap = Duration::from_secs(1) / u32::try_from(self.case.connections).unwrap_or(1);
+        let began = Instant::now();
+        let at_its_time = async |at: usize, numbers| {
+            let due = began + gap * u32::try_from(at).unwrap_or(u32::MAX);
+            sleep_until(due).await;
+            self.submit(at, numbers).await;
+        };
+        requests.for_each_concurrent(None, |(at, numbers)| at_its_time(at, numbers)).await;
     }
 
     async fn submit(&self, at: usize, numbers: &[u64]) {

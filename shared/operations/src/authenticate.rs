@@ -1,5 +1,7 @@
 //! Who asks.
 
+use std::sync::Arc;
+
 use access::{AuthenticateError, Caller, Unauthenticated};
 use domain::audit::{Actor, ActorKind, AuditEvent, AuditOutcome};
 use domain::id::{AuditId, OrganizationId};

@@ -24,8 +24,9 @@ async fn a_list_is_narrowed_and_its_link_shared() {
     let sink = Sink::start().await;
     let (good, bad) = (sink.path("/good"), sink.path("/bad"));
     bad.answers([410; 3]);
+    let stays = json!({"disable_on_gone": false});
     let good = acme.destination().webhook(&good).skip_check().create().await;
-    let bad = acme.destination().webhook(&bad).skip_check().create().await;
+    let bad = acme.destination().settings(stays).webhook(&bad).skip_check().create().await;
     for n in 0..3 {
         acme.send([&good, &bad], json!({"n": n})).await.delivery(1).reaches("failed").await;
     }
@@ -113,7 +114,7 @@ async fn what_comes_from_outside_is_shown_as_text() {
     hook.answers_with(410, &[("x-planted", "<b data-planted=header>header</b>")], planted("response"));
     let destination = acme.destination().with("name", planted("name")).with("description", planted("description"));
     let destination = destination
-        .settings(json!({"headers": {"X-Own": planted("own")}, "body_template": planted("body"), "content_type": "text/html"}))
+        .settings(json!({"disable_on_gone": false, "headers": {"X-Own": planted("own")}, "body_template": planted("body"), "content_type": "text/html"}))
         .webhook(&hook)
         .retries(0)
         .skip_check()

@@ -119,8 +119,7 @@ async fn what_happens_to_destinations_and_deliveries_is_told_on_the_bus() {
     let sink = Sink::start().await;
     let hook = sink.path("/hook");
     hook.answers([410]);
-    let destination =
-        json!({"type": "webhook", "name": "A", "settings": {"url": hook.url()}, "failure_policy": {"alert_after_failures": 1}});
+    let destination = json!({"type": "webhook", "name": "A", "settings": {"url": hook.url(), "disable_on_gone": false}, "failure_policy": {"alert_after_failures": 1}});
     let destination = world.call(Method::POST, "/v1/destinations?skip_check=true", destination).await;
     let message = json!({"event_type": "report.ready", "payload": 1, "destination_ids": [destination["id"]]});
     let message = world.call(Method::POST, "/v1/messages", message).await;

@@ -21,6 +21,11 @@ impl Dispatcher {
         let (mut after, mut found) = (None, 0);
         loop {
             let page = self.store.deliveries_page(destination.organization_id, shards, &filter, after, PAGE).await?;
+            // Read after the list: what was retried since the destination was enabled again is not on this page.
+            let stands = self.store.destination(destination.organization_id, destination.id).await?;
+            if stands.is_some_and(|stands| stands.revision != destination.revision) {
+                return Ok(found);
+            }
             let tests_go_on = |delivery: &Delivery| !(delivery.message.test && reason == Reason::DestinationDisabled);
             let skips = page.items.into_iter().filter(tests_go_on).map(|before| async move {
                 let now = self.clock.now();

@@ -38,7 +38,7 @@ enum Instrument {
 }
 
 pub(crate) enum Exporter {
-    Otlp(MetricExporter),
+    Otlp(Box<MetricExporter>),
     Emf(EmfExporter),
 }
 
@@ -48,7 +48,7 @@ impl Instruments {
         let exporter = match settings.metrics {
             MetricsFormat::Off => return None,
             MetricsFormat::Emf => Exporter::Emf(EmfExporter::new(settings.service.clone(), Box::new(std::io::stdout()))),
-            MetricsFormat::Otlp => Exporter::Otlp(metric_exporter(settings, collector?)?),
+            MetricsFormat::Otlp => Exporter::Otlp(Box::new(metric_exporter(settings, collector?)?)),
         };
         Some(Self::with_exporter(exporter, resource))
     }

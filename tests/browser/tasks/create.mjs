@@ -10,7 +10,9 @@ await task(async ({ knows, person }) => {
     await ann.opens("/destinations/new");
     await ann.page.locator(".cards a").filter({ hasText: card }).first().click();
     await ann.page.locator("#name").fill(`A ${card}`);
-    for (const [name, value] of Object.entries(choices)) await ann.page.locator(`[id="${name}"]`).selectOption(value);
+    // Settings first: they decide which kinds of credentials there are.
+    const settingsFirst = ([one], [other]) => Number(other.startsWith("settings.")) - Number(one.startsWith("settings."));
+    for (const [name, value] of Object.entries(choices).sort(settingsFirst)) await ann.page.locator(`[id="${name}"]`).selectOption(value);
     for (const [name, value] of Object.entries(fields)) {
       const field = ann.page.locator(`[id="${name}"]`);
       const fold = field.locator("xpath=ancestor::details[not(@open)]");

@@ -87,9 +87,10 @@ async fn a_batch_that_runs_out_of_time_answers_what_it_accepted() {
     deployment.engines.install_faults(move |call| {
         // Some commits are done and never confirmed, and those after them are not done.
         match call.operation.as_str() {
-            "PutItem" | "TransactWriteItems" | "BatchWriteItem" => match writes.fetch_add(1, Ordering::Relaxed) {
-                0..30 => Fault::None,
-                30..35 => Fault::HangAfter,
+            // Messages that are accepted at the same time share calls.
+            "PutItem" | "TransactWriteItems" | "BatchWriteItem" | "BatchExecuteStatement" => match writes.fetch_add(1, Ordering::Relaxed) {
+                0..2 => Fault::None,
+                2 => Fault::HangAfter,
                 _ => Fault::HangBefore,
             },
             _ => Fault::None,
@@ -102,7 +103,7 @@ async fn a_batch_that_runs_out_of_time_answers_what_it_accepted() {
     let results = answer.json()["results"].as_array().unwrap().clone();
     assert_eq!(results.len(), 100);
     let (accepted, late): (Vec<&Value>, Vec<&Value>) = results.iter().partition(|result| result["status"] == 202);
-    assert!(accepted.len() >= 25 && late.len() >= 50, "{} accepted, {} late", accepted.len(), late.len());
+    assert!(!accepted.is_empty() && late.len() >= 25, "{} accepted, {} late", accepted.len(), late.len());
     for result in late {
         assert_eq!((&result["status"], &result["error"]["code"]), (&json!(503), &json!("unavailable")), "{result}");
     }

@@ -12,6 +12,7 @@ mod allowed;
 
 /// Which layer each package stands in; a package may use those of lower layers only (docs/ARCHITECTURE.md, The rooms).
 const LAYERS: &[(&str, u32)] = &[
+    ("shared/coalesce", 0),
     ("shared/domain", 0),
     ("shared/signing", 0),
     ("shared/egress", 0),

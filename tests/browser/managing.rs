@@ -142,7 +142,7 @@ async fn what_a_disabled_destination_missed_arrives_after_four_clicks() {
     let acme = stage::organization("Acme").await;
     let sink = Sink::start().await;
     let crm = sink.path("/crm");
-    crm.answers([401; 12]);
+    crm.answers([401; 12].into_iter().chain([200]));
     let destination = acme
         .destination()
         .with("name", "CRM")

@@ -78,9 +78,7 @@ async fn the_generated_python_client_creates_delivers_retries_and_rotates() {
 async fn the_generated_typescript_client_compiles_strictly_and_creates_delivers_retries_and_rotates() {
     let (organization, sink) = (stage::organization("TypeScript").await, Sink::start().await);
     let (folder, document) = document().await;
-    for (name, text) in [("package.json", r#"{"type": "module"}"#)] {
-        std::fs::write(folder.path().join(name), text).expect("a file is written");
-    }
+    std::fs::write(folder.path().join("package.json"), r#"{"type": "module"}"#).expect("a file is written");
     for name in ["flow.ts", "tsconfig.json"] {
         std::fs::copy(sources().join(name), folder.path().join(name)).expect("a file is copied");
     }

@@ -9,6 +9,8 @@ use crate::stage::{self, texts};
 /// Two organizations with trouble in a Waybill of their own, so that lists hold nothing else.
 struct Trouble {
     stack: Stack,
+    /// Where the deliveries go, for as long as it is held.
+    sink: Sink,
     operator: Caller,
     acme: Organization,
     globex: Organization,
@@ -52,6 +54,7 @@ async fn trouble() -> Trouble {
         destination: destination.id,
         message: message.id,
         stack,
+        sink,
         acme,
         globex,
     }
@@ -59,7 +62,7 @@ async fn trouble() -> Trouble {
 
 #[tokio::test]
 async fn an_operator_lists_what_is_wrong_in_all_organizations_newest_first() {
-    let Trouble { operator, acme, globex, failed: [of_acme, of_globex], skipped, succeeded, stack, .. } = trouble().await;
+    let Trouble { operator, acme, globex, failed: [of_acme, of_globex], skipped, succeeded, stack, sink, .. } = trouble().await;
     let found = operator.list("/v1/deliveries?status=failed").await;
     assert_eq!(texts(&found, "id"), [of_globex.as_str(), &of_acme]);
     assert_eq!(texts(&found, "organization_id"), [globex.id.as_str(), &acme.id]);
@@ -83,7 +86,7 @@ async fn an_operator_lists_what_is_wrong_in_all_organizations_newest_first() {
     })
     .await;
     assert!(!texts(&operator.list("/v1/deliveries?status=failed").await, "id").contains(&succeeded));
-    drop(stack);
+    drop((stack, sink));
 }
 
 #[tokio::test]

@@ -149,7 +149,9 @@ async fn a_grant_that_is_withdrawn_ends_what_was_accepted_under_it() {
     let acme = stack.organization("Acme").await;
     let sink = Sink::start().await;
     sink.answers([503, 200]);
-    let destination = acme.destination().webhook(&sink).skip_check().create().await;
+    // Long enough for the grant to be withdrawn before the retry.
+    let later = json!({"initial_seconds": 5});
+    let destination = acme.destination().with("retry_policy", later).webhook(&sink).skip_check().create().await;
     let folder = stack.data().join("s3/waybill-grantable-acme");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("day.csv"), "a,b\n1,2\n").unwrap();

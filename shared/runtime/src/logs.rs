@@ -21,9 +21,10 @@ const DEFAULT_LEVEL: LevelFilter = LevelFilter::INFO;
 /// What of dependencies is logged at most.
 const DEPENDENCIES_MAX: LevelFilter = LevelFilter::WARN;
 /// Our own crates: the packages of the workspace, which a test of the repository asserts.
-pub const OWN_CRATES: [&str; 32] = [
+pub const OWN_CRATES: [&str; 33] = [
     "access",
     "api",
+    "coalesce",
     "console",
     "dead_letters",
     "dispatch",

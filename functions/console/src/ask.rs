@@ -12,7 +12,7 @@ use crate::schema_form::{Control, Field};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
-/// The form's page.
+/// A page that asks one question with a form, and shows it again with its mistakes.
 #[derive(Template)]
 #[template(path = "ask.html")]
 pub(crate) struct Ask<'a> {
@@ -48,12 +48,12 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// The empty form.
+    /// Answers with the form before anything is typed.
     pub(crate) fn shown(self) -> Answer {
         page_as(StatusCode::OK, &self)
     }
 
-    /// The form again, with what is wrong with it; what nobody can mend here is a page of its own.
+    /// Answers with the form as it was typed and the mistakes in it. A refusal that the form cannot correct has its own page.
     pub(crate) fn again(mut self, form: &Form, refusal: Refusal) -> Answer {
         if !is_theirs(&refusal) {
             return Err(refusal.into());

@@ -54,12 +54,12 @@ impl Notice {
         Self { tone: tone.to_owned(), text: text.into(), link: None, secret: None, check: None }
     }
 
-    /// Something was done.
+    /// Confirms that an action was carried out.
     pub(crate) fn done(text: impl Into<String>) -> Self {
         Self::new("good", text)
     }
 
-    /// Something was done, and something else is left to do.
+    /// Confirms an action after which something is left to do.
     pub(crate) fn warning(text: impl Into<String>) -> Self {
         Self::new("warn", text)
     }
@@ -69,7 +69,7 @@ impl Notice {
         Self::new("bad", text)
     }
 
-    /// Something was refused.
+    /// Shows why a request was refused.
     pub(crate) fn refused(refusal: &Refusal) -> Self {
         Self::new("bad", crate::show::sentence(&refusal.detail))
     }
@@ -152,7 +152,7 @@ pub(crate) fn go(path: &str, is_scripted: bool) -> Response {
     }
 }
 
-/// What a person is told of a refusal that is theirs to mend; ours and those of rights end as a page of their own.
+/// Whether the person can correct what was refused. Failures of Waybill and missing permissions have their own page.
 pub(crate) fn is_theirs(refusal: &Refusal) -> bool {
     matches!(refusal.status(), 400 | 409 | 410 | 412 | 413 | 422 | 429)
 }

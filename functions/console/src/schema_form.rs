@@ -65,7 +65,7 @@ pub(crate) enum Control {
     Area,
     /// Many lines that are masked until they are asked for.
     SecretArea,
-    /// One of these.
+    /// One choice from a list.
     Choice(Vec<Choice>),
     /// Yes or no.
     Tick,

@@ -132,7 +132,7 @@ impl Database {
         let late = "the database did not finish in time; nothing was written";
         match within(deadline, late, writing).await {
             Ok(written) => Ok(Attempted {
-                detail: told(&written, settings),
+                detail: describe(&written, settings),
                 outcome: Outcome::Delivered(Some(tracking(&written, &place, settings))),
                 request,
                 response: None,
@@ -161,7 +161,7 @@ impl Database {
     }
 }
 
-fn told(written: &Written, settings: &DatabaseSettings) -> String {
+fn describe(written: &Written, settings: &DatabaseSettings) -> String {
     let table = &settings.table;
     let skipped = match written.skipped {
         None | Some(0) => String::new(),

@@ -125,7 +125,7 @@ impl ServerCertVerifier for Verifier {
 }
 
 /// What is wrong with TLS, in words.
-pub(crate) fn told(host: &egress::Host, error: &rustls::Error) -> String {
+pub(crate) fn describe(host: &egress::Host, error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(flaw) => {
             let flaw = match flaw {

@@ -169,7 +169,7 @@ fn mail_server(destination: &Destination) -> Result<String, ConnectorError> {
 
 fn not_admitted(authorization: &Authorization) -> ConnectorError {
     let servers = authorization.mail_servers_in_words();
-    ConnectorError::misconfigured(format!("the authorization is for {servers}; somebody has to consent to this mail server"))
+    ConnectorError::misconfigured(format!("the authorization is for {servers}; a person has to consent to this mail server"))
 }
 
 fn refusal(detail: &str) -> (Consent, ExchangeAnswer) {
@@ -178,5 +178,5 @@ fn refusal(detail: &str) -> (Consent, ExchangeAnswer) {
 
 /// The authorization was deleted after the destination was saved.
 fn lost() -> ConnectorError {
-    ConnectorError::unauthenticated("the authorization that the destination names is gone; somebody has to consent again")
+    ConnectorError::unauthenticated("the authorization that the destination names no longer exists; a person has to consent again")
 }

@@ -23,7 +23,7 @@ const OVERLAY: &str = include_str!("overlay.json");
 /// The prefix of a reference to a schema.
 pub(super) const SCHEMAS: &str = "#/components/schemas/";
 
-/// Completes the document.
+/// Adds what the derived document lacks: unions, limits, examples and the overlay.
 #[must_use]
 pub(super) fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
     merge(&mut document, &serde_json::from_str(OVERLAY).expect("the overlay is JSON"));

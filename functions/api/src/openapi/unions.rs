@@ -156,7 +156,7 @@ fn example_credentials(name: &str) -> Option<Value> {
     }
 }
 
-/// A service account's key file is a schema of its own: it is an object that somebody else defines.
+/// Gives a service account's key file a schema of its own: Google defines that object, not Waybill.
 fn name_key_file(form: &mut Value) {
     if let Some(json) = form["properties"].get_mut("json") {
         *json = reference("ServiceAccountKey");

@@ -283,7 +283,7 @@ async fn create(State(front): State<Front>, v: Visitor, Path(kind): Path<String>
     if form.text("do") == Some("check") {
         let checked = operations.check_new_destination(&v.ctx, v.query(&[]), asked(members)).await;
         let outcome = checked.map(|checked| Outcome { check: Some(checked.check), ..Outcome::default() });
-        return told(operations, &this, &mut sections, outcome).await;
+        return show_outcome(operations, &this, &mut sections, outcome).await;
     }
     let skip = form.text("do") == Some("skip");
     let parameters: &[(&str, &str)] = if skip { &[("skip_check", "true")] } else { &[] };
@@ -300,7 +300,7 @@ async fn create(State(front): State<Front>, v: Visitor, Path(kind): Path<String>
             };
             notice::to(&front, &v, &v.at("/destinations", &new.view.id), notice).await
         }
-        Err(refusal) => told(operations, &this, &mut sections, Err(refusal)).await,
+        Err(refusal) => show_outcome(operations, &this, &mut sections, Err(refusal)).await,
     }
 }
 
@@ -325,7 +325,7 @@ async fn save(State(front): State<Front>, v: Visitor, Path(id): Path<String>, fo
             };
             notice::to(&front, &v, &v.at("/destinations", &id), notice).await
         }
-        Err(refusal) => told(operations, &this, &mut sections, Err(refusal)).await,
+        Err(refusal) => show_outcome(operations, &this, &mut sections, Err(refusal)).await,
     }
 }
 
@@ -338,7 +338,7 @@ async fn previewed(operations: &Operations, this: &Sent<'_>, sections: &mut [Sec
     let asked = json!({"type": this.kind, "settings": settings});
     let made = operations.preview_destination(&this.v.ctx, this.v.query(&[]), body(&asked)).await;
     let outcome = made.map(|preview| Outcome { preview: parts(&preview), ..Outcome::default() });
-    told(operations, this, sections, outcome).await
+    show_outcome(operations, this, sections, outcome).await
 }
 
 /// A preview's members, as texts.
@@ -361,7 +361,7 @@ async fn fetched(operations: &Operations, this: &Sent<'_>, sections: &mut [Secti
     let found = operations.host_keys(&this.v.ctx, this.v.query(&[]), body(&asked)).await;
     let found = found.map_err(|refusal| in_settings(refusal, "settings"));
     let outcome = found.map(|found| Outcome { host_keys: found.host_keys, ..Outcome::default() });
-    told(operations, this, sections, outcome).await
+    show_outcome(operations, this, sections, outcome).await
 }
 
 /// A refusal of a request that is about one group of the form's fields.
@@ -373,8 +373,8 @@ fn in_settings(refusal: Refusal, group: &str) -> Refusal {
     refusal
 }
 
-/// Tells what came of it: into the open page, else on a page with what was typed.
-async fn told(operations: &Operations, this: &Sent<'_>, sections: &mut [Section], outcome: Result<Outcome, Refusal>) -> Answer {
+/// Shows the outcome: within the open page where a script asked, else on a page that keeps what was typed.
+async fn show_outcome(operations: &Operations, this: &Sent<'_>, sections: &mut [Section], outcome: Result<Outcome, Refusal>) -> Answer {
     let Sent { v, kind, stored, form } = *this;
     let (outcome, status) = match outcome {
         Ok(outcome) => (outcome, StatusCode::OK),

@@ -144,7 +144,7 @@ impl<'t> Insert<'t> {
             let number = row.number;
             match self.send(session, &[row]).await {
                 Ok(written) => self.count(1, written),
-                Err(Error::Server(error)) if verdict::is_of_row(&error) => return Err(self.told(number, &error)),
+                Err(Error::Server(error)) if verdict::is_of_row(&error) => return Err(self.row_error(number, &error)),
                 Err(error) => return Err(verdict::of(error)),
             }
         }
@@ -152,7 +152,7 @@ impl<'t> Insert<'t> {
     }
 
     /// The error, with the row's number and the column that the server names, in whatever language.
-    fn told(&self, row: u64, error: &ServerError) -> ConnectorError {
+    fn row_error(&self, row: u64, error: &ServerError) -> ConnectorError {
         let outcome = verdict::outcome(error);
         if error.code == verdict::DIVISION_BY_ZERO && self.on_conflict != OnConflict::Error {
             let key = self.key.join(", ");
@@ -164,7 +164,7 @@ impl<'t> Insert<'t> {
         }
         let is_named = |column: &&String| ['\'', '`'].iter().any(|quote| error.message.contains(&format!("{quote}{column}{quote}")));
         let column = self.columns.iter().find(is_named).map(|column| format!(", column {column}")).unwrap_or_default();
-        ConnectorError::new(outcome, format!("row {row}{column}: {}; nothing was written", verdict::told(error)))
+        ConnectorError::new(outcome, format!("row {row}{column}: {}; nothing was written", verdict::describe(error)))
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn of(error: Error) -> ConnectorError {
 
 /// What an error of the server means.
 pub(super) fn of_server(error: &ServerError) -> ConnectorError {
-    ConnectorError::new(outcome(error), told(error))
+    ConnectorError::new(outcome(error), describe(error))
 }
 
 /// The index that a row is in already, which the message names last, in whatever language: `… for key 'PRIMARY'`, since MySQL 8.0.19
@@ -43,8 +43,8 @@ pub(super) fn index_of(error: &ServerError) -> Option<&str> {
     Some(name.rsplit_once('.').map_or(name, |(_, index)| index))
 }
 
-/// A server's error in words.
-pub(super) fn told(error: &ServerError) -> String {
+/// Describes a server's error with its number and SQLSTATE.
+pub(super) fn describe(error: &ServerError) -> String {
     format!("{} (error {}, SQLSTATE {})", error.message, error.code, error.state)
 }
 
@@ -55,7 +55,7 @@ pub(super) fn of_connecting(host: &Host, error: Error) -> ConnectorError {
             let detail = "the server does not accept the client certificate, or asks for one";
             return ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate);
         }
-        ConnectorError::new(Outcome::Retry(Reason::Tls), trust::told(host, error)).at(StepName::Tls)
+        ConnectorError::new(Outcome::Retry(Reason::Tls), trust::describe(host, error)).at(StepName::Tls)
     };
     match &error {
         Error::Server(error) => {

@@ -128,7 +128,7 @@ async fn secure(database: &Database, place: &Place, mut tcp: TcpStream) -> Resul
     let handshake = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
     handshake.map(Secured::new).map_err(|error| {
         let detail = match egress::tls_error(&error) {
-            Some(error) => trust::told(host, error),
+            Some(error) => trust::describe(host, error),
             None => format!("{host} closed the connection during the TLS handshake"),
         };
         ConnectorError::new(Outcome::Retry(Reason::Tls), detail)

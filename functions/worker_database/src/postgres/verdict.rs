@@ -14,7 +14,7 @@ use worker::ConnectorError;
 /// What an error of the library means.
 pub(super) fn of(error: Error) -> ConnectorError {
     if let Some(theirs) = error.as_db_error() {
-        return ConnectorError::new(outcome(theirs.code()), told(theirs));
+        return ConnectorError::new(outcome(theirs.code()), describe(theirs));
     }
     if let Some(tls) = egress::tls_error(&error) {
         return if egress::refuses_identity(tls) {
@@ -119,7 +119,7 @@ fn outcome(code: &SqlState) -> Outcome {
 }
 
 /// An error in words: the server's message, which names what is wrong, and no `detail`, which shows whole rows.
-fn told(error: &DbError) -> String {
+fn describe(error: &DbError) -> String {
     let column = error.column().map(|column| format!(" (column {column})")).unwrap_or_default();
     format!("{}{column}: SQLSTATE {}", error.message(), error.code().code())
 }

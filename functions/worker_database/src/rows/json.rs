@@ -28,17 +28,17 @@ pub(super) fn field_names(object: &[u8]) -> Result<Vec<String>, String> {
         }
     }
     let mut deserializer = serde_json::Deserializer::from_slice(object);
-    deserializer.deserialize_map(Names).map_err(|error| told(&error))
+    deserializer.deserialize_map(Names).map_err(|error| describe(&error))
 }
 
 /// An object's cells, in the order of the columns. A field that is new adds its column.
 pub(super) fn decode<'r>(object: &'r [u8], columns: &mut Columns) -> Result<Vec<Cell<'r>>, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(object);
-    deserializer.deserialize_map(Row { columns }).map_err(|error| told(&error))
+    deserializer.deserialize_map(Row { columns }).map_err(|error| describe(&error))
 }
 
 /// What is wrong with the JSON; the position in the row says where.
-fn told(error: &serde_json::Error) -> String {
+fn describe(error: &serde_json::Error) -> String {
     if !error.is_data() {
         return format!("is not valid JSON at its byte {}", error.column());
     }

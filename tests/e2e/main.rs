@@ -21,6 +21,7 @@ mod crashes;
 mod credentials;
 mod delivering;
 mod destinations;
+mod earlier_versions;
 mod every_type;
 mod failures;
 mod fairness;

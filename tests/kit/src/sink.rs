@@ -21,6 +21,9 @@ use std::{
     sync::Arc,
 };
 
+/// A free port of 127.0.0.1.
+const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// A listening receiver. It stops when dropped.
 pub struct Sink {
     everything: Route,
@@ -31,23 +34,23 @@ pub struct Sink {
 impl Sink {
     /// Listens on a free port of 127.0.0.1 and answers 200.
     pub async fn start() -> Self {
-        Self::listen(IpAddr::V4(Ipv4Addr::LOCALHOST), None).await
+        Self::listen(ANY_PORT, None).await
     }
 
-    /// The same on another address of this machine.
-    pub async fn start_on(address: impl Into<IpAddr>) -> Self {
-        Self::listen(address.into(), None).await
+    /// Listens at an address of this machine that destinations name already. Panics when the port is taken.
+    pub async fn start_at(address: SocketAddr) -> Self {
+        Self::listen(address, None).await
     }
 
     /// The same over TLS; see [`crate::tls::Authority::server`].
     pub async fn start_tls(config: Arc<rustls::ServerConfig>) -> Self {
-        Self::listen(IpAddr::V4(Ipv4Addr::LOCALHOST), Some(config)).await
+        Self::listen(ANY_PORT, Some(config)).await
     }
 
-    async fn listen(address: IpAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+    async fn listen(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let shared = Arc::new(Shared::default());
-        let (door, address) = Door::open(SocketAddr::new(address, 0), tls, Arc::clone(&shared)).await;
+        let (door, address) = Door::open(address, tls, Arc::clone(&shared)).await;
         let everything = Route::new(shared, format!("{scheme}://{address}"), None);
         Self { everything, address, door }
     }

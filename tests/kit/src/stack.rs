@@ -25,6 +25,7 @@ pub use organization::{Key, Organization};
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     sync::{Arc, RwLock},
     time::Duration,
 };
@@ -40,6 +41,10 @@ const START_MAX: Duration = Duration::from_secs(30);
 /// How long a stop may take: the process drains for 20 s at most.
 const STOP_MAX: Duration = Duration::from_secs(30);
 
+fn new_folder() -> TempDir {
+    tempfile::Builder::new().prefix("waybill-test-").tempdir().expect("a temporary directory")
+}
+
 /// A running Waybill with a data directory of its own. Dropping it kills the process; so does the end of the test program.
 pub struct Stack {
     // Goes before its folder does.
@@ -51,7 +56,16 @@ pub struct Stack {
 
 impl Stack {
     async fn start(launch: Launch) -> Self {
-        let folder = tempfile::Builder::new().prefix("waybill-test-").tempdir().expect("a temporary directory");
+        Self::start_in(launch, new_folder()).await
+    }
+
+    async fn start_on(launch: Launch, archive: &Path) -> Self {
+        let folder = new_folder();
+        servers::program::run(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(folder.path()));
+        Self::start_in(launch, folder).await
+    }
+
+    async fn start_in(launch: Launch, folder: TempDir) -> Self {
         let mut stack = Self { launch, folder, address: Arc::new(RwLock::new(String::new())), process: None };
         stack.restart().await;
         stack

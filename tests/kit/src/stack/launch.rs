@@ -71,6 +71,23 @@ impl Launch {
         Stack::start(self).await
     }
 
+    /// Starts it on a copy of the data directory that is packed in this archive, as `data`.
+    pub async fn start_on(self, archive: &Path) -> Stack {
+        Stack::start_on(self, archive).await
+    }
+
+    /// With its clock set to a time, in seconds since 1970, from which it goes on.
+    ///
+    /// Only the time of day is changed, by libfaketime: waits and time limits take as long as they do.
+    #[must_use]
+    pub fn at_time(self, unix_seconds: u64) -> Self {
+        self.environment("LD_PRELOAD", &faketime_library())
+            .environment("TZ", "UTC")
+            .environment("FAKETIME", &format!("@{unix_seconds}"))
+            .environment("FAKETIME_FMT", "%s")
+            .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    }
+
     /// Runs it in this data directory, where it is expected to end by itself at once.
     pub fn refused(&self, data: &Path) -> Refused {
         let output = self.command().arg("--data").arg(data).stdin(Stdio::null()).output().expect("the binary can be run");
@@ -87,4 +104,12 @@ impl Launch {
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
+}
+
+/// The library of the Debian package `libfaketime` for programs with threads.
+fn faketime_library() -> String {
+    let libraries = std::fs::read_dir("/usr/lib").expect("/usr/lib is a directory").flatten();
+    let mut found = libraries.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1")).filter(|path| path.exists());
+    let library = found.next().expect("the package libfaketime is installed (./test installs it)");
+    library.to_str().expect("its path is text").to_owned()
 }

@@ -34,6 +34,11 @@ impl Organization {
         Self { id, admin }
     }
 
+    /// One that exists already, in the hands of a caller with its key.
+    pub fn existing(id: &str, admin: Caller) -> Self {
+        Self { id: id.to_owned(), admin }
+    }
+
     /// A new key of this organization.
     pub async fn key(&self, role: &str) -> Key {
         let created = self.post("/v1/api-keys", json!({"name": role, "role": role})).await.ok(201);

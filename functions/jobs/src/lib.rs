@@ -68,7 +68,7 @@ impl Jobs {
         let task: JobTask = match serde_json::from_str(body) {
             Ok(task) => task,
             Err(error) => {
-                tracing::error!(%error, message_id = message.message_id, "a job that nobody can read goes to the dead letters");
+                tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "a job that nobody can read goes to the dead letters");
                 return false;
             }
         };

@@ -76,7 +76,7 @@ impl Jobs {
                 tokio::time::sleep(LOOK).await;
                 continue;
             }
-            let total = if job.status == JobStatus::Queued { self.count(&job).await? } else { job.total };
+            let total = if job.status.is_queued() { self.count(&job).await? } else { job.total };
             if let Some(leased) = self.save(Job { status: JobStatus::Running, total, ..job }).await? {
                 return Ok(Some(leased));
             }
@@ -168,7 +168,7 @@ impl Jobs {
         (done, failed, skipped): (u64, u64, u64),
     ) -> Result<Step, StoreError> {
         if let Some(job) = self.store.job(organization, id).await?
-            && job.status == JobStatus::Cancelled
+            && job.status.is_cancelled()
         {
             self.save(Job { done, failed, skipped, chunk: Vec::new(), ..job }).await?;
         }
@@ -185,7 +185,7 @@ impl Jobs {
     }
 
     async fn give_up(&self, job: Job, error: &StoreError) -> Result<(), lambda_runtime::Error> {
-        tracing::error!(%error, job = %job.id, organization = %job.organization_id, "a job failed");
+        tracing::error!(error = %domain::chain(&error), job = %job.id, organization = %job.organization_id, "a job failed");
         let failed = job.ended(JobStatus::Failed, self.clock.now());
         let error = Some("Waybill could not go on; the log says why".to_owned());
         self.save(Job { error, ..failed }).await?;

@@ -86,7 +86,7 @@ impl Monitor {
             let sent = self.jobs.send(JobTask { organization: organization.id, job: job.id }).await;
             match sent {
                 Ok(()) => tracing::info!(job = %job.id, organization = %organization.id, "a job without a message was sent"),
-                Err(error) => tracing::warn!(%error, job = %job.id, "a job waits for the next reconcile"),
+                Err(error) => tracing::warn!(error = %domain::chain(&error), job = %job.id, "a job waits for the next reconcile"),
             }
         }
         Ok(())

@@ -71,7 +71,7 @@ impl Monitor {
                     Ok(found) => stopped.extend(found),
                     // One that cannot be looked at keeps no other from being.
                     Err(error) => {
-                        tracing::error!(%error, "what is watched is looked at again next time");
+                        tracing::error!(error = %domain::chain(&*error), "what is watched is looked at again next time");
                         first_error.get_or_insert(error);
                     }
                 }
@@ -81,7 +81,7 @@ impl Monitor {
         let mut skipping = stream::iter(in_turn(stopped)).map(|stopped| self.skip_waiting(stopped).boxed()).buffer_unordered(LOOKS_AT_ONCE);
         while let Some(skipped) = skipping.next().await {
             if let Err(error) = skipped {
-                tracing::error!(%error, "what waits for a stopped destination is skipped next time");
+                tracing::error!(error = %domain::chain(&error), "what waits for a stopped destination is skipped next time");
                 first_error.get_or_insert(error.into());
             }
         }

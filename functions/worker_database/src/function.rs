@@ -129,9 +129,9 @@ impl Databases {
         if !organization.is_some_and(|organization| organization.grants.databases.iter().any(|granted| granted == host)) {
             return Err(ConnectorError::misconfigured(format!("the database {host} is not granted to this organization")));
         }
-        let no_provider = || Unavailable("the function has no credentials of its own".to_owned());
+        let no_provider = || Unavailable::new("the function has no credentials of its own");
         let provider = self.aws.credentials_provider().ok_or_else(no_provider)?;
-        let own = dependency(provider.provide_credentials()).await.map_err(|error| Unavailable::because(&error))?;
+        let own = dependency(provider.provide_credentials()).await.map_err(Unavailable::because)?;
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(self.clock.now().as_millis()).unwrap_or_default());
         let token = iam::token(own, host, settings.port.unwrap_or(engine.port()), username, now);
         token.map_err(|error| ConnectorError::misconfigured(error.to_string()))

@@ -24,7 +24,7 @@ impl Trust {
     pub fn native() -> Self {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::warn!(%error, "a root certificate could not be read");
+            tracing::warn!(error = %domain::chain(&error), "a root certificate could not be read");
         }
         Self::with_roots(found.certs)
     }

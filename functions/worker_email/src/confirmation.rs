@@ -2,7 +2,6 @@
 //! its subject, and what stands in its text is quoted and no link.
 
 use aws_sdk_sesv2::Client;
-use aws_sdk_sesv2::error::DisplayErrorContext;
 use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{Destination as Recipients, EmailContent, RawMessage};
 use domain::alert_email::{Confirmation, ConfirmationAnswer};
@@ -31,6 +30,6 @@ impl Parts {
         let recipients = Recipients::builder().to_addresses(to.to_string()).build();
         let content = EmailContent::builder().raw(raw).build();
         let call = Client::new(&self.aws).send_email().from_email_address(from.to_string()).destination(recipients).content(content);
-        call.send().await.map(drop).map_err(|error| DisplayErrorContext(&error).to_string())
+        call.send().await.map(drop).map_err(|error| domain::chain(&error).to_string())
     }
 }

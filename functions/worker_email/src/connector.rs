@@ -294,7 +294,7 @@ impl Connector for Email {
         }
         let read = async { if size_bytes <= most { payload.collect().await.map(Some) } else { Ok(None) } };
         let read = timeout_at(deadline, read).await;
-        let payload = read.map_err(|_| Unavailable("the payload was not read in time".to_owned()))??;
+        let payload = read.map_err(|_| Unavailable::new("the payload was not read in time"))??;
         let letter = self.letter(settings, delivery, attempt_number, payload, deadline).await?;
         let body = SentBody { bytes: letter.bytes.clone(), content_type: "message/rfc822".to_owned() };
         let request = Some(record(settings, &letter, &body));

@@ -112,7 +112,7 @@ impl Parts {
             }
             authorization = self.store.authorization(organization, id).await?.ok_or_else(lost)?;
         }
-        Err(Unavailable(format!("the authorization {id} kept changing")).into())
+        Err(Unavailable::new(format!("the authorization {id} kept changing")).into())
     }
 
     async fn client_secret(&self, authorization: &Authorization) -> Result<SecretString, ConnectorError> {
@@ -134,7 +134,7 @@ impl Parts {
         let place = Authorization::place(authorization.id);
         let fields = [(REFRESH_TOKEN, token.clone())];
         let sealed = self.vault.seal_for(&recipient, authorization.organization_id, place, &fields).await?.pop();
-        Ok(sealed.ok_or_else(|| Unavailable("the vault sealed nothing".to_owned()))?)
+        Ok(sealed.ok_or_else(|| Unavailable::new("the vault sealed nothing"))?)
     }
 
     /// A refresh token that the provider changed is sealed and stored before the old one is forgotten (design.md §6).

@@ -53,7 +53,7 @@ impl Letter {
         }
         // Borrowed: the file is in memory as it came and, encoded, in the letter; once that is written, in the letter alone.
         message.attachments = attachment.as_ref().map(|attachment| vec![attachment.part()]);
-        let bytes = message.write_to_vec().map_err(|error| Unavailable(format!("the mail cannot be written: {error}")))?;
+        let bytes = message.write_to_vec().map_err(Unavailable::because)?;
         let list = |mailboxes: &[Mailbox]| mailboxes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let mut headers = vec![("from".to_owned(), settings.from.to_string()), ("to".to_owned(), list(&settings.to))];
         for (name, mailboxes) in [("cc", &settings.cc), ("bcc", &settings.bcc)] {

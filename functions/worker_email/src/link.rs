@@ -27,7 +27,7 @@ impl Links {
 
     /// A link to a delivery's payload.
     pub(crate) async fn to(&self, delivery: &Delivery, now: Timestamp) -> Result<String, ConnectorError> {
-        let keys = dependency(self.keys.ring(now)).await.map_err(|error| Unavailable(error.to_string()))?;
+        let keys = dependency(self.keys.ring(now)).await.map_err(Unavailable::because)?;
         let signer = PayloadLinks::new(keys);
         let token = signer.seal(delivery.organization, delivery.id.message, now.plus(LIFE));
         // Whoever holds it may download: a mail server's reply must not show it.

@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sesv2::Client;
-use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{Destination as Recipients, EmailContent, RawMessage};
 use domain::Reason;
@@ -36,7 +36,7 @@ impl Email {
             .set_bcc_addresses(list(&settings.bcc))
             .build();
         let raw = RawMessage::builder().data(Blob::new(letter.bytes.to_vec())).build();
-        let raw = raw.map_err(|error| Unavailable(error.to_string()))?;
+        let raw = raw.map_err(Unavailable::because)?;
         let content = EmailContent::builder().raw(raw).build();
         let call = client.send_email().from_email_address(settings.from.to_string()).destination(recipients).content(content);
         let sent = call.send().await.map_err(|error| refused(StepName::Write, error))?;
@@ -86,7 +86,7 @@ async fn assumed(own: &SdkConfig, role_arn: &str, external_id: &str, settings: &
         let outcome = match why {
             NotAssumed::NotARole(_) => Outcome::Reject(Reason::Misconfigured),
             NotAssumed::Refused => Outcome::ClientError(Reason::Authentication),
-            NotAssumed::Unavailable(_) => return Unavailable(why.to_string()).into(),
+            NotAssumed::Unavailable(_) => return Unavailable::because(why).into(),
         };
         ConnectorError::new(outcome, why.to_string()).at(StepName::Authenticate)
     })?;
@@ -98,7 +98,7 @@ fn refused<E>(step: StepName, error: SdkError<E>) -> ConnectorError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let Some(refusal) = error.as_service_error() else { return Unavailable(DisplayErrorContext(&error).to_string()).into() };
+    let Some(refusal) = error.as_service_error() else { return Unavailable::because(error).into() };
     let code = refusal.code().unwrap_or("an error");
     let detail = format!("Amazon SES answered {code}: {}", refusal.message().unwrap_or("without a message"));
     let outcome = match code {

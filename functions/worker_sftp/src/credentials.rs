@@ -33,7 +33,7 @@ pub(crate) async fn read_key(private_key: &SecretString, passphrase: Option<&Sec
     match read {
         Ok(Ok(key)) => Ok(Arc::new(key)),
         Ok(Err(detail)) => Err(ConnectorError::unauthenticated(detail).at(StepName::Authenticate)),
-        Err(error) => Err(Unavailable(format!("reading the private key ended early: {error}")).into()),
+        Err(error) => Err(Unavailable::because(error).into()),
     }
 }
 

@@ -49,7 +49,7 @@ impl Answer {
     /// The region of the bucket, when the request went to another one.
     pub(crate) fn other_region(&self) -> Option<&str> {
         let is_elsewhere =
-            self.status == StatusCode::MOVED_PERMANENTLY || self.code.as_deref().is_some_and(|code| OTHER_REGION.contains(&code));
+            matches!(self.status, StatusCode::MOVED_PERMANENTLY) || self.code.as_deref().is_some_and(|code| OTHER_REGION.contains(&code));
         self.region.as_deref().filter(|_| is_elsewhere)
     }
 

@@ -98,9 +98,9 @@ impl Aws {
         if let Some(kept) = kept.filter(|kept| kept.until > now) {
             return Ok(kept.credential);
         }
-        let no_provider = || Unavailable("the function has no credentials of its own".to_owned());
+        let no_provider = || Unavailable::new("the function has no credentials of its own");
         let provider = self.config.credentials_provider().ok_or_else(no_provider)?;
-        let found = dependency(provider.provide_credentials()).await.map_err(|error| Unavailable::because(&error))?;
+        let found = dependency(provider.provide_credentials()).await.map_err(Unavailable::because)?;
         let credential = Arc::new(AwsCredential {
             key_id: found.access_key_id().to_owned(),
             secret_key: found.secret_access_key().to_owned(),
@@ -149,7 +149,7 @@ impl From<NotAssumed> for StorageError {
         match why {
             NotAssumed::NotARole(_) => Self::misconfigured(why.to_string()),
             NotAssumed::Refused => Self::unauthenticated(why.to_string()),
-            NotAssumed::Unavailable(_) => Unavailable::because(&why).into(),
+            NotAssumed::Unavailable(_) => Unavailable::because(why).into(),
         }
     }
 }

@@ -241,7 +241,7 @@ fn is_host_label(bucket: &str) -> bool {
 }
 
 fn encryption_key(name: &str) -> Result<AmazonS3ConfigKey, StorageError> {
-    name.parse().map_err(|_| Unavailable(format!("the library knows no setting {name}")).into())
+    name.parse().map_err(|_| Unavailable::new(format!("the library knows no setting {name}")).into())
 }
 
 fn object_url(base: &str, key: &str) -> Option<Url> {

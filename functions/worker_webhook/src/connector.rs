@@ -120,7 +120,7 @@ impl Webhook {
         let prepared = self.prepare(job.destination, &envelope, content, job.deadline).await?;
         let token = prepared.secrets.token.clone();
         let attempted = self.send(prepared).await;
-        let was_refused = attempted.response.as_ref().is_some_and(|response| response.status == 401);
+        let was_refused = attempted.response.as_ref().is_some_and(|response| matches!(response.status, 401));
         let Some(token) = token.filter(|_| was_refused) else { return Ok(attempted) };
         authentication::forget_token(&self.vault, &self.tokens, job.destination, &token).await?;
         envelope.at = self.clock.now();

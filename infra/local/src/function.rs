@@ -59,8 +59,8 @@ pub struct Function {
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
     /// The handler answered with an error.
-    #[error("{0}")]
-    Failed(#[source] lambda_runtime::Error),
+    #[error(transparent)]
+    Failed(lambda_runtime::Error),
     /// The handler panicked.
     #[error("the handler panicked")]
     Panicked,

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     match start(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("waybill: {}", explained(&*error));
+            eprintln!("waybill: {}", domain::chain(&*error));
             ExitCode::from(2)
         }
     }
@@ -50,17 +50,4 @@ fn start(args: Args) -> Result<(), Box<dyn Error>> {
             }
         }
     })
-}
-
-/// An error with the causes its own message does not tell.
-fn explained(error: &dyn Error) -> String {
-    let (mut message, mut cause) = (error.to_string(), error.source());
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !message.contains(&more) {
-            message = format!("{message}: {more}");
-        }
-        cause = error.source();
-    }
-    message
 }

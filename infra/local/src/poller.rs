@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
 use coalesce::Coalescer;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -127,7 +126,7 @@ impl Poller {
         match received {
             Ok(output) => output.messages.unwrap_or_default(),
             Err(error) => {
-                tracing::error!(queue = self.queue_url, error = %DisplayErrorContext(&error), "no messages could be received");
+                tracing::error!(queue = self.queue_url, error = %domain::chain(&error), "no messages could be received");
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 Vec::new()
             }
@@ -140,7 +139,7 @@ impl Poller {
             Ok(answer) if self.mapping.reports_item_failures => batch::done(&answer, &ids),
             Ok(_) => ids,
             Err(error) => {
-                tracing::error!(function = self.function.name(), messages = messages.len(), %error, "an invocation failed");
+                tracing::error!(function = self.function.name(), messages = messages.len(), error = %domain::chain(&error), "an invocation failed");
                 return;
             }
         };
@@ -158,7 +157,7 @@ async fn delete(client: &Client, queue_url: &str, handles: Vec<String>) -> Vec<(
         match client.delete_message_batch().queue_url(queue_url).set_entries(Some(entries)).send().await {
             Ok(output) if output.failed.is_empty() => {}
             Ok(output) => tracing::warn!(queue = queue_url, count = output.failed.len(), "messages could not be deleted"),
-            Err(error) => tracing::warn!(queue = queue_url, count, error = %DisplayErrorContext(&error), "messages could not be deleted"),
+            Err(error) => tracing::warn!(queue = queue_url, count, error = %domain::chain(&error), "messages could not be deleted"),
         }
     }
     vec![(); count]

@@ -194,7 +194,7 @@ async fn recover(instance: &Instance, engines: &Engines) {
     if let Some(monitor) = instance.function("monitor")
         && let Err(error) = monitor.invoke(json!({"reconcile": "start", "interrupted": interrupted})).await
     {
-        tracing::error!(%error, "lost work could not be looked for");
+        tracing::error!(error = %domain::chain(&error), "lost work could not be looked for");
     }
 }
 

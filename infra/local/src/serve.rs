@@ -74,7 +74,7 @@ async fn answer(function: Option<Arc<HttpFunction>>, mut request: Request) -> Re
     match function.frame.limit(function.router.clone().oneshot(request)).await {
         Ok(Ok(response)) => response,
         Err(error) => {
-            tracing::error!(function = function.frame.name(), %error, "a request failed");
+            tracing::error!(function = function.frame.name(), error = %domain::chain(&error), "a request failed");
             refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }
     }

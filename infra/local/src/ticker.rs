@@ -20,7 +20,7 @@ pub async fn run(schedule: Schedule, first: Instant, function: Arc<Function>, st
             _ = ticks.tick() => {}
         }
         if let Err(error) = function.invoke(schedule.input.clone()).await {
-            tracing::error!(function = function.name(), schedule = schedule.name, %error, "a scheduled run failed");
+            tracing::error!(function = function.name(), schedule = schedule.name, error = %domain::chain(&error), "a scheduled run failed");
         }
     }
 }

@@ -78,7 +78,7 @@ impl Snapshotted {
     /// Answers one call: its status and body, both in the service's wire form.
     pub(crate) async fn call(&self, operation: &str, body: Bytes) -> (u16, Bytes) {
         let answer = self.service.handle(self.request(operation, body)).await;
-        if answer.status == 200
+        if matches!(answer.status, 200)
             && changes(operation)
             && let Err(error) = self.save().await
         {

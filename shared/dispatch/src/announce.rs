@@ -95,7 +95,7 @@ impl Dispatcher {
             && let Err(error) = bus.put(detail_type(alert.kind), &alert.body()).await
         {
             // It is not announced yet: the monitor does it again.
-            tracing::warn!(%error, alert = %alert.id, "an alert is not on the bus yet");
+            tracing::warn!(error = %domain::chain(&error), alert = %alert.id, "an alert is not on the bus yet");
             return Ok(alert);
         }
         self.store.announced(&alert).await?;

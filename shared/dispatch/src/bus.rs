@@ -22,7 +22,7 @@ pub struct Bus {
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// It could not be asked.
-    #[error("EventBridge could not be asked: {0}")]
+    #[error("EventBridge could not be asked")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It refused.
     #[error("EventBridge refused an event: {0}")]

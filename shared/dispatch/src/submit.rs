@@ -97,7 +97,7 @@ impl Dispatcher {
         for delivery in unsent {
             // The message is committed, so a failure here only means that reconcile, rather than the due index, brings it back.
             if let Err(error) = self.store.remember_due(delivery, submission.accepted_at.plus(UNSENT_DUE)).await {
-                tracing::warn!(%error, delivery = %delivery.id, "the delivery waits for reconcile");
+                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "the delivery waits for reconcile");
             }
         }
         Ok(deliveries)

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Reason;
 use crate::destination::Destination;
 
 /// What the api asks a worker to check. Holds sealed credentials only; never logged all the same.
@@ -74,6 +75,9 @@ pub struct CheckStep {
     pub ok: Option<bool>,
     /// In words.
     pub detail: String,
+    /// Why it failed: the category that a failed attempt would have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
     /// How long it took.
     pub duration_ms: u64,
 }

@@ -11,6 +11,7 @@ pub mod api_key;
 pub mod attempt;
 pub mod audit;
 pub mod authorization;
+pub mod causes;
 pub mod check;
 pub mod clock;
 pub mod credentials;
@@ -39,6 +40,7 @@ pub mod statistics;
 pub mod timestamp;
 pub mod trace;
 
+pub use causes::chain;
 pub use clock::Clock;
 pub use random::Random;
 pub use reason::Reason;

@@ -55,6 +55,14 @@ pub enum OrganizationStatus {
     Suspended,
 }
 
+impl OrganizationStatus {
+    /// Do its deliveries wait?
+    #[must_use]
+    pub fn is_suspended(self) -> bool {
+        matches!(self, Self::Suspended)
+    }
+}
+
 /// When failing destinations are reported and stopped (R7).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailurePolicy {

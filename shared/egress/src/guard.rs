@@ -171,16 +171,7 @@ pub(crate) fn connect_failure(address: SocketAddr, kind: io::ErrorKind, error: i
 
 fn blocked_detail(host: &Host) -> String {
     match host {
-        Host::Address(address) => format!("{address} {BLOCKED_ADDRESS}"),
-        Host::Name(name) => format!("{name} {BLOCKED_NAME}"),
+        Host::Address(address) => format!("{address} is not an address that Waybill may connect to"),
+        Host::Name(name) => format!("{name} resolves to an address that Waybill may not connect to"),
     }
-}
-
-const BLOCKED_ADDRESS: &str = "is not an address that Waybill may connect to";
-const BLOCKED_NAME: &str = "resolves to an address that Waybill may not connect to";
-
-/// Does a check's step tell, in these words, that an address is blocked? Steps travel as text.
-#[must_use]
-pub fn tells_of_a_blocked_address(detail: &str) -> bool {
-    detail.contains(BLOCKED_ADDRESS) || detail.contains(BLOCKED_NAME)
 }

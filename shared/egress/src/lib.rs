@@ -36,7 +36,7 @@ mod traffic;
 pub use classify::{failure_kind, refuses_identity, tls_error};
 pub use client::{Client, Request};
 pub use failure::{Failure, FailureKind};
-pub use guard::{Guard, tells_of_a_blocked_address};
+pub use guard::Guard;
 pub use host::Host;
 pub use identity::{Identity, UnreadableIdentity, certificates};
 pub use organization::{on_behalf_of, on_the_same_behalf};

@@ -41,11 +41,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The machine code of a validation error.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::BlockedAddress(_) => "blocked_address",
-            _ => "invalid_format",
-        }
+    /// Whether it is an address that no destination may have, which is a security event.
+    pub fn is_blocked_address(&self) -> bool {
+        matches!(self, Self::BlockedAddress(_))
     }
 }

@@ -74,7 +74,7 @@ impl Keys {
     async fn refresh(&self) {
         for source in &self.sources {
             if let Err(error) = source.ring(self.platform.clock.now()).await {
-                tracing::warn!(%error, "failed to read signing keys");
+                tracing::warn!(error = %domain::chain(&error), "failed to read signing keys");
             }
         }
     }

@@ -23,7 +23,7 @@ impl Refusal {
 
     /// The token URL is none, or leads where no tenant may go.
     pub(crate) fn address(refusal: &egress::Refusal) -> Self {
-        let reason = if refusal.code() == "blocked_address" { Reason::BlockedAddress } else { Reason::Misconfigured };
+        let reason = if refusal.is_blocked_address() { Reason::BlockedAddress } else { Reason::Misconfigured };
         Self::new(Outcome::Reject(reason), format!("the token URL cannot be used: {refusal}"))
     }
 

@@ -4,6 +4,7 @@ use domain::audit::{AuditEvent, AuditOutcome, Change};
 use domain::check::CheckReport;
 use domain::id::{AuditId, OrganizationId};
 use domain::input::{Errors, FieldCode};
+use domain::Reason;
 use domain::role::Permission;
 use serde_json::Value;
 
@@ -70,7 +71,7 @@ impl Operations {
 
     /// An inner address is a security event also where a check found it behind a name (R6.5).
     pub(crate) async fn note_blocked_check(&self, ctx: &Context, organization: OrganizationId, target: &str, report: &CheckReport) {
-        if let Some(step) = report.failed_step().filter(|step| egress::tells_of_a_blocked_address(&step.detail)) {
+        if let Some(step) = report.failed_step().filter(|step| step.reason == Some(Reason::BlockedAddress)) {
             self.record_blocked_address(ctx, organization, target, "/address", &step.detail).await;
         }
     }

@@ -75,7 +75,7 @@ impl Operations {
                 Err(error) => Err(error),
             };
             if let Err(error) = recorded {
-                tracing::error!(%error, request_id = event.request_id, "failed to record a failed authentication");
+                tracing::error!(error = %domain::chain(&error), request_id = event.request_id, "failed to record a failed authentication");
             }
         });
     }

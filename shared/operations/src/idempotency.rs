@@ -145,7 +145,7 @@ impl Operations {
                 match serde_json::to_value(answer) {
                     Ok(stored) => self.store.finish_claim(organization, &key_hash, Some(stored)).await,
                     Err(error) => {
-                        tracing::error!(%error, "an answer could not be kept for replays");
+                        tracing::error!(error = %domain::chain(&error), "an answer could not be kept for replays");
                         Ok(())
                     }
                 }
@@ -153,7 +153,7 @@ impl Operations {
             None => self.store.release_claim(organization, &key_hash).await,
         };
         if let Err(error) = concluded {
-            tracing::warn!(%error, "an idempotency key stays claimed until its lease ends");
+            tracing::warn!(error = %domain::chain(&error), "an idempotency key stays claimed until its lease ends");
         }
     }
 

@@ -184,7 +184,7 @@ impl Operations {
             return Err(Refusal::forbidden());
         }
         for _ in 0..RACES_MAX {
-            if job.status == JobStatus::Cancelled {
+            if job.status.is_cancelled() {
                 return Ok(self.job_view(ctx, job));
             }
             if job.status.is_over() {

@@ -1,17 +1,17 @@
 //! Why a queue could not be used.
 
-use aws_sdk_sqs::error::DisplayErrorContext;
+use std::error::Error;
 
 /// SQS refused or could not be reached. A dependency's fault: it delays deliveries and never fails them.
 #[derive(Debug, thiserror::Error)]
-#[error("the queue could not {action}: {cause}")]
+#[error("the queue could not {action}")]
 pub struct QueueError {
     action: &'static str,
-    cause: String,
+    source: Box<dyn Error + Send + Sync>,
 }
 
 impl QueueError {
-    pub(crate) fn of<E: std::error::Error>(action: &'static str) -> impl FnOnce(E) -> Self {
-        move |error| Self { action, cause: DisplayErrorContext(error).to_string() }
+    pub(crate) fn of<E: Error + Send + Sync + 'static>(action: &'static str) -> impl FnOnce(E) -> Self {
+        move |error| Self { action, source: error.into() }
     }
 }

@@ -125,7 +125,7 @@ async fn send_batch(client: &Client, url: &str, messages: Vec<Message>) -> Vec<b
             }
         }
         Err(error) => {
-            tracing::warn!(%error, tasks = taken.len(), "tasks were not sent; the due index will bring their deliveries back");
+            tracing::warn!(error = %domain::chain(&error), tasks = taken.len(), "tasks were not sent; the due index will bring their deliveries back");
             taken.fill(false);
         }
     }

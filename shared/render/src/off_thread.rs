@@ -48,7 +48,7 @@ where
         }
     };
     finished.unwrap_or_else(|error| {
-        tracing::error!(%error, "rendering a template panicked");
+        tracing::error!(error = %domain::chain(&error), "rendering a template panicked");
         Err(Fault::of(RENDERING, "the template could not be rendered"))
     })
 }

@@ -4,11 +4,12 @@
 
 mod purpose;
 
+use std::error::Error;
 use std::time::SystemTime;
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
-use aws_sdk_sts::error::{DisplayErrorContext, ProvideErrorMetadata as _};
+use aws_sdk_sts::error::ProvideErrorMetadata as _;
 use domain::role_arn::{NotARoleArn, RoleArn};
 
 pub use purpose::Purpose;
@@ -27,8 +28,8 @@ pub enum NotAssumed {
     #[error("the role cannot be assumed; its trust policy must name Waybill and the organization's external id")]
     Refused,
     /// STS does not answer, or refuses for a reason of ours: what needs the role waits.
-    #[error("STS did not assume a role: {0}")]
-    Unavailable(String),
+    #[error("STS did not assume a role")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// Credentials of a customer's role for one purpose.
@@ -42,10 +43,10 @@ pub async fn assume(own: &SdkConfig, role_arn: &str, external_id: &str, purpose:
             // Some that speak STS's protocol put the code where the SDK does not look.
             (Some("AccessDenied"), _) | (None, Some(403)) => NotAssumed::Refused,
             (Some("ValidationError"), _) => NotAssumed::NotARole(NotARoleArn),
-            _ => NotAssumed::Unavailable(DisplayErrorContext(&error).to_string()),
+            _ => NotAssumed::Unavailable(error.into()),
         }
     })?;
-    let given = answer.credentials().ok_or_else(|| NotAssumed::Unavailable("its answer holds no credentials".to_owned()))?;
+    let given = answer.credentials().ok_or_else(|| NotAssumed::Unavailable("its answer holds no credentials".into()))?;
     let expires: Option<SystemTime> = SystemTime::try_from(*given.expiration()).ok();
     let token = Some(given.session_token().to_owned());
     Ok(Credentials::new(given.access_key_id(), given.secret_access_key(), token, expires, SESSION_NAME))

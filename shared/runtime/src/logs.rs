@@ -76,7 +76,7 @@ fn install(environment: &Environment, layer: impl Layer<Registry> + Send + Sync)
     drop(tracing_subscriber::registry().with(layer.with_filter(bounded(wanted))).try_init());
     panic::set_hook(Box::new(log_panic));
     if let Some(error) = refused {
-        tracing::warn!(%error, "LOG_LEVEL cannot be parsed; events of the level info and above are logged");
+        tracing::warn!(error = %domain::chain(&error), "LOG_LEVEL cannot be parsed; events of the level info and above are logged");
     }
 }
 

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use aws_config::SdkConfig;
-use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -45,11 +44,12 @@ async fn settings_on_lambda(environment: &Environment, aws: &SdkConfig, service:
 
 async fn headers(aws: &SdkConfig, arn: &str) -> Result<String, String> {
     let read = aws_sdk_secretsmanager::Client::new(aws).get_secret_value().secret_id(arn).send();
-    let answer = read.await.map_err(|error| DisplayErrorContext(&error).to_string())?;
+    let answer = read.await.map_err(|error| domain::chain(&error).to_string())?;
     answer.secret_string.ok_or_else(|| "the secret has no text in it".to_owned())
 }
 
-/// A function that sends its telemetry before it answers.
+/// A function that sends its telemetry before it answers. Its error has the text of all its causes: whoever
+/// invoked it gets nothing but a text.
 #[derive(Clone, Debug)]
 pub struct Observed<S>(pub S);
 
@@ -58,14 +58,14 @@ where
     S: Service<In>,
     S::Future: 'static,
     S::Response: 'static,
-    S::Error: 'static,
+    S::Error: Into<lambda_runtime::Error> + 'static,
 {
     type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>>>>;
+    type Error = lambda_runtime::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, lambda_runtime::Error>>>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), lambda_runtime::Error>> {
+        self.0.poll_ready(context).map_err(Into::into)
     }
 
     fn call(&mut self, event: In) -> Self::Future {
@@ -73,7 +73,10 @@ where
         Box::pin(async move {
             let answer = answer.await;
             telemetry::flush().await;
-            answer
+            answer.map_err(|error| {
+                let error: lambda_runtime::Error = error.into();
+                domain::chain(&*error).to_string().into()
+            })
         })
     }
 }

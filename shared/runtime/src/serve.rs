@@ -1,10 +1,9 @@
 //! Running one function on Lambda.
 
-use std::fmt::Debug;
 use std::process::ExitCode;
 
 use axum::middleware::from_fn;
-use lambda_runtime::{Diagnostic, LambdaEvent, tower::Service};
+use lambda_runtime::{LambdaEvent, tower::Service};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::observed::{self, Observed, observed};
@@ -19,7 +18,7 @@ where
     S: Service<LambdaEvent<In>, Response = Out>,
     S::Future: Future<Output = Result<Out, S::Error>>,
     S::Future: 'static,
-    S::Error: Into<Diagnostic> + Debug + 'static,
+    S::Error: Into<lambda_runtime::Error> + 'static,
     In: DeserializeOwned,
     Out: Serialize + 'static,
 {
@@ -41,7 +40,7 @@ fn start<S>(
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_stack_size(STACK_BYTES).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "the async runtime could not be started");
+            tracing::error!(error = %domain::chain(&error), "the async runtime could not be started");
             return ExitCode::FAILURE;
         }
     };
@@ -52,7 +51,7 @@ fn start<S>(
         let built = observed.and_then(|()| build(&platform, &environment));
         match built {
             Err(error) => {
-                tracing::error!(%error, "the function was not started");
+                tracing::error!(error = %domain::chain(&error), "the function was not started");
                 ExitCode::from(2)
             }
             Ok(service) => match run(service).await {

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_types::error::display::DisplayErrorContext;
 
 /// The error of any SDK call. Requests that shared the call share it.
 type Source = Arc<dyn Error + Send + Sync>;
@@ -13,7 +12,7 @@ type Source = Arc<dyn Error + Send + Sync>;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The service is throttled, slow or down: try again later. Never a reason to fail a delivery.
-    #[error("the table could not {action} for now: {}", DisplayErrorContext(source.as_ref()))]
+    #[error("the table could not {action} for now")]
     Unavailable {
         /// What was being done.
         action: &'static str,
@@ -21,7 +20,7 @@ pub enum StoreError {
         source: Source,
     },
     /// The service understood and refused: a permission, a limit, a request that is wrong. Ours to mend.
-    #[error("the table refused to {action}: {}", DisplayErrorContext(source.as_ref()))]
+    #[error("the table refused to {action}")]
     Refused {
         /// What was being done.
         action: &'static str,

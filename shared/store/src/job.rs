@@ -106,6 +106,18 @@ impl JobStatus {
     pub fn is_over(self) -> bool {
         matches!(self, Self::Finished | Self::Cancelled | Self::Failed)
     }
+
+    /// Has no run taken it yet?
+    #[must_use]
+    pub fn is_queued(self) -> bool {
+        matches!(self, Self::Queued)
+    }
+
+    /// Did somebody stop it?
+    #[must_use]
+    pub fn is_cancelled(self) -> bool {
+        matches!(self, Self::Cancelled)
+    }
 }
 
 impl Job {

@@ -66,7 +66,7 @@ impl<C: Connector> Parts<C> {
             Ok(Leased::Yes) => {}
             Ok(Leased::Lost) => return hold(&self.inbox, &item.received, Duration::from_secs(1)).await,
             Err(error) => {
-                tracing::warn!(%error, delivery = %delivery.id, "the delivery could not be leased");
+                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "the delivery could not be leased");
                 return put_back(&self.inbox, &item.received).await;
             }
         }
@@ -93,7 +93,7 @@ impl<C: Connector> Parts<C> {
             }
             Err(error) => {
                 span.fails("unavailable");
-                tracing::warn!(%error, delivery = %delivery.id, "the attempt was not made");
+                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "the attempt was not made");
                 put_back(&self.inbox, &item.received).await
             }
         }
@@ -134,7 +134,7 @@ impl<C: Connector> Parts<C> {
             return Ok(Ok(Payload::whole(payload.clone())));
         }
         let gone = || Attempted::unsent(Outcome::Reject(Reason::Expired), "the payload is no longer kept");
-        let unavailable = |error: StoreError| Unavailable(error.to_string());
+        let unavailable = |error: StoreError| Unavailable::because(error);
         let place = match self.store.content(delivery).await.map_err(unavailable)? {
             None => return Ok(Err(gone())),
             Some(Content::Bytes(bytes)) => return Ok(Ok(Payload::whole(bytes))),
@@ -191,7 +191,7 @@ impl<C: Connector> Parts<C> {
             }
             Ok(Settled::Lost(_)) => self.settle_late(before, attempt, &settlement, &item.received).await,
             Err(error) => {
-                tracing::error!(%error, delivery = %before.id, "the attempt was made and could not be recorded; it will be made again with the same id");
+                tracing::error!(error = %domain::chain(&error), delivery = %before.id, "the attempt was made and could not be recorded; it will be made again with the same id");
                 put_back(&self.inbox, &item.received).await
             }
         }
@@ -211,7 +211,7 @@ impl<C: Connector> Parts<C> {
             Ok(self.store.transition(delivery, &after).await?.then_some(after))
         };
         skipped.await.unwrap_or_else(|error: StoreError| {
-            tracing::warn!(%error, delivery = %delivery.id, "whether the destination is still enabled is looked at when the retry is due");
+            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "whether the destination is still enabled is looked at when the retry is due");
             None
         })
     }
@@ -261,7 +261,7 @@ impl<C: Connector> Parts<C> {
             kept = self.store.keep_body(delivery, body).await;
         }
         if let Err(error) = kept {
-            tracing::warn!(%error, delivery = %delivery.id, "the body that was sent could not be kept; it cannot be shown");
+            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "the body that was sent could not be kept; it cannot be shown");
         }
     }
 
@@ -276,7 +276,7 @@ impl<C: Connector> Parts<C> {
         match recorded {
             Ok(()) => Disposal::Done,
             Err(error) => {
-                tracing::warn!(%error, delivery = %before.id, "a late attempt could not be recorded");
+                tracing::warn!(error = %domain::chain(&error), delivery = %before.id, "a late attempt could not be recorded");
                 put_back(&self.inbox, received).await
             }
         }
@@ -321,7 +321,7 @@ impl<C: Connector> Parts<C> {
             _ => return,
         };
         if let Err(error) = counted {
-            tracing::warn!(%error, destination = %destination.id, "the attempt was not counted");
+            tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "the attempt was not counted");
         }
     }
 }

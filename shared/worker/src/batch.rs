@@ -93,7 +93,7 @@ impl<C: Connector> Parts<C> {
         for message in received {
             match &message.task {
                 Err(error) => {
-                    tracing::error!(%error, message_id = message.message_id, "a task that cannot be read goes to the dead-letter queue");
+                    tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "a task that cannot be read goes to the dead-letter queue");
                     let disposal = if self.inbox.bury(&message.body).await.is_ok() { Disposal::Done } else { Disposal::Stays };
                     disposed.push((message.message_id, Err(disposal)));
                 }
@@ -113,7 +113,7 @@ impl<C: Connector> Parts<C> {
                 }));
             }
             Err(error) => {
-                tracing::warn!(%error, tasks = readable.len(), "the batch could not be read; its tasks wait");
+                tracing::warn!(error = %domain::chain(&error), tasks = readable.len(), "the batch could not be read; its tasks wait");
                 for (message, _) in readable {
                     let disposal = put_back(&self.inbox, &message).await;
                     disposed.push((message.message_id, Err(disposal)));
@@ -164,7 +164,7 @@ impl<C: Connector> Parts<C> {
             match self.store.read_batch(&[work_key(&item.task)]).await {
                 Ok(mut works) => item.work = works.pop().map(called_back).unwrap_or(item.work),
                 Err(error) => {
-                    tracing::warn!(%error, delivery = %item.task.delivery, "the delivery could not be read again; its task waits");
+                    tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "the delivery could not be read again; its task waits");
                     return put_back(&self.inbox, &item.received).await;
                 }
             }
@@ -210,7 +210,7 @@ impl<C: Connector> Parts<C> {
         match Box::pin(updates.tell(&self.dispatcher, delivery, work.settings.as_ref())).await {
             Ok(()) => disposal,
             Err(error) => {
-                tracing::warn!(%error, delivery = %delivery.id, "a status update waits");
+                tracing::warn!(error = %domain::chain(&*error), delivery = %delivery.id, "a status update waits");
                 put_back(&self.inbox, received).await
             }
         }
@@ -227,7 +227,7 @@ impl<C: Connector> Parts<C> {
             // Somebody changed it first: the task is looked at once more.
             Ok(false) => hold(&self.inbox, &item.received, Duration::ZERO).await,
             Err(error) => {
-                tracing::warn!(%error, delivery = %before.id, "the delivery could not be given up yet");
+                tracing::warn!(error = %domain::chain(&error), delivery = %before.id, "the delivery could not be given up yet");
                 put_back(&self.inbox, &item.received).await
             }
         }

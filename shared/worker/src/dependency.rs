@@ -67,7 +67,7 @@ impl Watch {
             Err(error) => error.outcome().is_some_and(is_timeout),
         };
         if is_timeout && observed.is_stalled() {
-            return Err(Unavailable("a service did not answer before the time was up".to_owned()).into());
+            return Err(Unavailable::new("a service did not answer before the time was up").into());
         }
         result
     }
@@ -215,7 +215,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failed_read_is_ours_whatever_became_of_it() {
         let watch = Watch::default();
-        let failing = stream::iter([Err(Unavailable("gone".to_owned()))]).boxed();
+        let failing = stream::iter([Err(Unavailable::new("gone"))]).boxed();
         assert!(watch.pieces(failing).next().await.unwrap().is_err());
         let reported: Result<(), _> = Err(ConnectorError::rejected("the request broke off"));
         assert!(is_ours(&watch.judge(reported)));

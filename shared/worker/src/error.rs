@@ -2,6 +2,7 @@
 //! uses up no retry, a failure of the destination is an outcome of its delivery.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use domain::Reason;
 use domain::attempt::{DETAIL_MAX_BYTES, RequestRecord, bounded};
@@ -18,22 +19,24 @@ use crate::Attempted;
 const UNAVAILABLE: &str = "a service that Waybill depends on did not answer; try again";
 
 /// A service that Waybill depends on (payload store, key service, secret store, table) failed or did
-/// not answer. The delivery waits and uses up no retry. The text is for the log.
+/// not answer. The delivery waits and uses up no retry. The text and the causes are for the log.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Unavailable(pub String);
+#[error("{problem}")]
+pub struct Unavailable {
+    problem: String,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
 
 impl Unavailable {
-    /// An error with the text of all its causes.
-    pub fn because(error: &(dyn Error + 'static)) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Self(text)
+    /// A failure that has no error of its own.
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self { problem: problem.into(), source: None }
+    }
+
+    /// The failure of a service, with the service's error as its source.
+    pub fn because(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let problem = "a service that Waybill depends on failed".to_owned();
+        Self { problem, source: Some(Arc::from(source.into())) }
     }
 }
 
@@ -188,27 +191,27 @@ impl From<egress::Failure> for ConnectorError {
 
 impl From<StoreError> for ConnectorError {
     fn from(error: StoreError) -> Self {
-        Unavailable(error.to_string()).into()
+        Unavailable::because(error).into()
     }
 }
 
 impl From<Fault> for ConnectorError {
     fn from(fault: Fault) -> Self {
         let detail = fault.to_string();
-        if fault.is_ours { Unavailable(detail).into() } else { Self::misconfigured(detail) }
+        if fault.is_ours { Unavailable::new(detail).into() } else { Self::misconfigured(detail) }
     }
 }
 
 impl From<VaultError> for ConnectorError {
     fn from(error: VaultError) -> Self {
         match error {
-            VaultError::Unavailable { .. } | VaultError::NoKey => Unavailable::because(&error).into(),
+            VaultError::Unavailable { .. } | VaultError::NoKey => Unavailable::because(error).into(),
             VaultError::Refused { .. }
             | VaultError::RoleRefused { .. }
             | VaultError::RoleMayNotRead { .. }
             | VaultError::Missing { .. } => Self::misconfigured(error.to_string()),
             VaultError::Corrupt(_) => {
-                tracing::error!(%error, "a stored secret is damaged or not where it belongs");
+                tracing::error!(error = %domain::chain(&error), "a stored secret is damaged or not where it belongs");
                 Self::new(Outcome::Retry(Reason::Internal), format!("{error}; it has to be set again"))
             }
         }
@@ -239,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_failure_of_waybill_is_no_attempt_and_keeps_its_causes_from_people() {
-        let error = ConnectorError::from(Unavailable("10.0.0.7: refused".to_owned()));
+        let error = ConnectorError::from(Unavailable::new("10.0.0.7: refused"));
         assert_eq!((error.outcome(), error.detail()), (None, UNAVAILABLE));
         assert!(error.at(StepName::Write).into_attempted(None).is_err());
     }

@@ -56,7 +56,7 @@ impl<C: Connector> Parts<C> {
                 secrets(live, &grants).err().map(|why| refused_check(&why.0))
             }
             Err(error) => {
-                tracing::warn!(%error, destination = %destination.id, "failed to read an organization's grants; the check is refused");
+                tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to read an organization's grants; the check is refused");
                 Some(refused_check("the organization's grants could not be read right now; try again"))
             }
         }

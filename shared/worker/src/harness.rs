@@ -29,7 +29,7 @@ pub async fn deliver<C: Connector>(connector: &C, job: Job<'_>) -> Result<Attemp
     });
     let attempted = attempted.await;
     let redactor = Redactor::of(&confidential);
-    attempted.map(|attempted| redactor.attempted(attempted)).map_err(|unavailable| Unavailable(redactor.text(&unavailable.0)))
+    attempted.map(|attempted| redactor.attempted(attempted)).map_err(|unavailable| Unavailable::new(redactor.text(&domain::chain(&unavailable).to_string())))
 }
 
 /// Makes an attempt of `payload`, whose failures are failures of Waybill, whatever becomes of them on
@@ -62,7 +62,7 @@ pub async fn check<C: Connector>(connector: &C, destination: &Destination) -> Ch
     });
     let result = watch.judge(result);
     if let Err(ConnectorError::Unavailable(unavailable)) = &result {
-        let error = Redactor::of(&confidential).text(&unavailable.0);
+        let error = Redactor::of(&confidential).text(&domain::chain(unavailable).to_string());
         tracing::warn!(error, destination = %destination.id, "a check was not made");
     }
     Redactor::of(&confidential).report(steps.report(result))

@@ -53,7 +53,7 @@ use dispatch::{Bus, Dispatcher};
 use domain::authorization::{Exchange, ExchangeAnswer};
 use domain::check::{CheckReport, CheckStep, HostKeysAnswer, HostKeysPlace, StepName};
 use domain::destination::Destination;
-use domain::{Clock, Random};
+use domain::{Clock, Random, Reason};
 use lambda_runtime::LambdaEvent;
 use queue::{Inbox, Queues};
 use runtime::Platform;
@@ -94,7 +94,13 @@ pub struct Parts<C> {
 /// The report of a check that could not begin.
 #[must_use]
 pub fn refused_check(detail: &str) -> CheckReport {
-    CheckReport::of(vec![CheckStep { name: StepName::Resolve, ok: Some(false), detail: detail.to_owned(), duration_ms: 0 }])
+    CheckReport::of(vec![CheckStep {
+        name: StepName::Resolve,
+        ok: Some(false),
+        detail: detail.to_owned(),
+        reason: Some(Reason::Misconfigured),
+        duration_ms: 0,
+    }])
 }
 
 impl<C: Connector> Worker<C> {

@@ -115,11 +115,11 @@ impl std::fmt::Debug for Payload {
 fn counted(size_bytes: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, Unavailable>> + Send {
     stream::try_unfold((pieces, size_bytes), |(mut pieces, left)| async move {
         match pieces.try_next().await? {
-            None if left > 0 => Err(Unavailable(format!("the payload ends {left} bytes too early"))),
+            None if left > 0 => Err(Unavailable::new(format!("the payload ends {left} bytes too early"))),
             None => Ok(None),
             Some(piece) => match left.checked_sub(piece.len() as u64) {
                 Some(left) => Ok(Some((piece, (pieces, left)))),
-                None => Err(Unavailable("the payload is longer than it is said to be".to_owned())),
+                None => Err(Unavailable::new("the payload is longer than it is said to be")),
             },
         }
     })

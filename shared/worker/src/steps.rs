@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use domain::Reason;
 use domain::check::{CheckReport, CheckStep, StepName};
+use domain::settle::Outcome;
 use egress::{Probe, StepOutcome};
 use tokio::time::Instant;
 
-use crate::ConnectorError;
+use crate::{ConnectorError, unanswered};
 
 /// Records the steps of a check. Every check names its steps first with [`expect`](Self::expect) or
 /// [`probed`](Self::probed); those that it does not reach are reported as not tried.
@@ -16,6 +18,15 @@ pub struct StepRecorder {
     steps: Vec<CheckStep>,
     /// When the step in progress began.
     since: Instant,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug)]
+enum StepEnd {
+    Passed,
+    Failed(Option<Reason>),
+    /// It was not taken, or its result is not known.
+    Unknown,
 }
 
 impl Default for StepRecorder {
@@ -36,12 +47,12 @@ impl StepRecorder {
     pub fn probed(&mut self, probe: &Probe, then: &[StepName]) -> bool {
         self.expected = probe.steps.iter().map(|step| name_of(step.name)).chain(then.iter().copied()).collect();
         for step in &probe.steps {
-            let ok = match step.outcome {
-                StepOutcome::Passed => true,
-                StepOutcome::Failed(_) => false,
+            let end = match &step.outcome {
+                StepOutcome::Passed => StepEnd::Passed,
+                StepOutcome::Failed(failure) => StepEnd::Failed(unanswered(failure.kind()).reason()),
                 StepOutcome::NotReached => break,
             };
-            self.push(name_of(step.name), Some(ok), step.detail.clone(), step.duration);
+            self.push(name_of(step.name), end, step.detail.clone(), step.duration);
         }
         self.since = Instant::now();
         probe.passed()
@@ -49,12 +60,12 @@ impl StepRecorder {
 
     /// Records that a step passed, and the expected ones before it.
     pub fn passed(&mut self, name: StepName, detail: impl Into<String>) {
-        self.record(name, Some(true), detail.into());
+        self.record(name, StepEnd::Passed, detail.into());
     }
 
     /// Records that a step was not taken, or that its result is not known.
     pub fn skipped(&mut self, name: StepName, detail: impl Into<String>) {
-        self.record(name, None, detail.into());
+        self.record(name, StepEnd::Unknown, detail.into());
     }
 
     /// Removes a step, and those after it, whose result turned out to be another.
@@ -83,10 +94,11 @@ impl StepRecorder {
     pub fn report(mut self, result: Result<(), ConnectorError>) -> CheckReport {
         if let Err(error) = result {
             let step = self.failed_step(error.step());
-            self.record(step, Some(false), error.detail().to_owned());
+            let reason = error.outcome().map_or(Some(Reason::Internal), Outcome::reason);
+            self.record(step, StepEnd::Failed(reason), error.detail().to_owned());
         }
         for name in self.expected.split_off(self.position()) {
-            self.push(name, None, "not tried".to_owned(), Duration::ZERO);
+            self.push(name, StepEnd::Unknown, "not tried".to_owned(), Duration::ZERO);
         }
         CheckReport::of(self.steps)
     }
@@ -113,19 +125,24 @@ impl StepRecorder {
         }
     }
 
-    fn record(&mut self, name: StepName, ok: Option<bool>, detail: String) {
+    fn record(&mut self, name: StepName, end: StepEnd, detail: String) {
         let before = self.position()..self.rank(name).unwrap_or(0);
         for name in self.expected.get(before).unwrap_or_default().to_vec() {
-            self.push(name, Some(true), passed(name).to_owned(), Duration::ZERO);
+            self.push(name, StepEnd::Passed, passed(name).to_owned(), Duration::ZERO);
         }
         let duration = self.since.elapsed();
-        self.push(name, ok, detail, duration);
+        self.push(name, end, detail, duration);
         self.since = Instant::now();
     }
 
-    fn push(&mut self, name: StepName, ok: Option<bool>, detail: String, duration: Duration) {
+    fn push(&mut self, name: StepName, end: StepEnd, detail: String, duration: Duration) {
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.steps.push(CheckStep { name, ok, detail, duration_ms });
+        let (ok, reason) = match end {
+            StepEnd::Passed => (Some(true), None),
+            StepEnd::Failed(reason) => (Some(false), reason),
+            StepEnd::Unknown => (None, None),
+        };
+        self.steps.push(CheckStep { name, ok, detail, reason, duration_ms });
     }
 }
 

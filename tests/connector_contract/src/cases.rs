@@ -155,7 +155,7 @@ pub(crate) async fn payload_store_down<S: Subject>(trial: &Trial<S>, sent: usize
         let delivery = delivery_of(trial, &bytes);
         let mut pieces = pieces(&bytes.slice(..sent));
         if !ends_early {
-            pieces.push(Err(Unavailable("the payload store is down".to_owned())));
+            pieces.push(Err(Unavailable::new("the payload store is down")));
         }
         let payload = Payload::streamed(bytes.len() as u64, stream::iter(pieces));
         let attempted = trial.attempt(&destination, &delivery, payload).await;

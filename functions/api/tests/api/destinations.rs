@@ -371,3 +371,17 @@ async fn a_blocked_address_is_recorded_when_it_is_saved_changed_or_tried() {
     let lines = trail["data"].as_array().unwrap();
     assert_eq!((lines.len(), &lines[0]["outcome"], &lines[0]["actor"]["kind"]), (4, &json!("denied"), &json!("key")), "{trail}");
 }
+
+/// What a step says in words decides nothing: its reason does.
+#[tokio::test]
+async fn a_blocked_address_that_a_check_finds_is_recorded_by_its_reason_alone() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    for (host, audited) in [("refuses", 0), ("resolves-inside", 1)] {
+        let url = format!("https://{host}.example.com/is-not-an-address-that-Waybill-may-connect-to");
+        let answer = admin.post("/v1/destinations", json!({"type": "webhook", "name": "a", "settings": {"url": url}})).await;
+        assert_eq!(answer.refusal(), refused(422, "connection_check_failed", &[]));
+        let trail = admin.get("/v1/audit-events?action=blocked_address").await.json();
+        assert_eq!(trail["data"].as_array().unwrap().len(), audited, "{trail}");
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use api::Config;
 use axum::Router;
 use axum::body::Body;
+use domain::Reason;
 use domain::check::{CheckReport, CheckRequest, CheckStep, StepName};
 use domain::settings::Lane;
 use domain::{Clock, Random, Timestamp};
@@ -250,8 +251,11 @@ fn register_worker(engines: &Engines, checks: &Arc<AtomicUsize>) {
         let settings = request.check.settings.to_json().to_string();
         assert!(!settings.contains("panics"), "the secret is hunter2");
         let refuses = settings.contains("refuses");
-        let step = |name, ok: bool, detail: &str| CheckStep { name, ok: Some(ok), detail: detail.to_owned(), duration_ms: 7 };
+        let step = |name, ok: bool, detail: &str| CheckStep { name, ok: Some(ok), detail: detail.to_owned(), reason: None, duration_ms: 7 };
         let mut steps = vec![step(StepName::Resolve, true, "")];
+        if settings.contains("resolves-inside") {
+            steps[0] = CheckStep { ok: Some(false), reason: Some(Reason::BlockedAddress), ..step(StepName::Resolve, false, "in any words") };
+        }
         steps.push(step(StepName::Connect, !refuses, if refuses { "connection refused" } else { "" }));
         Box::pin(async move { Ok(serde_json::to_vec(&CheckReport::of(steps)).unwrap().into()) })
     });

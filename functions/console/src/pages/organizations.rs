@@ -113,7 +113,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         return Ok(see(&format!("/?organization_id={}", own.id)));
     }
     let o = front.operations().await?.organization(&v.ctx, &id, Query::default()).await?;
-    let status = if o.status == OrganizationStatus::Active { "active" } else { "suspended" };
+    let status = if o.status.is_suspended() { "suspended" } else { "active" };
     page(&AdminPage { page: Page::of(Some(&v), "organizations"), v: &v, o: &o, status })
 }
 

@@ -90,7 +90,7 @@ async fn log_in(
 ) -> Result<Result<(Conn, Relay), mysql_async::Error>, ConnectorError> {
     let connected = database.guard.connect(&place.host, place.port, login_deadline(deadline)).await;
     let server = connected.map_err(|failure| ConnectorError::from(failure).at(StepName::Connect))?;
-    let relay = Relay::to(server).await.map_err(|error| Unavailable(format!("a port of the loopback: {error}")))?;
+    let relay = Relay::to(server).await.map_err(Unavailable::because)?;
     let conn = Conn::new(options(database, place, relay.port, name)?).await;
     Ok(conn.map(|conn| (conn, relay)))
 }

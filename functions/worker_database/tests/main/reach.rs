@@ -54,7 +54,7 @@ async fn something_else_on_the_port_is_no_database(bench: Bench) {
 async fn a_payload_that_cannot_be_read_is_ours(bench: Bench) {
     bench.sql("CREATE TABLE events (id bigint)");
     let settings = bench.settings(json!({"mode": "rows"}));
-    let chunks = [Ok("{\"id\": 1}\n{\"id\": 2}\n".into()), Err(Unavailable("the bucket does not answer".into()))];
+    let chunks = [Ok("{\"id\": 1}\n{\"id\": 2}\n".into()), Err(Unavailable::new("the bucket does not answer"))];
     let payload = Payload::streamed(1000, stream::iter(chunks));
     let deadline = Instant::now() + Duration::from_secs(10);
     let facts = facts(1, "application/x-ndjson");

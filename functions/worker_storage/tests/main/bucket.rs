@@ -127,7 +127,7 @@ impl Bucket {
 
     /// An attempt whose payload breaks off after its first bytes.
     pub(crate) async fn broken(&self, key: &str, size_bytes: u64, bytes: Bytes) -> Result<Attempted, Unavailable> {
-        let pieces = stream::iter([Ok(bytes), Err(Unavailable("the payload store does not answer".to_owned()))]);
+        let pieces = stream::iter([Ok(bytes), Err(Unavailable::new("the payload store does not answer"))]);
         let deadline = Instant::now() + Duration::from_secs(60);
         let payload = Payload::streamed(size_bytes, pieces);
         let meta = meta("dlv_1", None);

@@ -29,7 +29,7 @@ enum VersioningStatus {
 
 impl BucketProperties {
     pub(super) fn spec(self, name: String) -> BucketSpec {
-        let versioned = self.versioning_configuration.is_some_and(|versioning| versioning.status == VersioningStatus::Enabled);
+        let versioned = self.versioning_configuration.is_some_and(|versioning| matches!(versioning.status, VersioningStatus::Enabled));
         BucketSpec { name, versioned }
     }
 }

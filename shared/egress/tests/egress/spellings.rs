@@ -40,7 +40,7 @@ fn every_spelling_of_an_inner_address() {
             let target = parse(&url).unwrap_or_else(|refusal| panic!("{url}: {refusal}"));
             assert_eq!(target.host(), &address, "{url}");
             let refusal = Policy::public().admit(target.host()).unwrap_err();
-            assert_eq!(refusal.code(), "blocked_address", "{url}");
+            assert!(refusal.is_blocked_address(), "{url}");
         }
     }
     assert_eq!(Host::parse("::1"), Ok(Host::Address("::1".parse().unwrap())), "brackets are for URLs");
@@ -113,10 +113,10 @@ fn what_misleads_is_refused() {
         "https://example.com:99999/",
         "https://[::1/",
     ] {
-        assert_eq!(parse(url).unwrap_err().code(), "invalid_format", "{url}");
+        assert!(!parse(url).unwrap_err().is_blocked_address(), "{url}");
     }
     for host in ["", "a b", "user@host", "a/b", "host:22", "fe80::1%eth0", "[fe80::1%25eth0]", "..", "a..b", "1.2.3.4.5"] {
-        assert_eq!(Host::parse(host).unwrap_err().code(), "invalid_format", "{host}");
+        assert!(!Host::parse(host).unwrap_err().is_blocked_address(), "{host}");
     }
 }
 
@@ -129,7 +129,7 @@ fn a_backslash_ends_the_authority() {
 #[test]
 fn plain_http_where_allowed() {
     let refusal = Target::parse("http://example.com/", Schemes::with_plain_http(false)).unwrap_err();
-    assert_eq!((refusal.to_string().as_str(), refusal.code()), ("the scheme must be https", "invalid_format"));
+    assert_eq!((refusal.to_string().as_str(), refusal.is_blocked_address()), ("the scheme must be https", false));
     assert!(Target::parse("http://example.com/", Schemes::with_plain_http(true)).is_ok());
     assert!(Target::parse("https://example.com/", Schemes::with_plain_http(false)).is_ok());
 }

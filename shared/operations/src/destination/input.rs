@@ -220,7 +220,7 @@ pub(crate) fn admit(address: Address<'_>, addresses: &Addresses<'_>) -> Result<(
 
 /// A refused address's code among the errors.
 pub(crate) fn refused(refusal: &egress::Refusal) -> FieldCode {
-    if refusal.code() == "blocked_address" { FieldCode::BlockedAddress } else { FieldCode::InvalidFormat }
+    if refusal.is_blocked_address() { FieldCode::BlockedAddress } else { FieldCode::InvalidFormat }
 }
 
 fn compiled(text: TemplateText<'_>) -> Result<Template, TemplateError> {

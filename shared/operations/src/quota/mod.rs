@@ -84,7 +84,7 @@ impl Operations {
                     Ok(all) => self.meter.shared(organization, own, all, now),
                     // The instance's own count still holds; the next share makes up for this one.
                     Err(error) => {
-                        tracing::warn!(%error, %organization, "failed to share an organization's usage; sharing it again later");
+                        tracing::warn!(error = %domain::chain(&error), %organization, "failed to share an organization's usage; sharing it again later");
                         self.meter.not_shared(organization, own);
                     }
                 }

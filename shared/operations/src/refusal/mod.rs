@@ -204,14 +204,7 @@ impl Refusal {
     #[must_use]
     pub fn chain(&self) -> Option<String> {
         let source = self.extra.as_ref()?.source.as_ref()?;
-        let mut chain = source.to_string();
-        let mut cause = source.source();
-        while let Some(error) = cause {
-            chain.push_str(": ");
-            chain.push_str(&error.to_string());
-            cause = error.source();
-        }
-        Some(chain)
+        Some(domain::chain(&**source).to_string())
     }
 }
 

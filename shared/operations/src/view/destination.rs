@@ -263,6 +263,9 @@ pub struct CheckStepView {
     pub ok: Option<bool>,
     /// A description for people.
     pub detail: String,
+    /// The failure category, of a step that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The duration in milliseconds.
     pub duration_ms: u64,
 }

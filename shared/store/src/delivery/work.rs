@@ -7,7 +7,7 @@ use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::health::Health;
 use domain::id::{DeliveryId, DestinationId, OrganizationId};
-use domain::organization::{Grants, OrganizationSettings, OrganizationStatus};
+use domain::organization::{Grants, OrganizationSettings};
 
 use super::item::decode;
 use super::payload::{in_item, inline};
@@ -88,7 +88,7 @@ fn work(task: &WorkKey, items: &HashMap<Key, Item>) -> Result<Work, StoreError> 
         health: health::read(items.get(&keys::health(task.destination)))?,
         payload,
         // Those of one that is gone do not wait: their destinations are gone, too.
-        suspended: organization.as_ref().is_some_and(|organization| organization.status == OrganizationStatus::Suspended),
+        suspended: organization.as_ref().is_some_and(|organization| organization.status.is_suspended()),
         grants: organization.as_ref().map(|organization| organization.grants.clone()).unwrap_or_default(),
         settings: organization.map(|organization| organization.settings),
     })

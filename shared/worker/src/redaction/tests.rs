@@ -175,7 +175,7 @@ fn no_kind_of_secret_is_readable_in_any_form_in_any_place() {
 #[test]
 fn a_check_does_not_repeat_a_secret() {
     let detail = "the server answered: bad password hunter22".to_owned();
-    let report = CheckReport::of(vec![CheckStep { name: StepName::Authenticate, ok: Some(false), detail, duration_ms: 1 }]);
+    let report = CheckReport::of(vec![CheckStep { name: StepName::Authenticate, ok: Some(false), detail, reason: None, duration_ms: 1 }]);
     assert_eq!(redactor("hunter22").report(report).steps[0].detail, "the server answered: bad password [redacted]");
 }
 

@@ -84,7 +84,8 @@ impl StorageError {
 
     /// Whether the store does not implement what a request asks for.
     pub(crate) fn is_not_implemented(&self) -> bool {
-        let is_it = |answer: &Answer| matches!(answer.status, StatusCode::NOT_IMPLEMENTED) || answer.code.as_deref() == Some("NotImplemented");
+        let is_it =
+            |answer: &Answer| matches!(answer.status, StatusCode::NOT_IMPLEMENTED) || answer.code.as_deref() == Some("NotImplemented");
         self.answer().is_some_and(is_it)
     }
 

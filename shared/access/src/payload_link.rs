@@ -66,6 +66,18 @@ mod tests {
     use super::*;
     use domain::id::{Id as _, Ulid};
 
+    /// A link that was mailed goes on being read by later versions. The bytes were computed apart from this code.
+    #[test]
+    fn a_link_of_an_earlier_version_is_read_and_is_still_written_so() {
+        const LINK: &str =
+            "FRwbXtGaF1ood0eQp7UoO29yZ18wMWthdjlmdDAwMDI1OHp5a2pmc3I4d3Bmdy9tc2dfMDFrYXY5ZnQwMjA1YXR6Mzd4bWptMDY4aGIvMTc2NDAwMDAwMTAwMA";
+        let (organization, message) =
+            ("org_01kav9ft000258zykjfsr8wpfw".parse().unwrap(), "msg_01kav9ft0205atz37xmjm068hb".parse().unwrap());
+        let (links, until) = (PayloadLinks::new([7; 32]), Timestamp::from_millis(1_764_000_001_000));
+        assert_eq!(links.open(LINK, Timestamp::from_millis(1_764_000_000_000)), Some((organization, message)));
+        assert_eq!(links.seal(organization, message, until), LINK);
+    }
+
     #[test]
     fn a_link_leads_to_its_payload_until_its_end_and_nowhere_else() {
         let now = Timestamp::from_millis(1_764_000_000_000);

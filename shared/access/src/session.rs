@@ -131,6 +131,29 @@ mod tests {
     use super::*;
     use domain::id::Ulid;
 
+    /// People stay signed in over an update, and the forms of open pages are accepted. The bytes were computed apart
+    /// from this code.
+    #[test]
+    fn a_session_of_an_earlier_version_is_read_and_is_still_written_so() {
+        const TENANTS: [&str; 2] = [
+            "lPE5o7wuXZv7P5btG5w4h-yOFhuSU5r2XZ4jymwkIp9wbG5fMDFrYXY5ZnQwMjAxeXh6dnRwNjQxcWdleDgvMTc2NDAwMDAwMTAwMC9vcmdfMDFrYXY5ZnQwMDAyNTh6eWtqZnNyOHdwZnc",
+            "rJu7mQWwIfLG6AJDrYOcR52mUN3ktX68yJh5TMRCbWg",
+        ];
+        const OPERATORS: [&str; 2] = [
+            "NkogBfGa9JZCSsKZJMyudEQP0p1DiDr_Us038RjhdRhwbG5fMDFrYXY5ZnQwMjAxeXh6dnRwNjQxcWdleDgvMTc2NDAwMDAwMTAwMC8",
+            "f52MxPxtFdod2OhEQ5rxvdl7Z3Dzg7T5dQw1nycXDfg",
+        ];
+        let sessions = Sessions::new([7; 32]);
+        let link = "pln_01kav9ft0201yxzvtp641qgex8".parse().unwrap();
+        let until = Timestamp::from_millis(1_764_000_001_000);
+        let tenant = Some("org_01kav9ft000258zykjfsr8wpfw".parse().unwrap());
+        for (organization, [cookie, form]) in [(tenant, TENANTS), (None, OPERATORS)] {
+            let session = Session { organization, link, until };
+            assert_eq!(sessions.open(cookie, Timestamp::from_millis(1_764_000_000_000)), Some(session));
+            assert_eq!((&*sessions.seal(&session), &*sessions.form_token(cookie)), (cookie, form));
+        }
+    }
+
     #[test]
     fn a_session_is_what_was_signed_until_its_end() {
         let now = Timestamp::from_millis(1_764_000_000_000);

@@ -1,10 +1,10 @@
 //! The audit trail: what this crate writes into it, and its list.
 
+use domain::Reason;
 use domain::audit::{AuditEvent, AuditOutcome, Change};
 use domain::check::CheckReport;
 use domain::id::{AuditId, OrganizationId};
 use domain::input::{Errors, FieldCode};
-use domain::Reason;
 use domain::role::Permission;
 use serde_json::Value;
 

@@ -101,6 +101,18 @@ mod tests {
         assert_eq!(Cursors::new([2; 32]).open(&scope("a", Some("failed")), &cursor), None);
     }
 
+    /// A cursor that clients hold goes on being read by later versions. The bytes were computed apart from this code.
+    #[test]
+    fn a_cursor_of_an_earlier_version_is_read_and_is_still_written_so() {
+        const CURSOR: &str = "h6fgkuX3h_7ZX5dfH9gJ12Rsdl8wMWthdjlmdDAyMDVhdHozN3htam0wNjhoYl8wMA";
+        const POSITION: &str = "dlv_01kav9ft0205atz37xmjm068hb_00";
+        let organization = Some("org_01kav9ft000258zykjfsr8wpfw");
+        let scope = ListScope::of("/v1/deliveries").with("organization", organization).with("status", Some("failed"));
+        let cursors = Cursors::new([1; 32]);
+        assert_eq!(cursors.open(&scope, CURSOR).as_deref(), Some(POSITION));
+        assert_eq!(cursors.seal(&scope, POSITION), CURSOR);
+    }
+
     #[test]
     fn what_is_no_cursor_is_refused() {
         let cursors = Cursors::new([1; 32]);

@@ -40,3 +40,16 @@ impl JobQueue {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_task_of_an_earlier_version_is_read_and_is_still_written_so() {
+        const BODY: &str = r#"{"o":"org_01kavd83802s63efghp3q1cpj4","j":"job_01kavd83802s63efghp3q1cpj4"}"#;
+        let task: JobTask = serde_json::from_str(BODY).unwrap();
+        assert_eq!(task.job.to_string(), "job_01kavd83802s63efghp3q1cpj4");
+        assert_eq!(serde_json::to_string(&task).unwrap(), BODY);
+    }
+}

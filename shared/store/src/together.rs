@@ -176,7 +176,9 @@ impl Table {
                     positions.into_iter().for_each(|position| outcomes[position] = Some(Err(error.clone())));
                 }
                 // One of the requests may be at fault: each is tried alone, and the one that is hears of it.
-                Err(error) => tracing::warn!(error = %domain::chain(&error), writes = writes.len(), "a shared write was refused; its parts are made alone"),
+                Err(error) => {
+                    tracing::warn!(error = %domain::chain(&error), writes = writes.len(), "a shared write was refused; its parts are made alone")
+                }
             }
         }
         let alone = writes.into_iter().zip(outcomes).map(async |(write, outcome)| match outcome {

@@ -223,7 +223,9 @@ impl KeySource {
             if self.is_due(now) {
                 match key_ring(aws, arn, *usage, now).await {
                     Ok(read) => ring.replace(&read),
-                    Err(error) => tracing::warn!(error = %domain::chain(&error), ?usage, "failed to read signing keys again; those read before stay in use"),
+                    Err(error) => {
+                        tracing::warn!(error = %domain::chain(&error), ?usage, "failed to read signing keys again; those read before stay in use")
+                    }
                 }
             }
             return Ok(ring.clone());

@@ -29,7 +29,9 @@ pub async fn deliver<C: Connector>(connector: &C, job: Job<'_>) -> Result<Attemp
     });
     let attempted = attempted.await;
     let redactor = Redactor::of(&confidential);
-    attempted.map(|attempted| redactor.attempted(attempted)).map_err(|unavailable| Unavailable::new(redactor.text(&domain::chain(&unavailable).to_string())))
+    attempted
+        .map(|attempted| redactor.attempted(attempted))
+        .map_err(|unavailable| Unavailable::new(redactor.text(&domain::chain(&unavailable).to_string())))
 }
 
 /// Makes an attempt of `payload`, whose failures are failures of Waybill, whatever becomes of them on

@@ -254,7 +254,8 @@ fn register_worker(engines: &Engines, checks: &Arc<AtomicUsize>) {
         let step = |name, ok: bool, detail: &str| CheckStep { name, ok: Some(ok), detail: detail.to_owned(), reason: None, duration_ms: 7 };
         let mut steps = vec![step(StepName::Resolve, true, "")];
         if settings.contains("resolves-inside") {
-            steps[0] = CheckStep { ok: Some(false), reason: Some(Reason::BlockedAddress), ..step(StepName::Resolve, false, "in any words") };
+            steps[0] =
+                CheckStep { ok: Some(false), reason: Some(Reason::BlockedAddress), ..step(StepName::Resolve, false, "in any words") };
         }
         steps.push(step(StepName::Connect, !refuses, if refuses { "connection refused" } else { "" }));
         Box::pin(async move { Ok(serde_json::to_vec(&CheckReport::of(steps)).unwrap().into()) })

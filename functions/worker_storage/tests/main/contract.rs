@@ -66,7 +66,10 @@ pub(crate) async fn nothing_half_written_is_seen(bucket: &Bucket, witness: &impl
     }
     for (key, size) in [("short/small", 100), ("short/large", 20 << 20)] {
         let broken = bucket.broken(key, size as u64, bytes.slice(..size - 1)).await;
-        assert!(domain::chain(&broken.unwrap_err()).to_string().contains("payload"), "a failure of the payload's source is no outcome of the destination's");
+        assert!(
+            domain::chain(&broken.unwrap_err()).to_string().contains("payload"),
+            "a failure of the payload's source is no outcome of the destination's"
+        );
         assert_eq!(witness.object(key).await, None, "{key}");
     }
 }

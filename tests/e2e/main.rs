@@ -10,8 +10,10 @@
 mod alert_emails;
 mod alerts;
 mod answers;
+mod backfill;
 mod batches;
 mod bodies;
+mod bringing_back;
 mod checks;
 mod clients;
 mod connections;
@@ -62,4 +64,5 @@ mod templates;
 mod tokens;
 mod updates;
 mod uploads;
+mod waiting;
 mod ways_out;

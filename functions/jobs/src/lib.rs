@@ -5,6 +5,7 @@
 //! task comes back, and the chunk that was written down is looked at again. A **cancel** changes the record, which the run notices when it
 //! next writes. **Pace** keeps the workers' queues short, so that live deliveries do not wait behind a job's.
 
+mod backfill;
 mod config;
 mod pace;
 mod reconcile;

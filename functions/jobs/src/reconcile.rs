@@ -28,7 +28,8 @@ impl Jobs {
             let page = self.store.unfinished(job.organization_id, job.shard, job.after, PAGE).await?;
             let now = self.clock.now();
             let lost = page.items.into_iter().filter(|delivery| {
-                let waits = matches!(delivery.state, State::Queued) && now.since(delivery.created_at) >= WAITED;
+                let waits =
+                    matches!(delivery.state, State::Queued) && delivery.waiting.is_none() && now.since(delivery.created_at) >= WAITED;
                 waits && !delivery.in_flight(now)
             });
             let sent = self.send_anew(lost.collect()).await?;

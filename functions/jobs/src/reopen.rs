@@ -127,7 +127,7 @@ impl Jobs {
         }
         let now = self.clock.now();
         let takes = ground.destinations.get(&before.destination).is_some_and(|destination| match destination.state {
-            DestinationState::Enabled => true,
+            DestinationState::Enabled | DestinationState::Paused { .. } => true,
             DestinationState::Disabled { .. } => before.message.test,
             DestinationState::Deleted { .. } => false,
         });

@@ -102,6 +102,7 @@ impl Jobs {
         let shards = self.shards(job).await?;
         match job.kind {
             JobKind::Retry => self.store.count_deliveries(job.organization_id, shards, &job.filter).await,
+            JobKind::Backfill => self.count_backfill(job).await,
             // Of these, some finished too early: the walk tells.
             JobKind::Replay | JobKind::Reconcile => Ok(0),
             JobKind::Erase => self.store.count_deliveries(job.organization_id, shards, &store::DeliveryFilter::default()).await,
@@ -115,6 +116,7 @@ impl Jobs {
     async fn step(&self, job: Job, resumed: bool) -> Result<Step, StoreError> {
         match job.kind {
             JobKind::Retry | JobKind::Replay => self.reopen(job, resumed).await,
+            JobKind::Backfill => self.backfill(job, resumed).await,
             JobKind::Reconcile => self.reconcile(job).await,
             JobKind::Erase => self.erase(job).await,
         }

@@ -9,6 +9,7 @@ mod config;
 mod interrupted;
 mod reconcile;
 mod sweep;
+mod waiting;
 mod watch;
 
 pub use config::Config;

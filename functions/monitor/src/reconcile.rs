@@ -1,11 +1,13 @@
 //! Reconcile: finds deliveries whose task is lost, by walking the records, which are the truth.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::Timestamp;
 use domain::delivery::{Delivery, State};
-use domain::id::{DeliveryId, MessageId, Ulid};
+use domain::id::{DeliveryId, DestinationId, MessageId, Ulid};
 use domain::organization::Organization;
+use futures_util::future::try_join_all;
 use queue::JobTask;
 use store::{Round, StoreError};
 
@@ -104,6 +106,10 @@ impl Monitor {
         let after = round.after.or(round.last_began_at.map(|at| created_before(at, LOOKED_BACK)));
         let page = self.store.unfinished(organization.id, round.shard, after, PAGE).await?;
         let now = self.clock.now();
+        if scope == Reconcile::Start {
+            let destinations: BTreeSet<DestinationId> = page.items.iter().map(|delivery| delivery.destination).collect();
+            try_join_all(destinations.into_iter().map(|destination| self.store.free_places(destination))).await?;
+        }
         let lost = page.items.into_iter().filter(|delivery| is_lost(delivery, scope, waited, now));
         let (held, lost): (Vec<Delivery>, Vec<Delivery>) = lost.partition(|delivery| interrupted.holds(delivery));
         self.end_leases(held).await?;
@@ -134,6 +140,11 @@ fn created_before(at: Timestamp, so_long: Duration) -> DeliveryId {
 
 fn is_lost(delivery: &Delivery, scope: Reconcile, waited: Duration, now: Timestamp) -> bool {
     match (&delivery.state, scope) {
+        // What waits has left the queue; the due index and its destination's index answer for it.
+        (State::Queued | State::Retrying { .. }, _) if delivery.waiting.is_some() => {
+            let may_start = delivery.in_flight(now) || delivery.starts_at().is_some_and(|at| at <= now);
+            scope == Reconcile::Start && may_start
+        }
         (State::Queued, _) => now.since(delivery.created_at) >= waited && (scope == Reconcile::Start || !delivery.in_flight(now)),
         (State::Retrying { next_attempt_at, .. }, Reconcile::Start) => *next_attempt_at <= now,
         // The due index answers for every other retrying one.

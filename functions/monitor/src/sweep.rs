@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use domain::Timestamp;
-use domain::delivery::{Delivery, State};
+use domain::delivery::Delivery;
 use domain::id::DeliveryId;
+use domain::waiting::WaitingFor;
 use futures_util::{StreamExt, stream};
 use store::{DUE_PARTITIONS, DueEntry, StoreError};
 
@@ -81,8 +82,9 @@ impl Monitor {
 
 /// When the delivery's next attempt is due, and no sooner than now.
 fn due_at(delivery: &Delivery, now: Timestamp) -> Timestamp {
-    match delivery.state {
-        State::Retrying { next_attempt_at, .. } => next_attempt_at.max(now),
-        _ => now,
-    }
+    // What waits for a pause to end is due because it expires.
+    let is_paused = delivery.waiting.is_some_and(|waiting| waiting.reason == WaitingFor::Pause);
+    let expires_at = delivery.message.expires_at.map(|at| at.plus(Duration::from_secs(1)));
+    let starts_at = if is_paused { expires_at } else { delivery.starts_at() };
+    starts_at.map_or(now, |at| at.max(now))
 }

@@ -63,6 +63,9 @@ impl Monitor {
             // Boxed: what may happen to one destination is a large state, and stacks are small.
             let looks = watched.into_iter().map(|watched| match watched {
                 Watched::Destination(organization, destination) => self.look_at(organization, destination).boxed(),
+                Watched::Waiting(organization, destination) => {
+                    self.release_for(organization, destination).map(|done| done.map(|()| None)).boxed()
+                }
                 Watched::Alert(alert) => self.announce(*alert).map(|told| told.map(|()| None)).boxed(),
             });
             let mut done = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
@@ -102,6 +105,8 @@ impl Monitor {
         }
         let reason = match destination.state {
             DestinationState::Enabled => return self.judge(&routes, destination, health).await,
+            // Nothing is sent, so nothing is to be judged.
+            DestinationState::Paused { .. } => return Ok(None),
             DestinationState::Disabled { .. } => Reason::DestinationDisabled,
             DestinationState::Deleted { .. } => Reason::DestinationDeleted,
         };

@@ -82,6 +82,7 @@ async fn deliver(sshd: &Sshd, port: u16, key: &str, mebibytes: usize) -> Duratio
         filename: None,
         sha256: None,
         attempt: 1,
+        fallback_of: None,
     };
     let piece = Bytes::from(vec![0x5a; MEBIBYTE]);
     let pieces = stream::iter(std::iter::repeat_n(piece, mebibytes).map(Ok));

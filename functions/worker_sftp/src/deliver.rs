@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::attempt::RequestRecord;
 use domain::check::StepName;
+use domain::delivery::FallbackOf;
 use domain::settings::sftp::{IfExists, SftpSettings};
 use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
@@ -48,6 +49,8 @@ pub struct Meta<'m> {
     pub sha256: Option<&'m str>,
     /// From 1.
     pub attempt: u32,
+    /// What a fallback stands in for.
+    pub fallback_of: Option<FallbackOf>,
 }
 
 /// The file that is to be there.
@@ -164,6 +167,8 @@ fn wording(meta: &Meta<'_>, payload: &Payload) -> Wording {
         content_type: meta.content_type.to_owned(),
         created_at: meta.created_at.to_string(),
         attempt: meta.attempt,
+        failed_delivery_id: meta.fallback_of.map(|failed| failed.delivery.to_string()),
+        reason: meta.fallback_of.map(|failed| failed.reason.as_str()),
         payload: render::payload_of(meta.content_type, payload.size_bytes(), payload.at_hand()),
     }
 }

@@ -54,6 +54,7 @@ impl Connector for Sftp {
             filename: message.payload.filename.as_deref(),
             sha256: message.payload.sha256.as_deref(),
             attempt: job.attempt_number,
+            fallback_of: job.delivery.fallback_of,
         };
         deliver(&self.guard, settings, &credentials, &meta, job.payload, job.deadline).await
     }

@@ -134,6 +134,7 @@ impl Trial<'_> {
             event_type: "waybill.destination.check".to_owned(),
             content_type: "text/plain".to_owned(),
             sha256: None,
+            fallback_of: None,
         };
         let path = path(&self.key)?;
         place.wire.relies_on_conditions();

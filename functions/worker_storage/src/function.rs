@@ -125,5 +125,6 @@ fn meta(job: &Job<'_>) -> Meta {
         event_type: message.event_type.as_str().to_owned(),
         content_type: message.payload.content_type.clone(),
         sha256: message.payload.sha256.clone(),
+        fallback_of: job.delivery.fallback_of,
     }
 }

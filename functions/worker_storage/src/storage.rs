@@ -74,7 +74,7 @@ impl Storage {
     /// What people see of the upload: an object's worth, however many requests it takes.
     fn record(&self, settings: Settings<'_>, meta: &Meta, key: &str, size_bytes: u64) -> RequestRecord {
         let mut headers = vec![("content-type".to_owned(), meta.content_type.clone())];
-        headers.extend(meta.entries().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        headers.extend(meta.entries().into_iter().map(|(name, value)| (name.to_owned(), value.into_owned())));
         RequestRecord {
             method: "PUT".to_owned(),
             url: self.receipt(settings, key, None, None).url,

@@ -142,7 +142,7 @@ fn attributes(settings: Settings<'_>, meta: &Meta) -> Attributes {
     }
     for (name, value) in meta.entries() {
         let name = if let Settings::AzureBlob(_) = settings { name.replace('-', "_") } else { name.to_owned() };
-        attributes.insert(Attribute::Metadata(name.into()), value.to_owned().into());
+        attributes.insert(Attribute::Metadata(name.into()), value.into_owned().into());
     }
     attributes
 }

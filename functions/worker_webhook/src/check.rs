@@ -84,6 +84,7 @@ impl Webhook {
             attempt: 1,
             traceparent: &TraceId::generate(&self.random).traceparent(&self.random),
             at: now,
+            fallback_of: None,
         };
         let payload = Bytes::from(body.to_string());
         let wording = Wording::of_check(destination, &id, now).with_json(payload.clone());

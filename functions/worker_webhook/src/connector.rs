@@ -116,6 +116,7 @@ impl Webhook {
             attempt: job.attempt_number,
             traceparent: &telemetry::propagation::traceparent(message.trace, &self.random),
             at: self.clock.now(),
+            fallback_of: job.delivery.fallback_of,
         };
         let prepared = self.prepare(job.destination, &envelope, content, job.deadline).await?;
         let token = prepared.secrets.token.clone();

@@ -2,6 +2,7 @@
 
 use domain::Timestamp;
 use domain::attempt::{HEADER_KEPT_MAX_BYTES, RequestRecord, bounded};
+use domain::delivery::FallbackOf;
 use domain::settings::webhook::WebhookSettings;
 use egress::{Request, Target};
 use http::header::{CONTENT_TYPE, USER_AGENT};
@@ -31,6 +32,8 @@ pub(crate) struct Envelope<'e> {
     pub(crate) traceparent: &'e str,
     /// The instant of the attempt, which is signed.
     pub(crate) at: Timestamp,
+    /// What a fallback stands in for.
+    pub(crate) fallback_of: Option<FallbackOf>,
 }
 
 /// Makes the request. Headers stand in the order of destinations.md; of two with one name Waybill's own wins over the credentials', and that
@@ -66,6 +69,10 @@ pub(crate) fn compose(
     put(&mut headers, HeaderName::from_static("waybill-message-id"), envelope.message_id)?;
     put(&mut headers, HeaderName::from_static("waybill-event-type"), envelope.event_type)?;
     put(&mut headers, HeaderName::from_static("waybill-attempt"), &envelope.attempt.to_string())?;
+    if let Some(FallbackOf { delivery, reason }) = envelope.fallback_of {
+        put(&mut headers, HeaderName::from_static("waybill-failed-delivery"), &delivery.to_string())?;
+        put(&mut headers, HeaderName::from_static("waybill-failed-reason"), reason.as_str())?;
+    }
     put(&mut headers, HeaderName::from_static("traceparent"), envelope.traceparent)?;
     let method =
         Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|_| ConnectorError::misconfigured("the method is none"))?;

@@ -4,11 +4,13 @@
 //! a task for each; [`Dispatcher::redeliver`] reopens one. Records come first and tasks second: a task that could not be sent is brought back
 //! by the due index, so nothing that was accepted is lost.
 
+mod add;
 mod announce;
 mod bus;
 mod callback;
 mod mailbox;
 mod redeliver;
+mod release;
 mod resolve;
 mod security;
 mod shown;
@@ -16,6 +18,7 @@ mod skip;
 mod status;
 mod submit;
 
+pub use add::Addition;
 pub use announce::Announcement;
 pub use bus::{Bus, BusError};
 pub use mailbox::mails_counted_as;

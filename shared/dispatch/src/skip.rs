@@ -1,10 +1,10 @@
 //! Skip: what waits for a retry to a destination that takes no more deliveries would wait for its time only to be skipped then.
 
 use domain::Reason;
-use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::delivery::{Delivery, State};
 use domain::destination::Destination;
 use futures_util::{StreamExt as _, stream};
-use store::{DeliveryFilter, StoreError};
+use store::StoreError;
 
 use crate::Dispatcher;
 
@@ -13,14 +13,12 @@ const PAGE: u32 = 100;
 const WRITES_AT_ONCE: usize = 16;
 
 impl Dispatcher {
-    /// Skips the deliveries that wait for a retry to this destination, about `at_most`; answers how many were found. A test goes on to a disabled
-    /// destination. What is queued is skipped by the worker as it comes up.
+    /// Skips the deliveries that are to be tried again or wait for this destination, about `at_most`; answers how many were found. A test goes on to a
+    /// disabled destination. What is queued is skipped by the worker as it comes up.
     pub async fn skip_retrying(&self, destination: &Destination, shards: u8, reason: Reason, at_most: usize) -> Result<usize, StoreError> {
-        let filter =
-            DeliveryFilter { destination: Some(destination.id), statuses: vec![DeliveryStatus::Retrying], ..DeliveryFilter::default() };
         let (mut after, mut found) = (None, 0);
         loop {
-            let page = self.store.deliveries_page(destination.organization_id, shards, &filter, after, PAGE).await?;
+            let page = self.store.open_deliveries(destination.organization_id, shards, destination.id, after, PAGE).await?;
             // Read after the list: what was retried since the destination was enabled again is not on this page.
             let stands = self.store.destination(destination.organization_id, destination.id).await?;
             if stands.is_some_and(|stands| stands.revision != destination.revision) {

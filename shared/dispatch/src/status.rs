@@ -103,13 +103,25 @@ impl Dispatcher {
         let Some(first) = finished.first() else { return Ok(()) };
         let Some(routes) = self.store.routes(first.organization).await? else { return Ok(()) };
         let now = self.clock.now();
-        for delivery in finished.iter().filter(|delivery| is_listened_to(delivery, &routes.settings)) {
+        for delivery in finished {
+            if !is_listened_to(delivery, &routes.settings) && !self.falls_back(delivery).await? {
+                continue;
+            }
             let at = delivery.lease_until.unwrap_or(now).max(now);
             if !self.send(std::slice::from_ref(delivery), at).await.is_empty() {
                 tracing::warn!(delivery = %delivery.id, "nobody is told that a delivery finished: its queue did not take the task");
             }
         }
         Ok(())
+    }
+
+    /// Does a delivery that failed have fallbacks?
+    async fn falls_back(&self, delivery: &Delivery) -> Result<bool, StoreError> {
+        if delivery.status() != DeliveryStatus::Failed {
+            return Ok(false);
+        }
+        let destination = self.store.destination(delivery.organization, delivery.destination).await?;
+        Ok(destination.is_some_and(|destination| destination.on_exhausted.is_some()))
     }
 
     async fn tell_delivery(&self, ids: &IdMint, routes: &Routes, ending: &Ending<'_>, event_type: &'static str) -> Result<(), StoreError> {

@@ -67,6 +67,8 @@ impl Submission {
             trigger: Trigger::First,
             lease_until: None,
             state,
+            waiting: None,
+            fallback_of: None,
             born_skipped,
             last_attempt: None,
             retention_days: self.retention_days,

@@ -26,11 +26,13 @@ pub enum Trigger {
     Manual,
     /// A job asked.
     Replay,
+    /// A delivery of the same message to another destination ended as failed.
+    Fallback,
 }
 
 impl Trigger {
     /// Every trigger.
-    pub const ALL: [Self; 4] = [Self::First, Self::Retry, Self::Manual, Self::Replay];
+    pub const ALL: [Self; 5] = [Self::First, Self::Retry, Self::Manual, Self::Replay, Self::Fallback];
 }
 
 /// The record of one attempt.

@@ -10,6 +10,7 @@ use crate::attempt::{Attempt, Trigger};
 use crate::id::{DeliveryId, DestinationId, OrganizationId};
 use crate::message::MessageFacts;
 use crate::settings::DestinationType;
+use crate::waiting::Waiting;
 use crate::{Reason, Timestamp};
 
 /// A delivery, with all a worker needs but the payload and the destination.
@@ -43,6 +44,10 @@ pub struct Delivery {
     pub lease_until: Option<Timestamp>,
     /// What state it is in.
     pub state: State,
+    /// What it waits for although it is due.
+    pub waiting: Option<Waiting>,
+    /// The delivery that it stands in for.
+    pub fallback_of: Option<FallbackOf>,
     /// What state it was made in: `true` when its destination was disabled then.
     pub born_skipped: bool,
     /// The newest attempt's record.
@@ -51,6 +56,15 @@ pub struct Delivery {
     pub retention_days: u32,
     /// How long what it delivers is kept; no longer than that.
     pub payload_retention_days: u32,
+}
+
+/// What a fallback stands in for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FallbackOf {
+    /// The delivery that ended as failed.
+    pub delivery: DeliveryId,
+    /// Why it did.
+    pub reason: Reason,
 }
 
 /// A delivery's state; each carries what only it has.
@@ -215,6 +229,43 @@ impl Delivery {
         !self.status().is_finished() && self.lease_until.is_some_and(|until| now < until)
     }
 
+    /// Why it failed; for a fallback without a failure of its own, why the delivery failed that it stands in for.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        self.state.reason().or(self.fallback_of.map(|failed| failed.reason))
+    }
+
+    /// What triggered the last attempt, or will trigger the first one; [`Trigger::Fallback`] for every fallback.
+    #[must_use]
+    pub fn shown_trigger(&self) -> Trigger {
+        let last = self.last_attempt.as_ref().map_or(self.trigger, |attempt| attempt.trigger);
+        if self.fallback_of.is_some() { Trigger::Fallback } else { last }
+    }
+
+    /// When its next attempt may start, as far as that is known: its turn, else its retry's time.
+    #[must_use]
+    pub fn starts_at(&self) -> Option<Timestamp> {
+        let retry_at = match self.state {
+            State::Retrying { next_attempt_at, .. } => Some(next_attempt_at),
+            _ => None,
+        };
+        self.waiting.map_or(retry_at, |waiting| waiting.expected_at)
+    }
+
+    /// It is due and may not start: it waits. Tasks sent before are stale.
+    #[must_use]
+    pub fn waits(mut self, waiting: Waiting) -> Self {
+        self.waiting = Some(waiting);
+        self.supersede_tasks()
+    }
+
+    /// It waits no more. Tasks sent before are stale.
+    #[must_use]
+    pub fn released(mut self) -> Self {
+        self.waiting = None;
+        self.supersede_tasks()
+    }
+
     /// Reopens it, due now, with a fresh budget; the attempt numbers go on (api.md, Deliveries).
     pub fn redeliver(mut self, trigger: Trigger, force: bool, now: Timestamp) -> Result<Redelivery, TransitionRefused> {
         match self.state {
@@ -246,6 +297,7 @@ impl Delivery {
         self.last_attempt = Some(attempt);
         self.trigger = Trigger::Retry;
         self.lease_until = None;
+        self.waiting = None;
         self.state = state;
         self.updated_at = now;
         self
@@ -268,6 +320,7 @@ impl Delivery {
 
     fn enter(&mut self, state: State, now: Timestamp) {
         self.generation += 1;
+        self.waiting = None;
         self.state = state;
         self.updated_at = now;
     }

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::credentials::Credentials;
 use crate::event_type::EventPattern;
-use crate::id::{DestinationId, OrganizationId};
+use crate::id::{DestinationId, Id as _, OrganizationId};
+use crate::input::{FieldCode, Fields};
 use crate::organization::FailurePolicy;
 use crate::retry::RetryPolicy;
 use crate::settings::{DestinationType, Settings};
 use crate::signing_secret::SigningSecret;
+use crate::waiting::DeliveryLimits;
 
 /// A destination as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +42,12 @@ pub struct Destination {
     pub retry_policy: Option<RetryPolicy>,
     /// Its own thresholds, instead of the organization's.
     pub failure_policy: Option<FailurePolicy>,
+    /// What it takes, instead of what its organization says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_limits: Option<DeliveryLimits>,
+    /// Where a delivery goes that ends as failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_exhausted: Option<OnExhausted>,
     /// Counts changes; every write is conditional on it.
     pub revision: u64,
     /// When a check last passed for these settings and credentials.
@@ -56,7 +64,16 @@ pub struct Destination {
 pub enum DestinationState {
     /// It does. Entered on creation and by enabling; left by disabling or deleting.
     Enabled,
-    /// It does not; deliveries are skipped. Entered by a user or by too many failures; left by enabling or deleting.
+    /// It does, and they wait. Entered by a user; left by resuming, when `until` is over, by disabling or deleting.
+    Paused {
+        /// Since when.
+        at: Timestamp,
+        /// Why.
+        reason: Option<String>,
+        /// Resumed then; `None`: when somebody does.
+        until: Option<Timestamp>,
+    },
+    /// It does not; deliveries are skipped. Entered by a user, by too many failures or by a receiver that is gone; left by enabling or deleting.
     Disabled {
         /// Since when.
         at: Timestamp,
@@ -70,6 +87,31 @@ pub enum DestinationState {
         /// Since when.
         at: Timestamp,
     },
+}
+
+/// Where deliveries go that end as failed at their own destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnExhausted {
+    /// Each of these gets a delivery of the message, 1–3.
+    pub destination_ids: Vec<DestinationId>,
+}
+
+impl OnExhausted {
+    /// Fallbacks of one destination.
+    const MAX: usize = 3;
+
+    /// Reads where failed deliveries go; whether these destinations exist is not known here.
+    pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let given = fields.given("destination_ids");
+        let ids = fields.parsed_list("destination_ids", Self::MAX, DestinationId::named);
+        if ids.as_ref().is_some_and(Vec::is_empty) {
+            fields.refuse("destination_ids", FieldCode::TooShort, "must name at least one destination");
+        }
+        let mut destination_ids = fields.require("destination_ids", given, ids)?;
+        let mut seen = std::collections::BTreeSet::new();
+        destination_ids.retain(|id| seen.insert(*id));
+        Some(Self { destination_ids })
+    }
 }
 
 /// Who disabled a destination.
@@ -123,6 +165,8 @@ impl Destination {
             event_types: None,
             retry_policy: None,
             failure_policy: None,
+            delivery_limits: None,
+            on_exhausted: None,
             revision: Self::SYSTEM_REVISION,
             verified_at: None,
             created_at: now,
@@ -160,7 +204,26 @@ impl Destination {
         matches!(&self.settings, Settings::Webhook(webhook) if webhook.disable_on_gone) && !self.is_system()
     }
 
-    /// Does it take deliveries?
+    /// What it takes: its own limits, else its organization's.
+    #[must_use]
+    pub fn limits(&self, organizations: Option<DeliveryLimits>) -> DeliveryLimits {
+        self.delivery_limits.or(organizations).unwrap_or_default()
+    }
+
+    /// Until when deliveries wait, if they do at `now`; a pause without an end has the end of time.
+    #[must_use]
+    pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let DestinationState::Paused { until, .. } = self.state else { return None };
+        Some(until.unwrap_or(Timestamp::MAX)).filter(|until| now < *until)
+    }
+
+    /// Does it accept deliveries, even if they have to wait?
+    #[must_use]
+    pub fn takes_deliveries(&self) -> bool {
+        matches!(self.state, DestinationState::Enabled | DestinationState::Paused { .. })
+    }
+
+    /// Does it take deliveries, without a pause?
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.state == DestinationState::Enabled

@@ -39,6 +39,7 @@ pub mod signing_secret;
 pub mod statistics;
 pub mod timestamp;
 pub mod trace;
+pub mod waiting;
 
 pub use causes::chain;
 pub use clock::Clock;

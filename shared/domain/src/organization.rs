@@ -11,6 +11,7 @@ use crate::input::{FieldCode, Fields};
 use crate::quota::QuotaOverrides;
 use crate::retry::RetryPolicy;
 use crate::settings::email::Mailbox;
+use crate::waiting::DeliveryLimits;
 
 /// An organization and its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,6 +159,8 @@ pub struct OrganizationSettings {
     pub failure_policy: FailurePolicy,
     /// How destinations are tried again that have no policy of their own; `None`: the default.
     pub retry_policy: Option<RetryPolicy>,
+    /// What destinations take that have no limits of their own; `None`: as much as comes.
+    pub delivery_limits: Option<DeliveryLimits>,
     /// No second alert of a kind for a destination within this time.
     pub alert_debounce_seconds: u32,
     /// A delivery that took longer is slow.
@@ -185,6 +188,7 @@ impl Default for OrganizationSettings {
             status_events: vec!["delivery.failed".to_owned(), "message.completed".to_owned()],
             failure_policy: FailurePolicy::default(),
             retry_policy: None,
+            delivery_limits: None,
             alert_debounce_seconds: 3600,
             latency_warning_ms: 5000,
             success_rate_warning: 0.95,
@@ -219,7 +223,7 @@ impl OrganizationSettings {
     /// Reads settings; absent members keep `self`'s values, null ones go back to the default.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let fresh = Self::default();
-        let old = |fields: &Fields<'_>, name: &str| if fields.has(name) { &fresh } else { self };
+        let old = |fields: &Fields<'_>, name: &str| if fields.has(name) && !fields.given(name) { &fresh } else { self };
         macro_rules! integer {
             ($name:ident, $range:expr) => {{
                 let kept = old(fields, stringify!($name)).$name;
@@ -241,6 +245,9 @@ impl OrganizationSettings {
         let kept_retries = old(fields, "retry_policy").retry_policy.clone();
         let retries = |inner: &mut Fields<'_>| kept_retries.clone().unwrap_or_default().read(inner);
         let retry_policy = fields.object("retry_policy", retries).or(kept_retries.clone());
+        let kept_limits = old(fields, "delivery_limits").delivery_limits;
+        let limits = |inner: &mut Fields<'_>| kept_limits.unwrap_or_default().read(inner);
+        let delivery_limits = fields.object("delivery_limits", limits).or(kept_limits);
         let chosen = fields.given("payload_retention_days");
         let mut settings = Self {
             default_destination_ids: destinations!(default_destination_ids),
@@ -251,6 +258,7 @@ impl OrganizationSettings {
             status_events: fields.parsed_list("status_events", 10, parse_status_event).unwrap_or(events),
             failure_policy: fields.object("failure_policy", |inner| kept_policy.read(inner)).unwrap_or(kept_policy),
             retry_policy,
+            delivery_limits,
             alert_debounce_seconds: integer!(alert_debounce_seconds, 0..=2_592_000),
             latency_warning_ms: integer!(latency_warning_ms, 1..=86_400_000),
             success_rate_warning: fields.number("success_rate_warning", 0.0..=1.0).unwrap_or(rate),

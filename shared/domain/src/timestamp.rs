@@ -17,6 +17,9 @@ pub struct Timestamp(i64);
 pub struct NotATimestamp;
 
 impl Timestamp {
+    /// The last millisecond of the year 9999: the end of what has none.
+    pub const MAX: Self = Self(253_402_300_799_999);
+
     /// From milliseconds since the epoch; values outside the years 1970–9999 are clamped.
     #[must_use]
     pub fn from_millis(millis: i64) -> Self {

@@ -55,9 +55,10 @@ impl Operations {
                 )
             })?,
         };
+        let pauses = self.pauses_of(&found.items).await?;
         let next_cursor = self.next_cursor(&scope, found.next);
         let now = self.clock.now();
-        Ok(Page { data: found.items.iter().map(|delivery| self.delivery_summary(ctx, delivery, now)).collect(), next_cursor })
+        Ok(Page { data: found.items.iter().map(|delivery| self.delivery_summary(ctx, delivery, &pauses, now)).collect(), next_cursor })
     }
 
     /// Another organization's id as a filter finds nothing, and is recorded.
@@ -181,8 +182,9 @@ impl Operations {
 
     async fn delivery_view(&self, ctx: &Context, delivery: &Delivery) -> Result<DeliveryView, Refusal> {
         let (attempts, attempts_omitted) = self.store.attempts(delivery).await?;
+        let pauses = self.pauses(delivery.organization).await?;
         Ok(DeliveryView {
-            delivery: DeliveryFacts::of(delivery, self.clock.now(), ctx.link("deliveries", delivery.id)),
+            delivery: DeliveryFacts::of(delivery, &pauses, self.clock.now(), ctx.link("deliveries", delivery.id)),
             attempts: attempts.into_iter().map(AttemptView::from).collect(),
             attempts_omitted,
         })

@@ -11,7 +11,7 @@ use queue::JobTask;
 use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
-use store::{DeliveryFilter, Job, JobKind, JobStatus, Saved};
+use store::{DeliveryFilter, Job, JobKind, JobStatus, Missed, Saved};
 use utoipa::ToSchema;
 
 use crate::body::read_members;
@@ -22,18 +22,21 @@ use crate::page::{Page, PageQuery};
 use crate::view::job::{JobTotal, JobView};
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
-const KINDS: &[(&str, JobKind)] = &[("retry", JobKind::Retry), ("reconcile", JobKind::Reconcile)];
+const KINDS: &[(&str, JobKind)] = &[("retry", JobKind::Retry), ("backfill", JobKind::Backfill), ("reconcile", JobKind::Reconcile)];
+const DAY: Duration = Duration::from_secs(86_400);
 /// What is retried when the filter does not say: what ended without having arrived.
 const RETRIED: &[DeliveryStatus] = &[DeliveryStatus::Failed, DeliveryStatus::Skipped, DeliveryStatus::Cancelled];
 
 /// The body of `POST /v1/jobs`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateJob {
-    /// `retry` reopens what matches. `reconcile`, for operators, sends accepted deliveries anew whose task may be lost.
+    /// `retry` reopens what matches. `backfill` sends a destination what was accepted, matches and was never addressed to it. `reconcile`, for operators, sends accepted deliveries anew whose task may be lost.
     #[schema(example = "retry")]
     pub kind: String,
     /// Which deliveries, as in `GET /v1/deliveries`; without a status, those that failed, were skipped or cancelled.
     pub filter: Option<JobFilterBody>,
+    /// The destination of a `backfill`. Its filter takes `event_type` (without it: the destination's `event_types`), `reference`, `since` and `until`.
+    pub destination_id: Option<String>,
     /// Count the matching deliveries without changing them.
     #[schema(default = false)]
     pub dry_run: Option<bool>,
@@ -84,6 +87,9 @@ impl Operations {
         no_parameters(query)?;
         let operator = ctx.caller.role == Role::Operator;
         let NewJob { kind, mut filter, dry_run } = read_members(members, Errors::default(), |fields| read(fields, operator))?;
+        if kind == JobKind::Backfill {
+            return self.create_backfill(ctx, organization, filter, dry_run).await;
+        }
         let nobodys = !self.filter_is_own(ctx, organization, &filter).await;
         if kind == JobKind::Retry && filter.statuses.is_empty() {
             filter.statuses = RETRIED.to_vec();
@@ -97,10 +103,52 @@ impl Operations {
         }
         if dry_run {
             let total = self.store.count_deliveries(organization, self.shards(organization).await?, &filter).await?;
-            return Ok(JobAsked::Counted(JobTotal { total }));
+            return Ok(JobAsked::Counted(JobTotal { total, not_kept_before: None }));
         }
         let job = Job { filter, ..Job::new(self.id_for(ctx, organization), organization, kind, ctx.actor(), now) };
         self.start_job(ctx, job).await.map(|job| JobAsked::Accepted(Box::new(job)))
+    }
+
+    async fn create_backfill(
+        &self,
+        ctx: &Context,
+        organization: OrganizationId,
+        mut filter: DeliveryFilter,
+        dry_run: bool,
+    ) -> Result<JobAsked, Refusal> {
+        let now = self.clock.now();
+        let missing = || Refusal::not_found_at(["/destination_id".to_owned()]);
+        let id = filter.destination.ok_or_else(missing)?;
+        if !self.owns_or_records(ctx, organization, id).await {
+            return Err(missing());
+        }
+        let destination = self.store.destination(organization, id).await?;
+        let destination = destination.filter(|found| !found.is_deleted() && !found.is_system()).ok_or_else(missing)?;
+        if !destination.takes_deliveries() {
+            return Err(Refusal::new(RefusalCode::DestinationDisabled, "the destination is disabled; enable it first"));
+        }
+        let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
+        let settings = &routes.settings;
+        let kept = DAY * settings.retention_days.min(settings.payload_retention_days);
+        let kept_since = now.minus(kept);
+        filter.until = Some(filter.until.map_or(after(now), |until| until.min(after(now))));
+        // What the filter asks for and is gone by retention is said.
+        let not_kept_before = Some(kept_since).filter(|kept_since| filter.since.is_none_or(|since| since < *kept_since));
+        if dry_run {
+            let missed = Missed {
+                destination: id,
+                event_types: destination.event_types.unwrap_or_default(),
+                event_type: filter.event_type,
+                reference: filter.reference,
+                since: filter.since.unwrap_or(kept_since).max(kept_since),
+                until: filter.until.unwrap_or(now),
+            };
+            let total = self.store.count_missed(organization, routes.shards, &missed).await?;
+            return Ok(JobAsked::Counted(JobTotal { total, not_kept_before }));
+        }
+        let job = Job { filter, ..Job::new(self.id_for(ctx, organization), organization, JobKind::Backfill, ctx.actor(), now) };
+        let view = self.start_job(ctx, job).await?;
+        Ok(JobAsked::Accepted(Box::new(JobView { not_kept_before, ..view })))
     }
 
     /// What a destination missed since then is delivered again.
@@ -225,9 +273,28 @@ fn read(fields: &mut Fields<'_>, operator: bool) -> Option<NewJob> {
     if kind == Some(JobKind::Reconcile) && !operator {
         fields.refuse("kind", FieldCode::InvalidValue, "is for operators");
     }
-    let filter = fields.object("filter", read_filter).unwrap_or_default();
+    let filter = match kind {
+        Some(JobKind::Backfill) => {
+            let given = fields.given("destination_id");
+            let destination = fields.parsed("destination_id", DestinationId::named);
+            let destination = fields.require("destination_id", given, destination);
+            DeliveryFilter { destination, ..fields.object("filter", read_backfill).unwrap_or_default() }
+        }
+        _ => fields.object("filter", read_filter).unwrap_or_default(),
+    };
     let dry_run = fields.boolean("dry_run").unwrap_or(false);
     Some(NewJob { kind: kind?, filter, dry_run })
+}
+
+/// What a backfill is about: where it goes is said besides.
+fn read_backfill(fields: &mut Fields<'_>) -> DeliveryFilter {
+    DeliveryFilter {
+        event_type: fields.parsed("event_type", EventType::parse),
+        reference: fields.parsed("reference", parse_reference),
+        since: fields.parsed("since", Timestamp::parse),
+        until: fields.parsed("until", Timestamp::parse),
+        ..DeliveryFilter::default()
+    }
 }
 
 fn read_filter(fields: &mut Fields<'_>) -> DeliveryFilter {

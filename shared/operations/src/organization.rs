@@ -245,6 +245,9 @@ impl Operations {
             match self.store.update_organization(&after, before.revision, &event).await? {
                 Saved::Done => {
                     self.meter.forget_quotas(id);
+                    if after.settings.delivery_limits != before.settings.delivery_limits {
+                        self.reset_default_turns(id).await?;
+                    }
                     self.end_confirmations(&before, &after).await?;
                     self.ask_for_confirmations(ctx, &after).await;
                     return Ok(self.organization_view(ctx, after));

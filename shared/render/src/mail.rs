@@ -184,6 +184,8 @@ mod tests {
             content_type: "text/csv".to_owned(),
             created_at: "2026-11-29T00:00:00.000Z".to_owned(),
             attempt: 1,
+            failed_delivery_id: None,
+            reason: None,
             payload: template::Payload::absent("the payload is text/csv and not JSON"),
         }
     }

@@ -40,6 +40,10 @@ pub struct Wording {
     pub created_at: String,
     /// From 1.
     pub attempt: u32,
+    /// Of a fallback: the delivery that failed.
+    pub failed_delivery_id: Option<String>,
+    /// Of a fallback: why that delivery failed.
+    pub reason: Option<&'static str>,
     /// The payload, where it is JSON.
     pub payload: Payload,
 }
@@ -48,7 +52,7 @@ impl Wording {
     /// Of an attempt; `payload` where it is at hand.
     #[must_use]
     pub fn of(delivery: &Delivery, attempt: u32, payload: Option<&Bytes>) -> Self {
-        let Delivery { id, organization, message, created_at, .. } = delivery;
+        let Delivery { id, organization, message, created_at, fallback_of, .. } = delivery;
         let MessageFacts { event_type, reference, metadata, payload: info, .. } = message;
         Self {
             organization_id: organization.to_string(),
@@ -61,6 +65,8 @@ impl Wording {
             content_type: info.content_type.clone(),
             created_at: created_at.to_string(),
             attempt,
+            failed_delivery_id: fallback_of.map(|failed| failed.delivery.to_string()),
+            reason: fallback_of.map(|failed| failed.reason.as_str()),
             payload: payload_of(&info.content_type, info.size_bytes, payload),
         }
     }
@@ -79,6 +85,8 @@ impl Wording {
             content_type: "text/plain".to_owned(),
             created_at: now.to_string(),
             attempt: 1,
+            failed_delivery_id: None,
+            reason: None,
             payload: Payload::absent("a connection check has none"),
         }
     }
@@ -118,6 +126,8 @@ impl Wording {
             content_type: &self.content_type,
             created_at: &self.created_at,
             attempt: self.attempt,
+            failed_delivery_id: self.failed_delivery_id.as_deref(),
+            reason: self.reason,
             payload: &self.payload,
             link: None,
         }
@@ -159,6 +169,8 @@ pub(crate) fn sample(event_type: &str, payload: &serde_json::Value) -> Wording {
         content_type: "application/json".to_owned(),
         created_at: "2026-11-26T00:00:00.000Z".to_owned(),
         attempt: 1,
+        failed_delivery_id: None,
+        reason: None,
         payload: Payload::json(payload.to_string().into()),
     }
 }

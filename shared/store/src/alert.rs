@@ -25,6 +25,8 @@ const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 pub enum Watched {
     /// A destination that fails, was told of, or takes no more deliveries while some wait.
     Destination(OrganizationId, DestinationId),
+    /// A destination that deliveries may wait for.
+    Waiting(OrganizationId, DestinationId),
     /// An alert that is not announced.
     Alert(Box<Alert>),
 }
@@ -39,9 +41,13 @@ impl Store {
         while let Some(item) = items.next().await {
             let item = item.map_err(StoreError::of("read what is watched"))?;
             let from = Reader(&item);
-            match keys::failing_of(from.text(FAILING.sk)?) {
-                Some((organization, id)) => watched.push(Watched::Destination(organization, id)),
-                None => alerts.extend(keys::Key::of(&item)),
+            let sort = from.text(FAILING.sk)?;
+            if let Some((organization, id)) = keys::waiting_of(sort) {
+                watched.push(Watched::Waiting(organization, id));
+            } else if let Some((organization, id)) = keys::failing_of(sort) {
+                watched.push(Watched::Destination(organization, id));
+            } else {
+                alerts.extend(keys::Key::of(&item));
             }
         }
         // The index may be behind: the table says what is still to be announced.

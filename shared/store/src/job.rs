@@ -78,6 +78,8 @@ pub enum JobKind {
     Retry,
     /// Reopens what a destination missed.
     Replay,
+    /// Sends a destination what was accepted and never addressed to it.
+    Backfill,
     /// Sends accepted deliveries anew whose task is lost.
     Reconcile,
     /// Removes an organization with everything that is its.

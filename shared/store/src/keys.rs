@@ -22,6 +22,8 @@
 //! | how far reconcile is | `RECONCILE` | `RECONCILE` |
 //! | rate limit | `RATE#<name>` | `RATE` |
 //! | confirmation of an address for alerts | `ORG#<org>` | `CONFIRM#<the address's SHA-256>` |
+//! | what watches over those that wait for a destination | `HEALTH#<dst>` | `WAITING` |
+//! | turns and places of a destination with limits | `LIMITS#<dst>` | `LIMITS` |
 //! | usage; a tally | `ORG#<org>` | `USAGE`; `TALLY#<of what>` |
 //! | upload; one that no message uses yet | `ORG#<org>#UPLOADS` | `<upl ulid>`; `OUT#<upl ulid>` |
 //!
@@ -32,8 +34,10 @@
 //! | `attention_dst` | `<dst>#<status>#<shard>` | the delivery's sk |
 //! | `due` | `DUE#<0..15>` | epoch milliseconds |
 //! | `by_reference` | `<org>#<reference>`, on `#00` alone | the delivery's sk |
-//! | `failing` | `FAILING#<0..15>` | `<org>#<dst>` |
+//! | `failing` | `FAILING#<0..15>` | `<org>#<dst>`, `WAITING#<org>#<dst>` or `ALERT#<alr>` |
 //! | `trouble` | `<status>#<0..15>`; `alert#<0..15>`, `audit#<0..15>` | the delivery's sk; `<alr>`, `<aud>` |
+
+mod watched;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Timestamp;
@@ -44,6 +48,9 @@ use domain::id::{
 };
 
 use crate::attributes::{Item, Put as _, text};
+pub(crate) use watched::{
+    failing, failing_of, failing_partition, failing_sort, limits, unannounced_sort, waiting, waiting_of, waiting_sort,
+};
 
 /// The table's partition key.
 pub(crate) const PK: &str = "pk";
@@ -200,7 +207,7 @@ pub(crate) fn partitions_of(organization: OrganizationId) -> Vec<String> {
 
 /// What is a destination's besides itself.
 pub(crate) fn partitions_of_destination(id: DestinationId) -> Vec<String> {
-    vec![health(id).pk, format!("STAT#{id}")]
+    vec![health(id).pk, limits(id).pk, format!("STAT#{id}")]
 }
 
 /// A portal link.
@@ -256,32 +263,6 @@ pub(crate) fn portal_links_tally(id: OrganizationId) -> Key {
 /// How many authorizations an organization has.
 pub(crate) fn authorizations_tally(id: OrganizationId) -> Key {
     Key::new(format!("ORG#{id}"), "TALLY#AUTHORIZATIONS")
-}
-
-/// The partition of `failing` a destination is in.
-pub(crate) fn failing(id: DestinationId) -> String {
-    failing_partition(spread(&id.to_string()) % FAILING_PARTITIONS)
-}
-
-/// A partition of `failing`.
-pub(crate) fn failing_partition(partition: u8) -> String {
-    format!("FAILING#{partition}")
-}
-
-/// A destination's sort key in `failing`.
-pub(crate) fn failing_sort(organization: OrganizationId, id: DestinationId) -> String {
-    format!("{organization}#{id}")
-}
-
-/// The destination that such a sort key names; `None`: it is an alert's.
-pub(crate) fn failing_of(sort: &str) -> Option<(OrganizationId, DestinationId)> {
-    let (organization, destination) = sort.split_once('#')?;
-    Some((organization.parse().ok()?, destination.parse().ok()?))
-}
-
-/// An alert's sort key in `failing`, until it is announced.
-pub(crate) fn unannounced_sort(id: AlertId) -> String {
-    format!("ALERT#{id}")
 }
 
 /// An alert.

@@ -16,6 +16,7 @@ mod document;
 mod erase;
 mod error;
 mod expression;
+mod flow;
 mod health;
 mod idempotency;
 mod job;
@@ -46,12 +47,13 @@ use domain::Timestamp;
 pub use alert::Watched;
 pub use alert_email::PendingConfirmation;
 pub use delivery::{
-    Backlog, Committed, Content, DeliveryFilter, DueEntry, KeptBody, Leased, MessageFilter, ObjectHead, ObjectLink, ObjectPlace, OwnObject,
-    SentBody, Settled, Unreadable, UploadTerms, Work, WorkKey,
+    Added, Backlog, Committed, Content, DeliveryFilter, DueEntry, KeptBody, Leased, MessageFilter, Missed, ObjectHead, ObjectLink,
+    ObjectPlace, OwnObject, SentBody, Settled, Unreadable, UploadTerms, Work, WorkKey,
 };
 pub use destination::Created;
 pub use document::Saved;
 pub use error::StoreError;
+pub use flow::{Reset, TakenPlace};
 pub use idempotency::{Claim, IdempotencyClaim};
 pub use job::{Job, JobKind, JobStatus};
 pub use keys::{DUE_PARTITIONS, FAILING_PARTITIONS, LIFECYCLE_DAYS};

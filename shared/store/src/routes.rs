@@ -3,6 +3,7 @@
 //! Its destinations are members of a map, so that changes of different destinations touch different paths. A destination and its route are
 //! written in one transaction.
 
+use domain::Timestamp;
 use domain::destination::Destination;
 use domain::event_type::EventPattern;
 use domain::id::{DestinationId, OrganizationId};
@@ -48,6 +49,8 @@ pub struct Route {
     pub event_types: Option<Vec<EventPattern>>,
     /// Its revision.
     pub revision: u64,
+    /// Until when its deliveries wait, if it was paused; [`Timestamp::MAX`] for a pause without an end.
+    pub paused_until: Option<Timestamp>,
 }
 
 /// A route as it is kept: a thousand of them fit into an item.
@@ -61,6 +64,9 @@ struct Kept {
     event_types: Option<Vec<EventPattern>>,
     #[serde(rename = "r")]
     revision: u64,
+    /// Until when it is paused, in milliseconds.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    paused_until_ms: Option<i64>,
 }
 
 impl Store {
@@ -78,7 +84,14 @@ pub(crate) fn read(item: &Item) -> Result<Routes, StoreError> {
     let route = |(id, kept): (String, String)| {
         let id = id.parse().map_err(|error| reader.corrupt(format!("{DESTINATIONS}.{id} {error}")))?;
         let kept: Kept = serde_json::from_str(&kept).map_err(|error| reader.corrupt(format!("{DESTINATIONS}.{id}: {error}")))?;
-        Ok(Route { id, kind: kept.kind, enabled: kept.enabled, event_types: kept.event_types, revision: kept.revision })
+        Ok(Route {
+            id,
+            kind: kept.kind,
+            enabled: kept.enabled,
+            event_types: kept.event_types,
+            revision: kept.revision,
+            paused_until: kept.paused_until_ms.map(Timestamp::from_millis),
+        })
     };
     let mut destinations = members.into_iter().map(route).collect::<Result<Vec<Route>, StoreError>>()?;
     destinations.sort_by_key(|route| route.id);
@@ -123,9 +136,10 @@ pub(crate) fn saved(destination: &Destination) -> Change {
     } else {
         let kept = Kept {
             kind: destination.kind(),
-            enabled: destination.is_enabled(),
+            enabled: destination.takes_deliveries(),
             event_types: destination.event_types.clone(),
             revision: destination.revision,
+            paused_until_ms: destination.paused_until(destination.updated_at).map(Timestamp::as_millis),
         };
         change.set_member(DESTINATIONS, &id, json(&kept));
     }

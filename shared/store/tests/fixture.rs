@@ -115,6 +115,8 @@ impl Fixture {
             event_types: Some(vec![EventPattern::parse("invoice.*").unwrap()]),
             retry_policy: Some(RetryPolicy::default()),
             failure_policy: None,
+            delivery_limits: None,
+            on_exhausted: None,
             revision: 1,
             verified_at: None,
             created_at: self.now(),

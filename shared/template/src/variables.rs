@@ -31,6 +31,10 @@ pub struct Variables<'v> {
     pub created_at: &'v str,
     /// From 1.
     pub attempt: u32,
+    /// Of a fallback: the delivery that failed.
+    pub failed_delivery_id: Option<&'v str>,
+    /// Of a fallback: why that delivery failed.
+    pub reason: Option<&'v str>,
     /// The payload, where it is JSON.
     pub payload: &'v Payload,
     /// Where the payload can be downloaded; see [`Template::compile_mail_text`](crate::Template::compile_mail_text).
@@ -39,7 +43,7 @@ pub struct Variables<'v> {
 
 impl Variables<'_> {
     /// The variables' names.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 13] = [
         "organization_id",
         "event_type",
         "message_id",
@@ -50,6 +54,8 @@ impl Variables<'_> {
         "content_type",
         "created_at",
         "attempt",
+        "failed_delivery_id",
+        "reason",
         "payload",
     ];
 
@@ -59,7 +65,7 @@ impl Variables<'_> {
     /// `with_payload`: the payload is read only for templates that name it.
     pub(crate) fn to_value(self, with_payload: bool, meter: &Arc<Meter>) -> Value {
         let text = |text: Option<&str>| text.map_or_else(|| Value::from(()), Value::from);
-        let values: [Value; 10] = [
+        let values: [Value; 12] = [
             self.organization_id.into(),
             self.event_type.into(),
             self.message_id.into(),
@@ -70,6 +76,8 @@ impl Variables<'_> {
             self.content_type.into(),
             self.created_at.into(),
             self.attempt.into(),
+            text(self.failed_delivery_id),
+            text(self.reason),
         ];
         let payload = if with_payload { self.payload.to_value(meter) } else { None };
         let payload = payload.map(|payload| ("payload", payload));

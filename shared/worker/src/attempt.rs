@@ -62,6 +62,21 @@ impl<C: Connector> Parts<C> {
     }
 
     async fn attempt_under(&self, item: &Item, delivery: &Delivery, destination: &Destination, span: &mut Span) -> Disposal {
+        let place = match self.place(item, self.clock.now().plus(self.connector.attempt_max(destination) + SETTLE_MARGIN)).await {
+            Ok(Ok(place)) => place,
+            Ok(Err(waiting)) => return self.wait(item, waiting).await,
+            Err(error) => {
+                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to take a place; the task waits");
+                return put_back(&self.inbox, &item.received).await;
+            }
+        };
+        let started = Instant::now();
+        let disposal = Box::pin(self.attempt_leased(item, delivery, destination, span)).await;
+        self.leave(destination, place, started.elapsed()).await;
+        disposal
+    }
+
+    async fn attempt_leased(&self, item: &Item, delivery: &Delivery, destination: &Destination, span: &mut Span) -> Disposal {
         match self.lease(delivery, destination).await {
             Ok(Leased::Yes) => {}
             Ok(Leased::Lost) => return hold(&self.inbox, &item.received, Duration::from_secs(1)).await,

@@ -18,6 +18,7 @@ use telemetry::metrics::Threshold;
 use crate::counts::Counts;
 use crate::plan::{Next, plan};
 use crate::setback::{Disposal, hold, put_back};
+use crate::turn::Turn;
 use crate::{Connector, Parts};
 
 /// What was read this long ago is read again before an attempt: meanwhile the delivery may have been cancelled.
@@ -138,17 +139,53 @@ impl<C: Connector> Parts<C> {
                 Next::Attempt(_) | Next::AttemptAlone if self.is_too_late(&item, deadline_ms) => {
                     hold(&self.inbox, &item.received, Duration::ZERO).await
                 }
-                Next::Attempt(wait) => {
-                    tokio::time::sleep(wait).await;
-                    Box::pin(self.attempt_within_memory(item, deadline_ms)).await
-                }
-                Next::AttemptAlone => Box::pin(self.attempt_within_memory(item, deadline_ms)).await,
+                Next::Wait(waiting) => self.wait(&item, waiting).await,
+                Next::Attempt(wait) => Box::pin(self.attempt_in_turn(item, wait, deadline_ms)).await,
+                Next::AttemptAlone => Box::pin(self.attempt_in_turn(item, Duration::ZERO, deadline_ms)).await,
             }
         };
         AssertUnwindSafe(done).catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(%delivery, "the attempt panicked; the task stays in the queue");
             Disposal::Stays
         })
+    }
+
+    /// Makes an attempt after this long, and when the destination's limits let it.
+    async fn attempt_in_turn(&self, item: Item, wait: Duration, deadline_ms: u64) -> Disposal {
+        match self.turn(&item).await {
+            Ok(Turn::Now(Duration::ZERO)) => {
+                tokio::time::sleep(wait).await;
+                self.attempt_within_memory(item, deadline_ms).await
+            }
+            Ok(Turn::Now(turn)) => {
+                tokio::time::sleep(wait.max(turn)).await;
+                // Boxed: only destinations with limits get here, and every attempt would carry its state.
+                Box::pin(self.attempt_if_still_due(item, deadline_ms)).await
+            }
+            Ok(Turn::Wait(waiting)) => self.wait(&item, waiting).await,
+            Err(error) => {
+                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to take a turn; the task waits");
+                put_back(&self.inbox, &item.received).await
+            }
+        }
+    }
+
+    /// Makes an attempt after a wait for its turn, unless the delivery was cancelled or its destination was paused or disabled meanwhile.
+    async fn attempt_if_still_due(&self, mut item: Item, deadline_ms: u64) -> Disposal {
+        match self.store.read_batch(&[work_key(&item.task)]).await {
+            Ok(mut works) => item.work = works.pop().map(called_back).unwrap_or(item.work),
+            Err(error) => {
+                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "the delivery could not be read again; its task waits");
+                return put_back(&self.inbox, &item.received).await;
+            }
+        }
+        match self.plan(&item) {
+            Next::Attempt(_) | Next::AttemptAlone => self.attempt_within_memory(item, deadline_ms).await,
+            Next::Acknowledge => self.acknowledge(&item).await,
+            Next::GiveUp(state) => self.give_up(&item, state).await,
+            Next::Wait(waiting) => self.wait(&item, waiting).await,
+            Next::Hold(_) | Next::SendAnew(_) => self.send_back(&item).await,
+        }
     }
 
     /// Makes an attempt once there is memory for it. Without memory in time, the task goes back as if it had never been received:
@@ -205,6 +242,11 @@ impl<C: Connector> Parts<C> {
 
     /// Tells of a delivery that finished; until that is done its task stays.
     pub(crate) async fn told(&self, received: &Received, delivery: &Delivery, work: &Work, disposal: Disposal) -> Disposal {
+        // Boxed, as below: hardly any destination has fallbacks.
+        if let Err(error) = Box::pin(self.dispatcher.fall_back(delivery, work.destination.as_ref())).await {
+            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to make the fallbacks of a delivery; its task waits");
+            return put_back(&self.inbox, received).await;
+        }
         let Some(updates) = &self.updates else { return disposal };
         // Boxed: hardly anybody listens, and every attempt would carry the state of telling.
         match Box::pin(updates.tell(&self.dispatcher, delivery, work.settings.as_ref())).await {

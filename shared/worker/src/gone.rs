@@ -59,7 +59,7 @@ impl<C: Connector> Parts<C> {
                 }
                 Saved::Conflict => {
                     let found = self.store.destination(before.organization_id, before.id).await?;
-                    match found.filter(|found| found.is_enabled() && found.ends_when_gone()) {
+                    match found.filter(|found| found.takes_deliveries() && found.ends_when_gone()) {
                         Some(found) => before = found,
                         None => return Ok(()),
                     }

@@ -27,6 +27,7 @@ pub mod redaction;
 mod setback;
 mod steps;
 mod trail;
+mod turn;
 mod updates;
 
 pub use config::Config;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::delivery::{Delivery, State};
 use domain::destination::{Destination, DestinationState};
 use domain::settle::LONGEST_QUEUED_WAIT;
+use domain::waiting::{Waiting, WaitingFor};
 use domain::{Reason, Timestamp};
 use queue::Task;
 
@@ -26,6 +27,8 @@ pub enum Next {
     SendAnew(Duration),
     /// The delivery ends like this, without an attempt.
     GiveUp(State),
+    /// It is due and may not start: it leaves the queue until it may.
+    Wait(Waiting),
     /// An attempt is due after this long, which is less than a second.
     Attempt(Duration),
     /// An attempt is due, alone and after all others of the batch.
@@ -55,10 +58,10 @@ pub fn plan(
     if suspended {
         return Next::SendAnew(SUSPENDED_WAIT);
     }
-    let wait = match delivery.state {
-        State::Retrying { next_attempt_at, .. } => next_attempt_at.since(now),
-        _ => Duration::ZERO,
-    };
+    let paused = is_paused(destination, delivery, now);
+    let left = paused.map_or(Duration::ZERO, |paused| paused.expected_at.map_or(Duration::MAX, |at| at.since(now)));
+    let is_recorded = delivery.waiting.is_some_and(|waiting| waiting.reason == WaitingFor::Pause);
+    let wait = if is_recorded { left } else { delivery.starts_at().map_or(Duration::ZERO, |at| at.since(now)) };
     if wait > LONGEST_QUEUED_WAIT {
         return Next::Acknowledge;
     }
@@ -68,11 +71,21 @@ pub fn plan(
     if delivery.in_flight(now) {
         return Next::Hold(delivery.lease_until.map_or(Duration::ZERO, |until| until.since(now)) + Duration::from_secs(1));
     }
+    if let Some(waiting) = paused.filter(|_| left >= Duration::from_secs(1)) {
+        return Next::Wait(waiting);
+    }
+    let wait = wait.max(left);
     let unexplained = receives.saturating_sub(1).saturating_sub(delivery.attempts - delivery.budget_start);
     if unexplained >= POISON_RECEIVES {
         return Next::GiveUp(State::Failed { finished_at: now, reason: Reason::DeadLettered, exhausted: false });
     }
     if unexplained >= SUSPECT_RECEIVES { Next::AttemptAlone } else { Next::Attempt(wait) }
+}
+
+/// What a delivery waits for while its destination is paused. Tests go out.
+pub(crate) fn is_paused(destination: Option<&Destination>, delivery: &Delivery, now: Timestamp) -> Option<Waiting> {
+    let until = destination?.paused_until(now).filter(|_| !delivery.message.test)?;
+    Some(Waiting { reason: WaitingFor::Pause, expected_at: Some(until).filter(|until| *until < Timestamp::MAX) })
 }
 
 /// Why a delivery to this destination is skipped, if it is.

@@ -135,6 +135,8 @@ pub(crate) fn delivery(kind: DestinationType, bytes: &Bytes) -> Delivery {
         trigger: Trigger::First,
         lease_until: None,
         state: State::Queued,
+        waiting: None,
+        fallback_of: None,
         born_skipped: false,
         last_attempt: None,
         retention_days: 30,

@@ -141,6 +141,8 @@ impl Workshop {
             event_types: None,
             retry_policy: Some(RetryPolicy::default()),
             failure_policy: None,
+            delivery_limits: None,
+            on_exhausted: None,
             revision: 1,
             verified_at: None,
             created_at: id.time(),

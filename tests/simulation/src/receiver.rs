@@ -1,11 +1,13 @@
 //! The destination, as the seed has it: answers, refuses, throttles, or never comes back.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::Reason;
-use domain::id::DeliveryId;
+use domain::id::{DeliveryId, DestinationId};
 use domain::settle::Outcome;
+use tokio::time::Instant;
 use worker::{Attempted, Check, Connector, ConnectorError, Job};
 
 /// One request that reached the receiver.
@@ -35,6 +37,20 @@ struct Inner {
     rng: fastrand::Rng,
     manner: Manner,
     sent: Vec<Sent>,
+    /// Requests that run at each destination, and the most that ran at once.
+    running: BTreeMap<DestinationId, (u32, u32)>,
+    /// When requests began at each destination.
+    starts: BTreeMap<DestinationId, Vec<Instant>>,
+}
+
+/// A request that runs; it is over when its worker is done with it or dies.
+struct Running(Receiver, DestinationId);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut inner = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.running.entry(self.1).or_default().0 -= 1;
+    }
 }
 
 impl Receiver {
@@ -43,13 +59,44 @@ impl Receiver {
     pub fn seeded(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let manner = Manner::Seeded(rng.u32(1..10));
-        Self(Arc::new(Mutex::new(Inner { rng, manner, sent: Vec::new() })))
+        Self(Arc::new(Mutex::new(Inner { rng, manner, sent: Vec::new(), running: BTreeMap::new(), starts: BTreeMap::new() })))
     }
 
     /// One that answers each delivery's attempts as `answer` says, at once.
     pub fn scripted(answer: impl Fn(DeliveryId, u32) -> Outcome + Send + 'static) -> Self {
         let manner = Manner::Scripted(Box::new(answer));
-        Self(Arc::new(Mutex::new(Inner { rng: fastrand::Rng::with_seed(0), manner, sent: Vec::new() })))
+        Self(Arc::new(Mutex::new(Inner {
+            rng: fastrand::Rng::with_seed(0),
+            manner,
+            sent: Vec::new(),
+            running: BTreeMap::new(),
+            starts: BTreeMap::new(),
+        })))
+    }
+
+    /// The most requests that ran at this destination at once.
+    #[must_use]
+    pub fn most_at_once(&self, destination: DestinationId) -> u32 {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.running.get(&destination).map_or(0, |(_, most)| *most)
+    }
+
+    /// The most requests that began at this destination within a second.
+    #[must_use]
+    pub fn most_within_a_second(&self, destination: DestinationId) -> usize {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let starts = inner.starts.get(&destination).map_or(&[][..], Vec::as_slice);
+        let within = |first: &Instant| starts.iter().filter(|start| *start >= first && **start - *first < Duration::from_secs(1)).count();
+        starts.iter().map(within).max().unwrap_or_default()
+    }
+
+    fn begins(&self, destination: DestinationId) -> Running {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (running, most) = inner.running.entry(destination).or_default();
+        *running += 1;
+        *most = (*most).max(*running);
+        inner.starts.entry(destination).or_default().push(Instant::now());
+        Running(self.clone(), destination)
     }
 
     /// Everything that reached it, in order.
@@ -87,8 +134,10 @@ impl Receiver {
 
 impl Connector for Receiver {
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, ConnectorError> {
+        let running = self.begins(job.destination.id);
         let (outcome, took) = self.answer(&job);
         tokio::time::sleep(took).await;
+        drop(running);
         Ok(Attempted { outcome, detail: "as the seed has it".to_owned(), request: None, response: None, body: None })
     }
 

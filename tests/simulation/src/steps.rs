@@ -1,12 +1,13 @@
 //! What happens, step by step, as the seed has it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dispatch::Submission;
 use domain::attempt::Trigger;
-use domain::id::{DeliveryId, MessageId};
+use domain::id::{DeliveryId, DestinationId, MessageId};
 use futures_util::future::join_all;
 
 use crate::faults::Weather;
@@ -27,6 +28,8 @@ pub(crate) struct Life {
     pub(crate) accepted: BTreeMap<MessageId, u16>,
     /// Submissions whose answer never came: the client will repeat them.
     pub(crate) unanswered: Vec<Submission>,
+    /// Messages that were sent to further destinations, where nobody heard whether it was done.
+    pub(crate) adding: Vec<(MessageId, DestinationId)>,
     /// How often each delivery was reopened.
     pub(crate) reopened: BTreeMap<DeliveryId, u32>,
     /// How many invocations were cut off.
@@ -44,6 +47,7 @@ pub(crate) async fn live_through(seed: u64) -> Tally {
         rng: fastrand::Rng::with_seed(seed),
         accepted: BTreeMap::new(),
         unanswered: Vec::new(),
+        adding: Vec::new(),
         reopened: BTreeMap::new(),
         crashes: 0,
         finished: BTreeSet::new(),
@@ -60,19 +64,29 @@ pub(crate) async fn live_through(seed: u64) -> Tally {
     verdict(&life, seed).await
 }
 
+/// The future, on the heap from the start: a step's own is otherwise as large as all that may happen in it.
+fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::pin(make())
+}
+
 impl Life {
     async fn step(&mut self) {
         match self.rng.u32(0..20) {
-            0..3 => self.submit().await,
-            3..4 => self.submit_together().await,
-            4..5 => self.repeat_unanswered().await,
-            5..11 => drop(self.world.poll_worker().await),
+            0..3 => boxed(|| self.submit()).await,
+            3..4 => boxed(|| self.submit_together()).await,
+            4..5 => boxed(|| self.repeat_unanswered()).await,
+            5..11 => drop(boxed(|| self.world.poll_worker()).await),
             // Two workers at once, and with luck somebody retries at the same time.
-            11..13 => drop(tokio::join!(self.world.poll_worker(), self.world.poll_worker())),
-            13..15 => self.world.monitor(None).await,
-            15..16 => self.redeliver().await,
-            16..17 => self.cancel().await,
-            17..18 => drop(self.world.poll_dead_letters().await),
+            11..13 => drop(tokio::join!(boxed(|| self.world.poll_worker()), boxed(|| self.world.poll_worker()))),
+            13..15 => boxed(|| self.world.monitor(None)).await,
+            15..16 => boxed(|| self.redeliver()).await,
+            16..17 => boxed(|| self.cancel()).await,
+            17..18 => drop(boxed(|| self.world.poll_dead_letters()).await),
+            18..19 => match self.rng.u32(0..6) {
+                0..3 => boxed(|| self.pause_or_resume()).await,
+                3..5 => boxed(|| self.add()).await,
+                _ => boxed(|| self.disable_or_enable()).await,
+            },
             _ => tokio::time::sleep(Duration::from_millis(self.rng.u64(1..90_000))).await,
         }
     }
@@ -156,13 +170,53 @@ impl Life {
         world.invoke(cancelling).await;
     }
 
+    /// Pauses a destination, for a while or without an end, or resumes it when it is paused.
+    async fn pause_or_resume(&mut self) {
+        let id = self.world.destinations[self.rng.usize(0..self.world.destinations.len())];
+        let minutes = self.rng.bool().then(|| self.rng.u64(1..20));
+        self.world.invoke(self.world.pause_or_resume(id, minutes)).await;
+    }
+
+    /// Disables a destination, or enables it when it is disabled.
+    async fn disable_or_enable(&mut self) {
+        let id = self.world.destinations[self.rng.usize(0..self.world.destinations.len())];
+        self.world.invoke(self.world.disable_or_enable(id)).await;
+    }
+
+    /// Sends a message to any of the destinations, which may have it.
+    async fn add(&mut self) {
+        let Some(DeliveryId { message, .. }) = self.any_delivery() else { return };
+        let id = self.world.destinations[self.rng.usize(0..self.world.destinations.len())];
+        self.adding.push((message, id));
+        self.add_again().await;
+    }
+
+    /// Repeats the last addition that was not answered; done twice, it is done once.
+    async fn add_again(&mut self) {
+        let Some((message, id)) = self.adding.pop() else { return };
+        match self.world.invoke(self.world.add(message, id)).await.flatten() {
+            Some(position) => {
+                let count = self.accepted.entry(message).or_default();
+                *count = (*count).max(position + 1);
+            }
+            None => self.adding.push((message, id)),
+        }
+    }
+
     /// Lets everything come to rest: polls, sweeps, and lets hours pass until nothing is unfinished.
     async fn run_dry(&mut self, seed: u64) {
         while !self.unanswered.is_empty() {
             self.repeat_unanswered().await;
         }
+        while !self.adding.is_empty() {
+            boxed(|| self.add_again()).await;
+        }
+        for id in self.world.destinations.clone() {
+            boxed(|| self.world.invoke(self.world.enable(id))).await;
+            boxed(|| self.world.invoke(self.world.resume(id))).await;
+        }
         for round in 0..200 {
-            while self.world.poll_worker().await + self.world.poll_dead_letters().await > 0 {}
+            while boxed(|| self.world.poll_worker()).await + boxed(|| self.world.poll_dead_letters()).await > 0 {}
             self.look(seed).await;
             let expected: usize = self.accepted.values().map(|count| usize::from(*count)).sum();
             if self.finished.len() == expected {

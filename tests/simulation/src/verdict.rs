@@ -1,9 +1,12 @@
 //! The promises, looked at after every step and at the end.
 
+use std::collections::BTreeSet;
+
 use domain::delivery::DeliveryStatus;
 use domain::id::DeliveryId;
 
 use crate::steps::Life;
+use crate::world::{MAX_CONCURRENT, MAX_PER_SECOND};
 
 /// What happened in one seed: equal for two runs of the same seed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +56,17 @@ impl Life {
 /// Reads the end state; panics when a promise was broken.
 pub(crate) async fn verdict(life: &Life, seed: u64) -> Tally {
     let sent = life.world.receiver.sent();
+    let most = life.world.receiver.most_at_once(life.world.destinations[1]);
+    assert!(most <= MAX_CONCURRENT, "seed {seed}: {most} requests ran at once at a destination that takes {MAX_CONCURRENT}");
+    let most = life.world.receiver.most_within_a_second(life.world.destinations[2]);
+    let limit = usize::try_from(MAX_PER_SECOND).unwrap_or_default() + 1;
+    assert!(most <= limit, "seed {seed}: {most} requests began within a second at a destination that takes {MAX_PER_SECOND}");
+    for message in life.accepted.keys() {
+        let deliveries = life.world.store.message(life.world.organization.id, *message).await.expect("the weather is fine");
+        let deliveries = deliveries.unwrap_or_else(|| panic!("seed {seed}: {message} is gone"));
+        let destinations: BTreeSet<_> = deliveries.iter().map(|delivery| delivery.destination).collect();
+        assert_eq!(destinations.len(), deliveries.len(), "seed {seed}: {message} has two deliveries to one destination");
+    }
     let mut tally = Tally { messages: life.accepted.len(), sent: sent.len(), crashes: life.crashes, ..Tally::default() };
     for id in life.deliveries() {
         let delivery = life.world.store.delivery(life.world.organization.id, id).await.expect("the weather is fine");

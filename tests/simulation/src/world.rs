@@ -7,26 +7,29 @@ use std::time::Duration;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName};
 use bytes::Bytes;
-use dispatch::{Dispatcher, Submission, Target};
+use dispatch::{Addition, Dispatcher, Submission, Target};
+use domain::alert::AlertKind;
+use domain::attempt::Trigger;
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
 use domain::credentials::Credentials;
-use domain::destination::{Destination, DestinationState};
+use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::event_type::EventType;
-use domain::id::{DestinationId, IdMint};
+use domain::id::{DeliveryId, DestinationId, IdMint, MessageId};
 use domain::message::{MessageFacts, PayloadInfo};
 use domain::organization::{FailurePolicy, Grants, Organization, OrganizationSettings, OrganizationStatus};
 use domain::retry::RetryPolicy;
 use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
 use domain::settings::{DestinationType, Lane, PerLane, Settings};
 use domain::trace::TraceId;
-use domain::{Clock, Random, Timestamp};
+use domain::waiting::DeliveryLimits;
+use domain::{Clock, Random, Reason, Timestamp};
 use lambda_runtime::tower::Service as _;
 use lambda_runtime::{Context, LambdaEvent};
 use local_aws::{Caller, Engines, Options};
 use queue::{Inbox, Queues};
 use runtime::{Environment, Platform};
 use serde_json::json;
-use store::Store;
+use store::{Added, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use worker::{Answer, Invocation, Parts, Worker};
@@ -36,6 +39,10 @@ use crate::receiver::Receiver;
 
 /// Lambda's timeout of the worker: what hangs longer is dropped.
 const INVOCATION_MAX: Duration = Duration::from_secs(90);
+/// Attempts that the second destination takes at once.
+pub const MAX_CONCURRENT: u32 = 2;
+/// Attempts that start at the third destination within a second.
+pub const MAX_PER_SECOND: u32 = 2;
 /// When simulated time begins.
 const EPOCH_MS: i64 = 1_764_000_000_000;
 
@@ -193,6 +200,72 @@ impl World {
         }
     }
 
+    /// Resumes a destination that is paused, or pauses it for so many minutes, or without an end.
+    pub async fn pause_or_resume(&self, id: DestinationId, minutes: Option<u64>) -> Option<()> {
+        let destination = self.store.destination(self.organization.id, id).await.ok()??;
+        if !destination.is_enabled() {
+            return self.resume(id).await;
+        }
+        let now = self.clock.now();
+        let until = minutes.map(|minutes| now.plus(Duration::from_secs(60 * minutes)));
+        self.save_state(destination, DestinationState::Paused { at: now, reason: None, until }).await.map(drop)
+    }
+
+    /// Resumes a destination, if it is paused.
+    pub async fn resume(&self, id: DestinationId) -> Option<()> {
+        let destination = self.store.destination(self.organization.id, id).await.ok()??;
+        if destination.is_enabled() || !destination.takes_deliveries() {
+            return Some(());
+        }
+        let resumed = self.save_state(destination, DestinationState::Enabled).await?;
+        self.dispatcher.release_paused(&resumed, self.organization.shards, self.clock.now(), 1000).await.ok().map(drop)
+    }
+
+    /// Disables a destination and skips what waits for it, or enables one that is disabled.
+    pub async fn disable_or_enable(&self, id: DestinationId) -> Option<()> {
+        let before = self.store.destination(self.organization.id, id).await.ok()??;
+        let now = self.clock.now();
+        let disabled = DestinationState::Disabled { at: now, by: DisabledBy::User, reason: None };
+        let (state, kind) = match before.takes_deliveries() {
+            true => (disabled, AlertKind::Disabled),
+            false => (DestinationState::Enabled, AlertKind::Enabled),
+        };
+        let after = Destination { state, revision: before.revision + 1, updated_at: now, ..before };
+        let routes = self.store.routes(self.organization.id).await.ok()??;
+        let health = self.store.health(id).await.ok()?;
+        let alert = self.dispatcher.alert_about(&self.ids, &routes, &after, &health, kind, "").await.ok()?;
+        let saved = self.store.switch_destination(&after, after.revision - 1, &self.event(), &alert).await.ok()?;
+        if saved == store::Saved::Done && kind == AlertKind::Disabled {
+            self.dispatcher.skip_retrying(&after, routes.shards, Reason::DestinationDisabled, 1000).await.ok()?;
+        }
+        Some(())
+    }
+
+    /// Enables a destination, if it is disabled.
+    pub async fn enable(&self, id: DestinationId) -> Option<()> {
+        let destination = self.store.destination(self.organization.id, id).await.ok()??;
+        if destination.takes_deliveries() { Some(()) } else { self.disable_or_enable(id).await }
+    }
+
+    /// Sends a message to a further destination, as a backfill does. Returns the position of its delivery there.
+    pub async fn add(&self, message: MessageId, id: DestinationId) -> Option<u16> {
+        let first = DeliveryId { message, position: 0 };
+        let first = self.store.delivery(self.organization.id, first).await.ok()??;
+        let destination = self.store.destination(self.organization.id, id).await.ok()??;
+        let target = Target { destination: id, kind: DestinationType::Webhook, enabled: destination.takes_deliveries() };
+        let addition = Addition { trigger: Trigger::Replay, fallback_of: None };
+        match self.dispatcher.add(&first, &target, addition).await.ok()? {
+            Added::Done(delivery) | Added::There(delivery) => Some(delivery.id.position),
+            Added::Gone => panic!("{message} was accepted and is not there"),
+        }
+    }
+
+    async fn save_state(&self, before: Destination, state: DestinationState) -> Option<Destination> {
+        let after = Destination { state, revision: before.revision + 1, updated_at: self.clock.now(), ..before };
+        let saved = self.store.save_flow(&after, after.revision - 1, &self.event()).await.ok()?;
+        (saved == store::Saved::Done).then_some(after)
+    }
+
     /// Puts a body into the workers' queue that no dispatcher wrote.
     pub async fn plant(&self, body: &str) {
         self.sqs.send_message().queue_url(&self.queue_url).message_body(body).send().await.expect("the queue takes it");
@@ -347,6 +420,12 @@ fn destination(id: DestinationId, organization: &Organization, position: usize, 
         event_types: None,
         retry_policy: Some(retry_policy),
         failure_policy: None,
+        delivery_limits: match position {
+            1 => Some(DeliveryLimits { max_per_second: None, max_concurrent: Some(MAX_CONCURRENT) }),
+            2 => Some(DeliveryLimits { max_per_second: Some(f64::from(MAX_PER_SECOND)), max_concurrent: None }),
+            _ => None,
+        },
+        on_exhausted: None,
         revision: 1,
         verified_at: None,
         created_at: now,

@@ -7,7 +7,7 @@ use domain::role::Permission;
 use operations::Page;
 use operations::destination::{
     AskHostKeys, CreateDestination, DisableDestination, EnableDestination, EnabledDestination, HostKeysView, PatchDestination,
-    PreviewDestination, RotateSecret, TestDestination,
+    PauseDestination, PreviewDestination, RotateSecret, TestDestination,
 };
 use operations::view::destination::{Checked, DestinationView, NewDestination, RotatedSecret};
 use operations::view::message::MessageView;
@@ -30,6 +30,8 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .route("/v1/destinations/{id}/check", post_once(api, manage, check_destination))
         .route("/v1/destinations/{id}/enable", post_once(api, manage, enable_destination))
         .route("/v1/destinations/{id}/disable", post_once(api, manage, disable_destination))
+        .route("/v1/destinations/{id}/pause", post_once(api, manage, pause_destination))
+        .route("/v1/destinations/{id}/resume", post_once(api, manage, resume_destination))
         .route("/v1/destinations/{id}/rotate-secret", post_once(api, manage, rotate_secret))
         .route("/v1/destinations/{id}/test", post_once(api, manage, test_destination))
         .route("/v1/destinations/{id}/signing-secrets/{secret_id}", delete(end_signing_secret))
@@ -46,7 +48,7 @@ pub(crate) async fn list_destination_types(State(api): State<Api>, Asker(ctx): A
 #[utoipa::path(get, path = "/v1/destinations", tag = "Destinations",
     params(
         ("type" = Option<String>, Query, description = "Of this type alone.", example = "webhook"),
-        ("status" = Option<String>, Query, description = "`enabled` or `disabled`."),
+        ("status" = Option<String>, Query, description = "`enabled`, `paused` or `disabled`."),
         ("include" = Option<String>, Query, description = "`health` adds how each is doing."),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<DestinationView>)))]
@@ -193,6 +195,38 @@ pub(crate) async fn enable_destination(
     let view = api.operations().await?.enable_destination(&ctx, &id, query, body).await?;
     let revision = view.destination.revision;
     ok_tagged(view, revision)
+}
+
+/// Pause a destination: deliveries wait until it is resumed.
+///
+/// Nothing is skipped, sent or counted meanwhile; a delivery that waits has `waiting_for: "pause"` and keeps its `expires_at`. Tests go out. Pausing it
+/// again replaces reason and end.
+#[utoipa::path(post, path = "/v1/destinations/{id}/pause", tag = "Destinations", params(("id" = String, Path)),
+    request_body(content = Option<PauseDestination>, content_type = "application/json"),
+    responses((status = 200, description = "The destination.", body = DestinationView),
+        (status = 409, description = "`destination_disabled`.")))]
+pub(crate) async fn pause_destination(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    ok(api.operations().await?.pause_destination(&ctx, &id, query, body).await?)
+}
+
+/// Resume a destination: what waits goes out, oldest first, within its limits.
+#[utoipa::path(post, path = "/v1/destinations/{id}/resume", tag = "Destinations", params(("id" = String, Path)),
+    responses((status = 200, description = "The destination.", body = DestinationView),
+        (status = 409, description = "`destination_disabled`.")))]
+pub(crate) async fn resume_destination(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    ok(api.operations().await?.resume_destination(&ctx, &id, query, body).await?)
 }
 
 /// Disable a destination: what is queued or retrying becomes `skipped`.

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use domain::role::Permission;
 use operations::Page;
-use operations::message::{PayloadAnswer, SubmitBatch, SubmitMessage, Submitted, SubmittedBatch};
+use operations::message::{PayloadAnswer, ResendMessage, SubmitBatch, SubmitMessage, Submitted, SubmittedBatch};
 use operations::view::message::{BatchView, MessageView};
 use operations::{CreateUpload, UploadView};
 
@@ -20,6 +20,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .route("/v1/messages", get(list_messages).merge(post(submit_message)))
         .route("/v1/messages/batch", post(submit_batch))
         .route("/v1/messages/{id}", get(get_message))
+        .route("/v1/messages/{id}/deliveries", post_once(api, Permission::ManageDestinations, resend_message))
         .route("/v1/messages/{id}/payload", get(get_payload).delete(erase_payload))
         .route("/v1/uploads", post_once(api, Permission::Submit, create_upload))
         .route("/d/{token}", get(follow_link))
@@ -77,6 +78,23 @@ pub(crate) async fn list_messages(State(api): State<Api>, Asker(ctx): Asker, Par
     responses((status = 200, description = "The message.", body = MessageView)))]
 pub(crate) async fn get_message(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.message(&ctx, &id, query).await?)
+}
+
+/// Send a message to further destinations.
+///
+/// The added deliveries are numbered on; a destination that has a delivery of this message keeps it (retrying is for that). The id that a receiver sees is the same
+/// for a message and a destination, whatever brought it there.
+#[utoipa::path(post, path = "/v1/messages/{id}/deliveries", tag = "Messages", params(("id" = String, Path)), request_body = ResendMessage,
+    responses((status = 202, description = "The message, with the added deliveries.", body = MessageView),
+        (status = 409, description = "`payload_expired`: the payload is no longer kept.")))]
+pub(crate) async fn resend_message(
+    State(api): State<Api>,
+    Asker(ctx): Asker,
+    Ids(id): Ids<String>,
+    Parameters(query): Parameters,
+    Content(body): Content,
+) -> Answer {
+    accepted(None, api.operations().await?.resend_message(&ctx, &id, query, body).await?, false)
 }
 
 /// Download a message's payload: the bytes as they were sent; above 1 MiB a redirect to them.

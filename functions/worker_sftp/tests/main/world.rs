@@ -98,6 +98,7 @@ pub(crate) fn meta<'m>(delivery_id: &'m str, metadata: &'m BTreeMap<String, Stri
         filename: None,
         sha256: None,
         attempt: 1,
+        fallback_of: None,
     }
 }
 

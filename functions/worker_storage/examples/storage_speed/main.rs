@@ -186,6 +186,7 @@ async fn deliver(storage: &Storage, place: &Place, key: &str, size_mib: usize) -
         event_type: "report.ready".to_owned(),
         content_type: "application/octet-stream".to_owned(),
         sha256: None,
+        fallback_of: None,
     };
     let size_bytes = (size_mib << 20) as u64;
     // As storage streams it: every piece is memory of its own.

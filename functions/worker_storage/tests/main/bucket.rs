@@ -154,6 +154,7 @@ pub(crate) fn meta(id: &str, sha256: Option<String>) -> Meta {
         event_type: "report.ready".to_owned(),
         content_type: "application/json".to_owned(),
         sha256,
+        fallback_of: None,
     }
 }
 

@@ -46,6 +46,8 @@ pub fn delivery() -> Delivery {
         trigger: Trigger::First,
         lease_until: None,
         state: State::Queued,
+        waiting: None,
+        fallback_of: None,
         born_skipped: false,
         last_attempt: None,
         retention_days: 30,

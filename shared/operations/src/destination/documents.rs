@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::view::destination::RetryPolicyBody;
+use crate::view::destination::{DeliveryLimitsBody, OnExhaustedBody, RetryPolicyBody};
 use crate::view::organization::FailurePolicyBody;
 use crate::words::DestinationTypeName;
 
@@ -41,6 +41,10 @@ pub struct CreateDestination {
     pub retry_policy: Option<RetryPolicyBody>,
     /// Thresholds that replace those of the organization.
     pub failure_policy: Option<FailurePolicyBody>,
+    /// What it takes, instead of what the organization says.
+    pub delivery_limits: Option<DeliveryLimitsBody>,
+    /// Where deliveries go that end as failed.
+    pub on_exhausted: Option<OnExhaustedBody>,
 }
 
 /// The body of `PATCH /v1/destinations/{id}`: a merge patch (RFC 7396).
@@ -64,6 +68,10 @@ pub struct PatchDestination {
     pub retry_policy: Option<RetryPolicyBody>,
     /// What changes of its own thresholds; null: the organization's.
     pub failure_policy: Option<FailurePolicyBody>,
+    /// What changes of its own limits; null: the organization's.
+    pub delivery_limits: Option<DeliveryLimitsBody>,
+    /// Where deliveries go that end as failed; replaced as a whole.
+    pub on_exhausted: Option<OnExhaustedBody>,
 }
 
 /// The body of `POST /v1/destinations/{id}/disable`.
@@ -72,6 +80,17 @@ pub struct DisableDestination {
     /// The reason, shown to people.
     #[schema(max_length = 1000)]
     pub reason: Option<String>,
+}
+
+/// The body of `POST /v1/destinations/{id}/pause`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PauseDestination {
+    /// Why, for people.
+    #[schema(max_length = 1000)]
+    pub reason: Option<String>,
+    /// When it resumes by itself, in the future; left out, it waits to be resumed.
+    #[schema(format = DateTime)]
+    pub until: Option<String>,
 }
 
 /// The body of `POST /v1/destinations/{id}/rotate-secret`.

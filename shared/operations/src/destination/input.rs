@@ -1,12 +1,13 @@
 //! Reading a destination: a create's body as a whole, a patch merged onto what is stored. Pure: nothing is sealed or saved here.
 
-use domain::destination::Destination;
+use domain::destination::{Destination, OnExhausted};
 use domain::event_type::EventPattern;
 use domain::input::{Errors, FieldCode, FieldError, Fields};
 use domain::limits::{DESCRIPTION_MAX, EVENT_PATTERNS_MAX, NAME_MAX, REFERENCE_MAX};
 use domain::organization::FailurePolicy;
 use domain::retry::RetryPolicy;
 use domain::settings::{Address, DestinationType, Settings, TemplateKind, TemplateText};
+use domain::waiting::DeliveryLimits;
 use egress::{Host, Policy, Schemes, Target};
 use serde_json::{Map, Value};
 use template::{Limits, Template, TemplateError};
@@ -23,6 +24,7 @@ const READ_ONLY: &[&str] = &[
     "organization_id",
     "status",
     "disabled",
+    "paused",
     "signing_secrets",
     "revision",
     "verified_at",
@@ -43,6 +45,8 @@ pub(crate) struct Draft {
     pub(crate) event_types: Option<Vec<EventPattern>>,
     pub(crate) retry_policy: Option<RetryPolicy>,
     pub(crate) failure_policy: Option<FailurePolicy>,
+    pub(crate) delivery_limits: Option<DeliveryLimits>,
+    pub(crate) on_exhausted: Option<OnExhausted>,
     pub(crate) signing_secret: Option<SecretInput>,
 }
 
@@ -117,6 +121,9 @@ fn read(fields: &mut Fields<'_>, kind: Option<DestinationType>, stored: Option<&
     let retry_policy = take_policy(fields, "retry_policy", stored_retries, RetryPolicy::read);
     let stored_policy = stored.and_then(|stored| stored.failure_policy.as_ref());
     let failure_policy = take_policy(fields, "failure_policy", stored_policy, FailurePolicy::read);
+    let stored_limits = stored.and_then(|stored| stored.delivery_limits.as_ref());
+    let delivery_limits = take_policy(fields, "delivery_limits", stored_limits, DeliveryLimits::read);
+    let on_exhausted = take_fallbacks(fields, stored);
     Some(Draft {
         external_id,
         name: name?,
@@ -126,8 +133,23 @@ fn read(fields: &mut Fields<'_>, kind: Option<DestinationType>, stored: Option<&
         event_types,
         retry_policy,
         failure_policy,
+        delivery_limits,
+        on_exhausted,
         signing_secret: None,
     })
+}
+
+/// Where failed deliveries go: given as a whole, kept when it is not named.
+fn take_fallbacks(fields: &mut Fields<'_>, stored: Option<&Destination>) -> Option<OnExhausted> {
+    if !fields.has("on_exhausted") {
+        return stored.and_then(|stored| stored.on_exhausted.clone());
+    }
+    let wanted = fields.object("on_exhausted", OnExhausted::read).flatten()?;
+    if let Some(position) = stored.and_then(|stored| wanted.destination_ids.iter().position(|id| *id == stored.id)) {
+        let pointer = format!("/on_exhausted/destination_ids/{position}");
+        fields.errors().add(pointer, FieldCode::InvalidValue, "a destination cannot be its own fallback");
+    }
+    Some(wanted)
 }
 
 /// A text that may be absent: a patch keeps it when it does not name it and drops it as null.

@@ -24,22 +24,24 @@ impl Operations {
         let errors = Errors::default();
         let page = PageQuery::take(&mut query, &errors);
         let kind = query.choice("type", &errors, DestinationType::ALL);
-        let enabled = query.choice("status", &errors, &[("enabled", true), ("disabled", false)]);
+        let status = query.choice("status", &errors, &[("enabled", "enabled"), ("paused", "paused"), ("disabled", "disabled")]);
         let with_health = query.choice("include", &errors, &[("health", ())]).is_some();
         query.finish(&errors);
         errors.into_result(())?;
         let scope = ListScope::of("/v1/destinations")
             .with("organization", Some(organization))
             .with("type", kind.map(DestinationType::as_str))
-            .with("status", enabled);
+            .with("status", status);
         let mut after = page.after(&self.cursors, &scope)?;
         let wanted = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let mut found: Vec<Destination> = Vec::new();
+        let now = self.clock.now();
         for _ in 0..READS_MAX {
             let batch = self.store.destinations_page(organization, after, READ_AT_ONCE).await?;
             after = batch.items.last().map(|destination| destination.id).filter(|_| batch.more);
             let matches = |destination: &Destination| {
-                kind.is_none_or(|kind| kind == destination.kind()) && enabled.is_none_or(|enabled| enabled == destination.is_enabled())
+                let is_in = |status| status == crate::view::destination::status(destination, now);
+                kind.is_none_or(|kind| kind == destination.kind()) && status.is_none_or(is_in)
             };
             found.extend(batch.items.into_iter().filter(matches));
             if found.len() > wanted || after.is_none() {

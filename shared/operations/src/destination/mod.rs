@@ -11,6 +11,7 @@ mod host_keys;
 mod input;
 mod list;
 mod moved;
+mod pause;
 mod preview;
 mod rotation;
 mod seal;
@@ -21,7 +22,7 @@ mod trial;
 mod x509;
 
 pub(crate) use credentials::CredentialsDraft;
-pub use documents::{CreateDestination, DisableDestination, PatchDestination, RotateSecret, TestDestination};
+pub use documents::{CreateDestination, DisableDestination, PatchDestination, PauseDestination, RotateSecret, TestDestination};
 pub use host_keys::{AskHostKeys, HostKeysView};
 pub(crate) use input::{Addresses, admit, refused};
 pub use preview::PreviewDestination;
@@ -31,7 +32,7 @@ pub use switch::{EnableDestination, EnabledDestination};
 use domain::Reason;
 use domain::audit::Change;
 use domain::credentials::Credentials;
-use domain::destination::{Destination, DestinationState};
+use domain::destination::{Destination, DestinationState, OnExhausted};
 use domain::id::{DestinationId, OrganizationId};
 use domain::input::Errors;
 use domain::limits::DESTINATIONS_MAX;
@@ -93,6 +94,7 @@ impl Operations {
         let skip_check = query.flag("skip_check", &errors);
         query.finish(&errors);
         let draft = self.read_new(ctx, organization, members, errors).await?;
+        self.must_have_fallbacks(ctx, organization, draft.on_exhausted.as_ref()).await?;
         self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials).await?;
         let Drafted { destination, generated } = self.drafted(self.id_for(ctx, organization), organization, draft).await?;
         let destination = self.checked(ctx, destination, skip_check).await?;
@@ -143,6 +145,8 @@ impl Operations {
             event_types: draft.event_types,
             retry_policy: draft.retry_policy,
             failure_policy: draft.failure_policy,
+            delivery_limits: draft.delivery_limits,
+            on_exhausted: draft.on_exhausted,
             revision: 1,
             verified_at: None,
             created_at: now,
@@ -170,6 +174,20 @@ impl Operations {
             }
         }
         Err(Refusal::not_found())
+    }
+
+    /// Every destination that is named as a fallback exists.
+    async fn must_have_fallbacks(&self, ctx: &Context, organization: OrganizationId, named: Option<&OnExhausted>) -> Result<(), Refusal> {
+        let Some(OnExhausted { destination_ids }) = named else { return Ok(()) };
+        let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
+        let mut missing = Vec::new();
+        for (position, id) in destination_ids.iter().enumerate() {
+            if !routes.destinations.iter().any(|route| route.id == *id) {
+                self.owns_or_records(ctx, organization, *id).await;
+                missing.push(format!("/on_exhausted/destination_ids/{position}"));
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(Refusal::not_found_at(missing)) }
     }
 
     /// A destination of the organization that is not deleted.
@@ -210,6 +228,9 @@ impl Operations {
             if draft.settings != before.settings || draft.credentials.differs_from(&before.credentials) {
                 self.resolve_authorization(ctx, organization, &draft.settings, &draft.credentials).await?;
             }
+            if draft.on_exhausted != before.on_exhausted {
+                self.must_have_fallbacks(ctx, organization, draft.on_exhausted.as_ref()).await?;
+            }
             must_match(if_match, &before)?;
             let after = self.patched_destination(ctx, &before, draft, skip_check).await?;
             let Some(after) = after else { return self.view_with_health(ctx, &before).await };
@@ -219,7 +240,12 @@ impl Operations {
             }
             let event = self.event(ctx, organization, "destination.updated", after.id, changed);
             match self.store.save_destination(&after, before.revision, &event).await? {
-                Saved::Done => return self.view_with_health(ctx, &after).await,
+                Saved::Done => {
+                    if after.delivery_limits != before.delivery_limits {
+                        self.store.reset_turns(&after, self.clock.now()).await?;
+                    }
+                    return self.view_with_health(ctx, &after).await;
+                }
                 Saved::Conflict => before = self.existing_destination(organization, before.id).await?,
             }
         }
@@ -247,6 +273,8 @@ impl Operations {
             event_types: draft.event_types,
             retry_policy: draft.retry_policy,
             failure_policy: draft.failure_policy,
+            delivery_limits: draft.delivery_limits,
+            on_exhausted: draft.on_exhausted,
             ..before.clone()
         };
         if after == *before {

@@ -145,6 +145,8 @@ fn take_sample(fields: &mut Fields<'_>, organization_id: &str, now: &str, payloa
         content_type,
         created_at: now.to_owned(),
         attempt: 1,
+        failed_delivery_id: None,
+        reason: None,
     }
 }
 

@@ -180,6 +180,8 @@ pub(crate) fn auditable(destination: &Destination) -> serde_json::Value {
         "event_types": destination.event_types,
         "retry_policy": destination.retry_policy,
         "failure_policy": destination.failure_policy,
+        "delivery_limits": destination.delivery_limits,
+        "on_exhausted": destination.on_exhausted,
         "state": destination.state,
     })
 }

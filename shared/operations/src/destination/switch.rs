@@ -72,8 +72,8 @@ impl Operations {
             self.room_for_a_job(organization).await?;
         }
         let id = destination.id;
-        let view = if destination.is_enabled() {
-            self.view_with_health(ctx, &destination).await?
+        let view = if destination.takes_deliveries() {
+            self.resume(ctx, destination).await?
         } else {
             self.switch(ctx, destination, DestinationState::Enabled, "destination.enabled").await?
         };
@@ -91,7 +91,7 @@ impl Operations {
         let members = body.object_or_empty()?;
         no_parameters(query)?;
         let reason = read_members(members, Errors::default(), |fields| Some(fields.text("reason", 1..=DESCRIPTION_MAX)))?;
-        if !destination.is_enabled() {
+        if !destination.takes_deliveries() {
             return self.view_with_health(ctx, &destination).await;
         }
         let disabled = DestinationState::Disabled { at: self.clock.now(), by: DisabledBy::User, reason };
@@ -106,7 +106,7 @@ impl Operations {
         action: &str,
     ) -> Result<DestinationView, Refusal> {
         for _ in 0..RACES_MAX {
-            if before.is_enabled() == (state == DestinationState::Enabled) {
+            if before.takes_deliveries() == (state == DestinationState::Enabled) {
                 return self.view_with_health(ctx, &before).await;
             }
             let after = Destination { state: state.clone(), revision: before.revision + 1, updated_at: self.clock.now(), ..before.clone() };

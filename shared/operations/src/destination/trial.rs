@@ -61,7 +61,7 @@ impl Operations {
             organization,
             message,
             facts,
-            targets: vec![Target { destination: destination.id, kind: destination.kind(), enabled: destination.is_enabled() }],
+            targets: vec![Target { destination: destination.id, kind: destination.kind(), enabled: destination.takes_deliveries() }],
             payload: store::Content::Bytes(payload),
             retention_days: routes.settings.retention_days,
             payload_retention_days: routes.settings.payload_retention_days,
@@ -70,6 +70,6 @@ impl Operations {
         let deliveries = self.dispatch.submit(&submission).await?;
         let event = self.event(ctx, organization, "destination.tested", destination.id, Vec::new());
         self.store.record_audit(&event).await?;
-        Ok(self.message_view(ctx, &deliveries))
+        Ok(self.message_view(ctx, &deliveries, &crate::view::delivery::Pauses::default()))
     }
 }

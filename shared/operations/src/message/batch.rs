@@ -24,6 +24,7 @@ use super::submit::{Entry, as_accepted, not_suspended, submission};
 use crate::destination::Addresses;
 use crate::idempotency::{Fingerprint, wait_deadline, wait_until};
 use crate::organization::no_parameters;
+use crate::view::delivery::Pauses;
 use crate::view::message::{BatchResult, BatchView};
 use crate::view::problem::Problem;
 use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
@@ -239,7 +240,11 @@ impl Operations {
             Err(out_of_time())
         };
         match accepted {
-            Ok(deliveries) => BatchResult { status: 202, message: Some(self.message_view(entry.ctx, &deliveries)), error: None },
+            Ok(deliveries) => BatchResult {
+                status: 202,
+                message: Some(self.message_view(entry.ctx, &deliveries, &Pauses::of(entry.routes, self.clock.now()))),
+                error: None,
+            },
             Err(refusal) => {
                 if let Some(chain) = refusal.chain() {
                     tracing::error!(error = chain, request_id = entry.ctx.request_id, "a message of a batch failed");

@@ -7,11 +7,13 @@ mod elsewhere;
 mod input;
 pub(crate) mod raw;
 mod read;
+mod resend;
 mod submit;
 
 pub use batch::{BATCH_DELIVERIES_MAX, BATCH_MAX, SubmittedBatch};
 pub use input::{BatchMessage, Content, SubmitBatch, SubmitMessage};
 pub use read::{Download, PayloadAnswer, PayloadLink};
+pub use resend::ResendMessage;
 pub use submit::Submitted;
 
 pub(crate) use raw::RawMembers;

@@ -1,5 +1,7 @@
 //! Reading messages: a message is the set of its deliveries.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use domain::Timestamp;
 use domain::delivery::Delivery;
@@ -9,6 +11,7 @@ use domain::input::Errors;
 use domain::limits::{PAYLOAD_MAX_BYTES, REFERENCE_MAX};
 use domain::message::PayloadInfo;
 use domain::role::Permission;
+use futures_util::future::try_join_all;
 use serde::Serialize;
 use std::time::Duration;
 use store::{Content, MessageFilter, ObjectPlace, Unreadable};
@@ -17,7 +20,7 @@ use utoipa::ToSchema;
 use crate::cursor::ListScope;
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
-use crate::view::delivery::DeliverySummary;
+use crate::view::delivery::{DeliverySummary, Pauses};
 use crate::view::message::{MessageStatus, MessageView};
 use crate::{Context, Operations, Query, Refusal, RefusalCode};
 
@@ -77,11 +80,13 @@ impl Operations {
             .with("until", until)
             .with("system", Some(system));
         let after = page.after(&self.cursors, &scope)?;
-        let shards = self.shards(organization).await?;
+        let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
+        let shards = routes.shards;
+        let pauses = Pauses::of(&routes, self.clock.now());
         let filter = MessageFilter { event_type, reference, since, until, system };
         let found = self.store.messages_page(organization, shards, &filter, after, page.limit).await?;
         let next_cursor = self.next_cursor(&scope, found.next);
-        Ok(Page { data: found.items.iter().map(|deliveries| self.message_view(ctx, deliveries)).collect(), next_cursor })
+        Ok(Page { data: found.items.iter().map(|deliveries| self.message_view(ctx, deliveries, &pauses)).collect(), next_cursor })
     }
 
     /// `GET /v1/messages/{id}`.
@@ -90,7 +95,7 @@ impl Operations {
         for (organization, id) in places {
             if let Some(deliveries) = self.store.message(organization, id).await? {
                 no_parameters(query)?;
-                return Ok(self.message_view(ctx, &deliveries));
+                return Ok(self.message_view(ctx, &deliveries, &self.pauses(organization).await?));
             }
         }
         Err(Refusal::not_found())
@@ -190,7 +195,7 @@ impl Operations {
         Ok(())
     }
 
-    async fn own_message(&self, ctx: &Context, organization: OrganizationId, id: &str) -> Result<Vec<Delivery>, Refusal> {
+    pub(super) async fn own_message(&self, ctx: &Context, organization: OrganizationId, id: &str) -> Result<Vec<Delivery>, Refusal> {
         let id: MessageId = self.own_id(ctx, organization, id).await?;
         self.store.message(organization, id).await?.ok_or_else(Refusal::not_found)
     }
@@ -200,8 +205,21 @@ impl Operations {
         Ok(self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?.shards)
     }
 
+    /// The paused destinations of the organizations that own these deliveries.
+    pub(crate) async fn pauses_of(&self, deliveries: &[Delivery]) -> Result<Pauses, Refusal> {
+        let organizations: BTreeSet<OrganizationId> = deliveries.iter().map(|delivery| delivery.organization).collect();
+        let each = try_join_all(organizations.into_iter().map(|organization| self.pauses(organization))).await?;
+        Ok(each.into_iter().fold(Pauses::default(), Pauses::and))
+    }
+
+    /// The paused destinations of an organization.
+    pub(crate) async fn pauses(&self, organization: OrganizationId) -> Result<Pauses, Refusal> {
+        let routes = self.store.routes(organization).await?;
+        Ok(routes.map(|routes| Pauses::of(&routes, self.clock.now())).unwrap_or_default())
+    }
+
     /// A message as its deliveries tell it; there is at least one.
-    pub(crate) fn message_view(&self, ctx: &Context, deliveries: &[Delivery]) -> MessageView {
+    pub(crate) fn message_view(&self, ctx: &Context, deliveries: &[Delivery], pauses: &Pauses) -> MessageView {
         let now = self.clock.now();
         let first = &deliveries[0];
         let id = first.id.message;
@@ -213,15 +231,15 @@ impl Operations {
             metadata: first.message.metadata.clone(),
             payload_info: first.message.payload.clone(),
             status: MessageStatus::of(deliveries),
-            deliveries: deliveries.iter().map(|delivery| self.delivery_summary(ctx, delivery, now)).collect(),
+            deliveries: deliveries.iter().map(|delivery| self.delivery_summary(ctx, delivery, pauses, now)).collect(),
             created_at: first.created_at,
             expires_at: first.message.expires_at,
             url: ctx.link("messages", id),
         }
     }
 
-    pub(crate) fn delivery_summary(&self, ctx: &Context, delivery: &Delivery, now: Timestamp) -> DeliverySummary {
-        DeliverySummary::of(delivery, now, ctx.link("deliveries", delivery.id))
+    pub(crate) fn delivery_summary(&self, ctx: &Context, delivery: &Delivery, pauses: &Pauses, now: Timestamp) -> DeliverySummary {
+        DeliverySummary::of(delivery, pauses, now, ctx.link("deliveries", delivery.id))
     }
 }
 

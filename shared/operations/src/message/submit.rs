@@ -19,6 +19,7 @@ use super::input::{MessageInput, read_message};
 use super::read::accepted_at;
 use crate::idempotency::{Fingerprint, wait_deadline, wait_until};
 use crate::organization::no_parameters;
+use crate::view::delivery::Pauses;
 use crate::view::message::MessageView;
 use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
@@ -68,7 +69,7 @@ impl Operations {
             None => (self.accept(&entry, self.noted(ctx, organization, read()).await?).await?, false),
             Some(print) => self.accept_once(&entry, &print, read).await?,
         };
-        Ok(Submitted { message: self.message_view(ctx, &deliveries), replayed })
+        Ok(Submitted { message: self.message_view(ctx, &deliveries, &Pauses::of(&routes, self.clock.now())), replayed })
     }
 
     async fn accept(&self, entry: &Entry<'_>, input: MessageInput) -> Result<Vec<Delivery>, Refusal> {
@@ -94,7 +95,8 @@ impl Operations {
             };
             let recorded = Recorded::from_json(recorded)?;
             if let Some(deliveries) = self.store.message(entry.organization, recorded.message).await? {
-                return Ok((deliveries.into_iter().map(as_accepted).collect(), true));
+                let accepted = deliveries.into_iter().take(recorded.targets().len());
+                return Ok((accepted.map(as_accepted).collect(), true));
             }
         }
         let input = self.noted(entry.ctx, entry.organization, read()).await?;
@@ -112,7 +114,8 @@ impl Operations {
                 Claim::Running { recorded, .. } | Claim::Finished { recorded, .. } => {
                     let recorded = Recorded::from_json(recorded)?;
                     if let Some(deliveries) = self.store.message(entry.organization, recorded.message).await? {
-                        return Ok((deliveries.into_iter().map(as_accepted).collect(), true));
+                        let accepted = deliveries.into_iter().take(recorded.targets().len());
+                        return Ok((accepted.map(as_accepted).collect(), true));
                     }
                     wait_until(deadline).await?;
                     continue;

@@ -7,9 +7,11 @@ use domain::delivery::{Delivery, DeliveryStatus, State};
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, MessageId, OrganizationId};
 use domain::trace::TraceId;
+use domain::waiting::{Waiting, WaitingFor};
 use domain::{Reason, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use store::Routes;
 use utoipa::ToSchema;
 
 use crate::words::{DeliveryStatusName, DestinationTypeName, ReasonName};
@@ -42,9 +44,12 @@ pub struct DeliveryFacts {
     /// The status.
     #[schema(value_type = DeliveryStatusName)]
     pub status: DeliveryStatus,
-    /// The failure category.
+    /// The failure category; for a fallback without a failure of its own, that of the delivery it stands in for.
     #[schema(value_type = Option<ReasonName>)]
     pub reason: Option<Reason>,
+    /// What triggered the last attempt, or triggers the first one: `first`, `retry`, `manual` or `replay`; `fallback` for every fallback.
+    #[schema(value_type = String, example = "first")]
+    pub trigger: Trigger,
     /// Whether the delivery used up its retries.
     pub exhausted: bool,
     /// Whether this is a test delivery.
@@ -56,6 +61,18 @@ pub struct DeliveryFacts {
     /// The time of the next attempt.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_attempt_at: Option<Timestamp>,
+    /// What it waits for although it is due: `pause`, `rate` or `concurrency`; null while it waits for nothing.
+    #[schema(value_type = Option<String>, example = "rate")]
+    pub waiting_for: Option<WaitingFor>,
+    /// When a delivery that waits is expected to start; null while nobody can say.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expected_at: Option<Timestamp>,
+    /// The delivery that this one stands in for, when it is a fallback.
+    #[schema(value_type = Option<String>)]
+    pub failed_delivery_id: Option<DeliveryId>,
+    /// Why that delivery failed.
+    #[schema(value_type = Option<ReasonName>)]
+    pub failed_reason: Option<Reason>,
     /// When the message was accepted.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -122,7 +139,7 @@ pub struct LastAttempt {
 pub struct AttemptView {
     /// The number of the attempt, starting at 1.
     pub number: u32,
-    /// `first`, `retry`, `manual` or `replay`.
+    /// `first`, `retry`, `manual`, `replay` or `fallback`.
     #[schema(value_type = String, example = "first")]
     pub trigger: Trigger,
     /// The start time.
@@ -178,8 +195,39 @@ pub struct ResponseView {
     pub truncated: bool,
 }
 
+/// Which of an organization's destinations are paused, and until when.
+#[derive(Debug, Default)]
+pub(crate) struct Pauses(BTreeMap<DestinationId, Timestamp>);
+
+impl Pauses {
+    /// Those that are at `now`.
+    pub(crate) fn of(routes: &Routes, now: Timestamp) -> Self {
+        let paused = routes.destinations.iter().filter_map(|route| Some((route.id, route.paused_until?)));
+        Self(paused.filter(|(_, until)| now < *until).collect())
+    }
+
+    /// The pauses of both.
+    #[must_use]
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// What a delivery waits for. Its record says so once its task has come up; a pause holds for all at once.
+    fn waiting(&self, delivery: &Delivery) -> Option<Waiting> {
+        if delivery.status().is_finished() {
+            return None;
+        }
+        match self.0.get(&delivery.destination).filter(|_| !delivery.message.test) {
+            Some(until) => Some(Waiting { reason: WaitingFor::Pause, expected_at: Some(*until).filter(|until| *until < Timestamp::MAX) }),
+            None => delivery.waiting.filter(|waiting| waiting.reason != WaitingFor::Pause),
+        }
+    }
+}
+
 impl DeliveryFacts {
-    pub(crate) fn of(delivery: &Delivery, now: Timestamp, url: String) -> Self {
+    pub(crate) fn of(delivery: &Delivery, pauses: &Pauses, now: Timestamp, url: String) -> Self {
+        let waiting = pauses.waiting(delivery);
         let (next_attempt_at, exhausted, tracking) = match &delivery.state {
             State::Retrying { next_attempt_at, .. } => (Some(*next_attempt_at), false, None),
             State::Failed { exhausted, .. } => (None, *exhausted, None),
@@ -196,12 +244,17 @@ impl DeliveryFacts {
             reference: delivery.message.reference.clone(),
             metadata: delivery.message.metadata.clone(),
             status: delivery.status(),
-            reason: delivery.state.reason(),
+            reason: delivery.reason(),
+            trigger: delivery.shown_trigger(),
             exhausted,
             test: delivery.message.test,
             in_flight: delivery.in_flight(now),
             attempt_count: delivery.attempts,
             next_attempt_at,
+            waiting_for: waiting.map(|waiting| waiting.reason),
+            expected_at: waiting.and_then(|waiting| waiting.expected_at),
+            failed_delivery_id: delivery.fallback_of.map(|failed| failed.delivery),
+            failed_reason: delivery.fallback_of.map(|failed| failed.reason),
             created_at: delivery.created_at,
             updated_at: delivery.updated_at,
             finished_at: delivery.state.finished_at(),
@@ -212,8 +265,11 @@ impl DeliveryFacts {
 }
 
 impl DeliverySummary {
-    pub(crate) fn of(delivery: &Delivery, now: Timestamp, url: String) -> Self {
-        Self { delivery: DeliveryFacts::of(delivery, now, url), last_attempt: delivery.last_attempt.as_ref().map(LastAttempt::from) }
+    pub(crate) fn of(delivery: &Delivery, pauses: &Pauses, now: Timestamp, url: String) -> Self {
+        Self {
+            delivery: DeliveryFacts::of(delivery, pauses, now, url),
+            last_attempt: delivery.last_attempt.as_ref().map(LastAttempt::from),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Destinations.
 
 use domain::Timestamp;
-use domain::destination::{Destination, DestinationState, DisabledBy};
+use domain::destination::{Destination, DestinationState, DisabledBy, OnExhausted};
 use domain::event_type::EventPattern;
 use domain::health::{Health, HealthStatus, LastError};
 use domain::id::{DestinationId, OrganizationId, SecretId};
@@ -9,6 +9,7 @@ use domain::organization::{FailurePolicy, OrganizationSettings};
 use domain::retry::RetryPolicy;
 use domain::signing_secret::SigningSecret;
 use domain::statistics::{Latencies, Tally};
+use domain::waiting::DeliveryLimits;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -37,9 +38,11 @@ pub struct DestinationView {
     pub name: String,
     /// A description for people.
     pub description: Option<String>,
-    /// `enabled` or `disabled`.
+    /// `enabled`, `paused`: deliveries wait, or `disabled`: they are skipped.
     #[schema(example = "enabled")]
     pub status: &'static str,
+    /// Since when, by whom, why and until when it is paused; null while it is not.
+    pub paused: Option<PausedView>,
     /// When, by whom and why the destination was disabled; null while it is enabled.
     pub disabled: Option<DisabledView>,
     /// The settings, by destination type.
@@ -59,6 +62,12 @@ pub struct DestinationView {
     /// Its own thresholds; null: the organization's.
     #[schema(value_type = Option<FailurePolicyBody>)]
     pub failure_policy: Option<FailurePolicy>,
+    /// What it takes; null: as much as the organization's limits say, or as comes.
+    #[schema(value_type = Option<DeliveryLimitsBody>)]
+    pub delivery_limits: Option<DeliveryLimits>,
+    /// Where deliveries go that end as failed; null: nowhere.
+    #[schema(value_type = Option<OnExhaustedBody>)]
+    pub on_exhausted: Option<OnExhausted>,
     /// The number of the revision, also in the `ETag` header.
     pub revision: u64,
     /// When these settings and credentials last passed a connection check.
@@ -89,6 +98,44 @@ pub struct DisabledView {
     pub by: DisabledBy,
     /// The reason.
     pub reason: Option<String>,
+}
+
+/// Since when, by whom, why and until when a destination is paused.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Paused)]
+pub struct PausedView {
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// `user`.
+    #[schema(example = "user")]
+    pub by: &'static str,
+    /// Why.
+    pub reason: Option<String>,
+    /// When it resumes by itself; null: when somebody resumes it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
+}
+
+/// Where deliveries go that end as `failed`: each of these gets one of the same message, with `failed_delivery_id` and `failed_reason`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OnExhausted)]
+pub struct OnExhaustedBody {
+    /// Destinations of the same organization; not this one.
+    #[schema(min_items = 1, max_items = 3)]
+    pub destination_ids: Vec<String>,
+}
+
+/// What a destination takes. What exceeds it waits, which is no attempt and no failure.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeliveryLimits)]
+pub struct DeliveryLimitsBody {
+    /// Attempts that start within a second; null: any number.
+    #[schema(minimum = 0.1, maximum = 1000)]
+    pub max_per_second: Option<f64>,
+    /// Attempts that run at once; null: any number.
+    #[schema(minimum = 1, maximum = 100)]
+    pub max_concurrent: Option<u32>,
 }
 
 /// A signing secret, without the secret.
@@ -297,6 +344,15 @@ impl HealthView {
     }
 }
 
+/// A destination's status at `now`: a pause whose time is over is none.
+pub(crate) fn status(destination: &Destination, now: Timestamp) -> &'static str {
+    match &destination.state {
+        DestinationState::Disabled { .. } => "disabled",
+        DestinationState::Paused { .. } if destination.paused_until(now).is_some() => "paused",
+        DestinationState::Enabled | DestinationState::Paused { .. } | DestinationState::Deleted { .. } => "enabled",
+    }
+}
+
 impl From<&SigningSecret> for SigningSecretView {
     fn from(secret: &SigningSecret) -> Self {
         Self {
@@ -317,9 +373,12 @@ impl DestinationView {
         now: Timestamp,
         url: String,
     ) -> Self {
-        let (status, disabled) = match &destination.state {
-            DestinationState::Disabled { at, by, reason } => ("disabled", Some(DisabledView { at: *at, by: *by, reason: reason.clone() })),
-            DestinationState::Enabled | DestinationState::Deleted { .. } => ("enabled", None),
+        let (disabled, paused) = match &destination.state {
+            DestinationState::Disabled { at, by, reason } => (Some(DisabledView { at: *at, by: *by, reason: reason.clone() }), None),
+            DestinationState::Paused { at, reason, until } if destination.paused_until(now).is_some() => {
+                (None, Some(PausedView { at: *at, by: "user", reason: reason.clone(), until: *until }))
+            }
+            DestinationState::Enabled | DestinationState::Paused { .. } | DestinationState::Deleted { .. } => (None, None),
         };
         Self {
             id: destination.id,
@@ -328,14 +387,17 @@ impl DestinationView {
             kind: destination.kind().as_str(),
             name: destination.name.clone(),
             description: destination.description.clone(),
-            status,
+            status: status(destination, now),
             disabled,
+            paused,
             settings: destination.settings.to_json(),
             credentials: destination.credentials.to_json(),
             signing_secrets: destination.live_secrets(now).into_iter().map(SigningSecretView::from).collect(),
             event_types: destination.event_types.clone(),
             retry_policy: destination.retries(settings.retry_policy.as_ref()),
             failure_policy: destination.failure_policy.clone(),
+            delivery_limits: destination.delivery_limits,
+            on_exhausted: destination.on_exhausted.clone(),
             revision: destination.revision,
             verified_at: destination.verified_at,
             health,

@@ -18,7 +18,7 @@ pub struct JobView {
     /// The organization that owns the object.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
-    /// `retry`, `replay`, `reconcile` or `erase`.
+    /// `retry`, `replay`, `backfill`, `reconcile` or `erase`.
     #[schema(value_type = String, example = "retry")]
     pub kind: JobKind,
     /// `queued`, `running`, `finished`, `cancelled` or `failed`.
@@ -44,6 +44,10 @@ pub struct JobView {
     pub finished_at: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<String>,
+    /// Of a backfill that asks for more: what was accepted before this time is no longer kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub not_kept_before: Option<Timestamp>,
     /// A link to this object in the console.
     pub url: String,
 }
@@ -53,6 +57,10 @@ pub struct JobView {
 pub struct JobTotal {
     /// The number of matching deliveries.
     pub total: u64,
+    /// Of a backfill that asks for more: what was accepted before this time is no longer kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub not_kept_before: Option<Timestamp>,
 }
 
 impl JobView {
@@ -70,6 +78,7 @@ impl JobView {
             created_at: job.created_at,
             finished_at: job.finished_at,
             error: job.error,
+            not_kept_before: None,
             url,
         }
     }

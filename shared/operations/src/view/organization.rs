@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::OrganizationHealth;
-use crate::view::destination::RetryPolicyBody;
+use crate::view::destination::{DeliveryLimitsBody, RetryPolicyBody};
 
 /// An organization.
 #[derive(Debug, Serialize, ToSchema)]
@@ -92,6 +92,8 @@ pub struct OrganizationSettingsBody {
     pub failure_policy: FailurePolicyBody,
     /// How destinations are tried again that have no policy of their own; null: five retries after 1, 2, 4, 8 and 16 s.
     pub retry_policy: Option<RetryPolicyBody>,
+    /// What destinations take that have no limits of their own; null: as much as comes.
+    pub delivery_limits: Option<DeliveryLimitsBody>,
     /// No second alert of a kind for a destination within this time.
     #[schema(default = 3600)]
     pub alert_debounce_seconds: u32,

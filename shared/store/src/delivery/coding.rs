@@ -1,9 +1,10 @@
 //! What is written reads back, whatever it is.
 
 use domain::attempt::{Attempt, Failure, RequestRecord, ResponseRecord, Trigger};
-use domain::delivery::{Delivery, State};
+use domain::delivery::{Delivery, FallbackOf, State};
 use domain::id::{Id, MessageId, Ulid};
 use domain::message::{MessageFacts, PayloadInfo, StatusCallback};
+use domain::waiting::{Waiting, WaitingFor};
 use domain::{Reason, Timestamp};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -18,7 +19,7 @@ fn times() -> impl Strategy<Value = Timestamp> {
 }
 
 fn triggers() -> impl Strategy<Value = Trigger> {
-    prop_oneof![Just(Trigger::First), Just(Trigger::Retry), Just(Trigger::Manual), Just(Trigger::Replay)]
+    prop_oneof![Just(Trigger::First), Just(Trigger::Retry), Just(Trigger::Manual), Just(Trigger::Replay), Just(Trigger::Fallback)]
 }
 
 fn reasons() -> impl Strategy<Value = Reason> {
@@ -64,6 +65,11 @@ fn states() -> impl Strategy<Value = State> {
     ]
 }
 
+fn waits() -> impl Strategy<Value = Waiting> {
+    let reasons = prop_oneof![Just(WaitingFor::Pause), Just(WaitingFor::Rate), Just(WaitingFor::Concurrency)];
+    (reasons, option::of(times())).prop_map(|(reason, expected_at)| Waiting { reason, expected_at })
+}
+
 fn callbacks() -> impl Strategy<Value = StatusCallback> {
     prop_oneof![
         Just(StatusCallback::DestinationId(sample::delivery().destination)),
@@ -87,13 +93,14 @@ prop_compose! {
     fn deliveries()(
         created_at in times(), position in 0..1200_u16, message in facts(), fan_out: u16, updated_at in times(), generation: u32,
         attempts: u32, budget_start: u32, trigger in triggers(), lease_until in option::of(times()), state in states(),
-        born_skipped: bool, retention_days: u32, payload_retention_days: u32,
+        waiting in option::of(waits()), failed in option::of(reasons()), born_skipped: bool, retention_days: u32, payload_retention_days: u32,
     ) -> Delivery {
         let mut delivery = sample::delivery();
         delivery.id.message = MessageId::from(Ulid::first_at(created_at));
         delivery.id.position = position;
+        let fallback_of = failed.map(|reason| FallbackOf { delivery: sample::delivery().id, reason });
         Delivery {
-            created_at, message, fan_out, updated_at, generation, attempts, budget_start, trigger, lease_until, state, born_skipped,
+            waiting, fallback_of, created_at, message, fan_out, updated_at, generation, attempts, budget_start, trigger, lease_until, state, born_skipped,
             retention_days, payload_retention_days, ..delivery
         }
     }

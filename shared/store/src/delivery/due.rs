@@ -6,6 +6,7 @@ use domain::Timestamp;
 use domain::delivery::{Delivery, DeliveryStatus, State};
 use domain::id::{DeliveryId, OrganizationId};
 use domain::settle::LONGEST_QUEUED_WAIT;
+use domain::waiting::{Waiting, WaitingFor};
 
 use super::item::{STATUS, decode, status};
 use crate::attributes::{Item, Reader, text, time};
@@ -32,6 +33,13 @@ pub struct DueEntry {
 
 /// When the due index brings a delivery back. Longer waits leave the queue, so that nothing else brings it back at all.
 pub(super) fn due_at(delivery: &Delivery) -> Option<Timestamp> {
+    if let Some(Waiting { reason, expected_at }) = delivery.waiting {
+        // What waits for a pause to end is looked at again when it expires; the pause's end releases it.
+        return match reason {
+            WaitingFor::Pause => delivery.message.expires_at,
+            WaitingFor::Rate | WaitingFor::Concurrency => expected_at.map(|at| at.plus(LOST_AFTER)),
+        };
+    }
     let State::Retrying { next_attempt_at, .. } = delivery.state else { return None };
     let in_queue = next_attempt_at.since(delivery.updated_at) <= LONGEST_QUEUED_WAIT;
     Some(if in_queue { next_attempt_at.plus(LOST_AFTER) } else { next_attempt_at })

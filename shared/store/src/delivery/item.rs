@@ -9,16 +9,21 @@
 //! | `f`, `rd`, `bk` | fan-out, retention in days, whether made as skipped |
 //! | `g`, `n`, `b`, `tg`, `l` | generation, attempts, budget's start, trigger, lease |
 //! | `s`, `u`, `na`, `re`, `ex`, `fa` | status, last change after creation, next attempt, reason, exhausted, when finished if not at `u` |
+//! | `wf`, `wa` | what it waits for, and when it is expected to start |
+//! | `fo`, `fr` | the delivery that this one stands in for, and why that failed |
 //! | `a`, `k` | the last attempt's record with the tracking data, the token of the settle that wrote it |
 //!
 //! The destination is in the key of `by_destination`; the creation time is that of the message's id.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::delivery::{Delivery, DeliveryStatus, FallbackOf, State};
 use domain::event_type::EventType;
 use domain::id::Id;
 use domain::message::{MessageFacts, PayloadInfo, StatusCallback};
 use domain::settings::DestinationType;
+use domain::waiting::{Waiting, WaitingFor};
 use domain::{Reason, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,6 +45,11 @@ pub(super) const STATUS: &str = "s";
 pub(super) const LEASE: &str = "l";
 pub(super) const RECORD: &str = "a";
 pub(super) const TOKEN: &str = "k";
+pub(super) const WAITING: &str = "wf";
+
+pub(super) const FAN_OUT: &str = "f";
+/// What says where the payload is, or is it.
+pub(super) const PAYLOADS: &[&str] = &[PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_PLACE, PAYLOAD_VERSION, PAYLOAD_OBJECT, "sz", "h"];
 
 const JSON: &str = "application/json";
 const RETENTION_DAYS: u32 = 30;
@@ -57,6 +67,8 @@ pub(super) const MUTABLE: &[&str] = &[
     "re",
     "ex",
     "fa",
+    WAITING,
+    "wa",
     DUE.pk,
     DUE.sk,
     ATTENTION_ORG.pk,
@@ -67,6 +79,12 @@ pub(super) const MUTABLE: &[&str] = &[
     TROUBLE.sk,
     TTL,
 ];
+
+/// A shorter wait is over before a change of limits matters.
+const RELEASED_AFTER: Duration = Duration::from_secs(10);
+
+/// The letter of what a delivery waits for. They stand for ever.
+const WAITING_LETTERS: &[(&str, WaitingFor)] = &[("p", WaitingFor::Pause), ("r", WaitingFor::Rate), ("c", WaitingFor::Concurrency)];
 
 /// The letter of each status. They stand for ever.
 const STATUSES: &[(&str, DeliveryStatus)] = &[
@@ -100,11 +118,15 @@ pub(crate) fn encode(delivery: &Delivery) -> Item {
     item.put(BY_DESTINATION.sk, text(&sort));
     item.put_some("t", (delivery.destination_type != DestinationType::Webhook).then(|| word(&delivery.destination_type)));
     encode_message(&mut item, delivery);
-    item.put_some("f", (delivery.fan_out != 1).then(|| number(delivery.fan_out)));
+    item.put_some(FAN_OUT, (delivery.fan_out != 1).then(|| number(delivery.fan_out)));
     item.put_some("rd", (delivery.retention_days != RETENTION_DAYS).then(|| number(delivery.retention_days)));
     let payload_days = delivery.payload_retention_days;
     item.put_some("pd", (payload_days != delivery.retention_days).then(|| number(payload_days)));
     item.put_some("bk", delivery.born_skipped.then(flag));
+    if let Some(FallbackOf { delivery: failed, reason }) = delivery.fallback_of {
+        item.put("fo", text(failed.to_string()));
+        item.put("fr", text(reason.as_str()));
+    }
     item.extend(encode_progress(delivery));
     item.put_some(RECORD, encode_record(delivery));
     item
@@ -166,6 +188,11 @@ pub(super) fn encode_progress(delivery: &Delivery) -> Item {
         item.put_some("fa", (finished_at != delivery.updated_at).then(|| time(finished_at)));
         item.put(TTL, number(expiry_seconds(delivery)));
     }
+    if let Some(Waiting { reason, expected_at }) = delivery.waiting {
+        let letter = WAITING_LETTERS.iter().find(|(_, known)| *known == reason).map_or("", |(letter, _)| letter);
+        item.put(WAITING, text(letter));
+        item.put_some("wa", expected_at.map(time));
+    }
     if let Some(due_at) = super::due::due_at(delivery) {
         item.put(DUE.pk, text(keys::due_partition(delivery.id)));
         item.put(DUE.sk, time(due_at));
@@ -176,11 +203,22 @@ pub(super) fn encode_progress(delivery: &Delivery) -> Item {
         item.put(ATTENTION_ORG.sk, text(&sort));
         item.put(ATTENTION_DST.pk, text(keys::attention_dst(delivery.destination, delivery.status(), shard)));
         item.put(ATTENTION_DST.sk, text(sort));
+    } else if waits_in_index(delivery) {
+        let shard = delivery.id.message.ulid().shard();
+        item.put(ATTENTION_DST.pk, text(keys::attention_dst(delivery.destination, delivery.status(), shard)));
+        item.put(ATTENTION_DST.sk, text(keys::delivery_sort(delivery.id)));
     }
     if let Some(kind) = TroubleKind::of(delivery.status()) {
         keys::put_trouble(&mut item, kind, keys::delivery_sort(delivery.id));
     }
     item
+}
+
+/// Is it queued, and waits for so long that it is worth releasing? Its destination's index names it then.
+fn waits_in_index(delivery: &Delivery) -> bool {
+    let Some(Waiting { reason, expected_at }) = delivery.waiting else { return false };
+    let is_long = |at: Timestamp| at.since(delivery.updated_at) > RELEASED_AFTER;
+    delivery.status() == DeliveryStatus::Queued && (reason == WaitingFor::Pause || expected_at.is_some_and(is_long))
 }
 
 /// The last attempt's record, with the tracking data.
@@ -217,7 +255,7 @@ pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
         destination,
         destination_type: word_opt(from, "t")?.unwrap_or(DestinationType::Webhook),
         message: decode_message(from)?,
-        fan_out: from.number_opt("f")?.unwrap_or(1),
+        fan_out: from.number_opt(FAN_OUT)?.unwrap_or(1),
         created_at,
         updated_at,
         generation: from.number(GENERATION)?,
@@ -226,6 +264,8 @@ pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
         trigger: word_opt(from, "tg")?.unwrap_or(usual_trigger(attempts)),
         lease_until: from.time_opt(LEASE)?,
         state: State::Queued,
+        waiting: decode_waiting(from)?,
+        fallback_of: decode_fallback(from)?,
         born_skipped: from.flag("bk")?,
         last_attempt: None,
         retention_days: kept_days(from)?,
@@ -236,6 +276,20 @@ pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
     delivery.last_attempt = attempt;
     delivery.state = decode_state(from, updated_at, tracking.flatten())?;
     Ok(delivery)
+}
+
+fn decode_waiting(from: Reader<'_>) -> Result<Option<Waiting>, StoreError> {
+    let Some(letter) = from.text_opt(WAITING)? else { return Ok(None) };
+    let known = WAITING_LETTERS.iter().find(|(known, _)| *known == letter).map(|(_, reason)| *reason);
+    let reason = known.ok_or_else(|| from.corrupt(format!("a delivery waits for {letter}")))?;
+    Ok(Some(Waiting { reason, expected_at: from.time_opt("wa")? }))
+}
+
+fn decode_fallback(from: Reader<'_>) -> Result<Option<FallbackOf>, StoreError> {
+    let Some(failed) = from.text_opt("fo")? else { return Ok(None) };
+    let delivery = failed.parse().map_err(|_| from.corrupt("fo names no delivery"))?;
+    let reason = word_opt(from, "fr")?.ok_or_else(|| from.corrupt("fr is missing"))?;
+    Ok(Some(FallbackOf { delivery, reason }))
 }
 
 fn decode_message(from: Reader<'_>) -> Result<MessageFacts, StoreError> {

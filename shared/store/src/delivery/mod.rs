@@ -2,6 +2,8 @@
 //!
 //! Everything that happens to a delivery is one conditional write on its item, on `generation`, `attempts` and `status` as they were read.
 
+mod accepted;
+mod add;
 mod attempts;
 mod backlog;
 mod body;
@@ -13,6 +15,7 @@ mod due;
 pub(crate) mod item;
 mod list;
 mod object;
+mod open;
 mod payload;
 mod pending;
 mod read;
@@ -24,6 +27,8 @@ mod size;
 mod transition;
 mod work;
 
+pub use accepted::Missed;
+pub use add::Added;
 pub use backlog::Backlog;
 pub use body::{KeptBody, SentBody};
 pub use commit::Committed;

@@ -25,16 +25,18 @@ struct Shard {
 }
 
 impl Store {
-    /// Unfinished deliveries to a destination: all that are to be tried again, and those of the newest that no attempt was made of yet.
+    /// Unfinished deliveries to a destination: all that are to be tried again or wait, and those of the newest that no attempt was made of yet.
     pub async fn pending(&self, organization: OrganizationId, shards: u8, destination: DestinationId) -> Result<u64, StoreError> {
-        let retrying = try_join_all((0..shards).map(|shard| self.retrying_count(destination, shard)));
+        let open = [DeliveryStatus::Queued, DeliveryStatus::Retrying];
+        let open = open.into_iter().flat_map(|status| (0..shards).map(move |shard| (status, shard)));
+        let retrying = try_join_all(open.map(|(status, shard)| self.open_count(destination, status, shard)));
         let (retrying, queued) = try_join(retrying, self.queued_count(organization, shards, destination)).await?;
         Ok(retrying.into_iter().sum::<u64>() + queued)
     }
 
-    async fn retrying_count(&self, destination: DestinationId, shard: u8) -> Result<u64, StoreError> {
+    async fn open_count(&self, destination: DestinationId, status: DeliveryStatus, shard: u8) -> Result<u64, StoreError> {
         let mut condition = Condition::default();
-        condition.equals(ATTENTION_DST.pk, text(keys::attention_dst(destination, DeliveryStatus::Retrying, shard)));
+        condition.equals(ATTENTION_DST.pk, text(keys::attention_dst(destination, status, shard)));
         let query = self.query(condition).index_name(ATTENTION_DST.name).select(Select::Count);
         let mut pages = query.into_paginator().send();
         let mut count = 0;
@@ -46,7 +48,11 @@ impl Store {
 
     async fn queued_count(&self, organization: OrganizationId, shards: u8, destination: DestinationId) -> Result<u64, StoreError> {
         let action = "count queued deliveries";
-        let is_queued = |item: &Option<Item>| item.as_ref().is_some_and(|item| item.get(STATUS) == Some(&status(DeliveryStatus::Queued)));
+        // What waits is in the index, and counted there.
+        let is_queued = |item: &Option<Item>| {
+            let counts = |item: &Item| item.get(STATUS) == Some(&status(DeliveryStatus::Queued)) && !item.contains_key(ATTENTION_DST.pk);
+            item.as_ref().is_some_and(counts)
+        };
         let mut open: Vec<Shard> = (0..shards).map(|number| Shard { number, rest: None }).collect();
         let (mut count, mut look, mut looked_at) = (0, LOOK, 0);
         loop {
@@ -56,7 +62,7 @@ impl Store {
             });
             let newest = try_join_all(newest).await?;
             let keys: Vec<Key> = newest.iter().flat_map(|(_, keys)| keys.iter().cloned()).collect();
-            let items = self.get_parts(action, &keys, &[STATUS]).await?;
+            let items = self.get_parts(action, &keys, &[STATUS, ATTENTION_DST.pk]).await?;
             let mut items = items.iter();
             open = Vec::new();
             for (shard, keys) in newest {

@@ -39,6 +39,8 @@ impl Fixture {
             trigger: Trigger::First,
             lease_until: None,
             state: State::Queued,
+            waiting: None,
+            fallback_of: None,
             born_skipped: false,
             last_attempt: None,
             retention_days: 30,

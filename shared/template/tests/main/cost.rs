@@ -94,6 +94,8 @@ fn rendered(source: &str, limits: Limits, payload: &Payload, stop: &Stop) -> Res
         content_type: "application/json",
         created_at: "2026-11-23T09:30:00.123Z",
         attempt: 1,
+        failed_delivery_id: None,
+        reason: None,
         payload,
         link: None,
     };

@@ -25,6 +25,8 @@ fn tried(source: &str, limits: Limits) -> Result<(), TemplateError> {
         content_type: "application/json",
         created_at: "2026-11-23T09:30:00.123Z",
         attempt: 1,
+        failed_delivery_id: None,
+        reason: None,
         payload: &payload,
         link: None,
     };

@@ -28,6 +28,8 @@ fn with<T>(change: impl FnOnce(&mut Variables<'_>) -> T, source: &str) -> Result
         content_type: "text/csv; charset=utf-8",
         created_at: "2026-11-23T09:30:00.123Z",
         attempt: 2,
+        failed_delivery_id: None,
+        reason: None,
         payload: &payload,
         link: None,
     };
@@ -54,6 +56,8 @@ fn render_json(source: &str, json: &str) -> Result<String, RenderError> {
         content_type: "application/json",
         created_at: "2026-11-23T09:30:00.123Z",
         attempt: 1,
+        failed_delivery_id: None,
+        reason: None,
         payload: &payload,
         link: None,
     };
@@ -112,6 +116,8 @@ fn html_is_escaped_where_html_is_made() {
         content_type: "",
         created_at: "",
         attempt: 1,
+        failed_delivery_id: None,
+        reason: None,
         payload: &Payload::absent("there is none"),
         link: None,
     };

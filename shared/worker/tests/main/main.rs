@@ -18,6 +18,7 @@ use domain::message::{MessageFacts, PayloadInfo};
 use domain::retry::RetryPolicy;
 use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
 use domain::settings::{DestinationType, Settings};
+use domain::waiting::{Waiting, WaitingFor};
 use domain::{Reason, Timestamp};
 use queue::Task;
 use worker::{Next, plan};
@@ -53,6 +54,8 @@ fn delivery() -> Delivery {
         trigger: Trigger::Retry,
         lease_until: None,
         state: State::Retrying { next_attempt_at: at(0), reason: Some(Reason::Timeout) },
+        waiting: None,
+        fallback_of: None,
         born_skipped: false,
         last_attempt: None,
         retention_days: 30,
@@ -87,6 +90,8 @@ fn destination(state: DestinationState) -> Destination {
         event_types: None,
         retry_policy: Some(RetryPolicy::default()),
         failure_policy: None,
+        delivery_limits: None,
+        on_exhausted: None,
         revision: 1,
         verified_at: None,
         created_at: at(0),
@@ -163,4 +168,36 @@ fn an_expired_delivery_fails_and_a_suspended_organizations_waits_without_looking
     assert_eq!(next(1, &expired), Next::GiveUp(state));
     let waiting = plan(&task(2), 1, Some(&delivery()), Some(&destination(DestinationState::Enabled)), true, at(100));
     assert!(matches!(waiting, Next::SendAnew(_)));
+}
+
+#[test]
+fn what_is_due_waits_while_its_destination_is_paused_and_a_test_goes_out() {
+    let with = |until, delivery: &Delivery| {
+        let paused = DestinationState::Paused { at: at(1), reason: None, until };
+        plan(&task(2), 1, Some(delivery), Some(&destination(paused)), false, at(100))
+    };
+    let waiting = |expected_at| Waiting { reason: WaitingFor::Pause, expected_at };
+    assert_eq!(with(None, &delivery()), Next::Wait(waiting(None)));
+    assert_eq!(with(Some(at(101)), &delivery()), Next::Wait(waiting(Some(at(101)))));
+    assert_eq!(with(Some(at(100)), &delivery()), Next::Attempt(Duration::ZERO), "the pause is over");
+    let waits = Delivery { waiting: Some(waiting(None)), ..delivery() };
+    assert_eq!(with(None, &waits), Next::Acknowledge, "a duplicate of what waits already");
+    assert_eq!(next(1, &waits), Next::Attempt(Duration::ZERO), "resumed");
+    let mut test = delivery();
+    test.message.test = true;
+    assert_eq!(with(None, &test), Next::Attempt(Duration::ZERO));
+    let mut expired = delivery();
+    expired.message.expires_at = Some(at(100));
+    assert!(matches!(with(None, &expired), Next::GiveUp(State::Failed { reason: Reason::Expired, .. })));
+}
+
+#[test]
+fn a_delivery_comes_back_at_its_turn() {
+    let waits = |at| {
+        let waiting = Waiting { reason: WaitingFor::Rate, expected_at: Some(at) };
+        next(1, &Delivery { waiting: Some(waiting), ..delivery() })
+    };
+    assert_eq!(waits(at(100).plus(Duration::from_millis(400))), Next::Attempt(Duration::from_millis(400)));
+    assert_eq!(waits(at(130)), Next::Hold(Duration::from_secs(30)));
+    assert_eq!(waits(at(161)), Next::Acknowledge, "the due index has it");
 }

@@ -11,6 +11,7 @@ pub(super) fn of_trigger(trigger: Trigger) -> u64 {
         Trigger::Retry => 1,
         Trigger::Manual => 2,
         Trigger::Replay => 3,
+        Trigger::Fallback => 4,
     }
 }
 

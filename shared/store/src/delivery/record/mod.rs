@@ -200,8 +200,10 @@ mod tests {
         let delivery = sample::delivery();
         let written: BTreeMap<_, _> = include_str!("golden_v1.txt").lines().filter_map(|line| line.split_once(": ")).collect();
         for (name, attempt, tracking) in one_of_each(&delivery) {
-            let packed = written.get(name.as_str()).unwrap_or_else(|| panic!("golden_v1.txt has no record of {name}"));
-            let packed = base64::engine::general_purpose::STANDARD.decode(packed).unwrap();
+            let base64 = base64::engine::general_purpose::STANDARD;
+            let today = || base64.encode(pack(&delivery, &attempt, tracking.as_ref()));
+            let packed = written.get(name.as_str()).unwrap_or_else(|| panic!("golden_v1.txt has no record of {name}, today {}", today()));
+            let packed = base64.decode(packed).unwrap();
             assert_eq!(unpack(&delivery, &packed).unwrap(), (attempt, tracking), "{name}");
         }
     }

@@ -1,0 +1,91 @@
+//! Waiting: a pause whose time is over ends, and what waited for a destination that takes deliveries again is released.
+
+use std::time::Duration;
+
+use domain::Timestamp;
+use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::destination::{Destination, DestinationState};
+use domain::id::{AuditId, DestinationId, OrganizationId};
+use store::{Reset, Saved, StoreError};
+
+use crate::Monitor;
+
+/// Deliveries of one destination released in one run, about: others are looked at in this run, too.
+const RELEASED_AT_ONCE_MAX: usize = 5_000;
+/// A worker that saw a destination paused has recorded its delivery as waiting within this time.
+const RECORDED_WITHIN: Duration = Duration::from_secs(120);
+
+impl Monitor {
+    /// Releases what waits for a destination, unless it is still paused; nothing is left to do once nothing waits any more.
+    pub(crate) async fn release_for(&self, organization: OrganizationId, id: DestinationId) -> Result<(), lambda_runtime::Error> {
+        let (Some(routes), Some(destination)) = (self.store.routes(organization).await?, self.store.destination(organization, id).await?)
+        else {
+            return Ok(self.store.forget_waiting(id, u64::MAX).await?);
+        };
+        let now = self.clock.now();
+        let destination = match destination.state {
+            DestinationState::Enabled => destination,
+            DestinationState::Paused { .. } if destination.paused_until(now).is_some() => {
+                return Ok(self.release_early(&destination, routes.shards, now).await?);
+            }
+            DestinationState::Paused { .. } => match self.end_pause(destination).await? {
+                Some(resumed) => resumed,
+                None => return Ok(()),
+            },
+            // What waits is skipped, as everything else is that waits for it. Until then the destination stays watched: should it be enabled
+            // before that, what is left is released.
+            DestinationState::Disabled { .. } | DestinationState::Deleted { .. } => {
+                let left = self.store.open_deliveries(organization, routes.shards, id, None, 1).await?;
+                if left.items.is_empty() && left.next.is_none() {
+                    self.store.forget_waiting(id, destination.revision).await?;
+                }
+                return Ok(());
+            }
+        };
+        if let Some(Reset { at, released }) = self.store.turns_reset(id).await? {
+            // Each once: what takes another turn may wait again.
+            let (count, next) = self.dispatcher.release_from(&destination, routes.shards, released, RELEASED_AT_ONCE_MAX).await?;
+            self.store.keep_release(id, at, next).await?;
+            tracing::info!(released = count, destination = %id, "deliveries take turns under changed limits");
+            if next.is_some() {
+                return Ok(());
+            }
+        }
+        let released = self.dispatcher.release_paused(&destination, routes.shards, now, RELEASED_AT_ONCE_MAX).await?;
+        if released > 0 {
+            tracing::info!(released, destination = %id, "waiting deliveries were released");
+        } else if now.since(destination.updated_at) > RECORDED_WITHIN {
+            self.store.unwatch_waiting(id, destination.revision).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what waits for a pause that ends before the next run, to start when it ends. What comes up after this run waits in its queue.
+    async fn release_early(&self, destination: &Destination, shards: u8, now: Timestamp) -> Result<(), StoreError> {
+        let next_run = now.plus(Duration::from_secs(self.interval_seconds.into()));
+        let Some(until) = destination.paused_until(now).filter(|until| *until <= next_run) else { return Ok(()) };
+        let released = self.dispatcher.release_paused(destination, shards, until, RELEASED_AT_ONCE_MAX).await?;
+        tracing::info!(released, destination = %destination.id, %until, "waiting deliveries were sent for the end of a pause");
+        Ok(())
+    }
+
+    /// Resumes a destination whose pause is over; `None` when somebody changed it first.
+    async fn end_pause(&self, before: Destination) -> Result<Option<Destination>, lambda_runtime::Error> {
+        let now = self.clock.now();
+        let after = Destination { state: DestinationState::Enabled, revision: before.revision + 1, updated_at: now, ..before };
+        let event = AuditEvent {
+            id: self.ids().await?.mint::<AuditId>(after.organization_id, 1),
+            organization_id: after.organization_id,
+            at: now,
+            action: "destination.resumed".to_owned(),
+            outcome: AuditOutcome::Succeeded,
+            actor: Actor::system(),
+            ip: None,
+            target: Some(after.id.to_string()),
+            changes: Vec::new(),
+            request_id: None,
+        };
+        let saved = self.store.save_flow(&after, after.revision - 1, &event).await?;
+        Ok((saved == Saved::Done).then_some(after))
+    }
+}

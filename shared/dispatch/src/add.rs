@@ -1,0 +1,87 @@
+//! Adding deliveries to an accepted message: asked for by a person or a job, or because another delivery ended as failed.
+
+use std::time::Duration;
+
+use domain::Reason;
+use domain::attempt::Trigger;
+use domain::delivery::{Delivery, DeliveryStatus, FallbackOf, State};
+use domain::destination::Destination;
+use domain::message::MessageFacts;
+use store::{Added, StoreError};
+
+use crate::announce::existing;
+use crate::{Dispatcher, Target};
+
+/// When the due index brings back an added delivery whose task no queue took, or perhaps none was sent.
+const UNSENT_DUE: Duration = Duration::from_secs(60);
+
+/// Why a delivery is added, and what for.
+#[derive(Clone, Copy, Debug)]
+pub struct Addition {
+    /// Why.
+    pub trigger: Trigger,
+    /// The delivery that it stands in for.
+    pub fallback_of: Option<FallbackOf>,
+}
+
+impl Dispatcher {
+    /// Adds a delivery to the message of `sibling`, and sends its task. A destination that has one keeps it.
+    pub async fn add(&self, sibling: &Delivery, target: &Target, addition: Addition) -> Result<Added, StoreError> {
+        let now = self.clock.now();
+        let Addition { trigger, fallback_of } = addition;
+        // The time by which the message was to arrive is over when a fallback is made for that reason.
+        let expires_at = sibling.message.expires_at.filter(|_| fallback_of.is_none());
+        let born_skipped = !target.enabled;
+        let new = Delivery {
+            destination: target.destination,
+            destination_type: target.kind,
+            message: MessageFacts { expires_at, test: false, ..sibling.message.clone() },
+            updated_at: now,
+            generation: 0,
+            attempts: 0,
+            budget_start: 0,
+            trigger,
+            lease_until: None,
+            state: match born_skipped {
+                true => State::Skipped { finished_at: now, reason: Reason::DestinationDisabled },
+                false => State::Queued,
+            },
+            waiting: None,
+            fallback_of,
+            born_skipped,
+            last_attempt: None,
+            ..sibling.clone()
+        };
+        let added = self.store.add_delivery(&new).await?;
+        match &added {
+            Added::Done(delivery) if delivery.status() == DeliveryStatus::Queued => {
+                if !self.send(std::slice::from_ref(&**delivery), now).await.is_empty() {
+                    self.store.remember_due(delivery, now.plus(UNSENT_DUE)).await?;
+                }
+            }
+            // Whoever added it may have died before its task was sent.
+            Added::There(delivery) if delivery.status() == DeliveryStatus::Queued && delivery.trigger == trigger => {
+                self.store.remember_due(delivery, now.plus(UNSENT_DUE)).await?;
+            }
+            Added::Done(_) | Added::There(_) | Added::Gone => {}
+        }
+        Ok(added)
+    }
+
+    /// Makes the fallbacks of a delivery that ended as failed at this destination. Made again, they are the same. A fallback has none of its
+    /// own, and a test has none.
+    pub async fn fall_back(&self, failed: &Delivery, destination: Option<&Destination>) -> Result<(), StoreError> {
+        let State::Failed { reason, .. } = failed.state else { return Ok(()) };
+        let Some(wanted) = destination.and_then(|destination| destination.on_exhausted.as_ref()) else { return Ok(()) };
+        if failed.message.test || failed.fallback_of.is_some() {
+            return Ok(());
+        }
+        let Some(routes) = self.store.routes(failed.organization).await? else { return Ok(()) };
+        let addition = Addition { trigger: Trigger::Fallback, fallback_of: Some(FallbackOf { delivery: failed.id, reason }) };
+        // Those that are deleted are passed over.
+        for target in existing(&routes, &wanted.destination_ids).filter(|target| target.destination != failed.destination) {
+            self.add(failed, &target, addition).await?;
+        }
+        Ok(())
+    }
+}

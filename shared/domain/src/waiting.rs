@@ -1,0 +1,75 @@
+//! Waiting: a delivery that is due and may not start yet, because its destination is paused or has limits.
+//!
+//! Waiting is no attempt and no failure. A delivery that waits has left the queue, or comes back by a task that is
+//! delayed to the second; decision 47 says how.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::input::Fields;
+
+/// Why a delivery waits, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// What it waits for.
+    pub reason: WaitingFor,
+    /// When it is expected to start; `None` while nobody can say: a pause without an end.
+    pub expected_at: Option<Timestamp>,
+}
+
+/// What a delivery waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WaitingFor {
+    /// Its destination is paused. Left by resuming it.
+    Pause,
+    /// Its turn: its destination takes a number of deliveries a second.
+    Rate,
+    /// A place: its destination takes a number of deliveries at once.
+    Concurrency,
+}
+
+/// What a destination takes; what is `None` is not limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryLimits {
+    /// Attempts that start within a second, 0.1–1,000.
+    pub max_per_second: Option<f64>,
+    /// Attempts that run at once, 1–100.
+    pub max_concurrent: Option<u32>,
+}
+
+impl DeliveryLimits {
+    /// Reads limits; absent members keep `self`'s values, and null removes a limit.
+    pub fn read(&self, fields: &mut Fields<'_>) -> Self {
+        let per_second = if fields.has("max_per_second") { None } else { self.max_per_second };
+        let concurrent = if fields.has("max_concurrent") { None } else { self.max_concurrent };
+        Self {
+            max_per_second: fields.number("max_per_second", 0.1..=1000.0).or(per_second),
+            max_concurrent: fields.integer("max_concurrent", 1..=100).and_then(|n| u32::try_from(n).ok()).or(concurrent),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Errors, parse_object};
+
+    fn read(before: DeliveryLimits, json: &str) -> Result<DeliveryLimits, Vec<String>> {
+        let errors = Errors::default();
+        let mut fields = Fields::new("/delivery_limits", parse_object(json.as_bytes()).unwrap(), &errors);
+        let after = before.read(&mut fields);
+        fields.finish();
+        errors.into_result(after).map_err(|errors| errors.into_iter().filter_map(|error| error.pointer).collect())
+    }
+
+    #[test]
+    fn limits_are_kept_removed_and_refused_one_by_one() {
+        let both = read(DeliveryLimits::default(), r#"{"max_per_second": 0.1, "max_concurrent": 100}"#).unwrap();
+        assert_eq!(both, DeliveryLimits { max_per_second: Some(0.1), max_concurrent: Some(100) });
+        assert_eq!(read(both, r#"{"max_per_second": null}"#).unwrap().max_per_second, None);
+        assert_eq!(read(both, r#"{"max_per_second": 1000}"#).unwrap().max_concurrent, Some(100));
+        let refused = read(both, r#"{"max_per_second": 0.09, "max_concurrent": 101, "max": 1}"#).unwrap_err();
+        assert_eq!(refused, ["/delivery_limits/max_per_second", "/delivery_limits/max_concurrent", "/delivery_limits/max"]);
+    }
+}

@@ -1,0 +1,79 @@
+//! Resending: an accepted message goes to further destinations. One that has it keeps its delivery; retrying is for that.
+
+use dispatch::{Addition, Target, Unresolved, resolve};
+use domain::attempt::Trigger;
+use domain::id::{DestinationId, Id as _};
+use domain::input::{Errors, FieldCode};
+use domain::role::Permission;
+use serde::Serialize;
+use store::Added;
+use utoipa::ToSchema;
+
+use super::read::payload_expired;
+use crate::body::read_members;
+use crate::organization::no_parameters;
+use crate::view::message::MessageView;
+use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
+
+/// Destinations of one request.
+const DESTINATIONS_MAX: usize = 100;
+
+/// The body of `POST /v1/messages/{id}/deliveries`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ResendMessage {
+    /// Where it goes besides; a destination that has a delivery of the message keeps that.
+    #[schema(min_items = 1, max_items = 100)]
+    pub destination_ids: Vec<String>,
+}
+
+impl Operations {
+    /// `POST /v1/messages/{id}/deliveries`.
+    pub async fn resend_message(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<MessageView, Refusal> {
+        let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
+        let deliveries = self.own_message(ctx, organization, id).await?;
+        let members = body.object()?;
+        no_parameters(query)?;
+        let named = read_members(members, Errors::default(), |fields| {
+            let given = fields.given("destination_ids");
+            let ids: Option<Vec<DestinationId>> = fields.parsed_list("destination_ids", DESTINATIONS_MAX, DestinationId::named);
+            if ids.as_ref().is_some_and(Vec::is_empty) {
+                fields.refuse("destination_ids", FieldCode::TooShort, "must name at least one destination");
+            }
+            fields.require("destination_ids", given, ids)
+        })?;
+        let first = &deliveries[0];
+        let routes = self.store.routes(organization).await?.ok_or_else(Refusal::not_found)?;
+        let targets: Vec<Target> = match resolve(&routes, Some(named.as_slice()), &first.message.event_type) {
+            Ok(targets) => targets,
+            Err(Unresolved::NoDestinations) => Vec::new(),
+            Err(Unresolved::Unknown(positions)) => {
+                for id in positions.iter().filter_map(|position| named.get(*position)) {
+                    self.owns_or_records(ctx, organization, *id).await;
+                }
+                return Err(Refusal::not_found_at(positions.into_iter().map(|position| format!("/destination_ids/{position}"))));
+            }
+        };
+        if self.store.content(first).await?.is_none() {
+            return Err(Refusal { code: RefusalCode::PayloadExpiredForRetry, ..payload_expired() });
+        }
+        let missing = |target: &Target| deliveries.iter().all(|delivery| delivery.destination != target.destination);
+        let targets: Vec<Target> = targets.into_iter().filter(missing).collect();
+        self.admit_deliveries(organization, 1, targets.len()).await?;
+        for target in &targets {
+            let addition = Addition { trigger: Trigger::Manual, fallback_of: None };
+            if self.dispatch.add(first, target, addition).await? == Added::Gone {
+                return Err(Refusal::not_found());
+            }
+        }
+        let event = self.event(
+            ctx,
+            organization,
+            "message.resent",
+            first.id.message,
+            vec![crate::audit::set("/destination_ids", serde_json::json!(named))],
+        );
+        self.store.record_audit(&event).await?;
+        let deliveries = self.own_message(ctx, organization, id).await?;
+        Ok(self.message_view(ctx, &deliveries, &self.pauses(organization).await?))
+    }
+}

@@ -1,0 +1,70 @@
+//! Adding a delivery to a message that was committed: its payload is where that of the others is.
+
+use domain::delivery::Delivery;
+use domain::id::DeliveryId;
+
+use super::item::{self, PAYLOADS};
+use super::read::first_of;
+use crate::attributes::number;
+use crate::expression::{Change, Condition};
+use crate::keys::PK;
+use crate::{Store, StoreError};
+
+/// How often an addition that meets another one is tried again.
+const RACES_MAX: usize = 16;
+
+/// What became of an addition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Added {
+    /// It is there, under this id.
+    Done(Box<Delivery>),
+    /// The message already had one to that destination.
+    There(Box<Delivery>),
+    /// The message is gone.
+    Gone,
+}
+
+impl Store {
+    /// Adds `new` to its message at the next position, unless the message has a delivery to its destination: a message and a destination have
+    /// one delivery, whatever brought it there. The position in `new`'s id means nothing.
+    pub async fn add_delivery(&self, new: &Delivery) -> Result<Added, StoreError> {
+        const ACTION: &str = "add a delivery";
+        let (organization, message) = (new.organization, new.id.message);
+        let first = first_of(organization, message);
+        for _ in 0..RACES_MAX {
+            let Some(deliveries) = self.message(organization, message).await? else { return Ok(Added::Gone) };
+            let last = deliveries.last().map_or(0, |delivery| delivery.id.position);
+            if let Some(there) = deliveries.into_iter().find(|delivery| delivery.destination == new.destination) {
+                self.raise_fan_out(new, last + 1).await?;
+                return Ok(Added::There(Box::new(there)));
+            }
+            let Some(source) = self.get(ACTION, &first).await? else { return Ok(Added::Gone) };
+            let position = last + 1;
+            let added = Delivery { id: DeliveryId { message, position }, fan_out: position + 1, ..new.clone() };
+            let mut item = item::encode(&added);
+            for name in PAYLOADS {
+                if let Some(value) = source.get(*name) {
+                    item.insert((*name).to_owned(), value.clone());
+                }
+            }
+            let mut condition = Condition::default();
+            condition.missing(PK);
+            if self.put(ACTION, item, condition).await?.is_done() {
+                self.raise_fan_out(new, position + 1).await?;
+                return Ok(Added::Done(Box::new(added)));
+            }
+        }
+        Err(StoreError::contended(ACTION))
+    }
+
+    /// The first delivery says how many there are; what only it says is that of the message.
+    async fn raise_fan_out(&self, delivery: &Delivery, fan_out: u16) -> Result<(), StoreError> {
+        if fan_out <= 1 {
+            return Ok(());
+        }
+        let mut change = Change::default();
+        change.set(item::FAN_OUT, number(fan_out));
+        change.when().exists(PK).missing_or_at_most(item::FAN_OUT, number(fan_out - 1));
+        self.change("count a message's deliveries", &first_of(delivery.organization, delivery.id.message), change).await.map(drop)
+    }
+}

@@ -1,0 +1,283 @@
+//! A destination's flow: paused and resumed, and the turns and places of one that has limits.
+//!
+//! While deliveries may wait for a destination the monitor looks at it, by an entry in the `failing` index that is written together with
+//! whatever makes them wait or lets them go. So a release that breaks off is finished by the monitor.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::ReturnValue::UpdatedNew;
+use domain::Timestamp;
+use domain::audit::AuditEvent;
+use domain::destination::Destination;
+use domain::id::{DeliveryId, DestinationId};
+
+use crate::attributes::{Item, Reader, number, text, time};
+use crate::document::{Saved, at_revision};
+use crate::expression::{Change, Condition};
+use crate::keys::{self, FAILING, PK, TTL};
+use crate::table::Written;
+use crate::transaction::Transacted;
+use crate::{Store, StoreError, audit, destination, routes};
+
+/// When the next turn is, in microseconds.
+const NEXT_TURN: &str = "turn";
+/// When a place is expected to come free for who asks next, in microseconds.
+const NEXT_PLACE: &str = "place";
+/// How long an attempt took lately, in milliseconds.
+const TOOK: &str = "took";
+/// Until when each place is taken: `p0`, `p1`, …
+const PLACE_PREFIX: &str = "p";
+/// Longer than anything waits for its turn without the item being written again.
+const KEPT: Duration = Duration::from_secs(40 * 24 * 3600);
+/// Of a watched destination: its revision when it was paused or resumed.
+const REVISION: &str = "rev";
+/// Of a watched destination: when its limits changed, while what waits for a turn is to take another one.
+const RESET: &str = "reset";
+/// The last delivery that was released since then.
+const RELEASED: &str = "released";
+/// How long attempts took, in milliseconds, when the line for a place began.
+const LINE: &str = "line";
+/// The most places of a destination.
+const PLACES_MAX: u32 = 100;
+/// A line for a place is formed again when attempts take this much less time than when it began …
+const LINE_SPEEDUP: u64 = 4;
+/// … and it is longer than this.
+const LINE_MIN: Duration = Duration::from_secs(60);
+/// How often a change that meets another one is tried again.
+const RACES_MAX: usize = 16;
+/// What an attempt is expected to take that no attempt was made before.
+const TOOK_FIRST: Duration = Duration::from_secs(1);
+
+/// A place among the attempts that run at a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenPlace {
+    number: u32,
+    until: Timestamp,
+    /// How long attempts took lately, in milliseconds.
+    took_ms: Option<u64>,
+    /// How long they took when the line began that still has this much to go.
+    line: Option<(u64, Duration)>,
+}
+
+/// A change of a destination's limits, after which waiting deliveries take another turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// When the limits changed.
+    pub at: Timestamp,
+    /// The last delivery that was released since then.
+    pub released: Option<DeliveryId>,
+}
+
+impl Store {
+    /// Saves a destination that was paused or resumed, its revision already raised. The monitor looks at it from then on.
+    pub async fn save_flow(&self, destination: &Destination, expected_revision: u64, event: &AuditEvent) -> Result<Saved, StoreError> {
+        let retention_days = self.audit_retention_days(destination.organization_id).await?;
+        let transaction = self
+            .transaction()
+            .put(destination::item(destination), at_revision(expected_revision))
+            .change(&keys::routes(destination.organization_id), routes::saved(destination))
+            .put(audit::item(event, retention_days), Condition::default())
+            .change(&keys::waiting(destination.id), watched(destination));
+        match self.transact("pause or resume a destination", transaction).await? {
+            Transacted::Done => Ok(Saved::Done),
+            Transacted::Refused { .. } => Ok(Saved::Conflict),
+        }
+    }
+
+    /// Voids the turns that were given, and has the monitor release what waits for one. Does nothing for a destination that gave none.
+    pub async fn reset_turns(&self, destination: &Destination, now: Timestamp) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        change.remove(NEXT_TURN).remove(NEXT_PLACE).remove(LINE);
+        change.when().exists(PK);
+        if !self.change("reset the turns of a destination", &keys::limits(destination.id), change).await?.is_done() {
+            return Ok(());
+        }
+        let mut watched = watched(destination);
+        watched.set(RESET, time(now)).remove(RELEASED);
+        self.change("watch what waits", &keys::waiting(destination.id), watched).await.map(drop)
+    }
+
+    /// The reset after which what waits for a turn has not been released in full.
+    pub async fn turns_reset(&self, destination: DestinationId) -> Result<Option<Reset>, StoreError> {
+        let Some(item) = self.get("read what waits", &keys::waiting(destination)).await? else { return Ok(None) };
+        let from = Reader(&item);
+        let released = from.text_opt(RELEASED)?.map(|id| id.parse::<DeliveryId>()).transpose();
+        let released = released.map_err(|_| from.corrupt(format!("{RELEASED} is not a delivery id")))?;
+        Ok(from.time_opt(RESET)?.map(|at| Reset { at, released }))
+    }
+
+    /// Records how far what waits for a turn is released after a reset; `None` completes it. A later reset starts over.
+    pub async fn keep_release(&self, destination: DestinationId, at: Timestamp, released: Option<DeliveryId>) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        match released {
+            Some(released) => change.set(RELEASED, text(released.to_string())),
+            None => change.remove(RESET).remove(RELEASED),
+        };
+        change.when().equals(RESET, time(at));
+        self.change("record how far turns are released", &keys::waiting(destination), change).await.map(drop)
+    }
+
+    /// Stops watching a destination that nothing waits for, as of this revision of it. A later pause or reset is watched again.
+    pub async fn unwatch_waiting(&self, destination: DestinationId, revision: u64) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        change.remove(FAILING.pk).remove(FAILING.sk);
+        change.when().exists(PK).missing_or_at_most(REVISION, number(revision)).missing(RESET);
+        self.change("stop watching what waits", &keys::waiting(destination), change).await.map(drop)
+    }
+
+    /// Stops watching a destination that takes no more deliveries, as of this revision of it: what waits is skipped.
+    pub async fn forget_waiting(&self, destination: DestinationId, revision: u64) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        change.remove(FAILING.pk).remove(FAILING.sk).remove(RESET).remove(RELEASED);
+        change.when().exists(PK).missing_or_at_most(REVISION, number(revision));
+        self.change("stop watching what waits", &keys::waiting(destination), change).await.map(drop)
+    }
+
+    /// Frees every place of a destination: no attempt runs at it, because the only process that could make one has just started.
+    pub async fn free_places(&self, destination: DestinationId) -> Result<(), StoreError> {
+        let mut change = Change::default();
+        for number in 0..PLACES_MAX {
+            change.remove(&name_of(number));
+        }
+        change.when().exists(PK);
+        self.change("free places", &keys::limits(destination), change).await.map(drop)
+    }
+
+    /// Gives the next turn, `step` after the one before and no earlier than `now`.
+    pub async fn next_turn(&self, destination: DestinationId, now: Timestamp, step: Duration) -> Result<Timestamp, StoreError> {
+        self.advance("give a turn", destination, NEXT_TURN, now, step, None).await
+    }
+
+    /// When a place is expected to come free, given what attempts took lately and who was told so before.
+    pub async fn expected_place(&self, destination: DestinationId, now: Timestamp, places: u32) -> Result<Timestamp, StoreError> {
+        let item = self.get("read what attempts take", &keys::limits(destination)).await?;
+        let took = item.as_ref().map(|item| Reader(item).number_opt::<u64>(TOOK)).transpose()?.flatten();
+        let took = took.map_or(TOOK_FIRST, Duration::from_millis);
+        let step = took / places.max(1);
+        let line = (LINE, number(took.as_millis()));
+        let at = self.advance("expect a place", destination, NEXT_PLACE, now, step, Some(line)).await?;
+        // Nobody has left yet: the first of those who wait waits for one attempt.
+        Ok(at.plus(step))
+    }
+
+    /// Takes a place until `until`, if one of so many is free.
+    pub async fn take_place(
+        &self,
+        destination: DestinationId,
+        now: Timestamp,
+        until: Timestamp,
+        places: u32,
+    ) -> Result<Option<TakenPlace>, StoreError> {
+        const ACTION: &str = "take a place";
+        let key = keys::limits(destination);
+        for _ in 0..RACES_MAX {
+            let item = self.get(ACTION, &key).await?.unwrap_or_default();
+            let from = Reader(&item);
+            let mut free = None;
+            for number in 0..places {
+                if from.time_opt(&name_of(number))?.is_none_or(|until| until <= now) {
+                    free = Some(number);
+                    break;
+                }
+            }
+            let Some(place) = free else { return Ok(None) };
+            let mut change = Change::default();
+            change.set(&name_of(place), number(until.as_millis())).set(TTL, number(now.plus(KEPT).as_seconds()));
+            change.when().missing_or_at_most(&name_of(place), number(now.as_millis()));
+            if self.change(ACTION, &key, change).await?.is_done() {
+                let ends_at = from.number_opt::<i64>(NEXT_PLACE)?.map(|micros| Timestamp::from_millis(micros / 1000));
+                let line = from.number_opt(LINE)?.zip(ends_at.map(|at| at.since(now)));
+                return Ok(Some(TakenPlace { number: place, until, took_ms: from.number_opt(TOOK)?, line }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Leaves a place after an attempt that took so long. Where attempts have become much faster, what waits for a place waits anew.
+    pub async fn leave_place(
+        &self,
+        destination: &Destination,
+        place: TakenPlace,
+        took: Duration,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        // One quick attempt among slow ones, or a slow one among quick ones, says little.
+        let took_ms = place.took_ms.map_or(took_ms, |before| (3 * before).saturating_add(took_ms) / 4);
+        let mut change = Change::default();
+        let name = name_of(place.number);
+        change.remove(&name).set(TOOK, number(took_ms));
+        change.when().equals(&name, number(place.until.as_millis()));
+        self.change("leave a place", &keys::limits(destination.id), change).await?;
+        match place.line {
+            Some((began_ms, left)) if left > LINE_MIN && took_ms.saturating_mul(LINE_SPEEDUP) < began_ms => {
+                self.reset_turns(destination, now).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves a time on by `step`, from `now` where it lies behind; `at_first` is set then, too. Returns what it was before, in milliseconds.
+    async fn advance(
+        &self,
+        action: &'static str,
+        destination: DestinationId,
+        name: &str,
+        now: Timestamp,
+        step: Duration,
+        at_first: Option<(&str, AttributeValue)>,
+    ) -> Result<Timestamp, StoreError> {
+        let key = keys::limits(destination);
+        let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
+        let now_us = now.as_millis().saturating_mul(1000);
+        for _ in 0..RACES_MAX {
+            let mut later = Change::default();
+            later.add(name, number(step)).set(TTL, number(now.plus(KEPT).as_seconds()));
+            let ahead = format!("{} > {}", later.when().name(name), later.when().value(number(now_us)));
+            later.when().and(ahead);
+            if let Some(after) = self.updated(action, &key, later, name).await? {
+                return Ok(Timestamp::from_millis((after - step) / 1000));
+            }
+            let mut first = Change::default();
+            first.set(name, number(now_us + step)).set(TTL, number(now.plus(KEPT).as_seconds()));
+            if let Some((name, value)) = &at_first {
+                first.set(name, value.clone());
+            }
+            first.when().missing_or_at_most(name, number(now_us));
+            if let Written::Done = self.change(action, &key, first).await? {
+                return Ok(now);
+            }
+        }
+        Err(StoreError::contended(action))
+    }
+
+    /// Makes a change and answers a number of it as it is then; `None` when the condition did not hold.
+    async fn updated(&self, action: &'static str, key: &keys::Key, change: Change, name: &str) -> Result<Option<i64>, StoreError> {
+        let call = self.table.client.update_item().table_name(&self.table.name).set_key(Some(key.item()));
+        let call = call.update_expression(change.update()).return_values(UpdatedNew);
+        let (condition, names, values) = change.rest();
+        let call = call.set_condition_expression(condition).set_expression_attribute_names(Some(names));
+        match call.set_expression_attribute_values(values).send().await {
+            Ok(answer) => {
+                let item: Item = answer.attributes.unwrap_or_default();
+                Reader(&item).number(name).map(Some)
+            }
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => Ok(None),
+            Err(error) => Err(StoreError::of(action)(error)),
+        }
+    }
+}
+
+fn name_of(place: u32) -> String {
+    format!("{PLACE_PREFIX}{place}")
+}
+
+/// Has the monitor look at what waits for a destination.
+fn watched(destination: &Destination) -> Change {
+    let mut change = Change::default();
+    change.set(FAILING.pk, text(keys::failing(destination.id)));
+    change.set(FAILING.sk, text(keys::waiting_sort(destination.organization_id, destination.id)));
+    change.set(REVISION, number(destination.revision));
+    change
+}

@@ -6,3 +6,4 @@ mod managing;
 mod signing_in;
 mod stage;
 mod strangers;
+mod waiting;

@@ -115,6 +115,8 @@ const WORDS: &[Words] = &[
     ("*", "private_key_pem", "Private key of the certificate", "-----BEGIN PRIVATE KEY-----", "PEM."),
     ("*", "ca_pem", "Certificate authority", "-----BEGIN CERTIFICATE-----", "PEM; only for servers with a private authority."),
     ("*", "max_retries", "Retries", "", "Attempts after the first one."),
+    ("*", "max_per_second", "Deliveries per second", "", "From 0.1 to 1,000. Empty: no limit."),
+    ("*", "max_concurrent", "Deliveries at once", "", "From 1 to 100. For SFTP, this is the number of sessions. Empty: no limit."),
     ("*", "initial_seconds", "First wait (seconds)", "", ""),
     ("*", "multiplier", "Multiplier", "", "Each wait is this many times the previous one."),
     ("*", "max_seconds", "Longest wait (seconds)", "", ""),

@@ -5,6 +5,7 @@ use std::fmt;
 
 use askama::filters::HtmlSafe;
 use domain::Timestamp;
+use domain::waiting::WaitingFor;
 use url::form_urlencoded;
 
 use crate::assets;
@@ -151,6 +152,15 @@ impl fmt::Display for Badge {
 }
 
 impl HtmlSafe for Badge {}
+
+/// What a delivery waits for, in words that follow "Waiting".
+pub(crate) fn waiting(waiting_for: &WaitingFor) -> &'static str {
+    match waiting_for {
+        WaitingFor::Pause => "for its paused destination to be resumed",
+        WaitingFor::Rate => "for its turn under the destination's rate limit",
+        WaitingFor::Concurrency => "for one of the destination's other deliveries to end",
+    }
+}
 
 /// A detail of the API's as a sentence.
 pub(crate) fn sentence(text: &str) -> String {

@@ -66,6 +66,8 @@ struct DeliveryPage<'a> {
     body: Option<Payload>,
     tracking: Vec<(String, String)>,
     metadata: Vec<(&'a str, &'a str)>,
+    /// Why this delivery failed, and not the one that it stands in for.
+    own_reason: Option<domain::Reason>,
     /// What the last attempt failed with, in words.
     last_detail: Option<&'a str>,
     is_open: bool,
@@ -122,6 +124,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         body,
         tracking: d.delivery.tracking.as_ref().map(members).unwrap_or_default(),
         metadata: d.delivery.metadata.iter().map(|(name, value)| (&**name, &**value)).collect(),
+        own_reason: d.delivery.reason.filter(|_| d.delivery.failed_delivery_id.is_none() || d.delivery.status == DeliveryStatus::Failed),
         last_detail: d.attempts.last().and_then(|attempt| attempt.detail.as_deref()),
         is_open,
         may_retry: v.may_manage() && (d.delivery.status != DeliveryStatus::Queued),

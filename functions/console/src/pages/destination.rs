@@ -5,6 +5,8 @@ use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, post};
 use domain::Timestamp;
+use domain::id::DestinationId;
+use domain::waiting::DeliveryLimits;
 use front::Front;
 use operations::view::delivery::DeliverySummary;
 use operations::view::destination::DestinationView;
@@ -77,6 +79,10 @@ struct DestinationPage<'a> {
     filter: &'a Filter,
     span: &'a str,
     again: String,
+    /// The limits in force: its own, or the organization's.
+    limits: DeliveryLimits,
+    /// Id and name of each fallback destination.
+    fallbacks: Vec<(DestinationId, String)>,
 }
 
 impl DestinationPage<'_> {
@@ -164,6 +170,13 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Ra
         Tab::Overview | Tab::Deliveries => operations.deliveries(&v.ctx, v.query(&[("destination_id", &id), ("limit", most)])).await?.data,
         _ => Vec::new(),
     };
+    let fallbacks = match (&d.on_exhausted, tab) {
+        (Some(on_exhausted), Tab::Settings) => {
+            let names = Names::read(operations, &v).await?;
+            on_exhausted.destination_ids.iter().map(|id| (*id, names.of(id))).collect()
+        }
+        _ => Vec::new(),
+    };
     page(&DestinationPage {
         page: Page::of(Some(&v), "destinations"),
         v: &v,
@@ -182,6 +195,8 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Ra
         filter: &filter,
         span,
         again: v.href(&v.address),
+        limits: d.delivery_limits.or(own.settings.delivery_limits).unwrap_or_default(),
+        fallbacks,
         d: &d,
     })
 }

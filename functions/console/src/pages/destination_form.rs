@@ -15,6 +15,7 @@ use crate::answer::{Answer, page, page_as};
 use crate::form::{Form, json as body};
 use crate::guide::Guide;
 use crate::labels;
+use crate::names::Names;
 use crate::notice::{self, Notice};
 use crate::pages::destinations::type_name;
 use crate::schema_form::{self, Control, Field};
@@ -111,6 +112,8 @@ async fn sections(operations: &Operations, v: &Visitor, kind: &str, stored: Opti
         section("Client certificate and private authority", "", true, tls),
         section("More settings", "", true, more.into_iter().chain(own).collect()),
         section("Retries and alerts", "", true, retries.into_iter().chain(thresholds(&stored_json["failure_policy"])).collect()),
+        section("Limits", "Deliveries beyond a limit wait. Waiting is not a failure.", true, limits(&stored_json["delivery_limits"])),
+        section("Fallback", "", true, fallbacks(&Names::read(operations, v).await?, stored)),
     ];
     for field in all.iter_mut().flat_map(|section| &mut section.fields) {
         labels::describe(kind, field);
@@ -126,6 +129,38 @@ fn thresholds(stored: &Value) -> Vec<Field> {
     let switch = Field::switch("thresholds", "Alert and disable thresholds", &choices, own);
     let policy = schema_form::fields(&failure_policy(), &["failure_policy"], stored);
     std::iter::once(switch).chain(policy.into_iter().map(|field| field.only_when("thresholds", &["own"]))).collect()
+}
+
+/// Its own limits, or the organization's.
+fn limits(stored: &Value) -> Vec<Field> {
+    let own = if stored.is_object() { "own" } else { "organization" };
+    let choices = [("organization", "The organization's"), ("own", "Its own")];
+    let switch = Field::switch("limits", "Delivery limits", &choices, own);
+    let schema = json!({"properties": {"max_per_second": {"type": "number"}, "max_concurrent": {"type": "integer"}}});
+    let limits = schema_form::fields(&schema, &["delivery_limits"], stored);
+    std::iter::once(switch).chain(limits.into_iter().map(|field| field.only_when("limits", &["own"]))).collect()
+}
+
+/// The most fallbacks that a destination has.
+const FALLBACKS: [(&str, &str); 3] = [("fallback_1", "Fallback"), ("fallback_2", "Second fallback"), ("fallback_3", "Third fallback")];
+
+/// Where a delivery goes that ends as failed: one of the other destinations, or none.
+fn fallbacks(names: &Names, stored: Option<&DestinationView>) -> Vec<Field> {
+    let chosen: Vec<String> = stored
+        .and_then(|stored| stored.on_exhausted.as_ref())
+        .map_or_else(Vec::new, |on_exhausted| on_exhausted.destination_ids.iter().map(ToString::to_string).collect());
+    let own = stored.map(|stored| stored.id.to_string());
+    let others = names.0.iter().filter(|(id, _)| Some(id) != own.as_ref()).map(|(id, name)| (&**id, &**name));
+    // One that is beyond the names that were read keeps its place.
+    let unnamed = chosen.iter().filter(|id| names.0.iter().all(|(known, _)| known != *id)).map(|id| (&**id, &**id));
+    let choices: Vec<(&str, &str)> = std::iter::once(("", "None")).chain(others).chain(unnamed).collect();
+    let field = |place: usize| {
+        let (name, label) = FALLBACKS[place];
+        let value = chosen.get(place).map_or("", |id| &**id);
+        Field { required: false, ..Field::switch(name, label, &choices, value) }
+    };
+    let help = "A delivery that ends as failed is sent there, with the reason. A fallback has no fallback of its own.";
+    vec![Field { help: help.to_owned(), ..field(0) }, field(1), field(2)]
 }
 
 /// Where a new destination's signing secret comes from.
@@ -246,6 +281,18 @@ fn sent(sections: &[Section], form: &Form, patch: bool) -> Map<String, Value> {
     } else if form.text("thresholds") == Some("own") && form.filled("failure_policy.disable_after_failures").is_none() {
         // Left empty means never, and not the default.
         members.entry("failure_policy").or_insert_with(|| json!({}))["disable_after_failures"] = Value::Null;
+    }
+    match form.text("limits") {
+        Some("organization") if patch => drop(members.insert("delivery_limits".to_owned(), Value::Null)),
+        // Left empty, a limit of its own is no limit, and not the organization's.
+        Some("own") => drop(members.entry("delivery_limits").or_insert_with(|| json!({}))),
+        _ => {}
+    }
+    let fallbacks: Vec<&str> = FALLBACKS.iter().filter_map(|(name, _)| form.filled(name)).collect();
+    if !fallbacks.is_empty() {
+        members.insert("on_exhausted".to_owned(), json!({"destination_ids": fallbacks}));
+    } else if patch && form.text(FALLBACKS[0].0).is_some() {
+        members.insert("on_exhausted".to_owned(), Value::Null);
     }
     // A secret of one's own that was left empty is a mistake, and no wish for a generated one.
     match form.text(SECRET_SOURCE) {

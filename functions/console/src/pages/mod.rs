@@ -2,6 +2,7 @@
 
 mod alerts;
 mod audit;
+mod backfill;
 mod deliveries;
 mod delivery;
 mod destination;
@@ -15,6 +16,8 @@ mod messages;
 mod organization;
 mod organizations;
 mod overview;
+mod pause;
+mod resend;
 mod trace;
 
 use axum::Router;
@@ -29,11 +32,14 @@ pub(crate) fn router() -> Router<Front> {
         .merge(destination_form::router())
         .merge(destination::router())
         .merge(destination_actions::router())
+        .merge(pause::router())
+        .merge(backfill::router())
         .merge(mailboxes::router())
         .merge(deliveries::router())
         .merge(delivery::router())
         .merge(trace::router())
         .merge(messages::router())
+        .merge(resend::router())
         .merge(alerts::router())
         .merge(audit::router())
         .merge(keys::router())

@@ -77,6 +77,10 @@ fn schema() -> Value {
                 "disable_after_failures": {"type": ["integer", "null"]},
                 "disable_min_failing_seconds": {"type": "integer"},
             }},
+            "delivery_limits": {"type": ["object", "null"], "properties": {
+                "max_per_second": {"type": ["number", "null"]},
+                "max_concurrent": {"type": ["integer", "null"]},
+            }},
             "alert_debounce_seconds": {"type": "integer"},
             "latency_warning_ms": {"type": "integer"},
             "success_rate_warning": {"type": "number"},
@@ -108,6 +112,8 @@ const WORDS: &[(&str, &str, &str, &str, &str)] = &[
         "",
         "No second alert of a kind for a destination within this time.",
     ),
+    ("max_per_second", "limits", "Deliveries per second", "", "From 0.1 to 1,000. Empty: no limit."),
+    ("max_concurrent", "limits", "Deliveries at once", "", "From 1 to 100. Empty: no limit."),
     ("latency_warning_ms", "warnings", "Slow delivery (ms)", "", "A delivery that took longer counts as slow."),
     ("success_rate_warning", "warnings", "Success rate", "", "A destination below this share is degraded; 0.95 is 95 %."),
     ("pending_age_warning_seconds", "warnings", "Late work (seconds)", "", "Pending work that is older is late."),
@@ -129,13 +135,14 @@ fn groups(o: &OrganizationView) -> Vec<Group> {
             about: "Who is notified when a destination keeps failing, is disabled, or recovers.",
             fields: Vec::new(),
         },
+        Group { id: "limits", title: "Delivery limits", about: "For each destination that has no limits of its own.", fields: Vec::new() },
         Group { id: "warnings", title: "Warnings", about: "", fields: Vec::new() },
         Group { id: "retention", title: "Retention", about: "How long data is kept.", fields: Vec::new() },
     ];
     let mut fields = schema_form::fields(&schema(), &[], &stored);
     for &(end, id, label, example, help) in WORDS {
         let Some(place) = fields.iter().position(|field| field.name.rsplit('.').next() == Some(end)) else { continue };
-        let required = !matches!(end, "alert_emails" | "disable_after_failures");
+        let required = !matches!(end, "alert_emails" | "disable_after_failures" | "max_per_second" | "max_concurrent");
         let field = Field { label: label.to_owned(), example, help: help.to_owned(), required, ..fields.remove(place) };
         groups.iter_mut().filter(|group| group.id == id).for_each(|group| group.fields.push(field.clone()));
     }

@@ -1,0 +1,102 @@
+//! Backfill: a destination gets the messages that were never sent to it. Their number is shown before the job starts.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::routing::get;
+use domain::Timestamp;
+use front::Front;
+use operations::view::destination::DestinationView;
+use operations::{JobAsked, Refusal};
+use serde_json::{Map, Value, json};
+
+use crate::answer::{Answer, page_as, see};
+use crate::filter::{Filter, pairs};
+use crate::form::{Form, json as body};
+use crate::pages::pause::managed;
+use crate::show::{self, Page};
+use crate::visitor::Visitor;
+use http::StatusCode;
+
+const FILTERS: &[&str] = &["event_type", "reference", "since", "until"];
+
+pub(crate) fn router() -> Router<Front> {
+    Router::new().route("/destinations/{id}/backfill", get(ask).post(start))
+}
+
+#[derive(Template)]
+#[template(path = "backfill.html")]
+struct BackfillPage<'a> {
+    page: Page<'a>,
+    v: &'a Visitor,
+    d: &'a DestinationView,
+    filter: &'a Filter,
+    /// The number of messages; `None` when the filter is wrong.
+    total: Option<u64>,
+    not_kept_before: Option<Timestamp>,
+    parameters: &'a [(String, String)],
+    problem: Option<String>,
+}
+
+fn asked(id: &str, parameters: &[(String, String)], dry_run: bool) -> Value {
+    let filter: Map<String, Value> = parameters.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    json!({"kind": "backfill", "destination_id": id, "filter": filter, "dry_run": dry_run})
+}
+
+async fn ask(State(front): State<Front>, v: Visitor, Path(id): Path<String>, RawQuery(query): RawQuery) -> Answer {
+    let d = managed(&front, &v, &id).await?;
+    let filter = Filter::of(query.as_deref());
+    let parameters = filter.for_operation(FILTERS, v.now);
+    counted(&front, &v, &d, &filter, &parameters, None).await
+}
+
+/// Shows the form and the number of messages, or what is wrong with the filter.
+async fn counted(
+    front: &Front,
+    v: &Visitor,
+    d: &DestinationView,
+    filter: &Filter,
+    parameters: &[(String, String)],
+    problem: Option<String>,
+) -> Answer {
+    let dry_run = body(&asked(&d.id.to_string(), parameters, true));
+    let counted = front.operations().await?.create_job(&v.ctx, v.query(&[]), dry_run).await;
+    let (total, not_kept_before, problem) = match counted {
+        Ok(JobAsked::Counted(counted)) => (Some(counted.total), counted.not_kept_before, problem),
+        Ok(JobAsked::Accepted(_)) => {
+            return Err(Refusal::internal("a dry run started a job").into());
+        }
+        Err(refusal) if crate::notice::is_theirs(&refusal) => {
+            let details = refusal.errors.iter().map(|error| {
+                let pointer = error.pointer.as_deref().unwrap_or_default();
+                let name = pointer.rsplit('/').next().unwrap_or_default();
+                show::sentence(&format!("{}: {}", show::plain(name), error.detail))
+            });
+            let details: Vec<String> = details.collect();
+            let general = || show::sentence(&refusal.detail);
+            let said = if details.is_empty() { general() } else { details.join(" ") };
+            (None, None, Some(said))
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
+    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = Page::of(Some(v), "destinations");
+    page_as(status, &BackfillPage { page, v, d, filter, total, not_kept_before, parameters, problem })
+}
+
+async fn start(State(front): State<Front>, v: Visitor, Path(id): Path<String>, form: Form) -> Answer {
+    let given = FILTERS.iter().filter_map(|name| Some((*name, form.filled(name)?)));
+    let parameters: Vec<(String, String)> = given.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let job = body(&asked(&id, &parameters, false));
+    match front.operations().await?.create_job(&v.ctx, v.query(&[]), job).await {
+        Ok(JobAsked::Accepted(job)) => Ok(see(&v.at("/jobs", &job.id))),
+        Ok(JobAsked::Counted(_)) => Err(Refusal::internal("a job was only counted").into()),
+        Err(refusal) if crate::notice::is_theirs(&refusal) => {
+            let d = managed(&front, &v, &id).await?;
+            let filter = Filter::of(Some(&show::query(&pairs(&parameters))));
+            let problem = Some(show::sentence(&refusal.detail));
+            counted(&front, &v, &d, &filter, &parameters, problem).await
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
+}

@@ -5,16 +5,24 @@ use std::time::Duration;
 
 use local_aws::{Call, Engines, Fault};
 
+use crate::trace::Trace;
+
 /// Decides about calls until it is told to stop.
 #[derive(Clone)]
 pub(crate) struct Weather(Arc<Mutex<fastrand::Rng>>);
 
 impl Weather {
     /// Bad weather over these engines: about one call in `rarity` goes wrong.
-    pub(crate) fn over(engines: &Engines, seed: u64, rarity: u32) -> Self {
+    pub(crate) fn over(engines: &Engines, seed: u64, rarity: u32, trace: Trace) -> Self {
         let weather = Self(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))));
         let decider = weather.clone();
-        engines.install_faults(move |call| decider.about(call, rarity));
+        engines.install_faults(move |call| {
+            let fault = decider.about(call, rarity);
+            if fault != Fault::None {
+                trace.fault(call, &fault);
+            }
+            fault
+        });
         weather
     }
 

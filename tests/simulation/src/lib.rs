@@ -11,6 +11,7 @@
 mod faults;
 pub mod receiver;
 mod steps;
+mod trace;
 mod verdict;
 pub mod world;
 
@@ -19,6 +20,12 @@ pub use verdict::Tally;
 /// Runs one seed; panics, naming the seed, when a promise was broken.
 #[must_use]
 pub fn run(seed: u64) -> Tally {
+    traced(seed).0
+}
+
+/// The same, with the trace of all that happened: every call to AWS, every fault, every request to the receiver.
+#[must_use]
+pub fn traced(seed: u64) -> (Tally, Vec<String>) {
     // The SDK draws the jitter of its retries from this thread's generator.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");

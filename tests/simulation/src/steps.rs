@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 
 use crate::faults::Weather;
 use crate::receiver::Receiver;
+use crate::trace::Trace;
 use crate::verdict::{Tally, verdict};
 use crate::world::World;
 
@@ -40,8 +41,9 @@ pub(crate) struct Life {
     pub(crate) looked_at: usize,
 }
 
-pub(crate) async fn live_through(seed: u64) -> Tally {
+pub(crate) async fn live_through(seed: u64) -> (Tally, Vec<String>) {
     let world = World::create(seed, Receiver::seeded(seed)).await;
+    let trace = Trace::of(&world.engines, world.clock.clone());
     let mut life = Life {
         world,
         rng: fastrand::Rng::with_seed(seed),
@@ -53,7 +55,7 @@ pub(crate) async fn live_through(seed: u64) -> Tally {
         finished: BTreeSet::new(),
         looked_at: 0,
     };
-    let weather = Weather::over(&life.world.engines, seed ^ 0x5eed, FAULT_RARITY);
+    let weather = Weather::over(&life.world.engines, seed ^ 0x5eed, FAULT_RARITY, trace.clone());
     for _ in 0..STEPS {
         life.step().await;
         life.look(seed).await;
@@ -61,7 +63,8 @@ pub(crate) async fn live_through(seed: u64) -> Tally {
     life.world.engines.clear_faults();
     drop(weather);
     life.run_dry(seed).await;
-    verdict(&life, seed).await
+    let tally = verdict(&life, seed).await;
+    (tally, trace.finish(&life.world.receiver.sent()))
 }
 
 /// The future, on the heap from the start: a step's own is otherwise as large as all that may happen in it.

@@ -9,7 +9,7 @@ mod worker;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use simulation::{Tally, run};
+use simulation::{Tally, run, traced};
 
 const SEEDS: u64 = 200;
 
@@ -49,5 +49,23 @@ fn the_same_seed_runs_the_same_way() {
         let first = run(seed);
         assert_eq!(first, run(seed), "seed {seed}");
         assert_eq!(first, run(seed), "seed {seed}");
+    }
+}
+
+/// The proof of the line above, and how the cause is found when it fails: the two runs are at the same time on two
+/// threads, and every call of one is compared with that of the other.
+#[test]
+fn two_runs_of_a_seed_make_the_same_calls_with_the_same_faults_at_the_same_times() {
+    for seed in [3, 1_000_003, 9_000_017] {
+        let runs = std::thread::scope(|scope| {
+            let runs = [0, 1].map(|_| scope.spawn(move || traced(seed)));
+            runs.map(|run| run.join().expect("no promise was broken"))
+        });
+        let [(_, first), (_, second)] = &runs;
+        assert!(first.len() > 200, "seed {seed}: {} lines", first.len());
+        for (number, (one, other)) in first.iter().zip(second).enumerate() {
+            assert_eq!(one, other, "seed {seed}: the runs differ first at line {number}, after\n{}", first[..number].join("\n"));
+        }
+        assert_eq!(first.len(), second.len(), "seed {seed}: one run goes on after the other's end");
     }
 }

@@ -4,6 +4,7 @@ pub mod manifest;
 pub mod prose;
 pub mod rooms;
 pub mod types;
+pub mod walks;
 
 use std::fs;
 use std::path::{Path, PathBuf};

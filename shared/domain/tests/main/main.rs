@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 
+mod diagram;
 mod model;
 mod settle;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use tidy::manifest::{dependencies, unused};
-use tidy::{packages, pages, prose, read, rooms, sources, types};
+use tidy::{packages, pages, prose, read, rooms, sources, types, walks};
 
 mod allowed;
 
@@ -208,4 +208,26 @@ fn the_documentation_uses_plain_words() {
     });
     let found: Vec<String> = found.collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn each_step_of_the_walks_is_where_the_page_says_and_is_named_by_an_earlier_one() {
+    let page = read("docs/ARCHITECTURE.md");
+    let walks = walks::walks(&page);
+    assert_eq!(walks.iter().map(Vec::len).collect::<Vec<_>>(), [16, 8, 5], "the walks are read");
+    let [route, console, setting] = &walks[..] else { panic!("three walks") };
+    for step in walks.iter().flatten() {
+        let text = read(step.file);
+        let is_function = ["(", "<"].iter().any(|next| text.contains(&format!("fn {}{next}", step.name)));
+        let is_text = step.name.contains([' ', ':']) && text.contains(step.name);
+        assert!(is_function || is_text, "{step:?}");
+    }
+    for walk in [route, console] {
+        for (position, step) in walk.iter().enumerate().skip(1).filter(|(_, step)| !step.is_started_elsewhere()) {
+            let is_named = walk[..position].iter().any(|earlier| read(earlier.file).contains(step.name));
+            assert!(is_named, "no earlier step names {step:?}");
+        }
+    }
+    let files: BTreeSet<&str> = setting.iter().map(|step| step.file).collect();
+    assert_eq!(files.len(), 3, "a setting is three files: {files:?}");
 }

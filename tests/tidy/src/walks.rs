@@ -1,0 +1,50 @@
+//! The walks in `docs/ARCHITECTURE.md`: from one function to the next.
+
+/// One step: where it is, what it is called there, and what is said of it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Step<'p> {
+    /// The file, from the repository's root.
+    pub file: &'p str,
+    /// A function of that file, or another text in it.
+    pub name: &'p str,
+    /// The words.
+    pub says: &'p str,
+}
+
+impl Step<'_> {
+    /// Whether the step is reached from no earlier one: a queue or a trait starts it.
+    #[must_use]
+    pub fn is_started_elsewhere(&self) -> bool {
+        self.says.starts_with("started ")
+    }
+}
+
+/// The steps of each walk, under the heading "Three walks".
+#[must_use]
+pub fn walks(page: &str) -> Vec<Vec<Step<'_>>> {
+    let section = page.split("\n## ").find(|section| section.starts_with("Three walks\n")).unwrap_or_default();
+    section.split("\n### ").skip(1).map(|walk| walk.lines().filter_map(step).collect()).collect()
+}
+
+/// Reads ``1. `file` `name`: words``.
+fn step(line: &str) -> Option<Step<'_>> {
+    let (number, rest) = line.split_once(". `")?;
+    number.parse::<u32>().ok()?;
+    let (file, rest) = rest.split_once("` `")?;
+    let (name, says) = rest.split_once("`: ")?;
+    Some(Step { file, name, says })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_steps_are_read() {
+        let page = "# A\n\n## Three walks\n\nWords.\n\n### One\n\n1. `a.rs` `f`: does.\n2. `b.rs` `g`: started by a queue.\n\n## Other\n1. `c.rs` `h`: no.\n";
+        let steps = walks(page);
+        assert_eq!(steps.len(), 1);
+        assert_eq!(steps[0][0], Step { file: "a.rs", name: "f", says: "does." });
+        assert!(!steps[0][0].is_started_elsewhere() && steps[0][1].is_started_elsewhere());
+    }
+}

@@ -19,7 +19,7 @@ async fn body(acme: &Organization, delivery: &Delivery) -> Answer {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// The body's bytes, after its hash and its length were compared with the attempt's.

@@ -75,7 +75,7 @@ pub(crate) fn confirmation_letter(
     random: [u8; 16],
     now: Timestamp,
 ) -> Result<Vec<u8>, std::io::Error> {
-    let unique: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let unique = hex::encode(random);
     let mut message = MessageBuilder::new()
         .message_id(format!("{unique}@{}", from.domain()))
         .date(now.as_seconds())

@@ -10,6 +10,7 @@ use domain::settings::sftp::{IfExists, SftpSettings};
 use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
 use egress::{Guard, Host};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use render::Wording;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
@@ -150,8 +151,8 @@ fn url(settings: &SftpSettings, path: &str) -> String {
 
 /// Percent-encodes everything but unreserved characters and slashes (RFC 3986 §2.3).
 fn encoded(path: &str) -> String {
-    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-    path.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+    utf8_percent_encode(path, ESCAPED).to_string()
 }
 
 /// What the destination's templates can name.

@@ -365,5 +365,5 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 }
 
 fn hexadecimal(digest: Context) -> String {
-    digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(digest.finish())
 }

@@ -285,8 +285,7 @@ fn content_md5(body: &HttpRequestBody) -> HeaderValue {
 }
 
 fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
-    let digits = std::str::from_utf8(text).ok().filter(|text| text.len() == 64)?;
-    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
+    hex::decode(text).ok().filter(|digest| digest.len() == 32)
 }
 
 /// S3's CompleteMultipartUpload, Azure's Put Block List.

@@ -106,6 +106,6 @@ pub(crate) fn record(request: &Request, is_secret_url: bool, shown: Option<&Sent
         url,
         headers: request.headers.iter().map(header).collect(),
         size_bytes: body.len() as u64,
-        body_sha256: Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect(),
+        body_sha256: hex::encode(Sha256::digest(body)),
     }
 }

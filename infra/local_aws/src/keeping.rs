@@ -88,7 +88,7 @@ pub(crate) fn take(dir: &Path, durability: Durability) -> Result<Option<File>, O
 pub(crate) fn random_hex() -> Result<String, OpenError> {
     let mut bytes = [0; 20];
     getrandom::fill(&mut bytes).map_err(OpenError::Random)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(bytes))
 }
 
 /// Finds the keys by their aliases or creates them. Returns their ids by name.

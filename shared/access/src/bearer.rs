@@ -42,8 +42,7 @@ impl Bearer {
 
     /// What is kept of the secret: its SHA-256, lower-case hexadecimal.
     pub(crate) fn secret_sha256(&self) -> String {
-        let digest = Sha256::digest(self.secret.expose_secret());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(Sha256::digest(self.secret.expose_secret()))
     }
 
     /// The last four characters.

@@ -158,5 +158,5 @@ fn parse(token: &str) -> Option<(OrganizationId, PortalLinkId, &str)> {
 }
 
 fn sha256(secret: &str) -> String {
-    Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(secret))
 }

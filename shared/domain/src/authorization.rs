@@ -9,6 +9,7 @@
 //!     └────── the person, or the provider, refuses ──▶ refused
 //! ```
 
+use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -112,8 +113,9 @@ impl Authorization {
 }
 
 /// Whom a person consents at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Provider {
     /// Google Workspace and Gmail.
     Google,
@@ -147,11 +149,7 @@ impl Provider {
     /// As written in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Google => "google",
-            Self::Microsoft => "microsoft",
-            Self::Custom => "custom",
-        }
+        self.into()
     }
 
     /// What is known of it.

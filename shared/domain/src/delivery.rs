@@ -3,6 +3,7 @@
 //! `queued → succeeded | retrying | failed | skipped | cancelled`, `retrying → ` the same, and a redeliver takes a finished one back to
 //! `retrying`. Drawn in `docs/ARCHITECTURE.md`; decided in [`crate::settle`] and by the transitions here, each of which may refuse.
 
+use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -110,8 +111,9 @@ pub enum State {
 }
 
 /// The states by name, as in JSON and filters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "snake_case")]
 pub enum DeliveryStatus {
     /// See [`State::Queued`].
     Queued,
@@ -141,14 +143,7 @@ impl DeliveryStatus {
     /// As written in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Retrying => "retrying",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Skipped => "skipped",
-            Self::Cancelled => "cancelled",
-        }
+        self.into()
     }
 
     /// Is there nothing left to do?

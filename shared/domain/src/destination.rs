@@ -1,5 +1,6 @@
 //! A destination: one configured place of one type, with its settings, credentials and retry policy.
 
+use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -115,8 +116,9 @@ impl OnExhausted {
 }
 
 /// Who disabled a destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "snake_case")]
 pub enum DisabledBy {
     /// A person or their program.
     User,
@@ -130,11 +132,7 @@ impl DisabledBy {
     /// As written in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Failures => "failures",
-            Self::Receiver => "receiver",
-        }
+        self.into()
     }
 }
 

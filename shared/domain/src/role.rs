@@ -1,12 +1,14 @@
 //! Who may do what: five roles and the permissions they hold (api.md, Conventions).
 
+use strum::IntoStaticStr;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a key may do, from everything to reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What a key may do, from everything to reading only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// The platform: every organization, and what organizations may use of the platform's own.
     Operator,
@@ -66,13 +68,7 @@ impl Role {
     /// As written in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-            Self::Manager => "manager",
-            Self::Sender => "sender",
-            Self::Viewer => "viewer",
-        }
+        self.into()
     }
 }
 

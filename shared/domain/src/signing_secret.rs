@@ -1,5 +1,6 @@
 //! The secrets that sign a webhook destination's requests, newest first, and their rotation (R4.4, R4.5).
 
+use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -25,8 +26,9 @@ pub struct SigningSecret {
 }
 
 /// Where a signing secret comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum SecretSource {
     /// Waybill made it.
     Generated {
@@ -61,11 +63,7 @@ impl SecretSource {
     /// As written in JSON.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Generated { .. } => "generated",
-            Self::Provided { .. } => "provided",
-            Self::SecretsManager { .. } => "secrets_manager",
-        }
+        self.into()
     }
 }
 

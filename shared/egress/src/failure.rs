@@ -1,9 +1,11 @@
 //! What goes wrong between asking for a connection and reading the answer's status line.
 
+use strum::IntoStaticStr;
 use std::{error::Error, fmt, sync::Arc};
 
 /// The category of a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureKind {
     /// The name does not resolve.
     Dns,
@@ -12,27 +14,21 @@ pub enum FailureKind {
     /// The handshake fails or the certificate is not valid for the name.
     Tls,
     /// The server does not take our certificate, or misses one.
+    #[strum(serialize = "authentication")]
     Identity,
     /// The deadline passed first.
     Timeout,
     /// The connection was closed without an answer, or the answer is not HTTP.
     Protocol,
     /// The address, or one that the name resolves to, may not be connected to.
+    #[strum(serialize = "blocked_address")]
     Blocked,
 }
 
 impl FailureKind {
     /// The category's name in the contract.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Identity => "authentication",
-            Self::Timeout => "timeout",
-            Self::Protocol => "protocol",
-            Self::Blocked => "blocked_address",
-        }
+        self.into()
     }
 }
 

@@ -1,11 +1,13 @@
 //! A connection check's first steps, one by one.
 
+use strum::IntoStaticStr;
 use crate::{Client, Failure, Target, guard::connect_by, guard::connect_one};
 use std::{net::SocketAddr, time::Duration};
 use tokio::time::Instant;
 
 /// A step's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum StepName {
     /// The name has addresses, and all of them are permitted.
     Resolve,
@@ -18,11 +20,7 @@ pub enum StepName {
 impl StepName {
     /// The step's name in the contract.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Resolve => "resolve",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-        }
+        self.into()
     }
 }
 

@@ -126,7 +126,7 @@ impl Operations {
             settings: OrganizationSettings::default(),
             grants: Grants::default(),
             quotas: QuotaOverrides::default(),
-            aws_external_id: self.random.bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect(),
+            aws_external_id: hex::encode(self.random.bytes::<16>()),
             shards: SHARDS_AT_FIRST,
             revision: 1,
             created_at: now,

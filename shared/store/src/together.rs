@@ -177,7 +177,7 @@ impl Table {
                 }
                 // One of the requests may be at fault: each is tried alone, and the one that is hears of it.
                 Err(error) => {
-                    tracing::warn!(error = %domain::chain(&error), writes = writes.len(), "a shared write was refused; its parts are made alone")
+                    tracing::warn!(error = %domain::chain(&error), writes = writes.len(), "a shared write was refused; its parts are written one by one")
                 }
             }
         }

@@ -12,7 +12,7 @@ use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use domain::key_ring::{KeyRing, SigningKey};
 use domain::{Random, Timestamp};
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::sync::OnceCell;
@@ -117,12 +117,12 @@ fn ring(versions: &[Version], usage: KeyUse, now: Timestamp) -> KeyRing {
     KeyRing::new(signing, accepted)
 }
 
-/// HKDF's expand step (RFC 5869, 2.3) for one block.
+/// Derives the key of one use from a root (HKDF-Expand, RFC 5869, 2.3).
 fn derive(root: &str, usage: KeyUse) -> SigningKey {
-    let mut mac = Hmac::<Sha256>::new_from_slice(root.as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(usage.label().as_bytes());
-    mac.update(&[1]);
-    mac.finalize().into_bytes().into()
+    let mut key = SigningKey::default();
+    let root = Hkdf::<Sha256>::from_prk(root.as_bytes()).expect("a root has at least 32 characters");
+    root.expand(usage.label().as_bytes(), &mut key).expect("a key is one block of SHA-256");
+    key
 }
 
 /// Adds a new version to the keys of one use and drops the versions that are no longer accepted.
@@ -141,7 +141,7 @@ pub async fn rotate(
     if let Some(from) = versions[0].signs_from.filter(|from| *from > now) {
         return Err(RotateError::UnderWay(from));
     }
-    let root = random.bytes::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let root = hex::encode(random.bytes::<32>());
     let signs_from = now.plus(after);
     versions.insert(0, Version { root, signs_from: Some(signs_from) });
     versions.truncate(usage.accepted_max());
@@ -265,7 +265,7 @@ mod tests {
     /// The ids already issued carry tags made with this derivation.
     #[test]
     fn the_derivation_never_changes() {
-        let hex = |usage| derive(ROOT, usage)[..4].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |usage| hex::encode(&derive(ROOT, usage)[..4]);
         assert_eq!([KeyUse::Ids, KeyUse::Cursors, KeyUse::Links].map(hex), ["c5ea39a1", "5cc3c312", "2927a4c8"]);
     }
 

@@ -61,9 +61,9 @@ impl Collector {
         let requests = requests.map(|request| ExportTraceServiceRequest::decode(request.body).expect("a request of spans"));
         let scopes = requests.flat_map(|request| request.resource_spans).flat_map(|resource| resource.scope_spans);
         let span = |span: opentelemetry_proto::tonic::trace::v1::Span| Span {
-            trace: hex(&span.trace_id),
-            id: hex(&span.span_id),
-            parent: hex(&span.parent_span_id),
+            trace: hex::encode(&span.trace_id),
+            id: hex::encode(&span.span_id),
+            parent: hex::encode(&span.parent_span_id),
             name: span.name,
             attributes: texts(span.attributes),
             duration: Duration::from_nanos(
@@ -141,10 +141,6 @@ impl Deref for Collector {
     fn deref(&self) -> &Sink {
         &self.0
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {

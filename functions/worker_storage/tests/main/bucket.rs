@@ -188,7 +188,7 @@ pub(crate) fn streamed(bytes: &Bytes) -> (Payload, String) {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }
 
 /// The tracking data of a success.

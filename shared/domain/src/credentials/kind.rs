@@ -1,13 +1,15 @@
 //! The kinds of credentials, and what each of them is made of for each destination type (destinations.md).
 
+use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
 
 use super::field::{CredentialField, Decides, Shape, optional, required};
 use crate::settings::DestinationType;
 
 /// How a destination is authenticated with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum CredentialKind {
     /// Not at all: the signature vouches.
     None,
@@ -176,29 +178,7 @@ impl CredentialKind {
     /// As written in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::SecretUrl => "secret_url",
-            Self::Headers => "headers",
-            Self::ApiKey => "api_key",
-            Self::Bearer => "bearer",
-            Self::Basic => "basic",
-            Self::Oauth2ClientCredentials => "oauth2_client_credentials",
-            Self::Oauth2RefreshToken => "oauth2_refresh_token",
-            Self::Oauth2Authorization => "oauth2_authorization",
-            Self::Iam => "iam",
-            Self::IamRole => "iam_role",
-            Self::SmtpPassword => "smtp_password",
-            Self::AccessKey => "access_key",
-            Self::ServiceAccount => "service_account",
-            Self::AccountKey => "account_key",
-            Self::SasToken => "sas_token",
-            Self::ServicePrincipal => "service_principal",
-            Self::Password => "password",
-            Self::PrivateKey => "private_key",
-            Self::ConnectionString => "connection_string",
-            Self::ClientCertificate => "client_certificate",
-        }
+        self.into()
     }
 
     /// Its members, as a destination of this type takes them.

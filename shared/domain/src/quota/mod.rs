@@ -7,6 +7,7 @@ mod bucket;
 
 pub use bucket::{Bucket, Rate};
 
+use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
 
 use crate::input::Fields;
@@ -21,7 +22,8 @@ const RATE_MAX: i64 = 1_000_000;
 const BYTES_MAX: i64 = 1 << 50;
 
 /// One of the quotas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Quota {
     /// Requests of its callers to the API and the console.
     RequestsPerSecond,
@@ -39,13 +41,7 @@ impl Quota {
     /// The quota's name in the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RequestsPerSecond => "requests_per_second",
-            Self::DeliveriesPerSecond => "deliveries_per_second",
-            Self::ChecksPerMinute => "checks_per_minute",
-            Self::PreviewsPerMinute => "previews_per_minute",
-            Self::UploadBytesOutstanding => "upload_bytes_outstanding",
-        }
+        self.into()
     }
 }
 

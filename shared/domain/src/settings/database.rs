@@ -5,6 +5,7 @@ mod table;
 
 pub use table::{NotATable, TableName};
 
+use strum::IntoStaticStr;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,9 @@ pub const LEDGER_TABLE: &str = "waybill_deliveries";
 const ROWS_ALONE: [&str; 3] = ["columns", "key_columns", "on_conflict"];
 
 /// Which database speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Engine {
     /// PostgreSQL and what speaks its protocol.
     Postgres,
@@ -40,10 +42,7 @@ impl Engine {
     /// As written in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgres",
-            Self::Mysql => "mysql",
-        }
+        self.into()
     }
 
     /// The port that its servers listen on.
@@ -77,7 +76,7 @@ pub struct DatabaseSettings {
     pub on_conflict: OnConflict,
     /// The columns of that key.
     pub key_columns: Vec<String>,
-    /// Whether a missing table is made.
+    /// Whether a missing table is created.
     pub create_table: bool,
     /// Bounds the whole attempt, 1–600.
     pub timeout_seconds: u32,

@@ -1,13 +1,15 @@
 //! The destination types.
 
+use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
 
 use super::Lane;
 use super::database::Engine;
 
 /// The destination types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum DestinationType {
     /// An HTTP endpoint.
     Webhook,
@@ -43,16 +45,7 @@ impl DestinationType {
     /// As written in JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook",
-            Self::Email => "email",
-            Self::S3 => "s3",
-            Self::Gcs => "gcs",
-            Self::AzureBlob => "azure_blob",
-            Self::Sftp => "sftp",
-            Self::Postgres => "postgres",
-            Self::Mysql => "mysql",
-        }
+        self.into()
     }
 
     /// Which worker delivers to it.

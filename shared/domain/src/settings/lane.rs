@@ -1,7 +1,10 @@
 //! Lanes: the queue and the worker that destination types share.
 
+use strum::IntoStaticStr;
+
 /// A queue with its worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Lane {
     /// Webhooks.
     Webhook,
@@ -22,13 +25,7 @@ impl Lane {
     /// In words.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook",
-            Self::Email => "email",
-            Self::Storage => "storage",
-            Self::Sftp => "sftp",
-            Self::Database => "database",
-        }
+        self.into()
     }
 
     /// In variables of the environment: `WEBHOOK_QUEUE_URL`, `WORKER_WEBHOOK_FUNCTION`.

@@ -1,5 +1,6 @@
 //! A webhook: an HTTP endpoint that takes signed requests (destinations.md, webhook).
 
+use strum::IntoStaticStr;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -62,8 +63,9 @@ pub enum Preset {
 }
 
 /// The HTTP methods a webhook may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Method {
     /// POST.
     Post,
@@ -77,11 +79,7 @@ impl Method {
     /// As on the request line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-        }
+        self.into()
     }
 }
 

@@ -97,7 +97,7 @@ impl Store {
         };
         Ok(Some(KeptBody {
             content_type: from.text(CONTENT_TYPE)?.to_owned(),
-            sha256: super::hex(from.binary_opt(SHA256)?.unwrap_or_default()),
+            sha256: hex::encode(from.binary_opt(SHA256)?.unwrap_or_default()),
             size_bytes: from.number(SIZE)?,
             content,
         }))

@@ -24,6 +24,7 @@ use domain::id::Id;
 use domain::message::{MessageFacts, PayloadInfo, StatusCallback};
 use domain::settings::DestinationType;
 use domain::waiting::{Waiting, WaitingFor};
+use domain::trace::TraceId;
 use domain::{Reason, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -107,7 +108,7 @@ pub(super) fn status(status: DeliveryStatus) -> AttributeValue {
 
 /// A payload's hash: its bytes, where it is one.
 pub(super) fn hash(sha256: &str) -> AttributeValue {
-    unhex(sha256).map_or_else(|| text(sha256), binary)
+    hex::decode(sha256).map_or_else(|_| text(sha256), binary)
 }
 
 /// The item of a delivery, without its payload.
@@ -150,7 +151,7 @@ fn encode_message(item: &mut Item, delivery: &Delivery) {
     item.put_some("fn", payload.filename.as_deref().map(text));
     item.put_some("h", payload.sha256.as_deref().map(hash));
     item.put_some("x", expires_at.map(time));
-    item.put("tr", binary(unhex(&trace.to_string()).unwrap_or_default()));
+    item.put("tr", binary(trace.to_bytes().to_vec()));
     item.put_some("te", test.then(flag));
     item.put_some("cb", status_callback.as_ref().map(callback));
 }
@@ -299,7 +300,7 @@ fn decode_message(from: Reader<'_>) -> Result<MessageFacts, StoreError> {
         None => from.text_opt("r")?,
     };
     let sha256 = match from.binary_opt("h") {
-        Ok(binary) => binary.map(super::hex),
+        Ok(binary) => binary.map(hex::encode),
         Err(_) => Some(from.text("h")?.to_owned()),
     };
     let inline = super::payload::inline(from)?;
@@ -312,7 +313,8 @@ fn decode_message(from: Reader<'_>) -> Result<MessageFacts, StoreError> {
         filename: from.text_opt("fn")?.map(str::to_owned),
         sha256: sha256.or_else(|| inline.map(|bytes| super::payload::sha256(&bytes))),
     };
-    let trace = super::hex(from.binary_opt("tr")?.unwrap_or_default()).parse().map_err(|error| from.corrupt(format!("tr {error}")))?;
+    let trace = from.binary_opt("tr")?.and_then(|bytes| bytes.try_into().ok()).map(TraceId::from_bytes);
+    let trace = trace.ok_or_else(|| from.corrupt("tr is not a trace id of 16 bytes"))?;
     Ok(MessageFacts {
         event_type,
         reference: reference.map(str::to_owned),
@@ -354,9 +356,4 @@ fn word(value: &impl Serialize) -> AttributeValue {
 fn word_opt<T: DeserializeOwned>(from: Reader<'_>, name: &str) -> Result<Option<T>, StoreError> {
     let Some(word) = from.text_opt(name)? else { return Ok(None) };
     serde_json::from_value(Value::from(word)).map(Some).map_err(|error| from.corrupt(format!("{name}: {error}")))
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pairs = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
-    pairs.collect()
 }

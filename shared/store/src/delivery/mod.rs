@@ -39,7 +39,3 @@ pub use payload::Content;
 pub use settle::Settled;
 pub use transition::Leased;
 pub use work::{Work, WorkKey};
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -130,7 +130,7 @@ pub(super) fn decompress(from: Reader<'_>, compressed: &[u8]) -> Result<Bytes, S
 
 /// SHA-256, lower-case hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    super::hex(&Sha256::digest(bytes))
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// When what a delivery delivers is no longer shown.

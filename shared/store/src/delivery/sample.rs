@@ -30,7 +30,7 @@ pub(crate) fn delivery() -> Delivery {
                 size_bytes: PAYLOAD.len() as u64,
                 content_type: "application/json".to_owned(),
                 filename: None,
-                sha256: Some(crate::delivery::hex(&sha2::Digest::finalize(sha2::Digest::chain_update(
+                sha256: Some(hex::encode(sha2::Digest::finalize(sha2::Digest::chain_update(
                     <sha2::Sha256 as sha2::Digest>::new(),
                     PAYLOAD,
                 )))),

@@ -131,7 +131,7 @@ pub(crate) fn facts() -> MessageFacts {
 /// About a JSON payload.
 pub(crate) fn info(payload: &[u8]) -> PayloadInfo {
     use sha2::{Digest, Sha256};
-    let sha256 = Sha256::digest(payload).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex::encode(Sha256::digest(payload));
     let content_type = "application/json".to_owned();
     PayloadInfo { size_bytes: payload.len() as u64, content_type, filename: None, sha256: Some(sha256) }
 }

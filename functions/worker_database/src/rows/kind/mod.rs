@@ -220,13 +220,7 @@ fn hex(text: &str) -> String {
     if text.strip_prefix("\\x").is_some_and(is_hex) {
         return text.to_owned();
     }
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(2 + 2 * text.len());
-    out.push_str("\\x");
-    for byte in text.bytes() {
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
+    format!("\\x{}", hex::encode(text))
 }
 
 /// A word of an enumeration, letter by letter: the server would also take a position in the list, or another case.

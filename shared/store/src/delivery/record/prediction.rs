@@ -5,6 +5,7 @@
 //! prediction that is off costs some bytes and nothing else.
 
 use std::sync::LazyLock;
+use std::time::{Duration, UNIX_EPOCH};
 
 use domain::Timestamp;
 use domain::delivery::Delivery;
@@ -53,13 +54,8 @@ pub(super) fn dictionary(delivery: &Delivery, number: u32, started_at: Timestamp
 
 /// `Mon, 24 Nov 2025 16:00:00 GMT` (RFC 9110 §5.6.7).
 fn http_date(time: Timestamp) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let text = time.to_string(); // 2025-11-24T16:00:00.000Z
-    let day = DAYS[usize::try_from(time.as_seconds() / 86_400 % 7).unwrap_or_default()];
-    let month = text.get(5..7).and_then(|month| month.parse::<usize>().ok()).and_then(|month| MONTHS.get(month - 1)).unwrap_or(&"");
-    let part = |range| text.get(range).unwrap_or_default();
-    format!("{day}, {} {month} {} {} GMT", part(8..10), part(0..4), part(11..19))
+    let since_epoch = Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or_default());
+    httpdate::fmt_http_date(UNIX_EPOCH + since_epoch)
 }
 
 #[cfg(test)]

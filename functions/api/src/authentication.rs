@@ -1,4 +1,4 @@
-//! Who asks: everything under `/v1` needs an API key, but for the OpenAPI document and the page that a provider sends browsers back to.
+//! Authentication: every path under `/v1` requires an API key, except the OpenAPI document and the page that OAuth providers redirect to.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -14,11 +14,11 @@ use front::RequestFacts;
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The request's `Idempotency-Key` is no such key; told when its body's turn comes.
+/// The request's `Idempotency-Key` is malformed, which is reported after the refusals that come before it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MalformedKey(pub(crate) &'static str);
 
-/// Finds the caller; the handlers take it as [`Context`].
+/// Authenticates the caller, which handlers receive as [`Context`].
 pub(crate) async fn authenticate(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if !(path == "/v1" || path.starts_with("/v1/")) || path == "/v1/openapi.json" || path == CALLBACK_PATH {

@@ -52,14 +52,14 @@ impl Undertaker {
     async fn is_settled(&self, received: &Received) -> bool {
         let settled = match &received.task {
             Err(error) => {
-                tracing::error!(error = %domain::chain(&error), message_id = received.message_id, "a dead letter that nobody can read stays in its queue");
+                tracing::error!(error = %domain::chain(&error), message_id = received.message_id, "failed to parse a dead letter; it stays in its queue");
                 telemetry::metrics::threshold_exceeded(Threshold::DeadLetters);
                 return false;
             }
             Ok(task) => self.settle(task).await,
         };
         if let Err(error) = &settled {
-            tracing::warn!(error = %domain::chain(&error), message_id = received.message_id, "a dead letter could not be settled yet");
+            tracing::warn!(error = %domain::chain(&error), message_id = received.message_id, "failed to settle a dead letter; it returns to its queue");
         }
         settled.unwrap_or(false)
     }

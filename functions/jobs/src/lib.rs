@@ -69,14 +69,14 @@ impl Jobs {
         let task: JobTask = match serde_json::from_str(body) {
             Ok(task) => task,
             Err(error) => {
-                tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "a job that nobody can read goes to the dead letters");
+                tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "failed to parse a job's message; it goes to the dead-letter queue");
                 return false;
             }
         };
         match self.run(task).await {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(error, job = %task.job, organization = %task.organization, "a job waits");
+                tracing::warn!(error, job = %task.job, organization = %task.organization, "failed to run a job; its message returns to the queue");
                 false
             }
         }

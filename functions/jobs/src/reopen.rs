@@ -87,7 +87,7 @@ impl Jobs {
                     Ok(Outcome::Skipped) => skipped += 1,
                     Err(error) if error.is_unavailable() => unavailable = Some(error),
                     Err(error) => {
-                        tracing::error!(error = %domain::chain(&error), job = %job.id, "a delivery could not be reopened");
+                        tracing::error!(error = %domain::chain(&error), job = %job.id, "failed to reopen a delivery");
                         failed += 1;
                     }
                 }

@@ -57,7 +57,7 @@ impl Monitor {
                     if scope == Reconcile::Hourly && (too_long || stretches % KEPT_EVERY == 0) {
                         self.store.keep_round(&round).await?;
                         if too_long {
-                            tracing::info!(sent, "the round goes on in an hour");
+                            tracing::info!(sent, "reconcile reached its time limit; the next hourly run continues");
                             return Ok(());
                         }
                     }
@@ -73,7 +73,7 @@ impl Monitor {
             self.store.keep_round(&Round { last_began_at: round.began_at, ..Round::default() }).await?;
         }
         if sent > 0 {
-            tracing::info!(sent, ?scope, "deliveries without a task were sent");
+            tracing::info!(sent, ?scope, "sent tasks of deliveries that had none");
         }
         Ok(())
     }
@@ -87,8 +87,8 @@ impl Monitor {
         for job in unfinished.filter(|job| now.since(job.lease_until.unwrap_or(job.created_at)) >= JOB_LOST) {
             let sent = self.jobs.send(JobTask { organization: organization.id, job: job.id }).await;
             match sent {
-                Ok(()) => tracing::info!(job = %job.id, organization = %organization.id, "a job without a message was sent"),
-                Err(error) => tracing::warn!(error = %domain::chain(&error), job = %job.id, "a job waits for the next reconcile"),
+                Ok(()) => tracing::info!(job = %job.id, organization = %organization.id, "sent the message of a job that had none"),
+                Err(error) => tracing::warn!(error = %domain::chain(&error), job = %job.id, "failed to send a job's message; the next run sends it"),
             }
         }
         Ok(())

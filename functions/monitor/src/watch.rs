@@ -74,7 +74,7 @@ impl Monitor {
                     Ok(found) => stopped.extend(found),
                     // One that cannot be looked at keeps no other from being.
                     Err(error) => {
-                        tracing::error!(error = %domain::chain(&*error), "what is watched is looked at again next time");
+                        tracing::error!(error = %domain::chain(&*error), "failed to evaluate a destination or alert; the next run evaluates it again");
                         first_error.get_or_insert(error);
                     }
                 }
@@ -84,7 +84,7 @@ impl Monitor {
         let mut skipping = stream::iter(in_turn(stopped)).map(|stopped| self.skip_waiting(stopped).boxed()).buffer_unordered(LOOKS_AT_ONCE);
         while let Some(skipped) = skipping.next().await {
             if let Err(error) = skipped {
-                tracing::error!(error = %domain::chain(&error), "what waits for a stopped destination is skipped next time");
+                tracing::error!(error = %domain::chain(&error), "failed to skip deliveries of a disabled destination; the next run skips them");
                 first_error.get_or_insert(error.into());
             }
         }

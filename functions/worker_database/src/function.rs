@@ -1,4 +1,4 @@
-//! The database worker as a function: a destination's settings and credentials, opened and put into the connector's words.
+//! The database worker as a function: opens a destination's credentials and passes them to the connector.
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
@@ -39,9 +39,9 @@ pub fn build(platform: &Platform, config: Config) -> Result<Worker<Databases>, C
     Ok(Worker::on(platform, config, connector))
 }
 
-/// A document as it came, as a value of its statement, and in the packet that carries it.
+/// Copies of a document in memory: as it was read, as a value of its statement, and in the packet that carries it.
 const DOCUMENT_COPIES: u64 = 3;
-/// Rows on their way; one that is longer than most fills it.
+/// Memory for rows in transit, which one long row can fill.
 const ROWS_MEMORY_BYTES_MAX: u64 = 48 << 20;
 
 impl Connector for Databases {
@@ -116,7 +116,7 @@ impl Databases {
         })
     }
 
-    /// A token that AWS takes in the password's place, for a database that the operator granted the organization.
+    /// Generates an IAM token, which AWS accepts as the password, for a database that the operator granted to the organization.
     async fn token(
         &self,
         destination: &Destination,
@@ -142,6 +142,6 @@ fn settings(destination: &Destination) -> Result<(Engine, &DatabaseSettings), Co
     match &destination.settings {
         Settings::Postgres(settings) => Ok((Engine::Postgres, settings)),
         Settings::Mysql(settings) => Ok((Engine::Mysql, settings)),
-        _ => Err(ConnectorError::misconfigured("the destination is no database")),
+        _ => Err(ConnectorError::misconfigured("the destination is not a database")),
     }
 }

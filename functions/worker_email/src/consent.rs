@@ -1,6 +1,6 @@
-//! A person's consent: the code it brought is exchanged for a refresh token, and every token after it asked for with that.
+//! A person's consent to a mailbox: its authorization code is exchanged for a refresh token, and that for access tokens.
 //!
-//! It happens here and not in the api, because here secrets are opened: the api only seals (design.md §6).
+//! The worker does this because only workers can open secrets; the api can only seal them (design.md §6).
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use worker::{ConnectorError, Opened, Unavailable};
 
 use crate::connector::{Parts, settings};
 
-/// A person is waiting for the answer.
+/// How long an exchange may take, while a person waits for its answer.
 const EXCHANGE_MAX: Duration = Duration::from_secs(15);
 /// How often a changed refresh token is put in the place of the old one when the authorization keeps changing.
 const RACES_MAX: usize = 4;
@@ -31,7 +31,7 @@ impl Parts {
             Ok(answer) => answer,
             Err(error) => {
                 let error = worker::redacted(&format!("{error:?}"));
-                tracing::warn!(error, authorization = %exchange.authorization_id, "a code was not exchanged");
+                tracing::warn!(error, authorization = %exchange.authorization_id, "failed to exchange an authorization code");
                 ExchangeAnswer::refused(true, "Waybill cannot do this right now")
             }
         }
@@ -40,7 +40,7 @@ impl Parts {
     async fn exchanged(&self, exchange: &Exchange) -> Result<ExchangeAnswer, ConnectorError> {
         let (organization, id) = (exchange.organization_id, exchange.authorization_id);
         let found = self.store.authorization(organization, id).await?;
-        let Some(authorization) = found else { return Ok(ExchangeAnswer::refused(false, "the authorization is gone")) };
+        let Some(authorization) = found else { return Ok(ExchangeAnswer::refused(false, "the authorization no longer exists")) };
         let Consent::Requested { verifier, redirect_uri, .. } = &authorization.consent else {
             return Ok(ExchangeAnswer::refused(false, "the authorization has been answered before"));
         };
@@ -57,7 +57,7 @@ impl Parts {
                 (Consent::Granted { refresh_token }, answer)
             }
             Ok(Granted { refresh_token: None, .. }) => {
-                refusal("the provider gave no refresh token: ask for a scope that allows access while nobody is there")
+                refusal("the provider returned no refresh token: request a scope that permits offline access")
             }
             Err(Refusal { outcome: Outcome::Retry(_) | Outcome::Throttled(..), detail }) => {
                 return Ok(ExchangeAnswer::refused(true, detail));
@@ -94,7 +94,7 @@ impl Parts {
         Ok(granted)
     }
 
-    /// The authorization, which admits this mail server. One that names none yet is bound to it from now on, for every destination.
+    /// Returns the authorization if it is for this mail server. One that is for no server yet is bound to this one, for every destination.
     async fn bound(&self, mut authorization: Authorization, mail_server: &str) -> Result<Authorization, ConnectorError> {
         let (organization, id) = (authorization.organization_id, authorization.id);
         for _ in 0..RACES_MAX {

@@ -137,7 +137,7 @@ impl From<object_store::Error> for StorageError {
             }
             cause = error.source();
         }
-        tracing::warn!(error = worker::redacted(&error.to_string()), "the object-store library gives up by itself");
+        tracing::warn!(error = worker::redacted(&error.to_string()), "the object-store library failed without an answer of the store");
         Self::unintelligible()
     }
 }

@@ -99,7 +99,7 @@ impl Access {
         let (store, id) = (self.store.clone(), key.id);
         tokio::spawn(async move {
             if let Err(error) = store.touch_key(id, now).await {
-                tracing::warn!(error = %domain::chain(&error), key = %id, "the key's use was not noted");
+                tracing::warn!(error = %domain::chain(&error), key = %id, "failed to record when an API key was used");
             }
         });
     }

@@ -95,7 +95,7 @@ impl Dispatcher {
             && let Err(error) = bus.put(detail_type(alert.kind), &alert.body()).await
         {
             // It is not announced yet: the monitor does it again.
-            tracing::warn!(error = %domain::chain(&error), alert = %alert.id, "an alert is not on the bus yet");
+            tracing::warn!(error = %domain::chain(&error), alert = %alert.id, "failed to publish an alert to the event bus; the monitor publishes it again");
             return Ok(alert);
         }
         self.store.announced(&alert).await?;
@@ -123,7 +123,7 @@ impl Dispatcher {
             return Ok(Some(message));
         }
         let payload = Bytes::from(announcement.body.to_string());
-        let sha256 = Sha256::digest(&payload).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex::encode(Sha256::digest(&payload));
         let facts = MessageFacts {
             event_type,
             reference: announcement.reference,

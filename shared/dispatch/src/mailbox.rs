@@ -24,7 +24,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// The name under which the mails of one kind to an address are counted, whichever organization causes them.
 #[must_use]
 pub fn mails_counted_as(kind: &str, address: &str) -> String {
-    let digest: String = Sha256::digest(address.to_lowercase()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(Sha256::digest(address.to_lowercase()));
     format!("mail#{kind}#{digest}")
 }
 
@@ -43,7 +43,7 @@ impl Dispatcher {
             if may_be_mailed(&self.store, address, self.clock.now()).await? {
                 targets.push(self.alert_mailbox(ids, organization, from, to).await?);
             } else {
-                tracing::warn!(%organization, "an alert is not mailed: its address has had as many as it gets in an hour");
+                tracing::warn!(%organization, "an alert was not mailed: its address has reached the limit of an hour");
             }
         }
         Ok(targets)

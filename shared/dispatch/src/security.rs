@@ -9,12 +9,12 @@ impl Dispatcher {
     pub async fn record_refusal(&self, event: &AuditEvent) {
         let AuditEvent { action, request_id, .. } = event;
         if let Err(error) = self.store.record_audit(event).await {
-            tracing::error!(error = %domain::chain(&error), action, request_id, "a refusal was not recorded");
+            tracing::error!(error = %domain::chain(&error), action, request_id, "failed to record a refusal in the audit trail");
         }
         if let Some(bus) = &self.bus
             && let Err(error) = bus.put_security(event).await
         {
-            tracing::error!(error = %domain::chain(&error), action, request_id, "a refusal is not on the bus");
+            tracing::error!(error = %domain::chain(&error), action, request_id, "failed to publish a refusal to the event bus");
         }
     }
 }

@@ -109,7 +109,7 @@ impl Dispatcher {
             }
             let at = delivery.lease_until.unwrap_or(now).max(now);
             if !self.send(std::slice::from_ref(delivery), at).await.is_empty() {
-                tracing::warn!(delivery = %delivery.id, "nobody is told that a delivery finished: its queue did not take the task");
+                tracing::warn!(delivery = %delivery.id, "failed to queue a status update; it is not sent");
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Submit: deliveries `#01 …`, then `#00`, which is the commit; then a task for each.
+//! Submitting a message: writes deliveries `#01 …`, then `#00`, which is the commit, and sends a task for each.
 
 use domain::Timestamp;
 use domain::attempt::Trigger;
@@ -99,7 +99,7 @@ impl Dispatcher {
         for delivery in unsent {
             // The message is committed, so a failure here only means that reconcile, rather than the due index, brings it back.
             if let Err(error) = self.store.remember_due(delivery, submission.accepted_at.plus(UNSENT_DUE)).await {
-                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "the delivery waits for reconcile");
+                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to enter an unsent delivery in the due index; the next reconcile run sends it");
             }
         }
         Ok(deliveries)

@@ -117,7 +117,7 @@ impl Operations {
         let name = mails_counted_as("confirmation", address);
         let window = Window { name: &name, length: HOUR, limit: MAILS_TO_AN_ADDRESS };
         if self.store.count_in_window(window, 1, now).await? != Counted::Done {
-            tracing::warn!(organization = %organization.id, "a confirmation is not mailed: its address has had as many as it gets in an hour");
+            tracing::warn!(organization = %organization.id, "a confirmation was not mailed: its address has reached the limit of an hour");
             return Ok(());
         }
         let token = Token { organization: organization.id, address_sha256, secret: BASE64.encode(self.random.bytes::<32>()) };

@@ -88,7 +88,7 @@ impl Fingerprint {
         hash.update((request_line.len() as u64).to_be_bytes());
         hash.update(request_line.as_bytes());
         hash.update(body);
-        let request_hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let request_hash = hex::encode(hash.finalize());
         Self { organization, key_hash: key.hash(), request_hash }
     }
 }
@@ -145,7 +145,7 @@ impl Operations {
                 match serde_json::to_value(answer) {
                     Ok(stored) => self.store.finish_claim(organization, &key_hash, Some(stored)).await,
                     Err(error) => {
-                        tracing::error!(error = %domain::chain(&error), "an answer could not be kept for replays");
+                        tracing::error!(error = %domain::chain(&error), "failed to store a response for repeats of its request");
                         Ok(())
                     }
                 }
@@ -153,7 +153,7 @@ impl Operations {
             None => self.store.release_claim(organization, &key_hash).await,
         };
         if let Err(error) = concluded {
-            tracing::warn!(error = %domain::chain(&error), "an idempotency key stays claimed until its lease ends");
+            tracing::warn!(error = %domain::chain(&error), "failed to release an idempotency key; it stays claimed until its lease ends");
         }
     }
 

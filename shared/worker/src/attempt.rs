@@ -108,7 +108,7 @@ impl<C: Connector> Parts<C> {
             }
             Err(error) => {
                 span.fails("unavailable");
-                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "the attempt was not made");
+                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to make an attempt; its task returns to the queue");
                 put_back(&self.inbox, &item.received).await
             }
         }
@@ -206,7 +206,7 @@ impl<C: Connector> Parts<C> {
             }
             Ok(Settled::Lost(_)) => self.settle_late(before, attempt, &settlement, &item.received).await,
             Err(error) => {
-                tracing::error!(error = %domain::chain(&error), delivery = %before.id, "the attempt was made and could not be recorded; it will be made again with the same id");
+                tracing::error!(error = %domain::chain(&error), delivery = %before.id, "failed to record an attempt that was made; it is made again with the same id");
                 put_back(&self.inbox, &item.received).await
             }
         }
@@ -226,7 +226,7 @@ impl<C: Connector> Parts<C> {
             Ok(self.store.transition(delivery, &after).await?.then_some(after))
         };
         skipped.await.unwrap_or_else(|error: StoreError| {
-            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "whether the destination is still enabled is looked at when the retry is due");
+            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to check whether the destination is still enabled; the retry checks it again");
             None
         })
     }
@@ -276,7 +276,7 @@ impl<C: Connector> Parts<C> {
             kept = self.store.keep_body(delivery, body).await;
         }
         if let Err(error) = kept {
-            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "the body that was sent could not be kept; it cannot be shown");
+            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to store the body that was sent; it cannot be shown");
         }
     }
 
@@ -291,7 +291,7 @@ impl<C: Connector> Parts<C> {
         match recorded {
             Ok(()) => Disposal::Done,
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %before.id, "a late attempt could not be recorded");
+                tracing::warn!(error = %domain::chain(&error), delivery = %before.id, "failed to record a late attempt; its task returns to the queue");
                 put_back(&self.inbox, received).await
             }
         }
@@ -336,7 +336,7 @@ impl<C: Connector> Parts<C> {
             _ => return,
         };
         if let Err(error) = counted {
-            tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "the attempt was not counted");
+            tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to count an attempt in the destination's health");
         }
     }
 }

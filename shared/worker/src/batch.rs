@@ -252,7 +252,7 @@ impl<C: Connector> Parts<C> {
         match Box::pin(updates.tell(&self.dispatcher, delivery, work.settings.as_ref())).await {
             Ok(()) => disposal,
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&*error), delivery = %delivery.id, "a status update waits");
+                tracing::warn!(error = %domain::chain(&*error), delivery = %delivery.id, "failed to send a status update; its task returns to the queue");
                 put_back(&self.inbox, received).await
             }
         }
@@ -269,7 +269,7 @@ impl<C: Connector> Parts<C> {
             // Somebody changed it first: the task is looked at once more.
             Ok(false) => hold(&self.inbox, &item.received, Duration::ZERO).await,
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %before.id, "the delivery could not be given up yet");
+                tracing::warn!(error = %domain::chain(&error), delivery = %before.id, "failed to finish a delivery without an attempt; its task returns to the queue");
                 put_back(&self.inbox, &item.received).await
             }
         }

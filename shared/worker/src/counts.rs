@@ -46,7 +46,7 @@ impl Counts {
         let counts = std::mem::take(&mut *self.tallies.lock().unwrap_or_else(PoisonError::into_inner));
         let writes = counts.iter().map(async |(destination, tally)| {
             if let Err(error) = store.add_statistics(*destination, now, tally).await {
-                tracing::warn!(error = %domain::chain(&error), %destination, "attempts are missing in the statistics");
+                tracing::warn!(error = %domain::chain(&error), %destination, "failed to add attempts to the statistics, which miss them");
             }
         });
         join_all(writes).await;

@@ -65,7 +65,7 @@ pub async fn check<C: Connector>(connector: &C, destination: &Destination) -> Ch
     let result = watch.judge(result);
     if let Err(ConnectorError::Unavailable(unavailable)) = &result {
         let error = Redactor::of(&confidential).text(&domain::chain(unavailable).to_string());
-        tracing::warn!(error, destination = %destination.id, "a check was not made");
+        tracing::warn!(error, destination = %destination.id, "failed to check a destination: a service that Waybill depends on is unavailable");
     }
     Redactor::of(&confidential).report(steps.report(result))
 }

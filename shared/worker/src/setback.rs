@@ -39,7 +39,7 @@ pub(crate) async fn put_back(inbox: &Inbox, received: &Received) -> Disposal {
 /// Hides a task for this long. Should even that fail, the queue's own visibility timeout brings it back.
 pub(crate) async fn hold(inbox: &Inbox, received: &Received, wait: Duration) -> Disposal {
     if let Err(error) = inbox.hold(&received.receipt_handle, wait).await {
-        tracing::warn!(error = %domain::chain(&error), message_id = received.message_id, "the task comes back after the queue's visibility timeout");
+        tracing::warn!(error = %domain::chain(&error), message_id = received.message_id, "failed to change a task's visibility timeout; the task returns when it ends");
     }
     Disposal::Stays
 }

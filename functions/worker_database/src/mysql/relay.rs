@@ -1,6 +1,6 @@
-//! A way to the server on which what comes back is counted. The library makes its own connections and keeps what it is sent in memory,
-//! however much that is; so it connects to a port of the loopback, behind which bytes go on over the connection that the egress guard
-//! made. TLS is between the library and the server, as without it.
+//! A relay that limits how much a MySQL server may send. The client library opens its own connections and buffers any amount of data, so it
+//! connects to a loopback port, and the relay forwards bytes to and from the connection that the egress guard opened. TLS stays between the
+//! library and the server.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -13,10 +13,10 @@ use tokio::task::AbortHandle;
 
 use crate::connector::may_receive;
 
-/// What is passed on at once.
+/// The size of the buffer of each direction.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// One connection's way; dropping it ends the connection.
+/// The relay of one connection; dropping it ends the connection.
 pub(super) struct Relay {
     /// The port of the loopback that leads to the server.
     pub(super) port: u16,
@@ -30,7 +30,7 @@ impl Drop for Relay {
 }
 
 impl Relay {
-    /// Takes one connection, and passes on what goes either way.
+    /// Accepts one connection and forwards bytes in both directions.
     pub(super) async fn to(server: TcpStream) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
@@ -80,7 +80,7 @@ async fn down(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sent: &AtomicU64)
         }
         received += length as u64;
         if received > may_receive(sent.load(Ordering::Relaxed)) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the server sends more than it was asked for"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the server sent more than was requested"));
         }
         to.write_all(&buffer[..length]).await?;
     }

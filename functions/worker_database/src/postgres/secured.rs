@@ -40,7 +40,7 @@ impl AsyncRead for Secured {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         self.received += (buf.filled().len() - before) as u64;
         if self.received > may_receive(self.sent) {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the server sends more than it was asked for")));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the server sent more than was requested")));
         }
         Poll::Ready(Ok(()))
     }

@@ -249,7 +249,7 @@ impl Operations {
                 Saved::Conflict => before = self.existing_destination(organization, before.id).await?,
             }
         }
-        tracing::warn!(skip_check, destination = %before.id, "a destination kept changing");
+        tracing::warn!(skip_check, destination = %before.id, "failed to update a destination: other requests kept changing it");
         Err(Refusal::contended())
     }
 

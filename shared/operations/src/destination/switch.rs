@@ -148,7 +148,7 @@ impl Operations {
             }
         };
         if let Err(error) = told.await {
-            tracing::warn!(error = %domain::chain(&error), alert = %id, "the monitor announces the alert");
+            tracing::warn!(error = %domain::chain(&error), alert = %id, "failed to announce an alert; the monitor announces it");
         }
     }
 
@@ -160,7 +160,7 @@ impl Operations {
             self.dispatch.skip_retrying(destination, routes.shards, reason, SKIPPED_AT_ONCE_MAX).await
         };
         if let Err(error) = skipped.await {
-            tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "the monitor skips what waits");
+            tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to skip waiting deliveries; the monitor skips them");
         }
     }
 }

@@ -136,7 +136,7 @@ impl Operations {
     /// The submit broke off and may have been committed or not: a repeat goes on with the same ids at once.
     pub(crate) async fn yield_claim(&self, print: &Fingerprint) {
         if let Err(error) = self.store.yield_claim(print.organization, &print.key_hash, self.clock.now()).await {
-            tracing::warn!(error = %domain::chain(&error), "an idempotency key stays claimed until its lease ends");
+            tracing::warn!(error = %domain::chain(&error), "failed to release an idempotency key; it stays claimed until its lease ends");
         }
     }
 

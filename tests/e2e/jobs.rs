@@ -165,6 +165,31 @@ async fn enabling_delivers_again_what_the_destination_missed() {
     destination.action("enable", json!({"replay_since": "yesterday"})).await.problem(422, "validation_failed");
 }
 
+/// Behaviour 9: what failed before the destination was disabled is among what it missed.
+#[tokio::test]
+async fn enabling_delivers_again_what_failed_since_the_first_failure() {
+    let (acme, sink) = (stage::organization("Acme").await, Sink::start().await);
+    let destination = acme.destination().webhook(&sink).retries(0).create().await;
+    sink.answers([500, 500, 500]);
+    let mut missed = Vec::new();
+    for n in 0..3 {
+        let delivery = acme.send([&destination], json!(n)).await.delivery(0);
+        assert_eq!(delivery.settles().await["status"], "failed");
+        missed.push(delivery);
+    }
+    destination.action("disable", json!({})).await.ok(200);
+    let skipped = acme.send([&destination], json!("skipped")).await.delivery(0);
+    assert_eq!(skipped.settles().await["status"], "skipped");
+    let since = json!({"replay_since": "first_failure_at"});
+    let enabled = destination.action("enable", since.clone()).await.ok(200);
+    let job = over(&acme, &enabled["job"]).await;
+    assert_eq!((&job["total"], &job["done"]), (&json!(4), &json!(4)), "three failures and what was skipped: {job}");
+    for delivery in missed.iter().chain([&skipped]) {
+        delivery.reaches("succeeded").await;
+    }
+    assert_eq!(destination.action("enable", since).await.ok(200)["job"], Value::Null, "it is enabled: there is nothing to replay");
+}
+
 /// R6.5: an organization that is erased leaves a line in the audit trail, and nothing else.
 #[tokio::test]
 async fn an_erased_organization_leaves_nothing_but_a_line_in_the_audit_trail() {

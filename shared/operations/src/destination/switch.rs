@@ -34,24 +34,29 @@ pub struct EnabledDestination {
     /// The current state.
     #[serde(flatten)]
     pub destination: DestinationView,
-    /// The job that delivers again what it missed.
+    /// The job that delivers again what the destination missed.
     pub job: Option<JobView>,
 }
 
-/// From when on.
+/// Where a replay begins.
 enum ReplaySince {
-    /// Since then.
+    /// At this time.
     Time(Timestamp),
-    /// Since it was disabled.
+    /// When the destination was disabled.
     Disabled,
+    /// When the streak of failures began that led to disabling it.
+    FirstFailure,
 }
 
 impl ReplaySince {
     fn parse(text: &str) -> Result<Self, String> {
-        if text == "disabled_at" {
-            return Ok(Self::Disabled);
+        match text {
+            "disabled_at" => Ok(Self::Disabled),
+            "first_failure_at" => Ok(Self::FirstFailure),
+            time => Timestamp::parse(time)
+                .map(Self::Time)
+                .map_err(|error| format!("{error}, `disabled_at` or `first_failure_at`")),
         }
-        Timestamp::parse(text).map(Self::Time).map_err(|error| format!("{error}, or `disabled_at`"))
     }
 }
 
@@ -63,10 +68,19 @@ impl Operations {
         let members = body.object_or_empty()?;
         no_parameters(query)?;
         let since = read_members(members, Errors::default(), |fields| Some(fields.parsed("replay_since", ReplaySince::parse)))?;
-        let missed = match (since, &destination.state) {
-            (Some(ReplaySince::Time(at)), _) => Some(at),
-            (Some(ReplaySince::Disabled), DestinationState::Disabled { at, .. }) => Some(*at),
+        let disabled_at = match &destination.state {
+            DestinationState::Disabled { at, .. } => Some(*at),
             _ => None,
+        };
+        let missed = match since {
+            None => None,
+            Some(ReplaySince::Time(at)) => Some(at),
+            Some(ReplaySince::Disabled) => disabled_at,
+            Some(ReplaySince::FirstFailure) => match disabled_at {
+                // A destination that a person disabled may not have failed at all.
+                Some(at) => Some(self.store.health(destination.id).await?.first_failure_at.map_or(at, |first| first.min(at))),
+                None => None,
+            },
         };
         if missed.is_some() {
             self.room_for_a_job(organization).await?;

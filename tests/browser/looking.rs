@@ -100,7 +100,17 @@ async fn every_page_suits_everybody() {
         "/no-such-page".to_owned(),
     ]
     .to_vec();
-    does("access", json!({"key": key(&acme), "pages": pages})).await;
+    does("access", json!({"key": key(&acme), "pages": pages, "variants": variants()})).await;
+}
+
+/// Windows in which pages are looked at: light and dark, on a desk, on a phone, and at twice the size of text.
+fn variants() -> serde_json::Value {
+    json!([{}, {"dark": true}, {"width": 375}, {"width": 375, "dark": true}, {"width": 640}])
+}
+
+#[tokio::test]
+async fn the_reference_of_the_api_suits_everybody() {
+    does("docs", json!({"variants": variants()})).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The process that the tasks share.
 
 use std::path::Path;
+use std::time::Duration;
 
 use kit::browser;
 use kit::stack::{Launch, Organization, Stack};
@@ -19,6 +20,19 @@ pub(crate) async fn stack() -> &'static Stack {
 /// An organization of the test's own.
 pub(crate) async fn organization(name: &str) -> Organization {
     stack().await.organization(name).await
+}
+
+/// Waits until there is something, up to half a minute.
+pub(crate) async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = found().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), looking).await.unwrap_or_else(|_| panic!("{what}: not within 30 s"))
 }
 
 /// Does a task, which knows where the console is besides what it is told.

@@ -47,7 +47,7 @@ const ALL: [Asset; 5] = [
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut hash = Sha256::new();
     ALL.iter().for_each(|asset| hash.update(asset.content));
-    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&hash.finalize()[..6])
 });
 
 /// The texts in a third of their bytes.
@@ -65,7 +65,12 @@ pub(crate) fn address(name: &str) -> String {
 }
 
 pub(crate) fn router() -> Router<Front> {
-    Router::new().route("/assets/{version}/{name}", get(read)).route("/favicon.ico", get(icon))
+    Router::new().route("/assets/{version}/{name}", get(read)).route("/favicon.ico", get(icon)).route("/robots.txt", get(robots))
+}
+
+/// Keeps links that open a payload or a session out of search engines.
+async fn robots() -> &'static str {
+    "User-agent: *\nDisallow: /d/\nDisallow: /portal/\n"
 }
 
 async fn read(Path((_, name)): Path<(String, String)>, headers: HeaderMap) -> Result<Response, Refused> {

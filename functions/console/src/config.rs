@@ -1,5 +1,7 @@
 //! What the function is configured with.
 
+use std::path::PathBuf;
+
 use runtime::{ConfigError, Environment};
 
 /// Its configuration.
@@ -9,6 +11,8 @@ pub struct Config {
     pub front: front::Config,
     /// The identity provider that people may sign in with.
     pub identity_provider: Option<IdentityProvider>,
+    /// `MAIL_FOLDER`: where a local process keeps the mail that it does not send; absent on AWS.
+    pub mail_folder: Option<PathBuf>,
 }
 
 /// An OpenID provider, and what Waybill is registered as there.
@@ -37,7 +41,8 @@ impl Config {
             organization_claim: variables.required("OIDC_ORGANIZATION_CLAIM"),
             role_claim: variables.required("OIDC_ROLE_CLAIM"),
         });
+        let mail_folder = variables.optional("MAIL_FOLDER");
         let identity_provider = variables.finish(provider)?;
-        Ok(Self { front: front::Config::read(environment)?, identity_provider })
+        Ok(Self { front: front::Config::read(environment)?, identity_provider, mail_folder })
     }
 }

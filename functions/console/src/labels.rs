@@ -117,6 +117,13 @@ const WORDS: &[Words] = &[
     ("*", "max_retries", "Retries", "", "Attempts after the first one."),
     ("*", "max_per_second", "Deliveries per second", "", "From 0.1 to 1,000. Empty: no limit."),
     ("*", "max_concurrent", "Deliveries at once", "", "From 1 to 100. For SFTP, this is the number of sessions. Empty: no limit."),
+    (
+        "*",
+        "schedule_seconds",
+        "Waits (seconds)",
+        "5\n300\n3600",
+        "One per line, up to 30 of 1 to 86,400 seconds each. There are as many retries as waits.",
+    ),
     ("*", "initial_seconds", "First wait (seconds)", "", ""),
     ("*", "multiplier", "Multiplier", "", "Each wait is this many times the previous one."),
     ("*", "max_seconds", "Longest wait (seconds)", "", ""),

@@ -28,8 +28,10 @@ mod labels;
 mod names;
 mod notice;
 mod pages;
+mod retries;
 mod same_site;
 mod schema_form;
+mod sent;
 mod show;
 mod sign_in;
 mod visitor;
@@ -47,6 +49,7 @@ pub use config::{Config, IdentityProvider};
 pub fn build(platform: &Platform, config: Config) -> Router {
     let provider: identity::Configured =
         config.identity_provider.map(|provider| Arc::new(identity::Provider::new(provider, platform, &config.front)));
+    let mail = pages::inbox::Folder(config.mail_folder.map(Arc::new));
     let front = Front::new(platform.clone(), config.front);
     let inside = pages::router().layer(from_fn_with_state(front.clone(), visitor::signed_in));
     Router::new()
@@ -57,6 +60,7 @@ pub fn build(platform: &Platform, config: Config) -> Router {
         .merge(inside)
         .fallback(pages::unknown)
         .layer(Extension(provider))
+        .layer(Extension(mail))
         .layer(from_fn(same_site::same_site))
         .layer(from_fn_with_state(front.clone(), envelope::envelope))
         .with_state(front)

@@ -49,6 +49,11 @@ pub(crate) fn query(parameters: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
 }
 
+/// Text as a part of a query.
+pub(crate) fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
 /// A point in time: how long ago, with the exact one on hover.
 pub(crate) struct When {
     at: Timestamp,
@@ -79,6 +84,11 @@ pub(crate) fn span(seconds: i64) -> String {
         5_400..=129_599 => format!("{} h", (seconds + 1_800) / 3_600),
         _ => format!("{} d", (seconds + 43_200) / 86_400),
     }
+}
+
+/// A wait of a retry schedule.
+pub(crate) fn wait(seconds: impl Borrow<u32>) -> String {
+    span(i64::from(*seconds.borrow()))
 }
 
 /// `2026-11-26 20:04:05.123 UTC`
@@ -214,6 +224,30 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
+/// Text in which addresses of pages can be followed.
+pub(crate) struct Linked(String);
+
+/// Text that keeps its lines, with a link at each `http` and `https` address.
+pub(crate) fn linked(text: &str) -> Linked {
+    Linked(text.to_owned())
+}
+
+impl fmt::Display for Linked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(char::is_whitespace) {
+            let word = part.trim_end();
+            let shown = escape(word);
+            match word.starts_with("https://") || word.starts_with("http://") {
+                true => write!(f, "<a href=\"{shown}\" rel=\"noreferrer\">{shown}</a>{}", &part[word.len()..])?,
+                false => write!(f, "{shown}{}", &part[word.len()..])?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl HtmlSafe for Linked {}
+
 /// `1.4 MiB`
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
 pub(crate) fn bytes(count: impl Borrow<u64>) -> String {
@@ -289,5 +323,8 @@ mod tests {
         let shown = badge("<b>").to_string();
         assert!(shown.starts_with("<span class=\"badge off\"><svg") && shown.ends_with("</svg> &lt;b&gt;</span>"), "{shown}");
         assert_eq!(sentence("it is disabled"), "It is disabled.");
+        let mail = linked("Open <b>\nhttps://a.example/?a=1&b=\"\n").to_string();
+        let address = "https://a.example/?a=1&amp;b=&quot;";
+        assert_eq!(mail, format!("Open &lt;b&gt;\n<a href=\"{address}\" rel=\"noreferrer\">{address}</a>\n"));
     }
 }

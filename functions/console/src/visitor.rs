@@ -14,6 +14,7 @@ use operations::{Context, Query, Refusal};
 
 use crate::answer::{HX_REDIRECT, HX_REQUEST, see};
 use crate::notice::{self, Notice};
+use crate::pages::inbox::Folder;
 use crate::show::{self, When};
 
 /// Somebody who is signed in, and what they look at.
@@ -38,6 +39,8 @@ pub(crate) struct Visitor {
     pub(crate) is_scripted: bool,
     pub(crate) session: SessionCookie,
     pub(crate) base_url: String,
+    /// The process keeps mail that this person may read.
+    pub(crate) has_mail: bool,
 }
 
 /// The value of a session's cookie.
@@ -49,6 +52,9 @@ impl std::fmt::Debug for SessionCookie {
         f.write_str("SessionCookie")
     }
 }
+
+/// Pages of things that each belong to one organization, which the thing's id says.
+const OF_ONE_ORGANIZATION: [&str; 4] = ["destinations", "deliveries", "messages", "jobs"];
 
 /// The session's cookie. With TLS its name keeps other hosts of the domain from setting it (RFC 6265bis, `__Host-`).
 pub(crate) fn cookie_name(base_url: &str) -> &'static str {
@@ -65,7 +71,14 @@ pub(crate) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> 
 pub(crate) async fn signed_in(State(front): State<Front>, mut request: Request, next: Next) -> Response {
     let facts = request.extensions().get::<RequestFacts>().cloned();
     match visitor(&front, facts, request.headers().clone(), request.uri().clone()).await {
-        Ok(Some(visitor)) => {
+        Ok(Some(mut visitor)) => {
+            let keeps_mail = request.extensions().get::<Folder>().is_some_and(|folder| folder.0.is_some());
+            visitor.has_mail = keeps_mail && visitor.is_operator();
+            match in_its_organization(&front, &visitor, request.method()).await {
+                Ok(Some(address)) => return see(&address),
+                Ok(None) => {}
+                Err(refusal) => return Refused::from(refusal).into_response(),
+            }
             request.extensions_mut().insert(visitor.clone());
             let mut response = next.run(request).await;
             if visitor.notice.is_some() {
@@ -93,7 +106,7 @@ async fn visitor(front: &Front, facts: Option<RequestFacts>, headers: HeaderMap,
     };
     operations.admit_request(&caller).await?;
     let mut query = Query::parse(uri.query());
-    let named = query.take_all("organization_id").pop();
+    let named = query.take_all("organization_id").pop().filter(|id| !id.is_empty());
     let looked_at: Option<OrganizationId> = caller.organization.or_else(|| named.as_deref().and_then(|id| id.parse().ok()));
     let organization = match looked_at {
         Some(id) => operations.store.organization(id).await.map_err(Refusal::from)?,
@@ -110,8 +123,29 @@ async fn visitor(front: &Front, facts: Option<RequestFacts>, headers: HeaderMap,
         is_scripted: headers.contains_key(HX_REQUEST),
         session: SessionCookie(cookie.to_owned()),
         base_url: facts.base_url.clone(),
+        has_mail: false,
         ctx: facts.of(caller),
     }))
+}
+
+/// Where an operator finds the page of one thing whose organization the address does not name: its id says which organization it belongs to.
+async fn in_its_organization(front: &Front, v: &Visitor, method: &http::Method) -> Result<Option<String>, Refusal> {
+    if v.has_organization() || !v.is_operator() || method != http::Method::GET {
+        return Ok(None);
+    }
+    let mut parts = v.path.trim_start_matches('/').split('/');
+    let (Some(noun), Some(id)) = (parts.next(), parts.next()) else { return Ok(None) };
+    if !OF_ONE_ORGANIZATION.contains(&noun) {
+        return Ok(None);
+    }
+    let organization = front.operations().await?.organization_of(&v.ctx, id).await?;
+    Ok(organization.map(|organization| in_organization(&v.address, &organization)))
+}
+
+/// An address that names the organization.
+fn in_organization(address: &str, organization: &impl std::fmt::Display) -> String {
+    let joint = if address.contains('?') { '&' } else { '?' };
+    format!("{address}{joint}organization_id={organization}")
 }
 
 /// A page is asked for again after signing in; what a script or a form asked for is not.
@@ -138,12 +172,15 @@ impl Visitor {
     /// A link to a page of the console: the operator's go on naming the organization.
     pub(crate) fn href(&self, path: &str) -> String {
         match &self.named {
-            Some(organization) if self.is_operator() => {
-                let joint = if path.contains('?') { '&' } else { '?' };
-                format!("{path}{joint}{}", show::query(&[("organization_id", organization)]))
-            }
+            Some(organization) if self.is_operator() => in_organization(path, &show::encoded(organization)),
             _ => path.to_owned(),
         }
+    }
+
+    /// The page of one thing of an organization; an operator's address names the organization.
+    pub(crate) fn at_in(&self, organization: &impl std::fmt::Display, noun: &str, id: &impl std::fmt::Display) -> String {
+        let path = format!("{noun}/{id}");
+        if self.is_operator() { in_organization(&path, organization) } else { path }
     }
 
     /// The page of one thing.
@@ -195,6 +232,11 @@ impl Visitor {
     /// Is there an organization to show pages of?
     pub(crate) fn has_organization(&self) -> bool {
         self.ctx.caller.organization.is_some() || self.named.is_some()
+    }
+
+    /// Whether the lists are those of all organizations: an operator looks, and has chosen none.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.is_operator() && !self.has_organization()
     }
 
     /// Where an operator says which organization this page is asked of.

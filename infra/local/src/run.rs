@@ -1,7 +1,7 @@
 //! One run of `waybill`, from the command line to exit.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -110,6 +110,7 @@ pub async fn run(args: Args) -> Result<(), StartError> {
         false => None,
     };
     let mut stack = template.stack()?;
+    show_mail(&mut stack, directory.path());
     if let Some(event_type) = &args.inject_crash {
         inject_crash(&mut stack, event_type);
     }
@@ -180,6 +181,13 @@ fn inject_crash(stack: &mut Stack, event_type: &str) {
     tracing::warn!(event_type, "fault injection is on: a delivery of this event type aborts the process");
     for function in stack.functions.iter_mut().filter(|function| function.binary.starts_with("worker_")) {
         function.environment.insert("FAULT_CRASH_EVENT_TYPE".to_owned(), event_type.to_owned());
+    }
+}
+
+/// Lets the console show the mail that the embedded mail service keeps.
+fn show_mail(stack: &mut Stack, data: &Path) {
+    for function in stack.functions.iter_mut().filter(|function| function.binary == "console") {
+        function.environment.insert("MAIL_FOLDER".to_owned(), data.join("mail").display().to_string());
     }
 }
 

@@ -3,7 +3,7 @@ import { check, same, task } from "../browser.mjs";
 // No rule of WCAG 2.2 AA that can be checked by a program is broken, in either colour scheme; a phone's width is enough; the keyboard is.
 await task(async ({ knows, person }) => {
   const broken = [];
-  for (const options of [{}, { dark: true }, { width: 375 }]) {
+  for (const options of knows.variants) {
     const ann = await person(options);
     await ann.opens("/sign-in");
     broken.push(...(await ann.objections()).map((text) => `/sign-in: ${text}`));

@@ -14,6 +14,37 @@ await task(async ({ knows, person }) => {
   await olga.clicks("Destinations", "link");
   await olga.page.locator("tbody th a").first().click();
   check(olga.page.url().includes(`organization_id=${knows.organization}`), "and goes on doing so");
+
+  // What is undelivered, in all organizations: one search and one choice lead to one of them.
+  await olga.opens("/organizations");
+  await olga.page.getByRole("searchbox").fill(knows.failing.toLowerCase());
+  await olga.clicks("Search");
+  same(await olga.page.locator("tbody tr").count(), 1, "organizations whose name begins so");
+  await olga.clicks("Deliveries", "link");
+  same(olga.path, "/deliveries", "a list of all organizations");
+  const all = await olga.page.locator("tbody tr").allInnerTexts();
+  check(all.some((row) => row.includes(knows.failing)) && all.some((row) => row.includes(knows.other)), `both: ${all}`);
+  check(all.every((row) => !row.includes("succeeded")), "only what is undelivered");
+  await olga.page.getByLabel("Organization", { exact: true }).selectOption({ label: knows.failing });
+  await olga.clicks("Filter");
+  check(olga.page.url().includes(`organization_id=${knows.organization}`), "the filter names the organization");
+  same(await olga.page.locator(".whose strong").innerText(), knows.failing, "whose pages they are");
+  await olga.opens("/alerts");
+  check((await olga.page.locator("tbody tr").allInnerTexts()).some((row) => row.includes(knows.failing)), "alerts of all");
+  await olga.opens("/audit?action=destination.created");
+  const events = await olga.page.locator("tbody tr").allInnerTexts();
+  check(events.some((row) => row.includes(knows.failing)) && events.some((row) => row.includes(knows.healthy)), "audit events of all");
+
+  // A link to one thing opens at once, whole: its id says whose it is.
+  for (const page of knows.pages) {
+    await olga.opens(page);
+    same(olga.path, page, "the page of the link");
+    check(olga.page.url().includes(`organization_id=${knows.organization}`), `${page} is in its organization`);
+  }
+  same(await olga.page.locator("pre.payload").first().innerText(), '{\n  "n": 4\n}', "the payload of a delivery that a link led to");
+  await olga.opens("/deliveries/dlv_01kavd83802s63efghp3q1cpj4_00");
+  check(!(await olga.page.locator("h1").innerText()).includes("dlv"), "an unknown id leads to no delivery");
+
   await olga.opens(`/organizations/${knows.organization}`);
   await olga.page.getByLabel("Buckets").fill("waybill-grantable-a");
   await olga.clicks("Save the grants");

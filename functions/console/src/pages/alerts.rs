@@ -9,6 +9,7 @@ use operations::view::alert::AlertView;
 
 use crate::answer::{Answer, page};
 use crate::filter::{Filter, pairs};
+use crate::names::{Choices, Names};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
@@ -22,15 +23,21 @@ struct AlertsPage<'a> {
     page: Page<'a>,
     v: &'a Visitor,
     alerts: &'a [AlertView],
+    names: &'a Names,
+    choices: Option<Choices>,
     next: Option<String>,
 }
 
 async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
     let filter = Filter::of(query.as_deref());
     let parameters = filter.for_operation(&["cursor"], v.now);
-    let found = front.operations().await?.alerts(&v.ctx, v.query(&pairs(&parameters))).await?;
+    let operations = front.operations().await?;
+    let found = operations.alerts(&v.ctx, v.query(&pairs(&parameters))).await?;
     let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
-    page(&AlertsPage { page: Page::of(Some(&v), "alerts"), v: &v, alerts: &found.data, next })
+    let organizations = found.data.iter().map(|alert| alert.organization_id).collect();
+    let names = Names::of_organizations(operations, &v, organizations).await?;
+    let choices = Choices::read(operations, &v).await?;
+    page(&AlertsPage { page: Page::of(Some(&v), "alerts"), v: &v, alerts: &found.data, names: &names, choices, next })
 }
 
 /// `failing` of `waybill.destination.failing`.

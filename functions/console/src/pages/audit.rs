@@ -4,6 +4,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::routing::get;
+use domain::id::OrganizationId;
 use front::Front;
 use http::StatusCode;
 use operations::view::audit::AuditEventView;
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use crate::answer::{Answer, page_as};
 use crate::filter::{Filter, SPANS, pairs};
+use crate::names::{Choices, Names};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
@@ -25,6 +27,8 @@ struct AuditPage<'a> {
     v: &'a Visitor,
     filter: &'a Filter,
     events: &'a [AuditEventView],
+    names: &'a Names,
+    choices: Option<Choices>,
     next: Option<String>,
     problem: Option<String>,
 }
@@ -33,23 +37,37 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let filter = Filter::of(query.as_deref());
     let mut parameters = filter.for_operation(&["action", "since", "until", "cursor"], v.now);
     parameters.push(("limit".to_owned(), "50".to_owned()));
-    let found = front.operations().await?.audit_events(&v.ctx, v.query(&pairs(&parameters))).await;
+    let operations = front.operations().await?;
+    let found = operations.audit_events(&v.ctx, v.query(&pairs(&parameters))).await;
     let (found, problem) = crate::answer::list_or_problem(found)?;
     let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
     let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    page_as(status, &AuditPage { page: Page::of(Some(&v), "audit"), v: &v, filter: &filter, events: &found.data, next, problem })
+    let organizations = found.data.iter().map(|event| event.organization_id).collect();
+    let names = Names::of_organizations(operations, &v, organizations).await?;
+    let choices = Choices::read(operations, &v).await?;
+    let page = AuditPage {
+        page: Page::of(Some(&v), "audit"),
+        v: &v,
+        filter: &filter,
+        events: &found.data,
+        names: &names,
+        choices,
+        next,
+        problem,
+    };
+    page_as(status, &page)
 }
 
 /// The page that shows what an event is about, where there is one.
-fn link_of(v: &Visitor, target: &str) -> Option<String> {
+fn link_of(v: &Visitor, organization: &OrganizationId, target: &str) -> Option<String> {
     let noun = match target.split('_').next()? {
-        "dst" => "destinations",
-        "dlv" => "deliveries",
-        "msg" => "messages",
-        "job" => "jobs",
+        "dst" => "/destinations",
+        "dlv" => "/deliveries",
+        "msg" => "/messages",
+        "job" => "/jobs",
         _ => return None,
     };
-    target.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then(|| v.href(&format!("/{noun}/{target}")))
+    target.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then(|| v.at_in(organization, noun, &target))
 }
 
 /// A value that changed, short enough to be scanned.

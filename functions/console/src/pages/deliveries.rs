@@ -8,18 +8,20 @@ use domain::delivery::DeliveryStatus;
 use front::Front;
 use http::StatusCode;
 use operations::view::delivery::DeliverySummary;
-use operations::{Counted, JobAsked, Page, Refusal};
+use operations::{Counted, JobAsked, Page, Refusal, RefusalCode};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, page, page_as, see};
 use crate::filter::{Filter, SPANS, pairs};
 use crate::form::{Form, json as body};
-use crate::names::Names;
+use crate::names::{Choices, Names};
 use crate::show;
 use crate::visitor::Visitor;
 
 const FILTERS: &[&str] = &["destination_id", "status", "event_type", "message_id", "reference", "since", "until"];
 const STATUSES: &[&str] = &["queued", "retrying", "succeeded", "failed", "skipped", "cancelled"];
+/// The states that are listed across organizations.
+const UNDELIVERED: &[&str] = &["retrying", "failed", "skipped"];
 
 pub(crate) fn router() -> Router<Front> {
     Router::new().route("/deliveries", get(list)).route("/deliveries/retry", get(ask_retry)).route("/deliveries/retry-all", post(retry_all))
@@ -38,6 +40,7 @@ struct DeliveriesPage<'a> {
     v: &'a Visitor,
     filter: &'a Filter,
     names: &'a Names,
+    choices: Option<Choices>,
     days: &'a [Day<'a>],
     next: Option<String>,
     live: bool,
@@ -51,6 +54,11 @@ struct DeliveriesPage<'a> {
 impl DeliveriesPage<'_> {
     fn counted(&self, status: &str) -> Option<&Counted> {
         self.counts.iter().find(|(own, _)| own.as_str() == status).map(|(_, counted)| counted)
+    }
+
+    /// The states to choose from.
+    fn statuses(&self) -> &'static [&'static str] {
+        if self.v.sees_all() { UNDELIVERED } else { STATUSES }
     }
 
     fn mistake(&self, parameter: &str) -> Option<&String> {
@@ -77,19 +85,27 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     parameters.push(("limit".to_owned(), "50".to_owned()));
     let filtered: Vec<(String, String)> =
         parameters.iter().filter(|(name, _)| !matches!(&**name, "cursor" | "status" | "limit")).cloned().collect();
-    let (found, counts) = tokio::join!(
-        operations.deliveries(&v.ctx, v.query(&pairs(&parameters))),
-        operations.delivery_counts(&v.ctx, v.query(&pairs(&filtered)))
-    );
+    if v.sees_all() && filter.get("status").is_empty() {
+        parameters.extend(UNDELIVERED.iter().map(|status| ("status".to_owned(), (*status).to_owned())));
+    }
+    let counts = async {
+        // Across organizations, counting would read every delivery that failed.
+        if v.sees_all() { Ok(Vec::new()) } else { operations.delivery_counts(&v.ctx, v.query(&pairs(&filtered))).await }
+    };
+    let (found, counts) = tokio::join!(operations.deliveries(&v.ctx, v.query(&pairs(&parameters))), counts);
     let (found, problem, mistaken) = match found {
         Ok(found) => (found, None, Vec::new()),
-        Err(refusal) if refusal.status() == 422 => {
+        Err(refusal) if refusal.status() == 422 && refusal.code != RefusalCode::OrganizationRequired => {
             let (problem, mistaken) = said(&refusal);
             (Page::empty(), Some(problem), mistaken)
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    let names = Names::read(operations, &v).await?;
+    let names = match v.sees_all() {
+        true => Names::of_deliveries(operations, &v, &found.data).await?,
+        false => Names::read(operations, &v).await?,
+    };
+    let choices = Choices::read(operations, &v).await?;
     let days = by_day(&found.data);
     let next = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
     let (live, again) = (filter.has("live", "true"), v.href(&v.address));
@@ -99,6 +115,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
         v: &v,
         filter: &filter,
         names: &names,
+        choices,
         days: &days,
         next,
         live,

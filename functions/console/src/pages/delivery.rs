@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::answer::{Answer, page, see};
 use crate::form::{Form, json as body};
 use crate::notice::{self, Notice};
+use crate::sent::{Mail, Rows, file_name};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
 
@@ -62,8 +63,8 @@ struct DeliveryPage<'a> {
     /// When further attempts would be made, if all of them fail.
     schedule: &'a [Timestamp],
     payload: Option<Payload>,
-    /// The body as it was sent last, where it is not the payload.
-    body: Option<Payload>,
+    /// What the last attempt that sent anything sent.
+    sent: Option<Sent>,
     tracking: Vec<(String, String)>,
     metadata: Vec<(&'a str, &'a str)>,
     /// Why this delivery failed, and not the one that it stands in for.
@@ -76,7 +77,33 @@ struct DeliveryPage<'a> {
     is_disabled: bool,
 }
 
+impl DeliveryPage<'_> {
+    /// Whether the payload stands in the last attempt, so that it need not be shown once more.
+    fn shows_payload_as_sent(&self) -> bool {
+        self.sent.as_ref().is_some_and(|sent| sent.is_payload && !sent.is_hidden())
+    }
+}
+
+/// The body as it was sent last, and how the destination's type shows it.
+pub(crate) struct Sent {
+    title: &'static str,
+    payload: Payload,
+    /// The body is the payload, byte for byte.
+    is_payload: bool,
+    filename: Option<String>,
+    mail: Option<Mail>,
+    rows: Option<Rows>,
+}
+
+impl Sent {
+    /// Whether there is nothing to show but where to download it.
+    fn is_hidden(&self) -> bool {
+        self.payload.text.is_none() && self.mail.is_none()
+    }
+}
+
 /// What is delivered.
+#[derive(Clone)]
 pub(crate) struct Payload {
     pub(crate) text: Option<String>,
     pub(crate) size: u64,
@@ -100,7 +127,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         false => None,
     };
     let payload = payload(operations, &v, &d.delivery.message_id.to_string()).await;
-    let body = sent_body(operations, &v, &d, payload.as_ref()).await;
+    let sent = sent_body(operations, &v, &d, payload.as_ref(), destination.as_ref()).await;
     let is_open = !d.delivery.status.is_finished();
     let last = d.attempts.len();
     let attempts: Vec<Attempt<'_>> = d
@@ -121,7 +148,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         attempts: &attempts,
         schedule: &destination.as_ref().map(|destination| schedule(&d, destination)).unwrap_or_default(),
         payload,
-        body,
+        sent,
         tracking: d.delivery.tracking.as_ref().map(members).unwrap_or_default(),
         metadata: d.delivery.metadata.iter().map(|(name, value)| (&**name, &**value)).collect(),
         own_reason: d.delivery.reason.filter(|_| d.delivery.failed_delivery_id.is_none() || d.delivery.status == DeliveryStatus::Failed),
@@ -151,24 +178,56 @@ pub(crate) async fn payload(operations: &Operations, v: &Visitor, message: &str)
     }
 }
 
-/// The body that was sent last; shown when it is text and not long. Where it is the payload, byte for byte, that is shown below.
-async fn sent_body(operations: &Operations, v: &Visitor, d: &DeliveryView, payload: Option<&Payload>) -> Option<Payload> {
+/// What was sent last, in the form of the destination's type.
+async fn sent_body(
+    operations: &Operations,
+    v: &Visitor,
+    d: &DeliveryView,
+    payload: Option<&Payload>,
+    destination: Option<&DestinationView>,
+) -> Option<Sent> {
     let request = d.attempts.iter().rev().find_map(|attempt| attempt.request.as_ref())?;
-    if payload?.sha256.as_ref().is_some_and(|sha256| *sha256 == request.body_sha256) {
-        return None;
-    }
+    let is_mail = d.delivery.destination_type == "email";
+    let is_payload = payload?.sha256.as_ref().is_some_and(|sha256| *sha256 == request.body_sha256);
+    let (payload, mail) = match is_payload {
+        true => (payload?.clone(), None),
+        false => shaped_body(operations, v, d, request, is_mail).await?,
+    };
+    let writes_rows = destination.is_some_and(|destination| destination.settings["mode"] == "rows");
+    let table = |text: &str| Rows::read(text, &payload.content_type);
+    let (title, filename, rows) = match d.delivery.destination_type {
+        "s3" | "gcs" | "azure_blob" | "sftp" => ("File as sent", file_name(&request.url), None),
+        "postgres" | "mysql" if writes_rows => ("Rows as written", None, payload.text.as_deref().and_then(table)),
+        "postgres" | "mysql" => ("Document as written", None, None),
+        "email" => ("Mail as sent", None, None),
+        _ => ("Body as sent", None, None),
+    };
+    Some(Sent { title, payload, is_payload, filename, mail, rows })
+}
+
+/// A body that a template, a preset or a mail made of the payload; of a mail, also what is in it.
+async fn shaped_body(
+    operations: &Operations,
+    v: &Visitor,
+    d: &DeliveryView,
+    request: &RequestView,
+    is_mail: bool,
+) -> Option<(Payload, Option<Mail>)> {
     let declared = request.headers.get("content-type").and_then(Value::as_str).unwrap_or("application/octet-stream").to_owned();
     let mut body = Payload { text: None, size: request.size_bytes, content_type: declared, sha256: None };
-    if body.size > SHOWN_MAX_BYTES {
-        return Some(body);
+    // A mail is read whole, because its attachments are most of it.
+    if body.size > if is_mail { VIEWED_MAX_BYTES } else { SHOWN_MAX_BYTES } {
+        return Some((body, None));
     }
     match operations.delivery_body(&v.ctx, &d.delivery.id.to_string(), v.query(&[])).await.ok()? {
         PayloadAnswer::Bytes(download) => {
             body.content_type = download.info.content_type;
-            body.text = std::str::from_utf8(&download.bytes).ok().map(|text| readable(text, &body.content_type));
-            Some(body)
+            let mail = if is_mail { Mail::read(&download.bytes) } else { None };
+            let text = std::str::from_utf8(&download.bytes).ok().filter(|_| mail.is_none());
+            body.text = text.map(|text| readable(text, &body.content_type));
+            Some((body, mail))
         }
-        PayloadAnswer::Redirect(_) | PayloadAnswer::Link(_) => Some(body),
+        PayloadAnswer::Redirect(_) | PayloadAnswer::Link(_) => Some((body, None)),
     }
 }
 

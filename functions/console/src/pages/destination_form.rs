@@ -18,6 +18,7 @@ use crate::labels;
 use crate::names::Names;
 use crate::notice::{self, Notice};
 use crate::pages::destinations::type_name;
+use crate::retries;
 use crate::schema_form::{self, Control, Field};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
@@ -102,7 +103,7 @@ async fn sections(operations: &Operations, v: &Visitor, kind: &str, stored: Opti
     }
     let (own, about): (Vec<Field>, Vec<Field>) =
         schema_form::fields(&about(), &[], &stored_json).into_iter().partition(|field| field.name == "external_id");
-    let retries = schema_form::fields(&retry_policy(), &["retry_policy"], &stored_json["retry_policy"]);
+    let retries = retries::fields(&["retry_policy"], &stored_json["retry_policy"], "The organization's schedule");
     let section = |title, about, folded, fields| Section { title, about, folded, fields };
     let mut all = vec![
         section("Basics", "", false, about),
@@ -205,17 +206,6 @@ fn about() -> Value {
     }, "required": ["name"]})
 }
 
-fn retry_policy() -> Value {
-    json!({"properties": {
-        "max_retries": {"type": "integer", "default": 5},
-        "initial_seconds": {"type": "integer", "default": 1},
-        "multiplier": {"type": "number", "default": 2},
-        "max_seconds": {"type": "integer", "default": 3600},
-        "jitter": {"type": "number", "default": 0.1},
-        "retry_client_errors": {"type": "boolean", "default": true},
-    }})
-}
-
 fn failure_policy() -> Value {
     json!({"properties": {
         "alert_after_failures": {"type": "integer", "default": 5},
@@ -273,9 +263,12 @@ fn shown(
     page_as(status, &template)
 }
 
-fn sent(sections: &[Section], form: &Form, patch: bool) -> Map<String, Value> {
+fn sent(sections: &[Section], form: &Form, stored: Option<&DestinationView>) -> Map<String, Value> {
+    let patch = stored.is_some();
     let all: Vec<Field> = sections.iter().flat_map(|section| section.fields.iter().cloned()).collect();
     let mut members = schema_form::read(&all, form, patch);
+    let kept = stored.map(|stored| serde_json::to_value(&stored.retry_policy).unwrap_or_default()).unwrap_or_default();
+    retries::apply(form, &["retry_policy"], &kept, &mut members);
     if patch && form.text("thresholds") == Some("organization") {
         members.insert("failure_policy".to_owned(), Value::Null);
     } else if form.text("thresholds") == Some("own") && form.filled("failure_policy.disable_after_failures").is_none() {
@@ -318,7 +311,7 @@ struct Sent<'a> {
 async fn create(State(front): State<Front>, v: Visitor, Path(kind): Path<String>, form: Form) -> Answer {
     let operations = front.operations().await?;
     let mut sections = sections(operations, &v, &kind, None).await?;
-    let mut members = sent(&sections, &form, false);
+    let mut members = sent(&sections, &form, None);
     let asked = |members: Map<String, Value>| body(&members.into());
     let this = Sent { v: &v, kind: &kind, stored: None, form: &form };
     match form.text("do") {
@@ -355,7 +348,7 @@ async fn save(State(front): State<Front>, v: Visitor, Path(id): Path<String>, fo
     let operations = front.operations().await?;
     let stored = operations.destination(&v.ctx, &id, v.query(&[])).await?;
     let mut sections = sections(operations, &v, stored.kind, Some(&stored)).await?;
-    let members = sent(&sections, &form, true);
+    let members = sent(&sections, &form, Some(&stored));
     let this = Sent { v: &v, kind: stored.kind, stored: Some(&stored), form: &form };
     match form.text("do") {
         Some("preview") => return previewed(operations, &this, &mut sections, members).await,

@@ -9,6 +9,7 @@ mod destination;
 mod destination_actions;
 mod destination_form;
 mod destinations;
+pub(crate) mod inbox;
 mod jobs;
 mod keys;
 mod mailboxes;
@@ -46,6 +47,7 @@ pub(crate) fn router() -> Router<Front> {
         .merge(organization::router())
         .merge(organizations::router())
         .merge(jobs::router())
+        .merge(inbox::router())
 }
 
 /// What is no page is none for everybody; the API's clients get here, too, by addresses that are not the API's.

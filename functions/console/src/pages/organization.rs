@@ -13,9 +13,11 @@ use serde_json::{Map, Value, json};
 use crate::answer::{Answer, page_as};
 use crate::ask::Ask;
 use crate::form::{Form, json as body};
+use crate::labels;
 use crate::names::Names;
 use crate::notice::{self, Notice, is_theirs};
 use crate::pages::destination_actions::rotation;
+use crate::retries;
 use crate::schema_form::{self, Control, Field};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
@@ -24,6 +26,8 @@ pub(crate) fn router() -> Router<Front> {
     Router::new().route("/organization", get(ask).post(save)).route("/organization/status-secret", get(ask_secret).post(rotate_secret))
 }
 
+/// Where an organization's retry policy is among its members.
+const RETRIES: &[&str] = &["settings", "retry_policy"];
 const STATUS_EVENTS: &[&str] = &["delivery.succeeded", "delivery.failed", "message.completed"];
 
 #[derive(Template)]
@@ -136,6 +140,7 @@ fn groups(o: &OrganizationView) -> Vec<Group> {
             fields: Vec::new(),
         },
         Group { id: "limits", title: "Delivery limits", about: "For each destination that has no limits of its own.", fields: Vec::new() },
+        Group { id: "retries", title: "Retries", about: "How failed attempts are retried where a destination does not say it.", fields: Vec::new() },
         Group { id: "warnings", title: "Warnings", about: "", fields: Vec::new() },
         Group { id: "retention", title: "Retention", about: "How long data is kept.", fields: Vec::new() },
     ];
@@ -146,6 +151,9 @@ fn groups(o: &OrganizationView) -> Vec<Group> {
         let field = Field { label: label.to_owned(), example, help: help.to_owned(), required, ..fields.remove(place) };
         groups.iter_mut().filter(|group| group.id == id).for_each(|group| group.fields.push(field.clone()));
     }
+    let mut retries = retries::fields(RETRIES, &stored["settings"]["retry_policy"], "Waybill's: after 1, 2, 4, 8 and 16 s");
+    retries.iter_mut().for_each(|field| labels::describe("", field));
+    groups.iter_mut().filter(|group| group.id == "retries").for_each(|group| group.fields.append(&mut retries.clone()));
     groups
 }
 
@@ -179,8 +187,11 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     for name in ["default_destination_ids", "alert_destination_ids", "status_destination_ids"] {
         // Destinations that the page did not offer stay.
         let ids = stored[name].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let kept = ids.filter(|id| !offered.0.iter().any(|(offered, _)| offered == id));
+        let kept = ids.filter(|id| !offered.destinations.iter().any(|(offered, _)| offered == id));
         settings[name] = form.all(name).into_iter().chain(kept).collect();
+    }
+    if let Some(settings) = settings.as_object_mut() {
+        retries::apply(&form, RETRIES, &stored["retry_policy"], settings);
     }
     settings["status_events"] = form.all("status_events").into();
     match operations.patch_own_organization(&v.ctx, v.query(&[]), body(&members.into())).await {
@@ -193,10 +204,10 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
             for error in &refusal.errors {
                 let pointer = error.pointer.as_deref().unwrap_or_default();
                 let mut fields = groups.iter_mut().flat_map(|group| &mut group.fields);
-                let is_at = |field: &&mut Field| field.pointer == pointer || pointer.starts_with(&format!("{}/", field.pointer));
+                let is_at = |field: &&mut Field| field.counts(&form) && (field.pointer == pointer || pointer.starts_with(&format!("{}/", field.pointer)));
                 match fields.find(is_at) {
                     Some(field) => field.mistake = Some(error.detail.clone()),
-                    None => others.push(format!("{pointer}: {}", error.detail)),
+                    None => others.push(show::sentence(&error.detail)),
                 }
             }
             shown(&front, &v, &o, &groups, Some(&refusal), others).await

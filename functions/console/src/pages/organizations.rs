@@ -6,11 +6,12 @@ use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, post};
 use domain::organization::OrganizationStatus;
 use front::Front;
+use http::StatusCode;
 use operations::view::organization::OrganizationView;
 use operations::{Query, Refusal};
 use serde_json::json;
 
-use crate::answer::{Answer, page, see};
+use crate::answer::{Answer, page, page_as, see};
 use crate::ask::Ask;
 use crate::filter::{Filter, pairs};
 use crate::form::{Form, json as body};
@@ -36,10 +37,33 @@ pub(crate) fn router() -> Router<Front> {
 struct OrganizationsPage<'a> {
     page: Page<'a>,
     v: &'a Visitor,
+    filter: &'a Filter,
     organizations: &'a [OrganizationView],
+    /// The sum over the organizations that are shown.
+    shown: Shown,
+    problem: Option<String>,
     /// The page that an organization is chosen for.
     next: &'a str,
     more: Option<String>,
+}
+
+/// Failing and disabled destinations and pending deliveries of several organizations.
+#[derive(Default)]
+struct Shown {
+    failing: u64,
+    disabled: u64,
+    pending: u64,
+}
+
+impl Shown {
+    fn of(organizations: &[OrganizationView]) -> Self {
+        let health = organizations.iter().filter_map(|organization| organization.health.as_ref());
+        health.fold(Self::default(), |sum, one| Self {
+            failing: sum.failing + one.failing,
+            disabled: sum.disabled + one.disabled,
+            pending: sum.pending + one.pending,
+        })
+    }
 }
 
 impl OrganizationsPage<'_> {
@@ -68,12 +92,25 @@ impl AdminPage<'_> {
 
 async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery) -> Answer {
     let filter = Filter::of(query.as_deref());
-    let mut parameters = filter.for_operation(&["cursor"], v.now);
+    let mut parameters = filter.for_operation(&["name", "cursor"], v.now);
     parameters.push(("sort".to_owned(), "health".to_owned()));
-    let found = front.operations().await?.organizations(&v.ctx, Query::parse(Some(&show::query(&pairs(&parameters))))).await?;
+    let asked = Query::parse(Some(&show::query(&pairs(&parameters))));
+    let found = front.operations().await?.organizations(&v.ctx, asked).await;
+    let (found, problem) = crate::answer::list_or_problem(found)?;
     let more = found.next_cursor.map(|cursor| filter.with(&v, "cursor", &cursor));
     let next = local(filter.get("next"));
-    page(&OrganizationsPage { page: Page::of(Some(&v), "organizations"), v: &v, organizations: &found.data, next, more })
+    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = OrganizationsPage {
+        page: Page::of(Some(&v), "organizations"),
+        v: &v,
+        filter: &filter,
+        organizations: &found.data,
+        shown: Shown::of(&found.data),
+        problem,
+        next,
+        more,
+    };
+    page_as(status, &page)
 }
 
 fn form(v: &Visitor) -> Ask<'_> {

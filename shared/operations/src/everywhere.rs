@@ -1,0 +1,84 @@
+//! What an operator needs next to a list across organizations: the names behind its ids, organizations to choose from, and the organization
+//! that an id belongs to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::id::{DestinationId, OrganizationId, Ulid};
+use domain::role::Permission;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::{Context, Operations, Refusal};
+
+/// Names that are read at the same time.
+const READS_AT_ONCE: usize = 16;
+/// Organizations that a filter offers; with more, people search for the one they mean.
+const CHOICES_MAX: u32 = 100;
+
+/// The names of the organizations and destinations that a list mentions.
+#[derive(Debug, Default)]
+pub struct NamesEverywhere {
+    organizations: BTreeMap<OrganizationId, String>,
+    destinations: BTreeMap<DestinationId, String>,
+}
+
+impl NamesEverywhere {
+    /// The organization's name, unless the organization was erased.
+    #[must_use]
+    pub fn organization(&self, id: &OrganizationId) -> Option<&str> {
+        self.organizations.get(id).map(String::as_str)
+    }
+
+    /// The destination's name, unless the destination was erased.
+    #[must_use]
+    pub fn destination(&self, id: &DestinationId) -> Option<&str> {
+        self.destinations.get(id).map(String::as_str)
+    }
+}
+
+impl Operations {
+    /// Reads the names of organizations and of destinations in them.
+    pub async fn names_everywhere(
+        &self,
+        ctx: &Context,
+        organizations: BTreeSet<OrganizationId>,
+        destinations: BTreeSet<(OrganizationId, DestinationId)>,
+    ) -> Result<NamesEverywhere, Refusal> {
+        self.require(ctx, Permission::ManageOrganizations).await?;
+        let organizations = stream::iter(organizations).map(async |id| {
+            let found = self.store.organization(id).await?;
+            Ok::<_, Refusal>(found.map(|organization| (id, organization.name)))
+        });
+        let destinations = stream::iter(destinations).map(async |(organization, id)| {
+            let found = self.store.destination(organization, id).await?;
+            Ok::<_, Refusal>(found.map(|destination| (id, destination.name)))
+        });
+        let (organizations, destinations): (Vec<_>, Vec<_>) = tokio::try_join!(
+            organizations.buffered(READS_AT_ONCE).try_collect(),
+            destinations.buffered(READS_AT_ONCE).try_collect()
+        )?;
+        Ok(NamesEverywhere {
+            organizations: organizations.into_iter().flatten().collect(),
+            destinations: destinations.into_iter().flatten().collect(),
+        })
+    }
+
+    /// Organizations for a filter, by name, and whether there are more than these.
+    pub async fn organization_choices(&self, ctx: &Context) -> Result<(Vec<(OrganizationId, String)>, bool), Refusal> {
+        self.require(ctx, Permission::ManageOrganizations).await?;
+        let page = self.store.organizations(None, CHOICES_MAX).await?;
+        let mut choices: Vec<(OrganizationId, String)> =
+            page.items.into_iter().map(|organization| (organization.id, organization.name)).collect();
+        choices.sort_by_cached_key(|(id, name)| (name.to_lowercase(), *id));
+        Ok((choices, page.more))
+    }
+
+    /// The organization that issued an id, where the id's tag says so beyond doubt. Whether the thing exists is not looked up.
+    pub async fn organization_of(&self, ctx: &Context, id: &str) -> Result<Option<OrganizationId>, Refusal> {
+        self.require(ctx, Permission::ManageOrganizations).await?;
+        // An id is a prefix and a ULID; a delivery's has its place in the message at the end.
+        let Some(ulid) = id.split('_').nth(1).and_then(|text| text.parse::<Ulid>().ok()) else { return Ok(None) };
+        let organizations = self.store.organization_ids().await?;
+        let mut owners = organizations.into_iter().filter(|organization| self.ids.owns(*organization, ulid));
+        Ok(owners.next().filter(|_| owners.next().is_none()))
+    }
+}

@@ -57,13 +57,15 @@ fn render(document: &Value) -> String {
     let version = escape(document["info"]["version"].as_str().unwrap_or_default());
     let tags: Vec<&Value> = document["tags"].as_array().into_iter().flatten().collect();
     let mut page = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title} API</title><style>{STYLE}</style><body>"
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"description\" content=\"Guides and reference of the {title} API.\"><title>{title} API</title>\
+         <style>{STYLE}</style></head><body><a class=\"skip\" href=\"#main\">Skip to the content</a>"
     );
     page.push_str(&navigation(document, &tags));
     let _ = write!(
         page,
-        "<main><h1>{title} API {version}</h1><p>For programs: <a href=\"/v1/openapi.json\">/v1/openapi.json</a>. Typed clients can be \
+        "<main id=\"main\" tabindex=\"-1\"><h1>{title} API {version}</h1><p>For programs: <a href=\"/v1/openapi.json\">/v1/openapi.json</a>. Typed clients can be \
          generated from it, for example with <code>openapi-python-client</code> and <code>openapi-typescript</code>.</p>{GUIDES}"
     );
     for tag in &tags {
@@ -116,7 +118,7 @@ fn section(document: &Value, one: &Listed<'_>) -> String {
         text.push_str("</tbody></table>");
     }
     text.push_str(&members(document, "Body", &operation["requestBody"]["content"]["application/json"]["schema"]));
-    text.push_str("<h4>Answers</h4><table><tbody>");
+    text.push_str("<h4>Responses</h4><table><tbody>");
     for (status, response) in operation["responses"].as_object().into_iter().flatten() {
         let referred = response["$ref"].as_str().and_then(|path| document.pointer(path.trim_start_matches('#')));
         let description = inline(&referred.unwrap_or(response)["description"]);

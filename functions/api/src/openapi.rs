@@ -37,7 +37,7 @@ pub fn written() -> Vec<u8> {
     });
     let document = refine(document, &types.collect::<Vec<_>>());
     let mut json = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut json, PrettyFormatter::with_indent(b" "));
+    let mut serializer = Serializer::with_formatter(&mut json, PrettyFormatter::with_indent(b""));
     document.serialize(&mut serializer).expect("the document is JSON");
     json.push(b'\n');
     json

@@ -56,7 +56,7 @@ pub struct FieldError {
     /// Name of the query parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
-    /// What is wrong.
+    /// The machine code of the mistake.
     pub code: FieldCode,
     /// In words.
     pub detail: String,

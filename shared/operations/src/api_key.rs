@@ -30,7 +30,7 @@ pub struct CreateApiKey {
     /// The display name.
     #[schema(max_length = 200)]
     pub name: String,
-    /// What it may do; no more than the key that makes it.
+    /// The role: at most that of the key that creates it.
     #[schema(value_type = RoleName)]
     pub role: String,
     /// When the key expires. From then on, it is refused.

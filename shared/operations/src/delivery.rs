@@ -25,7 +25,7 @@ use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 /// The body of `POST /v1/deliveries/{id}/retry`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RetryDelivery {
-    /// Deliver again what has already succeeded.
+    /// Deliver again what already succeeded.
     #[schema(default = false)]
     pub force: Option<bool>,
 }

@@ -30,7 +30,8 @@ const RETRIED: &[DeliveryStatus] = &[DeliveryStatus::Failed, DeliveryStatus::Ski
 /// The body of `POST /v1/jobs`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateJob {
-    /// `retry` reopens what matches. `backfill` sends a destination what was accepted, matches and was never addressed to it. `reconcile`, for operators, sends accepted deliveries anew whose task may be lost.
+    /// `retry` reopens the deliveries that match. `backfill` sends to a destination the messages that match and were never addressed to it.
+    /// `reconcile`, for operators, sends accepted deliveries again whose task may be lost.
     #[schema(example = "retry")]
     pub kind: String,
     /// Which deliveries, as in `GET /v1/deliveries`; without a status, those that failed, were skipped or cancelled.

@@ -69,14 +69,14 @@ pub struct SubjectBody {
     pub email: Option<String>,
 }
 
-/// A link that was just made.
+/// A link that was created.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NewPortalLink)]
 pub struct NewPortalLinkView {
     /// The identifier.
     #[schema(value_type = String, example = "pln_01kavd83802s63efghp3q1cpj4")]
     pub id: PortalLinkId,
-    /// What to send to the person; shown this once, null in a replayed answer.
+    /// The link to send to the person. Shown once; null in a replayed response.
     #[schema(value_type = Option<String>)]
     pub url: String,
     /// When the link expires.

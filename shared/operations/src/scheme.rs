@@ -134,14 +134,14 @@ fn webhook_settings() -> Value {
             },
             "timeout_seconds": {"type": "integer", "minimum": 1, "maximum": 60, "default": 15, "description": "Bounds the whole attempt."},
             "user_agent": {"type": ["string", "null"], "minLength": 1, "maxLength": 200, "default": null},
-            "disable_on_gone": {"type": "boolean", "default": true, "description": "Whether the answer 410 Gone disables the destination."},
+            "disable_on_gone": {"type": "boolean", "default": true, "description": "Whether the response 410 Gone disables the destination."},
             "preset": {
                 "enum": ["slack", "teams", "discord", "pagerduty", null],
                 "default": null,
-                "description": "A service that takes messages of its own shape; it also decides how texts are escaped and which answers are successes. PagerDuty's integration key is the bearer token."
+                "description": "A service with a message format of its own. It also decides how text is escaped and which responses are successes. PagerDuty's integration key is the bearer token."
             },
-            "body_template": {"type": ["string", "null"], "format": "multiline", "minLength": 1, "maxLength": 65536, "default": null, "description": "Makes the body from the payload."},
-            "content_type": {"type": ["string", "null"], "maxLength": 200, "default": null, "description": "What the template makes; application/json by default."},
+            "body_template": {"type": ["string", "null"], "format": "multiline", "minLength": 1, "maxLength": 65536, "default": null, "description": "A template that makes the body from the payload."},
+            "content_type": {"type": ["string", "null"], "maxLength": 200, "default": null, "description": "The content type of what the template makes. Default: application/json."},
             "check": {
                 "enum": ["request", "connect"],
                 "default": "request",

@@ -16,10 +16,10 @@ use crate::destination::{read_rotation, too_many_secrets};
 use crate::organization::no_parameters;
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal};
 
-/// The answer of a rotation of the status secret.
+/// The response to a rotation of the status secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RotatedStatusSecret {
-    /// The generated secret, shown once. Absent if you provided the secret; null in a replayed answer.
+    /// The generated secret, shown once. Absent if you provided the secret; null in a replayed response.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "whsec_…")]
     pub status_signing_secret: Option<String>,

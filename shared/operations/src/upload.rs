@@ -26,7 +26,7 @@ pub struct CreateUpload {
     /// The file's media type.
     #[schema(example = "text/csv")]
     pub content_type: String,
-    /// What the file is called.
+    /// The name of the file.
     #[schema(max_length = 255)]
     pub filename: Option<String>,
     /// Its length; at most 5 GiB.
@@ -119,5 +119,5 @@ fn digest(text: &str) -> Option<Vec<u8>> {
     if !is_hex {
         return None;
     }
-    (0..32).map(|n| u8::from_str_radix(&text[2 * n..2 * n + 2], 16).ok()).collect()
+    hex::decode(text).ok()
 }

@@ -37,7 +37,7 @@ fn names<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
 
 words! {
     /// The roles of keys.
-    RoleName("What a key may do, from everything to reading.") = Role::ALL.iter().map(|role| role.as_str()).collect();
+    RoleName("What a key may do, from everything to reading only.") = Role::ALL.iter().map(|role| role.as_str()).collect();
     /// The roles of people in the console.
     PortalRoleName("What a person may do in the console.") = [Role::Viewer, Role::Manager, Role::Admin].map(Role::as_str).to_vec();
     /// The destination types.

@@ -22,7 +22,7 @@ pub(super) fn of(path: &str, method: &str, operation: &Value) -> String {
     let answers = operation["responses"].as_object().into_iter().flatten().filter(|(status, _)| status.starts_with('2'));
     for (status, response) in answers {
         if let Some(example) = response["content"]["application/json"].get("example") {
-            text.push_str(&sample(&format!("Answer {status}"), id, &serde_json::to_string_pretty(example).unwrap_or_default(), false));
+            text.push_str(&sample(&format!("Response {status}"), id, &serde_json::to_string_pretty(example).unwrap_or_default(), false));
         }
     }
     text

@@ -71,7 +71,7 @@ fn complete_parameter(parameter: &mut Value, prefix: Option<&str>) {
         if let Some(prefix) = prefix {
             parameter["example"] = identifier(prefix).into();
         }
-        parameter["description"] = "The identifier. One that is malformed, unknown or another organization's is answered with 404.".into();
+        parameter["description"] = "The identifier. If it is malformed, unknown or another organization's, the response is 404.".into();
     } else if parameter["name"] == "organization_id" {
         parameter["example"] = identifier("org").into();
     }

@@ -20,6 +20,7 @@ pub(super) fn enter(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
         enter_settings(schemas, one);
         enter_credentials(schemas, one);
     }
+    enter_patch(schemas, types);
     schemas.insert("MaskedSecret".to_owned(), masked_secret());
     schemas.insert("ServiceAccountKey".to_owned(), service_account_key());
     schemas.insert("CertificateSummary".to_owned(), certificate_summary());
@@ -142,6 +143,77 @@ fn enter_credentials(schemas: &mut Map<String, Value>, one: &TypeSchemas) {
     }
     schemas.insert(format!("{title}Credentials"), credentials);
     schemas.insert(format!("{title}CredentialsView"), union(&description("What is shown of the credentials"), "kind", &views));
+}
+
+/// Gives the members of a patch the types of each destination type: all of them may be left out, and null resets.
+fn enter_patch(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
+    let (mut settings, mut credentials) = (Vec::new(), Vec::new());
+    for one in types {
+        let title = pascal(one.name);
+        let mut patch = patched(&schemas[&format!("{title}Settings")], &[]);
+        patch["description"] = format!("What changes of the settings of a destination of type `{}`.", one.name).into();
+        schemas.insert(format!("{title}SettingsPatch"), patch);
+        settings.push(reference(&format!("{title}SettingsPatch")));
+        let mut names = Vec::new();
+        for form in one.credentials["oneOf"].as_array().into_iter().flatten() {
+            let Some(kind) = form["properties"]["kind"]["const"].as_str() else { continue };
+            let name = format!("{title}{}Credentials", pascal(kind));
+            let mut patch = patched(&schemas[&name], &["kind"]);
+            patch["description"] = format!("What changes of credentials of kind `{kind}`, or all of new ones.").into();
+            schemas.insert(format!("{name}Patch"), patch);
+            names.push((kind.to_owned(), format!("{name}Patch")));
+        }
+        let description = format!("What changes of the credentials of a destination of type `{}`, by `kind`.", one.name);
+        schemas.insert(format!("{title}CredentialsPatch"), union(&description.into(), "kind", &names));
+        credentials.push(reference(&format!("{title}CredentialsPatch")));
+    }
+    let Some(members) = schemas.get_mut("PatchDestination").and_then(|patch| patch["properties"].as_object_mut()) else { return };
+    for (name, mut variants) in [("settings", settings), ("credentials", credentials)] {
+        variants.push(json!({"type": "null"}));
+        let old = members.remove(name).unwrap_or_default();
+        let mut member = json!({"description": old["description"], "anyOf": variants});
+        if old["example"].is_object() {
+            member["example"] = old["example"].clone();
+        }
+        members.insert(name.to_owned(), member);
+    }
+}
+
+/// A schema as a merge patch takes it: members may be left out, and null where they are not in `kept`.
+fn patched(schema: &Value, kept: &[&str]) -> Value {
+    let mut patch = schema.clone();
+    patch["required"] = kept.into();
+    for (name, member) in patch["properties"].as_object_mut().into_iter().flatten() {
+        if kept.contains(&&**name) {
+            continue;
+        }
+        if let Some(member) = member.as_object_mut() {
+            member.remove("default");
+        }
+        allow_null(member);
+    }
+    patch
+}
+
+/// Makes a schema admit null.
+fn allow_null(schema: &mut Value) {
+    let null = || Value::from("null");
+    if schema.get("$ref").is_some() {
+        *schema = json!({"oneOf": [schema.clone(), {"type": "null"}]});
+    } else if let Some(variants) = schema.get_mut("oneOf").and_then(Value::as_array_mut) {
+        variants.push(json!({"type": "null"}));
+    } else if let Some(words) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+        if !words.contains(&Value::Null) {
+            words.push(Value::Null);
+        }
+        schema["type"] = json!(["string", "null"]);
+    } else {
+        match &mut schema["type"] {
+            Value::String(one) => schema["type"] = json!([one.clone(), "null"]),
+            Value::Array(several) if !several.contains(&null()) => several.push(null()),
+            _ => {}
+        }
+    }
 }
 
 /// The credentials that examples of a type show, where the first kind is not the usual one.

@@ -69,7 +69,7 @@ pub(crate) async fn delete_authorization(
 #[utoipa::path(get, path = "/v1/oauth2/callback", tag = "Destinations", security(()),
     params(
         ("state" = Option<String>, Query, description = "Which request it belongs to."),
-        ("code" = Option<String>, Query, description = "What is exchanged for a refresh token."),
+        ("code" = Option<String>, Query, description = "The authorization code, which is exchanged for a refresh token."),
         ("error" = Option<String>, Query, description = "Why there is no code."),
     ),
     responses(

@@ -39,7 +39,7 @@ pub struct CreateAuthorization {
     /// `google`, `microsoft` or `custom`.
     #[schema(example = "google")]
     pub provider: String,
-    /// What the provider calls the application that was registered there, with `<Waybill's address>/v1/oauth2/callback` as its redirect URI.
+    /// The client ID of the application that you registered at the provider, with `<Waybill's address>/v1/oauth2/callback` as its redirect URI.
     #[schema(max_length = 512)]
     pub client_id: String,
     /// The client secret.
@@ -49,7 +49,7 @@ pub struct CreateAuthorization {
     pub authorize_url: Option<String>,
     /// Where tokens come from; the provider's own when left out, required for `custom`.
     pub token_url: Option<String>,
-    /// What is asked for; sending mail by SMTP when left out, nothing for `custom`.
+    /// The scopes to request. Default: sending mail by SMTP; for `custom`, none.
     pub scope: Option<String>,
     /// The mail servers that access tokens may be sent to, and no others: `host`, or `host:port`. Left out: those of the provider; for
     /// `custom`, the first one that a destination uses.
@@ -180,7 +180,7 @@ impl std::fmt::Display for State {
 }
 
 fn hex(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(text))
 }
 
 #[cfg(test)]

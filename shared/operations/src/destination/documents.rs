@@ -37,7 +37,7 @@ pub struct CreateDestination {
     /// The event types it subscribes to: `*` is one segment, `**` any number.
     #[schema(max_items = 100, example = json!(["invoice.*"]))]
     pub event_types: Option<Vec<String>>,
-    /// How it is tried again, instead of as the organization has it.
+    /// The destination's own retry policy, in place of the organization's.
     pub retry_policy: Option<RetryPolicyBody>,
     /// Thresholds that replace those of the organization.
     pub failure_policy: Option<FailurePolicyBody>,

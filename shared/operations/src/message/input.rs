@@ -33,7 +33,7 @@ const CALLBACK_URL_MAX: usize = 2048;
 /// The body of `POST /v1/messages`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SubmitMessage {
-    /// What happened: segments of letters, digits, `_`, `:`, `/`, `-`, joined by dots. `waybill.*` is refused.
+    /// The event type: segments of letters, digits, `_`, `:`, `/` and `-`, joined by dots. `waybill.*` is reserved.
     #[schema(max_length = 128, example = "report.ready")]
     pub event_type: String,
     /// Any JSON value, null too, of at most 1 MiB: delivered byte for byte as sent. Exactly one of `payload`, `content`, `upload_id` and `source`.
@@ -72,7 +72,7 @@ pub struct Content {
     /// Their media type.
     #[schema(example = "text/csv")]
     pub content_type: String,
-    /// What the file is called.
+    /// The name of the file.
     #[schema(max_length = 255, example = "report.csv")]
     pub filename: Option<String>,
 }

@@ -248,10 +248,13 @@ pub(crate) fn payload_expired() -> Refusal {
     Refusal::new(RefusalCode::PayloadExpired, "the payload is no longer kept")
 }
 
+/// Reads a reference in a filter: any that a message can have.
 pub(crate) fn parse_reference(text: &str) -> Result<String, String> {
-    let length = text.chars().count();
-    let good = (1..=REFERENCE_MAX).contains(&length) && !text.chars().any(char::is_control);
-    if good { Ok(text.to_owned()) } else { Err(format!("must have 1 to {REFERENCE_MAX} characters")) }
+    if !(1..=REFERENCE_MAX).contains(&text.chars().count()) {
+        return Err(format!("must have 1 to {REFERENCE_MAX} characters"));
+    }
+    let is_refused = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(is_refused) { Err("must not contain control characters".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// When a message was accepted: its id says so.

@@ -18,9 +18,9 @@ pub(super) fn email() -> Value {
         "cc": mailboxes("Who receives a copy."),
         "bcc": mailboxes("Who receives a copy that the others do not see."),
         "reply_to": {"type": ["string", "null"], "format": "email", "default": null},
-        "subject_template": template(4096, "The subject, as a template; left out, what happened."),
-        "text_template": template(65_536, "The plain text, as a template; left out, what came."),
-        "html_template": template(65_536, "The HTML, as a template; what values hold is escaped."),
+        "subject_template": template(4096, "A template for the subject. Default: the event type."),
+        "text_template": template(65_536, "A template for the plain text. Default: the payload."),
+        "html_template": template(65_536, "A template for the HTML; values are escaped."),
         "attach": {"enum": ["auto", "always", "never"], "default": "auto", "description": "auto: attached up to 7 MiB, above that a link."},
         "timeout_seconds": {"type": "integer", "minimum": 1, "maximum": 60, "default": 15, "description": "Bounds the whole attempt."},
     })
@@ -29,7 +29,7 @@ pub(super) fn email() -> Value {
 /// Of a bucket of Amazon S3, or of a store that speaks its protocol.
 pub(super) fn s3() -> Value {
     let own = json!({
-        "bucket": {"type": "string", "minLength": 3, "maxLength": 63, "description": "The bucket's name."},
+        "bucket": {"type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9][a-z0-9.-]*[a-z0-9]$", "description": "The bucket's name."},
         "region": {"type": ["string", "null"], "maxLength": 40, "default": null, "description": "Its region; left out, the one Waybill runs in."},
         "endpoint": endpoint("Of a store that is not Amazon's, without the bucket."),
         "server_side_encryption": {"enum": ["none", "AES256", "aws:kms", null], "default": null, "description": "How objects are encrypted; left out, as the bucket says."},
@@ -42,7 +42,7 @@ pub(super) fn s3() -> Value {
 /// Of a bucket of Google Cloud Storage.
 pub(super) fn gcs() -> Value {
     let own = json!({
-        "bucket": {"type": "string", "minLength": 3, "maxLength": 222, "description": "The bucket's name."},
+        "bucket": {"type": "string", "minLength": 3, "maxLength": 222, "pattern": "^[a-z0-9][a-z0-9._-]*[a-z0-9]$", "description": "The bucket's name."},
         "endpoint": endpoint("Instead of https://storage.googleapis.com."),
     });
     with(own, object())
@@ -68,7 +68,7 @@ pub(super) fn sftp() -> Value {
         "host_keys": {"type": "array", "minItems": 1, "maxItems": 5, "items": {"type": "string", "minLength": 1, "maxLength": 4096}, "description": "The server's public keys in OpenSSH's format, or their SHA256 fingerprints (POST /v1/host-keys shows them). The server must present one of them."},
         "directory_template": {"type": "string", "maxLength": 4096, "default": DEFAULT_DIRECTORY_TEMPLATE, "description": "The directory, as a template."},
         "filename_template": {"type": "string", "minLength": 1, "maxLength": 4096, "default": DEFAULT_FILENAME_TEMPLATE, "description": "The file's name, as a template."},
-        "if_exists": {"enum": ["replace", "fail", "skip"], "default": "replace", "description": "What happens when there is another file of that name."},
+        "if_exists": {"enum": ["replace", "fail", "skip"], "default": "replace", "description": "What happens if another file has the name."},
         "timeout_seconds": timeout(),
     })
 }
@@ -82,10 +82,10 @@ pub(super) fn database() -> Value {
         "tls": {"enum": ["require", "verify_ca", "verify_full"], "default": "verify_full", "description": "How far the server's certificate is verified."},
         "table": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Where rows go: table, or schema.table."},
         "mode": {"enum": ["document", "rows"], "default": "document", "description": "document: a row for each message. rows: a row for each element of the payload."},
-        "columns": {"type": ["object", "null"], "maxProperties": 500, "additionalProperties": {"type": "string", "maxLength": 64}, "default": null, "description": "Which column a field goes to (rows)."},
-        "on_conflict": {"enum": ["ignore", "update", "error"], "default": "error", "description": "What happens to a row whose key is there already (rows)."},
+        "columns": {"type": ["object", "null"], "maxProperties": 500, "additionalProperties": {"type": "string", "maxLength": 64}, "default": null, "description": "The column for each field (mode `rows`)."},
+        "on_conflict": {"enum": ["ignore", "update", "error"], "default": "error", "description": "What happens to a row whose key exists (mode `rows`)."},
         "key_columns": {"type": "array", "maxItems": 16, "items": {"type": "string", "maxLength": 64}, "default": [], "description": "The columns of that key (rows)."},
-        "create_table": {"type": "boolean", "default": false, "description": "Whether a missing table is made."},
+        "create_table": {"type": "boolean", "default": false, "description": "Whether a missing table is created."},
         "timeout_seconds": timeout(),
     })
 }
@@ -93,7 +93,7 @@ pub(super) fn database() -> Value {
 fn object() -> Value {
     json!({
         "key_template": {"type": "string", "minLength": 1, "maxLength": 4096, "default": DEFAULT_KEY_TEMPLATE, "description": "The object's key, as a template."},
-        "if_exists": {"enum": ["fail", "replace", "skip"], "default": "fail", "description": "What happens when there is another object at the key."},
+        "if_exists": {"enum": ["fail", "replace", "skip"], "default": "fail", "description": "What happens if another object has the key."},
         "storage_class": {"type": ["string", "null"], "maxLength": 40, "default": null, "description": "In the provider's own words."},
         "timeout_seconds": timeout(),
     })

@@ -41,13 +41,13 @@ pub struct ApiKeyView {
     pub last_used_at: Option<Timestamp>,
 }
 
-/// A key that was just made, with the key itself: it is shown this once.
+/// A key that was created, with the key itself, which is shown once.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NewApiKey {
     /// What reads show of it.
     #[serde(flatten)]
     pub view: ApiKeyView,
-    /// The key; null in a replayed answer.
+    /// The key; null in a replayed response.
     #[schema(value_type = Option<String>, example = "wbk_01kavd83802s63efghp3q1cpj4_…")]
     pub key: String,
 }

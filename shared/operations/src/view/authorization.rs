@@ -26,7 +26,7 @@ pub struct AuthorizationView {
     pub scope: Option<String>,
     /// The mail servers that access tokens may be sent to: `host:port`, or `host` for any port. Null until the first destination uses one.
     pub mail_servers: Option<Vec<String>>,
-    /// `pending` until somebody consents, then `granted`; `refused` when somebody, or the provider, does not want to.
+    /// `pending` until the person consents, then `granted`; `refused` if the person or the provider declines.
     pub status: &'static str,
     /// Why consent was refused.
     pub detail: Option<String>,

@@ -129,7 +129,7 @@ pub struct LastAttempt {
     pub reason: Option<Reason>,
     /// A description for people.
     pub detail: Option<String>,
-    /// The status the destination answered with.
+    /// The HTTP status of the response.
     pub response_status: Option<u16>,
 }
 
@@ -163,7 +163,7 @@ pub struct AttemptView {
     pub trace_id: TraceId,
 }
 
-/// What was sent; signatures shown, credentials `[redacted]`.
+/// The request. Signatures are shown; credentials are `[redacted]`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = AttemptRequest)]
 pub struct RequestView {

@@ -56,7 +56,7 @@ pub struct DestinationView {
     /// The event types it subscribes to; null subscribes to nothing.
     #[schema(value_type = Option<Vec<String>>)]
     pub event_types: Option<Vec<EventPattern>>,
-    /// How it is tried again: its own policy, or what holds without one.
+    /// The retry policy that applies: the destination's own or the organization's.
     #[schema(value_type = RetryPolicyBody)]
     pub retry_policy: RetryPolicy,
     /// Its own thresholds; null: the organization's.
@@ -93,7 +93,7 @@ pub struct DisabledView {
     /// The start time.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// `user`, `failures`, or `receiver`: it answered `410 Gone`.
+    /// `user`, `failures`, or `receiver`, which returned `410 Gone`.
     #[schema(value_type = String, example = "user")]
     pub by: DisabledBy,
     /// The reason.
@@ -179,7 +179,7 @@ pub struct HealthView {
     /// The last failure.
     #[schema(value_type = Option<LastErrorView>)]
     pub last_error: Option<LastError>,
-    /// Deliveries that wait: those to be tried again, and those of the newest that no attempt was made of yet.
+    /// Deliveries that wait for an attempt: all that are to be retried, and the newest that have had no attempt yet.
     pub pending: u64,
     /// The last 24 hours, up to and with the one that runs.
     pub last_24h: Last24h,
@@ -229,22 +229,22 @@ pub struct LastErrorView {
     pub detail: String,
 }
 
-/// A destination that was just made.
+/// A destination that was created.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NewDestination {
     /// What reads show of it.
     #[serde(flatten)]
     pub view: DestinationView,
-    /// The generated signing secret, shown once. Absent if you provided the secret; null in a replayed answer.
+    /// The generated signing secret, shown once. Absent if you provided the secret; null in a replayed response.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "whsec_…")]
     pub signing_secret: Option<String>,
 }
 
-/// The answer to a rotation.
+/// The response to a rotation.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RotatedSecret {
-    /// The generated secret, shown once. Absent if you provided the secret; null in a replayed answer.
+    /// The generated secret, shown once. Absent if you provided the secret; null in a replayed response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signing_secret: Option<String>,
     /// When the previous secrets stop signing; null if they stopped at once.
@@ -252,7 +252,7 @@ pub struct RotatedSecret {
     pub previous_valid_until: Option<Timestamp>,
 }
 
-/// How a destination is tried again: with waits that a formula computes, or with those of a schedule.
+/// When failed attempts are retried: after waits that a formula computes, or after those of a schedule.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RetryPolicy)]
 pub struct RetryPolicyBody {
@@ -268,7 +268,7 @@ pub struct RetryPolicyBody {
     /// The first wait of the formula.
     #[schema(minimum = 1, maximum = 43200, default = 1)]
     pub initial_seconds: Option<u32>,
-    /// What each further wait of the formula is multiplied by.
+    /// The factor by which each further wait of the formula grows.
     #[schema(minimum = 1, maximum = 10, default = 2)]
     pub multiplier: Option<f64>,
     /// The longest wait that the formula computes.
@@ -277,12 +277,12 @@ pub struct RetryPolicyBody {
     /// The share of a wait that is added at random.
     #[schema(minimum = 0, maximum = 1, default = 0.1)]
     pub jitter: f64,
-    /// Whether 3xx, 401, 403 and other 4xx answers are tried again.
+    /// Whether attempts that got a 3xx or 4xx response are retried.
     #[schema(default = true)]
     pub retry_client_errors: bool,
 }
 
-/// The answer of `…/check` for a destination.
+/// The response of `…/check` for a destination.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Checked {
     /// The result of the check.

@@ -33,8 +33,8 @@ pub struct JobView {
     pub done: u64,
     /// The number of deliveries that could not be processed.
     pub failed: u64,
-    /// How many needed nothing, or could not be sent anywhere: their destination is disabled or gone, their payload is no longer kept, or
-    /// somebody else was faster.
+    /// The number of deliveries that needed nothing or could not be sent: the destination is disabled or deleted, the payload is no longer
+    /// kept, or the delivery had changed.
     pub skipped: u64,
     /// When the job was requested.
     #[schema(value_type = String, format = DateTime)]

@@ -75,7 +75,7 @@ pub struct PayloadInfoView {
     pub sha256: Option<String>,
 }
 
-/// The answer to a batch: a result for each message, in their order.
+/// The response to a batch: a result for each message, in the same order.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchView {
     /// In the order of `messages`.
@@ -85,7 +85,7 @@ pub struct BatchView {
 /// The result for one message of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchResult {
-    /// What `POST /v1/messages` would have answered with.
+    /// The status that `POST /v1/messages` would have returned.
     #[schema(example = 202)]
     pub status: u16,
     /// The message, when it was accepted.

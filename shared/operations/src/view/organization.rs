@@ -74,7 +74,7 @@ impl OrganizationView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrganizationSettings)]
 pub struct OrganizationSettingsBody {
-    /// Where a message goes that names no destination, besides to those that subscribe.
+    /// The destinations of messages that name none, in addition to those that subscribe.
     pub default_destination_ids: Vec<String>,
     /// Who gets alerts by e-mail: addresses that were confirmed. An address that is added gets a mail with a link first.
     #[schema(max_items = 20)]
@@ -90,7 +90,7 @@ pub struct OrganizationSettingsBody {
     pub status_events: Vec<String>,
     /// When failing destinations are reported and stopped.
     pub failure_policy: FailurePolicyBody,
-    /// How destinations are tried again that have no policy of their own; null: five retries after 1, 2, 4, 8 and 16 s.
+    /// The retry policy of destinations that have none of their own; null: five retries, after 1, 2, 4, 8 and 16 s.
     pub retry_policy: Option<RetryPolicyBody>,
     /// What destinations take that have no limits of their own; null: as much as comes.
     pub delivery_limits: Option<DeliveryLimitsBody>,
@@ -156,7 +156,7 @@ pub struct QuotasBody {
     /// Deliveries that its messages make; twenty times as many at once.
     #[schema(default = 1000, minimum = 1)]
     pub deliveries_per_second: u32,
-    /// Connections that Waybill opens to check something, whatever request asks for it.
+    /// Connection checks, whichever request causes them.
     #[schema(default = 30, minimum = 1)]
     pub checks_per_minute: u32,
     /// Previews of what a destination would receive.

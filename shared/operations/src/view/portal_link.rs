@@ -26,7 +26,7 @@ pub struct PortalLinkView {
     pub subject: SubjectView,
     /// The page it opens; null is the overview.
     pub path: Option<String>,
-    /// The key that made it, or in whose session it was made. Revoking that key ends the link and its session.
+    /// The key that created it, or in whose session it was created. Revoking that key ends the link and its session.
     #[schema(value_type = Option<String>)]
     pub created_by: Option<KeyId>,
     /// When the object was created.

@@ -8,21 +8,21 @@ use utoipa::ToSchema;
 use crate::Refusal;
 use crate::view::destination::CheckView;
 
-/// What every refused request is answered with (RFC 9457), as `application/problem+json`.
+/// The response to every refused request (RFC 9457), as `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// A URI that names this kind of problem.
     #[serde(rename = "type")]
     #[schema(example = "urn:waybill:problem:validation_failed")]
     pub kind: String,
-    /// What this kind of problem is.
+    /// The name of this kind of problem.
     pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
     /// The machine code.
     #[schema(example = "validation_failed")]
     pub code: &'static str,
-    /// What is wrong with this very request.
+    /// What is wrong with this request.
     pub detail: String,
     /// Every mistake in the request.
     #[schema(value_type = Vec<FieldProblem>)]
@@ -43,7 +43,7 @@ pub struct FieldProblem {
     pub pointer: Option<String>,
     /// Name of the query parameter.
     pub parameter: Option<String>,
-    /// What is wrong.
+    /// The machine code of the mistake.
     #[schema(example = "required")]
     pub code: String,
     /// A description for people.

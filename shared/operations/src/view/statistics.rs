@@ -42,7 +42,7 @@ impl HealthBucket {
     }
 }
 
-/// An organization's attempts, by what was asked for.
+/// An organization's attempts, by the requested grouping.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StatisticsView {
     /// The grouping.

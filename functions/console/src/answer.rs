@@ -5,7 +5,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 use front::Refused;
 use http::header::LOCATION;
 use http::{HeaderName, HeaderValue, StatusCode};
-use operations::{Page, Refusal};
+use operations::{Page, Refusal, RefusalCode};
 
 /// Tells htmx to go to another page.
 pub(crate) const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
@@ -38,6 +38,8 @@ pub(crate) fn see(path: &str) -> Response {
 pub(crate) fn list_or_problem<T: serde::Serialize>(found: Result<Page<T>, Refusal>) -> Result<(Page<T>, Option<String>), Refusal> {
     match found {
         Ok(found) => Ok((found, None)),
+        // Which organization is meant is asked for on a page of its own.
+        Err(refusal) if refusal.code == RefusalCode::OrganizationRequired => Err(refusal),
         Err(refusal) if refusal.status() == 422 && refusal.errors.iter().any(|error| error.parameter.is_some()) => {
             let mistakes = refusal.errors.iter().map(|error| {
                 let name = error.parameter.as_deref().unwrap_or_default().replace('_', " ");

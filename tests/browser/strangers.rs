@@ -56,8 +56,12 @@ async fn an_operator_sees_the_worst_organization_first() {
     let of_other = other.destination().webhook(&also_bad).retries(0).skip_check().create().await;
     other.send([&of_other], json!({})).await.delivery(0).reaches("failed").await;
     healthy.destination().webhook(&sink.path("/good")).skip_check().create().await;
-    let pages =
-        [format!("/destinations/{}", destination.id), format!("/messages/{message}"), format!("/deliveries/{delivery}/trace"), format!("/deliveries/{delivery}")];
+    let pages = [
+        format!("/destinations/{}", destination.id),
+        format!("/messages/{message}"),
+        format!("/deliveries/{delivery}/trace"),
+        format!("/deliveries/{delivery}"),
+    ];
     let operator = stage::stack().await.operator();
     // The alert follows the fifth failure.
     stage::until("the alert is listed", async || {

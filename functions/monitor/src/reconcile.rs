@@ -88,7 +88,9 @@ impl Monitor {
             let sent = self.jobs.send(JobTask { organization: organization.id, job: job.id }).await;
             match sent {
                 Ok(()) => tracing::info!(job = %job.id, organization = %organization.id, "sent the message of a job that had none"),
-                Err(error) => tracing::warn!(error = %domain::chain(&error), job = %job.id, "failed to send a job's message; the next run sends it"),
+                Err(error) => {
+                    tracing::warn!(error = %domain::chain(&error), job = %job.id, "failed to send a job's message; the next run sends it")
+                }
             }
         }
         Ok(())

@@ -114,7 +114,9 @@ async fn send(
             }
             Err(error) if error.is_taken() => return Err(error),
             // What S3 does not copy, for whatever reason, is carried.
-            Err(error) => tracing::info!(error = worker::redacted(&error.to_string()), "S3 does not copy the payload; the worker transfers it"),
+            Err(error) => {
+                tracing::info!(error = worker::redacted(&error.to_string()), "S3 does not copy the payload; the worker transfers it")
+            }
         }
     }
     Ok(Sent { put: upload(place, settings, path, meta, payload).await?, copied_from: None })

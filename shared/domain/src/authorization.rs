@@ -9,8 +9,8 @@
 //!     └────── the person, or the provider, refuses ──▶ refused
 //! ```
 
-use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::Timestamp;
 use crate::credentials::Sealed;

@@ -3,9 +3,9 @@
 //! `queued → succeeded | retrying | failed | skipped | cancelled`, `retrying → ` the same, and a redeliver takes a finished one back to
 //! `retrying`. Drawn in `docs/ARCHITECTURE.md`; decided in [`crate::settle`] and by the transitions here, each of which may refuse.
 
-use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::IntoStaticStr;
 
 use crate::attempt::{Attempt, Trigger};
 use crate::id::{DeliveryId, DestinationId, OrganizationId};

@@ -1,7 +1,7 @@
 //! A destination: one configured place of one type, with its settings, credentials and retry policy.
 
-use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::Timestamp;
 use crate::credentials::Credentials;

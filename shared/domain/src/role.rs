@@ -1,7 +1,7 @@
 //! Who may do what: five roles and the permissions they hold (api.md, Conventions).
 
-use strum::IntoStaticStr;
 use std::fmt;
+use strum::IntoStaticStr;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! The secrets that sign a webhook destination's requests, newest first, and their rotation (R4.4, R4.5).
 
-use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::Timestamp;
 use crate::credentials::Sealed;

@@ -1,7 +1,7 @@
 //! What goes wrong between asking for a connection and reading the answer's status line.
 
-use strum::IntoStaticStr;
 use std::{error::Error, fmt, sync::Arc};
+use strum::IntoStaticStr;
 
 /// The category of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]

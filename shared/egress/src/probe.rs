@@ -1,8 +1,8 @@
 //! A connection check's first steps, one by one.
 
-use strum::IntoStaticStr;
 use crate::{Client, Failure, Target, guard::connect_by, guard::connect_one};
 use std::{net::SocketAddr, time::Duration};
+use strum::IntoStaticStr;
 use tokio::time::Instant;
 
 /// A step's name.

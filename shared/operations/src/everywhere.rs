@@ -52,10 +52,8 @@ impl Operations {
             let found = self.store.destination(organization, id).await?;
             Ok::<_, Refusal>(found.map(|destination| (id, destination.name)))
         });
-        let (organizations, destinations): (Vec<_>, Vec<_>) = tokio::try_join!(
-            organizations.buffered(READS_AT_ONCE).try_collect(),
-            destinations.buffered(READS_AT_ONCE).try_collect()
-        )?;
+        let (organizations, destinations): (Vec<_>, Vec<_>) =
+            tokio::try_join!(organizations.buffered(READS_AT_ONCE).try_collect(), destinations.buffered(READS_AT_ONCE).try_collect())?;
         Ok(NamesEverywhere {
             organizations: organizations.into_iter().flatten().collect(),
             destinations: destinations.into_iter().flatten().collect(),

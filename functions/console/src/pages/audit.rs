@@ -45,16 +45,8 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let organizations = found.data.iter().map(|event| event.organization_id).collect();
     let names = Names::of_organizations(operations, &v, organizations).await?;
     let choices = Choices::read(operations, &v).await?;
-    let page = AuditPage {
-        page: Page::of(Some(&v), "audit"),
-        v: &v,
-        filter: &filter,
-        events: &found.data,
-        names: &names,
-        choices,
-        next,
-        problem,
-    };
+    let page =
+        AuditPage { page: Page::of(Some(&v), "audit"), v: &v, filter: &filter, events: &found.data, names: &names, choices, next, problem };
     page_as(status, &page)
 }
 

@@ -82,11 +82,8 @@ async fn read(v: Visitor, Extension(folder): Extension<Folder>, Path(id): Path<S
 async fn source(v: Visitor, Extension(folder): Extension<Folder>, Path(id): Path<String>) -> Result<Response, Refused> {
     let bytes = file(entered(&v, &folder)?, &id).await?;
     let disposition = format!("attachment; filename=\"{id}.eml\"");
-    let headers = [
-        (CONTENT_TYPE, "message/rfc822".to_owned()),
-        (CONTENT_DISPOSITION, disposition),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-    ];
+    let headers =
+        [(CONTENT_TYPE, "message/rfc822".to_owned()), (CONTENT_DISPOSITION, disposition), (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned())];
     Ok((headers, bytes).into_response())
 }
 

@@ -140,7 +140,12 @@ fn groups(o: &OrganizationView) -> Vec<Group> {
             fields: Vec::new(),
         },
         Group { id: "limits", title: "Delivery limits", about: "For each destination that has no limits of its own.", fields: Vec::new() },
-        Group { id: "retries", title: "Retries", about: "How failed attempts are retried where a destination does not say it.", fields: Vec::new() },
+        Group {
+            id: "retries",
+            title: "Retries",
+            about: "How failed attempts are retried where a destination does not say it.",
+            fields: Vec::new(),
+        },
         Group { id: "warnings", title: "Warnings", about: "", fields: Vec::new() },
         Group { id: "retention", title: "Retention", about: "How long data is kept.", fields: Vec::new() },
     ];
@@ -204,7 +209,9 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
             for error in &refusal.errors {
                 let pointer = error.pointer.as_deref().unwrap_or_default();
                 let mut fields = groups.iter_mut().flat_map(|group| &mut group.fields);
-                let is_at = |field: &&mut Field| field.counts(&form) && (field.pointer == pointer || pointer.starts_with(&format!("{}/", field.pointer)));
+                let is_at = |field: &&mut Field| {
+                    field.counts(&form) && (field.pointer == pointer || pointer.starts_with(&format!("{}/", field.pointer)))
+                };
                 match fields.find(is_at) {
                     Some(field) => field.mistake = Some(error.detail.clone()),
                     None => others.push(show::sentence(&error.detail)),

@@ -1,7 +1,7 @@
 //! The kinds of credentials, and what each of them is made of for each destination type (destinations.md).
 
-use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::field::{CredentialField, Decides, Shape, optional, required};
 use crate::settings::DestinationType;

@@ -7,8 +7,8 @@ mod bucket;
 
 pub use bucket::{Bucket, Rate};
 
-use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::input::Fields;
 

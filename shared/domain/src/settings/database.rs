@@ -5,8 +5,8 @@ mod table;
 
 pub use table::{NotATable, TableName};
 
-use strum::IntoStaticStr;
 use std::collections::BTreeMap;
+use strum::IntoStaticStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! The destination types.
 
-use strum::IntoStaticStr;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::Lane;
 use super::database::Engine;

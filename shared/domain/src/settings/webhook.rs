@@ -1,7 +1,7 @@
 //! A webhook: an HTTP endpoint that takes signed requests (destinations.md, webhook).
 
-use strum::IntoStaticStr;
 use std::collections::BTreeMap;
+use strum::IntoStaticStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

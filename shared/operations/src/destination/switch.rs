@@ -53,9 +53,7 @@ impl ReplaySince {
         match text {
             "disabled_at" => Ok(Self::Disabled),
             "first_failure_at" => Ok(Self::FirstFailure),
-            time => Timestamp::parse(time)
-                .map(Self::Time)
-                .map_err(|error| format!("{error}, `disabled_at` or `first_failure_at`")),
+            time => Timestamp::parse(time).map(Self::Time).map_err(|error| format!("{error}, `disabled_at` or `first_failure_at`")),
         }
     }
 }

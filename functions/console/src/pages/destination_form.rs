@@ -151,9 +151,9 @@ fn fallbacks(names: &Names, stored: Option<&DestinationView>) -> Vec<Field> {
         .and_then(|stored| stored.on_exhausted.as_ref())
         .map_or_else(Vec::new, |on_exhausted| on_exhausted.destination_ids.iter().map(ToString::to_string).collect());
     let own = stored.map(|stored| stored.id.to_string());
-    let others = names.0.iter().filter(|(id, _)| Some(id) != own.as_ref()).map(|(id, name)| (&**id, &**name));
+    let others = names.destinations.iter().filter(|(id, _)| Some(id) != own.as_ref()).map(|(id, name)| (&**id, &**name));
     // One that is beyond the names that were read keeps its place.
-    let unnamed = chosen.iter().filter(|id| names.0.iter().all(|(known, _)| known != *id)).map(|id| (&**id, &**id));
+    let unnamed = chosen.iter().filter(|id| names.destinations.iter().all(|(known, _)| known != *id)).map(|id| (&**id, &**id));
     let choices: Vec<(&str, &str)> = std::iter::once(("", "None")).chain(others).chain(unnamed).collect();
     let field = |place: usize| {
         let (name, label) = FALLBACKS[place];

@@ -42,7 +42,7 @@ impl ResendPage<'_> {
 /// The destinations that have no delivery of the message.
 async fn others(operations: &Operations, v: &Visitor, m: &MessageView) -> Result<Vec<(String, String)>, Refusal> {
     let has = |id: &str| m.deliveries.iter().any(|item| item.delivery.destination_id.to_string() == id);
-    let Names(names) = Names::read(operations, v).await?;
+    let names = Names::read(operations, v).await?.destinations;
     Ok(names.into_iter().filter(|(id, _)| !has(id)).collect())
 }
 

@@ -180,6 +180,7 @@ async fn enabling_delivers_again_what_failed_since_the_first_failure() {
     destination.action("disable", json!({})).await.ok(200);
     let skipped = acme.send([&destination], json!("skipped")).await.delivery(0);
     assert_eq!(skipped.settles().await["status"], "skipped");
+    sink.answers([204; 4]);
     let since = json!({"replay_since": "first_failure_at"});
     let enabled = destination.action("enable", since.clone()).await.ok(200);
     let job = over(&acme, &enabled["job"]).await;

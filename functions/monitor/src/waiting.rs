@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use dispatch::Extent;
 use domain::Timestamp;
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
 use domain::destination::{Destination, DestinationState};
 use domain::id::{AuditId, DestinationId, OrganizationId};
+use domain::waiting::DeliveryLimits;
 use store::{Reset, Saved, StoreError};
 
 use crate::Monitor;
 
-/// Deliveries of one destination released in one run, about: others are looked at in this run, too.
-const RELEASED_AT_ONCE_MAX: usize = 5_000;
+/// How much of one destination is released in one run: others are looked at in this run, too.
+const RELEASED: Extent = Extent { at_most: 5_000, within: Duration::from_secs(30) };
 /// A worker that saw a destination paused has recorded its delivery as waiting within this time.
 const RECORDED_WITHIN: Duration = Duration::from_secs(120);
 
@@ -22,11 +24,12 @@ impl Monitor {
         else {
             return Ok(self.store.forget_waiting(id, u64::MAX).await?);
         };
+        let limits = (routes.shards, routes.settings.delivery_limits);
         let now = self.clock.now();
         let destination = match destination.state {
             DestinationState::Enabled => destination,
             DestinationState::Paused { .. } if destination.paused_until(now).is_some() => {
-                return Ok(self.release_early(&destination, routes.shards, now).await?);
+                return Ok(self.release_early(&destination, limits, now).await?);
             }
             DestinationState::Paused { .. } => match self.end_pause(destination).await? {
                 Some(resumed) => resumed,
@@ -44,14 +47,14 @@ impl Monitor {
         };
         if let Some(Reset { at, released }) = self.store.turns_reset(id).await? {
             // Each once: what takes another turn may wait again.
-            let (count, next) = self.dispatcher.release_from(&destination, routes.shards, released, RELEASED_AT_ONCE_MAX).await?;
+            let (count, next) = self.dispatcher.release_from(&destination, limits, released, RELEASED).await?;
             self.store.keep_release(id, at, next).await?;
             tracing::info!(released = count, destination = %id, "deliveries take turns under changed limits");
             if next.is_some() {
                 return Ok(());
             }
         }
-        let released = self.dispatcher.release_paused(&destination, routes.shards, now, RELEASED_AT_ONCE_MAX).await?;
+        let released = self.dispatcher.release_paused(&destination, limits, now, RELEASED).await?;
         if released > 0 {
             tracing::info!(released, destination = %id, "waiting deliveries were released");
         } else if now.since(destination.updated_at) > RECORDED_WITHIN {
@@ -61,10 +64,15 @@ impl Monitor {
     }
 
     /// Sends what waits for a pause that ends before the next run, to start when it ends. What comes up after this run waits in its queue.
-    async fn release_early(&self, destination: &Destination, shards: u8, now: Timestamp) -> Result<(), StoreError> {
+    async fn release_early(
+        &self,
+        destination: &Destination,
+        limits: (u8, Option<DeliveryLimits>),
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let next_run = now.plus(Duration::from_secs(self.interval_seconds.into()));
         let Some(until) = destination.paused_until(now).filter(|until| *until <= next_run) else { return Ok(()) };
-        let released = self.dispatcher.release_paused(destination, shards, until, RELEASED_AT_ONCE_MAX).await?;
+        let released = self.dispatcher.release_paused(destination, limits, until, RELEASED).await?;
         tracing::info!(released, destination = %destination.id, %until, "waiting deliveries were sent for the end of a pause");
         Ok(())
     }

@@ -23,6 +23,7 @@ pub use announce::Announcement;
 pub use bus::{Bus, BusError};
 pub use mailbox::mails_counted_as;
 pub use redeliver::RedeliverError;
+pub use release::Extent;
 pub use resolve::{Target, Unresolved, resolve};
 pub use status::{Ending, TellError, is_listened_to};
 pub use submit::Submission;

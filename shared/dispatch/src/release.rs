@@ -6,56 +6,80 @@ use domain::Timestamp;
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::id::DeliveryId;
-use domain::waiting::{Waiting, WaitingFor};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use domain::settle::LONGEST_QUEUED_WAIT;
+use domain::waiting::{DeliveryLimits, Waiting, WaitingFor};
+use futures_util::future::try_join_all;
 use store::StoreError;
 
 use crate::Dispatcher;
 
 const PAGE: u32 = 100;
-/// Conditional writes under way at once.
-const WRITES_AT_ONCE: usize = 16;
-/// Tasks sent in one call, in their order.
-const SENT_AT_ONCE: usize = 10;
+/// Deliveries released at once: written together, and sent together before the next ones are written.
+const AT_ONCE: usize = 20;
+/// Given turns begin this much later, so that their tasks are received in time.
+const FIRST_TURN_AFTER: Duration = Duration::from_secs(1);
 /// When the task of a released delivery is lost, the due index brings it back after this long.
 const DUE_AFTER: Duration = Duration::from_secs(600);
 
+/// How much is released in one go.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// About this many deliveries at most.
+    pub at_most: usize,
+    /// No further page is read after this long.
+    pub within: Duration,
+}
+
 impl Dispatcher {
-    /// Releases what waits for a destination's pause, to start at `at`: oldest first, and about `at_most`. Returns how many were released.
-    pub async fn release_paused(&self, destination: &Destination, shards: u8, at: Timestamp, at_most: usize) -> Result<usize, StoreError> {
+    /// Releases what waits for a destination's pause, to start at `at`: oldest first, and in turns where the destination or its organization
+    /// (`default`) limits starts. Returns how many were released.
+    pub async fn release_paused(
+        &self,
+        destination: &Destination,
+        (shards, default): (u8, Option<DeliveryLimits>),
+        at: Timestamp,
+        extent: Extent,
+    ) -> Result<usize, StoreError> {
         let is_paused = |waiting: &Waiting| waiting.reason == WaitingFor::Pause;
-        let (released, _) = self.release_where(destination, shards, (None, at_most), at, is_paused).await?;
-        Ok(released)
+        let step = step(destination, default);
+        let released = self.release_where(destination, shards, (None, extent), (at, step), is_paused).await?;
+        Ok(released.0)
     }
 
-    /// Releases whatever waits for a destination whose limits have changed, oldest first, those after `after` and about `at_most`: each takes
-    /// another turn. Returns where to go on; `None` once all are released.
+    /// Releases whatever waits for a destination whose limits have changed, oldest first, those after `after`: each takes another turn.
+    /// Returns where to go on; `None` once all are released.
     pub async fn release_from(
         &self,
         destination: &Destination,
-        shards: u8,
+        (shards, default): (u8, Option<DeliveryLimits>),
         after: Option<DeliveryId>,
-        at_most: usize,
+        extent: Extent,
     ) -> Result<(usize, Option<DeliveryId>), StoreError> {
-        self.release_where(destination, shards, (after, at_most), self.clock.now(), |_| true).await
+        let at = (self.clock.now(), step(destination, default));
+        self.release_where(destination, shards, (after, extent), at, |_| true).await
     }
 
     async fn release_where(
         &self,
         destination: &Destination,
         shards: u8,
-        (mut after, at_most): (Option<DeliveryId>, usize),
-        start_at: Timestamp,
+        (mut after, extent): (Option<DeliveryId>, Extent),
+        (at, step): (Timestamp, Option<Duration>),
         is_meant: fn(&Waiting) -> bool,
     ) -> Result<(usize, Option<DeliveryId>), StoreError> {
-        let mut released = 0;
+        let (began_at, mut released) = (self.clock.now(), 0);
         loop {
             let page = self.store.open_deliveries(destination.organization_id, shards, destination.id, after, PAGE).await?;
             let waiting: Vec<Delivery> =
                 page.items.into_iter().filter(|delivery| delivery.waiting.as_ref().is_some_and(is_meant)).collect();
-            released += self.release(&waiting, start_at).await?;
+            for some in waiting.chunks(AT_ONCE) {
+                released += match step {
+                    Some(step) => self.release_in_turns(some, at.plus(FIRST_TURN_AFTER), step).await?,
+                    None => self.release(some, at).await?,
+                };
+            }
             after = page.next;
-            if after.is_none() || released >= at_most {
+            if after.is_none() || released >= extent.at_most || self.clock.now().since(began_at) >= extent.within {
                 return Ok((released, after));
             }
         }
@@ -68,11 +92,35 @@ impl Dispatcher {
             let due_at = after.starts_at().map_or(at, |starts_at| starts_at.max(at)).plus(DUE_AFTER);
             Ok::<_, StoreError>(self.store.move_due(&before, &after, due_at).await?.then_some(after))
         });
-        let released: Vec<Option<Delivery>> = stream::iter(writes).buffered(WRITES_AT_ONCE).try_collect().await?;
-        let released: Vec<Delivery> = released.into_iter().flatten().collect();
-        for some in released.chunks(SENT_AT_ONCE) {
-            self.send(some, at).await;
-        }
+        let released: Vec<Delivery> = try_join_all(writes).await?.into_iter().flatten().collect();
+        self.send(&released, at).await;
         Ok(released.len())
     }
+
+    /// Gives these deliveries the destination's next turns in their order, from `at` on. Returns how many were released.
+    async fn release_in_turns(&self, waiting: &[Delivery], at: Timestamp, step: Duration) -> Result<usize, StoreError> {
+        let Some(first) = waiting.first() else { return Ok(0) };
+        let turns = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+        let first_turn = self.store.next_turn(first.destination, at, step * turns).await?;
+        let now = self.clock.now();
+        let writes = waiting.iter().cloned().zip(0_u32..).map(|(before, place)| async move {
+            let turn = first_turn.plus(step * place);
+            let after = before.clone().waits(Waiting { reason: WaitingFor::Rate, expected_at: Some(turn) });
+            if turn.since(now) > LONGEST_QUEUED_WAIT {
+                return self.store.move_due(&before, &after, turn).await;
+            }
+            let written = self.store.transition(&before, &after).await?;
+            if written {
+                // If the queue does not take it, the due index brings it back a minute later.
+                self.send(std::slice::from_ref(&after), turn).await;
+            }
+            Ok::<_, StoreError>(written)
+        });
+        Ok(try_join_all(writes).await?.into_iter().filter(|released| *released).count())
+    }
+}
+
+/// The time between two turns, where starts are limited.
+fn step(destination: &Destination, default: Option<DeliveryLimits>) -> Option<Duration> {
+    destination.limits(default).max_per_second.map(|per_second| Duration::from_secs_f64(1.0 / per_second))
 }

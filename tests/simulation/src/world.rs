@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName};
 use bytes::Bytes;
-use dispatch::{Addition, Dispatcher, Submission, Target};
+use dispatch::{Addition, Dispatcher, Extent, Submission, Target};
 use domain::alert::AlertKind;
 use domain::attempt::Trigger;
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
@@ -218,7 +218,8 @@ impl World {
             return Some(());
         }
         let resumed = self.save_state(destination, DestinationState::Enabled).await?;
-        self.dispatcher.release_paused(&resumed, self.organization.shards, self.clock.now(), 1000).await.ok().map(drop)
+        let extent = Extent { at_most: 1000, within: INVOCATION_MAX };
+        self.dispatcher.release_paused(&resumed, (self.organization.shards, None), self.clock.now(), extent).await.ok().map(drop)
     }
 
     /// Disables a destination and skips what waits for it, or enables one that is disabled.

@@ -1,5 +1,8 @@
 //! Pausing and resuming: deliveries are accepted and wait; nothing is skipped, sent or counted.
 
+use std::time::Duration;
+
+use dispatch::Extent;
 use domain::Timestamp;
 use domain::destination::{Destination, DestinationState};
 use domain::id::OrganizationId;
@@ -16,8 +19,8 @@ use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
 /// Destinations whose turns are reset at once.
 const DESTINATIONS_AT_ONCE: u32 = 50;
-/// Deliveries that wait are released at once up to this many; the rest by the monitor.
-const RELEASED_AT_ONCE_MAX: usize = 2000;
+/// What the request that resumes a destination releases; the monitor releases the rest.
+const RELEASED: Extent = Extent { at_most: 2000, within: Duration::from_secs(10) };
 
 impl Operations {
     /// `POST /v1/destinations/{id}/pause`: again with another reason or end, it replaces those.
@@ -120,7 +123,8 @@ impl Operations {
     async fn release(&self, destination: &Destination) {
         let released = async {
             let Some(routes) = self.store.routes(destination.organization_id).await? else { return Ok::<_, store::StoreError>(0) };
-            self.dispatch.release_paused(destination, routes.shards, self.clock.now(), RELEASED_AT_ONCE_MAX).await
+            let limits = (routes.shards, routes.settings.delivery_limits);
+            self.dispatch.release_paused(destination, limits, self.clock.now(), RELEASED).await
         };
         if let Err(error) = released.await {
             tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to release what waits; the monitor does it");

@@ -205,3 +205,28 @@ async fn a_form_acts_once_and_keeps_what_was_typed() {
     does("once", json!({"key": key(&acme), "destination": destination.id, "delivery": delivery["id"]})).await;
     assert_eq!(hook.count(), 1, "nothing was sent by a form that was refused");
 }
+
+#[tokio::test]
+async fn a_recovering_destination_shows_its_next_check_and_the_forms_set_rate_and_recovery() {
+    let acme = stage::organization("Acme").await;
+    let sink = Sink::start().await;
+    sink.answers([500]);
+    let policy = json!({"alert_after_failures": 1, "disable_after_failures": 2, "disable_min_failing_seconds": 0, "auto_recover": true});
+    let disabled = acme.destination().webhook(&sink).retries(0).with("failure_policy", policy).skip_check().create().await;
+    let other = acme.destination().webhook(&sink.path("/other")).skip_check().create().await;
+    for n in 0..2 {
+        acme.send([&disabled], json!({"n": n})).await.delivery(0).reaches("failed").await;
+    }
+    let waiting = async {
+        while disabled.read().await["disabled"]["next_check_at"].is_null() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("the monitor disables it");
+    does("recovery", json!({"key": key(&acme), "disabled": disabled.id, "other": other.id})).await;
+    let changed = other.read().await["failure_policy"].clone();
+    assert_eq!((&changed["failure_rate"], &changed["auto_recover"]), (&json!(null), &json!(true)));
+    let settings = acme.get("/v1/organization").await.ok(200)["settings"]["failure_policy"].clone();
+    let rate = json!({"percent": 30, "window_seconds": 300, "min_attempts": 10});
+    assert_eq!((&settings["failure_rate"], &settings["auto_recover"]), (&rate, &json!(true)));
+}

@@ -214,7 +214,8 @@ async fn no_value_in_any_field_makes_it_fail() {
     let whole = json!({"type": "webhook", "name": "n", "description": "d", "external_id": "x", "settings": settings,
         "credentials": {"kind": "basic", "username": "u", "password": "p"}, "event_types": ["never.sent"], "signing_secret": "whsec_",
         "retry_policy": {"max_retries": 1, "initial_seconds": 1, "multiplier": 1, "max_seconds": 1, "jitter": 0, "retry_client_errors": true},
-        "failure_policy": {"alert_after_failures": 1, "disable_after_failures": 2, "disable_min_failing_seconds": 3}});
+        "failure_policy": {"alert_after_failures": 1, "disable_after_failures": 2, "disable_min_failing_seconds": 3,
+            "failure_rate": {"percent": 5, "window_seconds": 300, "min_attempts": 10}, "auto_recover": true}});
     let content = json!({"base64": "", "content_type": "text/plain", "filename": "f"});
     let message = json!({"event_type": "a", "content": content, "destination_ids": [destination.id], "reference": "r", "metadata": {"k": "v"},
         "expires_at": "2020-01-01T00:00:00Z"});

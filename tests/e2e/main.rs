@@ -47,6 +47,7 @@ mod protocol;
 mod quotas;
 mod readme;
 mod receivers;
+mod recovery;
 mod redaction;
 mod redelivering;
 mod retries;

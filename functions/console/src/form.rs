@@ -84,3 +84,17 @@ impl Form {
 pub(crate) fn json(value: &Value) -> Body {
     Body::new(value.to_string().into())
 }
+
+/// Removes the failure rate when all of its fields were left empty. When only some were, they are mistakes: a patch would keep what is
+/// stored of them.
+pub(crate) fn clear_rate(policy: &mut Value, path: &str, form: &Form) {
+    let fields = ["percent", "window_seconds", "min_attempts"].map(|name| format!("{path}.failure_rate.{name}"));
+    if fields.iter().any(|field| form.text(field).is_none()) {
+        return;
+    }
+    if fields.iter().all(|field| form.filled(field).is_none()) {
+        policy["failure_rate"] = Value::Null;
+    } else if let Some(members) = policy["failure_rate"].as_object_mut() {
+        members.values_mut().filter(|value| value.is_null()).for_each(|value| *value = "".into());
+    }
+}

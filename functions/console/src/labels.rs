@@ -132,6 +132,16 @@ const WORDS: &[Words] = &[
     ("*", "alert_after_failures", "Alert after", "", "Consecutive failed attempts."),
     ("*", "disable_after_failures", "Disable after", "", "Consecutive failed attempts; empty: never."),
     ("*", "disable_min_failing_seconds", "… and failing for at least (seconds)", "", ""),
+    ("*", "percent", "Alert at a failure rate of (percent)", "", "Although successes come in between; empty: never."),
+    ("*", "window_seconds", "… within (seconds)", "900", "300 to 86,400."),
+    ("*", "min_attempts", "… of at least (attempts)", "20", "10 to 10,000."),
+    (
+        "*",
+        "auto_recover",
+        "Bring it back automatically",
+        "",
+        "After failures disabled it, it is checked for a week; when a check passes, it is enabled and gets what it missed.",
+    ),
 ];
 
 /// Gives a field its words.

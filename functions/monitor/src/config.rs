@@ -13,6 +13,8 @@ pub struct Config {
     pub queue_urls: PerLane<String>,
     /// `JOBS_QUEUE_URL`: where a job that lost its message gets another.
     pub jobs_queue_url: String,
+    /// `WORKER_WEBHOOK_FUNCTION` and each other lane's: the functions that check destinations.
+    pub worker_functions: PerLane<String>,
     /// `MONITOR_INTERVAL_SECONDS`: how often the sweep runs.
     pub monitor_interval_seconds: u32,
     /// `SIGNING_KEYS_SECRET_ARN`: the keys that tag ids.
@@ -33,6 +35,7 @@ impl Config {
             table_name: variables.required("TABLE_NAME"),
             queue_urls: variables.per_lane("*_QUEUE_URL"),
             jobs_queue_url: variables.required("JOBS_QUEUE_URL"),
+            worker_functions: variables.per_lane("WORKER_*_FUNCTION"),
             monitor_interval_seconds: variables.required("MONITOR_INTERVAL_SECONDS"),
             signing_keys_secret_arn: variables.required("SIGNING_KEYS_SECRET_ARN"),
             event_bus_name: variables.optional("EVENT_BUS_NAME"),

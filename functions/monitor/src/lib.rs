@@ -4,10 +4,12 @@
 //! its due time on (one winner, however many monitors run) and sends a task. **Reconcile**: walks the organizations' shards for deliveries that
 //! are queued but whose task must be lost, and sends them anew: losing a whole queue loses nothing. How far its **round** is, is
 //! kept. **Watch**: looks at the destinations that are failing, alerts, disables, tells of recovery, and skips what waits for those that take no more.
+//! **Recover**: checks destinations that failures disabled, and enables those whose check passes.
 
 mod config;
 mod interrupted;
 mod reconcile;
+mod recover;
 mod sweep;
 mod waiting;
 mod watch;
@@ -15,7 +17,7 @@ mod watch;
 pub use config::Config;
 use interrupted::Interrupted;
 
-use dispatch::{Bus, Dispatcher};
+use dispatch::{Bus, Checker, Dispatcher};
 use domain::id::IdMint;
 use domain::{Clock, Random};
 use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
@@ -53,6 +55,7 @@ struct Monitor {
     dispatcher: Dispatcher,
     queues: Queues,
     jobs: JobQueue,
+    checker: Checker,
     clock: Clock,
     random: Random,
     interval_seconds: u32,
@@ -90,6 +93,7 @@ pub fn build(
         dispatcher,
         queues,
         jobs: JobQueue::new(&platform.aws, config.jobs_queue_url),
+        checker: Checker::new(aws_sdk_lambda::Client::new(&platform.aws), config.worker_functions),
         clock: platform.clock.clone(),
         random: platform.random.clone(),
         interval_seconds: config.monitor_interval_seconds,

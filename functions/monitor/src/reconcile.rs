@@ -63,6 +63,8 @@ impl Monitor {
                     }
                 }
                 self.reconcile_jobs(organization).await?;
+                // Whoever switched `auto_recover` on may have died before it was noticed.
+                self.store.watch_recoverable(organization).await?;
                 round = Round { done_with: Some(organization.id), shard: 0, after: None, ..round };
             }
             if !page.more || page.items.is_empty() {

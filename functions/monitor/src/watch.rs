@@ -12,18 +12,25 @@ use domain::Timestamp;
 use domain::alert::{Alert, AlertKind, Verdict, evaluate};
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
 use domain::destination::{Destination, DestinationState, DisabledBy};
+use domain::failure_rate::RecentAttempts;
 use domain::health::Health;
 use domain::id::{AuditId, DestinationId, OrganizationId};
 use domain::organization::FailurePolicy;
+use domain::recovery::Recovery;
+use domain::statistics::hour_of;
 use domain::trace::TraceId;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
+use serde_json::json;
 use store::{FAILING_PARTITIONS, Routes, StoreError, Watched};
 use telemetry::metrics::Threshold;
 
 use crate::Monitor;
+use crate::recover::{DueCheck, Look};
 
 /// Destinations looked at at once.
 const LOOKS_AT_ONCE: usize = 8;
+/// No check begins later in a run: it takes up to 24 s, and the run's time is limited.
+const CHECKS_BEGIN_WITHIN: Duration = Duration::from_secs(20);
 /// Deliveries of one destination skipped in one run, about: others are looked at in this run, too.
 const SKIPPED_AT_ONCE_MAX: usize = 5_000;
 
@@ -36,25 +43,33 @@ struct Stopped {
     unwatch: Option<Health>,
 }
 
+/// What a look at a destination leaves to do.
+#[derive(Default)]
+struct Found {
+    stopped: Option<Stopped>,
+    due: Option<Box<DueCheck>>,
+}
+
 /// A destination of each organization in turn, so that one with many does not keep the others waiting.
-fn in_turn(stopped: Vec<Stopped>) -> Vec<Stopped> {
+fn in_turn<T>(all: Vec<T>, destination: impl Fn(&T) -> &Destination) -> Vec<T> {
     let mut turns = BTreeMap::<OrganizationId, usize>::new();
-    let mut stopped: Vec<(usize, Stopped)> = stopped
+    let mut all: Vec<(usize, T)> = all
         .into_iter()
-        .map(|stopped| {
-            let turn = turns.entry(stopped.destination.organization_id).or_default();
+        .map(|one| {
+            let turn = turns.entry(destination(&one).organization_id).or_default();
             *turn += 1;
-            (*turn, stopped)
+            (*turn, one)
         })
         .collect();
-    stopped.sort_by_key(|(turn, _)| *turn);
-    stopped.into_iter().map(|(_, stopped)| stopped).collect()
+    all.sort_by_key(|(turn, _)| *turn);
+    all.into_iter().map(|(_, one)| one).collect()
 }
 
 impl Monitor {
     /// Looks at every destination that is failing and at every alert that is not announced.
     pub(crate) async fn watch(&self) -> Result<(), lambda_runtime::Error> {
-        let (mut first_error, mut stopped) = (None, Vec::new());
+        let began_at = self.clock.now();
+        let (mut first_error, mut stopped, mut due) = (None, Vec::new(), Vec::new());
         // Each run begins elsewhere: one that is cut off does not leave the same destinations unseen again and again.
         let minute = u64::try_from(self.clock.now().as_seconds() / 60).unwrap_or_default();
         for offset in 0..FAILING_PARTITIONS {
@@ -64,14 +79,17 @@ impl Monitor {
             let looks = watched.into_iter().map(|watched| match watched {
                 Watched::Destination(organization, destination) => self.look_at(organization, destination).boxed(),
                 Watched::Waiting(organization, destination) => {
-                    self.release_for(organization, destination).map(|done| done.map(|()| None)).boxed()
+                    self.release_for(organization, destination).map(|done| done.map(|()| Found::default())).boxed()
                 }
-                Watched::Alert(alert) => self.announce(*alert).map(|told| told.map(|()| None)).boxed(),
+                Watched::Alert(alert) => self.announce(*alert).map(|told| told.map(|()| Found::default())).boxed(),
             });
             let mut done = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
             while let Some(done) = done.next().await {
                 match done {
-                    Ok(found) => stopped.extend(found),
+                    Ok(found) => {
+                        stopped.extend(found.stopped);
+                        due.extend(found.due);
+                    }
                     // One that cannot be looked at keeps no other from being.
                     Err(error) => {
                         tracing::error!(error = %domain::chain(&*error), "failed to evaluate a destination or alert; the next run evaluates it again");
@@ -81,36 +99,61 @@ impl Monitor {
             }
         }
         // After everybody has been told what they should know: a destination with a large backlog takes the longest.
-        let mut skipping = stream::iter(in_turn(stopped)).map(|stopped| self.skip_waiting(stopped).boxed()).buffer_unordered(LOOKS_AT_ONCE);
+        let mut skipping = stream::iter(in_turn(stopped, |stopped| &stopped.destination))
+            .map(|stopped| self.skip_waiting(stopped).boxed())
+            .buffer_unordered(LOOKS_AT_ONCE);
         while let Some(skipped) = skipping.next().await {
             if let Err(error) = skipped {
                 tracing::error!(error = %domain::chain(&error), "failed to skip deliveries of a disabled destination; the next run skips them");
                 first_error.get_or_insert(error.into());
             }
         }
+        let is_late = || self.clock.now().since(began_at) >= CHECKS_BEGIN_WITHIN;
+        let checks = in_turn(due, |check| &check.destination).into_iter();
+        let mut checked = stream::iter(checks)
+            .map(|check| async { if is_late() { Ok(()) } else { self.check(*check).await } }.boxed())
+            .buffer_unordered(LOOKS_AT_ONCE);
+        while let Some(done) = checked.next().await {
+            if let Err(error) = done {
+                tracing::error!(error = %domain::chain(&*error), "a disabled destination is checked next time");
+                first_error.get_or_insert(error);
+            }
+        }
         first_error.map_or(Ok(()), Err)
     }
 
-    /// Looks at a destination; answers it when it takes no more deliveries.
-    async fn look_at(&self, organization: OrganizationId, id: DestinationId) -> Result<Option<Stopped>, lambda_runtime::Error> {
+    /// Looks at a destination; answers it when it takes no more deliveries, or when it is to be checked.
+    async fn look_at(&self, organization: OrganizationId, id: DestinationId) -> Result<Found, lambda_runtime::Error> {
         let (Some(routes), Some(destination)) = (self.store.routes(organization).await?, self.store.destination(organization, id).await?)
         else {
-            return Ok(None);
+            return Ok(Found::default());
         };
         let health = self.store.health(id).await?;
         if destination.is_system() {
             // Nobody is told of Waybill's own destinations, and none of them is stopped: an alert that cannot be delivered would cause another.
             self.store.unwatch_destination(id, &health).await?;
-            return Ok(None);
+            return Ok(Found::default());
         }
         let reason = match destination.state {
-            DestinationState::Enabled => return self.judge(&routes, destination, health).await,
-            // Nothing is sent, so nothing is to be judged.
-            DestinationState::Paused { .. } => return Ok(None),
+            DestinationState::Enabled => {
+                self.send_replay(&destination, &health).await?;
+                return Ok(Found { stopped: self.judge(&routes, destination, health).await?, due: None });
+            }
+            DestinationState::Paused { .. } => {
+                // Nothing is sent, so nothing is to be judged.
+                self.send_replay(&destination, &health).await?;
+                return Ok(Found::default());
+            }
             DestinationState::Disabled { .. } => Reason::DestinationDisabled,
             DestinationState::Deleted { .. } => Reason::DestinationDeleted,
         };
-        Ok(Some(Stopped { destination, shards: routes.shards, reason, unwatch: Some(health) }))
+        let (due, goes_on) = match self.recovery_of(&routes, &destination, &health).await? {
+            Look::No => (None, false),
+            Look::Later => (None, true),
+            Look::Due(check) => (Some(check), true),
+        };
+        let unwatch = Some(health).filter(|_| !goes_on);
+        Ok(Found { stopped: Some(Stopped { destination, shards: routes.shards, reason, unwatch }), due })
     }
 
     async fn judge(&self, routes: &Routes, destination: Destination, health: Health) -> Result<Option<Stopped>, lambda_runtime::Error> {
@@ -118,7 +161,9 @@ impl Monitor {
         let policy = destination.policy(&settings.failure_policy);
         let now = self.clock.now();
         let debounce = Duration::from_secs(u64::from(settings.alert_debounce_seconds));
-        let told = match evaluate(&health, policy, debounce, now) {
+        let recent = self.recent(&destination, policy, &health, now).await?;
+        let rated = policy.failure_rate.is_some();
+        let told = match evaluate(&health, policy, &recent, debounce, now) {
             Verdict::Wait => return Ok(None),
             Verdict::Forget => {
                 self.store.unwatch_destination(destination.id, &health).await?;
@@ -139,16 +184,22 @@ impl Monitor {
                 let alert = self.alert(routes, &destination, &health, AlertKind::Failing).await?;
                 self.store.alert(&health, policy.alert_after_failures, &alert).await?.then_some(alert)
             }
+            Verdict::AlertRate => {
+                let mut alert = self.alert(routes, &destination, &health, AlertKind::Failing).await?;
+                describe_rate(&mut alert, policy, &recent, &health);
+                self.store.alert_rate(&health, &alert).await?.then_some(alert)
+            }
             Verdict::Recovered => {
                 let alert = self.alert(routes, &destination, &health, AlertKind::Recovered).await?;
-                self.store.tell_recovery(&health, &alert).await?.then_some(alert)
+                self.store.tell_recovery(&health, &alert, rated).await?.then_some(alert)
             }
             Verdict::Disable => self.disable(routes, &destination, &health, policy, now).await?,
         };
         let Some(alert) = told else { return Ok(None) };
         let kind = alert.kind;
         if kind == AlertKind::Failing {
-            telemetry::metrics::threshold_exceeded(Threshold::DestinationFailures);
+            let by_rate = alert.data["reason"] == FAILURE_RATE;
+            telemetry::metrics::threshold_exceeded(if by_rate { Threshold::FailureRate } else { Threshold::DestinationFailures });
         }
         self.announce(alert).await?;
         // What waits is skipped in this run; the monitor looks again next time, for what was under way.
@@ -187,8 +238,15 @@ impl Monitor {
             changes: Vec::new(),
             request_id: None,
         };
-        let alert = self.alert(routes, &disabled, health, AlertKind::Disabled).await?;
-        if !self.store.disable_failing(health, threshold, &disabled, &event, &alert).await? {
+        let mut alert = self.alert(routes, &disabled, health, AlertKind::Disabled).await?;
+        let recovery = match policy.auto_recover {
+            true => Some(Recovery::begin(health, now, self.is_replaying(destination, health).await?, now)),
+            false => None,
+        };
+        if let Some(next_check_at) = recovery.as_ref().and_then(|recovery| recovery.next_check_at) {
+            alert.data["next_check_at"] = json!(next_check_at);
+        }
+        if !self.store.disable_failing(health, threshold, &disabled, recovery.as_ref(), &event, &alert).await? {
             return Ok(None);
         }
         tracing::warn!(destination = %disabled.id, organization = %disabled.organization_id, "a destination was disabled after too many failures");
@@ -203,12 +261,30 @@ impl Monitor {
         health: &Health,
         kind: AlertKind,
     ) -> Result<Alert, lambda_runtime::Error> {
-        let url = format!("{}/destinations/{}", self.public_url, destination.id);
-        Ok(self.dispatcher.alert_about(&self.ids().await?, routes, destination, health, kind, &url).await?)
+        Ok(self.dispatcher.alert_about(&self.ids().await?, routes, destination, health, kind, &self.link_to(destination)).await?)
+    }
+
+    /// The destination's page.
+    pub(crate) fn link_to(&self, destination: &Destination) -> String {
+        format!("{}/destinations/{}", self.public_url, destination.id)
+    }
+
+    /// The attempts in the window of the destination's failure rate; nothing is read for one without a rate.
+    async fn recent(
+        &self,
+        destination: &Destination,
+        policy: &FailurePolicy,
+        health: &Health,
+        now: Timestamp,
+    ) -> Result<RecentAttempts, StoreError> {
+        let Some(rate) = policy.failure_rate else { return Ok(RecentAttempts::default()) };
+        let (since, until) = (hour_of(rate.window_start(now)), now.plus(Duration::from_millis(1)));
+        let hours = self.store.statistics(destination.id, since, until).await?;
+        Ok(rate.recent(&hours, health.rate_since, now))
     }
 
     /// Tells those whom the organization named; whoever is told twice is told by the same message.
-    async fn announce(&self, alert: Alert) -> Result<(), lambda_runtime::Error> {
+    pub(crate) async fn announce(&self, alert: Alert) -> Result<(), lambda_runtime::Error> {
         let Some(routes) = self.store.routes(alert.organization_id).await? else { return Ok(self.store.announced(&alert).await?) };
         self.dispatcher.announce_alert(&self.ids().await?, &routes, alert, TraceId::generate(&self.random)).await?;
         Ok(())
@@ -225,4 +301,27 @@ impl Monitor {
         }
         Ok(())
     }
+}
+
+/// The `reason` of an alert about a failure rate.
+const FAILURE_RATE: &str = "failure_rate";
+
+/// Says in an alert which rate was reached, instead of what the streak is.
+fn describe_rate(alert: &mut Alert, policy: &FailurePolicy, recent: &RecentAttempts, health: &Health) {
+    let Some(rate) = policy.failure_rate else { return };
+    let (failed, all) = (recent.counted.failed, recent.counted.succeeded + recent.counted.failed);
+    let last = health.last_error.as_ref().map(|error| format!("; the last failure: {}", error.detail)).unwrap_or_default();
+    let (percent, window) = (recent.percent_failed(), rate.window_seconds);
+    alert.data["reason"] = FAILURE_RATE.into();
+    alert.data["detail"] = format!("{failed} of {all} attempts in the last {window} s failed, which is {percent} %{last}").into();
+    alert.data["since"] = json!(recent.failing_since);
+    // A rate alone disables nothing.
+    alert.data["next"] = "retrying".into();
+    alert.data["failure_rate"] = json!({
+        "percent": rate.percent,
+        "window_seconds": window,
+        "min_attempts": rate.min_attempts,
+        "attempts": all,
+        "failed_attempts": failed,
+    });
 }

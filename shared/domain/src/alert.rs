@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Timestamp;
 use crate::destination::{Destination, DestinationState};
+use crate::failure_rate::RecentAttempts;
 use crate::health::{EndedStreak, Health};
 use crate::id::{AlertId, DestinationId, MessageId, OrganizationId};
 use crate::organization::FailurePolicy;
@@ -17,7 +18,7 @@ use crate::organization::FailurePolicy;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertKind {
-    /// The streak reached the alert threshold.
+    /// The streak reached the alert threshold, or the failure rate its percentage.
     Failing,
     /// The destination was disabled.
     Disabled,
@@ -82,6 +83,8 @@ pub enum Verdict {
     Forget,
     /// People are told that it fails.
     Alert,
+    /// People are alerted of its failure rate, although it has no long streak.
+    AlertRate,
     /// People are told of a streak that reached a threshold and is over.
     AlertEnded(EndedStreak),
     /// A streak that is over is not alerted: the last alert is too recent.
@@ -92,16 +95,36 @@ pub enum Verdict {
     Recovered,
 }
 
-/// What the health of an enabled destination calls for.
+/// What the health of an enabled destination calls for. `recent` are the attempts of its failure rate's window, if its policy has a rate.
 #[must_use]
-pub fn evaluate(health: &Health, policy: &FailurePolicy, debounce: Duration, now: Timestamp) -> Verdict {
+pub fn evaluate(health: &Health, policy: &FailurePolicy, recent: &RecentAttempts, debounce: Duration, now: Timestamp) -> Verdict {
+    let Some(rate) = policy.failure_rate else { return evaluate_streak(health, policy, false, debounce, now) };
+    let alerted_of_rate = health.rate_alerted_at.is_some();
+    let still_failing = alerted_of_rate && !rate.is_healthy(recent);
+    match evaluate_streak(health, policy, still_failing, debounce, now) {
+        Verdict::Forget if alerted_of_rate => Verdict::Recovered,
+        // Its attempts may be counted later than its failures, so that the last failure says how long it is looked at.
+        Verdict::Forget if health.last_failure_at.is_none_or(|failed| failed < rate.window_start(now)) => Verdict::Forget,
+        Verdict::Forget | Verdict::Wait if alerted_of_rate || health.alerted_at.is_some() || !rate.is_reached(recent) => Verdict::Wait,
+        Verdict::Forget | Verdict::Wait if health.last_alert_at.is_some_and(|last| now.since(last) < debounce) => Verdict::Wait,
+        Verdict::Forget | Verdict::Wait => Verdict::AlertRate,
+        verdict => verdict,
+    }
+}
+
+/// What the streak calls for. `still_failing`: people were alerted of the failure rate, and it is no better, so that nothing recovered.
+fn evaluate_streak(health: &Health, policy: &FailurePolicy, still_failing: bool, debounce: Duration, now: Timestamp) -> Verdict {
     let streak = health.consecutive_failures;
     let ended = health.ended.as_ref().filter(|ended| ended.failures >= policy.first_threshold());
     if let Some(ended) = ended.filter(|_| streak < policy.first_threshold()) {
-        return evaluate_ended(health, ended, debounce, now);
+        return evaluate_ended(health, ended, still_failing, debounce, now);
     }
     if streak == 0 {
-        return if health.alerted_at.is_some() { Verdict::Recovered } else { Verdict::Forget };
+        return match (still_failing, health.alerted_at) {
+            (true, _) => Verdict::Wait,
+            (false, Some(_)) => Verdict::Recovered,
+            (false, None) => Verdict::Forget,
+        };
     }
     let lasted = health.first_failure_at.map_or(Duration::ZERO, |began| now.since(began));
     let lasts_long_enough = lasted >= Duration::from_secs(u64::from(policy.disable_min_failing_seconds));
@@ -122,9 +145,9 @@ pub fn evaluate(health: &Health, policy: &FailurePolicy, debounce: Duration, now
 }
 
 /// What a streak calls for that reached a threshold and ended before the monitor looked. It is never a reason to disable: the destination works.
-fn evaluate_ended(health: &Health, ended: &EndedStreak, debounce: Duration, now: Timestamp) -> Verdict {
+fn evaluate_ended(health: &Health, ended: &EndedStreak, still_failing: bool, debounce: Duration, now: Timestamp) -> Verdict {
     let alerted_before = health.alerted_at.is_some_and(|alerted| ended.began_at.is_none_or(|began| alerted < began));
-    if alerted_before && health.consecutive_failures == 0 {
+    if alerted_before && health.consecutive_failures == 0 && !still_failing {
         // An earlier streak was alerted; its recovery comes first.
         return Verdict::Recovered;
     }
@@ -164,6 +187,8 @@ pub fn data(destination: &Destination, health: &Health, policy: &FailurePolicy, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure_rate::FailureRate;
+    use crate::statistics::Counted;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -176,7 +201,11 @@ mod tests {
     }
 
     fn verdict(health: &Health, now: Timestamp) -> Verdict {
-        evaluate(health, &hasty(), HOUR, now)
+        judged(health, &hasty(), HOUR, now)
+    }
+
+    fn judged(health: &Health, policy: &FailurePolicy, debounce: Duration, now: Timestamp) -> Verdict {
+        evaluate(health, policy, &RecentAttempts::default(), debounce, now)
     }
 
     fn hasty() -> FailurePolicy {
@@ -195,7 +224,7 @@ mod tests {
             assert!(matches!(verdict(&ended(failures), at(12)), Verdict::AlertEnded(streak) if streak.failures == failures));
         }
         let disables_first = FailurePolicy { alert_after_failures: 10, disable_after_failures: Some(3), ..FailurePolicy::default() };
-        assert!(matches!(evaluate(&ended(3), &disables_first, HOUR, at(12)), Verdict::AlertEnded(_)));
+        assert!(matches!(judged(&ended(3), &disables_first, HOUR, at(12)), Verdict::AlertEnded(_)));
         let runs_again = Health { consecutive_failures: 2, first_failure_at: Some(at(12)), ..ended(5) };
         assert!(matches!(verdict(&runs_again, at(12)), Verdict::AlertEnded(_)));
     }
@@ -218,10 +247,10 @@ mod tests {
     #[test]
     fn a_streak_disables_when_it_has_lasted_long_enough_and_never_without_a_threshold() {
         let patient = FailurePolicy { disable_min_failing_seconds: 60, ..FailurePolicy::default() };
-        assert_eq!(evaluate(&streak(30), &patient, HOUR, at(59)), Verdict::Alert);
-        assert_eq!(evaluate(&streak(30), &patient, HOUR, at(60)), Verdict::Disable);
+        assert_eq!(judged(&streak(30), &patient, HOUR, at(59)), Verdict::Alert);
+        assert_eq!(judged(&streak(30), &patient, HOUR, at(60)), Verdict::Disable);
         let never = FailurePolicy { disable_after_failures: None, ..FailurePolicy::default() };
-        assert_eq!(evaluate(&streak(30), &never, HOUR, at(60)), Verdict::Alert);
+        assert_eq!(judged(&streak(30), &never, HOUR, at(60)), Verdict::Alert);
     }
 
     #[test]
@@ -230,11 +259,7 @@ mod tests {
         assert_eq!([3599, 3600].map(|seconds| verdict(&alerted, at(seconds))), [Verdict::Wait, Verdict::Alert]);
         let silent = Health { last_failure_at: Some(at(0)), ..alerted.clone() };
         assert_eq!(verdict(&silent, at(9000)), Verdict::Wait, "it has not failed since");
-        assert_eq!(
-            evaluate(&alerted, &FailurePolicy::default(), Duration::ZERO, at(9000)),
-            Verdict::Wait,
-            "without a window, once a streak"
-        );
+        assert_eq!(judged(&alerted, &FailurePolicy::default(), Duration::ZERO, at(9000)), Verdict::Wait, "without a window, once a streak");
         let again = Health { alerted_at: None, ..alerted };
         assert_eq!(verdict(&again, at(10)), Verdict::Wait, "another streak in the same window");
     }
@@ -244,5 +269,48 @@ mod tests {
         let quiet = Health { last_alert_at: Some(at(0)), ..Health::default() };
         assert_eq!(verdict(&quiet, at(1)), Verdict::Forget);
         assert_eq!(verdict(&Health { alerted_at: Some(at(0)), ..quiet }, at(1)), Verdict::Recovered);
+    }
+
+    /// Healths and attempts under a rate of 50 % of 10 attempts in 300 s.
+    fn rated(health: &Health, succeeded: u64, failed: u64, now: Timestamp) -> Verdict {
+        let rate = FailureRate { percent: 50, window_seconds: 300, min_attempts: 10 };
+        let policy = FailurePolicy { failure_rate: Some(rate), ..hasty() };
+        let recent = RecentAttempts { counted: Counted { succeeded, failed }, failing_since: None };
+        evaluate(health, &policy, &recent, HOUR, now)
+    }
+
+    #[test]
+    fn a_failure_rate_alerts_once_though_successes_break_the_streak_and_recovers_once() {
+        let breaking = Health { last_failure_at: Some(at(0)), last_success_at: Some(at(1)), ..Health::default() };
+        assert_eq!(rated(&breaking, 5, 4, at(2)), Verdict::Wait, "too few attempts");
+        assert_eq!(rated(&breaking, 6, 5, at(2)), Verdict::Wait, "too few of them failed");
+        assert_eq!(rated(&breaking, 5, 5, at(2)), Verdict::AlertRate);
+        assert_eq!(rated(&streak(1), 5, 5, at(2)), Verdict::AlertRate);
+        let alerted = Health { rate_alerted_at: Some(at(2)), last_alert_at: Some(at(2)), ..breaking.clone() };
+        for (succeeded, failed) in [(50, 50), (60, 40), (75, 25), (0, 0)] {
+            assert_eq!(rated(&alerted, succeeded, failed, at(99_999)), Verdict::Wait, "{succeeded} succeeded, {failed} failed");
+        }
+        assert_eq!(rated(&alerted, 80, 20, at(50)), Verdict::Recovered);
+        let running = Health { consecutive_failures: 1, ..alerted };
+        assert_eq!(rated(&running, 80, 20, at(50)), Verdict::Wait, "it fails again");
+    }
+
+    #[test]
+    fn a_failure_rate_is_debounced_with_the_streak_and_silent_while_that_is_alerted() {
+        let debounced = Health { last_failure_at: Some(at(3590)), last_alert_at: Some(at(0)), ..Health::default() };
+        assert_eq!([3599, 3600].map(|seconds| rated(&debounced, 5, 5, at(seconds))), [Verdict::Wait, Verdict::AlertRate]);
+        let alerted = Health { alerted_at: Some(at(0)), ..streak(9) };
+        assert_eq!(rated(&Health { last_alert_at: Some(at(0)), ..alerted.clone() }, 0, 10, at(5)), Verdict::Wait);
+        let both = Health { rate_alerted_at: Some(at(0)), consecutive_failures: 0, ..alerted };
+        assert_eq!(rated(&both, 5, 5, at(5)), Verdict::Wait, "the streak is over, and every second attempt still fails");
+        assert_eq!(rated(&both, 9, 1, at(5)), Verdict::Recovered);
+        assert_eq!(rated(&streak(20), 5, 5, at(5)), Verdict::Disable);
+    }
+
+    #[test]
+    fn a_destination_with_a_failure_rate_is_looked_at_until_its_last_failure_leaves_the_window() {
+        let health = Health { last_failure_at: Some(at(0)), ..Health::default() };
+        assert_eq!([299, 300, 301].map(|seconds| rated(&health, 1, 0, at(seconds))), [Verdict::Wait, Verdict::Wait, Verdict::Forget]);
+        assert_eq!(judged(&Health { rate_alerted_at: Some(at(0)), ..health }, &hasty(), HOUR, at(1)), Verdict::Forget);
     }
 }

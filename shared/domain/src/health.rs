@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::recovery::Recovery;
 use crate::{Reason, Timestamp};
 
 /// The counters of one destination. A streak is the failures since the last success or the last enabling.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// Raised by every enabling: failures of an older epoch, still in flight, don't count.
     pub epoch: u32,
@@ -25,6 +26,12 @@ pub struct Health {
     pub last_alert_at: Option<Timestamp>,
     /// The newest streak that a success ended and that the monitor has not looked at.
     pub ended: Option<EndedStreak>,
+    /// When people were alerted of the failure rate; `None` once the destination was healthy again.
+    pub rate_alerted_at: Option<Timestamp>,
+    /// Attempts before this time count towards no failure rate: the destination recovered or was enabled then.
+    pub rate_since: Option<Timestamp>,
+    /// How far Waybill is with bringing the destination back.
+    pub recovery: Option<Recovery>,
 }
 
 /// A streak that is over. It is kept so that a threshold it reached is alerted, however short it was.

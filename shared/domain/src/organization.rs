@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Timestamp;
+use crate::failure_rate::FailureRate;
 use crate::id::{DestinationId, Id as _, OrganizationId};
 use crate::input::{FieldCode, Fields};
 use crate::quota::QuotaOverrides;
@@ -73,11 +74,23 @@ pub struct FailurePolicy {
     pub disable_after_failures: Option<u32>,
     /// … and has lasted this long.
     pub disable_min_failing_seconds: u32,
+    /// Alert also when this share of recent attempts failed; `None` never does.
+    #[serde(default)]
+    pub failure_rate: Option<FailureRate>,
+    /// Whether a destination that failures disabled is checked on a schedule and enabled when a check passes.
+    #[serde(default)]
+    pub auto_recover: bool,
 }
 
 impl Default for FailurePolicy {
     fn default() -> Self {
-        Self { alert_after_failures: 5, disable_after_failures: Some(20), disable_min_failing_seconds: 300 }
+        Self {
+            alert_after_failures: 5,
+            disable_after_failures: Some(20),
+            disable_min_failing_seconds: 300,
+            failure_rate: None,
+            auto_recover: false,
+        }
     }
 }
 
@@ -95,6 +108,14 @@ impl FailurePolicy {
             false => self.disable_after_failures,
             true => fields.integer("disable_after_failures", 1..=1_000_000).and_then(count),
         };
+        let auto_recover = match fields.has("auto_recover") {
+            false => self.auto_recover,
+            true => fields.boolean("auto_recover").unwrap_or_default(),
+        };
+        let failure_rate = match fields.has("failure_rate") {
+            false => self.failure_rate,
+            true => fields.object("failure_rate", |inner| FailureRate::read(self.failure_rate, inner)).flatten(),
+        };
         Self {
             alert_after_failures: fields
                 .integer("alert_after_failures", 1..=1_000_000)
@@ -105,6 +126,8 @@ impl FailurePolicy {
                 .integer("disable_min_failing_seconds", 0..=2_592_000)
                 .and_then(count)
                 .unwrap_or(self.disable_min_failing_seconds),
+            failure_rate,
+            auto_recover,
         }
     }
 }

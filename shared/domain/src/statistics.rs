@@ -20,9 +20,11 @@ pub struct Tally {
     pub latency: Latencies,
     /// By the event's type.
     pub event_types: BTreeMap<String, Counted>,
+    /// By the minute of the hour, 0 to 59: attempts that count towards a failure rate. Only destinations whose policy has a rate have any.
+    pub minutes: BTreeMap<u8, Counted>,
 }
 
-/// Attempts of one event type.
+/// Attempts of one event type or minute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// That succeeded.
@@ -63,6 +65,11 @@ impl Tally {
         }
         for (event_type, counted) in &other.event_types {
             let sum = self.event_types.entry(event_type.clone()).or_default();
+            sum.succeeded += counted.succeeded;
+            sum.failed += counted.failed;
+        }
+        for (minute, counted) in &other.minutes {
+            let sum = self.minutes.entry(*minute).or_default();
             sum.succeeded += counted.succeeded;
             sum.failed += counted.failed;
         }

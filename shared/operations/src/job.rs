@@ -160,15 +160,8 @@ impl Operations {
         destination: DestinationId,
         since: Timestamp,
     ) -> Result<JobView, Refusal> {
-        let now = self.clock.now();
-        let filter = DeliveryFilter {
-            destination: Some(destination),
-            statuses: vec![DeliveryStatus::Failed, DeliveryStatus::Skipped],
-            until: Some(after(now)),
-            ..DeliveryFilter::default()
-        };
-        let job = Job::new(self.id_for(ctx, organization), organization, JobKind::Replay, ctx.actor(), now);
-        self.start_job(ctx, Job { filter, finished_since: Some(since), ..job }).await
+        let id = self.id_for(ctx, organization);
+        self.start_job(ctx, Job::replay(id, organization, destination, since, ctx.actor(), self.clock.now())).await
     }
 
     /// Writes the job down and asks for it. Should the queue refuse, a repeat with the same `Idempotency-Key` asks again.

@@ -250,6 +250,9 @@ impl Operations {
                     }
                     self.end_confirmations(&before, &after).await?;
                     self.ask_for_confirmations(ctx, &after).await;
+                    if after.settings.failure_policy != before.settings.failure_policy {
+                        self.store.watch_recoverable(&after).await?;
+                    }
                     return Ok(self.organization_view(ctx, after));
                 }
                 Saved::Conflict => before = self.existing_organization(id).await?,

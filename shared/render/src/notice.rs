@@ -74,16 +74,22 @@ fn destination(kind: &str, data: &Value) -> Notice {
     let why = joined(&[words(&data["reason"]), words(&data["detail"])], ": ");
     lines.extend(why.map(|why| format!("Why: {why}")));
     lines.extend(words(&data["since"]).map(|since| format!("Since: {since}")));
-    if let Some(failures) = data["consecutive_failures"].as_u64().filter(|failures| *failures > 0) {
+    let is_rate = data["failure_rate"].is_object();
+    if let Some(failures) = data["consecutive_failures"].as_u64().filter(|failures| *failures > 0 && !is_rate) {
         let alert = data["alert_after_failures"].as_u64().map(|n| format!("an alert at {n}"));
         let disable = data["disable_after_failures"].as_u64().map(|n| format!("disabled at {n}"));
         let thresholds = joined(&[alert, disable], ", ").map(|text| format!(" ({text})")).unwrap_or_default();
         lines.push(format!("Failures in a row: {failures}{thresholds}"));
     }
     lines.extend(data["pending"].as_u64().map(|pending| format!("Deliveries waiting: {pending}")));
+    let next_check = words(&data["next_check_at"]);
+    lines.extend(next_check.iter().map(|at| format!("Next check: {at}")));
     let next = match data["next"].as_str() {
         Some("retrying") => Some("Deliveries go on being tried."),
         Some("will_be_disabled") => Some("It will be disabled if this goes on."),
+        Some("disabled") if next_check.is_some() => {
+            Some("Waybill checks it again, and when a check passes, enables it and sends what it missed.")
+        }
         Some("disabled") => Some("No delivery is made until somebody enables it; what is skipped meanwhile can be replayed."),
         _ => None,
     };
@@ -158,6 +164,26 @@ mod tests {
             "Destination: webhook dst_1\nWhy: server_error: the receiver answered 500\nSince: 2026-11-26T00:00:00.000Z\n\
              Failures in a row: 5 (an alert at 5, disabled at 20)\nDeliveries waiting: 3\nWhat happens next: It will be disabled if this goes on.\n\
              https://waybill.example/console/destinations/dst_1"
+        );
+    }
+
+    #[test]
+    fn an_alert_of_a_failure_rate_says_how_many_failed_and_one_of_a_disabled_destination_when_it_is_checked() {
+        let failing = json!({"data": {
+            "destination": {"id": "dst_1", "name": "Billing", "type": "webhook"}, "reason": "failure_rate",
+            "detail": "5 of 10 attempts in the last 300 s failed, which is 50 %", "since": "2026-11-26T00:00:00.000Z",
+            "consecutive_failures": 1, "alert_after_failures": 5, "pending": 0, "next": "retrying", "failure_rate": {"percent": 40}}});
+        assert_eq!(
+            Notice::of(&wording("waybill.destination.failing", failing)).text(),
+            "Destination: webhook dst_1\nWhy: failure_rate: 5 of 10 attempts in the last 300 s failed, which is 50 %\n\
+             Since: 2026-11-26T00:00:00.000Z\nDeliveries waiting: 0\nWhat happens next: Deliveries go on being tried."
+        );
+        let disabled = json!({"data": {"destination": {"id": "dst_1", "name": "Billing", "type": "webhook"}, "next": "disabled",
+            "next_check_at": "2026-11-26T00:01:00.000Z"}});
+        assert_eq!(
+            Notice::of(&wording("waybill.destination.disabled", disabled)).text(),
+            "Destination: webhook dst_1\nNext check: 2026-11-26T00:01:00.000Z\n\
+             What happens next: Waybill checks it again, and when a check passes, enables it and sends what it missed."
         );
     }
 

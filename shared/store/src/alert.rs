@@ -8,14 +8,17 @@ use domain::audit::AuditEvent;
 use domain::destination::Destination;
 use domain::health::Health;
 use domain::id::{AlertId, DestinationId, OrganizationId};
+use domain::recovery::Recovery;
 
 use crate::attributes::{Item, Put, Reader, number, text, time};
 use crate::document::{self, Saved, at_revision};
 use crate::expression::{Change, Condition};
-use crate::health::{ALERTED, EPOCH, LAST_ALERT, STREAK, ended_as_in, forget_ended, no_streak, of_epoch};
+use crate::health::{
+    ALERTED, EPOCH, LAST_ALERT, LAST_FAILURE, RATE_ALERTED, RATE_SINCE, STREAK, ended_as_in, forget_ended, no_streak, of_epoch,
+};
 use crate::keys::{self, FAILING, PK, TTL, TroubleKind};
-use crate::transaction::Transacted;
-use crate::{Page, Store, StoreError, audit, destination, routes};
+use crate::transaction::{Transacted, Transaction};
+use crate::{Page, Store, StoreError, audit, destination, recovery, routes};
 
 /// How long alerts are kept.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -67,6 +70,14 @@ impl Store {
         self.tell("alert about a destination", change, alert).await
     }
 
+    /// Alerts about a failure rate, unless another monitor did. Was it told?
+    pub async fn alert_rate(&self, health: &Health, alert: &Alert) -> Result<bool, StoreError> {
+        let mut change = Change::default();
+        change.set(RATE_ALERTED, time(alert.occurred_at)).set(LAST_ALERT, time(alert.occurred_at));
+        of_epoch(change.when(), health.epoch).is(LAST_ALERT, health.last_alert_at.map(time)).missing(RATE_ALERTED);
+        self.tell("alert about a failure rate", change, alert).await
+    }
+
     /// Alerts about a streak that reached a threshold and is over, unless another monitor did. Its recovery is told next. Was it told?
     pub async fn alert_ended(&self, health: &Health, alert: &Alert) -> Result<bool, StoreError> {
         let mut change = Change::default();
@@ -85,18 +96,19 @@ impl Store {
         self.change("forget a streak that ended", &keys::health(destination), change).await.map(drop)
     }
 
-    /// Tells that a destination works again, unless somebody did or it fails anew. Was it told?
-    pub async fn tell_recovery(&self, health: &Health, alert: &Alert) -> Result<bool, StoreError> {
+    /// Tells that a destination works again, unless somebody did or it fails anew. Was it told? Its failure rate, if it has one (`rated`),
+    /// is counted from then on, and the monitor goes on looking.
+    pub async fn tell_recovery(&self, health: &Health, alert: &Alert, rated: bool) -> Result<bool, StoreError> {
         let mut change = Change::default();
-        change.remove(ALERTED);
-        // A streak that ended since may still have to be alerted: the monitor looks once more.
-        if health.ended.is_none() {
+        change.remove(ALERTED).remove(RATE_ALERTED);
+        if rated {
+            change.set(RATE_SINCE, time(alert.occurred_at));
+        } else if health.ended.is_none() {
+            // A streak that ended since may still have to be alerted: the monitor looks once more.
             change.remove(FAILING.pk).remove(FAILING.sk);
         }
         let condition = of_epoch(change.when(), health.epoch).missing(STREAK);
-        if let Some(alerted) = health.alerted_at {
-            condition.equals(ALERTED, time(alerted));
-        }
+        condition.is(ALERTED, health.alerted_at.map(time)).is(RATE_ALERTED, health.rate_alerted_at.map(time));
         self.tell("tell that a destination recovered", change, alert).await
     }
 
@@ -107,16 +119,22 @@ impl Store {
     }
 
     /// Disables a destination whose streak reached `threshold`: health, destination, routes, audit trail and alert together, or nothing.
+    /// `recovery` is how it is brought back, if it is.
     pub async fn disable_failing(
         &self,
         health: &Health,
         threshold: u32,
         disabled: &Destination,
+        recovery: Option<&Recovery>,
         event: &AuditEvent,
         alert: &Alert,
     ) -> Result<bool, StoreError> {
         let mut change = Change::default();
         change.set(ALERTED, time(alert.occurred_at));
+        match recovery {
+            Some(recovery) => recovery::put(&mut change, recovery),
+            None => recovery::forget(&mut change),
+        }
         at_least(of_epoch(change.when(), health.epoch), threshold);
         let saved = self.switched(disabled, disabled.revision - 1, event, alert, change).await?;
         Ok(saved == Saved::Done)
@@ -136,7 +154,9 @@ impl Store {
             change.add(EPOCH, number(1));
             no_streak(&mut change);
             forget_ended(&mut change);
-            change.remove(ALERTED).remove(LAST_ALERT);
+            change.remove(ALERTED).remove(LAST_ALERT).remove(RATE_ALERTED);
+            change.set(RATE_SINCE, time(destination.updated_at));
+            recovery::forget(&mut change);
         } else {
             watch(&mut change, destination);
         }
@@ -152,17 +172,29 @@ impl Store {
         health: Change,
     ) -> Result<Saved, StoreError> {
         let retention_days = self.audit_retention_days(destination.organization_id).await?;
-        let transaction = self
-            .transaction()
-            .put(destination::item(destination), at_revision(expected_revision))
-            .change(&keys::routes(destination.organization_id), routes::saved(destination))
-            .change(&keys::health(destination.id), health)
-            .put(audit::item(event, retention_days), Condition::default())
-            .put(unannounced(alert), Condition::default());
+        let transaction = self.switching(destination, expected_revision, event, alert, health, retention_days);
         match self.transact("switch a destination", transaction).await? {
             Transacted::Done => Ok(Saved::Done),
             Transacted::Refused { .. } => Ok(Saved::Conflict),
         }
+    }
+
+    /// The writes that enable or disable a destination.
+    pub(crate) fn switching(
+        &self,
+        destination: &Destination,
+        expected_revision: u64,
+        event: &AuditEvent,
+        alert: &Alert,
+        health: Change,
+        retention_days: u32,
+    ) -> Transaction<'_> {
+        self.transaction()
+            .put(destination::item(destination), at_revision(expected_revision))
+            .change(&keys::routes(destination.organization_id), routes::saved(destination))
+            .change(&keys::health(destination.id), health)
+            .put(audit::item(event, retention_days), Condition::default())
+            .put(unannounced(alert), Condition::default())
     }
 
     /// Has the monitor look at a destination that takes no more deliveries, until none waits for it.
@@ -175,8 +207,8 @@ impl Store {
     /// The monitor need not look at a destination any more, unless it failed since its health was read.
     pub async fn unwatch_destination(&self, destination: DestinationId, health: &Health) -> Result<(), StoreError> {
         let mut change = Change::default();
-        change.remove(FAILING.pk).remove(FAILING.sk);
-        let condition = of_epoch(change.when(), health.epoch);
+        change.remove(FAILING.pk).remove(FAILING.sk).remove(RATE_ALERTED);
+        let condition = of_epoch(change.when(), health.epoch).is(LAST_FAILURE, health.last_failure_at.map(time));
         condition.is(STREAK, Some(health.consecutive_failures).filter(|streak| *streak > 0).map(number));
         ended_as_in(condition, health);
         self.change("look away from a destination", &keys::health(destination), change).await.map(drop)
@@ -204,7 +236,7 @@ fn at_least(condition: &mut Condition, threshold: u32) {
     condition.and(part);
 }
 
-fn watch(change: &mut Change, destination: &Destination) {
+pub(crate) fn watch(change: &mut Change, destination: &Destination) {
     change.set(FAILING.pk, text(keys::failing(destination.id)));
     change.set(FAILING.sk, text(keys::failing_sort(destination.organization_id, destination.id)));
 }

@@ -1,16 +1,17 @@
 //! Destinations: each an item of its own and a route, written together.
 
 use domain::audit::AuditEvent;
-use domain::destination::Destination;
+use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::id::{DestinationId, OrganizationId};
 use domain::organization::{Organization, OrganizationSettings};
+use domain::recovery::is_recoverable;
 
 use crate::attributes::Item;
 use crate::document::{self, Saved, absent, at_revision};
-use crate::expression::Condition;
+use crate::expression::{Change, Condition};
 use crate::keys::{self, Key};
 use crate::transaction::Transacted;
-use crate::{Page, Store, StoreError, audit, organization, routes};
+use crate::{Page, Store, StoreError, alert, audit, organization, routes};
 
 /// How often a deletion that has to change its organization's settings is tried again when these changed meanwhile.
 const SETTINGS_RACES_MAX: usize = 8;
@@ -110,6 +111,12 @@ impl Store {
                 let owner = Organization { settings, revision: before + 1, updated_at, ..owner };
                 transaction = transaction.put(organization::item(&owner), at_revision(before));
             }
+            if matches!(destination.state, DestinationState::Disabled { by: DisabledBy::Failures, .. }) {
+                // Its policy may have changed: the monitor begins or ends its recovery.
+                let mut change = Change::default();
+                alert::watch(&mut change, destination);
+                transaction = transaction.change(&keys::health(destination.id), change);
+            }
             match self.transact("save a destination", transaction).await? {
                 Transacted::Done => return Ok(Saved::Done),
                 Transacted::Refused { position: ORGANIZATION, .. } => {}
@@ -117,6 +124,24 @@ impl Store {
             }
         }
         Ok(Saved::Conflict)
+    }
+}
+
+impl Store {
+    /// Has the monitor look at the destinations that failures disabled and that their organization's policy brings back.
+    pub async fn watch_recoverable(&self, organization: &Organization) -> Result<(), StoreError> {
+        let policy = &organization.settings.failure_policy;
+        if !policy.auto_recover {
+            return Ok(());
+        }
+        let Some(routes) = self.routes(organization.id).await? else { return Ok(()) };
+        let disabled: Vec<DestinationId> = routes.destinations.iter().filter(|route| !route.enabled).map(|route| route.id).collect();
+        for destination in self.destinations(organization.id, &disabled).await?.into_iter().flatten() {
+            if is_recoverable(&destination, destination.policy(policy)) {
+                self.watch_destination(&destination).await?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -10,17 +10,21 @@ use crate::attributes::{Item, Reader, json, number, text, time};
 use crate::expression::{Change, Condition};
 use crate::keys::{self, FAILING};
 use crate::table::Written;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, recovery};
 
 pub(crate) const EPOCH: &str = "epoch";
 pub(crate) const STREAK: &str = "n";
 /// While people who were told of the streak are to be told of its end.
 pub(crate) const ALERTED: &str = "alerted";
 pub(crate) const LAST_ALERT: &str = "told";
+/// When people were alerted of the failure rate, until it was healthy again.
+pub(crate) const RATE_ALERTED: &str = "ra";
+/// Since when attempts count towards the failure rate.
+pub(crate) const RATE_SINCE: &str = "rs";
 /// Of the attempt that was counted last: an update that the SDK repeats counts once.
 const TOKEN: &str = "tok";
-const STREAK_BEGAN: &str = "since";
-const LAST_FAILURE: &str = "failed";
+pub(crate) const STREAK_BEGAN: &str = "since";
+pub(crate) const LAST_FAILURE: &str = "failed";
 const LAST_SUCCESS: &str = "succeeded";
 const LAST_ERROR: &str = "error";
 /// Of the streak that a success ended last: failures, the first one's time, the success before it, the success that ended it.
@@ -78,13 +82,20 @@ impl Store {
     /// Ends the streak with a success, unless a failure or a success came after it or it is of an earlier epoch. Was it ended?
     ///
     /// `seen` is the health as the caller read it. The streak stays on record as [`Health::ended`]; where it reached `threshold`, or people
-    /// wait to hear of its end, the monitor goes on looking.
-    pub async fn end_streak(&self, destination: DestinationId, seen: &Health, at: Timestamp, threshold: u32) -> Result<bool, StoreError> {
+    /// wait to hear of its end, or the destination has a failure rate (`rated`), the monitor goes on looking.
+    pub async fn end_streak(
+        &self,
+        destination: DestinationId,
+        seen: &Health,
+        at: Timestamp,
+        threshold: u32,
+        rated: bool,
+    ) -> Result<bool, StoreError> {
         let action = "end a streak of failures";
         let key = keys::health(destination);
         let mut before = seen.clone();
         for _ in 0..RACES_MAX {
-            let item = match self.change(action, &key, ending(&before, at, threshold)).await? {
+            let item = match self.change(action, &key, ending(&before, at, threshold, rated)).await? {
                 Written::Done => return Ok(true),
                 Written::Refused(item) => item,
             };
@@ -109,7 +120,7 @@ fn counted(destination: DestinationId, organization: OrganizationId, epoch: u32,
 }
 
 /// Ends the streak of a health that is still as `before`.
-fn ending(before: &Health, at: Timestamp, threshold: u32) -> Change {
+fn ending(before: &Health, at: Timestamp, threshold: u32, rated: bool) -> Change {
     let mut change = Change::default();
     change.set(LAST_SUCCESS, time(at)).remove(STREAK).remove(STREAK_BEGAN);
     let unseen = before.ended.as_ref().is_some_and(|ended| ended.failures >= threshold);
@@ -121,7 +132,7 @@ fn ending(before: &Health, at: Timestamp, threshold: u32) -> Change {
         change.set_or_remove(ENDED_BEGAN, before.first_failure_at.map(time));
         change.set_or_remove(ENDED_AFTER, before.last_success_at.map(time));
     }
-    if before.alerted_at.is_none() && !unseen && !reached {
+    if before.alerted_at.is_none() && !unseen && !reached && !rated && before.rate_alerted_at.is_none() {
         change.remove(FAILING.pk).remove(FAILING.sk);
     }
     let condition = of_epoch(change.when(), before.epoch);
@@ -170,6 +181,9 @@ pub(crate) fn read(item: Option<&Item>) -> Result<Health, StoreError> {
         alerted_at: reader.time_opt(ALERTED)?,
         last_alert_at: reader.time_opt(LAST_ALERT)?,
         ended: read_ended(reader)?,
+        rate_alerted_at: reader.time_opt(RATE_ALERTED)?,
+        rate_since: reader.time_opt(RATE_SINCE)?,
+        recovery: recovery::read(reader)?,
     })
 }
 

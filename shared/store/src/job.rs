@@ -1,9 +1,12 @@
 //! Jobs: what is done to many deliveries, chunk by chunk. Each is one item, and every change of it is conditional on its revision, so that
 //! a run that lost its place notices before it writes.
 
+use std::time::Duration;
+
 use domain::Timestamp;
 use domain::audit::Actor;
-use domain::id::{DeliveryId, JobId, OrganizationId, Ulid};
+use domain::delivery::DeliveryStatus;
+use domain::id::{DeliveryId, DestinationId, JobId, OrganizationId, Ulid};
 use domain::limits::JOBS_MAX;
 use serde::{Deserialize, Serialize};
 
@@ -150,6 +153,26 @@ impl Job {
         }
     }
 
+    /// A job that delivers again what a destination missed: what ended since `since` without having arrived, and is untouched when the job
+    /// is requested at `created_at`.
+    #[must_use]
+    pub fn replay(
+        id: JobId,
+        organization_id: OrganizationId,
+        destination: DestinationId,
+        since: Timestamp,
+        actor: Actor,
+        created_at: Timestamp,
+    ) -> Self {
+        let filter = DeliveryFilter {
+            destination: Some(destination),
+            statuses: vec![DeliveryStatus::Failed, DeliveryStatus::Skipped],
+            until: Some(created_at.plus(Duration::from_millis(1))),
+            ..DeliveryFilter::default()
+        };
+        Self { filter, finished_since: Some(since), ..Self::new(id, organization_id, JobKind::Replay, actor, created_at) }
+    }
+
     /// Ends it; what matched when it started and was not met any more has moved on by itself.
     #[must_use]
     pub fn ended(mut self, status: JobStatus, now: Timestamp) -> Self {
@@ -228,7 +251,7 @@ impl Store {
     }
 }
 
-fn item(job: &Job) -> Item {
+pub(crate) fn item(job: &Job) -> Item {
     let mut item = document::revised(&keys::job(job.organization_id, job.id), job, job.revision);
     item.put(TTL, number(job.created_at.as_seconds() + REMEMBERED_SECONDS));
     item

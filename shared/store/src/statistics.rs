@@ -7,8 +7,9 @@
 //! | `l.<bucket>` | durations |
 //! | `et` | the event types counted |
 //! | `s.<type>`, `x.<type>` | their attempts that succeeded, that failed |
+//! | `g.<minute>`, `b.<minute>` | attempts of a minute that succeeded, that failed; for destinations with a failure rate (decision 52) |
 //!
-//! An addition that the SDK repeats, after an answer that was lost, counts twice: statistics are not what decides anything.
+//! An addition that the SDK repeats, after an answer that was lost, counts twice: statistics decide nothing but the alert of a failure rate.
 
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ const LATENCY: &str = "l.";
 const EVENT_TYPES: &str = "et";
 const TYPE_SUCCEEDED: &str = "s.";
 const TYPE_FAILED: &str = "x.";
+const MINUTE_SUCCEEDED: &str = "g.";
+const MINUTE_FAILED: &str = "b.";
 /// Event types counted by name in an hour; what comes after them counts as [`OTHER`]: an item must not grow without bound.
 pub(crate) const EVENT_TYPES_MAX: usize = 40;
 /// Never an event type of a message's: those have no such character.
@@ -115,6 +118,10 @@ fn addition(hour: Timestamp, tally: &Tally, bounded: bool) -> Change {
         add(&format!("{TYPE_SUCCEEDED}{event_type}"), counted.succeeded);
         add(&format!("{TYPE_FAILED}{event_type}"), counted.failed);
     }
+    for (minute, counted) in &tally.minutes {
+        add(&format!("{MINUTE_SUCCEEDED}{minute}"), counted.succeeded);
+        add(&format!("{MINUTE_FAILED}{minute}"), counted.failed);
+    }
     change.set(TTL, number(hour.plus(KEPT).as_seconds()));
     if bounded {
         change.add(EVENT_TYPES, AttributeValue::Ss(tally.event_types.keys().cloned().collect()));
@@ -146,6 +153,10 @@ fn read(item: &Item) -> Tally {
             tally.event_types.entry(event_type.to_owned()).or_default().succeeded = count;
         } else if let Some(event_type) = name.strip_prefix(TYPE_FAILED) {
             tally.event_types.entry(event_type.to_owned()).or_default().failed = count;
+        } else if let Some(minute) = name.strip_prefix(MINUTE_SUCCEEDED).and_then(|minute| minute.parse().ok()) {
+            tally.minutes.entry(minute).or_default().succeeded = count;
+        } else if let Some(minute) = name.strip_prefix(MINUTE_FAILED).and_then(|minute| minute.parse().ok()) {
+            tally.minutes.entry(minute).or_default().failed = count;
         }
     }
     tally

@@ -19,6 +19,8 @@ pub enum Threshold {
     DeadLetters,
     /// A destination's failures reached its alert threshold.
     DestinationFailures,
+    /// A destination's failure rate reached its percentage.
+    FailureRate,
 }
 
 /// Counts a delivery that ended with this status.
@@ -47,6 +49,11 @@ pub fn destination_disabled(kind: DestinationType, reason: &'static str) {
     record(names::DESTINATIONS_DISABLED, &[kind.as_str(), reason], 1.0);
 }
 
+/// Counts a destination that Waybill enabled because a check passed.
+pub fn destination_recovered(kind: DestinationType) {
+    record(names::DESTINATIONS_RECOVERED, &[kind.as_str()], 1.0);
+}
+
 /// Records the age of the oldest task in a queue, which is named by its lane.
 pub fn queue_age(queue: &'static str, age: Duration) {
     record(names::QUEUE_AGE, &[queue], age.as_secs_f64());
@@ -59,6 +66,7 @@ pub fn threshold_exceeded(threshold: Threshold) {
         Threshold::QueueAge => "queue_age",
         Threshold::DeadLetters => "dead_letters",
         Threshold::DestinationFailures => "destination_failures",
+        Threshold::FailureRate => "failure_rate",
     };
     record(names::THRESHOLD_EXCEEDED, &[name], 1.0);
 }

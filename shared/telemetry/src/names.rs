@@ -79,13 +79,14 @@ const TYPE_AND_OUTCOME: &[&str] = &["destination_type", "outcome"];
 const TYPE_AND_REASON: &[&str] = &["destination_type", "reason"];
 
 /// Every metric.
-pub const METRICS: [Metric; 9] = [
+pub const METRICS: [Metric; 10] = [
     DELIVERIES,
     ATTEMPTS,
     ATTEMPT_DURATION,
     DELIVERY_LATENCY,
     FAILURES,
     DESTINATIONS_DISABLED,
+    DESTINATIONS_RECOVERED,
     QUEUE_AGE,
     THRESHOLD_EXCEEDED,
     SECURITY_EVENTS,
@@ -102,6 +103,8 @@ pub const DELIVERY_LATENCY: Metric = metric("waybill.delivery.latency", Shape::H
 pub const FAILURES: Metric = metric("waybill.failures", Shape::Counter, "{attempt}", TYPE_AND_REASON);
 /// Destinations that Waybill disabled.
 pub const DESTINATIONS_DISABLED: Metric = metric("waybill.destinations.disabled", Shape::Counter, "{destination}", TYPE_AND_REASON);
+/// Destinations that Waybill enabled because a check passed.
+pub const DESTINATIONS_RECOVERED: Metric = metric("waybill.destinations.recovered", Shape::Counter, "{destination}", &["destination_type"]);
 /// The age of the oldest task in a queue.
 pub const QUEUE_AGE: Metric = metric("waybill.queue.age", Shape::Gauge, "s", &["queue"]);
 /// Warnings that a value exceeded its threshold.

@@ -187,7 +187,9 @@ impl<C: Connector> Parts<C> {
         }
         match self.store_settled(before, &after, &token).await {
             Ok(Settled::Done) => {
-                item.counts.add(before, &attempt);
+                let rated = settlement.streak != Streak::Unchanged
+                    && policy_of(item, destination).is_some_and(|policy| policy.failure_rate.is_some());
+                item.counts.add(before, &attempt, rated);
                 trail::count(&after, &attempt, outcome_name, now);
                 warn_if_slow(&after, item);
                 self.count(&after, destination, item, &attempt, &settlement, &token).await;
@@ -329,9 +331,10 @@ impl<C: Connector> Parts<C> {
                 if noted && health.consecutive_failures == 0 && !item.counts.has_failed(destination.id) {
                     return;
                 }
-                let policy = item.work.settings.as_ref().map(|settings| destination.policy(&settings.failure_policy));
+                let policy = policy_of(item, destination);
                 let threshold = policy.map_or(u32::MAX, FailurePolicy::first_threshold);
-                self.store.end_streak(destination.id, health, ended_at, threshold).await
+                let rated = policy.is_some_and(|policy| policy.failure_rate.is_some());
+                self.store.end_streak(destination.id, health, ended_at, threshold, rated).await
             }
             _ => return,
         };
@@ -339,6 +342,11 @@ impl<C: Connector> Parts<C> {
             tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to count an attempt in the destination's health");
         }
     }
+}
+
+/// The failure policy that holds for the destination; `None` when its organization is gone.
+fn policy_of<'i>(item: &'i Item, destination: &'i Destination) -> Option<&'i FailurePolicy> {
+    item.work.settings.as_ref().map(|settings| destination.policy(&settings.failure_policy))
 }
 
 /// From acceptance to delivery, longer than the organization calls fast?

@@ -6,29 +6,35 @@ use std::sync::{Mutex, PoisonError};
 use domain::Timestamp;
 use domain::attempt::Attempt;
 use domain::delivery::Delivery;
+use domain::failure_rate::minute_of;
 use domain::id::DestinationId;
-use domain::statistics::Tally;
+use domain::statistics::{Counted, Tally};
 use futures_util::future::join_all;
 use store::Store;
 
 /// The attempts of a batch, by destination.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    tallies: Mutex<BTreeMap<DestinationId, Tally>>,
+    tallies: Mutex<BTreeMap<DestinationId, (Tally, Counted)>>,
     /// Where attempts have failed, noted before they are recorded: the order in which records that share a call are
     /// answered is not the order in which the attempts ended.
     failing: Mutex<BTreeSet<DestinationId>>,
 }
 
 impl Counts {
-    /// Counts an attempt that was recorded; one of a test is in no statistic.
-    pub(crate) fn add(&self, delivery: &Delivery, attempt: &Attempt) {
+    /// Counts an attempt that was recorded; one of a test is in no statistic. `rated`: it counts towards a failure rate, too.
+    pub(crate) fn add(&self, delivery: &Delivery, attempt: &Attempt, rated: bool) {
         if delivery.message.test {
             return;
         }
         let mut counts = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         let reason = attempt.failure.as_ref().map(|failure| failure.reason);
-        counts.entry(delivery.destination).or_default().add(delivery.message.event_type.as_str(), reason, attempt.duration_ms);
+        let (tally, in_rate) = counts.entry(delivery.destination).or_default();
+        tally.add(delivery.message.event_type.as_str(), reason, attempt.duration_ms);
+        if rated {
+            in_rate.succeeded += u64::from(reason.is_none());
+            in_rate.failed += u64::from(reason.is_some());
+        }
     }
 
     /// Notes that an attempt failed, which is about to be recorded.
@@ -41,11 +47,14 @@ impl Counts {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).contains(&destination)
     }
 
-    /// Adds them to the statistics. What could not be added is missing there: nothing is decided by them.
+    /// Adds them to the statistics. What could not be added is missing there, and in the failure rate.
     pub(crate) async fn write(&self, store: &Store, now: Timestamp) {
         let counts = std::mem::take(&mut *self.tallies.lock().unwrap_or_else(PoisonError::into_inner));
-        let writes = counts.iter().map(async |(destination, tally)| {
-            if let Err(error) = store.add_statistics(*destination, now, tally).await {
+        let writes = counts.into_iter().map(async |(destination, (mut tally, in_rate))| {
+            if in_rate != Counted::default() {
+                tally.minutes.insert(minute_of(now), in_rate);
+            }
+            if let Err(error) = store.add_statistics(destination, now, &tally).await {
                 tracing::warn!(error = %domain::chain(&error), %destination, "failed to add attempts to the statistics, which miss them");
             }
         });

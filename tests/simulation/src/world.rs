@@ -39,6 +39,8 @@ use crate::receiver::Receiver;
 
 /// Lambda's timeout of the worker: what hangs longer is dropped.
 const INVOCATION_MAX: Duration = Duration::from_secs(90);
+/// The name of the function that checks destinations; a test registers it.
+pub const CHECKS: &str = "Checks";
 /// Attempts that the second destination takes at once.
 pub const MAX_CONCURRENT: u32 = 2;
 /// Attempts that start at the third destination within a second.
@@ -72,6 +74,7 @@ pub struct World {
     sqs: aws_sdk_sqs::Client,
     queue_url: String,
     dead_letter_url: String,
+    jobs_url: String,
     _directory: tempfile::TempDir,
 }
 
@@ -96,7 +99,7 @@ impl World {
         let aws = engines.sdk_config(Caller::unlimited("functions"));
         let table = resources.tables[0].name.clone();
         let url = |logical_id| engines.queue_url(&local::template::physical_name(logical_id));
-        let (queue_url, dead_letter_url) = (url("WebhookQueue"), url("WebhookDeadLetters"));
+        let (queue_url, dead_letter_url, jobs_url) = (url("WebhookQueue"), url("WebhookDeadLetters"), url("JobsQueue"));
         let store = Store::new(&aws, table.clone(), None);
         let queues = Queues::new(&aws, PerLane::each(|_| queue_url.clone()));
         let shutdown = CancellationToken::new();
@@ -115,12 +118,14 @@ impl World {
         let signing_keys =
             engines.secret_arn(&local::template::physical_name("SigningKeys")).expect("the template has the secret").to_owned();
         let queues_variables = Lane::ALL.map(|lane| (format!("{}_QUEUE_URL", lane.in_environment()), queue_url.clone()));
+        let checking = Lane::ALL.map(|lane| (format!("WORKER_{}_FUNCTION", lane.in_environment()), CHECKS.to_owned()));
         let variables = [
             ("TABLE_NAME".to_owned(), table),
             ("MONITOR_INTERVAL_SECONDS".to_owned(), "60".to_owned()),
             ("SIGNING_KEYS_SECRET_ARN".to_owned(), signing_keys),
             ("PUBLIC_URL".to_owned(), "https://waybill.example".to_owned()),
-            ("JOBS_QUEUE_URL".to_owned(), queue_url.clone()),
+            ("JOBS_QUEUE_URL".to_owned(), jobs_url.clone()),
+            ("BUCKET_NAME".to_owned(), "payloads".to_owned()),
             ("EVENT_BUS_NAME".to_owned(), resources.event_buses[0].clone()),
         ];
         let ids = IdMint::new([7; 32], clock.clone(), random.clone());
@@ -129,7 +134,7 @@ impl World {
             dispatcher: Dispatcher::new(store.clone(), queues, clock.clone()),
             organization: organization(&ids, clock.now()),
             destinations: Vec::new(),
-            environment: variables.into_iter().chain(queues_variables).collect(),
+            environment: variables.into_iter().chain(queues_variables).chain(checking).collect(),
             platform: Platform { aws, clock: clock.clone(), random: random.clone(), shutdown },
             engines,
             store,
@@ -140,6 +145,7 @@ impl World {
             worker,
             queue_url,
             dead_letter_url,
+            jobs_url,
             _directory: directory,
         };
         world.settle_in(count).await;
@@ -321,6 +327,18 @@ impl World {
         count
     }
 
+    /// Hands one batch to the jobs function; answers how many messages it held.
+    pub async fn poll_jobs(&self) -> usize {
+        let Some((event, receipts)) = self.receive(&self.jobs_url).await else { return 0 };
+        let config = jobs::Config::read(&self.environment).expect("the environment is complete");
+        let mut function = jobs::build(&self.platform, config);
+        let count = receipts.len();
+        if let Some(Ok(response)) = self.invoke(function.call(LambdaEvent::new(event, self.context()))).await {
+            self.delete(&self.jobs_url, receipts, &response).await;
+        }
+        count
+    }
+
     /// Runs the monitor: a sweep, or the hourly reconcile.
     pub async fn monitor(&self, reconcile: Option<monitor::Reconcile>) {
         let config = monitor::Config::read(&self.environment).expect("the environment is complete");
@@ -366,7 +384,12 @@ impl World {
 }
 
 fn never() -> FailurePolicy {
-    FailurePolicy { alert_after_failures: 1_000_000, disable_after_failures: None, disable_min_failing_seconds: 0 }
+    FailurePolicy {
+        alert_after_failures: 1_000_000,
+        disable_after_failures: None,
+        disable_min_failing_seconds: 0,
+        ..FailurePolicy::default()
+    }
 }
 
 fn organization(ids: &IdMint, now: Timestamp) -> Organization {

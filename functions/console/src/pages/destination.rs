@@ -5,6 +5,7 @@ use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, post};
 use domain::Timestamp;
+use domain::failure_rate::FailureRate;
 use domain::id::DestinationId;
 use domain::waiting::DeliveryLimits;
 use front::Front;
@@ -69,6 +70,8 @@ struct DestinationPage<'a> {
     type_name: &'a str,
     alert_after: u32,
     disable_after: Option<u32>,
+    rate: Option<FailureRate>,
+    auto_recover: bool,
     incident: Option<Incident>,
     settings: Vec<(String, String)>,
     credentials: Vec<(String, String)>,
@@ -185,6 +188,8 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Ra
         type_name: type_name(d.kind),
         alert_after: policy.alert_after_failures,
         disable_after: policy.disable_after_failures,
+        rate: policy.failure_rate,
+        auto_recover: policy.auto_recover,
         incident: incident(operations, &v, &d).await?,
         settings: rows(&d.settings, ""),
         credentials: rows(&d.credentials, ""),

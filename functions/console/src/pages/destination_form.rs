@@ -12,7 +12,7 @@ use operations::{Operations, Refusal, RefusalCode};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, page, page_as};
-use crate::form::{Form, json as body};
+use crate::form::{Form, clear_rate, json as body};
 use crate::guide::Guide;
 use crate::labels;
 use crate::names::Names;
@@ -211,6 +211,12 @@ fn failure_policy() -> Value {
         "alert_after_failures": {"type": "integer", "default": 5},
         "disable_after_failures": {"type": ["integer", "null"], "default": 20},
         "disable_min_failing_seconds": {"type": "integer", "default": 300},
+        "failure_rate": {"type": "object", "properties": {
+            "percent": {"type": "integer"},
+            "window_seconds": {"type": "integer"},
+            "min_attempts": {"type": "integer"},
+        }},
+        "auto_recover": {"type": "boolean", "default": false},
     }})
 }
 
@@ -286,6 +292,9 @@ fn sent(sections: &[Section], form: &Form, stored: Option<&DestinationView>) -> 
         members.insert("on_exhausted".to_owned(), json!({"destination_ids": fallbacks}));
     } else if patch && form.text(FALLBACKS[0].0).is_some() {
         members.insert("on_exhausted".to_owned(), Value::Null);
+    }
+    if form.text("thresholds") == Some("own") {
+        clear_rate(members.entry("failure_policy").or_insert_with(|| json!({})), "failure_policy", form);
     }
     // A secret of one's own that was left empty is a mistake, and no wish for a generated one.
     match form.text(SECRET_SOURCE) {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, page_as};
 use crate::ask::Ask;
-use crate::form::{Form, json as body};
+use crate::form::{Form, clear_rate, json as body};
 use crate::labels;
 use crate::names::Names;
 use crate::notice::{self, Notice, is_theirs};
@@ -80,6 +80,12 @@ fn schema() -> Value {
                 "alert_after_failures": {"type": "integer"},
                 "disable_after_failures": {"type": ["integer", "null"]},
                 "disable_min_failing_seconds": {"type": "integer"},
+                "failure_rate": {"type": "object", "properties": {
+                    "percent": {"type": "integer"},
+                    "window_seconds": {"type": "integer"},
+                    "min_attempts": {"type": "integer"},
+                }},
+                "auto_recover": {"type": "boolean"},
             }},
             "delivery_limits": {"type": ["object", "null"], "properties": {
                 "max_per_second": {"type": ["number", "null"]},
@@ -109,6 +115,16 @@ const WORDS: &[(&str, &str, &str, &str, &str)] = &[
     ("alert_after_failures", "alerts", "Alert after", "", "Consecutive failed attempts. A destination can have its own threshold."),
     ("disable_after_failures", "alerts", "Disable a destination after", "", "Consecutive failed attempts; empty: never."),
     ("disable_min_failing_seconds", "alerts", "… and failing for at least (seconds)", "", ""),
+    ("percent", "alerts", "Alert at a failure rate of (percent)", "", "Although successes come in between; empty: never."),
+    ("window_seconds", "alerts", "… within (seconds)", "900", "300 to 86,400."),
+    ("min_attempts", "alerts", "… of at least (attempts)", "20", "10 to 10,000."),
+    (
+        "auto_recover",
+        "alerts",
+        "Bring disabled destinations back automatically",
+        "",
+        "After failures disabled one, it is checked for a week; when a check passes, it is enabled and gets what it missed.",
+    ),
     (
         "alert_debounce_seconds",
         "alerts",
@@ -152,7 +168,17 @@ fn groups(o: &OrganizationView) -> Vec<Group> {
     let mut fields = schema_form::fields(&schema(), &[], &stored);
     for &(end, id, label, example, help) in WORDS {
         let Some(place) = fields.iter().position(|field| field.name.rsplit('.').next() == Some(end)) else { continue };
-        let required = !matches!(end, "alert_emails" | "disable_after_failures" | "max_per_second" | "max_concurrent");
+        let optional = [
+            "alert_emails",
+            "disable_after_failures",
+            "percent",
+            "window_seconds",
+            "min_attempts",
+            "auto_recover",
+            "max_per_second",
+            "max_concurrent",
+        ];
+        let required = !optional.contains(&end);
         let field = Field { label: label.to_owned(), example, help: help.to_owned(), required, ..fields.remove(place) };
         groups.iter_mut().filter(|group| group.id == id).for_each(|group| group.fields.push(field.clone()));
     }
@@ -187,6 +213,10 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     let fields: Vec<Field> = groups.iter().flat_map(|group| group.fields.iter().cloned()).collect();
     let mut members: Map<String, Value> = schema_form::read(&fields, &form, true);
     let settings = members.entry("settings").or_insert_with(|| json!({}));
+    if !settings["failure_policy"].is_object() {
+        settings["failure_policy"] = json!({});
+    }
+    clear_rate(&mut settings["failure_policy"], "settings.failure_policy", &form);
     let offered = Names::read(operations, &v).await?;
     let stored = serde_json::to_value(&o.settings).unwrap_or_default();
     for name in ["default_destination_ids", "alert_destination_ids", "status_destination_ids"] {

@@ -1,9 +1,7 @@
 //! The connection check, made by the worker that will deliver: with the sealed credentials that are then saved.
 
-use std::time::Duration;
-
-use aws_sdk_lambda::primitives::Blob;
-use domain::check::{CheckReport, CheckRequest};
+use dispatch::{CheckError, Checker};
+use domain::check::CheckReport;
 use domain::destination::Destination;
 use domain::input::Errors;
 use domain::role::Permission;
@@ -14,29 +12,17 @@ use crate::quota::Limited;
 use crate::view::destination::Checked;
 use crate::{Body, Context, Operations, Query, Refusal};
 
-/// The worker bounds a check to 20 s; this is how long the invocation is waited for.
-const INVOCATION_MAX: Duration = Duration::from_secs(24);
-
 impl Operations {
     /// Has the worker check a destination, which counts against its organization's quota. Request and answer are never logged.
     pub(crate) async fn run_check(&self, ctx: &Context, destination: &Destination) -> Result<CheckReport, Refusal> {
         self.limit(destination.organization_id, Limited::Check).await?;
-        let report = self.invoke_check(destination).await?;
+        let checker = Checker::new(self.lambda.clone(), self.settings.worker_functions.clone());
+        let report = checker.check(destination).await.map_err(|error| match error {
+            CheckError::Unavailable(_) | CheckError::Failed(_) => Refusal::unavailable(error),
+            CheckError::Request(_) | CheckError::Unreadable(_) => Refusal::internal(error),
+        })?;
         self.note_blocked_check(ctx, destination.organization_id, &destination.id.to_string(), &report).await;
         Ok(report)
-    }
-
-    async fn invoke_check(&self, destination: &Destination) -> Result<CheckReport, Refusal> {
-        let function = self.settings.worker_functions.of(destination.kind().lane());
-        let request = serde_json::to_vec(&CheckRequest { check: destination.clone() }).map_err(Refusal::internal)?;
-        let call = self.lambda.invoke().function_name(function).payload(Blob::new(request)).send();
-        let answer = tokio::time::timeout(INVOCATION_MAX, call).await.map_err(Refusal::unavailable)?.map_err(Refusal::unavailable)?;
-        if let Some(error) = answer.function_error() {
-            return Err(Refusal::unavailable(format!("the worker that checks failed: {error}")));
-        }
-        let report = answer.payload().map(Blob::as_ref).unwrap_or_default();
-        // An unreadable report could quote what it was made from; only its position is told.
-        serde_json::from_slice(report).map_err(|error| Refusal::internal(format!("the check's report ends at column {}", error.column())))
     }
 
     /// Refuses to save what does not pass its check.

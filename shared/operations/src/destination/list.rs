@@ -1,7 +1,10 @@
 //! The list of destinations, and what their types can be told.
 
 use domain::destination::Destination;
+use domain::id::DestinationId;
 use domain::input::Errors;
+use domain::organization::OrganizationSettings;
+use domain::recovery::is_recoverable;
 use domain::role::Permission;
 use domain::settings::DestinationType;
 
@@ -64,7 +67,33 @@ impl Operations {
             false => found.iter().map(|_| None).collect::<Vec<_>>(),
         };
         let view = |(destination, health)| self.destination_view(ctx, destination, &settings, health);
-        Ok(found.iter().zip(healths).map(view).collect())
+        let mut views: Vec<DestinationView> = found.iter().zip(healths).map(view).collect();
+        if !with_health {
+            self.add_next_checks(found, &settings, &mut views).await?;
+        }
+        Ok(views)
+    }
+
+    /// Adds when those are checked next that Waybill brings back, which stands in their healths.
+    async fn add_next_checks(
+        &self,
+        found: &[Destination],
+        settings: &OrganizationSettings,
+        views: &mut [DestinationView],
+    ) -> Result<(), Refusal> {
+        let recoverable = |destination: &Destination| is_recoverable(destination, destination.policy(&settings.failure_policy));
+        let (ids, views): (Vec<DestinationId>, Vec<&mut DestinationView>) = found
+            .iter()
+            .zip(views)
+            .filter(|(destination, _)| recoverable(destination))
+            .map(|(destination, view)| (destination.id, view))
+            .unzip();
+        for (health, view) in self.store.healths(&ids).await?.into_iter().zip(views) {
+            if let Some(disabled) = &mut view.disabled {
+                disabled.next_check_at = health.recovery.and_then(|recovery| recovery.next_check_at);
+            }
+        }
+        Ok(())
     }
 
     /// `GET /v1/destination-types`.

@@ -5,6 +5,7 @@ use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::health::Health;
 use domain::input::Errors;
 use domain::limits::DESCRIPTION_MAX;
+use domain::recovery::first_failure;
 use domain::role::Permission;
 use domain::{Reason, Timestamp};
 use serde::Serialize;
@@ -75,8 +76,7 @@ impl Operations {
             Some(ReplaySince::Time(at)) => Some(at),
             Some(ReplaySince::Disabled) => disabled_at,
             Some(ReplaySince::FirstFailure) => match disabled_at {
-                // A destination that a person disabled may not have failed at all.
-                Some(at) => Some(self.store.health(destination.id).await?.first_failure_at.map_or(at, |first| first.min(at))),
+                Some(at) => Some(first_failure(&self.store.health(destination.id).await?, at)),
                 None => None,
             },
         };

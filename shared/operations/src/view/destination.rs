@@ -6,6 +6,7 @@ use domain::event_type::EventPattern;
 use domain::health::{Health, HealthStatus, LastError};
 use domain::id::{DestinationId, OrganizationId, SecretId};
 use domain::organization::{FailurePolicy, OrganizationSettings};
+use domain::recovery::is_recoverable;
 use domain::retry::RetryPolicy;
 use domain::signing_secret::SigningSecret;
 use domain::statistics::{Latencies, Tally};
@@ -98,6 +99,10 @@ pub struct DisabledView {
     pub by: DisabledBy,
     /// The reason.
     pub reason: Option<String>,
+    /// When Waybill checks the destination next, to enable it if the check passes; null unless `failure_policy.auto_recover` is true and
+    /// the checks go on.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub next_check_at: Option<Timestamp>,
 }
 
 /// Since when, by whom, why and until when a destination is paused.
@@ -186,6 +191,9 @@ pub struct HealthView {
     /// The same, hour by hour, for the console's sparklines.
     #[serde(skip)]
     pub hours: Vec<HealthBucket>,
+    /// When it is checked next, which is shown with why it is disabled.
+    #[serde(skip)]
+    pub(crate) next_check_at: Option<Timestamp>,
 }
 
 /// A destination's last 24 hours.
@@ -334,6 +342,7 @@ impl HealthView {
             last_error: health.last_error,
             pending,
             hours: Vec::new(),
+            next_check_at: health.recovery.and_then(|recovery| recovery.next_check_at),
             last_24h: Last24h {
                 succeeded: last_24h.succeeded,
                 failed_attempts: last_24h.failed_attempts(),
@@ -373,8 +382,12 @@ impl DestinationView {
         now: Timestamp,
         url: String,
     ) -> Self {
+        let policy = destination.policy(&settings.failure_policy);
+        let next_check_at = health.as_ref().and_then(|health| health.next_check_at).filter(|_| is_recoverable(destination, policy));
         let (disabled, paused) = match &destination.state {
-            DestinationState::Disabled { at, by, reason } => (Some(DisabledView { at: *at, by: *by, reason: reason.clone() }), None),
+            DestinationState::Disabled { at, by, reason } => {
+                (Some(DisabledView { at: *at, by: *by, reason: reason.clone(), next_check_at }), None)
+            }
             DestinationState::Paused { at, reason, until } if destination.paused_until(now).is_some() => {
                 (None, Some(PausedView { at: *at, by: "user", reason: reason.clone(), until: *until }))
             }

@@ -130,6 +130,27 @@ pub struct FailurePolicyBody {
     /// The time, in seconds, that a streak must also have lasted before it disables. A streak that ended is alerted and disables nothing.
     #[schema(default = 300)]
     pub disable_min_failing_seconds: u32,
+    /// Alert also when this share of recent attempts failed, although successes keep breaking the streak; null never does.
+    pub failure_rate: Option<FailureRateBody>,
+    /// Whether a destination that failures disabled is checked after 1, 5, 15 and 60 minutes and then hourly for 7 days. When a check passes,
+    /// it is enabled and what it missed since its first failure is replayed.
+    #[schema(default = false)]
+    pub auto_recover: bool,
+}
+
+/// The share of recent attempts at which a destination is reported as failing.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FailureRate)]
+pub struct FailureRateBody {
+    /// The percentage of attempts that must have failed.
+    #[schema(minimum = 1, maximum = 100, example = 50)]
+    pub percent: u32,
+    /// How far back attempts count, in seconds.
+    #[schema(minimum = 300, maximum = 86400, example = 900)]
+    pub window_seconds: u32,
+    /// How many attempts the window must hold.
+    #[schema(minimum = 10, maximum = 10000, example = 20)]
+    pub min_attempts: u32,
 }
 
 /// What an organization may use of the service's own AWS role.

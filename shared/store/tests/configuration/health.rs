@@ -33,7 +33,7 @@ impl Watched {
     }
 
     async fn succeeds(&self, at: Timestamp) -> bool {
-        self.fixture.store.end_streak(self.destination, &self.health().await, at, THRESHOLD).await.unwrap()
+        self.fixture.store.end_streak(self.destination, &self.health().await, at, THRESHOLD, false).await.unwrap()
     }
 
     async fn health(&self) -> Health {
@@ -106,7 +106,7 @@ async fn a_streak_that_reached_the_threshold_stays_listed_after_its_end_until_it
     assert_eq!(won, [true, false]);
     let health = watched.health().await;
     assert_eq!((health.ended.as_ref(), watched.listed_as_failing().await), (None, 1), "people wait to hear of its end");
-    assert!(store.tell_recovery(&health, &alert(&destination, fixture, AlertKind::Recovered)).await.unwrap());
+    assert!(store.tell_recovery(&health, &alert(&destination, fixture, AlertKind::Recovered), false).await.unwrap());
     assert_eq!(watched.listed_as_failing().await, 0);
 }
 
@@ -168,7 +168,8 @@ async fn of_two_who_alert_one_does_and_recovery_is_told_once() {
     assert_eq!(watched.listed_as_failing().await, 1, "people wait to hear of it");
     let health = watched.health().await;
     let alerts = [alert(&destination, fixture, AlertKind::Recovered), alert(&destination, fixture, AlertKind::Recovered)];
-    let won = [store.tell_recovery(&health, &alerts[0]).await.unwrap(), store.tell_recovery(&health, &alerts[1]).await.unwrap()];
+    let won =
+        [store.tell_recovery(&health, &alerts[0], false).await.unwrap(), store.tell_recovery(&health, &alerts[1], false).await.unwrap()];
     assert_eq!(won, [true, false]);
     assert_eq!(watched.listed_as_failing().await, 0);
     let listed = store.alerts_page(watched.organization, None, 10).await.unwrap().items;
@@ -204,4 +205,32 @@ async fn the_health_of_several_comes_in_their_order() {
     let healthy: DestinationId = watched.fixture.ids.mint(watched.organization, 1);
     let healths = watched.fixture.store.healths(&[healthy, watched.destination]).await.unwrap();
     assert_eq!(healths.iter().map(|health| health.consecutive_failures).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[tokio::test]
+async fn a_destination_with_a_failure_rate_stays_listed_after_a_success_until_nobody_has_failed_for_long() {
+    let watched = Watched::new();
+    let mut destination = watched.fixture.new_destination(watched.organization);
+    destination.id = watched.destination;
+    watched.fails(0, "a").await;
+    watched.fixture.advance(Duration::from_secs(1));
+    let (store, fixture) = (&watched.fixture.store, &watched.fixture);
+    assert!(store.end_streak(watched.destination, &watched.health().await, fixture.now(), THRESHOLD, true).await.unwrap());
+    assert_eq!(watched.listed_as_failing().await, 1);
+    let health = watched.health().await;
+    let alerts = [alert(&destination, fixture, AlertKind::Failing), alert(&destination, fixture, AlertKind::Failing)];
+    let won = [store.alert_rate(&health, &alerts[0]).await.unwrap(), store.alert_rate(&health, &alerts[1]).await.unwrap()];
+    assert_eq!(won, [true, false]);
+    let health = watched.health().await;
+    assert_eq!((health.rate_alerted_at, health.alerted_at), (Some(fixture.now()), None));
+    assert!(store.tell_recovery(&health, &alert(&destination, fixture, AlertKind::Recovered), true).await.unwrap());
+    let health = watched.health().await;
+    assert_eq!((health.rate_alerted_at, health.rate_since, watched.listed_as_failing().await), (None, Some(fixture.now()), 1));
+    watched.fixture.advance(Duration::from_secs(1));
+    watched.fails(0, "b").await;
+    assert!(store.end_streak(watched.destination, &watched.health().await, fixture.now(), THRESHOLD, true).await.unwrap());
+    store.unwatch_destination(watched.destination, &health).await.unwrap();
+    assert_eq!(watched.listed_as_failing().await, 1, "it failed since its health was read");
+    store.unwatch_destination(watched.destination, &watched.health().await).await.unwrap();
+    assert_eq!(watched.listed_as_failing().await, 0);
 }

@@ -199,7 +199,7 @@ impl OneOfEach {
         };
         count("token", self.now).await;
         let seen = store.health(id).await.unwrap();
-        assert!(store.end_streak(id, &seen, self.streak_ended_at(), 1).await.unwrap());
+        assert!(store.end_streak(id, &seen, self.streak_ended_at(), 1, false).await.unwrap());
         count("token 2", self.streak_ended_at().plus(Duration::from_secs(1))).await;
     }
 

@@ -2,8 +2,10 @@
 
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 
+mod failure_rate;
 mod monitor;
 mod reconcile;
+mod recovery;
 mod schedules;
 mod worker;
 

@@ -24,7 +24,12 @@ async fn failing(seed: u64, failures: u32) -> World {
     let world = World::create(seed, Receiver::scripted(|_, _| Outcome::Delivered(None))).await;
     let settings = OrganizationSettings {
         alert_destination_ids: vec![world.destinations[1]],
-        failure_policy: FailurePolicy { alert_after_failures: 2, disable_after_failures: Some(3), disable_min_failing_seconds: 0 },
+        failure_policy: FailurePolicy {
+            alert_after_failures: 2,
+            disable_after_failures: Some(3),
+            disable_min_failing_seconds: 0,
+            ..FailurePolicy::default()
+        },
         ..OrganizationSettings::default()
     };
     let changed = Organization { settings, revision: world.organization.revision + 1, ..world.organization.clone() };

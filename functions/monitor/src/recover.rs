@@ -1,0 +1,183 @@
+//! Recover: a destination that failures disabled is checked on a schedule, and comes back when a check passes.
+//!
+//! What there is to do follows from its health (`domain::recovery`). A check is claimed before it is made, so that of several monitors one
+//! makes it. Enabling, the replay's job, the audit events and the alert are one transaction; until the job has been sent to its queue the
+//! destination stays among those that the monitor looks at.
+
+use std::time::Duration;
+
+use domain::alert::{Alert, AlertKind};
+use domain::audit::{Actor, AuditEvent, AuditOutcome, Change};
+use domain::check::CheckReport;
+use domain::destination::{Destination, DestinationState};
+use domain::health::Health;
+use domain::id::{AuditId, IdMint, JobId};
+use domain::organization::OrganizationStatus;
+use domain::recovery::{CHECK_LEASE, EnabledAgain, Recovery, is_recoverable};
+use domain::{Reason, Timestamp};
+use queue::JobTask;
+use serde_json::{Value, json};
+use store::{Job, Recovered, Routes, Saved, StoreError};
+
+use crate::Monitor;
+
+/// The action of an audit event, and the name of a security event.
+const BLOCKED_ADDRESS: &str = "blocked_address";
+/// A check that Waybill failed to make is made again after this.
+const CHECK_FAILED_WAIT: Duration = Duration::from_secs(60);
+
+/// A destination whose next check is due.
+pub(crate) struct DueCheck {
+    pub(crate) destination: Destination,
+    routes: Routes,
+    health: Health,
+    recovery: Recovery,
+    due_at: Timestamp,
+}
+
+/// What a look at a disabled destination leads to.
+pub(crate) enum Look {
+    /// It is not brought back.
+    No,
+    /// It is looked at again: a check is to come.
+    Later,
+    /// A check is due.
+    Due(Box<DueCheck>),
+}
+
+impl Monitor {
+    /// Begins the recovery of a disabled destination, ends one that its policy no longer asks for, or says when a check is due.
+    pub(crate) async fn recovery_of(&self, routes: &Routes, destination: &Destination, health: &Health) -> Result<Look, StoreError> {
+        let DestinationState::Disabled { at, .. } = destination.state else { return Ok(Look::No) };
+        if !is_recoverable(destination, destination.policy(&routes.settings.failure_policy)) {
+            if health.recovery.is_some() {
+                self.store.forget_recovery(destination.id, health).await?;
+            }
+            return Ok(Look::No);
+        }
+        let now = self.clock.now();
+        let Some(recovery) = health.recovery.as_ref().filter(|recovery| recovery.enabled.is_none()) else {
+            let recovery = Recovery::begin(health, at, self.is_replaying(destination, health).await?, now);
+            self.store.begin_recovery(destination.id, health, &recovery).await?;
+            return Ok(Look::Later);
+        };
+        let Some(due_at) = recovery.next_check_at else { return Ok(Look::No) };
+        // Nothing is sent for an organization that is suspended: the check waits, as its deliveries do.
+        if due_at > now || routes.status == OrganizationStatus::Suspended {
+            return Ok(Look::Later);
+        }
+        let (destination, recovery) = (destination.clone(), recovery.clone());
+        Ok(Look::Due(Box::new(DueCheck { destination, routes: routes.clone(), health: health.clone(), recovery, due_at })))
+    }
+
+    /// Whether the replay of an earlier recovery has not ended.
+    pub(crate) async fn is_replaying(&self, destination: &Destination, health: &Health) -> Result<bool, StoreError> {
+        let Some(enabled) = health.recovery.as_ref().and_then(|recovery| recovery.enabled.as_ref()) else { return Ok(false) };
+        let job = self.store.job(destination.organization_id, enabled.job).await?;
+        Ok(job.is_some_and(|job| !job.status.is_over()))
+    }
+
+    /// Makes a check that is due, unless another monitor does. One that passes enables the destination.
+    pub(crate) async fn check(&self, check: DueCheck) -> Result<(), lambda_runtime::Error> {
+        let DueCheck { destination, health, recovery, due_at, .. } = &check;
+        let claimed = self.clock.now().plus(CHECK_LEASE);
+        if !self.store.claim_check(destination.id, health, *due_at, claimed).await? {
+            return Ok(());
+        }
+        let again = match self.checker.check(destination).await {
+            Ok(report) if report.ok => return self.enable(&check, claimed).await,
+            Ok(report) => {
+                self.note_blocked(destination, &report).await?;
+                recovery.after_failed_check(self.clock.now())
+            }
+            Err(error) => {
+                tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to check a disabled destination; trying again in 60 s");
+                Recovery { next_check_at: Some(self.clock.now().plus(CHECK_FAILED_WAIT)), ..recovery.clone() }
+            }
+        };
+        let next_check_at = again.next_check_at.map(|at| at.to_string());
+        tracing::info!(next_check_at, destination = %destination.id, organization = %destination.organization_id, "a disabled destination was checked and stays disabled");
+        Ok(self.store.check_again(destination.id, health, claimed, &again).await?)
+    }
+
+    /// A check that leads to a blocked address is a security event, as a delivery to one is.
+    async fn note_blocked(&self, destination: &Destination, report: &CheckReport) -> Result<(), lambda_runtime::Error> {
+        let Some(step) = report.failed_step().filter(|step| step.reason == Some(Reason::BlockedAddress)) else { return Ok(()) };
+        telemetry::metrics::security_event(BLOCKED_ADDRESS);
+        tracing::warn!(destination = %destination.id, detail = step.detail, security_event = true, "blocked_address");
+        let target = destination.id.to_string();
+        let refused = event(&self.ids().await?, destination, self.clock.now(), BLOCKED_ADDRESS, target, Vec::new());
+        self.dispatcher.record_refusal(&AuditEvent { outcome: AuditOutcome::Denied, ..refused }).await;
+        Ok(())
+    }
+
+    /// Enables a destination whose check passed, unless it was changed meanwhile, and requests the replay of what it missed.
+    async fn enable(&self, check: &DueCheck, claimed: Timestamp) -> Result<(), lambda_runtime::Error> {
+        let DueCheck { destination, routes, health, recovery, .. } = check;
+        let (ids, now) = (self.ids().await?, self.clock.now());
+        let after = Destination {
+            state: DestinationState::Enabled,
+            verified_at: Some(now),
+            revision: destination.revision + 1,
+            updated_at: now,
+            ..destination.clone()
+        };
+        let id = ids.mint::<JobId>(after.organization_id, 1);
+        let job = Job::replay(id, after.organization_id, after.id, recovery.replay_since, Actor::system(), now);
+        let enabled = Some(EnabledAgain { at: now, job: job.id, is_sent: false });
+        let recovery = Recovery { next_check_at: None, enabled, ..recovery.clone() };
+        let status = change("/status", "disabled".into(), "enabled".into());
+        let enabling = event(&ids, &after, now, "destination.enabled", after.id.to_string(), vec![status]);
+        let asked = [("/kind", json!(job.kind)), ("/filter", json!(job.filter))];
+        let asked = asked.map(|(path, value)| change(path, Value::Null, value)).to_vec();
+        let requested = event(&ids, &after, now, "job.created", job.id.to_string(), asked);
+        let alert = self.alert_of_enabling(&ids, routes, &after, health).await?;
+        let events = [&enabling, &requested];
+        let recovered = Recovered { destination: &after, recovery: &recovery, job: &job, events, alert: &alert };
+        if self.store.enable_recovered(health, claimed, recovered).await? == Saved::Conflict {
+            tracing::info!(destination = %after.id, "a destination that passed its check was changed meanwhile and is not enabled");
+            return Ok(());
+        }
+        tracing::info!(destination = %after.id, organization = %after.organization_id, job = %job.id, "a destination that passed its check was enabled");
+        telemetry::metrics::destination_recovered(after.kind());
+        // Whatever fails from here on, the monitor does on its next run.
+        let health = Health { epoch: health.epoch + 1, recovery: Some(recovery), ..Health::default() };
+        self.send_replay(&after, &health).await?;
+        self.announce(alert).await
+    }
+
+    async fn alert_of_enabling(&self, ids: &IdMint, routes: &Routes, after: &Destination, health: &Health) -> Result<Alert, StoreError> {
+        let health = Health { consecutive_failures: 0, first_failure_at: None, ..health.clone() };
+        let mut alert = self.dispatcher.alert_about(ids, routes, after, &health, AlertKind::Enabled, &self.link_to(after)).await?;
+        alert.data["detail"] = "a connection check passed; what the destination missed is sent again".into();
+        Ok(alert)
+    }
+
+    /// Sends the job that replays what a destination missed, which was written when the destination was enabled, unless it has been sent.
+    pub(crate) async fn send_replay(&self, destination: &Destination, health: &Health) -> Result<(), lambda_runtime::Error> {
+        let Some(recovery) = &health.recovery else { return Ok(()) };
+        let Some(enabled) = recovery.enabled.as_ref().filter(|enabled| !enabled.is_sent) else { return Ok(()) };
+        self.jobs.send(JobTask { organization: destination.organization_id, job: enabled.job }).await?;
+        let sent = Recovery { enabled: Some(EnabledAgain { is_sent: true, ..enabled.clone() }), ..recovery.clone() };
+        Ok(self.store.replay_sent(destination.id, health, &sent).await?)
+    }
+}
+
+fn change(path: &str, before: Value, after: Value) -> Change {
+    Change { path: path.to_owned(), before, after }
+}
+
+fn event(ids: &IdMint, about: &Destination, at: Timestamp, action: &str, target: String, changes: Vec<Change>) -> AuditEvent {
+    AuditEvent {
+        id: ids.mint::<AuditId>(about.organization_id, 1),
+        organization_id: about.organization_id,
+        at,
+        action: action.to_owned(),
+        outcome: AuditOutcome::Succeeded,
+        actor: Actor::system(),
+        ip: None,
+        target: Some(target),
+        changes,
+        request_id: None,
+    }
+}

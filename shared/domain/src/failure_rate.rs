@@ -1,0 +1,201 @@
+//! The failure rate of a destination: the share of its recent attempts that failed, which successes in between do not reset.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::input::Fields;
+use crate::statistics::{Counted, Tally};
+
+/// One minute, in milliseconds: recent attempts are counted in whole minutes.
+const MINUTE_MS: i64 = 60_000;
+
+/// The failure rate at which people are alerted, although successes keep breaking the streak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureRate {
+    /// The percentage of attempts that must have failed.
+    pub percent: u32,
+    /// How far back attempts count, in seconds.
+    pub window_seconds: u32,
+    /// How many attempts the window must hold.
+    pub min_attempts: u32,
+}
+
+/// What was attempted within a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecentAttempts {
+    /// The attempts that say something about the destination: successes, and failures that count towards its streak.
+    pub counted: Counted,
+    /// The beginning of the first minute in which one failed.
+    pub failing_since: Option<Timestamp>,
+}
+
+impl FailureRate {
+    /// Reads a rate. Members that are absent keep the values of `stored`; without it, each is required.
+    pub fn read(stored: Option<Self>, fields: &mut Fields<'_>) -> Option<Self> {
+        let mut integer = |name: &str, range, stored: Option<u32>| {
+            let given = fields.given(name);
+            let value = fields.integer(name, range).and_then(|n| u32::try_from(n).ok());
+            match stored {
+                Some(stored) if !given => Some(stored),
+                _ => fields.require(name, given, value),
+            }
+        };
+        let percent = integer("percent", 1..=100, stored.map(|rate| rate.percent));
+        let window_seconds = integer("window_seconds", 300..=86_400, stored.map(|rate| rate.window_seconds));
+        let min_attempts = integer("min_attempts", 10..=10_000, stored.map(|rate| rate.min_attempts));
+        Some(Self { percent: percent?, window_seconds: window_seconds?, min_attempts: min_attempts? })
+    }
+
+    /// How far back attempts count.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        Duration::from_secs(u64::from(self.window_seconds))
+    }
+
+    /// When the window that ends at `now` begins.
+    #[must_use]
+    pub fn window_start(&self, now: Timestamp) -> Timestamp {
+        Timestamp::from_millis(now.as_millis() - i64::from(self.window_seconds) * 1000)
+    }
+
+    /// Adds up the attempts of the hours that fall into the window which ends at `now`, but none from before `since`.
+    ///
+    /// A minute counts when it began within the window and not before `since`, so nothing older is ever counted.
+    #[must_use]
+    pub fn recent(&self, hours: &[(Timestamp, Tally)], since: Option<Timestamp>, now: Timestamp) -> RecentAttempts {
+        let window_start = self.window_start(now);
+        let start = since.map_or(window_start, |since| since.max(window_start));
+        let mut recent = RecentAttempts::default();
+        for (hour, tally) in hours {
+            for (minute, counted) in &tally.minutes {
+                let began_at = Timestamp::from_millis(hour.as_millis() + i64::from(*minute) * MINUTE_MS);
+                if began_at < start {
+                    continue;
+                }
+                recent.counted.succeeded += counted.succeeded;
+                recent.counted.failed += counted.failed;
+                if counted.failed > 0 {
+                    recent.failing_since = Some(recent.failing_since.map_or(began_at, |first| first.min(began_at)));
+                }
+            }
+        }
+        recent
+    }
+
+    /// Whether enough attempts were made and so many of them failed that people are alerted.
+    #[must_use]
+    pub fn is_reached(&self, recent: &RecentAttempts) -> bool {
+        let Counted { succeeded, failed } = recent.counted;
+        let all = succeeded + failed;
+        all >= u64::from(self.min_attempts) && failed * 100 >= all * u64::from(self.percent)
+    }
+
+    /// Whether a destination that was alerted works again: attempts succeed, and fewer than half as many fail as the alert takes.
+    /// A rate that moves around the percentage is one alert and not many.
+    #[must_use]
+    pub fn is_healthy(&self, recent: &RecentAttempts) -> bool {
+        let Counted { succeeded, failed } = recent.counted;
+        succeeded > 0 && failed * 200 < (succeeded + failed) * u64::from(self.percent)
+    }
+}
+
+impl RecentAttempts {
+    /// The percentage of attempts that failed, rounded down; 0 without attempts.
+    #[must_use]
+    pub fn percent_failed(&self) -> u64 {
+        let Counted { succeeded, failed } = self.counted;
+        (failed * 100).checked_div(succeeded + failed).unwrap_or(0)
+    }
+}
+
+/// The minute of its hour that a time falls into.
+#[must_use]
+pub fn minute_of(at: Timestamp) -> u8 {
+    u8::try_from(at.as_millis().div_euclid(MINUTE_MS).rem_euclid(60)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::{Errors, parse_object};
+    use crate::statistics::hour_of;
+
+    const RATE: FailureRate = FailureRate { percent: 50, window_seconds: 300, min_attempts: 10 };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(1_764_000_000_000 + seconds * 1000)
+    }
+
+    fn attempts(succeeded: u64, failed: u64) -> RecentAttempts {
+        RecentAttempts { counted: Counted { succeeded, failed }, failing_since: None }
+    }
+
+    #[test]
+    fn a_rate_is_reached_by_enough_attempts_and_enough_failures() {
+        let reached = [(5, 5), (0, 10), (4, 5), (6, 5), (0, 9)].map(|(succeeded, failed)| RATE.is_reached(&attempts(succeeded, failed)));
+        assert_eq!(reached, [true, true, false, false, false]);
+        let one = FailureRate { percent: 1, ..RATE };
+        assert_eq!(
+            [one.is_reached(&attempts(99, 1)), one.is_reached(&attempts(100, 1)), one.is_reached(&attempts(10, 0))],
+            [true, false, false]
+        );
+        let all = FailureRate { percent: 100, ..RATE };
+        assert_eq!([all.is_reached(&attempts(0, 10)), all.is_reached(&attempts(1, 999))], [true, false]);
+    }
+
+    #[test]
+    fn a_rate_is_healthy_below_half_of_the_percentage_once_something_succeeds() {
+        let healthy = [(76, 24), (75, 25), (1, 0), (0, 0)].map(|(succeeded, failed)| RATE.is_healthy(&attempts(succeeded, failed)));
+        assert_eq!(healthy, [true, false, true, false]);
+    }
+
+    #[test]
+    fn only_minutes_that_began_within_the_window_count() {
+        let mut tally = Tally::default();
+        let start = hour_of(at(0));
+        for minute in 0..10 {
+            tally.minutes.insert(minute, Counted { succeeded: 1, failed: u64::from(minute == 4) });
+        }
+        let hours = [(start, tally)];
+        let now = start.plus(Duration::from_secs(9 * 60 + 30));
+        let recent = RATE.recent(&hours, None, now);
+        // From 04:30 on: the minutes 5 to 9.
+        assert_eq!((recent.counted.succeeded, recent.counted.failed, recent.failing_since), (5, 0, None));
+        let earlier = RATE.recent(&hours, None, start.plus(Duration::from_secs(9 * 60)));
+        let fourth = start.plus(Duration::from_secs(240));
+        assert_eq!((earlier.counted.succeeded, earlier.counted.failed, earlier.failing_since), (6, 1, Some(fourth)));
+        let since = RATE.recent(&hours, Some(start.plus(Duration::from_secs(7 * 60 + 1))), now);
+        assert_eq!(since.counted.succeeded, 2);
+        assert_eq!((minute_of(start), minute_of(now), minute_of(start.plus(Duration::from_secs(3599)))), (0, 9, 59));
+    }
+
+    fn read(stored: Option<FailureRate>, json: &str) -> Result<Option<FailureRate>, Vec<String>> {
+        let errors = Errors::default();
+        let mut fields = Fields::new("", parse_object(json.as_bytes()).unwrap(), &errors);
+        let rate = FailureRate::read(stored, &mut fields);
+        fields.finish();
+        errors.into_result(rate).map_err(|errors| errors.into_iter().filter_map(|error| error.pointer).collect())
+    }
+
+    #[test]
+    fn every_member_has_its_limits_and_a_patch_keeps_what_it_does_not_name() {
+        for bounds in [
+            r#"{"percent": 1, "window_seconds": 300, "min_attempts": 10}"#,
+            r#"{"percent": 100, "window_seconds": 86400, "min_attempts": 10000}"#,
+        ] {
+            assert!(read(None, bounds).unwrap().is_some(), "{bounds}");
+        }
+        for beyond in [
+            r#"{"percent": 0, "window_seconds": 299, "min_attempts": 9}"#,
+            r#"{"percent": 101, "window_seconds": 86401, "min_attempts": 10001}"#,
+            r#"{"percent": "x", "window_seconds": 300.5, "min_attempts": true}"#,
+            "{}",
+        ] {
+            assert_eq!(read(None, beyond).unwrap_err(), ["/percent", "/window_seconds", "/min_attempts"], "{beyond}");
+        }
+        assert_eq!(read(Some(RATE), r#"{"percent": 20}"#), Ok(Some(FailureRate { percent: 20, ..RATE })));
+        assert_eq!(read(Some(RATE), r#"{"period": 20}"#).unwrap_err(), ["/period"]);
+    }
+}

@@ -8,7 +8,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use domain::delivery::Delivery;
 
-use super::ObjectPlace;
+use super::{ObjectPlace, compression};
 use super::item::hash;
 use super::payload::{Content, decompress, payload_expiry_seconds, sha256};
 use crate::attributes::{Item, Reader, binary, number, text};
@@ -132,6 +132,6 @@ fn compressed(bytes: &Bytes) -> Option<Vec<u8>> {
     if bytes.len() > COMPRESSED_MAX_BYTES {
         return None;
     }
-    let compressed = zstd::bulk::compress(bytes, LEVEL).expect("compressing from memory into memory needs nothing but memory");
+    let compressed = compression::compress(bytes, LEVEL, b"");
     (compressed.len() <= ITEM_MAX_BYTES).then_some(compressed)
 }

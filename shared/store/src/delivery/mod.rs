@@ -10,6 +10,7 @@ mod body;
 #[cfg(test)]
 mod coding;
 mod commit;
+mod compression;
 mod count;
 mod due;
 pub(crate) mod item;

@@ -7,7 +7,7 @@ use domain::id::{DeliveryId, MessageId, OrganizationId};
 use futures_util::TryStreamExt as _;
 use sha2::{Digest, Sha256};
 
-use super::ObjectPlace;
+use super::{ObjectPlace, compression};
 use super::item::{PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_OBJECT, PAYLOAD_PLACE, PAYLOAD_VERSION, hash};
 use super::size::{WRITE_UNIT_BYTES, item_size};
 use crate::attributes::{Item, Put, Reader, binary, json, number, text};
@@ -67,7 +67,7 @@ pub(super) fn place(payload: &Bytes, item_bytes: usize) -> Placement {
     if PAYLOAD.len() + payload.len() <= room {
         return Placement::Inline(payload.clone());
     }
-    let compressed = zstd::bulk::compress(payload, LEVEL).expect("compressing from memory into memory needs nothing but memory");
+    let compressed = compression::compress(payload, LEVEL, b"");
     if PAYLOAD_COMPRESSED.len() + compressed.len() <= room {
         Placement::InlineCompressed(compressed)
     } else if compressed.len() <= ITEM_MAX_BYTES {
@@ -79,7 +79,7 @@ pub(super) fn place(payload: &Bytes, item_bytes: usize) -> Placement {
 
 /// Where a payload goes that is not kept as long as its deliveries: never into them.
 pub(super) fn place_apart(payload: &Bytes) -> Placement {
-    let compressed = zstd::bulk::compress(payload, LEVEL).expect("compressing from memory into memory needs nothing but memory");
+    let compressed = compression::compress(payload, LEVEL, b"");
     if compressed.len() <= ITEM_MAX_BYTES { Placement::Item(compressed) } else { Placement::Object }
 }
 
@@ -123,9 +123,8 @@ pub(super) fn in_item(item: &Item) -> Result<Bytes, StoreError> {
 }
 
 pub(super) fn decompress(from: Reader<'_>, compressed: &[u8]) -> Result<Bytes, StoreError> {
-    let size = zstd::zstd_safe::get_frame_content_size(compressed).ok().flatten().and_then(|size| usize::try_from(size).ok());
-    let size = size.filter(|size| *size <= PAYLOAD_MAX_BYTES).ok_or_else(|| from.corrupt("the payload's length is unbelievable"))?;
-    zstd::bulk::decompress(compressed, size).map(Bytes::from).map_err(|error| from.corrupt(error.to_string()))
+    let size = compression::content_size(compressed).filter(|size| *size <= PAYLOAD_MAX_BYTES).ok_or_else(|| from.corrupt("the payload's length is unbelievable"))?;
+    compression::decompress(compressed, size, b"").map(Bytes::from).map_err(|error| from.corrupt(error.to_string()))
 }
 
 /// SHA-256, lower-case hexadecimal.

@@ -9,8 +9,6 @@ const DEPTH_MAX: usize = 3;
 const TEXT_BYTES_MAX: usize = 128 << 10;
 /// Bytes of all layers of one text. A text that unfolds into more was made for that.
 const LAYERS_BYTES_MAX: usize = 2 << 20;
-/// Shorter runs of base64 or hexadecimal cannot hold a secret that is searched for.
-const RUN_CHARS_MIN: usize = 6;
 
 /// A reading of a text.
 #[derive(Clone, Debug)]
@@ -67,8 +65,9 @@ impl Layer {
         changed.then_some(decoded)
     }
 
-    /// The runs of one alphabet: positions of their characters. Line breaks inside a run do not end it, as MIME breaks lines.
-    fn runs(&self, value: impl Fn(u8) -> Option<u8>) -> Vec<Vec<(usize, u8)>> {
+    /// The runs of at least `chars_min` characters of one alphabet: positions of their characters. Line breaks inside a run do not end
+    /// it, as MIME breaks lines.
+    fn runs(&self, chars_min: usize, value: impl Fn(u8) -> Option<u8>) -> Vec<Vec<(usize, u8)>> {
         let (mut runs, mut run) = (Vec::new(), Vec::new());
         for (at, byte) in self.bytes.iter().enumerate() {
             match value(*byte) {
@@ -78,18 +77,19 @@ impl Layer {
             }
         }
         runs.push(run);
-        runs.retain(|run| run.len() >= RUN_CHARS_MIN);
+        runs.retain(|run| run.len() >= chars_min);
         runs
     }
 
-    /// The runs decoded from each alignment: groups of `group` characters of `bits` bits each.
-    fn decoded(&self, runs: &[Vec<(usize, u8)>], group: usize, bits: usize) -> Vec<Self> {
+    /// The runs that stand for at least `bytes_min` bytes, decoded from each alignment: groups of `group` characters of `bits` bits each.
+    fn decoded(&self, bytes_min: usize, value: impl Fn(u8) -> Option<u8>, group: usize, bits: usize) -> Vec<Self> {
+        let runs = self.runs((bytes_min * 8).div_ceil(bits), value);
         if runs.is_empty() {
             return Vec::new();
         }
         let aligned = |alignment: usize| {
             let mut layer = Self::empty(self.bytes.len());
-            for run in runs {
+            for run in &runs {
                 layer.separate();
                 for characters in run[alignment..].chunks(group) {
                     for byte in 0..characters.len() * bits / 8 {
@@ -106,8 +106,8 @@ impl Layer {
         (0..group).map(aligned).collect()
     }
 
-    /// Everything that this layer may stand for.
-    fn readings(&self) -> Vec<Self> {
+    /// Everything of at least `bytes_min` bytes that this layer may stand for.
+    fn readings(&self, bytes_min: usize) -> Vec<Self> {
         let unescaped = [
             self.unescaped(percent),
             self.unescaped(backslash),
@@ -116,14 +116,15 @@ impl Layer {
             self.unescaped(white_space),
         ];
         let mut readings: Vec<Self> = unescaped.into_iter().flatten().collect();
-        readings.extend(self.decoded(&self.runs(base64_value), 4, 6));
-        readings.extend(self.decoded(&self.runs(|byte| char::from(byte).to_digit(16).map(|digit| digit as u8)), 2, 4));
+        readings.extend(self.decoded(bytes_min, base64_value, 4, 6));
+        readings.extend(self.decoded(bytes_min, |byte| char::from(byte).to_digit(16).map(|digit| digit as u8), 2, 4));
+        readings.retain(|layer| layer.bytes.len() >= bytes_min);
         readings
     }
 }
 
-/// The text itself and all its readings.
-pub(super) fn layers(text: &str) -> Result<Vec<Layer>, TooDeep> {
+/// The text itself and all its readings of at least `bytes_min` bytes: no reading is longer than what it is a reading of.
+pub(super) fn layers(text: &str, bytes_min: usize) -> Result<Vec<Layer>, TooDeep> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(TooDeep);
     }
@@ -132,12 +133,12 @@ pub(super) fn layers(text: &str) -> Result<Vec<Layer>, TooDeep> {
     for _ in 0..DEPTH_MAX {
         let end = all.len();
         for at in start..end {
-            let readings = all[at].readings();
+            let readings = all[at].readings(bytes_min.max(1));
             size += readings.iter().map(|layer| layer.bytes.len()).sum::<usize>();
             if size > LAYERS_BYTES_MAX {
                 return Err(TooDeep);
             }
-            all.extend(readings.into_iter().filter(|layer| !layer.bytes.is_empty()));
+            all.extend(readings);
         }
         start = end;
     }

@@ -62,7 +62,11 @@ impl Redactor {
         if self.needles.is_empty() || text.is_empty() {
             return text.to_owned();
         }
-        let Ok(layers) = layers(text) else { return UNSEARCHABLE.to_owned() };
+        let bytes_min = self.bytes_min(text.len());
+        if text.len() < bytes_min {
+            return text.to_owned();
+        }
+        let Ok(layers) = layers(text, bytes_min) else { return UNSEARCHABLE.to_owned() };
         let mut found: Vec<(usize, usize)> = layers.iter().flat_map(|layer| self.found_in(layer, text.len())).collect();
         found.sort_unstable();
         let (mut redacted, mut kept_from) = (String::with_capacity(text.len()), 0);
@@ -79,19 +83,26 @@ impl Redactor {
         redacted
     }
 
+    /// No reading of a text of `source_length` bytes that is shorter can hold a secret, or the beginning of one where the text may
+    /// have been cut.
+    fn bytes_min(&self, source_length: usize) -> usize {
+        let shortest = self.needles.iter().map(|needle| needle.bytes().len()).min().unwrap_or(usize::MAX);
+        if source_length >= CUT_BYTES_MIN { BEGINNING_MIN.min(shortest) } else { shortest }
+    }
+
     /// Where the source of a layer has secrets.
     fn found_in(&self, layer: &Layer, source_length: usize) -> Vec<(usize, usize)> {
         let folded: Vec<u8> = layer.bytes.iter().copied().map(fold).collect();
         let mut found = Vec::new();
         for needle in &self.needles {
-            for start in occurrences(&folded, &needle.bytes) {
-                let end = start + needle.bytes.len();
+            for start in needle.occurrences(&folded) {
+                let end = start + needle.bytes().len();
                 if !needle.is_word || is_word(&folded, start, end) {
                     found.push(layer.source(start, end));
                 }
             }
             if source_length >= CUT_BYTES_MIN
-                && let Some((start, end)) = beginning_at_end(&folded, &needle.bytes)
+                && let Some((start, end)) = beginning_at_end(&folded, needle.bytes())
             {
                 let (start, end) = layer.source(start, end);
                 if source_length - end <= CUT_ESCAPE_MAX {
@@ -158,10 +169,6 @@ impl Redactor {
     fn kept(&self, text: &str, max: usize) -> String {
         bounded(&self.text(text), max).to_owned()
     }
-}
-
-fn occurrences<'t>(text: &'t [u8], needle: &'t [u8]) -> impl Iterator<Item = usize> + 't {
-    memchr::memmem::find_iter(text, needle)
 }
 
 /// Is there no letter or digit next to `text[start..end]`?

@@ -3,6 +3,7 @@
 //! A server seldom echoes a URL as a whole: `Cannot POST /services/T/B/KEY` has its path. So has a database's error the password of a
 //! connection string, and a parser's the one line of a key that it choked on.
 
+use memchr::memmem::Finder;
 use serde_json::Value;
 use url::Url;
 use url::form_urlencoded;
@@ -32,12 +33,29 @@ const SECRET_PARAMETERS: [&str; 13] =
     ["access_token", "api_key", "apikey", "auth", "code", "key", "pass", "password", "pwd", "secret", "sig", "signature", "token"];
 
 /// A text that must not show.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Needle {
-    /// Folded, as the text that is searched.
-    pub(super) bytes: Vec<u8>,
+    /// Prepared for many searches: one attempt keeps some thirty texts.
+    finder: Finder<'static>,
     /// Whether it counts only where no letter or digit is next to it.
     pub(super) is_word: bool,
+}
+
+impl Needle {
+    fn of(text: &str) -> Self {
+        let bytes: Vec<u8> = text.bytes().map(fold).collect();
+        Self { finder: Finder::new(&bytes).into_owned(), is_word: text.len() < ANYWHERE_CHARS_MIN }
+    }
+
+    /// Folded, as the text that is searched.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.finder.needle()
+    }
+
+    /// Where a folded text has the needle.
+    pub(super) fn occurrences(&self, text: &[u8]) -> impl Iterator<Item = usize> {
+        self.finder.find_iter(text)
+    }
 }
 
 /// What is searched for, given what was opened; longest first.
@@ -50,8 +68,7 @@ pub(super) fn needles<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Vec<Nee
     texts.retain(|text| text.len() >= CHARS_MIN);
     texts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     texts.dedup();
-    let needle = |text: &String| Needle { bytes: text.bytes().map(fold).collect(), is_word: text.len() < ANYWHERE_CHARS_MIN };
-    texts.iter().map(needle).collect()
+    texts.iter().map(|text| Needle::of(text)).collect()
 }
 
 /// Letters of either case are alike, and so are the two spellings of a space in a form.
@@ -144,7 +161,7 @@ mod tests {
     use super::*;
 
     fn texts(secret: &str) -> Vec<String> {
-        needles([secret]).into_iter().map(|needle| String::from_utf8(needle.bytes).unwrap()).collect()
+        needles([secret]).into_iter().map(|needle| String::from_utf8(needle.bytes().to_vec()).unwrap()).collect()
     }
 
     #[test]

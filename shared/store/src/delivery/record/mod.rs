@@ -15,6 +15,7 @@ use domain::attempt::{Attempt, Failure, RequestRecord, ResponseRecord};
 use domain::delivery::Delivery;
 use serde_json::Value;
 
+use super::compression;
 use bytes::{Reader, Unreadable, Writer};
 
 /// The first byte of a packed record. The codes, the dictionary and the prediction are part of the format: a change to one of them takes a
@@ -43,9 +44,7 @@ pub(crate) fn pack(delivery: &Delivery, attempt: &Attempt, tracking: Option<&Val
     let mut packed = Writer::default();
     packed.byte(VERSION).number(u64::from(attempt.number)).signed(attempt.started_at.as_millis() - delivery.created_at.as_millis());
     let known = prediction::dictionary(delivery, attempt.number, attempt.started_at);
-    let frame = zstd::bulk::Compressor::with_dictionary(LEVEL, &known)
-        .and_then(|mut compressor| compressor.compress(&write(delivery, attempt, tracking)))
-        .expect("compressing from memory into memory needs nothing but memory");
+    let frame = compression::compress(&write(delivery, attempt, tracking), LEVEL, &known);
     let mut packed = packed.into_bytes();
     packed.extend_from_slice(frame.strip_prefix(&MAGIC).expect("every frame starts with its magic number"));
     packed
@@ -62,13 +61,9 @@ pub(crate) fn unpack(delivery: &Delivery, packed: &[u8]) -> Result<(Attempt, Opt
     let started_at = Timestamp::from_millis(delivery.created_at.as_millis().saturating_add(header.signed()?));
     let frame = [&MAGIC, header.rest()].concat();
     let known = prediction::dictionary(delivery, number, started_at);
-    let size = zstd::zstd_safe::get_frame_content_size(&frame).ok().flatten().unwrap_or(u64::MAX);
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    if size > UNPACKED_MAX_BYTES {
-        return Err(Unreadable::new("a record that says it is huge"));
-    }
-    let content = zstd::bulk::Decompressor::with_dictionary(&known).and_then(|mut decompressor| decompressor.decompress(&frame, size));
-    let content = content.map_err(|error| Unreadable::new(error.to_string()))?;
+    let size = compression::content_size(&frame).filter(|size| *size <= UNPACKED_MAX_BYTES);
+    let size = size.ok_or_else(|| Unreadable::new("a record that says it is huge"))?;
+    let content = compression::decompress(&frame, size, &known).map_err(|error| Unreadable::new(error.to_string()))?;
     read(delivery, number, started_at, &content)
 }
 

@@ -17,7 +17,7 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    sync::oneshot,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -66,8 +66,9 @@ impl Turn {
 pub struct Receiver {
     address: SocketAddr,
     counts: Arc<Counts>,
-    task: JoinHandle<()>,
     is_tls: bool,
+    /// Dropped with the receiver, which ends the listening.
+    _listening: oneshot::Sender<()>,
 }
 
 #[derive(Default)]
@@ -101,8 +102,15 @@ impl Receiver {
         let (counts, is_tls) = (Arc::<Counts>::default(), tls.is_some());
         let tls = tls.map(TlsAcceptor::from);
         let shared = Arc::clone(&counts);
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+        let (listening, mut stopped) = oneshot::channel();
+        tokio::spawn(async move {
+            loop {
+                // Connections that the kernel has accepted are taken first: a server that stops leaves none unanswered.
+                let stream = tokio::select! {
+                    biased;
+                    Ok((stream, _)) = listener.accept() => stream,
+                    _ = &mut stopped => break,
+                };
                 let connection = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
                 let (counts, script, tls) = (Arc::clone(&shared), Arc::clone(&script), tls.clone());
                 tokio::spawn(async move {
@@ -123,7 +131,7 @@ impl Receiver {
                 });
             }
         });
-        Self { address, counts, task, is_tls }
+        Self { address, counts, is_tls, _listening: listening }
     }
 
     /// Where it listens.
@@ -144,12 +152,6 @@ impl Receiver {
     /// How many requests arrived.
     pub fn requests(&self) -> usize {
         self.counts.requests.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -16,6 +16,7 @@ const BY_TYPE: &[(&str, &str, &str)] = &[
 /// Replaces the open objects of destinations by unions.
 pub(super) fn enter(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
     split_submissions(schemas);
+    split_jobs(schemas);
     for one in types {
         enter_settings(schemas, one);
         enter_credentials(schemas, one);
@@ -65,6 +66,44 @@ fn split_submissions(schemas: &mut Map<String, Value>) {
         }
         schemas.insert(name.to_owned(), json!({"description": base["description"], "oneOf": refs}));
     }
+}
+
+/// The kinds of jobs, and what each does.
+const JOBS: &[(&str, &str)] = &[
+    ("retry", "A job that reopens the deliveries that match its filter."),
+    ("backfill", "A job that sends to a destination the messages that match and were never addressed to it."),
+    ("reconcile", "A job, for operators, that sends accepted deliveries again whose task may be lost."),
+];
+/// The members of a filter that a backfill takes.
+const BACKFILL_FILTER: &[&str] = &["event_type", "reference", "since", "until"];
+
+/// Replaces the request for a job by a union of its kinds: only a backfill has a destination of its own, and it takes fewer filters.
+fn split_jobs(schemas: &mut Map<String, Value>) {
+    let (Some(base), Some(mut filter)) = (schemas.get("CreateJob").cloned(), schemas.get("JobFilter").cloned()) else { return };
+    if let Some(properties) = filter["properties"].as_object_mut() {
+        properties.retain(|property, _| BACKFILL_FILTER.contains(&property.as_str()));
+    }
+    filter["description"] = "Which messages a backfill sends; without `event_type`, those that the destination subscribes to.".into();
+    schemas.insert("BackfillFilter".to_owned(), filter);
+    let mut names = Vec::new();
+    for (kind, description) in JOBS {
+        let mut schema = base.clone();
+        schema["description"] = (*description).into();
+        schema["properties"]["kind"] = json!({"type": "string", "const": kind, "description": "The kind of job."});
+        if *kind == "backfill" {
+            schema["properties"]["filter"] = json!({"oneOf": [{"type": "null"}, reference("BackfillFilter")]});
+            schema["properties"]["destination_id"]["type"] = "string".into();
+            if let Some(required) = schema["required"].as_array_mut() {
+                required.push("destination_id".into());
+            }
+        } else if let Some(properties) = schema["properties"].as_object_mut() {
+            properties.remove("destination_id");
+        }
+        let variant_name = format!("Create{}Job", pascal(kind));
+        schemas.insert(variant_name.clone(), schema);
+        names.push(((*kind).to_owned(), variant_name));
+    }
+    schemas.insert("CreateJob".to_owned(), union(&base["description"], "kind", &names));
 }
 
 /// A union whose variants are told apart by a member.

@@ -15,8 +15,8 @@ import jsonschema
 
 # Reasons for a refusal that a schema can state.
 STATABLE = {"required", "unknown_field", "too_long", "too_short", "invalid_type", "out_of_range", "invalid_value", "too_many"}
-# What a schema does not state because it depends on another part of the body.
-EXCEPTIONS = {("/settings/url", "required")}
+# What a schema does not state because it depends on another part of the body, or on who asks: jobs of kind `reconcile` are for operators.
+EXCEPTIONS = {("/settings/url", "required"), ("/kind", "invalid_value")}
 # Bodies that are tried, and where: requests that touch nothing else.
 OPERATIONS = [
     ("post", "/v1/destinations", "?skip_check=true"),

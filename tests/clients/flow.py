@@ -132,7 +132,7 @@ succeeded = wait_for(
 )
 assert isinstance(succeeded.tracking, models.HttpResponseTracking) and succeeded.tracking.status == 204, succeeded
 
-job = create_job.sync(client=client, body=models.CreateJob(kind="retry", filter_=models.JobFilter(destination_id=webhook.id)))
+job = create_job.sync(client=client, body=models.CreateRetryJob(kind="retry", filter_=models.JobFilter(destination_id=webhook.id)))
 assert isinstance(job, models.Job), job
 wait_for("the job finishes", lambda: get_job.sync(job.id, client=client).status == "finished" or None)
 

@@ -10,6 +10,9 @@ use local::template::{COMPILED_IN, Template};
 /// Read by what a main installs before any configuration: the log subscriber and the telemetry.
 const READ_BY_EVERY_MAIN: [&str; 4] = ["LOG_LEVEL", "WAYBILL_METRICS", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTLP_HEADERS_SECRET_ARN"];
 
+/// Given by a local process alone: no deployed function may have them.
+const GIVEN_LOCALLY: [&str; 1] = ["MAIL_FOLDER"];
+
 #[test]
 fn each_function_reads_what_the_template_gives_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -22,7 +25,8 @@ fn each_function_reads_what_the_template_gives_it() {
             worker if worker.starts_with("worker_") => every_worker.as_str(),
             _ => "",
         };
-        let read: BTreeSet<_> = variables_in(&own).chain(variables_in(shared)).collect();
+        let read = variables_in(&own).chain(variables_in(shared));
+        let read: BTreeSet<_> = read.filter(|name| !GIVEN_LOCALLY.contains(&name.as_str())).collect();
         let given: BTreeSet<_> = function.environment.keys().filter(|name| !READ_BY_EVERY_MAIN.contains(&name.as_str())).cloned().collect();
         assert_eq!(given, read, "functions/{}/src/config.rs (right) and {} in template.yaml (left)", function.binary, function.logical_id);
     }

@@ -27,6 +27,7 @@ async fn a_kept_token_that_is_refused_is_replaced_once_and_a_new_one_is_not() {
 
     let delivered = bench.deliver(&small(), "{}").await;
     assert!(matches!(delivered.outcome, Outcome::Delivered(_)), "{delivered:?}");
+    server.wait_for(1, std::time::Duration::from_secs(10)).await;
     assert_eq!((tokens.count(), server.mails().len()), (2, 1), "the kept one was replaced within the attempt");
 
     assert!(bench.check().await.ok);

@@ -8,9 +8,9 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use domain::delivery::Delivery;
 
-use super::{ObjectPlace, compression};
 use super::item::hash;
 use super::payload::{Content, decompress, payload_expiry_seconds, sha256};
+use super::{ObjectPlace, compression};
 use crate::attributes::{Item, Reader, binary, number, text};
 use crate::expression::{Change, Condition};
 use crate::keys::{self, TTL};

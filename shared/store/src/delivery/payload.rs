@@ -7,9 +7,9 @@ use domain::id::{DeliveryId, MessageId, OrganizationId};
 use futures_util::TryStreamExt as _;
 use sha2::{Digest, Sha256};
 
-use super::{ObjectPlace, compression};
 use super::item::{PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_OBJECT, PAYLOAD_PLACE, PAYLOAD_VERSION, hash};
 use super::size::{WRITE_UNIT_BYTES, item_size};
+use super::{ObjectPlace, compression};
 use crate::attributes::{Item, Put, Reader, binary, json, number, text};
 use crate::expression::{Change, Condition};
 use crate::keys::{self, PK, TTL};
@@ -123,7 +123,9 @@ pub(super) fn in_item(item: &Item) -> Result<Bytes, StoreError> {
 }
 
 pub(super) fn decompress(from: Reader<'_>, compressed: &[u8]) -> Result<Bytes, StoreError> {
-    let size = compression::content_size(compressed).filter(|size| *size <= PAYLOAD_MAX_BYTES).ok_or_else(|| from.corrupt("the payload's length is unbelievable"))?;
+    let size = compression::content_size(compressed)
+        .filter(|size| *size <= PAYLOAD_MAX_BYTES)
+        .ok_or_else(|| from.corrupt("the payload's length is unbelievable"))?;
     compression::decompress(compressed, size, b"").map(Bytes::from).map_err(|error| from.corrupt(error.to_string()))
 }
 

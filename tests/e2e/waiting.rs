@@ -1,4 +1,4 @@
-//! Waiting: paused destinations and destinations with limits. What waits is neither lost nor an attempt, and delays nobody else.
+//! Waiting: paused destinations and destinations with limits. What waits is not lost, is not an attempt, and delays no other destination.
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@
 //!
 //! Each process has a data directory of its own on disk, and receivers in this process. With two binaries the rounds alternate
 //! between them, and the last column compares the first with the second. CPU is user and system time of the Waybill process; the
-//! generator's own is in a column beside it.
+//! generator's own is in the next column.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

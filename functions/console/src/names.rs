@@ -84,7 +84,7 @@ pub(crate) struct Choices {
 }
 
 impl Choices {
-    /// Reads them for an operator; nobody else has a choice.
+    /// Reads them for an operator; other callers have no choice of organization.
     pub(crate) async fn read(operations: &Operations, v: &Visitor) -> Result<Option<Self>, Refusal> {
         if !v.is_operator() {
             return Ok(None);

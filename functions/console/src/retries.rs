@@ -1,4 +1,4 @@
-//! How failed attempts are retried, as a part of a form: the schedule of somebody else, waits that grow, the preset, or waits one by one.
+//! How failed attempts are retried, as a part of a form: the inherited schedule, waits that grow, the preset, or a list of waits.
 
 use serde_json::{Map, Value, json};
 
@@ -138,7 +138,7 @@ pub(crate) fn apply(form: &Form, group: &[&str], stored: &Value, members: &mut M
     }
 }
 
-/// A number; what is none goes to the API as it was typed, which says so.
+/// A number. Text that is not a number is passed on as it was typed, and the API refuses it.
 fn number(typed: &str) -> Value {
     serde_json::from_str(typed).ok().filter(Value::is_number).unwrap_or_else(|| typed.into())
 }

@@ -23,7 +23,7 @@ pub(crate) struct Mail {
 }
 
 impl Mail {
-    /// Reads a MIME message; `None` if it is none.
+    /// Reads a MIME message; `None` if the bytes are not one.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let mail = MessageParser::default().parse(bytes)?;
         let mut headers = Vec::new();

@@ -77,7 +77,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// Resumes a destination whose pause is over; `None` when somebody changed it first.
+    /// Resumes a destination whose pause is over; `None` when another change came first.
     async fn end_pause(&self, before: Destination) -> Result<Option<Destination>, lambda_runtime::Error> {
         let now = self.clock.now();
         let after = Destination { state: DestinationState::Enabled, revision: before.revision + 1, updated_at: now, ..before };

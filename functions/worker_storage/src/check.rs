@@ -23,7 +23,7 @@ const STEPS: [StepName; 3] = [StepName::Authenticate, StepName::Authorize, StepN
 
 impl Storage {
     /// Tests connection and credentials step by step and stops at the first that fails. Writes a small
-    /// object beside `sample_key`, named with `unique`, and deletes it.
+    /// object next to `sample_key`, named with `unique`, and deletes it.
     pub async fn check(
         &self,
         settings: Settings<'_>,

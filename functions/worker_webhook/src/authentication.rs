@@ -109,7 +109,8 @@ fn with_header(name: HeaderName, value: &str) -> Result<Secrets, ConnectorError>
 }
 
 fn header_name(name: &str) -> Result<HeaderName, ConnectorError> {
-    HeaderName::from_bytes(name.as_bytes()).map_err(|_| ConnectorError::misconfigured("the credentials name a header that is none"))
+    HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| ConnectorError::misconfigured("the credentials name a header whose name is not valid in HTTP"))
 }
 
 fn header_value(text: &str) -> Result<HeaderValue, ConnectorError> {

@@ -74,8 +74,8 @@ pub(crate) fn compose(
         put(&mut headers, HeaderName::from_static("waybill-failed-reason"), reason.as_str())?;
     }
     put(&mut headers, HeaderName::from_static("traceparent"), envelope.traceparent)?;
-    let method =
-        Method::from_bytes(settings.method.as_str().as_bytes()).map_err(|_| ConnectorError::misconfigured("the method is none"))?;
+    let method = Method::from_bytes(settings.method.as_str().as_bytes())
+        .map_err(|_| ConnectorError::misconfigured("the method is not valid in HTTP"))?;
     Ok(Request { method, target, headers, body, deadline })
 }
 

@@ -71,7 +71,7 @@ pub enum DestinationState {
         at: Timestamp,
         /// Why.
         reason: Option<String>,
-        /// Resumed then; `None`: when somebody does.
+        /// When it resumes by itself; `None` if only a request resumes it.
         until: Option<Timestamp>,
     },
     /// It does not; deliveries are skipped. Entered by a user, by too many failures or by a receiver that is gone; left by enabling or deleting.

@@ -13,7 +13,7 @@ use crate::input::Fields;
 pub struct Waiting {
     /// What it waits for.
     pub reason: WaitingFor,
-    /// When it is expected to start; `None` while nobody can say: a pause without an end.
+    /// When it is expected to start; `None` if that is not known: a pause without an end.
     pub expected_at: Option<Timestamp>,
 }
 

@@ -280,7 +280,7 @@ fn read(fields: &mut Fields<'_>, operator: bool) -> Option<NewJob> {
     Some(NewJob { kind: kind?, filter, dry_run })
 }
 
-/// What a backfill is about: where it goes is said besides.
+/// Which messages a backfill sends; its destination is a member of its own.
 fn read_backfill(fields: &mut Fields<'_>) -> DeliveryFilter {
     DeliveryFilter {
         event_type: fields.parsed("event_type", EventType::parse),

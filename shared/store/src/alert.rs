@@ -70,7 +70,7 @@ impl Store {
         self.tell("alert about a destination", change, alert).await
     }
 
-    /// Alerts about a failure rate, unless another monitor did. Was it told?
+    /// Alerts about a failure rate, unless another monitor did. Returns whether it alerted.
     pub async fn alert_rate(&self, health: &Health, alert: &Alert) -> Result<bool, StoreError> {
         let mut change = Change::default();
         change.set(RATE_ALERTED, time(alert.occurred_at)).set(LAST_ALERT, time(alert.occurred_at));

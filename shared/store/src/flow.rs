@@ -149,7 +149,7 @@ impl Store {
         self.advance("give a turn", destination, NEXT_TURN, now, step, None).await
     }
 
-    /// When a place is expected to come free, given what attempts took lately and who was told so before.
+    /// When a place is expected to come free, given how long recent attempts took and who already waits for one.
     pub async fn expected_place(&self, destination: DestinationId, now: Timestamp, places: u32) -> Result<Timestamp, StoreError> {
         let item = self.get("read what attempts take", &keys::limits(destination)).await?;
         let took = item.as_ref().map(|item| Reader(item).number_opt::<u64>(TOOK)).transpose()?.flatten();
@@ -194,7 +194,7 @@ impl Store {
         Ok(None)
     }
 
-    /// Leaves a place after an attempt that took so long. Where attempts have become much faster, what waits for a place waits anew.
+    /// Leaves a place after an attempt that took so long. If attempts have become much faster, what waits for a place gets a new expected time.
     pub async fn leave_place(
         &self,
         destination: &Destination,

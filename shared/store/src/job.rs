@@ -118,7 +118,7 @@ impl JobStatus {
         matches!(self, Self::Queued)
     }
 
-    /// Did somebody stop it?
+    /// Whether it was stopped.
     #[must_use]
     pub fn is_cancelled(self) -> bool {
         matches!(self, Self::Cancelled)

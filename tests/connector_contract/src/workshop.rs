@@ -1,4 +1,4 @@
-//! What a connector needs besides its server: a key service, a secret store, sealed credentials.
+//! What a connector needs in addition to its server: a key service, a secret store, sealed credentials.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

@@ -29,7 +29,7 @@ pub(crate) struct Life {
     pub(crate) accepted: BTreeMap<MessageId, u16>,
     /// Submissions whose answer never came: the client will repeat them.
     pub(crate) unanswered: Vec<Submission>,
-    /// Messages that were sent to further destinations, where nobody heard whether it was done.
+    /// Messages that were sent to further destinations by requests whose answers were lost.
     pub(crate) adding: Vec<(MessageId, DestinationId)>,
     /// How often each delivery was reopened.
     pub(crate) reopened: BTreeMap<DeliveryId, u32>,

@@ -21,7 +21,7 @@ const DESTINATIONS_MAX: usize = 100;
 /// The body of `POST /v1/messages/{id}/deliveries`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ResendMessage {
-    /// Where it goes besides; a destination that has a delivery of the message keeps that.
+    /// Where to send it as well; a destination that already has a delivery of the message keeps that one.
     #[schema(min_items = 1, max_items = 100)]
     pub destination_ids: Vec<String>,
 }

@@ -64,7 +64,7 @@ pub struct DeliveryFacts {
     /// What it waits for although it is due: `pause`, `rate` or `concurrency`; null while it waits for nothing.
     #[schema(value_type = Option<String>, example = "rate")]
     pub waiting_for: Option<WaitingFor>,
-    /// When a delivery that waits is expected to start; null while nobody can say.
+    /// When a delivery that waits is expected to start; null if that is not known.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expected_at: Option<Timestamp>,
     /// The delivery that this one stands in for, when it is a fallback.

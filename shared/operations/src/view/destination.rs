@@ -117,7 +117,7 @@ pub struct PausedView {
     pub by: &'static str,
     /// Why.
     pub reason: Option<String>,
-    /// When it resumes by itself; null: when somebody resumes it.
+    /// When it resumes by itself; null if only a request resumes it.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
 }
@@ -353,7 +353,7 @@ impl HealthView {
     }
 }
 
-/// A destination's status at `now`: a pause whose time is over is none.
+/// A destination's status at `now`: a pause whose time is over no longer counts.
 pub(crate) fn status(destination: &Destination, now: Timestamp) -> &'static str {
     match &destination.state {
         DestinationState::Disabled { .. } => "disabled",

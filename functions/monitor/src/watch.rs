@@ -29,6 +29,8 @@ use crate::recover::{DueCheck, Look};
 
 /// Destinations looked at at once.
 const LOOKS_AT_ONCE: usize = 8;
+/// How long the function that made an alert has to announce it. After that the monitor announces it.
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(10);
 /// No check begins later in a run: it takes up to 24 s, and the run's time is limited.
 const CHECKS_BEGIN_WITHIN: Duration = Duration::from_secs(20);
 /// Deliveries of one destination skipped in one run, about: others are looked at in this run, too.
@@ -81,7 +83,7 @@ impl Monitor {
                 Watched::Waiting(organization, destination) => {
                     self.release_for(organization, destination).map(|done| done.map(|()| Found::default())).boxed()
                 }
-                Watched::Alert(alert) => self.announce(*alert).map(|told| told.map(|()| Found::default())).boxed(),
+                Watched::Alert(alert) => self.announce_what_is_left(*alert).map(|done| done.map(|()| Found::default())).boxed(),
             });
             let mut done = stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
             while let Some(done) = done.next().await {
@@ -281,6 +283,14 @@ impl Monitor {
         let (since, until) = (hour_of(rate.window_start(now)), now.plus(Duration::from_millis(1)));
         let hours = self.store.statistics(destination.id, since, until).await?;
         Ok(rate.recent(&hours, health.rate_since, now))
+    }
+
+    /// Announces an alert that the request or the monitor which made it has not announced in time.
+    async fn announce_what_is_left(&self, alert: Alert) -> Result<(), lambda_runtime::Error> {
+        if self.clock.now().since(alert.occurred_at) < ANNOUNCED_WITHIN {
+            return Ok(());
+        }
+        self.announce(alert).await
     }
 
     /// Tells those whom the organization named; whoever is told twice is told by the same message.

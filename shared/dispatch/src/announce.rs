@@ -46,6 +46,13 @@ pub struct Announcement<'a> {
     pub callback: Option<StatusCallback>,
 }
 
+impl Announcement<'_> {
+    /// The id of its message, which is the same for every function that announces it.
+    fn message(&self, ids: &IdMint, routes: &Routes) -> MessageId {
+        ids.derive(self.organization, routes.shards, self.occurred_at, self.name)
+    }
+}
+
 impl Dispatcher {
     /// An alert about a destination as it stands after what the alert says. `url` leads to its page.
     pub async fn alert_about(
@@ -83,13 +90,14 @@ impl Dispatcher {
             body: alert.body(),
             callback: None,
         };
-        // A destination is not told of its own trouble.
-        let named = routes.settings.alert_destination_ids.iter().copied();
-        let named: Vec<DestinationId> =
-            named.filter(|id| *id != alert.destination_id || matches!(alert.kind, AlertKind::Enabled | AlertKind::Recovered)).collect();
-        let mailboxes = self.alert_mailboxes(ids, routes, alert.organization_id).await?;
-        let targets = existing(routes, &named).chain(mailboxes).collect();
-        let message = self.announce_to(ids, routes, announcement, targets).await?;
+        // An alert that was announced before has been counted for its addresses already.
+        let message = match self.announced_before(ids, routes, &announcement).await? {
+            Some(message) => Some(message),
+            None => {
+                let targets = self.alert_targets(ids, routes, &alert).await?;
+                self.commit_announcement(ids, routes, announcement, targets).await?
+            }
+        };
         let alert = Alert { message, ..alert };
         if let Some(bus) = &self.bus
             && let Err(error) = bus.put(detail_type(alert.kind), &alert.body()).await
@@ -102,8 +110,45 @@ impl Dispatcher {
         Ok(alert)
     }
 
-    /// Announces to these; answers the message, unless there is nobody to tell.
+    /// The destinations and mailboxes that receive an alert. No destination receives an alert about its own failures.
+    async fn alert_targets(&self, ids: &IdMint, routes: &Routes, alert: &Alert) -> Result<Vec<Target>, StoreError> {
+        let works = matches!(alert.kind, AlertKind::Enabled | AlertKind::Recovered);
+        let named = routes.settings.alert_destination_ids.iter().copied();
+        let named: Vec<DestinationId> = named.filter(|id| works || *id != alert.destination_id).collect();
+        let mailboxes = self.alert_mailboxes(ids, routes, alert.organization_id).await?;
+        Ok(existing(routes, &named).chain(mailboxes).collect())
+    }
+
+    /// Announces to these targets. Returns the message, or `None` when there are no targets.
     pub(crate) async fn announce_to(
+        &self,
+        ids: &IdMint,
+        routes: &Routes,
+        announcement: Announcement<'_>,
+        targets: Vec<Target>,
+    ) -> Result<Option<MessageId>, StoreError> {
+        match self.announced_before(ids, routes, &announcement).await? {
+            Some(message) => Ok(Some(message)),
+            None => self.commit_announcement(ids, routes, announcement, targets).await,
+        }
+    }
+
+    /// The message of an announcement that was committed before. Its deliveries that may not have been sent are sent again.
+    async fn announced_before(
+        &self,
+        ids: &IdMint,
+        routes: &Routes,
+        announcement: &Announcement<'_>,
+    ) -> Result<Option<MessageId>, StoreError> {
+        let message = announcement.message(ids, routes);
+        let Some(committed) = self.store.message(announcement.organization, message).await? else { return Ok(None) };
+        for delivery in committed.iter().filter(|delivery| delivery.status() == DeliveryStatus::Queued) {
+            self.store.remember_due(delivery, self.clock.now().plus(UNSENT_DUE)).await?;
+        }
+        Ok(Some(message))
+    }
+
+    async fn commit_announcement(
         &self,
         ids: &IdMint,
         routes: &Routes,
@@ -114,14 +159,8 @@ impl Dispatcher {
         if targets.is_empty() {
             return Ok(None);
         }
-        let Announcement { organization, occurred_at, name, .. } = announcement;
-        let message: MessageId = ids.derive(organization, routes.shards, occurred_at, name);
-        if let Some(committed) = self.store.message(organization, message).await? {
-            for delivery in committed.iter().filter(|delivery| delivery.status() == DeliveryStatus::Queued) {
-                self.store.remember_due(delivery, self.clock.now().plus(UNSENT_DUE)).await?;
-            }
-            return Ok(Some(message));
-        }
+        let message = announcement.message(ids, routes);
+        let Announcement { organization, occurred_at, .. } = announcement;
         let payload = Bytes::from(announcement.body.to_string());
         let sha256 = hex::encode(Sha256::digest(&payload));
         let facts = MessageFacts {

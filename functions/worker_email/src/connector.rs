@@ -133,7 +133,7 @@ impl Email {
         deadline: Instant,
     ) -> Result<Sent, ConnectorError> {
         match &settings.transport {
-            Transport::Ses => within(deadline, LATE, self.send_by_ses(destination, settings, letter)).await,
+            Transport::Ses => Box::pin(self.send_by_ses(destination, settings, letter, deadline)).await,
             Transport::Smtp(smtp) => Box::pin(self.send_by_smtp(destination, settings, smtp, letter, deadline)).await,
         }
     }

@@ -1,8 +1,10 @@
 //! Amazon SES: with the function's role for the identities an organization was granted, or with a customer's own role.
 
 use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::config::Config;
 use aws_sdk_sesv2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{Destination as Recipients, EmailContent, RawMessage};
@@ -14,11 +16,13 @@ use domain::settle::Outcome;
 use roles::{NotAssumed, Purpose};
 use serde_json::json;
 use std::time::Duration;
-use worker::{ConnectorError, Opened, Unavailable, dependency};
+use tokio::time::{Instant, timeout_at};
+use worker::{ConnectorError, Opened, Unavailable, dependency, within};
 
 use crate::Email;
 use crate::connector::{Sent, is_own_role};
 use crate::letter::Letter;
+use crate::verdict::{self, LATE};
 
 impl Email {
     /// Sends a letter through SES.
@@ -27,8 +31,9 @@ impl Email {
         destination: &Destination,
         settings: &EmailSettings,
         letter: &Letter,
+        deadline: Instant,
     ) -> Result<Sent, ConnectorError> {
-        let client = self.ses(destination, settings).await?;
+        let client = within(deadline, LATE, self.ses(destination, settings)).await?;
         let list = |mailboxes: &[Mailbox]| Some(mailboxes.iter().map(ToString::to_string).collect::<Vec<_>>());
         let recipients = Recipients::builder()
             .set_to_addresses(list(&settings.to))
@@ -39,7 +44,16 @@ impl Email {
         let raw = raw.map_err(Unavailable::because)?;
         let content = EmailContent::builder().raw(raw).build();
         let call = client.send_email().from_email_address(settings.from.to_string()).destination(recipients).content(content);
-        let sent = call.send().await.map_err(|error| refused(StepName::Write, error))?;
+        // SES has no idempotency: a call that the SDK repeats after a time-out would be a second message.
+        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let sent = match timeout_at(deadline, call.customize().config_override(once).send()).await {
+            Ok(Ok(sent)) => sent,
+            Ok(Err(error)) if may_have_arrived(&error) => {
+                return Err(unconfirmed(Reason::Protocol, &format!("did not confirm it ({})", domain::chain(&error))));
+            }
+            Ok(Err(error)) => return Err(refused(StepName::Write, error)),
+            Err(_) => return Err(unconfirmed(Reason::Timeout, "did not confirm it in time")),
+        };
         let id = sent.message_id().unwrap_or_default().to_owned();
         let tracking = json!({"kind": "ses_message", "id": id, "url": null, "message_id": format!("<{}>", letter.message_id)});
         Ok(Sent { detail: format!("Amazon SES took the mail as {id}"), tracking })
@@ -91,6 +105,32 @@ async fn assumed(own: &SdkConfig, role_arn: &str, external_id: &str, settings: &
         ConnectorError::new(outcome, why.to_string()).at(StepName::Authenticate)
     })?;
     Ok(own.to_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build())
+}
+
+/// Whether SES may have taken the message although its answer did not arrive.
+fn may_have_arrived<E>(error: &SdkError<E>) -> bool
+where
+    E: std::error::Error + 'static,
+{
+    match error {
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
+        SdkError::DispatchFailure(failure) => {
+            let is_of_the_network = failure.is_io() || failure.is_timeout() || failure.as_other().is_some();
+            is_of_the_network && !is_connecting(error)
+        }
+        _ => false,
+    }
+}
+
+/// Whether the error is that no connection could be made, over which nothing was sent.
+fn is_connecting(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect()))
+}
+
+/// The outcome of a message that SES got and did not confirm.
+fn unconfirmed(reason: Reason, what: &str) -> ConnectorError {
+    verdict::unconfirmed(reason, &format!("Amazon SES was sent the whole message and {what}"))
 }
 
 /// What SES's refusal means. Its operations share these codes, but not a type.

@@ -25,8 +25,6 @@ use crate::verdict;
 const REPLY_MAX: Duration = Duration::from_secs(60);
 /// A server that closes the connection while the message is sent has said why by then.
 const PARTING_REPLY_MAX: Duration = Duration::from_secs(2);
-/// When a message that may have been taken is sent again: at a mail server's pace (RFC 5321 §4.5.4.1).
-const UNCONFIRMED_RETRY: Duration = Duration::from_secs(1800);
 
 /// A connection, encrypted or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -278,12 +276,7 @@ impl NotSent {
 
     /// The server got the whole message, and what it did with it is not known.
     fn unconfirmed(reason: Reason, what: &str) -> Self {
-        let detail = format!(
-            "the mail server took the whole message and {what}: the outcome is not known, and the message may have been delivered. \
-             A retry is made after {} minutes, with the same Message-ID",
-            UNCONFIRMED_RETRY.as_secs() / 60
-        );
-        Self::finally(ConnectorError::new(Outcome::Throttled(reason, UNCONFIRMED_RETRY), detail).at(StepName::Write))
+        Self::finally(verdict::unconfirmed(reason, &format!("the mail server took the whole message and {what}")))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The effect of a mail server's errors on the delivery.
 
+use std::time::Duration;
+
 use domain::Reason;
 use domain::check::StepName;
 use domain::settle::Outcome;
@@ -22,6 +24,18 @@ pub(crate) fn of_smtp(step: StepName, error: &Error) -> ConnectorError {
             ConnectorError::network(error, detail).at(step)
         }
     }
+}
+
+/// When a message that may have been taken is sent again: at a mail server's pace (RFC 5321 §4.5.4.1).
+const UNCONFIRMED_RETRY: Duration = Duration::from_secs(1800);
+
+/// A server got the whole message, and what it did with it is not known. `what` is the sentence that says so.
+pub(crate) fn unconfirmed(reason: Reason, what: &str) -> ConnectorError {
+    let detail = format!(
+        "{what}: the outcome is not known, and the message may have been delivered. A retry is made after {} minutes",
+        UNCONFIRMED_RETRY.as_secs() / 60
+    );
+    ConnectorError::new(Outcome::Throttled(reason, UNCONFIRMED_RETRY), detail).at(StepName::Write)
 }
 
 /// The mail server did not answer by the deadline.

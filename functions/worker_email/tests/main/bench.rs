@@ -2,16 +2,23 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use bytes::Bytes;
+use domain::audit::{Actor, AuditEvent, AuditOutcome};
 use domain::check::{CheckReport, StepName};
 use domain::credentials::{CredentialKind, Credentials, SecretField, sealed_name};
 use domain::delivery::Delivery;
 use domain::destination::Destination;
+use domain::id::{IdMint, OrganizationId};
 use domain::input::{Errors, Fields};
+use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
+use domain::quota::QuotaOverrides;
 use domain::settings::{DestinationType, Settings};
 use domain::{Reason, Timestamp};
 use egress::{Client, Guard, Policy, Schemes, Tls};
-use local_aws::{Caller, Engines, GenerateSecretString, KeySpec, Options, Resources, SecretSpec, SecretValue};
+use local_aws::{
+    AttributeType, Caller, Engines, GenerateSecretString, KeySchema, KeySpec, Options, Resources, SecretSpec, SecretValue, TableSpec,
+};
 use oauth::Tokens;
 use runtime::platform::{system_clock, system_random};
 use rustls::RootCertStore;
@@ -27,11 +34,13 @@ use crate::samples;
 
 pub(crate) const USERNAME: &str = "mailer";
 pub(crate) const PASSWORD: &str = "right horse";
+const TABLE: &str = "waybill";
 pub(crate) const PUBLIC_URL: &str = "https://waybill.example";
 
 pub(crate) struct Bench {
     email: Email,
     pub(crate) destination: Destination,
+    pub(crate) engines: Engines,
     vault: Vault,
     _data: TempDir,
 }
@@ -57,12 +66,33 @@ impl Bench {
         bench
     }
 
+    /// A destination of SES, with the function's own role, whose client has this configuration instead of the embedded engine's.
+    pub(crate) async fn of_ses(timeout_seconds: u32, configure: impl FnOnce(SdkConfig) -> SdkConfig) -> Self {
+        let bench = Self::made(0, json!({"transport": "ses", "timeout_seconds": timeout_seconds}), None, configure).await;
+        let grants = Grants { ses_identities: vec!["acme.example".to_owned()], ..Grants::default() };
+        let store = Store::new(&bench.engines.sdk_config(Caller::unlimited("tests")), TABLE.to_owned(), None);
+        let (organization, created) = organization(bench.destination.organization_id, grants);
+        store.create_organization(&organization, &created).await.unwrap();
+        let mut bench = bench;
+        bench.destination.credentials = Credentials { kind: CredentialKind::Iam, ..Credentials::none() };
+        bench
+    }
+
     pub(crate) async fn greeting_as(port: u16, settings: Value, ehlo_name: Option<&str>) -> Self {
+        Self::made(port, settings, ehlo_name, |aws| aws).await
+    }
+
+    async fn made(port: u16, settings: Value, ehlo_name: Option<&str>, configure: impl FnOnce(SdkConfig) -> SdkConfig) -> Self {
         runtime::platform::install_tls();
         let data = tempfile::tempdir().unwrap();
         let root = GenerateSecretString { template: None, key: Some("root".into()), length: 64, exclude_punctuation: true };
         let keys = SecretSpec { name: "waybill-Keys".into(), value: Some(SecretValue::Generated(root)) };
-        let resources = Resources { keys: vec![KeySpec { name: "waybill-Key".into() }], secrets: vec![keys], ..Resources::empty() };
+        let resources = Resources {
+            keys: vec![KeySpec { name: "waybill-Key".into() }],
+            secrets: vec![keys],
+            tables: vec![table()],
+            ..Resources::empty()
+        };
         let engines = Engines::open(data.path(), &resources, Options::local()).unwrap();
         let aws = engines.sdk_config(Caller::unlimited("tests"));
         let guard = Guard::new(Policy::parse("127.0.0.1").unwrap());
@@ -76,14 +106,14 @@ impl Bench {
             tls,
             tokens: Tokens::new(client, Schemes::HttpAndHttps, system_clock()),
             vault: vault.clone(),
-            store: Store::new(&aws, "none".to_owned(), None),
+            store: Store::new(&aws, TABLE.to_owned(), None),
             links: Links::new(&aws, secret, PUBLIC_URL.to_owned()),
             ehlo_name: ehlo_name.map(str::to_owned),
-            aws,
+            aws: configure(aws),
             clock: system_clock(),
             random: system_random(),
         });
-        Self { email, destination, vault, _data: data }
+        Self { email, destination, engines, vault, _data: data }
     }
 
     /// The same, giving mail servers less time to confirm a message.
@@ -103,6 +133,49 @@ impl Bench {
 
     pub(crate) async fn check(&self) -> CheckReport {
         worker::check(&self.email, &self.destination).await
+    }
+}
+
+/// An organization with these grants, and the event that it was created.
+fn organization(id: OrganizationId, grants: Grants) -> (Organization, AuditEvent) {
+    let now = system_clock().now();
+    let organization = Organization {
+        id,
+        name: "Acme".to_owned(),
+        external_id: None,
+        status: OrganizationStatus::Active,
+        settings: OrganizationSettings::default(),
+        grants,
+        quotas: QuotaOverrides::default(),
+        aws_external_id: String::new(),
+        shards: 1,
+        revision: 1,
+        created_at: now,
+        updated_at: now,
+        ended_at: None,
+    };
+    let created = AuditEvent {
+        id: IdMint::new([7; 32], system_clock(), system_random()).mint(id, 1),
+        organization_id: id,
+        at: now,
+        action: "organization.created".to_owned(),
+        outcome: AuditOutcome::Succeeded,
+        actor: Actor::system(),
+        ip: None,
+        target: None,
+        changes: Vec::new(),
+        request_id: None,
+    };
+    (organization, created)
+}
+
+fn table() -> TableSpec {
+    TableSpec {
+        name: TABLE.to_owned(),
+        attributes: ["pk", "sk"].map(|name| (name.to_owned(), AttributeType::Text)).to_vec(),
+        key: KeySchema { hash: "pk".to_owned(), range: Some("sk".to_owned()) },
+        indexes: Vec::new(),
+        ttl_attribute: Some("ttl".to_owned()),
     }
 }
 

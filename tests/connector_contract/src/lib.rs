@@ -20,6 +20,9 @@ use domain::settings::DestinationType;
 use serde_json::Value;
 use worker::Connector;
 
+/// The large payload of a connector that streams, unless the environment variable `WAYBILL_TEST_LARGE_MIB` names another size.
+pub const STREAMED_BYTES: usize = 64 << 20;
+
 /// A connector and a server of its protocol, as the contract sees them.
 #[allow(async_fn_in_trait, reason = "tests await it where they are")]
 pub trait Subject: Sized {
@@ -29,8 +32,8 @@ pub trait Subject: Sized {
     const NAME: &'static str;
     /// The type of its destinations.
     const DESTINATION: DestinationType;
-    /// The payload of the case [`Case::Large`].
-    const LARGE_BYTES: usize = 64 << 20;
+    /// The payload of the case [`Case::Large`]. A connector that streams leaves it at [`STREAMED_BYTES`].
+    const LARGE_BYTES: usize = STREAMED_BYTES;
     /// Whether a task that runs again leaves one copy. Otherwise both carry the same identity.
     const IS_IDEMPOTENT: bool;
 

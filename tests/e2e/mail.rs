@@ -91,6 +91,22 @@ async fn a_server_that_is_busy_is_tried_again_and_one_that_refuses_is_not() {
     assert!(server.mails().is_empty());
 }
 
+/// RFC 6647: a server that does not know the sender yet defers its first messages.
+#[tokio::test]
+async fn a_server_that_greylists_gets_the_message_at_a_later_attempt_once() {
+    let server = ScriptedMail::start(Script { deferred_recipients: 2, ..Script::default() }).await;
+    let acme = stage::organization("Acme").await;
+    let settings = json!({"transport": {"smtp": {"host": "127.0.0.1", "port": server.port, "security": "none"}},
+        "from": "reports@acme.example", "to": ["ada@customer.example"]});
+    let destination = acme.destination().with("type", "email").settings(settings).credentials(password()).skip_check().retries(3);
+    let destination = destination.create().await;
+    let delivery = acme.send([&destination], json!({"n": 1})).await.delivery(0).reaches("succeeded").await;
+    assert_eq!((server.messages().len(), &delivery["attempt_count"]), (1, &json!(3)), "{delivery}");
+    let first = &delivery["attempts"][0];
+    assert_eq!(first["reason"], "server_error", "{first}");
+    assert!(first["detail"].as_str().unwrap_or_default().contains("451 4.7.1 Greylisting"), "{first}");
+}
+
 /// RFC 5321 §4.5.3.2.6: a server has ten minutes to confirm a message, however long the attempt may otherwise take.
 #[tokio::test]
 async fn a_message_that_is_confirmed_late_arrives_once() {

@@ -25,6 +25,8 @@ pub struct Script {
     pub confirmation: Option<&'static str>,
     /// Whether EHLO wants a fully qualified name or an address literal.
     pub is_strict_about_names: bool,
+    /// How many recipients are deferred, as by greylisting, before the server accepts any.
+    pub deferred_recipients: usize,
 }
 
 impl Default for Script {
@@ -37,6 +39,7 @@ impl Default for Script {
             confirms_after: Some(Duration::ZERO),
             confirmation: Some("250 2.0.0 OK: queued as 1"),
             is_strict_about_names: true,
+            deferred_recipients: 0,
         }
     }
 }
@@ -57,6 +60,7 @@ struct State {
     messages: Mutex<Vec<Offered>>,
     commands: Mutex<Vec<String>>,
     connections: AtomicUsize,
+    deferred: AtomicUsize,
 }
 
 /// A running server; dropping it ends it.
@@ -139,6 +143,9 @@ async fn serve(mut stream: BufReader<TcpStream>, script: Arc<Script>, state: Arc
                     say(&mut stream, "250 2.1.0 OK").await?;
                 }
             },
+            "RCPT" if state.deferred.fetch_add(1, Ordering::SeqCst) < script.deferred_recipients => {
+                say(&mut stream, "451 4.7.1 Greylisting in action, please come back later").await?;
+            }
             "RCPT" => {
                 to.push(rest.trim_start_matches("TO:<").trim_end_matches('>').to_owned());
                 say(&mut stream, "250 2.1.5 OK").await?;

@@ -21,6 +21,16 @@ const STAYS_FOR: &str = "stays_for";
 /// Keys of one list that are read at most: ten times what an organization may have.
 const LISTED_MAX: u32 = 1000;
 
+/// Whose a key is, with what was read of its organization.
+enum Belonging {
+    /// The operator's, which belongs to no organization.
+    Operator,
+    /// An organization's that was known before the read, with its item if there is one.
+    Known(Option<Item>),
+    /// Another organization's than was read.
+    Unknown,
+}
+
 impl Store {
     /// Keeps a new key, unless its organization has as many as it may. Operators' keys have no limit.
     pub async fn create_key(&self, key: &ApiKey) -> Result<Created, StoreError> {
@@ -67,40 +77,48 @@ impl Store {
         id: KeyId,
         organization: Option<OrganizationId>,
     ) -> Result<Option<(ApiKey, Option<bool>)>, StoreError> {
-        Ok(self.read_key(id, organization, &[keys::organization]).await?.map(|(key, stands, _)| (key, stands)))
+        let Some((key, item)) = self.read_key(id, organization, keys::organization).await? else { return Ok(None) };
+        let stands = match item {
+            Belonging::Operator => Some(true),
+            Belonging::Known(item) => Some(organization::stands(item.as_ref())?),
+            Belonging::Unknown => None,
+        };
+        Ok(Some((key, stands)))
     }
 
-    /// Like [`Self::key_and_standing`], with the routes of the organization in the same read where the organization is known.
+    /// Like [`Self::key_and_standing`], with the routes of the organization in the same read where the organization is known. An
+    /// organization has routes until it ends, so that they also say whether it stands.
     pub async fn key_with_routes(
         &self,
         id: KeyId,
         organization: Option<OrganizationId>,
     ) -> Result<Option<(ApiKey, Option<bool>, Option<Routes>)>, StoreError> {
-        let found = self.read_key(id, organization, &[keys::organization, keys::routes]).await?;
-        let Some((key, stands, items)) = found else { return Ok(None) };
-        let is_own = organization.is_some() && key.organization_id == organization;
-        let routes = items.last().and_then(Option::as_ref).filter(|_| is_own).map(routes::read).transpose()?;
+        let Some((key, item)) = self.read_key(id, organization, keys::routes).await? else { return Ok(None) };
+        let (stands, routes) = match item {
+            Belonging::Operator => (Some(true), None),
+            Belonging::Known(item) => (Some(item.is_some()), item.as_ref().map(routes::read).transpose()?),
+            Belonging::Unknown => (None, None),
+        };
         Ok(Some((key, stands, routes)))
     }
 
-    /// Reads a key, and these items of its organization, the first of which says whether it stands.
+    /// Reads a key, and an item of its organization where the organization is known.
     async fn read_key(
         &self,
         id: KeyId,
         organization: Option<OrganizationId>,
-        along: &[fn(OrganizationId) -> Key],
-    ) -> Result<Option<(ApiKey, Option<bool>, Vec<Option<Item>>)>, StoreError> {
+        along: fn(OrganizationId) -> Key,
+    ) -> Result<Option<(ApiKey, Belonging)>, StoreError> {
         let other = organization.unwrap_or_else(|| Ulid::first_at(Timestamp::from_millis(0)).into());
-        let wanted: Vec<Key> = std::iter::once(keys::api_key(id)).chain(along.iter().map(|key| key(other))).collect();
-        let mut items = self.get_all("read an API key", &wanted).await?;
-        let along = items.split_off(1);
-        let Some(key) = items[0].as_ref().map(read).transpose()? else { return Ok(None) };
-        let stands = match key.organization_id {
-            None => Some(true),
-            own if own == organization => Some(organization::stands(along[0].as_ref())?),
-            Some(_) => None,
+        let mut items = self.get_all("read an API key", &[keys::api_key(id), along(other)]).await?;
+        let along = items.pop().flatten();
+        let Some(key) = items.pop().flatten().as_ref().map(read).transpose()? else { return Ok(None) };
+        let belonging = match key.organization_id {
+            None => Belonging::Operator,
+            own if own == organization => Belonging::Known(along),
+            Some(_) => Belonging::Unknown,
         };
-        Ok(Some((key, stands, along)))
+        Ok(Some((key, belonging)))
     }
 
     /// One key, whether its organization has ended or not.

@@ -18,7 +18,10 @@ fn an_hour_ago() -> String {
     (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1)).to_string()
 }
 
-async fn asks(acme: &Organization, destination: &Destination, filter: Value, dry_run: bool) -> kit::stack::Answer {
+/// Asks for a backfill of all that was accepted since 2020, unless the filter says since when.
+async fn asks(acme: &Organization, destination: &Destination, mut filter: Value, dry_run: bool) -> kit::stack::Answer {
+    let members = filter.as_object_mut().unwrap();
+    members.entry("since").or_insert_with(|| "2020-01-01T00:00:00Z".into());
     let body = json!({"kind": "backfill", "destination_id": destination.id, "filter": filter, "dry_run": dry_run});
     acme.post("/v1/jobs", body).await
 }
@@ -68,7 +71,10 @@ async fn a_backfill_names_its_destination_and_says_what_is_no_longer_kept() {
     assert!(long_ago["not_kept_before"].is_string(), "{long_ago}");
     let missing = acme.post("/v1/jobs", json!({"kind": "backfill", "filter": {"status": ["failed"]}})).await;
     missing.problem(422, "validation_failed");
-    assert_eq!(missing.mistakes(), ["/destination_id", "/filter/status"]);
+    assert_eq!(missing.mistakes(), ["/destination_id", "/filter/since", "/filter/status"]);
+    let without_filter = acme.post("/v1/jobs", json!({"kind": "backfill", "destination_id": destination.id})).await;
+    without_filter.problem(422, "validation_failed");
+    assert_eq!(without_filter.mistakes(), ["/filter"]);
     let foreign = stage::organization("Backfill, other").await.destination().webhook(&sink).create().await;
     asks(&acme, &foreign, json!({}), true).await.problem(404, "not_found");
 }

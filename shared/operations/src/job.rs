@@ -36,7 +36,7 @@ pub struct CreateJob {
     pub kind: String,
     /// Which deliveries, as in `GET /v1/deliveries`; without a status, those that failed, were skipped or cancelled.
     pub filter: Option<JobFilterBody>,
-    /// The destination of a `backfill`. Its filter takes `event_type` (without it: the destination's `event_types`), `reference`, `since` and `until`.
+    /// The destination of a `backfill`. Its filter takes `since`, which is required, `until`, `reference` and `event_type` (without it: the destination's `event_types`).
     pub destination_id: Option<String>,
     /// Count the matching deliveries without changing them.
     #[schema(default = false)]
@@ -134,14 +134,15 @@ impl Operations {
         let kept_since = now.minus(kept);
         filter.until = Some(filter.until.map_or(after(now), |until| until.min(after(now))));
         // What the filter asks for and is gone by retention is said.
-        let not_kept_before = Some(kept_since).filter(|kept_since| filter.since.is_none_or(|since| since < *kept_since));
+        let since = filter.since.unwrap_or(kept_since);
+        let not_kept_before = Some(kept_since).filter(|kept_since| since < *kept_since);
         if dry_run {
             let missed = Missed {
                 destination: id,
                 event_types: destination.event_types.unwrap_or_default(),
                 event_type: filter.event_type,
                 reference: filter.reference,
-                since: filter.since.unwrap_or(kept_since).max(kept_since),
+                since: since.max(kept_since),
                 until: filter.until.unwrap_or(now),
             };
             let total = self.store.count_missed(organization, routes.shards, &missed).await?;
@@ -272,7 +273,9 @@ fn read(fields: &mut Fields<'_>, operator: bool) -> Option<NewJob> {
             let given = fields.given("destination_id");
             let destination = fields.parsed("destination_id", DestinationId::named);
             let destination = fields.require("destination_id", given, destination);
-            DeliveryFilter { destination, ..fields.object("filter", read_backfill).unwrap_or_default() }
+            let given = fields.given("filter");
+            let filter = fields.object("filter", read_backfill);
+            DeliveryFilter { destination, ..fields.require("filter", given, filter).unwrap_or_default() }
         }
         _ => fields.object("filter", read_filter).unwrap_or_default(),
     };
@@ -282,10 +285,12 @@ fn read(fields: &mut Fields<'_>, operator: bool) -> Option<NewJob> {
 
 /// Which messages a backfill sends; its destination is a member of its own.
 fn read_backfill(fields: &mut Fields<'_>) -> DeliveryFilter {
+    let given = fields.given("since");
+    let since = fields.parsed("since", Timestamp::parse);
     DeliveryFilter {
+        since: fields.require("since", given, since),
         event_type: fields.parsed("event_type", EventType::parse),
         reference: fields.parsed("reference", parse_reference),
-        since: fields.parsed("since", Timestamp::parse),
         until: fields.parsed("until", Timestamp::parse),
         ..DeliveryFilter::default()
     }

@@ -84,6 +84,8 @@ fn split_jobs(schemas: &mut Map<String, Value>) {
         properties.retain(|property, _| BACKFILL_FILTER.contains(&property.as_str()));
     }
     filter["description"] = "Which messages a backfill sends; without `event_type`, those that the destination subscribes to.".into();
+    filter["properties"]["since"]["type"] = "string".into();
+    filter["required"] = json!(["since"]);
     schemas.insert("BackfillFilter".to_owned(), filter);
     let mut names = Vec::new();
     for (kind, description) in JOBS {
@@ -91,10 +93,10 @@ fn split_jobs(schemas: &mut Map<String, Value>) {
         schema["description"] = (*description).into();
         schema["properties"]["kind"] = json!({"type": "string", "const": kind, "description": "The kind of job."});
         if *kind == "backfill" {
-            schema["properties"]["filter"] = json!({"oneOf": [{"type": "null"}, reference("BackfillFilter")]});
+            schema["properties"]["filter"] = reference("BackfillFilter");
             schema["properties"]["destination_id"]["type"] = "string".into();
             if let Some(required) = schema["required"].as_array_mut() {
-                required.push("destination_id".into());
+                required.extend(["destination_id".into(), "filter".into()]);
             }
         } else if let Some(properties) = schema["properties"].as_object_mut() {
             properties.remove("destination_id");

@@ -39,7 +39,8 @@ struct BackfillPage<'a> {
 }
 
 fn asked(id: &str, parameters: &[(String, String)], dry_run: bool) -> Value {
-    let filter: Map<String, Value> = parameters.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    let mut filter: Map<String, Value> = parameters.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    filter.entry("since").or_insert_with(|| Timestamp::from_millis(0).to_string().into());
     json!({"kind": "backfill", "destination_id": id, "filter": filter, "dry_run": dry_run})
 }
 

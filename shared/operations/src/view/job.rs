@@ -96,7 +96,7 @@ fn filter(filter: &DeliveryFilter) -> Value {
         "until": filter.until,
     });
     if let Some(members) = json.as_object_mut() {
-        members.retain(|_, value| !value.is_null());
+        members.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|items| !items.is_empty()));
     }
     json
 }

@@ -7,8 +7,7 @@ pub use config::Config;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use dispatch::Dispatcher;
-use domain::delivery::{Delivery, State};
-use domain::{Clock, Reason};
+use domain::Clock;
 use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
 use queue::{Queues, Received, Task};
 use runtime::Platform;
@@ -67,12 +66,11 @@ impl Undertaker {
     /// Ends the task's delivery, unless it has finished or moved on; `false` when somebody changed it at the same time.
     async fn settle(&self, task: &Task) -> Result<bool, StoreError> {
         let Some(before) = self.store.delivery(task.organization, task.delivery).await? else { return Ok(true) };
-        if before.status().is_finished() || task.generation < before.generation {
+        if task.generation < before.generation {
             return Ok(true);
         }
         let now = self.clock.now();
-        let state = State::Failed { finished_at: now, reason: Reason::DeadLettered, exhausted: false };
-        let after = Delivery::finish_without_attempt(before.clone(), state, now);
+        let Ok(after) = before.clone().dead_letter(now) else { return Ok(true) };
         tracing::error!(delivery = %before.id, organization = %before.organization, "a delivery was dead-lettered");
         if !self.store.transition(&before, &after).await? {
             return Ok(false);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::delivery::{Delivery, State};
+use domain::delivery::{Delivery, DeliveryStatus};
 use store::{Job, JobStatus, StoreError};
 
 use crate::Jobs;
@@ -28,8 +28,8 @@ impl Jobs {
             let page = self.store.unfinished(job.organization_id, job.shard, job.after, PAGE).await?;
             let now = self.clock.now();
             let lost = page.items.into_iter().filter(|delivery| {
-                let waits =
-                    matches!(delivery.state, State::Queued) && delivery.waiting.is_none() && now.since(delivery.created_at) >= WAITED;
+                let is_queued = delivery.status() == DeliveryStatus::Queued;
+                let waits = is_queued && delivery.waiting.is_none() && now.since(delivery.created_at) >= WAITED;
                 waits && !delivery.in_flight(now)
             });
             let sent = self.send_anew(lost.collect()).await?;
@@ -48,7 +48,7 @@ impl Jobs {
         let now = self.clock.now();
         let (mut ours, mut failed) = (Vec::new(), None);
         for before in lost {
-            let after = before.clone().supersede_tasks();
+            let Ok(after) = before.clone().supersede_tasks() else { continue };
             match self.store.move_due(&before, &after, now.plus(DUE_AFTER)).await {
                 Ok(true) => ours.push(after),
                 Ok(false) => {}

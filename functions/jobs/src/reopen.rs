@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use domain::attempt::Trigger;
-use domain::delivery::{Delivery, Redelivery};
+use domain::delivery::Delivery;
 use domain::destination::{Destination, DestinationState};
 use domain::id::DestinationId;
 use futures_util::future::join_all;
@@ -135,14 +135,10 @@ impl Jobs {
             return Ok(Outcome::Skipped);
         }
         let trigger = if job.kind == JobKind::Replay { Trigger::Replay } else { Trigger::Manual };
-        match before.clone().redeliver(trigger, false, now) {
-            // Nobody but us knows that it is wanted: a lost race means that it went on without us.
-            Ok(Redelivery::Reopened(after)) => {
-                let won = self.store.transition(&before, &after).await?;
-                Ok(if won { Outcome::Reopened(after) } else { Outcome::Skipped })
-            }
-            Ok(Redelivery::UnderWay) | Err(_) => Ok(Outcome::Skipped),
-        }
+        let Ok(after) = before.clone().reopen(trigger, false, now) else { return Ok(Outcome::Skipped) };
+        // Only this job knows that it is wanted: a lost race means that it went on without the job.
+        let won = self.store.transition(&before, &after).await?;
+        Ok(if won { Outcome::Reopened(Box::new(after)) } else { Outcome::Skipped })
     }
 }
 

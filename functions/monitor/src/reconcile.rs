@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::Timestamp;
-use domain::delivery::{Delivery, State};
+use domain::delivery::{Delivery, Pending};
 use domain::id::{DeliveryId, DestinationId, MessageId, Ulid};
 use domain::organization::Organization;
 use futures_util::future::try_join_all;
@@ -128,9 +128,10 @@ impl Monitor {
     /// Ends the leases of workers that died, so that the tasks which the queue holds find their deliveries free.
     async fn end_leases(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
         let due_at = self.clock.now().plus(SWEPT_AGAIN_AFTER);
-        for before in deliveries.into_iter().filter(|delivery| delivery.lease_until.is_some()) {
-            let after = Delivery { lease_until: None, ..before.clone() };
-            self.store.move_due(&before, &after, due_at).await?;
+        for before in deliveries {
+            if let Ok(after) = before.clone().abandon_attempt() {
+                self.store.move_due(&before, &after, due_at).await?;
+            }
         }
         Ok(())
     }
@@ -143,14 +144,14 @@ fn created_before(at: Timestamp, so_long: Duration) -> DeliveryId {
 }
 
 fn is_lost(delivery: &Delivery, scope: Reconcile, waited: Duration, now: Timestamp) -> bool {
-    match (&delivery.state, scope) {
+    match (delivery.state.pending(), scope) {
         // What waits has left the queue; the due index and its destination's index answer for it.
-        (State::Queued | State::Retrying { .. }, _) if delivery.waiting.is_some() => {
+        (Some(_), _) if delivery.waiting.is_some() => {
             let may_start = delivery.in_flight(now) || delivery.starts_at().is_some_and(|at| at <= now);
             scope == Reconcile::Start && may_start
         }
-        (State::Queued, _) => now.since(delivery.created_at) >= waited && (scope == Reconcile::Start || !delivery.in_flight(now)),
-        (State::Retrying { next_attempt_at, .. }, Reconcile::Start) => *next_attempt_at <= now,
+        (Some(Pending::Queued), _) => now.since(delivery.created_at) >= waited && (scope == Reconcile::Start || !delivery.in_flight(now)),
+        (Some(Pending::Retrying { next_attempt_at, .. }), Reconcile::Start) => next_attempt_at <= now,
         // The due index answers for every other retrying one.
         _ => false,
     }

@@ -62,9 +62,9 @@ impl Monitor {
     pub(crate) async fn send_superseded(&self, deliveries: Vec<Delivery>) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let claims = deliveries.into_iter().map(async |before| {
-            let after = before.clone().supersede_tasks();
+            let Ok(after) = before.clone().supersede_tasks() else { return Ok(None) };
             let won = self.store.move_due(&before, &after, due_at(&after, now).plus(SWEPT_AGAIN_AFTER)).await?;
-            Ok::<_, StoreError>(won.then_some(after))
+            Ok(won.then_some(after))
         });
         let claimed: Vec<Result<Option<Delivery>, StoreError>> = stream::iter(claims).buffer_unordered(CLAIMS_AT_ONCE).collect().await;
         let mut ours = Vec::new();

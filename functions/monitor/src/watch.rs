@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::Reason;
 use domain::Timestamp;
 use domain::alert::{Alert, AlertKind, Verdict, evaluate};
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::delivery::SkipReason;
 use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::failure_rate::RecentAttempts;
 use domain::health::Health;
@@ -40,7 +40,7 @@ const SKIPPED_AT_ONCE_MAX: usize = 5_000;
 struct Stopped {
     destination: Destination,
     shards: u8,
-    reason: Reason,
+    reason: SkipReason,
     /// The health to stop watching by, once nothing waits.
     unwatch: Option<Health>,
 }
@@ -146,8 +146,8 @@ impl Monitor {
                 self.send_replay(&destination, &health).await?;
                 return Ok(Found::default());
             }
-            DestinationState::Disabled { .. } => Reason::DestinationDisabled,
-            DestinationState::Deleted { .. } => Reason::DestinationDeleted,
+            DestinationState::Disabled { .. } => SkipReason::DestinationDisabled,
+            DestinationState::Deleted { .. } => SkipReason::DestinationDeleted,
         };
         let (due, goes_on) = match self.recovery_of(&routes, &destination, &health).await? {
             Look::No => (None, false),
@@ -205,7 +205,7 @@ impl Monitor {
         }
         self.announce(alert).await?;
         // What waits is skipped in this run; the monitor looks again next time, for what was under way.
-        let stopped = Stopped { destination, shards: routes.shards, reason: Reason::DestinationDisabled, unwatch: None };
+        let stopped = Stopped { destination, shards: routes.shards, reason: SkipReason::DestinationDisabled, unwatch: None };
         Ok((kind == AlertKind::Disabled).then_some(stopped))
     }
 
@@ -305,7 +305,7 @@ impl Monitor {
         let Stopped { destination, shards, reason, unwatch } = stopped;
         let skipped = self.dispatcher.skip_retrying(&destination, shards, reason, SKIPPED_AT_ONCE_MAX).await?;
         if skipped > 0 {
-            tracing::info!(skipped, destination = %destination.id, %reason, "waiting deliveries were skipped");
+            tracing::info!(skipped, destination = %destination.id, reason = %reason.reason(), "waiting deliveries were skipped");
         } else if let Some(health) = unwatch {
             self.store.unwatch_destination(destination.id, &health).await?;
         }

@@ -4,11 +4,11 @@ use domain::Timestamp;
 use domain::attempt::RequestRecord;
 use domain::check::StepName;
 use domain::id::{DeliveryId, MessageId, Ulid};
+use domain::receipt::Receipt;
 use domain::settings::database::{DatabaseSettings, Engine, OnConflict};
 use domain::settle::Outcome;
 use egress::Guard;
 use futures_util::future::BoxFuture;
-use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::credentials::Credentials;
@@ -133,7 +133,7 @@ impl Database {
         match within(deadline, late, writing).await {
             Ok(written) => Ok(Attempted {
                 detail: describe(&written, settings),
-                outcome: Outcome::Delivered(Some(tracking(&written, &place, settings))),
+                outcome: Outcome::Delivered(receipt(written, &place, settings)),
                 request,
                 response: None,
                 body: None,
@@ -175,18 +175,12 @@ fn describe(written: &Written, settings: &DatabaseSettings) -> String {
     }
 }
 
-fn tracking(written: &Written, place: &Place, settings: &DatabaseSettings) -> Value {
-    let mut tracking = json!({
-        "kind": "database_rows",
-        "id": written.transaction_id,
-        "url": null,
-        "table": settings.table,
-        "database": place.database,
-        "rows": written.rows,
-        "transaction_id": written.transaction_id,
-    });
-    if let Some(skipped) = written.skipped {
-        tracking["rows_skipped"] = skipped.into();
+fn receipt(written: Written, place: &Place, settings: &DatabaseSettings) -> Receipt {
+    Receipt::DatabaseRows {
+        table: settings.table.to_string(),
+        database: Some(place.database.clone()),
+        rows: written.rows,
+        rows_skipped: written.skipped,
+        transaction_id: written.transaction_id,
     }
-    tracking
 }

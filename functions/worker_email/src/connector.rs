@@ -11,6 +11,7 @@ use domain::credentials::CredentialKind;
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::organization::Organization;
+use domain::receipt::Receipt;
 use domain::settings::Settings;
 use domain::settings::email::{Attach, EmailSettings, Smtp, Transport};
 use domain::settle::Outcome;
@@ -19,7 +20,6 @@ use egress::{Guard, Tls};
 use oauth::Tokens;
 use render::mail::Link;
 use render::{Stop, Wording};
-use serde_json::{Value, json};
 use store::{SentBody, Store};
 use tokio::time::{Instant, timeout, timeout_at};
 use vault::{Confidential, Vault};
@@ -74,7 +74,7 @@ pub struct Email {
 /// What a server said of a mail it took.
 pub(crate) struct Sent {
     pub(crate) detail: String,
-    pub(crate) tracking: Value,
+    pub(crate) receipt: Receipt,
 }
 
 impl Email {
@@ -209,8 +209,9 @@ impl Email {
         let reply = sent?;
         self.sessions.put(destination, session);
         let reply: String = reply.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
-        let tracking = json!({"kind": "smtp_message", "id": queue_id(&reply), "url": null, "message_id": format!("<{}>", letter.message_id), "reply": reply});
-        Ok(Sent { detail: format!("the mail server took the mail: {reply}"), tracking })
+        let detail = format!("the mail server took the mail: {reply}");
+        let queue_id = queue_id(&reply).map(str::to_owned);
+        Ok(Sent { detail, receipt: Receipt::SmtpMessage { queue_id, message_id: format!("<{}>", letter.message_id), reply } })
     }
 
     /// The organization, for what it was granted and the external id it was issued.
@@ -300,9 +301,7 @@ impl Connector for Email {
         let request = Some(record(settings, &letter, &body));
         let body = Some(body);
         match self.send(destination, settings, &letter, deadline).await {
-            Ok(Sent { detail, tracking }) => {
-                Ok(Attempted { outcome: Outcome::Delivered(Some(tracking)), detail, request, response: None, body })
-            }
+            Ok(Sent { detail, receipt }) => Ok(Attempted { outcome: Outcome::Delivered(receipt), detail, request, response: None, body }),
             Err(error) => Ok(Attempted { body, ..error.into_attempted(request)? }),
         }
     }

@@ -11,10 +11,10 @@ use aws_sdk_sesv2::types::{Destination as Recipients, EmailContent, RawMessage};
 use domain::Reason;
 use domain::check::StepName;
 use domain::destination::Destination;
+use domain::receipt::Receipt;
 use domain::settings::email::{EmailSettings, Mailbox};
 use domain::settle::Outcome;
 use roles::{NotAssumed, Purpose};
-use serde_json::json;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use worker::{ConnectorError, Opened, Unavailable, dependency, within};
@@ -55,8 +55,8 @@ impl Email {
             Err(_) => return Err(unconfirmed(Reason::Timeout, "did not confirm it in time")),
         };
         let id = sent.message_id().unwrap_or_default().to_owned();
-        let tracking = json!({"kind": "ses_message", "id": id, "url": null, "message_id": format!("<{}>", letter.message_id)});
-        Ok(Sent { detail: format!("Amazon SES took the mail as {id}"), tracking })
+        let detail = format!("Amazon SES took the mail as {id}");
+        Ok(Sent { detail, receipt: Receipt::SesMessage { id, message_id: format!("<{}>", letter.message_id) } })
     }
 
     /// A client that may send for this destination.

@@ -6,19 +6,19 @@ use std::time::Duration;
 use domain::attempt::RequestRecord;
 use domain::check::StepName;
 use domain::delivery::FallbackOf;
+use domain::receipt::{Receipt, WrittenFile};
 use domain::settings::sftp::{IfExists, SftpSettings};
 use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
 use egress::{Guard, Host};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use render::Wording;
-use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use worker::{Attempted, ConnectorError, Payload, login_deadline};
 
 use crate::credentials::Credentials;
 use crate::place::{Place, located};
-use crate::remote::{Found, OpenError, Remote, Written, sha256};
+use crate::remote::{Found, OpenError, Remote, sha256};
 use crate::ssh;
 use crate::verdict::within;
 
@@ -68,9 +68,9 @@ struct File<'f> {
 /// What a delivery came to that did not fail.
 enum Done {
     /// The file was written.
-    Written(Written),
+    Written(WrittenFile),
     /// This delivery's file was there already.
-    WasThere(Written),
+    WasThere(WrittenFile),
     /// Another file was there, and stays.
     Skipped,
 }
@@ -105,16 +105,15 @@ pub async fn deliver(
         Ok(Done::Written(written)) => {
             let detail = format!("{} bytes were written to {}", written.size_bytes, place.path());
             let request = Some(record(Some(&written.sha256)));
-            Ok(delivered(tracking(settings, &place, &written), detail, request))
+            Ok(delivered(receipt(settings, &place, Some(written)), detail, request))
         }
         Ok(Done::WasThere(written)) => {
             let detail = format!("{} was there already, the same bytes, from an earlier attempt", place.path());
-            Ok(delivered(tracking(settings, &place, &written), detail, None))
+            Ok(delivered(receipt(settings, &place, Some(written)), detail, None))
         }
         Ok(Done::Skipped) => {
-            let mut tracking = identity(settings, &place);
-            tracking["skipped"] = true.into();
-            Ok(delivered(tracking, format!("{} exists already and stays as it is", place.path()), None))
+            let detail = format!("{} exists already and stays as it is", place.path());
+            Ok(delivered(receipt(settings, &place, None), detail, None))
         }
         Err(error) => {
             let is_sent = error.step() == Some(StepName::Write);
@@ -124,22 +123,15 @@ pub async fn deliver(
     }
 }
 
-fn delivered(tracking: Value, detail: String, request: Option<RequestRecord>) -> Attempted {
-    let outcome = Outcome::Delivered(Some(tracking));
+fn delivered(receipt: Receipt, detail: String, request: Option<RequestRecord>) -> Attempted {
+    let outcome = Outcome::Delivered(receipt);
     Attempted { outcome, detail, request, response: None, body: None }
 }
 
-fn tracking(settings: &SftpSettings, place: &Place, written: &Written) -> Value {
-    let mut tracking = identity(settings, place);
-    tracking["size_bytes"] = written.size_bytes.into();
-    tracking["sha256"] = written.sha256.as_str().into();
-    tracking
-}
-
-/// The members that name a file, whatever happened to it.
-fn identity(settings: &SftpSettings, place: &Place) -> Value {
+/// What identifies the file; `written` is `None` when another file was there and stays.
+fn receipt(settings: &SftpSettings, place: &Place, written: Option<WrittenFile>) -> Receipt {
     let path = place.path();
-    json!({"kind": "sftp_file", "id": path, "url": url(settings, &path), "path": path})
+    Receipt::SftpFile { url: url(settings, &path), path, written }
 }
 
 /// The file's address. A relative path and an absolute one look the same in it, so `path` has to be
@@ -228,7 +220,7 @@ async fn look_before(remote: &Remote, file: &File<'_>, size_bytes: u64) -> Resul
 async fn settle_with(remote: &Remote, file: &File<'_>, found: Found, size_bytes: u64, sha256: &str) -> Result<Done, ConnectorError> {
     let path = file.place.path();
     if found == (Found::File { size_bytes }) && remote.sha256(&path, size_bytes).await?.as_deref() == Some(sha256) {
-        return Ok(Done::WasThere(Written { size_bytes, sha256: sha256.to_owned() }));
+        return Ok(Done::WasThere(WrittenFile { size_bytes, sha256: sha256.to_owned() }));
     }
     if file.if_exists == IfExists::Skip {
         return Ok(Done::Skipped);

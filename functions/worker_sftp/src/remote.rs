@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use aws_lc_rs::digest::{Context, SHA256};
 use domain::Reason;
 use domain::check::StepName;
+use domain::receipt::WrittenFile;
 use domain::settle::Outcome;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -43,14 +44,6 @@ pub(crate) struct Remote {
     extensions: HashMap<String, String>,
     // Ends with the rest.
     _connection: Handle<Gate>,
-}
-
-/// What arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Written {
-    pub(crate) size_bytes: u64,
-    /// Lower-case hexadecimal.
-    pub(crate) sha256: String,
 }
 
 /// What is at a path.
@@ -180,7 +173,7 @@ impl Remote {
 
     /// Writes the payload from the file's beginning, many writes under way, and closes it with its size
     /// verified and its bytes on disk.
-    pub(crate) async fn write(&self, handle: &str, path: &str, payload: Payload) -> Result<Written, ConnectorError> {
+    pub(crate) async fn write(&self, handle: &str, path: &str, payload: Payload) -> Result<WrittenFile, ConnectorError> {
         let written = self.write_all(handle, payload).await?;
         let sync = async { if self.offers(FSYNC) { self.sftp.fsync(handle).await.map(drop) } else { Ok(()) } };
         // One round trip: the server answers in order.
@@ -214,7 +207,7 @@ impl Remote {
         }
     }
 
-    async fn write_all(&self, handle: &str, mut payload: Payload) -> Result<Written, ConnectorError> {
+    async fn write_all(&self, handle: &str, mut payload: Payload) -> Result<WrittenFile, ConnectorError> {
         let told = |error: SftpError| verdict::of_sftp(&error, "writing the file");
         let mut digest = Context::new(&SHA256);
         let mut under_way = FuturesUnordered::new();
@@ -234,7 +227,7 @@ impl Remote {
         while let Some(answer) = under_way.next().await {
             answer.map_err(told)?;
         }
-        Ok(Written { size_bytes: offset, sha256: hexadecimal(digest) })
+        Ok(WrittenFile { size_bytes: offset, sha256: hexadecimal(digest) })
     }
 
     /// The SHA-256 of a file of this size, read with many requests under way. `None`: it is shorter than that.

@@ -29,7 +29,7 @@ impl Storage {
     /// object, always the same.
     pub(crate) async fn prove_conditions(&self, place: &Place, settings: Settings<'_>, meta: &Meta) -> Result<(), StorageError> {
         let key = format!("{}-check-conditions", settings.constant_key());
-        let address = self.receipt(settings, &key, None, None).url;
+        let address = self.url(settings, &key);
         if lock(&self.proven.0).contains(&address) {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! One attempt: look, upload, and look again when somebody was first.
 
 use domain::Reason;
+use domain::receipt::Receipt;
 use domain::settings::storage::{IfExists, key_refusal};
 use domain::settle::Outcome;
 use object_store::PutResult;
@@ -12,7 +13,6 @@ use worker::{ConnectorError, Payload};
 use crate::error::StorageError;
 use crate::existing::{Existing, Version, look};
 use crate::place::{Place, Settings, path};
-use crate::receipt::Receipt;
 use crate::storage::Storage;
 use crate::upload::{SINGLE_BYTES_MAX, copy, upload};
 use crate::{Credentials, Meta};

@@ -23,7 +23,6 @@ mod google;
 mod meta;
 mod parts;
 mod place;
-mod receipt;
 mod storage;
 mod upload;
 mod verdict;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use domain::receipt::Receipt;
 use domain::settings::storage::{AzureBlobSettings, GcsSettings, IfExists, KEY_MAX_BYTES, ObjectSettings, S3Settings, key_refusal};
 use egress::Target;
 use http::Method;
@@ -18,7 +19,6 @@ use worker::Unavailable;
 
 use crate::Credentials;
 use crate::error::StorageError;
-use crate::receipt::Receipt;
 use crate::storage::Storage;
 use crate::wire::{Route, Signer, Wire};
 use crate::{azure, google};
@@ -148,10 +148,15 @@ impl Storage {
         Target::parse(&base, self.schemes).map_err(|refusal| StorageError::address(&refusal))
     }
 
+    /// The object's address for HTTP.
+    pub(crate) fn url(&self, settings: Settings<'_>, key: &str) -> String {
+        let base = self.base(settings);
+        object_url(&base, key).map_or(base, String::from)
+    }
+
     /// What finds the object at this key.
     pub(crate) fn receipt(&self, settings: Settings<'_>, key: &str, version_id: Option<String>, etag: Option<String>) -> Receipt {
-        let base = self.base(settings);
-        let url = object_url(&base, key).map_or(base, String::from);
+        let url = self.url(settings, key);
         let bucket = settings.bucket().to_owned();
         let uri = match settings {
             Settings::S3(_) => format!("s3://{bucket}/{key}"),
@@ -161,7 +166,7 @@ impl Storage {
         let etag = etag.map(|etag| etag.trim_matches('"').to_owned());
         // What some stores call the version of an object in a bucket without versions.
         let version_id = version_id.filter(|version| version != "null");
-        Receipt { bucket, key: key.to_owned(), version_id, etag, uri, url }
+        Receipt::Object { bucket, key: key.to_owned(), version_id, etag, uri, url }
     }
 
     fn base(&self, settings: Settings<'_>) -> String {

@@ -60,7 +60,7 @@ impl Storage {
         match done {
             Ok(Delivered { receipt, detail, copied_from }) => {
                 request.headers.extend(copied_from.map(|source| ("x-amz-copy-source".to_owned(), source)));
-                let outcome = Outcome::Delivered(Some(receipt.tracking()));
+                let outcome = Outcome::Delivered(receipt);
                 Ok(Attempted { request: Some(request), ..Attempted::unsent(outcome, detail) })
             }
             Err(error) => {
@@ -77,7 +77,7 @@ impl Storage {
         headers.extend(meta.entries().into_iter().map(|(name, value)| (name.to_owned(), value.into_owned())));
         RequestRecord {
             method: "PUT".to_owned(),
-            url: self.receipt(settings, key, None, None).url,
+            url: self.url(settings, key),
             headers,
             size_bytes,
             body_sha256: meta.sha256.clone().unwrap_or_default(),

@@ -1,9 +1,9 @@
 //! What is kept of an answer, as text.
 
 use domain::attempt::{BODY_KEPT_MAX_BYTES, HEADERS_KEPT_MAX, ResponseRecord, bounded};
+use domain::receipt::Receipt;
 use egress::{BODY_READ_BYTES_MAX, Response};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde_json::{Value, json};
 
 use crate::decode;
 
@@ -27,9 +27,9 @@ pub(crate) async fn read(response: Response) -> ResponseRecord {
 }
 
 /// What leads back to the delivery on the receiver's side.
-pub(crate) fn tracking(status: StatusCode, headers: &HeaderMap) -> Value {
+pub(crate) fn receipt(status: StatusCode, headers: &HeaderMap) -> Receipt {
     let id = RECEIPT_HEADERS.iter().find_map(|name| headers.get(*name)).map(text);
-    json!({"kind": "http_response", "id": id, "url": null, "status": status.as_u16()})
+    Receipt::HttpResponse { id, status: status.as_u16() }
 }
 
 fn text(value: &HeaderValue) -> String {

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use domain::Reason;
 use domain::attempt::Trigger;
-use domain::delivery::{Delivery, DeliveryStatus, FallbackOf, State};
+use domain::delivery::{Delivery, DeliveryStatus, FallbackOf, NewDelivery, State};
 use domain::destination::Destination;
 use domain::message::MessageFacts;
 use store::{Added, StoreError};
@@ -31,28 +30,20 @@ impl Dispatcher {
         let Addition { trigger, fallback_of } = addition;
         // The time by which the message was to arrive is over when a fallback is made for that reason.
         let expires_at = sibling.message.expires_at.filter(|_| fallback_of.is_none());
-        let born_skipped = !target.enabled;
-        let new = Delivery {
+        let new = NewDelivery {
+            id: sibling.id,
+            organization: sibling.organization,
             destination: target.destination,
             destination_type: target.kind,
+            destination_disabled: !target.enabled,
             message: MessageFacts { expires_at, test: false, ..sibling.message.clone() },
-            updated_at: now,
-            generation: 0,
-            attempts: 0,
-            budget_start: 0,
+            fan_out: sibling.fan_out,
             trigger,
-            lease_until: None,
-            state: match born_skipped {
-                true => State::Skipped { finished_at: now, reason: Reason::DestinationDisabled },
-                false => State::Queued,
-            },
-            waiting: None,
             fallback_of,
-            born_skipped,
-            last_attempt: None,
-            ..sibling.clone()
+            retention_days: sibling.retention_days,
+            payload_retention_days: sibling.payload_retention_days,
         };
-        let added = self.store.add_delivery(&new).await?;
+        let added = self.store.add_delivery(&Delivery::accept(new, now)).await?;
         match &added {
             Added::Done(delivery) if delivery.status() == DeliveryStatus::Queued => {
                 if !self.send(std::slice::from_ref(&**delivery), now).await.is_empty() {

@@ -1,7 +1,7 @@
 //! Redeliver: a person or a job reopens a delivery. The same settle, the same worker, a fresh budget.
 
 use domain::attempt::Trigger;
-use domain::delivery::{Delivery, Redelivery, TransitionRefused};
+use domain::delivery::{Delivery, TransitionRefused};
 use store::StoreError;
 
 use crate::Dispatcher;
@@ -27,9 +27,9 @@ impl Dispatcher {
     /// Reopens a delivery, due now, and sends its task. A queued one is left as it is.
     pub async fn redeliver(&self, delivery: Delivery, trigger: Trigger, force: bool) -> Result<Delivery, RedeliverError> {
         let now = self.clock.now();
-        let change = |before: Delivery| match before.redeliver(trigger, force, now)? {
-            Redelivery::UnderWay => Ok(None),
-            Redelivery::Reopened(after) => Ok(Some(*after)),
+        let change = |before: Delivery| match before.reopen(trigger, force, now) {
+            Err(TransitionRefused::StillQueued) => Ok(None),
+            reopened => reopened.map(Some),
         };
         let (delivery, changed) = self.transition(delivery, change).await?;
         if changed && !self.send(std::slice::from_ref(&delivery), now).await.is_empty() {

@@ -88,7 +88,7 @@ impl Dispatcher {
     /// Releases these deliveries in their order, to start at `at`. Returns how many were released: another writer has moved the rest on.
     pub async fn release(&self, waiting: &[Delivery], at: Timestamp) -> Result<usize, StoreError> {
         let writes = waiting.iter().cloned().map(|before| async move {
-            let after = before.clone().released();
+            let Ok(after) = before.clone().release() else { return Ok(None) };
             let due_at = after.starts_at().map_or(at, |starts_at| starts_at.max(at)).plus(DUE_AFTER);
             Ok::<_, StoreError>(self.store.move_due(&before, &after, due_at).await?.then_some(after))
         });
@@ -105,7 +105,8 @@ impl Dispatcher {
         let now = self.clock.now();
         let writes = waiting.iter().cloned().zip(0_u32..).map(|(before, place)| async move {
             let turn = first_turn.plus(step * place);
-            let after = before.clone().waits(Waiting { reason: WaitingFor::Rate, expected_at: Some(turn) });
+            let waiting = Waiting { reason: WaitingFor::Rate, expected_at: Some(turn) };
+            let Ok(after) = before.clone().wait(waiting) else { return Ok(false) };
             if turn.since(now) > LONGEST_QUEUED_WAIT {
                 return self.store.move_due(&before, &after, turn).await;
             }

@@ -1,22 +1,14 @@
 //! Deliveries and messages as status updates show them: as the API does, without the attempts' bodies.
 
-use domain::Timestamp;
 use domain::attempt::Attempt;
-use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::delivery::{Delivery, DeliveryStatus};
 use domain::id::MessageId;
+use domain::receipt::Receipt;
 use serde_json::{Map, Value, json};
 
 /// What every read of a delivery shows.
 fn facts(delivery: &Delivery, public_url: &str) -> Map<String, Value> {
     let message = &delivery.message;
-    let tracking = match &delivery.state {
-        State::Succeeded { tracking, .. } => tracking.clone(),
-        _ => None,
-    };
-    let next_attempt_at: Option<Timestamp> = match delivery.state {
-        State::Retrying { next_attempt_at, .. } => Some(next_attempt_at),
-        _ => None,
-    };
     let shown = json!({
         "id": delivery.id,
         "organization_id": delivery.organization,
@@ -29,11 +21,11 @@ fn facts(delivery: &Delivery, public_url: &str) -> Map<String, Value> {
         "status": delivery.status(),
         "reason": delivery.reason(),
         "trigger": delivery.shown_trigger(),
-        "exhausted": matches!(delivery.state, State::Failed { exhausted: true, .. }),
+        "exhausted": delivery.state.is_exhausted(),
         "test": message.test,
         "in_flight": false,
         "attempt_count": delivery.attempts,
-        "next_attempt_at": next_attempt_at,
+        "next_attempt_at": delivery.state.next_attempt_at(),
         "waiting_for": delivery.waiting.map(|waiting| waiting.reason),
         "expected_at": delivery.waiting.and_then(|waiting| waiting.expected_at),
         "failed_delivery_id": delivery.fallback_of.map(|failed| failed.delivery),
@@ -41,7 +33,7 @@ fn facts(delivery: &Delivery, public_url: &str) -> Map<String, Value> {
         "created_at": delivery.created_at,
         "updated_at": delivery.updated_at,
         "finished_at": delivery.state.finished_at(),
-        "tracking": tracking,
+        "tracking": delivery.state.receipt().map(Receipt::to_json),
         "url": format!("{public_url}/deliveries/{}", delivery.id),
     });
     match shown {

@@ -1,7 +1,6 @@
 //! Skip: what waits for a retry to a destination that takes no more deliveries would wait for its time only to be skipped then.
 
-use domain::Reason;
-use domain::delivery::{Delivery, State};
+use domain::delivery::{Delivery, SkipReason};
 use domain::destination::Destination;
 use futures_util::{StreamExt as _, stream};
 use store::StoreError;
@@ -15,7 +14,13 @@ const WRITES_AT_ONCE: usize = 16;
 impl Dispatcher {
     /// Skips the deliveries that are to be tried again or wait for this destination, about `at_most`; answers how many were found. A test goes on to a
     /// disabled destination. What is queued is skipped by the worker as it comes up.
-    pub async fn skip_retrying(&self, destination: &Destination, shards: u8, reason: Reason, at_most: usize) -> Result<usize, StoreError> {
+    pub async fn skip_retrying(
+        &self,
+        destination: &Destination,
+        shards: u8,
+        reason: SkipReason,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
         let (mut after, mut found) = (None, 0);
         loop {
             let page = self.store.open_deliveries(destination.organization_id, shards, destination.id, after, PAGE).await?;
@@ -24,10 +29,10 @@ impl Dispatcher {
             if stands.is_some_and(|stands| stands.revision != destination.revision) {
                 return Ok(found);
             }
-            let tests_go_on = |delivery: &Delivery| !(delivery.message.test && reason == Reason::DestinationDisabled);
+            let tests_go_on = |delivery: &Delivery| !(delivery.message.test && reason == SkipReason::DestinationDisabled);
             let skips = page.items.into_iter().filter(tests_go_on).map(|before| async move {
                 let now = self.clock.now();
-                let after = before.clone().finish_without_attempt(State::Skipped { finished_at: now, reason }, now);
+                let Ok(after) = before.clone().skip(reason, now) else { return Ok(None) };
                 // A lost race is no matter: whoever won has moved the delivery on, or the worker skips it.
                 Ok(self.store.transition(&before, &after).await?.then_some(after))
             });

@@ -107,7 +107,7 @@ impl Dispatcher {
             if !is_listened_to(delivery, &routes.settings) && !self.falls_back(delivery).await? {
                 continue;
             }
-            let at = delivery.lease_until.unwrap_or(now).max(now);
+            let at = delivery.state.attempt_until().unwrap_or(now).max(now);
             if !self.send(std::slice::from_ref(delivery), at).await.is_empty() {
                 tracing::warn!(delivery = %delivery.id, "failed to queue a status update; it is not sent");
             }

@@ -2,10 +2,9 @@
 
 use domain::Timestamp;
 use domain::attempt::Trigger;
-use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::delivery::{Delivery, DeliveryStatus, NewDelivery};
 use domain::id::{DeliveryId, MessageId, OrganizationId};
 use domain::message::MessageFacts;
-use domain::reason::Reason;
 use std::time::Duration;
 use store::{Content, StoreError};
 use telemetry::names::SUBMIT;
@@ -45,35 +44,20 @@ impl Submission {
     }
 
     fn delivery(&self, position: u16, target: &Target) -> Delivery {
-        // A test goes to a disabled destination too: it is how its owner finds out whether enabling will work.
-        let born_skipped = !target.enabled && !self.facts.test;
-        let state = if born_skipped {
-            State::Skipped { finished_at: self.accepted_at, reason: Reason::DestinationDisabled }
-        } else {
-            State::Queued
-        };
-        Delivery {
+        let new = NewDelivery {
             id: DeliveryId { message: self.message, position },
             organization: self.organization,
             destination: target.destination,
             destination_type: target.kind,
+            destination_disabled: !target.enabled,
             message: self.facts.clone(),
             fan_out: u16::try_from(self.targets.len()).unwrap_or(u16::MAX),
-            created_at: self.accepted_at,
-            updated_at: self.accepted_at,
-            generation: 0,
-            attempts: 0,
-            budget_start: 0,
             trigger: Trigger::First,
-            lease_until: None,
-            state,
-            waiting: None,
             fallback_of: None,
-            born_skipped,
-            last_attempt: None,
             retention_days: self.retention_days,
             payload_retention_days: self.payload_retention_days,
-        }
+        };
+        Delivery::accept(new, self.accepted_at)
     }
 }
 

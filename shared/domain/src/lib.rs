@@ -30,6 +30,7 @@ pub mod portal_link;
 pub mod quota;
 pub mod random;
 pub mod reason;
+pub mod receipt;
 pub mod recovery;
 pub mod retry;
 pub mod role;

@@ -4,10 +4,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::delivery::{Delivery, State};
+use crate::delivery::Delivery;
 use crate::health::Streak;
+use crate::receipt::Receipt;
 use crate::retry::{LONGEST_WAIT, RetryPolicy};
 use crate::{Reason, Timestamp};
 
@@ -17,8 +16,8 @@ pub const LONGEST_QUEUED_WAIT: Duration = Duration::from_secs(60);
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// The destination took it; the connector's tracking data says where.
-    Delivered(Option<Value>),
+    /// The destination took it; the receipt identifies it there.
+    Delivered(Receipt),
     /// It may work later.
     Retry(Reason),
     /// It may work later, and not before this long.
@@ -54,11 +53,32 @@ pub enum QueueAction {
     LeaveToDueIndex(Timestamp),
 }
 
+/// What an attempt makes of its delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AfterAttempt {
+    /// It has arrived.
+    Succeeded(Receipt),
+    /// It is tried again.
+    Retrying {
+        /// The time of the next attempt.
+        next_attempt_at: Timestamp,
+        /// Why this attempt failed.
+        reason: Reason,
+    },
+    /// It is given up.
+    Failed {
+        /// The failure category.
+        reason: Reason,
+        /// Whether retries ran out.
+        exhausted: bool,
+    },
+}
+
 /// The decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settlement {
-    /// The delivery's next state.
-    pub state: State,
+    /// What becomes of the delivery: the argument of [`Delivery::settle`].
+    pub after: AfterAttempt,
     /// What becomes of the task.
     pub queue: QueueAction,
     /// What the attempt says about the destination.
@@ -71,36 +91,32 @@ pub fn settle(delivery: &Delivery, outcome: Outcome, policy: &RetryPolicy, now: 
     let single = policy.single_attempt();
     let policy = if delivery.message.test { &single } else { policy };
     let (reason, asked_wait) = match outcome {
-        Outcome::Delivered(tracking) => {
+        Outcome::Delivered(receipt) => {
             let streak = if delivery.message.test { Streak::Unchanged } else { Streak::Success };
-            return Settlement { state: State::Succeeded { finished_at: now, tracking }, queue: QueueAction::Acknowledge, streak };
+            return Settlement { after: AfterAttempt::Succeeded(receipt), queue: QueueAction::Acknowledge, streak };
         }
-        Outcome::Reject(reason) | Outcome::Gone(reason) => return failed(delivery, reason, false, now),
-        Outcome::ClientError(reason) if !policy.retry_client_errors => return failed(delivery, reason, false, now),
+        Outcome::Reject(reason) | Outcome::Gone(reason) => return failed(delivery, reason, false),
+        Outcome::ClientError(reason) if !policy.retry_client_errors => return failed(delivery, reason, false),
         Outcome::ClientError(reason) | Outcome::Retry(reason) => (reason, Duration::ZERO),
         Outcome::Throttled(reason, after) => (reason, after.min(LONGEST_WAIT)),
     };
     let retries_used = delivery.attempts.saturating_sub(delivery.budget_start);
     if retries_used >= policy.max_retries {
-        return failed(delivery, reason, true, now);
+        return failed(delivery, reason, true);
     }
     let wait = policy.wait_before(retries_used + 1, chance).max(asked_wait);
     let next_attempt_at = now.plus(wait);
     if delivery.message.expires_at.is_some_and(|expires| next_attempt_at >= expires) {
         // The attempt still counts as what it was; the delivery ends as expired.
-        return Settlement { streak: streak_of(delivery, reason), ..failed(delivery, Reason::Expired, false, now) };
+        return Settlement { streak: streak_of(delivery, reason), ..failed(delivery, Reason::Expired, false) };
     }
     let queue =
         if wait <= LONGEST_QUEUED_WAIT { QueueAction::Hold(next_attempt_at) } else { QueueAction::LeaveToDueIndex(next_attempt_at) };
-    Settlement { state: State::Retrying { next_attempt_at, reason: Some(reason) }, queue, streak: streak_of(delivery, reason) }
+    Settlement { after: AfterAttempt::Retrying { next_attempt_at, reason }, queue, streak: streak_of(delivery, reason) }
 }
 
-fn failed(delivery: &Delivery, reason: Reason, exhausted: bool, now: Timestamp) -> Settlement {
-    Settlement {
-        state: State::Failed { finished_at: now, reason, exhausted },
-        queue: QueueAction::Acknowledge,
-        streak: streak_of(delivery, reason),
-    }
+fn failed(delivery: &Delivery, reason: Reason, exhausted: bool) -> Settlement {
+    Settlement { after: AfterAttempt::Failed { reason, exhausted }, queue: QueueAction::Acknowledge, streak: streak_of(delivery, reason) }
 }
 
 fn streak_of(delivery: &Delivery, reason: Reason) -> Streak {

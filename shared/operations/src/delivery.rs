@@ -227,7 +227,10 @@ fn scope_of(organization: Option<OrganizationId>, filter: &DeliveryFilter) -> Li
 fn transition_refused(refused: TransitionRefused) -> Refusal {
     let code = match refused {
         TransitionRefused::AlreadySucceeded => RefusalCode::AlreadySucceeded,
-        TransitionRefused::AlreadyFinished => RefusalCode::AlreadyFinished,
+        TransitionRefused::AlreadyFinished(_)
+        | TransitionRefused::StillQueued
+        | TransitionRefused::Leased { .. }
+        | TransitionRefused::NotAttempting => RefusalCode::AlreadyFinished,
     };
     Refusal::new(code, refused.to_string())
 }

@@ -1,5 +1,6 @@
 //! One attempt: lease, deliver, settle, count.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use domain::attempt::{Attempt, Failure};
@@ -10,7 +11,7 @@ use domain::health::{LastError, Streak};
 use domain::id::{AuditId, Ulid};
 use domain::limits::PAYLOAD_MAX_BYTES;
 use domain::organization::FailurePolicy;
-use domain::settle::{Outcome, QueueAction, Settlement, settle};
+use domain::settle::{AfterAttempt, Outcome, QueueAction, Settlement, settle};
 use domain::{Reason, Timestamp};
 use futures_util::TryStreamExt as _;
 use queue::Received;
@@ -77,14 +78,15 @@ impl<C: Connector> Parts<C> {
     }
 
     async fn attempt_leased(&self, item: &Item, delivery: &Delivery, destination: &Destination, span: &mut Span) -> Disposal {
-        match self.lease(delivery, destination).await {
-            Ok(Leased::Yes) => {}
-            Ok(Leased::Lost) => return hold(&self.inbox, &item.received, Duration::from_secs(1)).await,
+        let leased = match self.lease(delivery, destination).await {
+            Ok(Some(leased)) => leased,
+            Ok(None) => return hold(&self.inbox, &item.received, Duration::from_secs(1)).await,
             Err(error) => {
                 tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "the delivery could not be leased");
                 return put_back(&self.inbox, &item.received).await;
             }
-        }
+        };
+        let delivery = &*leased;
         self.faults.strike(delivery);
         let started_at = self.clock.now();
         let started = Instant::now();
@@ -114,13 +116,19 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// Every attempt but the very first takes a lease, so that a manual retry and an automatic one at once send once.
-    async fn lease(&self, delivery: &Delivery, destination: &Destination) -> Result<Leased, StoreError> {
+    /// Every attempt but the very first takes a lease, so that a manual retry and an automatic one at once send once. `None` when another
+    /// worker has it.
+    async fn lease<'d>(&self, delivery: &'d Delivery, destination: &Destination) -> Result<Option<Cow<'d, Delivery>>, StoreError> {
         if delivery.generation == 0 && delivery.attempts == 0 {
-            return Ok(Leased::Yes);
+            return Ok(Some(Cow::Borrowed(delivery)));
         }
         let now = self.clock.now();
-        self.store.lease(delivery, now, now.plus(self.connector.attempt_max(destination) + SETTLE_MARGIN)).await
+        let until = now.plus(self.connector.attempt_max(destination) + SETTLE_MARGIN);
+        let Ok(started) = delivery.clone().start(until, now) else { return Ok(None) };
+        Ok(match self.store.lease(delivery, now, until).await? {
+            Leased::Yes => Some(Cow::Owned(started)),
+            Leased::Lost => None,
+        })
     }
 
     async fn deliver(
@@ -180,7 +188,9 @@ impl<C: Connector> Parts<C> {
         let is_gone = matches!(outcome, Outcome::Gone(_));
         let organizations = item.work.settings.as_ref().and_then(|settings| settings.retry_policy.as_ref());
         let settlement = settle(before, outcome, &destination.retries(organizations), now, self.random.fraction());
-        let after = before.clone().settled(attempt.clone(), settlement.state.clone(), now);
+        let Ok(after) = before.clone().settle(attempt.clone(), settlement.after.clone(), now) else {
+            return self.settle_late(before, attempt, &settlement, &item.received).await;
+        };
         let token = item.received.message_id.clone() + "." + &item.received.receives.to_string();
         if attempt.failure.is_some() {
             item.counts.note_failure(before.destination);
@@ -224,7 +234,7 @@ impl<C: Connector> Parts<C> {
             let destination = self.store.destination(delivery.organization, delivery.destination).await?;
             let Some(reason) = skip_reason(destination.as_ref(), delivery) else { return Ok(None) };
             let now = self.clock.now();
-            let after = delivery.clone().finish_without_attempt(State::Skipped { finished_at: now, reason }, now);
+            let Ok(after) = delivery.clone().skip(reason, now) else { return Ok(None) };
             Ok(self.store.transition(delivery, &after).await?.then_some(after))
         };
         skipped.await.unwrap_or_else(|error: StoreError| {
@@ -284,9 +294,9 @@ impl<C: Connector> Parts<C> {
 
     /// The delivery moved on while the attempt ran. A success still counts, for whatever unsucceeded state stands; anything else is history.
     async fn settle_late(&self, before: &Delivery, attempt: Attempt, settlement: &Settlement, received: &Received) -> Disposal {
-        let recorded = match &settlement.state {
-            State::Succeeded { tracking, .. } => {
-                self.store.apply_late_success(before.organization, before.id, attempt, tracking.clone(), self.clock.now()).await
+        let recorded = match &settlement.after {
+            AfterAttempt::Succeeded(receipt) => {
+                self.store.apply_late_success(before.organization, before.id, attempt, receipt, self.clock.now()).await
             }
             _ => self.store.append_late_attempt(before.organization, before.id, attempt).await,
         };

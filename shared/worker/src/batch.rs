@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use domain::delivery::{Delivery, State};
+use domain::delivery::Delivery;
 use domain::message::StatusCallback;
 use domain::settings::Settings;
 use futures_util::FutureExt;
@@ -16,7 +16,7 @@ use store::{Work, WorkKey};
 use telemetry::metrics::Threshold;
 
 use crate::counts::Counts;
-use crate::plan::{Next, plan};
+use crate::plan::{GiveUp, Next, plan};
 use crate::setback::{Disposal, hold, put_back};
 use crate::turn::Turn;
 use crate::{Connector, Parts};
@@ -135,7 +135,7 @@ impl<C: Connector> Parts<C> {
                     Ok(()) => Disposal::Done,
                     Err(_) => hold(&self.inbox, &item.received, wait).await,
                 },
-                Next::GiveUp(state) => self.give_up(&item, state).await,
+                Next::GiveUp(why) => self.give_up(&item, why).await,
                 Next::Attempt(_) | Next::AttemptAlone if self.is_too_late(&item, deadline_ms) => {
                     hold(&self.inbox, &item.received, Duration::ZERO).await
                 }
@@ -182,7 +182,7 @@ impl<C: Connector> Parts<C> {
         match self.plan(&item) {
             Next::Attempt(_) | Next::AttemptAlone => self.attempt_within_memory(item, deadline_ms).await,
             Next::Acknowledge => self.acknowledge(&item).await,
-            Next::GiveUp(state) => self.give_up(&item, state).await,
+            Next::GiveUp(why) => self.give_up(&item, why).await,
             Next::Wait(waiting) => self.wait(&item, waiting).await,
             Next::Hold(_) | Next::SendAnew(_) => self.send_back(&item).await,
         }
@@ -258,9 +258,9 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    async fn give_up(&self, item: &Item, state: State) -> Disposal {
+    async fn give_up(&self, item: &Item, why: GiveUp) -> Disposal {
         let Some(before) = &item.work.delivery else { return Disposal::Done };
-        let after = Delivery::finish_without_attempt(before.clone(), state, self.clock.now());
+        let Ok(after) = why.end(before.clone(), self.clock.now()) else { return self.acknowledge(item).await };
         match self.store.transition(before, &after).await {
             Ok(true) => {
                 telemetry::metrics::delivery_ended(after.destination_type, after.status().as_str());

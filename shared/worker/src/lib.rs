@@ -41,7 +41,7 @@ pub use invocation::{Answer, Invocation};
 pub use limit::{CHECK_TIME_LIMIT, login_deadline, within};
 pub use memory::{Memory, Reserved};
 pub use payload::{Payload, Pieces};
-pub use plan::{Next, plan};
+pub use plan::{GiveUp, Next, plan};
 pub use redaction::redacted;
 pub use steps::StepRecorder;
 pub use updates::Updates;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use domain::delivery::{Delivery, State};
+use domain::Timestamp;
+use domain::delivery::{Delivery, SkipReason, TransitionRefused};
 use domain::destination::{Destination, DestinationState};
 use domain::settle::LONGEST_QUEUED_WAIT;
 use domain::waiting::{Waiting, WaitingFor};
-use domain::{Reason, Timestamp};
 use queue::Task;
 
 /// Received this much more often than attempts were recorded, a task is suspected of killing its worker: it is processed alone and last.
@@ -25,14 +25,36 @@ pub enum Next {
     Hold(Duration),
     /// It is sent anew, to come after this long, so that waiting does not count as trouble.
     SendAnew(Duration),
-    /// The delivery ends like this, without an attempt.
-    GiveUp(State),
+    /// The delivery ends without an attempt.
+    GiveUp(GiveUp),
     /// It is due and may not start: it leaves the queue until it may.
     Wait(Waiting),
     /// An attempt is due after this long, which is less than a second.
     Attempt(Duration),
     /// An attempt is due, alone and after all others of the batch.
     AttemptAlone,
+}
+
+/// Why a delivery ends without an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveUp {
+    /// Its destination takes no deliveries.
+    Skip(SkipReason),
+    /// The time by which it was to arrive is over.
+    Expire,
+    /// Its task came back too often without an attempt.
+    DeadLetter,
+}
+
+impl GiveUp {
+    /// Ends `delivery` at `now`.
+    pub(crate) fn end(self, delivery: Delivery, now: Timestamp) -> Result<Delivery, TransitionRefused> {
+        match self {
+            Self::Skip(reason) => delivery.skip(reason, now),
+            Self::Expire => delivery.expire(now),
+            Self::DeadLetter => delivery.dead_letter(now),
+        }
+    }
 }
 
 /// Decides what is to be done with `task`, received `receives` times.
@@ -50,10 +72,10 @@ pub fn plan(
         return Next::Acknowledge;
     }
     if let Some(reason) = skip_reason(destination, delivery) {
-        return Next::GiveUp(State::Skipped { finished_at: now, reason });
+        return Next::GiveUp(GiveUp::Skip(reason));
     }
     if delivery.message.expires_at.is_some_and(|expires| now >= expires) {
-        return Next::GiveUp(State::Failed { finished_at: now, reason: Reason::Expired, exhausted: false });
+        return Next::GiveUp(GiveUp::Expire);
     }
     if suspended {
         return Next::SendAnew(SUSPENDED_WAIT);
@@ -68,8 +90,8 @@ pub fn plan(
     if wait >= Duration::from_secs(1) {
         return Next::Hold(wait);
     }
-    if delivery.in_flight(now) {
-        return Next::Hold(delivery.lease_until.map_or(Duration::ZERO, |until| until.since(now)) + Duration::from_secs(1));
+    if let Some(until) = delivery.state.attempt_until().filter(|until| now < *until) {
+        return Next::Hold(until.since(now) + Duration::from_secs(1));
     }
     if let Some(waiting) = paused.filter(|_| left >= Duration::from_secs(1)) {
         return Next::Wait(waiting);
@@ -77,7 +99,7 @@ pub fn plan(
     let wait = wait.max(left);
     let unexplained = receives.saturating_sub(1).saturating_sub(delivery.attempts - delivery.budget_start);
     if unexplained >= POISON_RECEIVES {
-        return Next::GiveUp(State::Failed { finished_at: now, reason: Reason::DeadLettered, exhausted: false });
+        return Next::GiveUp(GiveUp::DeadLetter);
     }
     if unexplained >= SUSPECT_RECEIVES { Next::AttemptAlone } else { Next::Attempt(wait) }
 }
@@ -89,10 +111,10 @@ pub(crate) fn is_paused(destination: Option<&Destination>, delivery: &Delivery, 
 }
 
 /// Why a delivery to this destination is skipped, if it is.
-pub(crate) fn skip_reason(destination: Option<&Destination>, delivery: &Delivery) -> Option<Reason> {
+pub(crate) fn skip_reason(destination: Option<&Destination>, delivery: &Delivery) -> Option<SkipReason> {
     match destination.map(|destination| &destination.state) {
-        None | Some(DestinationState::Deleted { .. }) => Some(Reason::DestinationDeleted),
-        Some(DestinationState::Disabled { .. }) if !delivery.message.test => Some(Reason::DestinationDisabled),
+        None | Some(DestinationState::Deleted { .. }) => Some(SkipReason::DestinationDeleted),
+        Some(DestinationState::Disabled { .. }) if !delivery.message.test => Some(SkipReason::DestinationDisabled),
         Some(_) => None,
     }
 }

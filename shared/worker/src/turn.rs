@@ -114,7 +114,7 @@ impl<C: Connector> Parts<C> {
 
     async fn try_wait(&self, item: &Item, waiting: Waiting) -> Result<bool, StoreError> {
         let Some(before) = &item.work.delivery else { return Ok(true) };
-        let after = before.clone().waits(waiting);
+        let Ok(after) = before.clone().wait(waiting) else { return Ok(false) };
         let now = self.clock.now();
         let in_queue = waiting.expected_at.filter(|at| at.since(now) <= LONGEST_QUEUED_WAIT);
         let is_pause = waiting.reason == WaitingFor::Pause;

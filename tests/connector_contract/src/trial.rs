@@ -9,7 +9,7 @@ use bytes::Bytes;
 use domain::Timestamp;
 use domain::attempt::Trigger;
 use domain::check::CheckReport;
-use domain::delivery::{Delivery, State};
+use domain::delivery::{Delivery, NewDelivery};
 use domain::destination::Destination;
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, Ulid};
@@ -111,11 +111,12 @@ pub(crate) fn delivery(kind: DestinationType, bytes: &Bytes) -> Delivery {
         filename: Some("payload.bin".to_owned()),
         sha256: Some(sha256(bytes)),
     };
-    Delivery {
+    let new = NewDelivery {
         id: DeliveryId { message: id.into(), position: 0 },
         organization: id.into(),
         destination: id.into(),
         destination_type: kind,
+        destination_disabled: false,
         message: MessageFacts {
             event_type: EventType::parse("report.ready").unwrap(),
             reference: None,
@@ -127,21 +128,12 @@ pub(crate) fn delivery(kind: DestinationType, bytes: &Bytes) -> Delivery {
             status_callback: None,
         },
         fan_out: 1,
-        created_at: id.time(),
-        updated_at: id.time(),
-        generation: 0,
-        attempts: 0,
-        budget_start: 0,
         trigger: Trigger::First,
-        lease_until: None,
-        state: State::Queued,
-        waiting: None,
         fallback_of: None,
-        born_skipped: false,
-        last_attempt: None,
         retention_days: 30,
         payload_retention_days: 30,
-    }
+    };
+    Delivery::accept(new, id.time())
 }
 
 /// Bytes that do not repeat.

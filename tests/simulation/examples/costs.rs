@@ -10,13 +10,12 @@ use std::time::Duration;
 use access::Access;
 use bytes::Bytes;
 use domain::role::Role;
-use domain::settle::Outcome;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use local_aws::{Call, Fault, Service};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use simulation::receiver::Receiver;
+use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
 /// How long a call to AWS takes: what arrives meanwhile shares the next one.
@@ -76,7 +75,7 @@ fn main() {
 impl Way {
     /// Submits, and delivers: once all is submitted when traffic is steady, so that batches are full, else after each request.
     async fn measure(&self, traffic: &str, tasks_wait_for: usize) -> serde_json::Value {
-        let receiver = Receiver::scripted(|_, _| Outcome::Delivered(None));
+        let receiver = Receiver::scripted(|_, _| delivered());
         let world = World::with_destinations(1, receiver, DESTINATIONS).await;
         let (key, secret) = access::issue(
             Role::Sender,

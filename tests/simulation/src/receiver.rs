@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::Reason;
 use domain::id::{DeliveryId, DestinationId};
+use domain::receipt::Receipt;
 use domain::settle::Outcome;
 use tokio::time::Instant;
 use worker::{Attempted, Check, Connector, ConnectorError, Job};
@@ -19,6 +20,12 @@ pub struct Sent {
     pub attempt_number: u32,
     /// Whether the receiver took it.
     pub accepted: bool,
+}
+
+/// What a connector reports of a request that the receiver accepted.
+#[must_use]
+pub fn delivered() -> Outcome {
+    Outcome::Delivered(Receipt::HttpResponse { id: None, status: 200 })
 }
 
 /// How the receiver answers.
@@ -119,7 +126,7 @@ impl Receiver {
         };
         let accepted = inner.rng.u32(0..10) < kindness;
         let outcome = match inner.rng.u32(0..12) {
-            _ if accepted => Outcome::Delivered(None),
+            _ if accepted => delivered(),
             0 => Outcome::Reject(Reason::Rejected),
             1 => Outcome::ClientError(Reason::Authentication),
             2 => Outcome::Throttled(Reason::RateLimited, Duration::from_secs(inner.rng.u64(0..200))),

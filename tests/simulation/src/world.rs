@@ -12,6 +12,7 @@ use domain::alert::AlertKind;
 use domain::attempt::Trigger;
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
 use domain::credentials::Credentials;
+use domain::delivery::SkipReason;
 use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, IdMint, MessageId};
@@ -22,7 +23,7 @@ use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
 use domain::settings::{DestinationType, Lane, PerLane, Settings};
 use domain::trace::TraceId;
 use domain::waiting::DeliveryLimits;
-use domain::{Clock, Random, Reason, Timestamp};
+use domain::{Clock, Random, Timestamp};
 use lambda_runtime::tower::Service as _;
 use lambda_runtime::{Context, LambdaEvent};
 use local_aws::{Caller, Engines, Options};
@@ -243,7 +244,7 @@ impl World {
         let alert = self.dispatcher.alert_about(&self.ids, &routes, &after, &health, kind, "").await.ok()?;
         let saved = self.store.switch_destination(&after, after.revision - 1, &self.event(), &alert).await.ok()?;
         if saved == store::Saved::Done && kind == AlertKind::Disabled {
-            self.dispatcher.skip_retrying(&after, routes.shards, Reason::DestinationDisabled, 1000).await.ok()?;
+            self.dispatcher.skip_retrying(&after, routes.shards, SkipReason::DestinationDisabled, 1000).await.ok()?;
         }
         Some(())
     }

@@ -185,9 +185,9 @@ pub(crate) fn facts(n: i64, content_type: &str) -> Facts {
     }
 }
 
-pub(crate) fn delivered(attempted: &Attempted) -> &Value {
+pub(crate) fn delivered(attempted: &Attempted) -> Value {
     match &attempted.outcome {
-        Outcome::Delivered(Some(tracking)) => tracking,
+        Outcome::Delivered(receipt) => receipt.to_json(),
         other => panic!("{other:?}: {}", attempted.detail),
     }
 }

@@ -38,7 +38,7 @@ async fn another_file_of_that_name_is_replaced_or_stays() {
         let skipped = World::on(&sshd).if_exists(IfExists::Skip).deliver("dlv_2_00", Payload::whole(text)).await;
         let url = format!("sftp://127.0.0.1:{}/{PATH}", sshd.port);
         let tracking = json!({"kind": "sftp_file", "id": PATH, "url": url, "path": PATH, "skipped": true});
-        assert_eq!(delivered(&skipped), &tracking);
+        assert_eq!(delivered(&skipped), tracking);
         assert_eq!(std::fs::read_to_string(sshd.home().join(PATH)).unwrap(), "old");
     }
     delivered(&World::on(&sshd).deliver("dlv_2_00", Payload::whole("new")).await);

@@ -105,9 +105,9 @@ pub(crate) fn meta<'m>(delivery_id: &'m str, metadata: &'m BTreeMap<String, Stri
 /// What the file is called that [`meta`] makes.
 pub(crate) const PATH: &str = "in/report.ready/msg_1.csv";
 
-pub(crate) fn delivered(attempted: &Attempted) -> &Value {
+pub(crate) fn delivered(attempted: &Attempted) -> Value {
     match &attempted.outcome {
-        Outcome::Delivered(Some(tracking)) => tracking,
+        Outcome::Delivered(receipt) => receipt.to_json(),
         other => panic!("{other:?}: {}", attempted.detail),
     }
 }

@@ -192,9 +192,9 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The tracking data of a success.
-pub(crate) fn tracking(attempted: &Attempted) -> &serde_json::Value {
+pub(crate) fn tracking(attempted: &Attempted) -> serde_json::Value {
     match &attempted.outcome {
-        Outcome::Delivered(Some(tracking)) => tracking,
+        Outcome::Delivered(receipt) => receipt.to_json(),
         other => panic!("{other:?}: {}", attempted.detail),
     }
 }

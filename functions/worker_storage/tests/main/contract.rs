@@ -23,17 +23,17 @@ pub(crate) async fn delivers_and_recognises_repeats(bucket: &Bucket, witness: &i
     for (name, size) in [("empty", 0), ("1KiB", 1024), ("8MiB", 8 << 20), ("17MiB", 17 << 20)] {
         let (key, bytes) = (format!("{name}/ü b.bin"), payload(size));
         let first = bucket.deliver("dlv_1", &key, &bytes).await;
-        let place = tracking(&first).clone();
+        let place = tracking(&first);
         assert_eq!((place["key"].as_str(), place["kind"].as_str()), (Some(&*key), Some("object")), "{name}");
         assert!(place["etag"].is_string() && place["uri"].as_str().is_some_and(|uri| uri.contains("://")), "{place}");
         assert_eq!(witness.object(&key).await.as_deref(), Some(&*bytes), "{name}");
 
         let again = bucket.deliver("dlv_1", &key, &bytes).await;
-        assert_eq!(tracking(&again), &place, "{name}: {}", again.detail);
+        assert_eq!(tracking(&again), place, "{name}: {}", again.detail);
         assert_eq!(again.detail, "uploaded by an earlier attempt");
         let replacing = bucket.settings.clone().if_exists(IfExists::Replace);
         let again = bucket.with(&replacing, "dlv_1", &key, &bytes).await;
-        assert_eq!(tracking(&again), &place, "{name}: a repeat writes nothing, also where it might");
+        assert_eq!(tracking(&again), place, "{name}: a repeat writes nothing, also where it might");
     }
 }
 

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use domain::Reason;
 use domain::destination::Destination;
+use domain::receipt::Receipt;
 use domain::settle::Outcome;
 use kit::sink::{Reply, Sink};
 use kit::tls::Authority;
-use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{Bench, samples};
@@ -22,8 +22,7 @@ async fn a_2xx_is_delivered_and_recorded_as_it_was() {
     let destination = bench.destination().await;
     bench.sink.answers_with(201, &[("x-request-id", "req_7"), ("location", "/reports/7")], "taken");
     let attempted = bench.deliver(&destination).await;
-    let tracking = json!({"kind": "http_response", "id": "req_7", "url": null, "status": 201});
-    assert_eq!(attempted.outcome, Outcome::Delivered(Some(tracking)));
+    assert_eq!(attempted.outcome, Outcome::Delivered(Receipt::HttpResponse { id: Some("req_7".to_owned()), status: 201 }));
     assert_eq!(attempted.detail, "the receiver answered 201 Created");
     let request = attempted.request.unwrap();
     assert_eq!((request.method.as_str(), request.url, request.size_bytes), ("POST", bench.sink.url(), 24));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::Timestamp;
 use domain::attempt::Trigger;
 use domain::credentials::Credentials;
-use domain::delivery::{Delivery, State};
+use domain::delivery::{Delivery, NewDelivery};
 use domain::destination::{Destination, DestinationState};
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, Ulid};
@@ -20,11 +20,12 @@ fn ulid() -> Ulid {
 
 pub(crate) fn delivery() -> Delivery {
     let payload = PayloadInfo { size_bytes: 24, content_type: "application/json".to_owned(), filename: None, sha256: None };
-    Delivery {
+    let new = NewDelivery {
         id: DeliveryId { message: ulid().into(), position: 0 },
         organization: ulid().into(),
         destination: ulid().into(),
         destination_type: DestinationType::Webhook,
+        destination_disabled: false,
         message: MessageFacts {
             event_type: EventType::parse("report.ready").unwrap(),
             reference: None,
@@ -36,21 +37,12 @@ pub(crate) fn delivery() -> Delivery {
             status_callback: None,
         },
         fan_out: 1,
-        created_at: ulid().time(),
-        updated_at: ulid().time(),
-        generation: 0,
-        attempts: 0,
-        budget_start: 0,
         trigger: Trigger::First,
-        lease_until: None,
-        state: State::Queued,
-        waiting: None,
         fallback_of: None,
-        born_skipped: false,
-        last_attempt: None,
         retention_days: 30,
         payload_retention_days: 30,
-    }
+    };
+    Delivery::accept(new, ulid().time())
 }
 
 pub(crate) fn destination(url: &str) -> Destination {

@@ -5,15 +5,17 @@
 
 mod diagram;
 mod model;
+mod receipt;
 mod settle;
 
 use domain::attempt::{Attempt, Failure, Trigger};
-use domain::delivery::{Delivery, State};
+use domain::delivery::{Delivery, NewDelivery};
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, MessageId, OrganizationId, Ulid};
 use domain::message::{MessageFacts, PayloadInfo};
+use domain::receipt::Receipt;
 use domain::settings::DestinationType;
-use domain::settle::Settlement;
+use domain::settle::{AfterAttempt, Settlement};
 use domain::{Reason, Timestamp};
 
 pub fn at(seconds: i64) -> Timestamp {
@@ -23,11 +25,12 @@ pub fn at(seconds: i64) -> Timestamp {
 pub fn delivery() -> Delivery {
     let ulid = Ulid::first_at(at(0));
     let payload = PayloadInfo { size_bytes: 2, content_type: "application/json".to_owned(), filename: None, sha256: None };
-    Delivery {
+    let new = NewDelivery {
         id: DeliveryId { message: MessageId::from(ulid), position: 0 },
         organization: OrganizationId::from(ulid),
         destination: DestinationId::from(ulid),
         destination_type: DestinationType::Webhook,
+        destination_disabled: false,
         message: MessageFacts {
             event_type: EventType::parse("report.ready").unwrap(),
             reference: None,
@@ -39,21 +42,16 @@ pub fn delivery() -> Delivery {
             status_callback: None,
         },
         fan_out: 1,
-        created_at: at(0),
-        updated_at: at(0),
-        generation: 0,
-        attempts: 0,
-        budget_start: 0,
         trigger: Trigger::First,
-        lease_until: None,
-        state: State::Queued,
-        waiting: None,
         fallback_of: None,
-        born_skipped: false,
-        last_attempt: None,
         retention_days: 30,
         payload_retention_days: 30,
-    }
+    };
+    Delivery::accept(new, at(0))
+}
+
+pub fn receipt() -> Receipt {
+    Receipt::HttpResponse { id: None, status: 200 }
 }
 
 pub fn attempt(delivery: &Delivery, failure: Option<Reason>, now: Timestamp) -> Attempt {
@@ -70,6 +68,10 @@ pub fn attempt(delivery: &Delivery, failure: Option<Reason>, now: Timestamp) -> 
 }
 
 pub fn apply(delivery: Delivery, settlement: &Settlement, now: Timestamp) -> Delivery {
-    let record = attempt(&delivery, settlement.state.reason(), now);
-    delivery.settled(record, settlement.state.clone(), now)
+    let failure = match settlement.after {
+        AfterAttempt::Succeeded(_) => None,
+        AfterAttempt::Retrying { reason, .. } | AfterAttempt::Failed { reason, .. } => Some(reason),
+    };
+    let record = attempt(&delivery, failure, now);
+    delivery.settle(record, settlement.after.clone(), now).unwrap()
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use domain::Reason;
 use domain::attempt::Trigger;
-use domain::delivery::{Redelivery, State};
+use domain::delivery::{State, TransitionRefused};
 use domain::retry::RetryPolicy;
 use domain::settle::{Outcome, QueueAction, settle};
 use proptest::prelude::*;
 
-use crate::{apply, at, delivery};
+use crate::{apply, at, delivery, receipt};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -21,7 +21,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let outcome = prop_oneof![
-        Just(Outcome::Delivered(None)),
+        Just(Outcome::Delivered(receipt())),
         Just(Outcome::Retry(Reason::Timeout)),
         Just(Outcome::ClientError(Reason::Rejected)),
         Just(Outcome::Reject(Reason::Rejected)),
@@ -65,14 +65,14 @@ proptest! {
                     }
                     prop_assert_eq!(delivery.generation, before.generation, "the task at hand keeps meaning the delivery");
                 }
-                Step::Redeliver { force } => match delivery.clone().redeliver(Trigger::Manual, force, now) {
-                    Ok(Redelivery::Reopened(after)) => {
+                Step::Redeliver { force } => match delivery.clone().reopen(Trigger::Manual, force, now) {
+                    Ok(after) => {
                         prop_assert!(after.generation > delivery.generation);
                         prop_assert_eq!(after.attempts, delivery.attempts, "attempt numbers go on");
-                        delivery = *after;
+                        delivery = after;
                         in_budget = 0;
                     }
-                    Ok(Redelivery::UnderWay) => prop_assert_eq!(&delivery.state, &State::Queued),
+                    Err(TransitionRefused::StillQueued) => prop_assert_eq!(&delivery.state, &State::Queued),
                     Err(_) => {
                         let refused_rightly = !force && matches!(delivery.state, State::Succeeded { .. });
                         prop_assert!(refused_rightly);
@@ -84,7 +84,7 @@ proptest! {
                 },
                 Step::Supersede if delivery.status().is_finished() => continue,
                 Step::Supersede => {
-                    delivery = delivery.supersede_tasks();
+                    delivery = delivery.supersede_tasks().unwrap();
                     prop_assert_eq!(&delivery.state, &before.state);
                 }
             }

@@ -8,9 +8,9 @@ use domain::Reason::{
 use domain::delivery::{DeliveryStatus, State};
 use domain::health::Streak;
 use domain::retry::RetryPolicy;
-use domain::settle::{Outcome, QueueAction, settle};
+use domain::settle::{AfterAttempt, Outcome, QueueAction, settle};
 
-use crate::{apply, at, delivery};
+use crate::{apply, at, delivery, receipt};
 
 #[test]
 fn every_outcome_has_its_row() {
@@ -18,7 +18,7 @@ fn every_outcome_has_its_row() {
     let strict = RetryPolicy { retry_client_errors: false, ..RetryPolicy::default() };
     let default = RetryPolicy::default();
     let rows: Vec<(Outcome, &RetryPolicy, DeliveryStatus, Option<Reason>, Streak)> = vec![
-        (Outcome::Delivered(None), &default, DeliveryStatus::Succeeded, None, Success),
+        (Outcome::Delivered(receipt()), &default, DeliveryStatus::Succeeded, None, Success),
         (Outcome::Retry(Timeout), &default, DeliveryStatus::Retrying, Some(Timeout), Failure),
         (Outcome::Retry(Internal), &default, DeliveryStatus::Retrying, Some(Internal), Unchanged),
         (Outcome::Throttled(RateLimited, Duration::ZERO), &default, DeliveryStatus::Retrying, Some(RateLimited), Unchanged),
@@ -31,9 +31,9 @@ fn every_outcome_has_its_row() {
     ];
     for (outcome, policy, status, reason, streak) in rows {
         let settled = settle(&delivery(), outcome.clone(), policy, at(1), 0.0);
-        assert_eq!((settled.state.status(), settled.state.reason(), settled.streak), (status, reason, streak), "{outcome:?}");
-        let exhausted = matches!(settled.state, State::Failed { exhausted: true, .. });
-        assert!(!exhausted, "nothing here used up its retries: {outcome:?}");
+        let state = apply(delivery(), &settled, at(1)).state;
+        assert_eq!((state.status(), state.reason(), settled.streak), (status, reason, streak), "{outcome:?}");
+        assert!(!state.is_exhausted(), "nothing here used up its retries: {outcome:?}");
     }
 }
 
@@ -54,7 +54,7 @@ fn five_retries_wait_1_2_4_8_16_seconds_and_then_it_has_failed_and_is_exhausted(
         }
     }
     assert_eq!(waits, [1, 2, 4, 8, 16]);
-    assert_eq!(delivery.state, State::Failed { finished_at: now, reason: ServerError, exhausted: true });
+    assert_eq!(delivery.state, State::Failed { finished_at: now, reason: ServerError, exhausted: true, attempt_until: None });
     assert_eq!(delivery.attempts, 6);
 }
 
@@ -62,7 +62,7 @@ fn five_retries_wait_1_2_4_8_16_seconds_and_then_it_has_failed_and_is_exhausted(
 fn no_retries_means_one_attempt_and_exhausted() {
     let policy = RetryPolicy { max_retries: 0, ..RetryPolicy::default() };
     let settled = settle(&delivery(), Outcome::Retry(Timeout), &policy, at(0), 0.0);
-    assert_eq!(settled.state, State::Failed { finished_at: at(0), reason: Timeout, exhausted: true });
+    assert_eq!(settled.after, AfterAttempt::Failed { reason: Timeout, exhausted: true });
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn what_could_only_be_tried_after_its_time_has_expired_at_once_and_still_counts(
     let mut delivery = delivery();
     delivery.message.expires_at = Some(at(1));
     let settled = settle(&delivery, Outcome::Retry(Timeout), &RetryPolicy::default(), at(0), 0.0);
-    assert_eq!(settled.state, State::Failed { finished_at: at(0), reason: Expired, exhausted: false });
+    assert_eq!(settled.after, AfterAttempt::Failed { reason: Expired, exhausted: false });
     assert_eq!(settled.streak, Streak::Failure);
 }
 
@@ -88,9 +88,9 @@ fn what_could_only_be_tried_after_its_time_has_expired_at_once_and_still_counts(
 fn a_test_gets_one_attempt_and_counts_nowhere() {
     let mut delivery = delivery();
     delivery.message.test = true;
-    for outcome in [Outcome::Retry(Timeout), Outcome::Delivered(None)] {
+    for outcome in [Outcome::Retry(Timeout), Outcome::Delivered(receipt())] {
         let settled = settle(&delivery, outcome, &RetryPolicy::default(), at(0), 0.0);
-        assert!(settled.state.status().is_finished());
+        assert!(!matches!(settled.after, AfterAttempt::Retrying { .. }));
         assert_eq!(settled.streak, Streak::Unchanged);
     }
 }

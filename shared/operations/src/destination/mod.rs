@@ -29,9 +29,9 @@ pub use preview::PreviewDestination;
 pub(crate) use rotation::{read_rotation, too_many_secrets};
 pub use switch::{EnableDestination, EnabledDestination};
 
-use domain::Reason;
 use domain::audit::Change;
 use domain::credentials::Credentials;
+use domain::delivery::SkipReason;
 use domain::destination::{Destination, DestinationState, OnExhausted};
 use domain::id::{DestinationId, OrganizationId};
 use domain::input::Errors;
@@ -305,7 +305,7 @@ impl Operations {
             match self.store.save_destination(&after, before.revision, &event).await? {
                 Saved::Done => {
                     self.store.watch_destination(&after).await?;
-                    self.skip_retrying(&after, Reason::DestinationDeleted).await;
+                    self.skip_retrying(&after, SkipReason::DestinationDeleted).await;
                     return Ok(());
                 }
                 Saved::Conflict => before = self.existing_destination(organization, before.id).await?,

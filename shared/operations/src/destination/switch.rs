@@ -1,13 +1,14 @@
 //! Enabling and disabling: idempotent, by the state that is asked for.
 
+use domain::Timestamp;
 use domain::alert::{Alert, AlertKind};
+use domain::delivery::SkipReason;
 use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::health::Health;
 use domain::input::Errors;
 use domain::limits::DESCRIPTION_MAX;
 use domain::recovery::first_failure;
 use domain::role::Permission;
-use domain::{Reason, Timestamp};
 use serde::Serialize;
 use store::Saved;
 use utoipa::ToSchema;
@@ -128,7 +129,7 @@ impl Operations {
                 Saved::Done => {
                     self.tell(ctx, alert).await;
                     if !after.is_enabled() {
-                        self.skip_retrying(&after, Reason::DestinationDisabled).await;
+                        self.skip_retrying(&after, SkipReason::DestinationDisabled).await;
                     }
                     return self.view_with_health(ctx, &after).await;
                 }
@@ -166,7 +167,7 @@ impl Operations {
 
     /// Skips what waits for a retry to a destination that takes no more deliveries. What is left, should this break off, the monitor skips, and
     /// what is queued the worker as it comes up.
-    pub(crate) async fn skip_retrying(&self, destination: &Destination, reason: Reason) {
+    pub(crate) async fn skip_retrying(&self, destination: &Destination, reason: SkipReason) {
         let skipped = async {
             let Some(routes) = self.store.routes(destination.organization_id).await? else { return Ok::<_, store::StoreError>(0) };
             self.dispatch.skip_retrying(destination, routes.shards, reason, SKIPPED_AT_ONCE_MAX).await

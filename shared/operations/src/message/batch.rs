@@ -20,7 +20,7 @@ use super::claim::{RecordedTarget, record_targets};
 use super::input::{MessageInput, read_message};
 use super::raw::{RawMembers, items};
 use super::read::accepted_at;
-use super::submit::{Entry, as_accepted, not_suspended, submission};
+use super::submit::{Entry, not_suspended, submission};
 use crate::destination::Addresses;
 use crate::idempotency::{Fingerprint, wait_deadline, wait_until};
 use crate::organization::no_parameters;
@@ -258,7 +258,7 @@ impl Operations {
     async fn accepted_in_time(&self, entry: &Entry<'_>, id: Option<MessageId>) -> Result<Vec<Delivery>, Refusal> {
         let Some(id) = id else { return Err(out_of_time()) };
         let found = tokio::time::timeout(LOOK_MAX, self.store.message(entry.organization, id)).await.map_err(|_| out_of_time())?;
-        found?.map(|deliveries| deliveries.into_iter().map(as_accepted).collect()).ok_or_else(out_of_time)
+        found?.map(|deliveries| deliveries.into_iter().map(Delivery::as_accepted).collect()).ok_or_else(out_of_time)
     }
 
     async fn accept_planned(&self, entry: &Entry<'_>, planned: Planned, replayed: bool) -> Result<Vec<Delivery>, Refusal> {
@@ -271,7 +271,7 @@ impl Operations {
             }
             Planned::Send(input, message, targets) => {
                 if replayed && let Some(deliveries) = self.store.message(entry.organization, message).await? {
-                    return Ok(deliveries.into_iter().map(as_accepted).collect());
+                    return Ok(deliveries.into_iter().map(Delivery::as_accepted).collect());
                 }
                 Ok(self.dispatch.submit(&submission(entry, message, input, targets)).await?)
             }

@@ -5,9 +5,7 @@
 //! repeat takes its lease over and sends the same deliveries, conditionally, so that nothing is sent twice.
 
 use dispatch::{Submission, Target, Unresolved, resolve};
-use domain::Reason;
-use domain::attempt::Trigger;
-use domain::delivery::{Delivery, State};
+use domain::delivery::Delivery;
 use domain::id::{MessageId, OrganizationId};
 use domain::message::{MessageFacts, StatusCallback};
 use domain::organization::OrganizationStatus;
@@ -96,7 +94,7 @@ impl Operations {
             let recorded = Recorded::from_json(recorded)?;
             if let Some(deliveries) = self.store.message(entry.organization, recorded.message).await? {
                 let accepted = deliveries.into_iter().take(recorded.targets().len());
-                return Ok((accepted.map(as_accepted).collect(), true));
+                return Ok((accepted.map(Delivery::as_accepted).collect(), true));
             }
         }
         let input = self.noted(entry.ctx, entry.organization, read()).await?;
@@ -115,7 +113,7 @@ impl Operations {
                     let recorded = Recorded::from_json(recorded)?;
                     if let Some(deliveries) = self.store.message(entry.organization, recorded.message).await? {
                         let accepted = deliveries.into_iter().take(recorded.targets().len());
-                        return Ok((accepted.map(as_accepted).collect(), true));
+                        return Ok((accepted.map(Delivery::as_accepted).collect(), true));
                     }
                     wait_until(deadline).await?;
                     continue;
@@ -183,26 +181,5 @@ pub(crate) fn submission(entry: &Entry<'_>, message: MessageId, input: MessageIn
         retention_days: entry.routes.settings.retention_days,
         payload_retention_days: entry.routes.settings.payload_retention_days,
         accepted_at: accepted_at(message),
-    }
-}
-
-/// A delivery as it was when its message was accepted: what never changes of it.
-pub(crate) fn as_accepted(delivery: Delivery) -> Delivery {
-    let accepted_at = delivery.created_at;
-    let state = if delivery.born_skipped {
-        State::Skipped { finished_at: accepted_at, reason: Reason::DestinationDisabled }
-    } else {
-        State::Queued
-    };
-    Delivery {
-        updated_at: accepted_at,
-        generation: 0,
-        attempts: 0,
-        budget_start: 0,
-        trigger: Trigger::First,
-        lease_until: None,
-        state,
-        last_attempt: None,
-        ..delivery
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use domain::attempt::{Attempt, RequestRecord, ResponseRecord, Trigger};
-use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::delivery::{Delivery, DeliveryStatus};
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, MessageId, OrganizationId};
+use domain::receipt::Receipt;
 use domain::trace::TraceId;
 use domain::waiting::{Waiting, WaitingFor};
 use domain::{Reason, Timestamp};
@@ -228,12 +229,6 @@ impl Pauses {
 impl DeliveryFacts {
     pub(crate) fn of(delivery: &Delivery, pauses: &Pauses, now: Timestamp, url: String) -> Self {
         let waiting = pauses.waiting(delivery);
-        let (next_attempt_at, exhausted, tracking) = match &delivery.state {
-            State::Retrying { next_attempt_at, .. } => (Some(*next_attempt_at), false, None),
-            State::Failed { exhausted, .. } => (None, *exhausted, None),
-            State::Succeeded { tracking, .. } => (None, false, tracking.clone()),
-            State::Queued | State::Skipped { .. } | State::Cancelled { .. } => (None, false, None),
-        };
         Self {
             id: delivery.id,
             organization_id: delivery.organization,
@@ -246,11 +241,11 @@ impl DeliveryFacts {
             status: delivery.status(),
             reason: delivery.reason(),
             trigger: delivery.shown_trigger(),
-            exhausted,
+            exhausted: delivery.state.is_exhausted(),
             test: delivery.message.test,
             in_flight: delivery.in_flight(now),
             attempt_count: delivery.attempts,
-            next_attempt_at,
+            next_attempt_at: delivery.state.next_attempt_at(),
             waiting_for: waiting.map(|waiting| waiting.reason),
             expected_at: waiting.and_then(|waiting| waiting.expected_at),
             failed_delivery_id: delivery.fallback_of.map(|failed| failed.delivery),
@@ -258,7 +253,7 @@ impl DeliveryFacts {
             created_at: delivery.created_at,
             updated_at: delivery.updated_at,
             finished_at: delivery.state.finished_at(),
-            tracking,
+            tracking: delivery.state.receipt().map(Receipt::to_json),
             url,
         }
     }

@@ -1,7 +1,6 @@
 //! Adding a delivery to a message that was committed: its payload is where that of the others is.
 
 use domain::delivery::Delivery;
-use domain::id::DeliveryId;
 
 use super::item::{self, PAYLOADS};
 use super::read::first_of;
@@ -40,7 +39,7 @@ impl Store {
             }
             let Some(source) = self.get(ACTION, &first).await? else { return Ok(Added::Gone) };
             let position = last + 1;
-            let added = Delivery { id: DeliveryId { message, position }, fan_out: position + 1, ..new.clone() };
+            let added = new.clone().at_position(position);
             let mut item = item::encode(&added);
             for name in PAYLOADS {
                 if let Some(value) = source.get(*name) {

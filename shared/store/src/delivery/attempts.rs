@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 
 use domain::Timestamp;
 use domain::attempt::Attempt;
-use domain::delivery::{Delivery, State};
+use domain::delivery::Delivery;
 use domain::id::{DeliveryId, OrganizationId};
-use serde_json::Value;
+use domain::receipt::Receipt;
+use domain::settle::AfterAttempt;
 
 use super::item::{RECORD, STATUS, encode_progress, encode_record, expiry_seconds, status};
 use super::record;
@@ -49,23 +50,23 @@ impl Store {
         organization: OrganizationId,
         id: DeliveryId,
         attempt: Attempt,
-        tracking: Option<Value>,
+        receipt: &Receipt,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for _ in 0..RACES_MAX {
             let Some(before) = self.delivery(organization, id).await? else { return Ok(()) };
-            if matches!(before.state, State::Succeeded { .. }) {
+            // Another attempt has its number by now; numbers are unique among those that count.
+            let renumbered = Attempt { number: before.attempts + 1, ..attempt.clone() };
+            let Ok(after) = before.clone().settle(renumbered, AfterAttempt::Succeeded(receipt.clone()), now) else {
+                // It has succeeded.
                 let applied =
                     before.last_attempt.as_ref().is_some_and(|last| Attempt { number: attempt.number, ..last.clone() } == attempt);
                 if applied {
                     return Ok(()); // by the write whose answer was lost
                 }
                 return self.put_attempt(&before, &attempt, keys::late_attempt(id, &attempt)).await;
-            }
+            };
             self.archive(&before).await?;
-            // Another attempt has its number by now; numbers are unique among those that count.
-            let attempt = Attempt { number: before.attempts + 1, ..attempt.clone() };
-            let after = before.clone().settled(attempt, State::Succeeded { finished_at: now, tracking: tracking.clone() }, now);
             let mut change = progress(&encode_progress(&after));
             change.set_or_remove(RECORD, encode_record(&after));
             unchanged_since(&mut change, &before);

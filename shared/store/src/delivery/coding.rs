@@ -1,9 +1,11 @@
 //! What is written reads back, whatever it is.
 
 use domain::attempt::{Attempt, Failure, RequestRecord, ResponseRecord, Trigger};
-use domain::delivery::{Delivery, FallbackOf, State};
+use domain::delivery::{Delivery, FallbackOf, Pending, SkipReason, State};
 use domain::id::{Id, MessageId, Ulid};
 use domain::message::{MessageFacts, PayloadInfo, StatusCallback};
+use domain::receipt::Receipt;
+use domain::settle::AfterAttempt;
 use domain::waiting::{Waiting, WaitingFor};
 use domain::{Reason, Timestamp};
 use proptest::collection::{btree_map, vec};
@@ -55,13 +57,23 @@ prop_compose! {
 }
 
 fn states() -> impl Strategy<Value = State> {
+    let pending = prop_oneof![
+        Just(Pending::Queued),
+        (times(), option::of(reasons())).prop_map(|(next_attempt_at, reason)| Pending::Retrying { next_attempt_at, reason }),
+    ];
+    let skips = prop_oneof![Just(SkipReason::DestinationDisabled), Just(SkipReason::DestinationDeleted)];
     prop_oneof![
-        Just(State::Queued),
-        (times(), option::of(reasons())).prop_map(|(next_attempt_at, reason)| State::Retrying { next_attempt_at, reason }),
-        times().prop_map(|finished_at| State::Succeeded { finished_at, tracking: None }),
-        (times(), reasons(), any::<bool>()).prop_map(|(finished_at, reason, exhausted)| State::Failed { finished_at, reason, exhausted }),
-        (times(), reasons()).prop_map(|(finished_at, reason)| State::Skipped { finished_at, reason }),
-        times().prop_map(|finished_at| State::Cancelled { finished_at }),
+        (pending, option::of(times())).prop_map(|(pending, lease_until)| pending.leased(lease_until)),
+        times().prop_map(|finished_at| State::Succeeded { finished_at, receipt: None }),
+        (times(), reasons(), any::<bool>(), option::of(times())).prop_map(|(finished_at, reason, exhausted, attempt_until)| {
+            State::Failed { finished_at, reason, exhausted, attempt_until }
+        }),
+        (times(), skips, option::of(times())).prop_map(|(finished_at, reason, attempt_until)| State::Skipped {
+            finished_at,
+            reason,
+            attempt_until
+        }),
+        (times(), option::of(times())).prop_map(|(finished_at, attempt_until)| State::Cancelled { finished_at, attempt_until }),
     ]
 }
 
@@ -92,7 +104,7 @@ prop_compose! {
 prop_compose! {
     fn deliveries()(
         created_at in times(), position in 0..1200_u16, message in facts(), fan_out: u16, updated_at in times(), generation: u32,
-        attempts: u32, budget_start: u32, trigger in triggers(), lease_until in option::of(times()), state in states(),
+        attempts: u32, budget_start: u32, trigger in triggers(), state in states(),
         waiting in option::of(waits()), failed in option::of(reasons()), born_skipped: bool, retention_days: u32, payload_retention_days: u32,
     ) -> Delivery {
         let mut delivery = sample::delivery();
@@ -100,7 +112,7 @@ prop_compose! {
         delivery.id.position = position;
         let fallback_of = failed.map(|reason| FallbackOf { delivery: sample::delivery().id, reason });
         Delivery {
-            waiting, fallback_of, created_at, message, fan_out, updated_at, generation, attempts, budget_start, trigger, lease_until, state, born_skipped,
+            waiting, fallback_of, created_at, message, fan_out, updated_at, generation, attempts, budget_start, trigger, state, born_skipped,
             retention_days, payload_retention_days, ..delivery
         }
     }
@@ -129,12 +141,9 @@ proptest! {
 #[test]
 fn a_finished_delivery_reads_back_with_its_attempt_and_tracking() {
     let mut delivery = sample::delivery();
-    let tracking = Some(json!({"kind": "http_response", "status": 200}));
-    delivery = delivery.clone().settled(
-        sample::attempt(&delivery),
-        State::Succeeded { finished_at: delivery.created_at, tracking },
-        delivery.created_at,
-    );
+    let (attempt, receipt) = (sample::attempt(&delivery), Receipt::HttpResponse { id: None, status: 200 });
+    let now = delivery.created_at;
+    delivery = delivery.settle(attempt, AfterAttempt::Succeeded(receipt), now).unwrap();
     assert_eq!(decode(&encode(&delivery)).unwrap(), delivery);
     assert_eq!(delivery.id.message.ulid().time(), delivery.created_at);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::Timestamp;
-use domain::delivery::{Delivery, DeliveryStatus, State};
+use domain::delivery::{Delivery, DeliveryStatus};
 use domain::id::{DeliveryId, OrganizationId};
 use domain::settle::LONGEST_QUEUED_WAIT;
 use domain::waiting::{Waiting, WaitingFor};
@@ -40,7 +40,7 @@ pub(super) fn due_at(delivery: &Delivery) -> Option<Timestamp> {
             WaitingFor::Rate | WaitingFor::Concurrency => expected_at.map(|at| at.plus(LOST_AFTER)),
         };
     }
-    let State::Retrying { next_attempt_at, .. } = delivery.state else { return None };
+    let next_attempt_at = delivery.state.next_attempt_at()?;
     let in_queue = next_attempt_at.since(delivery.updated_at) <= LONGEST_QUEUED_WAIT;
     Some(if in_queue { next_attempt_at.plus(LOST_AFTER) } else { next_attempt_at })
 }

@@ -7,7 +7,7 @@
 //! | `sz`, `ct`, `fn`, `h` | the payload's size, content type, file name, SHA-256; an inline one tells its size and hash itself |
 //! | `p`, `z`, `w`, `v` | the payload inline, inline and compressed; where else it is; the object's version |
 //! | `f`, `rd`, `bk` | fan-out, retention in days, whether made as skipped |
-//! | `g`, `n`, `b`, `tg`, `l` | generation, attempts, budget's start, trigger, lease |
+//! | `g`, `n`, `b`, `tg`, `l` | generation, attempts, budget's start, trigger, lease (of a finished one: of an attempt that its end did not wait for) |
 //! | `s`, `u`, `na`, `re`, `ex`, `fa` | status, last change after creation, next attempt, reason, exhausted, when finished if not at `u` |
 //! | `wf`, `wa` | what it waits for, and when it is expected to start |
 //! | `fo`, `fr` | the delivery that this one stands in for, and why that failed |
@@ -18,10 +18,11 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::delivery::{Delivery, DeliveryStatus, FallbackOf, State};
+use domain::delivery::{Delivery, DeliveryStatus, FallbackOf, Pending, SkipReason, State};
 use domain::event_type::EventType;
 use domain::id::Id;
 use domain::message::{MessageFacts, PayloadInfo, StatusCallback};
+use domain::receipt::Receipt;
 use domain::settings::DestinationType;
 use domain::trace::TraceId;
 use domain::waiting::{Waiting, WaitingFor};
@@ -176,15 +177,13 @@ pub(super) fn encode_progress(delivery: &Delivery) -> Item {
     item.put(ATTEMPTS, number(delivery.attempts));
     item.put_some("b", (delivery.budget_start != 0).then(|| number(delivery.budget_start)));
     item.put_some("tg", (delivery.trigger != usual_trigger(delivery.attempts)).then(|| word(&delivery.trigger)));
-    item.put_some(LEASE, delivery.lease_until.map(time));
+    item.put_some(LEASE, delivery.state.attempt_until().map(time));
     item.put(STATUS, status(delivery.status()));
     item.put_some("u", Some(offset(delivery.updated_at)).filter(|offset| *offset != 0).map(number));
-    if let State::Retrying { next_attempt_at, .. } = delivery.state {
-        item.put("na", time(next_attempt_at));
-    }
+    item.put_some("na", delivery.state.next_attempt_at().map(time));
     let reason = delivery.state.reason().filter(|_| delivery.status() != DeliveryStatus::Cancelled);
     item.put_some("re", reason.map(|reason| text(reason.as_str())));
-    item.put_some("ex", matches!(delivery.state, State::Failed { exhausted: true, .. }).then(flag));
+    item.put_some("ex", delivery.state.is_exhausted().then(flag));
     if let Some(finished_at) = delivery.state.finished_at() {
         item.put_some("fa", (finished_at != delivery.updated_at).then(|| time(finished_at)));
         item.put(TTL, number(expiry_seconds(delivery)));
@@ -222,13 +221,10 @@ fn waits_in_index(delivery: &Delivery) -> bool {
     delivery.status() == DeliveryStatus::Queued && (reason == WaitingFor::Pause || expected_at.is_some_and(is_long))
 }
 
-/// The last attempt's record, with the tracking data.
+/// The last attempt's record, with the receipt.
 pub(super) fn encode_record(delivery: &Delivery) -> Option<AttributeValue> {
-    let tracking = match &delivery.state {
-        State::Succeeded { tracking, .. } => tracking.as_ref(),
-        _ => None,
-    };
-    delivery.last_attempt.as_ref().map(|attempt| binary(record::pack(delivery, attempt, tracking)))
+    let tracking = delivery.state.receipt().map(Receipt::to_json);
+    delivery.last_attempt.as_ref().map(|attempt| binary(record::pack(delivery, attempt, tracking.as_ref())))
 }
 
 /// From when a finished delivery is gone.
@@ -263,7 +259,6 @@ pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
         attempts,
         budget_start: from.number_opt("b")?.unwrap_or(0),
         trigger: word_opt(from, "tg")?.unwrap_or(usual_trigger(attempts)),
-        lease_until: from.time_opt(LEASE)?,
         state: State::Queued,
         waiting: decode_waiting(from)?,
         fallback_of: decode_fallback(from)?,
@@ -328,18 +323,25 @@ fn decode_message(from: Reader<'_>) -> Result<MessageFacts, StoreError> {
 }
 
 fn decode_state(from: Reader<'_>, updated_at: Timestamp, tracking: Option<Value>) -> Result<State, StoreError> {
+    let receipt = tracking.map(serde_json::from_value::<Receipt>).transpose();
+    let receipt = receipt.map_err(|error| from.corrupt(format!("the receipt: {error}")))?;
+    let attempt_until = from.time_opt(LEASE)?;
     let letter = from.text(STATUS)?;
     let status = STATUSES.iter().find(|(known, _)| *known == letter).map(|(_, status)| *status);
     let reason: Option<Reason> = word_opt(from, "re")?;
     let must = |reason: Option<Reason>| reason.ok_or_else(|| from.corrupt("re is missing"));
     let finished_at = from.time_opt("fa")?.unwrap_or(updated_at);
     Ok(match status.ok_or_else(|| from.corrupt(format!("{letter} is no status")))? {
-        DeliveryStatus::Queued => State::Queued,
-        DeliveryStatus::Retrying => State::Retrying { next_attempt_at: from.time("na")?, reason },
-        DeliveryStatus::Succeeded => State::Succeeded { finished_at, tracking },
-        DeliveryStatus::Failed => State::Failed { finished_at, reason: must(reason)?, exhausted: from.flag("ex")? },
-        DeliveryStatus::Skipped => State::Skipped { finished_at, reason: must(reason)? },
-        DeliveryStatus::Cancelled => State::Cancelled { finished_at },
+        DeliveryStatus::Queued => Pending::Queued.leased(attempt_until),
+        DeliveryStatus::Retrying => Pending::Retrying { next_attempt_at: from.time("na")?, reason }.leased(attempt_until),
+        DeliveryStatus::Succeeded => State::Succeeded { finished_at, receipt },
+        DeliveryStatus::Failed => State::Failed { finished_at, reason: must(reason)?, exhausted: from.flag("ex")?, attempt_until },
+        DeliveryStatus::Skipped => {
+            let reason = must(reason)?;
+            let reason = SkipReason::of(reason).ok_or_else(|| from.corrupt(format!("a delivery is skipped for {reason}")))?;
+            State::Skipped { finished_at, reason, attempt_until }
+        }
+        DeliveryStatus::Cancelled => State::Cancelled { finished_at, attempt_until },
     })
 }
 

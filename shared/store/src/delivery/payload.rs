@@ -268,7 +268,8 @@ pub(super) fn unplaced_size(item: &Item) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use domain::delivery::State;
+    use domain::receipt::Receipt;
+    use domain::settle::AfterAttempt;
 
     use super::*;
     use crate::delivery::item::{TOKEN, encode};
@@ -279,9 +280,8 @@ mod tests {
         let delivery = sample::delivery();
         let attempt = sample::attempt(&delivery);
         let now = attempt.started_at.plus(std::time::Duration::from_millis(150));
-        let tracking =
-            Some(serde_json::json!({"kind": "http_response", "status": 200, "request_id": "7b1f4c52-9e0d-4c35-8a3e-2f6d1b9a0c47"}));
-        let settled = delivery.clone().settled(attempt, State::Succeeded { finished_at: now, tracking }, now);
+        let receipt = Receipt::HttpResponse { id: Some("7b1f4c52-9e0d-4c35-8a3e-2f6d1b9a0c47".to_owned()), status: 200 };
+        let settled = delivery.clone().settle(attempt, AfterAttempt::Succeeded(receipt), now).unwrap();
         let mut item = encode(&settled);
         item.put(TOKEN, binary([0; 8]));
         let added = item_size(&item) - item_size(&encode(&delivery));

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use domain::Timestamp;
 use domain::attempt::{Attempt, RequestRecord, ResponseRecord, Trigger};
-use domain::delivery::{Delivery, State};
+use domain::delivery::{Delivery, NewDelivery};
 use domain::event_type::EventType;
-use domain::id::{DeliveryId, DestinationId, MessageId, OrganizationId};
+use domain::id::{DeliveryId, DestinationId, Id as _, MessageId, OrganizationId};
 use domain::message::{MessageFacts, PayloadInfo};
 use domain::settings::DestinationType;
 
@@ -16,12 +16,12 @@ pub(crate) fn delivery() -> Delivery {
     let message: MessageId = "msg_01kastx800030drg7rz3j4xk7q".parse().unwrap();
     let organization: OrganizationId = "org_01kasqzt8c04ktz8awbk9d2xnv".parse().unwrap();
     let destination: DestinationId = "dst_01kasr5v3e026nfs5he6gvcp8d".parse().unwrap();
-    let created_at = domain::id::Id::ulid(message).time();
-    Delivery {
+    let new = NewDelivery {
         id: DeliveryId { message, position: 0 },
         organization,
         destination,
         destination_type: DestinationType::Webhook,
+        destination_disabled: false,
         message: MessageFacts {
             event_type: EventType::parse("report.ready").unwrap(),
             reference: None,
@@ -41,21 +41,12 @@ pub(crate) fn delivery() -> Delivery {
             status_callback: None,
         },
         fan_out: 1,
-        created_at,
-        updated_at: created_at,
-        generation: 0,
-        attempts: 0,
-        budget_start: 0,
         trigger: Trigger::First,
-        lease_until: None,
-        state: State::Queued,
-        waiting: None,
         fallback_of: None,
-        born_skipped: false,
-        last_attempt: None,
         retention_days: 30,
         payload_retention_days: 30,
-    }
+    };
+    Delivery::accept(new, message.ulid().time())
 }
 
 /// What a worker records of a first attempt that succeeds, with twelve ordinary headers in the answer.

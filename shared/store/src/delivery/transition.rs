@@ -65,7 +65,7 @@ impl Store {
 
 /// No worker has taken it since it was read: its lease must not be lost, or two would be at it.
 fn lease_unchanged(change: &mut Change, before: &Delivery) {
-    match before.lease_until {
+    match before.state.attempt_until() {
         Some(until) => change.when().equals(LEASE, time(until)),
         None => change.when().missing(LEASE),
     };

@@ -54,7 +54,7 @@ async fn a_settle_that_loses_leaves_no_attempt_twice() {
     let fixture = Fixture::new();
     let delivery = fixture.committed().await;
     let before = fixture.fail(&delivery, Duration::from_secs(1)).await;
-    let superseded = before.clone().supersede_tasks();
+    let superseded = before.clone().supersede_tasks().unwrap();
     assert!(fixture.store.transition(&before, &superseded).await.unwrap());
     let late = fixture.succeeded(&before);
     fixture.store.settle(&before, &late, "late").await.unwrap();

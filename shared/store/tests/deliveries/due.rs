@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::Timestamp;
-use domain::delivery::{Delivery, Redelivery};
+use domain::delivery::Delivery;
 use domain::id::Id;
 use store::{DUE_PARTITIONS, DueEntry};
 
@@ -44,8 +44,7 @@ async fn what_is_redelivered_is_due_in_a_minute() {
     let fixture = Fixture::new();
     let delivery = fixture.committed().await;
     let succeeded = fixture.succeed(&delivery).await;
-    let reopened = succeeded.clone().redeliver(domain::attempt::Trigger::Manual, true, fixture.now()).unwrap();
-    let Redelivery::Reopened(reopened) = reopened else { panic!("it was finished") };
+    let reopened = succeeded.clone().reopen(domain::attempt::Trigger::Manual, true, fixture.now()).unwrap();
     assert!(fixture.store.transition(&succeeded, &reopened).await.unwrap());
     let at = fixture.now().plus(SECOND * 60);
     assert_eq!(due(&fixture, at).await, [entry(&delivery, at)]);
@@ -56,7 +55,7 @@ async fn one_sweep_moves_it_on() {
     let fixture = Fixture::new();
     let delivery = fixture.committed().await;
     let before = fixture.fail(&delivery, SECOND * 90).await;
-    let after = before.clone().supersede_tasks();
+    let after = before.clone().supersede_tasks().unwrap();
     let later = fixture.now().plus(SECOND * 600);
     assert!(fixture.store.move_due(&before, &after, later).await.unwrap());
     assert!(!fixture.store.move_due(&before, &after, later).await.unwrap());

@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use domain::attempt::Trigger;
-use domain::delivery::{Delivery, DeliveryStatus, Redelivery, State};
+use domain::delivery::{Delivery, DeliveryStatus};
 use store::Settled;
 
 use crate::fixture::Fixture;
 
 fn redelivered(delivery: &Delivery, fixture: &Fixture) -> Delivery {
-    match delivery.clone().redeliver(Trigger::Manual, true, fixture.now()).unwrap() {
-        Redelivery::Reopened(after) => *after,
-        Redelivery::UnderWay => panic!("it was queued"),
-    }
+    delivery.clone().reopen(Trigger::Manual, true, fixture.now()).unwrap()
 }
 
 #[tokio::test]
@@ -55,10 +52,10 @@ async fn a_success_that_lost_its_race_is_applied_to_what_stands() {
     let cancelled = delivery.clone().cancel(fixture.now()).unwrap();
     assert!(fixture.store.transition(&delivery, &cancelled).await.unwrap());
     let after = fixture.succeeded(&delivery);
-    let State::Succeeded { tracking, .. } = after.state.clone() else { panic!("it succeeded") };
+    let receipt = after.state.receipt().unwrap();
     let attempt = after.last_attempt.clone().unwrap();
     for _ in 0..2 {
-        let late = fixture.store.apply_late_success(delivery.organization, delivery.id, attempt.clone(), tracking.clone(), fixture.now());
+        let late = fixture.store.apply_late_success(delivery.organization, delivery.id, attempt.clone(), receipt, fixture.now());
         late.await.unwrap();
     }
     let stands = fixture.stands(&delivery).await;
@@ -77,5 +74,5 @@ async fn only_one_worker_holds_a_lease() {
     assert!(fixture.stands(&delivery).await.in_flight(now));
     assert_eq!(fixture.store.lease(&retrying, until, until.plus(Duration::from_secs(30))).await.unwrap(), store::Leased::Yes);
     let settled = fixture.succeed(&retrying).await;
-    assert_eq!((settled.status(), fixture.stands(&delivery).await.lease_until), (DeliveryStatus::Succeeded, None));
+    assert_eq!((settled.status(), fixture.stands(&delivery).await.state.attempt_until()), (DeliveryStatus::Succeeded, None));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::Reason;
-use domain::delivery::State;
+use domain::delivery::{Delivery, Pending, SkipReason, State};
 
 use crate::fixture::Fixture;
 
@@ -12,8 +12,7 @@ async fn of_two_changes_one_wins() {
     let fixture = Fixture::new();
     let before = fixture.committed().await;
     let cancelled = before.clone().cancel(fixture.now()).unwrap();
-    let skipped = State::Skipped { finished_at: fixture.now(), reason: Reason::DestinationDisabled };
-    let skipped = before.clone().finish_without_attempt(skipped, fixture.now());
+    let skipped = before.clone().skip(SkipReason::DestinationDisabled, fixture.now()).unwrap();
     assert!(fixture.store.transition(&before, &cancelled).await.unwrap());
     assert!(!fixture.store.transition(&before, &skipped).await.unwrap());
     assert_eq!(fixture.stands(&before).await, cancelled);
@@ -23,19 +22,23 @@ async fn of_two_changes_one_wins() {
 async fn every_state_reads_back_as_it_was_written() {
     let fixture = Fixture::new();
     let now = fixture.now();
+    let (lease_until, attempt_until) = (now.plus(Duration::from_secs(30)), Some(now.plus(Duration::from_secs(30))));
+    let retrying = Pending::Retrying { next_attempt_at: now, reason: Some(Reason::Dns) };
     let states = [
         State::Queued,
+        State::Attempting { pending: Pending::Queued, lease_until },
         State::Retrying { next_attempt_at: now, reason: None },
         State::Retrying { next_attempt_at: now, reason: Some(Reason::Dns) },
-        State::Succeeded { finished_at: now, tracking: None },
-        State::Failed { finished_at: now, reason: Reason::ServerError, exhausted: true },
-        State::Failed { finished_at: now, reason: Reason::Expired, exhausted: false },
-        State::Skipped { finished_at: now, reason: Reason::DestinationDeleted },
-        State::Cancelled { finished_at: now },
+        State::Attempting { pending: retrying, lease_until },
+        State::Succeeded { finished_at: now, receipt: None },
+        State::Failed { finished_at: now, reason: Reason::ServerError, exhausted: true, attempt_until: None },
+        State::Failed { finished_at: now, reason: Reason::Expired, exhausted: false, attempt_until },
+        State::Skipped { finished_at: now, reason: SkipReason::DestinationDeleted, attempt_until },
+        State::Cancelled { finished_at: now, attempt_until },
     ];
     for state in states {
         let before = fixture.committed().await;
-        let after = before.clone().finish_without_attempt(state, fixture.now().plus(Duration::from_secs(3)));
+        let after = Delivery { state, generation: 1, updated_at: fixture.now().plus(Duration::from_secs(3)), ..before.clone() };
         assert!(fixture.store.transition(&before, &after).await.unwrap());
         assert_eq!(fixture.stands(&before).await, after);
     }
@@ -60,11 +63,10 @@ async fn redelivering_ends_the_expiry() {
     let fixture = Fixture::new();
     let delivery = fixture.committed().await;
     let succeeded = fixture.succeed(&delivery).await;
-    let reopened = succeeded.clone().redeliver(domain::attempt::Trigger::Replay, true, fixture.now()).unwrap();
-    let domain::delivery::Redelivery::Reopened(reopened) = reopened else { panic!("it was finished") };
+    let reopened = succeeded.clone().reopen(domain::attempt::Trigger::Replay, true, fixture.now()).unwrap();
     assert!(fixture.store.transition(&succeeded, &reopened).await.unwrap());
     fixture.advance(Duration::from_secs(30 * 86_400));
-    assert_eq!(fixture.stands(&delivery).await, *reopened);
+    assert_eq!(fixture.stands(&delivery).await, reopened);
 }
 
 #[tokio::test]
@@ -74,11 +76,11 @@ async fn a_change_does_not_take_a_lease_from_a_worker_that_came_in_between() {
     let before = fixture.fail(&delivery, Duration::from_secs(90)).await;
     let until = fixture.now().plus(Duration::from_secs(30));
     fixture.store.lease(&before, fixture.now(), until).await.unwrap();
-    let after = before.clone().supersede_tasks();
+    let after = before.clone().supersede_tasks().unwrap();
     assert!(!fixture.store.move_due(&before, &after, until).await.unwrap());
     assert!(!fixture.store.transition(&before, &after).await.unwrap());
     let leased = fixture.stands(&delivery).await;
-    assert_eq!(leased.lease_until, Some(until));
+    assert_eq!(leased, before.start(until, fixture.now()).unwrap());
     assert!(fixture.store.transition(&leased, &leased.clone().cancel(fixture.now()).unwrap()).await.unwrap());
 }
 

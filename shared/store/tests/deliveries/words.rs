@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::attempt::{Attempt, Failure, RequestRecord, ResponseRecord, Trigger};
-use domain::delivery::{Delivery, State};
+use domain::delivery::{Delivery, NewDelivery};
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, Id, MessageId, OrganizationId};
 use domain::message::{MessageFacts, PayloadInfo};
+use domain::receipt::Receipt;
 use domain::settings::DestinationType;
+use domain::settle::AfterAttempt;
 use domain::{Reason, Timestamp};
-use serde_json::json;
 use store::Settled;
 
 use crate::fixture::Fixture;
@@ -24,27 +25,21 @@ impl Fixture {
         self.advance(Duration::from_millis(1));
         let message: MessageId = self.ids.mint(organization, SHARDS);
         let fan_out = u16::try_from(destinations.len()).unwrap();
-        let delivery = |(position, destination): (u16, &DestinationId)| Delivery {
-            id: DeliveryId { message, position },
-            organization,
-            destination: *destination,
-            destination_type: DestinationType::Webhook,
-            message: facts(),
-            fan_out,
-            created_at: message.ulid().time(),
-            updated_at: message.ulid().time(),
-            generation: 0,
-            attempts: 0,
-            budget_start: 0,
-            trigger: Trigger::First,
-            lease_until: None,
-            state: State::Queued,
-            waiting: None,
-            fallback_of: None,
-            born_skipped: false,
-            last_attempt: None,
-            retention_days: 30,
-            payload_retention_days: 30,
+        let delivery = |(position, destination): (u16, &DestinationId)| {
+            let new = NewDelivery {
+                id: DeliveryId { message, position },
+                organization,
+                destination: *destination,
+                destination_type: DestinationType::Webhook,
+                destination_disabled: false,
+                message: facts(),
+                fan_out,
+                trigger: Trigger::First,
+                fallback_of: None,
+                retention_days: 30,
+                payload_retention_days: 30,
+            };
+            Delivery::accept(new, message.ulid().time())
         };
         (0..).zip(destinations).map(delivery).collect()
     }
@@ -77,8 +72,8 @@ impl Fixture {
     /// The delivery after an attempt that succeeds.
     pub(crate) fn succeeded(&self, before: &Delivery) -> Delivery {
         self.advance(Duration::from_millis(150));
-        let tracking = Some(json!({"kind": "http_response", "status": 200, "request_id": "7b1f4c52-9e0d-4c35-8a3e-2f6d1b9a0c47"}));
-        before.clone().settled(self.attempt(before), State::Succeeded { finished_at: self.now(), tracking }, self.now())
+        let receipt = Receipt::HttpResponse { id: Some("7b1f4c52-9e0d-4c35-8a3e-2f6d1b9a0c47".to_owned()), status: 200 };
+        before.clone().settle(self.attempt(before), AfterAttempt::Succeeded(receipt), self.now()).unwrap()
     }
 
     /// Makes an attempt that fails, the next one being due after `wait`.
@@ -93,8 +88,8 @@ impl Fixture {
         self.advance(Duration::from_millis(150));
         let failure = Failure { reason: Reason::ServerError, detail: "the destination answered 503".to_owned() };
         let attempt = Attempt { failure: Some(failure), ..self.attempt(before) };
-        let state = State::Retrying { next_attempt_at: self.now().plus(wait), reason: Some(Reason::ServerError) };
-        before.clone().settled(attempt, state, self.now())
+        let after = AfterAttempt::Retrying { next_attempt_at: self.now().plus(wait), reason: Reason::ServerError };
+        before.clone().settle(attempt, after, self.now()).unwrap()
     }
 
     /// What a worker records of the delivery's next attempt, with twelve ordinary headers in the answer.

@@ -8,14 +8,16 @@ use domain::api_key::ApiKey;
 use domain::attempt::{Attempt, Failure};
 use domain::audit::{Actor, AuditEvent};
 use domain::authorization::{Authorization, Consent};
-use domain::delivery::{Delivery, State};
+use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::health::{EndedStreak, LastError};
 use domain::id::JobId;
 use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
 use domain::portal_link::{Maker, PortalLink, Subject};
 use domain::quota::QuotaOverrides;
+use domain::receipt::Receipt;
 use domain::role::Role;
+use domain::settle::AfterAttempt;
 use domain::statistics::Tally;
 use domain::{Reason, Timestamp};
 use serde_json::json;
@@ -251,17 +253,12 @@ impl OneOfEach {
 fn moved_on(fixture: &Fixture, delivery: &Delivery) -> Delivery {
     let finished_at = fixture.now();
     let failure = Failure { reason: Reason::ServerError, detail: "the destination answered 503".to_owned() };
-    let failed = |state| {
-        let attempt = Attempt { failure: Some(failure.clone()), ..fixture.attempt(delivery) };
-        delivery.clone().settled(attempt, state, finished_at)
-    };
+    let settled = |attempt, after| delivery.clone().settle(attempt, after, finished_at).unwrap();
+    let failed = |after| settled(Attempt { failure: Some(failure.clone()), ..fixture.attempt(delivery) }, after);
     match delivery.id.position {
-        1 => failed(State::Retrying { next_attempt_at: finished_at.plus(Duration::from_secs(1)), reason: Some(Reason::ServerError) }),
-        2 => {
-            let tracking = Some(json!({"kind": "http_response", "status": 200}));
-            delivery.clone().settled(fixture.attempt(delivery), State::Succeeded { finished_at, tracking }, finished_at)
-        }
-        3 => failed(State::Failed { finished_at, reason: Reason::ServerError, exhausted: true }),
+        1 => failed(AfterAttempt::Retrying { next_attempt_at: finished_at.plus(Duration::from_secs(1)), reason: Reason::ServerError }),
+        2 => settled(fixture.attempt(delivery), AfterAttempt::Succeeded(Receipt::HttpResponse { id: None, status: 200 })),
+        3 => failed(AfterAttempt::Failed { reason: Reason::ServerError, exhausted: true }),
         4 => delivery.clone().cancel(finished_at).unwrap(),
         _ => delivery.clone(),
     }

@@ -17,7 +17,6 @@ use domain::attempt::{
 use domain::check::CheckReport;
 use domain::settle::Outcome;
 use secrecy::ExposeSecret as _;
-use serde_json::Value;
 use vault::Confidential;
 
 use self::layers::{Layer, layers};
@@ -113,21 +112,11 @@ impl Redactor {
         found
     }
 
-    /// Every text in a JSON value.
-    pub fn json(&self, value: &mut Value) {
-        match value {
-            Value::String(text) => *text = self.text(text),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.json(item)),
-            Value::Object(members) => members.values_mut().for_each(|member| self.json(member)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-
     /// What an attempt leaves behind, redacted and cut to what is kept.
     #[must_use]
     pub fn attempted(&self, mut attempted: Attempted) -> Attempted {
-        if let Outcome::Delivered(Some(tracking)) = &mut attempted.outcome {
-            self.json(tracking);
+        if let Outcome::Delivered(receipt) = &mut attempted.outcome {
+            receipt.texts_mut().into_iter().for_each(|text| *text = self.text(text));
         }
         Attempted {
             detail: self.kept(&attempted.detail, DETAIL_MAX_BYTES),

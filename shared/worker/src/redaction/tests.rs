@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use domain::Reason;
 use domain::check::{CheckStep, StepName};
+use domain::receipt::Receipt;
 use serde_json::json;
 
 use super::*;
@@ -125,7 +126,11 @@ fn redactor(secret: &str) -> Redactor {
 fn echoing(form: &str) -> Attempted {
     let sentence = format!("Cannot read `{form}`, sorry");
     Attempted {
-        outcome: Outcome::Delivered(Some(json!({"kind": "http_response", "id": sentence.clone(), "nested": [{"reply": form}]}))),
+        outcome: Outcome::Delivered(Receipt::SmtpMessage {
+            queue_id: Some(sentence.clone()),
+            message_id: String::new(),
+            reply: form.to_owned(),
+        }),
         detail: sentence.clone(),
         request: Some(RequestRecord {
             method: "POST".to_owned(),
@@ -152,13 +157,14 @@ fn no_kind_of_secret_is_readable_in_any_form_in_any_place() {
             let attempted = redactor.attempted(echoing(&form));
             let shown = format!("{attempted:?}");
             assert!(!shown.contains(&form) && !is_readable(echoed, &shown), "{kind} as {form_name}: {shown}");
-            let Attempted { outcome: Outcome::Delivered(Some(tracking)), detail, request: Some(request), response: Some(response), .. } =
+            let Attempted { outcome: Outcome::Delivered(receipt), detail, request: Some(request), response: Some(response), .. } =
                 attempted
             else {
                 panic!("{kind} as {form_name}")
             };
             let (location, echo) = (&response.headers[0].1, &response.headers[1].1);
-            let places = [&detail, tracking["id"].as_str().unwrap(), &request.headers[0].1, location, echo, &response.body];
+            let Receipt::SmtpMessage { queue_id: Some(id), .. } = &receipt else { panic!("{kind} as {form_name}") };
+            let places = [&detail, id, &request.headers[0].1, location, echo, &response.body];
             for place in places {
                 assert!(place.contains(REDACTED), "{kind} as {form_name}: {place}");
                 assert!(place.len() < 80, "{kind} as {form_name}: {place}");

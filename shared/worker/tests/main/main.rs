@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use domain::attempt::Trigger;
 use domain::credentials::Credentials;
-use domain::delivery::{Delivery, State};
+use domain::delivery::{Delivery, NewDelivery, SkipReason, State};
 use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, MessageId, OrganizationId, Ulid};
@@ -21,7 +21,7 @@ use domain::settings::{DestinationType, Settings};
 use domain::waiting::{Waiting, WaitingFor};
 use domain::{Reason, Timestamp};
 use queue::Task;
-use worker::{Next, plan};
+use worker::{GiveUp, Next, plan};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_millis(1_764_000_000_000 + seconds * 1000)
@@ -30,11 +30,12 @@ fn at(seconds: i64) -> Timestamp {
 fn delivery() -> Delivery {
     let ulid = Ulid::first_at(at(0));
     let payload = PayloadInfo { size_bytes: 2, content_type: "application/json".to_owned(), filename: None, sha256: None };
-    Delivery {
+    let new = NewDelivery {
         id: DeliveryId { message: MessageId::from(ulid), position: 0 },
         organization: OrganizationId::from(ulid),
         destination: DestinationId::from(ulid),
         destination_type: DestinationType::Webhook,
+        destination_disabled: false,
         message: MessageFacts {
             event_type: EventType::parse("report.ready").unwrap(),
             reference: None,
@@ -46,21 +47,13 @@ fn delivery() -> Delivery {
             status_callback: None,
         },
         fan_out: 1,
-        created_at: at(0),
-        updated_at: at(0),
-        generation: 2,
-        attempts: 3,
-        budget_start: 0,
-        trigger: Trigger::Retry,
-        lease_until: None,
-        state: State::Retrying { next_attempt_at: at(0), reason: Some(Reason::Timeout) },
-        waiting: None,
+        trigger: Trigger::First,
         fallback_of: None,
-        born_skipped: false,
-        last_attempt: None,
         retention_days: 30,
         payload_retention_days: 30,
-    }
+    };
+    let state = State::Retrying { next_attempt_at: at(0), reason: Some(Reason::Timeout) };
+    Delivery { generation: 2, attempts: 3, trigger: Trigger::Retry, state, ..Delivery::accept(new, at(0)) }
 }
 
 fn destination(state: DestinationState) -> Destination {
@@ -115,7 +108,7 @@ fn a_task_that_is_due_is_attempted() {
 
 #[test]
 fn a_late_duplicate_sends_nothing_once_its_delivery_is_finished_or_superseded() {
-    let finished = Delivery { state: State::Succeeded { finished_at: at(1), tracking: None }, ..delivery() };
+    let finished = Delivery { state: State::Succeeded { finished_at: at(1), receipt: None }, ..delivery() };
     assert_eq!(next(1, &finished), Next::Acknowledge);
     let superseded = Delivery { generation: 3, ..delivery() };
     assert_eq!(next(1, &superseded), Next::Acknowledge);
@@ -133,9 +126,9 @@ fn a_task_that_comes_early_goes_back_for_the_remainder() {
 
 #[test]
 fn a_delivery_that_another_worker_holds_waits_for_the_lease_to_end() {
-    let held = Delivery { lease_until: Some(at(110)), ..delivery() };
+    let held = delivery().start(at(110), at(50)).unwrap();
     assert_eq!(next(1, &held), Next::Hold(Duration::from_secs(11)));
-    let let_go = Delivery { lease_until: Some(at(99)), ..delivery() };
+    let let_go = delivery().start(at(99), at(50)).unwrap();
     assert_eq!(next(4, &let_go), Next::Attempt(Duration::ZERO));
 }
 
@@ -143,18 +136,17 @@ fn a_delivery_that_another_worker_holds_waits_for_the_lease_to_end() {
 fn receives_that_attempts_do_not_explain_make_a_task_suspect_and_then_poison() {
     assert_eq!(next(8, &delivery()), Next::Attempt(Duration::ZERO));
     assert_eq!(next(9, &delivery()), Next::AttemptAlone);
-    let dead = State::Failed { finished_at: at(100), reason: Reason::DeadLettered, exhausted: false };
     assert_eq!(next(12, &delivery()), Next::AttemptAlone);
-    assert_eq!(next(13, &delivery()), Next::GiveUp(dead), "the tenth start after nine that it did not survive");
+    assert_eq!(next(13, &delivery()), Next::GiveUp(GiveUp::DeadLetter), "the tenth start after nine that it did not survive");
 }
 
 #[test]
 fn a_disabled_or_deleted_destination_gets_nothing_but_a_test() {
     let with = |state, delivery: &Delivery| plan(&task(2), 1, Some(delivery), Some(&destination(state)), false, at(100));
     let disabled = DestinationState::Disabled { at: at(1), by: DisabledBy::User, reason: None };
-    let skipped = |reason| Next::GiveUp(State::Skipped { finished_at: at(100), reason });
-    assert_eq!(with(disabled.clone(), &delivery()), skipped(Reason::DestinationDisabled));
-    assert_eq!(with(DestinationState::Deleted { at: at(1) }, &delivery()), skipped(Reason::DestinationDeleted));
+    let skipped = |reason| Next::GiveUp(GiveUp::Skip(reason));
+    assert_eq!(with(disabled.clone(), &delivery()), skipped(SkipReason::DestinationDisabled));
+    assert_eq!(with(DestinationState::Deleted { at: at(1) }, &delivery()), skipped(SkipReason::DestinationDeleted));
     let mut test = delivery();
     test.message.test = true;
     assert_eq!(with(disabled, &test), Next::Attempt(Duration::ZERO));
@@ -164,8 +156,7 @@ fn a_disabled_or_deleted_destination_gets_nothing_but_a_test() {
 fn an_expired_delivery_fails_and_a_suspended_organizations_waits_without_looking_like_trouble() {
     let mut expired = delivery();
     expired.message.expires_at = Some(at(100));
-    let state = State::Failed { finished_at: at(100), reason: Reason::Expired, exhausted: false };
-    assert_eq!(next(1, &expired), Next::GiveUp(state));
+    assert_eq!(next(1, &expired), Next::GiveUp(GiveUp::Expire));
     let waiting = plan(&task(2), 1, Some(&delivery()), Some(&destination(DestinationState::Enabled)), true, at(100));
     assert!(matches!(waiting, Next::SendAnew(_)));
 }
@@ -188,7 +179,7 @@ fn what_is_due_waits_while_its_destination_is_paused_and_a_test_goes_out() {
     assert_eq!(with(None, &test), Next::Attempt(Duration::ZERO));
     let mut expired = delivery();
     expired.message.expires_at = Some(at(100));
-    assert!(matches!(with(None, &expired), Next::GiveUp(State::Failed { reason: Reason::Expired, .. })));
+    assert_eq!(with(None, &expired), Next::GiveUp(GiveUp::Expire));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use domain::alert::{Alert, AlertKind};
 use domain::failure_rate::FailureRate;
 use domain::organization::{FailurePolicy, Organization, OrganizationSettings};
 use domain::settle::Outcome;
-use simulation::receiver::Receiver;
+use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
 const RATE: FailureRate = FailureRate { percent: 40, window_seconds: 300, min_attempts: 10 };
@@ -29,7 +29,7 @@ impl Unsteady {
             let odd = requests.fetch_add(1, Ordering::Relaxed) % 2 == 1;
             match odd && unsteady.load(Ordering::Relaxed) {
                 true => Outcome::Reject(Reason::ServerError),
-                false => Outcome::Delivered(None),
+                false => delivered(),
             }
         });
         let world = World::create(1, receiver).await;

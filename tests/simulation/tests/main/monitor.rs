@@ -11,9 +11,8 @@ use domain::delivery::DeliveryStatus;
 use domain::destination::DestinationState;
 use domain::health::LastError;
 use domain::organization::{FailurePolicy, Organization, OrganizationSettings};
-use domain::settle::Outcome;
 use local_aws::Fault;
-use simulation::receiver::Receiver;
+use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
 /// More calls than a run of the monitor makes here.
@@ -21,7 +20,7 @@ const CALLS_MAX: u32 = 400;
 
 /// A world whose first destination fails as often as `failures`, with a delivery waiting for it, and whose second one gets alerts.
 async fn failing(seed: u64, failures: u32) -> World {
-    let world = World::create(seed, Receiver::scripted(|_, _| Outcome::Delivered(None))).await;
+    let world = World::create(seed, Receiver::scripted(|_, _| delivered())).await;
     let settings = OrganizationSettings {
         alert_destination_ids: vec![world.destinations[1]],
         failure_policy: FailurePolicy {

@@ -7,10 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::delivery::DeliveryStatus;
 use domain::id::DeliveryId;
-use domain::settle::Outcome;
 use local_aws::{Call, Fault, Service};
 use monitor::Reconcile;
-use simulation::receiver::Receiver;
+use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -24,7 +23,7 @@ fn in_simulated_time(test: impl AsyncFnOnce()) {
 
 /// A world with deliveries whose submitter died between the commit and the queue, seven hours ago.
 async fn bereft(seed: u64) -> (World, Vec<DeliveryId>) {
-    let world = Box::pin(World::create(seed, Receiver::scripted(|_, _| Outcome::Delivered(None)))).await;
+    let world = Box::pin(World::create(seed, Receiver::scripted(|_, _| delivered()))).await;
     let sends = |call: &Call| call.service == Service::Sqs;
     world.engines.install_faults(move |call| if sends(call) { Fault::HangBefore } else { Fault::None });
     let mut lost = Vec::new();

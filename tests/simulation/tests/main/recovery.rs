@@ -16,7 +16,7 @@ use domain::recovery::Recovery;
 use domain::settle::Outcome;
 use domain::{Reason, Timestamp};
 use local_aws::Fault;
-use simulation::receiver::Receiver;
+use simulation::receiver::{Receiver, delivered};
 use simulation::world::{CHECKS, World};
 use store::{JobStatus, Saved};
 
@@ -53,7 +53,7 @@ impl Broken {
         let world = World::create(
             1,
             Receiver::scripted(move |_, _| match takes.load(Ordering::Relaxed) {
-                true => Outcome::Delivered(None),
+                true => delivered(),
                 false => Outcome::Reject(Reason::ServerError),
             }),
         )

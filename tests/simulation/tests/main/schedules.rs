@@ -32,12 +32,8 @@ async fn waits(world: &World) -> (Vec<i64>, Delivery) {
             while world.poll_worker().await > 0 {}
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        match read(world, &delivery).await.state {
-            State::Retrying { next_attempt_at, .. } => {
-                tokio::time::sleep(next_attempt_at.since(world.clock.now()).saturating_sub(LOOKED_BEFORE)).await;
-            }
-            _ => break,
-        }
+        let Some(next_attempt_at) = read(world, &delivery).await.state.next_attempt_at() else { break };
+        tokio::time::sleep(next_attempt_at.since(world.clock.now()).saturating_sub(LOOKED_BEFORE)).await;
     }
     let delivery = read(world, &delivery).await;
     let (attempts, _) = world.store.attempts(&delivery).await.expect("the table answers");

@@ -10,7 +10,7 @@ use domain::delivery::{Delivery, DeliveryStatus, State};
 use domain::id::DeliveryId;
 use domain::settle::Outcome;
 use local_aws::{Fault, Service};
-use simulation::receiver::Receiver;
+use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
 fn in_simulated_time(test: impl AsyncFnOnce()) {
@@ -19,7 +19,7 @@ fn in_simulated_time(test: impl AsyncFnOnce()) {
 }
 
 fn accepts(_: DeliveryId, _: u32) -> Outcome {
-    Outcome::Delivered(None)
+    delivered()
 }
 
 async fn submit(world: &World, fan_out: usize) -> Vec<Delivery> {
@@ -57,7 +57,7 @@ fn a_delivery_that_kills_its_worker_is_dead_lettered_visibly_and_can_be_retried_
             2,
             Receiver::scripted(|delivery, _| match delivery.position {
                 1 => panic!("on purpose: a connector that kills its worker"),
-                _ => Outcome::Delivered(None),
+                _ => delivered(),
             }),
         )
         .await;
@@ -96,7 +96,7 @@ fn a_success_ends_the_streak_of_those_that_failed_in_the_same_batch() {
         let fails = Arc::clone(&doomed);
         let receiver = Receiver::scripted(move |delivery, _| match fails.lock().expect("nobody panics").contains(&delivery) {
             true => Outcome::Reject(Reason::Rejected),
-            false => Outcome::Delivered(None),
+            false => delivered(),
         });
         let world = World::create(10, receiver).await;
         submit(&world, 1).await;
@@ -173,7 +173,7 @@ fn a_manual_retry_and_an_automatic_one_at_once_send_once() {
             7,
             Receiver::scripted(|_, attempt| match attempt {
                 1 => Outcome::Retry(Reason::ServerError),
-                _ => Outcome::Delivered(None),
+                _ => delivered(),
             }),
         )
         .await;

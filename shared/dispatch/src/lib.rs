@@ -14,10 +14,10 @@ mod redeliver;
 mod release;
 mod resolve;
 mod security;
-mod shown;
 mod skip;
 mod status;
 mod submit;
+pub mod view;
 
 pub use add::Addition;
 pub use announce::Announcement;

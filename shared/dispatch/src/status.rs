@@ -1,5 +1,6 @@
 //! Status updates: a delivery that finished and a message that is completed are told to whom the organization named, if anybody.
 
+use domain::attempt::Attempt;
 use domain::delivery::{Delivery, DeliveryStatus};
 use domain::id::IdMint;
 use domain::organization::OrganizationSettings;
@@ -9,7 +10,9 @@ use tokio::sync::OnceCell;
 
 use crate::announce::{Announcement, existing};
 use crate::bus::BusError;
-use crate::{Dispatcher, Target, shown};
+use crate::view::delivery::{DeliveryFacts, DeliveryView, Pauses};
+use crate::view::message::MessageView;
+use crate::{Dispatcher, Target};
 
 /// Why a status update was not told.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +45,7 @@ impl<'d> Ending<'d> {
         data.get_or_try_init(async || {
             let (attempts, omitted) = store.attempts(delivery).await?;
             Ok(json!({
-                "delivery": shown::delivery(delivery, &attempts, omitted, public_url),
+                "delivery": shown(delivery, attempts, omitted, public_url),
                 "message_id": delivery.id.message,
                 "reference": delivery.message.reference,
                 "metadata": delivery.message.metadata,
@@ -56,6 +59,17 @@ impl<'d> Ending<'d> {
         let delivery = self.delivery;
         format!("{event_type}/{}/{}.{}", delivery.id, delivery.generation, delivery.attempts)
     }
+}
+
+/// A finished delivery as status updates show it: as the API does, without the bodies of answers.
+fn shown(delivery: &Delivery, attempts: Vec<Attempt>, omitted: u32, public_url: &str) -> Value {
+    let facts = DeliveryFacts::of(delivery, &Pauses::default(), delivery.updated_at, public_url);
+    let mut shown = json!(DeliveryView::of(facts, attempts, omitted));
+    let attempts = shown["attempts"].as_array_mut().into_iter().flatten();
+    for response in attempts.filter_map(|attempt| attempt["response"].as_object_mut()) {
+        response.retain(|name, _| !matches!(name.as_str(), "body" | "truncated"));
+    }
+    shown
 }
 
 /// Is somebody to be told of this delivery?
@@ -143,7 +157,8 @@ impl Dispatcher {
         let event_type = "waybill.message.completed";
         let (generations, attempts) = (sum(|delivery| delivery.generation), sum(|delivery| delivery.attempts));
         let name = format!("{event_type}/{}/{generations}.{attempts}", delivery.id.message);
-        let data = json!({"message": shown::message(delivery.id.message, &deliveries, public_url)});
+        let message = MessageView::of(&deliveries, &Pauses::default(), last.updated_at, public_url);
+        let data = json!({"message": message});
         self.tell(ids, routes, last, event_type, &name, data).await
     }
 

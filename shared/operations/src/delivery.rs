@@ -19,7 +19,7 @@ use crate::cursor::ListScope;
 use crate::message::{PayloadAnswer, parse_reference, payload_expired};
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
-use crate::view::delivery::{AttemptView, DeliveryFacts, DeliverySummary, DeliveryView};
+use crate::view::delivery::{DeliveryFacts, DeliverySummary, DeliveryView};
 use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
 /// The body of `POST /v1/deliveries/{id}/retry`.
@@ -181,13 +181,10 @@ impl Operations {
     }
 
     async fn delivery_view(&self, ctx: &Context, delivery: &Delivery) -> Result<DeliveryView, Refusal> {
-        let (attempts, attempts_omitted) = self.store.attempts(delivery).await?;
+        let (attempts, omitted) = self.store.attempts(delivery).await?;
         let pauses = self.pauses(delivery.organization).await?;
-        Ok(DeliveryView {
-            delivery: DeliveryFacts::of(delivery, &pauses, self.clock.now(), ctx.link("deliveries", delivery.id)),
-            attempts: attempts.into_iter().map(AttemptView::from).collect(),
-            attempts_omitted,
-        })
+        let facts = DeliveryFacts::of(delivery, &pauses, self.clock.now(), &ctx.base_url);
+        Ok(DeliveryView::of(facts, attempts, omitted))
     }
 }
 

@@ -37,7 +37,6 @@ mod status_secret;
 mod undelivered;
 mod upload;
 pub mod view;
-pub mod words;
 
 pub use alert_email::{AddressToConfirm, CONFIRM_PATH};
 pub use api_key::CreateApiKey;
@@ -58,6 +57,8 @@ pub use refusal::{Extra, Refusal, RefusalCode};
 pub use status_secret::RotatedStatusSecret;
 pub use undelivered::Counted;
 pub use upload::{CreateUpload, UploadView};
+
+pub use dispatch::view::words;
 
 use access::Access;
 use dispatch::Dispatcher;

@@ -21,7 +21,7 @@ use crate::cursor::ListScope;
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
 use crate::view::delivery::{DeliverySummary, Pauses};
-use crate::view::message::{MessageStatus, MessageView};
+use crate::view::message::MessageView;
 use crate::{Context, Operations, Query, Refusal, RefusalCode};
 
 /// Bytes with what they are: a payload, or a body as it was sent.
@@ -220,26 +220,11 @@ impl Operations {
 
     /// A message as its deliveries tell it; there is at least one.
     pub(crate) fn message_view(&self, ctx: &Context, deliveries: &[Delivery], pauses: &Pauses) -> MessageView {
-        let now = self.clock.now();
-        let first = &deliveries[0];
-        let id = first.id.message;
-        MessageView {
-            id,
-            organization_id: first.organization,
-            event_type: first.message.event_type.clone(),
-            reference: first.message.reference.clone(),
-            metadata: first.message.metadata.clone(),
-            payload_info: first.message.payload.clone(),
-            status: MessageStatus::of(deliveries),
-            deliveries: deliveries.iter().map(|delivery| self.delivery_summary(ctx, delivery, pauses, now)).collect(),
-            created_at: first.created_at,
-            expires_at: first.message.expires_at,
-            url: ctx.link("messages", id),
-        }
+        MessageView::of(deliveries, pauses, self.clock.now(), &ctx.base_url).expect("a message has deliveries")
     }
 
     pub(crate) fn delivery_summary(&self, ctx: &Context, delivery: &Delivery, pauses: &Pauses, now: Timestamp) -> DeliverySummary {
-        DeliverySummary::of(delivery, pauses, now, ctx.link("deliveries", delivery.id))
+        DeliverySummary::of(delivery, pauses, now, &ctx.base_url)
     }
 }
 

@@ -4,7 +4,6 @@ pub mod alert;
 pub mod api_key;
 pub mod audit;
 pub mod authorization;
-pub mod delivery;
 pub mod destination;
 pub mod job;
 pub mod message;
@@ -13,3 +12,5 @@ pub mod organization;
 pub mod portal_link;
 pub mod problem;
 pub mod statistics;
+
+pub use dispatch::view::delivery;

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use store::Routes;
 use utoipa::ToSchema;
 
-use crate::words::{DeliveryStatusName, DestinationTypeName, ReasonName};
+use super::words::{DeliveryStatusName, DestinationTypeName, ReasonName};
 
 /// A delivery, without its attempts.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -198,18 +198,19 @@ pub struct ResponseView {
 
 /// Which of an organization's destinations are paused, and until when.
 #[derive(Debug, Default)]
-pub(crate) struct Pauses(BTreeMap<DestinationId, Timestamp>);
+pub struct Pauses(BTreeMap<DestinationId, Timestamp>);
 
 impl Pauses {
-    /// Those that are at `now`.
-    pub(crate) fn of(routes: &Routes, now: Timestamp) -> Self {
+    /// The destinations of an organization that are paused at `now`.
+    #[must_use]
+    pub fn of(routes: &Routes, now: Timestamp) -> Self {
         let paused = routes.destinations.iter().filter_map(|route| Some((route.id, route.paused_until?)));
         Self(paused.filter(|(_, until)| now < *until).collect())
     }
 
     /// The pauses of both.
     #[must_use]
-    pub(crate) fn and(mut self, other: Self) -> Self {
+    pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
@@ -226,8 +227,15 @@ impl Pauses {
     }
 }
 
+/// The console's address of a page, such as `https://waybill.example/deliveries/dlv_…`.
+pub(super) fn link(public_url: &str, page: &str, id: impl std::fmt::Display) -> String {
+    format!("{public_url}/{page}/{id}")
+}
+
 impl DeliveryFacts {
-    pub(crate) fn of(delivery: &Delivery, pauses: &Pauses, now: Timestamp, url: String) -> Self {
+    /// A delivery as it is at `now`. Links lead to `public_url`.
+    #[must_use]
+    pub fn of(delivery: &Delivery, pauses: &Pauses, now: Timestamp, public_url: &str) -> Self {
         let waiting = pauses.waiting(delivery);
         Self {
             id: delivery.id,
@@ -254,15 +262,25 @@ impl DeliveryFacts {
             updated_at: delivery.updated_at,
             finished_at: delivery.state.finished_at(),
             tracking: delivery.state.receipt().map(Receipt::to_json),
-            url,
+            url: link(public_url, "deliveries", delivery.id),
         }
     }
 }
 
+impl DeliveryView {
+    /// A delivery with its attempts, of which `omitted` are no longer kept.
+    #[must_use]
+    pub fn of(delivery: DeliveryFacts, attempts: Vec<Attempt>, omitted: u32) -> Self {
+        Self { delivery, attempts: attempts.into_iter().map(AttemptView::from).collect(), attempts_omitted: omitted }
+    }
+}
+
 impl DeliverySummary {
-    pub(crate) fn of(delivery: &Delivery, pauses: &Pauses, now: Timestamp, url: String) -> Self {
+    /// A delivery with its last attempt, as it is at `now`. Links lead to `public_url`.
+    #[must_use]
+    pub fn of(delivery: &Delivery, pauses: &Pauses, now: Timestamp, public_url: &str) -> Self {
         Self {
-            delivery: DeliveryFacts::of(delivery, pauses, now, url),
+            delivery: DeliveryFacts::of(delivery, pauses, now, public_url),
             last_attempt: delivery.last_attempt.as_ref().map(LastAttempt::from),
         }
     }

@@ -55,11 +55,18 @@ def changed(value, path, replacement):
     return value
 
 
+def objects(schema):
+    """The schema, if it has members, or those of its variants that have."""
+    schema = resolved(schema)
+    if "properties" in schema:
+        return [schema]
+    return [found for one in schema.get("oneOf", []) + schema.get("anyOf", []) for found in objects(one)]
+
+
 def candidates(schema, value, path=()):
     """Bodies that differ from `value` in one member, with what differs."""
     schema = resolved(schema)
-    variants = [resolved(one) for one in schema.get("oneOf", []) + schema.get("anyOf", [])]
-    variants = [one for one in variants if "properties" in one and isinstance(value, dict)]
+    variants = objects(schema) if isinstance(value, dict) else []
     matching = [one for one in variants if validator(one).is_valid(value)]
     schema = matching[0] if matching else schema
     for name, member in schema.get("properties", {}).items():
@@ -79,12 +86,16 @@ def replacements(member):
     types = [types] if isinstance(types, str) else types
     if "string" in types and "const" not in member:
         yield 17
-        if "maxLength" in member and "pattern" not in member and member.get("format") is None:
+        if "maxLength" in member and member.get("format") is None:
             yield "x" * (member["maxLength"] + 1)
+        if "pattern" in member and "\\u0000" in member["pattern"]:
+            yield "a\u0007b"
         if member.get("minLength") == 1:
             yield ""
         if "enum" in member:
             yield "no-such-word"
+    if "null" in types:
+        yield None
     if "integer" in types:
         yield "17"
         if "minimum" in member:

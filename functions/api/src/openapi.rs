@@ -6,6 +6,7 @@
 
 mod examples;
 mod refine;
+mod texts;
 mod unions;
 
 use std::collections::BTreeMap;

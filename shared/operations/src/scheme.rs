@@ -72,7 +72,7 @@ fn credentials_form(name: &str, credentials: CredentialKind, kind: DestinationTy
     properties.insert("kind".to_owned(), json!({"const": name}));
     for field in credentials.fields(kind) {
         let (group, name) = field.path();
-        let schema = member(field);
+        let schema = member(credentials, field, kind);
         match group {
             None => drop(properties.insert(name.to_owned(), schema)),
             Some(group) => {
@@ -92,11 +92,42 @@ fn credentials_form(name: &str, credentials: CredentialKind, kind: DestinationTy
     json!({"type": "object", "title": name, "properties": properties, "required": required, "additionalProperties": false})
 }
 
-fn member(field: &CredentialField) -> Value {
+/// A text on one line, without control characters.
+const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+/// A text without control characters and colons: the first colon ends the user name (RFC 7617, section 2).
+const USER_NAME: &str = r"^[^:\u0000-\u001f\u007f-\u009f]*$";
+/// Printable ASCII without spaces.
+const GRAPHIC: &str = "^[!-~]+$";
+/// The name of a header (RFC 9110, section 5.6.2).
+const HEADER_NAME: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+/// The value of a header: printable ASCII without spaces at its ends.
+const HEADER_VALUE: &str = "^[!-~]([ -~]*[!-~])?$";
+
+/// The pattern of a member of credentials, where a pattern can say what `credential_rules` refuse.
+fn pattern(credentials: CredentialKind, field: &CredentialField, kind: DestinationType) -> Option<&'static str> {
+    match (field.shape, credentials, field.path().1) {
+        (Shape::Open, CredentialKind::ApiKey, "header") => Some(HEADER_NAME),
+        (Shape::Open, CredentialKind::Basic, "username") => Some(USER_NAME),
+        (Shape::Open, CredentialKind::AccessKey, "access_key_id") => Some(GRAPHIC),
+        (Shape::Open, ..) if kind == DestinationType::AzureBlob => Some(GRAPHIC),
+        (Shape::Open, ..) => Some(LINE),
+        (_, CredentialKind::ConnectionString, _) => None,
+        (Shape::Secret, CredentialKind::Basic | CredentialKind::SmtpPassword, "password") => Some(LINE),
+        (Shape::SecretText, CredentialKind::Password, _) => Some(LINE),
+        (Shape::Secret | Shape::SecretMap, ..) => Some(HEADER_VALUE),
+        (Shape::Certificate | Shape::SecretText | Shape::SecretObject, ..) => None,
+    }
+}
+
+fn member(credentials: CredentialKind, field: &CredentialField, kind: DestinationType) -> Value {
+    let pattern = pattern(credentials, field, kind);
     let text = |format: &str| {
         let mut schema = json!({"type": "string", "minLength": 1, "maxLength": field.max, "writeOnly": field.shape.is_secret()});
         if !format.is_empty() {
             schema["format"] = format.into();
+        }
+        if let Some(pattern) = pattern {
+            schema["pattern"] = pattern.into();
         }
         schema
     };
@@ -105,7 +136,7 @@ fn member(field: &CredentialField) -> Value {
         Shape::Certificate | Shape::SecretText => text("multiline"),
         Shape::SecretObject => json!({"type": "object", "writeOnly": true}),
         Shape::SecretMap => {
-            json!({"type": "object", "maxProperties": Shape::MAP_MAX, "additionalProperties": {"type": "string", "minLength": 1, "maxLength": field.max, "writeOnly": true}})
+            json!({"type": "object", "minProperties": 1, "maxProperties": Shape::MAP_MAX, "additionalProperties": text("")})
         }
     };
     if field.decides == Decides::Recipient {
@@ -133,7 +164,7 @@ fn webhook_settings() -> Value {
                 "default": {"enabled": true}
             },
             "timeout_seconds": {"type": "integer", "minimum": 1, "maximum": 60, "default": 15, "description": "Bounds the whole attempt."},
-            "user_agent": {"type": ["string", "null"], "minLength": 1, "maxLength": 200, "default": null},
+            "user_agent": {"type": ["string", "null"], "minLength": 1, "maxLength": 200, "pattern": HEADER_VALUE, "default": null},
             "disable_on_gone": {"type": "boolean", "default": true, "description": "Whether the response 410 Gone disables the destination."},
             "preset": {
                 "enum": ["slack", "teams", "discord", "pagerduty", null],

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{examples, unions};
+use super::{examples, texts, unions};
 
 /// A destination type with the schemas of its settings and credentials, as `GET /v1/destination-types` answers them.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub(super) fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
     unwrap_optional_bodies(&mut document);
     unions::enter(schemas(&mut document), types);
     separate_requests(&mut document);
+    unions::split_retry_policies(schemas(&mut document));
+    let settings = schemas(&mut document).get_mut("OrganizationSettingsInput").and_then(|one| one["properties"].as_object_mut());
+    // Null resets a setting.
+    settings.into_iter().flat_map(Map::values_mut).for_each(unions::allow_null);
     walk(&mut document, &mut identify);
     prune(&mut document);
     examples::enter(&mut document);
@@ -168,7 +172,10 @@ fn separate_requests(document: &mut Value) {
     for name in &of_requests {
         let mut schema = all[name].clone();
         if both.contains(name) {
-            schema.as_object_mut().expect("it has properties").remove("required");
+            // What is replaced as a whole stays whole.
+            if name != "OnExhausted" {
+                schema.as_object_mut().expect("it has properties").remove("required");
+            }
             let properties = schema["properties"].as_object_mut().expect("it has properties");
             properties.retain(|_, property| property["readOnly"] != true);
             // What is left out stays as it is; generated clients would send a default.
@@ -176,6 +183,7 @@ fn separate_requests(document: &mut Value) {
         }
         walk(&mut schema, &mut |value| redirect(value));
         walk(&mut schema, &mut close);
+        walk(&mut schema, &mut texts::restrict);
         schemas(document).insert(renamed(name), schema);
     }
     for item in document["paths"].as_object_mut().into_iter().flat_map(Map::values_mut) {

@@ -10,7 +10,7 @@ pub(super) fn email() -> Value {
     let mailbox = || json!({"type": "string", "format": "email", "maxLength": 400});
     let mailboxes =
         |description: &str| json!({"type": "array", "maxItems": 50, "items": mailbox(), "default": [], "description": description});
-    let template = |max: usize, description: &str| json!({"type": ["string", "null"], "format": "multiline", "maxLength": max, "default": null, "description": description});
+    let template = |max: usize, description: &str| json!({"type": ["string", "null"], "format": "multiline", "minLength": 1, "maxLength": max, "default": null, "description": description});
     json!({
         "transport": transport_schema(),
         "from": {"type": "string", "format": "email", "maxLength": 400, "description": "Who sends: an address, or a name and an address in angle brackets."},
@@ -29,11 +29,11 @@ pub(super) fn email() -> Value {
 /// Of a bucket of Amazon S3, or of a store that speaks its protocol.
 pub(super) fn s3() -> Value {
     let own = json!({
-        "bucket": {"type": "string", "minLength": 3, "maxLength": 63, "pattern": "^[a-z0-9][a-z0-9.-]*[a-z0-9]$", "description": "The bucket's name."},
-        "region": {"type": ["string", "null"], "maxLength": 40, "default": null, "description": "Its region; left out, the one Waybill runs in."},
+        "bucket": {"type": "string", "minLength": 3, "maxLength": 63, "pattern": r"^[a-z0-9]((\.?[a-z0-9-])*\.?[a-z0-9])?$", "description": "The bucket's name."},
+        "region": {"type": ["string", "null"], "maxLength": 40, "pattern": "^[a-z0-9-]+$", "default": null, "description": "Its region; left out, the one Waybill runs in."},
         "endpoint": endpoint("Of a store that is not Amazon's, without the bucket."),
         "server_side_encryption": {"enum": ["none", "AES256", "aws:kms", null], "default": null, "description": "How objects are encrypted; left out, as the bucket says."},
-        "kms_key_id": {"type": ["string", "null"], "maxLength": 2048, "default": null, "description": "The key for aws:kms."},
+        "kms_key_id": {"type": ["string", "null"], "maxLength": 2048, "pattern": "^[!-~]+$", "default": null, "description": "The key for aws:kms."},
         "tags": tags(),
     });
     with(own, object())
@@ -42,7 +42,7 @@ pub(super) fn s3() -> Value {
 /// Of a bucket of Google Cloud Storage.
 pub(super) fn gcs() -> Value {
     let own = json!({
-        "bucket": {"type": "string", "minLength": 3, "maxLength": 222, "pattern": "^[a-z0-9][a-z0-9._-]*[a-z0-9]$", "description": "The bucket's name."},
+        "bucket": {"type": "string", "minLength": 3, "maxLength": 222, "pattern": r"^[a-z0-9]((\.?[a-z0-9_-])*\.?[a-z0-9])?$", "description": "The bucket's name."},
         "endpoint": endpoint("Instead of https://storage.googleapis.com."),
     });
     with(own, object())
@@ -51,8 +51,8 @@ pub(super) fn gcs() -> Value {
 /// Of a container of Azure Blob Storage.
 pub(super) fn azure_blob() -> Value {
     let own = json!({
-        "account": {"type": "string", "minLength": 3, "maxLength": 24, "description": "The storage account."},
-        "container": {"type": "string", "minLength": 3, "maxLength": 63, "description": "The container in it."},
+        "account": {"type": "string", "minLength": 3, "maxLength": 24, "pattern": "^[a-z0-9]+$", "description": "The storage account."},
+        "container": {"type": "string", "minLength": 3, "maxLength": 63, "pattern": r"^(\$root|\$web|[a-z0-9]+(-[a-z0-9]+)*)$", "description": "The container in it."},
         "endpoint": endpoint("Instead of https://<account>.blob.core.windows.net."),
         "tags": tags(),
     });
@@ -76,9 +76,9 @@ pub(super) fn sftp() -> Value {
 /// Of a table.
 pub(super) fn database() -> Value {
     json!({
-        "host": {"type": ["string", "null"], "maxLength": 255, "default": null, "description": "Name or address of the server; left out with a connection string."},
+        "host": {"type": ["string", "null"], "minLength": 1, "maxLength": 255, "default": null, "description": "Name or address of the server; left out with a connection string."},
         "port": {"type": ["integer", "null"], "minimum": 1, "maximum": 65535, "default": null},
-        "database": {"type": ["string", "null"], "maxLength": 64, "default": null, "description": "The database; left out with a connection string."},
+        "database": {"type": ["string", "null"], "minLength": 1, "maxLength": 64, "default": null, "description": "The database; left out with a connection string."},
         "tls": {"enum": ["require", "verify_ca", "verify_full"], "default": "verify_full", "description": "How far the server's certificate is verified."},
         "table": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Where rows go: table, or schema.table."},
         "mode": {"enum": ["document", "rows"], "default": "document", "description": "document: a row for each message. rows: a row for each element of the payload."},
@@ -94,7 +94,7 @@ fn object() -> Value {
     json!({
         "key_template": {"type": "string", "minLength": 1, "maxLength": 4096, "default": DEFAULT_KEY_TEMPLATE, "description": "The object's key, as a template."},
         "if_exists": {"enum": ["fail", "replace", "skip"], "default": "fail", "description": "What happens if another object has the key."},
-        "storage_class": {"type": ["string", "null"], "maxLength": 40, "default": null, "description": "In the provider's own words."},
+        "storage_class": {"type": ["string", "null"], "maxLength": 40, "pattern": "^[A-Za-z0-9_-]+$", "default": null, "description": "In the provider's own words."},
         "timeout_seconds": timeout(),
     })
 }
@@ -104,7 +104,7 @@ fn timeout() -> Value {
 }
 
 fn endpoint(description: &str) -> Value {
-    json!({"type": ["string", "null"], "format": "uri", "maxLength": 2048, "default": null, "description": description})
+    json!({"type": ["string", "null"], "format": "uri", "maxLength": 2048, "pattern": r##"^[!"$->@-~]+$"##, "default": null, "description": description})
 }
 
 fn tags() -> Value {

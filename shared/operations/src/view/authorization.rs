@@ -44,8 +44,8 @@ pub struct NewAuthorization {
     /// What reads show of it.
     #[serde(flatten)]
     pub view: AuthorizationView,
-    /// Where a person consents, in a browser.
-    #[schema(example = "https://accounts.google.com/o/oauth2/v2/auth?response_type=code&…")]
+    /// Where a person consents, in a browser. Shown once; null in a replayed response.
+    #[schema(value_type = Option<String>, example = "https://accounts.google.com/o/oauth2/v2/auth?response_type=code&…")]
     pub url: String,
 }
 

@@ -109,8 +109,11 @@ fn variants() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn the_reference_of_the_api_suits_everybody() {
-    does("docs", json!({"variants": variants()})).await;
+async fn the_reference_of_the_api_suits_everybody_and_sends_requests_that_people_try() {
+    let acme = stage::organization("Acme").await;
+    let sink = Sink::start().await;
+    let destination = acme.destination().webhook(&sink.path("/hook")).skip_check().create().await;
+    does("docs", json!({"variants": variants(), "key": key(&acme), "destination": destination.id})).await;
 }
 
 #[tokio::test]

@@ -1,15 +1,20 @@
-//! `/docs`: guides and the reference of the OpenAPI document as one page, without scripts and without requests to anybody else.
+//! `/docs`: guides and the reference of the OpenAPI document as one page, without requests to anybody else. Its one script sends requests that
+//! people try; without scripts the page is whole.
 
 mod samples;
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::openapi;
 
 const STYLE: &str = include_str!("docs/style.css");
+const SCRIPT: &str = include_str!("docs/try.js");
 const GUIDES: &str = include_str!("docs/guides.html");
 
 /// The guides' anchors and titles.
@@ -26,6 +31,18 @@ const CONTENTS: &[(&str, &str)] = &[
 pub(crate) fn page() -> &'static str {
     static PAGE: LazyLock<String> = LazyLock::new(|| render(&serde_json::from_str(openapi::KEPT).unwrap_or_default()));
     &PAGE
+}
+
+/// What the page may do: run its own script, which is named by its hash, and send requests to this server.
+pub(crate) fn policy() -> &'static str {
+    static POLICY: LazyLock<String> = LazyLock::new(|| {
+        let hash = STANDARD.encode(Sha256::digest(SCRIPT));
+        format!(
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; connect-src 'self'; base-uri 'none'; \
+             form-action 'none'; frame-ancestors 'none'"
+        )
+    });
+    &POLICY
 }
 
 /// An operation with its place in the document.
@@ -75,7 +92,7 @@ fn render(document: &Value) -> String {
             page.push_str(&section(document, &one));
         }
     }
-    page.push_str("</main></body></html>");
+    let _ = write!(page, "</main><script>{SCRIPT}</script></body></html>");
     page
 }
 
@@ -100,9 +117,14 @@ fn navigation(document: &Value, tags: &[&Value]) -> String {
 fn section(document: &Value, one: &Listed<'_>) -> String {
     let Listed { path, method, operation } = one;
     let heading = format!("{} {}", method.to_uppercase(), escape(path));
+    // `try.js` makes a form of these.
+    let can_be_tried =
+        path.starts_with("/v1/").then(|| format!(" data-path=\"{}\" data-method=\"{}\"", escape(path), method.to_uppercase()));
+    let takes_key = if samples::has_key(operation) { " data-key" } else { "" };
     let mut text = format!(
-        "<article id=\"{}\"><div><h3>{}</h3><p class=\"path\"><code>{heading}</code></p>{}",
+        "<article id=\"{}\"{}{takes_key}><div><h3>{}</h3><p class=\"path\"><code>{heading}</code></p>{}",
         one.anchor(),
+        can_be_tried.unwrap_or_default(),
         one.summary(),
         paragraphs(&operation["description"])
     );
@@ -113,7 +135,10 @@ fn section(document: &Value, one: &Listed<'_>) -> String {
             let cell = |name: &str| escape(parameter[name].as_str().unwrap_or_default());
             let (name, place, description) = (cell("name"), cell("in"), inline(&parameter["description"]));
             let kind = kind_of(&parameter["schema"]);
-            let _ = write!(text, "<tr><td><code>{name}</code><small>{place}</small></td><td>{description}<small>{kind}</small></td></tr>");
+            let _ = write!(
+                text,
+                "<tr data-in=\"{place}\" data-name=\"{name}\"><td><code>{name}</code><small>{place}</small></td><td>{description}<small>{kind}</small></td></tr>"
+            );
         }
         text.push_str("</tbody></table>");
     }
@@ -219,7 +244,7 @@ mod tests {
         for path in document["paths"].as_object().unwrap().keys() {
             assert!(page.contains(&format!(" {path}</code>")), "{path}");
         }
-        assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("@import"));
+        assert!(page.matches("<script").count() == 1 && !page.contains("src=") && !page.contains("@import"));
     }
 
     #[test]

@@ -6,33 +6,41 @@ use serde_json::Value;
 
 use super::escape;
 
+/// Whether an operation takes an API key.
+pub(super) fn has_key(operation: &Value) -> bool {
+    operation["security"].as_array().is_some_and(|security| security.iter().any(|one| one.get("api_key").is_some()))
+}
+
 /// The samples of one operation, as HTML.
 pub(super) fn of(path: &str, method: &str, operation: &Value) -> String {
     let media = &operation["requestBody"]["content"]["application/json"];
     let first = media["examples"].as_object().and_then(|examples| examples.values().next());
     let body = first.map(|example| &example["value"]).or_else(|| media.get("example"));
     let body = body.map(|body| serde_json::to_string_pretty(body).unwrap_or_default());
-    let has_key = operation["security"].as_array().is_some_and(|security| security.iter().any(|one| one.get("api_key").is_some()));
+    let has_key = has_key(operation);
     let id = operation["operationId"].as_str().unwrap_or_default();
     let path = concrete(path, operation);
     let call = Call { path: &path, method: &method.to_uppercase(), body: body.as_deref(), has_key };
-    let mut text = sample("curl", id, &call.curl(), true);
-    text.push_str(&sample("Python", id, &call.python(), false));
-    text.push_str(&sample("TypeScript", id, &call.typescript(), false));
+    let curl = escape(&call.curl());
+    let marked = body.as_deref().map(escape).map(|body| curl.replace(&body, &format!("<span class=\"body\">{body}</span>")));
+    let mut text = sample("curl", id, &marked.unwrap_or(curl), true);
+    text.push_str(&sample("Python", id, &escape(&call.python()), false));
+    text.push_str(&sample("TypeScript", id, &escape(&call.typescript()), false));
     let answers = operation["responses"].as_object().into_iter().flatten().filter(|(status, _)| status.starts_with('2'));
     for (status, response) in answers {
         if let Some(example) = response["content"]["application/json"].get("example") {
-            text.push_str(&sample(&format!("Response {status}"), id, &serde_json::to_string_pretty(example).unwrap_or_default(), false));
+            let example = escape(&serde_json::to_string_pretty(example).unwrap_or_default());
+            text.push_str(&sample(&format!("Response {status}"), id, &example, false));
         }
     }
     text
 }
 
+/// A sample whose code is HTML.
 fn sample(title: &str, id: &str, code: &str, open: bool) -> String {
     let open = if open { " open" } else { "" };
     format!(
-        "<details{open}><summary>{title}</summary><pre tabindex=\"0\" role=\"region\" aria-label=\"{title}: {id}\"><code>{}</code></pre></details>",
-        escape(code)
+        "<details{open}><summary>{title}</summary><pre tabindex=\"0\" role=\"region\" aria-label=\"{title}: {id}\"><code>{code}</code></pre></details>"
     )
 }
 

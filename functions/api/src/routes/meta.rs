@@ -38,8 +38,7 @@ pub(crate) async fn healthz() -> Answer {
 /// This documentation, for people.
 #[utoipa::path(get, path = "/docs", tag = "About", security(()), responses((status = 200, description = "The documentation.", content_type = "text/html", body = String)))]
 pub(crate) async fn read_docs() -> Answer {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    Ok(([("content-security-policy", policy)], Html(docs::page())).into_response())
+    Ok(([("content-security-policy", docs::policy())], Html(docs::page())).into_response())
 }
 
 /// This documentation, for programs: OpenAPI 3.1.

@@ -55,6 +55,18 @@ pub(crate) fn choice_label(field: &str, word: &str) -> String {
     label.to_owned()
 }
 
+/// The kind of a receipt in words.
+pub(crate) fn receipt_kind(word: &str) -> String {
+    match word {
+        "http_response" => "HTTP response".to_owned(),
+        "smtp_message" => "Message, by SMTP".to_owned(),
+        "ses_message" => "Message, by Amazon SES".to_owned(),
+        "sftp_file" => "File, by SFTP".to_owned(),
+        "database_rows" => "Rows in a database".to_owned(),
+        word => label(word),
+    }
+}
+
 /// A member's name as a label.
 pub(crate) fn label(name: &str) -> String {
     match name {

@@ -1,10 +1,14 @@
-//! What people read at the fields of a destination's form: labels, examples and help in the words of each service. A field that is not
-//! listed here is shown as its schema describes it.
+//! What people read at the fields of forms that are made from schemas: labels, examples and help in the words of each service. A field that
+//! is not listed here is shown as its schema describes it.
 
 use crate::schema_form::{Choice, Control, Field};
 
-/// (type or `*`, name without its group, label, example, help); an empty help keeps the schema's.
+/// (form or `*`, name without its group, label, example, help); an empty help keeps the schema's. The form is a destination type or
+/// [`ORGANIZATION`].
 type Words = (&'static str, &'static str, &'static str, &'static str, &'static str);
+
+/// The form of an organization's settings.
+pub(crate) const ORGANIZATION: &str = "organization";
 
 const WORDS: &[Words] = &[
     ("*", "name", "Name", "Billing events", "Shown in lists, alerts and the audit log."),
@@ -142,15 +146,45 @@ const WORDS: &[Words] = &[
         "",
         "After failures disabled it, it is checked for a week; when a check passes, it is enabled and gets what it missed.",
     ),
+    (ORGANIZATION, "name", "Name", "", "What people call the organization."),
+    (
+        ORGANIZATION,
+        "alert_emails",
+        "Email addresses",
+        "oncall@example.com",
+        "One per line. Each gets a message with a link to confirm it first.",
+    ),
+    (ORGANIZATION, "alert_after_failures", "Alert after", "", "Consecutive failed attempts. A destination can have its own threshold."),
+    (ORGANIZATION, "disable_after_failures", "Disable a destination after", "", "Consecutive failed attempts; empty: never."),
+    (
+        ORGANIZATION,
+        "auto_recover",
+        "Bring disabled destinations back automatically",
+        "",
+        "After failures disabled one, it is checked for a week; when a check passes, it is enabled and gets what it missed.",
+    ),
+    (
+        ORGANIZATION,
+        "alert_debounce_seconds",
+        "Time between alerts (seconds)",
+        "",
+        "No second alert of a kind for a destination within this time.",
+    ),
+    (ORGANIZATION, "latency_warning_ms", "Slow delivery (ms)", "", "A delivery that took longer counts as slow."),
+    (ORGANIZATION, "success_rate_warning", "Success rate", "", "A destination below this share is degraded; 0.95 is 95 %."),
+    (ORGANIZATION, "pending_age_warning_seconds", "Late work (seconds)", "", "Pending work that is older is late."),
+    (ORGANIZATION, "payload_retention_days", "Payloads (days)", "", "At most as long as history."),
+    (ORGANIZATION, "audit_retention_days", "Audit log (days)", "", ""),
+    (ORGANIZATION, "retention_days", "History (days)", "", "Messages, deliveries and their attempts."),
 ];
 
-/// Gives a field its words.
-pub(crate) fn describe(kind: &str, field: &mut Field) {
+/// Gives a field the words of a form, or those of all forms.
+pub(crate) fn describe(form: &str, field: &mut Field) {
     let last = field.name.rsplit('.').next().unwrap_or_default().to_owned();
     let qualified = format!("{}.{last}", field.name.split('.').next().unwrap_or_default());
-    let found = WORDS.iter().filter(|(of, ..)| *of == "*" || *of == kind).find(|(_, name, ..)| *name == qualified);
+    let found = WORDS.iter().filter(|(of, ..)| *of == "*" || *of == form).find(|(_, name, ..)| *name == qualified);
     let found = found.or_else(|| {
-        let own = WORDS.iter().find(|(of, name, ..)| *of == kind && *name == last);
+        let own = WORDS.iter().find(|(of, name, ..)| *of == form && *name == last);
         own.or_else(|| WORDS.iter().find(|(of, name, ..)| *of == "*" && *name == last))
     });
     if let Some((_, _, label, example, help)) = found {
@@ -160,7 +194,7 @@ pub(crate) fn describe(kind: &str, field: &mut Field) {
             (*help).clone_into(&mut field.help);
         }
     }
-    depend(kind, &last, field);
+    depend(form, &last, field);
 }
 
 /// What counts only with a choice that stands elsewhere in the form: impossible combinations are not offered.

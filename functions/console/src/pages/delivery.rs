@@ -17,6 +17,7 @@ use operations::{Body, Operations, Refusal};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, page, see};
+use crate::captions;
 use crate::form::{Form, json as body};
 use crate::notice::{self, Notice};
 use crate::sent::{Mail, Rows, file_name};
@@ -149,7 +150,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         schedule: &destination.as_ref().map(|destination| schedule(&d, destination)).unwrap_or_default(),
         payload,
         sent,
-        tracking: d.delivery.tracking.as_ref().map(members).unwrap_or_default(),
+        tracking: d.delivery.tracking.as_ref().map(receipt).unwrap_or_default(),
         metadata: d.delivery.metadata.iter().map(|(name, value)| (&**name, &**value)).collect(),
         own_reason: d.delivery.reason.filter(|_| d.delivery.failed_delivery_id.is_none() || d.delivery.status == DeliveryStatus::Failed),
         last_detail: d.attempts.last().and_then(|attempt| attempt.detail.as_deref()),
@@ -322,9 +323,15 @@ fn curl(request: &RequestView) -> String {
     command + " \\\n  --data-binary @body"
 }
 
-fn members(value: &Value) -> Vec<(String, String)> {
-    let members = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    members.map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect()
+/// The members of a tracking object, labeled, with its kind in words.
+fn receipt(tracking: &Value) -> Vec<(String, String)> {
+    let members = tracking.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let in_words = |(name, value): (&String, &Value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = if name == "kind" { captions::receipt_kind(&text) } else { text };
+        (captions::label(name), text)
+    };
+    members.map(in_words).collect()
 }
 
 async fn download(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Result<Response, front::Refused> {

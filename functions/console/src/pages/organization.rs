@@ -102,44 +102,38 @@ fn schema() -> Value {
     }, "required": ["name"]})
 }
 
-/// (end of the name, group, label, example, help)
-const WORDS: &[(&str, &str, &str, &str, &str)] = &[
-    ("name", "general", "Name", "", "What people call the organization."),
+/// The fields of each group, by the end of their names.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("general", &["name"]),
     (
-        "alert_emails",
         "alerts",
-        "Email addresses",
-        "oncall@example.com",
-        "One per line. Each gets a message with a link to confirm it first.",
+        &[
+            "alert_emails",
+            "alert_after_failures",
+            "disable_after_failures",
+            "disable_min_failing_seconds",
+            "percent",
+            "window_seconds",
+            "min_attempts",
+            "auto_recover",
+            "alert_debounce_seconds",
+        ],
     ),
-    ("alert_after_failures", "alerts", "Alert after", "", "Consecutive failed attempts. A destination can have its own threshold."),
-    ("disable_after_failures", "alerts", "Disable a destination after", "", "Consecutive failed attempts; empty: never."),
-    ("disable_min_failing_seconds", "alerts", "… and failing for at least (seconds)", "", ""),
-    ("percent", "alerts", "Alert at a failure rate of (percent)", "", "Although successes come in between; empty: never."),
-    ("window_seconds", "alerts", "… within (seconds)", "900", "300 to 86,400."),
-    ("min_attempts", "alerts", "… of at least (attempts)", "20", "10 to 10,000."),
-    (
-        "auto_recover",
-        "alerts",
-        "Bring disabled destinations back automatically",
-        "",
-        "After failures disabled one, it is checked for a week; when a check passes, it is enabled and gets what it missed.",
-    ),
-    (
-        "alert_debounce_seconds",
-        "alerts",
-        "Time between alerts (seconds)",
-        "",
-        "No second alert of a kind for a destination within this time.",
-    ),
-    ("max_per_second", "limits", "Deliveries per second", "", "From 0.1 to 1,000. Empty: no limit."),
-    ("max_concurrent", "limits", "Deliveries at once", "", "From 1 to 100. Empty: no limit."),
-    ("latency_warning_ms", "warnings", "Slow delivery (ms)", "", "A delivery that took longer counts as slow."),
-    ("success_rate_warning", "warnings", "Success rate", "", "A destination below this share is degraded; 0.95 is 95 %."),
-    ("pending_age_warning_seconds", "warnings", "Late work (seconds)", "", "Pending work that is older is late."),
-    ("payload_retention_days", "retention", "Payloads (days)", "", "At most as long as history."),
-    ("audit_retention_days", "retention", "Audit log (days)", "", ""),
-    ("retention_days", "retention", "History (days)", "", "Messages, deliveries and their attempts."),
+    ("limits", &["max_per_second", "max_concurrent"]),
+    ("warnings", &["latency_warning_ms", "success_rate_warning", "pending_age_warning_seconds"]),
+    ("retention", &["payload_retention_days", "audit_retention_days", "retention_days"]),
+];
+
+/// Fields that may be empty.
+const OPTIONAL: &[&str] = &[
+    "alert_emails",
+    "disable_after_failures",
+    "percent",
+    "window_seconds",
+    "min_attempts",
+    "auto_recover",
+    "max_per_second",
+    "max_concurrent",
 ];
 
 fn groups(o: &OrganizationView) -> Vec<Group> {
@@ -166,24 +160,14 @@ fn groups(o: &OrganizationView) -> Vec<Group> {
         Group { id: "retention", title: "Retention", about: "How long data is kept.", fields: Vec::new() },
     ];
     let mut fields = schema_form::fields(&schema(), &[], &stored);
-    for &(end, id, label, example, help) in WORDS {
-        let Some(place) = fields.iter().position(|field| field.name.rsplit('.').next() == Some(end)) else { continue };
-        let optional = [
-            "alert_emails",
-            "disable_after_failures",
-            "percent",
-            "window_seconds",
-            "min_attempts",
-            "auto_recover",
-            "max_per_second",
-            "max_concurrent",
-        ];
-        let required = !optional.contains(&end);
-        let field = Field { label: label.to_owned(), example, help: help.to_owned(), required, ..fields.remove(place) };
+    for (id, name) in GROUPS.iter().flat_map(|(id, names)| names.iter().map(move |name| (*id, *name))) {
+        let Some(place) = fields.iter().position(|field| field.name.rsplit('.').next() == Some(name)) else { continue };
+        let mut field = Field { required: !OPTIONAL.contains(&name), ..fields.remove(place) };
+        labels::describe(labels::ORGANIZATION, &mut field);
         groups.iter_mut().filter(|group| group.id == id).for_each(|group| group.fields.push(field.clone()));
     }
     let mut retries = retries::fields(RETRIES, &stored["settings"]["retry_policy"], "Waybill's: after 1, 2, 4, 8 and 16 s");
-    retries.iter_mut().for_each(|field| labels::describe("", field));
+    retries.iter_mut().for_each(|field| labels::describe(labels::ORGANIZATION, field));
     groups.iter_mut().filter(|group| group.id == "retries").for_each(|group| group.fields.append(&mut retries.clone()));
     groups
 }

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod bus;
+mod console_calls;
 mod events;
 mod opened;
 mod policies;

@@ -1,0 +1,137 @@
+//! How many calls to AWS a page of the console makes. The number is bounded for each page and does not grow with what there is to list, so that a
+//! page takes as long with a million deliveries as with a thousand.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use local::first_start;
+use local::instance::Instance;
+use local::local_json::Keys;
+use local_aws::{Engines, Recorder};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::opened::Opened;
+
+/// The calls that each page makes at most, a tenth more than it made when this was written. Most of them run at the same time: a list of
+/// destinations asks for the pending deliveries of each.
+const CALLS_MAX: &[(&str, usize)] = &[
+    ("/", 44),
+    ("/destinations", 364),
+    ("/destinations/{destination}", 48),
+    ("/deliveries", 32),
+    ("/deliveries?status=skipped", 33),
+    ("/deliveries/{delivery}", 30),
+    ("/messages", 48),
+    ("/messages/{message}", 14),
+    ("/alerts", 4),
+    ("/jobs", 4),
+    ("/audit", 4),
+];
+
+/// The functions in this process, which nothing triggers but requests.
+struct World {
+    instance: Instance,
+    keys: Keys,
+    recorder: Recorder,
+    console: String,
+    _engines: Engines,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let Opened { template, engines, directory, folder } = Opened::new("127.0.0.0/8", "[]");
+        let recorder = Recorder::default();
+        let noted = recorder.clone();
+        engines.observe(move |call| noted.note(call));
+        let instance = Instance::build(template.stack().unwrap(), &engines, None, &CancellationToken::new()).unwrap();
+        let keys = first_start::keys(&directory, &instance).await.unwrap();
+        let functions = template.stack().unwrap().functions;
+        let console = functions.into_iter().find(|function| function.binary == "console").unwrap().name;
+        Self { instance, keys, recorder, console, _engines: engines, _folder: folder }
+    }
+
+    async fn request(&self, method: Method, path: &str, headers: &[(http::HeaderName, &str)], body: String) -> Response<Body> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        self.instance.gateway.answer(request.body(Body::from(body)).unwrap()).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        let bearer = format!("Bearer {}", self.keys.organization_key);
+        let headers = [(AUTHORIZATION, &*bearer), (CONTENT_TYPE, "application/json")];
+        let response = self.request(Method::POST, path, &headers, body.to_string()).await;
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&bytes));
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    /// The cookie of a session.
+    async fn signs_in(&self) -> String {
+        let form = format!("key={}&next=/", self.keys.organization_key);
+        let headers = [(CONTENT_TYPE, "application/x-www-form-urlencoded")];
+        let response = self.request(Method::POST, "/sign-in", &headers, form).await;
+        let cookie = response.headers()[SET_COOKIE].to_str().unwrap();
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
+    /// The calls that the console makes for each page.
+    async fn calls(&self, cookie: &str, ids: &[(&str, &str)]) -> BTreeMap<&'static str, Vec<String>> {
+        let mut made = BTreeMap::new();
+        for (page, _) in CALLS_MAX {
+            let path = ids.iter().fold((*page).to_owned(), |path, (name, id)| path.replace(&format!("{{{name}}}"), id));
+            self.recorder.take();
+            let response = self.request(Method::GET, &path, &[(COOKIE, cookie)], String::new()).await;
+            assert_eq!(response.status(), StatusCode::OK, "{path}");
+            let calls = self.recorder.take().into_iter().filter(|call| call.caller == self.console);
+            let mut calls: Vec<String> = calls.map(|call| call.operation).collect();
+            calls.sort();
+            made.insert(*page, calls);
+        }
+        made
+    }
+}
+
+#[tokio::test]
+async fn a_page_makes_no_more_calls_however_many_deliveries_there_are() {
+    let world = World::new().await;
+    let mut destinations = Vec::new();
+    for n in 0..30 {
+        let settings = json!({"url": "http://127.0.0.1:1/hook"});
+        let body = json!({"type": "webhook", "name": format!("Destination {n}"), "settings": settings});
+        let made = world.post("/v1/destinations?skip_check=true", body).await;
+        let id = made["id"].as_str().unwrap().to_owned();
+        world.post(&format!("/v1/destinations/{id}/disable"), json!({})).await;
+        destinations.push(id);
+    }
+    let submit = async |count: usize| {
+        let mut last = Value::Null;
+        for n in 0..count {
+            let body = json!({"event_type": "report.ready", "payload": {"n": n}, "destination_ids": destinations});
+            last = world.post("/v1/messages", body).await;
+        }
+        last
+    };
+    let message = submit(30).await;
+    let ids = [
+        ("destination", destinations[0].as_str()),
+        ("message", message["id"].as_str().unwrap()),
+        ("delivery", message["deliveries"][0]["id"].as_str().unwrap()),
+    ];
+    let cookie = world.signs_in().await;
+    let few = world.calls(&cookie, &ids).await;
+    submit(60).await;
+    let many = world.calls(&cookie, &ids).await;
+    for (page, most) in CALLS_MAX {
+        for (deliveries, calls) in [(900, &few[page]), (2700, &many[page])] {
+            assert!(calls.len() <= *most, "{page} makes {} calls with {deliveries} deliveries: {calls:?}", calls.len());
+        }
+    }
+}

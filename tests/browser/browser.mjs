@@ -56,7 +56,13 @@ class Person {
     const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme: dark ? "dark" : "light", javaScriptEnabled: script });
     context.setDefaultTimeout(PATIENCE_MS);
     const someone = new Person();
-    Object.assign(someone, { url, context, page: await context.newPage(), complaints: [], requests: [] });
+    Object.assign(someone, { url, context, complaints: [], requests: [], presses: 0 });
+    if (script) {
+      // What a person counts: each press of a button of the mouse.
+      await context.exposeBinding("countPress", () => { someone.presses += 1; });
+      await context.addInitScript(() => addEventListener("pointerdown", (event) => event.isTrusted && window.countPress(), true));
+    }
+    someone.page = await context.newPage();
     // Errors of scripts, and what the pages' policy refuses. That an answer is 4xx is for the task to judge.
     someone.page.on("console", (message) => {
       if (message.type() === "error" && !/Failed to load resource/.test(message.text())) someone.complaints.push(message.text());
@@ -78,6 +84,13 @@ class Person {
     await this.page.getByLabel("API key").fill(key);
     await this.page.getByRole("button", { name: "Sign in" }).click();
     await this.page.waitForURL((url) => url.pathname !== "/sign-in");
+    this.presses = 0;
+  }
+
+  /** Checks how many clicks the task took since signing in, or since the last look. */
+  took(clicks, what) {
+    same(this.presses, clicks, `clicks: ${what}`);
+    this.presses = 0;
   }
 
   clicks(name, role = "button") {

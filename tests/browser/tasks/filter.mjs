@@ -9,6 +9,7 @@ await task(async ({ knows, person }) => {
   await ann.page.getByLabel("Event type").fill("report.ready");
   await ann.page.getByLabel("Time").selectOption("1h");
   await ann.clicks("Filter");
+  ann.took(2, "to a list by state, destination, event type and time");
   const rows = async (someone) => (await someone.page.locator("tbody tr").allInnerTexts()).map((row) => row.split(/\s+/)[1]);
   const seen = await rows(ann);
   check(seen.length === knows.expected, `${knows.expected} deliveries, not ${seen.length}`);

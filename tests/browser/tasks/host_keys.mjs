@@ -10,6 +10,7 @@ await task(async ({ knows, person }) => {
     await ann.clicks("Fetch host keys");
     await ann.reads("Compare before you save.");
     await ann.reads(knows.fingerprint);
+    if (script) ann.took(1, "to the keys of a server");
     const keys = await ann.page.locator('[id="settings.host_keys"]').inputValue();
     check(keys.includes(knows.public_key), `the key stands in its field: ${keys}`);
     check((await ann.page.locator('[id="settings.host"]').inputValue()) === knows.host, "what was typed stays");

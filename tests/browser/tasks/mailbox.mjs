@@ -15,6 +15,7 @@ await task(async ({ knows, person }) => {
   await ann.clicks("Continue");
   await ann.reads("Correct the marked fields and try again.");
   same(await ann.page.getByLabel("Client ID").inputValue(), "app", "what was typed stays");
+  ann.took(2, "to the form, and a first try");
   await ann.page.getByLabel("Client secret", { exact: true }).fill("s3cret");
   await ann.page.getByLabel("Token URL").fill(knows.token_url);
   await ann.clicks("Continue");
@@ -27,4 +28,5 @@ await task(async ({ knows, person }) => {
   await ann.clicks("Use it in a new destination", "link");
   check((await ann.page.locator('[id="credentials.oauth2_authorization.authorization_id"]').inputValue()).startsWith("oau_"), "the form has the mailbox");
   same(await ann.page.locator('[id="settings.transport"]').inputValue(), "smtp", "and its transport");
+  ann.took(2, "from the application to a destination with the mailbox, besides those at the provider");
 });

@@ -25,4 +25,5 @@ await task(async ({ knows, person }) => {
   await token.fill("the-right-token");
   await ann.clicks("Check and save");
   await ann.reads("Saved. The next delivery uses it.");
+  ann.took(4, "from the overview to new credentials, at the second guess");
 });

@@ -8,6 +8,7 @@ await task(async ({ knows, person }) => {
   await ann.page.getByLabel("Name").fill("Backend");
   await ann.clicks("Create API key");
   check((await ann.page.locator("#secret").innerText()).startsWith("wbk_"), "the key is shown");
+  ann.took(2, "to a new API key");
   await ann.page.reload();
   same(await ann.page.locator("#secret").count(), 0, "once");
   same(await ann.page.locator("tbody th", { hasText: "Backend" }).count(), 1, "one key was made");

@@ -36,12 +36,19 @@ await task(async ({ knows, person }) => {
   check(events.some((row) => row.includes(knows.failing)) && events.some((row) => row.includes(knows.healthy)), "audit events of all");
 
   // A link to one thing opens at once, whole: its id says whose it is.
+  olga.presses = 0;
   for (const page of knows.pages) {
     await olga.opens(page);
     same(olga.path, page, "the page of the link");
     check(olga.page.url().includes(`organization_id=${knows.organization}`), `${page} is in its organization`);
   }
   same(await olga.page.locator("pre.payload").first().innerText(), '{\n  "n": 4\n}', "the payload of a delivery that a link led to");
+  olga.took(0, "from a link to its page");
+  // The same link, opened by an operator who signs in first.
+  const omar = await person();
+  await omar.opens(knows.pages.at(-1), knows.key);
+  same(omar.path, knows.pages.at(-1), "the page of the link, after signing in");
+  omar.took(0, "from signing in to the page of the link");
   await olga.opens("/deliveries/dlv_01kavd83802s63efghp3q1cpj4_00");
   check(!(await olga.page.locator("h1").innerText()).includes("dlv"), "an unknown id leads to no delivery");
 

@@ -9,6 +9,7 @@ await task(async ({ knows, person }) => {
   await ann.page.getByLabel("Older secrets keep signing").selectOption("3600");
   await ann.clicks("Rotate the secret");
   const secret = await ann.page.locator("#secret").innerText();
+  ann.took(3, "from a destination to its new secret");
   await ann.page.reload();
   same(await ann.page.locator("#secret").count(), 0, "loaded again, the page shows no secret");
   const rows = ann.page.locator("tbody tr");

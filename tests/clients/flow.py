@@ -38,7 +38,7 @@ webhook = created(
         name="From Python",
         settings=models.WebhookSettings(url=os.environ["RECEIVER_URL"]),
         credentials=models.WebhookBearerCredentials(kind="bearer", token="a-token-of-the-receiver"),
-        retry_policy=models.RetryFormula(max_retries=0),
+        retry_policy=models.RetryPolicyInput(max_retries=0),
     )
 )
 assert isinstance(webhook, models.NewWebhookDestination), webhook

@@ -67,7 +67,9 @@ REASONS = [
     Reason("ARNs name partitions, regions and accounts.", "invalid_format", r".*/(role_arn|secret_arn|kms_key_id)"),
     Reason("The last character of base64 depends on their number.", "invalid_format", "/secret|/signing_secret|.*/content/base64"),
     Reason("Some kinds of credentials go with some settings only.", "invalid_value", "/credentials/kind", DESTINATIONS),
-    Reason("A schedule has as many retries as it lists.", "conflict", r".*/retry_policy/max_retries"),
+    # A union would say it; but null of `preset` returns to the formula, and clients of openapi-fetch cannot send members that are always null.
+    Reason("A schedule, a preset and the members of the formula exclude each other.", "conflict", r".*/retry_policy/.*"),
+    Reason("A schedule has up to 30 retries, the formula up to 20.", "out_of_range", r".*/retry_policy/max_retries"),
     Reason("A failure rate has all its members, unless it changes one that is stored.", "required", r".*/failure_rate/.*"),
     # Organizations.
     Reason("`payload_retention_days` is at most `retention_days`.", "out_of_range", "/settings/payload_retention_days", SETTINGS),

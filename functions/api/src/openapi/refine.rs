@@ -32,7 +32,6 @@ pub(super) fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
     unwrap_optional_bodies(&mut document);
     unions::enter(schemas(&mut document), types);
     separate_requests(&mut document);
-    unions::split_retry_policies(schemas(&mut document));
     let settings = schemas(&mut document).get_mut("OrganizationSettingsInput").and_then(|one| one["properties"].as_object_mut());
     // Null resets a setting.
     settings.into_iter().flat_map(Map::values_mut).for_each(unions::allow_null);

@@ -108,52 +108,6 @@ fn split_jobs(schemas: &mut Map<String, Value>) {
     schemas.insert("CreateJob".to_owned(), union(&base["description"], "kind", &names));
 }
 
-/// The ways in which a retry policy says when to retry: the schema, its description, its members, and the member that it needs.
-type RetryWay = (&'static str, &'static str, &'static [&'static str], Option<&'static str>);
-const RETRY_WAYS: &[RetryWay] = &[
-    ("RetryFormula", "Retries after waits that a formula computes.", &["initial_seconds", "multiplier", "max_seconds"], None),
-    ("RetrySchedule", "Retries after listed waits.", &["schedule_seconds"], Some("schedule_seconds")),
-    ("RetryPreset", "Retries after the waits of a schedule that has a name.", &["preset"], Some("preset")),
-];
-
-/// Replaces the retry policy of requests by a union: a formula, a schedule or a preset.
-pub(super) fn split_retry_policies(schemas: &mut Map<String, Value>) {
-    let Some(base) = schemas.get("RetryPolicyInput").cloned() else { return };
-    let mut refs = Vec::new();
-    for (name, description, own, needed) in RETRY_WAYS {
-        let mut schema = base.clone();
-        schema["description"] = (*description).into();
-        for (member, property) in schema["properties"].as_object_mut().into_iter().flatten() {
-            let is_of_another = RETRY_WAYS.iter().any(|(_, _, members, _)| members.contains(&&**member)) && !own.contains(&&**member);
-            if is_of_another {
-                *property = json!({"type": "null", "description": "Excluded by the other members."});
-            } else if *needed == Some(member) {
-                remove_null(property);
-            }
-        }
-        if needed.is_none() {
-            schema["properties"]["max_retries"]["maximum"] = 20.into();
-        }
-        if let Some(needed) = needed {
-            schema["required"] = json!([needed]);
-        }
-        schemas.insert((*name).to_owned(), schema);
-        refs.push(reference(name));
-    }
-    schemas.insert("RetryPolicyInput".to_owned(), json!({"description": base["description"], "anyOf": refs}));
-}
-
-/// Makes a schema refuse null.
-fn remove_null(schema: &mut Value) {
-    let first = schema["type"].as_array().and_then(|types| types.iter().find(|one| **one != "null")).cloned();
-    if let Some(first) = first {
-        schema["type"] = first;
-    }
-    if let Some(words) = schema.get_mut("enum").and_then(Value::as_array_mut) {
-        words.retain(|word| !word.is_null());
-    }
-}
-
 /// A union whose variants are told apart by a member.
 fn union(description: &Value, member: &str, variants: &[(String, String)]) -> Value {
     let refs: Vec<Value> = variants.iter().map(|(_, name)| reference(name)).collect();

@@ -16,7 +16,7 @@ const MEDIA_TYPE: &str = concat!(r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+"
 
 /// Gives the members of an object in a request the pattern of their texts.
 pub(super) fn restrict(schema: &mut Value) {
-    // What takes any other member is defined by somebody else: the key file of a service account.
+    // What takes any other member is defined by another service: the key file of a service account.
     if schema["additionalProperties"] == true {
         return;
     }

@@ -88,6 +88,19 @@ impl Launch {
             .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
 
+    /// With its clock set back or forward by the seconds that this file holds, `-3600` for an hour ago. The file is read again whenever the
+    /// time is asked for, so that hours pass by writing to it.
+    ///
+    /// Only the time of day is changed, by libfaketime: waits and time limits take as long as they do.
+    #[must_use]
+    pub fn at_offset_in(self, file: &Path) -> Self {
+        self.environment("LD_PRELOAD", &faketime_library())
+            .environment("TZ", "UTC")
+            .environment("FAKETIME_TIMESTAMP_FILE", file.to_str().expect("its path is text"))
+            .environment("FAKETIME_NO_CACHE", "1")
+            .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    }
+
     /// Runs it in this data directory, where it is expected to end by itself at once.
     pub fn refused(&self, data: &Path) -> Refused {
         let output = self.command().arg("--data").arg(data).stdin(Stdio::null()).output().expect("the binary can be run");

@@ -11,7 +11,7 @@ use domain::authorization::{Authorization, Consent};
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::health::{EndedStreak, LastError};
-use domain::id::JobId;
+use domain::id::{JobId, OrganizationId};
 use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
 use domain::portal_link::{Maker, PortalLink, Subject};
 use domain::quota::QuotaOverrides;
@@ -163,6 +163,11 @@ impl OneOfEach {
             tally,
             deliveries,
         }
+    }
+
+    /// The organization that everything belongs to.
+    pub(crate) fn owner(&self) -> OrganizationId {
+        self.organization.id
     }
 
     pub(crate) async fn write(&self, fixture: &Fixture) {

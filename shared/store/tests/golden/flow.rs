@@ -1,0 +1,76 @@
+//! What is kept of a destination whose deliveries wait, and of one that failures disabled. Version 0.1.0 had neither.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::Timestamp;
+use domain::delivery::Delivery;
+use domain::destination::Destination;
+use domain::id::{JobId, OrganizationId};
+use domain::recovery::{EnabledAgain, Recovery};
+use domain::waiting::{Waiting, WaitingFor};
+use store::{Content, Reset};
+
+use crate::deliveries::words::PAYLOAD;
+use crate::fixture::Fixture;
+
+/// The time between two turns, or how long an attempt takes.
+const SECOND: Duration = Duration::from_secs(1);
+/// Places of the destination.
+const PLACES: u32 = 2;
+
+/// A destination with limits, which are changed while a delivery waits, and the recovery of one that is disabled.
+pub(crate) struct Flow {
+    now: Timestamp,
+    destination: Destination,
+    delivery: Delivery,
+    waiting: Delivery,
+    recovery: Recovery,
+}
+
+impl Flow {
+    /// Of the organization that owns the items of [`super::one_of_each`], made after those.
+    pub(crate) fn new(fixture: &Fixture, owner: OrganizationId) -> Self {
+        let destination = fixture.new_destination(owner);
+        let now = fixture.now();
+        let delivery = fixture.message_to(owner, &[destination.id]).remove(0);
+        let turn = Waiting { reason: WaitingFor::Rate, expected_at: Some(now.plus(SECOND * 30)) };
+        let enabled = EnabledAgain { at: now, job: fixture.ids.mint::<JobId>(owner, 1), is_sent: true };
+        let recovery =
+            Recovery { began_at: now, replay_since: now.minus(SECOND), next_check_at: Some(now.plus(SECOND * 60)), enabled: Some(enabled) };
+        Self { now, waiting: delivery.clone().waits(turn), destination, delivery, recovery }
+    }
+
+    pub(crate) async fn write(&self, fixture: &Fixture) {
+        let (store, id) = (&fixture.store, self.destination.id);
+        store.commit(std::slice::from_ref(&self.delivery), &Content::Bytes(Bytes::from_static(PAYLOAD))).await.unwrap();
+        assert!(store.transition(&self.delivery, &self.waiting).await.unwrap());
+        // The limits change after the first turn.
+        store.next_turn(id, self.now, SECOND).await.unwrap();
+        store.reset_turns(&self.destination, self.now).await.unwrap();
+        store.keep_release(id, self.now, Some(self.delivery.id)).await.unwrap();
+        store.next_turn(id, self.now, SECOND).await.unwrap();
+        let until = self.now.plus(SECOND * 60);
+        let first = store.take_place(id, self.now, until, PLACES).await.unwrap();
+        store.take_place(id, self.now, until, PLACES).await.unwrap().expect("there is a second place");
+        store.leave_place(&self.destination, first.expect("a place is free"), Some(SECOND), self.now).await.unwrap();
+        store.take_place(id, self.now, until, PLACES).await.unwrap().expect("it is free again");
+        store.expected_place(id, self.now, PLACES).await.unwrap();
+        let health = store.health(id).await.unwrap();
+        assert!(store.begin_recovery(id, &health, &self.recovery).await.unwrap());
+    }
+
+    pub(crate) async fn read(&self, fixture: &Fixture) {
+        let (store, id) = (&fixture.store, self.destination.id);
+        let waiting = store.delivery(self.delivery.organization, self.delivery.id).await.unwrap();
+        assert_eq!(waiting.as_ref(), Some(&self.waiting));
+        let reset = Reset { at: self.now, released: Some(self.delivery.id) };
+        assert_eq!(store.turns_reset(id).await.unwrap(), Some(reset));
+        assert_eq!(store.health(id).await.unwrap().recovery.as_ref(), Some(&self.recovery));
+        assert_eq!(store.next_turn(id, self.now, SECOND).await.unwrap(), self.now.plus(SECOND), "one turn was given");
+        let until = self.now.plus(SECOND * 120);
+        assert_eq!(store.take_place(id, self.now, until, PLACES).await.unwrap(), None, "both places are taken");
+        let expected = store.expected_place(id, self.now, PLACES).await.unwrap();
+        assert_eq!(expected, self.now.plus(SECOND), "one waits already, and attempts take a second");
+    }
+}

@@ -131,6 +131,9 @@ async fn the_payload_of_a_dead_webhook_is_in_the_bucket_of_its_fallback_within_s
     let key = format!("undelivered/server_error/{}.json", failed["id"].as_str().unwrap());
     let object = stage::until("the object is there", async || std::fs::read_to_string(server.files().join(&key)).ok()).await;
     assert_eq!(object, r#"{"n":1}"#);
+    let metadata = stage::until("its metadata is there", async || server.metadata().pop().filter(Value::is_object)).await;
+    assert_eq!(metadata["waybill-failed-delivery"], failed["id"], "{metadata}");
+    assert_eq!(metadata["waybill-failed-reason"], "server_error", "{metadata}");
     second.wait_for(1, SOON).await;
     let deliveries = acme.list(&format!("/v1/deliveries?destination_id={}", bucket.id)).await;
     assert_eq!((deliveries.len(), &deliveries[0]["failed_delivery_id"]), (1, &failed["id"]));

@@ -7,6 +7,7 @@ use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use s3s_fs::FileSystem;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -50,6 +51,14 @@ impl FileS3 {
     /// The bucket, as files.
     pub fn files(&self) -> std::path::PathBuf {
         Path::new(self.folder.path()).join(BUCKET)
+    }
+
+    /// The metadata of every object, by the names that S3 has for them without `x-amz-meta-`.
+    pub fn metadata(&self) -> Vec<Value> {
+        let files = std::fs::read_dir(self.folder.path()).expect("our own folder").flatten();
+        let kept = files.filter(|file| file.file_name().to_string_lossy().ends_with(".metadata.json"));
+        let read = |path: std::path::PathBuf| serde_json::from_slice::<Value>(&std::fs::read(path).expect("our own file")).expect("JSON");
+        kept.map(|file| read(file.path())["user_metadata"].take()).collect()
     }
 }
 

@@ -8,6 +8,7 @@
 //! With `--pages 1000000` it fills the table and measures the console's lists.
 //! With `--fleet 300` it starts a Waybill of its own, whose receivers misbehave for so many seconds.
 //! With `--bench PATH` it starts that binary itself, and prints throughput, CPU and latency case by case (see `bench.rs`).
+//! With `--limits 60` it measures for so many seconds what destinations with limits receive, and what their neighbours notice.
 //! With `--speeds` it needs no running Waybill: it measures every connector against a real server and its usual tool.
 //! With `--replay 100000` it measures a job instead: what replaying so many deliveries does to live messages.
 //!
@@ -16,6 +17,7 @@
 
 mod bench;
 mod fleet;
+mod limits;
 mod pages;
 mod replay;
 mod speeds;
@@ -59,6 +61,9 @@ struct Args {
     /// Instead: for so many seconds, send all messages to receivers that misbehave (no running Waybill is needed)
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     fleet: Option<u64>,
+    /// Instead: measure for so many seconds each what a destination with limits receives while a thousand deliveries wait for it
+    #[arg(long, value_parser = clap::value_parser!(u64).range(10..=600))]
+    limits: Option<u64>,
     /// Instead: start this binary, measure every case on it, and compare it with a second one if two are given
     #[arg(long)]
     bench: Vec<PathBuf>,
@@ -97,6 +102,10 @@ async fn main() -> ExitCode {
     let organization = Organization::create(&operator, "Load").await;
     if let Some(count) = args.replay {
         replay::measure(&organization, count as usize).await;
+        return ExitCode::SUCCESS;
+    }
+    if let Some(seconds) = args.limits {
+        limits::measure(&organization, Duration::from_secs(seconds)).await;
         return ExitCode::SUCCESS;
     }
     if let Some(count) = args.pages {

@@ -53,11 +53,21 @@ const TOOK_FIRST: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TakenPlace {
     number: u32,
+    /// Of how many.
+    places: u32,
     until: Timestamp,
     /// How long attempts took lately, in milliseconds.
     took_ms: Option<u64>,
     /// How long they took when the line began that still has this much to go.
     line: Option<(u64, Duration)>,
+}
+
+impl TakenPlace {
+    /// How many places the destination has.
+    #[must_use]
+    pub fn of(self) -> u32 {
+        self.places
+    }
 }
 
 /// A change of a destination's limits, after which waiting deliveries take another turn.
@@ -188,30 +198,34 @@ impl Store {
             if self.change(ACTION, &key, change).await?.is_done() {
                 let ends_at = from.number_opt::<i64>(NEXT_PLACE)?.map(|micros| Timestamp::from_millis(micros / 1000));
                 let line = from.number_opt(LINE)?.zip(ends_at.map(|at| at.since(now)));
-                return Ok(Some(TakenPlace { number: place, until, took_ms: from.number_opt(TOOK)?, line }));
+                return Ok(Some(TakenPlace { number: place, places, until, took_ms: from.number_opt(TOOK)?, line }));
             }
         }
         Ok(None)
     }
 
-    /// Leaves a place after an attempt that took so long. If attempts have become much faster, what waits for a place gets a new expected time.
+    /// Leaves a place after an attempt that took so long, or was not made. If attempts have become much faster, what waits for a place gets a
+    /// new expected time.
     pub async fn leave_place(
         &self,
         destination: &Destination,
         place: TakenPlace,
-        took: Duration,
+        took: Option<Duration>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let took_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         // One quick attempt among slow ones, or a slow one among quick ones, says little.
-        let took_ms = place.took_ms.map_or(took_ms, |before| (3 * before).saturating_add(took_ms) / 4);
+        let took_ms = took_ms.map(|took| place.took_ms.map_or(took, |before| (3 * before).saturating_add(took) / 4));
         let mut change = Change::default();
         let name = name_of(place.number);
-        change.remove(&name).set(TOOK, number(took_ms));
+        change.remove(&name);
+        if let Some(took_ms) = took_ms {
+            change.set(TOOK, number(took_ms));
+        }
         change.when().equals(&name, number(place.until.as_millis()));
         self.change("leave a place", &keys::limits(destination.id), change).await?;
-        match place.line {
-            Some((began_ms, left)) if left > LINE_MIN && took_ms.saturating_mul(LINE_SPEEDUP) < began_ms => {
+        match place.line.zip(took_ms) {
+            Some(((began_ms, left), took_ms)) if left > LINE_MIN && took_ms.saturating_mul(LINE_SPEEDUP) < began_ms => {
                 self.reset_turns(destination, now).await
             }
             _ => Ok(()),

@@ -63,17 +63,20 @@ impl<C: Connector> Parts<C> {
     }
 
     async fn attempt_under(&self, item: &Item, delivery: &Delivery, destination: &Destination, span: &mut Span) -> Disposal {
-        let place = match self.place(item, self.clock.now().plus(self.connector.attempt_max(destination) + SETTLE_MARGIN)).await {
-            Ok(Ok(place)) => place,
-            Ok(Err(waiting)) => return self.wait(item, waiting).await,
-            Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to take a place; the task waits");
-                return put_back(&self.inbox, &item.received).await;
+        let place = match self.limits(item) {
+            None => None,
+            Some(limits) => {
+                let until = self.clock.now().plus(self.connector.attempt_max(destination) + SETTLE_MARGIN);
+                // Boxed: only destinations with limits get here, and every attempt would carry its state.
+                match Box::pin(self.enter(item, limits, until)).await {
+                    Ok(place) => place,
+                    Err(disposal) => return disposal,
+                }
             }
         };
         let started = Instant::now();
         let disposal = Box::pin(self.attempt_leased(item, delivery, destination, span)).await;
-        self.leave(destination, place, started.elapsed()).await;
+        self.leave(destination, place, Some(started.elapsed())).await;
         disposal
     }
 
@@ -87,6 +90,7 @@ impl<C: Connector> Parts<C> {
             }
         };
         let delivery = &*leased;
+        self.keep_distance(item, destination).await;
         self.faults.strike(delivery);
         let started_at = self.clock.now();
         let started = Instant::now();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use domain::Timestamp;
 use domain::delivery::Delivery;
 use domain::message::StatusCallback;
 use domain::settings::Settings;
@@ -24,11 +25,16 @@ use crate::{Connector, Parts};
 /// What was read this long ago is read again before an attempt: meanwhile the delivery may have been cancelled.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// A delivery is read again this long before its turn.
+const READ_BEFORE: Duration = Duration::from_millis(250);
+
 /// A task whose body could be read, with what it names.
 pub(crate) struct Item {
     pub(crate) received: Received,
     pub(crate) task: Task,
     pub(crate) work: Work,
+    /// The turn that its attempt has taken, where starts are limited.
+    pub(crate) turn: Option<Timestamp>,
     /// Where the batch counts its attempts.
     pub(crate) counts: Arc<Counts>,
 }
@@ -110,7 +116,7 @@ impl<C: Connector> Parts<C> {
             Ok(works) => {
                 let items = readable.into_iter().zip(works.into_iter().map(called_back));
                 disposed.extend(items.map(|((received, task), work)| {
-                    (received.message_id.clone(), Ok(Item { received, task, work, counts: Arc::clone(counts) }))
+                    (received.message_id.clone(), Ok(Item { received, task, work, turn: None, counts: Arc::clone(counts) }))
                 }));
             }
             Err(error) => {
@@ -151,14 +157,20 @@ impl<C: Connector> Parts<C> {
     }
 
     /// Makes an attempt after this long, and when the destination's limits let it.
-    async fn attempt_in_turn(&self, item: Item, wait: Duration, deadline_ms: u64) -> Disposal {
+    async fn attempt_in_turn(&self, mut item: Item, wait: Duration, deadline_ms: u64) -> Disposal {
         match self.turn(&item).await {
-            Ok(Turn::Now(Duration::ZERO)) => {
+            Ok(Turn::Free) => {
                 tokio::time::sleep(wait).await;
                 self.attempt_within_memory(item, deadline_ms).await
             }
-            Ok(Turn::Now(turn)) => {
-                tokio::time::sleep(wait.max(turn)).await;
+            Ok(Turn::At(turn)) => {
+                item.turn = Some(turn);
+                let wait = wait.max(turn.since(self.clock.now()));
+                if wait.is_zero() {
+                    return self.attempt_within_memory(item, deadline_ms).await;
+                }
+                // What is left of the wait comes after the delivery is read again, so that reading delays no start.
+                tokio::time::sleep(wait.saturating_sub(READ_BEFORE)).await;
                 // Boxed: only destinations with limits get here, and every attempt would carry its state.
                 Box::pin(self.attempt_if_still_due(item, deadline_ms)).await
             }
@@ -180,7 +192,11 @@ impl<C: Connector> Parts<C> {
             }
         }
         match self.plan(&item) {
-            Next::Attempt(_) | Next::AttemptAlone => self.attempt_within_memory(item, deadline_ms).await,
+            Next::Attempt(wait) => {
+                tokio::time::sleep(wait).await;
+                self.attempt_within_memory(item, deadline_ms).await
+            }
+            Next::AttemptAlone => self.attempt_within_memory(item, deadline_ms).await,
             Next::Acknowledge => self.acknowledge(&item).await,
             Next::GiveUp(why) => self.give_up(&item, why).await,
             Next::Wait(waiting) => self.wait(&item, waiting).await,

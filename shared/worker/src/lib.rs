@@ -15,6 +15,7 @@ mod credentials;
 mod dependency;
 mod error;
 mod faults;
+mod flow;
 mod gone;
 mod grants;
 mod harness;
@@ -36,6 +37,7 @@ pub use credentials::Opened;
 pub use dependency::dependency;
 pub use error::{ConnectorError, Unavailable, unanswered};
 pub use faults::Faults;
+pub use flow::Flows;
 pub use harness::{check, deliver, watched};
 pub use invocation::{Answer, Invocation};
 pub use limit::{CHECK_TIME_LIMIT, login_deadline, within};
@@ -88,6 +90,8 @@ pub struct Parts<C> {
     pub shutdown: CancellationToken,
     /// What the attempts of this process may hold together.
     pub memory: Memory,
+    /// The flow of destinations with limits.
+    pub flows: Flows,
     /// What goes wrong on purpose.
     pub faults: Faults,
 }
@@ -123,6 +127,7 @@ impl<C: Connector> Worker<C> {
             random,
             shutdown,
             memory,
+            flows: Flows::default(),
             faults,
         })
     }

@@ -82,8 +82,12 @@ pub fn plan(
     }
     let paused = is_paused(destination, delivery, now);
     let left = paused.map_or(Duration::ZERO, |paused| paused.expected_at.map_or(Duration::MAX, |at| at.since(now)));
-    let is_recorded = delivery.waiting.is_some_and(|waiting| waiting.reason == WaitingFor::Pause);
-    let wait = if is_recorded { left } else { delivery.starts_at().map_or(Duration::ZERO, |at| at.since(now)) };
+    let wait = match delivery.waiting.map(|waiting| waiting.reason) {
+        Some(WaitingFor::Pause) => left,
+        // When a place comes free is an estimate: the delivery may be called before.
+        Some(WaitingFor::Concurrency) => Duration::ZERO,
+        Some(WaitingFor::Rate) | None => delivery.starts_at().map_or(Duration::ZERO, |at| at.since(now)),
+    };
     if wait > LONGEST_QUEUED_WAIT {
         return Next::Acknowledge;
     }

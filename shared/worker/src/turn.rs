@@ -2,7 +2,8 @@
 //!
 //! A destination that takes so many a second gives **turns**, one after the other; one that takes so many at once has **places**. A delivery whose turn is
 //! less than a second away waits for it here. For a longer wait it **leaves**: its record says what it waits for and until when, its tasks
-//! are stale, and a new one comes at its time, from the queue or from the due index. Decision 47 has the costs.
+//! are stale, and a new one comes at its time, from the queue or from the due index. A delivery that waits for a place may be called earlier, by
+//! whoever frees one (see [`crate::flow`]). Whether a start is late is looked at right before the attempt. Decision 47 has the costs.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::settle::LONGEST_QUEUED_WAIT;
 use domain::waiting::{DeliveryLimits, Waiting, WaitingFor};
+use queue::Task;
 use store::{StoreError, TakenPlace};
 
 use crate::batch::Item;
@@ -20,8 +22,8 @@ use crate::{Connector, Parts};
 
 /// A turn that is this close is waited for in the worker.
 const CLOSE: Duration = Duration::from_secs(1);
-/// A turn that was missed by more than half the time between two turns is void: after an outage, those that were missed would all be taken at
-/// once. No less than this is kept, so that a busy worker does not void the turns of a fast destination …
+/// A turn that was missed by more than the time between two turns is void: after an outage, those that were missed would all be taken
+/// by as many processes. No less than this is kept, so that a busy worker does not void the turns of a fast destination …
 const KEPT_LEAST: Duration = Duration::from_millis(500);
 /// … and no more than this.
 const KEPT_MOST: Duration = Duration::from_secs(5);
@@ -35,15 +37,26 @@ const LOOK_MAX: Duration = Duration::from_millis(500);
 /// Whether a delivery may start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Turn {
-    /// It may, after this long.
-    Now(Duration),
+    /// It may: it needs no turn, or had it before it waited for a place.
+    Free,
+    /// It may at this time, which is less than a second away or has just passed.
+    At(Timestamp),
     /// It may not yet.
     Wait(Waiting),
 }
 
+/// What came of looking for a place.
+enum Place {
+    Taken(TakenPlace),
+    /// None comes free soon: the delivery waits.
+    Wait(Waiting),
+    /// The delivery was called before its time, and others were faster. It returns at its time.
+    Gone,
+}
+
 impl<C: Connector> Parts<C> {
     /// The limits that a delivery is under; `None` for a test and for destinations that have none, which costs nothing.
-    fn limits(&self, item: &Item) -> Option<DeliveryLimits> {
+    pub(crate) fn limits(&self, item: &Item) -> Option<DeliveryLimits> {
         let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination) else { return None };
         let organizations = item.work.settings.as_ref().and_then(|settings| settings.delivery_limits);
         let limits = destination.limits(organizations);
@@ -54,48 +67,121 @@ impl<C: Connector> Parts<C> {
     /// Takes the delivery's turn. One that had its turn, or that waited for a place since, keeps it.
     pub(crate) async fn turn(&self, item: &Item) -> Result<Turn, StoreError> {
         let per_second = self.limits(item).and_then(|limits| limits.max_per_second);
-        let (Some(per_second), Some(delivery)) = (per_second, &item.work.delivery) else { return Ok(Turn::Now(Duration::ZERO)) };
+        let (Some(per_second), Some(delivery)) = (per_second, &item.work.delivery) else { return Ok(Turn::Free) };
         let now = self.clock.now();
-        let step = Duration::from_secs_f64(1.0 / per_second);
-        if let Some(Waiting { reason, expected_at: Some(at) }) = delivery.waiting {
-            let holds = reason == WaitingFor::Concurrency || now.since(at) <= (step / 2).clamp(KEPT_LEAST, KEPT_MOST);
-            if reason != WaitingFor::Pause && at.since(now) < CLOSE && holds {
-                return Ok(Turn::Now(at.since(now)));
+        let step = step(per_second);
+        match delivery.waiting {
+            Some(Waiting { reason: WaitingFor::Concurrency, .. }) => return Ok(Turn::Free),
+            Some(Waiting { reason: WaitingFor::Rate, expected_at: Some(at) }) if at.since(now) < CLOSE && now.since(at) <= kept(step) => {
+                return Ok(Turn::At(at));
             }
+            _ => {}
         }
         let at = self.store.next_turn(delivery.destination, now, step).await?;
         Ok(match at.since(now) < CLOSE {
-            true => Turn::Now(at.since(now)),
+            true => Turn::At(at),
             false => Turn::Wait(Waiting { reason: WaitingFor::Rate, expected_at: Some(at) }),
         })
     }
 
-    /// Takes a place for the attempt, until `until` at most; without one that comes free soon, says when to ask again.
-    pub(crate) async fn place(&self, item: &Item, until: Timestamp) -> Result<Result<Option<TakenPlace>, Waiting>, StoreError> {
-        let places = self.limits(item).and_then(|limits| limits.max_concurrent);
-        let (Some(places), Some(delivery)) = (places, &item.work.delivery) else { return Ok(Ok(None)) };
-        let waited = delivery.waiting.is_some_and(|waiting| waiting.reason == WaitingFor::Concurrency);
-        let give_up_at = self.clock.now().plus(if waited { LOOKED_FOR } else { Duration::ZERO });
+    /// Lets an attempt begin at a destination with limits: takes a place, until `until` at most, and keeps the distance to the attempt before.
+    /// When the attempt may not begin yet, its task is disposed of.
+    pub(crate) async fn enter(&self, item: &Item, limits: DeliveryLimits, until: Timestamp) -> Result<Option<TakenPlace>, Disposal> {
+        let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination) else { return Err(Disposal::Done) };
+        let failed = async |error: StoreError, action: &str| {
+            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to take a {action}; the task waits");
+            put_back(&self.inbox, &item.received).await
+        };
+        let place = match limits.max_concurrent {
+            None => None,
+            Some(places) => match self.place(item, delivery, places, until).await {
+                Ok(Place::Taken(place)) => Some(place),
+                Ok(Place::Wait(waiting)) => return Err(self.wait(item, waiting).await),
+                Ok(Place::Gone) => return Err(Disposal::Done),
+                Err(error) => return Err(failed(error, "place").await),
+            },
+        };
+        let Some(per_second) = limits.max_per_second else { return Ok(place) };
+        let disposal = match self.start(item.turn, delivery, step(per_second)).await {
+            Ok(None) => return Ok(place),
+            Ok(Some(waiting)) => self.wait(item, waiting).await,
+            Err(error) => failed(error, "turn").await,
+        };
+        self.leave(destination, place, None).await;
+        Err(disposal)
+    }
+
+    /// Waits until an attempt may start whose turn is at `turn`. A turn that is over by then is void, and the attempt takes the next one; if
+    /// that is not close, returns what the delivery waits for.
+    async fn start(&self, mut turn: Option<Timestamp>, delivery: &Delivery, step: Duration) -> Result<Option<Waiting>, StoreError> {
+        loop {
+            let now = self.clock.now();
+            let ahead = turn.map_or(Duration::ZERO, |at| at.since(now));
+            let wait = match turn.is_some_and(|at| now.since(at) > kept(step)) {
+                true => CLOSE,
+                false if ahead.is_zero() => match self.flows.admit(delivery.destination, step) {
+                    Ok(()) => return Ok(None),
+                    Err(wait) => wait,
+                },
+                false => ahead,
+            };
+            if wait < CLOSE {
+                tokio::time::sleep(wait).await;
+                continue;
+            }
+            let at = self.store.next_turn(delivery.destination, now, step).await?;
+            if at.since(now) >= CLOSE {
+                return Ok(Some(Waiting { reason: WaitingFor::Rate, expected_at: Some(at) }));
+            }
+            turn = Some(at);
+        }
+    }
+
+    /// Waits until an attempt that has begun may send its request. At a destination without a limit a second, that is at once.
+    pub(crate) async fn keep_distance(&self, item: &Item, destination: &Destination) {
+        if let Some(per_second) = self.limits(item).and_then(|limits| limits.max_per_second) {
+            self.flows.send(destination.id, step(per_second)).await;
+        }
+    }
+
+    /// Takes a place for the attempt, until `until` at most. A delivery that has waited for one, or was called to one, looks for it for a while.
+    async fn place(&self, item: &Item, delivery: &Delivery, places: u32, until: Timestamp) -> Result<Place, StoreError> {
+        let waited = delivery.waiting.filter(|waiting| waiting.reason == WaitingFor::Concurrency);
+        let asked_at = self.clock.now();
+        let give_up_at = asked_at.plus(if waited.is_some() { LOOKED_FOR } else { Duration::ZERO });
+        let looking = waited.map(|_| self.flows.look(delivery.destination));
         let mut look = LOOK_FIRST;
         loop {
             let now = self.clock.now();
             if let Some(place) = self.store.take_place(delivery.destination, now, until, places).await? {
-                return Ok(Ok(Some(place)));
+                self.flows.step_out(delivery.destination, delivery.id);
+                return Ok(Place::Taken(place));
             }
-            if now >= give_up_at {
-                let at = self.store.expected_place(delivery.destination, now, places).await?;
-                return Ok(Err(Waiting { reason: WaitingFor::Concurrency, expected_at: Some(at.max(now.plus(CLOSE))) }));
-            }
-            tokio::time::sleep(look).await;
+            let Some(looking) = looking.as_ref().filter(|_| now < give_up_at) else { break };
+            looking.wait(look).await;
             look = (look * 3 / 2).min(LOOK_MAX);
         }
+        let now = self.clock.now();
+        if waited.and_then(|waiting| waiting.expected_at).is_some_and(|at| at.since(now) >= CLOSE) {
+            self.flows.line_up(item.task.clone());
+            return Ok(Place::Gone);
+        }
+        let at = self.store.expected_place(delivery.destination, now, places).await?;
+        Ok(Place::Wait(Waiting { reason: WaitingFor::Concurrency, expected_at: Some(at.max(now.plus(CLOSE))) }))
     }
 
-    /// Leaves the place of an attempt that is over. One that is not left comes free when its time is up.
-    pub(crate) async fn leave(&self, destination: &Destination, place: Option<TakenPlace>, took: Duration) {
+    /// Leaves the place of an attempt that took so long, or was not made, and calls a delivery that waits for it. A place that is not left
+    /// comes free when its time is up.
+    pub(crate) async fn leave(&self, destination: &Destination, place: Option<TakenPlace>, took: Option<Duration>) {
         let Some(place) = place else { return };
         if let Err(error) = self.store.leave_place(destination, place, took, self.clock.now()).await {
             tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to leave a place; it stays taken until its time is up");
+            return;
+        }
+        for task in self.flows.freed(destination.id, place.of(), took.unwrap_or_default()) {
+            if let Err(error) = self.inbox.send_anew(&task, Duration::ZERO).await {
+                tracing::debug!(error = %domain::chain(&error), delivery = %task.delivery, "failed to call a delivery that waits; it returns at its time");
+            }
         }
     }
 
@@ -126,8 +212,10 @@ impl<C: Connector> Parts<C> {
             // If the queue does not take it, the due index brings it back a minute later, and the monitor what waits for a pause to end.
             self.dispatcher.send(std::slice::from_ref(&after), at).await;
         }
-        if waits && is_pause {
-            self.release_if_resumed(&after).await;
+        match waiting.reason {
+            WaitingFor::Pause if waits => self.release_if_resumed(&after).await,
+            WaitingFor::Concurrency if waits => self.flows.line_up(Task { generation: after.generation, ..item.task.clone() }),
+            _ => {}
         }
         Ok(waits)
     }
@@ -145,4 +233,14 @@ impl<C: Connector> Parts<C> {
             tracing::warn!(error = %domain::chain(&error), delivery = %parked.id, "failed to look whether the destination was resumed; the monitor releases the delivery");
         }
     }
+}
+
+/// The time between two turns.
+fn step(per_second: f64) -> Duration {
+    Duration::from_secs_f64(1.0 / per_second)
+}
+
+/// How long a turn is kept after its time.
+fn kept(step: Duration) -> Duration {
+    step.clamp(KEPT_LEAST, KEPT_MOST)
 }

@@ -1,6 +1,6 @@
 //! The destination, as the seed has it: answers, refuses, throttles, or never comes back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ enum Manner {
     Seeded(u32),
     /// Answers as a test says; an answer that panics plays a connector that kills its worker.
     Scripted(Box<dyn Fn(DeliveryId, u32) -> Outcome + Send>),
+    /// Takes everything, after this long.
+    Slow(Duration),
 }
 
 /// Plays the destination and remembers what reached it.
@@ -48,6 +50,8 @@ struct Inner {
     running: BTreeMap<DestinationId, (u32, u32)>,
     /// When requests began at each destination.
     starts: BTreeMap<DestinationId, Vec<Instant>>,
+    /// Destinations that take everything from now on.
+    mended: BTreeSet<DestinationId>,
 }
 
 /// A request that runs; it is over when its worker is done with it or dies.
@@ -66,19 +70,42 @@ impl Receiver {
     pub fn seeded(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let manner = Manner::Seeded(rng.u32(1..10));
-        Self(Arc::new(Mutex::new(Inner { rng, manner, sent: Vec::new(), running: BTreeMap::new(), starts: BTreeMap::new() })))
+        Self::of(rng, manner)
+    }
+
+    fn of(rng: fastrand::Rng, manner: Manner) -> Self {
+        let (sent, running, starts, mended) = (Vec::new(), BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self(Arc::new(Mutex::new(Inner { rng, manner, sent, running, starts, mended })))
     }
 
     /// One that answers each delivery's attempts as `answer` says, at once.
     pub fn scripted(answer: impl Fn(DeliveryId, u32) -> Outcome + Send + 'static) -> Self {
-        let manner = Manner::Scripted(Box::new(answer));
-        Self(Arc::new(Mutex::new(Inner {
-            rng: fastrand::Rng::with_seed(0),
-            manner,
-            sent: Vec::new(),
-            running: BTreeMap::new(),
-            starts: BTreeMap::new(),
-        })))
+        Self::of(fastrand::Rng::with_seed(0), Manner::Scripted(Box::new(answer)))
+    }
+
+    /// One that takes everything, and this long for each request.
+    #[must_use]
+    pub fn slow(took: Duration) -> Self {
+        Self::of(fastrand::Rng::with_seed(0), Manner::Slow(took))
+    }
+
+    /// When requests began at this destination, counted from the first one.
+    #[must_use]
+    pub fn starts(&self, destination: DestinationId) -> Vec<Duration> {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let starts = inner.starts.get(&destination).map_or(&[][..], Vec::as_slice);
+        starts.iter().map(|start| *start - starts[0]).collect()
+    }
+
+    /// From now on, this destination takes whatever it is sent.
+    pub fn mend(&self, destination: DestinationId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).mended.insert(destination);
+    }
+
+    /// Whether this destination takes whatever it is sent.
+    #[must_use]
+    pub fn is_mended(&self, destination: DestinationId) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).mended.contains(&destination)
     }
 
     /// The most requests that ran at this destination at once.
@@ -116,7 +143,12 @@ impl Receiver {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let inner = &mut *inner;
         let kindness = match &inner.manner {
+            Manner::Seeded(_) if inner.mended.contains(&job.destination.id) => 10,
             Manner::Seeded(kindness) => *kindness,
+            Manner::Slow(took) => {
+                inner.sent.push(Sent { delivery: job.delivery.id, attempt_number: job.attempt_number, accepted: true });
+                return (delivered(), *took);
+            }
             Manner::Scripted(answer) => {
                 let outcome = answer(job.delivery.id, job.attempt_number);
                 let accepted = matches!(outcome, Outcome::Delivered(_));

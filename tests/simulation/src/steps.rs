@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dispatch::Submission;
+use domain::Timestamp;
 use domain::attempt::Trigger;
 use domain::id::{DeliveryId, DestinationId, MessageId};
 use futures_util::future::join_all;
@@ -39,6 +40,10 @@ pub(crate) struct Life {
     pub(crate) finished: BTreeSet<DeliveryId>,
     /// How much of what reached the receiver has been looked at.
     pub(crate) looked_at: usize,
+    /// What had reached the receiver when the first destination was mended.
+    pub(crate) mended_after: usize,
+    /// Since when failures had disabled the first destination then.
+    pub(crate) disabled_at: Option<Timestamp>,
 }
 
 pub(crate) async fn live_through(seed: u64) -> (Tally, Vec<String>) {
@@ -54,7 +59,10 @@ pub(crate) async fn live_through(seed: u64) -> (Tally, Vec<String>) {
         crashes: 0,
         finished: BTreeSet::new(),
         looked_at: 0,
+        mended_after: 0,
+        disabled_at: None,
     };
+    boxed(|| life.world.let_recover(life.world.destinations[0], seed)).await;
     let weather = Weather::over(&life.world.engines, seed ^ 0x5eed, FAULT_RARITY, trace.clone());
     for _ in 0..STEPS {
         life.step().await;
@@ -74,7 +82,7 @@ fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
 
 impl Life {
     async fn step(&mut self) {
-        match self.rng.u32(0..20) {
+        match self.rng.u32(0..22) {
             0..3 => boxed(|| self.submit()).await,
             3..4 => boxed(|| self.submit_together()).await,
             4..5 => boxed(|| self.repeat_unanswered()).await,
@@ -86,11 +94,18 @@ impl Life {
             16..17 => boxed(|| self.cancel()).await,
             17..18 => drop(boxed(|| self.world.poll_dead_letters()).await),
             18..19 => match self.rng.u32(0..6) {
-                0..3 => boxed(|| self.pause_or_resume()).await,
-                3..5 => boxed(|| self.add()).await,
+                0..2 => boxed(|| self.pause_or_resume()).await,
+                2..4 => boxed(|| self.add()).await,
+                4..5 => boxed(|| self.backfill()).await,
                 _ => boxed(|| self.disable_or_enable()).await,
             },
-            _ => tokio::time::sleep(Duration::from_millis(self.rng.u64(1..90_000))).await,
+            19..20 => tokio::time::sleep(Duration::from_millis(self.rng.u64(1..90_000))).await,
+            20..21 => drop(boxed(|| self.work_on_jobs()).await),
+            _ => {
+                // As long as a check of a disabled destination takes to fall due.
+                tokio::time::sleep(Duration::from_secs(self.rng.u64(60..400))).await;
+                boxed(|| self.world.monitor(None)).await;
+            }
         }
     }
 
@@ -186,6 +201,32 @@ impl Life {
         self.world.invoke(self.world.disable_or_enable(id)).await;
     }
 
+    /// Sends a destination everything that was never addressed to it.
+    async fn backfill(&mut self) {
+        let id = self.world.destinations[self.rng.usize(0..self.world.destinations.len())];
+        self.world.invoke(self.world.backfill(id)).await;
+    }
+
+    /// Works on a job, which may reopen deliveries and add some.
+    async fn work_on_jobs(&mut self) -> usize {
+        let count = boxed(|| self.world.poll_jobs()).await;
+        if count > 0 {
+            self.finished.clear();
+            self.recount().await;
+        }
+        count
+    }
+
+    /// Counts the deliveries of each message anew.
+    async fn recount(&mut self) {
+        for (message, count) in &mut self.accepted {
+            let read = self.world.invoke(self.world.store.message(self.world.organization.id, *message)).await;
+            if let Some(Ok(Some(deliveries))) = read {
+                *count = (*count).max(u16::try_from(deliveries.len()).unwrap_or(u16::MAX));
+            }
+        }
+    }
+
     /// Sends a message to any of the destinations, which may have it.
     async fn add(&mut self) {
         let Some(DeliveryId { message, .. }) = self.any_delivery() else { return };
@@ -206,8 +247,12 @@ impl Life {
         }
     }
 
-    /// Lets everything come to rest: polls, sweeps, and lets hours pass until nothing is unfinished.
+    /// Lets everything come to rest: mends the first destination, polls, sweeps, and lets hours pass until nothing is unfinished.
     async fn run_dry(&mut self, seed: u64) {
+        let first = self.world.destinations[0];
+        self.world.receiver.mend(first);
+        self.mended_after = self.world.receiver.sent().len();
+        self.disabled_at = boxed(|| self.world.disabled_by_failures(first)).await;
         while !self.unanswered.is_empty() {
             self.repeat_unanswered().await;
         }
@@ -219,10 +264,14 @@ impl Life {
             boxed(|| self.world.invoke(self.world.resume(id))).await;
         }
         for round in 0..200 {
-            while boxed(|| self.world.poll_worker()).await + boxed(|| self.world.poll_dead_letters()).await > 0 {}
+            while boxed(|| self.world.poll_worker()).await + boxed(|| self.world.poll_dead_letters()).await + self.work_on_jobs().await > 0
+            {
+            }
             self.look(seed).await;
             let expected: usize = self.accepted.values().map(|count| usize::from(*count)).sum();
-            if self.finished.len() == expected {
+            let is_disabled = boxed(|| self.world.disabled_by_failures(first)).await.is_some();
+            let jobs_are_over = self.world.jobs().await.iter().all(|job| job.status.is_over());
+            if self.finished.len() == expected && !is_disabled && jobs_are_over {
                 return;
             }
             tokio::time::sleep(Duration::from_secs(121)).await;
@@ -232,6 +281,7 @@ impl Life {
                 self.world.monitor(Some(monitor::Reconcile::Hourly)).await;
             }
         }
-        panic!("seed {seed}: something is never finished: {} of {:?}", self.finished.len(), self.accepted);
+        let jobs = self.world.jobs().await;
+        panic!("seed {seed}: something is never finished: {} of {:?}, {jobs:?}", self.finished.len(), self.accepted);
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::delivery::DeliveryStatus;
+use domain::delivery::{Delivery, DeliveryStatus, State};
 use domain::id::DeliveryId;
+use store::JobKind;
 
 use crate::steps::Life;
 use crate::world::{MAX_CONCURRENT, MAX_PER_SECOND};
@@ -21,8 +22,25 @@ pub struct Tally {
     pub sent: usize,
     /// Invocations that were cut off while a client waited.
     pub crashes: u32,
+    /// How often a destination came back by itself, and was sent again what it missed.
+    pub replays: usize,
+    /// Jobs that sent a destination what was never addressed to it.
+    pub backfills: usize,
     /// What reached the receiver, in order, digested.
     pub digest: u64,
+}
+
+impl Tally {
+    /// Adds what happened in another seed; the digest stays that of one.
+    pub fn add(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.deliveries += other.deliveries;
+        self.succeeded += other.succeeded;
+        self.sent += other.sent;
+        self.crashes += other.crashes;
+        self.replays += other.replays;
+        self.backfills += other.backfills;
+    }
 }
 
 impl Life {
@@ -67,7 +85,11 @@ pub(crate) async fn verdict(life: &Life, seed: u64) -> Tally {
         let destinations: BTreeSet<_> = deliveries.iter().map(|delivery| delivery.destination).collect();
         assert_eq!(destinations.len(), deliveries.len(), "seed {seed}: {message} has two deliveries to one destination");
     }
-    let mut tally = Tally { messages: life.accepted.len(), sent: sent.len(), crashes: life.crashes, ..Tally::default() };
+    let jobs = life.world.jobs().await;
+    let count = |kind| jobs.iter().filter(|job| job.kind == kind).count();
+    let (replays, backfills) = (count(JobKind::Replay), count(JobKind::Backfill));
+    let mut tally =
+        Tally { messages: life.accepted.len(), sent: sent.len(), crashes: life.crashes, replays, backfills, ..Tally::default() };
     for id in life.deliveries() {
         let delivery = life.world.store.delivery(life.world.organization.id, id).await.expect("the weather is fine");
         let delivery = delivery.unwrap_or_else(|| panic!("seed {seed}: {id} is gone"));
@@ -75,7 +97,9 @@ pub(crate) async fn verdict(life: &Life, seed: u64) -> Tally {
         let reached: Vec<_> = sent.iter().filter(|request| request.delivery == id).collect();
         let succeeded = delivery.status() == DeliveryStatus::Succeeded;
         assert!(!succeeded || reached.iter().any(|request| request.accepted), "seed {seed}: {id} succeeded and nobody has it");
-        let budgets = 1 + life.reopened.get(&id).copied().unwrap_or_default();
+        came_back(life, &delivery, seed);
+        let reopened = life.reopened.get(&id).copied().unwrap_or_default();
+        let budgets = 1 + reopened + u32::try_from(replays).unwrap_or(u32::MAX);
         let recorded = delivery.attempts;
         assert!(recorded <= budgets * 6, "seed {seed}: {id} has {recorded} attempts in {budgets} budgets");
         let (attempts, _) = life.world.store.attempts(&delivery).await.expect("the weather is fine");
@@ -89,4 +113,18 @@ pub(crate) async fn verdict(life: &Life, seed: u64) -> Tally {
         line.bytes().fold(digest, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
     });
     tally
+}
+
+/// What the first destination missed before its receiver was mended has reached it, and once.
+fn came_back(life: &Life, delivery: &Delivery, seed: u64) {
+    let id = delivery.id;
+    if delivery.destination != life.world.destinations[0] {
+        return;
+    }
+    if let (Some(disabled_at), State::Skipped { finished_at, .. }) = (life.disabled_at, &delivery.state) {
+        assert!(*finished_at < disabled_at, "seed {seed}: {id} was skipped while failures had disabled its destination, and not replayed");
+    }
+    let sent = life.world.receiver.sent();
+    let arrived = sent[life.mended_after..].iter().filter(|request| request.delivery == id && request.accepted).count();
+    assert!(arrived <= 1, "seed {seed}: {id} was sent {arrived} times to a receiver that takes everything");
 }

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName};
 use bytes::Bytes;
 use dispatch::{Addition, Dispatcher, Extent, Submission, Target};
 use domain::alert::AlertKind;
 use domain::attempt::Trigger;
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::check::{CheckReport, CheckStep, StepName};
 use domain::credentials::Credentials;
 use domain::delivery::SkipReason;
 use domain::destination::{Destination, DestinationState, DisabledBy};
@@ -24,19 +23,19 @@ use domain::settings::{DestinationType, Lane, PerLane, Settings};
 use domain::trace::TraceId;
 use domain::waiting::DeliveryLimits;
 use domain::{Clock, Random, Timestamp};
-use lambda_runtime::tower::Service as _;
-use lambda_runtime::{Context, LambdaEvent};
+use lambda_runtime::Context;
 use local_aws::{Caller, Engines, Options};
-use queue::{Inbox, Queues};
+use queue::{Inbox, JobQueue, JobTask, Queues};
 use runtime::{Environment, Platform};
-use serde_json::json;
-use store::{Added, Store};
+use store::{Added, Job, JobKind, Store};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use worker::{Answer, Invocation, Parts, Worker};
+use worker::{Parts, Worker};
 
 use crate::faults::QUEUE_SERVICE;
 use crate::receiver::Receiver;
+
+mod polling;
 
 /// Lambda's timeout of the worker: what hangs longer is dropped.
 const INVOCATION_MAX: Duration = Duration::from_secs(90);
@@ -70,6 +69,7 @@ pub struct World {
     /// Seeded chance.
     pub random: Random,
     worker: Worker<Receiver>,
+    queues: Queues,
     platform: Platform,
     environment: Environment,
     sqs: aws_sdk_sqs::Client,
@@ -103,19 +103,7 @@ impl World {
         let (queue_url, dead_letter_url, jobs_url) = (url("WebhookQueue"), url("WebhookDeadLetters"), url("JobsQueue"));
         let store = Store::new(&aws, table.clone(), None);
         let queues = Queues::new(&aws, PerLane::each(|_| queue_url.clone()));
-        let shutdown = CancellationToken::new();
-        let worker = Worker::new(Parts {
-            connector: receiver.clone(),
-            store: store.clone(),
-            inbox: Inbox::new(&aws, queue_url.clone(), dead_letter_url.clone()),
-            clock: clock.clone(),
-            random: random.clone(),
-            dispatcher: Dispatcher::new(store.clone(), queues.clone(), clock.clone()),
-            updates: None,
-            shutdown: shutdown.clone(),
-            memory: worker::Memory::of(256 << 20),
-            faults: worker::Faults::default(),
-        });
+        let platform = Platform { aws, clock: clock.clone(), random: random.clone(), shutdown: CancellationToken::new() };
         let signing_keys =
             engines.secret_arn(&local::template::physical_name("SigningKeys")).expect("the template has the secret").to_owned();
         let queues_variables = Lane::ALL.map(|lane| (format!("{}_QUEUE_URL", lane.in_environment()), queue_url.clone()));
@@ -132,18 +120,19 @@ impl World {
         let ids = IdMint::new([7; 32], clock.clone(), random.clone());
         let mut world = Self {
             sqs: aws_sdk_sqs::Client::new(&engines.sdk_config(Caller::unlimited(QUEUE_SERVICE))),
-            dispatcher: Dispatcher::new(store.clone(), queues, clock.clone()),
             organization: organization(&ids, clock.now()),
             destinations: Vec::new(),
             environment: variables.into_iter().chain(queues_variables).chain(checking).collect(),
-            platform: Platform { aws, clock: clock.clone(), random: random.clone(), shutdown },
+            worker: worker(&platform, &store, &queues, &receiver, (&queue_url, &dead_letter_url)),
+            dispatcher: Dispatcher::new(store.clone(), queues.clone(), clock.clone()),
+            platform,
+            queues,
             engines,
             store,
             receiver,
             ids,
             clock,
             random,
-            worker,
             queue_url,
             dead_letter_url,
             jobs_url,
@@ -249,10 +238,62 @@ impl World {
         Some(())
     }
 
-    /// Enables a destination, if it is disabled.
+    /// Enables a destination that a person disabled. What failures disabled has to come back by itself.
     pub async fn enable(&self, id: DestinationId) -> Option<()> {
         let destination = self.store.destination(self.organization.id, id).await.ok()??;
-        if destination.takes_deliveries() { Some(()) } else { self.disable_or_enable(id).await }
+        match destination.state {
+            DestinationState::Disabled { by: DisabledBy::User, .. } => self.disable_or_enable(id).await,
+            _ => Some(()),
+        }
+    }
+
+    /// Since when a destination is disabled because of failures.
+    pub async fn disabled_by_failures(&self, id: DestinationId) -> Option<Timestamp> {
+        let destination = self.store.destination(self.organization.id, id).await.ok()??;
+        match destination.state {
+            DestinationState::Disabled { at, by: DisabledBy::Failures, .. } => Some(at),
+            _ => None,
+        }
+    }
+
+    /// Lets failures disable a destination and checks bring it back: half of them pass, and all once its receiver is mended.
+    pub async fn let_recover(&self, id: DestinationId, seed: u64) {
+        let policy = FailurePolicy {
+            alert_after_failures: 2,
+            disable_after_failures: Some(4),
+            disable_min_failing_seconds: 0,
+            auto_recover: true,
+            ..FailurePolicy::default()
+        };
+        let before = self.store.destination(self.organization.id, id).await.expect("the table answers").expect("it is there");
+        let after = Destination { failure_policy: Some(policy), revision: before.revision + 1, ..before };
+        let saved = self.store.save_destination(&after, after.revision - 1, &self.event()).await;
+        assert_eq!(saved.expect("the table answers"), store::Saved::Done);
+        let (receiver, rng) = (self.receiver.clone(), Mutex::new(fastrand::Rng::with_seed(seed ^ 0xc4ec)));
+        self.engines.functions().register(CHECKS, move |_| {
+            let passes = rng.lock().unwrap_or_else(PoisonError::into_inner).bool() || receiver.is_mended(id);
+            let detail = "as the seed has it".to_owned();
+            let step = CheckStep { name: StepName::Write, ok: Some(passes), detail, reason: None, duration_ms: 1 };
+            let report = serde_json::to_vec(&CheckReport::of(vec![step])).expect("a report is JSON");
+            Box::pin(async move { Ok(Bytes::from(report)) })
+        });
+    }
+
+    /// Asks for a job that sends a destination everything that was never addressed to it.
+    pub async fn backfill(&self, id: DestinationId) -> Option<()> {
+        let (organization, now) = (self.organization.id, self.clock.now());
+        let filter = store::DeliveryFilter { destination: Some(id), ..store::DeliveryFilter::default() };
+        let job = Job::new(self.ids.mint(organization, 1), organization, JobKind::Backfill, Actor::system(), now);
+        let job = self.store.create_job_within(&Job { filter, ..job }).await.ok()??;
+        let task = JobTask { organization, job: job.id };
+        JobQueue::new(&self.platform.aws, self.jobs_url.clone()).send(task).await.ok()
+    }
+
+    /// Every job so far.
+    pub async fn jobs(&self) -> Vec<Job> {
+        let page = self.store.jobs_page(self.organization.id, None, 1000).await.expect("the table answers");
+        assert!(!page.more, "one page holds all");
+        page.items
     }
 
     /// Sends a message to a further destination, as a backfill does. Returns the position of its delivery there.
@@ -303,85 +344,29 @@ impl World {
         context.deadline = u64::try_from(self.clock.now().plus(INVOCATION_MAX).as_millis()).unwrap_or_default();
         context
     }
+}
 
-    /// Hands one batch to the worker; answers how many messages it held.
-    pub async fn poll_worker(&self) -> usize {
-        let Some((event, receipts)) = self.receive(&self.queue_url).await else { return 0 };
-        let mut worker = self.worker.clone();
-        let answer = self.invoke(worker.call(LambdaEvent::new(Invocation::Queue(event), self.context()))).await;
-        let count = receipts.len();
-        if let Some(Ok(Answer::Batch(response))) = answer {
-            self.delete(&self.queue_url, receipts, &response).await;
-        }
-        count
-    }
-
-    /// Hands one batch to the dead-letter function.
-    pub async fn poll_dead_letters(&self) -> usize {
-        let Some((event, receipts)) = self.receive(&self.dead_letter_url).await else { return 0 };
-        let config = dead_letters::Config::read(&self.environment).expect("the environment is complete");
-        let mut function = dead_letters::build(&self.platform, config);
-        let count = receipts.len();
-        if let Some(Ok(response)) = self.invoke(function.call(LambdaEvent::new(event, self.context()))).await {
-            self.delete(&self.dead_letter_url, receipts, &response).await;
-        }
-        count
-    }
-
-    /// Hands one batch to the jobs function; answers how many messages it held.
-    pub async fn poll_jobs(&self) -> usize {
-        let Some((event, receipts)) = self.receive(&self.jobs_url).await else { return 0 };
-        let config = jobs::Config::read(&self.environment).expect("the environment is complete");
-        let mut function = jobs::build(&self.platform, config);
-        let count = receipts.len();
-        if let Some(Ok(response)) = self.invoke(function.call(LambdaEvent::new(event, self.context()))).await {
-            self.delete(&self.jobs_url, receipts, &response).await;
-        }
-        count
-    }
-
-    /// Runs the monitor: a sweep, or the hourly reconcile.
-    pub async fn monitor(&self, reconcile: Option<monitor::Reconcile>) {
-        let config = monitor::Config::read(&self.environment).expect("the environment is complete");
-        let mut function = monitor::build(&self.platform, config);
-        drop(
-            self.invoke(
-                function.call(LambdaEvent::new(monitor::Invocation { reconcile, ..monitor::Invocation::default() }, self.context())),
-            )
-            .await,
-        );
-    }
-
-    async fn receive(&self, queue_url: &str) -> Option<(SqsEvent, BTreeMap<String, String>)> {
-        let call = self.sqs.receive_message().queue_url(queue_url).max_number_of_messages(10).wait_time_seconds(0);
-        let answer = call.message_system_attribute_names(MessageSystemAttributeName::All).send().await.expect("the queue answers");
-        let messages = answer.messages();
-        let records: Vec<_> = messages
-            .iter()
-            .map(|message| {
-                let attributes: BTreeMap<&str, &String> =
-                    message.attributes().into_iter().flatten().map(|(name, value)| (name.as_str(), value)).collect();
-                json!({"messageId": message.message_id(), "receiptHandle": message.receipt_handle(), "body": message.body(),
-                       "attributes": attributes, "messageAttributes": {}})
-            })
-            .collect();
-        let receipts = messages.iter().filter_map(|m| Some((m.message_id()?.to_owned(), m.receipt_handle()?.to_owned()))).collect();
-        let event = serde_json::from_value(json!({"Records": records})).expect("the records have the shape Lambda gives them");
-        (!messages.is_empty()).then_some((event, receipts))
-    }
-
-    async fn delete(&self, queue_url: &str, receipts: BTreeMap<String, String>, response: &SqsBatchResponse) {
-        let stays = |id: &String| response.batch_item_failures.iter().any(|failure| failure.item_identifier == *id);
-        let entries = receipts.iter().filter(|(id, _)| !stays(id)).enumerate().map(|(position, (_, receipt))| {
-            let entry = DeleteMessageBatchRequestEntry::builder().id(position.to_string()).receipt_handle(receipt);
-            entry.build().expect("the entry is complete")
-        });
-        let entries: Vec<_> = entries.collect();
-        if !entries.is_empty() {
-            let call = self.sqs.delete_message_batch().queue_url(queue_url).set_entries(Some(entries));
-            call.send().await.expect("the queue deletes");
-        }
-    }
+fn worker(
+    platform: &Platform,
+    store: &Store,
+    queues: &Queues,
+    receiver: &Receiver,
+    (queue_url, dead_letter_url): (&str, &str),
+) -> Worker<Receiver> {
+    let Platform { aws, clock, random, shutdown } = platform.clone();
+    Worker::new(Parts {
+        connector: receiver.clone(),
+        store: store.clone(),
+        inbox: Inbox::new(&aws, queue_url.to_owned(), dead_letter_url.to_owned()),
+        dispatcher: Dispatcher::new(store.clone(), queues.clone(), clock.clone()),
+        clock,
+        random,
+        updates: None,
+        shutdown,
+        memory: worker::Memory::of(256 << 20),
+        flows: worker::Flows::default(),
+        faults: worker::Faults::default(),
+    })
 }
 
 fn never() -> FailurePolicy {

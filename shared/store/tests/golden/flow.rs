@@ -38,7 +38,7 @@ impl Flow {
         let enabled = EnabledAgain { at: now, job: fixture.ids.mint::<JobId>(owner, 1), is_sent: true };
         let recovery =
             Recovery { began_at: now, replay_since: now.minus(SECOND), next_check_at: Some(now.plus(SECOND * 60)), enabled: Some(enabled) };
-        Self { now, waiting: delivery.clone().waits(turn), destination, delivery, recovery }
+        Self { now, waiting: delivery.clone().wait(turn).unwrap(), destination, delivery, recovery }
     }
 
     pub(crate) async fn write(&self, fixture: &Fixture) {

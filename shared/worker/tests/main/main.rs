@@ -192,3 +192,16 @@ fn a_delivery_comes_back_at_its_turn() {
     assert_eq!(waits(at(130)), Next::Hold(Duration::from_secs(30)));
     assert_eq!(waits(at(161)), Next::Acknowledge, "the due index has it");
 }
+
+#[test]
+fn a_delivery_that_waits_for_a_place_may_be_called_before_it_is_expected_to_start() {
+    let waits = |seconds| {
+        let waiting = Waiting { reason: WaitingFor::Concurrency, expected_at: Some(at(seconds)) };
+        Delivery { waiting: Some(waiting), ..delivery() }
+    };
+    for seconds in [101, 130, 161] {
+        assert_eq!(next(1, &waits(seconds)), Next::Attempt(Duration::ZERO), "{seconds}");
+    }
+    let leased = waits(130).start(at(110), at(100)).expect("no worker has it");
+    assert_eq!(next(1, &leased), Next::Hold(Duration::from_secs(11)), "a worker has it");
+}

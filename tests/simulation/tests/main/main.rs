@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 
 mod failure_rate;
+mod limits;
 mod monitor;
 mod reconcile;
 mod recovery;
@@ -28,12 +29,7 @@ fn whatever_crashes_every_accepted_delivery_is_finished_and_nothing_is_sent_that
                         if seed >= SEEDS {
                             return total;
                         }
-                        let tally = run(seed);
-                        total.messages += tally.messages;
-                        total.deliveries += tally.deliveries;
-                        total.succeeded += tally.succeeded;
-                        total.sent += tally.sent;
-                        total.crashes += tally.crashes;
+                        total.add(&run(seed));
                     }
                 })
             })
@@ -43,6 +39,8 @@ fn whatever_crashes_every_accepted_delivery_is_finished_and_nothing_is_sent_that
     let (deliveries, crashes): (usize, u32) = totals.iter().fold((0, 0), |(d, c), t| (d + t.deliveries, c + t.crashes));
     println!("{SEEDS} seeds: {totals:?}");
     assert!(deliveries > 1000 && crashes > 50, "the simulation did something: {deliveries} deliveries, {crashes} crashes");
+    let (replays, backfills): (usize, usize) = totals.iter().fold((0, 0), |(r, b), t| (r + t.replays, b + t.backfills));
+    assert!(replays > 20 && backfills > 20, "jobs did something: {replays} replays, {backfills} backfills");
 }
 
 #[test]

@@ -1,0 +1,176 @@
+//! Destinations with limits: what their receiver sees while a thousand deliveries wait, in simulated time and with calls that take some.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dispatch::Extent;
+use domain::delivery::{Delivery, DeliveryStatus};
+use domain::destination::{Destination, DestinationState};
+use domain::id::{DeliveryId, DestinationId};
+use domain::waiting::{DeliveryLimits, Waiting, WaitingFor};
+use local_aws::Fault;
+use simulation::receiver::Receiver;
+use simulation::world::World;
+use store::{Content, Saved};
+
+/// Batches that one process works on at the same time.
+const BATCHES: usize = 5;
+/// How long a poller waits after it received nothing.
+const IDLE: Duration = Duration::from_millis(100);
+
+fn in_simulated_time(test: impl AsyncFnOnce()) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");
+    runtime.block_on(Box::pin(test()));
+}
+
+/// A world whose receiver takes this long for each request, and whose first destination has these limits.
+async fn limited(limits: DeliveryLimits, took: Duration) -> (World, DestinationId) {
+    let world = World::create(1, Receiver::slow(took)).await;
+    let id = world.destinations[0];
+    change(&world, id, |destination| destination.delivery_limits = Some(limits)).await;
+    (world, id)
+}
+
+async fn change(world: &World, id: DestinationId, change: impl FnOnce(&mut Destination)) {
+    let before = world.store.destination(world.organization.id, id).await.expect("the table answers").expect("it is there");
+    let mut after = Destination { revision: before.revision + 1, updated_at: world.clock.now(), ..before };
+    change(&mut after);
+    let saved = world.store.save_flow(&after, after.revision - 1, &world.event()).await;
+    assert_eq!(saved.expect("the table answers"), Saved::Done);
+}
+
+async fn submit(world: &World, count: usize) {
+    for _ in 0..count {
+        world.dispatcher.submit(&world.submission(1, Bytes::from_static(b"{}"))).await.expect("it is accepted");
+    }
+}
+
+/// Lets every call to AWS take up to so many milliseconds.
+fn calls_take(world: &World, most_ms: u64) {
+    let rng = Mutex::new(fastrand::Rng::with_seed(1));
+    world.engines.install_faults(move |_| {
+        let took = rng.lock().expect("no call panics").u64(1..=most_ms);
+        Fault::Delay(Duration::from_millis(took))
+    });
+}
+
+/// Lets so many processes, and the monitor every minute, work until everything has arrived or the time is over.
+async fn work(world: &World, processes: usize, messages: usize, most: Duration) {
+    let until = tokio::time::Instant::now() + most;
+    let is_over = || world.receiver.sent().len() >= messages || tokio::time::Instant::now() >= until;
+    let pollers = (0..processes).map(|_| world.process()).flat_map(|process| vec![process; BATCHES]).map(async |process| {
+        while !is_over() {
+            if world.poll(&process).await == 0 {
+                tokio::time::sleep(IDLE).await;
+            }
+        }
+    });
+    let monitor = async {
+        while !is_over() {
+            world.monitor(None).await;
+            for _ in 0..60 {
+                tokio::time::sleep(Duration::from_secs(u64::from(!is_over()))).await;
+            }
+        }
+    };
+    tokio::join!(futures_util::future::join_all(pollers), monitor);
+}
+
+/// The most requests that began within this long.
+fn most_within(starts: &[Duration], window: Duration) -> usize {
+    let from = |first: &Duration| starts.iter().filter(|start| *start >= first && **start - *first < window).count();
+    starts.iter().map(from).max().unwrap_or_default()
+}
+
+/// The figures of a run with a limit of ten a second and as many deliveries as a minute takes: over the first minute, and in the worst second.
+async fn ten_a_second(processes: usize, calls_take_ms: u64) -> (usize, usize) {
+    let per_second = DeliveryLimits { max_per_second: Some(10.0), max_concurrent: None };
+    let (world, id) = limited(per_second, Duration::from_millis(20)).await;
+    submit(&world, 640).await;
+    calls_take(&world, calls_take_ms);
+    work(&world, processes, 640, Duration::from_secs(90)).await;
+    let starts = world.receiver.starts(id);
+    let minute = starts.iter().filter(|start| start.as_secs() < 60).count();
+    let worst = most_within(&starts, Duration::from_secs(1));
+    println!("{processes} processes, calls of up to {calls_take_ms} ms: {minute} in the first minute, {worst} in the worst second");
+    (minute, worst)
+}
+
+#[test]
+fn a_limit_a_second_is_used_in_full_and_never_exceeded_by_more_than_one() {
+    in_simulated_time(async || {
+        let (minute, worst) = ten_a_second(1, 100).await;
+        assert!((540..=660).contains(&minute), "{minute} in a minute");
+        assert!(worst <= 11, "{worst} in a second");
+    });
+}
+
+#[test]
+fn three_processes_share_a_limit_a_second() {
+    in_simulated_time(async || {
+        let (minute, worst) = ten_a_second(3, 50).await;
+        assert!((540..=660).contains(&minute), "{minute} in a minute");
+        assert!(worst <= 12, "{worst} in a second");
+    });
+}
+
+#[test]
+fn places_do_not_lie_idle_while_deliveries_wait_for_one() {
+    in_simulated_time(async || {
+        let five = DeliveryLimits { max_per_second: None, max_concurrent: Some(5) };
+        for (processes, took_ms, messages) in [(1, 200, 200), (3, 200, 200), (1, 2_000, 30)] {
+            let (world, id) = limited(five, Duration::from_millis(took_ms)).await;
+            submit(&world, messages).await;
+            calls_take(&world, 5);
+            work(&world, processes, messages, Duration::from_secs(300)).await;
+            let starts = world.receiver.starts(id);
+            assert_eq!(starts.len(), messages, "each once");
+            assert_eq!(world.receiver.most_at_once(id), 5, "all places are used, and no more");
+            let took = starts[messages - 1] + Duration::from_millis(took_ms);
+            // An attempt also takes its place, its lease, and its settling.
+            let ideal = Duration::from_millis((took_ms + 20) * messages as u64 / 5);
+            println!("{processes} processes, {messages} attempts of {took_ms} ms, five at once: {took:?}, ideally {ideal:?}");
+            assert!(took < ideal * 5 / 4, "{took:?} instead of {ideal:?}");
+        }
+    });
+}
+
+#[test]
+fn a_backlog_larger_than_one_run_of_the_monitor_releases_drains_oldest_first() {
+    in_simulated_time(async || {
+        let (world, id) = limited(DeliveryLimits::default(), Duration::from_millis(1)).await;
+        let paused = DestinationState::Paused { at: world.clock.now(), reason: None, until: None };
+        change(&world, id, |destination| destination.state = paused).await;
+        let first = world.dispatcher.submit(&world.submission(1, Bytes::from_static(b"{}"))).await.expect("it is accepted").remove(0);
+        while world.poll_worker().await > 0 {}
+        for _ in 1..5_200 {
+            let id = DeliveryId { message: world.ids.mint(world.organization.id, world.organization.shards), position: 0 };
+            let pause = Waiting { reason: WaitingFor::Pause, expected_at: None };
+            let waits = Delivery { id, ..first.clone() }.wait(pause).expect("it is queued");
+            world.store.commit(&[waits], &Content::Bytes(Bytes::from_static(b"{}"))).await.expect("the table answers");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(world.receiver.sent().is_empty());
+        change(&world, id, |destination| destination.state = DestinationState::Enabled).await;
+        let destination = world.store.destination(world.organization.id, id).await.expect("the table answers").expect("it is there");
+        // The request that resumes releases the first ones.
+        let extent = Extent { at_most: 100, within: Duration::from_secs(10) };
+        world.dispatcher.release_paused(&destination, (2, None), world.clock.now(), extent).await.expect("the table answers");
+        for run in 1..=3 {
+            world.monitor(None).await;
+            while world.poll_worker().await > 0 {}
+            println!("{} sent after {run} runs of the monitor", world.receiver.sent().len());
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        let sent = world.receiver.sent();
+        assert_eq!(sent.len(), 5_200, "each once");
+        let ids: Vec<_> = sent.iter().map(|request| request.delivery.message).collect();
+        let late = ids.windows(2).filter(|pair| pair[0] > pair[1]).count();
+        assert!(ids[..1_000].iter().max() < ids[4_200..].iter().min(), "oldest first");
+        println!("{late} of 5,200 were sent after a newer one");
+        let last =
+            world.store.delivery(world.organization.id, sent[5_199].delivery).await.expect("the table answers").expect("it is there");
+        assert_eq!(last.status(), DeliveryStatus::Succeeded);
+    });
+}

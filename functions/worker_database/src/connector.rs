@@ -133,7 +133,7 @@ impl Database {
         match within(deadline, late, writing).await {
             Ok(written) => Ok(Attempted {
                 detail: describe(&written, settings),
-                outcome: Outcome::Delivered(receipt(written, &place, settings)),
+                outcome: Outcome::delivered(receipt(written, &place, settings)),
                 request,
                 response: None,
                 body: None,

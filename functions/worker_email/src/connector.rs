@@ -301,7 +301,7 @@ impl Connector for Email {
         let request = Some(record(settings, &letter, &body));
         let body = Some(body);
         match self.send(destination, settings, &letter, deadline).await {
-            Ok(Sent { detail, receipt }) => Ok(Attempted { outcome: Outcome::Delivered(receipt), detail, request, response: None, body }),
+            Ok(Sent { detail, receipt }) => Ok(Attempted { outcome: Outcome::delivered(receipt), detail, request, response: None, body }),
             Err(error) => Ok(Attempted { body, ..error.into_attempted(request)? }),
         }
     }

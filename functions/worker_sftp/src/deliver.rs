@@ -124,7 +124,7 @@ pub async fn deliver(
 }
 
 fn delivered(receipt: Receipt, detail: String, request: Option<RequestRecord>) -> Attempted {
-    let outcome = Outcome::Delivered(receipt);
+    let outcome = Outcome::delivered(receipt);
     Attempted { outcome, detail, request, response: None, body: None }
 }
 

@@ -60,7 +60,7 @@ impl Storage {
         match done {
             Ok(Delivered { receipt, detail, copied_from }) => {
                 request.headers.extend(copied_from.map(|source| ("x-amz-copy-source".to_owned(), source)));
-                let outcome = Outcome::Delivered(receipt);
+                let outcome = Outcome::delivered(receipt);
                 Ok(Attempted { request: Some(request), ..Attempted::unsent(outcome, detail) })
             }
             Err(error) => {

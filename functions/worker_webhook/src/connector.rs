@@ -141,7 +141,7 @@ impl Webhook {
         let (status, headers) = (response.status, response.headers.clone());
         let answer = record::read(response).await;
         let Verdict { failure, detail } = verdict::judge(preset, status, &headers, &answer.body, self.clock.now());
-        let outcome = failure.unwrap_or_else(|| Outcome::Delivered(record::receipt(status, &headers)));
+        let outcome = failure.unwrap_or_else(|| Outcome::delivered(record::receipt(status, &headers)));
         Attempted { outcome, detail, request: Some(sent), response: Some(answer), body }
     }
 }

@@ -16,8 +16,8 @@ pub const LONGEST_QUEUED_WAIT: Duration = Duration::from_secs(60);
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// The destination took it; the receipt identifies it there.
-    Delivered(Receipt),
+    /// The destination took it; the receipt identifies it there. Boxed, so that results that carry an outcome stay small.
+    Delivered(Box<Receipt>),
     /// It may work later.
     Retry(Reason),
     /// It may work later, and not before this long.
@@ -31,6 +31,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The destination took the delivery and gave this receipt.
+    #[must_use]
+    pub fn delivered(receipt: Receipt) -> Self {
+        Self::Delivered(Box::new(receipt))
+    }
+
     /// Why it did not arrive; `None` when it did.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
@@ -93,7 +99,7 @@ pub fn settle(delivery: &Delivery, outcome: Outcome, policy: &RetryPolicy, now: 
     let (reason, asked_wait) = match outcome {
         Outcome::Delivered(receipt) => {
             let streak = if delivery.message.test { Streak::Unchanged } else { Streak::Success };
-            return Settlement { after: AfterAttempt::Succeeded(receipt), queue: QueueAction::Acknowledge, streak };
+            return Settlement { after: AfterAttempt::Succeeded(*receipt), queue: QueueAction::Acknowledge, streak };
         }
         Outcome::Reject(reason) | Outcome::Gone(reason) => return failed(delivery, reason, false),
         Outcome::ClientError(reason) if !policy.retry_client_errors => return failed(delivery, reason, false),

@@ -25,7 +25,7 @@ pub struct Sent {
 /// What a connector reports of a request that the receiver accepted.
 #[must_use]
 pub fn delivered() -> Outcome {
-    Outcome::Delivered(Receipt::HttpResponse { id: None, status: 200 })
+    Outcome::delivered(Receipt::HttpResponse { id: None, status: 200 })
 }
 
 /// How the receiver answers.

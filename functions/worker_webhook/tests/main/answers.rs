@@ -22,7 +22,7 @@ async fn a_2xx_is_delivered_and_recorded_as_it_was() {
     let destination = bench.destination().await;
     bench.sink.answers_with(201, &[("x-request-id", "req_7"), ("location", "/reports/7")], "taken");
     let attempted = bench.deliver(&destination).await;
-    assert_eq!(attempted.outcome, Outcome::Delivered(Receipt::HttpResponse { id: Some("req_7".to_owned()), status: 201 }));
+    assert_eq!(attempted.outcome, Outcome::delivered(Receipt::HttpResponse { id: Some("req_7".to_owned()), status: 201 }));
     assert_eq!(attempted.detail, "the receiver answered 201 Created");
     let request = attempted.request.unwrap();
     assert_eq!((request.method.as_str(), request.url, request.size_bytes), ("POST", bench.sink.url(), 24));

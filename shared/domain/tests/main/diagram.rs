@@ -200,7 +200,7 @@ fn made() -> BTreeSet<Edge> {
 
 fn outcomes() -> [Outcome; 6] {
     [
-        Outcome::Delivered(receipt()),
+        Outcome::delivered(receipt()),
         Outcome::Retry(Reason::ServerError),
         Outcome::Throttled(Reason::RateLimited, Duration::from_secs(9)),
         Outcome::ClientError(Reason::Authentication),

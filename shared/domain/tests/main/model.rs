@@ -21,7 +21,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let outcome = prop_oneof![
-        Just(Outcome::Delivered(receipt())),
+        Just(Outcome::delivered(receipt())),
         Just(Outcome::Retry(Reason::Timeout)),
         Just(Outcome::ClientError(Reason::Rejected)),
         Just(Outcome::Reject(Reason::Rejected)),

@@ -18,7 +18,7 @@ fn every_outcome_has_its_row() {
     let strict = RetryPolicy { retry_client_errors: false, ..RetryPolicy::default() };
     let default = RetryPolicy::default();
     let rows: Vec<(Outcome, &RetryPolicy, DeliveryStatus, Option<Reason>, Streak)> = vec![
-        (Outcome::Delivered(receipt()), &default, DeliveryStatus::Succeeded, None, Success),
+        (Outcome::delivered(receipt()), &default, DeliveryStatus::Succeeded, None, Success),
         (Outcome::Retry(Timeout), &default, DeliveryStatus::Retrying, Some(Timeout), Failure),
         (Outcome::Retry(Internal), &default, DeliveryStatus::Retrying, Some(Internal), Unchanged),
         (Outcome::Throttled(RateLimited, Duration::ZERO), &default, DeliveryStatus::Retrying, Some(RateLimited), Unchanged),
@@ -88,7 +88,7 @@ fn what_could_only_be_tried_after_its_time_has_expired_at_once_and_still_counts(
 fn a_test_gets_one_attempt_and_counts_nowhere() {
     let mut delivery = delivery();
     delivery.message.test = true;
-    for outcome in [Outcome::Retry(Timeout), Outcome::Delivered(receipt())] {
+    for outcome in [Outcome::Retry(Timeout), Outcome::delivered(receipt())] {
         let settled = settle(&delivery, outcome, &RetryPolicy::default(), at(0), 0.0);
         assert!(!matches!(settled.after, AfterAttempt::Retrying { .. }));
         assert_eq!(settled.streak, Streak::Unchanged);

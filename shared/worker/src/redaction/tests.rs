@@ -126,7 +126,7 @@ fn redactor(secret: &str) -> Redactor {
 fn echoing(form: &str) -> Attempted {
     let sentence = format!("Cannot read `{form}`, sorry");
     Attempted {
-        outcome: Outcome::Delivered(Receipt::SmtpMessage {
+        outcome: Outcome::delivered(Receipt::SmtpMessage {
             queue_id: Some(sentence.clone()),
             message_id: String::new(),
             reply: form.to_owned(),
@@ -163,7 +163,7 @@ fn no_kind_of_secret_is_readable_in_any_form_in_any_place() {
                 panic!("{kind} as {form_name}")
             };
             let (location, echo) = (&response.headers[0].1, &response.headers[1].1);
-            let Receipt::SmtpMessage { queue_id: Some(id), .. } = &receipt else { panic!("{kind} as {form_name}") };
+            let Receipt::SmtpMessage { queue_id: Some(id), .. } = &*receipt else { panic!("{kind} as {form_name}") };
             let places = [&detail, id, &request.headers[0].1, location, echo, &response.body];
             for place in places {
                 assert!(place.contains(REDACTED), "{kind} as {form_name}: {place}");

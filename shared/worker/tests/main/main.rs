@@ -202,6 +202,6 @@ fn a_delivery_that_waits_for_a_place_may_be_called_before_it_is_expected_to_star
     for seconds in [101, 130, 161] {
         assert_eq!(next(1, &waits(seconds)), Next::Attempt(Duration::ZERO), "{seconds}");
     }
-    let leased = waits(130).start(at(110), at(100)).expect("no worker has it");
+    let leased = waits(130).start(at(110), at(50)).unwrap();
     assert_eq!(next(1, &leased), Next::Hold(Duration::from_secs(11)), "a worker has it");
 }

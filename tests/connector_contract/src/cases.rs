@@ -148,6 +148,7 @@ pub(crate) async fn cancelled<S: Subject>(trial: &Trial<S>) {
         let delivery = delivery_of(trial, &bytes);
         let attempt = trial.attempt(&destination, &delivery, streamed(&bytes));
         drop(timeout(whole * part / 8, attempt).await);
+        tokio::time::sleep(S::WORKS_ON).await;
         for arrival in trial.subject.arrived(&delivery).await {
             assert_eq!(arrival.sha256, crate::trial::sha256(&bytes), "after {part}/8: half of it is visible");
         }

@@ -14,6 +14,8 @@ mod workshop;
 pub use trial::{Trial, sha256};
 pub use workshop::{Login, Mistake, Place, Workshop};
 
+use std::time::Duration;
+
 use domain::Reason;
 use domain::delivery::Delivery;
 use domain::settings::DestinationType;
@@ -34,6 +36,9 @@ pub trait Subject: Sized {
     const DESTINATION: DestinationType;
     /// The payload of the case [`Case::Large`]. A connector that streams leaves it at [`STREAMED_BYTES`].
     const LARGE_BYTES: usize = STREAMED_BYTES;
+    /// How long the server may still be at work on what it got after its client has left. Real object stores make an object and its metadata
+    /// visible at once; a server for tests may not.
+    const WORKS_ON: Duration = Duration::ZERO;
     /// Whether a task that runs again leaves one copy. Otherwise both carry the same identity.
     const IS_IDEMPOTENT: bool;
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -41,7 +42,15 @@ impl FileS3 {
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 drop(stream.set_nodelay(true));
-                let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone());
+                let service = service.clone();
+                // A request is finished though its client has left: the server writes an object and then its metadata, and a real one
+                // does both or nothing.
+                let finishing = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+                    let service = service.clone();
+                    let finished = tokio::spawn(async move { Service::call(&service, request).await });
+                    async move { finished.await.expect("the server does not panic") }
+                });
+                let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), finishing);
                 tokio::spawn(async move { drop(connection.await) });
             }
         });

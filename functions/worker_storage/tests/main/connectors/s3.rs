@@ -1,5 +1,7 @@
 //! The contract of connectors, against an S3 that keeps objects as files.
 
+use std::time::Duration;
+
 use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop, sha256};
 use domain::Reason;
 use domain::credentials::CredentialKind;
@@ -22,6 +24,8 @@ impl Subject for S3 {
     type Connector = ObjectStorage;
     const NAME: &'static str = "S3 (s3s)";
     const DESTINATION: DestinationType = DestinationType::S3;
+    /// It writes an object's metadata after the object.
+    const WORKS_ON: Duration = Duration::from_millis(200);
     const IS_IDEMPOTENT: bool = true;
 
     async fn start(workshop: &Workshop) -> Self {

@@ -122,13 +122,15 @@ where
     }
 }
 
-/// Whether the error is that no connection could be made, over which nothing was sent.
+/// Whether no connection could be made, so that nothing was sent.
 fn is_connecting(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
-    causes.any(|cause| cause.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect()))
+    let of_client = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
+    };
+    egress::sources(error).any(of_client)
 }
 
-/// The outcome of a message that SES got and did not confirm.
+/// The outcome of a message that SES received and did not confirm.
 fn unconfirmed(reason: Reason, what: &str) -> ConnectorError {
     verdict::unconfirmed(reason, &format!("Amazon SES was sent the whole message and {what}"))
 }

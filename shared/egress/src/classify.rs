@@ -6,7 +6,7 @@ use hyper_util::client::legacy::connect::HttpInfo;
 use std::{error::Error, io};
 
 /// An error and everything that caused it, outermost first. Looks inside of `io::Error`, whose `source` skips the error it wraps.
-pub(crate) fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {
         let error: &'a (dyn Error + 'static) = *error;
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {

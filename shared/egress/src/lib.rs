@@ -33,7 +33,7 @@ mod target;
 mod tls;
 mod traffic;
 
-pub use classify::{failure_kind, refuses_identity, tls_error};
+pub use classify::{failure_kind, refuses_identity, sources, tls_error};
 pub use client::{Client, Request};
 pub use failure::{Failure, FailureKind};
 pub use guard::Guard;

@@ -293,7 +293,7 @@ impl Monitor {
         self.announce(alert).await
     }
 
-    /// Tells those whom the organization named; whoever is told twice is told by the same message.
+    /// Sends an alert to the destinations and addresses that the organization named.
     pub(crate) async fn announce(&self, alert: Alert) -> Result<(), lambda_runtime::Error> {
         let Some(routes) = self.store.routes(alert.organization_id).await? else { return Ok(self.store.announced(&alert).await?) };
         self.dispatcher.announce_alert(&self.ids().await?, &routes, alert, TraceId::generate(&self.random)).await?;

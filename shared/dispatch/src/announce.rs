@@ -77,7 +77,7 @@ impl Dispatcher {
         })
     }
 
-    /// Tells of an alert those whom the organization named, and remembers that. Whoever is told twice is told by the same message.
+    /// Sends an alert to the destinations and addresses that the organization named, and records that. Announcing it again sends the same message.
     pub async fn announce_alert(&self, ids: &IdMint, routes: &Routes, alert: Alert, trace: TraceId) -> Result<Alert, StoreError> {
         let name = alert.id.to_string();
         let announcement = Announcement {
@@ -102,7 +102,7 @@ impl Dispatcher {
         if let Some(bus) = &self.bus
             && let Err(error) = bus.put(detail_type(alert.kind), &alert.body()).await
         {
-            // It is not announced yet: the monitor does it again.
+            // The alert stays unannounced, so that the monitor tries again.
             tracing::warn!(error = %domain::chain(&error), alert = %alert.id, "failed to publish an alert to the event bus; the monitor publishes it again");
             return Ok(alert);
         }

@@ -23,15 +23,15 @@ use crate::{Reason, Timestamp};
 /// A delivery, with all a worker needs but the payload and the destination.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
-    /// Its id.
+    /// The identifier: the message, and the position among its deliveries.
     pub id: DeliveryId,
-    /// Whose it is.
+    /// The organization that owns the delivery.
     pub organization: OrganizationId,
-    /// Where it goes.
+    /// The destination that the delivery goes to.
     pub destination: DestinationId,
-    /// The type of that, so that its queue is known.
+    /// The type of that destination, which decides the queue.
     pub destination_type: DestinationType,
-    /// What of its message it carries.
+    /// The part of the message that every delivery carries.
     pub message: MessageFacts,
     /// How many deliveries the message has.
     pub fan_out: u16,
@@ -41,25 +41,25 @@ pub struct Delivery {
     pub updated_at: Timestamp,
     /// Raised by everything that makes tasks already sent stale: redeliver, cancel, skip, sweep, reconcile.
     pub generation: u32,
-    /// Attempts recorded, ever.
+    /// The number of attempts recorded since the message was accepted.
     pub attempts: u32,
-    /// Attempts recorded when the present budget began; a redeliver moves it.
+    /// The value of `attempts` when the current retry budget began. Reopening the delivery begins another one.
     pub budget_start: u32,
     /// Why the next attempt is made.
     pub trigger: Trigger,
-    /// What state it is in.
+    /// The current state.
     pub state: State,
-    /// What it waits for although it is due.
+    /// The pause or limit that holds back a delivery that is due.
     pub waiting: Option<Waiting>,
     /// The delivery that it stands in for.
     pub fallback_of: Option<FallbackOf>,
-    /// What state it was made in: `true` when its destination was disabled then.
+    /// Whether it was created as skipped, because its destination was disabled.
     pub born_skipped: bool,
     /// The newest attempt's record.
     pub last_attempt: Option<Attempt>,
-    /// How long history is kept, from acceptance.
+    /// How many days the history is kept after the message was accepted.
     pub retention_days: u32,
-    /// How long what it delivers is kept; no longer than that.
+    /// How many days the payload is kept, at most as long as the history.
     pub payload_retention_days: u32,
 }
 
@@ -68,24 +68,24 @@ pub struct Delivery {
 pub struct FallbackOf {
     /// The delivery that ended as failed.
     pub delivery: DeliveryId,
-    /// Why it did.
+    /// The failure category of that delivery.
     pub reason: Reason,
 }
 
 impl Delivery {
-    /// Its status by name.
+    /// The status that people see.
     #[must_use]
     pub fn status(&self) -> DeliveryStatus {
         self.state.status()
     }
 
-    /// Is a worker known to be at it?
+    /// Whether a worker holds a lease on the delivery at `now`.
     #[must_use]
     pub fn in_flight(&self, now: Timestamp) -> bool {
         matches!(self.state, State::Attempting { lease_until, .. } if now < lease_until)
     }
 
-    /// Why it failed; for a fallback without a failure of its own, why the delivery failed that it stands in for.
+    /// The failure category. A fallback that has not failed itself returns that of the delivery it stands in for.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         self.state.reason().or(self.fallback_of.map(|failed| failed.reason))
@@ -98,7 +98,7 @@ impl Delivery {
         if self.fallback_of.is_some() { Trigger::Fallback } else { last }
     }
 
-    /// When its next attempt may start, as far as that is known: its turn, else its retry's time.
+    /// When the next attempt may start, if that is known: the expected end of a wait, or else the time of the retry.
     #[must_use]
     pub fn starts_at(&self) -> Option<Timestamp> {
         self.waiting.map_or_else(|| self.state.next_attempt_at(), |waiting| waiting.expected_at)

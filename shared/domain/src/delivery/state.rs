@@ -6,7 +6,7 @@ use strum::IntoStaticStr;
 use crate::receipt::Receipt;
 use crate::{Reason, Timestamp};
 
-/// A delivery's state.
+/// The state of a delivery, with the data that only this state has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     /// Accepted, no attempt recorded. Entered on acceptance; left by the first attempt, a skip or a cancel.

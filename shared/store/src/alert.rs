@@ -1,5 +1,6 @@
-//! Alerts: each is written with the change it tells of, in one transaction, and stands in the index of what the monitor looks at until it is
-//! announced. So of several monitors one makes the change, and whoever comes next announces what another one left unsaid.
+//! Alerts. Each alert is written in one transaction with the change that it reports, and stays in
+//! the index of what the monitor watches until it is announced. When several monitors run, exactly
+//! one makes the change; the next one announces what an interrupted monitor did not.
 
 use std::time::Duration;
 
@@ -20,22 +21,24 @@ use crate::keys::{self, FAILING, PK, TTL, TroubleKind};
 use crate::transaction::{Transacted, Transaction};
 use crate::{Page, Store, StoreError, audit, destination, recovery, routes};
 
-/// How long alerts are kept.
+/// How long an alert is kept.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// What the monitor looks at.
+/// An entry of the index that the monitor watches.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Watched {
-    /// A destination that fails, was told of, or takes no more deliveries while some wait.
+    /// A destination that fails, has been alerted about, or takes no more deliveries while some
+    /// still wait.
     Destination(OrganizationId, DestinationId),
-    /// A destination that deliveries may wait for.
+    /// A destination whose deliveries may be waiting.
     Waiting(OrganizationId, DestinationId),
-    /// An alert that is not announced.
+    /// An alert that has not been announced.
     Alert(Box<Alert>),
 }
 
 impl Store {
-    /// One partition, below [`crate::FAILING_PARTITIONS`], of what the monitor looks at.
+    /// Reads one partition of what the monitor watches. `partition` is below
+    /// [`crate::FAILING_PARTITIONS`].
     pub async fn watched(&self, partition: u8) -> Result<Vec<Watched>, StoreError> {
         let mut condition = Condition::default();
         condition.equals(FAILING.pk, text(keys::failing_partition(partition)));
@@ -53,14 +56,15 @@ impl Store {
                 alerts.extend(keys::Key::of(&item));
             }
         }
-        // The index may be behind: the table says what is still to be announced.
+        // The index is eventually consistent; the table says which alerts are still unannounced.
         for item in self.get_all("read alerts", &alerts).await?.iter().flatten().filter(|item| item.contains_key(FAILING.pk)) {
             watched.push(Watched::Alert(Box::new(document::read(item)?)));
         }
         Ok(watched)
     }
 
-    /// Tells that a streak reached the alert threshold, unless somebody did or it ended meanwhile. Was it told?
+    /// Writes the alert that a streak reached the threshold, unless another monitor wrote it or the
+    /// streak has ended since. Returns whether it was written.
     pub async fn alert(&self, health: &Health, threshold: u32, alert: &Alert) -> Result<bool, StoreError> {
         let mut change = Change::default();
         change.set(ALERTED, time(alert.occurred_at)).set(LAST_ALERT, time(alert.occurred_at));
@@ -70,7 +74,8 @@ impl Store {
         self.tell("alert about a destination", change, alert).await
     }
 
-    /// Alerts about a failure rate, unless another monitor did. Returns whether it alerted.
+    /// Writes an alert about a failure rate, unless another monitor did. Returns whether it was
+    /// written.
     pub async fn alert_rate(&self, health: &Health, alert: &Alert) -> Result<bool, StoreError> {
         let mut change = Change::default();
         change.set(RATE_ALERTED, time(alert.occurred_at)).set(LAST_ALERT, time(alert.occurred_at));
@@ -78,7 +83,8 @@ impl Store {
         self.tell("alert about a failure rate", change, alert).await
     }
 
-    /// Alerts about a streak that reached a threshold and is over, unless another monitor did. Its recovery is told next. Was it told?
+    /// Writes the alert about a streak that reached a threshold and has ended, unless another
+    /// monitor did. The recovery is alerted next. Returns whether it was written.
     pub async fn alert_ended(&self, health: &Health, alert: &Alert) -> Result<bool, StoreError> {
         let mut change = Change::default();
         change.set(ALERTED, time(alert.occurred_at)).set(LAST_ALERT, time(alert.occurred_at));
@@ -88,7 +94,7 @@ impl Store {
         self.tell("alert about a streak that ended", change, alert).await
     }
 
-    /// Forgets a streak that is over and is not alerted.
+    /// Forgets a streak that has ended and needs no alert.
     pub async fn forget_ended(&self, destination: DestinationId, health: &Health) -> Result<(), StoreError> {
         let mut change = Change::default();
         forget_ended(&mut change);
@@ -96,15 +102,18 @@ impl Store {
         self.change("forget a streak that ended", &keys::health(destination), change).await.map(drop)
     }
 
-    /// Tells that a destination works again, unless somebody did or it fails anew. Was it told? Its failure rate, if it has one (`rated`),
-    /// is counted from then on, and the monitor goes on looking.
+    /// Writes the alert that a destination works again, unless another monitor did or the
+    /// destination has failed since. Returns whether it was written. If the destination has a
+    /// failure rate (`rated`), the rate is counted from now on and the monitor keeps watching the
+    /// destination.
     pub async fn tell_recovery(&self, health: &Health, alert: &Alert, rated: bool) -> Result<bool, StoreError> {
         let mut change = Change::default();
         change.remove(ALERTED).remove(RATE_ALERTED);
         if rated {
             change.set(RATE_SINCE, time(alert.occurred_at));
         } else if health.ended.is_none() {
-            // A streak that ended since may still have to be alerted: the monitor looks once more.
+            // A streak that has ended since may still need an alert, so the monitor looks once
+            // more.
             change.remove(FAILING.pk).remove(FAILING.sk);
         }
         let condition = of_epoch(change.when(), health.epoch).missing(STREAK);
@@ -118,8 +127,9 @@ impl Store {
         Ok(matches!(self.transact(action, transaction).await?, Transacted::Done))
     }
 
-    /// Disables a destination whose streak reached `threshold`: health, destination, routes, audit trail and alert together, or nothing.
-    /// `recovery` is how it is brought back, if it is.
+    /// Disables a destination whose streak reached `threshold`. Writes health, destination, routes,
+    /// audit event and alert in one transaction. `recovery` says how Waybill will try to enable it
+    /// again; `None` means that it will not.
     pub async fn disable_failing(
         &self,
         health: &Health,
@@ -140,8 +150,9 @@ impl Store {
         Ok(saved == Saved::Done)
     }
 
-    /// Enables or disables a destination for somebody. Enabling starts a new epoch: no streak, nobody told; disabling has the monitor look at it
-    /// until nothing waits for it.
+    /// Enables or disables a destination on request. Enabling starts a new epoch without a streak
+    /// or an alert. Disabling makes the monitor watch the destination until no delivery waits for
+    /// it.
     pub async fn switch_destination(
         &self,
         destination: &Destination,
@@ -179,7 +190,7 @@ impl Store {
         }
     }
 
-    /// The writes that enable or disable a destination.
+    /// Returns the writes that enable or disable a destination.
     pub(crate) fn switching(
         &self,
         destination: &Destination,
@@ -197,14 +208,16 @@ impl Store {
             .put(unannounced(alert), Condition::default())
     }
 
-    /// Has the monitor look at a destination that takes no more deliveries, until none waits for it.
+    /// Makes the monitor watch a destination that takes no more deliveries, until none waits for
+    /// it.
     pub async fn watch_destination(&self, destination: &Destination) -> Result<(), StoreError> {
         let mut change = Change::default();
         watch(&mut change, destination);
         self.change("watch a destination", &keys::health(destination.id), change).await.map(drop)
     }
 
-    /// The monitor need not look at a destination any more, unless it failed since its health was read.
+    /// Stops the monitor from watching a destination, unless it has failed since its health was
+    /// read.
     pub async fn unwatch_destination(&self, destination: DestinationId, health: &Health) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.remove(FAILING.pk).remove(FAILING.sk).remove(RATE_ALERTED);
@@ -214,12 +227,12 @@ impl Store {
         self.change("look away from a destination", &keys::health(destination), change).await.map(drop)
     }
 
-    /// An alert is announced, or there is nobody to tell.
+    /// Records that an alert was announced, or that it has no recipients.
     pub async fn announced(&self, alert: &Alert) -> Result<(), StoreError> {
         self.put("keep an alert", item(alert), Condition::default()).await.map(drop)
     }
 
-    /// An organization's alerts, newest first, those after `after`.
+    /// Lists an organization's alerts that follow `after`, newest first.
     pub async fn alerts_page(&self, organization: OrganizationId, after: Option<AlertId>, limit: u32) -> Result<Page<Alert>, StoreError> {
         let mut partition = Condition::default();
         partition.equals(PK, text(keys::alerts_partition(organization)));

@@ -1,4 +1,5 @@
-//! Confirmations of addresses that are to get alerts: of each address the newest, until it is used or its time is over.
+//! Confirmations of addresses that are to receive alerts. The newest confirmation of each address
+//! is kept until it is used or expires.
 
 use domain::Timestamp;
 use domain::id::OrganizationId;
@@ -10,19 +11,20 @@ use crate::expression::Condition;
 use crate::keys::{self, TTL};
 use crate::{Store, StoreError};
 
-/// A link that was mailed to an address.
+/// A confirmation link that was sent to an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingConfirmation {
-    /// The address.
+    /// The address that the link was sent to.
     pub address: String,
     /// The SHA-256 of the link's secret, lower-case hexadecimal.
     pub secret_sha256: String,
-    /// Until when it can be used.
+    /// The time at which the link expires.
     pub expires_at: Timestamp,
 }
 
 impl Store {
-    /// Keeps the confirmation of an address, in the place of an earlier one. `address_sha256` names it.
+    /// Saves the confirmation of an address and replaces an earlier one. `address_sha256`
+    /// identifies the address.
     pub async fn save_confirmation(
         &self,
         organization: OrganizationId,
@@ -34,7 +36,7 @@ impl Store {
         self.put("keep a confirmation", item, Condition::default()).await.map(drop)
     }
 
-    /// The confirmation of an address that can still be used.
+    /// Returns the confirmation of an address if it can still be used.
     pub async fn confirmation(
         &self,
         organization: OrganizationId,
@@ -44,7 +46,7 @@ impl Store {
         item.filter(|item| self.is_alive(item)).as_ref().map(document::read).transpose()
     }
 
-    /// Ends a confirmation, unless there is a newer one.
+    /// Deletes a confirmation, unless a newer one has replaced it.
     pub async fn end_confirmation(
         &self,
         organization: OrganizationId,

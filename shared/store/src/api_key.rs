@@ -1,4 +1,5 @@
-//! API keys: each an item that requests read, and a line in its organization's list, or in the operators'.
+//! API keys. Each key is an item that requests read, and an entry in the list of its organization
+//! or of the operators.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use domain::Timestamp;
@@ -14,25 +15,26 @@ use crate::tally::{Limit, Within};
 use crate::transaction::{Transacted, Transaction};
 use crate::{Created, Routes, Store, StoreError, organization, routes};
 
-/// Beside the document, for it is all that changes.
+/// When the key was last used. An attribute of its own, because it is the only part that changes.
 const LAST_USED: &str = "used";
-/// The key that was removed because this one stays.
+/// The last key that was deleted on condition that this one exists.
 const STAYS_FOR: &str = "stays_for";
-/// Keys of one list that are read at most: ten times what an organization may have.
+/// The most keys that are read from one list: ten times what an organization may have.
 const LISTED_MAX: u32 = 1000;
 
-/// Whose a key is, with what was read of its organization.
+/// Whose key it is, with what was read of the organization.
 enum Belonging {
-    /// The operator's, which belongs to no organization.
+    /// The key belongs to the operator, not to an organization.
     Operator,
-    /// An organization's that was known before the read, with its item if there is one.
+    /// The key belongs to the organization that was read with it. Holds its item if there is one.
     Known(Option<Item>),
-    /// Another organization's than was read.
+    /// The key belongs to an organization other than the one that was read.
     Unknown,
 }
 
 impl Store {
-    /// Keeps a new key, unless its organization has as many as it may. Operators' keys have no limit.
+    /// Saves a new key, unless its organization has reached its limit. Operators' keys have no
+    /// limit.
     pub async fn create_key(&self, key: &ApiKey) -> Result<Created, StoreError> {
         const ACTION: &str = "create an API key";
         let transaction = || {
@@ -67,11 +69,13 @@ impl Store {
         self.query(lines)
     }
 
-    /// A key, and whether its organization stands. Read on every request, and never from a cache: a key that was deleted is refused by
-    /// the next.
+    /// Reads a key, and whether its organization is active. Every request reads this, and never
+    /// from a cache, so that a deleted key is refused by the next request.
     ///
-    /// `organization`: whose the key is, as an earlier read has shown. Without it the answer does not say whether it stands, unless there
-    /// is none; [`Store::organization_stands`] does. As many items are read whether the key exists or not, so that the time does not tell.
+    /// `organization` is the key's organization as an earlier read found it. If it is missing or
+    /// wrong, the second value is `None` and the caller asks [`Store::organization_stands`]. The
+    /// same number of items is read whether or not the key exists, so that the duration does not
+    /// reveal it.
     pub async fn key_and_standing(
         &self,
         id: KeyId,
@@ -86,8 +90,9 @@ impl Store {
         Ok(Some((key, stands)))
     }
 
-    /// Like [`Self::key_and_standing`], with the routes of the organization in the same read where the organization is known. An
-    /// organization has routes until it ends, so that they also say whether it stands.
+    /// Like [`Self::key_and_standing`], and reads the organization's routes in the same call where
+    /// the organization is known. An organization has routes until it ends, so the routes also say
+    /// whether it is active.
     pub async fn key_with_routes(
         &self,
         id: KeyId,
@@ -102,7 +107,7 @@ impl Store {
         Ok(Some((key, stands, routes)))
     }
 
-    /// Reads a key, and an item of its organization where the organization is known.
+    /// Reads a key, and one item of its organization where the organization is known.
     async fn read_key(
         &self,
         id: KeyId,
@@ -121,13 +126,13 @@ impl Store {
         Ok(Some((key, belonging)))
     }
 
-    /// One key, whether its organization has ended or not.
+    /// Reads one key, even if its organization has ended.
     pub async fn key(&self, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
         let item = self.get("read an API key", &keys::api_key(id)).await?;
         item.as_ref().map(read).transpose()
     }
 
-    /// An organization's keys, or the operators', oldest first.
+    /// Lists the keys of an organization, or of the operators, oldest first.
     pub async fn keys(&self, organization: Option<OrganizationId>) -> Result<Vec<ApiKey>, StoreError> {
         let listed = self.list("list API keys", self.listed_keys(organization), LISTED_MAX).await?;
         let listed_keys: Result<Vec<Key>, StoreError> = listed.items.iter().map(key_of).collect();
@@ -135,15 +140,17 @@ impl Store {
         items.iter().flatten().map(read).collect()
     }
 
-    /// Removes a key of this organization, or of the operator. Was there one?
+    /// Deletes a key of this organization, or of the operator. Returns whether it existed.
     pub async fn delete_key(&self, organization: Option<OrganizationId>, id: KeyId) -> Result<bool, StoreError> {
         let transaction = self.deletion(organization, id);
         Ok(matches!(self.transact("delete an API key", transaction).await?, Transacted::Done))
     }
 
-    /// Removes a key while this other one is there; `false`: one of the two is not.
+    /// Deletes a key if the key `other` exists. Returns `false` if either of the two does not
+    /// exist.
     pub async fn delete_key_beside(&self, organization: OrganizationId, id: KeyId, other: KeyId) -> Result<bool, StoreError> {
-        // A write, so that of two keys that are each removed because the other is there, one stays.
+        // This writes to the other key, so that when two keys are each deleted because the other
+        // exists, one of them stays.
         let mut stays = Change::default();
         stays.set(STAYS_FOR, text(id.to_string()));
         stays.when().exists(PK);
@@ -155,7 +162,7 @@ impl Store {
         self.transaction().delete(&keys::api_key_listed(organization, id), present()).delete(&keys::api_key(id), Condition::default())
     }
 
-    /// Notes that a key was used; one that was deleted stays so.
+    /// Records that a key was used, unless it has been deleted.
     pub async fn touch_key(&self, id: KeyId, at: Timestamp) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.set(LAST_USED, time(at));
@@ -169,7 +176,7 @@ pub(crate) fn read(item: &Item) -> Result<ApiKey, StoreError> {
     Ok(ApiKey { last_used_at, ..document::read(item)? })
 }
 
-/// The key that a line of a list leads to.
+/// Returns the key that an entry of a list names.
 fn key_of(line: &Item) -> Result<Key, StoreError> {
     let reader = Reader(line);
     keys::api_key_of(reader.text(SK)?).map(keys::api_key).ok_or_else(|| reader.corrupt("names no API key"))

@@ -1,4 +1,4 @@
-//! Items by attribute name, typed: making values, and reading them back with errors that name the item and the attribute.
+//! Typed access to the attributes of items. Reading errors name the item and the attribute.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -13,45 +13,45 @@ use serde::de::DeserializeOwned;
 use crate::StoreError;
 use crate::keys::{PK, SK};
 
-/// An item as DynamoDB takes and gives it.
+/// An item as the DynamoDB SDK represents it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// A text value.
+/// Makes a text value.
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
-/// A number.
+/// Makes a number value.
 pub(crate) fn number(value: impl Display) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// A time, as epoch milliseconds.
+/// Makes a number value of a time, in epoch milliseconds.
 pub(crate) fn time(value: Timestamp) -> AttributeValue {
     number(value.as_millis())
 }
 
-/// Bytes.
+/// Makes a binary value.
 pub(crate) fn binary(value: impl Into<Vec<u8>>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
 }
 
-/// `true`; what is false is left out.
+/// Makes the value `true`. A flag that is false is left out of the item.
 pub(crate) fn flag() -> AttributeValue {
     AttributeValue::Bool(true)
 }
 
-/// A map of texts.
+/// Makes a map of texts.
 pub(crate) fn text_map<'a>(entries: impl IntoIterator<Item = (&'a String, &'a String)>) -> AttributeValue {
     AttributeValue::M(entries.into_iter().map(|(name, value)| (name.clone(), text(value))).collect())
 }
 
-/// A value as JSON text: for what is only ever read whole.
+/// Makes a text value that holds JSON, for what is only ever read as a whole.
 pub(crate) fn json(value: &impl Serialize) -> AttributeValue {
     text(serde_json::to_string(value).expect("our own types have text keys and finite numbers"))
 }
 
-/// Making items, attribute by attribute.
+/// Sets attributes of an item.
 pub(crate) trait Put {
     /// Sets an attribute.
     fn put(&mut self, name: &str, value: AttributeValue);
@@ -69,57 +69,57 @@ impl Put for Item {
     }
 }
 
-/// Reads an item's attributes.
+/// Reads the attributes of an item.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a>(pub(crate) &'a Item);
 
 impl<'a> Reader<'a> {
-    /// A text that must be there.
+    /// Reads a required text.
     pub(crate) fn text(self, name: &str) -> Result<&'a str, StoreError> {
         self.text_opt(name)?.ok_or_else(|| self.missing(name))
     }
 
-    /// A text.
+    /// Reads an optional text.
     pub(crate) fn text_opt(self, name: &str) -> Result<Option<&'a str>, StoreError> {
         self.typed(name, "a text", |value| value.as_s().ok().map(String::as_str))
     }
 
-    /// A text that must be there and read as a `T`.
+    /// Reads a required text and parses it as a `T`.
     pub(crate) fn parsed<T: FromStr<Err: Display>>(self, name: &str) -> Result<T, StoreError> {
         self.text(name)?.parse().map_err(|error| self.corrupt(format!("{name} {error}")))
     }
 
-    /// A number that must be there.
+    /// Reads a required number.
     pub(crate) fn number<T: FromStr>(self, name: &str) -> Result<T, StoreError> {
         self.number_opt(name)?.ok_or_else(|| self.missing(name))
     }
 
-    /// A number.
+    /// Reads an optional number.
     pub(crate) fn number_opt<T: FromStr>(self, name: &str) -> Result<Option<T>, StoreError> {
         self.typed(name, "a number in range", |value| value.as_n().ok().and_then(|digits| digits.parse().ok()))
     }
 
-    /// A time that must be there.
+    /// Reads a required time.
     pub(crate) fn time(self, name: &str) -> Result<Timestamp, StoreError> {
         self.number(name).map(Timestamp::from_millis)
     }
 
-    /// A time.
+    /// Reads an optional time.
     pub(crate) fn time_opt(self, name: &str) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.number_opt(name)?.map(Timestamp::from_millis))
     }
 
-    /// Bytes.
+    /// Reads optional bytes.
     pub(crate) fn binary_opt(self, name: &str) -> Result<Option<&'a [u8]>, StoreError> {
         self.typed(name, "binary", |value| value.as_b().ok().map(Blob::as_ref))
     }
 
-    /// A flag; what is not there is false.
+    /// Reads a flag; a missing one is false.
     pub(crate) fn flag(self, name: &str) -> Result<bool, StoreError> {
         Ok(self.typed(name, "a flag", |value| value.as_bool().ok().copied())?.unwrap_or(false))
     }
 
-    /// A map of texts; what is not there is empty.
+    /// Reads a map of texts; a missing one is empty.
     pub(crate) fn text_map<M: FromIterator<(String, String)>>(self, name: &str) -> Result<M, StoreError> {
         let entries = self.typed(name, "a map", |value| value.as_m().ok())?;
         let entries = entries.into_iter().flatten().map(|(key, value)| match value.as_s() {
@@ -129,18 +129,18 @@ impl<'a> Reader<'a> {
         entries.collect()
     }
 
-    /// A value stored as JSON text that must be there.
+    /// Reads a required value that is stored as JSON text.
     pub(crate) fn json<T: DeserializeOwned>(self, name: &str) -> Result<T, StoreError> {
         self.json_opt(name)?.ok_or_else(|| self.missing(name))
     }
 
-    /// A value stored as JSON text.
+    /// Reads an optional value that is stored as JSON text.
     pub(crate) fn json_opt<T: DeserializeOwned>(self, name: &str) -> Result<Option<T>, StoreError> {
         let Some(text) = self.text_opt(name)? else { return Ok(None) };
         serde_json::from_str(text).map(Some).map_err(|error| self.corrupt(format!("{name}: {error}")))
     }
 
-    /// An error that names this item.
+    /// Makes an error that names this item.
     pub(crate) fn corrupt(self, problem: impl Into<String>) -> StoreError {
         let part = |name| self.0.get(name).and_then(|value| value.as_s().ok()).map_or("?", String::as_str);
         StoreError::Corrupt { key: format!("{} / {}", part(PK), part(SK)), problem: problem.into() }

@@ -1,4 +1,4 @@
-//! The audit trail: events are added and expire; nothing changes them.
+//! The audit trail. Events are added and expire; they never change.
 
 use domain::Timestamp;
 use domain::audit::AuditEvent;
@@ -15,13 +15,14 @@ use crate::{Page, Store, StoreError};
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Store {
-    /// Adds an event to its organization's trail, for as long as the organization keeps them now.
+    /// Adds an event to its organization's trail. It expires after the organization's current audit
+    /// retention.
     pub async fn record_audit(&self, event: &AuditEvent) -> Result<(), StoreError> {
         let retention_days = self.audit_retention_days(event.organization_id).await?;
         self.put("record an audit event", item(event, retention_days), Condition::default()).await.map(drop)
     }
 
-    /// An organization's events, newest first; `since` inclusive, `until` exclusive.
+    /// Lists an organization's events, newest first. `since` is inclusive, `until` exclusive.
     pub async fn audit_page(
         &self,
         organization: OrganizationId,
@@ -39,7 +40,7 @@ impl Store {
         let mut range = Condition::default();
         range.equals(PK, text(keys::audit_partition(organization))).between(SK, text(lowest.to_string()), text(bound.to_string()));
         let query = self.query(range).scan_index_forward(false);
-        // One more, for the bound itself is in the range and not in the page.
+        // Reads one more item, because the bound itself is in the range but not in the page.
         let mut page = self.list("list audit events", query, limit.saturating_add(1)).await?;
         let bound = bound.to_string();
         page.items.retain(|item| Reader(item).text(SK).is_ok_and(|id| id != bound));
@@ -50,14 +51,14 @@ impl Store {
         Ok(Page { items: items?, more })
     }
 
-    /// How long an organization keeps audit events.
+    /// Returns how many days an organization keeps audit events.
     pub(crate) async fn audit_retention_days(&self, organization: OrganizationId) -> Result<u32, StoreError> {
         let settings = self.organization(organization).await?.map(|organization| organization.settings);
         Ok(settings.unwrap_or_else(OrganizationSettings::default).audit_retention_days)
     }
 }
 
-/// An event's item.
+/// Makes the item of an event.
 pub(crate) fn item(event: &AuditEvent, retention_days: u32) -> Item {
     let key = keys::audit(event.organization_id, event.id);
     let mut item = document::item(&key, event);

@@ -1,4 +1,4 @@
-//! Authorizations: kept while somebody may still consent, and from then on.
+//! Authorizations: pending ones until they expire, and granted ones.
 
 use domain::authorization::{Authorization, Consent};
 use domain::id::{AuthorizationId, OrganizationId};
@@ -11,12 +11,13 @@ use crate::keys::{self, PK, SK, TTL};
 use crate::tally::{Limit, Within};
 use crate::{Store, StoreError};
 
-/// How long one that nobody consented to can still be read, so that its client learns why.
+/// How long an authorization without consent stays readable after it expired, so that the client
+/// can learn why.
 const UNANSWERED_KEPT_SECONDS: i64 = 86_400;
 
 impl Store {
-    /// Keeps a new authorization, unless its organization has as many as it may: then the answer is
-    /// `false`. A request that was interrupted and is repeated replaces the same one.
+    /// Saves a new authorization. Returns `false` if its organization has reached its limit. A
+    /// repeat of an interrupted request replaces the same authorization.
     pub async fn create_authorization(&self, authorization: &Authorization) -> Result<bool, StoreError> {
         let organization = authorization.organization_id;
         let transaction = || self.transaction().put(item(authorization), Condition::default());
@@ -27,7 +28,7 @@ impl Store {
         Ok(matches!(within, Within::Done))
     }
 
-    /// How many authorizations of an organization were granted or still can be.
+    /// Counts the authorizations of an organization that were granted or still can be.
     async fn standing_authorizations(&self, organization: OrganizationId) -> Result<u64, StoreError> {
         let mut range = Condition::default();
         range.equals(PK, text(keys::organization(organization).pk));
@@ -43,19 +44,19 @@ impl Store {
         Ok(all.iter().filter(stands).count() as u64)
     }
 
-    /// An authorization of an organization.
+    /// Reads an authorization of an organization.
     pub async fn authorization(&self, organization: OrganizationId, id: AuthorizationId) -> Result<Option<Authorization>, StoreError> {
         let item = self.get("read an authorization", &keys::authorization(organization, id)).await?;
         item.filter(|item| self.is_alive(item)).as_ref().map(document::read).transpose()
     }
 
-    /// Saves what became of an authorization, unless something else became of it first.
+    /// Saves the outcome of an authorization, unless another outcome was saved first.
     pub async fn save_authorization(&self, after: &Authorization) -> Result<Saved, StoreError> {
         let written = self.put("save an authorization", item(after), at_revision(after.revision - 1)).await?;
         Ok(if written.is_done() { Saved::Done } else { Saved::Conflict })
     }
 
-    /// Forgets an authorization. Was there one?
+    /// Deletes an authorization. Returns whether it existed.
     pub async fn delete_authorization(&self, organization: OrganizationId, id: AuthorizationId) -> Result<bool, StoreError> {
         let deleted = self.delete("delete an authorization", &keys::authorization(organization, id), present()).await?;
         Ok(deleted.is_done())

@@ -1,4 +1,4 @@
-//! Destinations: each an item of its own and a route, written together.
+//! Destinations. Each is an item and a route, written in one transaction.
 
 use domain::audit::AuditEvent;
 use domain::destination::{Destination, DestinationState, DisabledBy};
@@ -13,22 +13,23 @@ use crate::keys::{self, Key};
 use crate::transaction::Transacted;
 use crate::{Page, Store, StoreError, alert, audit, organization, routes};
 
-/// How often a deletion that has to change its organization's settings is tried again when these changed meanwhile.
+/// How often a deletion that also changes its organization's settings is tried again when these
+/// changed at the same time.
 const SETTINGS_RACES_MAX: usize = 8;
 
-/// What became of something new, of which an organization has a limited number.
+/// The outcome of creating something of which an organization has a limited number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
-    /// It is there.
+    /// It was created.
     Done,
-    /// It is not: the organization has as many as it may.
+    /// It was not created: the organization has reached its limit.
     TooMany,
-    /// It is not: its organization has gone, or its id is taken.
+    /// It was not created: the organization no longer exists, or the id is taken.
     Conflict,
 }
 
 impl Store {
-    /// Keeps a new destination.
+    /// Saves a new destination.
     pub async fn create_destination(&self, destination: &Destination, event: &AuditEvent) -> Result<Created, StoreError> {
         const ROUTE: usize = 1;
         let retention_days = self.audit_retention_days(destination.organization_id).await?;
@@ -44,26 +45,27 @@ impl Store {
         }
     }
 
-    /// Keeps one of Waybill's own destinations, which is in no route, if it still is as it was `before`; `false` when it is not.
+    /// Saves one of Waybill's own destinations, which has no route, if it still equals `before`.
+    /// Returns whether it was saved.
     pub async fn keep_system_destination(&self, destination: &Destination, before: Option<&Destination>) -> Result<bool, StoreError> {
         let condition = before.map_or_else(absent, document::unchanged);
         Ok(self.put("keep a destination", item(destination), condition).await?.is_done())
     }
 
-    /// One destination; a deleted one, too.
+    /// Reads one destination, even if it is deleted.
     pub async fn destination(&self, organization: OrganizationId, id: DestinationId) -> Result<Option<Destination>, StoreError> {
         let item = self.get("read a destination", &keys::destination(organization, id)).await?;
         item.as_ref().map(read).transpose()
     }
 
-    /// Several destinations, deleted ones too, in the order of their ids.
+    /// Reads several destinations, including deleted ones, in the order of their ids.
     pub async fn destinations(&self, organization: OrganizationId, ids: &[DestinationId]) -> Result<Vec<Option<Destination>>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(|id| keys::destination(organization, *id)).collect();
         let items = self.get_all("read destinations", &keys).await?;
         items.iter().map(|item| item.as_ref().map(read).transpose()).collect()
     }
 
-    /// An organization's destinations, oldest first, without deleted ones.
+    /// Lists an organization's destinations that are not deleted, oldest first.
     pub async fn destinations_page(
         &self,
         organization: OrganizationId,
@@ -71,12 +73,12 @@ impl Store {
         limit: u32,
     ) -> Result<Page<Destination>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        // The routes name those that are not deleted: tombstones need not be read.
+        // The routes name only destinations that are not deleted, so tombstones are not read.
         let routes = self.routes(organization).await?.map(|routes| routes.destinations).unwrap_or_default();
         let ids: Vec<DestinationId> = routes.iter().map(|route| route.id).filter(|id| after.is_none_or(|after| *id > after)).collect();
         let mut rest = ids.as_slice();
         let mut items = Vec::new();
-        // Once, unless some are deleted between the two reads.
+        // One pass is enough unless destinations are deleted between the two reads.
         while items.len() < limit && !rest.is_empty() {
             let (next, later) = rest.split_at((limit - items.len()).min(rest.len()));
             let read = self.destinations(organization, next).await?;
@@ -86,7 +88,8 @@ impl Store {
         Ok(Page { items, more: !rest.is_empty() })
     }
 
-    /// Saves a changed destination, its revision already raised. One that is now deleted leaves the routes and the organization's settings.
+    /// Saves a changed destination whose revision is already raised. A deleted one is removed from
+    /// the routes and from the organization's settings.
     pub async fn save_destination(
         &self,
         destination: &Destination,
@@ -112,7 +115,7 @@ impl Store {
                 transaction = transaction.put(organization::item(&owner), at_revision(before));
             }
             if matches!(destination.state, DestinationState::Disabled { by: DisabledBy::Failures, .. }) {
-                // Its policy may have changed: the monitor begins or ends its recovery.
+                // The policy may have changed, so that the monitor has to begin or end a recovery.
                 let mut change = Change::default();
                 alert::watch(&mut change, destination);
                 transaction = transaction.change(&keys::health(destination.id), change);
@@ -128,7 +131,8 @@ impl Store {
 }
 
 impl Store {
-    /// Has the monitor look at the destinations that failures disabled and that their organization's policy brings back.
+    /// Makes the monitor watch the destinations that failures disabled and that the organization's
+    /// policy allows to recover.
     pub async fn watch_recoverable(&self, organization: &Organization) -> Result<(), StoreError> {
         let policy = &organization.settings.failure_policy;
         if !policy.auto_recover {
@@ -145,17 +149,17 @@ impl Store {
     }
 }
 
-/// A destination's item.
+/// Makes the item of a destination.
 pub(crate) fn item(destination: &Destination) -> Item {
     document::revised(&keys::destination(destination.organization_id, destination.id), destination, destination.revision)
 }
 
-/// The destination in an item.
+/// Reads the destination in an item.
 pub(crate) fn read(item: &Item) -> Result<Destination, StoreError> {
     document::read(item)
 }
 
-/// The settings without this destination; `None` when they do not name it.
+/// Returns the settings without this destination; `None` if they do not name it.
 fn without(settings: &OrganizationSettings, id: DestinationId) -> Option<OrganizationSettings> {
     let mut rest = settings.clone();
     for list in [&mut rest.default_destination_ids, &mut rest.alert_destination_ids, &mut rest.status_destination_ids] {

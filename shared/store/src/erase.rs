@@ -1,4 +1,4 @@
-//! Erasing an organization: every item and object that is its, a stretch at a time. Doing it again removes what is left.
+//! Erases an organization's items and objects in steps. A repeat removes what is left.
 
 use domain::id::{DestinationId, JobId, OrganizationId};
 use futures_util::{TryStreamExt as _, stream};
@@ -9,13 +9,14 @@ use crate::expression::Condition;
 use crate::keys::{self, Key, PK, SK};
 use crate::{Content, Store, StoreError};
 
-/// Items removed at once.
+/// Items removed concurrently.
 const AT_ONCE: usize = 16;
-/// Items of a partition that are read in one go.
+/// Items of a partition that one query reads.
 const PAGE: i32 = 200;
 
 impl Store {
-    /// Removes some of a shard's deliveries with their attempts and payloads. How many? None: there are none left.
+    /// Erases some of a shard's deliveries with their attempts and payloads. Returns how many; 0 if
+    /// there are none left.
     pub async fn erase_deliveries(&self, organization: OrganizationId, shard: u8) -> Result<u64, StoreError> {
         let found = self.stretch(&keys::deliveries(organization, shard)).await?;
         let count = found.len() as u64;
@@ -39,8 +40,8 @@ impl Store {
         self.remove(keys::delivery(delivery.organization, delivery.id)).await
     }
 
-    /// Removes all else that is the organization's: its keys first, so that nobody acts for it any more, and itself last. `spared` is the job
-    /// that does it.
+    /// Erases everything else of the organization: its keys first, so that they are refused from
+    /// then on, and the organization itself last. `spared` is the job that runs this.
     pub async fn erase_organization(&self, organization: OrganizationId, spared: JobId) -> Result<(), StoreError> {
         for key in self.keys(Some(organization)).await? {
             self.delete_key(Some(organization), key.id).await?;

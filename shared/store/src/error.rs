@@ -1,17 +1,17 @@
-//! Why the store could not do what it was asked to, sorted by what the caller can do about it.
+//! The errors of the store, grouped by what a caller can do about them.
 
 use std::error::Error;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-/// The error of any SDK call. Requests that shared the call share it.
+/// The error of an SDK call. It is shared by the requests that shared the call.
 type Source = Arc<dyn Error + Send + Sync>;
 
-/// Why the store could not do what it was asked to.
+/// Why a call of the store failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The service is throttled, slow or down: try again later. Never a reason to fail a delivery.
+    /// The service is throttled, slow or down; try again later. This must never fail a delivery.
     #[error("the table could not {action} for now")]
     Unavailable {
         /// What was being done.
@@ -19,7 +19,8 @@ pub enum StoreError {
         /// The SDK's error.
         source: Source,
     },
-    /// The service understood and refused: a permission, a limit, a request that is wrong. Ours to mend.
+    /// The service refused the request because of a permission, a limit or a mistake. This needs a
+    /// fix in Waybill or its deployment.
     #[error("the table refused to {action}")]
     Refused {
         /// What was being done.
@@ -27,20 +28,21 @@ pub enum StoreError {
         /// The SDK's error.
         source: Source,
     },
-    /// An item does not read as what its key says it is. Ours to mend.
+    /// An item does not contain what its key promises. This needs a fix in Waybill.
     #[error("the item {key} is unreadable: {problem}")]
     Corrupt {
-        /// Its key.
+        /// The key of the item.
         key: String,
-        /// What is wrong with it.
+        /// What is wrong with the item.
         problem: String,
     },
-    /// The store was built without a bucket and met a payload that is in one. Ours to mend.
+    /// The store has no bucket but met a payload that is an object. This needs a fix in the
+    /// configuration.
     #[error("no bucket is configured, and the payload is an object")]
     NoBucket,
 }
 
-/// Error codes by which AWS says "later", besides every status of 500 and above.
+/// AWS error codes that mean "try again later", in addition to every status from 500.
 const LATER: &[&str] = &[
     "InternalServerError",
     "LimitExceededException",
@@ -58,13 +60,13 @@ const LATER: &[&str] = &[
 ];
 
 impl StoreError {
-    /// Is waiting the answer?
+    /// Whether the call may succeed when it is tried again later.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }
 
-    /// The same error of another action: requests that shared a call each say what they were doing.
+    /// Returns the same error with another action: requests that shared a call each name their own.
     pub(crate) fn during(mut self, own: &'static str) -> Self {
         if let Self::Unavailable { action, .. } | Self::Refused { action, .. } = &mut self {
             *action = own;
@@ -72,7 +74,7 @@ impl StoreError {
         self
     }
 
-    /// Sorts an SDK call's error; `action` completes "the table could not …".
+    /// Makes a function that classifies an SDK error. `action` completes "the table could not …".
     pub(crate) fn of<E>(action: &'static str) -> impl Fn(SdkError<E>) -> Self
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -91,18 +93,18 @@ impl StoreError {
         }
     }
 
-    /// A thing that others kept changing for as long as we tried.
+    /// An item kept changing for as long as the change was tried.
     pub(crate) fn contended(action: &'static str) -> Self {
         Self::Unavailable { action, source: described("it kept changing") }
     }
 
-    /// A batch of which the service left something undone, every time it was asked.
+    /// The service left a part of a batch undone each time it was called.
     pub(crate) fn unprocessed(action: &'static str) -> Self {
         Self::Unavailable { action, source: described("the service left part of a batch unprocessed") }
     }
 }
 
-/// An error that is these words.
+/// Makes an error source with this description.
 pub(crate) fn described(what: &'static str) -> Source {
     Box::<dyn Error + Send + Sync>::from(what).into()
 }

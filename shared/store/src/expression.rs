@@ -1,5 +1,5 @@
-//! Update and condition expressions, put together with placeholders for every name and value, so that no attribute's name can be a
-//! reserved word and no value becomes part of an expression.
+//! Builds update and condition expressions. Every name and value is a placeholder, so that no name
+//! can be a reserved word and no value can become part of an expression.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::attributes::{Item, text};
 use crate::keys::{Key, PK, SK};
 
-/// An update with its condition, as `UpdateItem` (or one action of a transaction) takes it.
+/// An update with its condition, for `UpdateItem` or for one action of a transaction.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Change {
     sets: Vec<String>,
@@ -17,13 +17,14 @@ pub(crate) struct Change {
     condition: Condition,
 }
 
-/// A condition: all of its parts must hold.
+/// A condition all of whose parts must hold.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Condition {
     parts: Vec<String>,
     names: Vec<String>,
     values: Vec<AttributeValue>,
-    /// It, or the change it belongs to, says something that PartiQL has other words for.
+    /// Whether the condition, or the change that it belongs to, contains what PartiQL writes
+    /// differently.
     is_beyond_partiql: bool,
 }
 
@@ -58,7 +59,7 @@ impl Change {
         self
     }
 
-    /// Sets a member of a map.
+    /// Sets an entry of a map.
     pub(crate) fn set_member(&mut self, map: &str, member: &str, value: AttributeValue) -> &mut Self {
         let condition = &mut self.condition;
         let set = format!("{}.{} = {}", condition.name(map), condition.name(member), condition.value(value));
@@ -66,14 +67,14 @@ impl Change {
         self
     }
 
-    /// Removes a member of a map.
+    /// Removes an entry of a map.
     pub(crate) fn remove_member(&mut self, map: &str, member: &str) -> &mut Self {
         let remove = format!("{}.{}", self.condition.name(map), self.condition.name(member));
         self.removes.push(remove);
         self
     }
 
-    /// Sets an attribute that is not there.
+    /// Sets an attribute if it does not exist.
     pub(crate) fn set_if_missing(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let name = self.condition.name(name);
         let set = format!("{name} = if_not_exists({name}, {})", self.condition.value(value));
@@ -82,18 +83,19 @@ impl Change {
         self
     }
 
-    /// The condition, to add to.
+    /// Returns the condition, for adding to it.
     pub(crate) fn when(&mut self) -> &mut Condition {
         &mut self.condition
     }
 
-    /// The update expression.
+    /// Returns the update expression.
     pub(crate) fn update(&self) -> String {
         let clause = |word: &str, parts: &[String]| if parts.is_empty() { String::new() } else { format!("{word} {} ", parts.join(", ")) };
         format!("{}{}{}", clause("SET", &self.sets), clause("ADD", &self.adds), clause("REMOVE", &self.removes))
     }
 
-    /// The change as a PartiQL statement with its parameters; `None` where PartiQL has other words for what it says.
+    /// Returns the change as a PartiQL statement with its parameters; `None` if PartiQL writes a
+    /// part of it differently.
     pub(crate) fn statement(&self, table: &str, key: &Key) -> Option<(String, Vec<AttributeValue>)> {
         if self.condition.is_beyond_partiql || self.sets.is_empty() && self.removes.is_empty() {
             return None;
@@ -113,45 +115,45 @@ impl Change {
         Some((statement, parameters))
     }
 
-    /// The condition expression, the names and the values of both.
+    /// Returns the condition expression, and the names and values of both expressions.
     pub(crate) fn rest(self) -> (Option<String>, HashMap<String, String>, Option<Item>) {
         self.condition.into_parts()
     }
 }
 
 impl Condition {
-    /// The attribute has this value.
+    /// Requires that the attribute has this value.
     pub(crate) fn equals(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let part = format!("{} = {}", self.name(name), self.value(value));
         self.holds(part)
     }
 
-    /// The attribute has another value, or none.
+    /// Requires that the attribute has another value or does not exist.
     pub(crate) fn differs(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let part = format!("{} <> {}", self.name(name), self.value(value));
         self.and(part)
     }
 
-    /// The attribute has one of these values.
+    /// Requires that the attribute has one of these values.
     pub(crate) fn one_of(&mut self, name: &str, values: impl IntoIterator<Item = AttributeValue>) -> &mut Self {
         let name = self.name(name);
         let each: Vec<String> = values.into_iter().map(|value| format!("{name} = {}", self.value(value))).collect();
         self.holds(format!("({})", each.join(" OR ")))
     }
 
-    /// The attribute is there.
+    /// Requires that the attribute exists.
     pub(crate) fn exists(&mut self, name: &str) -> &mut Self {
         let part = format!("attribute_exists({})", self.name(name));
         self.and(part)
     }
 
-    /// The attribute is not there.
+    /// Requires that the attribute does not exist.
     pub(crate) fn missing(&mut self, name: &str) -> &mut Self {
         let part = format!("attribute_not_exists({})", self.name(name));
         self.and(part)
     }
 
-    /// The attribute has this value, or is not there when there is no value.
+    /// Requires that the attribute has this value, or does not exist if `value` is `None`.
     pub(crate) fn is(&mut self, name: &str, value: Option<AttributeValue>) -> &mut Self {
         match value {
             Some(value) => self.equals(name, value),
@@ -159,46 +161,47 @@ impl Condition {
         }
     }
 
-    /// The attribute is not there, or not above this value.
+    /// Requires that the attribute does not exist or is at most this value.
     pub(crate) fn missing_or_at_most(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let name = self.name(name);
         let value = self.value(value);
         self.and(format!("(attribute_not_exists({name}) OR {name} <= {value})"))
     }
 
-    /// The attribute is not there, or below this value.
+    /// Requires that the attribute does not exist or is below this value.
     pub(crate) fn missing_or_below(&mut self, name: &str, value: AttributeValue) -> &mut Self {
         let name = self.name(name);
         let value = self.value(value);
         self.and(format!("(attribute_not_exists({name}) OR {name} < {value})"))
     }
 
-    /// The text starts with this one.
+    /// Requires that the text starts with `prefix`.
     pub(crate) fn begins_with(&mut self, name: &str, prefix: AttributeValue) -> &mut Self {
         let part = format!("begins_with({}, {})", self.name(name), self.value(prefix));
         self.and(part)
     }
 
-    /// The attribute is between these values or one of them; the first must not be above the second.
+    /// Requires that the attribute lies between these values, inclusive. `lowest` must not be above
+    /// `highest`.
     pub(crate) fn between(&mut self, name: &str, lowest: AttributeValue, highest: AttributeValue) -> &mut Self {
         let part = format!("{} BETWEEN {} AND {}", self.name(name), self.value(lowest), self.value(highest));
         self.and(part)
     }
 
-    /// A part of its own, written with [`Self::name`] and [`Self::value`].
+    /// Adds a part that was written with [`Self::name`] and [`Self::value`].
     pub(crate) fn and(&mut self, part: String) -> &mut Self {
         self.is_beyond_partiql = true;
         self.holds(part)
     }
 
-    /// A part that PartiQL has the same words for.
+    /// Adds a part that PartiQL writes the same way.
     fn holds(&mut self, part: String) -> &mut Self {
         self.parts.push(part);
         self
     }
 
-    /// A text with placeholders as PartiQL has it: names in quotes, and a question mark for each value, which is added to
-    /// `parameters`.
+    /// Replaces placeholders as PartiQL requires: names in quotes, and a question mark for each
+    /// value, which is added to `parameters`.
     fn spelled(&self, placeholders: &str, parameters: &mut Vec<AttributeValue>) -> String {
         let mut spelled = String::with_capacity(placeholders.len() * 2);
         let mut rest = placeholders;
@@ -218,7 +221,7 @@ impl Condition {
         spelled + rest
     }
 
-    /// The placeholder of a name.
+    /// Returns the placeholder of a name.
     pub(crate) fn name(&mut self, name: &str) -> String {
         let at = self.names.iter().position(|known| known == name).unwrap_or_else(|| {
             self.names.push(name.to_owned());
@@ -227,13 +230,13 @@ impl Condition {
         format!("#{at}")
     }
 
-    /// The placeholder of a value.
+    /// Returns the placeholder of a value.
     pub(crate) fn value(&mut self, value: AttributeValue) -> String {
         self.values.push(value);
         format!(":{}", self.values.len() - 1)
     }
 
-    /// The expression, its names and its values.
+    /// Returns the expression, its names and its values.
     pub(crate) fn into_parts(self) -> (Option<String>, HashMap<String, String>, Option<Item>) {
         let expression = (!self.parts.is_empty()).then(|| self.parts.join(" AND "));
         let names = self.names.into_iter().enumerate().map(|(at, name)| (format!("#{at}"), name)).collect();

@@ -1,7 +1,9 @@
-//! A destination's flow: paused and resumed, and the turns and places of one that has limits.
+//! The flow of deliveries to a destination: pausing and resuming, and the turns and places of a
+//! destination with limits.
 //!
-//! While deliveries may wait for a destination the monitor looks at it, by an entry in the `failing` index that is written together with
-//! whatever makes them wait or lets them go. So a release that breaks off is finished by the monitor.
+//! While deliveries may wait for a destination, the monitor watches it by an entry in the `failing`
+//! index. The entry is written together with whatever makes deliveries wait or releases them, so
+//! the monitor completes a release that is interrupted.
 
 use std::time::Duration;
 
@@ -20,57 +22,59 @@ use crate::table::Written;
 use crate::transaction::Transacted;
 use crate::{Store, StoreError, audit, destination, routes};
 
-/// When the next turn is, in microseconds.
+/// When the next turn is, in epoch microseconds.
 const NEXT_TURN: &str = "turn";
-/// When a place is expected to come free for who asks next, in microseconds.
+/// When the next place is expected to become free, in epoch microseconds.
 const NEXT_PLACE: &str = "place";
-/// How long an attempt took lately, in milliseconds.
+/// How long recent attempts took, in milliseconds.
 const TOOK: &str = "took";
 /// Until when each place is taken: `p0`, `p1`, …
 const PLACE_PREFIX: &str = "p";
-/// Longer than anything waits for its turn without the item being written again.
+/// Longer than any wait for a turn during which the item is not written.
 const KEPT: Duration = Duration::from_secs(40 * 24 * 3600);
 /// Of a watched destination: its revision when it was paused or resumed.
 const REVISION: &str = "rev";
-/// Of a watched destination: when its limits changed, while what waits for a turn is to take another one.
+/// Of a watched destination: when its limits changed, until every waiting delivery has a new turn.
 const RESET: &str = "reset";
-/// The last delivery that was released since then.
+/// The last delivery that was released since the limits changed.
 const RELEASED: &str = "released";
-/// How long attempts took, in milliseconds, when the line for a place began.
+/// How long attempts took, in milliseconds, when the queue for a place began.
 const LINE: &str = "line";
-/// The most places of a destination.
+/// The most places that a destination can have.
 const PLACES_MAX: u32 = 100;
-/// A line for a place is formed again when attempts take this much less time than when it began …
+/// The queue for a place is rebuilt when attempts have become this many times faster since it began
+/// …
 const LINE_SPEEDUP: u64 = 4;
 /// … and it is longer than this.
 const LINE_MIN: Duration = Duration::from_secs(60);
-/// How often a change that meets another one is tried again.
+/// How often a change is tried again when it meets another one.
 const RACES_MAX: usize = 16;
-/// What an attempt is expected to take that no attempt was made before.
+/// The expected duration of an attempt before the first one was made.
 const TOOK_FIRST: Duration = Duration::from_secs(1);
 
-/// A place among the attempts that run at a destination.
+/// A place at a destination that one attempt occupies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TakenPlace {
     number: u32,
-    /// Of how many.
+    /// How many places the destination has.
     places: u32,
     until: Timestamp,
-    /// How long attempts took lately, in milliseconds.
+    /// How long recent attempts took, in milliseconds.
     took_ms: Option<u64>,
-    /// How long they took when the line began that still has this much to go.
+    /// How long attempts took, in milliseconds, when the queue began, and how much of the queue is
+    /// left.
     line: Option<(u64, Duration)>,
 }
 
 impl TakenPlace {
-    /// How many places the destination has.
+    /// Returns how many places the destination has.
     #[must_use]
     pub fn of(self) -> u32 {
         self.places
     }
 }
 
-/// A change of a destination's limits, after which waiting deliveries take another turn.
+/// A change of a destination's limits, after which waiting deliveries need new turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reset {
     /// When the limits changed.
@@ -80,7 +84,8 @@ pub struct Reset {
 }
 
 impl Store {
-    /// Saves a destination that was paused or resumed, its revision already raised. The monitor looks at it from then on.
+    /// Saves a destination that was paused or resumed, whose revision is already raised. The
+    /// monitor watches it from then on.
     pub async fn save_flow(&self, destination: &Destination, expected_revision: u64, event: &AuditEvent) -> Result<Saved, StoreError> {
         let retention_days = self.audit_retention_days(destination.organization_id).await?;
         let transaction = self
@@ -95,7 +100,8 @@ impl Store {
         }
     }
 
-    /// Voids the turns that were given, and has the monitor release what waits for one. Does nothing for a destination that gave none.
+    /// Voids the turns that were given, and makes the monitor release what waits for one. Does
+    /// nothing for a destination that gave none.
     pub async fn reset_turns(&self, destination: &Destination, now: Timestamp) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.remove(NEXT_TURN).remove(NEXT_PLACE).remove(LINE);
@@ -108,7 +114,7 @@ impl Store {
         self.change("watch what waits", &keys::waiting(destination.id), watched).await.map(drop)
     }
 
-    /// The reset after which what waits for a turn has not been released in full.
+    /// Returns the reset of turns whose release is not complete, if there is one.
     pub async fn turns_reset(&self, destination: DestinationId) -> Result<Option<Reset>, StoreError> {
         let Some(item) = self.get("read what waits", &keys::waiting(destination)).await? else { return Ok(None) };
         let from = Reader(&item);
@@ -117,7 +123,8 @@ impl Store {
         Ok(from.time_opt(RESET)?.map(|at| Reset { at, released }))
     }
 
-    /// Records how far what waits for a turn is released after a reset; `None` completes it. A later reset starts over.
+    /// Records how far the release after a reset has come; `None` completes it. A later reset
+    /// starts again.
     pub async fn keep_release(&self, destination: DestinationId, at: Timestamp, released: Option<DeliveryId>) -> Result<(), StoreError> {
         let mut change = Change::default();
         match released {
@@ -128,7 +135,8 @@ impl Store {
         self.change("record how far turns are released", &keys::waiting(destination), change).await.map(drop)
     }
 
-    /// Stops watching a destination that nothing waits for, as of this revision of it. A later pause or reset is watched again.
+    /// Stops watching a destination that nothing waits for, as of this revision. A later pause or
+    /// reset stays watched.
     pub async fn unwatch_waiting(&self, destination: DestinationId, revision: u64) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.remove(FAILING.pk).remove(FAILING.sk);
@@ -136,7 +144,8 @@ impl Store {
         self.change("stop watching what waits", &keys::waiting(destination), change).await.map(drop)
     }
 
-    /// Stops watching a destination that takes no more deliveries, as of this revision of it: what waits is skipped.
+    /// Stops watching a destination that takes no more deliveries, as of this revision. Its waiting
+    /// deliveries are skipped.
     pub async fn forget_waiting(&self, destination: DestinationId, revision: u64) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.remove(FAILING.pk).remove(FAILING.sk).remove(RESET).remove(RELEASED);
@@ -144,7 +153,8 @@ impl Store {
         self.change("stop watching what waits", &keys::waiting(destination), change).await.map(drop)
     }
 
-    /// Frees every place of a destination: no attempt runs at it, because the only process that could make one has just started.
+    /// Frees every place of a destination. Only valid when no attempt can be running, because the
+    /// only process that makes attempts has just started.
     pub async fn free_places(&self, destination: DestinationId) -> Result<(), StoreError> {
         let mut change = Change::default();
         for number in 0..PLACES_MAX {
@@ -154,12 +164,13 @@ impl Store {
         self.change("free places", &keys::limits(destination), change).await.map(drop)
     }
 
-    /// Gives the next turn, `step` after the one before and no earlier than `now`.
+    /// Returns the next turn, which is `step` after the previous one and no earlier than `now`.
     pub async fn next_turn(&self, destination: DestinationId, now: Timestamp, step: Duration) -> Result<Timestamp, StoreError> {
         self.advance("give a turn", destination, NEXT_TURN, now, step, None).await
     }
 
-    /// When a place is expected to come free, given how long recent attempts took and who already waits for one.
+    /// Estimates when a place becomes free, from how long recent attempts took and how many
+    /// deliveries wait already.
     pub async fn expected_place(&self, destination: DestinationId, now: Timestamp, places: u32) -> Result<Timestamp, StoreError> {
         let item = self.get("read what attempts take", &keys::limits(destination)).await?;
         let took = item.as_ref().map(|item| Reader(item).number_opt::<u64>(TOOK)).transpose()?.flatten();
@@ -167,11 +178,11 @@ impl Store {
         let step = took / places.max(1);
         let line = (LINE, number(took.as_millis()));
         let at = self.advance("expect a place", destination, NEXT_PLACE, now, step, Some(line)).await?;
-        // Nobody has left yet: the first of those who wait waits for one attempt.
+        // No place has become free yet, so the first that waits waits for one attempt.
         Ok(at.plus(step))
     }
 
-    /// Takes a place until `until`, if one of so many is free.
+    /// Takes a place until `until`, if one of `places` is free.
     pub async fn take_place(
         &self,
         destination: DestinationId,
@@ -204,8 +215,8 @@ impl Store {
         Ok(None)
     }
 
-    /// Leaves a place after an attempt that took so long, or was not made. If attempts have become much faster, what waits for a place gets a
-    /// new expected time.
+    /// Leaves a place after an attempt that took `took`, or after none was made. If attempts have
+    /// become much faster, the deliveries that wait for a place get new expected times.
     pub async fn leave_place(
         &self,
         destination: &Destination,
@@ -214,7 +225,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let took_ms = took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-        // One quick attempt among slow ones, or a slow one among quick ones, says little.
+        // A moving average, because a single quick or slow attempt says little.
         let took_ms = took_ms.map(|took| place.took_ms.map_or(took, |before| (3 * before).saturating_add(took) / 4));
         let mut change = Change::default();
         let name = name_of(place.number);
@@ -232,7 +243,8 @@ impl Store {
         }
     }
 
-    /// Moves a time on by `step`, from `now` where it lies behind; `at_first` is set then, too. Returns what it was before, in milliseconds.
+    /// Moves the time in attribute `name` forward by `step`, starting at `now` if it is in the
+    /// past; in that case `at_first` is set too. Returns the time before the change.
     async fn advance(
         &self,
         action: &'static str,
@@ -266,7 +278,8 @@ impl Store {
         Err(StoreError::contended(action))
     }
 
-    /// Makes a change and answers a number of it as it is then; `None` when the condition did not hold.
+    /// Makes a change and returns the new value of the number `name`; `None` if the condition did
+    /// not hold.
     async fn updated(&self, action: &'static str, key: &keys::Key, change: Change, name: &str) -> Result<Option<i64>, StoreError> {
         let call = self.table.client.update_item().table_name(&self.table.name).set_key(Some(key.item()));
         let call = call.update_expression(change.update()).return_values(UpdatedNew);
@@ -287,7 +300,7 @@ fn name_of(place: u32) -> String {
     format!("{PLACE_PREFIX}{place}")
 }
 
-/// Has the monitor look at what waits for a destination.
+/// Makes the monitor watch what waits for a destination.
 fn watched(destination: &Destination) -> Change {
     let mut change = Change::default();
     change.set(FAILING.pk, text(keys::failing(destination.id)));

@@ -1,4 +1,5 @@
-//! A destination's health: counters that workers change at the same time, each change one conditional update.
+//! The health of a destination: counters that workers change concurrently, each with one
+//! conditional update.
 
 use std::time::Duration;
 
@@ -14,45 +15,48 @@ use crate::{Store, StoreError, recovery};
 
 pub(crate) const EPOCH: &str = "epoch";
 pub(crate) const STREAK: &str = "n";
-/// While people who were told of the streak are to be told of its end.
+/// Set while the recipients of an alert about the streak have not been told that it ended.
 pub(crate) const ALERTED: &str = "alerted";
 pub(crate) const LAST_ALERT: &str = "told";
-/// When people were alerted of the failure rate, until it was healthy again.
+/// When the failure rate was alerted; removed once it is healthy again.
 pub(crate) const RATE_ALERTED: &str = "ra";
-/// Since when attempts count towards the failure rate.
+/// The time from which attempts count towards the failure rate.
 pub(crate) const RATE_SINCE: &str = "rs";
-/// Of the attempt that was counted last: an update that the SDK repeats counts once.
+/// The token of the attempt that was counted last, so that an update that the SDK repeats counts
+/// once.
 const TOKEN: &str = "tok";
 pub(crate) const STREAK_BEGAN: &str = "since";
 pub(crate) const LAST_FAILURE: &str = "failed";
 const LAST_SUCCESS: &str = "succeeded";
 const LAST_ERROR: &str = "error";
-/// Of the streak that a success ended last: failures, the first one's time, the success before it, the success that ended it.
+/// The streak that a success ended last: its failures, when it began, the success before it, and
+/// the success that ended it.
 const ENDED: &str = "en";
 const ENDED_BEGAN: &str = "es";
 const ENDED_AFTER: &str = "ef";
 const ENDED_AT: &str = "ea";
-/// How often the end of a streak that meets another change is tried again.
+/// How often ending a streak is tried again when it meets another change.
 const RACES_MAX: u32 = 16;
-/// Failures are counted within this time of their attempts, as a rule.
+/// The time within which failures are normally counted after their attempts.
 const COUNTED_LATE_MAX: Duration = Duration::from_secs(10);
 
 impl Store {
-    /// A destination's health.
+    /// Reads a destination's health.
     pub async fn health(&self, destination: DestinationId) -> Result<Health, StoreError> {
         let item = self.get("read a destination's health", &keys::health(destination)).await?;
         read(item.as_ref())
     }
 
-    /// The health of several destinations, in their order.
+    /// Reads the health of several destinations, in their order.
     pub async fn healths(&self, destinations: &[DestinationId]) -> Result<Vec<Health>, StoreError> {
         let keys: Vec<_> = destinations.iter().map(|id| keys::health(*id)).collect();
         let items = self.get_all("read destinations' health", &keys).await?;
         items.iter().map(|item| read(item.as_ref())).collect()
     }
 
-    /// Counts one failed attempt, which `token` names, unless it is counted already or of an earlier epoch. A failure that happened before a
-    /// success, or in the same millisecond, belongs to the streak that this success ended. Was it counted?
+    /// Counts one failed attempt, which `token` identifies, unless it is counted already or belongs
+    /// to an earlier epoch. A failure before a success, or in the same millisecond, belongs to the
+    /// streak that this success ended. Returns whether it was counted.
     pub async fn count_failure(
         &self,
         destination: DestinationId,
@@ -79,10 +83,12 @@ impl Store {
         Ok(self.change("count a failure of a streak that ended", &key, change).await?.is_done())
     }
 
-    /// Ends the streak with a success, unless a failure or a success came after it or it is of an earlier epoch. Was it ended?
+    /// Ends the streak with a success, unless a failure or a success came after it or it belongs to
+    /// an earlier epoch. Returns whether it was ended.
     ///
-    /// `seen` is the health as the caller read it. The streak stays on record as [`Health::ended`]; where it reached `threshold`, or people
-    /// wait to hear of its end, or the destination has a failure rate (`rated`), the monitor goes on looking.
+    /// `seen` is the health as the caller read it. The streak is kept as [`Health::ended`]. The
+    /// monitor keeps watching the destination if the streak reached `threshold`, if its end has to
+    /// be alerted, or if the destination has a failure rate (`rated`).
     pub async fn end_streak(
         &self,
         destination: DestinationId,
@@ -110,7 +116,8 @@ impl Store {
     }
 }
 
-/// What counting a failure changes in any case: the monitor looks at the destination.
+/// Returns the part of a change that counting any failure makes: the monitor watches the
+/// destination.
 fn counted(destination: DestinationId, organization: OrganizationId, epoch: u32, token: &str) -> Change {
     let mut change = Change::default();
     change.set(TOKEN, text(token));
@@ -119,13 +126,13 @@ fn counted(destination: DestinationId, organization: OrganizationId, epoch: u32,
     change
 }
 
-/// Ends the streak of a health that is still as `before`.
+/// Ends the streak of a health that still equals `before`.
 fn ending(before: &Health, at: Timestamp, threshold: u32, rated: bool) -> Change {
     let mut change = Change::default();
     change.set(LAST_SUCCESS, time(at)).remove(STREAK).remove(STREAK_BEGAN);
     let unseen = before.ended.as_ref().is_some_and(|ended| ended.failures >= threshold);
     let reached = before.consecutive_failures >= threshold && !before.is_streak_alerted();
-    // Without a streak, failures that are counted late still find the one that ended just now.
+    // Without a streak, the last ended one is kept for failures that are counted late.
     let is_recent = before.ended.as_ref().is_some_and(|ended| at.since(ended.ended_at) < COUNTED_LATE_MAX);
     if !unseen && !before.is_streak_alerted() && (before.consecutive_failures > 0 || !is_recent) {
         change.set(ENDED, number(before.consecutive_failures)).set(ENDED_AT, time(at));
@@ -143,13 +150,13 @@ fn ending(before: &Health, at: Timestamp, threshold: u32, rated: bool) -> Change
     change
 }
 
-/// The streak that ended last is still the one of `health`, with as many failures.
+/// Requires that the streak that ended last is still that of `health`, with as many failures.
 pub(crate) fn ended_as_in(condition: &mut Condition, health: &Health) {
     condition.is(ENDED_AT, health.ended.as_ref().map(|ended| time(ended.ended_at)));
     condition.is(ENDED, health.ended.as_ref().map(|ended| number(ended.failures)));
 }
 
-/// The streak that ended last has been looked at.
+/// Forgets the streak that ended last, which needs no further action.
 pub(crate) fn forget_ended(change: &mut Change) {
     for name in [ENDED, ENDED_BEGAN, ENDED_AFTER, ENDED_AT] {
         change.remove(name);
@@ -162,12 +169,12 @@ pub(crate) fn no_streak(change: &mut Change) {
     }
 }
 
-/// The epoch is still this one. The first has no item until something happens.
+/// Requires that the epoch is still this one. Epoch 0 has no attribute.
 pub(crate) fn of_epoch(condition: &mut Condition, epoch: u32) -> &mut Condition {
     if epoch == 0 { condition.missing(EPOCH) } else { condition.equals(EPOCH, number(epoch)) }
 }
 
-/// The health in an item; a destination that has none is new.
+/// Reads the health in an item; without an item it is that of a new destination.
 pub(crate) fn read(item: Option<&Item>) -> Result<Health, StoreError> {
     let Some(item) = item else { return Ok(Health::default()) };
     let reader = Reader(item);

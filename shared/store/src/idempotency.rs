@@ -1,8 +1,10 @@
-//! Idempotency keys: who came first with one, and what came of it.
+//! Idempotency keys: which request used a key first, and what it returned.
 //!
-//! A request **claims** its key for as long as it may run, its lease, and records what another one needs to take over. It **finishes** the
-//! claim with its response or **releases** it. Submitting does neither: the message it commits is its response, which a caller that finds
-//! the claim running or takes it over looks for first, and so a submission costs one write here.
+//! A request claims its key for its lease, which is as long as it may run, and records what another
+//! request needs to take over. It then finishes the claim with its response or releases it.
+//! Submitting does neither: the message that it commits is its response, and a caller that finds
+//! the claim running or takes it over looks for that message first. A submission therefore costs
+//! one write here.
 
 use std::time::Duration;
 
@@ -17,11 +19,12 @@ use crate::keys::{self, PK, TTL};
 use crate::table::Written;
 use crate::{Store, StoreError};
 
-/// How long a key is remembered (api.md, Conventions).
+/// How long a key is remembered.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
-/// A response that is longer is not kept: an item holds 400 KB. Who asks again gets one made from the record.
+/// The longest response that is kept, because an item holds 400 KB. The response to a repeat is
+/// otherwise made from the record.
 const RESPONSE_MAX_BYTES: usize = 300_000;
-/// How often a claim that lost a race looks again; each time somebody else got further.
+/// How often a claim that lost a race is tried again; each time another request has progressed.
 const RACES_MAX: usize = 4;
 
 const REQUEST: &str = "req";
@@ -30,51 +33,53 @@ const LEASE: &str = "lease";
 const FINISHED: &str = "done";
 const RESPONSE: &str = "resp";
 
-/// A request that wants to be the first with its key.
+/// A claim of an idempotency key by a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IdempotencyClaim {
-    /// Whose key it is: the same key of two organizations is two keys.
+    /// The organization that the key belongs to. The same key in two organizations is two keys.
     pub organization: OrganizationId,
     /// A hash of the key.
     pub key_hash: String,
-    /// A hash of all that makes two requests the same.
+    /// A hash of everything that makes two requests the same.
     pub request_hash: String,
-    /// When the request is over at the latest, one way or another.
+    /// When the request has ended at the latest.
     pub lease_until: Timestamp,
-    /// What a take-over needs. It should name something that only this very request made up, such as the message's id.
+    /// What a take-over needs. It should contain something unique to this request, such as the
+    /// message's id.
     pub recorded: Value,
 }
 
-/// What became of a claim.
+/// The outcome of a claim.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Claim {
-    /// This request is the first.
+    /// This request is the first with the key.
     New,
-    /// An earlier one is finished.
+    /// An earlier request with the key has finished.
     Finished {
-        /// Which request that was.
+        /// The hash of the earlier request.
         request_hash: String,
-        /// What it recorded.
+        /// What the earlier request recorded.
         recorded: Value,
-        /// What it answered, if that was kept.
+        /// The response of the earlier request, if it was kept.
         response: Option<Value>,
     },
-    /// An earlier one may be running; or it stopped half-way, and this one, being another request, may not take over.
+    /// An earlier request may still be running; or it stopped midway, and this one must not take
+    /// over because it differs.
     Running {
-        /// Which request that is.
+        /// The hash of the earlier request.
         request_hash: String,
-        /// What it recorded.
+        /// What the earlier request recorded.
         recorded: Value,
     },
-    /// The same request came earlier and is not running any more; this one goes on in its place.
+    /// The same request came earlier and no longer runs; this one continues it.
     TakenOver {
-        /// What the earlier one recorded.
+        /// What the earlier request recorded.
         recorded: Value,
     },
 }
 
 impl Store {
-    /// Claims a key.
+    /// Claims an idempotency key.
     pub async fn claim(&self, claim: &IdempotencyClaim, now: Timestamp) -> Result<Claim, StoreError> {
         const ACTION: &str = "claim an idempotency key";
         let key = keys::idempotency(claim.organization, &claim.key_hash);
@@ -102,14 +107,14 @@ impl Store {
         Err(StoreError::Unavailable { action: ACTION, source: described("others are claiming it, too") })
     }
 
-    /// What is known of a key without claiming it: [`Claim::Finished`] or [`Claim::Running`].
+    /// Looks a key up without claiming it. Returns [`Claim::Finished`] or [`Claim::Running`].
     pub async fn find_claim(&self, organization: OrganizationId, key_hash: &str) -> Result<Option<Claim>, StoreError> {
         let item = self.get("read an idempotency key", &keys::idempotency(organization, key_hash)).await?;
         let found = item.as_ref().filter(|item| self.is_alive(item)).map(Found::read).transpose()?;
         Ok(found.map(Claim::from))
     }
 
-    /// The request that holds the claim is done; who repeats it hears this response.
+    /// Finishes a claim. Repeats of the request get `response`.
     pub async fn finish_claim(&self, organization: OrganizationId, key_hash: &str, response: Option<Value>) -> Result<(), StoreError> {
         let response = response.map(|response| response.to_string()).filter(|response| response.len() <= RESPONSE_MAX_BYTES);
         let mut change = Change::default();
@@ -118,7 +123,8 @@ impl Store {
         self.change("finish an idempotency key", &keys::idempotency(organization, key_hash), change).await.map(drop)
     }
 
-    /// The request that holds the claim stopped half-way and does not know how far it came: the next one takes over at once.
+    /// Ends the lease of a request that stopped midway and does not know its outcome: the next
+    /// repeat takes over at once.
     pub async fn yield_claim(&self, organization: OrganizationId, key_hash: &str, now: Timestamp) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.set(LEASE, time(now));
@@ -126,7 +132,7 @@ impl Store {
         self.change("yield an idempotency key", &keys::idempotency(organization, key_hash), change).await.map(drop)
     }
 
-    /// The request that holds the claim did nothing: the key is free. What is finished stays.
+    /// Frees the key of a request that changed nothing. A finished claim stays.
     pub async fn release_claim(&self, organization: OrganizationId, key_hash: &str) -> Result<(), StoreError> {
         let mut unfinished = Condition::default();
         unfinished.missing(FINISHED);
@@ -143,7 +149,7 @@ fn item(claim: &IdempotencyClaim, now: Timestamp) -> Item {
     item
 }
 
-/// A claim that is there already.
+/// An existing claim.
 struct Found {
     request_hash: String,
     recorded: Value,
@@ -164,7 +170,7 @@ impl Found {
         })
     }
 
-    /// The SDK repeats a call whose answer was lost, and so meets what it wrote itself.
+    /// The SDK repeats a call whose response was lost, and then finds its own write.
     fn is_own(&self, claim: &IdempotencyClaim) -> bool {
         !self.finished
             && !claim.recorded.is_null()

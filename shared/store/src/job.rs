@@ -1,5 +1,5 @@
-//! Jobs: what is done to many deliveries, chunk by chunk. Each is one item, and every change of it is conditional on its revision, so that
-//! a run that lost its place notices before it writes.
+//! Jobs, which work on many deliveries in chunks. Each job is one item, and every change is
+//! conditional on its revision, so that a run that another has replaced notices before it writes.
 
 use std::time::Duration;
 
@@ -18,58 +18,61 @@ use crate::table::Written;
 use crate::tally::{Limit, Within};
 use crate::{DeliveryFilter, Page, Store, StoreError};
 
-/// Jobs are remembered this long after they were asked for.
+/// How long jobs are kept after they were requested.
 const REMEMBERED_SECONDS: i64 = 30 * 86_400;
 
-/// A job.
+/// A job and its progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Its id.
+    /// The id of the job.
     pub id: JobId,
-    /// Whose deliveries it is about.
+    /// The organization whose deliveries the job works on.
     pub organization_id: OrganizationId,
-    /// What it does.
+    /// What the job does.
     pub kind: JobKind,
-    /// How far it is.
+    /// The state of the job.
     pub status: JobStatus,
-    /// Which deliveries; only those that were there, and untouched since, when it was asked for.
+    /// Which deliveries the job works on. It leaves alone those that were created or changed after
+    /// it was requested.
     #[serde(default)]
     pub filter: DeliveryFilter,
-    /// Of these, those that finished at this time or later.
+    /// Restricts the filter to deliveries that finished at this time or later.
     #[serde(default)]
     pub finished_since: Option<Timestamp>,
-    /// How many matched when it started, or, where they could not be counted soon enough, how many were met so far.
+    /// How many deliveries matched when the job started; if they could not be counted in time, how
+    /// many were found so far.
     pub total: u64,
-    /// How many it has done.
+    /// How many deliveries the job has processed.
     pub done: u64,
-    /// How many it could not do.
+    /// How many deliveries the job could not process.
     pub failed: u64,
-    /// How many needed nothing, or could not be sent anywhere.
+    /// How many deliveries needed nothing, or could not be sent.
     pub skipped: u64,
-    /// Who asked for it.
+    /// Who requested the job.
     pub actor: Actor,
-    /// When that was.
+    /// When the job was requested.
     pub created_at: Timestamp,
-    /// When it ended.
+    /// When the job ended.
     pub finished_at: Option<Timestamp>,
-    /// Why it failed.
+    /// Why the job failed.
     pub error: Option<String>,
-    /// What is being done: written down before, so that whoever goes on after a crash knows what to look at.
+    /// The deliveries that are being processed. They are saved first, so that the next run can
+    /// check them after a crash.
     #[serde(default)]
     pub chunk: Vec<DeliveryId>,
-    /// How far the walk has come.
+    /// The last delivery that the walk has passed.
     #[serde(default)]
     pub after: Option<DeliveryId>,
-    /// Which shard it is in, where it walks one after the other.
+    /// The shard that the walk is in, if it reads the shards one after the other.
     #[serde(default)]
     pub shard: u8,
-    /// Whether the walk has come to its end.
+    /// Whether the walk has reached the end.
     #[serde(default)]
     pub walked: bool,
-    /// A run is at it until then.
+    /// Until when the current run holds the job.
     #[serde(default)]
     pub lease_until: Option<Timestamp>,
-    /// Counts changes.
+    /// Counts the changes of the job.
     pub revision: u64,
 }
 
@@ -77,48 +80,48 @@ pub struct Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobKind {
-    /// Reopens what matches.
+    /// Redelivers the deliveries that match.
     Retry,
-    /// Reopens what a destination missed.
+    /// Redelivers what a destination missed.
     Replay,
-    /// Sends a destination what was accepted and never addressed to it.
+    /// Sends a destination the accepted messages that were never addressed to it.
     Backfill,
-    /// Sends accepted deliveries anew whose task is lost.
+    /// Queues accepted deliveries again whose task was lost.
     Reconcile,
-    /// Removes an organization with everything that is its.
+    /// Erases an organization and all its data.
     Erase,
 }
 
-/// How far a job is.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobStatus {
-    /// It was asked for. Left when a run takes it, or by a cancel.
+    /// The job was requested. Changes when a run takes it or it is cancelled.
     Queued,
-    /// A run is at it, or will go on. Left at its end, or by a cancel.
+    /// A run works on the job, or will continue it. Changes when the job ends or is cancelled.
     Running,
-    /// It is done.
+    /// The job has done its work.
     Finished,
-    /// Somebody stopped it.
+    /// The job was cancelled on request.
     Cancelled,
-    /// Waybill could not do it.
+    /// The job could not be completed because of a failure in Waybill.
     Failed,
 }
 
 impl JobStatus {
-    /// Is there nothing left to do?
+    /// Whether the job has ended.
     #[must_use]
     pub fn is_over(self) -> bool {
         matches!(self, Self::Finished | Self::Cancelled | Self::Failed)
     }
 
-    /// Has no run taken it yet?
+    /// Whether no run has taken the job yet.
     #[must_use]
     pub fn is_queued(self) -> bool {
         matches!(self, Self::Queued)
     }
 
-    /// Whether it was stopped.
+    /// Whether the job was cancelled.
     #[must_use]
     pub fn is_cancelled(self) -> bool {
         matches!(self, Self::Cancelled)
@@ -126,7 +129,7 @@ impl JobStatus {
 }
 
 impl Job {
-    /// A job that nobody has begun.
+    /// Creates a job that no run has taken.
     #[must_use]
     pub fn new(id: JobId, organization_id: OrganizationId, kind: JobKind, actor: Actor, created_at: Timestamp) -> Self {
         Self {
@@ -153,8 +156,8 @@ impl Job {
         }
     }
 
-    /// A job that delivers again what a destination missed: what ended since `since` without having arrived, and is untouched when the job
-    /// is requested at `created_at`.
+    /// Creates a job that redelivers what a destination missed: deliveries that ended since `since`
+    /// without success, and that have not changed when the job is requested at `created_at`.
     #[must_use]
     pub fn replay(
         id: JobId,
@@ -173,7 +176,8 @@ impl Job {
         Self { filter, finished_since: Some(since), ..Self::new(id, organization_id, JobKind::Replay, actor, created_at) }
     }
 
-    /// Ends it; what matched when it started and was not met any more has moved on by itself.
+    /// Ends the job. Deliveries that matched at the start and were not found later have changed on
+    /// their own and count as skipped.
     #[must_use]
     pub fn ended(mut self, status: JobStatus, now: Timestamp) -> Self {
         let met = self.done + self.failed + self.skipped;
@@ -189,7 +193,8 @@ impl Job {
 }
 
 impl Store {
-    /// Keeps a new job; one with its id that is there already, of a request that is repeated, stands.
+    /// Saves a new job. If a job with its id exists, because the request is a repeat, that job is
+    /// returned unchanged.
     pub async fn create_job(&self, job: &Job) -> Result<Job, StoreError> {
         match self.put("create a job", item(job), absent()).await? {
             Written::Refused(Some(there)) => document::read(&there),
@@ -197,8 +202,8 @@ impl Store {
         }
     }
 
-    /// Keeps a new job as [`Store::create_job`] does, unless its organization has as many that have
-    /// not finished as it may: then the answer is `None`.
+    /// Saves a new job as [`Store::create_job`] does, unless its organization has reached its limit
+    /// of unfinished jobs. Returns `None` in that case.
     pub async fn create_job_within(&self, job: &Job) -> Result<Option<Job>, StoreError> {
         let organization = job.organization_id;
         let transaction = || self.transaction().put(item(job), absent());
@@ -211,7 +216,7 @@ impl Store {
         }
     }
 
-    /// How many jobs of an organization have not finished.
+    /// Counts the jobs of an organization that have not finished.
     pub async fn unfinished_jobs(&self, organization: OrganizationId) -> Result<u64, StoreError> {
         let mut range = Condition::default();
         range.equals(PK, text(keys::jobs(organization)));
@@ -222,25 +227,25 @@ impl Store {
         Ok(jobs.iter().filter(|job| !job.status.is_over()).count() as u64)
     }
 
-    /// One job.
+    /// Reads one job.
     pub async fn job(&self, organization: OrganizationId, id: JobId) -> Result<Option<Job>, StoreError> {
         let item = self.get("read a job", &keys::job(organization, id)).await?;
         item.as_ref().filter(|item| self.is_alive(item)).map(document::read).transpose()
     }
 
-    /// Saves a changed job, its revision already raised.
+    /// Saves a changed job whose revision is already raised.
     pub async fn save_job(&self, job: &Job) -> Result<Saved, StoreError> {
         let written = self.put("save a job", item(job), at_revision(job.revision - 1)).await?;
         Ok(if written.is_done() { Saved::Done } else { Saved::Conflict })
     }
 
-    /// An organization's jobs, newest first.
+    /// Lists an organization's jobs, newest first.
     pub async fn jobs_page(&self, organization: OrganizationId, after: Option<JobId>, limit: u32) -> Result<Page<Job>, StoreError> {
         let first_at = |millis| JobId::from(Ulid::first_at(Timestamp::from_millis(millis)));
         let bound = after.unwrap_or(first_at(i64::MAX)).to_string();
         let mut range = Condition::default();
         range.equals(PK, text(keys::jobs(organization))).between(SK, text(first_at(0).to_string()), text(&bound));
-        // One more, for the bound itself is in the range and not in the page.
+        // Reads one more item, because the bound itself is in the range but not in the page.
         let mut page = self.list("list jobs", self.query(range).scan_index_forward(false), limit.saturating_add(1)).await?;
         page.items.retain(|item| Reader(item).text(SK).is_ok_and(|id| id != bound));
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! Every key shape of the table, and of its indexes. Nothing else in the crate writes or takes apart a key.
+//! The keys of all items of the table and of its indexes. No other module makes or parses keys.
 //!
 //! | item | pk | sk |
 //! |---|---|---|
@@ -9,20 +9,20 @@
 //! | API key; those of an organization, of the operator | `KEY#<key>`; `ORG#<org>`, `KEYS` | `KEY`; `KEY#<key>` |
 //! | authorization | `ORG#<org>` | `OAU#<oau>` |
 //! | delivery | `ORG#<org>#<shard>` | `<msg ulid>#<nn>` |
-//! | earlier attempts | `ATT#<dlv>` | `<number>`; of one that lost its race `<number>.<start>` |
+//! | earlier attempts | `ATT#<dlv>` | `<number>`; of an attempt that another change overtook `<number>.<start>` |
 //! | payload | `PAY#<msg>` | `PAY` |
-//! | body that was sent last | `BODY#<dlv>` | `BODY` |
-//! | that a message uses an upload | `USES#<the object's key>` | `<msg>` |
+//! | last body that was sent | `BODY#<dlv>` | `BODY` |
+//! | use of an upload by a message | `USES#<the object's key>` | `<msg>` |
 //! | idempotency | `IDEM#<org>#<hash>` | `IDEM` |
 //! | statistics | `STAT#<dst>` | the hour, epoch seconds |
 //! | audit | `ORG#<org>#AUDIT` | `<aud>` |
 //! | alert | `ORG#<org>#ALERTS` | `<alr>` |
 //! | job | `ORG#<org>#JOBS` | `<job>` |
 //! | portal link; the operator's | `ORG#<org>#LINKS`; `LINKS` | `<pln>` |
-//! | how far reconcile is | `RECONCILE` | `RECONCILE` |
+//! | progress of reconcile | `RECONCILE` | `RECONCILE` |
 //! | rate limit | `RATE#<name>` | `RATE` |
 //! | confirmation of an address for alerts | `ORG#<org>` | `CONFIRM#<the address's SHA-256>` |
-//! | what watches over those that wait for a destination | `HEALTH#<dst>` | `WAITING` |
+//! | watch on what waits for a destination | `HEALTH#<dst>` | `WAITING` |
 //! | turns and places of a destination with limits | `LIMITS#<dst>` | `LIMITS` |
 //! | usage; a tally | `ORG#<org>` | `USAGE`; `TALLY#<of what>` |
 //! | upload; one that no message uses yet | `ORG#<org>#UPLOADS` | `<upl ulid>`; `OUT#<upl ulid>` |
@@ -68,7 +68,7 @@ pub const FAILING_PARTITIONS: u8 = 16;
 /// Partitions of each kind in the `trouble` index.
 pub(crate) const TROUBLE_PARTITIONS: u8 = 16;
 
-/// An index: its name and its keys' attributes.
+/// An index: its name and the attributes of its keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Index {
     pub(crate) name: &'static str,
@@ -84,7 +84,7 @@ pub(crate) const BY_REFERENCE: Index = Index { name: "by_reference", pk: "br_pk"
 pub(crate) const FAILING: Index = Index { name: "failing", pk: "fa_pk", sk: "fa_sk" };
 pub(crate) const TROUBLE: Index = Index { name: "trouble", pk: "tr_pk", sk: "tr_sk" };
 
-/// A primary key.
+/// The primary key of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) pk: String,
@@ -96,12 +96,12 @@ impl Key {
         Self { pk: pk.into(), sk: sk.into() }
     }
 
-    /// As an item of its own, which is how DynamoDB takes keys.
+    /// Returns the key as an item, which is how the SDK takes keys.
     pub(crate) fn item(&self) -> Item {
         Item::from([(PK.to_owned(), text(&self.pk)), (SK.to_owned(), text(&self.sk))])
     }
 
-    /// The key of an item.
+    /// Returns the key of an item.
     pub(crate) fn of(item: &Item) -> Option<Self> {
         let part = |name| item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned();
         Some(Self { pk: part(PK)?, sk: part(SK)? })
@@ -110,167 +110,167 @@ impl Key {
 
 // Configuration.
 
-/// An organization.
+/// The key of an organization.
 pub(crate) fn organization(id: OrganizationId) -> Key {
     Key::new(format!("ORG#{id}"), "ORG")
 }
 
-/// Where every organization is listed.
+/// The partition that lists every organization.
 pub(crate) const ORGANIZATIONS: &str = "ORGS";
 
-/// An organization's line in the list of all.
+/// The key of an organization's entry in the list of all.
 pub(crate) fn organization_listed(id: OrganizationId) -> Key {
     Key::new(ORGANIZATIONS, id.to_string())
 }
 
-/// What submit reads of an organization.
+/// The key of an organization's routes.
 pub(crate) fn routes(id: OrganizationId) -> Key {
     Key::new(format!("ORG#{id}"), "ROUTES")
 }
 
-/// What a destination's sort key starts with.
+/// The prefix of a destination's sort key.
 pub(crate) const DESTINATION_PREFIX: &str = "DST#";
 
-/// A destination.
+/// The key of a destination.
 pub(crate) fn destination(organization: OrganizationId, id: DestinationId) -> Key {
     Key::new(format!("ORG#{organization}"), format!("{DESTINATION_PREFIX}{id}"))
 }
 
-/// A destination's health.
+/// The key of a destination's health.
 pub(crate) fn health(id: DestinationId) -> Key {
     Key::new(format!("HEALTH#{id}"), "H")
 }
 
-/// An hour of a destination's statistics.
+/// The key of one hour of a destination's statistics.
 pub(crate) fn statistics(id: DestinationId, hour: Timestamp) -> Key {
     Key::new(format!("STAT#{id}"), format!("{:011}", hour.as_seconds()))
 }
 
-/// An API key.
+/// The key of an API key.
 pub(crate) fn api_key(id: KeyId) -> Key {
     Key::new(format!("KEY#{id}"), "KEY")
 }
 
-/// A key's line in its organization's list, or in the operators'.
+/// The key of an API key's entry in the list of its organization or of the operators.
 pub(crate) fn api_key_listed(organization: Option<OrganizationId>, id: KeyId) -> Key {
     let (partition, prefix) = api_keys_listed(organization);
     Key::new(partition, format!("{prefix}{id}"))
 }
 
-/// Such a list: its partition, and what its lines' sort keys start with.
+/// The partition of such a list, and the prefix of its sort keys.
 pub(crate) fn api_keys_listed(organization: Option<OrganizationId>) -> (String, &'static str) {
     (organization.map_or_else(|| "KEYS".to_owned(), |organization| format!("ORG#{organization}")), "KEY#")
 }
 
-/// The key that such a line is of.
+/// Returns the API key that such an entry names.
 pub(crate) fn api_key_of(sort: &str) -> Option<KeyId> {
     sort.strip_prefix("KEY#")?.parse().ok()
 }
 
-/// What an authorization's sort key starts with.
+/// The prefix of an authorization's sort key.
 pub(crate) const AUTHORIZATION_PREFIX: &str = "OAU#";
 
-/// An authorization.
+/// The key of an authorization.
 pub(crate) fn authorization(organization: OrganizationId, id: AuthorizationId) -> Key {
     Key::new(format!("ORG#{organization}"), format!("{AUTHORIZATION_PREFIX}{id}"))
 }
 
-/// An idempotency record.
+/// The key of an idempotency record.
 pub(crate) fn idempotency(organization: OrganizationId, key_hash: &str) -> Key {
     Key::new(format!("IDEM#{organization}#{key_hash}"), "IDEM")
 }
 
-/// An audit event.
+/// The key of an audit event.
 pub(crate) fn audit(organization: OrganizationId, id: AuditId) -> Key {
     Key::new(audit_partition(organization), id.to_string())
 }
 
-/// An organization's audit trail.
+/// The partition of an organization's audit trail.
 pub(crate) fn audit_partition(organization: OrganizationId) -> String {
     format!("ORG#{organization}#AUDIT")
 }
 
-/// A job.
+/// The key of a job.
 pub(crate) fn job(organization: OrganizationId, id: JobId) -> Key {
     Key::new(jobs(organization), id.to_string())
 }
 
-/// An organization's jobs.
+/// The partition of an organization's jobs.
 pub(crate) fn jobs(organization: OrganizationId) -> String {
     format!("ORG#{organization}#JOBS")
 }
 
-/// What is an organization's besides itself and its deliveries.
+/// The partitions of an organization other than its own item's and its deliveries'.
 pub(crate) fn partitions_of(organization: OrganizationId) -> Vec<String> {
     ["ALERTS", "AUDIT", "JOBS", "LINKS", "UPLOADS"].map(|name| format!("ORG#{organization}#{name}")).to_vec()
 }
 
-/// What is a destination's besides itself.
+/// The partitions of a destination other than its own item's.
 pub(crate) fn partitions_of_destination(id: DestinationId) -> Vec<String> {
     vec![health(id).pk, limits(id).pk, format!("STAT#{id}")]
 }
 
-/// A portal link.
+/// The key of a portal link.
 pub(crate) fn portal_link(organization: Option<OrganizationId>, id: PortalLinkId) -> Key {
     Key::new(portal_links(organization), id.to_string())
 }
 
-/// An organization's portal links, or the operator's.
+/// The partition of an organization's portal links, or the operator's.
 pub(crate) fn portal_links(organization: Option<OrganizationId>) -> String {
     organization.map_or_else(|| "LINKS".to_owned(), |organization| format!("ORG#{organization}#LINKS"))
 }
 
-/// How far reconcile is.
+/// The key of reconcile's progress.
 pub(crate) fn round() -> Key {
     Key::new("RECONCILE".to_owned(), "RECONCILE".to_owned())
 }
 
-/// The current window of a rate limit.
+/// The key of the current window of a rate limit.
 pub(crate) fn window(name: &str) -> Key {
     Key::new(format!("RATE#{name}"), "RATE")
 }
 
-/// What an organization has used.
+/// The key of an organization's usage.
 pub(crate) fn usage(id: OrganizationId) -> Key {
     Key::new(format!("ORG#{id}"), "USAGE")
 }
 
-/// The confirmation of an address that is to get alerts.
+/// The key of the confirmation of an address for alerts.
 pub(crate) fn confirmation(id: OrganizationId, address_sha256: &str) -> Key {
     Key::new(format!("ORG#{id}"), format!("CONFIRM#{address_sha256}"))
 }
 
-/// How many API keys an organization has.
+/// The key of the tally of an organization's API keys.
 pub(crate) fn api_keys_tally(id: OrganizationId) -> Key {
     Key::new(format!("ORG#{id}"), "TALLY#KEYS")
 }
 
-/// How many bytes of uploads an organization announced that no message uses yet.
+/// The key of the tally of bytes in an organization's uploads that no message uses yet.
 pub(crate) fn uploads_tally(id: OrganizationId) -> Key {
     Key::new(format!("ORG#{id}"), "TALLY#UPLOADS")
 }
 
-/// How many jobs of an organization have not finished.
+/// The key of the tally of an organization's unfinished jobs.
 pub(crate) fn jobs_tally(id: OrganizationId) -> Key {
     Key::new(format!("ORG#{id}"), "TALLY#JOBS")
 }
 
-/// How many portal links of an organization can be opened.
+/// The key of the tally of an organization's portal links that can be opened.
 pub(crate) fn portal_links_tally(id: OrganizationId) -> Key {
     Key::new(format!("ORG#{id}"), "TALLY#LINKS")
 }
 
-/// How many authorizations an organization has.
+/// The key of the tally of an organization's authorizations.
 pub(crate) fn authorizations_tally(id: OrganizationId) -> Key {
     Key::new(format!("ORG#{id}"), "TALLY#AUTHORIZATIONS")
 }
 
-/// An alert.
+/// The key of an alert.
 pub(crate) fn alert(organization: OrganizationId, id: AlertId) -> Key {
     Key::new(alerts_partition(organization), id.to_string())
 }
 
-/// An organization's alerts.
+/// The partition of an organization's alerts.
 pub(crate) fn alerts_partition(organization: OrganizationId) -> String {
     format!("ORG#{organization}#ALERTS")
 }
@@ -282,29 +282,30 @@ pub(crate) fn deliveries(organization: OrganizationId, shard: u8) -> String {
     format!("ORG#{organization}#{shard}")
 }
 
-/// A delivery.
+/// The key of a delivery.
 pub(crate) fn delivery(organization: OrganizationId, id: DeliveryId) -> Key {
     Key::new(deliveries(organization, id.message.ulid().shard()), delivery_sort(id))
 }
 
-/// A delivery's sort key, in the table and in every index but `due`. Lists go by it, newest first.
+/// A delivery's sort key, in the table and in every index except `due`. It determines the order of
+/// lists.
 pub(crate) fn delivery_sort(id: DeliveryId) -> String {
     format!("{}#{:02}", id.message.ulid(), id.position)
 }
 
-/// What the sort keys of all of a message's deliveries start with.
+/// The prefix of the sort keys of a message's deliveries.
 pub(crate) fn message_prefix(id: MessageId) -> String {
     format!("{}#", id.ulid())
 }
 
-/// The delivery a sort key names.
+/// Returns the delivery that a sort key names.
 pub(crate) fn delivery_of(sort: &str) -> Option<DeliveryId> {
     let (ulid, position) = sort.split_once('#')?;
     let message = MessageId::from(ulid.parse::<Ulid>().ok()?);
     Some(DeliveryId { message, position: position.parse().ok()? })
 }
 
-/// The organization a delivery's partition belongs to.
+/// Returns the organization that a delivery's partition belongs to.
 pub(crate) fn organization_of(partition: &str) -> Option<OrganizationId> {
     partition.strip_prefix("ORG#")?.split('#').next()?.parse().ok()
 }
@@ -314,7 +315,7 @@ pub(crate) fn by_destination(id: DestinationId, shard: u8) -> String {
     format!("{id}#{shard}")
 }
 
-/// The destination such a partition belongs to.
+/// Returns the destination that such a partition belongs to.
 pub(crate) fn destination_of(partition: &str) -> Option<DestinationId> {
     partition.split('#').next()?.parse().ok()
 }
@@ -329,8 +330,8 @@ pub(crate) fn attention_dst(id: DestinationId, status: DeliveryStatus, shard: u8
     format!("{id}#{}#{shard}", status.as_str())
 }
 
-/// What the `trouble` index lists across all organizations: unfinished and undelivered work, and what people look at because of it. What
-/// succeeds at once is in none of these.
+/// What the `trouble` index lists across all organizations: unfinished and undelivered deliveries,
+/// alerts and audit events. A delivery that succeeds at once is never in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum TroubleKind {
     Retrying,
@@ -341,7 +342,7 @@ pub(crate) enum TroubleKind {
 }
 
 impl TroubleKind {
-    /// The kind of deliveries in this status; `None`: they are not in the index.
+    /// Returns the kind of deliveries in this status; `None` if they are not in the index.
     pub(crate) fn of(status: DeliveryStatus) -> Option<Self> {
         match status {
             DeliveryStatus::Retrying => Some(Self::Retrying),
@@ -364,18 +365,18 @@ pub(crate) fn trouble(kind: TroubleKind, partition: u8) -> String {
     format!("{kind}#{partition}")
 }
 
-/// Enters an item into `trouble` under its sort key.
+/// Adds an item to `trouble` under a sort key.
 pub(crate) fn put_trouble(item: &mut Item, kind: TroubleKind, sort: String) {
     item.put(TROUBLE.pk, text(trouble(kind, spread(&sort) % TROUBLE_PARTITIONS)));
     item.put(TROUBLE.sk, text(sort));
 }
 
-/// An organization's messages of one reference, in `by_reference`.
+/// The partition of an organization's messages with one reference, in `by_reference`.
 pub(crate) fn by_reference(organization: OrganizationId, reference: &str) -> String {
     format!("{organization}#{reference}")
 }
 
-/// The reference in such a partition's name.
+/// Returns the reference in such a partition's name.
 pub(crate) fn reference_of(partition: &str) -> Option<&str> {
     partition.split_once('#').map(|(_, reference)| reference)
 }
@@ -385,92 +386,97 @@ pub(crate) fn due(partition: u8) -> String {
     format!("DUE#{partition}")
 }
 
-/// The partition of `due` a delivery is in: any even spread does, as long as it never changes.
+/// The partition of `due` that a delivery is in. Any even distribution works, as long as it never
+/// changes.
 pub(crate) fn due_partition(id: DeliveryId) -> String {
     due(spread(&delivery_sort(id)) % DUE_PARTITIONS)
 }
 
-/// A number that is as likely as any other, and always the same.
+/// Returns an evenly distributed number that is always the same for the same text.
 fn spread(text: &str) -> u8 {
     let hash = text.bytes().fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
     (hash >> 4) as u8
 }
 
-/// All earlier attempts of a delivery.
+/// The partition of a delivery's earlier attempts.
 pub(crate) fn attempts(id: DeliveryId) -> String {
     format!("ATT#{id}")
 }
 
-/// An attempt that a later one replaced in its delivery. Numbers are unique among those, so that writing one again changes nothing.
+/// The key of an attempt that a later one replaced. Its number is unique among those, so writing it
+/// again changes nothing.
 pub(crate) fn attempt(id: DeliveryId, number: u32) -> Key {
     Key::new(attempts(id), format!("{number:010}"))
 }
 
-/// An attempt that lost its race: another with its number was recorded first.
+/// The key of an attempt that another change overtook. Another attempt may have its number.
 pub(crate) fn late_attempt(id: DeliveryId, late: &Attempt) -> Key {
     Key::new(attempts(id), format!("{:010}.{}", late.number, late.started_at.as_millis()))
 }
 
-/// A payload that does not fit into its deliveries.
+/// The key of a payload that does not fit into its deliveries.
 pub(crate) fn payload(id: MessageId) -> Key {
     Key::new(format!("PAY#{id}"), "PAY")
 }
 
-/// The body that a delivery sent last, where it is not the payload.
+/// The key of the last body that a delivery sent, if it is not the payload.
 pub(crate) fn body(id: DeliveryId) -> Key {
     Key::new(format!("BODY#{id}"), "BODY")
 }
 
-/// An upload.
+/// The key of an upload.
 pub(crate) fn upload(organization: OrganizationId, id: UploadId) -> Key {
     Key::new(uploads(organization), id.ulid().to_string())
 }
 
-/// What the sort keys of uploads that no message uses yet start with.
+/// The prefix of the sort keys of uploads that no message uses yet.
 pub(crate) const OUTSTANDING_PREFIX: &str = "OUT#";
 
-/// That no message uses an upload yet.
+/// The key of the entry of an upload that no message uses yet.
 pub(crate) fn outstanding(organization: OrganizationId, id: UploadId) -> Key {
     Key::new(uploads(organization), format!("{OUTSTANDING_PREFIX}{}", id.ulid()))
 }
 
-/// An organization's uploads.
+/// The partition of an organization's uploads.
 pub(crate) fn uploads(organization: OrganizationId) -> String {
     format!("ORG#{organization}#UPLOADS")
 }
 
-/// The upload that an object of [`upload_object`] is of.
+/// Returns the upload of an object that [`upload_object`] names.
 pub(crate) fn upload_of(object: &str) -> Option<UploadId> {
     object.rsplit('/').next()?.parse().ok()
 }
 
-/// What uses an upload's object.
+/// The partition of the uses of an upload's object.
 pub(crate) fn uses(object: &str) -> String {
     format!("USES#{object}")
 }
 
-/// That a message uses an upload's object.
+/// The key of a message's use of an upload's object.
 pub(crate) fn used(object: &str, message: MessageId) -> Key {
     Key::new(uses(object), message.to_string())
 }
 
-/// An upload's object, beside payloads that are kept equally long.
+/// The object of an upload, next to payloads that are kept equally long.
 pub(crate) fn upload_object(retention_days: u32, organization: OrganizationId, id: UploadId) -> String {
     format!("{}/{organization}/{id}", lifecycle_days(retention_days))
 }
 
-/// A payload that does not fit into the table: its object. What is kept equally long stands under one prefix, for the bucket's lifecycle.
+/// The object of a payload that does not fit into the table. Objects that are kept equally long
+/// share a prefix, for the bucket's lifecycle rules.
 pub(crate) fn payload_object(retention_days: u32, organization: OrganizationId, message: MessageId) -> String {
     format!("{}/{organization}/{message}", lifecycle_days(retention_days))
 }
 
-/// A body that does not fit into the table: its object, next to payloads that are kept equally long.
+/// The object of a body that does not fit into the table, next to payloads that are kept equally
+/// long.
 pub(crate) fn body_object(retention_days: u32, organization: OrganizationId, id: DeliveryId) -> String {
     format!("{}/{organization}/{id}.body", lifecycle_days(retention_days))
 }
 
-/// The prefixes that the bucket's lifecycle knows (template.yaml): an object stands under the first that keeps it long enough. What is past its
-/// own time is not shown, whenever the bucket deletes it.
+/// The prefixes that the bucket's lifecycle rules name (`template.yaml`). An object is under the
+/// first that keeps it long enough. What is past its own retention is not shown, even before the
+/// bucket deletes it.
 pub const LIFECYCLE_DAYS: [u32; 12] = [1, 3, 7, 14, 30, 60, 90, 180, 365, 730, 1825, 3650];
 
 fn lifecycle_days(retention_days: u32) -> u32 {

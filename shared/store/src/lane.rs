@@ -1,8 +1,9 @@
-//! Lists read several partitions side by side and merge them, newest first.
+//! Reads several partitions concurrently and merges them, newest first.
 //!
-//! A **lane** is one partition, of the table or of an index, read page by page. The **merge** takes the newest of what the lanes have at their
-//! heads, and only while every lane that is not at its end has one: so nothing is skipped where a lane's page was cut, and an entry that two
-//! lanes have (it moved between statuses) comes once.
+//! A lane is one partition of the table or of an index, read page by page. The merge takes the
+//! newest of the lanes' first entries, and only while every lane that is not at its end has one, so
+//! that nothing is skipped where a lane's page ended. An entry that is in two lanes, because it
+//! changed status, is returned once.
 
 use std::collections::VecDeque;
 
@@ -14,30 +15,30 @@ use crate::expression::Condition;
 use crate::keys::{self, BY_REFERENCE, Index, Key, PK, SK};
 use crate::{Store, StoreError};
 
-/// A partition to read from.
+/// A partition to read.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
-    /// The index; `None` is the table itself, whose items come whole and strongly consistent.
+    /// The index; `None` for the table itself, whose items are complete and strongly consistent.
     pub(crate) index: Option<Index>,
-    /// The partition.
+    /// The name of the partition.
     pub(crate) partition: String,
-    /// Replace each message found, by its first delivery, by all of its deliveries.
+    /// Whether to replace each message that is found by all of its deliveries.
     pub(crate) whole_messages: bool,
 }
 
-/// Which sort keys are wanted.
+/// The range of sort keys to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Range {
-    /// None below this.
+    /// The lowest sort key, inclusive.
     pub(crate) low: String,
-    /// None above this.
+    /// The highest sort key, inclusive.
     pub(crate) high: String,
-    /// None from this on: how far the walk has come.
+    /// Only sort keys below this one are returned: how far an earlier read came.
     pub(crate) before: Option<String>,
 }
 
 impl Range {
-    /// The same range, without reading what the walk has passed already.
+    /// Narrows the range so that what was returned before is not read again.
     pub(crate) fn narrow(mut self) -> Self {
         if let Some(before) = self.before.as_ref().filter(|before| **before < self.high) {
             self.high.clone_from(before);
@@ -46,14 +47,14 @@ impl Range {
     }
 }
 
-/// An entry of a list: the key of what is listed, and its item where the lane had it.
+/// An entry of a list: the key of the listed item, and the item if the lane read it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) key: Key,
     pub(crate) item: Option<Item>,
 }
 
-/// A partition that is being read, and what of it is not yet merged.
+/// A partition that is being read, with the entries that are not merged yet.
 #[derive(Debug)]
 struct Lane {
     source: Source,
@@ -62,7 +63,7 @@ struct Lane {
     at_end: bool,
 }
 
-/// The lanes of a list.
+/// Merges the lanes of a list.
 #[derive(Debug)]
 pub(crate) struct Merge<'a> {
     store: &'a Store,
@@ -78,7 +79,7 @@ impl<'a> Merge<'a> {
         Self { store, range, page_size, lanes }
     }
 
-    /// The next `count` entries, newest first; fewer only at the end.
+    /// Returns the next `count` entries, newest first; fewer only at the end.
     pub(crate) async fn take(&mut self, count: usize) -> Result<Vec<Entry>, StoreError> {
         let mut taken = Vec::with_capacity(count);
         while taken.len() < count {
@@ -91,12 +92,12 @@ impl<'a> Merge<'a> {
         Ok(taken)
     }
 
-    /// Is everything merged?
+    /// Whether every entry has been merged.
     pub(crate) fn is_at_end(&self) -> bool {
         self.lanes.iter().all(|lane| lane.at_end && lane.heads.is_empty())
     }
 
-    /// Sees to it that every lane that is not at its end has a head.
+    /// Reads until every lane that is not at its end has an entry.
     async fn fill(&mut self) -> Result<(), StoreError> {
         let Self { store, range, page_size, lanes } = self;
         let dry = lanes.iter_mut().filter(|lane| lane.heads.is_empty() && !lane.at_end);
@@ -144,14 +145,14 @@ impl Lane {
     }
 }
 
-/// Takes the newest head, from every lane that has it.
+/// Takes the newest entry from every lane that has it.
 fn newest(lanes: &mut [Lane]) -> Option<Entry> {
     let sort = lanes.iter().filter_map(|lane| lane.heads.front()).map(|head| &head.key.sk).max()?.clone();
     let same = lanes.iter_mut().filter_map(|lane| lane.heads.pop_front_if(|head| head.key.sk == sort));
     same.reduce(|one, other| if one.item.is_some() { one } else { other })
 }
 
-/// The partition in `by_reference`.
+/// Returns the partition of a reference in `by_reference`.
 pub(crate) fn by_reference(organization: OrganizationId, reference: &str, whole_messages: bool) -> Source {
     Source { index: Some(BY_REFERENCE), partition: keys::by_reference(organization, reference), whole_messages }
 }

@@ -1,8 +1,9 @@
 //! The store: one DynamoDB table, and a bucket for payloads that do not fit into it.
 //!
-//! [`Store`] is what everything goes through; each file adds the verbs of one noun. `keys.rs` has every key shape. Writes that decide something
-//! are conditional, so that of two callers one wins and the other is told; reads that decide something are strongly consistent. An item that
-//! is expired is not there, whether DynamoDB has removed it yet or not.
+//! Everything goes through [`Store`]; each module adds the methods of one kind of record, and
+//! `keys.rs` defines all keys. Writes that decide something are conditional, so that of two callers
+//! one wins and the other learns that it lost. Reads that decide something are strongly consistent.
+//! An expired item is treated as deleted, whether or not DynamoDB has removed it.
 
 mod alert;
 mod alert_email;
@@ -82,7 +83,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store in `table`; payloads that do not fit into it are in `bucket`.
+    /// Creates a store over `table`. `bucket` holds the payloads that do not fit into the table.
     #[must_use]
     pub fn new(aws: &SdkConfig, table: String, bucket: Option<String>) -> Self {
         let time = aws.time_source().unwrap_or_default();
@@ -92,13 +93,13 @@ impl Store {
         Self { table, together, objects: aws_sdk_s3::Client::new(aws), bucket, aws: aws.clone(), time }
     }
 
-    /// The key of an upload's object.
+    /// Returns the key of an upload's object.
     #[must_use]
     pub fn upload_key(retention_days: u32, organization: domain::id::OrganizationId, id: domain::id::UploadId) -> String {
         keys::upload_object(retention_days, organization, id)
     }
 
-    /// The time by which items are expired: that of the SDK's signatures.
+    /// Returns the time by which items expire, which is also the time of the SDK's signatures.
     fn now(&self) -> Timestamp {
         let since = self.time.now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

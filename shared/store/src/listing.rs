@@ -1,4 +1,4 @@
-//! Reading lists: as many items of a query as are wanted, over as many answers as that takes.
+//! Reads lists: as many items of a query as are wanted, in as many calls as that takes.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 
@@ -6,7 +6,8 @@ use crate::attributes::Item;
 use crate::{Page, Store, StoreError};
 
 impl Store {
-    /// The first `limit` items of a query that are not expired, strongly consistent, and whether there are more.
+    /// Returns the first `limit` items of a query that have not expired, strongly consistent, and
+    /// whether there are more.
     pub(crate) async fn list(&self, action: &'static str, query: QueryFluentBuilder, limit: u32) -> Result<Page<Item>, StoreError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let wanted = limit.saturating_add(1);

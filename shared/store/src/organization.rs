@@ -1,4 +1,4 @@
-//! Organizations: each an item of its own, a line in the list of all, and its [`crate::Routes`].
+//! Organizations. Each is an item, an entry in the list of all, and its [`crate::Routes`].
 
 use domain::Timestamp;
 use domain::audit::AuditEvent;
@@ -14,7 +14,7 @@ use crate::transaction::Transacted;
 use crate::{Page, Store, StoreError, audit, routes};
 
 impl Store {
-    /// Keeps a new organization.
+    /// Saves a new organization.
     pub async fn create_organization(&self, organization: &Organization, event: &AuditEvent) -> Result<(), StoreError> {
         let any = Condition::default;
         let transaction = self
@@ -26,18 +26,18 @@ impl Store {
         self.transact("create an organization", transaction).await.map(drop)
     }
 
-    /// One organization.
+    /// Reads one organization.
     pub async fn organization(&self, id: OrganizationId) -> Result<Option<Organization>, StoreError> {
         let item = self.get("read an organization", &keys::organization(id)).await?;
         item.as_ref().map(document::read).transpose()
     }
 
-    /// Whether an organization is there and has not ended.
+    /// Whether an organization exists and has not ended.
     pub async fn organization_stands(&self, id: OrganizationId) -> Result<bool, StoreError> {
         stands(self.get("read an organization", &keys::organization(id)).await?.as_ref())
     }
 
-    /// All organizations, oldest first.
+    /// Lists all organizations, oldest first.
     pub async fn organizations(&self, after: Option<OrganizationId>, limit: u32) -> Result<Page<Organization>, StoreError> {
         let mut partition = Condition::default();
         partition.equals(PK, text(keys::ORGANIZATIONS));
@@ -50,7 +50,7 @@ impl Store {
         Ok(Page { items: organizations?, more: listed.more })
     }
 
-    /// The ids of all organizations, oldest first.
+    /// Lists the ids of all organizations, oldest first.
     pub async fn organization_ids(&self) -> Result<Vec<OrganizationId>, StoreError> {
         let mut partition = Condition::default();
         partition.equals(PK, text(keys::ORGANIZATIONS));
@@ -58,7 +58,7 @@ impl Store {
         listed.items.iter().map(|line| Reader(line).parsed(SK)).collect()
     }
 
-    /// Saves a changed organization, its revision already raised, and what its routes say of it.
+    /// Saves a changed organization whose revision is already raised, and updates its routes.
     pub async fn update_organization(
         &self,
         organization: &Organization,
@@ -76,8 +76,8 @@ impl Store {
         }
     }
 
-    /// Ends an organization that has no destinations, its revision already raised: from now on its keys, links and sessions are refused, and it
-    /// can get no destinations.
+    /// Ends an organization that has no destinations, whose revision is already raised. From then
+    /// on its keys, links and sessions are refused, and it can get no destinations.
     pub async fn end_organization(&self, ended: &Organization, expected_revision: u64) -> Result<Ending, StoreError> {
         let transaction =
             self.transaction().delete(&keys::routes(ended.id), routes::empty()).put(item(ended), at_revision(expected_revision));
@@ -88,8 +88,8 @@ impl Store {
         })
     }
 
-    /// Removes an organization that has ended, with its keys, portal links and authorizations. What it did remains until it expires. Doing it
-    /// again removes what is left.
+    /// Removes an organization that has ended, with its keys, portal links and authorizations. Its
+    /// history remains until it expires. A repeat removes what is left.
     pub async fn remove_organization(&self, id: OrganizationId) -> Result<(), StoreError> {
         for key in self.keys(Some(id)).await? {
             self.delete_key(Some(id), key.id).await?;
@@ -107,20 +107,20 @@ impl Store {
     }
 }
 
-/// What became of the wish to end an organization.
+/// The outcome of ending an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// It has ended.
+    /// The organization has ended.
     Done,
-    /// It has destinations.
+    /// The organization still has destinations.
     NotEmpty,
-    /// It was changed meanwhile.
+    /// The organization changed since it was read.
     Conflict,
 }
 
-/// Whether an organization's keys, links and sessions are good: it is there and has not ended.
+/// Whether an organization's keys, links and sessions are valid: it exists and has not ended.
 pub(crate) fn stands(item: Option<&Item>) -> Result<bool, StoreError> {
-    /// All that matters of an organization here: every request reads it.
+    /// The only part of an organization that this check reads, because every request makes it.
     #[derive(Deserialize)]
     struct Standing {
         #[serde(default)]
@@ -130,12 +130,12 @@ pub(crate) fn stands(item: Option<&Item>) -> Result<bool, StoreError> {
     Ok(document::read::<Standing>(item)?.ended_at.is_none())
 }
 
-/// An organization's item.
+/// Makes the item of an organization.
 pub(crate) fn item(organization: &Organization) -> Item {
     document::revised(&keys::organization(organization.id), organization, organization.revision)
 }
 
-/// The organization in an item.
+/// Reads the organization in an item.
 pub(crate) fn read(item: Option<&Item>) -> Result<Option<Organization>, StoreError> {
     item.map(document::read).transpose()
 }

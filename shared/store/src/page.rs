@@ -1,19 +1,20 @@
-//! Stretches of lists.
+//! Pages of lists.
 
-/// Some of a list's items; it goes on after the last of them.
+/// A page of a list. The next page starts after its last item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {
-    /// The items.
+    /// The items of the page.
     pub items: Vec<T>,
-    /// Whether there may be more.
+    /// Whether there may be more items.
     pub more: bool,
 }
 
-/// A stretch of a list whose walk may pass over entries that it leaves out.
+/// A page of a list that is filtered while it is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Walk<T, P> {
-    /// The items; may be fewer than asked for, even none, while there is more.
+    /// The items of the page. There may be fewer than requested, or none, even if the list
+    /// continues.
     pub items: Vec<T>,
-    /// How far it came: the next stretch starts after this. `None` at the end.
+    /// Where the next page starts; `None` at the end of the list.
     pub next: Option<P>,
 }

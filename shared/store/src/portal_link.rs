@@ -1,4 +1,5 @@
-//! Portal links: each an item that says until when its session lasts, and goes when both are over.
+//! Portal links. Each is an item that records when its session ends, and it expires once both link
+//! and session have ended.
 
 use domain::Timestamp;
 use domain::api_key::ApiKey;
@@ -14,30 +15,31 @@ use crate::keys::{self, Key, PK, SK, TTL};
 use crate::tally::{Limit, Within};
 use crate::{Store, StoreError, Walk, api_key, organization};
 
-/// Beside the document, for it is all that changes.
+/// When the session ends. An attribute of its own, because it is one of the few parts that change.
 const SESSION_UNTIL: &str = "until";
-/// When the link was revoked, with its session and the links that were made in it.
+/// When the link was revoked, with its session and the links that were created in it.
 const REVOKED: &str = "revoked";
-/// A revoked link is kept until every link is over that could have been made in its session: twice a day, and an hour for clocks.
+/// How long a revoked link is kept: until every link has ended that could have been created in its
+/// session. That is twice a day, and an hour for clock differences.
 const REVOKED_KEPT: Duration = Duration::from_secs(49 * 3600);
 
-/// A link that nothing has ended, and what it depends on.
+/// A link that is valid, and what it depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StandingLink {
-    /// The link.
+    /// The link itself.
     pub link: PortalLink,
-    /// The keys that it ends with. Whether they have expired is for the caller to decide.
+    /// The keys that the link depends on. The caller checks whether they have expired.
     pub keys: Vec<ApiKey>,
 }
 
 impl Store {
-    /// Keeps a new link until neither it nor the session it may open can be used.
+    /// Saves a new link until neither it nor its session can be used.
     pub async fn create_portal_link(&self, link: &PortalLink) -> Result<(), StoreError> {
         self.put("create a portal link", item(link), Condition::default()).await.map(drop)
     }
 
-    /// Keeps a new link as [`Store::create_portal_link`] does, unless the organization has as many
-    /// that can still be opened as it may: then the answer is `false`.
+    /// Saves a new link as [`Store::create_portal_link`] does, unless the organization has reached
+    /// its limit of links that can still be opened. Returns whether it was saved.
     pub async fn create_portal_link_within(&self, organization: OrganizationId, link: &PortalLink) -> Result<bool, StoreError> {
         let transaction = || self.transaction().put(item(link), Condition::default());
         let tally = &keys::portal_links_tally(organization);
@@ -57,9 +59,10 @@ impl Store {
         Ok(links.iter().filter(|link| self.now() < link.expires_at).count() as u64)
     }
 
-    /// A link, unless it, its organization or anything that it was made by has ended. Read on every request of its session, and never from a
-    /// cache. `makers`: what the link was made by, as an earlier read has shown, which makes one read of it; without it, a second read
-    /// follows the first.
+    /// Reads a link, unless it, its organization or anything that created it has ended. Every
+    /// request of its session reads this, and never from a cache. `makers` is what created the link
+    /// as an earlier read found it, so that one read is enough; if it is wrong, a second read
+    /// follows.
     pub async fn standing_portal_link(
         &self,
         organization: Option<OrganizationId>,
@@ -88,14 +91,15 @@ impl Store {
                 (Maker::Key(_), Some(item)) => keys.push(api_key::read(&item)?),
                 (Maker::Key(_), None) => return Ok(None),
                 (Maker::Session { .. }, Some(item)) if item.contains_key(REVOKED) => return Ok(None),
-                // A session that is over in time is removed.
+                // A session that has expired by itself was removed.
                 (Maker::Session { .. }, _) => {}
             }
         }
         Ok(Some(StandingLink { link, keys }))
     }
 
-    /// An organization's links, newest first, that are not revoked; whether what they were made by still stands is not looked at.
+    /// Lists an organization's links that are not revoked, newest first. Whether what created them
+    /// is still valid is not checked.
     pub async fn portal_links(
         &self,
         organization: OrganizationId,
@@ -112,7 +116,7 @@ impl Store {
         Ok(Walk { items: links.collect::<Result<_, _>>()?, next: last.map(|item| Reader(item).parsed(SK)).transpose()? })
     }
 
-    /// Opens a link, which nobody can a second time. Was it opened now?
+    /// Opens a link, which is possible only once. Returns whether it was opened by this call.
     pub async fn open_portal_link(
         &self,
         organization: Option<OrganizationId>,
@@ -125,7 +129,7 @@ impl Store {
         Ok(self.change("open a portal link", &keys::portal_link(organization, id), change).await?.is_done())
     }
 
-    /// Ends the session of a link. What was made in it stays.
+    /// Ends the session of a link. What was created in it stays.
     pub async fn end_session(&self, organization: Option<OrganizationId>, id: PortalLinkId, now: Timestamp) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.set(SESSION_UNTIL, time(now));
@@ -133,7 +137,8 @@ impl Store {
         self.change("end a session", &keys::portal_link(organization, id), change).await.map(drop)
     }
 
-    /// Revokes a link, and so its session and the links that were made in it. Was there one?
+    /// Revokes a link, its session and the links that were created in it. Returns whether there was
+    /// one to revoke.
     pub async fn revoke_portal_link(
         &self,
         organization: Option<OrganizationId>,

@@ -1,4 +1,5 @@
-//! What is counted for quotas, by all functions together: calls in a window of time, and requests and deliveries without end.
+//! Counts for quotas that all functions share: calls in a window of time, and an organization's
+//! requests and deliveries.
 
 use std::time::Duration;
 
@@ -17,45 +18,45 @@ const COUNT: &str = "n";
 const START: &str = "at";
 const REQUESTS: &str = "requests";
 const DELIVERIES: &str = "deliveries";
-/// Longer than any window, and than any instance of a function lives.
+/// Longer than any window and than the life of any function instance.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
-/// How often a count that others change at the same time is tried again.
+/// How often a count is tried again when others change it at the same time.
 const RACES_MAX: usize = 8;
 
-/// What became of calls that were to be counted.
+/// The outcome of counting calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
-    /// They were within the limit.
+    /// The calls were within the limit and were counted.
     Done,
-    /// They were not, and none was counted. The window ends then.
+    /// The calls exceeded the limit, and none was counted.
     Over {
-        /// The end of the window.
+        /// When the window ends.
         until: Timestamp,
     },
 }
 
-/// A limit on calls: a window begins with its first call.
+/// A limit on calls in a window of time. A window begins with its first call.
 #[derive(Clone, Copy, Debug)]
 pub struct Window<'a> {
-    /// What is counted.
+    /// The name of what is counted.
     pub name: &'a str,
-    /// How long a window lasts.
+    /// The length of a window.
     pub length: Duration,
-    /// Calls in a window.
+    /// The most calls in a window.
     pub limit: u32,
 }
 
-/// Requests and deliveries of an organization.
+/// How many requests and deliveries an organization has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Requests.
+    /// The number of requests.
     pub requests: u64,
-    /// Deliveries.
+    /// The number of deliveries.
     pub deliveries: u64,
 }
 
 impl Store {
-    /// Counts `calls` more calls, all or none.
+    /// Counts `calls` calls, all or none.
     pub async fn count_in_window(&self, window: Window<'_>, calls: u32, now: Timestamp) -> Result<Counted, StoreError> {
         const ACTION: &str = "count a call";
         let key = keys::window(window.name);
@@ -105,7 +106,7 @@ impl Store {
         Ok(self.change(action, &keys::window(window.name), first).await?.is_done())
     }
 
-    /// Adds to what an organization has used, and answers all that it has used: one write unit.
+    /// Adds to an organization's usage and returns the total. This costs one write unit.
     pub async fn add_usage(&self, organization: OrganizationId, more: Usage, now: Timestamp) -> Result<Usage, StoreError> {
         const ACTION: &str = "add up an organization's usage";
         let mut change = Change::default();

@@ -1,5 +1,6 @@
-//! Recoveries: how far Waybill is with bringing a destination back, kept in its health. Every change is conditional on the epoch and on the
-//! time of the next check, so that of several monitors one makes the check, and one that a person overtook changes nothing.
+//! Recoveries: the progress of enabling a destination again, kept in its health. Every change is
+//! conditional on the epoch and on the time of the next check, so that of several monitors only one
+//! makes a check, and none overrides what a person changed.
 
 use domain::Timestamp;
 use domain::alert::Alert;
@@ -20,7 +21,7 @@ use crate::{Job, Store, StoreError, alert, audit, job, keys};
 const RECOVERY: &str = "rec";
 const NEXT_CHECK: &str = "chk";
 
-/// What is kept of a recovery next to the time of its next check.
+/// The stored part of a recovery, without the time of the next check.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     began_at: Timestamp,
@@ -29,23 +30,24 @@ struct Kept {
     enabled: Option<EnabledAgain>,
 }
 
-/// The records of a destination that is enabled because a check passed.
+/// The records to write when a destination is enabled because a check passed.
 #[derive(Clone, Copy, Debug)]
 pub struct Recovered<'a> {
-    /// The destination, enabled.
+    /// The destination, now enabled.
     pub destination: &'a Destination,
-    /// Its recovery, with the job that replays what it missed.
+    /// The recovery of the destination, with the job that replays what it missed.
     pub recovery: &'a Recovery,
-    /// That job.
+    /// The job that replays what the destination missed.
     pub job: &'a Job,
-    /// The audit events of both.
+    /// The audit events of enabling the destination and of requesting the job.
     pub events: [&'a AuditEvent; 2],
-    /// The alert that it was enabled.
+    /// The alert that the destination was enabled.
     pub alert: &'a Alert,
 }
 
 impl Store {
-    /// Begins a recovery, unless another monitor did or the destination was enabled since. Was it begun?
+    /// Begins a recovery, unless another monitor did or the destination was enabled since. Returns
+    /// whether it was begun.
     pub async fn begin_recovery(&self, destination: DestinationId, health: &Health, recovery: &Recovery) -> Result<bool, StoreError> {
         let mut change = Change::default();
         put(&mut change, recovery);
@@ -53,7 +55,8 @@ impl Store {
         Ok(self.change("begin a recovery", &keys::health(destination), change).await?.is_done())
     }
 
-    /// Claims the check that is due, until the check must have ended. Was it claimed?
+    /// Claims the check that is due, until `until`, when it must have ended. Returns whether it was
+    /// claimed.
     pub async fn claim_check(
         &self,
         destination: DestinationId,
@@ -67,7 +70,8 @@ impl Store {
         Ok(self.change("claim a check", &keys::health(destination), change).await?.is_done())
     }
 
-    /// Saves a recovery after the check that was claimed until `claimed`, unless the destination was enabled since.
+    /// Saves a recovery after the check that was claimed until `claimed`, unless the destination
+    /// was enabled since.
     pub async fn check_again(
         &self,
         destination: DestinationId,
@@ -81,7 +85,7 @@ impl Store {
         self.change("schedule the next check", &keys::health(destination), change).await.map(drop)
     }
 
-    /// Ends a recovery that the destination's policy or state no longer calls for.
+    /// Ends a recovery that the destination's policy or state no longer allows.
     pub async fn forget_recovery(&self, destination: DestinationId, health: &Health) -> Result<(), StoreError> {
         let mut change = Change::default();
         forget(&mut change);
@@ -89,8 +93,9 @@ impl Store {
         self.change("end a recovery", &keys::health(destination), change).await.map(drop)
     }
 
-    /// Enables a destination whose check passed, and writes the job that replays what it missed: all together, or nothing when the
-    /// destination has changed since. The monitor looks at it until the job has been sent.
+    /// Enables a destination whose check passed and writes the job that replays what it missed, in
+    /// one transaction, unless the destination has changed since. The monitor watches it until the
+    /// job has been queued.
     pub async fn enable_recovered(&self, health: &Health, claimed: Timestamp, recovered: Recovered<'_>) -> Result<Saved, StoreError> {
         let Recovered { destination, recovery, job, events: [enabled, requested], alert } = recovered;
         let mut change = Change::default();
@@ -111,7 +116,7 @@ impl Store {
         }
     }
 
-    /// Notes that the job which replays what a destination missed has been sent to its queue.
+    /// Records that the job that replays what a destination missed was queued.
     pub async fn replay_sent(&self, destination: DestinationId, health: &Health, recovery: &Recovery) -> Result<(), StoreError> {
         let mut change = Change::default();
         put(&mut change, recovery);
@@ -120,13 +125,13 @@ impl Store {
     }
 }
 
-/// The recovery in a health.
+/// Reads the recovery in a health.
 pub(crate) fn read(from: Reader<'_>) -> Result<Option<Recovery>, StoreError> {
     let Some(Kept { began_at, replay_since, enabled }) = from.json_opt(RECOVERY)? else { return Ok(None) };
     Ok(Some(Recovery { began_at, replay_since, next_check_at: from.time_opt(NEXT_CHECK)?, enabled }))
 }
 
-/// Writes a recovery into a health.
+/// Writes a recovery to a health.
 pub(crate) fn put(change: &mut Change, recovery: &Recovery) {
     let Recovery { began_at, replay_since, next_check_at, enabled } = recovery.clone();
     change.set(RECOVERY, json(&Kept { began_at, replay_since, enabled })).set_or_remove(NEXT_CHECK, next_check_at.map(time));

@@ -1,4 +1,4 @@
-//! How far reconcile has come: one item, so that a run that is cut off leaves the rest to the next.
+//! The progress of reconcile, in one item, so that the next run continues after an interrupted one.
 
 use domain::Timestamp;
 use domain::id::{DeliveryId, OrganizationId};
@@ -7,30 +7,31 @@ use serde::{Deserialize, Serialize};
 use crate::expression::Condition;
 use crate::{Store, StoreError, document, keys};
 
-/// A round of all organizations' deliveries.
+/// A round of reconcile through the deliveries of all organizations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Round {
-    /// When it began; `None` while none is under way.
+    /// When the round began; `None` if none is in progress.
     pub began_at: Option<Timestamp>,
-    /// The last organization it is done with.
+    /// The last organization that is complete.
     pub done_with: Option<OrganizationId>,
-    /// In the next one, the shard it is at.
+    /// The current shard of the next organization.
     pub shard: u8,
-    /// In that, the last delivery it has passed.
+    /// The last delivery of the shard that was passed.
     pub after: Option<DeliveryId>,
-    /// When the last round began that came to its end.
+    /// When the last completed round began.
     pub last_began_at: Option<Timestamp>,
 }
 
 impl Store {
-    /// The round that is under way, or the end of the last one.
+    /// Reads the round that is in progress, or the result of the last one.
     pub async fn round(&self) -> Result<Round, StoreError> {
         let item = self.get("read how far reconcile is", &keys::round()).await?;
         item.as_ref().map_or(Ok(Round::default()), document::read)
     }
 
-    /// Keeps how far a round is. Of two that go on at once the later one stands: what both looked at was sent once.
+    /// Saves the progress of a round. If two runs are in progress, the later save wins; a delivery
+    /// that both find is queued once.
     pub async fn keep_round(&self, round: &Round) -> Result<(), StoreError> {
         self.put("keep how far reconcile is", document::item(&keys::round(), round), Condition::default()).await.map(drop)
     }

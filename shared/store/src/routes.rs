@@ -1,7 +1,7 @@
-//! Routes: all that submitting a message needs to know of an organization, in one item.
+//! Routes: everything that submitting a message needs to know about an organization, in one item.
 //!
-//! Its destinations are members of a map, so that changes of different destinations touch different paths. A destination and its route are
-//! written in one transaction.
+//! The destinations are entries of a map, so that changes of different destinations touch different
+//! paths. A destination and its route are written in one transaction.
 
 use domain::Timestamp;
 use domain::destination::Destination;
@@ -23,37 +23,38 @@ const SETTINGS: &str = "settings";
 /// The map of routes, by destination id.
 const DESTINATIONS: &str = "d";
 
-/// What submitting needs to know of an organization.
+/// What submitting needs to know about an organization.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Routes {
-    /// Whether it may submit.
+    /// The status of the organization, which decides whether it may submit.
     pub status: OrganizationStatus,
-    /// How many shards its data is spread over.
+    /// How many shards the organization's deliveries are spread over.
     pub shards: u8,
-    /// What it chose.
+    /// The settings of the organization.
     pub settings: OrganizationSettings,
-    /// Its destinations, oldest first.
+    /// The routes of its destinations, oldest first.
     pub destinations: Vec<Route>,
 }
 
-/// What submitting needs to know of a destination.
+/// What submitting needs to know about a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Its id.
+    /// The id of the destination.
     pub id: DestinationId,
-    /// Its type.
+    /// The type of the destination.
     pub kind: DestinationType,
-    /// Whether it takes deliveries.
+    /// Whether the destination takes deliveries.
     pub enabled: bool,
-    /// What it subscribes to; `None` is nothing.
+    /// The patterns that the destination subscribes to; `None` for nothing.
     pub event_types: Option<Vec<EventPattern>>,
-    /// Its revision.
+    /// The revision of the destination.
     pub revision: u64,
-    /// Until when its deliveries wait, if it was paused; [`Timestamp::MAX`] for a pause without an end.
+    /// Until when the destination is paused, if it is; [`Timestamp::MAX`] for a pause without an
+    /// end.
     pub paused_until: Option<Timestamp>,
 }
 
-/// A route as it is kept: a thousand of them fit into an item.
+/// A route as it is stored. It is small, so that a thousand fit into one item.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     #[serde(rename = "t")]
@@ -64,20 +65,20 @@ struct Kept {
     event_types: Option<Vec<EventPattern>>,
     #[serde(rename = "r")]
     revision: u64,
-    /// Until when it is paused, in milliseconds.
+    /// Until when the destination is paused, in milliseconds.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     paused_until_ms: Option<i64>,
 }
 
 impl Store {
-    /// The routes of an organization.
+    /// Reads the routes of an organization.
     pub async fn routes(&self, organization: OrganizationId) -> Result<Option<Routes>, StoreError> {
         let item = self.get("read an organization's routes", &keys::routes(organization)).await?;
         item.as_ref().map(read).transpose()
     }
 }
 
-/// The routes in an item.
+/// Reads the routes in an item.
 pub(crate) fn read(item: &Item) -> Result<Routes, StoreError> {
     let reader = Reader(item);
     let members: Vec<(String, String)> = reader.text_map(DESTINATIONS)?;
@@ -98,7 +99,7 @@ pub(crate) fn read(item: &Item) -> Result<Routes, StoreError> {
     Ok(Routes { status: reader.json(STATUS)?, shards: reader.number(SHARDS)?, settings: reader.json(SETTINGS)?, destinations })
 }
 
-/// A new organization's routes.
+/// Makes the routes of a new organization.
 pub(crate) fn first(organization: &Organization) -> Item {
     let mut item = keys::routes(organization.id).item();
     item.put(STATUS, json(&organization.status));
@@ -108,7 +109,7 @@ pub(crate) fn first(organization: &Organization) -> Item {
     item
 }
 
-/// Says again what the organization says of itself.
+/// Updates the attributes that follow from the organization.
 pub(crate) fn restated(organization: &Organization) -> Change {
     let mut change = Change::default();
     change.set(STATUS, json(&organization.status));
@@ -127,7 +128,7 @@ pub(crate) fn added(destination: &Destination) -> Change {
     change
 }
 
-/// Says again what a destination says of itself; one that is deleted is taken out.
+/// Updates the route of a destination; that of a deleted one is removed.
 pub(crate) fn saved(destination: &Destination) -> Change {
     let mut change = Change::default();
     let id = destination.id.to_string();
@@ -147,13 +148,13 @@ pub(crate) fn saved(destination: &Destination) -> Change {
     change
 }
 
-/// Changes the settings besides.
+/// Adds the settings to a change.
 pub(crate) fn with_settings(mut change: Change, settings: &OrganizationSettings) -> Change {
     change.set(SETTINGS, json(settings));
     change
 }
 
-/// There are no destinations.
+/// Requires that there are no destinations.
 pub(crate) fn empty() -> Condition {
     let mut condition = Condition::default();
     let part = format!("size({}) = {}", condition.name(DESTINATIONS), condition.value(number(0)));

@@ -1,15 +1,17 @@
-//! Statistics: a destination's attempts by the hour. One update adds what a worker's batch counted.
+//! Statistics: a destination's attempts by the hour. One update adds the counts of a worker's
+//! batch.
 //!
 //! | name | what |
 //! |---|---|
 //! | `ok` | attempts that succeeded |
-//! | `f.<reason>` | that failed |
-//! | `l.<bucket>` | durations |
-//! | `et` | the event types counted |
-//! | `s.<type>`, `x.<type>` | their attempts that succeeded, that failed |
+//! | `f.<reason>` | attempts that failed, by reason |
+//! | `l.<bucket>` | attempts by the bucket of their duration |
+//! | `et` | the event types that are counted by name |
+//! | `s.<type>`, `x.<type>` | attempts of an event type that succeeded, that failed |
 //! | `g.<minute>`, `b.<minute>` | attempts of a minute that succeeded, that failed; for destinations with a failure rate (decision 52) |
 //!
-//! An addition that the SDK repeats, after an answer that was lost, counts twice: statistics decide nothing but the alert of a failure rate.
+//! An addition that the SDK repeats after a lost response counts twice. Nothing depends on the
+//! exact numbers except the alert of a failure rate.
 
 use std::time::Duration;
 
@@ -32,14 +34,15 @@ const TYPE_SUCCEEDED: &str = "s.";
 const TYPE_FAILED: &str = "x.";
 const MINUTE_SUCCEEDED: &str = "g.";
 const MINUTE_FAILED: &str = "b.";
-/// Event types counted by name in an hour; what comes after them counts as [`OTHER`]: an item must not grow without bound.
+/// The most event types that are counted by name in an hour, so that an item does not grow without
+/// bound. Further ones count as [`OTHER`].
 pub(crate) const EVENT_TYPES_MAX: usize = 40;
-/// Never an event type of a message's: those have no such character.
+/// Never the event type of a message, which cannot contain these characters.
 const OTHER: &str = "(other)";
-/// How long an hour's counters are kept.
+/// How long the counters of an hour are kept.
 const KEPT: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// Attempts of one destination in one hour.
+/// The attempts of one destination in one hour.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempts {
     pub(crate) destination: DestinationId,
@@ -49,7 +52,7 @@ pub(crate) struct Attempts {
 }
 
 impl Table {
-    /// Adds attempts to those of their hour.
+    /// Adds attempts to the counters of their hour.
     pub(crate) async fn count(&self, attempts: &Attempts) -> Result<(), StoreError> {
         let Attempts { destination, hour, tally } = attempts;
         let key = keys::statistics(*destination, *hour);
@@ -70,12 +73,13 @@ impl Table {
 }
 
 impl Store {
-    /// Adds what was counted at `at`, together with what others count of the same hour.
+    /// Adds a batch's counts at `at`, combined with what other batches count for the same hour.
     pub async fn add_statistics(&self, destination: DestinationId, at: Timestamp, tally: &Tally) -> Result<(), StoreError> {
         self.together.count(Attempts { destination, hour: hour_of(at), tally: tally.clone() }).await
     }
 
-    /// What was counted hour by hour, oldest first, of the hours that begin in this time; `until` is exclusive.
+    /// Returns the counts of the hours that begin between `since` and `until` (exclusive), oldest
+    /// first.
     pub async fn statistics(
         &self,
         destination: DestinationId,
@@ -137,7 +141,8 @@ fn types_of(item: &Item) -> Vec<String> {
     item.get(EVENT_TYPES).and_then(|types| types.as_ss().ok()).cloned().unwrap_or_default()
 }
 
-/// What an item says; names it does not know are of a later version.
+/// Reads the counters of an item. Attributes with unknown names are ignored: a later version wrote
+/// them.
 fn read(item: &Item) -> Tally {
     let mut tally = Tally::default();
     for (name, value) in item {

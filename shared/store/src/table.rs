@@ -1,4 +1,4 @@
-//! The table's items by their keys: the calls that every noun makes.
+//! The calls of the table that all kinds of records use.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -17,18 +17,18 @@ use crate::expression::{Change, Condition};
 use crate::keys::{Key, PK, SK, TTL};
 use crate::{Store, StoreError};
 
-/// DynamoDB reads at most this many items in one call.
+/// The most items that DynamoDB reads in one call.
 pub(crate) const KEYS_IN_A_READ: usize = 100;
 /// How often a read that made no progress is tried again.
 const IDLE_READS_MAX: u32 = 8;
 const IDLE_READ_WAIT: Duration = Duration::from_millis(20);
 
-/// What became of a conditional write.
+/// The outcome of a conditional write.
 #[derive(Debug)]
 pub(crate) enum Written {
-    /// It was done.
+    /// The write was made.
     Done,
-    /// The condition did not hold for this item; `None`: for none being there.
+    /// The condition did not hold for this item; `None` if no item exists.
     Refused(Option<Item>),
 }
 
@@ -38,7 +38,7 @@ impl Written {
     }
 }
 
-/// The table, and the client that calls it. Each method is a call of its own.
+/// The table and its client. Each method makes a call of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub(crate) client: Client,
@@ -52,7 +52,8 @@ impl Table {
         Ok(call.send().await.map_err(StoreError::of(action))?.item)
     }
 
-    /// Reads these attributes, or all, of the items with these keys, each of which is named once.
+    /// Reads these attributes, or all if `parts` is empty, of the items with these keys. No key may
+    /// occur twice.
     pub(crate) async fn get_distinct(&self, action: &'static str, keys: &[&Key], parts: &[&str]) -> Result<HashMap<Key, Item>, StoreError> {
         let mut found = HashMap::with_capacity(keys.len());
         for chunk in keys.chunks(KEYS_IN_A_READ) {
@@ -94,7 +95,7 @@ impl Table {
         Ok(())
     }
 
-    /// Writes a whole item, under a condition on what was there.
+    /// Writes a whole item, under a condition on the existing one.
     pub(crate) async fn put(&self, action: &'static str, item: Item, condition: Condition) -> Result<Written, StoreError> {
         let (condition, names, values) = condition.into_parts();
         let call = self.client.put_item().table_name(&self.name).set_item(Some(item)).set_condition_expression(condition);
@@ -130,17 +131,18 @@ impl Table {
 }
 
 impl Store {
-    /// Reads one item, strongly consistent, together with what else is being read.
+    /// Reads one item, strongly consistent, in a call that concurrent reads share.
     pub(crate) async fn get(&self, action: &'static str, key: &Key) -> Result<Option<Item>, StoreError> {
         Ok(self.get_all(action, std::slice::from_ref(key)).await?.pop().flatten())
     }
 
-    /// Reads any number of items, strongly consistent, together with what else is being read; in the order of their keys.
+    /// Reads any number of items, strongly consistent and in the order of their keys, in calls that
+    /// concurrent reads share.
     pub(crate) async fn get_all(&self, action: &'static str, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         self.together.read(action, keys).await
     }
 
-    /// Reads these attributes of any number of items, and their keys.
+    /// Reads these attributes and the keys of any number of items.
     pub(crate) async fn get_parts(&self, action: &'static str, keys: &[Key], parts: &[&str]) -> Result<Vec<Option<Item>>, StoreError> {
         let mut seen = HashSet::with_capacity(keys.len());
         let distinct: Vec<&Key> = keys.iter().filter(|key| seen.insert(*key)).collect();
@@ -148,19 +150,19 @@ impl Store {
         Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
     }
 
-    /// A query of the table, or of an index, by its key condition alone.
+    /// Queries the table or an index by key condition alone.
     pub(crate) fn query(&self, condition: Condition) -> QueryFluentBuilder {
         let (expression, names, values) = condition.into_parts();
         let call = self.table.client.query().table_name(&self.table.name).set_key_condition_expression(expression);
         call.set_expression_attribute_names(Some(names)).set_expression_attribute_values(values)
     }
 
-    /// An item past its `ttl` is not there, whether DynamoDB has removed it yet or not.
+    /// Whether an item has not expired. DynamoDB may remove expired items much later.
     pub(crate) fn is_alive(&self, item: &Item) -> bool {
         !matches!(Reader(item).number_opt::<i64>(TTL), Ok(Some(ttl)) if ttl <= self.now().as_seconds())
     }
 
-    /// Writes a whole item, under a condition on what was there.
+    /// Writes a whole item, under a condition on the existing one.
     pub(crate) async fn put(&self, action: &'static str, item: Item, condition: Condition) -> Result<Written, StoreError> {
         self.table.put(action, item, condition).await
     }
@@ -176,7 +178,7 @@ impl Store {
     }
 }
 
-/// The expression of these attributes and the key's.
+/// Returns the projection expression of these attributes and the key's.
 fn projection(parts: &[&str]) -> (Option<String>, Option<HashMap<String, String>>) {
     if parts.is_empty() {
         return (None, None);

@@ -1,7 +1,9 @@
-//! Tallies: how much of something an organization has, so that a limit on it holds whoever makes more of it at the same time.
+//! Tallies count how much of something an organization has, so that its limit holds for concurrent
+//! creations too.
 //!
-//! A tally is raised in the transaction that makes the thing, on condition that the limit is not exceeded. It is not lowered when things go: they
-//! expire, too. When it reaches the limit, what is really there is counted, and the tally set to that, unless it changed meanwhile.
+//! A tally is raised in the transaction that creates the thing, on condition that the limit is not
+//! exceeded. It is not lowered when things are deleted or expire. When it reaches the limit, what
+//! exists is counted and the tally is set to that number, unless it changed meanwhile.
 
 use crate::attributes::{Item, Put, Reader, number};
 use crate::document::absent;
@@ -11,7 +13,7 @@ use crate::transaction::{Transacted, Transaction};
 use crate::{Store, StoreError};
 
 const COUNT: &str = "n";
-/// Counts changes of the tally.
+/// Counts the changes of the tally.
 const REVISION: &str = "rev";
 /// How often a creation is tried again when others change the tally at the same time.
 const RACES_MAX: usize = 16;
@@ -19,27 +21,27 @@ const RACES_MAX: usize = 16;
 /// A limit on what a tally counts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit<'a> {
-    /// Where the tally is.
+    /// The key of the tally.
     pub(crate) tally: &'a Key,
-    /// How much of it is made.
+    /// How much is to be created.
     pub(crate) amount: u64,
-    /// How much there may be.
+    /// How much may exist.
     pub(crate) most: u64,
 }
 
-/// What became of a creation under a limit.
+/// The outcome of a creation under a limit.
 #[derive(Debug)]
 pub(crate) enum Within {
-    /// It was done.
+    /// It was created.
     Done,
-    /// It was not: there would be too much.
+    /// It was not created, because it would exceed the limit.
     Over,
-    /// It was not: a condition of its own did not hold.
+    /// It was not created, because another condition of the transaction did not hold.
     Refused,
 }
 
 impl Store {
-    /// Carries out what `transaction` says, within the limit; `count` reads how much there really is.
+    /// Executes the transaction within the limit. `count` reads how much exists.
     pub(crate) async fn transact_within<'s, C>(
         &'s self,
         action: &'static str,
@@ -69,7 +71,8 @@ impl Store {
         Err(StoreError::contended(action))
     }
 
-    /// Sets a tally to what was counted, unless it has changed since it was read: then that is what the next try sees.
+    /// Sets a tally to what was counted, unless it changed since it was read; the next try then
+    /// sees that change.
     async fn retally(&self, tally: &Key, seen: Option<&Item>, actual: u64) -> Result<(), StoreError> {
         let revision: u64 = seen.map(|item| Reader(item).number(REVISION)).transpose()?.unwrap_or(0);
         let mut item = tally.item();
@@ -87,7 +90,7 @@ impl Store {
     }
 }
 
-/// The tally with `amount` more, if it is at most `room` and was counted before.
+/// Raises the tally by `amount` if it exists and is at most `room`.
 fn raised(amount: u64, room: u64) -> Change {
     let mut change = Change::default();
     change.add(COUNT, number(amount)).add(REVISION, number(1));

@@ -1,8 +1,9 @@
-//! Reads and writes that requests under way at the same time share (decision 44).
+//! Shares calls between requests that run at the same time (decision 44).
 //!
-//! Reads become one `BatchGetItem`. Writes become one `BatchExecuteStatement`, in which each statement has its own
-//! condition and its own outcome: it is no transaction. What is alone, and what a shared call could not do for one of
-//! its requests, is a call of its own, so that it is retried and refused exactly as if nothing were shared.
+//! Reads share one `BatchGetItem`. Writes share one `BatchExecuteStatement`, in which each
+//! statement has its own condition and outcome; it is not a transaction. A request that is alone,
+//! or that a shared call could not complete, makes a call of its own, so that it is retried and
+//! refused as if nothing were shared.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,13 +22,13 @@ use crate::keys::Key;
 use crate::statistics::{Attempts, EVENT_TYPES_MAX};
 use crate::table::{KEYS_IN_A_READ, Table, Written};
 
-/// DynamoDB takes at most this many statements in one call.
+/// The most statements that DynamoDB takes in one call.
 const STATEMENTS_IN_A_CALL: usize = 25;
-/// What a shared call does, in its errors until they are a request's own.
+/// What a shared call does, in its errors until each request names its own action.
 const READ: &str = "read items";
 const WRITE: &str = "write items";
 
-/// What the requests of a process share.
+/// The calls that the requests of a process share.
 #[derive(Clone, Debug)]
 pub(crate) struct Together {
     reads: Coalescer<Vec<Key>, Result<Vec<Option<Item>>, StoreError>>,
@@ -35,12 +36,12 @@ pub(crate) struct Together {
     counts: Coalescer<Attempts, Result<(), StoreError>>,
 }
 
-/// A write of one item that is not part of a transaction.
+/// A write of one item outside of a transaction.
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
-    /// A whole item, unless one is there.
+    /// Writes a whole item, unless it exists.
     Insert(Item),
-    /// A change of an item, under the change's condition.
+    /// Changes an item, under the change's condition.
     Update(Key, Change),
 }
 
@@ -57,7 +58,8 @@ impl Together {
                 let table = writer.clone();
                 async move { table.write_for_all(writes).await }
             }),
-            // Event types are bounded in the table before they are added, so that few may come at once.
+            // The table limits event types before they are added, so only a few may be added in one
+            // call.
             counts: Coalescer::weighted(
                 EVENT_TYPES_MAX,
                 |attempts: &Attempts| attempts.tally.event_types.len(),
@@ -69,7 +71,7 @@ impl Together {
         }
     }
 
-    /// Reads items, strongly consistent, in the order of their keys.
+    /// Reads items, strongly consistent and in the order of their keys.
     pub(crate) async fn read(&self, action: &'static str, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         let requests = keys.chunks(KEYS_IN_A_READ).map(<[Key]>::to_vec);
         let mut items = Vec::with_capacity(keys.len());
@@ -79,7 +81,7 @@ impl Together {
         Ok(items)
     }
 
-    /// Adds attempts to those of their hour.
+    /// Adds attempts to the counters of their hour.
     pub(crate) async fn count(&self, attempts: Attempts) -> Result<(), StoreError> {
         self.counts.run(attempts).await
     }
@@ -89,7 +91,7 @@ impl Together {
         self.writes.run(write).await.map_err(|error| error.during(action))
     }
 
-    /// Makes several writes; fails with the first that failed, once all have been tried.
+    /// Makes several writes. Fails with the first error, after all have been tried.
     pub(crate) async fn write_all(&self, action: &'static str, writes: Vec<Write>) -> Result<Vec<Written>, StoreError> {
         let outcomes = self.writes.run_all(writes).await;
         outcomes.into_iter().map(|outcome| outcome.map_err(|error| error.during(action))).collect()
@@ -104,7 +106,7 @@ impl Write {
         }
     }
 
-    /// The same in PartiQL; `None` where that has no words for it.
+    /// Returns the write as a PartiQL statement; `None` if PartiQL cannot express it.
     fn statement(&self, table: &str) -> Option<BatchStatementRequest> {
         let (statement, parameters) = match self {
             Self::Insert(item) => insertion(table, item),
@@ -116,7 +118,7 @@ impl Write {
 }
 
 impl Table {
-    /// Reads what each request asks for in one call.
+    /// Reads the keys of all requests in one call.
     async fn read_for_all(&self, requests: Vec<Vec<Key>>) -> Vec<Result<Vec<Option<Item>>, StoreError>> {
         if let [keys] = &*requests
             && let [key] = &**keys
@@ -160,7 +162,7 @@ impl Table {
         hour_of_each.into_iter().map(|at| counted[at].clone()).collect()
     }
 
-    /// Makes each write: in one call those that can be, the others alone.
+    /// Makes each write: in one shared call where possible, the others alone.
     async fn write_for_all(&self, writes: Vec<Write>) -> Vec<Result<Written, StoreError>> {
         let mut outcomes: Vec<Option<Result<Written, StoreError>>> = writes.iter().map(|_| None).collect();
         let shared = self.shareable(&writes);
@@ -175,7 +177,8 @@ impl Table {
                 Err(error) if error.is_unavailable() => {
                     positions.into_iter().for_each(|position| outcomes[position] = Some(Err(error.clone())));
                 }
-                // One of the requests may be at fault: each is tried alone, and the one that is hears of it.
+                // One of the requests may be at fault. Each is tried alone, so that only that one
+                // fails.
                 Err(error) => {
                     tracing::warn!(error = %domain::chain(&error), writes = writes.len(), "a shared write was refused; its parts are written one by one")
                 }
@@ -188,7 +191,8 @@ impl Table {
         join_all(alone).await
     }
 
-    /// The statements of those writes that one call may hold, by position: each of another item.
+    /// Returns the statements, by position, of those writes that one call may contain: each of a
+    /// different item.
     fn shareable(&self, writes: &[Write]) -> Vec<(usize, BatchStatementRequest)> {
         if writes.len() == 1 {
             return Vec::new();
@@ -207,7 +211,8 @@ impl Table {
         let expected = statements.len();
         let call = self.client.batch_execute_statement().set_statements(Some(statements));
         let responses = call.send().await.map_err(StoreError::of(WRITE))?.responses.unwrap_or_default();
-        // Which of fewer answers belongs to which statement is unknown; what was written is found by whoever repeats it.
+        // If there are fewer responses, it is unknown which statements they belong to. A repeat
+        // finds what was written.
         if responses.len() == expected { Ok(responses) } else { Err(StoreError::unprocessed(WRITE)) }
     }
 
@@ -219,11 +224,12 @@ impl Table {
     }
 }
 
-/// What became of one statement; `None`: nothing that is final.
+/// Returns the outcome of one statement; `None` if it is not final.
 fn written(response: BatchStatementResponse) -> Option<Written> {
     let Some(error) = response.error else { return Some(Written::Done) };
     match error.code? {
-        // Without the item, what stands is unknown: there may be none, or the service may not have said.
+        // Without the item the current state is unknown: there may be none, or the service may have
+        // left it out.
         BatchStatementErrorCodeEnum::ConditionalCheckFailed => error.item.map(|item| Written::Refused(Some(item))),
         BatchStatementErrorCodeEnum::DuplicateItem => Some(Written::Refused(None)),
         _ => None,

@@ -1,4 +1,4 @@
-//! Several writes that are done together or not at all.
+//! Transactions: several writes that are made together or not at all.
 
 use std::time::Duration;
 
@@ -10,38 +10,39 @@ use crate::expression::{Change, Condition};
 use crate::keys::Key;
 use crate::{Store, StoreError};
 
-/// How often a transaction that met another one is tried again: with twice the wait each time, 2.5 s in all.
+/// How often a transaction that conflicted with another is tried again. The wait doubles each time,
+/// 2.5 s in total.
 const CONFLICTS_MAX: u32 = 8;
 const CONFLICT_WAIT: Duration = Duration::from_millis(10);
 
-/// Several writes, in order.
+/// The writes of a transaction, in order.
 #[derive(Debug)]
 pub(crate) struct Transaction<'a> {
     table: &'a str,
     writes: Vec<TransactWriteItem>,
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug)]
 pub(crate) enum Transacted {
-    /// All of it was done.
+    /// Every write was made.
     Done,
-    /// Nothing was, for this write's condition did not hold.
+    /// No write was made, because the condition of one did not hold.
     Refused {
-        /// The write's position.
+        /// The position of that write.
         position: usize,
-        /// The item that it did not hold for; `None`: none was there.
+        /// The item that the condition did not hold for; `None` if it did not exist.
         item: Option<Item>,
     },
 }
 
 impl Transaction<'_> {
-    /// How many writes it has.
+    /// Returns how many writes the transaction has.
     pub(crate) fn len(&self) -> usize {
         self.writes.len()
     }
 
-    /// Writes a whole item.
+    /// Adds a write of a whole item.
     pub(crate) fn put(mut self, item: Item, condition: Condition) -> Self {
         let (condition, names, values) = condition.into_parts();
         let put = Put::builder().table_name(self.table).set_item(Some(item)).set_condition_expression(condition);
@@ -51,7 +52,7 @@ impl Transaction<'_> {
         self
     }
 
-    /// Changes an item.
+    /// Adds a change of an item.
     pub(crate) fn change(mut self, key: &Key, change: Change) -> Self {
         let update = Update::builder().table_name(self.table).set_key(Some(key.item())).update_expression(change.update());
         let (condition, names, values) = change.rest();
@@ -62,7 +63,7 @@ impl Transaction<'_> {
         self
     }
 
-    /// Deletes an item.
+    /// Adds the deletion of an item.
     pub(crate) fn delete(mut self, key: &Key, condition: Condition) -> Self {
         let (condition, names, values) = condition.into_parts();
         let delete = Delete::builder().table_name(self.table).set_key(Some(key.item())).set_condition_expression(condition);
@@ -74,12 +75,13 @@ impl Transaction<'_> {
 }
 
 impl Store {
-    /// A transaction without writes yet.
+    /// Creates a transaction without writes.
     pub(crate) fn transaction(&self) -> Transaction<'_> {
         Transaction { table: &self.table.name, writes: Vec::new() }
     }
 
-    /// Does all of it, or nothing. One that met another transaction on the same item is tried again, which the SDK leaves to us.
+    /// Executes a transaction. One that conflicted with another on the same item is tried again,
+    /// which the SDK does not do.
     pub(crate) async fn transact(&self, action: &'static str, transaction: Transaction<'_>) -> Result<Transacted, StoreError> {
         let mut conflicts = 0;
         loop {
@@ -94,7 +96,8 @@ impl Store {
             if conflicts == CONFLICTS_MAX {
                 return Err(StoreError::Unavailable { action, source: std::sync::Arc::new(error) });
             }
-            // Somewhere in the second half of the wait, so that those who met do not meet again.
+            // A random time in the second half of the wait, so that conflicting transactions do not
+            // meet again.
             let wait = CONFLICT_WAIT * 2_u32.pow(conflicts);
             tokio::time::sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
             conflicts += 1;
@@ -102,7 +105,7 @@ impl Store {
     }
 }
 
-/// The first write whose condition did not hold.
+/// Returns the first write whose condition did not hold.
 fn refusal(error: &TransactWriteItemsError) -> Option<Transacted> {
     let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return None };
     let mut reasons = cancelled.cancellation_reasons().iter().enumerate();

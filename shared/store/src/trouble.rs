@@ -1,5 +1,6 @@
-//! Lists across all organizations, for operators: alerts and audit events, newest first, by the `trouble` index. Deliveries are listed the
-//! same way in `delivery/list.rs`. What was written before the index existed is in its organization's lists alone.
+//! Lists across all organizations, for operators: alerts and audit events, newest first, from the
+//! `trouble` index. Deliveries are listed the same way in `delivery/list.rs`. What was written
+//! before the index existed is only in its organization's lists.
 
 use domain::Timestamp;
 use domain::alert::Alert;
@@ -15,12 +16,13 @@ use crate::{Page, Store, StoreError, document};
 const QUERY_PAGE: i32 = 25;
 
 impl Store {
-    /// The alerts of all organizations, newest first, those after `after`.
+    /// Lists the alerts of all organizations that follow `after`, newest first.
     pub async fn alerts_everywhere(&self, after: Option<AlertId>, limit: u32) -> Result<Page<Alert>, StoreError> {
         self.listed_everywhere(TroubleKind::Alert, range::<AlertId>(None, None, after), limit).await
     }
 
-    /// The audit events of all organizations, newest first, those after `after`; `since` inclusive, `until` exclusive.
+    /// Lists the audit events of all organizations that follow `after`, newest first. `since` is
+    /// inclusive, `until` exclusive.
     pub async fn audit_everywhere(
         &self,
         since: Option<Timestamp>,
@@ -52,7 +54,8 @@ impl Store {
     }
 }
 
-/// The sort keys of what was created in this time, `until` itself excluded, and comes after `after` in a list.
+/// Returns the sort keys of what was created between `since` and `until` (exclusive) and follows
+/// `after` in a list.
 fn range<T: Id + Ord>(since: Option<Timestamp>, until: Option<Timestamp>, after: Option<T>) -> Range {
     let first_at = |time| T::from(Ulid::first_at(time));
     let low = since.map_or_else(|| format!("{}_0", T::PREFIX), |time| first_at(time).to_string());

@@ -1,4 +1,5 @@
-//! Uploads: what a client said it would put into the bucket, and which messages use it. The object goes with the last of them.
+//! Uploads: objects that a client announced, and the messages that use them. An object is deleted
+//! with its last use.
 
 use domain::Timestamp;
 use domain::delivery::Delivery;
@@ -13,7 +14,8 @@ use crate::keys::{self, PK, SK, TTL};
 use crate::tally::{Limit, Within};
 use crate::{ObjectPlace, Store, StoreError};
 
-/// How much longer than its message's history a use is kept: what is still unfinished then may yet need the object.
+/// How much longer than its message's history a use is kept, because unfinished deliveries may
+/// still need the object.
 const UNFINISHED_DAYS: i64 = 14;
 
 /// How many bytes of an outstanding upload were announced.
@@ -22,41 +24,43 @@ const BYTES: &str = "bytes";
 /// An upload as it was announced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upload {
-    /// Its id.
+    /// The id of the upload.
     pub id: UploadId,
-    /// Whose it is.
+    /// The organization that owns the upload.
     pub organization_id: OrganizationId,
-    /// Its media type.
+    /// The media type of the file.
     pub content_type: String,
-    /// What the file is called.
+    /// The name of the file.
     pub filename: Option<String>,
-    /// Its length.
+    /// The length of the file in bytes.
     pub size_bytes: u64,
-    /// Its SHA-256, lower-case hexadecimal.
+    /// The SHA-256 of the file, lower-case hexadecimal.
     pub sha256: Option<String>,
-    /// Where it goes.
+    /// The key of the object that the file is put into.
     pub key: String,
-    /// When it was announced.
+    /// When the upload was announced.
     pub created_at: Timestamp,
-    /// Until when it can be put.
+    /// Until when the file can be put.
     pub expires_at: Timestamp,
 }
 
-/// What became of an upload that was announced.
+/// The outcome of announcing an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Announced {
-    /// It may be put.
+    /// The file may be put.
     Done,
-    /// It may not: too many bytes are announced that no message uses. Some of them are given up then, if not before.
+    /// The file may not be put, because the announced uploads that no message uses have too many
+    /// bytes.
     Over {
-        /// When the first of the links expires; `None` when there are none.
+        /// When the first of those expires and frees its bytes; `None` if there are none.
         until: Option<Timestamp>,
     },
 }
 
 impl Store {
-    /// Keeps an upload, for as long as its object may be used. Until a message uses it, or it can no longer be put, it is outstanding;
-    /// of those there are at most `bytes_max` bytes.
+    /// Saves an upload for as long as its object may be used. It is outstanding until a message
+    /// uses it or it can no longer be put. Outstanding uploads have at most `bytes_max` bytes in
+    /// total.
     pub async fn create_upload(&self, upload: &Upload, retention_days: u32, bytes_max: Option<u64>) -> Result<Announced, StoreError> {
         const ACTION: &str = "announce an upload";
         let organization = upload.organization_id;
@@ -78,7 +82,7 @@ impl Store {
         }
     }
 
-    /// How many bytes are outstanding, and until when the first of them are.
+    /// Returns how many bytes are outstanding, and when the first of those uploads expires.
     async fn outstanding(&self, organization: OrganizationId) -> Result<(u64, Option<Timestamp>), StoreError> {
         let mut waiting = Condition::default();
         waiting.equals(PK, text(keys::uploads(organization))).begins_with(SK, text(keys::OUTSTANDING_PREFIX));
@@ -92,14 +96,15 @@ impl Store {
         Ok((bytes, first.map(|seconds| Timestamp::from_millis(seconds * 1000))))
     }
 
-    /// An upload of an organization.
+    /// Reads an upload of an organization.
     pub async fn upload(&self, organization: OrganizationId, id: UploadId) -> Result<Option<Upload>, StoreError> {
         let item = self.get("read an upload", &keys::upload(organization, id)).await?;
         item.filter(|item| self.is_alive(item)).as_ref().map(document::read).transpose()
     }
 
-    /// Notes that a message uses an object of the service's bucket that others may use too. Written before the message: a note without one
-    /// keeps the object longer than need be, a message without a note would lose it.
+    /// Records that a message uses an object of the service's bucket that other messages may use
+    /// too. This is written before the message: a use without a message keeps the object longer
+    /// than needed, while a message without a use could lose it.
     pub(crate) async fn note_use(&self, place: &ObjectPlace, delivery: &Delivery) -> Result<(), StoreError> {
         if place.bucket.is_some() {
             return Ok(());
@@ -116,7 +121,8 @@ impl Store {
         }
     }
 
-    /// Deletes an object of the service's bucket that a message used, unless another message uses it.
+    /// Deletes an object of the service's bucket that a message used, unless another message uses
+    /// it.
     pub(crate) async fn end_use(&self, place: &ObjectPlace, message: MessageId) -> Result<(), StoreError> {
         self.delete("end a use of an upload", &keys::used(&place.key, message), Condition::default()).await?;
         let mut others = Condition::default();

@@ -1,4 +1,4 @@
-//! A store on embedded engines with a clock of its own, and things to keep in it.
+//! A store on embedded engines with its own clock, and records to save in it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,11 +25,11 @@ use tempfile::TempDir;
 pub(crate) const TABLE: &str = "waybill-Table";
 const BUCKET: &str = "waybill-payloads";
 
-/// A store, and what is behind it.
+/// A store and the engines that it runs on.
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) engines: Engines,
-    /// The table as it is.
+    /// Direct access to the table.
     pub(crate) table: Client,
     pub(crate) ids: IdMint,
     now_ms: Arc<AtomicU64>,
@@ -64,7 +64,7 @@ impl Fixture {
         self.now_ms.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
-    /// An organization that is kept.
+    /// Saves an organization.
     pub(crate) async fn organization(&self) -> Organization {
         let organization = Organization {
             id: self.ids.organization(),
@@ -87,7 +87,7 @@ impl Fixture {
         organization
     }
 
-    /// A destination that is not kept yet.
+    /// Makes a destination without saving it.
     pub(crate) fn new_destination(&self, organization: OrganizationId) -> Destination {
         self.advance(Duration::from_millis(1));
         Destination {
@@ -124,7 +124,7 @@ impl Fixture {
         }
     }
 
-    /// A destination that is kept.
+    /// Saves a destination.
     pub(crate) async fn destination(&self, organization: OrganizationId) -> Destination {
         let destination = self.new_destination(organization);
         let event = self.event(organization, "destination.created");
@@ -138,7 +138,7 @@ impl Fixture {
         self.table.delete_item().table_name(TABLE).key("pk", key(pk)).key("sk", key(sk)).send().await.unwrap();
     }
 
-    /// An audit event that is not kept yet.
+    /// Makes an audit event without saving it.
     pub(crate) fn event(&self, organization: OrganizationId, action: &str) -> AuditEvent {
         AuditEvent {
             id: self.ids.mint(organization, 1),
@@ -160,7 +160,7 @@ fn clock(now_ms: &Arc<AtomicU64>) -> Clock {
     Clock::new(move || Timestamp::from_millis(i64::try_from(now_ms.load(Ordering::Relaxed)).unwrap()))
 }
 
-/// Chance, the same on every run.
+/// A random source that yields the same values on every run.
 pub(crate) fn random() -> Random {
     let chance = Mutex::new(fastrand::Rng::with_seed(7));
     Random::new(move |buffer| chance.lock().unwrap().fill(buffer))

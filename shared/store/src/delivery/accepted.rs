@@ -1,4 +1,5 @@
-//! What was accepted, message by message and oldest first, and what of it was never addressed to a destination.
+//! Lists accepted messages, oldest first, and finds those that were never addressed to a
+//! destination.
 
 use domain::Timestamp;
 use domain::delivery::Delivery;
@@ -13,28 +14,29 @@ use crate::keys::{self, PK, SK};
 use crate::page::Walk;
 use crate::{Store, StoreError};
 
-/// Items one step reads of each shard.
+/// Items that one step reads of each shard.
 const STEP: i32 = 200;
 
-/// Which messages a destination is to get that it never got.
+/// Selects the messages that a backfill sends to a destination.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Missed {
-    /// The destination.
+    /// The destination that missed the messages.
     pub destination: DestinationId,
-    /// Of one of these types.
+    /// Messages whose event type matches one of these patterns.
     pub event_types: Vec<EventPattern>,
-    /// Of this type; instead of the above.
+    /// Messages of exactly this event type. If set, `event_types` is ignored.
     pub event_type: Option<EventType>,
-    /// With this reference.
+    /// Messages with this reference.
     pub reference: Option<String>,
-    /// Accepted at this time or later.
+    /// Messages accepted at this time or later.
     pub since: Timestamp,
-    /// Accepted before this time.
+    /// Messages accepted before this time.
     pub until: Timestamp,
 }
 
 impl Missed {
-    /// Is this the first delivery of a message that is meant? Tests and Waybill's own messages are not.
+    /// Whether this is the first delivery of a selected message. Tests and Waybill's own messages
+    /// are never selected.
     fn means(&self, first: &Delivery) -> bool {
         let message = &first.message;
         let is_type = match &self.event_type {
@@ -47,8 +49,9 @@ impl Missed {
 }
 
 impl Store {
-    /// The first deliveries of messages that a destination missed, oldest first, after `after`. A step looks at a stretch of the history: it may
-    /// find nothing and still not be the last.
+    /// Returns the first deliveries of messages that a destination missed, oldest first, after
+    /// `after`. A step covers a part of the history, so it may return nothing without being the
+    /// last.
     pub async fn missed(
         &self,
         organization: OrganizationId,
@@ -64,7 +67,7 @@ impl Store {
         }
         let reads = (0..shards).map(|shard| self.accepted_stretch(organization, shard, &low, &high));
         let stretches = try_join_all(reads).await?;
-        // Beyond the end of the shortest stretch the shards are not all known.
+        // Past the end of the shortest stretch, not every shard has been read.
         let end: Option<MessageId> = stretches.iter().filter_map(|(_, end)| *end).min();
         let mut firsts: Vec<Delivery> = Vec::new();
         for item in stretches.iter().flat_map(|(items, _)| items).filter(|item| self.is_alive(item)) {
@@ -90,7 +93,7 @@ impl Store {
         Ok(Walk { items: found, next: end.map(|message| DeliveryId { message, position: 0 }) })
     }
 
-    /// How many messages a destination missed.
+    /// Counts the messages that a destination missed.
     pub async fn count_missed(&self, organization: OrganizationId, shards: u8, missed: &Missed) -> Result<u64, StoreError> {
         let (mut count, mut after) = (0, None);
         loop {
@@ -103,7 +106,8 @@ impl Store {
         }
     }
 
-    /// The next items of a shard, and the last message that it is known to hold, unless it has no more.
+    /// Reads the next items of a shard. The message is the last one that was read; `None` if the
+    /// shard has no more.
     async fn accepted_stretch(
         &self,
         organization: OrganizationId,

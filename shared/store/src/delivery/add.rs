@@ -1,4 +1,5 @@
-//! Adding a delivery to a message that was committed: its payload is where that of the others is.
+//! Adds a delivery to a committed message. Its payload is stored where the payload of the others
+//! is.
 
 use domain::delivery::Delivery;
 
@@ -9,23 +10,24 @@ use crate::expression::{Change, Condition};
 use crate::keys::PK;
 use crate::{Store, StoreError};
 
-/// How often an addition that meets another one is tried again.
+/// How often an addition is tried again when another one took the position.
 const RACES_MAX: usize = 16;
 
-/// What became of an addition.
+/// The outcome of adding a delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Added {
-    /// It is there, under this id.
+    /// The delivery was added under this id.
     Done(Box<Delivery>),
-    /// The message already had one to that destination.
+    /// The message already had this delivery to the destination.
     There(Box<Delivery>),
-    /// The message is gone.
+    /// The message no longer exists.
     Gone,
 }
 
 impl Store {
-    /// Adds `new` to its message at the next position, unless the message has a delivery to its destination: a message and a destination have
-    /// one delivery, whatever brought it there. The position in `new`'s id means nothing.
+    /// Adds `new` to its message at the next position, unless the message already has a delivery to
+    /// the destination. A message has at most one delivery to each destination. The position in the
+    /// id of `new` is ignored.
     pub async fn add_delivery(&self, new: &Delivery) -> Result<Added, StoreError> {
         const ACTION: &str = "add a delivery";
         let (organization, message) = (new.organization, new.id.message);
@@ -56,7 +58,8 @@ impl Store {
         Err(StoreError::contended(ACTION))
     }
 
-    /// The first delivery says how many there are; what only it says is that of the message.
+    /// Raises the number of deliveries that a message's first delivery records for the whole
+    /// message.
     async fn raise_fan_out(&self, delivery: &Delivery, fan_out: u16) -> Result<(), StoreError> {
         if fan_out <= 1 {
             return Ok(());

@@ -1,6 +1,7 @@
-//! Attempts that are not their delivery's last: those that a later one replaced, and those that lost their race.
+//! Attempts other than a delivery's last: those that a later attempt replaced, and those that ended
+//! after another change.
 //!
-//! The first and the newest are kept; what lies between is counted.
+//! The first attempt and the newest ones are kept; the others are only counted.
 
 use std::collections::BTreeSet;
 
@@ -20,13 +21,14 @@ use crate::keys::{self, Key, PK, TTL};
 use crate::table::Written;
 use crate::{Store, StoreError};
 
-/// How many of the newest earlier attempts are kept, besides the first.
+/// How many of the newest earlier attempts are kept, in addition to the first.
 const KEPT_MAX: u32 = 200;
-/// How often a late success that meets another change is tried again.
+/// How often a late success is tried again when the delivery changes at the same time.
 const RACES_MAX: u32 = 16;
 
 impl Store {
-    /// Puts a delivery's last attempt away, before a later one takes its place. Doing it again changes nothing.
+    /// Writes a delivery's last attempt to an item of its own, before a later one replaces it. This
+    /// is idempotent.
     pub(super) async fn archive(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let Some(attempt) = &delivery.last_attempt else { return Ok(()) };
         self.put_attempt(delivery, attempt, keys::attempt(delivery.id, attempt.number)).await?;
@@ -44,7 +46,8 @@ impl Store {
         self.put("put an attempt away", item, Condition::default()).await.map(drop)
     }
 
-    /// Applies a success that lost its race to whatever unsucceeded state stands. Where another success stands, it is history.
+    /// Records a success that another change overtook, whatever unsuccessful state the delivery is
+    /// in now. If the delivery has already succeeded, the attempt is only added to the history.
     pub async fn apply_late_success(
         &self,
         organization: OrganizationId,
@@ -55,10 +58,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         for _ in 0..RACES_MAX {
             let Some(before) = self.delivery(organization, id).await? else { return Ok(()) };
-            // Another attempt has its number by now; numbers are unique among those that count.
+            // Another attempt may have this number by now, so the attempt gets the next one.
             let renumbered = Attempt { number: before.attempts + 1, ..attempt.clone() };
             let Ok(after) = before.clone().settle(renumbered, AfterAttempt::Succeeded(receipt.clone()), now) else {
-                // It has succeeded.
+                // The delivery has already succeeded.
                 let applied =
                     before.last_attempt.as_ref().is_some_and(|last| Attempt { number: attempt.number, ..last.clone() } == attempt);
                 if applied {
@@ -78,13 +81,14 @@ impl Store {
         Err(StoreError::contended("apply a late success"))
     }
 
-    /// Adds an attempt that lost its race to the delivery's history. It changes nothing else.
+    /// Adds an attempt that another change overtook to the delivery's history, and changes nothing
+    /// else.
     pub async fn append_late_attempt(&self, organization: OrganizationId, id: DeliveryId, attempt: Attempt) -> Result<(), StoreError> {
         let Some(delivery) = self.delivery(organization, id).await? else { return Ok(()) };
         self.put_attempt(&delivery, &attempt, keys::late_attempt(id, &attempt)).await
     }
 
-    /// Erases what a delivery's answers quoted of its payload.
+    /// Erases the response bodies of a delivery's attempts, because they may quote the payload.
     pub(super) async fn erase_answers(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let blank = |mut attempt: Attempt| {
             if let Some(response) = &mut attempt.response {
@@ -108,7 +112,8 @@ impl Store {
         Ok(())
     }
 
-    /// A delivery's attempts, oldest first, its last one included, and how many are no longer kept.
+    /// Returns a delivery's attempts, oldest first and including the last, and how many are no
+    /// longer kept.
     pub async fn attempts(&self, delivery: &Delivery) -> Result<(Vec<Attempt>, u32), StoreError> {
         let partition = || {
             let mut condition = Condition::default();
@@ -127,7 +132,8 @@ impl Store {
         for item in items.iter().filter(|item| self.is_alive(item)) {
             attempts.push(unpack(delivery, Reader(item))?);
         }
-        // An attempt may be found twice: as the first of few, or put away by a settle that then lost.
+        // An attempt may be found twice: as both the first and one of the newest, or in an item
+        // that a settle wrote before it lost.
         attempts.sort_by_key(|attempt| (attempt.number, attempt.started_at));
         attempts.dedup_by_key(|attempt| (attempt.number, attempt.started_at));
         let numbers: BTreeSet<u32> = attempts.iter().map(|attempt| attempt.number).collect();

@@ -1,4 +1,5 @@
-//! What is unfinished, counted: what waits for a retry by its index, what is queued among the newest, where it is.
+//! Counts unfinished deliveries: retrying ones by their index, queued ones among the newest
+//! deliveries.
 
 use aws_sdk_dynamodb::types::Select;
 use domain::Timestamp;
@@ -12,14 +13,15 @@ use crate::expression::Condition;
 use crate::keys::{self, ATTENTION_ORG, PK, SK};
 use crate::{Store, StoreError};
 
-/// The newest deliveries of a shard that are looked at; where any of them is queued, so many times more.
+/// How many of the newest deliveries of a shard are read. If one of them is queued,
+/// [`LOOK_FURTHER`] times as many are read next.
 const LOOK: i32 = 250;
 const LOOK_FURTHER: i32 = 4;
 
-/// An organization's unfinished deliveries.
+/// The unfinished deliveries of an organization.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many; of those queued, no more than were looked at.
+    /// How many there are. Queued deliveries are counted only among those that were read.
     pub count: u64,
     /// When the oldest of them was accepted.
     pub oldest_at: Option<Timestamp>,
@@ -33,7 +35,8 @@ impl Backlog {
 }
 
 impl Store {
-    /// An organization's unfinished deliveries, roughly: what an operator's overview needs.
+    /// Returns an approximate count of an organization's unfinished deliveries, for the operator's
+    /// overview.
     pub async fn backlog(&self, organization: OrganizationId, shards: u8) -> Result<Backlog, StoreError> {
         let shards = (0..shards).map(async |shard| {
             Ok::<_, StoreError>(self.retrying_in(organization, shard).await?.and(self.queued_in(organization, shard).await?))

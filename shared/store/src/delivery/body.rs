@@ -1,7 +1,9 @@
-//! The body that a delivery sent last, where it is not the payload as it was submitted: a template, a preset or a mail made it.
+//! The last body that a delivery sent, if a template, a preset or an e-mail made it from the
+//! payload.
 //!
-//! It is an item of its own while it is small, else an object next to the payloads, and is kept as long as the payload. A body of a later attempt
-//! takes its place. A delivery that sends its payload as it is stores nothing.
+//! A small body is an item of its own, a larger one an object next to the payloads. It is kept as
+//! long as the payload, and the body of a later attempt replaces it. A delivery that sends its
+//! payload unchanged stores no body.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::primitives::ByteStream;
@@ -16,9 +18,9 @@ use crate::expression::{Change, Condition};
 use crate::keys::{self, TTL};
 use crate::{Store, StoreError};
 
-/// A compressed body up to this size is an item; above, an object is cheaper.
+/// The largest compressed body that is stored as an item. A larger one is cheaper as an object.
 const ITEM_MAX_BYTES: usize = 8 * 1024;
-/// A longer body is an object without an attempt to compress it.
+/// The largest body that is compressed. A larger one becomes an object at once.
 const COMPRESSED_MAX_BYTES: usize = 256 * 1024;
 const LEVEL: i32 = 6;
 
@@ -27,35 +29,35 @@ const CONTENT_TYPE: &str = "ct";
 const SHA256: &str = "h";
 const SIZE: &str = "sz";
 const VERSION: &str = "v";
-/// The versions of the object that were ever written: erasing removes each of them.
+/// Every version of the object that was written. Erasing deletes each of them.
 const VERSIONS: &str = "vs";
-/// In the place of a version where the bucket has none.
+/// Stands for a version in a bucket without versioning.
 const UNVERSIONED: &str = "-";
 
-/// A body that was sent, as it is shown: credentials in it are redacted.
+/// A body that was sent, with credentials redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentBody {
-    /// The bytes.
+    /// The bytes of the body.
     pub bytes: Bytes,
-    /// Their media type.
+    /// The media type of the body.
     pub content_type: String,
 }
 
-/// A body that is kept.
+/// A body that is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeptBody {
-    /// Its media type.
+    /// The media type of the body.
     pub content_type: String,
-    /// Its SHA-256, lower-case hexadecimal.
+    /// The SHA-256 of the body, lower-case hexadecimal.
     pub sha256: String,
-    /// Its length.
+    /// The length of the body in bytes.
     pub size_bytes: u64,
-    /// Its bytes, or where they are.
+    /// The bytes of the body, or their location.
     pub content: Content,
 }
 
 impl SentBody {
-    /// The SHA-256 of the bytes, lower-case hexadecimal.
+    /// Returns the SHA-256 of the bytes, lower-case hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
         sha256(&self.bytes)
@@ -63,7 +65,7 @@ impl SentBody {
 }
 
 impl Store {
-    /// Keeps the body of an attempt, in the place of an earlier one's. Doing it again changes nothing.
+    /// Stores the body of an attempt and replaces that of an earlier one. This is idempotent.
     pub async fn keep_body(&self, delivery: &Delivery, body: &SentBody) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.set(CONTENT_TYPE, text(&body.content_type)).set(SHA256, hash(&body.sha256())).set(SIZE, number(body.bytes.len()));
@@ -86,7 +88,8 @@ impl Store {
         Ok(answer.version_id)
     }
 
-    /// The body that a delivery sent last; `None` when it was the payload, or is no longer kept.
+    /// Returns the last body that a delivery sent; `None` if it was the payload or is no longer
+    /// kept.
     pub async fn sent_body(&self, delivery: &Delivery) -> Result<Option<KeptBody>, StoreError> {
         let item = self.get("read a body", &keys::body(delivery.id)).await?;
         let Some(item) = item.filter(|item| self.is_alive(item)) else { return Ok(None) };
@@ -127,7 +130,7 @@ fn place(delivery: &Delivery, version: &str) -> ObjectPlace {
     ObjectPlace { bucket: None, key: object_key(delivery), version, etag: None, role: None }
 }
 
-/// The bytes compressed, where they fit an item.
+/// Compresses a body; `None` if the result is too large for an item.
 fn compressed(bytes: &Bytes) -> Option<Vec<u8>> {
     if bytes.len() > COMPRESSED_MAX_BYTES {
         return None;

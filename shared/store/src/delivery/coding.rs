@@ -1,4 +1,4 @@
-//! What is written reads back, whatever it is.
+//! Property tests: everything that is written reads back unchanged.
 
 use domain::attempt::{Attempt, Failure, RequestRecord, ResponseRecord, Trigger};
 use domain::delivery::{Delivery, FallbackOf, Pending, SkipReason, State};

@@ -1,4 +1,4 @@
-//! The commit: a message's deliveries are written, `#00` last. Without `#00` there is no message.
+//! Commits a message: its deliveries are written, `#00` last. A message exists once `#00` does.
 
 use bytes::Bytes;
 use domain::delivery::Delivery;
@@ -19,8 +19,9 @@ pub struct Committed {
 }
 
 impl Store {
-    /// Commits a message: its payload, its deliveries but the first, then the first. What is already there stays as it is, so that a
-    /// submit that was interrupted can be repeated with the same ids, any number of times.
+    /// Commits a message: its payload, its deliveries except the first, then the first. Items that
+    /// already exist are not changed, so an interrupted submission can be repeated with the same
+    /// ids any number of times.
     pub async fn commit(&self, deliveries: &[Delivery], content: &Content) -> Result<Committed, StoreError> {
         let mut items: Vec<Item> = deliveries.iter().map(item::encode).collect();
         let Some(largest) = items.iter().map(unplaced_size).max() else { return Ok(Committed { payload_item: false }) };

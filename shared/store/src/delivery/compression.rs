@@ -1,11 +1,13 @@
-//! zstd with contexts that each thread keeps: making a context costs more than compressing a delivery's record does.
+//! Compresses with zstd, reusing one context per thread: creating a context costs more than
+//! compressing a delivery's record.
 
 use std::cell::RefCell;
 use std::io;
 
 use zstd::bulk::{Compressor, Decompressor};
 
-/// Contexts grow with what passes through them. Longer texts get one of their own, so that a thread keeps little memory.
+/// Contexts grow with the size of their input. A longer text gets a context of its own, so that
+/// threads keep little memory.
 const KEPT_CONTEXT_BYTES_MAX: usize = 64 << 10;
 
 thread_local! {
@@ -13,7 +15,7 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Decompressor<'static>> = RefCell::default();
 }
 
-/// `bytes` as a zstd frame that refers to `dictionary`, which may be empty.
+/// Compresses `bytes` into a zstd frame with `dictionary`, which may be empty.
 pub(super) fn compress(bytes: &[u8], level: i32, dictionary: &[u8]) -> Vec<u8> {
     let compress = |compressor: &mut Compressor<'static>| {
         compressor.set_dictionary(level, dictionary)?;
@@ -26,7 +28,7 @@ pub(super) fn compress(bytes: &[u8], level: i32, dictionary: &[u8]) -> Vec<u8> {
     compressed.expect("compressing from memory into memory needs nothing but memory")
 }
 
-/// The `size` bytes of a frame that [`compress`] made with the same `dictionary`.
+/// Decompresses `size` bytes from a frame that [`compress`] made with the same `dictionary`.
 pub(super) fn decompress(frame: &[u8], size: usize, dictionary: &[u8]) -> io::Result<Vec<u8>> {
     let decompress = |decompressor: &mut Decompressor<'static>| {
         decompressor.set_dictionary(dictionary)?;
@@ -38,7 +40,7 @@ pub(super) fn decompress(frame: &[u8], size: usize, dictionary: &[u8]) -> io::Re
     }
 }
 
-/// The length of what a frame holds, if it says so.
+/// Returns the decompressed length that a frame declares, if it does.
 pub(super) fn content_size(frame: &[u8]) -> Option<usize> {
     let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten()?;
     usize::try_from(size).ok()

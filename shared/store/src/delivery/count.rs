@@ -1,4 +1,4 @@
-//! How many deliveries match a filter.
+//! Counts the deliveries that match a filter.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::Select;
@@ -11,11 +11,12 @@ use crate::keys::{PK, SK};
 use crate::lane::{Range, Source};
 use crate::{Store, StoreError};
 
-/// Deliveries looked at in one step where only looking at them tells.
+/// Deliveries read in one step where no index answers the filter.
 const PAGE: u32 = 500;
 
 impl Store {
-    /// How many deliveries match. Where an index holds exactly those, its entries are counted and none is read.
+    /// Counts the deliveries that match. Where an index holds exactly those, its entries are
+    /// counted without reading the deliveries.
     pub async fn count_deliveries(&self, organization: OrganizationId, shards: u8, filter: &DeliveryFilter) -> Result<u64, StoreError> {
         if filter.is_an_index() {
             let range = filter.range(None);
@@ -33,8 +34,8 @@ impl Store {
         }
     }
 
-    /// How many deliveries match, counted up to `most`; `None` where no index holds exactly those, so that
-    /// counting would have to read every candidate.
+    /// Counts the deliveries that match, up to `most` in each partition. Returns `None` where no
+    /// index holds exactly those, because counting would read every candidate.
     pub async fn count_deliveries_up_to(
         &self,
         organization: OrganizationId,

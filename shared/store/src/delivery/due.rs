@@ -1,4 +1,4 @@
-//! What is to be sent again: the due index, and the walk that finds what fell out of everything else.
+//! The due index, and the walk that finds deliveries whose task was lost.
 
 use std::time::Duration;
 
@@ -15,26 +15,29 @@ use crate::keys::{self, DUE, Key, PK, SK};
 use crate::page::Walk;
 use crate::{Store, StoreError};
 
-/// A delivery whose task is in a queue is due this much later than its task, which so comes first unless it is lost.
+/// How much later than its queued task a delivery is due, so that the task comes first unless it
+/// was lost.
 const LOST_AFTER: Duration = Duration::from_secs(60);
-/// Items one step of the walk looks at.
+/// Items that one step of the walk reads.
 const WALK_STEP: i32 = 500;
 
-/// A delivery that is to be sent again.
+/// A delivery that the due index lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DueEntry {
-    /// Whose it is.
+    /// The organization of the delivery.
     pub organization: OrganizationId,
-    /// Which.
+    /// The id of the delivery.
     pub delivery: DeliveryId,
-    /// When.
+    /// When the delivery is due.
     pub due_at: Timestamp,
 }
 
-/// When the due index brings a delivery back. Longer waits leave the queue, so that nothing else brings it back at all.
+/// Returns when the due index lists a delivery. A longer wait has no task in a queue, so the index
+/// is the only thing that ends it.
 pub(super) fn due_at(delivery: &Delivery) -> Option<Timestamp> {
     if let Some(Waiting { reason, expected_at }) = delivery.waiting {
-        // What waits for a pause to end is looked at again when it expires; the pause's end releases it.
+        // A delivery that waits for a pause comes due when it expires; the end of the pause
+        // releases it otherwise.
         return match reason {
             WaitingFor::Pause => delivery.message.expires_at,
             WaitingFor::Rate | WaitingFor::Concurrency => expected_at.map(|at| at.plus(LOST_AFTER)),
@@ -46,7 +49,8 @@ pub(super) fn due_at(delivery: &Delivery) -> Option<Timestamp> {
 }
 
 impl Store {
-    /// What of one partition, below [`crate::DUE_PARTITIONS`], is due until `until`, oldest first.
+    /// Returns the deliveries of one partition that are due by `until`, oldest first. `partition`
+    /// is below [`crate::DUE_PARTITIONS`].
     pub async fn due(&self, partition: u8, until: Timestamp, limit: u32) -> Result<Vec<DueEntry>, StoreError> {
         let mut condition = Condition::default();
         condition.equals(DUE.pk, text(keys::due(partition)));
@@ -61,7 +65,7 @@ impl Store {
         answer.items().iter().map(|item| entry(Reader(item))).collect()
     }
 
-    /// Walks one shard of an organization, oldest first, past all that is finished.
+    /// Walks the unfinished deliveries of one shard of an organization, oldest first.
     pub async fn unfinished(
         &self,
         organization: OrganizationId,
@@ -77,7 +81,7 @@ impl Store {
         condition.equals(PK, text(&partition));
         let start = after.map(|after| Key { pk: partition, sk: keys::delivery_sort(after) }.item());
         let call = self.query(condition).filter_expression(unfinished).consistent_read(true);
-        // What the filter leaves out costs a read but no transfer: a step looks at more than it answers.
+        // Filtered items cost a read but no transfer, so a step reads more than it returns.
         let answer = call.set_exclusive_start_key(start).limit(WALK_STEP).send().await.map_err(StoreError::of("walk deliveries"))?;
         let mut next = answer.last_evaluated_key().and_then(id_of);
         let mut items = answer.items.unwrap_or_default();

@@ -1,17 +1,18 @@
-//! A delivery as an item. Names are short and what follows from the key or is as usual is left out, for writes cost by the kibibyte.
+//! A delivery as an item. Attribute names are short, and what follows from the key or has its
+//! default is left out, because writes cost by the kibibyte.
 //!
 //! | name | what |
 //! |---|---|
 //! | `t` | destination type, unless webhook |
 //! | `e`, `r`, `m`, `x`, `tr`, `te` | event type, reference (on `#00` it is in the index key), metadata, expiry, trace, whether a test |
-//! | `sz`, `ct`, `fn`, `h` | the payload's size, content type, file name, SHA-256; an inline one tells its size and hash itself |
-//! | `p`, `z`, `w`, `v` | the payload inline, inline and compressed; where else it is; the object's version |
-//! | `f`, `rd`, `bk` | fan-out, retention in days, whether made as skipped |
-//! | `g`, `n`, `b`, `tg`, `l` | generation, attempts, budget's start, trigger, lease (of a finished one: of an attempt that its end did not wait for) |
+//! | `sz`, `ct`, `fn`, `h` | the payload's size, content type, file name, SHA-256; size and hash are left out where they follow from an inline payload |
+//! | `p`, `z`, `w`, `v`, `o` | the payload inline; inline and compressed; where else it is; the version of the service's object; another object |
+//! | `f`, `rd`, `pd`, `bk`, `cb` | fan-out, retention in days, that of the payload if it differs, whether created as skipped, status callback |
+//! | `g`, `n`, `b`, `tg`, `l` | generation, attempts, start of the budget, trigger, lease (of a finished delivery: of an attempt that still runs) |
 //! | `s`, `u`, `na`, `re`, `ex`, `fa` | status, last change after creation, next attempt, reason, exhausted, when finished if not at `u` |
 //! | `wf`, `wa` | what it waits for, and when it is expected to start |
-//! | `fo`, `fr` | the delivery that this one stands in for, and why that failed |
-//! | `a`, `k` | the last attempt's record with the tracking data, the token of the settle that wrote it |
+//! | `fo`, `fr` | the delivery that this one is a fallback of, and why that one failed |
+//! | `a`, `k` | the record of the last attempt with the tracking data, the token of the settle that wrote it |
 //!
 //! The destination is in the key of `by_destination`; the creation time is that of the message's id.
 
@@ -50,13 +51,13 @@ pub(super) const TOKEN: &str = "k";
 pub(super) const WAITING: &str = "wf";
 
 pub(super) const FAN_OUT: &str = "f";
-/// What says where the payload is, or is it.
+/// The attributes that hold the payload or say where it is.
 pub(super) const PAYLOADS: &[&str] = &[PAYLOAD, PAYLOAD_COMPRESSED, PAYLOAD_PLACE, PAYLOAD_VERSION, PAYLOAD_OBJECT, "sz", "h"];
 
 const JSON: &str = "application/json";
 const RETENTION_DAYS: u32 = 30;
 
-/// What may change after the commit, besides the record and its token.
+/// The attributes that may change after the commit, except the record and its token.
 pub(super) const MUTABLE: &[&str] = &[
     GENERATION,
     ATTEMPTS,
@@ -82,13 +83,13 @@ pub(super) const MUTABLE: &[&str] = &[
     TTL,
 ];
 
-/// A shorter wait is over before a change of limits matters.
+/// A shorter wait ends before a change of limits matters, so it needs no release.
 const RELEASED_AFTER: Duration = Duration::from_secs(10);
 
-/// The letter of what a delivery waits for. They stand for ever.
+/// The letter for what a delivery waits for. Letters never change, because they are stored.
 const WAITING_LETTERS: &[(&str, WaitingFor)] = &[("p", WaitingFor::Pause), ("r", WaitingFor::Rate), ("c", WaitingFor::Concurrency)];
 
-/// The letter of each status. They stand for ever.
+/// The letter of each status. Letters never change, because they are stored.
 const STATUSES: &[(&str, DeliveryStatus)] = &[
     ("q", DeliveryStatus::Queued),
     ("r", DeliveryStatus::Retrying),
@@ -102,17 +103,17 @@ const STATUSES: &[(&str, DeliveryStatus)] = &[
 pub(super) const ATTENTION: &[DeliveryStatus] =
     &[DeliveryStatus::Retrying, DeliveryStatus::Failed, DeliveryStatus::Skipped, DeliveryStatus::Cancelled];
 
-/// A status's letter.
+/// Returns the letter of a status.
 pub(super) fn status(status: DeliveryStatus) -> AttributeValue {
     text(STATUSES.iter().find(|(_, known)| *known == status).map_or("", |(letter, _)| letter))
 }
 
-/// A payload's hash: its bytes, where it is one.
+/// Stores a payload's hash as bytes if it is hexadecimal, else as text.
 pub(super) fn hash(sha256: &str) -> AttributeValue {
     hex::decode(sha256).map_or_else(|_| text(sha256), binary)
 }
 
-/// The item of a delivery, without its payload.
+/// Makes the item of a delivery, without its payload.
 pub(crate) fn encode(delivery: &Delivery) -> Item {
     let mut item = keys::delivery(delivery.organization, delivery.id).item();
     let sort = keys::delivery_sort(delivery.id);
@@ -138,7 +139,7 @@ fn encode_message(item: &mut Item, delivery: &Delivery) {
     let MessageFacts { event_type, reference, metadata, payload, expires_at, trace, test, status_callback } = &delivery.message;
     item.put("e", text(event_type.as_str()));
     if let Some(reference) = reference {
-        // One delivery of a message is enough to find it by.
+        // The reference of one delivery is enough to find the message.
         if delivery.id.position == 0 {
             item.put(BY_REFERENCE.pk, text(keys::by_reference(delivery.organization, reference)));
             item.put(BY_REFERENCE.sk, text(keys::delivery_sort(delivery.id)));
@@ -157,7 +158,7 @@ fn encode_message(item: &mut Item, delivery: &Delivery) {
     item.put_some("cb", status_callback.as_ref().map(callback));
 }
 
-/// An id says that it is one; anything else is an address.
+/// A destination's id parses as an id; anything else is a URL.
 fn callback(callback: &StatusCallback) -> AttributeValue {
     match callback {
         StatusCallback::DestinationId(id) => text(id.to_string()),
@@ -169,7 +170,8 @@ fn decode_callback(text: &str) -> StatusCallback {
     text.parse().map_or_else(|_| StatusCallback::Url(text.to_owned()), StatusCallback::DestinationId)
 }
 
-/// What [`MUTABLE`] names: where the delivery stands, and the index keys and the expiry that follow from it.
+/// The attributes in [`MUTABLE`]: the delivery's progress, and the index keys and the expiry that
+/// follow from it.
 pub(super) fn encode_progress(delivery: &Delivery) -> Item {
     let mut item = Item::new();
     let offset = |at: Timestamp| at.as_millis() - delivery.created_at.as_millis();
@@ -214,20 +216,21 @@ pub(super) fn encode_progress(delivery: &Delivery) -> Item {
     item
 }
 
-/// Is it queued, and waits for so long that it is worth releasing? Its destination's index names it then.
+/// Whether the delivery is queued and waits long enough to be worth releasing. It is then in its
+/// destination's index.
 fn waits_in_index(delivery: &Delivery) -> bool {
     let Some(Waiting { reason, expected_at }) = delivery.waiting else { return false };
     let is_long = |at: Timestamp| at.since(delivery.updated_at) > RELEASED_AFTER;
     delivery.status() == DeliveryStatus::Queued && (reason == WaitingFor::Pause || expected_at.is_some_and(is_long))
 }
 
-/// The last attempt's record, with the receipt.
+/// Encodes the record of the last attempt, with the receipt.
 pub(super) fn encode_record(delivery: &Delivery) -> Option<AttributeValue> {
     let tracking = delivery.state.receipt().map(Receipt::to_json);
     delivery.last_attempt.as_ref().map(|attempt| binary(record::pack(delivery, attempt, tracking.as_ref())))
 }
 
-/// From when a finished delivery is gone.
+/// Returns when a finished delivery expires.
 pub(crate) fn expiry_seconds(delivery: &Delivery) -> i64 {
     delivery.created_at.as_seconds() + i64::from(delivery.retention_days) * 86_400
 }
@@ -236,7 +239,7 @@ fn kept_days(from: Reader<'_>) -> Result<u32, StoreError> {
     Ok(from.number_opt("rd")?.unwrap_or(RETENTION_DAYS))
 }
 
-/// The delivery in an item.
+/// Reads the delivery in an item.
 pub(crate) fn decode(item: &Item) -> Result<Delivery, StoreError> {
     let from = Reader(item);
     let id = keys::delivery_of(from.text(SK)?).ok_or_else(|| from.corrupt("its sort key names no delivery"))?;
@@ -349,7 +352,7 @@ fn usual_trigger(attempts: u32) -> domain::attempt::Trigger {
     if attempts == 0 { domain::attempt::Trigger::First } else { domain::attempt::Trigger::Retry }
 }
 
-/// A value of one of the domain's closed sets, by its name in JSON.
+/// Encodes a value of one of the domain's closed sets by its name in JSON.
 fn word(value: &impl Serialize) -> AttributeValue {
     let value = serde_json::to_value(value).ok();
     text(value.as_ref().and_then(Value::as_str).expect("closed sets are written as their names"))

@@ -1,4 +1,5 @@
-//! Lists of deliveries and messages, newest first: the index that fits the filter best, the rest filtered here.
+//! Lists deliveries and messages, newest first. The best fitting index is read, and the rest of the
+//! filter is applied here.
 
 use std::collections::HashSet;
 
@@ -15,59 +16,60 @@ use crate::lane::{Entry, Merge, Range, Source, by_reference};
 use crate::page::Walk;
 use crate::{Store, StoreError};
 
-/// Entries one page looks at before it is answered as it is.
+/// Entries that one page reads before it is returned even if it is not full.
 const LOOKED_AT_MAX: usize = 2_000;
-/// Entries it looks at in one go, at most: twice as many each time that too few of them fit.
+/// The most entries that one step of a page reads. Each step reads twice as many as the one before.
 const LOOKED_AT_ONCE_MAX: usize = 200;
-/// Deliveries of a page of messages: however many each has, an answer stays below what a function may answer.
+/// The most deliveries on a page of messages, so that the response stays within a function's limit.
+/// A message with more is on a page of its own.
 const DELIVERIES_MAX: usize = 500;
-/// Entries one query reads.
+/// Entries that one query reads.
 const QUERY_PAGE: std::ops::RangeInclusive<u32> = 11..=101;
 
-/// Which deliveries are wanted. What is `None` or empty asks for nothing.
+/// Selects deliveries. A field that is `None` or empty does not restrict the selection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeliveryFilter {
-    /// To this destination.
+    /// Deliveries to this destination.
     pub destination: Option<DestinationId>,
-    /// In one of these.
+    /// Deliveries in one of these statuses.
     pub statuses: Vec<DeliveryStatus>,
-    /// Of this type.
+    /// Deliveries of this event type.
     pub event_type: Option<EventType>,
-    /// Of this message.
+    /// Deliveries of this message.
     pub message: Option<MessageId>,
-    /// Of messages with this reference.
+    /// Deliveries of messages with this reference.
     pub reference: Option<String>,
-    /// Created at this time or later.
+    /// Deliveries created at this time or later.
     pub since: Option<Timestamp>,
-    /// Created before this time.
+    /// Deliveries created before this time.
     pub until: Option<Timestamp>,
 }
 
-/// Which messages are wanted. What is `None` asks for nothing.
+/// Selects messages. A field that is `None` does not restrict the selection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageFilter {
-    /// Of this type.
+    /// Messages of this event type.
     pub event_type: Option<EventType>,
-    /// With this reference.
+    /// Messages with this reference.
     pub reference: Option<String>,
-    /// Created at this time or later.
+    /// Messages created at this time or later.
     pub since: Option<Timestamp>,
-    /// Created before this time.
+    /// Messages created before this time.
     pub until: Option<Timestamp>,
-    /// `waybill.*` too.
+    /// Whether to include Waybill's own messages, `waybill.*`.
     pub system: bool,
 }
 
 impl DeliveryFilter {
-    /// Does a partition, or several, hold what matches and nothing else?
+    /// Whether one or more index partitions hold exactly what matches.
     pub(super) fn is_an_index(&self) -> bool {
         let plain = self.event_type.is_none() && self.message.is_none() && self.reference.is_none();
         plain && (self.needs_attention() || self.statuses.is_empty())
     }
 
-    /// The partitions of `trouble` that hold the deliveries in these statuses of all organizations. `None`: some of them are in no index
-    /// that spans organizations.
+    /// Returns the partitions of `trouble` that hold the deliveries of all organizations in these
+    /// statuses. `None` if one of the statuses is in no index that spans organizations.
     fn everywhere(&self) -> Option<Vec<Source>> {
         let kinds: Option<HashSet<TroubleKind>> = self.statuses.iter().map(|status| TroubleKind::of(*status)).collect();
         let kinds = kinds.filter(|kinds| !kinds.is_empty())?;
@@ -142,7 +144,8 @@ fn table(organization: OrganizationId, shards: u8) -> Vec<Source> {
     (0..shards).map(source).collect()
 }
 
-/// The sort keys of what was created in this time. No delivery's sort key is a bare ULID, so the bounds themselves are out.
+/// Returns the sort keys of what was created in this time. No delivery's sort key is a bare ULID,
+/// so the bounds themselves never match.
 fn range(since: Option<Timestamp>, until: Option<Timestamp>) -> Range {
     let bound = |time| Ulid::first_at(time).to_string();
     // A ULID's first digit is 0 to 7.
@@ -150,7 +153,8 @@ fn range(since: Option<Timestamp>, until: Option<Timestamp>) -> Range {
 }
 
 impl Store {
-    /// An organization's deliveries, newest first, of its `shards` (as many as it ever had).
+    /// Lists an organization's deliveries, newest first. `shards` is the most shards that it ever
+    /// had.
     pub async fn deliveries_page(
         &self,
         organization: OrganizationId,
@@ -162,8 +166,9 @@ impl Store {
         self.walk_deliveries(filter.sources(organization, shards), filter, after, limit).await
     }
 
-    /// The deliveries of all organizations that are in one of the filter's statuses, newest first. `None`: the filter names no status, or
-    /// one that cannot be listed across organizations.
+    /// Lists the deliveries of all organizations that are in one of the filter's statuses, newest
+    /// first. Returns `None` if the filter names no status, or one that cannot be listed across
+    /// organizations.
     pub async fn deliveries_everywhere(
         &self,
         filter: &DeliveryFilter,
@@ -202,7 +207,7 @@ impl Store {
         Ok(Walk { items, next: None })
     }
 
-    /// An organization's messages, newest first: all deliveries of each.
+    /// Lists an organization's messages, newest first, each with all of its deliveries.
     pub async fn messages_page(
         &self,
         organization: OrganizationId,
@@ -215,7 +220,7 @@ impl Store {
         let mut merge = Merge::new(self, filter.sources(organization, shards), filter.range(after), query_page);
         let (mut items, mut looked_at, mut step, mut passed, mut deliveries) = (Vec::new(), 0, count, None, 0);
         let mut taken = None;
-        // A message is passed with its first delivery, which comes last.
+        // A message has been passed once its first delivery was read, which comes last.
         while looked_at < LOOKED_AT_MAX || passed.is_none() {
             let entries = merge.take(step).await?;
             step = (2 * step).min(LOOKED_AT_ONCE_MAX);
@@ -251,7 +256,8 @@ impl Store {
         if first.fan_out == 1 { Ok(Some(vec![first])) } else { self.message(first.organization, first.id.message).await }
     }
 
-    /// The deliveries of a list's entries, in their order. What an index named is read from the table.
+    /// Returns the deliveries of a list's entries, in their order. Entries of an index are read
+    /// from the table.
     async fn read_entries(&self, entries: Vec<Entry>) -> Result<Vec<Delivery>, StoreError> {
         let missing: Vec<Key> = entries.iter().filter(|entry| entry.item.is_none()).map(|entry| entry.key.clone()).collect();
         let mut found = self.get_all("list deliveries", &missing).await?.into_iter();
@@ -264,7 +270,8 @@ fn position_of(entry: &Entry) -> Option<u16> {
     keys::delivery_of(&entry.key.sk).map(|id| id.position)
 }
 
-/// How many items are wanted, and how many entries one query reads: one more, so that a list that just ends is known to.
+/// Returns how many items are wanted and how many entries one query reads: one more, so that the
+/// end of a list is recognized.
 fn sizes(limit: u32) -> (usize, i32) {
     let query_page = (limit.saturating_add(1)).clamp(*QUERY_PAGE.start(), *QUERY_PAGE.end());
     (usize::try_from(limit.max(1)).unwrap_or(usize::MAX), i32::try_from(query_page).unwrap_or(i32::MAX))

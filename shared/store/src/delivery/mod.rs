@@ -1,6 +1,8 @@
-//! Deliveries: **committed** with their message, **leased**, **settled** or **transitioned**, **listed**, and brought back when **due**.
+//! Deliveries: committed with their message, leased, settled, transitioned, listed, and found again
+//! when they are due.
 //!
-//! Everything that happens to a delivery is one conditional write on its item, on `generation`, `attempts` and `status` as they were read.
+//! Every change of a delivery is one conditional write of its item. The condition is that
+//! `generation`, `attempts` and `status` are as they were read.
 
 mod accepted;
 mod add;

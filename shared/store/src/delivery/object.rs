@@ -1,4 +1,4 @@
-//! Payloads that are objects: in the service's own bucket, or where their submitter keeps them.
+//! Payloads that are objects, in the service's own bucket or in the submitter's.
 
 use std::time::Duration;
 
@@ -15,22 +15,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Store, StoreError};
 
-/// Where an object is.
+/// The location of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectPlace {
-    /// Which bucket; `None`: the service's own.
+    /// The bucket; `None` is the service's own.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<String>,
-    /// Its key.
+    /// The key of the object.
     #[serde(rename = "k")]
     pub key: String,
-    /// Which version of it, where the bucket keeps versions.
+    /// The version of the object, if the bucket has versioning.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Its entity tag when it was accepted, where no version pins it: another object in its place is not read.
+    /// The entity tag of the object when it was accepted, if no version identifies it. An object
+    /// that replaced it is not read.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// The role that may read it, when it is not the function's own, and the organization's external id.
+    /// The role to assume for reading it, and the organization's external id; `None` if the
+    /// function's own role may read it.
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub role: Option<(String, String)>,
 }
@@ -38,31 +40,32 @@ pub struct ObjectPlace {
 /// An object in S3 that the service may read with its own role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnObject {
-    /// Which bucket.
+    /// The bucket of the object.
     pub bucket: String,
-    /// Its key.
+    /// The key of the object.
     pub key: String,
-    /// Which version of it, where the bucket keeps versions.
+    /// The version of the object, if the bucket has versioning.
     pub version: Option<String>,
-    /// Its entity tag, where no version pins it.
+    /// The entity tag of the object, if no version identifies it.
     pub etag: Option<String>,
 }
 
-/// An object, as its head tells.
+/// What S3 reports about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectHead {
-    /// Its length.
+    /// The length of the object in bytes.
     pub size_bytes: u64,
-    /// Its media type, where it has one.
+    /// The media type of the object, if it has one.
     pub content_type: Option<String>,
-    /// Which version it is, where the bucket keeps versions.
+    /// The version of the object, if the bucket has versioning.
     pub version: Option<String>,
-    /// Its entity tag.
+    /// The entity tag of the object.
     pub etag: Option<String>,
 }
 
 impl ObjectPlace {
-    /// The same place, pinned to the object that this head describes: by its version, else by its entity tag.
+    /// Returns the same place restricted to the object that `head` describes, by its version or
+    /// else by its entity tag.
     #[must_use]
     pub fn pinned(self, head: &ObjectHead) -> Self {
         let version = self.version.or_else(|| head.version.clone());
@@ -71,45 +74,45 @@ impl ObjectPlace {
     }
 }
 
-/// A link that lets whoever holds it put or get one object.
+/// A signed link that allows its holder to put or get one object.
 #[derive(Clone, Debug)]
 pub struct ObjectLink {
-    /// The address.
+    /// The URL of the link.
     pub url: String,
-    /// The headers that have to be sent with it, as they are.
+    /// The headers that a request must send unchanged.
     pub headers: Vec<(String, String)>,
 }
 
-/// What an upload must be.
+/// The properties that an uploaded object must have.
 #[derive(Clone, Copy, Debug)]
 pub struct UploadTerms<'t> {
-    /// Exactly so long.
+    /// The exact length in bytes.
     pub size_bytes: u64,
-    /// Of this type.
+    /// The media type.
     pub content_type: &'t str,
-    /// With this SHA-256, in base64.
+    /// The SHA-256 in base64.
     pub sha256: Option<&'t str>,
 }
 
-/// Why an object of somebody else's cannot be read.
+/// Why a submitter's object cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// There is none.
+    /// The object does not exist.
     #[error("there is no such object")]
     Missing,
-    /// We may not.
+    /// Access to the object is denied.
     #[error("Waybill may not read it")]
     Forbidden,
-    /// The role cannot be taken on.
+    /// The role cannot be assumed.
     #[error("the role cannot be assumed; its trust policy must name Waybill and the organization's external id")]
     Role,
-    /// Something of ours does not answer.
+    /// A service that Waybill depends on failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Store {
-    /// The head of an object.
+    /// Reads the properties of an object.
     pub async fn object_head(&self, place: &ObjectPlace) -> Result<ObjectHead, Unreadable> {
         let client = self.client_for(place).await?;
         let call = client.head_object().bucket(self.bucket_of(place)?).key(&place.key).set_version_id(place.version.clone());
@@ -130,7 +133,8 @@ impl Store {
         }
     }
 
-    /// An object of this size, piece by piece, in memory one piece at a time; `None` when it is gone or another one is in its place.
+    /// Streams an object of this size, holding one chunk in memory at a time. Returns `None` if the
+    /// object is gone or was replaced.
     pub async fn stream_object(
         &self,
         place: &ObjectPlace,
@@ -146,7 +150,7 @@ impl Store {
         let body = match call.send().await {
             Ok(answer) => {
                 let found = answer.content_length().and_then(|length| u64::try_from(length).ok());
-                // A server that ignores the condition is not trusted with it.
+                // The entity tag is compared here too, because a server may ignore the condition.
                 let is_other = place.etag.as_deref().zip(answer.e_tag()).is_some_and(|(accepted, found)| accepted != found);
                 if is_other || found.is_some_and(|found| found != size_bytes) {
                     return Ok(None);
@@ -163,7 +167,7 @@ impl Store {
         })))
     }
 
-    /// A link to get an object of the service's own bucket.
+    /// Makes a link to get an object.
     pub async fn link_to_get(&self, place: &ObjectPlace, disposition: &str, life: Duration) -> Result<ObjectLink, StoreError> {
         let client = self
             .client_for(place)
@@ -175,7 +179,7 @@ impl Store {
         Ok(ObjectLink { url: signed.uri().to_owned(), headers: Vec::new() })
     }
 
-    /// A link to put an object that is not there yet, of exactly this length and hash.
+    /// Makes a link to put an object that does not exist yet, of exactly this length and hash.
     pub async fn link_to_put(&self, key: &str, terms: UploadTerms<'_>, life: Duration) -> Result<ObjectLink, StoreError> {
         let bucket = self.bucket.as_ref().ok_or(StoreError::NoBucket)?;
         let call = self.objects.put_object().bucket(bucket).key(key).if_none_match("*").content_type(terms.content_type);
@@ -186,14 +190,14 @@ impl Store {
         Ok(ObjectLink { url: signed.uri().to_owned(), headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() })
     }
 
-    /// Deletes an object of the service's own bucket, this version of it.
+    /// Deletes an object of the service's own bucket, in this version.
     pub async fn delete_object(&self, place: &ObjectPlace) -> Result<(), StoreError> {
         let call = self.objects.delete_object().bucket(self.bucket_of(place)?).key(&place.key).set_version_id(place.version.clone());
         call.send().await.map_err(StoreError::of("delete a payload"))?;
         Ok(())
     }
 
-    /// The object at a place, when the service may read it with its own role.
+    /// Returns the object at a place, if the service may read it with its own role.
     #[must_use]
     pub fn own_object(&self, place: &ObjectPlace) -> Option<OwnObject> {
         let bucket = self.bucket_of(place).ok().filter(|_| place.role.is_none())?;
@@ -217,7 +221,7 @@ impl Store {
     }
 }
 
-/// Whether the object is no longer there, or is no longer the one that was accepted.
+/// Whether the object no longer exists, or is no longer the one that was accepted.
 fn is_gone(refused: &GetObjectError) -> bool {
     refused.is_no_such_key() || matches!(refused.code(), Some("NoSuchVersion" | "PreconditionFailed"))
 }

@@ -1,4 +1,5 @@
-//! What of a destination's deliveries is open and in its index: what is to be tried again, and what waits although it is due.
+//! A destination's open deliveries that its index lists: those that will be retried, and those that
+//! wait although they are due.
 
 use domain::delivery::{Delivery, DeliveryStatus};
 use domain::id::{DeliveryId, DestinationId, OrganizationId};
@@ -11,12 +12,13 @@ use crate::keys::{self, ATTENTION_DST, Key, SK};
 use crate::page::Walk;
 use crate::{Store, StoreError};
 
-/// What every sort key of a delivery lies between.
+/// Bounds between which every delivery's sort key lies.
 const EVERY: (&str, &str) = ("0", "8");
 
 impl Store {
-    /// Deliveries of a destination that are to be tried again or wait, oldest first, those after `after`. What is queued and waits for
-    /// nothing is not among them: its task is in its queue.
+    /// Lists deliveries of a destination that will be retried or are waiting, oldest first, after
+    /// `after`. Deliveries that are queued and wait for nothing are not included: their task is in
+    /// a queue.
     pub async fn open_deliveries(
         &self,
         organization: OrganizationId,
@@ -45,12 +47,12 @@ impl Store {
         Ok(Walk { items: open.collect(), next })
     }
 
-    /// The sort keys of one partition.
+    /// Reads the sort keys of one partition.
     async fn open_sorts(&self, partition: String, after: Option<DeliveryId>, limit: u32) -> Result<Vec<String>, StoreError> {
         let mut condition = Condition::default();
         let low = after.map_or_else(|| EVERY.0.to_owned(), keys::delivery_sort);
         condition.equals(ATTENTION_DST.pk, text(partition)).between(ATTENTION_DST.sk, text(&low), text(EVERY.1));
-        // One more, for `after` itself may be in the range.
+        // Reads one more, because `after` itself may be in the range.
         let limit = i32::try_from(limit.saturating_add(1)).unwrap_or(i32::MAX);
         let answer = self.query(condition).index_name(ATTENTION_DST.name).limit(limit).send().await;
         let answer = answer.map_err(StoreError::of("list open deliveries"))?;

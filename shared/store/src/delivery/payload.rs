@@ -1,4 +1,5 @@
-//! Where a payload is: in its deliveries while that costs nothing, in an item of its own, or in the bucket.
+//! Where a payload is stored: in its deliveries while that costs nothing, in an item of its own, or
+//! in the bucket.
 
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
@@ -15,52 +16,52 @@ use crate::expression::{Change, Condition};
 use crate::keys::{self, PK, TTL};
 use crate::{Store, StoreError};
 
-/// What settling adds to an item: the record of an ordinary attempt, its token, the expiry.
+/// What settling adds to an item: the record of an ordinary attempt, its token and the expiry.
 pub(super) const SETTLE_RESERVE_BYTES: usize = 450;
-/// A compressed payload up to this size is an item; above, an object is cheaper.
+/// The largest compressed payload that is stored as an item. A larger one is cheaper as an object.
 const ITEM_MAX_BYTES: usize = 8 * 1024;
-/// No inline or item payload is longer once decompressed.
+/// The largest decompressed payload that is stored inline or as an item.
 const PAYLOAD_MAX_BYTES: usize = domain::limits::PAYLOAD_MAX_BYTES;
 const LEVEL: i32 = 9;
-/// How much longer than its message's history a payload is kept: what is still unfinished then can be tried for at most ten days more
-/// (20 retries, 12 h apart).
+/// How much longer than its message's history a payload is kept. A delivery that is unfinished by
+/// then can be retried for at most ten more days (20 retries, 12 hours apart).
 const UNFINISHED_DAYS: i64 = 14;
 
-/// What an inline payload tells itself: its size and its hash.
+/// The attributes that follow from an inline payload: its size and its hash.
 const TOLD_BY_INLINE: &[&str] = &["sz", "h"];
 
 const PLACE_ITEM: &str = "i";
 const PLACE_OBJECT: &str = "o";
 const PLACE_ELSEWHERE: &str = "e";
-/// Erased on request.
+/// The payload was erased on request.
 const PLACE_ERASED: &str = "x";
 
-/// Where a payload goes.
+/// Where a payload is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Placement {
-    /// Into every delivery, as it is.
+    /// Unchanged, in every delivery.
     Inline(Bytes),
-    /// Into every delivery, compressed.
+    /// Compressed, in every delivery.
     InlineCompressed(Vec<u8>),
-    /// Into an item of its own, compressed.
+    /// Compressed, in an item of its own.
     Item(Vec<u8>),
-    /// Into the bucket, as it is.
+    /// Unchanged, as an object in the bucket.
     Object,
-    /// It is an object already: an upload, or its submitter's.
+    /// The payload is already an object: an upload, or the submitter's.
     Elsewhere(ObjectPlace),
 }
 
-/// What is submitted to be delivered.
+/// The content of a submission.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// All of it.
+    /// The bytes themselves.
     Bytes(Bytes),
-    /// Where it is.
+    /// The location of an object that holds the bytes.
     Object(ObjectPlace),
 }
 
-/// Where a payload goes that belongs to deliveries of `item_bytes` without it: inline as long as no write of the delivery costs a unit
-/// more for it.
+/// Chooses where a payload goes whose deliveries' items have `item_bytes` without it: inline as
+/// long as no write of a delivery costs another unit because of it.
 pub(super) fn place(payload: &Bytes, item_bytes: usize) -> Placement {
     let settled = item_bytes + SETTLE_RESERVE_BYTES;
     let room = settled.next_multiple_of(WRITE_UNIT_BYTES) - settled;
@@ -77,14 +78,16 @@ pub(super) fn place(payload: &Bytes, item_bytes: usize) -> Placement {
     }
 }
 
-/// Where a payload goes that is not kept as long as its deliveries: never into them.
+/// Chooses where a payload goes that is kept for a shorter time than its deliveries: never into
+/// their items.
 pub(super) fn place_apart(payload: &Bytes) -> Placement {
     let compressed = compression::compress(payload, LEVEL, b"");
     if compressed.len() <= ITEM_MAX_BYTES { Placement::Item(compressed) } else { Placement::Object }
 }
 
 impl Placement {
-    /// Writes into a delivery's item where its payload is; what an inline payload tells itself is left out.
+    /// Records in a delivery's item where its payload is. The attributes that follow from an inline
+    /// payload are removed.
     pub(super) fn note(&self, item: &mut Item, object_version: Option<&str>) {
         match self {
             Self::Inline(bytes) => item.put(PAYLOAD, binary(bytes.to_vec())),
@@ -107,7 +110,7 @@ impl Placement {
     }
 }
 
-/// The bytes of a payload that is inline.
+/// Returns the bytes of an inline payload.
 pub(super) fn inline(from: Reader<'_>) -> Result<Option<Bytes>, StoreError> {
     if let Some(bytes) = from.binary_opt(PAYLOAD)? {
         return Ok(Some(Bytes::copy_from_slice(bytes)));
@@ -115,7 +118,7 @@ pub(super) fn inline(from: Reader<'_>) -> Result<Option<Bytes>, StoreError> {
     from.binary_opt(PAYLOAD_COMPRESSED)?.map(|compressed| decompress(from, compressed)).transpose()
 }
 
-/// The bytes of a payload's own item.
+/// Returns the bytes of a payload that is an item of its own.
 pub(super) fn in_item(item: &Item) -> Result<Bytes, StoreError> {
     let from = Reader(item);
     let compressed = from.binary_opt(PAYLOAD_COMPRESSED)?.ok_or_else(|| from.corrupt("the payload is missing"))?;
@@ -129,18 +132,18 @@ pub(super) fn decompress(from: Reader<'_>, compressed: &[u8]) -> Result<Bytes, S
     compression::decompress(compressed, size, b"").map(Bytes::from).map_err(|error| from.corrupt(error.to_string()))
 }
 
-/// SHA-256, lower-case hexadecimal.
+/// Returns the SHA-256, lower-case hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// When what a delivery delivers is no longer shown.
+/// Returns when the payload of a delivery is no longer shown.
 pub(super) fn payload_expiry_seconds(delivery: &Delivery) -> i64 {
     delivery.created_at.as_seconds() + i64::from(delivery.payload_retention_days) * 86_400
 }
 
 impl Store {
-    /// Stores a payload that is not inline; answers the object's version, if it is one and has one.
+    /// Stores a payload that is not inline. Returns the version of the object, if there is one.
     pub(super) async fn store_payload(
         &self,
         delivery: &Delivery,
@@ -154,7 +157,7 @@ impl Store {
                 let mut item = keys::payload(delivery.id.message).item();
                 item.put(PAYLOAD_COMPRESSED, binary(compressed.clone()));
                 item.put(TTL, number(payload_expiry_seconds(delivery) + UNFINISHED_DAYS * 86_400));
-                // A repeat of an interrupted submit writes the same bytes again.
+                // A repeat of an interrupted submission writes the same bytes again.
                 self.put("write a payload", item, Condition::default()).await?;
                 Ok(None)
             }
@@ -168,13 +171,14 @@ impl Store {
         }
     }
 
-    /// The payload of a delivery: its bytes where there are few of them, else where it is; `None` when it is no longer kept.
+    /// Returns the payload of a delivery: its bytes, or the location of its object. `None` if it is
+    /// no longer kept.
     pub async fn content(&self, delivery: &Delivery) -> Result<Option<Content>, StoreError> {
         let Some(item) = self.get("read a delivery", &keys::delivery(delivery.organization, delivery.id)).await? else { return Ok(None) };
         if !self.is_alive(&item) {
             return Ok(None);
         }
-        // One that is unfinished still needs it.
+        // An unfinished delivery still needs its payload.
         if delivery.status().is_finished() && self.now().as_seconds() >= payload_expiry_seconds(delivery) {
             return Ok(None);
         }
@@ -198,7 +202,8 @@ impl Store {
         }
     }
 
-    /// The bytes of a payload of at most 1 MiB, or of any the caller has looked at; `None` when it is no longer kept.
+    /// Reads a whole payload into memory. Call it for payloads of at most 1 MiB, or of a size that
+    /// the caller has checked. `None` if it is no longer kept.
     pub async fn payload(&self, delivery: &Delivery) -> Result<Option<Bytes>, StoreError> {
         match self.content(delivery).await? {
             None => Ok(None),
@@ -207,7 +212,8 @@ impl Store {
         }
     }
 
-    /// The payload of a message; `None` when there is no such message, or it is no longer kept.
+    /// Returns the payload of a message; `None` if the message does not exist or its payload is no
+    /// longer kept.
     pub async fn payload_of(&self, organization: OrganizationId, message: MessageId) -> Result<Option<Bytes>, StoreError> {
         let first = DeliveryId { message, position: 0 };
         match self.delivery(organization, first).await? {
@@ -216,7 +222,8 @@ impl Store {
         }
     }
 
-    /// An object of this size as a whole; `None` when it is gone or another one is in its place. No more than `size_bytes` are held.
+    /// Reads a whole object of this size. `None` if it is gone or was replaced. Never holds more
+    /// than `size_bytes`.
     pub async fn whole_object(&self, place: &ObjectPlace, size_bytes: u64) -> Result<Option<Bytes>, StoreError> {
         let Some(pieces) = self.stream_object(place, size_bytes).await? else { return Ok(None) };
         let mut pieces = std::pin::pin!(pieces);
@@ -231,7 +238,9 @@ impl Store {
         Ok((all.len() == size).then(|| all.freeze()))
     }
 
-    /// Erases a delivery's payload: its bytes, the body that was made of it, and what its answers quoted. An object of its own goes too; one that others may use stays.
+    /// Erases a delivery's payload: its bytes, the body that was made of it, and what response
+    /// bodies quoted of it. An object in the service's bucket is deleted with its last use; a
+    /// submitter's object stays.
     pub async fn erase_payload(&self, delivery: &Delivery) -> Result<(), StoreError> {
         match self.content(delivery).await? {
             Some(Content::Object(place)) if place.bucket.is_none() => self.end_use(&place, delivery.id.message).await?,
@@ -242,7 +251,7 @@ impl Store {
         self.erase_answers(delivery).await?;
         let mut change = Change::default();
         change.set(PAYLOAD_PLACE, text(PLACE_ERASED));
-        // What an inline payload told itself stays known.
+        // The size and the hash that followed from an inline payload are kept.
         let info = &delivery.message.payload;
         change.set("sz", number(info.size_bytes));
         change.set_or_remove("h", info.sha256.as_deref().map(hash));
@@ -255,12 +264,13 @@ impl Store {
     }
 }
 
-/// Is the payload an item of its own?
+/// Whether the payload is an item of its own.
 pub(super) fn is_item(placement: &Placement) -> bool {
     matches!(placement, Placement::Item(_))
 }
 
-/// The size of a delivery's item with an inline payload but for that payload.
+/// Returns the size of a delivery's item without an inline payload and without the attributes that
+/// follow from one.
 pub(super) fn unplaced_size(item: &Item) -> usize {
     let told: Item = TOLD_BY_INLINE.iter().filter_map(|name| Some(((*name).to_owned(), item.get(*name)?.clone()))).collect();
     item_size(item) - item_size(&told)

@@ -1,4 +1,4 @@
-//! How much waits for a destination.
+//! Counts how many deliveries wait for a destination.
 
 use aws_sdk_dynamodb::types::Select;
 use domain::delivery::DeliveryStatus;
@@ -11,21 +11,24 @@ use crate::expression::Condition;
 use crate::keys::{self, ATTENTION_DST, BY_DESTINATION, Key, PK, SK};
 use crate::{Store, StoreError};
 
-/// Of each shard, the newest deliveries that are looked at for whether they are still queued; while there are such among them, so many times
-/// more. Where none of the newest waits, hardly an older one does.
+/// How many of the newest deliveries of each shard are checked for being queued. While some of them
+/// are, [`LOOK_FURTHER`] times as many are checked next. If none of the newest is queued, hardly an
+/// older one is.
 const LOOK: i32 = 8;
 const LOOK_FURTHER: i32 = 5;
-/// Enough of them: who has so many waiting has a backlog, whatever its exact size.
+/// The count stops here: a destination with so many queued deliveries has a backlog, whatever its
+/// exact size.
 const LOOKED_AT_MAX: i32 = 200;
 
-/// A shard of a destination's deliveries, as far as it was looked at.
+/// A shard of a destination's deliveries, and how far it has been read.
 struct Shard {
     number: u8,
     rest: Option<Item>,
 }
 
 impl Store {
-    /// Unfinished deliveries to a destination: all that are to be tried again or wait, and those of the newest that no attempt was made of yet.
+    /// Counts unfinished deliveries to a destination: all that will be retried or wait, and those
+    /// of the newest that have had no attempt yet.
     pub async fn pending(&self, organization: OrganizationId, shards: u8, destination: DestinationId) -> Result<u64, StoreError> {
         let open = [DeliveryStatus::Queued, DeliveryStatus::Retrying];
         let open = open.into_iter().flat_map(|status| (0..shards).map(move |shard| (status, shard)));
@@ -48,7 +51,7 @@ impl Store {
 
     async fn queued_count(&self, organization: OrganizationId, shards: u8, destination: DestinationId) -> Result<u64, StoreError> {
         let action = "count queued deliveries";
-        // What waits is in the index, and counted there.
+        // Waiting deliveries are in the index and are counted there.
         let is_queued = |item: &Option<Item>| {
             let counts = |item: &Item| item.get(STATUS) == Some(&status(DeliveryStatus::Queued)) && !item.contains_key(ATTENTION_DST.pk);
             item.as_ref().is_some_and(counts)
@@ -80,7 +83,7 @@ impl Store {
         }
     }
 
-    /// The keys of a shard's next newest deliveries.
+    /// Reads the keys of a shard's next newest deliveries.
     async fn newest_keys(
         &self,
         organization: OrganizationId,

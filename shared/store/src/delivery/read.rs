@@ -1,4 +1,4 @@
-//! Reading deliveries by their ids. What was never committed is not there.
+//! Reads deliveries by their ids. A delivery whose message was never committed does not exist.
 
 use std::collections::HashSet;
 
@@ -12,12 +12,12 @@ use crate::keys::{self, Key, PK, SK};
 use crate::{Store, StoreError};
 
 impl Store {
-    /// One delivery.
+    /// Reads one delivery.
     pub async fn delivery(&self, organization: OrganizationId, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         Ok(self.deliveries(&[(organization, id)]).await?.into_iter().next().flatten())
     }
 
-    /// Any number of deliveries, in the order of their ids.
+    /// Reads any number of deliveries, in the order of their ids.
     pub async fn deliveries(&self, ids: &[(OrganizationId, DeliveryId)]) -> Result<Vec<Option<Delivery>>, StoreError> {
         let mut keys: Vec<Key> = ids.iter().map(|(organization, id)| keys::delivery(*organization, *id)).collect();
         keys.extend(ids.iter().filter(|(_, id)| id.position != 0).map(|(organization, id)| first_of(*organization, id.message)));
@@ -30,7 +30,8 @@ impl Store {
         items.iter().zip(ids).map(read).collect()
     }
 
-    /// All deliveries of a message, in the order of their positions; `None` when it was never committed, or is gone.
+    /// Reads all deliveries of a message, in the order of their positions; `None` if it was never
+    /// committed or has expired.
     pub async fn message(&self, organization: OrganizationId, id: MessageId) -> Result<Option<Vec<Delivery>>, StoreError> {
         let mut condition = Condition::default();
         condition.equals(PK, text(first_of(organization, id).pk));
@@ -47,7 +48,7 @@ impl Store {
         Ok(deliveries.first().is_some_and(|first| first.id.position == 0).then_some(deliveries))
     }
 
-    /// Those of `deliveries` whose message was committed.
+    /// Returns those of `deliveries` whose message was committed.
     pub(super) async fn committed(&self, deliveries: Vec<Delivery>) -> Result<Vec<Delivery>, StoreError> {
         let first = |delivery: &Delivery| first_of(delivery.organization, delivery.id.message);
         let mut there: HashSet<Key> = deliveries.iter().filter(|delivery| is_under_way(delivery)).map(first).collect();
@@ -59,13 +60,14 @@ impl Store {
     }
 }
 
-/// The key of a message's first delivery, which is the message's commit.
+/// Returns the key of a message's first delivery, which commits the message.
 pub(super) fn first_of(organization: OrganizationId, message: MessageId) -> Key {
     keys::delivery(organization, DeliveryId { message, position: 0 })
 }
 
-/// Says the delivery itself that its message was committed? The first delivery is the commit, and nothing happens to the others before
-/// it; that stays true when the first has expired while another was delivered once more.
+/// Whether the delivery itself shows that its message was committed. The first delivery is the
+/// commit, and nothing happens to the others before it. This stays true when the first has expired
+/// and another was redelivered.
 fn is_under_way(delivery: &Delivery) -> bool {
     delivery.id.position == 0 || delivery.generation > 0 || delivery.attempts > 0
 }

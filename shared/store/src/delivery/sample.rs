@@ -49,7 +49,8 @@ pub(crate) fn delivery() -> Delivery {
     Delivery::accept(new, message.ulid().time())
 }
 
-/// What a worker records of a first attempt that succeeds, with twelve ordinary headers in the answer.
+/// Returns what a worker records of a first attempt that succeeds, with twelve ordinary response
+/// headers.
 pub(crate) fn attempt(delivery: &Delivery) -> Attempt {
     let started_at = Timestamp::from_millis(delivery.created_at.as_millis() + 87);
     let seconds = started_at.as_seconds().to_string();

@@ -1,4 +1,4 @@
-//! Settle: an attempt and the state it led to, in one conditional update.
+//! Settles a delivery: writes an attempt and the state that it led to in one conditional update.
 
 use domain::delivery::{Delivery, DeliveryStatus};
 use sha2::{Digest, Sha256};
@@ -11,21 +11,22 @@ use crate::table::Written;
 use crate::together::Write;
 use crate::{Store, StoreError};
 
-/// Bytes of a token that are kept: only the settles of one delivery are told apart by it.
+/// Bytes of a token that are stored. A token only distinguishes the settles of one delivery.
 const TOKEN_BYTES: usize = 8;
 
-/// What became of a settle.
+/// The outcome of a settle.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Settled {
-    /// It stands.
+    /// The attempt and the state were written.
     Done,
-    /// Something else happened to the delivery first; this is what stands.
+    /// The delivery changed first; this is its current state.
     Lost(Box<Delivery>),
 }
 
 impl Store {
-    /// Records `after`'s last attempt and enters its state, unless something happened to the delivery since `before` was read. `token` is the
-    /// caller's own for this attempt: a settle that finds it has already been made.
+    /// Records the last attempt of `after` and its state, unless the delivery changed since
+    /// `before` was read. `token` is unique to this attempt: a settle that finds its own token has
+    /// already been made.
     pub async fn settle(&self, before: &Delivery, after: &Delivery, token: &str) -> Result<Settled, StoreError> {
         self.archive(before).await?;
         let token = &Sha256::digest(token)[..TOKEN_BYTES];
@@ -44,7 +45,8 @@ impl Store {
     }
 }
 
-/// A change of everything mutable to what `item` says; what it does not say is removed.
+/// Changes every mutable attribute to its value in `item`; an attribute that `item` lacks is
+/// removed.
 pub(super) fn progress(item: &Item) -> Change {
     let mut change = Change::default();
     for name in MUTABLE {
@@ -53,7 +55,7 @@ pub(super) fn progress(item: &Item) -> Change {
     change
 }
 
-/// Nobody else has changed the delivery since it was read.
+/// Requires that the delivery is unchanged since it was read.
 pub(super) fn unchanged_since(change: &mut Change, before: &Delivery) {
     change.when().equals(GENERATION, number(before.generation)).equals(ATTEMPTS, number(before.attempts));
 }

@@ -1,16 +1,18 @@
-//! How large an item is by DynamoDB's own rules, which is what a write is charged for.
+//! Computes the size of an item by DynamoDB's rules, which determines the cost of a write.
 //!
-//! AWS, *DynamoDB item sizes and formats*: names and texts in UTF-8 bytes; binaries as they are; a number one byte and one for every two
-//! significant digits; null and boolean one byte; a list or map three bytes, and one more for each element or pair.
+//! From AWS, *DynamoDB item sizes and formats*: names and texts count their UTF-8 bytes; binaries
+//! count their length; a number counts one byte and one more for every two significant digits; null
+//! and boolean count one byte; a list or map counts three bytes and one more for each element or
+//! pair.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::attributes::Item;
 
-/// A write of at most this many bytes is one write unit.
+/// The bytes that one write unit covers.
 pub(crate) const WRITE_UNIT_BYTES: usize = 1024;
 
-/// The size of an item.
+/// Returns the size of an item.
 pub(crate) fn item_size(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
 }
@@ -29,12 +31,12 @@ fn value_size(value: &AttributeValue) -> usize {
     }
 }
 
-/// For numbers without an exponent, which is how all of ours are written.
+/// Handles numbers without an exponent, the only ones that Waybill writes.
 fn number_size(digits: &str) -> usize {
     let (negative, digits) = digits.strip_prefix('-').map_or((false, digits), |positive| (true, positive));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
-    // Zeros at either end of the significant digits are not stored.
+    // Leading and trailing zeros are not stored.
     let whole = if fraction.is_empty() { whole.trim_end_matches('0') } else { whole };
     let fraction = if whole.is_empty() { fraction.trim_start_matches('0') } else { fraction };
     let bytes = whole.len().div_ceil(2) + fraction.len().div_ceil(2);

@@ -1,4 +1,5 @@
-//! Everything that happens to a delivery without an attempt: a lease, a redeliver, a skip, a cancel, being sent again.
+//! Changes of a delivery without an attempt: leasing, redelivering, skipping, cancelling and
+//! requeueing it.
 
 use domain::Timestamp;
 use domain::delivery::Delivery;
@@ -10,17 +11,18 @@ use crate::expression::Change;
 use crate::keys::{self, DUE};
 use crate::{Store, StoreError};
 
-/// What became of a lease.
+/// The outcome of leasing a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leased {
-    /// The caller has it.
+    /// The caller holds the lease.
     Yes,
-    /// Something happened to the delivery, or another worker is at it.
+    /// The delivery changed, or another worker holds the lease.
     Lost,
 }
 
 impl Store {
-    /// Leases a delivery until `until`, if nothing happened to it since it was read and no other lease stands at `now`.
+    /// Leases a delivery until `until`, unless it changed since it was read or another lease is
+    /// valid at `now`.
     pub async fn lease(&self, delivery: &Delivery, now: Timestamp, until: Timestamp) -> Result<Leased, StoreError> {
         let mut change = Change::default();
         change.set(LEASE, time(until));
@@ -29,14 +31,15 @@ impl Store {
         Ok(if leased { Leased::Yes } else { Leased::Lost })
     }
 
-    /// Enters `after`, unless something happened to the delivery since `before` was read; answers whether it did.
+    /// Writes the state of `after`, unless the delivery changed since `before` was read. Returns
+    /// whether it was written.
     pub async fn transition(&self, before: &Delivery, after: &Delivery) -> Result<bool, StoreError> {
         let mut change = progress(&encode_progress(after));
         lease_unchanged(&mut change, before);
         self.change_unchanged("change a delivery", before, change).await
     }
 
-    /// Like [`Self::transition`], with a due time of the caller's choice.
+    /// Like [`Self::transition`], with a due time that the caller chooses.
     pub async fn move_due(&self, before: &Delivery, after: &Delivery, due_at: Timestamp) -> Result<bool, StoreError> {
         let mut item = encode_progress(after);
         put_due(&mut item, after, due_at);
@@ -45,7 +48,8 @@ impl Store {
         self.change_unchanged("move a delivery's time", before, change).await
     }
 
-    /// Lets the due index bring back a delivery whose task no queue took. One that moved on meanwhile needs it no more.
+    /// Writes a due time for a delivery whose task no queue accepted. If the delivery has changed
+    /// meanwhile, it needs none.
     pub async fn remember_due(&self, delivery: &Delivery, due_at: Timestamp) -> Result<(), StoreError> {
         let mut item = Item::new();
         put_due(&mut item, delivery, due_at);
@@ -63,7 +67,8 @@ impl Store {
     }
 }
 
-/// No worker has taken it since it was read: its lease must not be lost, or two would be at it.
+/// Requires that no worker leased the delivery since it was read. Overwriting a lease would let two
+/// workers run.
 fn lease_unchanged(change: &mut Change, before: &Delivery) {
     match before.state.attempt_until() {
         Some(until) => change.when().equals(LEASE, time(until)),

@@ -1,4 +1,5 @@
-//! What a worker reads for a batch of tasks: everything they name, in one strongly consistent read, so that no cache can go stale.
+//! Reads everything that a batch of tasks needs in one strongly consistent read, so that no cache
+//! can be stale.
 
 use std::collections::HashMap;
 
@@ -15,35 +16,35 @@ use crate::attributes::{Item, Reader};
 use crate::keys::{self, Key};
 use crate::{Store, StoreError, destination, health, organization};
 
-/// What a task names.
+/// The keys that a task names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkKey {
-    /// Whose delivery it is.
+    /// The organization that owns the delivery.
     pub organization: OrganizationId,
-    /// The delivery.
+    /// The id of the delivery.
     pub delivery: DeliveryId,
-    /// Where it goes.
+    /// The destination of the delivery.
     pub destination: DestinationId,
     /// Whether the payload is an item of its own.
     pub payload_item: bool,
 }
 
-/// What a task is about.
+/// What a worker needs to process a task.
 #[derive(Clone, Debug)]
 pub struct Work {
-    /// The delivery; `None` when it is gone.
+    /// The delivery; `None` if it no longer exists.
     pub delivery: Option<Delivery>,
-    /// Where it goes.
+    /// The destination; `None` if it no longer exists.
     pub destination: Option<Destination>,
-    /// How that is.
+    /// The health of the destination.
     pub health: Health,
-    /// What is delivered, unless it is an object or no longer kept: see [`Store::payload`].
+    /// The payload, unless it is an object or no longer kept; see [`Store::payload`].
     pub payload: Option<Bytes>,
-    /// Whether the organization's deliveries wait.
+    /// Whether the organization is suspended, so that its deliveries wait.
     pub suspended: bool,
-    /// What the organization chose; `None` when it is gone.
+    /// The settings of the organization; `None` if it no longer exists.
     pub settings: Option<OrganizationSettings>,
-    /// What the operator granted it; nothing when it is gone.
+    /// The operator's grants to the organization; empty if it no longer exists.
     pub grants: Grants,
 }
 
@@ -64,7 +65,7 @@ impl WorkKey {
 }
 
 impl Store {
-    /// Reads what tasks name, in their order.
+    /// Reads what tasks name, in the order of the tasks.
     pub async fn read_batch(&self, tasks: &[WorkKey]) -> Result<Vec<Work>, StoreError> {
         let keys: Vec<Key> = tasks.iter().flat_map(WorkKey::keys).collect();
         let items = self.get_all("read a batch", &keys).await?;
@@ -87,7 +88,8 @@ fn work(task: &WorkKey, items: &HashMap<Key, Item>) -> Result<Work, StoreError> 
         destination: items.get(&keys::destination(task.organization, task.destination)).map(destination::read).transpose()?,
         health: health::read(items.get(&keys::health(task.destination)))?,
         payload,
-        // Those of one that is gone do not wait: their destinations are gone, too.
+        // Deliveries of a deleted organization do not wait, because their destinations are deleted
+        // too.
         suspended: organization.as_ref().is_some_and(|organization| organization.status.is_suspended()),
         grants: organization.as_ref().map(|organization| organization.grants.clone()).unwrap_or_default(),
         settings: organization.map(|organization| organization.settings),

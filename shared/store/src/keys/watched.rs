@@ -1,10 +1,11 @@
-//! The keys of what the monitor watches: destinations that fail, destinations that deliveries wait for, and alerts.
+//! The keys of what the monitor watches: failing destinations, destinations that deliveries wait
+//! for, and alerts.
 
 use domain::id::{AlertId, DestinationId, OrganizationId};
 
 use super::{FAILING_PARTITIONS, Key, health, spread};
 
-/// The partition of `failing` a destination is in.
+/// The partition of `failing` that a destination is in.
 pub(crate) fn failing(id: DestinationId) -> String {
     failing_partition(spread(&id.to_string()) % FAILING_PARTITIONS)
 }
@@ -19,23 +20,23 @@ pub(crate) fn failing_sort(organization: OrganizationId, id: DestinationId) -> S
     format!("{organization}#{id}")
 }
 
-/// The destination that such a sort key names; `None`: it is an alert's.
+/// Returns the destination that such a sort key names; `None` if it names an alert.
 pub(crate) fn failing_of(sort: &str) -> Option<(OrganizationId, DestinationId)> {
     let (organization, destination) = sort.split_once('#')?;
     Some((organization.parse().ok()?, destination.parse().ok()?))
 }
 
-/// An alert's sort key in `failing`, until it is announced.
+/// The sort key in `failing` of an alert that is not announced.
 pub(crate) fn unannounced_sort(id: AlertId) -> String {
     format!("ALERT#{id}")
 }
 
-/// The item by which the monitor watches over the deliveries that wait for a destination.
+/// The key of the item that makes the monitor watch what waits for a destination.
 pub(crate) fn waiting(id: DestinationId) -> Key {
     Key::new(health(id).pk, "WAITING")
 }
 
-/// The turns and places of a destination with limits.
+/// The key of the turns and places of a destination with limits.
 pub(crate) fn limits(id: DestinationId) -> Key {
     Key::new(format!("LIMITS#{id}"), "LIMITS")
 }
@@ -45,7 +46,7 @@ pub(crate) fn waiting_sort(organization: OrganizationId, id: DestinationId) -> S
     format!("WAITING#{}", failing_sort(organization, id))
 }
 
-/// The destination that such a sort key names.
+/// Returns the destination that such a sort key names.
 pub(crate) fn waiting_of(sort: &str) -> Option<(OrganizationId, DestinationId)> {
     failing_of(sort.strip_prefix("WAITING#")?)
 }

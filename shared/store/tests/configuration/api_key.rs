@@ -98,7 +98,7 @@ async fn the_limit_on_keys_holds_however_many_are_made_at_once() {
     assert_eq!(again.iter().filter(|(_, created)| *created == Created::Done).count(), 3, "as many as were revoked");
 }
 
-/// Keys that were made before they were tallied count, too.
+/// Keys that were created before the tally existed count too.
 #[tokio::test]
 async fn a_tally_begins_with_what_is_there() {
     let fixture = Fixture::new();

@@ -7,7 +7,7 @@ use store::{Created, Saved};
 
 use crate::fixture::{Fixture, TABLE};
 
-/// Deletes a destination as it is.
+/// Deletes a destination in its current state.
 pub(super) async fn delete(fixture: &Fixture, before: &Destination) {
     let deleted = Destination { state: DestinationState::Deleted { at: fixture.now() }, revision: before.revision + 1, ..before.clone() };
     let event = fixture.event(before.organization_id, "destination.deleted");

@@ -9,7 +9,7 @@ use domain::{Reason, Timestamp};
 use crate::fixture::{Fixture, TABLE};
 use store::Saved;
 
-/// The streak that people are alerted about.
+/// The number of failures from which a streak is alerted.
 const THRESHOLD: u32 = 3;
 
 struct Watched {
@@ -40,7 +40,7 @@ impl Watched {
         self.fixture.store.health(self.destination).await.unwrap()
     }
 
-    /// How often the index of failing destinations has it.
+    /// How many entries the index of failing destinations has.
     async fn listed_as_failing(&self) -> usize {
         let scan = self.fixture.table.scan().table_name(TABLE).index_name("failing").send().await.unwrap();
         scan.items().iter().filter(|item| item["fa_sk"].as_s().unwrap().ends_with(&self.destination.to_string())).count()
@@ -122,7 +122,7 @@ fn alert(destination: &Destination, fixture: &Fixture, kind: AlertKind) -> Alert
     }
 }
 
-/// Disables and enables a destination.
+/// Disables a destination and enables it again.
 async fn enabled_anew(fixture: &Fixture, before: &Destination) -> Destination {
     let disabled = DestinationState::Disabled { at: fixture.now(), by: DisabledBy::User, reason: None };
     let disabled = Destination { state: disabled, revision: before.revision + 1, ..before.clone() };

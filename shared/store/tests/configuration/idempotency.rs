@@ -8,7 +8,7 @@ use crate::fixture::Fixture;
 
 const LEASE: Duration = Duration::from_secs(40);
 
-/// A request with one key, whose message is `message`.
+/// A request with the same key each time, which commits `message`.
 fn request(fixture: &Fixture, organization: OrganizationId, request_hash: &str, message: &str) -> IdempotencyClaim {
     IdempotencyClaim {
         organization,

@@ -1,4 +1,4 @@
-//! The attempts of a delivery: first and newest kept, in order, once each.
+//! The attempts of a delivery: the first and the newest are kept, in order and once each.
 
 use std::time::Duration;
 

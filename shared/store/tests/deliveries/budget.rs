@@ -1,4 +1,4 @@
-//! What a message costs: three write units, from put to settle (docs/ARCHITECTURE.md, Data).
+//! What a message costs: three write units from commit to settle (docs/ARCHITECTURE.md, Data).
 
 use bytes::Bytes;
 use domain::delivery::Delivery;
@@ -12,7 +12,7 @@ fn units(recorder: &Recorder) -> f64 {
     recorder.take().iter().map(local_aws::Call::write_units).sum()
 }
 
-/// Commits and settles a message with this payload; answers the units of each.
+/// Commits and settles a message with this payload and returns the units of each.
 async fn cost(fixture: &Fixture, recorder: &Recorder, payload: &[u8]) -> (f64, f64, Delivery) {
     let organization = fixture.ids.organization();
     let mut deliveries = fixture.message_to(organization, &[fixture.ids.mint(organization, 1)]);
@@ -33,7 +33,7 @@ async fn an_ordinary_message_costs_three_write_units() {
     assert_eq!(fixture.stands(&delivery).await, delivery);
 }
 
-/// Incompressible, so that the places change where the sizes say.
+/// Incompressible bytes, so that placement depends on the length alone.
 fn noise(length: usize) -> Vec<u8> {
     let mut chance = fastrand::Rng::with_seed(length as u64);
     std::iter::repeat_with(|| chance.u8(..)).take(length).collect()

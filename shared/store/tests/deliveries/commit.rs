@@ -1,4 +1,4 @@
-//! The commit, and payloads in their places.
+//! Commits, and the places where payloads are stored.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
@@ -99,7 +99,8 @@ async fn a_payload_comes_back_from_wherever_it_is() {
     }
 }
 
-/// Kept for a week of a month's history: then the payload is not shown, while the delivery is; one that is unfinished still needs it.
+/// A payload is kept for a week of a month's history. After that it is no longer shown while the
+/// delivery is; an unfinished delivery still gets it.
 #[tokio::test]
 async fn a_payload_that_is_kept_shorter_than_its_delivery_is_gone_when_its_time_is_over() {
     let fixture = Fixture::new();
@@ -120,7 +121,8 @@ async fn a_payload_that_is_kept_shorter_than_its_delivery_is_gone_when_its_time_
     }
 }
 
-/// An object that its submitter replaces after it was accepted is neither delivered nor read into memory, whatever its size.
+/// An object that its submitter replaced after it was accepted is not delivered, and not read into
+/// memory, whatever its size.
 #[tokio::test]
 async fn an_object_that_was_replaced_after_it_was_accepted_is_gone() {
     let fixture = Fixture::new();

@@ -1,4 +1,4 @@
-//! What comes back when its time has come, or when everything else forgot it.
+//! Deliveries that come due, and deliveries whose task was lost.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Lists against a plain model: every filter, every page size, nothing twice and nothing left out.
+//! Lists compared with a simple model: every filter and page size, without duplicates or gaps.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn history(fixture: &Fixture) -> History {
             });
         }
     }
-    // Of others, which must not show.
+    // Deliveries of other organizations, which must not be listed.
     for _ in 0..5 {
         fixture.committed().await;
     }

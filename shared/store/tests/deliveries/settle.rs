@@ -1,4 +1,4 @@
-//! Settle: one winner, told to everyone.
+//! Settles: one wins, and the others learn its outcome.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Requests at the same time share calls: each has its own outcome, and pays no more than alone.
+//! Concurrent requests share calls. Each has its own outcome and costs no more than alone.
 
 use bytes::Bytes;
 use domain::delivery::Delivery;
@@ -11,7 +11,7 @@ use crate::fixture::Fixture;
 
 const MESSAGES: usize = 40;
 
-/// Messages to one destination each, not committed yet.
+/// Messages to one destination each, not yet committed.
 fn messages(fixture: &Fixture) -> Vec<Vec<Delivery>> {
     let organization = fixture.ids.organization();
     let destination = fixture.ids.mint(organization, 1);

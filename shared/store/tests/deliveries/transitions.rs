@@ -1,4 +1,4 @@
-//! What happens to deliveries without an attempt.
+//! Changes of deliveries without an attempt.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Messages, their deliveries and what workers record of them.
+//! Helpers: messages, their deliveries, and what workers record about them.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) const SHARDS: u8 = 4;
 pub(crate) const PAYLOAD: &[u8] = br#"{"report_id":"rep_8f14e45fceea167a5a36dedd4bea2543","name":"Monthly revenue","period":"2025-10","rows":18234,"url":"https://app.example.com/reports/8f14e45f/download","requested_by":"j.novak"}"#;
 
 impl Fixture {
-    /// A message to these destinations, a millisecond after the one before, not committed yet.
+    /// A message to these destinations, a millisecond after the previous one, not yet committed.
     pub(crate) fn message_to(&self, organization: OrganizationId, destinations: &[DestinationId]) -> Vec<Delivery> {
         self.advance(Duration::from_millis(1));
         let message: MessageId = self.ids.mint(organization, SHARDS);
@@ -57,7 +57,7 @@ impl Fixture {
         deliveries.into_iter().next().unwrap()
     }
 
-    /// The delivery as it stands.
+    /// Reads the delivery in its current state.
     pub(crate) async fn stands(&self, delivery: &Delivery) -> Delivery {
         self.store.delivery(delivery.organization, delivery.id).await.unwrap().unwrap()
     }
@@ -76,7 +76,7 @@ impl Fixture {
         before.clone().settle(self.attempt(before), AfterAttempt::Succeeded(receipt), self.now()).unwrap()
     }
 
-    /// Makes an attempt that fails, the next one being due after `wait`.
+    /// Makes an attempt that fails; the next one is due after `wait`.
     pub(crate) async fn fail(&self, before: &Delivery, wait: Duration) -> Delivery {
         let after = self.failed(before, wait);
         assert_eq!(self.store.settle(before, &after, &format!("token {}", after.attempts)).await.unwrap(), Settled::Done);
@@ -92,7 +92,8 @@ impl Fixture {
         before.clone().settle(attempt, after, self.now()).unwrap()
     }
 
-    /// What a worker records of the delivery's next attempt, with twelve ordinary headers in the answer.
+    /// Returns what a worker records of the delivery's next attempt, with twelve ordinary response
+    /// headers.
     pub(crate) fn attempt(&self, delivery: &Delivery) -> Attempt {
         let number = delivery.attempts + 1;
         let started_at = Timestamp::from_millis(self.now().as_millis() - 143);
@@ -109,7 +110,7 @@ impl Fixture {
     }
 }
 
-/// What every delivery of a message carries.
+/// The facts that every message has.
 pub(crate) fn facts() -> MessageFacts {
     MessageFacts {
         event_type: EventType::parse("report.ready").unwrap(),
@@ -123,7 +124,7 @@ pub(crate) fn facts() -> MessageFacts {
     }
 }
 
-/// About a JSON payload.
+/// The facts about a JSON payload.
 pub(crate) fn info(payload: &[u8]) -> PayloadInfo {
     use sha2::{Digest, Sha256};
     let sha256 = hex::encode(Sha256::digest(payload));

@@ -1,4 +1,5 @@
-//! What is kept of a destination whose deliveries wait, and of one that failures disabled. Version 0.1.0 had neither.
+//! What is stored for a destination whose deliveries wait, and for one that failures disabled.
+//! Version 0.1.0 had neither.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use store::{Content, Reset};
 use crate::deliveries::words::PAYLOAD;
 use crate::fixture::Fixture;
 
-/// The time between two turns, or how long an attempt takes.
+/// The time between two turns, and how long an attempt takes.
 const SECOND: Duration = Duration::from_secs(1);
 /// Places of the destination.
 const PLACES: u32 = 2;
@@ -29,7 +30,7 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// Of the organization that owns the items of [`super::one_of_each`], made after those.
+    /// Belongs to the organization of [`super::one_of_each`], whose items are written first.
     pub(crate) fn new(fixture: &Fixture, owner: OrganizationId) -> Self {
         let destination = fixture.new_destination(owner);
         let now = fixture.now();
@@ -45,7 +46,7 @@ impl Flow {
         let (store, id) = (&fixture.store, self.destination.id);
         store.commit(std::slice::from_ref(&self.delivery), &Content::Bytes(Bytes::from_static(PAYLOAD))).await.unwrap();
         assert!(store.transition(&self.delivery, &self.waiting).await.unwrap());
-        // The limits change after the first turn.
+        // The limits are changed after the first turn.
         store.next_turn(id, self.now, SECOND).await.unwrap();
         store.reset_turns(&self.destination, self.now).await.unwrap();
         store.keep_release(id, self.now, Some(self.delivery.id)).await.unwrap();

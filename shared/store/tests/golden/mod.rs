@@ -1,8 +1,9 @@
-//! The items of the table, pinned: what a released version wrote is read by every later one.
+//! Golden files of the table's items: what a released version wrote is read by every later one.
 //!
-//! Each file here holds one item of every kind, as one version wrote it. The newest is compared with what is
-//! written today, and all of them are read back. A change of what is stored shows up here first: if it is
-//! meant, and the newest file's version was released, add a file and keep the earlier ones.
+//! Each file holds one item of every kind, as one version wrote it. The newest is compared with
+//! what is written today, and all of them are read back. A change of the stored format shows up
+//! here first. If it is intended and the newest file's version was released, add a file and keep
+//! the earlier ones.
 
 mod flow;
 mod one_of_each;

@@ -1,4 +1,4 @@
-//! One thing of every kind that the table keeps, always the same.
+//! One record of every kind that the table stores, always the same.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub(crate) struct OneOfEach {
     round: Round,
     tally: Tally,
     error: LastError,
-    /// Queued, retrying, succeeded, failed, skipped and cancelled, all of one message.
+    /// Queued, retrying, succeeded, failed, skipped and cancelled deliveries of one message.
     deliveries: Vec<Delivery>,
     settled: Vec<Delivery>,
 }
@@ -254,7 +254,7 @@ impl OneOfEach {
     }
 }
 
-/// The delivery in the state that its position stands for.
+/// Moves the delivery to the state that its position stands for.
 fn moved_on(fixture: &Fixture, delivery: &Delivery) -> Delivery {
     let finished_at = fixture.now();
     let failure = Failure { reason: Reason::ServerError, detail: "the destination answered 503".to_owned() };

@@ -1,6 +1,6 @@
-//! Numbers as varints, texts with a zero at their end.
+//! Encodes numbers as varints and texts with a terminating zero.
 
-/// The bytes are not a record.
+/// The error for bytes that are not a record.
 #[derive(Debug, thiserror::Error)]
 #[error("the attempt's record is unreadable: {0}")]
 pub(crate) struct Unreadable(String);
@@ -12,7 +12,7 @@ impl Unreadable {
 }
 
 const END: u8 = 0;
-/// Stands before a byte that would be read as [`END`] or as this; that byte follows raised by one.
+/// Precedes a byte that equals [`END`] or `ESCAPE`; that byte is stored plus one.
 const ESCAPE: u8 = 1;
 
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl Writer {
         self
     }
 
-    /// Seven bits a byte, least significant first.
+    /// Writes seven bits per byte, least significant first.
     pub(super) fn number(&mut self, mut number: u64) -> &mut Self {
         while number >= 0x80 {
             self.0.push(number as u8 | 0x80);
@@ -33,7 +33,7 @@ impl Writer {
         self.byte(number as u8)
     }
 
-    /// The sign goes into the lowest bit, so that small numbers of either sign are short.
+    /// Writes the sign into the lowest bit, so that small numbers of either sign are short.
     pub(super) fn signed(&mut self, number: i64) -> &mut Self {
         self.number(((number << 1) ^ (number >> 63)) as u64)
     }

@@ -1,10 +1,10 @@
-//! The numbers by which a record names triggers and reasons. They are part of the format: a number that
-//! was written once keeps its meaning for ever, and a new variant takes the next free one.
+//! The numbers that stand for triggers and reasons in a record. They are part of the stored format:
+//! a number never changes its meaning, and a new variant takes the next free one.
 
 use domain::Reason;
 use domain::attempt::Trigger;
 
-/// The number of a trigger.
+/// Returns the number of a trigger.
 pub(super) fn of_trigger(trigger: Trigger) -> u64 {
     match trigger {
         Trigger::First => 0,
@@ -15,12 +15,12 @@ pub(super) fn of_trigger(trigger: Trigger) -> u64 {
     }
 }
 
-/// The trigger with this number.
+/// Returns the trigger with this number.
 pub(super) fn trigger(code: u64) -> Option<Trigger> {
     Trigger::ALL.iter().copied().find(|trigger| of_trigger(*trigger) == code)
 }
 
-/// The number of a reason.
+/// Returns the number of a reason.
 pub(super) fn of_reason(reason: Reason) -> u64 {
     match reason {
         Reason::Dns => 0,
@@ -45,7 +45,7 @@ pub(super) fn of_reason(reason: Reason) -> u64 {
     }
 }
 
-/// The reason with this number.
+/// Returns the reason with this number.
 pub(super) fn reason(code: u64) -> Option<Reason> {
     Reason::ALL.iter().copied().find(|reason| of_reason(*reason) == code)
 }

@@ -1,10 +1,13 @@
-//! The record of an attempt, as small as it gets: it is embedded in its delivery, and the settle that writes it costs by the kibibyte.
+//! The record of an attempt. It is embedded in its delivery and kept small, because the settle that
+//! writes it costs by the kibibyte.
 //!
-//! A record is packed with zstd against what both sides know beforehand: a dictionary of what requests and answers usually say, and what
-//! the delivery itself says (its ids, its times, the request we would expect), see [`prediction`]. What a record repeats of that costs
-//! next to nothing; signatures and the receiver's own ids are what remains.
+//! A record is compressed with zstd against data that the reader knows too: a dictionary of what
+//! requests and responses usually contain, and what follows from the delivery (its ids, its times,
+//! the expected request), see [`prediction`]. What matches costs next to nothing; signatures and
+//! the receiver's own ids remain.
 //!
-//! `version | number | start | zstd frame without its magic number`, numbers as varints.
+//! The format is `version | number | start | zstd frame without its magic number`, with numbers as
+//! varints.
 
 mod bytes;
 mod code;
@@ -18,17 +21,18 @@ use serde_json::Value;
 use super::compression;
 use bytes::{Reader, Unreadable, Writer};
 
-/// The first byte of a packed record. The codes, the dictionary and the prediction are part of the format: a change to one of them takes a
-/// new version, and those of earlier versions stay for reading. `golden_v1.txt` holds records of version 1 as they were written.
+/// The first byte of a packed record. The codes, the dictionary and the prediction are part of the
+/// format: a change to one of them needs a new version, and earlier versions must remain readable.
+/// `golden_v1.txt` holds records as version 1 wrote them.
 const VERSION: u8 = 1;
-/// The higher ones save a few bytes for many times the work.
+/// Higher levels save a few bytes at many times the cost.
 const LEVEL: i32 = 6;
-/// Every zstd frame starts with this; there is no need to keep it.
+/// The start of every zstd frame, which is not stored.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// No record unpacks to more: what an attempt keeps is bounded far below.
+/// The largest unpacked record. What an attempt keeps is far smaller.
 const UNPACKED_MAX_BYTES: usize = 1 << 20;
 
-/// What of a record is there, or is as the delivery says.
+/// Flags for the parts that a record has, and for those that equal the delivery's.
 mod flag {
     pub(super) const FAILURE: u64 = 1;
     pub(super) const REQUEST: u64 = 1 << 1;
@@ -39,7 +43,7 @@ mod flag {
     pub(super) const BODY_IS_PAYLOAD: u64 = 1 << 6;
 }
 
-/// Packs an attempt of `delivery`, and the tracking data it led to.
+/// Packs an attempt of `delivery`, and the tracking data that it led to.
 pub(crate) fn pack(delivery: &Delivery, attempt: &Attempt, tracking: Option<&Value>) -> Vec<u8> {
     let mut packed = Writer::default();
     packed.byte(VERSION).number(u64::from(attempt.number)).signed(attempt.started_at.as_millis() - delivery.created_at.as_millis());
@@ -67,7 +71,8 @@ pub(crate) fn unpack(delivery: &Delivery, packed: &[u8]) -> Result<(Attempt, Opt
     read(delivery, number, started_at, &content)
 }
 
-/// Numbers first and texts last, the payload-like body at the very end: what resembles the prediction stays in one piece.
+/// Writes numbers first, then texts, then the body, so that what resembles the prediction stays in
+/// one piece.
 fn write(delivery: &Delivery, attempt: &Attempt, tracking: Option<&Value>) -> Vec<u8> {
     let mut out = Writer::default();
     let of_message = attempt.trace_id == delivery.message.trace;
@@ -174,7 +179,8 @@ mod tests {
         assert_eq!(unpack(&delivery, &packed).unwrap().0, sample::attempt(&delivery));
     }
 
-    /// One attempt for each trigger and one for each reason, by the name that the golden file gives them.
+    /// One attempt for each trigger and one for each reason, with the name that the golden file
+    /// gives it.
     fn one_of_each(delivery: &Delivery) -> Vec<(String, Attempt, Option<Value>)> {
         let ordinary = sample::attempt(delivery);
         let tracking = serde_json::json!({"kind": "object", "id": "reports/1.json", "url": "https://bucket.example/reports/1.json"});

@@ -1,8 +1,9 @@
-//! What a record is likely to say, known before it is read: the dictionary it is packed against.
+//! The dictionary that a record is compressed against: what the record is likely to contain.
 //!
-//! First what requests and answers say in general (`dictionary_v1.txt`), then what this attempt's say if it went as most do. zstd points
-//! into it instead of repeating it. All of it follows from what the delivery keeps for ever, the attempt's number and its start; a
-//! prediction that is off costs some bytes and nothing else.
+//! It begins with what requests and responses usually contain (`dictionary_v1.txt`) and ends with
+//! what this attempt's contain if it went as most do. It depends only on attributes of the delivery
+//! that never change, the attempt's number and its start. A wrong prediction costs some bytes and
+//! nothing else.
 
 use std::sync::LazyLock;
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,7 +13,8 @@ use domain::delivery::Delivery;
 
 use super::bytes::Writer;
 
-/// The lines of `dictionary_v1.txt` in a record's own form: header names and values, each with a zero at its end.
+/// The lines of `dictionary_v1.txt` in the format of a record: header names and values, each with a
+/// terminating zero.
 static USUAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut usual = Writer::default();
     for line in include_str!("dictionary_v1.txt").lines() {
@@ -24,16 +26,17 @@ static USUAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     usual.into_bytes()
 });
 
-/// What version 1 of the format knows of the record of attempt `number` of `delivery`, started at `started_at`.
+/// Returns the dictionary of version 1 for attempt `number` of `delivery`, started at `started_at`.
 pub(super) fn dictionary(delivery: &Delivery, number: u32, started_at: Timestamp) -> Vec<u8> {
     let mut expected = Writer::default();
-    // The answer first: what stands closest to the record is pointed at in the fewest bits, and the request comes first in a record.
+    // The response comes first: what is closest to the record is referenced in the fewest bits, and
+    // a record begins with the request.
     expected.text("date").text(&http_date(started_at));
     let id = delivery.id.to_string();
     let seconds = started_at.as_seconds().to_string();
     let request = [
         ("content-type", delivery.message.payload.content_type.as_str()),
-        // Part of the format: it stays as it is whatever Waybill's version becomes.
+        // Part of the format: it does not follow Waybill's version.
         ("user-agent", "Waybill/0.1"),
         ("idempotency-key", &id),
         ("webhook-id", &id),
@@ -52,7 +55,7 @@ pub(super) fn dictionary(delivery: &Delivery, number: u32, started_at: Timestamp
     [USUAL.as_slice(), &expected.into_bytes()].concat()
 }
 
-/// `Mon, 24 Nov 2025 16:00:00 GMT` (RFC 9110 §5.6.7).
+/// Formats a date as `Mon, 24 Nov 2025 16:00:00 GMT` (RFC 9110 §5.6.7).
 fn http_date(time: Timestamp) -> String {
     let since_epoch = Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or_default());
     httpdate::fmt_http_date(UNIX_EPOCH + since_epoch)

@@ -1,4 +1,4 @@
-//! From an `Authorization` header to a caller.
+//! Turns an `Authorization` header into a caller.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::Caller;
 use crate::bearer::Bearer;
 use crate::lineage::Lineages;
 
-/// `last_used_at` is as exact as this: a busy key costs one write a minute.
+/// The precision of `last_used_at`: a busy key costs one write per minute.
 const TOUCHED_EVERY: Duration = Duration::from_secs(60);
 
-/// The hash of no secret, as long as every other.
+/// A hash that no secret has, as long as any other.
 const NO_SECRET: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Knows the keys.
+/// Authenticates API keys and sessions.
 #[derive(Clone, Debug)]
 pub struct Access {
     pub(crate) store: Store,
@@ -25,33 +25,35 @@ pub struct Access {
     pub(crate) lineages: Lineages,
 }
 
-/// 401 `unauthenticated`, always the same: nobody learns whether a key is missing, malformed, unknown, wrong, revoked or expired.
+/// The error behind 401 `unauthenticated`. It is always the same, so that nobody learns whether a
+/// key is missing, malformed, unknown, wrong, revoked or expired.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("a valid API key is required")]
 pub struct Unauthenticated {
-    /// Whose key was named, with a wrong secret or after its time: in whose audit trail the refusal belongs. The answer says nothing of it.
+    /// The key that was named with a wrong secret or after it expired. The refusal is recorded in
+    /// its organization's audit trail; the response does not mention it.
     pub named: Option<Caller>,
 }
 
-/// Why a request has no caller.
+/// Why a request could not be authenticated.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticateError {
-    /// Its key is no good.
+    /// The credentials are not valid.
     #[error(transparent)]
     Unauthenticated(#[from] Unauthenticated),
-    /// Its key could not be looked up: our fault, a 5xx.
+    /// The key could not be looked up. This is Waybill's failure and becomes a 5xx.
     #[error("the API key could not be looked up")]
     Unavailable(#[from] StoreError),
 }
 
 impl Access {
-    /// Looks keys up in `store`.
+    /// Creates an authenticator that looks keys up in `store`.
     #[must_use]
     pub fn new(store: Store, clock: Clock) -> Self {
         Self { store, clock, lineages: Lineages::default() }
     }
 
-    /// The caller behind an `Authorization` header.
+    /// Returns the caller that an `Authorization` header authenticates.
     pub async fn authenticate(&self, header: Option<&str>) -> Result<Caller, AuthenticateError> {
         let bearer = header.and_then(Bearer::from_header).ok_or_else(Unauthenticated::default)?;
         let known = self.lineages.organization(bearer.id);
@@ -68,9 +70,11 @@ impl Access {
         Ok((self.admit(&bearer, found).await?, routes.flatten()))
     }
 
-    /// The caller that a key names, if the bearer has its secret and it is still good.
+    /// Returns the caller that a key names, if the bearer has its secret and the key is still
+    /// valid.
     async fn admit(&self, bearer: &Bearer, found: Option<(ApiKey, Option<bool>)>) -> Result<Caller, AuthenticateError> {
-        // Until the secret has been compared, the work is the same whether the key exists or not: how long it takes tells nothing.
+        // Until the secret has been compared, the work is the same whether or not the key exists,
+        // so that its duration reveals nothing.
         let is_its_secret = is_secret(bearer, found.as_ref().map_or(NO_SECRET, |(key, _)| &key.secret_sha256));
         let Some((key, stands)) = found else { return Err(Unauthenticated::default().into()) };
         let now = self.clock.now();
@@ -91,7 +95,7 @@ impl Access {
         Ok(key.into())
     }
 
-    /// Notes the key's use. The request does not wait for it, nor does it fail with it.
+    /// Records the use of the key. The request does not wait for this and does not fail with it.
     fn touch(&self, key: &ApiKey, now: Timestamp) {
         if key.last_used_at.is_some_and(|at| now.since(at) < TOUCHED_EVERY) {
             return;
@@ -105,7 +109,7 @@ impl Access {
     }
 }
 
-/// Whether this is the secret with this hash. The comparison takes as long wherever the first difference is.
+/// Compares a secret with a hash in constant time.
 fn is_secret(bearer: &Bearer, sha256: &str) -> bool {
     bearer.secret_sha256().as_bytes().ct_eq(sha256.as_bytes()).into()
 }

@@ -1,17 +1,17 @@
-//! The key as clients send it.
+//! The API key as clients send it.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::id::{Id as _, KeyId, Ulid};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-/// What every key starts with, so that scanners of leaked secrets recognise one.
+/// The prefix of every key, by which scanners for leaked secrets recognize one.
 const PREFIX: &str = "wbk_";
 const ID_CHARACTERS: usize = 26;
 /// 256 bits in base64url.
 const SECRET_CHARACTERS: usize = 43;
 
-/// A key in full.
+/// A complete API key.
 #[derive(Debug)]
 pub(crate) struct Bearer {
     pub(crate) id: KeyId,
@@ -19,7 +19,7 @@ pub(crate) struct Bearer {
 }
 
 impl Bearer {
-    /// A key with this secret.
+    /// Creates a key with this secret.
     pub(crate) fn new(id: KeyId, secret: [u8; 32]) -> Self {
         Self { id, secret: URL_SAFE_NO_PAD.encode(secret).into() }
     }
@@ -31,7 +31,7 @@ impl Bearer {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // By position: base64url has `_` in its alphabet.
+        // Split by position, because base64url contains `_`.
         let (id, rest) = text.strip_prefix(PREFIX)?.split_at_checked(ID_CHARACTERS)?;
         let secret = rest.strip_prefix('_')?;
         let well_formed =
@@ -40,17 +40,18 @@ impl Bearer {
         well_formed.then(|| Self { id: id.into(), secret: secret.into() })
     }
 
-    /// What is kept of the secret: its SHA-256, lower-case hexadecimal.
+    /// Returns the SHA-256 of the secret, lower-case hexadecimal, which is all that is stored of
+    /// it.
     pub(crate) fn secret_sha256(&self) -> String {
         hex::encode(Sha256::digest(self.secret.expose_secret()))
     }
 
-    /// The last four characters.
+    /// Returns the last four characters of the secret.
     pub(crate) fn hint(&self) -> String {
         self.secret.expose_secret()[SECRET_CHARACTERS - 4..].to_owned()
     }
 
-    /// The whole text.
+    /// Returns the text of the key.
     pub(crate) fn plaintext(&self) -> SecretString {
         format!("{PREFIX}{}_{}", self.id.ulid(), self.secret.expose_secret()).into()
     }

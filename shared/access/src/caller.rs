@@ -1,42 +1,42 @@
-//! Who asks.
+//! The caller of a request.
 
 use domain::api_key::ApiKey;
 use domain::id::{KeyId, OrganizationId, PortalLinkId};
 use domain::portal_link::{Maker, PortalLink};
 use domain::role::{Permission, Role};
 
-/// Who asks: a program with a key, or a person in the console.
+/// The caller of a request: a program with a key, or a person in the console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// What lets it in.
+    /// The credential that authenticated the caller.
     pub by: LetInBy,
-    /// The key's or the person's name.
+    /// The name of the key or the person.
     pub name: String,
-    /// What it may do.
+    /// The role of the caller.
     pub role: Role,
-    /// Whose it is; `None` is the operator.
+    /// The organization of the caller; `None` for the operator.
     pub organization: Option<OrganizationId>,
-    /// What links end with that this caller makes.
+    /// What the links that this caller creates depend on.
     pub makers: Vec<Maker>,
 }
 
-/// What lets a caller in, and ends with it.
+/// The credential of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LetInBy {
     /// An API key.
     Key(KeyId),
     /// A portal link.
     PortalLink {
-        /// Which.
+        /// The id of the link.
         id: PortalLinkId,
         /// The organization's own id of the person.
         subject: Option<String>,
     },
-    /// The operator's map of event sources.
+    /// An entry of the operator's map of event sources.
     EventSource {
-        /// The AWS account it is in.
+        /// The AWS account of the source.
         account: String,
-        /// What it says it is.
+        /// The name that the source gives itself.
         source: String,
     },
 }
@@ -51,27 +51,27 @@ impl std::fmt::Display for LetInBy {
     }
 }
 
-/// The caller's role does not hold the permission: 403 `forbidden`.
+/// The caller's role lacks a permission: 403 `forbidden`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the role {role} may not do this")]
 pub struct Forbidden {
-    /// The role it has.
+    /// The role of the caller.
     pub role: Role,
 }
 
-/// Why a request is about no organization.
+/// Why the organization of a request cannot be determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeRefused {
-    /// The operator named none: 422 `organization_required`.
+    /// The operator named no organization: 422 `organization_required`.
     #[error("an operator's key names the organization")]
     OrganizationRequired,
-    /// It named one that, for this caller, does not exist: 404 `not_found`.
+    /// The caller named an organization that does not exist for it: 404 `not_found`.
     #[error("there is no such organization")]
     NotFound,
 }
 
 impl Caller {
-    /// The key it brought; a person brings none.
+    /// Returns the key that authenticated the caller; `None` for a person.
     #[must_use]
     pub fn key(&self) -> Option<KeyId> {
         match self.by {
@@ -80,13 +80,14 @@ impl Caller {
         }
     }
 
-    /// Refuses unless the caller's role holds the permission.
+    /// Returns an error unless the caller's role has the permission.
     pub fn require(&self, permission: Permission) -> Result<(), Forbidden> {
         if self.role.may(permission) { Ok(()) } else { Err(Forbidden { role: self.role }) }
     }
 
-    /// The organization a request is about, given its query's `organization_id`: a key's own, whether it says so or not; the one that the
-    /// operator names, which may not exist.
+    /// Returns the organization of a request, given `organization_id` from its query. For a key it
+    /// is the key's own, whether or not it is named. For the operator it is the one that is named,
+    /// which may not exist.
     pub fn scope(&self, named: Option<&str>) -> Result<OrganizationId, ScopeRefused> {
         let named: Option<OrganizationId> = named.map(str::parse).transpose().map_err(|_| ScopeRefused::NotFound)?;
         match (self.organization, named) {
@@ -104,7 +105,8 @@ impl From<ApiKey> for Caller {
     }
 }
 
-/// What ends with a session of `link`: what the link itself ends with, and the session.
+/// Returns what ends together with a session of `link`: everything the link depends on, and the
+/// session itself.
 pub(crate) fn lineage_of(link: &PortalLink) -> Vec<Maker> {
     let session = Maker::Session { organization_id: link.organization_id, id: link.id };
     link.made_by.iter().copied().chain([session]).collect()

@@ -1,4 +1,4 @@
-//! Making keys.
+//! Creates API keys.
 
 use domain::api_key::ApiKey;
 use domain::id::{IdMint, KeyId, OrganizationId};
@@ -8,7 +8,8 @@ use secrecy::SecretString;
 
 use crate::bearer::Bearer;
 
-/// A new key, and its text, which is shown once and kept nowhere. `organization` is `None` for an operator's, `created_by` for the first.
+/// Creates a key and its text, which is shown once and never stored. `organization` is `None` for
+/// an operator's key, `created_by` for the first one.
 #[allow(clippy::too_many_arguments, reason = "all that a key says, and the three sources of what is made up")]
 #[must_use]
 pub fn issue(

@@ -1,6 +1,7 @@
-//! What keys and links depend on, remembered from earlier reads, so that one read fetches all of it.
+//! Remembers what keys and links depend on, so that one read fetches all of it.
 //!
-//! A key's organization and what a link was made by never change. Whether they still stand does, and is read on every request.
+//! A key's organization and what a link was created by never change. Whether they are still valid
+//! may change, and is read on every request.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,10 +11,10 @@ use domain::api_key::ApiKey;
 use domain::id::{KeyId, OrganizationId, PortalLinkId};
 use domain::portal_link::{Maker, PortalLink};
 
-/// Keys and links that are remembered, each; then the memory starts empty again.
+/// How many keys and how many links are remembered. When there are more, the memory is cleared.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// What was read of keys and links before. Clones share it.
+/// What earlier reads found about keys and links. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lineages {
     organizations: Arc<Mutex<HashMap<KeyId, OrganizationId>>>,
@@ -21,12 +22,12 @@ pub(crate) struct Lineages {
 }
 
 impl Lineages {
-    /// Whose a key is; `None` when it has not been read yet, or is an operator's.
+    /// Returns the organization of a key; `None` if it has not been read yet or is an operator's.
     pub(crate) fn organization(&self, key: KeyId) -> Option<OrganizationId> {
         recall(&self.organizations, key)
     }
 
-    /// What a link was made by; nothing when it has not been read yet.
+    /// Returns what a link was created by; empty if it has not been read yet.
     pub(crate) fn makers(&self, link: PortalLinkId) -> Arc<[Maker]> {
         recall(&self.makers, link).unwrap_or_default()
     }

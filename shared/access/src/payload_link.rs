@@ -1,4 +1,5 @@
-//! Links to payloads: a signed token names an organization, a message and an end. Whoever holds it may download, until then.
+//! Links to payloads. A signed token names an organization, a message and an expiry; whoever has it
+//! may download the payload until then.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::Timestamp;
@@ -7,25 +8,25 @@ use domain::key_ring::{KeyRing, SigningKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// Half of HMAC-SHA256 (RFC 2104 §5).
+/// Half the length of an HMAC-SHA256, which RFC 2104 §5 allows.
 const TAG_BYTES: usize = 16;
-/// No token of ours is longer.
+/// The longest token that is accepted. Valid ones are shorter.
 const TOKEN_CHARS_MAX: usize = 200;
 
-/// Signs and reads links' tokens.
+/// Signs and verifies the tokens of links.
 #[derive(Clone)]
 pub struct PayloadLinks {
     keys: KeyRing,
 }
 
 impl PayloadLinks {
-    /// Links under secret keys.
+    /// Creates links that are signed with secret keys.
     #[must_use]
     pub fn new(keys: impl Into<KeyRing>) -> Self {
         Self { keys: keys.into() }
     }
 
-    /// A token that leads to a message's payload until `until`.
+    /// Creates a token for a message's payload that is valid until `until`.
     #[must_use]
     pub fn seal(&self, organization: OrganizationId, message: MessageId, until: Timestamp) -> String {
         let text = format!("{organization}/{message}/{}", until.as_millis());
@@ -33,7 +34,7 @@ impl PayloadLinks {
         URL_SAFE_NO_PAD.encode([&tag[..TAG_BYTES], text.as_bytes()].concat())
     }
 
-    /// Where a token leads, if it is ours and its time is not over.
+    /// Returns what a token names, if its signature is valid and it has not expired.
     #[must_use]
     pub fn open(&self, token: &str, now: Timestamp) -> Option<(OrganizationId, MessageId)> {
         if token.len() > TOKEN_CHARS_MAX {
@@ -66,7 +67,8 @@ mod tests {
     use super::*;
     use domain::id::{Id as _, Ulid};
 
-    /// A link that was mailed goes on being read by later versions. The bytes were computed apart from this code.
+    /// A link in an e-mail must still work in later versions. The expected bytes were computed
+    /// independently of this code.
     #[test]
     fn a_link_of_an_earlier_version_is_read_and_is_still_written_so() {
         const LINK: &str =

@@ -1,6 +1,7 @@
-//! Portal links: made for a person, opened once.
+//! Portal links, which are created for a person and opened once.
 //!
-//! A link's token is `<26 of the organization>.<26 of the link>.<43 of secret>`; it is part of an address, and shown once.
+//! The token of a link is `<26 characters of the organization>.<26 of the link>.<43 of secret>`. It
+//! is part of a URL and shown once.
 
 use std::time::Duration;
 
@@ -20,26 +21,26 @@ use crate::{Access, AuthenticateError, Caller, Unauthenticated};
 /// 256 bits in base64url.
 const SECRET_CHARACTERS: usize = 43;
 
-/// What whoever makes a link says of it.
+/// The properties of a link to create.
 #[derive(Clone, Debug)]
 pub struct NewPortalLink {
-    /// Whose console it opens.
+    /// The organization whose console the link opens.
     pub organization: OrganizationId,
-    /// What the person may do there.
+    /// The role of the person.
     pub role: Role,
-    /// Who the person is.
+    /// The person that the link is for.
     pub subject: Subject,
-    /// The page it opens.
+    /// The page that the link opens.
     pub path: Option<String>,
-    /// For how long it can be opened.
+    /// How long the link can be opened.
     pub expires_in: Duration,
     /// How long the session lasts.
     pub session_seconds: u32,
-    /// What the link ends with.
+    /// What the link depends on.
     pub made_by: Vec<Maker>,
 }
 
-/// A new link, and its token, which is shown once and kept nowhere.
+/// Creates a link and its token, which is shown once and never stored.
 #[must_use]
 pub fn issue_portal_link(new: NewPortalLink, ids: &IdMint, random: &Random, now: Timestamp) -> (PortalLink, SecretString) {
     let NewPortalLink { organization, role, subject, path, expires_in, session_seconds, made_by } = new;
@@ -63,18 +64,20 @@ pub fn issue_portal_link(new: NewPortalLink, ids: &IdMint, random: &Random, now:
     (link, token.into())
 }
 
-/// A person whom the identity provider vouches for.
+/// A person whom the identity provider has authenticated.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// Whose console they may see; `None`: everybody's, as operators.
+    /// The organization whose console the person may use; `None` for operators, who may use all of
+    /// them.
     pub organization: Option<OrganizationId>,
-    /// What they may do there.
+    /// The role of the person.
     pub role: Role,
-    /// Who they are.
+    /// The identity of the person.
     pub subject: Subject,
 }
 
-/// What lets a person in for this long: a link that is open already. Nobody knows its secret.
+/// Creates a link that is already open for `session_seconds`, for a person whom the identity
+/// provider has authenticated. Its secret is never disclosed.
 #[must_use]
 pub fn let_in(person: Person, session_seconds: u32, ids: &IdMint, random: &Random, now: Timestamp) -> PortalLink {
     let Person { organization, role, subject } = person;
@@ -94,7 +97,8 @@ pub fn let_in(person: Person, session_seconds: u32, ids: &IdMint, random: &Rando
     }
 }
 
-/// What lets a person in for this long who signed in with a key: a link that is open already and ends with the key.
+/// Creates a link that is already open for `session_seconds`, for a person who signed in with a
+/// key. The link ends with the key.
 #[must_use]
 pub fn signed_in_with_key(caller: &Caller, key: KeyId, session_seconds: u32, ids: &IdMint, random: &Random, now: Timestamp) -> PortalLink {
     let subject = Subject { name: Some(caller.name.clone()), ..Subject::default() };
@@ -104,7 +108,8 @@ pub fn signed_in_with_key(caller: &Caller, key: KeyId, session_seconds: u32, ids
 }
 
 impl Access {
-    /// The link of a token that can still be opened: what is shown before the button, and changes nothing.
+    /// Returns the link of a token that can still be opened, without changing it. The page before
+    /// the button uses this.
     pub async fn portal_link(&self, token: &str) -> Result<PortalLink, AuthenticateError> {
         let refused = || AuthenticateError::from(Unauthenticated::default());
         let (organization, id, secret) = parse(token).ok_or_else(refused)?;
@@ -114,7 +119,7 @@ impl Access {
         if usable { Ok(link) } else { Err(refused()) }
     }
 
-    /// Opens a link, once: answers it with the end of the session that begins.
+    /// Opens a link, which is possible only once. Returns it with the end of its session.
     pub async fn open_portal_link(&self, token: &str) -> Result<PortalLink, AuthenticateError> {
         let link = self.portal_link(token).await?;
         let until = self.clock.now().plus(Duration::from_secs(u64::from(link.session_seconds)));
@@ -126,13 +131,14 @@ impl Access {
 }
 
 impl Access {
-    /// Whether a link that was read in a list still stands.
+    /// Returns whether a link from a list is still valid.
     pub async fn stands(&self, link: &PortalLink) -> Result<bool, StoreError> {
         self.lineages.note_link(link);
         Ok(self.standing_link(link.organization_id, link.id).await?.is_some())
     }
 
-    /// A link that neither its organization's end nor that of anything that it was made by has ended, and the key that it stands for.
+    /// Returns a link if it and everything that it depends on are valid, with the key that it
+    /// stands for.
     pub(crate) async fn standing_link(
         &self,
         organization: Option<OrganizationId>,

@@ -1,6 +1,7 @@
-//! Console sessions: a signed cookie that names what lets its bearer in, and until when.
+//! Console sessions: a signed cookie that names a link and an expiry.
 //!
-//! The cookie is no permission by itself: the link that it names is read on every request, with all that the link ends with.
+//! The cookie alone grants nothing: the link that it names is read on every request, with
+//! everything that the link depends on.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::Timestamp;
@@ -15,17 +16,17 @@ use crate::caller::lineage_of;
 use crate::{Access, AuthenticateError, Caller, Unauthenticated};
 
 const TAG_BYTES: usize = 32;
-/// No cookie of ours is longer.
+/// The longest cookie that is accepted. Valid ones are shorter.
 const COOKIE_CHARS_MAX: usize = 300;
 
-/// A session.
+/// A console session, as its cookie describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Whose console it is a session of; `None` is the operator's.
+    /// The organization of the console; `None` for the operator's.
     pub organization: Option<OrganizationId>,
-    /// The link that opened it.
+    /// The link that opened the session.
     pub link: PortalLinkId,
-    /// Its end.
+    /// When the session ends.
     pub until: Timestamp,
 }
 
@@ -36,20 +37,20 @@ impl From<&PortalLink> for Session {
     }
 }
 
-/// Signs and reads sessions.
+/// Signs and verifies the cookies of sessions.
 #[derive(Clone)]
 pub struct Sessions {
     keys: KeyRing,
 }
 
 impl Sessions {
-    /// Sessions under secret keys.
+    /// Creates sessions that are signed with secret keys.
     #[must_use]
     pub fn new(keys: impl Into<KeyRing>) -> Self {
         Self { keys: keys.into() }
     }
 
-    /// The cookie's value.
+    /// Returns the value of a session's cookie.
     #[must_use]
     pub fn seal(&self, session: &Session) -> String {
         let Session { organization, link, until } = session;
@@ -59,7 +60,7 @@ impl Sessions {
         URL_SAFE_NO_PAD.encode([&tag[..], text.as_bytes()].concat())
     }
 
-    /// The session in a cookie, if it is ours and not over.
+    /// Returns the session in a cookie, if its signature is valid and it has not ended.
     #[must_use]
     pub fn open(&self, cookie: &str, now: Timestamp) -> Option<Session> {
         if cookie.len() > COOKIE_CHARS_MAX {
@@ -77,13 +78,13 @@ impl Sessions {
         (now < until).then_some(Session { organization, link, until })
     }
 
-    /// What a form of this session must carry: another site cannot know it.
+    /// Returns the token that a form of this session must carry. Another site cannot know it.
     #[must_use]
     pub fn form_token(&self, cookie: &str) -> String {
         URL_SAFE_NO_PAD.encode(mac(&self.keys.signing(), "form", cookie.as_bytes()).finalize().into_bytes())
     }
 
-    /// Was this form made for this session?
+    /// Whether a form's token belongs to this session.
     #[must_use]
     pub fn is_own_form(&self, cookie: &str, token: &str) -> bool {
         let token = URL_SAFE_NO_PAD.decode(token).unwrap_or_default();
@@ -106,7 +107,8 @@ impl std::fmt::Debug for Sessions {
 }
 
 impl Access {
-    /// The caller of a session, as long as its link stands and nobody signed out of it. Who signed in with a key acts as that key.
+    /// Returns the caller of a session, as long as its link is valid and the person has not signed
+    /// out. A person who signed in with a key acts as that key.
     pub async fn resume(&self, session: &Session) -> Result<Caller, AuthenticateError> {
         let refused = || AuthenticateError::from(Unauthenticated::default());
         let (link, key) = self.standing_link(session.organization, session.link).await?.ok_or_else(refused)?;
@@ -120,7 +122,7 @@ impl Access {
         }
     }
 
-    /// Signs out of a session: its cookie is refused from the next request on.
+    /// Signs out of a session. Its cookie is refused from the next request on.
     pub async fn sign_out(&self, session: &Session) -> Result<(), StoreError> {
         self.store.end_session(session.organization, session.link, self.clock.now()).await
     }
@@ -131,8 +133,8 @@ mod tests {
     use super::*;
     use domain::id::Ulid;
 
-    /// People stay signed in over an update, and the forms of open pages are accepted. The bytes were computed apart
-    /// from this code.
+    /// An update must keep people signed in and accept the forms of open pages. The expected bytes
+    /// were computed independently of this code.
     #[test]
     fn a_session_of_an_earlier_version_is_read_and_is_still_written_so() {
         const TENANTS: [&str; 2] = [

@@ -1,4 +1,4 @@
-//! Keys on a store with embedded engines: who gets in, and until when.
+//! API keys on a store with embedded engines: which are accepted, and until when.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
@@ -21,7 +21,7 @@ use store::Store;
 use tempfile::TempDir;
 
 const TABLE: &str = "waybill-Table";
-/// Longer than noting a key's use takes.
+/// Longer than it takes to record a key's use.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 struct Fixture {
@@ -97,7 +97,7 @@ impl Fixture {
         id
     }
 
-    /// A key of a new organization that is kept.
+    /// Saves a key of a new organization.
     async fn key(&self, expires_at: Option<Timestamp>) -> (ApiKey, SecretString) {
         let organization = Some(self.organization().await);
         let (key, text) = issue(Role::Manager, organization, "ci".to_owned(), expires_at, None, &self.ids, &self.random, self.now());
@@ -105,7 +105,7 @@ impl Fixture {
         (key, text)
     }
 
-    /// The caller, or the key that was named in vain.
+    /// Returns the caller, or the key that the refusal names.
     async fn enters(&self, text: &str) -> Result<Caller, Option<KeyId>> {
         self.access.authenticate(Some(&format!("Bearer {text}"))).await.map_err(|error| match error {
             AuthenticateError::Unauthenticated(Unauthenticated { named }) => named.and_then(|caller| caller.key()),

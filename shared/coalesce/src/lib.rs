@@ -1,11 +1,12 @@
-//! Requests that are made at the same time share one call.
+//! Lets requests that are made at the same time share one call.
 //!
-//! A [`Coalescer`] starts a call at once when none is under way. What arrives while one is under way is collected, and
-//! leaves together when that call ends, when as many have arrived as one call takes, or after [`WAIT_MAX`], whichever
-//! comes first. An idle system therefore waits for nothing, and a busy one makes fewer calls the busier it is.
+//! A [`Coalescer`] starts a call at once when none is in progress. Requests that arrive during a
+//! call are collected and start together when that call ends, when they fill a call, or after
+//! [`WAIT_MAX`], whichever comes first. An idle system therefore never waits, and a busy one makes
+//! fewer calls the busier it is.
 //!
-//! Each caller receives the outcome of its own request. A caller that goes away takes nothing from the others: the call
-//! goes on as long as one of its callers waits for it.
+//! Each caller receives the outcome of its own request. A caller that goes away does not affect the
+//! others: the call continues as long as one of its callers waits for it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,27 +16,27 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, join_all};
 use tokio::sync::{Notify, Semaphore};
 
-/// How long a request waits for a call under way before it leaves without waiting for its end: a call that hangs
-/// delays the others by this much and no more.
+/// How long a request waits for the call in progress before it starts regardless. A call that hangs
+/// delays the others by no more than this.
 pub const WAIT_MAX: Duration = Duration::from_millis(20);
 
-/// Makes one call for several requests, and answers with one outcome for each, in their order.
+/// Makes one call for several requests, and returns one outcome for each, in their order.
 type MakeCall<I, O> = Arc<dyn Fn(Vec<I>) -> BoxFuture<'static, Vec<O>> + Send + Sync>;
 
 /// Collects requests of one kind into shared calls. Clones share them.
 pub struct Coalescer<I, O> {
     make_call: MakeCall<I, O>,
-    /// How much one call takes.
+    /// The capacity of one call.
     capacity: usize,
-    /// How much of a call's capacity a request takes.
+    /// Returns how much of a call's capacity a request takes.
     weigh: fn(&I) -> usize,
-    /// The call that is being collected, if one is.
+    /// The call that is being collected, if there is one.
     open: Arc<Mutex<Option<Open<I, O>>>>,
-    /// Held by a call under way.
+    /// Held by the call in progress.
     under_way: Arc<Semaphore>,
 }
 
-/// A call that does not run yet.
+/// A call that has not started.
 struct Open<I, O> {
     requests: Arc<Mutex<Vec<I>>>,
     weight: usize,
@@ -43,11 +44,11 @@ struct Open<I, O> {
     call: Call<O>,
 }
 
-/// A call and its outcomes, which each of its callers waits for.
+/// A call and its outcomes, which all of its callers await.
 type Call<O> = Shared<BoxFuture<'static, Arc<Vec<Mutex<Option<O>>>>>>;
 
 impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
-    /// A coalescer whose calls take `capacity` requests each.
+    /// Creates a coalescer whose calls take `capacity` requests each.
     ///
     /// `make_call` must answer with exactly one outcome for each request, in the order of the requests.
     pub fn new<F>(capacity: usize, make_call: impl Fn(Vec<I>) -> F + Send + Sync + 'static) -> Self
@@ -57,8 +58,8 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
         Self::weighted(capacity, |_| 1, make_call)
     }
 
-    /// A coalescer of requests that take different amounts of a call's capacity. A request that weighs more than the
-    /// capacity has a call of its own.
+    /// Creates a coalescer whose requests take different amounts of a call's capacity. A request
+    /// that is larger than the capacity gets a call of its own.
     pub fn weighted<F>(capacity: usize, weigh: fn(&I) -> usize, make_call: impl Fn(Vec<I>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Vec<O>> + Send + 'static,
@@ -72,19 +73,20 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
         }
     }
 
-    /// Makes a request together with others, and returns its own outcome.
+    /// Makes a request, sharing a call with others, and returns its own outcome.
     pub async fn run(&self, request: I) -> O {
         let (position, call) = self.join(request);
         outcome(position, &call.await)
     }
 
-    /// Makes several requests, together with others, and returns their outcomes in their order.
+    /// Makes several requests, sharing calls with others, and returns their outcomes in order.
     pub async fn run_all(&self, requests: impl IntoIterator<Item = I>) -> Vec<O> {
         let joined: Vec<_> = requests.into_iter().map(|request| self.join(request)).collect();
         join_all(joined.into_iter().map(async |(position, call)| outcome(position, &call.await))).await
     }
 
-    /// Adds a request to the call that is being collected, or to a new one; returns its position in that call.
+    /// Adds a request to the call that is being collected, or to a new one. Returns the call and
+    /// the request's position in it.
     fn join(&self, request: I) -> (usize, Call<O>) {
         let weight = (self.weigh)(&request);
         let mut current = lock(&self.open);
@@ -114,7 +116,7 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
             let (requests, is_full) = (Arc::clone(&requests), Arc::clone(&is_full));
             let (open, under_way, make_call) = (Arc::clone(&self.open), Arc::clone(&self.under_way), Arc::clone(&self.make_call));
             async move {
-                // What is ready to run now and makes a request, too, goes along.
+                // Lets other tasks that are ready add their requests too.
                 tokio::task::yield_now().await;
                 let place = tokio::select! {
                     biased;
@@ -123,7 +125,7 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
                     () = tokio::time::sleep(WAIT_MAX) => None,
                 };
                 let taken = {
-                    // Nothing joins once the requests are taken: joining holds the same lock.
+                    // No request can join once they are taken, because joining holds the same lock.
                     let mut current = lock(&open);
                     if current.as_ref().is_some_and(|current| Arc::ptr_eq(&current.requests, &requests)) {
                         *current = None;
@@ -141,12 +143,12 @@ impl<I: Send + 'static, O: Send + 'static> Coalescer<I, O> {
     }
 }
 
-/// The outcome at a position, which one caller takes once.
+/// Takes the outcome at a position. Each caller does this once.
 fn outcome<O>(position: usize, outcomes: &[Mutex<Option<O>>]) -> O {
     lock(&outcomes[position]).take().expect("each position of a call has one caller")
 }
 
-/// Nothing here panics while it holds a lock.
+/// Locks a mutex. Poisoning is ignored, because no code panics while it holds the lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,5 @@
-//! Adding deliveries to an accepted message: asked for by a person or a job, or because another delivery ended as failed.
+//! Adds deliveries to an accepted message, on the request of a person or a job, or as the fallback
+//! of a failed delivery.
 
 use std::time::Duration;
 
@@ -11,24 +12,25 @@ use store::{Added, StoreError};
 use crate::announce::existing;
 use crate::{Dispatcher, Target};
 
-/// When the due index brings back an added delivery whose task no queue took, or perhaps none was sent.
+/// When an added delivery comes due whose task may not have been queued.
 const UNSENT_DUE: Duration = Duration::from_secs(60);
 
-/// Why a delivery is added, and what for.
+/// Why a delivery is added.
 #[derive(Clone, Copy, Debug)]
 pub struct Addition {
-    /// Why.
+    /// The trigger of the delivery.
     pub trigger: Trigger,
-    /// The delivery that it stands in for.
+    /// The failed delivery, if this one is its fallback.
     pub fallback_of: Option<FallbackOf>,
 }
 
 impl Dispatcher {
-    /// Adds a delivery to the message of `sibling`, and sends its task. A destination that has one keeps it.
+    /// Adds a delivery to the message of `sibling` and queues its task. If the message already has
+    /// a delivery to the destination, that one is kept.
     pub async fn add(&self, sibling: &Delivery, target: &Target, addition: Addition) -> Result<Added, StoreError> {
         let now = self.clock.now();
         let Addition { trigger, fallback_of } = addition;
-        // The time by which the message was to arrive is over when a fallback is made for that reason.
+        // A fallback may be made because the message expired, so it does not inherit the expiry.
         let expires_at = sibling.message.expires_at.filter(|_| fallback_of.is_none());
         let new = NewDelivery {
             id: sibling.id,
@@ -50,7 +52,7 @@ impl Dispatcher {
                     self.store.remember_due(delivery, now.plus(UNSENT_DUE)).await?;
                 }
             }
-            // Whoever added it may have died before its task was sent.
+            // The process that added it may have stopped before it queued the task.
             Added::There(delivery) if delivery.status() == DeliveryStatus::Queued && delivery.trigger == trigger => {
                 self.store.remember_due(delivery, now.plus(UNSENT_DUE)).await?;
             }
@@ -59,8 +61,8 @@ impl Dispatcher {
         Ok(added)
     }
 
-    /// Makes the fallbacks of a delivery that ended as failed at this destination. Made again, they are the same. A fallback has none of its
-    /// own, and a test has none.
+    /// Adds the fallbacks of a delivery that failed at this destination. A repeat has the same
+    /// result. Fallbacks and tests have no fallbacks.
     pub async fn fall_back(&self, failed: &Delivery, destination: Option<&Destination>) -> Result<(), StoreError> {
         let State::Failed { reason, .. } = failed.state else { return Ok(()) };
         let Some(wanted) = destination.and_then(|destination| destination.on_exhausted.as_ref()) else { return Ok(()) };
@@ -69,7 +71,7 @@ impl Dispatcher {
         }
         let Some(routes) = self.store.routes(failed.organization).await? else { return Ok(()) };
         let addition = Addition { trigger: Trigger::Fallback, fallback_of: Some(FallbackOf { delivery: failed.id, reason }) };
-        // Those that are deleted are passed over.
+        // Deleted destinations are left out.
         for target in existing(&routes, &wanted.destination_ids).filter(|target| target.destination != failed.destination) {
             self.add(failed, &target, addition).await?;
         }

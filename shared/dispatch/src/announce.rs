@@ -1,7 +1,8 @@
-//! Announce: alerts and status updates as ordinary messages, `waybill.*`.
+//! Announces alerts and status updates as ordinary messages, `waybill.*`.
 //!
-//! Whoever announces may die at any step and another may announce the same at once: the message's id follows from what is announced, so that
-//! all of them commit the same message, once. Its deliveries take the path of every other; they never cause further ones.
+//! A process may stop at any step, and another may announce the same thing at the same time. The
+//! message's id is derived from what is announced, so all of them commit the same message once. Its
+//! deliveries are made like any others, and never cause further announcements.
 
 use std::time::Duration;
 
@@ -22,39 +23,40 @@ use store::{Routes, StoreError};
 use crate::bus::detail_type;
 use crate::{Dispatcher, Submission, Target};
 
-/// When the due index brings back what somebody committed and perhaps did not send.
+/// When a committed delivery comes due whose task may not have been queued.
 const UNSENT_DUE: Duration = Duration::from_secs(60);
 
-/// Something to be told.
+/// An alert or status update to announce.
 #[derive(Clone, Debug)]
 pub struct Announcement<'a> {
-    /// To whom it belongs.
+    /// The organization that the announcement belongs to.
     pub organization: OrganizationId,
-    /// `waybill.…`
+    /// The event type, `waybill.…`.
     pub event_type: &'a str,
-    /// When it happened; the message is of that time.
+    /// When the event happened. The message's id carries this time.
     pub occurred_at: Timestamp,
-    /// What makes it this announcement and no other.
+    /// What distinguishes this announcement from all others.
     pub name: &'a str,
-    /// The reference and the trace it shares with what it is about.
+    /// The reference of the message, which is that of the message it is about.
     pub reference: Option<String>,
-    /// Its trace.
+    /// The trace of the message.
     pub trace: TraceId,
-    /// The body, given the message's id.
+    /// The body, before the message's id is added.
     pub body: Value,
-    /// Where its message asked to be called back, if it did.
+    /// The callback that the message it is about asked for, if any.
     pub callback: Option<StatusCallback>,
 }
 
 impl Announcement<'_> {
-    /// The id of its message, which is the same for every function that announces it.
+    /// Returns the id of the message, which is the same in every process that announces it.
     fn message(&self, ids: &IdMint, routes: &Routes) -> MessageId {
         ids.derive(self.organization, routes.shards, self.occurred_at, self.name)
     }
 }
 
 impl Dispatcher {
-    /// An alert about a destination as it stands after what the alert says. `url` leads to its page.
+    /// Makes an alert about a destination in its state after the alert's change. `url` is the
+    /// destination's page.
     pub async fn alert_about(
         &self,
         ids: &IdMint,
@@ -77,7 +79,8 @@ impl Dispatcher {
         })
     }
 
-    /// Sends an alert to the destinations and addresses that the organization named, and records that. Announcing it again sends the same message.
+    /// Sends an alert to the destinations and addresses of the organization's settings and records
+    /// that. A repeat sends the same message.
     pub async fn announce_alert(&self, ids: &IdMint, routes: &Routes, alert: Alert, trace: TraceId) -> Result<Alert, StoreError> {
         let name = alert.id.to_string();
         let announcement = Announcement {
@@ -90,7 +93,7 @@ impl Dispatcher {
             body: alert.body(),
             callback: None,
         };
-        // An alert that was announced before has been counted for its addresses already.
+        // If it was announced before, it is already counted for its addresses.
         let message = match self.announced_before(ids, routes, &announcement).await? {
             Some(message) => Some(message),
             None => {
@@ -133,7 +136,8 @@ impl Dispatcher {
         }
     }
 
-    /// The message of an announcement that was committed before. Its deliveries that may not have been sent are sent again.
+    /// Returns the message of an announcement that was committed before. Its deliveries that may
+    /// not have been queued are queued again.
     async fn announced_before(
         &self,
         ids: &IdMint,
@@ -187,7 +191,7 @@ impl Dispatcher {
     }
 }
 
-/// Those of the destinations that there are.
+/// Returns those of the destinations that exist.
 pub(crate) fn existing(routes: &Routes, destinations: &[DestinationId]) -> impl Iterator<Item = Target> {
     let routes = destinations.iter().filter_map(|id| routes.destinations.iter().find(|route| route.id == *id));
     routes.map(|route| Target { destination: route.id, kind: route.kind, enabled: route.enabled })

@@ -1,5 +1,5 @@
-//! The bus: what happens to destinations and deliveries, for whoever has a rule on it. Each event is told at least once; its `id` is the same
-//! when it is told again.
+//! Publishes what happens to destinations and deliveries on the event bus. Each event is published
+//! at least once, with the same `id` each time.
 
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
@@ -8,40 +8,40 @@ use domain::alert::AlertKind;
 use domain::audit::AuditEvent;
 use serde_json::Value;
 
-/// What every event of ours says it comes from.
+/// The `source` of every event.
 const SOURCE: &str = "waybill";
 
-/// An event bus of Amazon EventBridge.
+/// An Amazon EventBridge event bus.
 #[derive(Clone, Debug)]
 pub struct Bus {
     client: Client,
     name: String,
 }
 
-/// The bus did not take an event.
+/// Why an event was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// It could not be asked.
+    /// EventBridge did not answer.
     #[error("EventBridge could not be asked")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It refused.
+    /// EventBridge refused the event.
     #[error("EventBridge refused an event: {0}")]
     Refused(String),
 }
 
 impl Bus {
-    /// The bus of this name.
+    /// Creates a client of the bus with this name.
     #[must_use]
     pub fn new(aws: &SdkConfig, name: String) -> Self {
         Self { client: Client::new(aws), name }
     }
 
-    /// Puts a refusal on grounds of security; `detail` is its line of the audit trail, and whose it is.
+    /// Publishes a refusal on grounds of security. `detail` is the audit event.
     pub async fn put_security(&self, event: &AuditEvent) -> Result<(), BusError> {
         self.put("Security Event", &serde_json::json!(event)).await
     }
 
-    /// Puts one event; `detail` is the body that status updates and alerts have.
+    /// Publishes an event. `detail` is the body that status updates and alerts have.
     pub async fn put(&self, detail_type: &str, detail: &Value) -> Result<(), BusError> {
         let entry =
             PutEventsRequestEntry::builder().event_bus_name(&self.name).source(SOURCE).detail_type(detail_type).detail(detail.to_string());
@@ -53,7 +53,7 @@ impl Bus {
     }
 }
 
-/// What an alert is called on the bus.
+/// Returns the `detail-type` of an alert.
 pub(crate) fn detail_type(kind: AlertKind) -> &'static str {
     match kind {
         AlertKind::Failing => "Destination Failing",

@@ -1,7 +1,8 @@
-//! Where status updates go that a message wants at an address of its own: a destination of Waybill's, whose secrets are the organization's
-//! status secrets. The address itself travels with each update ([`StatusCallback::Url`]).
+//! The destination of status callbacks, which go to the address that a message names. It is one of
+//! Waybill's own destinations, with the organization's status secrets. The address is part of each
+//! update ([`StatusCallback::Url`]).
 //!
-//! Until the organization has a status secret its callbacks are not signed.
+//! Callbacks are unsigned until the organization has a status secret.
 
 use domain::Timestamp;
 use domain::credentials::Credentials;
@@ -18,7 +19,7 @@ use crate::announce::existing;
 use crate::{Dispatcher, Target};
 
 impl Dispatcher {
-    /// Where an organization's callbacks go, as it is, and whether it is kept yet.
+    /// Returns the destination of an organization's callbacks, and whether it has been saved yet.
     pub async fn callbacks(&self, ids: &IdMint, organization: OrganizationId) -> Result<(Destination, bool), StoreError> {
         let id: DestinationId = ids.derive(organization, 1, Timestamp::from_millis(0), "status_callbacks");
         match self.store.destination(organization, id).await? {
@@ -31,14 +32,14 @@ impl Dispatcher {
         }
     }
 
-    /// The same with these secrets.
+    /// Returns the destination with these signing secrets.
     #[must_use]
     pub fn callbacks_signed(destination: Destination, signing_secrets: Vec<SigningSecret>, now: Timestamp) -> Destination {
         let settings = settings(!signing_secrets.is_empty());
         Destination { settings, signing_secrets, updated_at: now, ..destination }
     }
 
-    /// Who else is told of a message that asked for it.
+    /// Returns the target of the callback that a message asked for.
     pub(crate) async fn callback_target(
         &self,
         ids: &IdMint,
@@ -59,7 +60,7 @@ impl Dispatcher {
     }
 }
 
-/// A webhook's defaults.
+/// Returns a webhook's default settings.
 fn settings(signed: bool) -> Settings {
     let errors = Errors::default();
     let defaults = WebhookSettings::read(&mut Fields::new("", serde_json::Map::new(), &errors));

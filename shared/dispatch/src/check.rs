@@ -1,4 +1,4 @@
-//! The connection check of a destination, made by the worker that delivers to it.
+//! Checks a destination's connection by invoking the worker that delivers to it.
 
 use std::time::Duration;
 
@@ -8,20 +8,21 @@ use domain::check::{CheckReport, CheckRequest};
 use domain::destination::Destination;
 use domain::settings::PerLane;
 
-/// The worker bounds a check to 20 s; this is how long the invocation is waited for.
+/// How long an invocation may take. The worker limits a check to 20 s.
 const INVOCATION_MAX: Duration = Duration::from_secs(24);
 
-/// Invokes the workers' checks. Requests hold sealed credentials; neither they nor reports are logged.
+/// Invokes the workers' checks. Requests contain sealed credentials; neither requests nor reports
+/// are logged.
 #[derive(Clone, Debug)]
 pub struct Checker {
     lambda: Client,
     workers: PerLane<String>,
 }
 
-/// A check that could not be made. It says nothing about the destination.
+/// Why a check could not be made. It says nothing about the destination.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// The request could not be written.
+    /// The request could not be serialized.
     #[error("the check could not be requested")]
     Request(#[source] serde_json::Error),
     /// The worker could not be invoked.
@@ -30,19 +31,20 @@ pub enum CheckError {
     /// The worker failed.
     #[error("the worker that checks failed: {0}")]
     Failed(String),
-    /// The report could not be read. It could quote what it was made from, so that only its position is named.
+    /// The report could not be read. Only the position is named, because the error could quote the
+    /// report.
     #[error("the check's report ends at column {0}")]
     Unreadable(usize),
 }
 
 impl Checker {
-    /// Checks made by these functions.
+    /// Creates a checker that invokes these functions.
     #[must_use]
     pub fn new(lambda: Client, workers: PerLane<String>) -> Self {
         Self { lambda, workers }
     }
 
-    /// Has the worker check a destination; the report says whether a delivery can be made.
+    /// Checks a destination. The report says whether a delivery can be made.
     pub async fn check(&self, destination: &Destination) -> Result<CheckReport, CheckError> {
         let function = self.workers.of(destination.kind().lane());
         let request = serde_json::to_vec(&CheckRequest { check: destination.clone() }).map_err(CheckError::Request)?;

@@ -1,8 +1,9 @@
-//! From an accepted message to tasks in queues, and back again when a finished delivery is reopened.
+//! Turns accepted messages into deliveries and tasks, and reopens finished deliveries.
 //!
-//! [`resolve`] says where a message goes; [`Dispatcher::submit`] writes its deliveries, the first one last because it is the commit, and sends
-//! a task for each; [`Dispatcher::redeliver`] reopens one. Records come first and tasks second: a task that could not be sent is brought back
-//! by the due index, so nothing that was accepted is lost.
+//! [`resolve`] determines where a message goes. [`Dispatcher::submit`] writes its deliveries, the
+//! first one last because it is the commit, and queues a task for each. [`Dispatcher::redeliver`]
+//! reopens one. Records are written before tasks are queued: the due index brings back a delivery
+//! whose task could not be queued, so nothing that was accepted is lost.
 
 mod add;
 mod announce;
@@ -36,7 +37,7 @@ use domain::{Clock, Timestamp};
 use queue::{Outgoing, Queues, Task};
 use store::Store;
 
-/// Writes deliveries and sends their tasks.
+/// Writes deliveries and queues their tasks.
 #[derive(Clone, Debug)]
 pub struct Dispatcher {
     store: Store,
@@ -47,39 +48,41 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher over this table and these queues.
+    /// Creates a dispatcher over this table and these queues.
     #[must_use]
     pub fn new(store: Store, queues: Queues, clock: Clock) -> Self {
         Self { store, queues, clock, alert_from: None, bus: None }
     }
 
-    /// Sends alerts by e-mail from this address; without one, by other ways alone.
+    /// Sets the address that alert e-mails are sent from. Without one, no alert is sent by e-mail.
     #[must_use]
     pub fn alerting_from(self, alert_from: Option<Mailbox>) -> Self {
         Self { alert_from, ..self }
     }
 
-    /// Who sends alerts by e-mail, if the deployment has a sender.
+    /// Returns the address that alert e-mails are sent from, if the deployment has one.
     #[must_use]
     pub fn alert_from(&self) -> Option<&Mailbox> {
         self.alert_from.as_ref()
     }
 
-    /// Tells on this bus what happens; without one, nowhere.
+    /// Sets the event bus to publish on. Without one, nothing is published.
     #[must_use]
     pub fn telling_on(self, bus: Option<Bus>) -> Self {
         Self { bus, ..self }
     }
 
-    /// The bus, if there is one.
+    /// Returns the event bus, if there is one.
     #[must_use]
     pub fn bus(&self) -> Option<&Bus> {
         self.bus.as_ref()
     }
 
-    /// Sends a task for each delivery, received not before `at`; answers those that no queue accepted.
+    /// Queues a task for each delivery, which is received not before `at`. Returns those that no
+    /// queue accepted.
     pub async fn send<'d>(&self, deliveries: &'d [Delivery], at: Timestamp) -> Vec<&'d Delivery> {
-        // Whether the payload is an item of its own is known to the submitter alone; for others the extra key costs a read at most.
+        // Only the submitter knows whether the payload is an item of its own. For others the extra
+        // key costs one read at most.
         self.send_tasks(deliveries, at, true).await
     }
 

@@ -1,7 +1,9 @@
-//! The mailboxes of an organization's alerts: destinations of Waybill's own, which send from the deployment's address, one for each address of
-//! `alert_emails`, so that nobody learns who else is told.
+//! The mailboxes of an organization's alerts: Waybill's own destinations, which send from the
+//! deployment's address. There is one for each address of `alert_emails`, so that recipients do not
+//! see each other.
 //!
-//! They are in no route, so no message of a customer's goes there, and of revision 0, which no customer's destination ever has.
+//! They have no route, so no customer's message goes there. Their revision is 0, which no
+//! customer's destination has.
 
 use std::time::Duration;
 
@@ -17,11 +19,13 @@ use store::{Counted, Routes, Store, StoreError, Window};
 use crate::{Dispatcher, Target};
 
 const TIMEOUT_SECONDS: u32 = 30;
-/// Alerts that one address gets in an hour, of all organizations together. What is above that stands in the list of alerts alone.
+/// The most alerts that one address gets in an hour, from all organizations together. Further
+/// alerts appear only in the list of alerts.
 const ALERTS_PER_HOUR: u32 = 20;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The name under which the mails of one kind to an address are counted, whichever organization causes them.
+/// Returns the name under which e-mails of one kind to an address are counted, for all
+/// organizations together.
 #[must_use]
 pub fn mails_counted_as(kind: &str, address: &str) -> String {
     let digest = hex::encode(Sha256::digest(address.to_lowercase()));
@@ -29,7 +33,8 @@ pub fn mails_counted_as(kind: &str, address: &str) -> String {
 }
 
 impl Dispatcher {
-    /// Where alerts go by e-mail; nowhere when nobody wants them so, or the deployment has no sender.
+    /// Returns the mailboxes of alerts; none if the organization has no addresses or the deployment
+    /// has no sender.
     pub(crate) async fn alert_mailboxes(
         &self,
         ids: &IdMint,
@@ -68,7 +73,7 @@ impl Dispatcher {
         if kept.as_ref().is_none_or(|kept| kept.settings != settings) {
             let credentials = Credentials { kind: CredentialKind::Iam, ..Credentials::none() };
             let destination = Destination::system(id, organization, "Alerts by e-mail", settings, credentials, self.clock.now());
-            // Whoever was faster wrote the same, or what was chosen since.
+            // If another process wrote it first, it wrote the same settings or newer ones.
             self.store.keep_system_destination(&destination, kept.as_ref()).await?;
         }
         Ok(Target { destination: id, kind: DestinationType::Email, enabled: true })

@@ -1,4 +1,4 @@
-//! Redeliver: a person or a job reopens a delivery. The same settle, the same worker, a fresh budget.
+//! Redelivers: a person or a job reopens a delivery with a fresh budget of retries.
 
 use domain::attempt::Trigger;
 use domain::delivery::{Delivery, TransitionRefused};
@@ -6,25 +6,25 @@ use store::StoreError;
 
 use crate::Dispatcher;
 
-/// How often a transition that lost its race is tried again on what won.
+/// How often a transition that lost its race is tried again on the new state.
 const RACES_MAX: usize = 8;
 
 /// Why a delivery was not reopened.
 #[derive(Debug, thiserror::Error)]
 pub enum RedeliverError {
-    /// Its state does not allow it.
+    /// The state of the delivery does not allow it.
     #[error(transparent)]
     Refused(#[from] TransitionRefused),
-    /// It is gone, or somebody else kept changing it.
+    /// The delivery no longer exists, or it kept changing.
     #[error("the delivery kept changing; try again")]
     Contended,
-    /// The table could not be used.
+    /// The table could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Dispatcher {
-    /// Reopens a delivery, due now, and sends its task. A queued one is left as it is.
+    /// Reopens a delivery, due now, and queues its task. A queued one is left unchanged.
     pub async fn redeliver(&self, delivery: Delivery, trigger: Trigger, force: bool) -> Result<Delivery, RedeliverError> {
         let now = self.clock.now();
         let change = |before: Delivery| match before.reopen(trigger, force, now) {
@@ -38,7 +38,7 @@ impl Dispatcher {
         Ok(delivery)
     }
 
-    /// Cancels a delivery: no further attempt starts.
+    /// Cancels a delivery, so that no further attempt starts.
     pub async fn cancel(&self, delivery: Delivery) -> Result<Delivery, RedeliverError> {
         let now = self.clock.now();
         let (delivery, changed) = self.transition(delivery, |before| before.cancel(now).map(Some)).await?;
@@ -49,7 +49,8 @@ impl Dispatcher {
         Ok(delivery)
     }
 
-    /// Applies `change` to the delivery as it stands, again on whatever won when a race is lost; answers the delivery and whether it changed.
+    /// Applies `change` to the delivery, and again to the new state when a race is lost. Returns
+    /// the delivery and whether it changed.
     async fn transition(
         &self,
         mut before: Delivery,

@@ -1,4 +1,4 @@
-//! Release: what waited for a destination may start, oldest first.
+//! Releases deliveries that waited for a destination, oldest first.
 
 use std::time::Duration;
 
@@ -14,25 +14,27 @@ use store::StoreError;
 use crate::Dispatcher;
 
 const PAGE: u32 = 100;
-/// Deliveries released at once: written together, and sent together before the next ones are written.
+/// Deliveries released together: their records are written and their tasks queued before the next
+/// ones.
 const AT_ONCE: usize = 20;
-/// Given turns begin this much later, so that their tasks are received in time.
+/// How long after the release the first turn is, so that the tasks are received in time.
 const FIRST_TURN_AFTER: Duration = Duration::from_secs(1);
-/// When the task of a released delivery is lost, the due index brings it back after this long.
+/// When a released delivery whose task was lost comes due.
 const DUE_AFTER: Duration = Duration::from_secs(600);
 
-/// How much is released in one go.
+/// Limits how much is released in one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Extent {
-    /// About this many deliveries at most.
+    /// About the most deliveries to release.
     pub at_most: usize,
-    /// No further page is read after this long.
+    /// How long after the start no further page is read.
     pub within: Duration,
 }
 
 impl Dispatcher {
-    /// Releases what waits for a destination's pause, to start at `at`: oldest first, and in turns where the destination or its organization
-    /// (`default`) limits starts. Returns how many were released.
+    /// Releases the deliveries that wait for a destination's pause, oldest first, to start at `at`.
+    /// Where the destination or its organization (`default`) limits starts per second, they start
+    /// in turns. Returns how many were released.
     pub async fn release_paused(
         &self,
         destination: &Destination,
@@ -46,8 +48,9 @@ impl Dispatcher {
         Ok(released.0)
     }
 
-    /// Releases whatever waits for a destination whose limits have changed, oldest first, those after `after`: each takes another turn.
-    /// Returns where to go on; `None` once all are released.
+    /// Releases the deliveries after `after` that wait for a destination whose limits have changed,
+    /// oldest first. Each takes a new turn. Returns where to continue; `None` once all are
+    /// released.
     pub async fn release_from(
         &self,
         destination: &Destination,
@@ -85,7 +88,8 @@ impl Dispatcher {
         }
     }
 
-    /// Releases these deliveries in their order, to start at `at`. Returns how many were released: another writer has moved the rest on.
+    /// Releases these deliveries in their order, to start at `at`. Returns how many were released;
+    /// the others were changed by another writer.
     pub async fn release(&self, waiting: &[Delivery], at: Timestamp) -> Result<usize, StoreError> {
         let writes = waiting.iter().cloned().map(|before| async move {
             let Ok(after) = before.clone().release() else { return Ok(None) };
@@ -97,7 +101,8 @@ impl Dispatcher {
         Ok(released.len())
     }
 
-    /// Gives these deliveries the destination's next turns in their order, from `at` on. Returns how many were released.
+    /// Gives these deliveries the destination's next turns in their order, starting at `at`.
+    /// Returns how many were released.
     async fn release_in_turns(&self, waiting: &[Delivery], at: Timestamp, step: Duration) -> Result<usize, StoreError> {
         let Some(first) = waiting.first() else { return Ok(0) };
         let turns = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
@@ -112,7 +117,8 @@ impl Dispatcher {
             }
             let written = self.store.transition(&before, &after).await?;
             if written {
-                // If the queue does not take it, the due index brings it back a minute later.
+                // If no queue accepts the task, the due index brings the delivery back a minute
+                // later.
                 self.send(std::slice::from_ref(&after), turn).await;
             }
             Ok::<_, StoreError>(written)
@@ -121,7 +127,7 @@ impl Dispatcher {
     }
 }
 
-/// The time between two turns, where starts are limited.
+/// Returns the time between two turns, if starts are limited.
 fn step(destination: &Destination, default: Option<DeliveryLimits>) -> Option<Duration> {
     destination.limits(default).max_per_second.map(|per_second| Duration::from_secs_f64(1.0 / per_second))
 }

@@ -1,4 +1,5 @@
-//! Where a message goes: the destinations it names, or the organization's defaults and subscribers (R2.2, R2.3).
+//! Determines where a message goes: to the destinations it names, or to the organization's defaults
+//! and subscribers.
 
 use std::collections::BTreeSet;
 
@@ -7,30 +8,31 @@ use domain::id::DestinationId;
 use domain::settings::DestinationType;
 use store::{Route, Routes};
 
-/// One place a message goes.
+/// A destination that a message goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Which destination.
+    /// The id of the destination.
     pub destination: DestinationId,
-    /// Its type.
+    /// The type of the destination.
     pub kind: DestinationType,
-    /// Whether it takes deliveries; when not, its delivery is born skipped.
+    /// Whether the destination takes deliveries. If not, the delivery is created as skipped.
     pub enabled: bool,
 }
 
 /// Why a message has no targets.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Unresolved {
-    /// It named none, and nothing is subscribed.
+    /// The message named no destination, and none is a default or subscribes to the event type.
     #[error("no destination was named, the organization has no default, and no enabled destination subscribes to this event type")]
     NoDestinations,
-    /// It named ones that do not exist, at these positions.
+    /// The message named destinations at these positions that do not exist.
     #[error("some of the destinations named do not exist")]
     Unknown(Vec<usize>),
 }
 
-/// The targets of a message. Named ones stand in their order, each once; else the defaults in theirs, then every enabled destination whose
-/// `event_types` matches, oldest first.
+/// Returns the targets of a message. If it names destinations, those in their order and each once;
+/// otherwise the defaults in their order, then every enabled destination whose `event_types`
+/// matches, oldest first.
 pub fn resolve(routes: &Routes, named: Option<&[DestinationId]>, event_type: &EventType) -> Result<Vec<Target>, Unresolved> {
     let route = |id: &DestinationId| routes.destinations.iter().find(|route| route.id == *id);
     let mut seen = BTreeSet::new();

@@ -1,11 +1,13 @@
-//! Security events: what was refused stands in the organization's audit trail, and on the bus for whoever watches over all organizations.
+//! Security events: a refusal is recorded in the organization's audit trail and published on the
+//! event bus, for those who monitor all organizations.
 
 use domain::audit::AuditEvent;
 
 use crate::Dispatcher;
 
 impl Dispatcher {
-    /// Records a refusal and tells of it. That either could not be done is logged and changes nothing: the refusal stands.
+    /// Records and publishes a refusal. A failure to do so is logged and does not affect the
+    /// refusal.
     pub async fn record_refusal(&self, event: &AuditEvent) {
         let AuditEvent { action, request_id, .. } = event;
         if let Err(error) = self.store.record_audit(event).await {

@@ -1,4 +1,5 @@
-//! Skip: what waits for a retry to a destination that takes no more deliveries would wait for its time only to be skipped then.
+//! Skips deliveries that wait for a destination that takes no more deliveries, instead of letting
+//! them wait for their time first.
 
 use domain::delivery::{Delivery, SkipReason};
 use domain::destination::Destination;
@@ -8,12 +9,13 @@ use store::StoreError;
 use crate::Dispatcher;
 
 const PAGE: u32 = 100;
-/// Conditional writes under way at once.
+/// How many conditional writes run concurrently.
 const WRITES_AT_ONCE: usize = 16;
 
 impl Dispatcher {
-    /// Skips the deliveries that are to be tried again or wait for this destination, about `at_most`; answers how many were found. A test goes on to a
-    /// disabled destination. What is queued is skipped by the worker as it comes up.
+    /// Skips about `at_most` deliveries to this destination that will be retried or are waiting.
+    /// Returns how many were found. Tests are not skipped at a disabled destination. Queued
+    /// deliveries are skipped by the worker.
     pub async fn skip_retrying(
         &self,
         destination: &Destination,
@@ -24,7 +26,8 @@ impl Dispatcher {
         let (mut after, mut found) = (None, 0);
         loop {
             let page = self.store.open_deliveries(destination.organization_id, shards, destination.id, after, PAGE).await?;
-            // Read after the list: what was retried since the destination was enabled again is not on this page.
+            // Read after the list, so that no delivery is skipped that was retried after the
+            // destination was enabled again.
             let stands = self.store.destination(destination.organization_id, destination.id).await?;
             if stands.is_some_and(|stands| stands.revision != destination.revision) {
                 return Ok(found);
@@ -33,7 +36,8 @@ impl Dispatcher {
             let skips = page.items.into_iter().filter(tests_go_on).map(|before| async move {
                 let now = self.clock.now();
                 let Ok(after) = before.clone().skip(reason, now) else { return Ok(None) };
-                // A lost race is no matter: whoever won has moved the delivery on, or the worker skips it.
+                // A lost race does not matter: another writer moved the delivery on, or the worker
+                // skips it.
                 Ok(self.store.transition(&before, &after).await?.then_some(after))
             });
             let written: Vec<Result<Option<Delivery>, StoreError>> = stream::iter(skips).buffer_unordered(WRITES_AT_ONCE).collect().await;

@@ -1,4 +1,5 @@
-//! Status updates: a delivery that finished and a message that is completed are told to whom the organization named, if anybody.
+//! Status updates: finished deliveries and completed messages are announced to the destinations
+//! that the organization chose.
 
 use domain::attempt::Attempt;
 use domain::delivery::{Delivery, DeliveryStatus};
@@ -14,18 +15,19 @@ use crate::view::delivery::{DeliveryFacts, DeliveryView, Pauses};
 use crate::view::message::MessageView;
 use crate::{Dispatcher, Target};
 
-/// Why a status update was not told.
+/// Why a status update was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TellError {
-    /// The table could not be used.
+    /// The table could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The bus did not take it.
+    /// The event bus did not accept the event.
     #[error(transparent)]
     Bus(#[from] BusError),
 }
 
-/// A delivery that finished, as all are told who are told of it: its attempts are read once, and only when somebody is.
+/// A finished delivery, with the data of its status update. Its attempts are read once, and only if
+/// an update is sent.
 pub struct Ending<'d> {
     delivery: &'d Delivery,
     public_url: &'d str,
@@ -33,13 +35,13 @@ pub struct Ending<'d> {
 }
 
 impl<'d> Ending<'d> {
-    /// The end of this delivery; links in what is told lead to `public_url`.
+    /// Creates the ending of this delivery. Links in the update start with `public_url`.
     #[must_use]
     pub fn of(delivery: &'d Delivery, public_url: &'d str) -> Self {
         Self { delivery, public_url, data: OnceCell::new() }
     }
 
-    /// The data of a delivery's update.
+    /// Returns the data of the delivery's status update.
     async fn data(&self, store: &Store) -> Result<&Value, StoreError> {
         let Self { delivery, public_url, data } = self;
         data.get_or_try_init(async || {
@@ -54,14 +56,15 @@ impl<'d> Ending<'d> {
         .await
     }
 
-    /// What names this end in an id made from it. A redeliver raises both counts, so that its end is another.
+    /// Returns a name of this ending for ids that are derived from it. A redelivery raises both
+    /// counts, so its ending has another name.
     fn name(&self, event_type: &str) -> String {
         let delivery = self.delivery;
         format!("{event_type}/{}/{}.{}", delivery.id, delivery.generation, delivery.attempts)
     }
 }
 
-/// A finished delivery as status updates show it: as the API does, without the bodies of answers.
+/// Renders a finished delivery for status updates: as the API does, without response bodies.
 fn shown(delivery: &Delivery, attempts: Vec<Attempt>, omitted: u32, public_url: &str) -> Value {
     let facts = DeliveryFacts::of(delivery, &Pauses::default(), delivery.updated_at, public_url);
     let mut shown = json!(DeliveryView::of(facts, attempts, omitted));
@@ -72,7 +75,7 @@ fn shown(delivery: &Delivery, attempts: Vec<Attempt>, omitted: u32, public_url: 
     shown
 }
 
-/// Is somebody to be told of this delivery?
+/// Whether the organization or the message asked for updates about this delivery.
 #[must_use]
 pub fn is_listened_to(delivery: &Delivery, settings: &OrganizationSettings) -> bool {
     let ours = delivery.message.test || delivery.message.event_type.is_reserved();
@@ -81,7 +84,8 @@ pub fn is_listened_to(delivery: &Delivery, settings: &OrganizationSettings) -> b
 }
 
 impl Dispatcher {
-    /// Tells of a delivery that finished, and of its message when that was the last. Told again, it is the same messages.
+    /// Announces a finished delivery, and its message if this was the last delivery. A repeat
+    /// announces the same messages.
     pub async fn tell_status(&self, ids: &IdMint, ending: &Ending<'_>) -> Result<(), StoreError> {
         let delivery = ending.delivery;
         let Some(routes) = self.store.routes(delivery.organization).await? else { return Ok(()) };
@@ -98,7 +102,7 @@ impl Dispatcher {
         if wants("message.completed") { self.tell_completed(ids, &routes, delivery, ending.public_url).await } else { Ok(()) }
     }
 
-    /// Puts a delivery that failed on the bus, if there is one.
+    /// Publishes a failed delivery on the event bus, if there is one.
     pub async fn put_failed(&self, ids: &IdMint, ending: &Ending<'_>) -> Result<(), TellError> {
         let delivery = ending.delivery;
         let Some(bus) = self.bus().filter(|_| delivery.status() == DeliveryStatus::Failed && !delivery.message.test) else { return Ok(()) };
@@ -111,8 +115,9 @@ impl Dispatcher {
         Ok(bus.put("Delivery Failed", &body).await?)
     }
 
-    /// Has a worker tell of deliveries that finished without one: cancelled, skipped, given up. Its task finds them finished and tells. One whose
-    /// attempt is still on its way waits for that: it may succeed after all.
+    /// Queues a task for deliveries that finished without a worker: cancelled, skipped or given up.
+    /// The worker finds them finished and sends the status update. One whose attempt is still
+    /// running is left out, because it may yet succeed.
     pub async fn have_told(&self, finished: &[Delivery]) -> Result<(), StoreError> {
         let Some(first) = finished.first() else { return Ok(()) };
         let Some(routes) = self.store.routes(first.organization).await? else { return Ok(()) };
@@ -129,7 +134,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Does a delivery that failed have fallbacks?
+    /// Whether a delivery that failed has fallbacks.
     async fn falls_back(&self, delivery: &Delivery) -> Result<bool, StoreError> {
         if delivery.status() != DeliveryStatus::Failed {
             return Ok(false);
@@ -143,7 +148,8 @@ impl Dispatcher {
         self.tell(ids, routes, ending.delivery, event_type, &ending.name(event_type), data).await
     }
 
-    /// Of several deliveries that finish at once, the last one written finds all finished; two that do tell the same.
+    /// When several deliveries finish at once, whichever is written last finds all of them
+    /// finished. If two do, they announce the same message.
     async fn tell_completed(&self, ids: &IdMint, routes: &Routes, delivery: &Delivery, public_url: &str) -> Result<(), StoreError> {
         let deliveries = match delivery.fan_out {
             1 => vec![delivery.clone()],
@@ -180,7 +186,7 @@ impl Dispatcher {
         let mut targets: Vec<Target> = existing(routes, &routes.settings.status_destination_ids).collect();
         if let Some(callback) = &callback {
             let own = self.callback_target(ids, routes, organization, callback).await?;
-            // A destination that is named twice is told once.
+            // A destination that is named twice is notified once.
             targets.extend(own.filter(|own| targets.iter().all(|target| target.destination != own.destination)));
         }
         let trace = delivery.message.trace;

@@ -1,4 +1,5 @@
-//! Submitting a message: writes deliveries `#01 …`, then `#00`, which is the commit, and sends a task for each.
+//! Submits a message: writes deliveries `#01 …`, then `#00`, which is the commit, and queues a task
+//! for each.
 
 use domain::Timestamp;
 use domain::attempt::Trigger;
@@ -12,32 +13,33 @@ use telemetry::{Parent, Span};
 
 use crate::{Dispatcher, Target};
 
-/// How long after acceptance the due index brings back a delivery whose task no queue took.
+/// How long after acceptance a delivery comes due whose task no queue accepted.
 const UNSENT_DUE: Duration = Duration::from_secs(60);
 
-/// An accepted message: validated, with its id and its targets.
+/// A validated message with its id and its targets.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// Whose message it is.
+    /// The organization that submits the message.
     pub organization: OrganizationId,
-    /// Its id. A repeat of an interrupted submit brings the id of the first.
+    /// The id of the message. A repeat of an interrupted submission has the id of the first.
     pub message: MessageId,
-    /// What every delivery carries of it.
+    /// The facts that every delivery of the message carries.
     pub facts: MessageFacts,
-    /// Where it goes; at least one.
+    /// The targets of the message; at least one.
     pub targets: Vec<Target>,
-    /// What is delivered.
+    /// The payload of the message.
     pub payload: Content,
-    /// How long its history is kept.
+    /// How many days the history of the message is kept.
     pub retention_days: u32,
-    /// How long its payload is.
+    /// How many days the payload of the message is kept.
     pub payload_retention_days: u32,
-    /// When it was accepted.
+    /// When the message was accepted.
     pub accepted_at: Timestamp,
 }
 
 impl Submission {
-    /// The message's deliveries as they are accepted: the answer to the submit, now and in every replay of it.
+    /// Returns the deliveries of the message as they are accepted. The response shows these, also
+    /// when it is replayed.
     #[must_use]
     pub fn deliveries(&self) -> Vec<Delivery> {
         (0..).zip(&self.targets).map(|(position, target)| self.delivery(position, target)).collect()
@@ -62,7 +64,8 @@ impl Submission {
 }
 
 impl Dispatcher {
-    /// Commits the message and sends its tasks. Once this answers, the message is delivered or visibly failed, whatever crashes.
+    /// Commits the message and queues its tasks. Once this returns, the message will be delivered
+    /// or fail visibly, even after a crash.
     pub async fn submit(&self, submission: &Submission) -> Result<Vec<Delivery>, StoreError> {
         let mut span = Span::start(SUBMIT, Parent::Here(submission.facts.trace));
         span.set_text("waybill.organization", submission.organization);

@@ -1,4 +1,4 @@
-//! What a front is configured with.
+//! The configuration of a front.
 
 use domain::quota::Quotas;
 use domain::settings::PerLane;
@@ -6,52 +6,55 @@ use domain::settings::email::Mailbox;
 use egress::Policy;
 use runtime::{ConfigError, Environment};
 
-/// A front's configuration.
+/// The configuration of a front. Each field is read from the variable that it names.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `TABLE_NAME`.
     pub table_name: String,
-    /// `BUCKET_NAME`: where large payloads are.
+    /// `BUCKET_NAME`: the bucket of large payloads.
     pub bucket_name: String,
-    /// `ACCOUNT_ID`: the AWS account that the stack stands in; none of its roles is a customer's.
+    /// `ACCOUNT_ID`: the AWS account of the stack. None of its roles is a customer's.
     pub account_id: String,
-    /// `KMS_KEY_ID`: what credentials are sealed under.
+    /// `KMS_KEY_ID`: the key that seals credentials.
     pub kms_key_id: String,
     /// `SIGNING_KEYS_SECRET_ARN`: the keys that tag ids.
     pub signing_keys_secret_arn: String,
-    /// `CURSOR_KEYS_SECRET_ARN`: the keys that sign cursors; empty: the function's are accepted by no other function.
+    /// `CURSOR_KEYS_SECRET_ARN`: the keys that sign cursors. If empty, random keys are used, which
+    /// no other process accepts.
     pub cursor_keys_secret_arn: Option<String>,
-    /// `LINK_KEYS_SECRET_ARN`: the keys that sign links to payloads; empty: as above.
+    /// `LINK_KEYS_SECRET_ARN`: the keys that sign links to payloads. If empty, as above.
     pub link_keys_secret_arn: Option<String>,
-    /// `SESSION_KEYS_SECRET_ARN`: the keys that sign console sessions; empty: as above.
+    /// `SESSION_KEYS_SECRET_ARN`: the keys that sign console sessions. If empty, as above.
     pub session_keys_secret_arn: Option<String>,
     /// `OWN_SECRET_ARNS`: the deployment's own secrets, which no organization may be granted.
     pub own_secret_arns: Vec<String>,
-    /// `WEBHOOK_QUEUE_URL` and each other lane's.
+    /// `WEBHOOK_QUEUE_URL` and the equivalent of each other lane.
     pub queue_urls: PerLane<String>,
-    /// `JOBS_QUEUE_URL`: where jobs are asked for.
+    /// `JOBS_QUEUE_URL`: the queue of jobs.
     pub jobs_queue_url: String,
-    /// `WORKER_WEBHOOK_FUNCTION` and each other lane's: checks destinations.
+    /// `WORKER_WEBHOOK_FUNCTION` and the equivalent of each other lane: the function that checks
+    /// destinations.
     pub worker_functions: PerLane<String>,
-    /// `PUBLIC_URL`: where people reach Waybill; empty: the request's host.
+    /// `PUBLIC_URL`: the address of Waybill for people. If empty, it is taken from the request.
     pub public_url: Option<String>,
-    /// `EVENT_BUS_NAME`: where alerts and security events are told besides; empty: nowhere.
+    /// `EVENT_BUS_NAME`: the bus on which alerts and security events are published. If empty, they
+    /// are not.
     pub event_bus_name: Option<String>,
-    /// `ALERT_FROM`: the sender of alerts by e-mail; empty: no e-mail is sent.
+    /// `ALERT_FROM`: the sender of alert e-mails. If empty, none are sent.
     pub alert_from: Option<Mailbox>,
-    /// `EGRESS_ALLOW`: networks that destinations may stand in besides public ones.
+    /// `EGRESS_ALLOW`: networks that destinations may be in, in addition to public ones.
     pub egress: Policy,
     /// `ALLOW_PLAIN_HTTP`: whether destinations may have an `http://` address.
     pub plain_http: bool,
     /// `RATE_LIMITS`: whether quotas are enforced.
     pub rate_limits: bool,
-    /// `REQUESTS_PER_SECOND` and the other quotas of organizations for which the operator has set no others.
+    /// `REQUESTS_PER_SECOND` and the other quotas of organizations that have none of their own.
     pub quotas: Quotas,
     /// `FUNCTION_TIMEOUT_SECONDS`: how long a request may run.
     pub function_timeout_seconds: u32,
 }
 
-/// `EGRESS_ALLOW`, as a variable that parses.
+/// `EGRESS_ALLOW`, as a type that parses.
 #[derive(Default)]
 struct Networks(Policy);
 
@@ -63,7 +66,7 @@ impl std::str::FromStr for Networks {
 }
 
 impl Config {
-    /// Reads the configuration, naming everything that is wrong with it.
+    /// Reads the configuration. The error names every mistake.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment.variables();
         let public_url: Option<String> = variables.optional("PUBLIC_URL");

@@ -1,11 +1,11 @@
-//! Bytes that a customer gave us: downloaded, never shown as a page of ours.
+//! Responses with a customer's bytes, which are downloaded and never shown as a page.
 
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
 use http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use operations::message::Download;
 
-/// An answer that browsers keep as a file.
+/// Makes a response that browsers save as a file.
 #[must_use]
 pub fn download(download: Download) -> Response {
     let content_type = HeaderValue::from_str(&download.info.content_type);
@@ -19,7 +19,8 @@ pub fn download(download: Download) -> Response {
     response
 }
 
-/// RFC 6266, with the name in RFC 8187's encoding alone: every current client reads it.
+/// Makes the header of RFC 6266, with the name only in RFC 8187's encoding, which every current
+/// client reads.
 fn disposition(filename: Option<&str>) -> HeaderValue {
     let Some(name) = filename else { return HeaderValue::from_static("attachment") };
     let mut value = "attachment; filename*=UTF-8''".to_owned();

@@ -1,4 +1,4 @@
-//! The outermost layer: what every request gets and every answer has.
+//! The outermost layer of a front, which every request and response passes.
 
 use std::panic::AssertUnwindSafe;
 
@@ -17,7 +17,7 @@ use crate::{Front, RequestFacts};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
-/// A refusal on its way to the [`envelope`], which has it told.
+/// A refusal on its way to the [`envelope`], which renders it.
 #[derive(Debug)]
 pub struct Refused(Refusal);
 
@@ -36,7 +36,7 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Runs a request and finishes its answer; `tell` writes what was refused in the front's own manner, onto the answer as it is.
+/// Runs a request and completes its response. `tell` renders a refusal in the front's format.
 pub async fn envelope(
     front: &Front,
     mut request: Request,
@@ -70,7 +70,8 @@ pub async fn envelope(
     response
 }
 
-/// The request's span. Its route is the pattern and not the path: a path may carry what a person typed.
+/// Starts the request's span. It has the route's pattern and not the path, which may contain what a
+/// person typed.
 fn span(facts: &RequestFacts, request: &Request) -> Span {
     let mut span = Span::start(REQUEST, Parent::Remote(facts.cause));
     span.set_text("http.request.method", request.method());
@@ -81,7 +82,8 @@ fn span(facts: &RequestFacts, request: &Request) -> Span {
     span
 }
 
-/// Method and route, for the log. Never the path or the query: links carry their secret there, and providers the code of a sign-in.
+/// Returns method and route for the log. Never the path or the query: links contain their secret
+/// there, and providers put the code of a sign-in there.
 fn route(request: &Request) -> String {
     let route = request.extensions().get::<MatchedPath>().map_or("(no route)", MatchedPath::as_str);
     format!("{} {route}", request.method())

@@ -1,4 +1,4 @@
-//! What is known of a request before anybody has looked at who sent it.
+//! What is known about a request before it is authenticated.
 
 use std::net::SocketAddr;
 
@@ -16,23 +16,23 @@ use crate::Front;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What is known of a request before anybody has looked at who sent it.
+/// What is known about a request before it is authenticated.
 #[derive(Clone, Debug)]
 pub struct RequestFacts {
-    /// Its id, in answers, logs and audit events.
+    /// The id of the request, in responses, logs and audit events.
     pub id: String,
-    /// The address it came from.
+    /// The address that the request came from.
     pub ip: Option<String>,
-    /// Where people reach this Waybill, without a slash at the end.
+    /// The address of this Waybill for people, without a slash at the end.
     pub base_url: String,
-    /// The trace it belongs to, and the sender's span.
+    /// The trace that the request belongs to, and the sender's span.
     pub cause: TraceContext,
-    /// Method, path and query, as they came: what tells one request from another. Not for logs.
+    /// Method, path and query as they were sent, which distinguish requests. Not for logs.
     pub line: String,
 }
 
 impl RequestFacts {
-    /// The request as one of this caller's.
+    /// Makes the context of a request by this caller.
     #[must_use]
     pub fn of(self, caller: Caller) -> Context {
         Context {
@@ -49,7 +49,7 @@ impl RequestFacts {
     }
 }
 
-/// What addresses of a portal link begin with; the rest is its secret.
+/// The prefix of portal links' paths; the rest is the secret.
 pub const PORTAL_PATH: &str = "/portal/";
 
 pub(crate) fn facts(front: &Front, request: &Request) -> RequestFacts {
@@ -57,11 +57,12 @@ pub(crate) fn facts(front: &Front, request: &Request) -> RequestFacts {
     let id: String = hex::encode(random.bytes::<16>());
     let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
     let path = match request.uri().path() {
-        // A code is good for a refresh token: the line goes into the log.
+        // The query contains a code that can be exchanged for a refresh token, and the line is
+        // logged.
         CALLBACK_PATH => CALLBACK_PATH,
-        // So is what comes after this for a session.
+        // The rest of the path can be exchanged for a session.
         path if path.starts_with(PORTAL_PATH) => PORTAL_PATH,
-        // And whoever has what comes after this confirms an address.
+        // The rest of the path confirms an address.
         path if path.starts_with(CONFIRM_PATH) => CONFIRM_PATH,
         _ => request.uri().path_and_query().map_or("/", |path| path.as_str()),
     };
@@ -74,7 +75,8 @@ pub(crate) fn facts(front: &Front, request: &Request) -> RequestFacts {
     }
 }
 
-/// The peer's address; behind API Gateway the one that it appended to the header, which is the last.
+/// Returns the address of the peer. Behind API Gateway it is the last one in the header, which the
+/// gateway appended.
 fn ip(request: &Request) -> Option<String> {
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
         return Some(peer.ip().to_canonical().to_string());
@@ -84,7 +86,7 @@ fn ip(request: &Request) -> Option<String> {
     last.parse::<std::net::IpAddr>().ok().map(|ip| ip.to_canonical().to_string())
 }
 
-/// Where people reach Waybill: as configured, else as this request did.
+/// Returns the address of Waybill for people: the configured one, or else that of this request.
 fn base_url(front: &Front, request: &Request) -> String {
     if let Some(url) = &front.config().public_url {
         return url.clone();

@@ -1,5 +1,5 @@
-//! What the api and the console have in common: they are **configured** alike, carry out the same **operations**, and know the same
-//! **facts** of a request before anybody has looked at who sent it.
+//! What the API and the console share: their configuration, the operations that they execute, and
+//! what they know about a request before it is authenticated.
 
 mod config;
 mod download;

@@ -1,4 +1,4 @@
-//! What every request shares.
+//! The state that all requests share.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use vault::{KeySource, KeyUse, Vault, VaultError};
 
 use crate::Config;
 
-/// A front's shared state.
+/// The state of a front, which its requests share.
 #[derive(Clone)]
 pub struct Front(Arc<Shared>);
 
@@ -22,25 +22,25 @@ struct Shared {
 }
 
 impl Front {
-    /// A front that has not been asked anything yet.
+    /// Creates the state of a front. Operations are loaded by the first request.
     #[must_use]
     pub fn new(platform: Platform, config: Config) -> Self {
         Self(Arc::new(Shared { platform, config, operations: OnceCell::new() }))
     }
 
-    /// What it is configured with.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.0.config
     }
 
-    /// What it runs on.
+    /// Returns the platform.
     #[must_use]
     pub fn platform(&self) -> &Platform {
         &self.0.platform
     }
 
-    /// The operations; the first request loads the keys they sign with.
+    /// Returns the operations. The first call loads the keys that they sign with.
     pub async fn operations(&self) -> Result<&Operations, Refusal> {
         let load = || load(&self.0.platform, &self.0.config);
         let (operations, keys) = self.0.operations.get_or_try_init(load).await.map_err(Refusal::unavailable)?;
@@ -49,19 +49,19 @@ impl Front {
     }
 }
 
-/// What requests are carried out with; whoever starts Waybill makes its first keys with them.
+/// Loads the operations, for a process that creates its first API keys with them.
 pub async fn operations(platform: &Platform, config: &Config) -> Result<Operations, VaultError> {
     load(platform, config).await.map(|(operations, _)| operations)
 }
 
-/// The signing keys that a front uses, kept up to date while it runs.
+/// The signing keys of a front, which are refreshed while it runs.
 struct Keys {
     platform: Platform,
     sources: Vec<KeySource>,
 }
 
 impl Keys {
-    /// Reads the keys of one use. Without a secret they are random: nothing that another process
+    /// Reads the keys of one use. Without a secret they are random, so nothing that another process
     /// signed is accepted.
     async fn load(&mut self, usage: KeyUse, arn: Option<&String>) -> Result<KeyRing, VaultError> {
         let Some(arn) = arn else { return Ok(self.platform.random.bytes::<32>().into()) };
@@ -126,7 +126,7 @@ async fn load(platform: &Platform, config: &Config) -> Result<(Operations, Keys)
 pub(crate) mod tests {
     use super::*;
 
-    /// A front that nobody asks for an operation.
+    /// A front for tests that use no operation.
     pub(crate) fn front(public_url: Option<&str>) -> Front {
         let platform = Platform {
             aws: aws_config::SdkConfig::builder().build(),

@@ -1,4 +1,4 @@
-//! A function that does nothing, under the same runtime library: what cold starts are compared with.
+//! A function that does nothing on the same runtime library, as the baseline for cold starts.
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;

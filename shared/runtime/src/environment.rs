@@ -1,4 +1,5 @@
-//! A function's configuration: read from a map, refused with one message that names everything wrong with it.
+//! The configuration of a function, read from a map. One error names everything that is wrong with
+//! it.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,30 +8,30 @@ use std::str::FromStr;
 
 use domain::settings::PerLane;
 
-/// The variables a function is started with.
+/// The environment variables of a function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// The process's own; the only reader of it.
+    /// Reads the variables of the process. Nothing else reads them.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the process environment")]
     #[must_use]
     pub fn process() -> Self {
         std::env::vars().collect()
     }
 
-    /// The value of a variable; an empty one counts as missing.
+    /// Returns the value of a variable. An empty one counts as missing.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The names of all variables.
+    /// Returns the names of all variables.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// Starts reading a configuration.
+    /// Starts to read a configuration.
     #[must_use]
     pub fn variables(&self) -> Variables<'_> {
         Variables { environment: self, read: RefCell::default(), problems: RefCell::default() }
@@ -43,7 +44,7 @@ impl FromIterator<(String, String)> for Environment {
     }
 }
 
-/// Reads variables one by one and remembers every problem.
+/// Reads variables one by one and collects every problem.
 #[derive(Debug)]
 pub struct Variables<'e> {
     environment: &'e Environment,
@@ -52,7 +53,8 @@ pub struct Variables<'e> {
 }
 
 impl Variables<'_> {
-    /// A variable that must be there and parse. The default value stands in until [`Variables::finish`] refuses the whole.
+    /// Reads a required variable. If it is missing or wrong, a default value is returned and
+    /// [`Variables::finish`] fails.
     pub fn required<T: FromStr + Default>(&self, name: &str) -> T
     where
         T::Err: fmt::Display,
@@ -63,7 +65,7 @@ impl Variables<'_> {
         self.optional(name).unwrap_or_default()
     }
 
-    /// A variable that may be missing or empty, but must parse.
+    /// Reads a variable that may be missing or empty but must be valid.
     pub fn optional<T: FromStr>(&self, name: &str) -> Option<T>
     where
         T::Err: fmt::Display,
@@ -78,12 +80,13 @@ impl Variables<'_> {
         }
     }
 
-    /// A variable for each lane, all of them required: `*_QUEUE_URL` is `WEBHOOK_QUEUE_URL`, `EMAIL_QUEUE_URL` and so on.
+    /// Reads a required variable for each lane: `*_QUEUE_URL` stands for `WEBHOOK_QUEUE_URL`,
+    /// `EMAIL_QUEUE_URL` and so on.
     pub fn per_lane(&self, pattern: &str) -> PerLane<String> {
         PerLane::each(|lane| self.required(&pattern.replace('*', lane.in_environment())))
     }
 
-    /// A switch whose two positions have names; the first is on.
+    /// Reads a required switch: `on` or `off`, by the names given.
     pub fn switch(&self, name: &str, on: &str, off: &str) -> bool {
         let value: String = self.required(name);
         if !value.is_empty() && value != on && value != off {
@@ -92,25 +95,26 @@ impl Variables<'_> {
         value == on
     }
 
-    /// The names of the variables read so far: what the template must set, and all that it may.
+    /// Returns the names of the variables read so far: those that the template must set, and the
+    /// only ones it may.
     #[must_use]
     pub fn names_read(&self) -> BTreeSet<String> {
         self.read.borrow().clone()
     }
 
-    /// `config`, unless something was wrong.
+    /// Returns `config`, unless a variable was wrong.
     pub fn finish<C>(self, config: C) -> Result<C, ConfigError> {
         let problems = self.problems.into_inner();
         if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
     }
 }
 
-/// What is wrong with a function's configuration, all of it.
+/// Everything that is wrong with a function's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError(Vec<String>);
 
 impl ConfigError {
-    /// A problem found after the variables were read: what they name cannot be used.
+    /// Makes an error for a problem with a value that was read.
     pub fn because(problem: impl fmt::Display) -> Self {
         Self(vec![problem.to_string()])
     }

@@ -1,8 +1,9 @@
-//! The seam between a function and what runs it: Lambda, or the local runner.
+//! The interface between a function and what runs it: Lambda or the local runner.
 //!
-//! A runner makes an [`Environment`] and a [`Platform`] (AWS, clock, chance, shutdown) and hands both to a function's `build`; the function
-//! answers with a service. [`serve`] is the runner on Lambda: each function's `main` calls it and nothing else. Only this crate reads the
-//! process environment, the system's clock and the system's randomness.
+//! A runner makes an [`Environment`] and a [`Platform`] (AWS, clock, randomness, shutdown) and
+//! passes both to a function's `build`, which returns a service. [`serve`] is the runner on Lambda;
+//! the `main` of each function calls it and nothing else. Only this crate reads the process
+//! environment, the system's clock and the system's randomness.
 
 pub mod environment;
 pub mod logs;

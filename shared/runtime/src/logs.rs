@@ -1,8 +1,9 @@
-//! Logs: one JSON object a line, with ids and never payloads or secrets.
+//! Logs: one JSON object per line, with ids and never payloads or secrets.
 //!
-//! `LOG_LEVEL` decides what our own crates log. Of dependencies nothing below `warn` is ever logged, whatever it says: at `trace` the AWS
-//! SDK logs whole answers, with signing keys and data keys in them, and HTTP and TLS libraries log headers. A panic is logged by its place;
-//! its message only when it is a literal, since a formatted one may quote what was being worked on.
+//! `LOG_LEVEL` sets the level of Waybill's own crates. Dependencies never log below `warn`: at
+//! `trace` the AWS SDK logs whole responses, with signing keys and data keys in them, and HTTP and
+//! TLS libraries log headers. A panic is logged by its location. Its message is logged only if it
+//! is a literal, because a formatted one may quote customer data.
 
 use std::panic::{self, PanicHookInfo};
 
@@ -16,11 +17,11 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::Environment;
 
-/// What is logged when `LOG_LEVEL` does not say.
+/// The level when `LOG_LEVEL` is not set.
 const DEFAULT_LEVEL: LevelFilter = LevelFilter::INFO;
-/// What of dependencies is logged at most.
+/// The most detailed level that dependencies may log at.
 const DEPENDENCIES_MAX: LevelFilter = LevelFilter::WARN;
-/// Our own crates: the packages of the workspace, which a test of the repository asserts.
+/// Waybill's own crates. A test asserts that these are the packages of the workspace.
 pub const OWN_CRATES: [&str; 33] = [
     "access",
     "api",
@@ -57,12 +58,12 @@ pub const OWN_CRATES: [&str; 33] = [
     "worker_webhook",
 ];
 
-/// Sends the process's logs to standard error as JSON; a second call does nothing.
+/// Writes the process's logs to standard error as JSON. A second call does nothing.
 pub fn install_json(environment: &Environment) {
     install(environment, fmt::layer().json().flatten_event(true).with_writer(std::io::stderr));
 }
 
-/// Sends the process's logs to standard error for people to read; a second call does nothing.
+/// Writes the process's logs to standard error in a readable format. A second call does nothing.
 pub fn install_readable(environment: &Environment) {
     install(environment, fmt::layer().compact().with_target(false).with_writer(std::io::stderr));
 }
@@ -80,7 +81,7 @@ fn install(environment: &Environment, layer: impl Layer<Registry> + Send + Sync)
     }
 }
 
-/// What is wanted, without what is never logged.
+/// Limits a filter to what may be logged.
 fn bounded(wanted: Targets) -> impl Filter<Registry> {
     wanted.and(filter_fn(may_be_logged))
 }

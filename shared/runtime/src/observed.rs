@@ -1,4 +1,5 @@
-//! Telemetry of a process: installed once by its main, and sent before an invocation answers, because Lambda freezes it then.
+//! Telemetry of a process. `main` installs it once, and it is sent before an invocation ends,
+//! because Lambda then freezes the process.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,18 +13,20 @@ use telemetry::{Settings, SettingsError};
 
 use crate::{ConfigError, Environment};
 
-/// The ARN of the secret whose text is what the collector asks for.
+/// The variable with the ARN of the secret that holds the collector's headers.
 const HEADERS_SECRET: &str = "OTLP_HEADERS_SECRET_ARN";
 
-/// Installs the process's telemetry as the environment says. With `remembers`, the last spans stay in memory to be looked at.
+/// Installs the process's telemetry as the environment configures it. With `remembers`, the last
+/// spans are kept in memory for inspection.
 pub fn install(environment: &Environment, service: &str, remembers: bool) -> Result<(), ConfigError> {
     let settings = Settings::read(service, |name| environment.get(name)).map_err(|error: SettingsError| ConfigError::because(error))?;
     telemetry::install(&settings, remembers);
     Ok(())
 }
 
-/// The same for a function on Lambda, whose environment names the secret that holds the collector's headers. A collector whose headers
-/// cannot be read gets nothing: the function works all the same.
+/// Installs the telemetry of a function on Lambda, whose environment names the secret that holds
+/// the collector's headers. If the headers cannot be read, no telemetry is sent and the function
+/// runs normally.
 pub(crate) async fn install_on_lambda(environment: &Environment, aws: &SdkConfig, service: &str) -> Result<(), ConfigError> {
     let settings = settings_on_lambda(environment, aws, service).await?;
     telemetry::install(&settings, false);
@@ -48,8 +51,8 @@ async fn headers(aws: &SdkConfig, arn: &str) -> Result<String, String> {
     answer.secret_string.ok_or_else(|| "the secret has no text in it".to_owned())
 }
 
-/// A function that sends its telemetry before it answers. Its error has the text of all its causes: whoever
-/// invoked it gets nothing but a text.
+/// A function that sends its telemetry before it returns. Its error contains the text of all
+/// causes, because an invoker receives only a text.
 #[derive(Clone, Debug)]
 pub struct Observed<S>(pub S);
 
@@ -81,7 +84,7 @@ where
     }
 }
 
-/// The same for HTTP.
+/// The equivalent of [`Observed`] for HTTP.
 pub(crate) async fn observed(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     telemetry::flush().await;

@@ -1,4 +1,4 @@
-//! What a function runs on.
+//! The platform that a function runs on.
 
 use std::time::Duration;
 
@@ -18,25 +18,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Environment;
 
-/// AWS, time, chance and the wish to stop, handed to a function's `build`.
+/// AWS, the clock, randomness and the shutdown signal, which a function's `build` receives.
 #[derive(Clone, Debug)]
 pub struct Platform {
-    /// How AWS is reached, and as whom.
+    /// The configuration and credentials for calling AWS.
     pub aws: SdkConfig,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
-    /// Randomness, good enough for secrets.
+    /// Randomness that is good enough for secrets.
     pub random: Random,
-    /// Cancelled when the process is about to stop: no new attempt starts.
+    /// Cancelled when the process is about to stop, after which no new attempt starts.
     pub shutdown: CancellationToken,
 }
 
-/// The longest a single AWS call may take before it is given up and retried.
+/// The longest that one AWS call may take before it is abandoned and retried.
 const AWS_CALL_MAX: Duration = Duration::from_secs(8);
 
 impl Platform {
-    /// The platform of a function on Lambda. Region, credentials and endpoints are the environment's: nothing else that the SDK could look
-    /// for them in is there, and without the search a function is smaller and sooner ready.
+    /// Creates the platform of a function on Lambda. Region, credentials and endpoints come from
+    /// the environment. The SDK's other sources do not exist there, and leaving them out makes a
+    /// function smaller and its start faster.
     #[must_use]
     pub fn lambda(environment: &Environment) -> Self {
         let mut aws = SdkConfig::builder()
@@ -54,7 +55,8 @@ impl Platform {
         Self::of(aws.build())
     }
 
-    /// The platform of somebody's own computer: the SDK looks wherever their credentials may be.
+    /// Creates the platform of a developer's computer, where the SDK searches all its sources for
+    /// credentials.
     pub async fn personal() -> Self {
         Self::of(aws_config::defaults(BehaviorVersion::latest()).http_client(https()).timeout_config(timeouts()).load().await)
     }
@@ -72,7 +74,8 @@ fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(AWS_CALL_MAX).build()
 }
 
-/// Variables such as `AWS_ENDPOINT_URL_S3` (AWS SDKs and Tools Reference Guide, Service-specific endpoints).
+/// Reads variables such as `AWS_ENDPOINT_URL_S3` (AWS SDKs and Tools Reference Guide,
+/// Service-specific endpoints).
 #[derive(Debug)]
 struct Endpoints(Environment);
 
@@ -83,7 +86,7 @@ impl LoadServiceConfig for Endpoints {
     }
 }
 
-/// The system's clock.
+/// Returns the system's clock.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the system's clock")]
 #[must_use]
 pub fn system_clock() -> Clock {
@@ -93,14 +96,14 @@ pub fn system_clock() -> Clock {
     })
 }
 
-/// The operating system's randomness.
+/// Returns the operating system's randomness.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system for randomness")]
 #[must_use]
 pub fn system_random() -> Random {
     Random::new(|buffer| getrandom::fill(buffer).expect("the operating system provides randomness"))
 }
 
-/// Installs the process's one TLS provider, aws-lc-rs; doing so twice is harmless.
+/// Installs aws-lc-rs as the process's TLS provider. A second call does nothing.
 pub fn install_tls() {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
 }

@@ -1,4 +1,4 @@
-//! Running one function on Lambda.
+//! Runs one function on Lambda.
 
 use std::process::ExitCode;
 
@@ -9,10 +9,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::observed::{self, Observed, observed};
 use crate::{ConfigError, Environment, Platform, logs, platform};
 
-/// A thread's stack. An attempt is a future of many layers, and unoptimised they take more than the default of 2 MiB.
+/// The stack size of a thread. An attempt is a deeply nested future, which needs more than the
+/// default of 2 MiB in debug builds.
 const STACK_BYTES: usize = 8 << 20;
 
-/// Runs a function that takes events until the process is stopped; exits 2 when it cannot be configured.
+/// Runs a function that handles events until the process is stopped. Exits with 2 if it cannot be
+/// configured.
 pub fn events<S, In, Out>(build: impl FnOnce(&Platform, &Environment) -> Result<S, ConfigError>) -> ExitCode
 where
     S: Service<LambdaEvent<In>, Response = Out>,
@@ -25,7 +27,8 @@ where
     start(build, async |service| lambda_runtime::run(Observed(service)).await)
 }
 
-/// Runs a function that answers HTTP requests until the process is stopped; exits 2 when it cannot be configured.
+/// Runs a function that handles HTTP requests until the process is stopped. Exits with 2 if it
+/// cannot be configured.
 pub fn http(build: impl FnOnce(&Platform, &Environment) -> Result<axum::Router, ConfigError>) -> ExitCode {
     start(build, async |router| lambda_http::run(router.layer(from_fn(observed))).await)
 }

@@ -1,5 +1,5 @@
-//! Deliveries and messages as people and programs see them: the answers of the API, the pages of the console and status updates are all
-//! made from these types, and so is the OpenAPI document.
+//! Deliveries and messages as they are shown. The responses of the API, the pages of the console,
+//! the status updates and the OpenAPI document are all made from these types.
 
 pub mod delivery;
 pub mod message;

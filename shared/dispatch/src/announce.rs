@@ -41,7 +41,7 @@ pub struct Announcement<'a> {
     pub reference: Option<String>,
     /// The trace of the message.
     pub trace: TraceId,
-    /// The body, before the message's id is added.
+    /// The body of the message.
     pub body: Value,
     /// The callback that the message it is about asked for, if any.
     pub callback: Option<StatusCallback>,

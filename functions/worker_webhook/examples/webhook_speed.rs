@@ -1,8 +1,9 @@
-//! How many webhooks a second one core of the sender makes: signed deliveries to a receiver in a process of its own, over connections that
-//! are kept.
+//! Measures how many webhooks per second one core can send: signed deliveries to a receiver in
+//! another process, over connections that are reused.
 //!
-//! `cargo run --release -p worker_webhook --example webhook_speed [deliveries] [at once]`: 50,000 and 32 by default. Prints deliveries a second and
-//! deliveries per second of this process's CPU time; the receiver's is not in it.
+//! `cargo run --release -p worker_webhook --example webhook_speed [deliveries] [concurrency]`: the
+//! defaults are 50,000 and 32. Prints deliveries per second and deliveries per second of this
+//! process's CPU time, which does not include the receiver's.
 
 #![allow(
     clippy::unwrap_used,
@@ -49,7 +50,7 @@ async fn main() {
     }
 }
 
-/// The receiver, a process of its own, so that its work is not ours.
+/// Runs the receiver. It is a separate process so that its CPU time is not counted.
 async fn serve() {
     let sink = Sink::start().await;
     println!("{}", sink.url());
@@ -78,7 +79,7 @@ async fn measure(deliveries: usize, at_once: usize) {
     drop(receiver.kill());
 }
 
-/// One that signs with a generated secret.
+/// Returns a destination that signs with a generated secret.
 async fn destination(url: &str, vault: &Vault) -> Destination {
     let mut destination = samples::destination(url);
     let text = SigningKey::generate(|buffer| buffer.fill(1)).to_secret_string();
@@ -111,7 +112,7 @@ fn start_receiver() -> (Child, String) {
     (receiver, url.trim().to_owned())
 }
 
-/// User and system time of this process, in ticks of a hundredth (proc(5)).
+/// Returns the user and system time of this process. proc(5) counts in hundredths of a second.
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();

@@ -1,4 +1,4 @@
-//! What authenticates a request, by kind of credentials.
+//! Builds the headers and secrets that authenticate a request, for each kind of credentials.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use domain::credentials::CredentialKind;
@@ -16,7 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::secrets::Secrets;
 
-/// Opens the credentials.
+/// Opens the credentials and returns what authenticates a request: headers, a secret URL or a
+/// PagerDuty routing key.
 pub(crate) async fn authentication(
     vault: &Vault,
     tokens: &Tokens,
@@ -59,7 +60,7 @@ pub(crate) async fn authentication(
     }
 }
 
-/// Forgets the token that a receiver did not take.
+/// Removes an access token that the receiver rejected from the cache.
 pub(crate) async fn forget_token(
     vault: &Vault,
     tokens: &Tokens,
@@ -84,7 +85,7 @@ fn refused(refusal: oauth::Refusal) -> ConnectorError {
     ConnectorError::new(refusal.outcome, refusal.detail)
 }
 
-/// A token in the header, but for PagerDuty: it takes its key in the body.
+/// Sends the token in the `Authorization` header. PagerDuty expects its key in the body instead.
 fn bearer(token: SecretString, destination: &Destination) -> Result<Secrets, ConnectorError> {
     let is_pager = matches!(&destination.settings, Settings::Webhook(webhook) if webhook.preset == Some(Preset::Pagerduty));
     if is_pager {
@@ -115,7 +116,7 @@ fn header_name(name: &str) -> Result<HeaderName, ConnectorError> {
 
 fn header_value(text: &str) -> Result<HeaderValue, ConnectorError> {
     let mut value = HeaderValue::from_str(text)
-        .map_err(|_| ConnectorError::misconfigured("the credentials hold characters that no header can carry"))?;
+        .map_err(|_| ConnectorError::misconfigured("the credentials contain characters that are not valid in an HTTP header"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -1,4 +1,4 @@
-//! The connection check: the way of a delivery, one step after the other.
+//! The connection check: runs the steps of a delivery one after another.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ use crate::request::Envelope;
 use crate::verdict::Verdict;
 use crate::{record, verdict};
 
-/// The detail of a step that nothing is known of.
+/// The detail of a step that the check did not reach.
 const NOT_TRIED: &str = "not tried";
-/// The steps of a request, after those of its connection.
+/// The steps of a request, which follow the steps of its connection.
 const REQUEST_STEPS: &[StepName] = &[StepName::Authenticate, StepName::Write];
 
 impl Webhook {
-    /// Takes the steps in their order and stops at the first that fails.
+    /// Runs the steps in order and stops at the first that fails.
     pub(crate) async fn take_steps(&self, check: Check<'_>) -> Result<(), ConnectorError> {
         let Check { destination, deadline, latest, steps } = check;
         let settings = settings(destination)?;
@@ -47,7 +47,7 @@ impl Webhook {
                 verdict::judge(prepared.preset, status, &headers, &answer.body, now)
             }
             Err(failure) => {
-                // A receiver that does not answer may not have looked at the credentials.
+                // A receiver that does not answer may not have checked the credentials.
                 if failure.kind() != FailureKind::Identity {
                     steps.skipped(StepName::Authenticate, NOT_TRIED);
                 }
@@ -67,7 +67,7 @@ impl Webhook {
         Err(ConnectorError::new(outcome, detail).at(StepName::Write))
     }
 
-    /// The request of a check, as a delivery's would be made.
+    /// Builds the request of a check in the same way as the request of a delivery.
     async fn prepare_check(&self, destination: &Destination, now: Timestamp, deadline: Instant) -> Result<Prepared, ConnectorError> {
         let id = format!("chk_{:032x}", u128::from_be_bytes(self.random.bytes()));
         let body = json!({

@@ -1,4 +1,5 @@
-//! HTTP clients: one for all destinations, and one for each that brings a certificate or an authority of its own.
+//! HTTP clients: one shared by most destinations, and one for each destination that has a client
+//! certificate or a certificate authority of its own.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,18 +12,19 @@ use sha2::{Digest as _, Sha256};
 use vault::Vault;
 use worker::{ConnectorError, Opened};
 
-/// Clients of their own that are kept; the one that was used longest ago makes room. Each holds a few idle connections.
+/// How many destination-specific clients are cached. The least recently used one is evicted. Each
+/// holds a few idle connections.
 const OWN_MAX: NonZeroUsize = NonZeroUsize::new(200).expect("it is not zero");
 
-/// The clients of a worker.
+/// The cached HTTP clients of a worker.
 #[derive(Debug)]
 pub(crate) struct Clients {
     shared: Client,
     own: Mutex<LruCache<OwnKey, Client>>,
 }
 
-/// A destination and a digest of its credentials as they are stored, so that a connection is used again as long as they do not change,
-/// whether or not a check has passed.
+/// A destination and a digest of its stored credentials, so that connections are reused until the
+/// credentials change, whether or not a check has passed.
 type OwnKey = (DestinationId, [u8; 32]);
 
 impl Clients {
@@ -30,7 +32,7 @@ impl Clients {
         Self { shared, own: Mutex::new(LruCache::new(OWN_MAX)) }
     }
 
-    /// The client for a destination with the credentials that it has now.
+    /// Returns the client for a destination with its current credentials.
     pub(crate) async fn of(&self, vault: &Vault, destination: &Destination) -> Result<Client, ConnectorError> {
         let credentials = Opened::of(vault, destination);
         let certificate = credentials.open_opt("client_certificate/certificate_pem");

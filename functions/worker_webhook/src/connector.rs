@@ -1,4 +1,4 @@
-//! The webhook connector: one attempt from secrets to verdict.
+//! The webhook connector: makes one attempt, from opening the secrets to judging the answer.
 
 use bytes::Bytes;
 use domain::attempt::RequestRecord;
@@ -25,10 +25,10 @@ use crate::secrets::Secrets;
 use crate::verdict::Verdict;
 use crate::{record, verdict};
 
-/// What a webhook takes: 64 MiB (destinations.md).
+/// The largest payload that a webhook delivers: 64 MiB (destinations.md).
 const BODY_MAX_BYTES: u64 = 64 << 20;
-/// A task of another type of destination in this worker's queue.
-const NOT_A_WEBHOOK: &str = "the destination is no webhook";
+/// The detail when this worker's queue holds a task for a destination of another type.
+const NOT_A_WEBHOOK: &str = "the destination is not a webhook";
 
 /// Delivers to webhooks.
 #[derive(Debug)]
@@ -41,25 +41,25 @@ pub struct Webhook {
     pub(crate) random: Random,
 }
 
-/// A request ready to be sent, and the secrets that must not come back in its answer.
+/// A request ready to be sent, and the secrets that have to be redacted from its answer.
 pub(crate) struct Prepared {
     pub(crate) client: Client,
     pub(crate) request: Request,
     pub(crate) secrets: Secrets,
     pub(crate) preset: Option<Preset>,
-    /// The body as it is shown, where it is not the payload.
+    /// The body to record, if it is not the payload.
     pub(crate) body: Option<SentBody>,
 }
 
 impl Webhook {
-    /// A connector that sends through `client`, to addresses of these schemes.
+    /// Creates a connector that sends through `client` to URLs of the given schemes.
     #[must_use]
     pub fn new(client: Client, schemes: Schemes, vault: Vault, clock: Clock, random: Random) -> Self {
         let tokens = Tokens::new(client.clone(), schemes, clock.clone());
         Self { clients: Clients::new(client), tokens, schemes, vault, clock, random }
     }
 
-    /// Where a destination is reached, and with which client.
+    /// Returns the client and the URL with which a destination is reached.
     pub(crate) async fn way(&self, destination: &Destination) -> Result<(Client, Target), ConnectorError> {
         let settings = settings(destination)?;
         let client = self.clients.of(&self.vault, destination).await?;
@@ -75,7 +75,7 @@ impl Webhook {
         Target::parse(url, self.schemes).map_err(|refusal| ConnectorError::misconfigured(format!("the URL cannot be used: {refusal}")))
     }
 
-    /// Opens the secrets and makes the request, signed.
+    /// Opens the secrets, builds the request and signs it.
     pub(crate) async fn prepare(
         &self,
         destination: &Destination,
@@ -89,11 +89,13 @@ impl Webhook {
             let secrets = Secrets::open(&self.vault, &self.tokens, destination, signed, envelope.at, deadline).await?;
             Ok::<_, ConnectorError>((self.way(destination).await?, secrets))
         };
-        let ((client, target), secrets) = within(deadline, "the credentials took longer to get than the attempt may", opening).await?;
+        let ((client, target), secrets) =
+            within(deadline, "the credentials could not be obtained within the attempt's time limit", opening).await?;
         let routing_key = secrets.routing_key.as_ref().map_or("", |key| key.expose_secret());
         let body = match body(settings, content, routing_key, deadline).await {
             Ok(body) => body,
-            // A template may ask for what only a message has: the check's own body goes as it is.
+            // A template may need data that only a message has. The check then sends its default
+            // body.
             Err(_) if content.is_check => {
                 WebhookBody { bytes: content.payload.clone(), content_type: content.wording.content_type.clone() }
             }
@@ -104,7 +106,8 @@ impl Webhook {
         Ok(Prepared { client, request, secrets, preset: settings.preset, body: shown })
     }
 
-    /// Makes and sends the request; once more when a token turns out not to be taken any more.
+    /// Builds and sends the request. If the receiver answers 401 to an access token, requests a new
+    /// token and sends the request once more.
     async fn attempt(&self, job: &Facts<'_>, content: &Content<'_>) -> Result<Attempted, ConnectorError> {
         let delivery_id = job.delivery.id.to_string();
         let message_id = job.delivery.id.message.to_string();
@@ -146,7 +149,7 @@ impl Webhook {
     }
 }
 
-/// A body that is not the payload, as it is shown: without the key that a pager service takes in it.
+/// Returns the body to record if it is not the payload, with PagerDuty's routing key redacted.
 async fn shown(
     settings: &WebhookSettings,
     content: &Content<'_>,
@@ -160,7 +163,7 @@ async fn shown(
     let WebhookBody { bytes, content_type } = match &secrets.routing_key {
         None => sent.clone(),
         Some(_) => match body(settings, content, "[redacted]", deadline).await {
-            // The check's own body holds no key.
+            // The check's default body holds no key.
             Err(_) if content.is_check => sent.clone(),
             redacted => redacted?,
         },
@@ -168,7 +171,7 @@ async fn shown(
     Ok(Some(SentBody { bytes, content_type }))
 }
 
-/// What a request's body is made of.
+/// The data from which a request's body is built.
 pub(crate) struct Content<'c> {
     pub(crate) wording: &'c Wording,
     pub(crate) payload: &'c Bytes,
@@ -183,7 +186,8 @@ struct Facts<'j> {
     deadline: Instant,
 }
 
-/// The request's body; templates and presets are worked out away from the threads that serve other deliveries.
+/// Builds the request's body. Templates and presets are rendered on another thread so that they do
+/// not delay other deliveries.
 async fn body(settings: &WebhookSettings, content: &Content<'_>, routing_key: &str, deadline: Instant) -> Result<WebhookBody, Fault> {
     let payload = content.payload.clone();
     if !render::webhook::reshapes(settings) {
@@ -193,7 +197,7 @@ async fn body(settings: &WebhookSettings, content: &Content<'_>, routing_key: &s
     render::off_thread(Some(deadline), move |stop| render::webhook::body(&settings, &wording, payload, &routing_key, stop)).await
 }
 
-/// The settings of a webhook.
+/// Returns the settings, or an error if the destination is not a webhook.
 pub(crate) fn settings(destination: &Destination) -> Result<&WebhookSettings, ConnectorError> {
     match &destination.settings {
         Settings::Webhook(settings) => Ok(settings),
@@ -202,7 +206,8 @@ pub(crate) fn settings(destination: &Destination) -> Result<&WebhookSettings, Co
 }
 
 impl Connector for Webhook {
-    /// The payload, and what a template makes of it. One that is too large is refused before it is read.
+    /// The payload and the working memory of a template. A payload that is too large is rejected
+    /// before it is read.
     fn memory_bytes(&self, destination: &Destination, payload_bytes: u64) -> u64 {
         let reshapes = settings(destination).is_ok_and(render::webhook::reshapes);
         match payload_bytes {
@@ -214,14 +219,16 @@ impl Connector for Webhook {
 
     async fn deliver(&self, job: Job<'_>) -> Result<Attempted, ConnectorError> {
         if job.payload.size_bytes() > BODY_MAX_BYTES {
-            let detail = format!("the payload has {} bytes; a webhook takes {BODY_MAX_BYTES}", job.payload.size_bytes());
+            let detail = format!("the payload has {} bytes; a webhook takes at most {BODY_MAX_BYTES}", job.payload.size_bytes());
             return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
         }
         let Job { delivery, destination, payload, attempt_number, deadline } = job;
         let reshapes = settings(destination).is_ok_and(render::webhook::reshapes);
         if reshapes && payload.size_bytes() > PAYLOAD_READ_BYTES_MAX as u64 {
-            let detail =
-                format!("the payload has {} bytes; one that is reshaped has at most {PAYLOAD_READ_BYTES_MAX}", payload.size_bytes());
+            let detail = format!(
+                "the payload has {} bytes; with a template or preset it may have at most {PAYLOAD_READ_BYTES_MAX}",
+                payload.size_bytes()
+            );
             return Ok(Attempted::unsent(Outcome::Reject(Reason::PayloadTooLarge), detail));
         }
         let payload = payload.collect().await?;

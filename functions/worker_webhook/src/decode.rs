@@ -1,6 +1,8 @@
-//! An answer's body as text: its content codings undone (RFC 9110, §8.4) and its charset read (§8.3.2).
+//! Decodes the body of an answer to text: removes its content codings (RFC 9110, §8.4) and applies
+//! its charset (§8.3.2).
 //!
-//! Whatever a receiver sends, decoding takes bounded time and memory. A body that cannot be decoded is described and not shown.
+//! Decoding takes bounded time and memory whatever a receiver sends. A body that cannot be decoded
+//! is described instead of shown.
 
 use std::io::Read;
 
@@ -9,28 +11,29 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
-/// No more bytes are decoded of any body.
+/// The largest number of bytes that are decoded of one body.
 const DECODED_BYTES_MAX: usize = 64 * 1024;
-/// More codings than this on one body are a mistake or an attack.
+/// The largest number of codings on one body. More are a mistake or an attack.
 const CODINGS_MAX: usize = 3;
-/// The largest window of a zstd frame that is decoded, as a power of two: 8 MiB, as RFC 9659 demands of every sender.
+/// The largest window of a zstd frame that is decoded, as a power of two: 8 MiB, the limit that RFC
+/// 9659 sets for senders.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 0x08];
 
-/// A body as people read it.
+/// A decoded body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Decoded {
     pub(crate) text: String,
-    /// Whether there is more than this text.
+    /// Whether the body continues after this text.
     pub(crate) is_cut: bool,
 }
 
-/// Whether the body has to be read further than what is kept of it, because it is shorter or longer once it is decoded.
+/// Whether more of the body has to be read than is kept, because decoding changes its length.
 pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
     !codings(headers).is_empty() || charset(headers).is_some_and(|charset| charset != UTF_8)
 }
 
-/// The beginning of a body as text. `is_cut`: there is more of the body than `bytes`.
+/// Decodes the beginning of a body. `is_cut` says that the body continues after `bytes`.
 pub(crate) fn decode(headers: &HeaderMap, bytes: &[u8], is_cut: bool) -> Decoded {
     let mut codings = codings(headers);
     if codings.is_empty() && bytes.starts_with(&GZIP_MAGIC) {
@@ -49,14 +52,15 @@ pub(crate) fn decode(headers: &HeaderMap, bytes: &[u8], is_cut: bool) -> Decoded
     }
 }
 
-/// The codings in the order in which they were applied.
+/// Returns the codings in the order in which they were applied.
 fn codings(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let names = values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase());
     names.filter(|name| !name.is_empty() && name != "identity").collect()
 }
 
-/// Undoes the last coding first. `None` when one is unknown or what it left cannot be decoded.
+/// Removes the codings, the last one first. Returns `None` if one is unknown or the bytes cannot be
+/// decoded.
 fn undo_all(codings: &[String], bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     if codings.len() > CODINGS_MAX {
         return None;
@@ -72,7 +76,7 @@ fn undo_all(codings: &[String], bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
 fn undo(coding: &str, bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     match coding {
         "gzip" | "x-gzip" => beginning(MultiGzDecoder::new(bytes)),
-        // RFC 9110 means zlib; some servers send the bare format.
+        // RFC 9110 defines `deflate` as zlib, but some servers send raw deflate.
         "deflate" => beginning(ZlibDecoder::new(bytes)).or_else(|| beginning(DeflateDecoder::new(bytes))),
         "zstd" => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).ok()?;
@@ -83,7 +87,8 @@ fn undo(coding: &str, bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     }
 }
 
-/// The beginning of what a decoder gives, and whether its end did not come; `None` when it gives nothing but an error.
+/// Reads the beginning of a decoder's output, and reports whether the output continues or broke
+/// off. Returns `None` if decoding fails before the first byte.
 fn beginning(mut decoder: impl Read) -> Option<(Vec<u8>, bool)> {
     let mut decoded = Vec::new();
     let mut buffer = [0; 4096];
@@ -103,7 +108,7 @@ fn text(headers: &HeaderMap, bytes: &[u8]) -> String {
     declared.unwrap_or(UTF_8).decode(bytes).0.into_owned()
 }
 
-/// The charset that the media type declares, where it is one of those that the web knows.
+/// Returns the charset that the media type declares, if the WHATWG encoding standard knows it.
 fn charset(headers: &HeaderMap) -> Option<&'static Encoding> {
     let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let mut parameters = media_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));

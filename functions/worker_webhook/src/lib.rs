@@ -1,13 +1,16 @@
-//! The webhook worker: delivers by HTTP request, signed (destinations.md, webhook).
+//! The webhook worker: delivers by signed HTTP requests (destinations.md, webhook).
 //!
-//! The cast and their verbs, in the order of an attempt:
+//! The parts, in the order of an attempt:
 //!
-//! - [`Webhook`] is the connector. It **opens** the destination's [secrets] through the vault: the header that authenticates, and the keys
-//!   that sign. Whatever keeps it from sending is a [`ConnectorError`](worker::ConnectorError): ours, and the delivery waits, or the destination's, and that is its outcome.
-//! - It **composes** the [request]: fixed headers in a fixed order, signed afresh on every attempt, and **sends** it through `egress`.
-//! - The answer's status line and headers decide the [verdict], and for some services its body ([preset]); its beginning goes into the
-//!   [record], with no credential in it.
-//! - The [check] walks the same way one step after the other, before a destination is saved.
+//! - [`Webhook`] is the connector. It **opens** the destination's [secrets] through the vault: the
+//!   header that authenticates, and the keys that sign. A failure before the request is sent is a
+//!   [`ConnectorError`](worker::ConnectorError): if Waybill is the cause, the delivery waits; if
+//!   the destination is, the attempt fails.
+//! - It **composes** the [request]: fixed headers in a fixed order with a new signature for every
+//!   attempt, and **sends** it through `egress`.
+//! - The status line and headers of the answer decide the [verdict], and for some services the body
+//!   does ([preset]). The [record] keeps the beginning of the answer, without credentials.
+//! - The [check] runs the same steps one after another before a destination is saved.
 
 mod authentication;
 mod check;
@@ -27,7 +30,7 @@ use runtime::{ConfigError, Platform};
 use vault::Vault;
 use worker::{Config, Worker};
 
-/// The webhook worker as a function. Refuses when the machine has no root certificates to trust.
+/// Builds the webhook worker. Returns an error if the machine has no trusted root certificates.
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<Webhook>, ConfigError> {
     let tls = Tls::native().map_err(ConfigError::because)?;
     let client = Client::new(Guard::new(config.egress.clone()), tls);

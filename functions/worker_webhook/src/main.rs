@@ -1,4 +1,4 @@
-//! The webhook worker on Lambda.
+//! The webhook worker as a Lambda function.
 
 use std::process::ExitCode;
 

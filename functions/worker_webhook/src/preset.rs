@@ -1,4 +1,4 @@
-//! What a service's answer means where its status line does not decide: some services answer 200 and report the failure in the body.
+//! Judges answers of services that answer 200 and report the failure in the body.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::verdict;
 
-/// How an attempt failed whose answer has a 2xx status; `None` is success. `body` is the beginning of the answer's body.
+/// Returns the failure that an answer with a 2xx status reports, or `None` if the attempt
+/// succeeded. `body` is the beginning of the answer's body.
 pub(crate) fn failure(preset: Preset, body: &str, retry_after: Option<Duration>) -> Option<Outcome> {
     let body = body.trim();
     match preset {
@@ -22,8 +23,8 @@ pub(crate) fn failure(preset: Preset, body: &str, retry_after: Option<Duration>)
     }
 }
 
-/// Slack answers `ok` to incoming webhooks and `{"ok": true}` elsewhere, and names an error in their place. Compatible services answer with
-/// an empty body or `{"success": true}`.
+/// Slack answers `ok` to incoming webhooks and `{"ok": true}` elsewhere; on failure, an error code
+/// takes its place. Compatible services answer with an empty body or `{"success": true}`.
 fn slack(body: &str, retry_after: Option<Duration>) -> Option<Outcome> {
     if body.is_empty() || body.eq_ignore_ascii_case("ok") {
         return None;
@@ -50,8 +51,8 @@ fn slack(body: &str, retry_after: Option<Duration>) -> Option<Outcome> {
     })
 }
 
-/// A connector of Teams answers 200 with `1`, a workflow 202 without a body. A connector that could not post answers 200 with a sentence that
-/// ends in `…returned HTTP error 429 with ContextId …`.
+/// A Teams connector answers 200 with `1`, a workflow 202 without a body. A connector that could
+/// not post answers 200 with a sentence that ends in `…returned HTTP error 429 with ContextId …`.
 fn teams(body: &str, retry_after: Option<Duration>) -> Option<Outcome> {
     let lower = body.to_ascii_lowercase();
     let code = lower.split("http error ").nth(1).and_then(|rest| rest.get(..3)).and_then(|digits| digits.parse().ok());

@@ -1,4 +1,4 @@
-//! What is kept of an answer, as text.
+//! Builds the record of an answer.
 
 use domain::attempt::{BODY_KEPT_MAX_BYTES, HEADERS_KEPT_MAX, ResponseRecord, bounded};
 use domain::receipt::Receipt;
@@ -7,12 +7,15 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::decode;
 
-/// Where a receiver says what it calls the request, the first one that is there.
+/// The headers in which receivers put an identifier for the request; the first one present is
+/// recorded.
 const RECEIPT_HEADERS: [&str; 3] = ["request-id", "x-request-id", "location"];
-/// Read beyond what is kept, so that a secret across the cut is found as a whole before the worker cuts.
+/// How many bytes are read beyond what is kept, so that a secret across the cut is redacted as a
+/// whole before the worker cuts the text.
 const OVERLAP_BYTES: usize = 4096;
 
-/// Reads the answer's beginning, within the attempt's deadline. The worker redacts it and cuts it to what is kept.
+/// Reads the beginning of the answer within the attempt's deadline. The worker redacts it and cuts
+/// it to the size that is kept.
 pub(crate) async fn read(response: Response) -> ResponseRecord {
     let status = response.status.as_u16();
     let sent_headers = response.headers.clone();
@@ -26,7 +29,7 @@ pub(crate) async fn read(response: Response) -> ResponseRecord {
     ResponseRecord { status, headers, body: kept.to_owned(), truncated }
 }
 
-/// What leads back to the delivery on the receiver's side.
+/// Returns the receipt: the status, and the receiver's identifier for the request if it sent one.
 pub(crate) fn receipt(status: StatusCode, headers: &HeaderMap) -> Receipt {
     let id = RECEIPT_HEADERS.iter().find_map(|name| headers.get(*name)).map(text);
     Receipt::HttpResponse { id, status: status.as_u16() }

@@ -1,4 +1,4 @@
-//! The request of one attempt: its headers, in their order, and its signature.
+//! Builds the request of one attempt: its headers, in their order, and its signature.
 
 use domain::Timestamp;
 use domain::attempt::{HEADER_KEPT_MAX_BYTES, RequestRecord, bounded};
@@ -17,27 +17,27 @@ use worker::ConnectorError;
 
 const OWN_USER_AGENT: &str = concat!("Waybill/", env!("CARGO_PKG_VERSION"));
 
-/// What a request says about the delivery it is made for.
+/// The data about a delivery that goes into the headers of its request.
 #[derive(Debug)]
 pub(crate) struct Envelope<'e> {
-    /// Names the delivery; the same on every attempt.
+    /// The delivery's id, which is the same on every attempt.
     pub(crate) id: &'e str,
-    /// Names its message.
+    /// The id of the delivery's message.
     pub(crate) message_id: &'e str,
-    /// What happened.
+    /// The event type of the message.
     pub(crate) event_type: &'e str,
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub(crate) attempt: u32,
-    /// W3C trace context.
+    /// The `traceparent` header (W3C Trace Context).
     pub(crate) traceparent: &'e str,
-    /// The instant of the attempt, which is signed.
+    /// The time of the attempt, which is part of the signed content.
     pub(crate) at: Timestamp,
-    /// What a fallback stands in for.
+    /// The failed delivery that this one is a fallback for.
     pub(crate) fallback_of: Option<FallbackOf>,
 }
 
-/// Makes the request. Headers stand in the order of destinations.md; of two with one name Waybill's own wins over the credentials', and that
-/// over a custom one.
+/// Builds the request. Headers are in the order of destinations.md. If a name occurs more than
+/// once, Waybill's own header replaces the credentials' header, and that replaces a custom one.
 pub(crate) fn compose(
     settings: &WebhookSettings,
     target: Target,
@@ -86,10 +86,11 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Con
 }
 
 fn unusable(name: &str) -> ConnectorError {
-    ConnectorError::misconfigured(format!("the header {name} cannot be sent: its name or value is not one that HTTP allows"))
+    ConnectorError::misconfigured(format!("the header {name} cannot be sent: its name or value is not valid in HTTP"))
 }
 
-/// What is kept of a request: all but the credentials, and long headers cut. `shown` is its body where that is not the payload.
+/// Returns the record of a request: credentials are redacted and long headers are cut. `shown` is
+/// the body if it is not the payload.
 pub(crate) fn record(request: &Request, is_secret_url: bool, shown: Option<&SentBody>) -> RequestRecord {
     let body = shown.map_or(&request.body, |shown| &shown.bytes);
     let url = request.target.url();

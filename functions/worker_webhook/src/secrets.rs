@@ -1,4 +1,5 @@
-//! A destination's secrets, opened for one attempt: where it is, what authenticates it and what signs it.
+//! A destination's secrets, opened for one attempt: the address, the credentials and the signing
+//! keys.
 
 use domain::Timestamp;
 use domain::destination::Destination;
@@ -14,23 +15,23 @@ use worker::{ConnectorError, dependency};
 
 use crate::authentication::authentication;
 
-/// What the vault opened.
+/// The secrets that the vault opened.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
-    /// The headers that authenticate; their values are marked sensitive.
+    /// The headers that authenticate, with their values marked as sensitive.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// The address, when it is the secret.
+    /// The URL, if the URL is the secret.
     pub(crate) url: Option<SecretString>,
-    /// What a pager service knows the customer by: it stands in the body.
+    /// PagerDuty's routing key, which is sent in the body.
     pub(crate) routing_key: Option<SecretString>,
-    /// The token in those headers, where an authorization server gave it.
+    /// The access token in those headers, if an authorization server issued it.
     pub(crate) token: Option<SecretString>,
-    /// The keys that sign, newest first; none when signatures are off.
+    /// The signing keys, newest first; empty if signatures are off.
     pub(crate) keys: Vec<SigningKey>,
 }
 
 impl Secrets {
-    /// Opens what `destination` needs at `now`.
+    /// Opens the secrets that `destination` needs at `now`.
     pub(crate) async fn open(
         vault: &Vault,
         tokens: &Tokens,
@@ -41,7 +42,7 @@ impl Secrets {
     ) -> Result<Self, ConnectorError> {
         let live = if signed { destination.live_secrets(now) } else { Vec::new() };
         if signed && live.is_empty() {
-            return Err(ConnectorError::misconfigured("signatures are on and no signing secret is live"));
+            return Err(ConnectorError::misconfigured("signatures are enabled, but no signing secret is valid"));
         }
         let keys = try_join_all(live.into_iter().map(|secret| signing_key(vault, destination, secret)));
         let (authentication, keys) = try_join(authentication(vault, tokens, destination, deadline), keys).await?;
@@ -56,7 +57,7 @@ async fn signing_key(vault: &Vault, destination: &Destination, secret: &SigningS
         }
         SecretSource::SecretsManager { arn, role } => dependency(vault.referenced(arn, role.as_ref(), destination.organization_id)).await?,
     };
-    // Secrets Manager keeps the newline that an editor put at the end.
+    // Text that was stored with an editor may end with a newline.
     SigningKey::parse(text.expose_secret().trim())
         .map_err(|error| ConnectorError::misconfigured(format!("the signing secret {} cannot be used: {error}", secret.id)))
 }

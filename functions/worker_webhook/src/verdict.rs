@@ -1,5 +1,5 @@
-//! What an answer means: the table of api.md (Deliveries). Decided by the status line and `Retry-After`; by the body only where a preset's
-//! service reports failures there.
+//! Judges answers by the table of api.md (Deliveries). The status line and `Retry-After` decide;
+//! the body does only for the services of a preset that report failures there.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use domain::{Reason, Timestamp};
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 
-/// Bytes of a failure that a body reports which are repeated in an attempt's detail.
+/// How many bytes of a failure that the body reports are repeated in the attempt's detail.
 const REPORTED_MAX_BYTES: usize = 300;
 
-/// How an attempt failed whose answer has this status; `None` is success.
+/// Returns the failure that a status means, or `None` if the attempt succeeded.
 pub(crate) fn failure(status: StatusCode, retry_after: Option<Duration>) -> Option<Outcome> {
     let outcome = match (status.as_u16(), retry_after) {
         (200..=299, _) => return None,
@@ -27,20 +27,21 @@ pub(crate) fn failure(status: StatusCode, retry_after: Option<Duration>) -> Opti
         (400..=499, _) => Outcome::ClientError(Reason::Rejected),
         (503, Some(after)) => Outcome::Throttled(Reason::RateLimited, after),
         (500..=599, _) => Outcome::Retry(Reason::ServerError),
-        // 1xx is no final answer, and nothing is above 599 (RFC 9110 §15).
+        // 1xx is not a final answer, and statuses above 599 are not defined (RFC 9110 §15).
         _ => Outcome::Retry(Reason::Protocol),
     };
     Some(outcome)
 }
 
-/// An answer that is judged: how the attempt failed, unless it succeeded, and the same in words.
+/// The judgement of an answer: the failure, if there is one, and a sentence for the attempt's
+/// detail.
 #[derive(Debug)]
 pub(crate) struct Verdict {
     pub(crate) failure: Option<Outcome>,
     pub(crate) detail: String,
 }
 
-/// Judges an answer by its status, its headers and, for the preset's service, the beginning of its body.
+/// Judges an answer by its status, its headers and, with a preset, the beginning of its body.
 pub(crate) fn judge(preset: Option<Preset>, status: StatusCode, headers: &HeaderMap, body: &str, now: Timestamp) -> Verdict {
     let after = retry_after(headers, now);
     if let Some(outcome) = failure(status, after) {
@@ -56,13 +57,14 @@ pub(crate) fn judge(preset: Option<Preset>, status: StatusCode, headers: &Header
     }
 }
 
-/// The wait that an answer asks for; at most 12 h. `None` when it asks for none that we understand.
+/// Returns the wait that an answer asks for, at most 12 h, or `None` if it asks for none or cannot
+/// be parsed.
 pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     domain::retry::retry_after(text(RETRY_AFTER)?, text(DATE), now)
 }
 
-/// An answer in words.
+/// Describes an answer in one sentence.
 fn told(status: StatusCode, outcome: &Outcome) -> String {
     let answered = format!("the receiver answered {status}");
     match outcome {

@@ -1,4 +1,4 @@
-//! The contract of connectors, against a receiver of webhooks.
+//! Runs the connector contract against a webhook receiver.
 
 use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop, sha256};
 use domain::Reason;
@@ -22,7 +22,7 @@ impl Subject for Receiver {
     type Connector = Webhook;
     const NAME: &'static str = "webhook";
     const DESTINATION: DestinationType = DestinationType::Webhook;
-    // A request is made again; its Idempotency-Key and webhook-id are the same.
+    // Each attempt sends the request again; its Idempotency-Key and webhook-id stay the same.
     const IS_IDEMPOTENT: bool = false;
 
     async fn start(workshop: &Workshop) -> Self {

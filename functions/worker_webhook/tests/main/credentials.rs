@@ -85,7 +85,8 @@ async fn a_changed_credential_is_used_by_the_very_next_delivery() {
     assert_eq!(sent, ["Bearer tok-one", "Bearer tok-two"]);
 }
 
-/// A check is asked for with a destination that the worker has not read itself: it opens no secret for another server than it was sealed for.
+/// A check can be requested for a destination that the worker has not read from the store. A secret
+/// is opened only for the server that it was sealed for.
 #[tokio::test]
 async fn a_stored_secret_is_sent_to_no_other_server_whoever_asks_for_the_check() {
     let bench = Bench::new().await;

@@ -1,4 +1,5 @@
-//! The webhook connector against real receivers, with its secrets in the embedded KMS and Secrets Manager.
+//! Tests the webhook connector against real receivers, with secrets in the embedded KMS and Secrets
+//! Manager.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
@@ -36,7 +37,7 @@ use worker_webhook::Webhook;
 
 const PAYLOAD: &[u8] = br#"{"b": 1,  "a": "\u00e9"}"#;
 
-/// A connector, a receiver, and a vault to seal with.
+/// A connector, a receiver, and a vault to seal secrets with.
 struct Bench {
     sink: Sink,
     webhook: Webhook,
@@ -62,14 +63,14 @@ impl Bench {
         Self { sink, webhook, vault, engines, _data: data }
     }
 
-    /// A destination at the sink that signs with one generated secret.
+    /// Returns a destination at the sink that signs with one generated secret.
     async fn destination(&self) -> Destination {
         let mut destination = samples::destination(&self.sink.url());
         destination.signing_secrets = vec![self.signing_secret(1).await.0];
         destination
     }
 
-    /// A generated signing secret, stored and as text.
+    /// Generates a signing secret, and returns it as stored and as text.
     async fn signing_secret(&self, n: i64) -> (SigningSecret, String) {
         let text = SigningKey::generate(|buffer| buffer.fill(u8::try_from(n).unwrap())).to_secret_string();
         let id = SecretId::from(Ulid::first_at(Timestamp::from_millis(n)));
@@ -108,7 +109,7 @@ impl Bench {
     }
 }
 
-/// Clients that do not try again, so that a test sees each answer.
+/// Returns a configuration without retries, so that a test sees every answer.
 fn aws(engines: &Engines) -> SdkConfig {
     engines.sdk_config(Caller::unlimited("test")).to_builder().retry_config(RetryConfig::disabled()).build()
 }

@@ -1,4 +1,4 @@
-//! A delivery and the destination it goes to.
+//! A sample delivery and its destination.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ pub(crate) fn destination(url: &str) -> Destination {
     }
 }
 
-/// A destination's settings, to change them.
+/// Returns a destination's settings so that a test can change them.
 pub(crate) fn settings(destination: &mut Destination) -> &mut WebhookSettings {
     let Settings::Webhook(settings) = &mut destination.settings else { panic!("a webhook") };
     settings

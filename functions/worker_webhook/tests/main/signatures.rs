@@ -49,7 +49,7 @@ async fn a_request_has_the_contracts_headers_in_their_order() {
         "waybill-event-type",
         "waybill-attempt",
         "traceparent",
-        // The HTTP client adds it: `*/*`, which is what its absence means.
+        // The HTTP client adds `accept: */*`, which means the same as no header.
         "accept",
     ];
     assert_eq!(names, expected);

@@ -1,6 +1,8 @@
-//! How many small mails a second one connection takes: to a mail server in a process of its own, one after the other.
+//! Measures how many small messages per second one connection can send, one after another, to a
+//! mail server in another process.
 //!
-//! `cargo run --release --example mail_speed [mails]`: 2,000 by default, over one connection that stays open between mails.
+//! `cargo run --release --example mail_speed [messages]`: 2,000 by default, over one connection
+//! that stays open between messages.
 
 #![allow(
     clippy::unwrap_used,
@@ -70,7 +72,7 @@ async fn main() {
     }
 }
 
-/// One that signs in as the mail server demands.
+/// Returns a destination that signs in at the mail server.
 async fn destination(port: u16, vault: &Vault) -> Destination {
     let settings = json!({"transport": {"smtp": {"host": "127.0.0.1", "port": port, "security": "none"}}, "from": "reports@example.com",
         "to": ["ann@example.com"]});

@@ -1,4 +1,5 @@
-//! The connection check: the way of a delivery, one step after the other; no mail is sent (destinations.md, email).
+//! The connection check: runs the steps of a delivery one after another, and sends no message
+//! (destinations.md, email).
 
 use domain::check::StepName;
 use domain::settings::email::{EmailSettings, Security, Smtp, Transport};
@@ -13,7 +14,7 @@ const PLAIN_STEPS: &[StepName] = &[StepName::Resolve, StepName::Connect, StepNam
 const TLS_STEPS: &[StepName] = &[StepName::Resolve, StepName::Connect, StepName::Tls, StepName::Authenticate, StepName::Authorize];
 
 impl Email {
-    /// Takes the steps in their order and stops at the first that fails.
+    /// Runs the steps in order and stops at the first that fails.
     pub(crate) async fn take_steps(&self, check: Check<'_>) -> Result<(), ConnectorError> {
         let (settings, deadline) = (settings(check.destination)?, check.deadline);
         match &settings.transport {
@@ -29,7 +30,7 @@ impl Email {
             Security::Tls | Security::Starttls => (TLS_STEPS, StepName::Tls, "the connection is encrypted and the certificate is accepted"),
         };
         steps.expect(names);
-        // A server greets before TLS or after it, and refuses in its greeting.
+        // A server greets before or after TLS, and may refuse in its greeting.
         let securing = self.secured(smtp, deadline);
         let secured = steps.take(last, securing, |_| detail.to_owned()).await?;
         let signing_in = self.signed_in(secured, destination, smtp, deadline);

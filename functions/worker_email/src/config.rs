@@ -1,22 +1,24 @@
-//! What the e-mail worker is configured with, besides what every worker is.
+//! The configuration of the e-mail worker, in addition to that of every worker.
 
 use runtime::{ConfigError, Environment};
 
 /// The e-mail worker's configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What every worker is configured with.
+    /// The configuration that every worker has.
     pub worker: worker::Config,
-    /// `KMS_KEY_ID`: refresh tokens that an authorization server changed are sealed under it.
+    /// `KMS_KEY_ID`: the key under which refresh tokens are sealed when an authorization server
+    /// replaces them.
     pub kms_key_id: String,
-    /// `EHLO_NAME`: the fully qualified name that mail servers are greeted with; without one, the connection's own address.
+    /// `EHLO_NAME`: the fully qualified name in the EHLO command. Without one, the connection's
+    /// local address is sent.
     pub ehlo_name: Option<String>,
     /// `LINK_KEYS_SECRET_ARN`: the keys that sign links to payloads that are not attached.
     pub link_keys_secret_arn: String,
 }
 
 impl Config {
-    /// Reads the configuration, naming everything that is wrong with it.
+    /// Reads the configuration. The error names every variable that is missing or invalid.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment.variables();
         let worker = worker::Config::take(&variables);

@@ -1,5 +1,6 @@
-//! The mail by which a person confirms that an address is to get alerts: from the operator's address, so nothing that a customer wrote stands in
-//! its subject, and what stands in its text is quoted and no link.
+//! Sends the message with which a person confirms that an address receives alerts. It comes from
+//! the operator's address, so its subject has no text that a customer wrote, and its body quotes
+//! such text and does not link it.
 
 use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::primitives::Blob;
@@ -10,7 +11,7 @@ use crate::connector::Parts;
 use crate::letter::confirmation_letter;
 
 impl Parts {
-    /// Mails a confirmation through SES, once.
+    /// Sends a confirmation message through SES.
     pub(crate) async fn mail_confirmation(&self, confirmation: Confirmation) -> ConfirmationAnswer {
         match self.mailed(&confirmation).await {
             Ok(()) => ConfirmationAnswer { mailed: true, detail: String::new() },

@@ -1,4 +1,4 @@
-//! The connector: one attempt from settings to a verdict.
+//! The connector: makes one attempt, from the settings to the outcome.
 
 use std::time::Duration;
 
@@ -33,37 +33,39 @@ use crate::session::{Connected, NotSent, Secured, Session};
 use crate::sessions::Sessions;
 use crate::verdict::LATE;
 
-/// Larger payloads are a link, unless the settings say otherwise (destinations.md).
+/// Larger payloads are linked instead of attached, unless the settings say otherwise
+/// (destinations.md).
 const ATTACHED_MAX_BYTES: u64 = 7 << 20;
-/// No server takes larger mails, as a rule; encoded it is a third more.
+/// The largest payload that is ever attached. Most servers take no larger messages; base64 adds a
+/// third.
 const ATTACHED_ALWAYS_MAX_BYTES: u64 = 25 << 20;
 
-/// What the connector works with.
+/// The dependencies of the connector.
 #[derive(Debug)]
 pub struct Parts {
-    /// The only way out.
+    /// Makes every outgoing connection.
     pub guard: Guard,
-    /// How TLS is spoken with mail servers.
+    /// The TLS configuration for mail servers.
     pub tls: Tls,
-    /// Access tokens.
+    /// Requests and caches access tokens.
     pub tokens: Tokens,
-    /// Opens credentials, and seals refresh tokens that changed.
+    /// Opens credentials, and seals refresh tokens that were replaced.
     pub vault: Vault,
-    /// Destinations and organizations.
+    /// Reads and writes destinations, organizations and authorizations.
     pub store: Store,
-    /// Links to payloads.
+    /// Makes links to payloads.
     pub links: Links,
-    /// The name that mail servers are greeted with; without one, the connection's own address.
+    /// The name in the EHLO command. Without one, the connection's local address is sent.
     pub ehlo_name: Option<String>,
-    /// The function's own configuration, for SES.
+    /// The function's own AWS configuration, for SES.
     pub aws: SdkConfig,
-    /// The time.
+    /// The source of the current time.
     pub clock: Clock,
-    /// Chance.
+    /// The source of random bytes.
     pub random: Random,
 }
 
-/// Delivers to mailboxes.
+/// Delivers messages to mailboxes.
 #[derive(Debug)]
 pub struct Email {
     pub(crate) parts: Parts,
@@ -71,26 +73,26 @@ pub struct Email {
     patience: Patience,
 }
 
-/// What a server said of a mail it took.
+/// A message that a server accepted.
 pub(crate) struct Sent {
     pub(crate) detail: String,
     pub(crate) receipt: Receipt,
 }
 
 impl Email {
-    /// A connector of these parts.
+    /// Creates a connector from its dependencies.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self { parts, sessions: Sessions::default(), patience: Patience::up_to(CONFIRMATION_MAX) }
     }
 
-    /// The same, for mail servers that confirm a message within this time.
+    /// Limits how long mail servers may take to confirm a message.
     #[must_use]
     pub fn with_confirmation_max(self, longest: Duration) -> Self {
         Self { patience: Patience::up_to(longest), ..self }
     }
 
-    /// The letter of an attempt.
+    /// Builds the MIME message of an attempt.
     async fn letter(
         &self,
         settings: &EmailSettings,
@@ -101,7 +103,8 @@ impl Email {
     ) -> Result<Letter, ConnectorError> {
         let now = self.parts.clock.now();
         let wording = Wording::of(delivery, attempt, payload.as_ref());
-        // What Waybill says of itself is in the text; anybody else's payload is attached or linked.
+        // The text of Waybill's own notices holds everything. Every other payload is attached or
+        // linked.
         let is_notice = delivery.message.event_type.is_reserved();
         let size_bytes = delivery.message.payload.size_bytes;
         let is_8bit_possible = settings.transport != Transport::Ses;
@@ -148,7 +151,8 @@ impl Email {
     ) -> Result<Sent, ConnectorError> {
         if let Some(mut session) = self.sessions.take(destination) {
             Confidential::extend(&session.opened);
-            // The server may have hung up meanwhile: before it took anything that costs nothing but a new conversation.
+            // The server may have closed the connection. Until it has accepted a command, a new
+            // connection costs nothing.
             if matches!(timeout(KEPT_REPLY_MAX, session.reset()).await, Ok(Ok(()))) {
                 match self.say(destination, settings, session, letter, deadline).await {
                     Err(NotSent { is_worth_another_connection: true, .. }) => {}
@@ -157,7 +161,7 @@ impl Email {
             }
         }
         let login = login_deadline(deadline);
-        // On the heap: connecting, TLS and tokens have large states.
+        // Boxed, because the futures for connecting, TLS and tokens are large.
         let session = within(login, LATE, Box::pin(self.open(destination, smtp, login))).await?;
         self.say(destination, settings, session, letter, deadline).await.map_err(|not_sent| not_sent.failure)
     }
@@ -167,14 +171,14 @@ impl Email {
         self.signed_in(secured, destination, smtp, deadline).await
     }
 
-    /// Connects, within TLS where the settings ask for it.
+    /// Connects, with TLS if the settings require it.
     pub(crate) async fn secured(&self, smtp: &Smtp, deadline: Instant) -> Result<Secured, ConnectorError> {
         let connected = Connected::to(&self.parts.guard, smtp, self.parts.ehlo_name.as_deref(), deadline).await?;
         connected.secured(&self.parts.tls, smtp.security, deadline).await
     }
 
-    /// Signs in. A token that was kept, and that the server does not accept any more, is replaced once; a
-    /// server may close the connection over it, so the new one is used on another.
+    /// Signs in. If the server rejects a cached token, a new one is requested once. It is used on
+    /// another connection, because the server may close this one.
     pub(crate) async fn signed_in(
         &self,
         secured: Secured,
@@ -182,7 +186,8 @@ impl Email {
         smtp: &Smtp,
         deadline: Instant,
     ) -> Result<Session, ConnectorError> {
-        // A consent is bound to the first mail server that it is used at: only to one that answers.
+        // A consent is bound to the first mail server that it is used with, so the server has to
+        // answer first.
         let sign_in = Box::pin(self.parts.sign_in(destination, None, deadline)).await?;
         let refused = match (secured.signed_in(&sign_in.credentials).await, &sign_in.kept_token) {
             (Err(error), Some(token)) if error.outcome() == Some(&Outcome::ClientError(Reason::Authentication)) => token,
@@ -209,30 +214,31 @@ impl Email {
         let reply = sent?;
         self.sessions.put(destination, session);
         let reply: String = reply.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
-        let detail = format!("the mail server took the mail: {reply}");
+        let detail = format!("the mail server accepted the message: {reply}");
         let queue_id = queue_id(&reply).map(str::to_owned);
         Ok(Sent { detail, receipt: Receipt::SmtpMessage { queue_id, message_id: format!("<{}>", letter.message_id), reply } })
     }
 
-    /// The organization, for what it was granted and the external id it was issued.
+    /// Reads the organization, which holds the grants and the external id for its roles.
     pub(crate) async fn organization(&self, destination: &Destination) -> Result<Organization, ConnectorError> {
         let found = dependency(self.parts.store.organization(destination.organization_id)).await?;
-        found.ok_or_else(|| ConnectorError::misconfigured("the organization is gone"))
+        found.ok_or_else(|| ConnectorError::misconfigured("the organization no longer exists"))
     }
 }
 
-/// `… queued as 4F1B2…`, or Exim's `OK id=1xXrP2-0001jm-2z`: what the server calls the mail, where its reply says it.
+/// Returns the server's identifier for the message, if its reply has one: `… queued as 4F1B2…`, or
+/// Exim's `OK id=1xXrP2-0001jm-2z`.
 fn queue_id(reply: &str) -> Option<&str> {
     let id = reply.rsplit_once("queued as ").or_else(|| reply.rsplit_once("id="));
     let id = id.map(|(_, id)| id)?.split_whitespace().next()?;
     Some(id.trim_end_matches(['.', ')', '>']))
 }
 
-/// The settings of a mailbox.
+/// Returns the settings, or an error if the destination is not a mailbox.
 pub(crate) fn settings(destination: &Destination) -> Result<&EmailSettings, ConnectorError> {
     match &destination.settings {
         Settings::Email(settings) => Ok(settings),
-        _ => Err(ConnectorError::misconfigured("the destination is no mailbox")),
+        _ => Err(ConnectorError::misconfigured("the destination is not a mailbox")),
     }
 }
 
@@ -250,7 +256,7 @@ fn record(settings: &EmailSettings, letter: &Letter, body: &SentBody) -> Request
     }
 }
 
-/// Payloads up to here are read.
+/// The largest payload that is read.
 fn attached_max_bytes(settings: &EmailSettings) -> u64 {
     match settings.attach {
         Attach::Always => ATTACHED_ALWAYS_MAX_BYTES,
@@ -258,18 +264,21 @@ fn attached_max_bytes(settings: &EmailSettings) -> u64 {
     }
 }
 
-/// A server that kept its connection answers at once, or not at all.
+/// How long a reused connection may take to answer RSET. A server that kept the connection answers
+/// immediately.
 const KEPT_REPLY_MAX: Duration = Duration::from_secs(5);
-/// An attached file takes as many halves of its size: as it came, and as a letter, in base 64 and in lines.
+/// The memory that SMTP takes for an attachment, in halves of its size: the file itself, and its
+/// base64 lines in the message.
 const SMTP_HALVES: u64 = 5;
-/// SES takes a letter in base 64 within JSON, which its client makes in memory.
+/// The memory that SES takes, in halves of the size: its client builds the message as base64 within
+/// JSON.
 const SES_HALVES: u64 = 16;
 
 impl Connector for Email {
     fn attempt_max(&self, destination: &Destination) -> Duration {
         let until_sent = Duration::from_secs(destination.settings.timeout_seconds().into());
         match &destination.settings {
-            // From when the server has asked for the message until it has confirmed it.
+            // The confirmation is awaited after the server has asked for the message.
             Settings::Email(EmailSettings { transport: Transport::Smtp(_), .. }) => until_sent + CONFIRMATION_MAX,
             _ => until_sent,
         }
@@ -319,7 +328,7 @@ impl Connector for Email {
     }
 }
 
-/// Whether a destination sends with Amazon's own credentials.
+/// Whether a destination sends through SES with the worker's own role.
 pub(crate) fn is_own_role(destination: &Destination) -> bool {
     destination.credentials.kind == CredentialKind::Iam
 }

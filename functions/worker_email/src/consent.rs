@@ -1,6 +1,8 @@
-//! A person's consent to a mailbox: its authorization code is exchanged for a refresh token, and that for access tokens.
+//! A person's consent to a mailbox. The authorization code is exchanged for a refresh token, and
+//! the refresh token for access tokens.
 //!
-//! The worker does this because only workers can open secrets; the api can only seal them (design.md §6).
+//! The worker does this because only workers can open secrets; the API can only seal them
+//! (design.md §6).
 
 use std::time::Duration;
 
@@ -19,13 +21,13 @@ use worker::{ConnectorError, Opened, Unavailable};
 
 use crate::connector::{Parts, settings};
 
-/// How long an exchange may take, while a person waits for its answer.
+/// How long an exchange may take. A person waits for the answer.
 const EXCHANGE_MAX: Duration = Duration::from_secs(15);
-/// How often a changed refresh token is put in the place of the old one when the authorization keeps changing.
+/// How many times an authorization is saved again when others change it at the same time.
 const RACES_MAX: usize = 4;
 
 impl Parts {
-    /// Exchanges a code, once.
+    /// Exchanges an authorization code for a refresh token.
     pub(crate) async fn exchange(&self, exchange: Exchange) -> ExchangeAnswer {
         match self.exchanged(&exchange).await {
             Ok(answer) => answer,
@@ -62,7 +64,7 @@ impl Parts {
             Err(Refusal { outcome: Outcome::Retry(_) | Outcome::Throttled(..), detail }) => {
                 return Ok(ExchangeAnswer::refused(true, detail));
             }
-            // It is stored before the worker redacts the answer.
+            // The detail is stored before the worker redacts the answer, so it is redacted here.
             Err(Refusal { detail, .. }) => refusal(&worker::redacted(&detail)),
         };
         match self.store.save_authorization(&authorization.with(consent)).await? {
@@ -71,7 +73,8 @@ impl Parts {
         }
     }
 
-    /// An access token by a consent, for the mail server of this destination.
+    /// Returns an access token that a person's consent permits, for the mail server of this
+    /// destination.
     pub(crate) async fn token_by_consent(
         &self,
         destination: &Destination,
@@ -94,7 +97,8 @@ impl Parts {
         Ok(granted)
     }
 
-    /// Returns the authorization if it is for this mail server. One that is for no server yet is bound to this one, for every destination.
+    /// Returns the authorization if it permits this mail server. An authorization without a mail
+    /// server is bound to this one, for every destination that uses it.
     async fn bound(&self, mut authorization: Authorization, mail_server: &str) -> Result<Authorization, ConnectorError> {
         let (organization, id) = (authorization.organization_id, authorization.id);
         for _ in 0..RACES_MAX {
@@ -137,7 +141,8 @@ impl Parts {
         Ok(sealed.ok_or_else(|| Unavailable::new("the vault sealed nothing"))?)
     }
 
-    /// A refresh token that the provider changed is sealed and stored before the old one is forgotten (design.md §6).
+    /// Seals and stores a refresh token that the provider replaced, before the old one is discarded
+    /// (design.md §6).
     async fn keep_changed(&self, mut authorization: Authorization, new: &SecretString) -> Result<(), ConnectorError> {
         let (organization, id) = (authorization.organization_id, authorization.id);
         let refresh_token = self.sealed_refresh_token(&authorization, new).await?;
@@ -149,16 +154,16 @@ impl Parts {
             }
             match self.store.authorization(organization, id).await? {
                 Some(now) if now.consent == before => authorization = now,
-                // Another attempt has stored a newer one, or it is gone.
+                // Another attempt has stored a newer token, or the authorization was deleted.
                 _ => return Ok(()),
             }
         }
-        tracing::warn!(authorization = %id, "a changed refresh token could not be stored: the authorization kept changing");
+        tracing::warn!(authorization = %id, "failed to store a changed refresh token, because the authorization kept changing; the old token stays");
         Ok(())
     }
 }
 
-/// The mail server of a destination, as authorizations list it.
+/// Returns the mail server of a destination in the form that authorizations list.
 fn mail_server(destination: &Destination) -> Result<String, ConnectorError> {
     let Transport::Smtp(Smtp { host, port, .. }) = &settings(destination)?.transport else {
         return Err(ConnectorError::misconfigured("an authorization is for a mail server, not for Amazon SES"));
@@ -176,7 +181,7 @@ fn refusal(detail: &str) -> (Consent, ExchangeAnswer) {
     (Consent::Refused { detail: detail.to_owned() }, ExchangeAnswer::refused(false, detail))
 }
 
-/// The authorization was deleted after the destination was saved.
+/// The error when an authorization was deleted after the destination was saved.
 fn lost() -> ConnectorError {
     ConnectorError::unauthenticated("the authorization that the destination names no longer exists; a person has to consent again")
 }

@@ -1,4 +1,4 @@
-//! What a mail server demands, opened for one attempt.
+//! Opens the credentials with which one attempt signs in at a mail server.
 
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
 use domain::check::StepName;
@@ -15,13 +15,14 @@ use worker::{ConnectorError, Opened};
 
 use crate::connector::Parts;
 
-/// How often a changed refresh token is put in the place of the old one when the destination keeps changing.
+/// How many times a destination is saved again when others change it at the same time.
 const RACES_MAX: usize = 4;
 
-/// What signs in at a mail server.
+/// The credentials for signing in at a mail server.
 pub(crate) struct SignIn {
     pub(crate) credentials: Credentials<String>,
-    /// The token, where it was kept from an earlier request. One that the server refuses is replaced once.
+    /// The access token, if it came from the cache. A cached token that the server rejects is
+    /// replaced once.
     pub(crate) kept_token: Option<SecretString>,
 }
 
@@ -39,7 +40,8 @@ impl SignIn {
 }
 
 impl Parts {
-    /// What signs in at the mail server; with another token than the one that it `refused`.
+    /// Returns the credentials for the mail server. A token that the server `refused` is not used
+    /// again.
     pub(crate) async fn sign_in(
         &self,
         destination: &Destination,
@@ -74,11 +76,12 @@ impl Parts {
                 self.keep_rotated(destination, &refresh, granted).await?;
                 Ok(sign_in)
             }
-            other => Err(ConnectorError::misconfigured(format!("a mail server takes no credentials of the kind {}", other.as_str()))),
+            other => Err(ConnectorError::misconfigured(format!("a mail server does not take credentials of the kind {}", other.as_str()))),
         }
     }
 
-    /// A token of the authorization server, and not the one that a mail server `refused`.
+    /// Returns an access token from the authorization server, but not the one that a mail server
+    /// `refused`.
     pub(crate) async fn token(
         &self,
         client: &Client<'_>,
@@ -93,7 +96,8 @@ impl Parts {
         granted.map_err(|refusal| ConnectorError::new(refusal.outcome, refusal.detail).at(StepName::Authenticate))
     }
 
-    /// A refresh token that the server changed is sealed and stored before the old one is forgotten (design.md §6).
+    /// Seals and stores a refresh token that the server replaced, before the old one is discarded
+    /// (design.md §6).
     async fn keep_rotated(&self, destination: &Destination, old: &SecretString, granted: Granted) -> Result<(), ConnectorError> {
         let Some(new) = granted.refresh_token.filter(|new| new.expose_secret() != old.expose_secret()) else { return Ok(()) };
         let (organization, id) = (destination.organization_id, destination.id);
@@ -101,7 +105,9 @@ impl Parts {
         let sealed = self.vault.seal_for(&Recipient::of(destination), organization, id, &[(&name, new.clone())]).await?;
         let Some(sealed) = sealed.into_iter().next() else { return Ok(()) };
         for _ in 0..RACES_MAX {
-            // A check's destination is not stored yet: what it was given goes into it when it is saved, the old one as long as it works.
+            // A check's destination is not stored yet, so the new token cannot be saved. The
+            // destination is saved with the old one, which works as long as the provider accepts
+            // it.
             let Some(stored) = self.store.destination(organization, id).await? else { return Ok(()) };
             let is_same = stored.credentials.secrets.get("refresh_token").map(|field| &field.sealed)
                 == destination.credentials.secrets.get("refresh_token").map(|field| &field.sealed);
@@ -130,7 +136,7 @@ impl Parts {
                 return Ok(());
             }
         }
-        tracing::warn!(destination = %id, "a changed refresh token could not be stored: the destination kept changing");
+        tracing::warn!(destination = %id, "failed to store a changed refresh token, because the destination kept changing; the old token stays");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The letter: headers, texts and attachment, as one MIME message.
+//! Builds the MIME message: headers, texts and attachment.
 
 use bytes::Bytes;
 use domain::Timestamp;
@@ -12,21 +12,22 @@ use worker::{ConnectorError, Unavailable};
 
 use crate::mime::{Attachment, subject, text_part};
 
-/// A letter ready to be sent.
+/// A message that is ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Letter {
-    /// The whole message.
+    /// The whole MIME message.
     pub(crate) bytes: Bytes,
-    /// Whether it has lines of 8-bit text.
+    /// Whether the message contains lines of 8-bit text.
     pub(crate) is_8bit: bool,
-    /// Without brackets; the same on every attempt.
+    /// The `Message-ID` without its brackets. It is the same on every attempt.
     pub(crate) message_id: String,
-    /// The headers people see in the record.
+    /// The headers that the attempt's record shows.
     pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Letter {
-    /// Writes the letter of a delivery. Every value passes the library's encoding: none can end its header.
+    /// Builds the message of a delivery. The library encodes every value, so that no value can end
+    /// its header.
     pub(crate) fn write(
         settings: &EmailSettings,
         delivery: &Delivery,
@@ -51,7 +52,8 @@ impl Letter {
         if let Some(reply_to) = &settings.reply_to {
             message = message.reply_to(address(reply_to));
         }
-        // Borrowed: the file is in memory as it came and, encoded, in the letter; once that is written, in the letter alone.
+        // Borrowed, so that the file is in memory twice while the message is written, and once
+        // afterwards.
         message.attachments = attachment.as_ref().map(|attachment| vec![attachment.part()]);
         let bytes = message.write_to_vec().map_err(Unavailable::because)?;
         let list = |mailboxes: &[Mailbox]| mailboxes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -67,7 +69,7 @@ impl Letter {
     }
 }
 
-/// The bytes of a mail that asks a person to confirm an address.
+/// Builds the message that asks a person to confirm an address.
 pub(crate) fn confirmation_letter(
     from: &Mailbox,
     to: &Mailbox,

@@ -1,15 +1,18 @@
-//! The e-mail worker: delivers to mailboxes, through a mail server or Amazon SES (destinations.md, email).
+//! The e-mail worker: delivers to mailboxes through a mail server or Amazon SES (destinations.md,
+//! email).
 //!
-//! The cast and their verbs, in the order of an attempt:
+//! The parts, in the order of an attempt:
 //!
-//! - [`Email`] is the connector. It opens the [credentials], makes the [letter] (subject and texts by `render`, the MIME by a library), and
-//!   sends it by the settings' transport.
-//! - An SMTP [session] **connects** through the egress guard, **secures** itself, **signs in** and **sends**; one that is idle is used again
-//!   for the next mail of the same destination. [`ses`] sends the same bytes through Amazon.
-//! - A person's [consent] is **exchanged** for a refresh token when the api hands its code over.
-//! - A payload that is not attached is a [link] of limited life.
-//! - The [verdict] on an error of the mail server is a [`ConnectorError`](worker::ConnectorError).
-//! - The [check] walks the same way, step by step, and sends nothing.
+//! - [`Email`] is the connector. It opens the [credentials], builds the [message](letter) (subject
+//!   and texts by `render`, the MIME by a library), and sends it by the transport of the settings.
+//! - An SMTP [session] **connects** through the egress guard, starts TLS, **signs in** and
+//!   **sends**. An idle session is reused for the next message of the same destination. [`ses`]
+//!   sends the same bytes through Amazon SES.
+//! - A person's [consent] is **exchanged** for a refresh token when the API passes on its code.
+//! - A payload that is not attached is sent as a [link] that expires.
+//! - The [verdict] turns an error of the mail server into a
+//!   [`ConnectorError`](worker::ConnectorError).
+//! - The [check] runs the same steps and sends no message.
 
 mod check;
 mod config;
@@ -39,7 +42,7 @@ use store::Store;
 use vault::Vault;
 use worker::Worker;
 
-/// The e-mail worker as a function. Refuses when the machine has no root certificates to trust.
+/// Builds the e-mail worker. Returns an error if the machine has no trusted root certificates.
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<Email>, ConfigError> {
     let Platform { aws, clock, random, .. } = platform.clone();
     let tls = Tls::native().map_err(ConfigError::because)?;

@@ -1,4 +1,4 @@
-//! The e-mail worker on Lambda.
+//! The e-mail worker as a Lambda function.
 
 use std::process::ExitCode;
 

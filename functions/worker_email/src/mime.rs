@@ -1,4 +1,4 @@
-//! How a file is attached and a text is written, so that its bytes arrive as they are.
+//! Encodes attachments and texts so that their bytes arrive unchanged.
 
 use std::borrow::Cow;
 
@@ -12,14 +12,15 @@ use mail_send::mail_builder::headers::raw::Raw;
 use mail_send::mail_builder::headers::text::Text;
 use mail_send::mail_builder::mime::{BodyPart, MimePart};
 
-/// What stands for a type that cannot be stated.
+/// The media type of an attachment whose own type cannot be used.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
-/// RFC 5322 §2.1.1, without the line's end.
+/// The longest line without its line end (RFC 5322 §2.1.1).
 const LINE_MAX: usize = 998;
-/// Bytes of text in an encoded word: with the name of its header, it then fits into a line of 76 characters (RFC 2047 §2).
+/// The bytes of text in one encoded word. With the name of its header, the word then fits into a
+/// line of 76 characters (RFC 2047 §2).
 const WORD_BYTES_MAX: usize = 39;
 
-/// A file to be attached.
+/// A file to attach.
 pub(crate) struct Attachment {
     content_type: String,
     filename: String,
@@ -35,7 +36,8 @@ enum Encoding {
 }
 
 impl Attachment {
-    /// The payload as a file, named as its submitter named it, or after its message.
+    /// Makes an attachment of the payload. Its filename is the one that the message was submitted
+    /// with, or else the message's id.
     pub(crate) fn of(delivery: &Delivery, bytes: Bytes, is_8bit_possible: bool) -> Self {
         let info = &delivery.message.payload;
         let is_safe = |c: &char| !c.is_control() && !matches!(c, '"' | '\\' | '/');
@@ -48,14 +50,15 @@ impl Attachment {
         Self { content_type: content_type.to_owned(), filename, bytes, encoding }
     }
 
-    /// Whether the message needs a server that takes 8-bit text.
+    /// Whether the message requires a server that accepts 8-bit text.
     pub(crate) fn is_8bit(&self) -> bool {
         self.encoding == Encoding::EightBit
     }
 
-    /// The part of the message.
+    /// Returns the MIME part.
     pub(crate) fn part(&self) -> MimePart<'_> {
-        // As text the library would choose an encoding by its own rules, and change line ends; as raw headers it writes base64.
+        // For text, the library would choose an encoding and change line ends. For binary content
+        // with raw headers, it writes base64 unless another encoding is declared.
         let mut headers: Vec<(Cow<'_, str>, HeaderType<'_>)> = vec![("Content-Type".into(), Raw::new(&*self.content_type).into())];
         let disposition = ContentType::new("attachment").attribute("filename", &*self.filename);
         headers.push(("Content-Disposition".into(), disposition.into()));
@@ -68,7 +71,8 @@ impl Attachment {
     }
 }
 
-/// Messages and multiparts must not be encoded (RFC 2045 §6.4): what cannot be attached as it is, is attached as a file of no known type.
+/// Messages and multiparts must not be encoded (RFC 2045 §6.4). One that cannot be attached
+/// unencoded is attached in base64, as a file of unknown type.
 fn encoded(declared: &str, bytes: Bytes, is_8bit_possible: bool) -> (&str, Bytes, Encoding) {
     let essence = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence.starts_with("multipart/") {
@@ -87,7 +91,7 @@ fn encoded(declared: &str, bytes: Bytes, is_8bit_possible: bool) -> (&str, Bytes
     }
 }
 
-/// A message's lines end with CRLF on its way (RFC 5322 §2.3), however its file ends them.
+/// Converts line ends to CRLF, which messages require (RFC 5322 §2.3).
 fn with_crlf(bytes: Bytes) -> Bytes {
     let is_bare = |at: usize| bytes[at] == b'\n' && (at == 0 || bytes[at - 1] != b'\r');
     if !(0..bytes.len()).any(is_bare) {
@@ -107,7 +111,8 @@ fn has_bare_cr(bytes: &[u8]) -> bool {
     bytes.iter().enumerate().any(|(at, byte)| *byte == b'\r' && bytes.get(at + 1) != Some(&b'\n'))
 }
 
-/// `type/subtype`, and parameters whose values are tokens or quoted: in printable ASCII, so that nothing in it can end its header.
+/// Whether a text is a media type: `type/subtype`, with parameters that are tokens or quoted
+/// strings in printable ASCII, so that it cannot end its header.
 fn is_content_type(text: &str) -> bool {
     let is_token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&b));
     let is_quoted = |text: &str| {
@@ -122,7 +127,8 @@ fn is_content_type(text: &str) -> bool {
     is_type && parts.filter(|part| !part.trim().is_empty()).all(is_parameter)
 }
 
-/// A subject that arrives as the characters it has. What looks like an encoded word would be decoded by who reads it, so it is encoded.
+/// Returns a subject that arrives with exactly these characters. Text that looks like an encoded
+/// word is encoded, because readers would decode it.
 pub(crate) fn subject(text: &str) -> HeaderType<'static> {
     if !text.contains("=?") {
         return Text::new(text.to_owned()).into();
@@ -138,10 +144,11 @@ pub(crate) fn subject(text: &str) -> HeaderType<'static> {
     Raw::new(words.join(" ")).into()
 }
 
-/// A text of the message: `plain` or `html`.
+/// Returns a text part of the message. `subtype` is `plain` or `html`.
 pub(crate) fn text_part(subtype: &str, text: String) -> MimePart<'static> {
     let content_type = format!("text/{subtype}");
-    // Neither may stand in an unencoded line (RFC 5321 §2.3.8), which the library does not look for.
+    // Unencoded lines may contain neither NUL nor a bare CR (RFC 5321 §2.3.8), and the library does
+    // not check for them.
     if text.contains('\0') || has_bare_cr(text.as_bytes()) {
         let headers = vec![("Content-Type".into(), Raw::new(format!("{content_type}; charset=utf-8")).into())];
         return MimePart { headers, contents: BodyPart::Binary(text.into_bytes().into()) };

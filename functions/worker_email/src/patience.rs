@@ -1,4 +1,4 @@
-//! How long a mail server is given to confirm a message.
+//! How long a mail server may take to confirm a message.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,14 +7,16 @@ use std::time::Duration;
 use domain::id::DestinationId;
 use tokio::time::Instant;
 
-/// RFC 5321 §4.5.3.2.6: a client that gives up earlier sends messages twice that the server has taken.
+/// The time that RFC 5321 §4.5.3.2.6 requires. A client that gives up earlier sends messages again
+/// that the server has accepted.
 pub(crate) const CONFIRMATION_MAX: Duration = Duration::from_secs(600);
-/// A server that did not confirm a message in all that time gets this long for others, so that it does not occupy every worker.
+/// The limit for a server that recently did not confirm a message, so that it does not occupy every
+/// worker.
 const SHORT_MAX: Duration = Duration::from_secs(60);
-/// For this long.
+/// How long the shorter limit applies.
 const SHORT_FOR: Duration = Duration::from_secs(1800);
 
-/// How long each destination's server is given to confirm a message, once it has all of it.
+/// The time that each destination's server has to confirm a message after receiving all of it.
 #[derive(Debug)]
 pub(crate) struct Patience {
     longest: Duration,
@@ -26,19 +28,19 @@ impl Patience {
         Self { longest, lost: Mutex::default() }
     }
 
-    /// How long to wait for this destination's server.
+    /// Returns how long to wait for this destination's server.
     pub(crate) fn with(&self, destination: DestinationId) -> Duration {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         lost.retain(|_, since| since.elapsed() < SHORT_FOR);
         if lost.contains_key(&destination) { self.longest.min(SHORT_MAX) } else { self.longest }
     }
 
-    /// The server did not confirm a message in time.
+    /// Records that the server did not confirm a message in time.
     pub(crate) fn lose(&self, destination: DestinationId) {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(destination, Instant::now());
     }
 
-    /// The server confirmed a message.
+    /// Records that the server confirmed a message.
     pub(crate) fn regain(&self, destination: DestinationId) {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).remove(&destination);
     }

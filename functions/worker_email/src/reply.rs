@@ -1,4 +1,4 @@
-//! What a mail server's reply means for a delivery (RFC 5321 §4.2, RFC 3463).
+//! Interprets the replies of mail servers (RFC 5321 §4.2, RFC 3463).
 
 use domain::Reason;
 use domain::check::StepName;
@@ -8,34 +8,38 @@ use smtp_proto::Response;
 /// A reply of a mail server.
 pub(crate) type Reply = Response<String>;
 
-/// Whether a reply confirms what was asked.
+/// Whether a reply is positive (2yz).
 pub(crate) fn is_positive(reply: &Reply) -> bool {
     (200..300).contains(&reply.code)
 }
 
-/// The outcome of a refusal: the enhanced status code decides where the server sends one, because codes such as 552 have several meanings.
+/// Returns the outcome of a refusal. The enhanced status code decides if the server sends one,
+/// because codes such as 552 have several meanings.
 pub(crate) fn outcome(step: StepName, reply: &Reply) -> Outcome {
     match (step, reply.code, reply.esc) {
         (_, 400..=499, _) => Outcome::Retry(Reason::ServerError),
         (StepName::Authenticate, 500..=599, _) => Outcome::ClientError(Reason::Authentication),
         (_, 530 | 534 | 535 | 538, _) => Outcome::ClientError(Reason::Authentication),
         (_, 500..=599, [5, 7, 8 | 9 | 11 | 14]) => Outcome::ClientError(Reason::Authentication),
-        // Sender or recipient are not allowed to these credentials; refused with the message, it is its content that is refused.
+        // After MAIL or RCPT, these credentials may not use the sender or recipient. After DATA,
+        // the policy concerns the content.
         (StepName::Authorize, 500..=599, [5, 7, _]) => Outcome::Reject(Reason::Authorization),
         (_, 500..=599, [5, 2 | 3, _]) if is_too_large(reply.esc) => Outcome::Reject(Reason::PayloadTooLarge),
-        // Without an enhanced code: of a recipient it is a full mailbox, of a message its size.
+        // Without an enhanced code, 552 means a full mailbox after RCPT and a message that is too
+        // large after DATA.
         (StepName::Write, 552, [0, 0, 0]) => Outcome::Reject(Reason::PayloadTooLarge),
         (_, 500..=599, _) => Outcome::Reject(Reason::Rejected),
         _ => Outcome::Retry(Reason::Protocol),
     }
 }
 
-/// X.2.3: longer than the mailbox takes. X.3.4: larger than the system takes.
+/// X.2.3: the message is larger than the mailbox accepts. X.3.4: it is larger than the system
+/// accepts.
 fn is_too_large([_, subject, detail]: [u8; 3]) -> bool {
     matches!((subject, detail), (2, 3) | (3, 4))
 }
 
-/// A reply in one line, without control characters.
+/// Formats a reply in one line without control characters.
 pub(crate) fn shown(reply: &Reply) -> String {
     let Response { code, esc, message } = reply;
     let enhanced = if *esc == [0; 3] { String::new() } else { format!(" {}.{}.{}", esc[0], esc[1], esc[2]) };

@@ -1,4 +1,5 @@
-//! Amazon SES: with the function's role for the identities an organization was granted, or with a customer's own role.
+//! Sends through Amazon SES: with the function's role from the identities that the organization was
+//! granted, or with a customer's own role.
 
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
@@ -25,7 +26,7 @@ use crate::letter::Letter;
 use crate::verdict::{self, LATE};
 
 impl Email {
-    /// Sends a letter through SES.
+    /// Sends a message through SES.
     pub(crate) async fn send_by_ses(
         &self,
         destination: &Destination,
@@ -44,7 +45,8 @@ impl Email {
         let raw = raw.map_err(Unavailable::because)?;
         let content = EmailContent::builder().raw(raw).build();
         let call = client.send_email().from_email_address(settings.from.to_string()).destination(recipients).content(content);
-        // SES has no idempotency: a call that the SDK repeats after a time-out would be a second message.
+        // SES has no idempotency: if the SDK repeated a call after a time-out, the message could be
+        // sent twice.
         let once = Config::builder().retry_config(RetryConfig::disabled());
         let sent = match timeout_at(deadline, call.customize().config_override(once).send()).await {
             Ok(Ok(sent)) => sent,
@@ -55,17 +57,18 @@ impl Email {
             Err(_) => return Err(unconfirmed(Reason::Timeout, "did not confirm it in time")),
         };
         let id = sent.message_id().unwrap_or_default().to_owned();
-        let detail = format!("Amazon SES took the mail as {id}");
+        let detail = format!("Amazon SES accepted the message as {id}");
         Ok(Sent { detail, receipt: Receipt::SesMessage { id, message_id: format!("<{}>", letter.message_id) } })
     }
 
-    /// A client that may send for this destination.
+    /// Returns a client that may send for this destination.
     pub(crate) async fn ses(&self, destination: &Destination, settings: &EmailSettings) -> Result<Client, ConnectorError> {
         let organization = self.organization(destination).await?;
         if is_own_role(destination) {
             let (address, domain) = (settings.from.address(), settings.from.domain());
             let granted = organization.grants.ses_identities.iter().any(|identity| identity == address || identity == domain);
-            // A deployment's own alerts go out under its own address, which belongs to no organization.
+            // The deployment sends its own alerts from its own address, which belongs to no
+            // organization.
             if !granted && !destination.is_system() {
                 let detail = format!("the sender {address} is not granted to this organization; ask the operator");
                 return Err(ConnectorError::misconfigured(detail).at(StepName::Authorize));
@@ -77,7 +80,7 @@ impl Email {
         Ok(Client::new(&config))
     }
 
-    /// May it send from there? For a check.
+    /// Checks that the address or its domain is verified for sending.
     pub(crate) async fn identity_is_ready(&self, client: &Client, settings: &EmailSettings) -> Result<String, ConnectorError> {
         let mut last = None;
         for identity in [settings.from.address(), settings.from.domain()] {
@@ -88,12 +91,12 @@ impl Email {
                 Err(error) => return Err(refused(StepName::Authorize, error)),
             }
         }
-        let detail = last.unwrap_or_else(|| format!("SES knows no identity for {}", settings.from.address()));
+        let detail = last.unwrap_or_else(|| format!("SES has no identity for {}", settings.from.address()));
         Err(ConnectorError::new(Outcome::ClientError(Reason::Authorization), detail).at(StepName::Authorize))
     }
 }
 
-/// The configuration of a customer's role, which sends from this address only.
+/// Returns the configuration of a customer's role, restricted to sending from this address.
 async fn assumed(own: &SdkConfig, role_arn: &str, external_id: &str, settings: &EmailSettings) -> Result<SdkConfig, ConnectorError> {
     let purpose = Purpose::SendMailFrom(settings.from.address());
     let credentials = dependency(roles::assume(own, role_arn, external_id, purpose)).await.map_err(|why| {
@@ -107,7 +110,7 @@ async fn assumed(own: &SdkConfig, role_arn: &str, external_id: &str, settings: &
     Ok(own.to_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build())
 }
 
-/// Whether SES may have taken the message although its answer did not arrive.
+/// Whether SES may have accepted the message although its answer did not arrive.
 fn may_have_arrived<E>(error: &SdkError<E>) -> bool
 where
     E: std::error::Error + 'static,
@@ -122,7 +125,7 @@ where
     }
 }
 
-/// Whether no connection could be made, so that nothing was sent.
+/// Whether the connection could not be made, so that nothing was sent.
 fn is_connecting(error: &(dyn std::error::Error + 'static)) -> bool {
     let of_client = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
@@ -130,19 +133,19 @@ fn is_connecting(error: &(dyn std::error::Error + 'static)) -> bool {
     egress::sources(error).any(of_client)
 }
 
-/// The outcome of a message that SES received and did not confirm.
+/// Returns the outcome of a message that SES received and did not confirm.
 fn unconfirmed(reason: Reason, what: &str) -> ConnectorError {
-    verdict::unconfirmed(reason, &format!("Amazon SES was sent the whole message and {what}"))
+    verdict::unconfirmed(reason, &format!("Amazon SES was sent the whole message, but {what}"))
 }
 
-/// What SES's refusal means. Its operations share these codes, but not a type.
+/// Returns the outcome of an error from SES. Its operations share these codes but no error type.
 fn refused<E>(step: StepName, error: SdkError<E>) -> ConnectorError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     let Some(refusal) = error.as_service_error() else { return Unavailable::because(error).into() };
     let code = refusal.code().unwrap_or("an error");
-    let detail = format!("Amazon SES answered {code}: {}", refusal.message().unwrap_or("without a message"));
+    let detail = format!("Amazon SES answered {code}: {}", refusal.message().unwrap_or("no message"));
     let outcome = match code {
         "TooManyRequestsException" | "LimitExceededException" | "Throttling" | "ThrottlingException" => {
             Outcome::Throttled(Reason::RateLimited, Duration::ZERO)

@@ -1,4 +1,4 @@
-//! A conversation with a mail server: connected, secured, signed in, in this order and no other.
+//! A conversation with a mail server. The types enforce its order: connect, secure, sign in, send.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,48 +21,50 @@ use crate::reply::{self, Reply};
 use crate::sign_in::sign_in;
 use crate::verdict;
 
-/// A reply that does not come; the attempt's deadline ends the wait earlier, as a rule.
+/// How long one reply may take. The attempt's deadline usually ends the wait earlier.
 const REPLY_MAX: Duration = Duration::from_secs(60);
-/// A server that closes the connection while the message is sent has said why by then.
+/// How long to wait for the reply of a server that closed the connection while the message was
+/// sent.
 const PARTING_REPLY_MAX: Duration = Duration::from_secs(2);
 
 /// A connection, encrypted or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// A connection that has been made, before anything was said.
+/// A connection on which nothing has been sent yet.
 pub(crate) struct Connected {
     tcp: TcpStream,
     host: Host,
-    /// What we call ourselves.
+    /// The name in the EHLO command.
     name: String,
 }
 
-/// A conversation that is as secure as the settings ask for, before anybody signed in.
+/// A conversation that is as secure as the settings require, before signing in.
 pub(crate) struct Secured {
     client: SmtpClient<Box<dyn Stream>>,
     capabilities: EhloResponse<String>,
 }
 
-/// A conversation with a mail server that has let us in.
+/// A conversation that is signed in.
 pub(crate) struct Session {
     client: SmtpClient<Box<dyn Stream>>,
     capabilities: EhloResponse<String>,
-    /// What was opened to sign in: later attempts on this connection redact it, too.
+    /// The secrets that were opened to sign in. Later attempts on this connection redact them too.
     pub(crate) opened: Confidential,
 }
 
-/// A message that the server did not confirm.
+/// The failure of a message that the server did not confirm.
 pub(crate) struct NotSent {
     pub(crate) failure: ConnectorError,
-    /// Whether the server cannot have taken it and may take it on another connection.
+    /// Whether the server cannot have accepted the message and may accept it on another connection.
     pub(crate) is_worth_another_connection: bool,
-    /// Whether the server had all of it and did not answer in time.
+    /// Whether the server received the whole message and did not answer in time.
     pub(crate) timed_out: bool,
 }
 
 impl Connected {
-    /// Resolves and connects, to an address that no tenant is kept from. `name` is what we call ourselves, if that is configured.
+    /// Resolves the host and connects to it through the egress guard. `name` is the configured name
+    /// for the EHLO command.
     pub(crate) async fn to(guard: &Guard, smtp: &Smtp, name: Option<&str>, deadline: Instant) -> Result<Self, ConnectorError> {
         let unusable = |refusal| ConnectorError::misconfigured(format!("the host cannot be used: {refusal}")).at(StepName::Resolve);
         let host = Host::parse(&smtp.host).map_err(unusable)?;
@@ -76,7 +78,7 @@ impl Connected {
         Ok(Self { tcp, host, name })
     }
 
-    /// Says hello, within TLS where the settings ask for it.
+    /// Reads the greeting and sends EHLO, with TLS if the settings require it.
     pub(crate) async fn secured(self, tls: &Tls, security: Security, deadline: Instant) -> Result<Secured, ConnectorError> {
         let Self { tcp, host, name } = self;
         let handshake = async |tcp| {
@@ -98,7 +100,7 @@ impl Connected {
                 if reply.code != 220 {
                     return Err(verdict::of_reply(StepName::Tls, &reply));
                 }
-                // What was said before is forgotten: RFC 3207 §4.2.
+                // The client must discard what it learned before TLS (RFC 3207 §4.2).
                 let mut client = SmtpClient { stream: handshake(plain.stream).await?, timeout: REPLY_MAX };
                 let capabilities = client.ehlo(&name).await.map_err(of(StepName::Tls))?;
                 Ok(Secured { client, capabilities })
@@ -107,7 +109,7 @@ impl Connected {
     }
 }
 
-/// An address as EHLO takes it where there is no name (RFC 5321 §4.1.3).
+/// Formats an address for EHLO when there is no name (RFC 5321 §4.1.3).
 fn address_literal(address: SocketAddr) -> String {
     match address.ip().to_canonical() {
         std::net::IpAddr::V4(ip) => format!("[{ip}]"),
@@ -131,7 +133,7 @@ async fn welcome<S: Stream>(client: &mut SmtpClient<S>) -> Result<(), ConnectorE
 }
 
 impl Secured {
-    /// Signs in.
+    /// Signs in with the credentials.
     pub(crate) async fn signed_in(mut self, credentials: &Credentials<String>) -> Result<Session, ConnectorError> {
         sign_in(&mut self.client, &self.capabilities, credentials).await?;
         Ok(Session { client: self.client, capabilities: self.capabilities, opened: Confidential::current() })
@@ -139,8 +141,8 @@ impl Secured {
 }
 
 impl Session {
-    /// Sends one mail; the server's final reply, which names it as a rule. Until the server asks for the message, `deadline` ends it; from
-    /// then on the server has as long as `confirmation_max`.
+    /// Sends one message and returns the server's final reply, which usually names it. `deadline`
+    /// applies until the server asks for the message; then the server has `confirmation_max`.
     pub(crate) async fn send(
         &mut self,
         settings: &EmailSettings,
@@ -158,7 +160,7 @@ impl Session {
         self.transfer(&letter.bytes, confirmation_max).await
     }
 
-    /// Sends the message that the server has asked for, and waits until it is confirmed.
+    /// Sends the message that the server has asked for, and waits for the confirmation.
     async fn transfer(&mut self, message: &[u8], confirmation_max: Duration) -> Result<String, NotSent> {
         let until = Instant::now() + confirmation_max;
         match timeout_at(until, self.client.write_message(message)).await {
@@ -166,12 +168,13 @@ impl Session {
             Ok(Err(_)) => {
                 return match timeout(PARTING_REPLY_MAX, self.client.read()).await {
                     Ok(Ok(reply)) if !reply::is_positive(&reply) => Err(NotSent::refused(StepName::Write, &reply)),
-                    _ => {
-                        Err(NotSent::incomplete(Reason::Protocol, "the mail server closed the connection before it had the whole message"))
-                    }
+                    _ => Err(NotSent::incomplete(
+                        Reason::Protocol,
+                        "the mail server closed the connection before it received the whole message",
+                    )),
                 };
             }
-            Err(_) => return Err(NotSent::incomplete(Reason::Timeout, "the mail server did not take the whole message in time")),
+            Err(_) => return Err(NotSent::incomplete(Reason::Timeout, "the mail server did not accept the whole message in time")),
         }
         match timeout_at(until, self.client.read()).await {
             Ok(Ok(reply)) if reply::is_positive(&reply) => Ok(reply.message),
@@ -184,7 +187,8 @@ impl Session {
         }
     }
 
-    /// Names sender and recipients; a refusal of any recipient takes the whole back, so that nobody is left out and nobody gets it twice.
+    /// Sends MAIL and RCPT. If the server refuses any recipient, the transaction is reset, so that
+    /// all recipients receive the message or none does.
     pub(crate) async fn address(&mut self, settings: &EmailSettings, letter: Option<&Letter>) -> Result<(), NotSent> {
         let parameters = self.parameters(letter)?;
         let sender = settings.from.address();
@@ -211,7 +215,8 @@ impl Session {
         Err(NotSent::refused_address("recipient", &refused))
     }
 
-    /// What MAIL says of the message. One that is larger than the server takes is not sent (RFC 1870).
+    /// Returns the parameters of MAIL. A message larger than the server accepts is not sent (RFC
+    /// 1870).
     fn parameters(&self, letter: Option<&Letter>) -> Result<String, NotSent> {
         let mut parameters = String::new();
         let Some(letter) = letter else { return Ok(parameters) };
@@ -230,34 +235,35 @@ impl Session {
         Ok(parameters)
     }
 
-    /// Takes back what was addressed.
+    /// Resets the current transaction.
     pub(crate) async fn reset(&mut self) -> Result<(), ConnectorError> {
         self.client.rset().await.map_err(of(StepName::Authorize))
     }
 
-    /// Says good-bye; whether it is heard does not matter.
+    /// Sends QUIT and ignores the reply.
     pub(crate) async fn quit(self) {
         drop(timeout(Duration::from_secs(1), self.client.quit()).await);
     }
 }
 
 impl NotSent {
-    /// Ended before the server had the message, and another connection would end the same.
+    /// A failure before the server had the message, which would repeat on another connection.
     fn finally(failure: ConnectorError) -> Self {
         Self { failure, is_worth_another_connection: false, timed_out: false }
     }
 
-    /// The connection ended before the server had the message.
+    /// The connection failed before the server had the message.
     fn before(error: mail_send::Error) -> Self {
         Self { is_worth_another_connection: true, ..Self::finally(verdict::of_smtp(StepName::Authorize, &error)) }
     }
 
-    /// Some servers count the messages of a connection, and refuse the next one for the time being.
+    /// Some servers limit the messages of a connection and refuse the next one with a 4yz reply, so
+    /// another connection may help.
     fn refused(step: StepName, reply: &Reply) -> Self {
         Self { is_worth_another_connection: reply.code < 500, ..Self::finally(verdict::of_reply(step, reply)) }
     }
 
-    /// The server refuses these addresses; a refusal for good outweighs one for now.
+    /// The server refused these addresses. A permanent refusal outweighs a temporary one.
     fn refused_address(role: &str, refused: &[(&str, Reply)]) -> Self {
         let is_worth_another_connection = refused.iter().all(|(_, reply)| reply.code < 500 || reply.code == 503);
         let Some((_, worst)) = refused.iter().max_by_key(|(_, reply)| reply.code) else {
@@ -269,14 +275,14 @@ impl NotSent {
         Self { is_worth_another_connection, ..Self::finally(failure) }
     }
 
-    /// The server did not get the whole message, and so does not keep it.
+    /// The server did not receive the whole message, and so discards it.
     fn incomplete(reason: Reason, detail: &str) -> Self {
         Self::finally(ConnectorError::new(Outcome::Retry(reason), detail).at(StepName::Write))
     }
 
-    /// The server got the whole message, and what it did with it is not known.
+    /// The server received the whole message, but the outcome is unknown.
     fn unconfirmed(reason: Reason, what: &str) -> Self {
-        Self::finally(verdict::unconfirmed(reason, &format!("the mail server took the whole message and {what}")))
+        Self::finally(verdict::unconfirmed(reason, &format!("the mail server received the whole message, but {what}")))
     }
 }
 

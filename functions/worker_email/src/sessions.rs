@@ -1,4 +1,4 @@
-//! Conversations kept for the next mail of the same destination.
+//! Caches idle conversations for the next message to the same destination.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,19 +10,21 @@ use tokio::time::Instant;
 
 use crate::session::Session;
 
-/// A conversation idle for longer is not gone on with: servers hang up, and a Lambda that slept has lost it.
+/// How long an idle conversation is reused. Servers close idle connections, and so does a Lambda
+/// function that was frozen.
 const IDLE_MAX: Duration = Duration::from_secs(4);
-/// Of one destination.
+/// How many idle conversations one destination keeps.
 const KEPT_MAX: usize = 4;
 
-/// Conversations with one destination, and since when each is idle.
+/// The idle conversations of one destination, with the time since when each is idle.
 type Idle = Vec<(Session, Instant)>;
 
-/// Idle conversations, by destination and revision.
+/// Idle conversations by destination and revision.
 #[derive(Default)]
 pub(crate) struct Sessions(Mutex<HashMap<(DestinationId, u64), Idle>>);
 
 impl Sessions {
+    /// Removes and returns an idle conversation with a destination.
     pub(crate) fn take(&self, destination: &Destination) -> Option<Session> {
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sessions = idle.get_mut(&(destination.id, destination.revision))?;
@@ -30,6 +32,7 @@ impl Sessions {
         sessions.pop().map(|(session, _)| session)
     }
 
+    /// Keeps a conversation for the next message.
     pub(crate) fn put(&self, destination: &Destination, session: Session) {
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|_, sessions| {

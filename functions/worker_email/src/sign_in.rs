@@ -1,4 +1,4 @@
-//! Signing in at a mail server: PLAIN, LOGIN and XOAUTH2 (RFC 4954).
+//! Signs in at a mail server: PLAIN, LOGIN and XOAUTH2 (RFC 4954).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,7 +13,7 @@ use crate::verdict;
 
 type Client = SmtpClient<Box<dyn Stream>>;
 
-/// Signs in with the first mechanism that server and credentials share.
+/// Signs in with the first mechanism that the server offers and the credentials permit.
 pub(crate) async fn sign_in(
     client: &mut Client,
     capabilities: &EhloResponse<String>,
@@ -27,14 +27,14 @@ pub(crate) async fn sign_in(
                 let response = BASE64.encode(format!("\0{username}\0{secret}"));
                 refusal = Some(at_once(client, "PLAIN", &response, &response).await?);
             }
-            // A server may offer what it does not do.
+            // Some servers offer a mechanism that they do not support.
             if offers(AUTH_LOGIN) && refusal.as_ref().is_none_or(is_unsupported) {
                 refusal = Some(login(client, username, secret).await?);
             }
         }
         Credentials::XOauth2 { username, secret } if offers(AUTH_XOAUTH2) => {
             let response = BASE64.encode(format!("user={username}\x01auth=Bearer {secret}\x01\x01"));
-            // A challenge holds the error; an empty answer to it ends the exchange.
+            // A challenge contains the error. An empty response ends the exchange.
             refusal = Some(at_once(client, "XOAUTH2", &response, "").await?);
         }
         _ => {}
@@ -49,13 +49,14 @@ pub(crate) async fn sign_in(
     }
 }
 
-/// A mechanism whose response goes with the command; a server may ask for it once more.
+/// Uses a mechanism whose response is sent with the command. A server may ask for it again.
 async fn at_once(client: &mut Client, mechanism: &str, response: &str, again: &str) -> Result<Reply, ConnectorError> {
     let reply = ask(client, &format!("AUTH {mechanism} {response}")).await?;
     if reply.code == 334 { ask(client, again).await } else { Ok(reply) }
 }
 
-/// The user name, then the password: what the prompts say differs from server to server and means nothing.
+/// Sends the user name, then the password. The text of the prompts differs between servers and is
+/// ignored.
 async fn login(client: &mut Client, username: &str, password: &str) -> Result<Reply, ConnectorError> {
     let mut reply = ask(client, "AUTH LOGIN").await?;
     for answer in [username, password] {
@@ -71,7 +72,7 @@ async fn ask(client: &mut Client, line: &str) -> Result<Reply, ConnectorError> {
     client.cmd(format!("{line}\r\n")).await.map_err(|error| verdict::of_smtp(StepName::Authenticate, &error))
 }
 
-/// 500, 502 and 504 refuse the mechanism, not the credentials.
+/// Whether the reply refuses the mechanism and not the credentials: 500, 502 and 504.
 fn is_unsupported(reply: &Reply) -> bool {
     matches!(reply.code, 500 | 502 | 504)
 }

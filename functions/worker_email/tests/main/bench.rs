@@ -1,4 +1,4 @@
-//! A connector and a destination that leads to a mail server on this machine.
+//! A connector and a destination with a mail server on this machine.
 
 use std::time::Duration;
 
@@ -46,12 +46,12 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    /// A destination at `port` on this machine, with these settings besides.
+    /// Creates a destination at `port` on this machine, with these settings in addition.
     pub(crate) async fn at(port: u16, settings: Value) -> Self {
         Self::greeting_as(port, settings, None).await
     }
 
-    /// The same, signing in with tokens of an authorization server.
+    /// Creates the same destination, signing in with tokens from an authorization server.
     pub(crate) async fn with_tokens_of(port: u16, token_url: &str) -> Self {
         let mut bench = Self::at(port, json!({})).await;
         let members = [("username", USERNAME), ("token_url", token_url), ("client_id", "app")];
@@ -66,7 +66,8 @@ impl Bench {
         bench
     }
 
-    /// A destination of SES, with the function's own role, whose client has this configuration instead of the embedded engine's.
+    /// Creates an SES destination that uses the function's own role. `configure` changes the
+    /// client's configuration, which otherwise uses the embedded engine.
     pub(crate) async fn of_ses(timeout_seconds: u32, configure: impl FnOnce(SdkConfig) -> SdkConfig) -> Self {
         let bench = Self::made(0, json!({"transport": "ses", "timeout_seconds": timeout_seconds}), None, configure).await;
         let grants = Grants { ses_identities: vec!["acme.example".to_owned()], ..Grants::default() };
@@ -116,7 +117,7 @@ impl Bench {
         Self { email, destination, engines, vault, _data: data }
     }
 
-    /// The same, giving mail servers less time to confirm a message.
+    /// Limits how long mail servers may take to confirm a message.
     pub(crate) fn patient_for(self, longest: Duration) -> Self {
         Self { email: self.email.with_confirmation_max(longest), ..self }
     }
@@ -136,7 +137,7 @@ impl Bench {
     }
 }
 
-/// An organization with these grants, and the event that it was created.
+/// Returns an organization with these grants, and the audit event of its creation.
 fn organization(id: OrganizationId, grants: Grants) -> (Organization, AuditEvent) {
     let now = system_clock().now();
     let organization = Organization {
@@ -197,7 +198,7 @@ async fn destination(port: u16, settings: Value, vault: &Vault) -> Destination {
     Destination { settings, credentials, ..sample }
 }
 
-/// A delivery of a payload of this type.
+/// Returns a delivery of a payload of this type.
 pub(crate) fn delivery(content_type: &str, filename: Option<&str>, size_bytes: u64) -> Delivery {
     let mut delivery = samples::delivery();
     let payload = &mut delivery.message.payload;
@@ -205,7 +206,7 @@ pub(crate) fn delivery(content_type: &str, filename: Option<&str>, size_bytes: u
     delivery
 }
 
-/// A small delivery, for tests of something else.
+/// Returns a small delivery, for tests that do not depend on the payload.
 pub(crate) fn small() -> Delivery {
     delivery("application/json", None, 2)
 }

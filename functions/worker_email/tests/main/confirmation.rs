@@ -1,4 +1,4 @@
-//! What follows the final dot.
+//! Tests what happens after the final dot of DATA.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn a_server_that_refuses_the_message_has_not_taken_it() {
 
 #[tokio::test]
 async fn a_server_that_is_silent_before_it_has_the_message_is_an_ordinary_timeout() {
-    // The answer to DATA that never comes: an intermediate one, continued for ever.
+    // The server sends an intermediate line in answer to DATA and never the last one.
     let server = ScriptedMail::start(Script { answers: vec![("DATA", Some("354-wait"))], ..Script::default() }).await;
     let bench = Bench::at(server.port, json!({"timeout_seconds": 1})).await;
     let attempted = bench.deliver(&small(), "{}").await;

@@ -1,4 +1,4 @@
-//! What arrives is what was sent.
+//! Tests that messages arrive with the content that was sent.
 
 use domain::settle::Outcome;
 use kit::scripted_mail::{Script, ScriptedMail};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::bench::{Bench, PUBLIC_URL, delivery, small};
 
-/// A message as it arrived.
+/// Delivers a payload and returns the message as it arrived.
 async fn sent(settings: Value, content_type: &str, filename: Option<&str>, payload: impl Into<bytes::Bytes>) -> String {
     let server = ScriptedMail::start(Script::default()).await;
     let payload = payload.into();

@@ -1,4 +1,4 @@
-//! The contract of connectors, against a mail server (aiosmtpd).
+//! Runs the connector contract against a mail server (aiosmtpd).
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use worker_email::{Email, Links, Parts};
 
 connector_contract::hold!(Mailbox);
 
-/// A mail server has this long to confirm a message, and not ten minutes.
+/// How long a mail server may take to confirm a message in these tests, instead of ten minutes.
 const CONFIRMATION_MAX: Duration = Duration::from_secs(6);
 
 struct Mailbox {
@@ -32,9 +32,10 @@ impl Subject for Mailbox {
     type Connector = Email;
     const NAME: &'static str = "e-mail (aiosmtpd)";
     const DESTINATION: DestinationType = DestinationType::Email;
-    // Up to 25 MiB are attached, which this server takes longer to confirm than it has here.
+    // Up to 25 MiB are attached, but this server would take longer to confirm that than the limit
+    // here.
     const LARGE_BYTES: usize = 3 << 20;
-    // A message is sent again; its Message-ID is the same.
+    // Each attempt sends the message again; its Message-ID stays the same.
     const IS_IDEMPOTENT: bool = false;
 
     async fn start(workshop: &Workshop) -> Self {
@@ -92,7 +93,7 @@ impl Subject for Mailbox {
     }
 }
 
-/// The bytes of the attached file.
+/// Returns the bytes of the attached file.
 fn attachment(message: &str) -> Vec<u8> {
     let (_, rest) = message.split_once("Content-Disposition: attachment").expect("a file is attached");
     let (_, body) = rest.split_once("\r\n\r\n").expect("the part has a body");

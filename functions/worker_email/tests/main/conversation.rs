@@ -1,4 +1,4 @@
-//! What servers say until they have a message.
+//! Tests the conversation with a server before it has the message.
 
 use domain::settle::Outcome;
 use kit::scripted_mail::{Script, ScriptedMail};

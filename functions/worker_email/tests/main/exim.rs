@@ -1,4 +1,4 @@
-//! Against Exim, a second real mail server besides the one that the end-to-end tests use.
+//! Tests against Exim, a second real mail server besides the one that the end-to-end tests use.
 
 use domain::Reason;
 use domain::check::StepName;

@@ -1,4 +1,5 @@
-//! The e-mail connector against mail servers that behave as real ones are known to, with its secrets in the embedded engines.
+//! Tests the e-mail connector against mail servers that behave like real ones, with secrets in the
+//! embedded engines.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]

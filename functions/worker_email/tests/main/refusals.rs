@@ -1,4 +1,4 @@
-//! What servers refuse, and which recipient.
+//! Tests what a refusal by a mail server means, and for which recipient.
 
 use domain::Reason;
 use domain::check::StepName;

@@ -1,4 +1,5 @@
-//! Amazon SES, which has no idempotency: what was sent once and not confirmed may have been delivered.
+//! Tests Amazon SES. It has no idempotency: a message that was sent once and not confirmed may have
+//! been delivered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use crate::bench::{Bench, small};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// SES takes every message and answers none; how often it was asked.
+/// Makes SES accept every message and answer no request. Returns the number of requests.
 fn takes_and_never_answers(bench: &Bench) -> Arc<AtomicUsize> {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&asked);
@@ -32,7 +33,8 @@ fn takes_and_never_answers(bench: &Bench) -> Arc<AtomicUsize> {
 #[tokio::test]
 async fn a_message_that_ses_did_not_confirm_is_sent_once_and_again_at_a_mail_servers_pace() {
     let call_max = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_millis(300)).build();
-    // The attempt's time ends first, and the SDK's own limit of a call does.
+    // In the first case the attempt's deadline passes first, in the second the SDK's own time
+    // limit.
     for (timeout_seconds, limit, expected) in [(1, None, Reason::Timeout), (20, Some(call_max), Reason::Protocol)] {
         let bench = Bench::of_ses(timeout_seconds, |aws| match limit {
             Some(limit) => aws.to_builder().timeout_config(limit).build(),
@@ -82,7 +84,7 @@ async fn a_message_that_never_reached_ses_is_no_attempt() {
     assert!(attempted.is_err(), "nothing was sent, so it uses up no retry: {attempted:?}");
 }
 
-/// The same credentials, at a server of ours over HTTP.
+/// Returns the same credentials with an HTTP endpoint of this test.
 fn elsewhere(aws: &aws_config::SdkConfig, endpoint: &str) -> aws_config::SdkConfig {
     let platform = runtime::Platform::lambda(&runtime::Environment::default());
     let mut elsewhere = platform.aws.to_builder().region(aws.region().cloned()).endpoint_url(endpoint);

@@ -1,4 +1,4 @@
-//! Access tokens that a mail server stops accepting before their time.
+//! Tests access tokens that a mail server stops accepting before they expire.
 
 use domain::Reason;
 use domain::settle::Outcome;

@@ -1,5 +1,5 @@
-//! How fast files arrive, against OpenSSH's own `sftp` on the same server: on the loopback, and over a line with 50 ms of delay; and the
-//! memory that a large file takes.
+//! Measures how fast files are delivered, compared with OpenSSH's own `sftp` on the same server, on
+//! the loopback and over a line with 50 ms of delay; and how much memory a large file takes.
 //!
 //!     cargo run --release -p worker_sftp --example speed -- [MEBIBYTES on the loopback: 1024] [over the long line: 128]
 
@@ -27,9 +27,10 @@ use worker::Payload;
 use worker_sftp::{Credentials, Meta};
 
 const MEBIBYTE: usize = 1 << 20;
-/// Half of 50 ms there, half back.
+/// The one-way delay: half of a round trip of 50 ms.
 const ONE_WAY: Duration = Duration::from_millis(25);
-/// Each is measured this often, in turns; the best counts.
+/// How many times each measurement is repeated, alternating between the clients. The best result
+/// counts.
 const TURNS: usize = 3;
 
 #[tokio::main]
@@ -91,13 +92,14 @@ async fn deliver(sshd: &Sshd, port: u16, key: &str, mebibytes: usize) -> Duratio
     let began = Instant::now();
     let attempted = worker_sftp::deliver(&guard, &settings, &credentials, &meta, payload, began + Duration::from_secs(600)).await;
     let took = began.elapsed();
-    let attempted = attempted.expect("nothing of ours failed");
+    let attempted = attempted.expect("Waybill itself does not fail");
     assert!(matches!(attempted.outcome, Outcome::Delivered(_)), "{}", attempted.detail);
     assert_eq!(fs::metadata(sshd.home().join("waybill.bin")).unwrap().len(), (mebibytes * MEBIBYTE) as u64);
     took
 }
 
-/// OpenSSH's client with what it does by default, and the same promise: `put -f` waits until the file is on the disk.
+/// Runs OpenSSH's client with its defaults and the same guarantee: `put -f` waits until the file is
+/// on disk.
 async fn openssh(sshd: &Sshd, port: u16, key: &str, mebibytes: usize) -> Duration {
     let folder = tempfile::tempdir().unwrap();
     let key_path = folder.path().join("key");
@@ -138,7 +140,7 @@ fn rate(mebibytes: usize, took: Duration) -> f64 {
     mebibytes as f64 / took.as_secs_f64()
 }
 
-/// What Linux calls `VmHWM`.
+/// Returns the peak resident memory, which Linux reports as `VmHWM`.
 fn peak_rss_mebibytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();

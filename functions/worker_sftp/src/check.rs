@@ -1,4 +1,5 @@
-//! The connection check: the way of a delivery, one step after the other (destinations.md: resolve, connect, host key, authenticate, write).
+//! The connection check: runs the steps of a delivery one after another (destinations.md: resolve,
+//! connect, host key, authenticate, write).
 
 use domain::check::StepName;
 use domain::settings::sftp::{IfExists, SftpSettings};
@@ -14,13 +15,14 @@ use crate::verdict::within;
 
 /// The steps in their order.
 const STEPS: [StepName; 5] = [StepName::Resolve, StepName::Connect, StepName::HostKey, StepName::Authenticate, StepName::Write];
-/// Deliveries work all the same.
-const RSA_WARNING: &str = "; warning: the time that RSA signatures take can reveal the key to whoever measures it (RUSTSEC-2023-0071), \
+/// A warning that does not fail the check, because deliveries with an RSA key work.
+const RSA_WARNING: &str = "; warning: the timing of RSA signatures can reveal the key (RUSTSEC-2023-0071), \
                            so use an Ed25519 or ECDSA key instead";
-/// What the file that is made and removed holds.
+/// The content of the file that the check writes and removes.
 const CHECK_TEXT: &str = "Waybill checks that it can write here.\n";
 
-/// Takes the steps and stops at the first that fails. `check_id` names the file that is made and removed.
+/// Runs the steps and stops at the first that fails. `check_id` names the file that is written and
+/// removed.
 pub async fn check(
     guard: &Guard,
     settings: &SftpSettings,
@@ -61,9 +63,10 @@ pub async fn check(
     steps.take(StepName::Write, writing, String::clone).await.map(drop)
 }
 
-/// Does in the destination's directory what a delivery does: makes the directories that are missing,
-/// writes a file under a temporary name and renames it, over another file where deliveries may do that.
-/// Removes all that it made. What only some deliveries need is a warning when it is refused.
+/// Does in the destination's directory what a delivery does: creates missing directories, writes a
+/// file under a temporary name and renames it, replacing another file if deliveries may do so.
+/// Removes everything that it created. If the server refuses something that only some deliveries
+/// need, the result is a warning.
 async fn write(remote: &Remote, settings: &SftpSettings, check_id: &str) -> Result<String, ConnectorError> {
     let (place, varies) = constant_directory(settings);
     let mut warnings = Warnings::default();
@@ -107,7 +110,8 @@ async fn write(remote: &Remote, settings: &SftpSettings, check_id: &str) -> Resu
     Ok(format!("a file was written to {directory}, renamed and removed{}", warnings.0))
 }
 
-/// Writes the file and renames it twice where deliveries replace files: to a new name and over a file.
+/// Writes the file and renames it. If deliveries replace files, writes it again and renames it over
+/// the first one.
 async fn rename(
     remote: &Remote,
     settings: &SftpSettings,
@@ -129,7 +133,7 @@ async fn rename(
         remote.rename_over(temporary, path, &place.replaced_path(check_id)).await
     };
     if let Err(failure) = replaced.await {
-        warnings.add(format!("files that exist cannot be replaced, because {}", failure.detail()));
+        warnings.add(format!("existing files cannot be replaced, because {}", failure.detail()));
         if let Err(failure) = remote.remove(temporary).await {
             warnings.add(format!("{temporary} stays, because {}", failure.detail()));
         }
@@ -145,7 +149,7 @@ async fn remove_directories(remote: &Remote, made: &[String], warnings: &mut War
     }
 }
 
-/// What a passed step adds to its detail.
+/// Warnings that are appended to the detail of a passed step.
 #[derive(Default)]
 struct Warnings(String);
 

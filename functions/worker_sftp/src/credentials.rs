@@ -1,4 +1,4 @@
-//! What an SFTP server demands, opened for one attempt.
+//! The credentials for an SFTP server, opened for one attempt.
 
 use std::sync::Arc;
 
@@ -9,24 +9,26 @@ use worker::{ConnectorError, Unavailable};
 
 use crate::stretching;
 
-/// What signs in.
+/// The credentials that sign in.
 #[derive(Debug)]
 pub enum Credentials {
-    /// `password`, also where the server asks for it as a keyboard-interactive question.
+    /// A password, which also answers a keyboard-interactive question.
     Password {
         /// The password.
         password: SecretString,
     },
-    /// `private_key`: OpenSSH's format, PEM (PKCS #1, PKCS #8, SEC 1) or PuTTY's; Ed25519, ECDSA or RSA.
+    /// A private key in OpenSSH's format, PEM (PKCS #1, PKCS #8, SEC 1) or PuTTY's format: Ed25519,
+    /// ECDSA or RSA.
     PrivateKey {
-        /// The key.
+        /// The private key as text.
         private_key: SecretString,
-        /// What it is encrypted with.
+        /// The passphrase, if the key is encrypted.
         passphrase: Option<SecretString>,
     },
 }
 
-/// Reads a private key; takes a noticeable time for an encrypted one.
+/// Parses a private key. Decrypting one can take a noticeable time, so this runs on a blocking
+/// thread.
 pub(crate) async fn read_key(private_key: &SecretString, passphrase: Option<&SecretString>) -> Result<Arc<PrivateKey>, ConnectorError> {
     let (private_key, passphrase) = (private_key.clone(), passphrase.cloned());
     let read = tokio::task::spawn_blocking(move || decode(&private_key, passphrase.as_ref())).await;
@@ -45,7 +47,7 @@ fn decode(private_key: &SecretString, passphrase: Option<&SecretString>) -> Resu
     }
     let key = decode_secret_key(text, passphrase.map(|secret| secret.expose_secret())).map_err(|error| match (error, passphrase) {
         (Error::KeyIsEncrypted | Error::SshKey(ssh_key::Error::Encrypted), None) => {
-            "the private key is encrypted and there is no passphrase"
+            "the private key is encrypted, but there is no passphrase"
         }
         (Error::UnsupportedKeyType { .. } | Error::UnknownAlgorithm(_), _) => "the private key is of a type that is not supported",
         (_, Some(_)) => "the private key cannot be opened: its passphrase is wrong, or it is damaged",

@@ -1,4 +1,4 @@
-//! One attempt: from templates to a file that is there, whole, under its name.
+//! Makes one attempt: renders the templates, writes the file under a temporary name and renames it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,60 +22,62 @@ use crate::remote::{Found, OpenError, Remote, sha256};
 use crate::ssh;
 use crate::verdict::within;
 
-/// How long an attempt that failed may take to remove what it wrote.
+/// How long a failed attempt may take to remove its temporary file.
 const CLEAN_UP_MAX: Duration = Duration::from_secs(2);
 
-/// What is delivered, besides its bytes.
+/// The data about a delivery that templates and the receipt use.
 #[derive(Clone, Copy, Debug)]
 pub struct Meta<'m> {
-    /// `org_…`
+    /// The organization's id: `org_…`.
     pub organization_id: &'m str,
-    /// `msg_…`
+    /// The message's id: `msg_…`.
     pub message_id: &'m str,
-    /// `dlv_…`: also the temporary file's name, so it must be one.
+    /// The delivery's id: `dlv_…`. It is part of the temporary file's name, so it must be a valid
+    /// file name.
     pub delivery_id: &'m str,
-    /// `report.ready`
+    /// The event type, such as `report.ready`.
     pub event_type: &'m str,
-    /// The customer's own name for the message.
+    /// The customer's reference for the message.
     pub reference: Option<&'m str>,
-    /// The customer's own members.
+    /// The metadata that the customer attached to the message.
     pub metadata: &'m BTreeMap<String, String>,
     /// When the message was accepted.
     pub created_at: Timestamp,
-    /// Of the payload.
+    /// The payload's media type.
     pub content_type: &'m str,
-    /// Of the payload, when it has one.
+    /// The payload's filename, if it has one.
     pub filename: Option<&'m str>,
-    /// Of the payload where it is known; lower-case hexadecimal.
+    /// The payload's SHA-256 in lower-case hexadecimal, if it is known.
     pub sha256: Option<&'m str>,
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// What a fallback stands in for.
+    /// The failed delivery that this one is a fallback for.
     pub fallback_of: Option<FallbackOf>,
 }
 
-/// The file that is to be there.
+/// The file to create.
 struct File<'f> {
     place: &'f Place,
     temporary: String,
-    /// The name that a replaced file has while a server without atomic replacement renames.
+    /// The name under which the old file is kept while a server without atomic replacement renames.
     aside: String,
     if_exists: IfExists,
-    /// Where it is known before the bytes are read.
+    /// The SHA-256, if it is known before the bytes are read.
     sha256: Option<&'f str>,
 }
 
-/// What a delivery came to that did not fail.
+/// The result of a delivery that did not fail.
 enum Done {
     /// The file was written.
     Written(WrittenFile),
-    /// This delivery's file was there already.
+    /// An earlier attempt of this delivery wrote the file.
     WasThere(WrittenFile),
-    /// Another file was there, and stays.
+    /// Another file exists and was kept.
     Skipped,
 }
 
-/// Delivers: at most one file, whole, under its name. A repeat finds its own file.
+/// Delivers one whole file under its final name. A repeated delivery finds the file that it wrote
+/// earlier.
 pub async fn deliver(
     guard: &Guard,
     settings: &SftpSettings,
@@ -108,11 +110,11 @@ pub async fn deliver(
             Ok(delivered(receipt(settings, &place, Some(written)), detail, request))
         }
         Ok(Done::WasThere(written)) => {
-            let detail = format!("{} was there already, the same bytes, from an earlier attempt", place.path());
+            let detail = format!("{} already exists with the same bytes, from an earlier attempt", place.path());
             Ok(delivered(receipt(settings, &place, Some(written)), detail, None))
         }
         Ok(Done::Skipped) => {
-            let detail = format!("{} exists already and stays as it is", place.path());
+            let detail = format!("{} already exists and was kept", place.path());
             Ok(delivered(receipt(settings, &place, None), detail, None))
         }
         Err(error) => {
@@ -128,14 +130,14 @@ fn delivered(receipt: Receipt, detail: String, request: Option<RequestRecord>) -
     Attempted { outcome, detail, request, response: None, body: None }
 }
 
-/// What identifies the file; `written` is `None` when another file was there and stays.
+/// Returns the receipt. `written` is `None` if another file exists and was kept.
 fn receipt(settings: &SftpSettings, place: &Place, written: Option<WrittenFile>) -> Receipt {
     let path = place.path();
     Receipt::SftpFile { url: url(settings, &path), path, written }
 }
 
-/// The file's address. A relative path and an absolute one look the same in it, so `path` has to be
-/// read where the difference matters.
+/// Returns the URL of the file. Relative and absolute paths look the same in it, so use `path`
+/// where the difference matters.
 fn url(settings: &SftpSettings, path: &str) -> String {
     let host = Host::parse(&settings.host).map_or_else(|_| settings.host.clone(), |host| host.to_url_host().to_string());
     format!("sftp://{host}:{}/{}", settings.port, encoded(path.trim_start_matches('/')))
@@ -147,7 +149,7 @@ fn encoded(path: &str) -> String {
     utf8_percent_encode(path, ESCAPED).to_string()
 }
 
-/// What the destination's templates can name.
+/// Returns the values that the destination's templates can use.
 fn wording(meta: &Meta<'_>, payload: &Payload) -> Wording {
     Wording {
         organization_id: meta.organization_id.to_owned(),
@@ -192,7 +194,7 @@ async fn put(
             let handle = open(&remote, file).await?;
             let finished = finish(&remote, file, &handle, payload).await;
             if finished.is_err() {
-                // Best effort: what stays is under the temporary name, and the next attempt writes over it.
+                // Best effort: a temporary file that stays is overwritten by the next attempt.
                 drop(timeout(CLEAN_UP_MAX, remote.remove(&file.temporary)).await);
             }
             finished
@@ -201,7 +203,7 @@ async fn put(
     .await
 }
 
-/// Nothing needs to be sent when the answer is there already.
+/// Looks at the path before sending. Returns a result if nothing needs to be sent.
 async fn look_before(remote: &Remote, file: &File<'_>, size_bytes: u64) -> Result<Option<Done>, ConnectorError> {
     if file.if_exists == IfExists::Replace {
         return Ok(None);
@@ -210,13 +212,13 @@ async fn look_before(remote: &Remote, file: &File<'_>, size_bytes: u64) -> Resul
     let found = remote.find(&path).await?;
     match (found, file.sha256) {
         (Found::Nothing, _) => Ok(None),
-        // Whether it is ours shows once the bytes have been read.
+        // Whether the file is this delivery's is decided after the bytes have been read.
         (Found::File { size_bytes: found }, None) if found == size_bytes => Ok(None),
         (_, sha256) => settle_with(remote, file, found, size_bytes, sha256.unwrap_or_default()).await.map(Some),
     }
 }
 
-/// There is something at the file's path.
+/// Decides the result when something exists at the file's path.
 async fn settle_with(remote: &Remote, file: &File<'_>, found: Found, size_bytes: u64, sha256: &str) -> Result<Done, ConnectorError> {
     let path = file.place.path();
     if found == (Found::File { size_bytes }) && remote.sha256(&path, size_bytes).await?.as_deref() == Some(sha256) {
@@ -227,13 +229,13 @@ async fn settle_with(remote: &Remote, file: &File<'_>, found: Found, size_bytes:
     }
     let detail = match found {
         Found::Directory => format!("{path} is a directory"),
-        _ => format!("{path} exists already and is another file"),
+        _ => format!("{path} already exists and is another file"),
     };
     Err(ConnectorError::new(Outcome::ClientError(Reason::Rejected), detail).at(StepName::Write))
 }
 
-/// Opens the temporary file, after making the directories on the way when that is what it takes.
-/// Servers report a missing directory with every code there is, so any refusal leads to the attempt.
+/// Opens the temporary file, and creates missing directories if that fails. Servers report a
+/// missing directory with many codes, so any refusal leads to the attempt.
 async fn open(remote: &Remote, file: &File<'_>) -> Result<String, ConnectorError> {
     let refused = match remote.open_for_writing(&file.temporary).await {
         Ok(handle) => return Ok(handle),
@@ -257,7 +259,8 @@ async fn finish(remote: &Remote, file: &File<'_>, handle: &str, payload: Payload
         IfExists::Fail | IfExists::Skip => remote.rename(&file.temporary, &path).await,
     };
     let Err(failure) = renamed else { return Ok(Done::Written(written)) };
-    // Somebody was faster: another file of that name, or this delivery's other self.
+    // A file has appeared at the path: another writer's, or one from a concurrent attempt of this
+    // delivery.
     let found = remote.find(&path).await?;
     match (found, file.if_exists) {
         (Found::Nothing, _) => Err(failure),

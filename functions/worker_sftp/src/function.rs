@@ -1,4 +1,4 @@
-//! The SFTP worker as a function: a destination's settings and credentials, opened and put into the connector's words.
+//! The SFTP worker as a Lambda function: opens a destination's credentials and calls the connector.
 
 use domain::Random;
 use domain::check::{CheckReport, HostKeysAnswer, HostKeysPlace};
@@ -14,7 +14,7 @@ use worker::{Attempted, CHECK_TIME_LIMIT, Check, Config, Connector, ConnectorErr
 
 use crate::{Credentials, Meta, deliver};
 
-/// The connector with what it opens credentials with.
+/// The SFTP connector, with the vault that opens its credentials.
 #[derive(Debug)]
 pub struct Sftp {
     guard: Guard,
@@ -22,7 +22,7 @@ pub struct Sftp {
     random: Random,
 }
 
-/// The SFTP worker as a function.
+/// Builds the SFTP worker.
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<Sftp>, ConfigError> {
     let Platform { aws, clock, random, .. } = platform.clone();
     let vault = Vault::new(&aws, None, clock, random.clone());
@@ -30,7 +30,8 @@ pub fn build(platform: &Platform, config: Config) -> Result<Worker<Sftp>, Config
     Ok(Worker::on(platform, config, connector))
 }
 
-/// What a file takes in memory on its way: requests under way, the channel's window, and what was read ahead.
+/// The most memory that a delivery takes: the requests under way, the channel's window, and the
+/// part of the payload that was read ahead.
 const MEMORY_BYTES_MAX: u64 = 12 << 20;
 
 impl Connector for Sftp {
@@ -83,7 +84,7 @@ impl Connector for Sftp {
 }
 
 impl Sftp {
-    /// A connector whose connections all pass `guard`.
+    /// Creates a connector whose connections all pass `guard`.
     #[must_use]
     pub fn new(guard: Guard, vault: Vault, random: Random) -> Self {
         Self { guard, vault, random }
@@ -97,7 +98,7 @@ impl Sftp {
                 private_key: opened.secret("private_key").await?,
                 passphrase: opened.secret_opt("passphrase").await?,
             }),
-            other => Err(ConnectorError::misconfigured(format!("an SFTP server takes no credentials of the kind {}", other.as_str()))),
+            other => Err(ConnectorError::misconfigured(format!("an SFTP server does not take credentials of the kind {}", other.as_str()))),
         }
     }
 }
@@ -105,6 +106,6 @@ impl Sftp {
 fn settings(destination: &Destination) -> Result<&SftpSettings, ConnectorError> {
     match &destination.settings {
         Settings::Sftp(settings) => Ok(settings),
-        _ => Err(ConnectorError::misconfigured("the destination is no SFTP server")),
+        _ => Err(ConnectorError::misconfigured("the destination is not an SFTP server")),
     }
 }

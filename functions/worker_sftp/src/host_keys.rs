@@ -1,4 +1,5 @@
-//! The keys a server presents: what a person compares before pinning one (`POST /v1/host-keys`).
+//! Reads the host keys that a server presents, so that a person can compare them before pinning one
+//! (`POST /v1/host-keys`).
 
 use domain::check::{PresentedKey, StepName};
 use egress::{Guard, Host};
@@ -9,7 +10,8 @@ use worker::ConnectorError;
 use crate::ssh::{Handshake, Trust, handshake, host_key_types, is_of_type};
 use crate::verdict::{self, within};
 
-/// Asks a server for its key of each type, and signs in nowhere. At least one, the preferred first.
+/// Asks a server for its key of each type, without signing in. Returns at least one key, the
+/// preferred type first.
 pub async fn host_keys(guard: &Guard, host: &Host, port: u16, deadline: Instant) -> Result<Vec<PresentedKey>, ConnectorError> {
     let mut types = host_key_types();
     let mut keys = Vec::new();

@@ -1,14 +1,18 @@
-//! The SFTP worker: puts files on servers (destinations.md, sftp).
+//! The SFTP worker: writes files to servers (destinations.md, sftp).
 //!
-//! The cast and their verbs, in the order of an attempt:
+//! The parts, in the order of an attempt:
 //!
-//! - A [place] is where the file goes: directory and name **rendered** from the destination's templates, and the temporary name beside it.
-//! - [`ssh`] **connects** through `egress`, lets nothing pass but the pinned host key, and only then **authenticates** with the
-//!   [`Credentials`].
-//! - A [remote] is the server's file system: it **uploads** with many writes under way, **verifies**, and **renames**. A half-written file has
-//!   the temporary name, always, and the temporary name belongs to the delivery: its next attempt writes the same bytes to the same places.
-//! - [`deliver`] puts these in order. [`check`] walks the same way with a file of its own, step by step. [`host_keys`] shows what a server presents.
-//! - The [verdict] on an error of SSH or SFTP is a [`ConnectorError`](worker::ConnectorError).
+//! - A [place] is where the file goes: directory and name are **rendered** from the destination's
+//!   templates, and the temporary name is in the same directory.
+//! - [`ssh`] **connects** through `egress`, accepts only a pinned host key, and only then
+//!   **authenticates** with the [`Credentials`].
+//! - A [remote] is the server's file system. It **uploads** with many writes under way,
+//!   **verifies** the size, and **renames** the file. An incomplete file always has the temporary
+//!   name, which belongs to the delivery: its next attempt writes the same bytes to the same
+//!   offsets.
+//! - [`deliver`] runs these in order. [`check`] runs the same steps with a file of its own.
+//!   [`host_keys`] returns the keys that a server presents.
+//! - The [verdict] turns an error of SSH or SFTP into a [`ConnectorError`](worker::ConnectorError).
 
 mod check;
 mod credentials;

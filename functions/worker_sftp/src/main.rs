@@ -1,4 +1,4 @@
-//! The SFTP worker on Lambda.
+//! The SFTP worker as a Lambda function.
 
 use std::process::ExitCode;
 

@@ -1,20 +1,21 @@
-//! Where a file goes: rendered from the destination's templates.
+//! The path of a file, rendered from the destination's templates.
 
 use domain::settings::sftp::SftpSettings;
 use render::Wording;
 use tokio::time::Instant;
 use worker::ConnectorError;
 
-/// Where a file goes.
+/// The path of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Without empty segments and `.`; `""` is where signing in leads to, `/` the root.
+    /// The directory without empty segments and `.`; `""` is the directory after signing in, `/`
+    /// the root.
     pub(crate) directory: String,
-    /// In that directory.
+    /// The name in that directory.
     pub(crate) name: String,
 }
 
-/// Where the destination's templates say that the file goes.
+/// Renders the destination's templates to the path of the file.
 pub(crate) async fn located(settings: &SftpSettings, wording: Wording, deadline: Instant) -> Result<Place, ConnectorError> {
     let templates = settings.clone();
     let rendered = render::off_thread(Some(deadline), move |stop| render::line::file(&templates, &wording, stop)).await;
@@ -28,13 +29,13 @@ impl Place {
         joined(&self.directory, &self.name)
     }
 
-    /// The name that a delivery's bytes have until they are complete. It is the same on every attempt, so that the next one goes on where
-    /// a crash left off and leaves nothing behind.
+    /// The name of a delivery's file until it is complete. It is the same on every attempt, so that
+    /// the next attempt overwrites what a crash left behind.
     pub(crate) fn temporary_path(&self, delivery_id: &str) -> String {
         self.child(&format!(".waybill-{delivery_id}.part"))
     }
 
-    /// The name of a replaced file until the new one is in its place, on servers that cannot replace in
+    /// The temporary name of a file that is being replaced, on servers that cannot replace it in
     /// one step.
     pub(crate) fn replaced_path(&self, delivery_id: &str) -> String {
         self.child(&format!(".waybill-{delivery_id}.replaced"))
@@ -45,7 +46,7 @@ impl Place {
         joined(&self.directory, name)
     }
 
-    /// The directories on the way, the outermost first.
+    /// The directory and its parents, the outermost first.
     pub(crate) fn directories(&self) -> Vec<String> {
         let root = if self.directory.starts_with('/') { "/" } else { "" };
         let mut path = root.to_owned();
@@ -59,7 +60,7 @@ impl Place {
     }
 }
 
-/// The directory that every file of a destination is in or below: the template up to its first variable.
+/// The directory that contains every file of a destination: the template up to its first variable.
 /// The second value says whether the template names directories below it.
 pub(crate) fn constant_directory(settings: &SftpSettings) -> (Place, bool) {
     let template = &settings.directory_template;

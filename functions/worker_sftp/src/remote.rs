@@ -1,4 +1,4 @@
-//! The server's file system, as SFTP version 3 and OpenSSH's extensions show it.
+//! The server's file system through SFTP version 3 and OpenSSH's extensions.
 
 use std::collections::HashMap;
 
@@ -22,31 +22,34 @@ use crate::ssh::Gate;
 use crate::tolerant::TolerantStream;
 use crate::verdict;
 
-/// Requests under way at once. With one after the other a round trip of 50 ms allows half a megabyte a second; 64 fill the window of an SSH
-/// channel, 2 MiB, and as many again keep it full while the server's answers are on their way.
+/// How many requests are under way at once. One at a time, a round trip of 50 ms allows half a
+/// megabyte per second. 64 fill the window of an SSH channel, 2 MiB; as many again keep it full
+/// while the answers are on their way.
 const REQUESTS_MAX: usize = 128;
-/// What every server takes in one request (draft-ietf-secsh-filexfer-02 §3), and what fits one SSH packet.
+/// The bytes of one request: what every server accepts (draft-ietf-secsh-filexfer-02 §3) and what
+/// fits into one SSH packet.
 const REQUEST_BYTES: usize = 32 * 1024;
-/// The attempt's deadline bounds every request; the library's own bound, 10 s, would fail a slow line with full pipes.
+/// The library's time limit for a request. The attempt's deadline ends requests earlier; the
+/// library's default of 10 s would fail a slow line.
 const REQUEST_SECONDS_MAX: u64 = 3600;
 
-/// Appended to a path, it makes one where nothing exists.
+/// Appended to a path, it gives the path of a file that does not exist.
 const ABSENT: &str = ".waybill-absent";
 
 const POSIX_RENAME: &str = "posix-rename@openssh.com";
 const FSYNC: &str = "fsync@openssh.com";
 
-/// A signed-in user's view of the server's files. Dropping it ends the connection.
+/// The file system of a signed-in user. Dropping it closes the connection.
 pub(crate) struct Remote {
     sftp: RawSftpSession,
-    /// Fails to receive once the library has let go of the channel.
+    /// Returns an error once the library has dropped the channel.
     ended: watch::Receiver<()>,
     extensions: HashMap<String, String>,
-    // Ends with the rest.
+    // Keeps the connection open as long as the session.
     _connection: Handle<Gate>,
 }
 
-/// What is at a path.
+/// What exists at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     Nothing,
@@ -57,16 +60,16 @@ pub(crate) enum Found {
 /// Why a file could not be opened for writing.
 #[derive(Debug)]
 pub(crate) enum OpenError {
-    /// The server says that the file or its directory does not exist.
+    /// The server reports that the file or its directory does not exist.
     NoDirectory,
     /// The server refuses for another reason.
     Refused(ConnectorError),
-    /// The session does not work.
+    /// The session is broken.
     Broken(ConnectorError),
 }
 
 impl OpenError {
-    /// The failure of an attempt that could not make the directory either.
+    /// Returns the failure of an attempt that could not create the directory either.
     pub(crate) fn into_failure(self, directory: &str) -> ConnectorError {
         match self {
             Self::NoDirectory => {
@@ -74,7 +77,7 @@ impl OpenError {
                 let detail = match directory {
                     "" => "the user's directory does not exist".to_owned(),
                     directory => {
-                        format!("the directory {directory} does not exist and could not be made")
+                        format!("the directory {directory} does not exist and could not be created")
                     }
                 };
                 ConnectorError::new(outcome, detail).at(StepName::Write)
@@ -85,7 +88,7 @@ impl OpenError {
 }
 
 impl Remote {
-    /// Starts SFTP on a connection that is signed in.
+    /// Starts SFTP on a signed-in connection.
     pub(crate) async fn open(connection: Handle<Gate>) -> Result<Self, ConnectorError> {
         let broken = |error: russh::Error| verdict::of_ssh(StepName::Write, &error);
         let mut channel = connection.channel_open_session().await.map_err(broken)?;
@@ -106,47 +109,47 @@ impl Remote {
         Ok(Self { sftp, ended, extensions, _connection: connection })
     }
 
-    /// `work`, as long as the SFTP session lasts. A request that is sent while the library ends a broken
-    /// session would otherwise wait for an answer until the attempt's deadline.
+    /// Runs `work` until the SFTP session ends. Without this, a request that is sent while the
+    /// library closes a broken session would wait until the attempt's deadline.
     pub(crate) async fn while_connected<T>(&self, work: impl Future<Output = Result<T, ConnectorError>>) -> Result<T, ConnectorError> {
         until_ended(self.ended.clone(), work).await
     }
 
-    /// What is at a path.
+    /// Returns what exists at a path.
     pub(crate) async fn find(&self, path: &str) -> Result<Found, ConnectorError> {
         match self.sftp.stat(path).await {
             Ok(found) if found.attrs.is_dir() => Ok(Found::Directory),
             Ok(found) => Ok(Found::File { size_bytes: found.attrs.size.unwrap_or_default() }),
             Err(error) if is_status(&error, StatusCode::NoSuchFile) => Ok(Found::Nothing),
-            // Some servers report a missing file as a failure: they report one as well for a name that
+            // Some servers report a missing file as a failure. They report the same for a name that
             // certainly does not exist.
             Err(error) if is_status(&error, StatusCode::Failure) => match self.sftp.stat(format!("{path}{ABSENT}")).await {
                 Err(absent) if is_status(&absent, StatusCode::Failure) => Ok(Found::Nothing),
-                _ => Err(verdict::of_sftp(&error, &format!("looking at {path}"))),
+                _ => Err(verdict::of_sftp(&error, &format!("reading the attributes of {path}"))),
             },
-            Err(error) => Err(verdict::of_sftp(&error, &format!("looking at {path}"))),
+            Err(error) => Err(verdict::of_sftp(&error, &format!("reading the attributes of {path}"))),
         }
     }
 
-    /// Makes the directories that are missing, the outermost first, and returns those that it made.
-    /// A directory that exists is refused by every server with a code of its own, so a refusal shows only
-    /// when a file is opened in it.
+    /// Creates the missing directories, the outermost first, and returns those that it created.
+    /// Servers refuse a directory that exists with different codes, so refusals are ignored here
+    /// and show when a file is opened in the directory.
     pub(crate) async fn make_directories(&self, paths: &[String]) -> Result<Vec<String>, ConnectorError> {
         let mut made = Vec::new();
         for path in paths {
             match self.sftp.mkdir(path.as_str(), FileAttributes::empty()).await {
                 Ok(_) => made.push(path.clone()),
                 Err(SftpError::Status(_)) => {}
-                Err(error) => return Err(verdict::of_sftp(&error, &format!("making {path}"))),
+                Err(error) => return Err(verdict::of_sftp(&error, &format!("creating {path}"))),
             }
         }
         Ok(made)
     }
 
-    /// Makes one directory.
+    /// Creates one directory.
     pub(crate) async fn make_directory(&self, path: &str) -> Result<(), ConnectorError> {
         let made = self.sftp.mkdir(path, FileAttributes::empty()).await;
-        made.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("making {path}")))
+        made.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("creating {path}")))
     }
 
     /// Removes an empty directory.
@@ -155,7 +158,7 @@ impl Remote {
         removed.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("removing {path}")))
     }
 
-    /// Opens a file for writing and keeps what is in it.
+    /// Opens a file for writing and keeps its content.
     pub(crate) async fn open_for_writing(&self, path: &str) -> Result<String, OpenError> {
         let flags = OpenFlags::CREATE | OpenFlags::WRITE;
         match self.sftp.open(path, flags, FileAttributes::empty()).await {
@@ -171,26 +174,26 @@ impl Remote {
         }
     }
 
-    /// Writes the payload from the file's beginning, many writes under way, and closes it with its size
-    /// verified and its bytes on disk.
+    /// Writes the payload from the beginning of the file, with many writes under way. Brings it to
+    /// disk, verifies its size and closes it.
     pub(crate) async fn write(&self, handle: &str, path: &str, payload: Payload) -> Result<WrittenFile, ConnectorError> {
         let written = self.write_all(handle, payload).await?;
         let sync = async { if self.offers(FSYNC) { self.sftp.fsync(handle).await.map(drop) } else { Ok(()) } };
-        // One round trip: the server answers in order.
+        // One round trip, because the server answers in order.
         let (synced, found, closed) = futures_util::join!(sync, self.sftp.fstat(handle), self.sftp.close(handle));
         match synced {
-            // Offered and not supported: every write was acknowledged all the same.
+            // The server offers fsync but does not support it. Every write was acknowledged.
             Err(error) if is_status(&error, StatusCode::OpUnsupported) => {}
-            synced => synced.map_err(|error| verdict::of_sftp(&error, "bringing the file to disk"))?,
+            synced => synced.map_err(|error| verdict::of_sftp(&error, "flushing the file to disk"))?,
         }
         closed.map_err(|error| verdict::of_sftp(&error, "closing the file"))?;
         self.verify(path, found.map(|found| found.attrs.size), written.size_bytes).await?;
         Ok(written)
     }
 
-    /// Compares the size on the server with what was written. Some servers cannot say it for an open file,
-    /// or say 0 until it is closed: those are asked by its name. Where there is no answer either, the
-    /// acknowledgements count, because every write had one.
+    /// Compares the size on the server with the number of bytes written. Some servers do not report
+    /// the size of an open file, or report 0 until it is closed; then the size is read by name. If
+    /// that fails too, the acknowledgements of the writes count.
     async fn verify(&self, path: &str, open: SftpResult<Option<u64>>, expected: u64) -> Result<(), ConnectorError> {
         match open {
             Ok(Some(size_bytes)) if size_bytes == expected => return Ok(()),
@@ -218,7 +221,7 @@ impl Remote {
                     under_way.next().await.transpose().map_err(told)?;
                 }
                 under_way.push(self.sftp.write(handle, offset, piece.to_vec()));
-                // A request leaves when it is first polled.
+                // A request is sent when it is first polled.
                 under_way.next().now_or_never().flatten().transpose().map_err(told)?;
                 digest.update(piece);
                 offset += piece.len() as u64;
@@ -230,7 +233,8 @@ impl Remote {
         Ok(WrittenFile { size_bytes: offset, sha256: hexadecimal(digest) })
     }
 
-    /// The SHA-256 of a file of this size, read with many requests under way. `None`: it is shorter than that.
+    /// Returns the SHA-256 of a file of this size, read with many requests under way, or `None` if
+    /// the file is shorter.
     pub(crate) async fn sha256(&self, path: &str, size_bytes: u64) -> Result<Option<String>, ConnectorError> {
         let told = |error: SftpError| verdict::of_sftp(&error, &format!("reading {path}"));
         let handle = self.sftp.open(path, OpenFlags::READ, FileAttributes::empty()).await.map_err(told)?.handle;
@@ -255,7 +259,8 @@ impl Remote {
         Ok(whole.then(|| hexadecimal(digest)))
     }
 
-    /// Exactly this many bytes, in as many reads as the server wants; `None` at the file's end.
+    /// Reads exactly `length` bytes, in as many requests as the server requires. Returns `None` at
+    /// the end of the file.
     async fn read(&self, handle: &str, offset: u64, length: usize) -> SftpResult<Option<Vec<u8>>> {
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
@@ -270,39 +275,42 @@ impl Remote {
         Ok(Some(bytes))
     }
 
-    /// Renames, and fails when there is something at the new path: version 3's rename (draft-ietf-secsh-filexfer-02 §6.5).
+    /// Renames a file. Version 3's rename fails if the new path exists
+    /// (draft-ietf-secsh-filexfer-02 §6.5).
     pub(crate) async fn rename(&self, from: &str, to: &str) -> Result<(), ConnectorError> {
         self.sftp.rename(from, to).await.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("renaming to {to}")))
     }
 
-    /// Renames over whatever is at the new path, in one step where the server can. Where it cannot, the old
-    /// file is renamed to `aside` first and comes back when the new one is refused: it is never lost.
+    /// Renames a file over an existing one, in one step if the server can. Otherwise the old file
+    /// is first renamed to `aside`, and renamed back if the new file is refused, so that it is
+    /// never lost.
     pub(crate) async fn rename_over(&self, from: &str, to: &str, aside: &str) -> Result<(), ConnectorError> {
         if self.offers(POSIX_RENAME) {
             let answer = self.sftp.extended(POSIX_RENAME, [string(from), string(to)].concat()).await;
             match answer.and_then(ok) {
                 Ok(()) => return Ok(()),
-                // Offered and not supported.
+                // The server offers the extension but does not support it.
                 Err(error) if is_status(&error, StatusCode::OpUnsupported) => {}
                 Err(error) => return Err(verdict::of_sftp(&error, &format!("renaming to {to}"))),
             }
         }
         let Err(refused) = self.rename(from, to).await else {
-            // An attempt that a crash ended between the renames left the old file under the other name.
+            // An attempt that crashed between the renames may have left the old file under this
+            // name.
             drop(self.sftp.remove(aside).await);
             return Ok(());
         };
         if !matches!(self.find(to).await?, Found::File { .. }) {
             return Err(refused);
         }
-        // A leftover of an attempt that a crash ended between the renames.
+        // An attempt that crashed between the renames may have left a file under this name.
         drop(self.sftp.remove(aside).await);
         self.rename(to, aside).await?;
         if let Err(refused) = self.rename(from, to).await {
             self.rename(aside, to).await?;
             return Err(refused);
         }
-        // The new file is in place; an old one that may not be removed stays under the other name.
+        // The new file is in place. If the old one cannot be removed, it stays under this name.
         drop(self.sftp.remove(aside).await);
         Ok(())
     }
@@ -322,7 +330,7 @@ async fn until_ended<T>(
     work: impl Future<Output = Result<T, ConnectorError>>,
 ) -> Result<T, ConnectorError> {
     tokio::select! {
-        // Answers that arrived before the end count.
+        // Answers that arrived before the end are used.
         biased;
         result = work => result,
         _ = ended.changed() => {
@@ -344,13 +352,13 @@ fn ok(answer: Packet) -> SftpResult<()> {
     }
 }
 
-/// A string as SSH writes it (RFC 4251 §5). Rendered paths are far shorter than 4 GiB.
+/// Encodes a string as SSH does (RFC 4251 §5). Rendered paths are far shorter than 4 GiB.
 fn string(text: &str) -> Vec<u8> {
     let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
     [&length.to_be_bytes()[..], text.as_bytes()].concat()
 }
 
-/// Lower-case hexadecimal.
+/// Returns the SHA-256 in lower-case hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     let mut digest = Context::new(&SHA256);
     digest.update(bytes);

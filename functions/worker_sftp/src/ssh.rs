@@ -1,4 +1,5 @@
-//! The way to a server: connected through `egress`, its host key the pinned one, signed in. No secret leaves before the key is checked.
+//! Opens an SSH connection: connects through `egress`, checks the host key and signs in. No secret
+//! is sent before the key is checked.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -20,13 +21,15 @@ use worker::ConnectorError;
 use crate::credentials::{Credentials, read_key};
 use crate::verdict::{self, within};
 
-/// How often a server may ask before it is let go: password, expired password, second factor.
+/// How many times a server may ask questions: for a password, for a new password, for a second
+/// factor.
 const QUESTIONS_MAX: usize = 5;
-/// Bulk first: AES-GCM is several times faster than ChaCha20 where the processor helps, and every Lambda's does.
+/// The ciphers in order of preference. AES-GCM is several times faster than ChaCha20 on processors
+/// that support it, as those of Lambda do.
 const CIPHERS: &[cipher::Name] =
     &[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_192_CTR, cipher::AES_128_CTR];
 
-/// The types of host keys, the most preferred first.
+/// The types of host keys, the preferred one first.
 pub(crate) fn host_key_types() -> Vec<Algorithm> {
     let ecdsa = |curve| Algorithm::Ecdsa { curve };
     vec![
@@ -39,31 +42,31 @@ pub(crate) fn host_key_types() -> Vec<Algorithm> {
     ]
 }
 
-/// One and the same key, whatever the hash it signs with.
+/// Whether a key is of this type, regardless of the hash that an RSA key signs with.
 pub(crate) fn is_of_type(key: &PublicKey, algorithm: &Algorithm) -> bool {
     matches!((key.algorithm(), algorithm), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. })) || key.algorithm() == *algorithm
 }
 
-/// Whose key is trusted.
+/// Which host keys are trusted.
 #[derive(Clone, Debug)]
 pub(crate) enum Trust {
     /// The pinned keys.
     Pinned(HostKeys),
-    /// Nobody's: the connection ends once the key is known.
+    /// None. The connection ends once the key is known.
     Nobody,
 }
 
-/// How a handshake ended that did not fail.
+/// The result of a handshake that did not fail.
 pub(crate) enum Handshake {
-    /// The key is trusted.
+    /// The host key is trusted.
     Trusted(Handle<Gate>),
-    /// The server showed this key, and was not trusted.
+    /// The server presented this key, which is not trusted.
     Untrusted(PublicKey),
-    /// The server has no key of the types asked for.
+    /// The server has no key of the requested types.
     NoSuchKey,
 }
 
-/// Lets a trusted host key pass.
+/// Accepts connections whose host key is trusted.
 pub(crate) struct Gate {
     trust: Trust,
     presented: Arc<OnceLock<PublicKey>>,
@@ -78,13 +81,14 @@ impl client::Handler for Gate {
             Trust::Pinned(pins) => key.to_bytes().is_ok_and(|wire| pins.contains(&wire)),
             Trust::Nobody => false,
         };
-        // Set once: a later key exchange must show the same key, and is judged the same way.
+        // Only the first key is kept. A later key exchange must present the same key and is checked
+        // in the same way.
         drop(self.presented.set(key));
         Ok(trusted)
     }
 }
 
-/// Agrees on keys with whoever is at the other end, asking for host keys of `types`.
+/// Performs the key exchange, requesting host keys of `types`.
 pub(crate) async fn handshake(stream: TcpStream, trust: Trust, types: &[Algorithm]) -> Result<Handshake, ConnectorError> {
     let presented = Arc::new(OnceLock::new());
     let gate = Gate { trust, presented: Arc::clone(&presented) };
@@ -111,8 +115,8 @@ fn config(types: &[Algorithm]) -> client::Config {
     }
 }
 
-/// Connects, and goes on when the host key is the pinned one. A server has a key of each type and shows one: where only the fingerprint is
-/// known, the others are asked for in turn.
+/// Connects, and continues if a host key is pinned. A server has a key of each type and presents
+/// one of them. If only a fingerprint is pinned, the other types are requested in turn.
 pub(crate) async fn reach(guard: &Guard, settings: &SftpSettings, deadline: Instant) -> Result<Handle<Gate>, ConnectorError> {
     let host = Host::parse(&settings.host)
         .map_err(|refusal| ConnectorError::misconfigured(format!("the host cannot be used: {refusal}")).at(StepName::Resolve))?;
@@ -120,7 +124,7 @@ pub(crate) async fn reach(guard: &Guard, settings: &SftpSettings, deadline: Inst
     greet(stream, guard, &host, settings, deadline).await
 }
 
-/// The same over a connection that is there already.
+/// Does the same over a connection that is already open.
 pub(crate) async fn greet(
     stream: TcpStream,
     guard: &Guard,
@@ -149,7 +153,7 @@ pub(crate) async fn greet(
     Err(not_pinned(settings, &shown))
 }
 
-/// The types that the pinned keys can have: all of them where only a fingerprint is known.
+/// Returns the types that the pinned keys can have: all types if only a fingerprint is pinned.
 fn types_of(pins: &HostKeys) -> Vec<Algorithm> {
     let is_pinned = |algorithm: &Algorithm| {
         pins.iter().any(|pin| match (pin.algorithm(), algorithm) {
@@ -170,21 +174,23 @@ fn not_pinned(settings: &SftpSettings, shown: &[String]) -> ConnectorError {
     };
     let detail = match (shown, names) {
         ([], Some(names)) => format!("the server has no host key of the type {}; {pinned}", names.join(" or ")),
-        ([], None) => format!("the server has no host key of a type that is supported; {pinned}"),
-        (shown, _) => format!("the server's host key is not pinned: it shows {}, and {pinned}", shown.join(", ")),
+        ([], None) => format!("the server has no host key of a supported type; {pinned}"),
+        (shown, _) => format!("the server's host key is not pinned: it presents {}, and {pinned}", shown.join(", ")),
     };
-    // As with a TLS certificate that does not verify: nothing was sent, and the right server may be back later.
+    // Retried like a TLS certificate that does not verify: nothing was sent, and the right server
+    // may answer later.
     ConnectorError::new(Outcome::Retry(Reason::Tls), detail).at(StepName::HostKey)
 }
 
-/// How a server was signed in to.
+/// How the connector signed in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SignedIn {
-    /// With an RSA key, whose signatures take a time that depends on the key (RUSTSEC-2023-0071).
+    /// Whether an RSA key was used, whose signatures take a time that depends on the key
+    /// (RUSTSEC-2023-0071).
     pub(crate) with_rsa: bool,
 }
 
-/// Signs in.
+/// Signs in with the credentials.
 pub(crate) async fn authenticate(handle: &mut Handle<Gate>, username: &str, credentials: &Credentials) -> Result<SignedIn, ConnectorError> {
     let mut signed_in = SignedIn { with_rsa: false };
     let result = match credentials {
@@ -201,14 +207,14 @@ pub(crate) async fn authenticate(handle: &mut Handle<Gate>, username: &str, cred
     };
     let detail = match result {
         AuthResult::Success => return Ok(signed_in),
-        AuthResult::Failure { partial_success: true, .. } => "the server wants a second way of signing in besides these credentials",
+        AuthResult::Failure { partial_success: true, .. } => "the server requires a second way of signing in",
         AuthResult::Failure { .. } => "the server does not accept the username or the credentials",
     };
     Err(ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail).at(StepName::Authenticate))
 }
 
-/// Asks first which ways the server offers: a password that is tried unoffered uses up an attempt, and
-/// some servers allow one.
+/// Signs in with a password. Asks first which methods the server offers: a password that the server
+/// does not offer uses up an attempt, and some servers allow only one.
 async fn with_password(handle: &mut Handle<Gate>, username: &str, password: &SecretString) -> Result<AuthResult, ConnectorError> {
     let offered = match handle.authenticate_none(username).await.map_err(broken)? {
         AuthResult::Success => return Ok(AuthResult::Success),
@@ -224,7 +230,8 @@ async fn with_password(handle: &mut Handle<Gate>, username: &str, password: &Sec
     with_question(handle, username, password).await
 }
 
-/// Many servers take a password as the answer to a question only. Nothing but a hidden question is answered, and once.
+/// Answers a keyboard-interactive question with the password, because many servers accept it only
+/// this way. Only a single hidden question is answered, and only once.
 async fn with_question(handle: &mut Handle<Gate>, username: &str, password: &SecretString) -> Result<AuthResult, ConnectorError> {
     let mut answered = false;
     let mut response = handle.authenticate_keyboard_interactive_start(username, None::<String>).await.map_err(broken)?;

@@ -1,7 +1,8 @@
-//! What it may cost to open a private key.
+//! Limits the cost of opening a private key.
 //!
-//! An encrypted key names how its passphrase is stretched: how often, and with how much memory. Whoever makes the key chooses
-//! these, and the worker pays. They are read before the key is opened, because memory that cannot be had ends the process.
+//! An encrypted key states the parameters of its key derivation: how many rounds, and how much
+//! memory. The tenant chooses them, and the worker pays for them. They are read before the key is
+//! opened, because a failed allocation would end the process.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,24 +14,24 @@ use russh::keys::PrivateKey;
 use russh::keys::ssh_key::Kdf as OpensshKdf;
 use russh::keys::ssh_key::private::KeypairData;
 
-/// `ssh-keygen` does 16 to 24 rounds.
+/// `ssh-keygen` uses 16 to 24 rounds.
 const BCRYPT_ROUNDS_MAX: u32 = 256;
-/// OpenSSL does 2,048; password managers up to a million.
+/// OpenSSL uses 2,048 iterations, password managers up to a million.
 const PBKDF2_ITERATIONS_MAX: u32 = 2_000_000;
-/// OpenSSL takes 16 MiB.
+/// OpenSSL uses 16 MiB.
 const SCRYPT_BYTES_MAX: u64 = 64 << 20;
-/// PuTTY takes 8 MiB.
+/// PuTTY uses 8 MiB.
 const ARGON2_KIB_MAX: u64 = 64 << 10;
-/// PuTTY goes over its memory 13 to 34 times.
+/// PuTTY uses 13 to 34 passes.
 const ARGON2_PASSES_MAX: u64 = 128;
-/// The largest modulus that an RSA key may have.
+/// The largest modulus of an RSA key in bits.
 const RSA_BITS_MAX: usize = 8192;
-/// The largest RSA key, encoded, with room for its comments.
+/// The size of the largest encoded RSA key, with room for comments.
 const TEXT_BYTES_MAX: usize = 16 << 10;
 
-const TOO_COSTLY: &str = "opening the private key takes too much time or memory: its passphrase is stretched too far";
+const TOO_COSTLY: &str = "opening the private key takes too much time or memory: the parameters of its key derivation are too high";
 
-/// Why a private key is not opened; `None` when it may be.
+/// Returns why a private key may not be opened, or `None` if it may.
 pub(crate) fn refusal(text: &str) -> Option<&'static str> {
     if text.len() > TEXT_BYTES_MAX {
         return Some("the private key is too large");
@@ -51,14 +52,15 @@ pub(crate) fn refusal(text: &str) -> Option<&'static str> {
     }
 }
 
-/// Why an opened key is not used: signing with it takes too long.
+/// Returns why an opened key may not be used, or `None` if it may. Signatures with a larger key
+/// take too long.
 pub(crate) fn size_refusal(key: &PrivateKey) -> Option<&'static str> {
     let KeypairData::Rsa(pair) = key.key_data() else { return None };
     let bits = pair.public().n().as_positive_bytes().map_or(usize::MAX, |bytes| bytes.len() * 8);
     (bits > RSA_BITS_MAX).then_some("the private key is too large: an RSA key has at most 8192 bits")
 }
 
-/// PuTTY's format names its parameters in lines of text.
+/// Reads the parameters of PuTTY's format, which names them in lines of text.
 fn putty_is_affordable(text: &str) -> bool {
     let within = |name: &str, max: u64| {
         let values = text.lines().filter_map(|line| line.trim().strip_prefix(name)?.trim().strip_prefix(':'));
@@ -67,13 +69,13 @@ fn putty_is_affordable(text: &str) -> bool {
     within("Argon2-Memory", ARGON2_KIB_MAX) && within("Argon2-Passes", ARGON2_PASSES_MAX) && within("Argon2-Parallelism", 16)
 }
 
-/// `None`: it is no key in OpenSSH's format.
+/// Returns `None` if the text is not a key in OpenSSH's format.
 fn openssh_is_affordable(text: &str) -> Option<bool> {
     let key = PrivateKey::from_openssh(text).ok()?;
     Some(!matches!(key.kdf(), OpensshKdf::Bcrypt { rounds, .. } if *rounds > BCRYPT_ROUNDS_MAX))
 }
 
-/// `None`: it is no encrypted key in PKCS #8.
+/// Returns `None` if the text is not an encrypted key in PKCS #8.
 fn pkcs8_is_affordable(text: &str) -> Option<bool> {
     let lines = text.lines().skip_while(|line| !line.starts_with("-----BEGIN ")).skip(1);
     let body: String = lines.take_while(|line| !line.starts_with("-----END ")).map(str::trim).collect();
@@ -111,7 +113,7 @@ mod tests {
         }
     }
 
-    /// What `openssl pkcs8 -topk8` makes of an Ed25519 key.
+    /// Returns an Ed25519 key encrypted by `openssl pkcs8 -topk8`.
     fn pkcs8(options: &str) -> String {
         let script = format!("openssl genpkey -algorithm ed25519 | openssl pkcs8 -topk8 -passout pass:x {options}");
         let made = std::process::Command::new("sh").args(["-c", &script]).output().expect("sh runs");
@@ -125,7 +127,7 @@ mod tests {
         assert_eq!(refusal(&pkcs8("-iter 2000001")), Some(TOO_COSTLY));
         let scrypt = pkcs8("-scrypt -scrypt_N 16384");
         assert_eq!(refusal(&scrypt), None);
-        // Sixteen times the memory, by scrypt's block size.
+        // The block size of scrypt is raised so that it takes sixteen times the memory.
         let body: String = scrypt.lines().filter(|line| !line.starts_with('-')).collect();
         let mut der = STANDARD.decode(body).unwrap();
         let block_size = [2, 2, 0x40, 0, 2, 1, 8];

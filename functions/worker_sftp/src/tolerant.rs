@@ -1,9 +1,10 @@
-//! A layer in front of the SFTP library that completes the server's STATUS answers.
+//! A layer below the SFTP library that completes STATUS packets of the server.
 //!
-//! The library ends the session on a STATUS that version 3 does not define: a code above 8 (servers send
-//! those of later drafts), or one without message or language tag (servers of earlier drafts, and several
-//! gateways). Such an answer is a failure of one request, so it is rewritten into one that the library
-//! reads. All other packets pass through unread and uncopied.
+//! The library ends the session on a STATUS that version 3 does not define: one with a code above 8
+//! (from servers of later drafts), or one without a message or language tag (from servers of
+//! earlier drafts and several gateways). Such a packet reports the failure of one request, so it is
+//! rewritten to one that the library can parse. All other packets pass through without being parsed
+//! or copied.
 
 use std::io;
 use std::pin::Pin;
@@ -19,34 +20,34 @@ const PERMISSION_DENIED: u32 = 3;
 const FAILURE: u32 = 4;
 /// The last code of version 3, `SSH_FX_OP_UNSUPPORTED`.
 const LAST_CODE: u32 = 8;
-/// The length and the type that every packet begins with.
+/// The length and the type, with which every packet begins.
 const HEADER_BYTES: usize = 5;
-/// A longer STATUS passes as it is, and the library judges it.
+/// The longest STATUS that is rewritten. The library handles longer ones.
 const STATUS_BYTES_MAX: usize = 64 << 10;
 
-/// The channel, with STATUS packets completed on their way in.
+/// A stream that completes the STATUS packets it reads.
 pub(crate) struct TolerantStream<S> {
     inner: S,
     state: State,
-    /// Dropped with the stream, which is how the end is noticed.
+    /// Dropped with the stream, which notifies the receiver of the end.
     _alive: watch::Sender<()>,
 }
 
 enum State {
-    /// Collects a packet's header.
+    /// Collects the header of a packet.
     Header { bytes: [u8; HEADER_BYTES], filled: usize },
     /// Passes on the rest of a packet that is not a STATUS.
     Passing { left: usize },
-    /// Collects a STATUS without its header.
+    /// Collects the body of a STATUS.
     Status { body: Vec<u8>, filled: usize },
-    /// Hands out what was collected, and then passes on the rest of the packet.
+    /// Returns the collected bytes, and then passes on `then` more bytes of the packet.
     Ready { packet: Vec<u8>, given: usize, then: usize },
 }
 
 const START: State = State::Header { bytes: [0; HEADER_BYTES], filled: 0 };
 
 impl<S> TolerantStream<S> {
-    /// The second value fails to receive once the stream has been dropped.
+    /// Wraps a stream. The receiver returns an error once the stream has been dropped.
     pub(crate) fn new(inner: S) -> (Self, watch::Receiver<()>) {
         let (alive, ended) = watch::channel(());
         (Self { inner, state: START, _alive: alive }, ended)
@@ -110,7 +111,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TolerantStream<S> {
     }
 }
 
-/// Reads until `bytes` is full; `false` when the stream ends before.
+/// Reads until `bytes` is full. Returns `false` if the stream ends before.
 fn fill<S: AsyncRead + Unpin>(inner: &mut S, cx: &mut Context<'_>, bytes: &mut [u8], filled: &mut usize) -> Poll<io::Result<bool>> {
     while *filled < bytes.len() {
         let mut rest = ReadBuf::new(&mut bytes[*filled..]);
@@ -129,7 +130,7 @@ fn passing(left: usize) -> State {
 
 fn after_header(bytes: [u8; HEADER_BYTES]) -> State {
     let [a, b, c, d, kind] = bytes;
-    // The length counts the type.
+    // The length includes the type.
     let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
     let left = length.saturating_sub(1);
     if kind == STATUS && left <= STATUS_BYTES_MAX {
@@ -139,8 +140,8 @@ fn after_header(bytes: [u8; HEADER_BYTES]) -> State {
     }
 }
 
-/// A whole STATUS packet as version 3 has it, from the request's id, the code and, where they are there,
-/// message and language tag.
+/// Returns a complete STATUS packet of version 3, made of the request's id, the code and, if they
+/// are present, the message and language tag.
 fn completed(body: &[u8]) -> Vec<u8> {
     let Some((id, rest)) = body.split_first_chunk::<4>() else { return framed(body) };
     let (code, rest) = match rest.split_first_chunk::<4>() {
@@ -166,14 +167,15 @@ fn framed(body: &[u8]) -> Vec<u8> {
     [&length[..], &[STATUS], body].concat()
 }
 
-/// The message, or as much of it as there is.
+/// Returns the message, or the part of it that is present.
 fn message(rest: &[u8]) -> &[u8] {
     let Some((length, rest)) = rest.split_first_chunk::<4>() else { return &[] };
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
     &rest[..rest.len().min(length)]
 }
 
-/// The code of version 3 for one of later drafts (draft-ietf-secsh-filexfer-13 §9.1), and its meaning.
+/// Maps a code of later drafts (draft-ietf-secsh-filexfer-13 §9.1) to one of version 3 and its
+/// meaning.
 fn later_code(code: u32) -> (u32, Option<&'static str>) {
     match code {
         9 => (FAILURE, Some("invalid handle")),

@@ -1,4 +1,4 @@
-//! The check names the step that fails.
+//! Tests that the check names the step that fails.
 
 use domain::check::StepName;
 use domain::settings::sftp::{HostKey, HostKeys};

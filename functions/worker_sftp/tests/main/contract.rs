@@ -1,4 +1,4 @@
-//! The contract of connectors, against OpenSSH.
+//! Runs the connector contract against OpenSSH.
 
 use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop, sha256};
 use domain::Reason;

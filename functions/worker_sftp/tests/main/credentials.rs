@@ -1,4 +1,4 @@
-//! Every kind of credentials, accepted by a server that demands it, and refused when wrong.
+//! Tests that a server accepts each kind of credentials, and refuses wrong ones.
 
 use domain::Reason;
 use domain::check::StepName;
@@ -73,7 +73,7 @@ async fn a_server_that_wants_two_ways_at_once_says_so() {
     assert!(world.deliver("dlv_1_00", Payload::whole("x")).await.detail.contains("second way"));
 }
 
-/// By a delivery and by the check, without a word of the secret.
+/// Checks that a delivery and the check are both refused without showing the secret.
 async fn refused(world: &World) {
     let attempted = world.deliver("dlv_1_00", Payload::whole("x")).await;
     assert_eq!(reason(&attempted), Reason::Authentication, "{}", attempted.detail);

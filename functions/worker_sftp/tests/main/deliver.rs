@@ -1,4 +1,4 @@
-//! A file arrives, whole, where the templates say.
+//! Tests that whole files arrive at the paths of the templates.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Host keys: shown, and pinned.
+//! Tests reading and pinning host keys.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Servers that answer otherwise than version 3 says, as many do.
+//! Tests servers that deviate from SFTP version 3, as many do.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn odd_answers_to_a_delivery_do_not_keep_the_file_from_arriving() {
         "posix-rename-unsupported",
     ] {
         for if_exists in [IfExists::Replace, IfExists::Fail, IfExists::Skip] {
-            // Where nothing can be looked at, nothing can be known to be in the way.
+            // If files cannot be looked at, the delivery cannot know whether one exists.
             if oddities.contains(",stat-unsupported") && if_exists != IfExists::Replace {
                 continue;
             }
@@ -128,7 +128,7 @@ async fn the_check_refuses_what_no_delivery_could_do() {
         assert_eq!(reason(&failed), why, "{oddities}: {}", failed.detail);
         assert!(server.tree().iter().all(|path| !path.contains(".waybill")), "{:?}", server.tree());
     }
-    // The directory that every file goes to does not exist, and cannot be made.
+    // The directory does not exist and cannot be created.
     let server = OddSftp::start("mkdir-refused");
     assert_eq!(failed_step(&world(&server).check().await), Some(StepName::Write));
     let failed = world(&server).deliver("dlv_1_00", Payload::whole("x")).await;
@@ -137,14 +137,14 @@ async fn the_check_refuses_what_no_delivery_could_do() {
 
 #[tokio::test]
 async fn the_check_warns_where_deliveries_work_without() {
-    // Without the right to delete, a new file arrives all the same.
+    // New files can be delivered without the right to delete.
     let server = OddSftp::start("remove-refused");
     let report = world(&server).check().await;
     assert!(report.ok, "{report:?}");
     let detail = &report.steps.last().unwrap().detail;
     assert!(detail.contains("warning") && detail.contains("stays"), "{detail}");
     delivered(&world(&server).deliver("dlv_1_00", Payload::whole("x")).await);
-    // Without the right to make directories, files go to those that exist.
+    // Without the right to create directories, files can be delivered to existing ones.
     let server = OddSftp::start("mkdir-refused");
     std::fs::create_dir_all(server.home().join("in/report.ready")).unwrap();
     let report = world(&server).check().await;

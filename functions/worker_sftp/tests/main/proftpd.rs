@@ -1,4 +1,4 @@
-//! The same promises on ProFTPD's `mod_sftp`.
+//! Tests the same guarantees on ProFTPD's `mod_sftp`.
 
 use domain::Reason;
 use domain::check::StepName;

@@ -1,4 +1,4 @@
-//! The same again, and another file in the way.
+//! Tests repeated deliveries, and other files at the same path.
 
 use bytes::Bytes;
 use domain::Reason;
@@ -31,7 +31,7 @@ async fn a_repeat_is_success_and_changes_nothing() {
 async fn another_file_of_that_name_is_replaced_or_stays() {
     let sshd = Sshd::start().await;
     delivered(&World::on(&sshd).deliver("dlv_1_00", Payload::whole("old")).await);
-    // As long as the old one, and longer.
+    // One text is as long as the old one, the other is longer.
     for text in ["new", "newer"] {
         let failed = World::on(&sshd).if_exists(IfExists::Fail).deliver("dlv_2_00", Payload::whole(text)).await;
         assert_eq!(reason(&failed), Reason::Rejected, "{}", failed.detail);
@@ -116,7 +116,7 @@ async fn a_replaced_file_that_a_crash_left_aside_is_removed_by_the_next_attempt(
     let world = World::on(&sshd).if_exists(IfExists::Replace);
     let directory = sshd.home().join("in/report.ready");
     delivered(&world.deliver("dlv_0_00", Payload::whole("old")).await);
-    // Before the new file had its name, and before the old one was removed.
+    // The crash happened before the new file had its name, or before the old one was removed.
     for is_renamed in [false, true] {
         let aside = directory.join(".waybill-dlv_1_00.replaced");
         std::fs::rename(sshd.home().join(PATH), &aside).unwrap();

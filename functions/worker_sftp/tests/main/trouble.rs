@@ -1,4 +1,4 @@
-//! Servers and lines that do not work, and attempts that are let go.
+//! Tests broken servers and connections, and cancelled attempts.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use worker::{Attempted, Payload, StepRecorder, Unavailable};
 use worker_sftp::{Credentials, Meta};
 
-/// A destination and who delivers to it.
+/// A destination with what is needed to deliver to it.
 pub(crate) struct World {
     pub(crate) guard: Guard,
     pub(crate) settings: SftpSettings,
@@ -24,12 +24,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// The server's account with its password, its Ed25519 key pinned.
+    /// Returns a destination that uses the server's account with its password, and pins its Ed25519
+    /// key.
     pub(crate) fn on(sshd: &Sshd) -> Self {
         Self::at(sshd.port, &sshd.host_key("ed25519"))
     }
 
-    /// The account on another server.
+    /// Returns a destination on the given port with the given pinned host key.
     pub(crate) fn at(port: u16, host_key: &str) -> Self {
         let settings = SftpSettings {
             host: "127.0.0.1".to_owned(),
@@ -55,10 +56,10 @@ impl World {
     }
 
     pub(crate) async fn deliver_as(&self, meta: &Meta<'_>, payload: Payload) -> Attempted {
-        self.try_deliver(meta, payload).await.expect("nothing of ours failed")
+        self.try_deliver(meta, payload).await.expect("Waybill itself does not fail")
     }
 
-    /// Fails when something of Waybill failed.
+    /// Delivers a payload. Returns an error if Waybill itself failed.
     pub(crate) async fn try_deliver(&self, meta: &Meta<'_>, payload: Payload) -> Result<Attempted, Unavailable> {
         let deadline = Instant::now() + self.timeout;
         let attempted = worker_sftp::deliver(&self.guard, &self.settings, &self.credentials, meta, payload, deadline).await;
@@ -102,7 +103,7 @@ pub(crate) fn meta<'m>(delivery_id: &'m str, metadata: &'m BTreeMap<String, Stri
     }
 }
 
-/// What the file is called that [`meta`] makes.
+/// The path of the file for a delivery with [`meta`].
 pub(crate) const PATH: &str = "in/report.ready/msg_1.csv";
 
 pub(crate) fn delivered(attempted: &Attempted) -> Value {
@@ -127,7 +128,7 @@ pub(crate) fn failed_step(report: &CheckReport) -> Option<StepName> {
     report.failed_step().map(|step| step.name)
 }
 
-/// Bytes that are no two alike for long.
+/// Returns pseudorandom bytes that do not repeat.
 pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {

@@ -1,4 +1,4 @@
-//! A refusal as the store put it.
+//! A refusal by an object store.
 
 use std::time::Duration;
 
@@ -8,25 +8,26 @@ use domain::retry::retry_after;
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-/// Where Azure says what went wrong, also when there is no body.
+/// The header in which Azure reports an error code, also for answers without a body.
 const AZURE_CODE: &str = "x-ms-error-code";
-/// Where S3 names the region that a bucket is in.
+/// The header in which S3 reports a bucket's region.
 const BUCKET_REGION: &str = "x-amz-bucket-region";
 const REGION_MAX: usize = 40;
-/// No code of the three is longer.
+/// The longest error code that is accepted. No code of the three providers is longer.
 const CODE_MAX: usize = 100;
 
-/// Codes of S3 for a request to a region that the bucket is not in.
+/// S3's error codes for a request to a region that the bucket is not in.
 const OTHER_REGION: &[&str] = &["PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"];
 
-/// What a store answered that is not success. Of the body only code and message are kept: some stores send back what was signed.
+/// An answer of a store that is not a success. Of its body, only code and message are kept, because
+/// some stores return the signed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    /// The store's own name for what went wrong: `NoSuchBucket`.
+    /// The store's error code, such as `NoSuchBucket`.
     pub(crate) code: Option<String>,
     message: Option<String>,
-    /// The region that S3 says the bucket is in.
+    /// The region in which the bucket is, according to S3.
     region: Option<String>,
     pub(crate) retry_after: Option<Duration>,
     headers: Vec<(String, String)>,
@@ -46,14 +47,14 @@ impl Answer {
         Self { status, code, message: element(body, "Message"), region, retry_after, headers: kept.collect() }
     }
 
-    /// The region of the bucket, when the request went to another one.
+    /// Returns the bucket's region if the request was sent to another one.
     pub(crate) fn other_region(&self) -> Option<&str> {
         let is_elsewhere =
             matches!(self.status, StatusCode::MOVED_PERMANENTLY) || self.code.as_deref().is_some_and(|code| OTHER_REGION.contains(&code));
         self.region.as_deref().filter(|_| is_elsewhere)
     }
 
-    /// What the code means, where it does not say so by itself.
+    /// Returns an explanation if the code is not self-explanatory or has one that helps.
     fn explanation(&self) -> Option<String> {
         if let Some(region) = self.other_region() {
             return Some(format!("the bucket is in the region {region}; set region to it"));
@@ -67,7 +68,7 @@ impl Answer {
         Some(text.to_owned())
     }
 
-    /// For the attempt's record, which the worker redacts and cuts.
+    /// Returns the answer for the attempt's record, which the worker redacts and cuts.
     pub(crate) fn record(&self) -> ResponseRecord {
         let body = [self.code.as_deref(), self.message.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
         ResponseRecord { status: self.status.as_u16(), headers: self.headers.clone(), truncated: false, body }
@@ -87,19 +88,21 @@ impl std::fmt::Display for Answer {
     }
 }
 
-/// Whether the body of a success says that it is none: S3 answers 200 before it has put the parts together.
+/// Whether the body of a successful status reports an error: S3 answers 200 before it has completed
+/// an upload.
 pub(crate) fn is_error_document(body: &str) -> bool {
     let root = body.trim_start().trim_start_matches(|c| c != '>').trim_start_matches('>').trim_start();
     body.trim_start().starts_with("<Error>") || root.starts_with("<Error>")
 }
 
-/// The tag of what a copy made.
+/// Returns the entity tag in the answer to a copy or a completed upload.
 pub(crate) fn etag(body: &str) -> Option<HeaderValue> {
     let tag = element(body, "ETag")?.replace("&quot;", "\"").replace("&#34;", "\"");
     HeaderValue::from_str(&tag).ok()
 }
 
-/// The text of the first element of this name. All three answer with a flat XML document.
+/// Returns the text of the first element of this name. All three providers answer with flat XML
+/// documents.
 fn element(body: &str, name: &str) -> Option<String> {
     let (_, rest) = body.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;

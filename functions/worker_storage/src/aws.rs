@@ -1,4 +1,5 @@
-//! Credentials for S3: the function's own, a role's, or a key pair. Never what the library finds in its surroundings.
+//! Credentials for S3: the function's own, those of a role, or an access key. The library never
+//! looks for credentials itself.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,14 +21,15 @@ use worker::{ConnectorError, Unavailable, dependency};
 use crate::Credentials;
 use crate::error::StorageError;
 
-/// No upload takes longer than its attempt, and no attempt longer than this: credentials with less life left are not begun with.
+/// The remaining lifetime that a role's credentials must have when an attempt begins. No attempt
+/// takes longer.
 const LIFE_LEFT_MIN: Duration = Duration::from_secs(15 * 60);
-/// The function's own credentials are looked at again after this long.
+/// How long the function's own credentials are cached.
 const OWN_KEPT: Duration = Duration::from_secs(5 * 60);
-/// Roles kept at a time.
+/// How many roles are cached.
 const ROLES_MAX: usize = 1000;
 
-/// Credentials of AWS, kept while they live.
+/// AWS credentials, cached until they expire.
 #[derive(Debug)]
 pub(crate) struct Aws {
     config: SdkConfig,
@@ -36,7 +38,7 @@ pub(crate) struct Aws {
     roles: Mutex<HashMap<Assumed, Kept>>,
 }
 
-/// Role, external id and bucket: a session reaches its bucket and no other.
+/// Role, external id and bucket. A session can use only its bucket.
 type Assumed = (String, String, String);
 
 #[derive(Debug, Clone)]
@@ -50,21 +52,21 @@ impl Aws {
         Self { config, clock, own: Mutex::default(), roles: Mutex::default() }
     }
 
-    /// The bucket's region: the settings', else ours.
+    /// Returns the bucket's region: that of the settings, or else the function's own.
     pub(crate) fn region<'s>(&'s self, settings: &'s S3Settings) -> &'s str {
         let own = || self.config.region().map_or("us-east-1", |region| region.as_ref());
         settings.region.as_deref().unwrap_or_else(own)
     }
 
-    /// A store that is not Amazon's, or the Amazon of a laptop: where every client of S3 with our configuration goes (AWS SDKs and Tools
-    /// Reference Guide, Service-specific endpoints).
+    /// Returns the endpoint of a store that is not Amazon's, or the one that the function's own AWS
+    /// configuration sets for S3 (AWS SDKs and Tools Reference Guide, Service-specific endpoints).
     pub(crate) fn endpoint(&self, settings: &S3Settings) -> Option<String> {
         let key = ServiceConfigKey::builder().service_id("S3").profile("endpoint_url").env("AWS_ENDPOINT_URL").build();
         let of_s3 = || self.config.service_config()?.load_config(key.ok()?);
         settings.endpoint.clone().or_else(of_s3).or_else(|| self.config.endpoint_url().map(str::to_owned))
     }
 
-    /// Credentials that live as long as an attempt may take.
+    /// Returns credentials that stay valid for the whole attempt.
     pub(crate) async fn credential(&self, settings: &S3Settings, credentials: &Credentials) -> Result<Arc<AwsCredential>, StorageError> {
         match credentials {
             Credentials::AccessKey { access_key_id, secret_access_key, session_token } => Ok(Arc::new(AwsCredential {
@@ -73,13 +75,13 @@ impl Aws {
                 token: session_token.as_ref().map(|token| token.expose_secret().to_owned()),
             })),
             Credentials::Iam { .. } | Credentials::IamRole { .. } if settings.endpoint.is_some() => {
-                // A session's token goes with every request: it is for Amazon alone.
+                // A session's token is sent with every request, so only Amazon may receive it.
                 Err(StorageError::misconfigured("IAM credentials are for Amazon S3 only, not for another endpoint"))
             }
             Credentials::Iam { granted_buckets } if !granted_buckets.contains(&settings.bucket) => {
                 {
                     let detail = format!("the bucket {} is not granted to this organization", settings.bucket);
-                    // Who asks is not in question.
+                    // The caller is authenticated, but may not use this bucket.
                     let error = ConnectorError::new(Outcome::ClientError(Reason::Authorization), detail);
                     Err(error.at(StepName::Authorize).into())
                 }
@@ -138,7 +140,7 @@ impl Aws {
     }
 }
 
-/// Credentials that the vault did not open are secret all the same.
+/// Redacts credentials that the vault did not open.
 fn confidential(credential: &Arc<AwsCredential>) {
     Confidential::add(&credential.secret_key.as_str().into());
     credential.token.iter().for_each(|token| Confidential::add(&token.as_str().into()));

@@ -1,4 +1,5 @@
-//! Credentials for Azure: an account's key, a shared access signature, or a token for an application of Entra ID.
+//! Credentials for Azure: an account key, a shared access signature, or a token of an Entra ID
+//! application.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,14 +23,14 @@ use crate::answer::Answer;
 use crate::error::StorageError;
 
 const SCOPE: &str = "https://storage.azure.com/.default";
-/// A token with less life left is not begun with: no attempt takes longer.
+/// The remaining lifetime that a token must have when an attempt begins. No attempt takes longer.
 const LIFE_LEFT_MIN: Duration = Duration::from_secs(11 * 60);
-/// Tokens kept at a time.
+/// How many tokens are cached.
 const TOKENS_MAX: usize = 1000;
-/// A token is a few kilobytes.
+/// The largest answer that is read. A token is a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Tokens of Entra ID, kept while they live.
+/// Entra ID tokens, cached until they expire.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     client: Client,
@@ -39,13 +40,13 @@ pub(crate) struct Tokens {
     kept: Mutex<HashMap<Principal, Place>>,
 }
 
-/// A token, and until when an attempt may begin with it.
+/// A token, and the time until which an attempt may begin with it.
 type Kept = (SecretString, Timestamp);
 
-/// Where a principal's token is kept; locked while its server is asked.
+/// The cached token of a principal. It is locked while a new token is requested.
 type Place = Arc<AsyncMutex<Option<Kept>>>;
 
-/// Tenant, application and its password: a wrong password never meets the token of the right one.
+/// Tenant, client id and client secret. A wrong secret never finds the token of the right one.
 type Principal = (String, String, String);
 
 impl Tokens {
@@ -53,8 +54,8 @@ impl Tokens {
         Self { client, schemes, authority, clock, kept: Mutex::default() }
     }
 
-    /// A token that is kept, or a new one. Its server is asked once at a time for one principal: the
-    /// others wait for that answer.
+    /// Returns a cached token or a new one. For each principal, one request at a time is sent;
+    /// concurrent callers wait for its answer.
     async fn token(
         &self,
         tenant_id: &str,
@@ -63,7 +64,7 @@ impl Tokens {
         deadline: Instant,
     ) -> Result<SecretString, StorageError> {
         let place = self.place((tenant_id.to_owned(), client_id.to_owned(), secret.expose_secret().to_owned()));
-        let slow = |_| StorageError::from(Failure::timed_out("the token of the application took too long"));
+        let slow = |_| StorageError::from(Failure::timed_out("Entra ID did not issue a token in time"));
         let mut kept = timeout_at(deadline, place.lock()).await.map_err(slow)?;
         let now = self.clock.now();
         if let Some((token, until)) = &*kept
@@ -84,7 +85,7 @@ impl Tokens {
         Arc::clone(places.entry(principal).or_default())
     }
 
-    /// The client credentials grant (RFC 6749 §4.4).
+    /// Requests a token with the client credentials grant (RFC 6749 §4.4).
     async fn ask(
         &self,
         tenant: &str,
@@ -114,7 +115,7 @@ impl Tokens {
         let answer: Value = serde_json::from_slice(&body.bytes).unwrap_or_default();
         if status == StatusCode::BAD_REQUEST || status == StatusCode::UNAUTHORIZED {
             let code = answer["error"].as_str().filter(|code| code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-            return Err(StorageError::unauthenticated(format!("Entra ID refuses the application: {}", code.unwrap_or("no reason given"))));
+            return Err(StorageError::unauthenticated(format!("Entra ID rejected the application: {}", code.unwrap_or("no reason given"))));
         }
         if !status.is_success() {
             return Err(StorageError::Refused(Answer::new(status, &headers, "", self.clock.now())));
@@ -128,7 +129,7 @@ impl Tokens {
     }
 }
 
-/// Credentials that live as long as an attempt may take.
+/// Returns credentials that stay valid for the whole attempt.
 pub(crate) async fn credential(tokens: &Tokens, credentials: &Credentials, deadline: Instant) -> Result<AzureCredential, StorageError> {
     match credentials {
         Credentials::AccountKey { account_key } => {

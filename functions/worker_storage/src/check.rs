@@ -1,4 +1,4 @@
-//! The connection check: the way of a delivery, one step after the other.
+//! The connection check: runs the steps of a delivery one after another.
 
 use domain::Reason;
 use domain::check::StepName;
@@ -18,12 +18,12 @@ use crate::{Credentials, Meta};
 
 const CONTENT: &str = "Waybill checked that it may write here.\n";
 
-/// The steps after those of an HTTP connection.
+/// The steps that follow those of an HTTP connection.
 const STEPS: [StepName; 3] = [StepName::Authenticate, StepName::Authorize, StepName::Write];
 
 impl Storage {
-    /// Tests connection and credentials step by step and stops at the first that fails. Writes a small
-    /// object next to `sample_key`, named with `unique`, and deletes it.
+    /// Tests connection and credentials step by step and stops at the first step that fails. Writes
+    /// a small object whose name contains `unique` next to `sample_key`, and deletes it.
     pub async fn check(
         &self,
         settings: Settings<'_>,
@@ -42,7 +42,7 @@ impl Storage {
     }
 }
 
-/// An object that is written and deleted.
+/// The object that the check writes and deletes.
 struct Trial<'t> {
     storage: &'t Storage,
     settings: Settings<'t>,
@@ -67,7 +67,8 @@ impl Trial<'_> {
                 steps.passed(StepName::Write, self.summary(&place, conditions, deleted));
                 Ok(())
             }
-            // Where anybody may read, only writing tells.
+            // In a bucket that is publicly readable, only writing shows whether the credentials are
+            // valid.
             Err(error) if error.is_unauthenticated() => {
                 steps.retract(StepName::Authenticate);
                 Err(self.explained(error).at(StepName::Authenticate))
@@ -80,7 +81,7 @@ impl Trial<'_> {
         }
     }
 
-    /// A failure that names the bucket which does not exist.
+    /// Returns the failure. If the bucket does not exist, its detail names the bucket.
     fn explained(&self, error: StorageError) -> ConnectorError {
         let is_missing = error.answer().is_some_and(|answer| is_no_bucket(answer.code.as_deref()));
         let error = ConnectorError::from(error);
@@ -90,7 +91,8 @@ impl Trial<'_> {
         error
     }
 
-    /// Asks for an object that is not there. Whatever the answer, it tells whether the credentials are believed.
+    /// Requests an object that does not exist. Any answer but an authentication error means that
+    /// the credentials are accepted.
     async fn authenticate(&self, deadline: Instant) -> Result<Place, StorageError> {
         let place = self.storage.open(self.settings, self.credentials, deadline).await?;
         let path = path(&self.key)?;
@@ -104,7 +106,7 @@ impl Trial<'_> {
         within(deadline, LATE, self.storage.delete(place, self.settings, &self.key)).await
     }
 
-    /// What the step `write` found, with everything that the owner has to know.
+    /// Returns the detail of the step `write`, with everything that the owner should know.
     fn summary(&self, place: &Place, conditions: Conditions, deleted: Result<(), StorageError>) -> String {
         let mut warnings: Vec<String> = conditions.warning().into_iter().collect();
         let mut summary = format!("{} was written", self.key);
@@ -113,7 +115,7 @@ impl Trial<'_> {
             Err(error) => warnings.push(format!("it could not be deleted ({error}), so it stays")),
         }
         if place.wire.left_parts_behind() {
-            warnings.push("an unfinished upload in parts could not be aborted; a lifecycle rule of the bucket has to".to_owned());
+            warnings.push("an unfinished upload in parts could not be aborted; a lifecycle rule of the bucket has to remove it".to_owned());
         }
         for warning in warnings {
             summary.push_str("; warning: ");
@@ -122,7 +124,8 @@ impl Trial<'_> {
         summary
     }
 
-    /// Writes an object as deliveries do, then once more to find out whether an existing object would be kept.
+    /// Writes an object as deliveries do, then again to find out whether an existing object would
+    /// be kept.
     async fn write(&self, place: &Place) -> Result<Conditions, StorageError> {
         if let Some(refusal) = key_refusal(self.sample_key).or_else(|| key_refusal(&self.key)) {
             return Err(StorageError::misconfigured(refusal));
@@ -149,7 +152,7 @@ impl Trial<'_> {
         }
     }
 
-    /// Deletes what was written before the check failed, as far as that works.
+    /// Deletes the object after a failed check, if possible, and returns the failure.
     async fn withdrawn(&self, place: &Place, error: StorageError) -> StorageError {
         if let Err(error) = self.storage.delete(place, self.settings, &self.key).await {
             let error = worker::redacted(&error.to_string());
@@ -163,7 +166,8 @@ fn is_no_bucket(code: Option<&str>) -> bool {
     matches!(code, Some("NoSuchBucket" | "ContainerNotFound"))
 }
 
-/// What the credentials may do, and where: the step `authorize`.
+/// Whether an error belongs to the step `authorize`: the credentials may not write, or the bucket
+/// does not exist.
 fn is_about_permission(error: &StorageError) -> bool {
     match error.outcome() {
         Some(Outcome::ClientError(reason)) => reason == Reason::Authorization,
@@ -172,7 +176,7 @@ fn is_about_permission(error: &StorageError) -> bool {
     }
 }
 
-/// A key under the prefix that deliveries go to.
+/// Returns a key with the same prefix as deliveries use.
 fn beside(sample_key: &str, unique: &str) -> String {
     let name = format!("waybill-check-{unique}");
     match sample_key.rsplit_once('/') {

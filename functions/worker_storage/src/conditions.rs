@@ -1,4 +1,5 @@
-//! Whether a store honors the condition that keeps existing objects from being overwritten.
+//! Finds out whether a store honors the condition that keeps existing objects from being
+//! overwritten.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,20 +14,20 @@ use crate::place::{Place, Settings, path};
 use crate::storage::Storage;
 use crate::upload::{upload, upload_in_parts};
 
-/// Why nothing may be written where nothing protects existing objects.
+/// The error when nothing would protect existing objects from being overwritten.
 pub(crate) const UNPROTECTED: &str = "the store does not honor conditional writes (If-None-Match), and the credentials may not look for \
-     existing objects, so that they could be overwritten; allow reading and listing objects, or set if_exists to replace";
+     existing objects, so existing objects could be overwritten; allow reading and listing objects, or set if_exists to replace";
 
-/// Buckets known to honor conditions, by their address.
+/// Addresses that are known to honor conditions.
 #[derive(Debug, Default)]
 pub(crate) struct Proven(Mutex<HashSet<String>>);
 
-/// Buckets remembered at a time.
+/// How many addresses are cached.
 const PROVEN_MAX: usize = 10_000;
 
 impl Storage {
-    /// Makes sure that a bucket whose objects cannot be seen honors conditions, before anything is written to it. The trial leaves one small
-    /// object, always the same.
+    /// Checks that a bucket honors conditions, before anything is written to it with credentials
+    /// that cannot read it. Leaves one small object that always has the same key.
     pub(crate) async fn prove_conditions(&self, place: &Place, settings: Settings<'_>, meta: &Meta) -> Result<(), StorageError> {
         let key = format!("{}-check-conditions", settings.constant_key());
         let address = self.url(settings, &key);
@@ -64,19 +65,19 @@ fn lock(proven: &Mutex<HashSet<String>>) -> MutexGuard<'_, HashSet<String>> {
 
 const TRIAL: &str = "Waybill tries here whether this store keeps existing objects from being overwritten.\n";
 
-/// What a store does with a condition on a write.
+/// How a store handles a condition on a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Conditions {
-    /// It writes only where there is nothing, as it was asked to.
+    /// It writes only if no object exists, as the condition demands.
     Honored,
-    /// It writes all the same.
+    /// It writes regardless of the condition.
     Ignored,
-    /// It refuses requests that have one.
+    /// It refuses requests with a condition.
     Refused,
 }
 
 impl Conditions {
-    /// What the destination's owner has to know; `None` when objects are safe.
+    /// Returns a warning for the destination's owner, or `None` if objects are safe.
     pub(crate) fn warning(self) -> Option<String> {
         let verb = match self {
             Self::Honored => return None,
@@ -90,7 +91,7 @@ impl Conditions {
     }
 }
 
-/// Writes again to a key that holds an object of the check's own, in every way that deliveries write.
+/// Writes again to a key that holds an object of the check, in every way that deliveries write.
 pub(crate) async fn find_out(
     place: &Place,
     settings: Settings<'_>,
@@ -107,7 +108,7 @@ pub(crate) async fn find_out(
         }
     }
     Ok(match settings.object().if_exists {
-        // Nothing was to be kept.
+        // Existing objects are replaced, so conditions do not matter.
         IfExists::Replace => Conditions::Honored,
         _ if place.wire.refuses_conditions() => Conditions::Refused,
         _ => conditions,

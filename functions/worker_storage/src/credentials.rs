@@ -1,53 +1,55 @@
-//! What a bucket demands, opened.
+//! The opened credentials for a bucket.
 
 use secrecy::SecretString;
 
-/// Credentials for one of the three (destinations.md).
+/// Credentials for one of the three providers (destinations.md).
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// S3: the function's own role, for the buckets granted to the organization and no others.
+    /// S3: the function's own role, which may use only the buckets granted to the organization.
     Iam {
-        /// The organization's grants.
+        /// The buckets granted to the organization.
         granted_buckets: Vec<String>,
     },
-    /// S3: a role of the customer's, taken on with the external id issued to the organization.
+    /// S3: a role of the customer, assumed with the external id issued to the organization.
     IamRole {
-        /// Which role.
+        /// The ARN of the role.
         role_arn: String,
-        /// The organization's, so that nobody else's destination can name this role.
+        /// The organization's external id, so that another organization's destination cannot use
+        /// this role.
         external_id: String,
     },
-    /// S3: a key pair, of a session when there is a token.
+    /// S3: an access key, which belongs to a session if there is a token.
     AccessKey {
-        /// Not secret.
+        /// The access key id, which is not a secret.
         access_key_id: String,
-        /// Signs.
+        /// The secret access key, which signs requests.
         secret_access_key: SecretString,
-        /// Of temporary credentials.
+        /// The session token of temporary credentials.
         session_token: Option<SecretString>,
     },
-    /// Google Cloud Storage: a service account's key file.
+    /// Google Cloud Storage: the key file of a service account.
     ServiceAccount {
-        /// As downloaded; only type, private_key, private_key_id, client_email and project_id are looked at.
+        /// The file as downloaded. Only type, private_key, private_key_id, client_email and
+        /// project_id are used.
         json: SecretString,
     },
-    /// Azure: the storage account's key.
+    /// Azure: the key of the storage account.
     AccountKey {
-        /// Base64.
+        /// The key in base64.
         account_key: SecretString,
     },
     /// Azure: a shared access signature.
     SasToken {
-        /// The query string, with or without `?`.
+        /// The signature as a query string, with or without `?`.
         sas_token: SecretString,
     },
-    /// Azure: an application of Entra ID.
+    /// Azure: an Entra ID application.
     ServicePrincipal {
-        /// Which directory.
+        /// The id or domain of the directory.
         tenant_id: String,
-        /// Which application.
+        /// The client id of the application.
         client_id: String,
-        /// Its password.
+        /// The client secret of the application.
         client_secret: SecretString,
     },
 }

@@ -1,4 +1,5 @@
-//! One attempt: look, upload, and look again when somebody was first.
+//! Makes one attempt: looks for the object, uploads it, and looks again if another writer was
+//! faster.
 
 use domain::Reason;
 use domain::receipt::Receipt;
@@ -17,15 +18,15 @@ use crate::storage::Storage;
 use crate::upload::{SINGLE_BYTES_MAX, copy, upload};
 use crate::{Credentials, Meta};
 
-/// A success.
+/// The result of a successful attempt.
 pub(crate) struct Delivered {
     pub(crate) receipt: Receipt,
     pub(crate) detail: &'static str,
-    /// What S3 copied it from, by itself.
+    /// The object that S3 copied, if the payload was not uploaded.
     pub(crate) copied_from: Option<String>,
 }
 
-/// An object that is there now.
+/// The object that was written.
 struct Sent {
     put: PutResult,
     copied_from: Option<String>,
@@ -54,8 +55,8 @@ impl Storage {
         };
         let if_exists = settings.object().if_exists;
         let source = payload.own_object().filter(|_| is_own(settings, credentials)).cloned();
-        // Before a large upload or a copy, so as not to make it for nothing; before a replacement, so as not to make it twice; where the
-        // server may ignore conditions, so as not to overwrite what is there.
+        // A look avoids a useless large upload or copy, a second replacement, and overwriting an
+        // object on a server that may ignore conditions.
         let is_looked_for =
             size_bytes > SINGLE_BYTES_MAX || source.is_some() || if_exists == IfExists::Replace || settings.names_its_server();
         if is_looked_for {
@@ -79,12 +80,12 @@ impl Storage {
         match (taken, if_exists) {
             (Existing::Unseen, IfExists::Skip) => Ok(told(Version { version_id: None, etag: None }, SKIPPED)),
             (Existing::Unseen, _) => Err(StorageError::occupied(format!(
-                "there is an object at {key}, and the credentials may not read it to tell whether it is this delivery's"
+                "an object exists at {key}, but the credentials may not read it to find out whether it is this delivery's"
             ))),
             (taken, _) => match settled(taken, if_exists, key)? {
                 Some((version, detail)) => Ok(told(version, detail)),
                 None => {
-                    let detail = format!("another upload to {key} is under way");
+                    let detail = format!("another upload to {key} is in progress");
                     Err(ConnectorError::new(Outcome::Retry(Reason::ServerError), detail).into())
                 }
             },
@@ -92,12 +93,13 @@ impl Storage {
     }
 }
 
-/// Whether the function goes there with its own role, which may read what Waybill keeps in S3.
+/// Whether the function uses its own role, which can also read Waybill's bucket, so that S3 can
+/// copy the payload.
 fn is_own(settings: Settings<'_>, credentials: &Credentials) -> bool {
     matches!((settings, credentials), (Settings::S3(_), Credentials::Iam { .. }))
 }
 
-/// Brings the object there; from `source`, where S3 has it.
+/// Writes the object, as a copy of `source` if S3 can copy it.
 async fn send(
     place: &Place,
     settings: Settings<'_>,
@@ -113,23 +115,24 @@ async fn send(
                 return Ok(Sent { put, copied_from: Some(source) });
             }
             Err(error) if error.is_taken() => return Err(error),
-            // What S3 does not copy, for whatever reason, is carried.
+            // If S3 cannot copy the object, the worker uploads it.
             Err(error) => {
-                tracing::info!(error = worker::redacted(&error.to_string()), "S3 does not copy the payload; the worker transfers it")
+                tracing::info!(error = worker::redacted(&error.to_string()), "S3 did not copy the payload; the worker uploads it")
             }
         }
     }
     Ok(Sent { put: upload(place, settings, path, meta, payload).await?, copied_from: None })
 }
 
-const SKIPPED: &str = "there is another object already; it stays";
+const SKIPPED: &str = "another object already exists and was kept";
 
-/// Whether what is at the key settles the attempt; `None` when the upload has to be made.
+/// Returns the result if the object at the key decides the attempt, or `None` if the object has to
+/// be uploaded.
 fn settled(found: Existing, if_exists: IfExists, key: &str) -> Result<Option<(Version, &'static str)>, StorageError> {
     match (found, if_exists) {
         (Existing::Ours(version), _) => Ok(Some((version, "uploaded by an earlier attempt"))),
         (Existing::Other(version), IfExists::Skip) => Ok(Some((version, SKIPPED))),
-        (Existing::Other(_), IfExists::Fail) => Err(StorageError::occupied(format!("there is another object at {key}"))),
+        (Existing::Other(_), IfExists::Fail) => Err(StorageError::occupied(format!("another object exists at {key}"))),
         (Existing::Other(_), IfExists::Replace) | (Existing::Nothing | Existing::Unseen, _) => Ok(None),
     }
 }

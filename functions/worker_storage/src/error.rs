@@ -1,4 +1,4 @@
-//! Everything that can stop an attempt: what the protocol has to look at, and all else.
+//! The errors that can end an attempt.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use worker::{ConnectorError, Unavailable};
 use crate::answer::Answer;
 use crate::verdict;
 
-/// The stores' codes for a key that is taken.
+/// The stores' error codes for a key at which an object exists.
 const TAKEN: &[&str] = &[
     // S3, Google
     "PreconditionFailed",
@@ -21,25 +21,25 @@ const TAKEN: &[&str] = &[
     "ConditionNotMet",
     "TargetConditionNotMet",
 ];
-/// The text of an upload, or a check, whose time is up.
+/// The detail of an upload or a check that did not end by its deadline.
 pub(crate) const LATE: &str = "the upload did not end in time";
 
-/// Why an attempt is not a success. `Display` is one sentence for the destination's owner.
+/// Why an attempt failed. `Display` is one sentence for the destination's owner.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum StorageError {
-    /// The store answered with a refusal.
+    /// The store refused the request.
     #[error("{0}")]
     Refused(Answer),
     /// A condition on a write was not met.
-    #[error("there is an object at the key already")]
+    #[error("an object already exists at the key")]
     Taken,
-    /// No answer, or a failure before there could be one.
+    /// No answer was received, or the request could not be sent.
     #[error("{}", .0.detail())]
     Other(#[from] ConnectorError),
 }
 
 impl StorageError {
-    /// A URL of the destination's that is refused.
+    /// The destination's URL is not allowed.
     pub(crate) fn address(refusal: &Refusal) -> Self {
         Self::misconfigured(format!("the endpoint cannot be used: {refusal}"))
     }
@@ -48,26 +48,26 @@ impl StorageError {
         ConnectorError::misconfigured(detail).into()
     }
 
-    /// Credentials that cannot be used, or that their issuer does not honor.
+    /// The credentials cannot be used, or their issuer rejects them.
     pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
         ConnectorError::unauthenticated(detail).into()
     }
 
-    /// An answer that does not follow the protocol.
+    /// The answer does not follow the protocol.
     pub(crate) fn unintelligible() -> Self {
-        Self::protocol("the store's answer is not what its protocol says")
+        Self::protocol("the store's answer does not follow its protocol")
     }
 
     pub(crate) fn protocol(detail: &str) -> Self {
         ConnectorError::new(Outcome::Retry(Reason::Protocol), detail).into()
     }
 
-    /// Another object is at the key.
+    /// Another object exists at the key.
     pub(crate) fn occupied(detail: String) -> Self {
         ConnectorError::new(Outcome::ClientError(Reason::Rejected), detail).into()
     }
 
-    /// The refusal, if it was one.
+    /// Returns the store's answer if it refused the request.
     pub(crate) fn answer(&self) -> Option<&Answer> {
         match self {
             Self::Refused(answer) => Some(answer),
@@ -75,26 +75,27 @@ impl StorageError {
         }
     }
 
-    /// Whether the key is taken: `If-None-Match` failed. Leases and other conflicts have the same statuses.
+    /// Whether an object exists at the key, because `If-None-Match` failed. Leases and other
+    /// conflicts have the same status codes.
     pub(crate) fn is_taken(&self) -> bool {
         let Some(answer) = self.answer() else { return matches!(self, Self::Taken) };
         let is_conflict = matches!(answer.status.as_u16(), 304 | 409 | 412);
         is_conflict && answer.code.as_deref().is_none_or(|code| TAKEN.contains(&code))
     }
 
-    /// Whether the store does not implement what a request asks for.
+    /// Whether the store does not implement what the request uses.
     pub(crate) fn is_not_implemented(&self) -> bool {
         let is_it =
             |answer: &Answer| matches!(answer.status, StatusCode::NOT_IMPLEMENTED) || answer.code.as_deref() == Some("NotImplemented");
         self.answer().is_some_and(is_it)
     }
 
-    /// Whether the credentials were not believed.
+    /// Whether the store rejected the credentials.
     pub(crate) fn is_unauthenticated(&self) -> bool {
         self.outcome() == Some(Outcome::ClientError(Reason::Authentication))
     }
 
-    /// The effect on the delivery; `None` for a failure of Waybill.
+    /// The outcome of the attempt, or `None` if Waybill itself failed.
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         match self {
             Self::Refused(answer) => Some(verdict::refused(answer)),
@@ -128,7 +129,7 @@ impl From<egress::Failure> for StorageError {
 }
 
 impl From<object_store::Error> for StorageError {
-    /// Finds our own in what the library wrapped around it.
+    /// Recovers the [`StorageError`] that the library wrapped.
     fn from(error: object_store::Error) -> Self {
         let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
         while let Some(error) = cause {
@@ -137,7 +138,7 @@ impl From<object_store::Error> for StorageError {
             }
             cause = error.source();
         }
-        tracing::warn!(error = worker::redacted(&error.to_string()), "the object-store library failed without an answer of the store");
+        tracing::warn!(error = worker::redacted(&error.to_string()), "the object-store library failed without an answer from the store");
         Self::unintelligible()
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the object is there already.
+//! Finds out whether an object exists at a key.
 
 use http::StatusCode;
 use object_store::path::Path;
@@ -9,27 +9,28 @@ use crate::error::StorageError;
 use crate::meta::{DELIVERY_ID, SHA256};
 use crate::place::Place;
 
-/// What is at a key.
+/// The object at a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Existing {
-    /// Nothing.
+    /// No object exists.
     Nothing,
-    /// This very delivery: the same size and hash (the same delivery where the hash is not known).
+    /// An object of this delivery: it has the same size and hash, or, if the hash is not known, the
+    /// same delivery id.
     Ours(Version),
-    /// Something else.
+    /// Another object.
     Other(Version),
-    /// The credentials may not look.
+    /// The credentials do not permit a look.
     Unseen,
 }
 
-/// Which version of the object.
+/// The version of an object.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) version_id: Option<String>,
     pub(crate) etag: Option<String>,
 }
 
-/// Looks at a key.
+/// Looks for an object at a key.
 pub(crate) async fn look(place: &Place, path: &Path, meta: &Meta, size_bytes: u64) -> Result<Existing, StorageError> {
     let options = GetOptions { head: true, ..GetOptions::default() };
     let found = match place.store.get_opts(path, options).await.map_err(StorageError::from) {
@@ -37,7 +38,8 @@ pub(crate) async fn look(place: &Place, path: &Path, meta: &Meta, size_bytes: u6
         Err(error) => {
             return match error.answer().map(|answer| answer.status) {
                 Some(StatusCode::NOT_FOUND) => Ok(Existing::Nothing),
-                // Writing alone is enough for a delivery; and whether it is the credentials' fault, only an answer with a body says.
+                // A delivery only needs permission to write. An answer to HEAD has no body, so its
+                // cause is not known.
                 Some(StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST) => Ok(Existing::Unseen),
                 _ => Err(error),
             };

@@ -1,4 +1,5 @@
-//! The storage worker as a function: a destination's settings and credentials, opened and put into the connector's words.
+//! The storage worker as a Lambda function: opens a destination's credentials and calls the
+//! connector.
 
 use domain::credentials::CredentialKind;
 use domain::destination::Destination;
@@ -15,7 +16,8 @@ use worker::{Attempted, Check, Config, Connector, ConnectorError, Job, Opened, W
 use crate::upload::MEMORY_BYTES_MAX;
 use crate::{Credentials, Meta, Settings, Storage};
 
-/// The connector with what it opens credentials with.
+/// The storage connector, with the vault that opens its credentials and the store that holds
+/// grants.
 #[derive(Debug)]
 pub struct ObjectStorage {
     storage: Storage,
@@ -25,7 +27,7 @@ pub struct ObjectStorage {
     random: Random,
 }
 
-/// The storage worker as a function. Refuses when the machine has no root certificates to trust.
+/// Builds the storage worker. Returns an error if the machine has no trusted root certificates.
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<ObjectStorage>, ConfigError> {
     let Platform { aws, clock, random, .. } = platform.clone();
     let client = Client::new(Guard::new(config.egress.clone()), Tls::native().map_err(ConfigError::because)?);
@@ -54,7 +56,7 @@ impl Connector for ObjectStorage {
         let Check { destination, deadline, steps, .. } = check;
         let unique = format!("{:032x}", u128::from_be_bytes(self.random.bytes()));
         let settings = settings(destination)?;
-        // A template may ask for what only a message has; then its constant beginning is tried.
+        // A template may need data that only a message has. Then its constant prefix is used.
         let wording = Wording::of_check(destination, &unique, self.clock.now());
         let key = key(settings, wording, deadline).await.unwrap_or_else(|_| settings.constant_key());
         let credentials = self.credentials(destination).await?;
@@ -63,7 +65,8 @@ impl Connector for ObjectStorage {
 }
 
 impl ObjectStorage {
-    /// A connector that opens credentials with `vault`, and reads the grants of organizations in `store`.
+    /// Creates a connector that opens credentials with `vault` and reads the grants of
+    /// organizations from `store`.
     #[must_use]
     pub fn new(storage: Storage, vault: Vault, store: Store, clock: Clock, random: Random) -> Self {
         Self { storage, vault, store, clock, random }
@@ -91,14 +94,17 @@ impl ObjectStorage {
                 client_secret: opened.secret("client_secret").await?,
             },
             other => {
-                return Err(ConnectorError::misconfigured(format!("object storage takes no credentials of the kind {}", other.as_str())));
+                return Err(ConnectorError::misconfigured(format!(
+                    "object storage does not take credentials of the kind {}",
+                    other.as_str()
+                )));
             }
         })
     }
 
     async fn organization(&self, destination: &Destination) -> Result<domain::organization::Organization, ConnectorError> {
         let found = dependency(self.store.organization(destination.organization_id)).await?;
-        found.ok_or_else(|| ConnectorError::misconfigured("the organization is gone"))
+        found.ok_or_else(|| ConnectorError::misconfigured("the organization no longer exists"))
     }
 }
 
@@ -107,7 +113,7 @@ fn settings(destination: &Destination) -> Result<Settings<'_>, ConnectorError> {
         DestinationSettings::S3(settings) => Ok(Settings::S3(settings)),
         DestinationSettings::Gcs(settings) => Ok(Settings::Gcs(settings)),
         DestinationSettings::AzureBlob(settings) => Ok(Settings::AzureBlob(settings)),
-        _ => Err(ConnectorError::misconfigured("the destination is no object storage")),
+        _ => Err(ConnectorError::misconfigured("the destination is not object storage")),
     }
 }
 

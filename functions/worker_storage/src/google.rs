@@ -1,4 +1,5 @@
-//! A service account of Google's. Its key signs the token that requests carry (RFC 7523, self-signed: no token endpoint is asked).
+//! A Google service account. Its key signs the token that requests carry (RFC 7523; self-signed, so
+//! no token endpoint is asked).
 
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
@@ -8,7 +9,8 @@ use crate::error::StorageError;
 
 const MEMBERS: [&str; 4] = ["private_key", "private_key_id", "client_email", "project_id"];
 
-/// The key file with what is known of it and nothing else: other members would tell the library where to send requests.
+/// Returns the key file with only the known members. Other members could redirect the library's
+/// requests.
 pub(crate) fn service_account(credentials: &Credentials) -> Result<String, StorageError> {
     let Credentials::ServiceAccount { json } = credentials else {
         return Err(StorageError::misconfigured("Google Cloud Storage takes a service account's credentials"));

@@ -1,13 +1,18 @@
-//! Delivers to object storage: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage.
+//! Delivers to object storage: Amazon S3 and compatible stores, Google Cloud Storage, Azure Blob
+//! Storage.
 //!
-//! - [`Storage`] takes a [`Payload`](worker::Payload) to a key of a bucket: one attempt, one verdict. It opens a place with the destination's
-//!   [`Credentials`], looks whether the object is there already, uploads it create-only, and tells where it is.
-//! - A place is a bucket of one of the three, opened through an object-store library whose HTTP client is ours: the wire. Every request
-//!   passes the egress guard, none is repeated, and a refusal keeps its type on the way back through the library.
-//! - Credentials are explicit, always. The library is never left to look for some in its surroundings.
-//! - An upload is one request up to 16 MiB, parts above that (one streamed request to Google's). It shows only when it is complete; what is
-//!   left unfinished is aborted.
-//! - A `StorageError` is everything that can stop an attempt; the verdict is its effect on the delivery.
+//! - [`Storage`] writes a [`Payload`](worker::Payload) to a key of a bucket in one attempt. It
+//!   opens the bucket with the destination's [`Credentials`], looks whether the object exists,
+//!   uploads it if no other object exists, and returns its location.
+//! - A place is an opened bucket of one of the three providers. An object-store library speaks
+//!   their protocols through Waybill's HTTP client, the wire. Every request passes the egress
+//!   guard, none is repeated, and a refusal keeps its type on its way through the library.
+//! - Credentials are always explicit. The library never looks for credentials itself.
+//! - An upload is one request up to 16 MiB and consists of parts above that (for Google, of one
+//!   streamed request). The object is visible only when it is complete; an unfinished upload is
+//!   aborted.
+//! - A `StorageError` is every error that can end an attempt; the verdict is its effect on the
+//!   delivery.
 
 mod answer;
 mod aws;

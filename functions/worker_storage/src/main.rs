@@ -1,4 +1,4 @@
-//! The storage worker on Lambda.
+//! The storage worker as a Lambda function.
 
 use std::process::ExitCode;
 

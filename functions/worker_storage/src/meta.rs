@@ -1,29 +1,30 @@
-//! What is known of the message an object is made from.
+//! The metadata of an object.
 
 use std::borrow::Cow;
 
 use domain::delivery::FallbackOf;
 
-/// Becomes the object's metadata, by which a repeat is recognised and the delivery found from the other side.
+/// The data that becomes the object's metadata, by which a repeated delivery is recognised and the
+/// receiver can find the delivery.
 #[derive(Debug, Clone)]
 pub struct Meta {
-    /// The organization's id.
+    /// The id of the organization that owns the delivery.
     pub organization_id: String,
-    /// The delivery's id.
+    /// The id of the delivery.
     pub delivery_id: String,
-    /// The message's id.
+    /// The id of the message.
     pub message_id: String,
-    /// The message's type.
+    /// The event type of the message.
     pub event_type: String,
-    /// The payload's type.
+    /// The media type of the payload.
     pub content_type: String,
-    /// The payload's SHA-256, lower-case hexadecimal; `None` while it is not known.
+    /// The payload's SHA-256 in lower-case hexadecimal, or `None` if it is not known.
     pub sha256: Option<String>,
-    /// For a fallback: the delivery that failed, and why.
+    /// For a fallback, the failed delivery and its reason.
     pub fallback_of: Option<FallbackOf>,
 }
 
-/// The object's metadata, by their names on S3. Azure takes no hyphens.
+/// The names of the metadata on S3. On Azure, underscores replace the hyphens.
 pub(crate) const DELIVERY_ID: &str = "waybill-delivery-id";
 pub(crate) const SHA256: &str = "waybill-sha256";
 const MESSAGE_ID: &str = "waybill-message-id";
@@ -32,7 +33,7 @@ const FAILED_DELIVERY: &str = "waybill-failed-delivery";
 const FAILED_REASON: &str = "waybill-failed-reason";
 
 impl Meta {
-    /// Name and value of each.
+    /// Returns the names and values of the metadata.
     pub(crate) fn entries(&self) -> Vec<(&'static str, Cow<'_, str>)> {
         let mut entries = vec![
             (DELIVERY_ID, Cow::from(&*self.delivery_id)),

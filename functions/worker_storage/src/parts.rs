@@ -1,11 +1,12 @@
-//! A payload in parts, as uploads of large objects want them.
+//! Cuts a payload into the parts of a multipart upload.
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _, stream};
 use object_store::PutPayload;
 use worker::{Payload, Pieces, Unavailable};
 
-/// Cut into parts of `part_bytes`, the last one smaller. Nothing is copied.
+/// Cuts a payload into parts of `part_bytes`, of which the last one may be smaller. Nothing is
+/// copied.
 pub(crate) fn parts(payload: Payload, part_bytes: usize) -> impl Stream<Item = Result<PutPayload, Unavailable>> + Send {
     let cutter = Cutter { pieces: payload.into_pieces(), rest: Bytes::new(), part_bytes };
     stream::try_unfold(cutter, Cutter::cut)

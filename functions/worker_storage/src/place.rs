@@ -1,4 +1,4 @@
-//! A bucket, opened for one attempt.
+//! A bucket that was opened for one attempt.
 
 use std::sync::Arc;
 
@@ -25,10 +25,10 @@ use crate::{azure, google};
 
 const GOOGLE: &str = "https://storage.googleapis.com";
 
-/// The settings of one of the three.
+/// The settings for one of the three providers.
 #[derive(Debug, Clone, Copy)]
 pub enum Settings<'s> {
-    /// Amazon S3, or what speaks its protocol.
+    /// Amazon S3 or a compatible store.
     S3(&'s S3Settings),
     /// Google Cloud Storage.
     Gcs(&'s GcsSettings),
@@ -37,7 +37,7 @@ pub enum Settings<'s> {
 }
 
 impl<'s> Settings<'s> {
-    /// What all three have.
+    /// Returns the settings that all three providers have.
     pub fn object(self) -> &'s ObjectSettings {
         match self {
             Self::S3(settings) => &settings.object,
@@ -46,7 +46,7 @@ impl<'s> Settings<'s> {
         }
     }
 
-    /// A key in the directories before the template's first variable.
+    /// Returns a key with the prefix before the template's first variable.
     pub(crate) fn constant_key(self) -> String {
         let template = &self.object().key_template;
         let constant = template.find('{').map_or(template.as_str(), |start| &template[..start]);
@@ -55,7 +55,8 @@ impl<'s> Settings<'s> {
         if key.len() < KEY_MAX_BYTES && key_refusal(&key).is_none() { key } else { "waybill".to_owned() }
     }
 
-    /// Whether the settings name a server that is not the provider's own: it may not honor conditions on writes.
+    /// Whether the settings name a server that is not the provider's own and may not honor
+    /// conditions on writes.
     pub(crate) fn names_its_server(self) -> bool {
         match self {
             Self::S3(settings) => settings.endpoint.is_some(),
@@ -64,7 +65,7 @@ impl<'s> Settings<'s> {
         }
     }
 
-    /// Bucket or container.
+    /// Returns the name of the bucket or container.
     pub(crate) fn bucket(self) -> &'s str {
         match self {
             Self::S3(settings) => &settings.bucket,
@@ -74,7 +75,8 @@ impl<'s> Settings<'s> {
     }
 }
 
-/// Credentials as they are for the whole attempt: the library asks for them with every request.
+/// Credentials that stay the same for the whole attempt. The library asks for them with every
+/// request.
 #[derive(Debug)]
 struct Fixed<T>(Arc<T>);
 
@@ -87,16 +89,17 @@ impl<T: std::fmt::Debug + Send + Sync> CredentialProvider for Fixed<T> {
     }
 }
 
-/// An open bucket.
+/// An opened bucket.
 pub(crate) struct Place {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) wire: Wire,
-    /// Azure's, which deletes in batches when the library is left to it.
+    /// The account and credentials for Azure, whose objects are deleted without the library,
+    /// because it would send batches.
     azure: Option<(String, Arc<AzureCredential>)>,
 }
 
 impl Storage {
-    /// Opens the bucket. Nothing is sent but what getting credentials takes.
+    /// Opens the bucket. Sends only the requests that obtain credentials.
     pub(crate) async fn open(&self, settings: Settings<'_>, credentials: &Credentials, deadline: Instant) -> Result<Place, StorageError> {
         let create_only = settings.object().if_exists != IfExists::Replace;
         let looks = settings.names_its_server();
@@ -111,7 +114,7 @@ impl Storage {
             Settings::Gcs(gcs) => google_cloud(gcs, credentials, wire(None)),
             Settings::AzureBlob(blob) => {
                 let credential = Arc::new(azure::credential(&self.tokens, credentials, deadline).await?);
-                // The others are no signatures of a request's headers.
+                // Tokens and shared access signatures do not sign a request's headers.
                 let signs = matches!(*credential, AzureCredential::AccessKey(_));
                 let signer = signs.then(|| Signer::Azure { account: blob.account.clone(), credential: Arc::clone(&credential) });
                 azure_blob(blob, credential, wire(signer))
@@ -142,19 +145,19 @@ impl Storage {
         Ok(Place { store: Arc::new(builder.build()?), wire, azure: None })
     }
 
-    /// Where requests go, without the key: what a check probes.
+    /// Returns the address of the bucket, which a check probes.
     pub(crate) fn address(&self, settings: Settings<'_>) -> Result<Target, StorageError> {
         let base = self.base(settings);
         Target::parse(&base, self.schemes).map_err(|refusal| StorageError::address(&refusal))
     }
 
-    /// The object's address for HTTP.
+    /// Returns the URL of an object.
     pub(crate) fn url(&self, settings: Settings<'_>, key: &str) -> String {
         let base = self.base(settings);
         object_url(&base, key).map_or(base, String::from)
     }
 
-    /// What finds the object at this key.
+    /// Returns the receipt for the object at this key.
     pub(crate) fn receipt(&self, settings: Settings<'_>, key: &str, version_id: Option<String>, etag: Option<String>) -> Receipt {
         let url = self.url(settings, key);
         let bucket = settings.bucket().to_owned();
@@ -164,7 +167,7 @@ impl Storage {
             Settings::AzureBlob(_) => url.clone(),
         };
         let etag = etag.map(|etag| etag.trim_matches('"').to_owned());
-        // What some stores call the version of an object in a bucket without versions.
+        // Some stores report this version for objects in a bucket without versioning.
         let version_id = version_id.filter(|version| version != "null");
         Receipt::Object { bucket, key: key.to_owned(), version_id, etag, uri, url }
     }
@@ -182,7 +185,7 @@ impl Storage {
         }
     }
 
-    /// Deletes one object.
+    /// Deletes an object.
     pub(crate) async fn delete(&self, place: &Place, settings: Settings<'_>, key: &str) -> Result<(), StorageError> {
         let Some((account, credential)) = &place.azure else {
             return Ok(place.store.delete(&path(key)?).await?);
@@ -196,7 +199,7 @@ impl Storage {
     }
 }
 
-/// A key as the library wants it.
+/// Converts a key to the library's type.
 pub(crate) fn path(key: &str) -> Result<Path, StorageError> {
     Path::parse(key).map_err(|_| StorageError::misconfigured(format!("{key:?} cannot be an object's key")))
 }
@@ -230,23 +233,24 @@ fn azure_service(settings: &AzureBlobSettings) -> String {
     settings.endpoint.clone().unwrap_or_else(|| format!("https://{}.blob.core.windows.net", settings.account))
 }
 
-/// Which schemes are spoken is the wire's to say.
+/// The library may use any scheme, because the wire decides which ones are allowed.
 fn options() -> ClientOptions {
     ClientOptions::new().with_allow_http(true)
 }
 
-/// One attempt is one attempt.
+/// Disables retries in the library.
 fn once() -> RetryConfig {
     RetryConfig { backoff: BackoffConfig::default(), max_retries: 0, retry_timeout: std::time::Duration::ZERO }
 }
 
-/// A name with dots in front of amazonaws.com is no name that its certificate has.
+/// Whether a bucket's name can be a host name under amazonaws.com. A name with dots does not match
+/// the wildcard certificate.
 fn is_host_label(bucket: &str) -> bool {
     !bucket.contains('.')
 }
 
 fn encryption_key(name: &str) -> Result<AmazonS3ConfigKey, StorageError> {
-    name.parse().map_err(|_| Unavailable::new(format!("the library knows no setting {name}")).into())
+    name.parse().map_err(|_| Unavailable::new(format!("the object-store library has no setting {name}")).into())
 }
 
 fn object_url(base: &str, key: &str) -> Option<Url> {

@@ -1,4 +1,4 @@
-//! The connector's public face.
+//! The public interface of the connector.
 
 use aws_config::SdkConfig;
 use domain::Clock;
@@ -17,10 +17,10 @@ use crate::error::LATE;
 use crate::place::Settings;
 use crate::{Credentials, Meta};
 
-/// Where Entra ID is.
+/// The address of Entra ID.
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 
-/// Delivers to object storage. One per process: it keeps the credentials it was issued.
+/// Delivers to object storage. Create one per process, because it caches credentials.
 #[derive(Debug)]
 pub struct Storage {
     pub(crate) client: Client,
@@ -32,18 +32,20 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// `aws` is the function's own configuration: its credentials, region and, on a laptop, where Amazon is.
+    /// Creates a connector. `aws` is the function's own configuration: its credentials, region and,
+    /// on a laptop, the endpoint of S3.
     pub fn new(client: Client, schemes: Schemes, aws: SdkConfig, clock: Clock) -> Self {
         Self::with_authority(client, schemes, aws, clock, AUTHORITY)
     }
 
-    /// The same with Entra ID elsewhere: a national cloud, or a test.
+    /// Creates a connector with another address for Entra ID: that of a national cloud, or a
+    /// test's.
     pub fn with_authority(client: Client, schemes: Schemes, aws: SdkConfig, clock: Clock, authority: &str) -> Self {
         let tokens = Tokens::new(client.clone(), schemes, authority.to_owned(), clock.clone());
         Self { client, schemes, clock: clock.clone(), aws: Aws::new(aws, clock), tokens, proven: Proven::default() }
     }
 
-    /// Makes one attempt to put the payload at `key`, by `deadline`.
+    /// Makes one attempt to write the payload to `key` by `deadline`.
     pub async fn deliver(
         &self,
         settings: Settings<'_>,
@@ -71,7 +73,7 @@ impl Storage {
         }
     }
 
-    /// What people see of the upload: an object's worth, however many requests it takes.
+    /// Returns the record of the upload: one request for the whole object, however many are sent.
     fn record(&self, settings: Settings<'_>, meta: &Meta, key: &str, size_bytes: u64) -> RequestRecord {
         let mut headers = vec![("content-type".to_owned(), meta.content_type.clone())];
         headers.extend(meta.entries().into_iter().map(|(name, value)| (name.to_owned(), value.into_owned())));

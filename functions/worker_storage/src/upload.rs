@@ -1,4 +1,4 @@
-//! Getting the bytes there: all of them, or nothing that anybody sees.
+//! Uploads objects. An object becomes visible only when it is complete.
 
 use std::time::Duration;
 
@@ -18,18 +18,21 @@ use crate::parts::parts;
 use crate::place::{Place, Settings};
 use crate::wire::{self, Wire};
 
-/// Up to here an object is one request, held in memory.
+/// The largest object that is sent in one request and held in memory.
 pub(crate) const SINGLE_BYTES_MAX: u64 = 16 << 20;
-/// 5 GiB make 640 of these; S3 takes 10,000.
+/// The size of a part. 5 GiB are 640 parts; S3 allows 10,000.
 const PART_BYTES: usize = 8 << 20;
-/// Parts under way at a time. With the one being filled, this bounds the memory an upload takes.
+/// How many parts are sent at once. With the part that is being filled, this bounds the memory of
+/// an upload.
 const PARTS_AT_ONCE: usize = 4;
-/// What an upload takes: a small object as a whole, else the parts under way, the one being filled, and what was read ahead.
+/// The most memory that an upload takes: the parts being sent, the part being filled, and what was
+/// read ahead.
 pub(crate) const MEMORY_BYTES_MAX: u64 = (PARTS_AT_ONCE as u64 + 2) * PART_BYTES as u64;
-/// How long cleaning up may take after an attempt's own time.
+/// How long aborting an upload may take after the attempt's deadline.
 const ABORT_MAX: Duration = Duration::from_secs(5);
 
-/// Has S3 copy an object that it holds already, up to 5 GiB: nothing of it passes through here.
+/// Lets S3 copy an object that it stores already, up to 5 GiB. The worker does not transfer its
+/// bytes.
 pub(crate) async fn copy(
     place: &Place,
     settings: Settings<'_>,
@@ -41,7 +44,7 @@ pub(crate) async fn copy(
     Ok(place.store.put_opts(path, PutPayload::new(), options(settings, meta, extensions)).await?)
 }
 
-/// Uploads an object.
+/// Uploads an object, in parts if it is large.
 pub(crate) async fn upload(
     place: &Place,
     settings: Settings<'_>,
@@ -54,14 +57,14 @@ pub(crate) async fn upload(
         return Ok(place.store.put_opts(path, PutPayload::from(bytes), options(settings, meta, http::Extensions::new())).await?);
     }
     if let Settings::Gcs(_) = settings {
-        // Google completes parts without conditions, and takes 5 TiB in one request.
+        // Google does not support conditions on completing parts, and accepts 5 TiB in one request.
         let extensions = wire::streamed(payload.size_bytes(), payload.into_pieces());
         return Ok(place.store.put_opts(path, PutPayload::new(), options(settings, meta, extensions)).await?);
     }
     upload_in_parts(place, settings, path, meta, payload).await
 }
 
-/// Uploads an object in parts, however small it is.
+/// Uploads an object in parts regardless of its size.
 pub(crate) async fn upload_in_parts(
     place: &Place,
     settings: Settings<'_>,
@@ -101,7 +104,8 @@ async fn send_parts(unfinished: &mut Unfinished, payload: Payload) -> Result<(),
     sending.try_buffer_unordered(PARTS_AT_ONCE).try_for_each(|()| async { Ok(()) }).await
 }
 
-/// An upload that somebody has to pay for until it is completed or aborted. Dropped unfinished, it is aborted behind our back.
+/// An upload that costs storage until it is completed or aborted. Dropping it aborts it in the
+/// background.
 struct Unfinished {
     upload: Option<Box<dyn MultipartUpload>>,
     wire: Wire,
@@ -130,7 +134,7 @@ async fn abort(mut upload: Box<dyn MultipartUpload>, wire: Wire) {
     if let Err(error) = upload.abort().await {
         wire.leaves_parts_behind();
         let error = worker::redacted(&error.to_string());
-        tracing::info!(error, "an unfinished upload could not be aborted; the bucket's lifecycle rule has to");
+        tracing::info!(error, "failed to abort an unfinished upload; the bucket's lifecycle rule has to remove it");
     }
 }
 

@@ -1,11 +1,13 @@
-//! The effect of a store's refusal on the delivery: the table of api.md (Deliveries), by status and the stores' own codes, never by their messages.
+//! Maps a store's refusal to the outcome by the table of api.md (Deliveries). The status and the
+//! stores' error codes decide, never their messages.
 
 use domain::Reason;
 use domain::settle::Outcome;
 
 use crate::answer::Answer;
 
-/// Who you are is not believed. S3 says it with 403 and 400, the status it has for other things too.
+/// Error codes for rejected credentials. S3 sends them with 403 and 400, which have other meanings
+/// too.
 const UNAUTHENTICATED: &[&str] = &[
     // S3
     "InvalidAccessKeyId",
@@ -23,12 +25,12 @@ const UNAUTHENTICATED: &[&str] = &[
     "InvalidCredentials",
     // Azure
     "AuthenticationFailed",
-    // A firewall's word too; Azurite's for a wrong key.
+    // Also sent by the firewall of an Azure account, and by Azurite for a wrong key.
     "AuthorizationFailure",
     "InvalidAuthenticationInfo",
     "NoAuthenticationInformation",
 ];
-/// The settings name a place that is not there, or not like this.
+/// Error codes for settings that name something which does not exist or has other properties.
 const MISCONFIGURED: &[&str] = &[
     "NoSuchBucket",
     "InvalidBucketName",
@@ -44,14 +46,14 @@ const MISCONFIGURED: &[&str] = &[
     "InvalidResourceName",
     "InvalidBlobTier",
 ];
-/// A conflicting operation is in progress; it ends by itself.
+/// Error codes for a conflicting operation in progress, which ends by itself.
 const BUSY: &[&str] = &["OperationAborted", "ConditionalRequestConflict", "ContainerBeingDeleted"];
 const THROTTLED: &[&str] =
     &["SlowDown", "TooManyRequests", "RequestLimitExceeded", "ServerBusy", "RequestRateTooHigh", "rateLimitExceeded"];
 const TOO_LARGE: &[&str] = &["EntityTooLarge", "RequestBodyTooLarge"];
 const TOO_SLOW: &[&str] = &["RequestTimeout", "OperationTimedOut"];
 
-/// The effect of a refusal on the delivery.
+/// Returns the outcome of a refusal.
 pub(crate) fn refused(answer: &Answer) -> Outcome {
     let says = |codes: &[&str]| answer.code.as_deref().is_some_and(|code| codes.contains(&code));
     let after = answer.retry_after;

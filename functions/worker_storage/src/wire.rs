@@ -1,4 +1,5 @@
-//! The object-store library's HTTP client: ours. Every request goes through the egress guard, once.
+//! The HTTP client of the object-store library. Every request passes the egress guard and is sent
+//! once.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,13 +32,13 @@ use crate::answer::{Answer, etag, is_error_document};
 use crate::conditions::UNPROTECTED;
 use crate::error::StorageError;
 
-/// An answer to an upload is a small document.
+/// The largest answer that is read. An answer to an upload is a small document.
 const ANSWER_BYTES_MAX: usize = egress::BODY_READ_BYTES_MAX;
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
-/// The hash of a body that a signature covers.
+/// The header with the hash of the body that a signature covers.
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
 
-/// The way to one bucket during one attempt. Cheap to clone.
+/// Sends the requests of one attempt to one bucket. Cloning it is cheap.
 #[derive(Debug, Clone)]
 pub(crate) struct Wire(Arc<Inner>);
 
@@ -50,42 +51,43 @@ struct Inner {
     leaves_parts: AtomicBool,
 }
 
-/// How requests reach one bucket.
+/// How to send requests to one bucket.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) client: Client,
     pub(crate) schemes: Schemes,
     pub(crate) clock: Clock,
-    /// An upload in parts is completed only where there is nothing yet. The library says so for single requests alone.
+    /// Whether completing a multipart upload requires that no object exists. The library sets this
+    /// condition only on single requests.
     pub(crate) create_only: bool,
-    /// Whether such a completion is preceded by a look, because the server may ignore conditions.
+    /// Whether to look for an object before completing, because the server may ignore conditions.
     pub(crate) looks: bool,
     pub(crate) signer: Option<Signer>,
 }
 
-/// What is at a key.
+/// Whether an object exists at a key.
 enum Occupancy {
     Vacant,
     Occupied,
-    /// The credentials may not look.
+    /// The credentials do not permit a look.
     Unseen,
 }
 
 /// Signs a request again after headers were added that its signature covers.
 #[derive(Debug)]
 pub(crate) enum Signer {
-    /// With a storage account's key.
+    /// Signs with the key of an Azure storage account.
     Azure {
-        /// The account.
+        /// The name of the account.
         account: String,
-        /// Its key.
+        /// The key of the account.
         credential: Arc<AzureCredential>,
     },
-    /// As AWS does it (Signature Version 4).
+    /// Signs for AWS (Signature Version 4).
     Amazon {
-        /// The bucket's region.
+        /// The region of the bucket.
         region: String,
-        /// Who asks.
+        /// The credentials that sign.
         credential: Arc<AwsCredential>,
     },
 }
@@ -102,16 +104,17 @@ impl Signer {
     }
 }
 
-/// A request's body, made as it is sent; put into a request's extensions by [`streamed`].
+/// A body that is streamed, which [`streamed`] puts into a request's extensions.
 #[derive(Clone)]
 struct Streamed(Arc<Mutex<Option<(u64, Pieces)>>>);
 
-/// What an upload is a copy of: the value of `x-amz-copy-source`, and the entity tag it must have. Put into a request's extensions by
-/// [`copied`].
+/// The source of a copy: the value of `x-amz-copy-source` and the required entity tag, which
+/// [`copied`] puts into a request's extensions.
 #[derive(Clone)]
 struct Copied(HeaderValue, Option<HeaderValue>);
 
-/// Extensions that make the library's upload a copy of an object in S3, which S3 makes by itself (CopyObject).
+/// Returns extensions that turn the library's upload into a copy of an object within S3
+/// (CopyObject).
 pub(crate) fn copied(source: &OwnObject) -> Option<http::Extensions> {
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
     let key = source.key.split('/').map(encoded).collect::<Vec<_>>().join("/");
@@ -122,7 +125,7 @@ pub(crate) fn copied(source: &OwnObject) -> Option<http::Extensions> {
     Some(extensions)
 }
 
-/// Extensions that make the library's request carry these pieces instead of its own body.
+/// Returns extensions that replace the body of the library's request with these pieces.
 pub(crate) fn streamed(size_bytes: u64, pieces: Pieces) -> http::Extensions {
     let mut extensions = http::Extensions::new();
     extensions.insert(Streamed(Arc::new(Mutex::new(Some((size_bytes, pieces))))));
@@ -136,7 +139,7 @@ impl Wire {
         Self(Arc::new(Inner { route, deadline: Mutex::new(deadline), looks, refuses_conditions, leaves_parts }))
     }
 
-    /// From now on, conditions are left to the server alone: a check finds out what the server does with them.
+    /// Stops looking for objects, so that a check finds out how the server handles conditions.
     pub(crate) fn relies_on_conditions(&self) {
         self.0.looks.store(false, Ordering::Relaxed);
     }
@@ -156,12 +159,13 @@ impl Wire {
         self.0.leaves_parts.load(Ordering::Relaxed)
     }
 
-    /// Gives what is sent from now on this much time, however late it is: for cleaning up.
+    /// Sets a new deadline for the following requests, so that cleaning up has time after the
+    /// attempt's deadline.
     pub(crate) fn extend(&self, time: Duration) {
         *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + time;
     }
 
-    /// Sends a request of the library's, or one like it.
+    /// Sends a request of the library, or an equivalent one.
     pub(crate) async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, StorageError> {
         let route = &self.0.route;
         if route.create_only && completes_an_upload(request.method(), request.uri()) {
@@ -188,7 +192,8 @@ impl Wire {
         }
     }
 
-    /// Sends a request whose condition the server does not implement without it, where a look finds nothing at the key.
+    /// Repeats a request without the condition that the server does not implement, if no object
+    /// exists at the key.
     async fn send_unconditionally(&self, mut request: HttpRequest, is_told_late: bool) -> Result<HttpResponse, StorageError> {
         self.0.refuses_conditions.store(true, Ordering::Relaxed);
         match self.occupancy(&request).await? {
@@ -202,7 +207,7 @@ impl Wire {
         }
     }
 
-    /// Looks at the key that a request to S3 is for. At the other providers conditions can be relied on.
+    /// Looks for an object at the key of a request to S3. Other providers honor conditions.
     async fn occupancy(&self, request: &HttpRequest) -> Result<Occupancy, StorageError> {
         if !matches!(self.0.route.signer, Some(Signer::Amazon { .. })) {
             return Ok(Occupancy::Unseen);
@@ -227,7 +232,8 @@ impl Wire {
         self.0.route.signer.as_ref().ok_or_else(StorageError::unintelligible)?.sign(request)
     }
 
-    /// Sends a request once. `is_told_late`: its refusal may be in the body of a success.
+    /// Sends a request once. `is_told_late` says that a successful status may have an error in its
+    /// body.
     async fn exchange(&self, request: HttpRequest, is_told_late: bool) -> Result<HttpResponse, StorageError> {
         let route = &self.0.route;
         let (mut parts, body) = request.into_parts();
@@ -264,15 +270,15 @@ impl Wire {
     fn make_conditional(&self, request: &mut HttpRequest) -> Result<(), StorageError> {
         request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         match &self.0.route.signer {
-            // Amazon's signature covers no header but its own.
+            // AWS requires only the host and `x-amz-*` headers to be signed.
             None | Some(Signer::Amazon { .. }) => Ok(()),
             Some(azure @ Signer::Azure { .. }) => azure.sign(request),
         }
     }
 }
 
-/// The MD5 of a body that is in memory. Buckets with Object Lock refuse uploads and parts without it or another checksum (PutObject,
-/// Content-MD5); it is the one that every server knows.
+/// Returns the MD5 of a body in memory. Buckets with Object Lock refuse uploads and parts without
+/// it or another checksum (PutObject, Content-MD5). MD5 is the checksum that every server supports.
 fn content_md5(body: &HttpRequestBody) -> HeaderValue {
     let mut md5 = Md5::new();
     let mut body = body.clone();
@@ -288,7 +294,7 @@ fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
     hex::decode(text).ok().filter(|digest| digest.len() == 32)
 }
 
-/// S3's CompleteMultipartUpload, Azure's Put Block List.
+/// Whether a request completes an upload: S3's CompleteMultipartUpload, Azure's Put Block List.
 fn completes_an_upload(method: &Method, uri: &Uri) -> bool {
     let query = uri.query().unwrap_or_default();
     let has = |start: &str| query.split('&').any(|pair| pair.starts_with(start));
@@ -299,7 +305,8 @@ fn completes_an_upload(method: &Method, uri: &Uri) -> bool {
     }
 }
 
-/// `is_told_late`: S3 answers 200 and only then does the work, so that a refusal is in the body, and so is the new object's tag.
+/// Reads an answer. `is_told_late` says that S3 may answer 200 before it does the work; the body
+/// then holds an error, or the new object's entity tag.
 async fn received(response: egress::Response, is_told_late: bool, clock: &Clock) -> Result<HttpResponse, StorageError> {
     let (status, mut headers) = (response.status, response.headers.clone());
     let body = response.read(ANSWER_BYTES_MAX).await;
@@ -308,7 +315,7 @@ async fn received(response: egress::Response, is_told_late: bool, clock: &Clock)
         return Err(StorageError::Refused(Answer::new(status, &headers, &text, clock.now())));
     }
     if body.truncated {
-        return Err(StorageError::protocol("the store's answer broke off"));
+        return Err(StorageError::protocol("the store's answer ended early"));
     }
     if is_told_late && let Some(etag) = etag(&text) {
         headers.insert(ETAG, etag);

@@ -1,4 +1,4 @@
-//! An S3 that takes everything and keeps nothing: what is measured against it is the client, not a disk.
+//! An S3 server that accepts everything and stores nothing, so that only the client is measured.
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -9,7 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// Starts the server and returns where it listens.
+/// Starts the server and returns its address.
 pub(crate) async fn start() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());

@@ -1,8 +1,11 @@
-//! How fast and how small: streams objects into an S3 on the loopback, and lets `aws s3 cp` do the same from a file.
+//! Measures throughput and memory: streams objects to an object store on the loopback, and lets
+//! `aws s3 cp` do the same from a file.
 //!
-//! `cargo run --release --example storage_speed [MiB] [keep|discard|google|azure]`: 1024 by default, into a server that keeps what it gets (s3s on
-//! a folder), one that does not, Google's or Azure's (Azurite), each way three times, taking turns. Prints MiB/s of each and this process's peak
-//! memory before and after. `AWS_CLI` names the rival at S3; without it only our own speed is shown.
+//! `cargo run --release --example storage_speed [MiB] [keep|discard|google|azure]`: the default is
+//! 1024 MiB to a server that stores what it receives (s3s on a folder). The alternatives are an S3
+//! server that discards it, Google's and Azure's (Azurite). Each client runs three times,
+//! alternating. Prints MiB/s of each and this process's peak memory before and after. `AWS_CLI` is
+//! the path of the AWS CLI; without it only Waybill is measured.
 
 #![allow(
     clippy::unwrap_used,
@@ -45,7 +48,7 @@ async fn main() {
     }
 }
 
-/// The server, a process of its own, so that its memory and work are not ours.
+/// Runs the server. It is a separate process so that its memory and CPU time are not counted.
 async fn serve(what: &str) {
     let until_told = async || drop(tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await);
     match what {
@@ -125,7 +128,7 @@ fn storage() -> Storage {
     Storage::new(client, Schemes::HttpAndHttps, nobody, clock)
 }
 
-/// Where objects go, and who brings them.
+/// The destination of the objects, and its credentials.
 enum Place {
     S3(S3Settings, Credentials),
     Google(GcsSettings, Credentials),
@@ -189,7 +192,7 @@ async fn deliver(storage: &Storage, place: &Place, key: &str, size_mib: usize) -
         fallback_of: None,
     };
     let size_bytes = (size_mib << 20) as u64;
-    // As storage streams it: every piece is memory of its own.
+    // Every piece is an allocation of its own, as when a payload is streamed from storage.
     let pieces = stream::iter((0..(size_mib << 20) / PIECE_BYTES).map(|_| Ok(Bytes::from(vec![b'w'; PIECE_BYTES]))));
     let started = Instant::now();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(600);

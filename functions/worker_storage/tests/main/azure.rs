@@ -1,4 +1,4 @@
-//! Azure Blob Storage, played by Azurite.
+//! Tests Azure Blob Storage against Azurite.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::contract::{self, Witness};
 
 const CONTAINER: &str = "reports";
 
-/// Reads as anybody may: the container is public.
+/// Reads objects anonymously; the container is public.
 struct Seen {
     client: egress::Client,
     endpoint: String,

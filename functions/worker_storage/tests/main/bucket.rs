@@ -1,4 +1,4 @@
-//! A destination to test, in the domain's words.
+//! A destination under test.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use worker::{Attempted, Payload, StepRecorder, Unavailable};
 use worker_storage::{Credentials, Meta, Settings, Storage};
 
-/// The settings of any of the three.
+/// The settings for any of the three providers.
 #[derive(Clone)]
 pub(crate) enum Any {
     S3(S3Settings),
@@ -74,17 +74,17 @@ pub(crate) fn clock() -> Clock {
     Clock::new(|| Timestamp::from_millis(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()))
 }
 
-/// A client that may reach these networks.
+/// Returns a client that may connect to these networks.
 pub(crate) fn client(allow: &str, roots: RootCertStore) -> Client {
     Client::new(Guard::new(Policy::parse(allow).unwrap()), Tls::with_roots(roots).unwrap())
 }
 
-/// No credentials of its own, and no Amazon at hand.
+/// Returns a configuration without credentials or endpoint.
 pub(crate) fn nobody() -> aws_config::SdkConfig {
     aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build()
 }
 
-/// What is delivered where.
+/// A connector with settings and credentials.
 pub(crate) struct Bucket {
     pub(crate) storage: Storage,
     pub(crate) settings: Any,
@@ -125,7 +125,7 @@ impl Bucket {
         attempted.await.unwrap()
     }
 
-    /// An attempt whose payload breaks off after its first bytes.
+    /// Makes an attempt whose payload fails after its first bytes.
     pub(crate) async fn broken(&self, key: &str, size_bytes: u64, bytes: Bytes) -> Result<Attempted, Unavailable> {
         let pieces = stream::iter([Ok(bytes), Err(Unavailable::new("the payload store does not answer"))]);
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -158,7 +158,7 @@ pub(crate) fn meta(id: &str, sha256: Option<String>) -> Meta {
     }
 }
 
-/// Bytes that differ from part to part, so that none can stand for another.
+/// Returns bytes that differ from part to part, so that exchanged parts are noticed.
 pub(crate) fn payload(size: usize) -> Bytes {
     const ROUND: usize = 65_537;
     let mut seed = 7_u32;
@@ -179,7 +179,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(digest(&SHA256, bytes).as_ref())
 }
 
-/// A payload as storage streams it: in pieces that fit no part.
+/// Returns a payload that is streamed in pieces that do not align with parts.
 pub(crate) fn streamed(bytes: &Bytes) -> (Payload, String) {
     let sha256 = sha256(bytes);
     let pieces: Vec<Result<Bytes, Unavailable>> =
@@ -191,7 +191,7 @@ fn hex(bytes: &[u8]) -> String {
     hex::encode(bytes)
 }
 
-/// The tracking data of a success.
+/// Returns the tracking data of a success.
 pub(crate) fn tracking(attempted: &Attempted) -> serde_json::Value {
     match &attempted.outcome {
         Outcome::Delivered(receipt) => receipt.to_json(),
@@ -203,7 +203,7 @@ pub(crate) fn refused(reason: Reason) -> Outcome {
     Outcome::ClientError(reason)
 }
 
-/// The step that failed, and what was said.
+/// Returns the step that failed, and its detail.
 pub(crate) fn failed_step(report: &CheckReport) -> (StepName, &str) {
     let step = report.failed_step().unwrap_or_else(|| panic!("{report:?}"));
     (step.name, &step.detail)

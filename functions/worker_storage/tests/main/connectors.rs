@@ -1,4 +1,4 @@
-//! The contract of connectors, against a server of each kind of object storage.
+//! Runs the connector contract against a server of each kind of object storage.
 
 mod azure;
 mod google;
@@ -10,7 +10,7 @@ use rustls::RootCertStore;
 use store::Store;
 use worker_storage::{ObjectStorage, Storage};
 
-/// The connector of all kinds, which may reach the loopback over HTTP.
+/// Returns a connector for all providers that may connect to the loopback over HTTP.
 fn connector(workshop: &Workshop) -> ObjectStorage {
     let (aws, clock) = (workshop.aws(), workshop.clock());
     let client = Client::new(workshop.guard(), Tls::with_roots(RootCertStore::empty()).unwrap());
@@ -19,7 +19,7 @@ fn connector(workshop: &Workshop) -> ObjectStorage {
     ObjectStorage::new(storage, workshop.vault(), store, clock, workshop.random())
 }
 
-/// The port of a server's address, which a path may follow.
+/// Returns the port of a server's address, which may be followed by a path.
 fn port(endpoint: &str) -> u16 {
     let (_, after_host) = endpoint.rsplit_once(':').expect("the address has a port");
     after_host.split('/').next().and_then(|port| port.parse().ok()).expect("the port is a number")

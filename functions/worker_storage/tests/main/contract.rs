@@ -1,4 +1,4 @@
-//! The suite every one of the three holds to (destinations.md).
+//! The tests that all three providers have to pass (destinations.md).
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use worker_storage::Credentials;
 
 use crate::bucket::{Bucket, failed_step, payload, refused, sha256, tracking};
 
-/// When to let go of an upload.
+/// The times after which an upload is cancelled.
 pub(crate) const MOMENTS_MS: &[u64] = &[0, 1, 3, 10, 20, 40, 60, 80, 120, 160, 240];
 
-/// Looks at the bucket past the connector.
+/// Reads objects from the bucket without the connector.
 pub(crate) trait Witness {
     async fn object(&self, key: &str) -> Option<Bytes>;
 }

@@ -1,4 +1,4 @@
-//! Google Cloud Storage.
+//! Tests Google Cloud Storage.
 
 use bytes::Bytes;
 use domain::Reason;

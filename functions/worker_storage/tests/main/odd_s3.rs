@@ -1,4 +1,4 @@
-//! Stores that speak the protocol of S3 differently from Amazon.
+//! Tests stores whose S3 protocol differs from Amazon's.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use worker_storage::Credentials;
 
 use crate::bucket::{Any, Bucket, failed_step, nobody, object_settings, payload, refused, tracking};
 
-/// An object in one request, and one in parts.
+/// The size of an object in one request, and of one in parts.
 const SIZES: [usize; 2] = [10, 17 << 20];
 
 fn bucket(server: &OddS3) -> Bucket {

@@ -1,4 +1,4 @@
-//! Amazon S3, played by moto with its IAM, and by s3s where size matters.
+//! Tests Amazon S3 against moto with IAM, and against s3s for large objects.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ fn access_key(id: &str, secret: &str) -> Credentials {
     Credentials::AccessKey { access_key_id: id.to_owned(), secret_access_key: secret.to_owned().into(), session_token: None }
 }
 
-/// moto as a customer sees it: with an access key at an endpoint.
+/// Returns a customer's view of moto: an access key and an endpoint.
 fn by_key(server: &IamS3, who: &str) -> (Bucket, Seen) {
     let (id, secret) = server.key(who);
     let settings = Any::S3(settings(&server.bucket, Some(&server.endpoint)));
@@ -55,7 +55,7 @@ fn by_key(server: &IamS3, who: &str) -> (Bucket, Seen) {
     (bucket, Seen { client: s3_client(&server.sdk_config("writer")), bucket: server.bucket.clone() })
 }
 
-/// moto as Amazon itself: where the function's own configuration points.
+/// Returns moto in place of Amazon: the function's own configuration has its endpoint.
 fn by_role(server: &IamS3, external_id: &str) -> (Bucket, Seen) {
     let (mut bucket, seen) = by_key(server, "writer");
     bucket.settings = Any::S3(settings(&server.bucket, None));
@@ -109,7 +109,8 @@ async fn nothing_half_written_is_seen_and_nothing_is_left() {
     contract::nothing_half_written_is_seen(&bucket, &seen, &[60]).await;
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let left = seen.client.list_multipart_uploads().bucket(&server.bucket).send().await.unwrap();
-    // An upload cancelled before its id came back is nobody's: the bucket's lifecycle rule ends it.
+    // An upload that is cancelled before its id arrives cannot be aborted; the bucket's lifecycle
+    // rule removes it.
     assert!(left.uploads().len() <= 1, "{:?}", left.uploads());
 }
 

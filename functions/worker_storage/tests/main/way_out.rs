@@ -1,4 +1,4 @@
-//! Every connection goes through the guard, and every wait ends.
+//! Tests that every connection passes the guard and that every wait ends.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use worker_storage::{Credentials, Storage};
 
 use crate::bucket::{Any, Bucket, client, clock, failed_step, meta, nobody, object_settings, payload, streamed};
 
-/// One of each, with credentials that read well.
+/// Returns one destination of each kind, with credentials that can be parsed.
 fn each(endpoint: &str) -> [(Any, Credentials); 4] {
     let object = object_settings;
     let s3 = S3Settings {

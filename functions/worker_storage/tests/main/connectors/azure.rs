@@ -1,4 +1,4 @@
-//! The contract of connectors, against Azurite.
+//! Runs the connector contract against Azurite.
 
 use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop, sha256};
 use domain::Reason;

@@ -1,4 +1,4 @@
-//! The contract of connectors, against a server of Google Cloud Storage's JSON interface.
+//! Runs the connector contract against a server of Google Cloud Storage's JSON API.
 
 use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop, sha256};
 use domain::Reason;
@@ -22,7 +22,7 @@ impl Subject for Google {
     type Connector = ObjectStorage;
     const NAME: &'static str = "Google Cloud Storage";
     const DESTINATION: DestinationType = DestinationType::Gcs;
-    /// The server keeps its objects in memory, up to 64 MiB of each.
+    /// The server keeps its objects in memory, up to 64 MiB each.
     const LARGE_BYTES: usize = 48 << 20;
     const IS_IDEMPOTENT: bool = true;
 

@@ -1,4 +1,4 @@
-//! The contract of connectors, against an S3 that keeps objects as files.
+//! Runs the connector contract against an S3 server that stores objects as files.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Subject for S3 {
     type Connector = ObjectStorage;
     const NAME: &'static str = "S3 (s3s)";
     const DESTINATION: DestinationType = DestinationType::S3;
-    /// It writes an object's metadata after the object.
+    /// The server writes an object's metadata after the object.
     const WORKS_ON: Duration = Duration::from_millis(200);
     const IS_IDEMPOTENT: bool = true;
 
@@ -50,7 +50,7 @@ impl Subject for S3 {
     }
 
     fn mistakes(&self) -> Vec<Mistake> {
-        // This server makes the buckets that it is asked for, so that none is missing.
+        // This server creates requested buckets, so a missing bucket cannot be tested.
         let wrong = |name, login| Mistake { name, settings: json!({}), login, reason: Reason::Authentication };
         vec![
             wrong("a wrong secret", access_key(file_s3::ACCESS_KEY_ID, "wrong")),

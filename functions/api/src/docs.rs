@@ -1,5 +1,5 @@
-//! `/docs`: guides and the reference of the OpenAPI document as one page, without requests to anybody else. Its one script sends requests that
-//! people try; without scripts the page is whole.
+//! `/docs`: guides and the reference of the OpenAPI document as one page, which loads nothing from
+//! other servers. Its one script sends requests that readers try; the page is complete without it.
 
 mod samples;
 
@@ -27,13 +27,14 @@ const CONTENTS: &[(&str, &str)] = &[
     ("limits", "Limits"),
 ];
 
-/// The page.
+/// Returns the page.
 pub(crate) fn page() -> &'static str {
     static PAGE: LazyLock<String> = LazyLock::new(|| render(&serde_json::from_str(openapi::KEPT).unwrap_or_default()));
     &PAGE
 }
 
-/// What the page may do: run its own script, which is named by its hash, and send requests to this server.
+/// Returns the page's content security policy: it may run its own script, which is identified by
+/// its hash, and send requests to this server.
 pub(crate) fn policy() -> &'static str {
     static POLICY: LazyLock<String> = LazyLock::new(|| {
         let hash = STANDARD.encode(Sha256::digest(SCRIPT));
@@ -45,7 +46,7 @@ pub(crate) fn policy() -> &'static str {
     &POLICY
 }
 
-/// An operation with its place in the document.
+/// An operation with its path and method in the document.
 struct Listed<'a> {
     path: &'a str,
     method: &'a str,
@@ -117,7 +118,7 @@ fn navigation(document: &Value, tags: &[&Value]) -> String {
 fn section(document: &Value, one: &Listed<'_>) -> String {
     let Listed { path, method, operation } = one;
     let heading = format!("{} {}", method.to_uppercase(), escape(path));
-    // `try.js` makes a form of these.
+    // `try.js` makes a form of these attributes.
     let can_be_tried =
         path.starts_with("/v1/").then(|| format!(" data-path=\"{}\" data-method=\"{}\"", escape(path), method.to_uppercase()));
     let takes_key = if samples::has_key(operation) { " data-key" } else { "" };
@@ -153,7 +154,7 @@ fn section(document: &Value, one: &Listed<'_>) -> String {
     text
 }
 
-/// The members of a body; of a union, of each of its variants.
+/// Renders the properties of a body; for a union, those of each variant.
 fn members(document: &Value, title: &str, schema: &Value) -> String {
     let schema = resolved(document, schema);
     if let Some(variants) = schema["oneOf"].as_array() {
@@ -183,7 +184,7 @@ fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     schema["$ref"].as_str().and_then(|path| document.pointer(path.trim_start_matches('#'))).unwrap_or(schema)
 }
 
-/// What a schema admits, in short.
+/// Describes in short what a schema accepts.
 fn kind_of(schema: &Value) -> String {
     let mut parts = Vec::new();
     let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
@@ -215,7 +216,7 @@ fn paragraphs(text: &Value) -> String {
     text.split("\n\n").filter(|part| !part.is_empty()).map(|part| format!("<p>{}</p>", inline(&part.into()))).collect()
 }
 
-/// Text with its words in backticks as code and its words in asterisks emphasized.
+/// Renders text, with words in backticks as code and words in asterisks emphasized.
 fn inline(text: &Value) -> String {
     let escaped = escape(text.as_str().unwrap_or_default());
     let mut marked = String::with_capacity(escaped.len());

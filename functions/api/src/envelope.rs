@@ -1,4 +1,4 @@
-//! The outermost layer: a refusal is told as RFC 9457 wants it.
+//! The outermost layer, which renders refusals as RFC 9457 problems.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -12,12 +12,12 @@ use operations::view::problem::Problem;
 
 use crate::Api;
 
-/// Runs a request and finishes its answer.
+/// Runs a request and completes its response.
 pub(crate) async fn envelope(State(api): State<Api>, request: Request, next: Next) -> Response {
     front::envelope(&api, request, next, problem).await
 }
 
-/// The problem; headers that the answer already has stay.
+/// Renders a refusal as a problem. Headers that the response already has are kept.
 fn problem(refusal: Refusal, facts: &RequestFacts, response: Response) -> Response {
     let (parts, _) = response.into_parts();
     let retry_after = refusal.extra.as_ref().and_then(|extra| extra.retry_after_seconds);

@@ -1,4 +1,5 @@
-//! What handlers take from a request. Nothing is refused here: a mistake waits in the body until its turn in the order of refusal.
+//! What handlers extract from a request. Extraction never refuses a request: mistakes are reported
+//! in the documented order, when the body is read.
 
 use std::convert::Infallible;
 
@@ -13,7 +14,7 @@ use operations::{Body, Context, Query, Refusal};
 use crate::answer::Refused;
 use crate::authentication::MalformedKey;
 
-/// Of a coding that is not accepted, so many characters are quoted.
+/// The most characters of an unsupported content coding that an error quotes.
 const CODING_SHOWN_MAX: usize = 64;
 
 /// Who asks.
@@ -27,7 +28,7 @@ impl<S: Sync> FromRequestParts<S> for Asker {
     }
 }
 
-/// The query parameters.
+/// The query parameters of the request.
 pub(crate) struct Parameters(pub(crate) Query);
 
 impl<S: Sync> FromRequestParts<S> for Parameters {
@@ -37,7 +38,7 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
     }
 }
 
-/// The path's ids, as text; what is not even text does not exist.
+/// The ids in the path, as text. An id that is not valid text does not exist.
 pub(crate) struct Ids<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> for Ids<T> {
@@ -54,12 +55,12 @@ pub(crate) struct IfMatch(pub(crate) Option<String>);
 impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Infallible;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        // A header that is no text matches no revision.
+        // A header that is not text matches no revision.
         Ok(Self(parts.headers.get(IF_MATCH).map(|value| value.to_str().unwrap_or_default().to_owned())))
     }
 }
 
-/// The body, which says what is wrong with it when it is opened.
+/// The body. A mistake in it is reported when it is read.
 pub(crate) struct Content(pub(crate) Body);
 
 impl<S: Send + Sync> FromRequest<S> for Content {
@@ -82,11 +83,11 @@ impl<S: Send + Sync> FromRequest<S> for Content {
     }
 }
 
-/// A layer before has read the body and found this wrong with it.
+/// The reason why an earlier layer could not read the body.
 #[derive(Clone, Debug)]
 pub(crate) struct Unreadable(pub(crate) Refusal);
 
-/// The whole body, up to the limit.
+/// Reads the whole body, up to the limit.
 pub(crate) async fn read(body: axum::body::Body) -> Result<Bytes, Refusal> {
     match Limited::new(body, BODY_MAX_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
@@ -97,7 +98,7 @@ pub(crate) async fn read(body: axum::body::Body) -> Result<Bytes, Refusal> {
     }
 }
 
-/// How the body is coded, if it is (RFC 9110, 8.4).
+/// Returns the content coding of the body, if it has one (RFC 9110, 8.4).
 fn coding(parts: &Parts) -> Option<String> {
     let header = parts.headers.get(CONTENT_ENCODING)?.to_str().unwrap_or("an unreadable coding").trim();
     (!header.is_empty() && !header.eq_ignore_ascii_case("identity")).then(|| header.chars().take(CODING_SHOWN_MAX).collect())

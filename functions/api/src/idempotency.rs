@@ -1,4 +1,5 @@
-//! `Idempotency-Key` for every POST that has no protocol of its own: claimed, run, concluded; or replayed.
+//! `Idempotency-Key` for every POST without a protocol of its own: the key is claimed, the request
+//! run and the claim concluded, or an earlier response is replayed.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -15,11 +16,12 @@ use crate::Api;
 use crate::answer::{REPLAYED, Refused};
 use crate::extract::{Unreadable, read};
 
-/// What the layer of one route knows.
+/// The state of the layer for one route.
 #[derive(Clone)]
 pub(crate) struct Once {
     pub(crate) api: Api,
-    /// The permission that the route's operation requires: nobody is replayed an answer that was not for them.
+    /// The permission that the route's operation requires, so that responses are only replayed to
+    /// callers who hold it.
     pub(crate) permission: Permission,
 }
 
@@ -60,7 +62,7 @@ async fn run(api: &Api, context: &Context, request: Request, next: Next) -> Resu
     }
 }
 
-/// The answer, and what of it is kept.
+/// Returns the response, and the part of it that is stored.
 async fn keep(response: Response) -> Result<(Response, Option<StoredAnswer>), Refusal> {
     if !response.status().is_success() {
         return Ok((response, None));

@@ -1,11 +1,14 @@
-//! The HTTP API: HTTP and nothing else. Every request passes, in this order:
+//! The HTTP API, which translates between HTTP and operations. Every request passes through these
+//! layers, in this order:
 //!
-//! 1. [`envelope`]: gets its id, answers panics with a 500, turns every [`operations::Refusal`] into an RFC 9457 problem, logs a line;
-//! 2. [`authentication`]: finds the caller behind its API key;
-//! 3. [`idempotency`], for a POST with an `Idempotency-Key`: claims the key, or replays the answer it had before;
-//! 4. a handler in [`routes`], which calls one operation and writes its view as JSON.
+//! 1. [`envelope`] gives the request its id, turns panics into a 500, renders every
+//!    [`operations::Refusal`] as an RFC 9457 problem and logs a line;
+//! 2. [`authentication`] finds the caller of the API key;
+//! 3. [`idempotency`], for a POST with an `Idempotency-Key`, claims the key or replays the earlier
+//!    response;
+//! 4. a handler in [`routes`] calls one operation and writes its view as JSON.
 //!
-//! [`openapi`] is made from the handlers' own annotations and the views' types.
+//! [`openapi`] is made from the annotations of the handlers and the types of the views.
 
 mod answer;
 mod authentication;
@@ -24,7 +27,7 @@ use runtime::Platform;
 
 use front::Front as Api;
 
-/// The router of the whole API.
+/// Builds the router of the whole API.
 pub fn build(platform: &Platform, config: Config) -> Router {
     let api = Api::new(platform.clone(), config);
     routes::router(&api)

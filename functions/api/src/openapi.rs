@@ -1,8 +1,10 @@
-//! The OpenAPI document: made from the handlers' annotations, the views' types and the schemas of destination types. What holds for every
-//! operation is added here, what annotations cannot say in [`refine`].
+//! The OpenAPI document. It is made from the annotations of the handlers, the types of the views
+//! and the schemas of the destination types. What applies to every operation is added here; what
+//! annotations cannot express is added in [`refine`].
 //!
-//! It is kept as `openapi.json`, which is what is served: what makes it would be a twentieth of the function. `cargo run --example openapi`
-//! writes it again, and a test says when that is due.
+//! The document is stored as `openapi.json` and served from there, because the code that makes it
+//! would be a twentieth of the function's size. `cargo run --example openapi` writes it, and a test
+//! fails when it is out of date.
 
 mod examples;
 mod refine;
@@ -28,7 +30,7 @@ use refine::{TypeSchemas, refine};
 /// The document as it is served.
 pub const KEPT: &str = include_str!("../openapi.json");
 
-/// The document as handlers and views say it is now. Panics never: all of it is JSON.
+/// Makes the document from the current handlers and views.
 #[must_use]
 pub fn written() -> Vec<u8> {
     let document = serde_json::to_value(ApiDocument::openapi()).expect("the document is JSON");
@@ -97,7 +99,8 @@ const BEARER: &str = "api_key";
 )]
 struct ApiDocument;
 
-/// What every operation has: security, the problems it can be refused with, and the parameters of its kind.
+/// Adds what every operation has: security, the problems that it can respond with, and the
+/// parameters of its kind.
 struct EveryOperation;
 
 impl Modify for EveryOperation {
@@ -138,7 +141,7 @@ fn complete(path: &str, method: &str, operation: &mut Operation) {
     for name in problems {
         let Some((_, status, general)) = PROBLEMS.iter().find(|(known, ..)| *known == name) else { continue };
         let refer = RefOr::Ref(Ref::new(format!("#/components/responses/{name}")));
-        // An operation that has more to say about a status says it besides.
+        // An operation that describes a status itself keeps its description in addition.
         match operation.responses.responses.get_mut(*status) {
             Some(RefOr::T(own)) => own.description = format!("{} Also {general}", own.description),
             _ => drop(operation.responses.responses.insert((*status).to_owned(), refer)),
@@ -160,7 +163,7 @@ fn add_request_id(response: &mut Response) {
     response.headers.insert("request-id".to_owned(), header.into());
 }
 
-/// Pages refer to their items, which the derive writes out.
+/// Replaces the items of pages, which the derive writes inline, by references.
 fn refer_to_items(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     let names: Vec<String> = schemas.keys().cloned().collect();
     for name in names {
@@ -192,7 +195,7 @@ fn add_parameters(path: &str, method: &str, operation: &mut Operation) {
     operation.parameters.get_or_insert_default().extend(added.into_iter().map(Into::into));
 }
 
-/// Whether it answers pages.
+/// Whether the operation responds with pages.
 fn is_list(operation: &Operation) -> bool {
     let answer = operation.responses.responses.get("200").map(serde_json::to_string);
     answer.and_then(Result::ok).is_some_and(|answer| answer.contains("#/components/schemas/Page_"))
@@ -209,7 +212,7 @@ fn parameter(name: &str, place: ParameterIn, description: &str) -> Parameter {
         .build()
 }
 
-/// The problems that many operations have: the component's name, the status and what it means.
+/// The problems that many operations have: the component's name, the status and the description.
 const PROBLEMS: &[(&str, &str, &str)] = &[
     ("Malformed", "400", "`malformed_request`: the body is not a JSON object, or the `Idempotency-Key` is malformed."),
     ("InvalidCursor", "400", "`invalid_cursor`: the cursor does not belong to this list and these filters."),
@@ -238,7 +241,7 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("Unavailable", "503", "`unavailable`: the service is busy or a dependency is down; try again after `Retry-After`."),
 ];
 
-/// Which of them an operation has.
+/// Returns the names of the problems that an operation has.
 fn problems(path: &str, method: &str, public: bool) -> Vec<&'static str> {
     if public {
         return vec!["Internal"];

@@ -1,4 +1,4 @@
-//! The API over its real router, on embedded engines; the files mirror the URL tree.
+//! Tests of the API through its router, on embedded engines. The files mirror the URL tree.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]

@@ -1,5 +1,6 @@
-//! Dead letters: tasks that no worker could process, our fault. Each that can be identified ends its delivery as `failed`/`dead_lettered`,
-//! visible and retryable; the rest stays in the dead-letter queue, where an alarm watches.
+//! Handles dead letters: tasks that no worker could process because of a failure in Waybill. If the
+//! delivery of a task can be identified, it ends as `failed` with the reason `dead_lettered`,
+//! visible and retryable. Other tasks stay in the dead-letter queue, which an alarm monitors.
 
 mod config;
 
@@ -14,7 +15,7 @@ use runtime::Platform;
 use store::{Store, StoreError};
 use telemetry::metrics::Threshold;
 
-/// The function that reads dead-letter queues.
+/// Builds the function that processes dead-letter queues.
 pub fn build(
     platform: &Platform,
     config: Config,
@@ -63,7 +64,8 @@ impl Undertaker {
         settled.unwrap_or(false)
     }
 
-    /// Ends the task's delivery, unless it has finished or moved on; `false` when somebody changed it at the same time.
+    /// Ends the task's delivery, unless it has finished or was redelivered since. Returns `false`
+    /// if it changed at the same time.
     async fn settle(&self, task: &Task) -> Result<bool, StoreError> {
         let Some(before) = self.store.delivery(task.organization, task.delivery).await? else { return Ok(true) };
         if task.generation < before.generation {

@@ -1,20 +1,20 @@
-//! What the function is configured with.
+//! The configuration of the ingest function.
 
 use runtime::{ConfigError, Environment};
 
 use crate::sources::Sources;
 
-/// Its configuration.
+/// The configuration of the ingest function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What submitting takes, as for the api.
+    /// The configuration for submitting, as for the API.
     pub front: front::Config,
-    /// `INGEST_SOURCES`: which accounts and sources may speak for which organizations.
+    /// `INGEST_SOURCES`: which accounts and sources may submit for which organizations.
     pub sources: Sources,
 }
 
 impl Config {
-    /// Reads the configuration, naming everything that is wrong with it.
+    /// Reads the configuration. The error names every mistake.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let text = environment.get("INGEST_SOURCES").unwrap_or_default();
         let sources = Sources::parse(text).map_err(|problem| ConfigError::because(format!("INGEST_SOURCES {problem}")))?;

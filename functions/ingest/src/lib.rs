@@ -1,6 +1,8 @@
-//! Messages from EventBridge: an event `Waybill Message` on the service's bus is a submission, whose detail is the body of `POST /v1/messages`
-//! with the organization's id. The operator's map ([`Sources`]) says who may speak for whom; what is refused is an audit event of the
-//! organization's, `ingest_rejected`. EventBridge delivers at least once: the event's own id, or the key it brings, makes that once.
+//! Submits messages from EventBridge. An event `Waybill Message` on the service's bus is a
+//! submission: its detail is the body of `POST /v1/messages` with the organization's id. The
+//! operator's map ([`Sources`]) determines who may submit for which organization. A refusal is
+//! recorded in the organization's audit trail as `ingest_rejected`. EventBridge delivers at least
+//! once; the idempotency key of the event, or else its id, makes the submission happen once.
 
 mod config;
 mod sources;
@@ -21,17 +23,17 @@ use runtime::{ConfigError, Platform};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The members of an event that matter (EventBridge, event structure).
+/// The parts of an event that are used (EventBridge, event structure).
 #[derive(Debug, Deserialize)]
 pub struct Event {
     id: String,
     source: String,
     account: String,
-    /// Raw, so that payloads are delivered as they came.
+    /// Unparsed, so that payloads are delivered byte for byte.
     detail: BTreeMap<String, Box<RawValue>>,
 }
 
-/// The function that takes events.
+/// Builds the function that handles events.
 pub fn build(
     platform: &Platform,
     config: Config,
@@ -49,7 +51,8 @@ pub fn build(
     }))
 }
 
-/// Submits an event's message. What is refused is recorded and done with; what could not be done now comes again.
+/// Submits the message of an event. A refused one is recorded and not retried; a temporary failure
+/// is returned, so that the event is delivered again.
 async fn take(
     operations: &Operations,
     sources: &Sources,
@@ -96,7 +99,7 @@ async fn take(
     let body = serde_json::to_string(&detail)?;
     match operations.submit_message(&ctx, Query::default(), Body::new(body.into())).await {
         Ok(submitted) => {
-            tracing::info!(message = %submitted.message.id, %organization, source, "a message was taken from the bus");
+            tracing::info!(message = %submitted.message.id, %organization, source, "submitted a message from the event bus");
             Ok(())
         }
         Err(refusal) if refusal.is_temporary() => Err(failed(refusal)),

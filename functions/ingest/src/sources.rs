@@ -1,16 +1,17 @@
-//! The operator's map: which accounts and event sources may speak for which organizations.
+//! The operator's map of which accounts and event sources may submit for which organizations.
 
 use domain::id::OrganizationId;
 use serde::Deserialize;
 
-/// Everybody, where a name stands.
+/// Stands for any account, source or organization.
 const ANY: &str = "*";
 
-/// The map. An event that no line of it lets in is refused.
+/// The map. An event that no entry allows is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sources(Vec<Line>);
 
-/// `{"account": "111122223333", "source": "com.acme.reports", "organization_ids": ["org_…"]}`; `*` is any.
+/// An entry: `{"account": "111122223333", "source": "com.acme.reports", "organization_ids":
+/// ["org_…"]}`. `*` stands for any.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -20,7 +21,7 @@ struct Line {
 }
 
 impl Sources {
-    /// Reads the map, a JSON list; nothing lets in nobody.
+    /// Parses the map, a JSON list. An empty text allows no one.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
             return Ok(Self::default());
@@ -32,7 +33,7 @@ impl Sources {
         }
     }
 
-    /// May this account and source speak for this organization?
+    /// Whether this account and source may submit for this organization.
     #[must_use]
     pub fn may_speak(&self, account: &str, source: &str, organization: OrganizationId) -> bool {
         let organization = organization.to_string();

@@ -1,6 +1,8 @@
-//! Backfill: a destination gets what was accepted, matches, and was never addressed to it; each message once, oldest first.
+//! Backfills a destination: sends it the matching messages that were accepted and never addressed
+//! to it, each once and oldest first.
 //!
-//! A message and a destination have one delivery, so whoever adds it second finds it there: a second job, or this one after a crash.
+//! A message has at most one delivery to a destination, so a second job, or this one after a crash,
+//! finds the delivery that exists.
 
 use std::time::Duration;
 
@@ -14,14 +16,14 @@ use store::{Added, Job, JobStatus, Missed, StoreError};
 use crate::Jobs;
 use crate::run::Step;
 
-/// Stretches that are looked at before a run takes stock.
+/// Steps of the list that are read before a run saves its progress.
 const STRETCHES_MAX: usize = 20;
-/// Messages of a chunk.
+/// The most messages in a chunk.
 const CHUNK: usize = 50;
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl Jobs {
-    /// Plans a chunk, or does the one that is planned.
+    /// Plans a chunk, or executes the one that is planned.
     pub(crate) async fn backfill(&self, mut job: Job, resumed: bool) -> Result<Step, StoreError> {
         let Some((destination, shards, missed)) = self.missed(&job).await? else {
             let now = self.clock.now();
@@ -63,7 +65,7 @@ impl Jobs {
             };
             match self.backfill_one(&first, &target).await? {
                 Added::Done(_) => job.done += 1,
-                // After a crash, what is there is what the chunk added.
+                // After a crash, an existing delivery is one that this chunk added.
                 Added::There(delivery) if resumed && delivery.trigger == Trigger::Replay => job.done += 1,
                 Added::There(_) | Added::Gone => job.skipped += 1,
             }
@@ -79,7 +81,7 @@ impl Jobs {
         self.dispatcher.add(first, target, Addition { trigger: Trigger::Replay, fallback_of: None }).await
     }
 
-    /// What a job's destination missed; `None` when that takes no deliveries.
+    /// Returns what the job's destination missed; `None` if the destination takes no deliveries.
     async fn missed(&self, job: &Job) -> Result<Option<(Destination, u8, Missed)>, StoreError> {
         let Some(id) = job.filter.destination else { return Ok(None) };
         let destination = self.store.destination(job.organization_id, id).await?.filter(Destination::takes_deliveries);
@@ -98,7 +100,7 @@ impl Jobs {
         Ok(Some((destination, organization.shards, missed)))
     }
 
-    /// How many messages a backfill is about.
+    /// Counts the messages that a backfill will send.
     pub(crate) async fn count_backfill(&self, job: &Job) -> Result<u64, StoreError> {
         match self.missed(job).await? {
             Some((_, shards, missed)) => self.store.count_missed(job.organization_id, shards, &missed).await,

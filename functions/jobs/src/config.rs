@@ -1,23 +1,23 @@
-//! What the jobs are configured with.
+//! The configuration of the jobs function.
 
 use domain::settings::PerLane;
 use runtime::{ConfigError, Environment};
 
-/// The jobs' configuration.
+/// The configuration of the jobs function.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `TABLE_NAME`.
     pub table_name: String,
-    /// `BUCKET_NAME`: where large payloads are, to be erased.
+    /// `BUCKET_NAME`: the bucket of large payloads, which an erasure deletes.
     pub bucket_name: String,
-    /// `JOBS_QUEUE_URL`: its own queue, where a job that is not done yet goes on.
+    /// `JOBS_QUEUE_URL`: the function's own queue, through which an unfinished job continues.
     pub jobs_queue_url: String,
-    /// `WEBHOOK_QUEUE_URL` and each other lane's.
+    /// `WEBHOOK_QUEUE_URL` and the equivalent of each other lane.
     pub queue_urls: PerLane<String>,
 }
 
 impl Config {
-    /// Reads the configuration, naming everything that is wrong with it.
+    /// Reads the configuration. The error names every mistake.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment.variables();
         let config = Self {

@@ -1,9 +1,11 @@
-//! Jobs: what is done to many deliveries at once, in chunks that live traffic hardly notices.
+//! Jobs work on many deliveries in chunks, slowly enough not to disturb live traffic.
 //!
-//! A **run** takes a job from the queue, leases its record and works on it chunk by chunk: it **plans** a chunk, which it writes down, **does**
-//! it, and counts. After a minute it hands the job on through its own queue, so that no run lives long. A run that dies loses nothing: the
-//! task comes back, and the chunk that was written down is looked at again. A **cancel** changes the record, which the run notices when it
-//! next writes. **Pace** keeps the workers' queues short, so that live deliveries do not wait behind a job's.
+//! A run takes a job from the queue, leases its record and works through it in chunks: it plans a
+//! chunk and saves it, executes it, and counts the results. After a minute it passes the job on
+//! through its own queue, so that no run lasts long. A run that dies loses nothing: the message is
+//! received again, and the saved chunk is checked again. Cancelling changes the record, which the
+//! run notices at its next write. Pacing keeps the workers' queues short, so that live deliveries
+//! do not wait behind those of a job.
 
 mod backfill;
 mod config;
@@ -22,7 +24,7 @@ use queue::{JobQueue, JobTask, Queues};
 use runtime::Platform;
 use store::Store;
 
-/// The jobs' parts.
+/// The dependencies of a run.
 #[derive(Clone, Debug)]
 struct Jobs {
     store: Store,
@@ -32,7 +34,7 @@ struct Jobs {
     clock: Clock,
 }
 
-/// The jobs as a function.
+/// Builds the jobs function.
 pub fn build(
     platform: &Platform,
     config: Config,
@@ -63,13 +65,13 @@ pub fn build(
 }
 
 impl Jobs {
-    /// Works on the job in a message; `false`: the message comes back.
+    /// Works on the job of a message. Returns `false` if the message must be received again.
     async fn took(&self, message: &SqsMessage) -> bool {
         let body = message.body.as_deref().unwrap_or_default();
         let task: JobTask = match serde_json::from_str(body) {
             Ok(task) => task,
             Err(error) => {
-                tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "failed to parse a job's message; it goes to the dead-letter queue");
+                tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "failed to parse a job's message; it returns to the queue and ends in the dead-letter queue");
                 return false;
             }
         };

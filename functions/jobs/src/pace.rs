@@ -1,21 +1,22 @@
-//! Pace: a job adds work no faster than the workers take it.
+//! Paces a job, so that it adds work no faster than the workers process it.
 
 use std::time::Duration;
 
 use crate::Jobs;
 
-/// Tasks that may wait in the workers' queues before a job adds more.
+/// How many tasks may wait in the workers' queues before a job pauses.
 const WAITING_MAX: u64 = 100;
-/// How often a job looks whether fewer wait.
+/// How often a paused job checks the queues again.
 const STEP: Duration = Duration::from_millis(100);
-/// A job goes on after this long in any case: slowly, but it does.
+/// The longest pause. After it the job continues, whatever the queues hold.
 const WAIT_MAX: Duration = Duration::from_secs(5);
-/// After each piece of work a job rests as long as this many times the piece took: what one process does for it, it does less for others.
+/// After each piece of work a job rests this many times as long as the piece took, so that other
+/// work gets its share of the process.
 const REST: u32 = 2;
 const REST_MAX: Duration = Duration::from_secs(1);
 
 impl Jobs {
-    /// Rests after a piece of work that took this long.
+    /// Rests after a piece of work that took `took`.
     pub(crate) async fn rest(&self, took: Duration) {
         tokio::time::sleep((took * REST).min(REST_MAX)).await;
     }

@@ -1,4 +1,5 @@
-//! Reconcile on an operator's call: accepted deliveries whose task may be lost are sent anew, whatever the queues hold.
+//! Reconciles on an operator's request: queues accepted deliveries again whose task may be lost,
+//! whatever the queues hold.
 
 use std::time::Duration;
 
@@ -8,16 +9,18 @@ use store::{Job, JobStatus, StoreError};
 use crate::Jobs;
 use crate::run::Step;
 
-/// A delivery that waits for longer has lost its task, says the operator who asks. A second task costs one read.
+/// A delivery that has waited this long is treated as lost. A second task for one that is not costs
+/// one read.
 const WAITED: Duration = Duration::from_secs(60);
-/// When the new task is lost too, the due index brings the delivery back after this long.
+/// When a delivery comes due whose new task is lost too.
 const DUE_AFTER: Duration = Duration::from_secs(600);
 const PAGE: u32 = 100;
-/// Stretches that are looked at before a run takes stock.
+/// Steps of the list that are read before a run saves its progress.
 const STRETCHES_MAX: usize = 20;
 
 impl Jobs {
-    /// Looks at a stretch of the shards, to the next deliveries that are lost. How far it came stands in the job, for the run that goes on.
+    /// Reads the shards up to the next deliveries that are lost. The job records how far it came,
+    /// for the next run.
     pub(crate) async fn reconcile(&self, mut job: Job) -> Result<Step, StoreError> {
         let shards = self.shards(&job).await?;
         for _ in 0..STRETCHES_MAX {
@@ -58,7 +61,8 @@ impl Jobs {
                 }
             }
         }
-        // Also when the table fails half-way: what was moved has no other task.
+        // This also runs when the table fails midway, because the deliveries that were changed have
+        // no other task.
         self.dispatcher.send(&ours, now).await;
         failed.map_or(Ok(ours.len() as u64), Err)
     }

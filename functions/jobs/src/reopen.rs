@@ -1,7 +1,9 @@
-//! Retry and replay: deliveries that match are reopened, each once.
+//! Retries and replays: reopens the deliveries that match, each once.
 //!
-//! A job reopens what nobody has touched since it was asked for: what it reopened itself, what another job or a person did, and what failed
-//! again since, it leaves alone. So two identical jobs send nothing twice, and neither does one that is killed and goes on.
+//! A job reopens only deliveries that have not changed since it was requested. It leaves alone
+//! those that it reopened itself, that another job or a person changed, and that failed again
+//! since. Two identical jobs therefore send nothing twice, and neither does a job that is
+//! interrupted and continued.
 
 use std::collections::HashMap;
 
@@ -17,32 +19,34 @@ use tokio::time::Instant;
 use crate::Jobs;
 use crate::run::{Step, untouched_since};
 
-/// Deliveries of a chunk: a second's work at most.
+/// The most deliveries in a chunk, about one second of work.
 const CHUNK: u32 = 50;
-/// Stretches of the list that are looked at for a chunk, before a run takes stock: of a long history little may be meant.
+/// Steps of the list that are read for a chunk before a run saves its progress. In a long history
+/// few deliveries may match.
 const STRETCHES_MAX: usize = 20;
-/// Of a chunk, deliveries that are reopened at once and sent together, with a rest after them: live ones come in between (docs/measurements.md).
+/// Deliveries of a chunk that are reopened and queued together. The job rests after them, so that
+/// live deliveries come in between (docs/measurements.md).
 const TOGETHER: usize = 3;
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What became of one delivery.
+/// The outcome for one delivery.
 enum Outcome {
-    /// It was reopened; its task is to be sent.
+    /// The delivery was reopened; its task must be queued.
     Reopened(Box<Delivery>),
-    /// It was reopened before this run went on, or somebody else was faster.
+    /// The delivery was reopened before this run continued.
     Done,
-    /// There is nothing to do, or nowhere to send it.
+    /// The delivery needs nothing, or cannot be sent.
     Skipped,
 }
 
-/// What the deliveries of a chunk are judged by.
+/// What the decisions about a chunk's deliveries depend on.
 struct Ground {
     destinations: HashMap<DestinationId, Destination>,
     payload_kept: Duration,
 }
 
 impl Jobs {
-    /// Plans a chunk, or does the one that is planned.
+    /// Plans a chunk, or executes the one that is planned.
     pub(crate) async fn reopen(&self, mut job: Job, resumed: bool) -> Result<Step, StoreError> {
         if job.chunk.is_empty() {
             if job.walked {
@@ -92,10 +96,11 @@ impl Jobs {
                     }
                 }
             }
-            // What no queue takes, the due index brings back within a minute.
+            // The due index brings back a delivery that no queue accepts within a minute.
             self.dispatcher.send(&reopened, self.clock.now()).await;
             if let Some(error) = unavailable {
-                // The chunk is looked at again: of it, what was reopened counts as done.
+                // The chunk is executed again; the deliveries that were reopened then count as
+                // done.
                 return Err(error);
             }
             done += reopened.len() as u64;
@@ -122,7 +127,8 @@ impl Jobs {
 
     async fn reopen_one(&self, job: &Job, ground: &Ground, before: Delivery, resumed: bool) -> Result<Outcome, StoreError> {
         if !untouched_since(job, before.updated_at) {
-            // After a crash, what has changed since the chunk was planned is what the chunk changed.
+            // After a crash, a delivery that has changed since the chunk was planned was changed by
+            // the chunk.
             return Ok(if resumed { Outcome::Done } else { Outcome::Skipped });
         }
         let now = self.clock.now();
@@ -136,13 +142,13 @@ impl Jobs {
         }
         let trigger = if job.kind == JobKind::Replay { Trigger::Replay } else { Trigger::Manual };
         let Ok(after) = before.clone().reopen(trigger, false, now) else { return Ok(Outcome::Skipped) };
-        // Only this job knows that it is wanted: a lost race means that it went on without the job.
+        // A lost race means that the delivery moved on without the job.
         let won = self.store.transition(&before, &after).await?;
         Ok(if won { Outcome::Reopened(Box::new(after)) } else { Outcome::Skipped })
     }
 }
 
-/// Is this delivery one that the job is about?
+/// Whether the job includes this delivery.
 fn is_meant(job: &Job, delivery: &Delivery) -> bool {
     let recent = |since| delivery.state.finished_at().is_some_and(|at| at >= since);
     let own = job.kind == JobKind::Replay && (delivery.message.event_type.is_reserved() || delivery.message.test);

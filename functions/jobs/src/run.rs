@@ -1,4 +1,4 @@
-//! A run: takes a job, works on it for a while, ends it or hands it on.
+//! Runs a job: takes it, works on it for a while, and completes it or passes it on.
 
 use std::time::Duration;
 
@@ -10,27 +10,29 @@ use store::{Job, JobKind, JobStatus, Saved, StoreError};
 
 use crate::Jobs;
 
-/// A run hands its job on after this long: well within the function's time.
+/// How long a run works before it passes its job on, well within the function's time.
 const RUN_MAX: Duration = Duration::from_secs(60);
-/// A run that does not write for this long is taken for dead. A chunk with its pause takes a few seconds.
+/// How long a run may go without writing before it is considered dead. A chunk with its rests takes
+/// a few seconds.
 const LEASE: Duration = Duration::from_secs(20);
-/// How long counting what matches may take. With a filter that no index answers, it may be a walk through everything.
+/// How long counting the matches may take. With a filter that no index answers, it reads every
+/// candidate.
 const COUNT_MAX: Duration = Duration::from_secs(20);
-/// How often somebody who waits for a lease looks again.
+/// How often a run that waits for a lease checks again.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a run waits for a table that does not answer, before it leaves the job to a later one.
+/// How long a run waits for an unavailable table before it leaves the job to a later run.
 const PATIENCE: [Duration; 4] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1), Duration::from_secs(3)];
 
-/// What a step left of its job.
+/// The result of a step of a job.
 pub(crate) enum Step {
     /// There is more to do.
     More(Box<Job>),
-    /// It is over, one way or another.
+    /// The job has ended.
     Over,
 }
 
 impl Jobs {
-    /// Works on a job until it is over or somebody else's turn comes.
+    /// Works on a job until it ends or its time is up.
     pub(crate) async fn run(&self, task: JobTask) -> Result<(), lambda_runtime::Error> {
         let stop_at = self.clock.now().plus(RUN_MAX);
         let Some(mut job) = self.take(task).await? else { return Ok(()) };
@@ -47,7 +49,7 @@ impl Jobs {
                 Err(error) if error.is_unavailable() => {
                     let Some(wait) = failures.next() else { return Err(error.into()) };
                     tokio::time::sleep(*wait).await;
-                    // What of the chunk was done is not known.
+                    // It is unknown what of the chunk was done.
                     let Some(again) = self.store.job(job.organization_id, job.id).await?.filter(|job| !job.status.is_over()) else {
                         return Ok(());
                     };
@@ -59,7 +61,7 @@ impl Jobs {
             if self.clock.now() >= stop_at {
                 return self.hand_on(job, task).await;
             }
-            // What reopens rests in between.
+            // Reopening rests after each part of a chunk.
             if !matches!(job.kind, JobKind::Retry | JobKind::Replay) {
                 self.rest(started.elapsed()).await;
             }
@@ -67,7 +69,8 @@ impl Jobs {
         }
     }
 
-    /// The job, leased; `None` when there is nothing left to do. While another run is at it, this one waits: that one may be dead.
+    /// Leases the job; `None` if it has ended. While another run holds the lease, this one waits,
+    /// because that run may be dead.
     async fn take(&self, task: JobTask) -> Result<Option<Job>, StoreError> {
         loop {
             let Some(job) = self.store.job(task.organization, task.job).await?.filter(|job| !job.status.is_over()) else { return Ok(None) };
@@ -83,7 +86,7 @@ impl Jobs {
         }
     }
 
-    /// Saves a job and renews the lease; `None` when somebody changed it first.
+    /// Saves a job and renews the lease; `None` if it changed first.
     pub(crate) async fn save(&self, job: Job) -> Result<Option<Job>, StoreError> {
         let lease_until = (!job.status.is_over()).then(|| self.clock.now().plus(LEASE));
         let job = Job { revision: job.revision + 1, lease_until, ..job };
@@ -93,7 +96,7 @@ impl Jobs {
         })
     }
 
-    /// How many deliveries the job is about; 0 when the walk is to tell.
+    /// Counts the deliveries that the job works on; 0 if only the walk can count them.
     async fn count(&self, job: &Job) -> Result<u64, StoreError> {
         tokio::time::timeout(COUNT_MAX, self.count_all(job)).await.unwrap_or(Ok(0))
     }
@@ -103,7 +106,7 @@ impl Jobs {
         match job.kind {
             JobKind::Retry => self.store.count_deliveries(job.organization_id, shards, &job.filter).await,
             JobKind::Backfill => self.count_backfill(job).await,
-            // Of these, some finished too early: the walk tells.
+            // Only the walk can tell which of these finished in time.
             JobKind::Replay | JobKind::Reconcile => Ok(0),
             JobKind::Erase => self.store.count_deliveries(job.organization_id, shards, &store::DeliveryFilter::default()).await,
         }
@@ -122,7 +125,7 @@ impl Jobs {
         }
     }
 
-    /// Some of an organization's deliveries go; when none are left, everything else does.
+    /// Erases some of an organization's deliveries, or everything else once none are left.
     async fn erase(&self, job: Job) -> Result<Step, StoreError> {
         for shard in 0..self.shards(&job).await? {
             let erased = self.store.erase_deliveries(job.organization_id, shard).await?;
@@ -133,7 +136,7 @@ impl Jobs {
         }
         self.store.erase_organization(job.organization_id, job.id).await?;
         let now = self.clock.now();
-        // The job's own id tells the line apart, so that doing this again writes no second one.
+        // The event's id is derived from the job's, so that a repeat does not write a second event.
         let line = AuditEvent {
             id: AuditId::from(job.id.ulid()),
             organization_id: job.organization_id,
@@ -150,7 +153,7 @@ impl Jobs {
         self.saved(job.ended(JobStatus::Finished, now)).await
     }
 
-    /// Saves what a step made of its job.
+    /// Saves the result of a step.
     pub(crate) async fn saved(&self, job: Job) -> Result<Step, StoreError> {
         let over = job.status.is_over();
         let counts = (job.done, job.failed, job.skipped);
@@ -162,7 +165,7 @@ impl Jobs {
         }
     }
 
-    /// Somebody cancelled the job while a chunk was done: what was done is said all the same.
+    /// Saves the counts of a job that was cancelled while a chunk was executed.
     async fn note_counts(
         &self,
         organization: domain::id::OrganizationId,
@@ -178,7 +181,7 @@ impl Jobs {
     }
 
     async fn hand_on(&self, job: Job, task: JobTask) -> Result<(), lambda_runtime::Error> {
-        // Should the message not be sent, this one comes back.
+        // If the message cannot be sent, the current one is received again.
         let revision = job.revision + 1;
         if self.store.save_job(&Job { lease_until: None, revision, ..job }).await? == Saved::Done {
             self.own_queue.send(task).await?;
@@ -189,13 +192,13 @@ impl Jobs {
     async fn give_up(&self, job: Job, error: &StoreError) -> Result<(), lambda_runtime::Error> {
         tracing::error!(error = %domain::chain(&error), job = %job.id, organization = %job.organization_id, "a job failed");
         let failed = job.ended(JobStatus::Failed, self.clock.now());
-        let error = Some("Waybill could not go on; the log says why".to_owned());
+        let error = Some("Waybill failed to complete the job; the log names the cause".to_owned());
         self.save(Job { error, ..failed }).await?;
         Ok(())
     }
 }
 
-/// The end of what a job may touch: what came after it was asked for is not its business.
+/// Whether a change was made before the job was requested. A job leaves alone what changed later.
 pub(crate) fn untouched_since(job: &Job, changed_at: Timestamp) -> bool {
     changed_at <= job.created_at
 }

@@ -1,34 +1,35 @@
-//! What the monitor is configured with.
+//! The configuration of the monitor.
 
 use domain::settings::PerLane;
 use domain::settings::email::Mailbox;
 use runtime::{ConfigError, Environment};
 
-/// The monitor's configuration.
+/// The configuration of the monitor.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `TABLE_NAME`.
     pub table_name: String,
-    /// `WEBHOOK_QUEUE_URL` and each other lane's.
+    /// `WEBHOOK_QUEUE_URL` and the equivalent of each other lane.
     pub queue_urls: PerLane<String>,
-    /// `JOBS_QUEUE_URL`: where a job that lost its message gets another.
+    /// `JOBS_QUEUE_URL`: the queue of jobs, for a job whose message was lost.
     pub jobs_queue_url: String,
-    /// `WORKER_WEBHOOK_FUNCTION` and each other lane's: the functions that check destinations.
+    /// `WORKER_WEBHOOK_FUNCTION` and the equivalent of each other lane: the functions that check
+    /// destinations.
     pub worker_functions: PerLane<String>,
     /// `MONITOR_INTERVAL_SECONDS`: how often the sweep runs.
     pub monitor_interval_seconds: u32,
     /// `SIGNING_KEYS_SECRET_ARN`: the keys that tag ids.
     pub signing_keys_secret_arn: String,
-    /// `PUBLIC_URL`: where links in alerts lead.
+    /// `PUBLIC_URL`: the start of links in alerts.
     pub public_url: String,
-    /// `EVENT_BUS_NAME`: where alerts are told besides; empty: nowhere.
+    /// `EVENT_BUS_NAME`: the bus on which alerts are published. If empty, they are not.
     pub event_bus_name: Option<String>,
-    /// `ALERT_FROM`: the sender of alerts by e-mail; empty: no e-mail is sent.
+    /// `ALERT_FROM`: the sender of alert e-mails. If empty, none are sent.
     pub alert_from: Option<Mailbox>,
 }
 
 impl Config {
-    /// Reads the configuration, naming everything that is wrong with it.
+    /// Reads the configuration. The error names every mistake.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment.variables();
         let config = Self {

@@ -1,4 +1,4 @@
-//! Tasks that were being worked on when the process died. Their queue holds them still.
+//! Tasks that were being processed when the process died and that their queue still holds.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ use queue::Task;
 pub(crate) struct Interrupted(HashMap<DeliveryId, u32>);
 
 impl Interrupted {
-    /// Those of these message bodies that are tasks.
+    /// Collects the message bodies that are tasks.
     pub(crate) fn of(bodies: &[String]) -> Self {
         let tasks = bodies.iter().filter_map(|body| Task::from_body(body).ok());
         Self(tasks.map(|task| (task.delivery, task.generation)).collect())
     }
 
-    /// Whether the queue holds a task of the delivery as it stands.
+    /// Whether the queue holds a task of the delivery's current generation.
     pub(crate) fn holds(&self, delivery: &Delivery) -> bool {
         self.0.get(&delivery.id).is_some_and(|generation| *generation == delivery.generation)
     }

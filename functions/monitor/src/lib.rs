@@ -1,10 +1,15 @@
-//! The monitor: every minute it brings back what is due and looks at what fails, every hour it finds what was lost.
+//! The monitor. Every minute it queues what is due and evaluates what fails; every hour it finds
+//! deliveries whose task was lost.
 //!
-//! **Sweep**: a retrying delivery stands in the due index; when its time comes and no worker is at it, the sweep raises its generation, moves
-//! its due time on (one winner, however many monitors run) and sends a task. **Reconcile**: walks the organizations' shards for deliveries that
-//! are queued but whose task must be lost, and sends them anew: losing a whole queue loses nothing. How far its **round** is, is
-//! kept. **Watch**: looks at the destinations that are failing, alerts, disables, tells of recovery, and skips what waits for those that take no more.
-//! **Recover**: checks destinations that failures disabled, and enables those whose check passes.
+//! - The sweep reads the due index. If a delivery is due and no worker runs it, the sweep raises
+//!   its generation, moves its due time, and queues a task. The write is conditional, so only one
+//!   of several monitors does this.
+//! - Reconcile walks the organizations' shards for deliveries that are queued but whose task must
+//!   be lost, and queues them again: losing a whole queue loses nothing. The progress of its round
+//!   is saved.
+//! - The watch evaluates failing destinations: it alerts, disables them, reports their recovery,
+//!   and skips what waits for those that take no more deliveries.
+//! - Recovery checks destinations that failures disabled, and enables those whose check passes.
 
 mod config;
 mod interrupted;
@@ -27,28 +32,31 @@ use serde::{Deserialize, Serialize};
 use store::Store;
 use vault::{KeySource, KeyUse};
 
-/// What the schedules invoke the monitor with. The minute's schedule sends EventBridge's own event, which has no `reconcile`.
+/// The event that invokes the monitor. The schedule of each minute sends EventBridge's own event,
+/// which has no `reconcile`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Invocation {
-    /// Present: reconcile instead of sweeping.
+    /// If present, the monitor reconciles instead of sweeping.
     pub reconcile: Option<Reconcile>,
-    /// The bodies of tasks that a queue still holds and that were being worked on when the process died: their deliveries need no
-    /// other task, and how often these were received tells which one kills the process.
+    /// The bodies of tasks that were being processed when the process died and that a queue still
+    /// holds. Their deliveries need no other task, and the receive count of these tasks identifies
+    /// one that kills the process.
     #[serde(default)]
     pub interrupted: Vec<String>,
 }
 
-/// How much a reconcile may take for lost.
+/// Which deliveries a reconcile considers lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reconcile {
-    /// What waited so long that its task must be lost.
+    /// Deliveries that have waited so long that their task must be lost.
     Hourly,
-    /// Everything unfinished that is due: nothing is in flight, because the one process that could be at it has just started.
+    /// Every unfinished delivery that is due. None is in flight, because the only process that
+    /// could run one has just started.
     Start,
 }
 
-/// The monitor's parts.
+/// The dependencies of the monitor.
 #[derive(Clone, Debug)]
 struct Monitor {
     store: Store,
@@ -64,13 +72,14 @@ struct Monitor {
 }
 
 impl Monitor {
-    /// Makes ids.
+    /// Creates the source of ids.
     async fn ids(&self) -> Result<IdMint, vault::VaultError> {
         let keys = self.keys.ring(self.clock.now()).await?;
         Ok(IdMint::new(keys, self.clock.clone(), self.random.clone()))
     }
 
-    /// A run. Neither half waits for the other: however much is due, people are told, and the other way round.
+    /// Runs the sweep and the watch concurrently, so that a backlog in one does not delay the
+    /// other.
     async fn run(&self) -> Result<(), lambda_runtime::Error> {
         let (swept, watched) = tokio::join!(Box::pin(self.sweep()), Box::pin(self.watch()));
         watched?;
@@ -78,7 +87,7 @@ impl Monitor {
     }
 }
 
-/// The monitor as a function.
+/// Builds the monitor function.
 pub fn build(
     platform: &Platform,
     config: Config,

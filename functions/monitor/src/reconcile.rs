@@ -1,4 +1,4 @@
-//! Reconcile: finds deliveries whose task is lost, by walking the records, which are the truth.
+//! Reconcile finds deliveries whose task is lost by reading their records, which are authoritative.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,25 +15,28 @@ use crate::interrupted::Interrupted;
 use crate::sweep::SWEPT_AGAIN_AFTER;
 use crate::{Monitor, Reconcile};
 
-/// A delivery still queued after this long, while its queue is empty, has lost its task.
+/// A delivery that is still queued after this long, while its queue is empty, has lost its task.
 const LOST_WHEN_QUEUE_EMPTY: Duration = Duration::from_secs(3600);
-/// … and after this long whatever the queue holds: a second task costs one read.
+/// A delivery that is still queued after this long has lost its task, whatever the queue holds. A
+/// second task costs one read.
 const LOST_ANYHOW: Duration = Duration::from_secs(6 * 3600);
-/// A job nobody has been at for this long has lost its message.
+/// A job without a run for this long has lost its message.
 const JOB_LOST: Duration = Duration::from_secs(900);
-/// A round looks at what was created since this long before the last one began. What was queued then is lost after six hours, if it is; and a
-/// submission that is repeated within a day has the id, and so the place, of its first try.
+/// How long before the start of the last round a round begins. A task that was queued then is found
+/// to be lost after six hours. A submission that is repeated within a day keeps the id of its first
+/// try, and so its place in the walk.
 const LOOKED_BACK: Duration = Duration::from_secs(32 * 3600);
-/// A run leaves the rest to the next after this long: well within the function's time.
+/// How long a run works before it leaves the rest to the next, well within the function's time.
 const RUN_MAX: Duration = Duration::from_secs(40);
-/// Organizations, deliveries and jobs read at once.
+/// Organizations, deliveries or jobs that one query reads.
 const PAGE: u32 = 100;
-/// Stretches after which it is kept how far a round is.
+/// Steps after which the progress of a round is saved.
 const KEPT_EVERY: u32 = 20;
 
 impl Monitor {
-    /// Sends a new task for every delivery that `scope` takes for lost. An hourly run goes on where the last one was cut off, and looks at no
-    /// delivery that an earlier round had its turn with.
+    /// Queues a new task for every delivery that is lost according to `scope`. An hourly run
+    /// continues where the last one stopped, and reads no delivery that an earlier round has
+    /// covered.
     pub(crate) async fn reconcile(&self, scope: Reconcile, interrupted: &Interrupted) -> Result<(), StoreError> {
         let waited = match scope {
             Reconcile::Start => Duration::ZERO,
@@ -63,7 +66,8 @@ impl Monitor {
                     }
                 }
                 self.reconcile_jobs(organization).await?;
-                // Whoever switched `auto_recover` on may have died before it was noticed.
+                // The process that enabled `auto_recover` may have stopped before the destinations
+                // were watched.
                 self.store.watch_recoverable(organization).await?;
                 round = Round { done_with: Some(organization.id), shard: 0, after: None, ..round };
             }
@@ -80,8 +84,9 @@ impl Monitor {
         Ok(())
     }
 
-    /// A job that nobody has been at for a while has lost its message: whoever asked for it died before sending it, or its queue gave it up. A
-    /// second message does no harm.
+    /// Queues the jobs again that have had no run for a while: their message was lost, because the
+    /// process that created them stopped before sending it, or because the queue dropped it. A
+    /// second message is harmless.
     async fn reconcile_jobs(&self, organization: &Organization) -> Result<(), StoreError> {
         let now = self.clock.now();
         let jobs = self.store.jobs_page(organization.id, None, PAGE).await?.items;
@@ -98,7 +103,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// Looks at the next deliveries of the round, in this organization.
+    /// Reads the next deliveries of the round in this organization.
     async fn reconcile_stretch(
         &self,
         organization: &Organization,
@@ -125,7 +130,8 @@ impl Monitor {
 }
 
 impl Monitor {
-    /// Ends the leases of workers that died, so that the tasks which the queue holds find their deliveries free.
+    /// Ends the leases of workers that died, so that the tasks in the queue can lease their
+    /// deliveries.
     async fn end_leases(&self, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
         let due_at = self.clock.now().plus(SWEPT_AGAIN_AFTER);
         for before in deliveries {
@@ -137,7 +143,7 @@ impl Monitor {
     }
 }
 
-/// Every delivery that was created so long before, or longer, sorts before this.
+/// Returns an id that sorts after every delivery that was created at least `so_long` before `at`.
 fn created_before(at: Timestamp, so_long: Duration) -> DeliveryId {
     let at = Timestamp::from_millis(at.as_millis().saturating_sub(i64::try_from(so_long.as_millis()).unwrap_or(i64::MAX)));
     DeliveryId { message: MessageId::from(Ulid::first_at(at)), position: 0 }
@@ -145,14 +151,14 @@ fn created_before(at: Timestamp, so_long: Duration) -> DeliveryId {
 
 fn is_lost(delivery: &Delivery, scope: Reconcile, waited: Duration, now: Timestamp) -> bool {
     match (delivery.state.pending(), scope) {
-        // What waits has left the queue; the due index and its destination's index answer for it.
+        // A waiting delivery has left the queue. The due index and its destination's index find it.
         (Some(_), _) if delivery.waiting.is_some() => {
             let may_start = delivery.in_flight(now) || delivery.starts_at().is_some_and(|at| at <= now);
             scope == Reconcile::Start && may_start
         }
         (Some(Pending::Queued), _) => now.since(delivery.created_at) >= waited && (scope == Reconcile::Start || !delivery.in_flight(now)),
         (Some(Pending::Retrying { next_attempt_at, .. }), Reconcile::Start) => next_attempt_at <= now,
-        // The due index answers for every other retrying one.
+        // The due index finds every other retrying delivery.
         _ => false,
     }
 }

@@ -1,8 +1,10 @@
-//! Recover: a destination that failures disabled is checked on a schedule, and comes back when a check passes.
+//! Recovery: a destination that failures disabled is checked on a schedule, and enabled when a
+//! check passes.
 //!
-//! What there is to do follows from its health (`domain::recovery`). A check is claimed before it is made, so that of several monitors one
-//! makes it. Enabling, the replay's job, the audit events and the alert are one transaction; until the job has been sent to its queue the
-//! destination stays among those that the monitor looks at.
+//! Its health determines what to do (`domain::recovery`). A check is claimed before it is made, so
+//! that only one of several monitors makes it. Enabling the destination, the replay job, the audit
+//! events and the alert are one transaction. The monitor watches the destination until the job has
+//! been queued.
 
 use std::time::Duration;
 
@@ -21,9 +23,9 @@ use store::{Job, Recovered, Routes, Saved, StoreError};
 
 use crate::Monitor;
 
-/// The action of an audit event, and the name of a security event.
+/// The action of the audit event, and the name of the security event.
 const BLOCKED_ADDRESS: &str = "blocked_address";
-/// A check that Waybill failed to make is made again after this.
+/// How long to wait before a check that could not be made is tried again.
 const CHECK_FAILED_WAIT: Duration = Duration::from_secs(60);
 
 /// A destination whose next check is due.
@@ -35,18 +37,19 @@ pub(crate) struct DueCheck {
     due_at: Timestamp,
 }
 
-/// What a look at a disabled destination leads to.
+/// What to do about a disabled destination.
 pub(crate) enum Look {
-    /// It is not brought back.
+    /// The destination is not recovered automatically.
     No,
-    /// It is looked at again: a check is to come.
+    /// A check is scheduled for later.
     Later,
     /// A check is due.
     Due(Box<DueCheck>),
 }
 
 impl Monitor {
-    /// Begins the recovery of a disabled destination, ends one that its policy no longer asks for, or says when a check is due.
+    /// Begins the recovery of a disabled destination, ends one that its policy no longer allows, or
+    /// returns the check that is due.
     pub(crate) async fn recovery_of(&self, routes: &Routes, destination: &Destination, health: &Health) -> Result<Look, StoreError> {
         let DestinationState::Disabled { at, .. } = destination.state else { return Ok(Look::No) };
         if !is_recoverable(destination, destination.policy(&routes.settings.failure_policy)) {
@@ -62,7 +65,7 @@ impl Monitor {
             return Ok(Look::Later);
         };
         let Some(due_at) = recovery.next_check_at else { return Ok(Look::No) };
-        // Nothing is sent for an organization that is suspended: the check waits, as its deliveries do.
+        // Nothing is sent for a suspended organization; its checks wait, as its deliveries do.
         if due_at > now || routes.status == OrganizationStatus::Suspended {
             return Ok(Look::Later);
         }
@@ -70,14 +73,15 @@ impl Monitor {
         Ok(Look::Due(Box::new(DueCheck { destination, routes: routes.clone(), health: health.clone(), recovery, due_at })))
     }
 
-    /// Whether the replay of an earlier recovery has not ended.
+    /// Whether the replay of an earlier recovery is still running.
     pub(crate) async fn is_replaying(&self, destination: &Destination, health: &Health) -> Result<bool, StoreError> {
         let Some(enabled) = health.recovery.as_ref().and_then(|recovery| recovery.enabled.as_ref()) else { return Ok(false) };
         let job = self.store.job(destination.organization_id, enabled.job).await?;
         Ok(job.is_some_and(|job| !job.status.is_over()))
     }
 
-    /// Makes a check that is due, unless another monitor does. One that passes enables the destination.
+    /// Makes a check that is due, unless another monitor does. If it passes, the destination is
+    /// enabled.
     pub(crate) async fn check(&self, check: DueCheck) -> Result<(), lambda_runtime::Error> {
         let DueCheck { destination, health, recovery, due_at, .. } = &check;
         let claimed = self.clock.now().plus(CHECK_LEASE);
@@ -100,7 +104,8 @@ impl Monitor {
         Ok(self.store.check_again(destination.id, health, claimed, &again).await?)
     }
 
-    /// A check that leads to a blocked address is a security event, as a delivery to one is.
+    /// Records a check that leads to a blocked address as a security event, as a delivery to one
+    /// is.
     async fn note_blocked(&self, destination: &Destination, report: &CheckReport) -> Result<(), lambda_runtime::Error> {
         let Some(step) = report.failed_step().filter(|step| step.reason == Some(Reason::BlockedAddress)) else { return Ok(()) };
         telemetry::metrics::security_event(BLOCKED_ADDRESS);
@@ -111,7 +116,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// Enables a destination whose check passed, unless it was changed meanwhile, and requests the replay of what it missed.
+    /// Enables a destination whose check passed, unless it changed meanwhile, and requests the
+    /// replay of what it missed.
     async fn enable(&self, check: &DueCheck, claimed: Timestamp) -> Result<(), lambda_runtime::Error> {
         let DueCheck { destination, routes, health, recovery, .. } = check;
         let (ids, now) = (self.ids().await?, self.clock.now());
@@ -140,7 +146,7 @@ impl Monitor {
         }
         tracing::info!(destination = %after.id, organization = %after.organization_id, job = %job.id, "a destination that passed its check was enabled");
         telemetry::metrics::destination_recovered(after.kind());
-        // Whatever fails from here on, the monitor does on its next run.
+        // If something fails from here on, the monitor repeats it on its next run.
         let health = Health { epoch: health.epoch + 1, recovery: Some(recovery), ..Health::default() };
         self.send_replay(&after, &health).await?;
         self.announce(alert).await
@@ -153,7 +159,8 @@ impl Monitor {
         Ok(alert)
     }
 
-    /// Sends the job that replays what a destination missed, which was written when the destination was enabled, unless it has been sent.
+    /// Queues the job that replays what a destination missed, unless that has been done. The job
+    /// was saved when the destination was enabled.
     pub(crate) async fn send_replay(&self, destination: &Destination, health: &Health) -> Result<(), lambda_runtime::Error> {
         let Some(recovery) = &health.recovery else { return Ok(()) };
         let Some(enabled) = recovery.enabled.as_ref().filter(|enabled| !enabled.is_sent) else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! The sweep: what falls due before the next one is sent, delayed to the second.
+//! The sweep queues tasks for deliveries that fall due before the next sweep, delayed to the
+//! second.
 
 use std::time::Duration;
 
@@ -11,28 +12,32 @@ use store::{DUE_PARTITIONS, DueEntry, StoreError};
 
 use crate::Monitor;
 
-/// How far a swept delivery's due time moves: when the task it was just sent is lost too, it is swept again then.
+/// How far a sweep moves a delivery's due time. If the new task is lost too, the delivery is swept
+/// again then.
 pub(crate) const SWEPT_AGAIN_AFTER: Duration = Duration::from_secs(600);
-/// Due entries read and sent at once.
+/// Due entries that are read and queued together.
 const PAGE: u32 = 100;
-/// Conditional writes under way at once.
+/// How many conditional writes run concurrently.
 const CLAIMS_AT_ONCE: usize = 16;
 
 /// The last entry of a page.
 type Last = (DeliveryId, Timestamp);
 
 impl Monitor {
-    /// Sends a task for every delivery that falls due before the next sweep and that no worker is at.
+    /// Queues a task for every delivery that falls due before the next sweep and that no worker
+    /// runs.
     pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
         let until = self.clock.now().plus(Duration::from_secs(u64::from(self.interval_seconds)));
         let mut swept = 0;
         let mut walks: Vec<(u8, Option<Last>)> = (0..DUE_PARTITIONS).map(|partition| (partition, None)).collect();
-        // A page of each partition in turn: a backlog in one keeps no other waiting, also when the run is cut off.
+        // Reads one page of each partition in turn, so that a backlog in one does not delay the
+        // others, even if the run is cut off.
         while !walks.is_empty() {
             let mut going_on = Vec::new();
             for (partition, last) in walks {
                 let entries = self.store.due(partition, until, PAGE).await?;
-                // Entries that cannot be moved on (a worker is at them) stay in front; a page that repeats ends the walk.
+                // Entries that cannot be moved, because a worker runs them, stay at the front. A
+                // page that repeats ends the walk.
                 let ends = entries.last().map(|entry| (entry.delivery, entry.due_at));
                 if ends.is_none() || ends == last {
                     continue;
@@ -45,7 +50,7 @@ impl Monitor {
             walks = going_on;
         }
         if swept > 0 {
-            tracing::info!(swept, "due deliveries were sent");
+            tracing::info!(swept, "queued due deliveries");
         }
         Ok(())
     }
@@ -58,7 +63,8 @@ impl Monitor {
         self.send_superseded(due).await
     }
 
-    /// Makes the deliveries' earlier tasks stale and sends new ones; whoever loses the conditional write sends nothing.
+    /// Makes the earlier tasks of deliveries stale and queues new ones. Nothing is queued for a
+    /// delivery whose conditional write is lost.
     pub(crate) async fn send_superseded(&self, deliveries: Vec<Delivery>) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let claims = deliveries.into_iter().map(async |before| {
@@ -80,9 +86,9 @@ impl Monitor {
     }
 }
 
-/// When the delivery's next attempt is due, and no sooner than now.
+/// Returns when the delivery's next attempt is due, and no earlier than now.
 fn due_at(delivery: &Delivery, now: Timestamp) -> Timestamp {
-    // What waits for a pause to end is due because it expires.
+    // A delivery that waits for a pause is due when it expires.
     let is_paused = delivery.waiting.is_some_and(|waiting| waiting.reason == WaitingFor::Pause);
     let expires_at = delivery.message.expires_at.map(|at| at.plus(Duration::from_secs(1)));
     let starts_at = if is_paused { expires_at } else { delivery.starts_at() };

@@ -1,4 +1,5 @@
-//! Waiting: a pause whose time is over ends, and what waited for a destination that takes deliveries again is released.
+//! Ends pauses whose time is over, and releases what waited for destinations that take deliveries
+//! again.
 
 use std::time::Duration;
 
@@ -12,13 +13,15 @@ use store::{Reset, Saved, StoreError};
 
 use crate::Monitor;
 
-/// How much of one destination is released in one run: others are looked at in this run, too.
+/// The most that one run releases for one destination, because it handles others too.
 const RELEASED: Extent = Extent { at_most: 5_000, within: Duration::from_secs(30) };
-/// A worker that saw a destination paused has recorded its delivery as waiting within this time.
+/// The time within which a worker that found a destination paused has recorded its delivery as
+/// waiting.
 const RECORDED_WITHIN: Duration = Duration::from_secs(120);
 
 impl Monitor {
-    /// Releases what waits for a destination, unless it is still paused; nothing is left to do once nothing waits any more.
+    /// Releases what waits for a destination, unless it is still paused. Stops watching the
+    /// destination once nothing waits.
     pub(crate) async fn release_for(&self, organization: OrganizationId, id: DestinationId) -> Result<(), lambda_runtime::Error> {
         let (Some(routes), Some(destination)) = (self.store.routes(organization).await?, self.store.destination(organization, id).await?)
         else {
@@ -35,8 +38,8 @@ impl Monitor {
                 Some(resumed) => resumed,
                 None => return Ok(()),
             },
-            // What waits is skipped, as everything else is that waits for it. Until then the destination stays watched: should it be enabled
-            // before that, what is left is released.
+            // Deliveries that wait are skipped. Until then the destination stays watched, so that
+            // what is left is released if it is enabled before that.
             DestinationState::Disabled { .. } | DestinationState::Deleted { .. } => {
                 let left = self.store.open_deliveries(organization, routes.shards, id, None, 1).await?;
                 if left.items.is_empty() && left.next.is_none() {
@@ -46,7 +49,8 @@ impl Monitor {
             }
         };
         if let Some(Reset { at, released }) = self.store.turns_reset(id).await? {
-            // Each once: what takes another turn may wait again.
+            // Each delivery is released once per reset, because one that takes another turn may
+            // wait again.
             let (count, next) = self.dispatcher.release_from(&destination, limits, released, RELEASED).await?;
             self.store.keep_release(id, at, next).await?;
             tracing::info!(released = count, destination = %id, "deliveries take turns under changed limits");
@@ -63,7 +67,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// Sends what waits for a pause that ends before the next run, to start when it ends. What comes up after this run waits in its queue.
+    /// Queues what waits for a pause that ends before the next run, to start when it ends. A
+    /// delivery that is received later waits in its queue.
     async fn release_early(
         &self,
         destination: &Destination,
@@ -77,7 +82,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// Resumes a destination whose pause is over; `None` when another change came first.
+    /// Resumes a destination whose pause is over; `None` if another change came first.
     async fn end_pause(&self, before: Destination) -> Result<Option<Destination>, lambda_runtime::Error> {
         let now = self.clock.now();
         let after = Destination { state: DestinationState::Enabled, revision: before.revision + 1, updated_at: now, ..before };

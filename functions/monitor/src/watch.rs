@@ -1,8 +1,10 @@
-//! Watch: what fails is told, stopped, and told to work again; what waits for a destination that takes no more is skipped.
+//! The watch alerts about failing destinations, disables them, reports their recovery, and skips
+//! what waits for destinations that take no more deliveries.
 //!
-//! The monitor looks at the index of failing destinations. What a health calls for is decided by `domain::alert`; each change is one conditional
-//! transaction that also writes the alert, so that of several monitors one makes it. Alerts are announced from their record: one that died
-//! between the two leaves the announcing to the next.
+//! The monitor reads the index of failing destinations. `domain::alert` decides what a health calls
+//! for. Each change is one conditional transaction that also writes the alert, so that only one of
+//! several monitors makes it. Alerts are announced from their record: if a monitor stops between
+//! the two, the next one announces them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,16 +29,17 @@ use telemetry::metrics::Threshold;
 use crate::Monitor;
 use crate::recover::{DueCheck, Look};
 
-/// Destinations looked at at once.
+/// How many destinations are evaluated concurrently.
 const LOOKS_AT_ONCE: usize = 8;
-/// How long the function that made an alert has to announce it. After that the monitor announces it.
+/// How long the function that created an alert has to announce it. After that the monitor does.
 const ANNOUNCED_WITHIN: Duration = Duration::from_secs(10);
-/// No check begins later in a run: it takes up to 24 s, and the run's time is limited.
+/// The latest start of a check in a run, because a check takes up to 24 s and the run's time is
+/// limited.
 const CHECKS_BEGIN_WITHIN: Duration = Duration::from_secs(20);
-/// Deliveries of one destination skipped in one run, about: others are looked at in this run, too.
+/// About the most deliveries of one destination that one run skips, because it handles others too.
 const SKIPPED_AT_ONCE_MAX: usize = 5_000;
 
-/// A destination that takes no more deliveries, some of which may wait for it.
+/// A destination that takes no more deliveries, for which some may wait.
 struct Stopped {
     destination: Destination,
     shards: u8,
@@ -45,14 +48,15 @@ struct Stopped {
     unwatch: Option<Health>,
 }
 
-/// What a look at a destination leaves to do.
+/// What remains to be done for a destination.
 #[derive(Default)]
 struct Found {
     stopped: Option<Stopped>,
     due: Option<Box<DueCheck>>,
 }
 
-/// A destination of each organization in turn, so that one with many does not keep the others waiting.
+/// Orders destinations so that each organization has its turn, and one with many does not delay the
+/// others.
 fn in_turn<T>(all: Vec<T>, destination: impl Fn(&T) -> &Destination) -> Vec<T> {
     let mut turns = BTreeMap::<OrganizationId, usize>::new();
     let mut all: Vec<(usize, T)> = all
@@ -68,16 +72,17 @@ fn in_turn<T>(all: Vec<T>, destination: impl Fn(&T) -> &Destination) -> Vec<T> {
 }
 
 impl Monitor {
-    /// Looks at every destination that is failing and at every alert that is not announced.
+    /// Evaluates every destination that is failing and every alert that is not announced.
     pub(crate) async fn watch(&self) -> Result<(), lambda_runtime::Error> {
         let began_at = self.clock.now();
         let (mut first_error, mut stopped, mut due) = (None, Vec::new(), Vec::new());
-        // Each run begins elsewhere: one that is cut off does not leave the same destinations unseen again and again.
+        // Each run begins with another partition, so that runs that are cut off do not always miss
+        // the same destinations.
         let minute = u64::try_from(self.clock.now().as_seconds() / 60).unwrap_or_default();
         for offset in 0..FAILING_PARTITIONS {
             let partition = (minute + u64::from(offset)) % u64::from(FAILING_PARTITIONS);
             let watched = self.store.watched(u8::try_from(partition).unwrap_or_default()).await?;
-            // Boxed: what may happen to one destination is a large state, and stacks are small.
+            // Boxed, because the future is large and stacks are small.
             let looks = watched.into_iter().map(|watched| match watched {
                 Watched::Destination(organization, destination) => self.look_at(organization, destination).boxed(),
                 Watched::Waiting(organization, destination) => {
@@ -92,7 +97,7 @@ impl Monitor {
                         stopped.extend(found.stopped);
                         due.extend(found.due);
                     }
-                    // One that cannot be looked at keeps no other from being.
+                    // An error for one destination does not affect the others.
                     Err(error) => {
                         tracing::error!(error = %domain::chain(&*error), "failed to evaluate a destination or alert; the next run evaluates it again");
                         first_error.get_or_insert(error);
@@ -100,7 +105,7 @@ impl Monitor {
                 }
             }
         }
-        // After everybody has been told what they should know: a destination with a large backlog takes the longest.
+        // Done after all alerts, because a destination with a large backlog takes the longest.
         let mut skipping = stream::iter(in_turn(stopped, |stopped| &stopped.destination))
             .map(|stopped| self.skip_waiting(stopped).boxed())
             .buffer_unordered(LOOKS_AT_ONCE);
@@ -117,14 +122,14 @@ impl Monitor {
             .buffer_unordered(LOOKS_AT_ONCE);
         while let Some(done) = checked.next().await {
             if let Err(error) = done {
-                tracing::error!(error = %domain::chain(&*error), "a disabled destination is checked next time");
+                tracing::error!(error = %domain::chain(&*error), "failed to check a disabled destination; the next run checks it again");
                 first_error.get_or_insert(error);
             }
         }
         first_error.map_or(Ok(()), Err)
     }
 
-    /// Looks at a destination; answers it when it takes no more deliveries, or when it is to be checked.
+    /// Evaluates a destination. Returns it if it takes no more deliveries or must be checked.
     async fn look_at(&self, organization: OrganizationId, id: DestinationId) -> Result<Found, lambda_runtime::Error> {
         let (Some(routes), Some(destination)) = (self.store.routes(organization).await?, self.store.destination(organization, id).await?)
         else {
@@ -132,7 +137,8 @@ impl Monitor {
         };
         let health = self.store.health(id).await?;
         if destination.is_system() {
-            // Nobody is told of Waybill's own destinations, and none of them is stopped: an alert that cannot be delivered would cause another.
+            // Waybill's own destinations are not alerted about or disabled: an alert that cannot be
+            // delivered would cause another.
             self.store.unwatch_destination(id, &health).await?;
             return Ok(Found::default());
         }
@@ -142,7 +148,7 @@ impl Monitor {
                 return Ok(Found { stopped: self.judge(&routes, destination, health).await?, due: None });
             }
             DestinationState::Paused { .. } => {
-                // Nothing is sent, so nothing is to be judged.
+                // Nothing is sent, so there is nothing to evaluate.
                 self.send_replay(&destination, &health).await?;
                 return Ok(Found::default());
             }
@@ -178,7 +184,7 @@ impl Monitor {
             Verdict::AlertEnded(ended) => {
                 let then = health.during(&ended);
                 let mut alert = self.alert(routes, &destination, &then, AlertKind::Failing).await?;
-                // The streak is over, so nothing follows from it.
+                // The streak has ended, so it has no consequences.
                 alert.data["next"] = "retrying".into();
                 self.store.alert_ended(&health, &alert).await?.then_some(alert)
             }
@@ -204,12 +210,12 @@ impl Monitor {
             telemetry::metrics::threshold_exceeded(if by_rate { Threshold::FailureRate } else { Threshold::DestinationFailures });
         }
         self.announce(alert).await?;
-        // What waits is skipped in this run; the monitor looks again next time, for what was under way.
+        // Waiting deliveries are skipped in this run; those in flight are left to the next one.
         let stopped = Stopped { destination, shards: routes.shards, reason: SkipReason::DestinationDisabled, unwatch: None };
         Ok((kind == AlertKind::Disabled).then_some(stopped))
     }
 
-    /// Disables a destination, unless another monitor or a person was first, or it works again.
+    /// Disables a destination, unless another monitor or a person did so first or it works again.
     async fn disable(
         &self,
         routes: &Routes,
@@ -266,12 +272,13 @@ impl Monitor {
         Ok(self.dispatcher.alert_about(&self.ids().await?, routes, destination, health, kind, &self.link_to(destination)).await?)
     }
 
-    /// The destination's page.
+    /// Returns the URL of the destination's page.
     pub(crate) fn link_to(&self, destination: &Destination) -> String {
         format!("{}/destinations/{}", self.public_url, destination.id)
     }
 
-    /// The attempts in the window of the destination's failure rate; nothing is read for one without a rate.
+    /// Returns the attempts in the window of the destination's failure rate. Reads nothing for a
+    /// destination without a rate.
     async fn recent(
         &self,
         destination: &Destination,
@@ -285,7 +292,7 @@ impl Monitor {
         Ok(rate.recent(&hours, health.rate_since, now))
     }
 
-    /// Announces an alert that the request or the monitor which made it has not announced in time.
+    /// Announces an alert whose creator has not announced it in time.
     async fn announce_what_is_left(&self, alert: Alert) -> Result<(), lambda_runtime::Error> {
         if self.clock.now().since(alert.occurred_at) < ANNOUNCED_WITHIN {
             return Ok(());
@@ -293,14 +300,15 @@ impl Monitor {
         self.announce(alert).await
     }
 
-    /// Sends an alert to the destinations and addresses that the organization named.
+    /// Sends an alert to the destinations and addresses of the organization's settings.
     pub(crate) async fn announce(&self, alert: Alert) -> Result<(), lambda_runtime::Error> {
         let Some(routes) = self.store.routes(alert.organization_id).await? else { return Ok(self.store.announced(&alert).await?) };
         self.dispatcher.announce_alert(&self.ids().await?, &routes, alert, TraceId::generate(&self.random)).await?;
         Ok(())
     }
 
-    /// Skips deliveries that wait for a retry to a destination that takes no more. When none did, it is no longer watched.
+    /// Skips deliveries that wait for a retry at a destination that takes no more. If there were
+    /// none, the destination is no longer watched.
     async fn skip_waiting(&self, stopped: Stopped) -> Result<(), StoreError> {
         let Stopped { destination, shards, reason, unwatch } = stopped;
         let skipped = self.dispatcher.skip_retrying(&destination, shards, reason, SKIPPED_AT_ONCE_MAX).await?;
@@ -316,7 +324,7 @@ impl Monitor {
 /// The `reason` of an alert about a failure rate.
 const FAILURE_RATE: &str = "failure_rate";
 
-/// Says in an alert which rate was reached, instead of what the streak is.
+/// Describes in an alert the rate that was reached, in place of the streak.
 fn describe_rate(alert: &mut Alert, policy: &FailurePolicy, recent: &RecentAttempts, health: &Health) {
     let Some(rate) = policy.failure_rate else { return };
     let (failed, all) = (recent.counted.failed, recent.counted.succeeded + recent.counted.failed);
@@ -325,7 +333,7 @@ fn describe_rate(alert: &mut Alert, policy: &FailurePolicy, recent: &RecentAttem
     alert.data["reason"] = FAILURE_RATE.into();
     alert.data["detail"] = format!("{failed} of {all} attempts in the last {window} s failed, which is {percent} %{last}").into();
     alert.data["since"] = json!(recent.failing_since);
-    // A rate alone disables nothing.
+    // A rate alone never disables a destination.
     alert.data["next"] = "retrying".into();
     alert.data["failure_rate"] = json!({
         "percent": rate.percent,

@@ -21,7 +21,7 @@ pub fn record(engines: &Engines, path: &Path) -> io::Result<()> {
             if known.insert(line.clone())
                 && let Err(error) = file.write_all(line.as_bytes())
             {
-                tracing::error!(%error, "a call is not recorded");
+                tracing::error!(%error, "failed to record a call");
             }
         }
     });

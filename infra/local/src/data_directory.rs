@@ -30,7 +30,7 @@ pub enum DataError {
         found: u32,
     },
     /// Somebody else's files.
-    #[error("{0} holds files and is no data directory of waybill's: choose another --data")]
+    #[error("{0} contains files and is not a data directory of waybill: choose another --data")]
     Foreign(String),
     /// Another process has it.
     #[error("the data directory {0} is in use by another waybill: stop that one, or choose another --data")]

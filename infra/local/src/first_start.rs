@@ -17,7 +17,7 @@ const ORGANIZATION: &str = "My organization";
 #[derive(Debug, thiserror::Error)]
 pub enum FirstStartError {
     /// The template has no api.
-    #[error("the template has no function whose binary is api: nothing can make the first keys")]
+    #[error("the template has no function whose binary is api, which creates the first keys")]
     NoApi,
     /// The api's environment does not fit.
     #[error(transparent)]

@@ -17,7 +17,7 @@ pub enum Built {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The template names a binary that is not in this one.
-    #[error("there is no function {0} in this binary")]
+    #[error("this binary has no function {0}")]
     Unknown(String),
     /// It cannot be started in a process of its own.
     #[error(transparent)]

@@ -51,7 +51,7 @@ pub enum InstanceError {
         source: BuildError,
     },
     /// Something is triggered that takes no events.
-    #[error("{0} is triggered by a queue or a schedule and is no function that takes events")]
+    #[error("{0} is triggered by a queue or a schedule but does not handle events")]
     NoEvents(String),
 }
 
@@ -95,7 +95,7 @@ impl Instance {
         for (mapping, places) in &self.mappings {
             let queue = mapping.queue_arn.rsplit(':').next().unwrap_or_default();
             if let Err(error) = engines.sqs().divide(queue, places.share()).await {
-                tracing::error!(queue, ?error, "one tenant may take all places of a queue");
+                tracing::error!(queue, ?error, "failed to divide a queue's places; one tenant may take all of them");
             }
         }
     }

@@ -60,7 +60,7 @@ pub fn raise_files_max() -> u32 {
     let before = limit.current;
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::info!(%error, "the limit of open files stays as it is");
+        tracing::info!(%error, "failed to raise the limit of open files");
         limit.current = before;
     }
     limit.current.map_or(u32::MAX, |files| u32::try_from(files).unwrap_or(u32::MAX))

@@ -126,7 +126,7 @@ impl Poller {
         match received {
             Ok(output) => output.messages.unwrap_or_default(),
             Err(error) => {
-                tracing::error!(queue = self.queue_url, error = %domain::chain(&error), "no messages could be received");
+                tracing::error!(queue = self.queue_url, error = %domain::chain(&error), "failed to receive messages");
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
                 Vec::new()
             }

@@ -63,7 +63,7 @@ pub enum StartError {
     #[error("the embedded engines cannot be opened: {0}")]
     Engines(#[from] local_aws::OpenError),
     /// The signing keys of an earlier release.
-    #[error("the signing keys of an earlier release cannot be kept: {0}")]
+    #[error("the signing keys of an earlier release cannot be adopted: {0}")]
     SigningKeys(#[from] vault::RotateError),
     /// A function could not be built.
     #[error(transparent)]
@@ -196,13 +196,13 @@ fn show_mail(stack: &mut Stack, data: &Path) {
 /// Tasks that were being worked on when the process died stay in their queues, which know how often that happened to each.
 async fn recover(instance: &Instance, engines: &Engines) {
     let interrupted = engines.sqs().interrupted().await.unwrap_or_else(|error| {
-        tracing::error!(?error, "which tasks were interrupted could not be read");
+        tracing::error!(?error, "failed to read which tasks were interrupted; new ones are queued for their deliveries");
         Vec::new()
     });
     if let Some(monitor) = instance.function("monitor")
         && let Err(error) = monitor.invoke(json!({"reconcile": "start", "interrupted": interrupted})).await
     {
-        tracing::error!(error = %domain::chain(&error), "lost work could not be looked for");
+        tracing::error!(error = %domain::chain(&error), "failed to find lost deliveries; the hourly reconcile tries again");
     }
 }
 
@@ -237,7 +237,7 @@ fn open_in_browser(url: &str) {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let spawned = Command::new(opener).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     if let Err(error) = spawned {
-        tracing::warn!(%error, opener, "no browser could be opened");
+        tracing::warn!(%error, opener, "failed to open a browser");
     }
 }
 
@@ -247,8 +247,8 @@ async fn drain(mut tasks: JoinSet<()>, stop: &CancellationToken, signals: &mut S
     let finished = async { while tasks.join_next().await.is_some() {} };
     tokio::select! {
         () = finished => {}
-        () = tokio::time::sleep(DRAIN_MAX) => tracing::warn!("stopping with work under way; the next start takes it up again"),
-        () = signals.next() => tracing::warn!("stopping at once; the next start takes up what was under way"),
+        () = tokio::time::sleep(DRAIN_MAX) => tracing::warn!("stopping with unfinished work; the next start continues it"),
+        () = signals.next() => tracing::warn!("stopping immediately; the next start continues the unfinished work"),
     }
     tasks.shutdown().await;
 }

@@ -50,7 +50,7 @@ impl Gateway {
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
         let listener = listener.tap_io(|connection| {
             if let Err(error) = connection.set_nodelay(true) {
-                tracing::debug!(%error, "a connection stays without TCP_NODELAY");
+                tracing::debug!(%error, "failed to set TCP_NODELAY on a connection");
             }
         });
         let requests = TaskTracker::new();

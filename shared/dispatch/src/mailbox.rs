@@ -48,7 +48,7 @@ impl Dispatcher {
             if may_be_mailed(&self.store, address, self.clock.now()).await? {
                 targets.push(self.alert_mailbox(ids, organization, from, to).await?);
             } else {
-                tracing::warn!(%organization, "an alert was not mailed: its address has reached the limit of an hour");
+                tracing::warn!(%organization, "an alert was not e-mailed, because its address has reached the hourly limit");
             }
         }
         Ok(targets)

@@ -33,7 +33,7 @@ impl Dispatcher {
         };
         let (delivery, changed) = self.transition(delivery, change).await?;
         if changed && !self.send(std::slice::from_ref(&delivery), now).await.is_empty() {
-            tracing::warn!(delivery = %delivery.id, "the task was not sent; the due index brings the delivery back within a minute");
+            tracing::warn!(delivery = %delivery.id, "failed to queue a task; the due index brings the delivery back within a minute");
         }
         Ok(delivery)
     }

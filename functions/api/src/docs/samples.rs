@@ -1,4 +1,4 @@
-//! Samples of an operation's call in three languages, and what it answers.
+//! Samples of calling an operation in three languages, with its response.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ pub(super) fn has_key(operation: &Value) -> bool {
     operation["security"].as_array().is_some_and(|security| security.iter().any(|one| one.get("api_key").is_some()))
 }
 
-/// The samples of one operation, as HTML.
+/// Renders the samples of one operation as HTML.
 pub(super) fn of(path: &str, method: &str, operation: &Value) -> String {
     let media = &operation["requestBody"]["content"]["application/json"];
     let first = media["examples"].as_object().and_then(|examples| examples.values().next());
@@ -36,7 +36,7 @@ pub(super) fn of(path: &str, method: &str, operation: &Value) -> String {
     text
 }
 
-/// A sample whose code is HTML.
+/// Renders a sample whose code is HTML.
 fn sample(title: &str, id: &str, code: &str, open: bool) -> String {
     let open = if open { " open" } else { "" };
     format!(
@@ -44,7 +44,7 @@ fn sample(title: &str, id: &str, code: &str, open: bool) -> String {
     )
 }
 
-/// The path with an example in place of each parameter.
+/// Returns the path with an example in place of each parameter.
 fn concrete(path: &str, operation: &Value) -> String {
     let mut path = path.to_owned();
     for parameter in operation["parameters"].as_array().into_iter().flatten() {

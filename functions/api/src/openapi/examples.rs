@@ -1,4 +1,5 @@
-//! Examples for every request, answer and error, put together from the schemas and the examples of their members.
+//! Adds examples for every request, response and error, built from the schemas and the examples of
+//! their properties.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +8,7 @@ use super::refine::{identifier, path_prefix, referred};
 /// Schemas nested deeper than this are left out of examples.
 const DEPTH_MAX: usize = 12;
 
-/// What members of these names hold in examples, unless their schema says so.
+/// Examples for properties of these names, unless their schema has one.
 const BY_NAME: &[(&str, &str)] = &[
     ("request_id", "01kavd838m4x2v9q7f0b6t5w1z"),
     ("name", "Billing webhook"),
@@ -42,7 +43,7 @@ const BY_NAME: &[(&str, &str)] = &[
 
 const TIME: &str = "2026-11-30T09:15:00.000Z";
 
-/// Gives every request body and every answer an example.
+/// Gives every request body and every response an example.
 pub(super) fn enter(document: &mut Value) {
     let schemas = document["components"]["schemas"].as_object().cloned().unwrap_or_default();
     for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
@@ -108,7 +109,7 @@ fn enter_response(status: &str, response: &mut Value, schemas: &Map<String, Valu
     }
 }
 
-/// A problem's examples: one for each code that the description names.
+/// Adds the examples of a problem: one for each code in its description.
 fn enter_problem(status: Option<&str>, response: &mut Value) {
     let description = response["description"].as_str().unwrap_or_default().to_owned();
     let Some(media) = response.get_mut("content").and_then(|content| content.get_mut("application/problem+json")) else { return };
@@ -124,7 +125,7 @@ fn enter_problem(status: Option<&str>, response: &mut Value) {
     }
 }
 
-/// The words in backticks.
+/// Returns the words in backticks.
 fn codes(description: &str) -> Vec<&str> {
     description.split('`').skip(1).step_by(2).collect()
 }
@@ -144,7 +145,7 @@ fn problem(code: &str, status: u16, detail: &str) -> Value {
     })
 }
 
-/// Every code of a problem with its usual status and what its `detail` says, for example.
+/// Every problem code with its usual status and an example of `detail`.
 const PROBLEMS: &[(&str, u16, &str)] = &[
     ("malformed_request", 400, "the body is not a JSON object"),
     ("invalid_cursor", 400, "the cursor does not belong to this list and these filters"),
@@ -180,14 +181,14 @@ const PROBLEMS: &[(&str, u16, &str)] = &[
     ("unavailable", 503, "try again later"),
 ];
 
-/// The variants of a union by `type`, with their names.
+/// Returns the variants of a union by `type`, with their names.
 fn variants(schema: &Value, schemas: &Map<String, Value>) -> Vec<(String, Value)> {
     let Some(union) = referred(schema).and_then(|name| schemas.get(name)) else { return Vec::new() };
     let mapping = union["discriminator"]["mapping"].as_object().into_iter().flatten();
     mapping.map(|(name, target)| (name.clone(), json!({"$ref": target}))).collect()
 }
 
-/// A value that a schema admits.
+/// Returns a value that a schema accepts.
 fn sample(schema: &Value, schemas: &Map<String, Value>, name: &str, depth: usize) -> Value {
     if let Some(target) = referred(schema) {
         return sample(schemas.get(target).unwrap_or(&Value::Null), schemas, name, depth + 1);
@@ -225,7 +226,8 @@ fn object(schema: &Value, schemas: &Map<String, Value>, depth: usize) -> Value {
         let inner = schema["additionalProperties"].is_object();
         return if inner { json!({"key": sample(&schema["additionalProperties"], schemas, "key", depth + 1)}) } else { json!({}) };
     }
-    // Requests, which are closed, show what is required and what is worth an example; answers show everything.
+    // Requests are closed objects and show what is required and what has an example; responses show
+    // everything.
     let is_closed = schema["additionalProperties"] == false;
     let wanted = |(name, property): &(&String, &Value)| {
         let is_required = schema["required"].as_array().is_some_and(|required| required.iter().any(|one| one == *name));

@@ -1,5 +1,6 @@
-//! What the annotations of handlers and views cannot say, as passes over the finished document: unions by `type` and `kind`, strict request
-//! bodies, identifiers, and examples. Prose and limits stand in `overlay.json`, a JSON merge patch (RFC 7396) of the document.
+//! Adds to the document what annotations cannot express: unions by `type` and `kind`, strict
+//! request bodies, identifiers and examples. Texts and limits are in `overlay.json`, a JSON merge
+//! patch (RFC 7396) of the document.
 
 use std::collections::BTreeSet;
 
@@ -7,14 +8,15 @@ use serde_json::{Map, Value, json};
 
 use super::{examples, texts, unions};
 
-/// A destination type with the schemas of its settings and credentials, as `GET /v1/destination-types` answers them.
+/// A destination type with the schemas of its settings and credentials, as `GET
+/// /v1/destination-types` returns them.
 #[derive(Clone, Debug)]
 pub(super) struct TypeSchemas {
-    /// The name of the type, as in JSON.
+    /// The name of the type in JSON.
     pub(super) name: &'static str,
     /// The schema of `settings`.
     pub(super) settings: Value,
-    /// The schema of `credentials`: `oneOf` by `kind`.
+    /// The schema of `credentials`, a `oneOf` by `kind`.
     pub(super) credentials: Value,
 }
 
@@ -23,7 +25,7 @@ const OVERLAY: &str = include_str!("overlay.json");
 /// The prefix of a reference to a schema.
 pub(super) const SCHEMAS: &str = "#/components/schemas/";
 
-/// Adds what the derived document lacks: unions, limits, examples and the overlay.
+/// Adds to the derived document: unions, limits, examples and the overlay.
 #[must_use]
 pub(super) fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
     merge(&mut document, &serde_json::from_str(OVERLAY).expect("the overlay is JSON"));
@@ -33,7 +35,7 @@ pub(super) fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
     unions::enter(schemas(&mut document), types);
     separate_requests(&mut document);
     let settings = schemas(&mut document).get_mut("OrganizationSettingsInput").and_then(|one| one["properties"].as_object_mut());
-    // Null resets a setting.
+    // Null resets a setting to its default.
     settings.into_iter().flat_map(Map::values_mut).for_each(unions::allow_null);
     walk(&mut document, &mut identify);
     prune(&mut document);
@@ -41,22 +43,23 @@ pub(super) fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
     document
 }
 
-/// The schemas of the document, by their names.
+/// Returns the schemas of the document by name.
 pub(super) fn schemas(document: &mut Value) -> &mut Map<String, Value> {
     document["components"]["schemas"].as_object_mut().expect("the document has schemas")
 }
 
-/// The name of the schema that a reference leads to.
+/// Returns the name of the schema that is referenced.
 pub(super) fn referred(schema: &Value) -> Option<&str> {
     schema["$ref"].as_str()?.strip_prefix(SCHEMAS)
 }
 
-/// A reference to a schema.
+/// Makes a reference to a schema.
 pub(super) fn reference(name: &str) -> Value {
     json!({"$ref": format!("{SCHEMAS}{name}")})
 }
 
-/// Writes a structure that flattens another as one object: strict validation and client generators need that.
+/// Merges a structure that flattens another into one object, which strict validation and client
+/// generators need.
 fn flatten(schemas: &mut Map<String, Value>) {
     let names: Vec<String> = schemas.iter().filter(|(_, schema)| schema["allOf"].is_array()).map(|(name, _)| name.clone()).collect();
     for name in names {
@@ -109,7 +112,7 @@ fn complete_parameters(document: &mut Value) {
     }
 }
 
-/// A body that may be left out is no body, not null.
+/// An optional body is an absent body, not null.
 fn unwrap_optional_bodies(document: &mut Value) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
@@ -122,7 +125,7 @@ fn unwrap_optional_bodies(document: &mut Value) {
     }
 }
 
-/// Every value of the document, the outer ones first.
+/// Visits every value of the document, outer ones first.
 pub(super) fn walk(value: &mut Value, visit: &mut impl FnMut(&mut Value)) {
     visit(value);
     match value {
@@ -132,7 +135,7 @@ pub(super) fn walk(value: &mut Value, visit: &mut impl FnMut(&mut Value)) {
     }
 }
 
-/// The schemas that a part of the document refers to, and those that these refer to.
+/// Collects the schemas that a part of the document references, directly or indirectly.
 fn reachable(part: &Value, all: &Map<String, Value>, found: &mut BTreeSet<String>) {
     match part {
         Value::Array(items) => items.iter().for_each(|item| reachable(item, all, found)),
@@ -149,7 +152,8 @@ fn reachable(part: &Value, all: &Map<String, Value>, found: &mut BTreeSet<String
     }
 }
 
-/// Requests are strict and name only what changes; answers are whole and may gain members. A structure of both is therefore two schemas.
+/// Separates requests from responses. Requests are strict and contain only what changes; responses
+/// are complete and may gain properties. A structure that is used in both becomes two schemas.
 fn separate_requests(document: &mut Value) {
     let all = schemas(document).clone();
     let (mut of_requests, mut of_answers) = (BTreeSet::new(), BTreeSet::new());
@@ -171,13 +175,14 @@ fn separate_requests(document: &mut Value) {
     for name in &of_requests {
         let mut schema = all[name].clone();
         if both.contains(name) {
-            // What is replaced as a whole stays whole.
+            // An object that is replaced as a whole keeps its required properties.
             if name != "OnExhausted" {
                 schema.as_object_mut().expect("it has properties").remove("required");
             }
             let properties = schema["properties"].as_object_mut().expect("it has properties");
             properties.retain(|_, property| property["readOnly"] != true);
-            // What is left out stays as it is; generated clients would send a default.
+            // A property that is left out stays unchanged, while generated clients would send the
+            // default.
             properties.values_mut().filter_map(Value::as_object_mut).for_each(|property| drop(property.remove("default")));
         }
         walk(&mut schema, &mut |value| redirect(value));
@@ -194,7 +199,7 @@ fn separate_requests(document: &mut Value) {
     }
 }
 
-/// An object with named properties takes no others.
+/// Forbids additional properties in an object with named properties.
 fn close(schema: &mut Value) {
     let is_open = schema["properties"].is_object() && schema["type"] == "object" && schema.get("additionalProperties").is_none();
     if is_open {
@@ -202,7 +207,7 @@ fn close(schema: &mut Value) {
     }
 }
 
-/// The prefix of the identifiers that a member of this name holds.
+/// Returns the prefix of the identifiers in a property of this name.
 fn prefix_of(name: &str) -> Option<&'static str> {
     Some(match name {
         "organization_id" => "org",
@@ -215,19 +220,19 @@ fn prefix_of(name: &str) -> Option<&'static str> {
     })
 }
 
-/// The pattern of identifiers with a prefix.
+/// Returns the pattern of identifiers with a prefix.
 fn pattern(prefix: &str) -> String {
     let position = if prefix == "dlv" { "_[0-9]{2,}" } else { "" };
     format!("^{prefix}_[0-9a-hjkmnp-tv-z]{{26}}{position}$")
 }
 
-/// An identifier with a prefix, for examples.
+/// Returns an identifier with a prefix, for examples.
 pub(super) fn identifier(prefix: &str) -> String {
     let position = if prefix == "dlv" { "_00" } else { "" };
     format!("{prefix}_01kavd83802s63efghp3q1cpj4{position}")
 }
 
-/// Gives members that hold identifiers their pattern and an example.
+/// Gives properties that hold identifiers their pattern and an example.
 fn identify(value: &mut Value) {
     let Some(properties) = value.get_mut("properties").and_then(Value::as_object_mut) else { return };
     for (name, property) in properties {
@@ -242,7 +247,7 @@ fn identify(value: &mut Value) {
     }
 }
 
-/// Removes schemas that nothing refers to.
+/// Removes schemas that are not referenced.
 fn prune(document: &mut Value) {
     let all = schemas(document).clone();
     let mut used = BTreeSet::new();
@@ -251,7 +256,7 @@ fn prune(document: &mut Value) {
     schemas(document).retain(|name, _| used.contains(name));
 }
 
-/// The prefix of the identifier in a path.
+/// Returns the prefix of the identifier in a path.
 pub(super) fn path_prefix(path: &str) -> Option<&'static str> {
     let noun = path.strip_prefix("/v1/")?.split("/{").next()?;
     Some(match noun {
@@ -271,7 +276,8 @@ pub(super) fn path_prefix(path: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    /// What is renamed in the code must be renamed in the overlay: it changes what is there, and adds no schema's member by a slip.
+    /// Something renamed in the code must be renamed in the overlay too: the overlay changes what
+    /// exists, and must not add a schema's property by mistake.
     #[test]
     fn the_overlay_names_only_paths_and_schemas_that_exist() {
         let document: Value = serde_json::from_str(super::super::KEPT).unwrap();

@@ -14,9 +14,10 @@ const ROLE_ARN: &str =
 /// A media type with its parameters (`domain::settings::webhook::is_media_type`).
 const MEDIA_TYPE: &str = concat!(r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+", r"([ \t]*;([ -~\t]*[!-~])?)?$");
 
-/// Gives the members of an object in a request the pattern of their texts.
+/// Gives the properties of an object in a request the patterns of their texts.
 pub(super) fn restrict(schema: &mut Value) {
-    // What takes any other member is defined by another service: the key file of a service account.
+    // An object that accepts other properties is defined by another service: the key file of a
+    // service account.
     if schema["additionalProperties"] == true {
         return;
     }
@@ -39,7 +40,7 @@ fn is_text(schema: &Value) -> bool {
     schema["type"] == "string" || schema["type"].as_array().is_some_and(|types| types.iter().any(|one| one == "string"))
 }
 
-/// Whether nothing else says which texts are permitted. Credentials have rules of their own.
+/// Whether nothing else restricts the text. Credentials have their own rules.
 fn is_free_text(schema: &Value) -> bool {
     const SAYS_MORE: &[&str] = &["pattern", "enum", "const", "contentEncoding", "writeOnly"];
     let says_more = SAYS_MORE.iter().any(|name| schema.get(*name).is_some());

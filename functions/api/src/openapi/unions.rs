@@ -1,10 +1,12 @@
-//! Destinations as unions by `type`, and their credentials by `kind`: made from the schemas that `GET /v1/destination-types` answers.
+//! Describes destinations as unions by `type`, and their credentials as unions by `kind`, from the
+//! schemas that `GET /v1/destination-types` returns.
 
 use serde_json::{Map, Value, json};
 
 use super::refine::{TypeSchemas, reference, walk};
 
-/// Schemas that are one variant for each destination type, and how the variants are named: before and after the type's name.
+/// Schemas that have one variant for each destination type, with the prefix and suffix of the
+/// variants' names.
 const BY_TYPE: &[(&str, &str, &str)] = &[
     ("Destination", "", "Destination"),
     ("NewDestination", "New", "Destination"),
@@ -32,7 +34,7 @@ pub(super) fn enter(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
         for one in types {
             let title = pascal(one.name);
             let schema = variant(&base, one, &title, is_answer);
-            // What a variant does not add to is the destination itself.
+            // A variant without additional properties is the destination itself.
             let plain_name = format!("{title}Destination");
             let is_plain = schemas.get(&plain_name).is_some_and(|plain| plain["properties"] == schema["properties"]);
             let variant_name = if is_plain { plain_name } else { format!("{before}{title}{after}") };
@@ -43,10 +45,10 @@ pub(super) fn enter(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
     }
 }
 
-/// What a message can consist of: exactly one of these members is there.
+/// The alternatives for the content of a message, of which exactly one is present.
 const CONTENTS: &[(&str, &str)] = &[("payload", "Payload"), ("content", "Content"), ("upload_id", "Upload"), ("source", "Source")];
 
-/// Replaces submissions by unions of what they consist of.
+/// Replaces submissions by unions over their content.
 fn split_submissions(schemas: &mut Map<String, Value>) {
     for (name, before) in [("SubmitMessage", "Submit"), ("BatchMessage", "Batch")] {
         let Some(base) = schemas.get(name).cloned() else { continue };
@@ -74,10 +76,11 @@ const JOBS: &[(&str, &str)] = &[
     ("backfill", "A job that sends to a destination the messages that match and were never addressed to it."),
     ("reconcile", "A job, for operators, that sends accepted deliveries again whose task may be lost."),
 ];
-/// The members of a filter that a backfill takes.
+/// The properties of a filter that a backfill accepts.
 const BACKFILL_FILTER: &[&str] = &["event_type", "reference", "since", "until"];
 
-/// Replaces the request for a job by a union of its kinds: only a backfill has a destination of its own, and it takes fewer filters.
+/// Replaces the request for a job by a union of its kinds: only a backfill has a destination of its
+/// own, and it accepts fewer filters.
 fn split_jobs(schemas: &mut Map<String, Value>) {
     let (Some(base), Some(mut filter)) = (schemas.get("CreateJob").cloned(), schemas.get("JobFilter").cloned()) else { return };
     if let Some(properties) = filter["properties"].as_object_mut() {
@@ -108,14 +111,14 @@ fn split_jobs(schemas: &mut Map<String, Value>) {
     schemas.insert("CreateJob".to_owned(), union(&base["description"], "kind", &names));
 }
 
-/// A union whose variants are told apart by a member.
+/// Makes a union whose variants are distinguished by a property.
 fn union(description: &Value, member: &str, variants: &[(String, String)]) -> Value {
     let refs: Vec<Value> = variants.iter().map(|(_, name)| reference(name)).collect();
     let mapping: Map<String, Value> = variants.iter().map(|(value, name)| (value.clone(), reference(name)["$ref"].clone())).collect();
     json!({"description": description, "oneOf": refs, "discriminator": {"propertyName": member, "mapping": mapping}})
 }
 
-/// A destination of one type.
+/// Makes the schema of a destination of one type.
 fn variant(base: &Value, one: &TypeSchemas, title: &str, is_answer: bool) -> Value {
     let mut schema = base.clone();
     let is_webhook = one.name == "webhook";
@@ -139,7 +142,7 @@ fn variant(base: &Value, one: &TypeSchemas, title: &str, is_answer: bool) -> Val
 fn enter_settings(schemas: &mut Map<String, Value>, one: &TypeSchemas) {
     let title = pascal(one.name);
     let mut settings = plain(&one.settings);
-    // What is refused in the usual mode must not be sent by generated clients, which send defaults.
+    // Generated clients send defaults, so settings that are refused in the usual mode have none.
     for name in ["columns", "on_conflict", "key_columns"] {
         if let Some(member) = settings["properties"].get_mut(name).and_then(Value::as_object_mut) {
             member.remove("default");
@@ -186,7 +189,8 @@ fn enter_credentials(schemas: &mut Map<String, Value>, one: &TypeSchemas) {
     schemas.insert(format!("{title}CredentialsView"), union(&description("What is shown of the credentials"), "kind", &views));
 }
 
-/// Gives the members of a patch the types of each destination type: all of them may be left out, and null resets.
+/// Makes the settings and credentials of a patch unions of the destination types. All properties
+/// are optional, and null resets one.
 fn enter_patch(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
     let (mut settings, mut credentials) = (Vec::new(), Vec::new());
     for one in types {
@@ -220,7 +224,8 @@ fn enter_patch(schemas: &mut Map<String, Value>, types: &[TypeSchemas]) {
     }
 }
 
-/// A schema as a merge patch takes it: members may be left out, and null where they are not in `kept`.
+/// Makes a schema for a merge patch: properties are optional, and may be null unless they are in
+/// `kept`.
 fn patched(schema: &Value, kept: &[&str]) -> Value {
     let mut patch = schema.clone();
     patch["required"] = kept.into();
@@ -236,7 +241,7 @@ fn patched(schema: &Value, kept: &[&str]) -> Value {
     patch
 }
 
-/// Makes a schema admit null.
+/// Makes a schema accept null.
 pub(super) fn allow_null(schema: &mut Value) {
     let null = || Value::from("null");
     if schema.get("$ref").is_some() {
@@ -260,7 +265,7 @@ pub(super) fn allow_null(schema: &mut Value) {
     }
 }
 
-/// The credentials that examples of a type show, where the first kind is not the usual one.
+/// Returns the credentials for examples of a type whose first kind is not the usual one.
 fn example_credentials(name: &str) -> Option<Value> {
     let connection_string =
         || json!({"kind": "connection_string", "connection_string": format!("{name}://waybill:secret@db.example.com/reports")});
@@ -272,14 +277,15 @@ fn example_credentials(name: &str) -> Option<Value> {
     }
 }
 
-/// Gives a service account's key file a schema of its own: Google defines that object, not Waybill.
+/// Gives the key file of a service account its own schema, because Google and not Waybill defines
+/// that object.
 fn name_key_file(form: &mut Value) {
     if let Some(json) = form["properties"].get_mut("json") {
         *json = reference("ServiceAccountKey");
     }
 }
 
-/// Credentials as reads show them.
+/// Makes the schema of credentials as reads show them.
 fn masked(form: &Value) -> Value {
     let mut properties = Map::new();
     for (name, member) in form["properties"].as_object().into_iter().flatten() {
@@ -313,7 +319,8 @@ fn masked_member(member: &Value) -> Value {
     open
 }
 
-/// A schema of `GET /v1/destination-types` as a component: without its dialect and without what only forms use.
+/// Makes a component of a schema of `GET /v1/destination-types`: without its dialect and without
+/// what only forms use.
 fn plain(schema: &Value) -> Value {
     let mut schema = schema.clone();
     walk(&mut schema, &mut |value| {
@@ -326,11 +333,12 @@ fn plain(schema: &Value) -> Value {
         if members.get("format").is_some_and(|format| format == "multiline") && members.get("writeOnly") != Some(&Value::Bool(false)) {
             members.remove("format");
         }
-        // Generated readers try the variants in their order, and only those that are objects refuse what they are not.
+        // Generated clients try the variants in their order, and only variants that are objects
+        // reject other values.
         if let Some(variants) = members.get_mut("oneOf").and_then(Value::as_array_mut) {
             variants.sort_by_key(|variant| variant["type"] != "object");
         }
-        // Generators read the type of an enumeration from its `type` member.
+        // Generators take the type of an enumeration from its `type`.
         if members.get("enum").is_some_and(Value::is_array) && !members.contains_key("type") {
             let nullable = members["enum"].as_array().is_some_and(|words| words.contains(&Value::Null));
             members.insert("type".to_owned(), if nullable { json!(["string", "null"]) } else { json!("string") });
@@ -383,7 +391,7 @@ fn certificate_summary() -> Value {
     })
 }
 
-/// `azure_blob` as `AzureBlob`.
+/// Converts `azure_blob` to `AzureBlob`.
 fn pascal(name: &str) -> String {
     let word = |word: &str| word[..1].to_uppercase() + &word[1..];
     name.split('_').filter(|part| !part.is_empty()).map(word).collect()

@@ -14,7 +14,7 @@ use crate::Api;
 use crate::answer::{Answer, accepted, created, download, no_content, ok, see_other};
 use crate::extract::{Asker, Content, Ids, Parameters};
 
-/// Submitting keeps its own idempotency protocol, which costs one write.
+/// Submissions have their own idempotency protocol, which costs one write.
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
         .route("/v1/messages", get(list_messages).merge(post(submit_message)))

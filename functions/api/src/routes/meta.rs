@@ -1,4 +1,4 @@
-//! About this Waybill, and its documentation.
+//! The version and limits of this deployment, and its documentation.
 
 use axum::Router;
 use axum::extract::State;

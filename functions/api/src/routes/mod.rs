@@ -1,4 +1,4 @@
-//! The URL tree; a file per noun. Each handler calls one operation.
+//! The routes, with one file for each noun. Each handler calls one operation.
 
 pub(crate) mod alerts;
 pub(crate) mod api_keys;
@@ -24,7 +24,7 @@ use crate::Api;
 use crate::answer::Refused;
 use crate::idempotency::{Once, once};
 
-/// Every route, and the answers for what is none.
+/// Builds all routes, with the responses for unknown paths and methods.
 pub(crate) fn router(api: &Api) -> Router<Api> {
     Router::new()
         .merge(meta::router())
@@ -43,7 +43,8 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .method_not_allowed_fallback(method_not_allowed)
 }
 
-/// A POST whose answer is kept under its `Idempotency-Key`, for callers who hold the permission.
+/// Routes a POST whose response is stored under its `Idempotency-Key` for callers who hold the
+/// permission.
 fn post_once<H, T>(api: &Api, permission: Permission, handler: H) -> MethodRouter<Api>
 where
     H: Handler<T, Api>,

@@ -1,4 +1,4 @@
-//! What holds for every request.
+//! The conventions of every request.
 
 use std::sync::atomic::Ordering;
 
@@ -25,7 +25,7 @@ async fn whatever_is_wrong_with_a_key_the_answer_is_the_same() {
     }
     insta::assert_json_snapshot!("unauthenticated", problems[0]);
     assert!(problems.iter().all(|problem| *problem == problems[0]));
-    // The answer does not wait for the record.
+    // The response is sent before the refusal is recorded.
     let mut recorded = 0;
     while recorded == 0 {
         let trail = deployment.admin().get("/v1/audit-events?action=authentication_failed").await.json();
@@ -34,7 +34,8 @@ async fn whatever_is_wrong_with_a_key_the_answer_is_the_same() {
     assert_eq!(recorded, 1, "only the refusal that names an existing key is somebody's");
 }
 
-/// How long a refusal takes must not tell whether a key exists: what is counted here is all that is not computed in memory.
+/// The duration of a refusal must not reveal whether a key exists. This counts all work that is not
+/// done in memory.
 #[tokio::test]
 async fn a_wrong_secret_costs_the_same_work_as_an_unknown_key() {
     let deployment = Deployment::new().await;
@@ -47,7 +48,7 @@ async fn a_wrong_secret_costs_the_same_work_as_an_unknown_key() {
     let work = async |key: &str| {
         let recorder = deployment.engines.record();
         assert_eq!(deployment.client(key).get("/v1/destinations").await.status, 401);
-        // The record of the refusal is written after the answer.
+        // The refusal is recorded after the response.
         let calls = recorder.calls();
         let reads = calls.iter().filter(|call| call.operation.contains("GetItem"));
         reads.map(|call| format!("{} {:?}", call.operation, call.consumed)).collect::<Vec<_>>()
@@ -98,7 +99,7 @@ async fn a_panic_is_answered_as_our_mistake_and_tells_nothing() {
     let answer = admin.post("/v1/destinations", body).await;
     assert_eq!(answer.refusal(), refused(500, "internal_error", &[]));
     assert!(!answer.problem().to_string().contains("hunter2"));
-    // Neither is anything half-done, nor the next request any worse off.
+    // Nothing is left half-done, and the next request is not affected.
     assert_eq!(admin.get("/v1/destinations").await.json()["data"], json!([]));
 }
 

@@ -1,4 +1,4 @@
-//! A deployment in a temporary directory, and clients that speak HTTP to its router.
+//! A deployment in a temporary directory, and clients that send HTTP requests to its router.
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,7 +36,7 @@ pub(crate) const SECRET: &str = "waybill-SigningKeys";
 const CURSOR_KEYS: &str = "waybill-CursorKeys";
 const LINK_KEYS: &str = "waybill-LinkKeys";
 
-/// The whole api, with one organization.
+/// The whole API with one organization.
 pub(crate) struct Deployment {
     router: Router,
     pub(crate) operations: Operations,
@@ -44,13 +44,14 @@ pub(crate) struct Deployment {
     pub(crate) organization: String,
     pub(crate) admin: String,
     pub(crate) now_ms: Arc<AtomicI64>,
-    /// How often the worker was asked for a check; it refuses hosts that contain `refuses`, and panics at those that contain `panics`.
+    /// How often the worker was invoked for a check. It refuses hosts that contain `refuses`, and
+    /// panics for those that contain `panics`.
     pub(crate) checks: Arc<AtomicUsize>,
     pub(crate) engines: Engines,
     _data: TempDir,
 }
 
-/// One answer.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -67,7 +68,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The problem, with what differs from run to run taken out.
+    /// Returns the problem with everything replaced that differs between runs.
     pub(crate) fn problem(&self) -> Value {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let mut problem = self.json();
@@ -77,7 +78,7 @@ impl Answer {
         problem
     }
 
-    /// Status, code, and each error as `<where>: <code>`.
+    /// Returns the status, the code, and each error as `<where>: <code>`.
     pub(crate) fn refusal(&self) -> (u16, String, Vec<String>) {
         let problem = self.problem();
         let error = |error: &Value| {
@@ -93,7 +94,7 @@ impl Answer {
     }
 }
 
-/// The answer with what differs from run to run masked: ids, times, links.
+/// Returns the response with everything masked that differs between runs: ids, times and links.
 pub(crate) fn masked(mut answer: Value) -> Value {
     mask(&mut answer);
     answer
@@ -113,7 +114,7 @@ fn mask(value: &mut Value) {
     }
 }
 
-/// What a request is refused with.
+/// The expected value of [`Answer::refusal`].
 pub(crate) fn refused(status: u16, code: &str, errors: &[&str]) -> (u16, String, Vec<String>) {
     (status, code.to_owned(), errors.iter().map(|error| (*error).to_owned()).collect())
 }
@@ -123,7 +124,7 @@ impl Deployment {
         Self::with(&[]).await
     }
 
-    /// With some environment variables of its own.
+    /// Creates a deployment with additional environment variables.
     pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
         let now_ms = Arc::new(AtomicI64::new(1_764_000_000_000));
         let data = tempfile::tempdir().unwrap();
@@ -165,7 +166,7 @@ impl Deployment {
         Answer { status: parts.status.as_u16(), headers: parts.headers, bytes }
     }
 
-    /// The organization's admin.
+    /// Returns a client with the organization's admin key.
     pub(crate) fn admin(&self) -> Client<'_> {
         self.client(&self.admin)
     }
@@ -178,21 +179,21 @@ impl Deployment {
         Client { deployment: self, key: key.to_owned() }
     }
 
-    /// A new key of the organization.
+    /// Returns a client with a new key of this role.
     pub(crate) async fn role(&self, role: &str) -> Client<'_> {
         let made = self.admin().post("/v1/api-keys", json!({"name": role, "role": role})).await;
         assert_eq!(made.status, 201, "{made:?}");
         self.client(made.json()["key"].as_str().unwrap())
     }
 
-    /// Another organization's admin.
+    /// Returns a client with another organization's admin key.
     pub(crate) async fn stranger(&self) -> Client<'_> {
         let (_, key) = bootstrap::organization_with_key(&self.operations, "Other").await.unwrap();
         self.client(key.expose_secret())
     }
 }
 
-/// Somebody with a key.
+/// A client with an API key.
 #[derive(Clone)]
 pub(crate) struct Client<'d> {
     deployment: &'d Deployment,
@@ -230,7 +231,7 @@ impl Client<'_> {
         self.deployment.send(request.body(body).unwrap()).await
     }
 
-    /// A webhook destination, saved.
+    /// Saves a webhook destination.
     pub(crate) async fn destination(&self, name: &str) -> Value {
         let made = self.post("/v1/destinations", webhook(name)).await;
         assert_eq!(made.status, StatusCode::CREATED.as_u16(), "{made:?}");
@@ -238,7 +239,7 @@ impl Client<'_> {
     }
 }
 
-/// The body of a webhook destination.
+/// Returns the body of a request for a webhook destination.
 pub(crate) fn webhook(name: &str) -> Value {
     json!({"type": "webhook", "name": name, "settings": {"url": "https://hooks.example.com/in"}})
 }
@@ -264,7 +265,7 @@ fn register_worker(engines: &Engines, checks: &Arc<AtomicUsize>) {
 
 fn environment(engines: &Engines, variables: &[(&str, &str)]) -> Environment {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    // One queue and one worker stand for those of every lane.
+    // One queue and one worker serve every lane.
     let lanes = Lane::ALL.map(Lane::in_environment);
     let queues = lanes.map(|lane| (format!("{lane}_QUEUE_URL"), engines.queue_url(QUEUE)));
     let workers = lanes.map(|lane| (format!("WORKER_{lane}_FUNCTION"), WORKER.to_owned()));

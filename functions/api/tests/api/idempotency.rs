@@ -111,7 +111,7 @@ async fn a_batch_is_replayed_message_by_message() {
     let first = admin.post_once("/v1/messages/batch", "k", body.clone()).await;
     let statuses = |answer: &Value| answer["results"].as_array().unwrap().iter().map(|r| r["status"].clone()).collect::<Vec<_>>();
     assert_eq!(statuses(&first.json()), [202, 202, 422, 404, 422]);
-    // What would be accepted now was not accepted then.
+    // The message would be accepted now, but was refused when it was first sent.
     admin.patch("/v1/organization", json!({"settings": {"default_destination_ids": [destination]}})).await;
     let again = admin.post_once("/v1/messages/batch", "k", body).await;
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
@@ -145,13 +145,13 @@ async fn a_create_that_broke_off_after_its_write_is_not_made_twice() {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
     deployment.engines.install_faults(|call| {
-        // The destination is written; that the request is done is not.
+        // The destination is written, but not that the request has finished.
         if call.operation == "UpdateItem" { local_aws::Fault::throttled() } else { local_aws::Fault::None }
     });
     let first = admin.post_once("/v1/destinations", "k", webhook("a")).await;
     deployment.engines.clear_faults();
     assert_eq!(first.status, 201);
-    // Its lease ends.
+    // The lease of the claim ends.
     deployment.now_ms.fetch_add(40_000, std::sync::atomic::Ordering::Relaxed);
     let again = admin.post_once("/v1/destinations", "k", webhook("a")).await;
     assert_eq!((again.status, &again.json()["id"]), (201, &first.json()["id"]));
@@ -167,7 +167,7 @@ async fn a_submission_that_broke_off_is_taken_over_at_once() {
     let writes = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let seen = writes.clone();
     deployment.engines.install_faults(move |call| {
-        // The claim goes through, the commit does not.
+        // The claim succeeds and the commit fails.
         let refused = call.operation == "PutItem" && seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0;
         if refused { local_aws::Fault::throttled() } else { local_aws::Fault::None }
     });

@@ -1,4 +1,5 @@
-//! Another organization's things answer exactly as what never existed, and the attempt is recorded (R6.5).
+//! Requests for another organization's objects get the same response as for objects that never
+//! existed, and each attempt is recorded.
 
 use serde_json::json;
 
@@ -33,7 +34,7 @@ async fn anothers_id_answers_as_one_that_never_existed() {
     let filter = admin.get(&format!("/v1/deliveries?destination_id={destination}")).await;
     assert_eq!((filter.status, filter.json()), (200, json!({"data": [], "next_cursor": null})));
     let recorded = admin.get("/v1/audit-events?action=cross_organization_access_denied&limit=100").await.json();
-    // One for the id that never existed too: a forged one looks the same.
+    // The id that never existed is recorded too, because a forged id looks the same.
     assert_eq!(recorded["data"].as_array().unwrap().len(), 1 + paths.len() + 5 + 2 + 1 + 1);
     assert!(recorded["data"].as_array().unwrap().iter().all(|event| event["outcome"] == "denied"));
     let theirs = stranger.get("/v1/audit-events?action=cross_organization_access_denied").await.json();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Client, Deployment};
 
-/// Makes `count` things, some at once, and returns the paths of those that were made.
+/// Creates `count` objects, some concurrently, and returns the paths of those that were created.
 async fn made(admin: &Client<'_>, path: &str, body: &Value, count: usize) -> Vec<String> {
     let mut paths = Vec::new();
     for start in (0..count).step_by(10) {
@@ -24,7 +24,7 @@ async fn made(admin: &Client<'_>, path: &str, body: &Value, count: usize) -> Vec
     paths
 }
 
-/// Fills the limit, ends one thing by `end`, and makes one more.
+/// Reaches the limit, ends one object with `end`, and creates one more.
 async fn holds(path: &str, body: Value, most: usize, end: impl AsyncFn(&Client<'_>, &str)) {
     let deployment = Deployment::new().await;
     let admin = deployment.admin();
@@ -77,7 +77,7 @@ async fn a_destination_is_not_enabled_when_there_is_no_room_for_its_replay() {
     assert_eq!(admin.post(&format!("{path}/enable"), json!({})).await.status, 200);
 }
 
-/// What a batch commits within its function's time is answered as accepted, and nothing else is.
+/// A batch reports as accepted exactly what it commits within its function's time.
 #[tokio::test]
 async fn a_batch_that_runs_out_of_time_answers_what_it_accepted() {
     let deployment = Deployment::with(&[("FUNCTION_TIMEOUT_SECONDS", "8")]).await;
@@ -85,7 +85,7 @@ async fn a_batch_that_runs_out_of_time_answers_what_it_accepted() {
     let destination = admin.destination("a").await["id"].clone();
     let writes = AtomicUsize::new(0);
     deployment.engines.install_faults(move |call| {
-        // Some commits are done and never confirmed, and those after them are not done.
+        // Some commits succeed without a confirmation, and those after them fail.
         match call.operation.as_str() {
             // Messages that are accepted at the same time share calls.
             "PutItem" | "TransactWriteItems" | "BatchWriteItem" | "BatchExecuteStatement" => match writes.fetch_add(1, Ordering::Relaxed) {

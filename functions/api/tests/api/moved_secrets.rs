@@ -1,6 +1,7 @@
-//! Whatever decides which server receives a destination's secrets demands every secret again: each setting and each member of the
-//! credentials of each type, as `GET /v1/destination-types` lists them. One that is added there is covered at once, and fails here until
-//! somebody says what it may be changed to.
+//! A change that decides which server receives a destination's secrets requires every secret again.
+//! This tries each setting and each property of the credentials of each type, as `GET
+//! /v1/destination-types` lists them. A new one is covered at once, and the test fails until its
+//! possible values are added here.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -10,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::fixture::{Client, Deployment};
 
-/// Everything that a host, an account or a trust anchor is derived from.
+/// Everything that determines a host, an account or a trust anchor.
 const DECIDING: &[&str] = &[
     "webhook/settings/url",
     "email/settings/transport",
@@ -41,7 +42,7 @@ const DECIDING: &[&str] = &[
 
 const HOST_KEYS: [&str; 2] = ["SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU", "SHA256:uNiVztksCsDhcc0u9e8BrKSTKIk3bTdGEHdaRUQ5tSM"];
 
-/// Two certificates and their keys.
+/// Two certificates with their keys.
 static CERTIFICATES: LazyLock<[(String, String); 2]> = LazyLock::new(|| {
     ["one", "two"].map(|name| {
         let key = rcgen::KeyPair::generate().unwrap();
@@ -60,7 +61,8 @@ fn service_account(n: u8) -> Value {
     json!({"type": "service_account", "private_key": format!("key {n}"), "private_key_id": "1", "client_email": "a@b.example"})
 }
 
-/// What a setting or a member is at first, and what it is changed to, in this type and with this kind of credentials.
+/// Returns the first value of a setting or credential, and the value that it is changed to, for
+/// this type and kind of credentials.
 fn values(kind: &str, credentials: &str, name: &str) -> [Value; 2] {
     let [one, two] = &*CERTIFICATES;
     match (kind, name) {
@@ -157,7 +159,7 @@ fn smtp(host: &str, port: u16, security: &str) -> Value {
     json!({"smtp": {"host": host, "port": port, "security": security}})
 }
 
-/// The names under a schema's properties, members of an object's members among them.
+/// Returns the names of a schema's properties, including those of nested objects.
 fn names(schema: &Value, prefix: &str) -> Vec<(String, bool)> {
     let members = schema["properties"].as_object().unwrap();
     let mut found = Vec::new();
@@ -186,11 +188,11 @@ fn put(body: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// One type with one kind of credentials.
+/// A destination type with one kind of credentials.
 struct Subject<'s> {
     kind: &'s str,
     credentials: &'s str,
-    /// Each with whether its schema is marked.
+    /// The names, each with whether its schema is marked.
     names: Vec<(String, bool)>,
     secrets: Vec<String>,
 }
@@ -208,7 +210,7 @@ impl Subject<'_> {
         DECIDING.contains(&&*format!("{}/{name}", self.kind)) || DECIDING.contains(&&*format!("*/{name}"))
     }
 
-    /// Every secret that was given, as a client gives it again.
+    /// Adds every secret to a patch, as a client does that sends them again.
     fn secrets_again(&self, patch: &mut Value) {
         let given = self.body();
         for secret in &self.secrets {
@@ -226,7 +228,7 @@ fn subjects(types: &[Value]) -> Vec<Subject<'_>> {
         let settings = names(&described["settings"], "settings");
         for form in described["credentials"]["oneOf"].as_array().unwrap() {
             let credentials = form["title"].as_str().unwrap();
-            // A person's consent is a record of its own, with tests of its own.
+            // A person's consent is a record of its own and is tested separately.
             if credentials == "oauth2_authorization" {
                 continue;
             }
@@ -273,7 +275,7 @@ async fn changes(admin: &Client<'_>, subject: &Subject<'_>, name: &str, marked: 
         assert!(named.iter().any(|named| named.starts_with(*secret)), "{what}: {secret} is not among {named:?}");
     }
     assert_eq!(admin.get(path.split('?').next().unwrap()).await.json()["revision"], 1, "{what}: nothing is saved");
-    // A certificate goes with its key.
+    // A certificate is sent together with its key.
     if name.ends_with("certificate_pem") {
         let [_, (_, key)] = &*CERTIFICATES;
         put(&mut patch, &name.replace("certificate_pem", "private_key_pem"), json!(key));
@@ -305,7 +307,7 @@ async fn every_setting_that_moves_secrets_demands_every_secret_again() {
     assert!(tried > 250 && demanded > 60, "{tried} members were tried, and {demanded} demanded secrets");
 }
 
-/// Hosts inside a setting, spellings that are the same, and TLS that becomes stricter.
+/// Hosts inside a setting, different spellings of the same value, and stricter TLS.
 #[tokio::test]
 async fn what_leads_to_the_same_server_demands_nothing() {
     let deployment = Deployment::new().await;
@@ -329,7 +331,7 @@ async fn what_leads_to_the_same_server_demands_nothing() {
     }
 }
 
-/// A secret address on the same host is no move.
+/// A secret URL on the same host does not move the secrets.
 #[tokio::test]
 async fn a_secret_address_moves_the_key_beside_it_only_to_another_host() {
     let deployment = Deployment::new().await;

@@ -1,4 +1,4 @@
-//! The OpenAPI document and the router agree.
+//! The OpenAPI document agrees with the router.
 
 use api::openapi::KEPT;
 use axum::body::Body;

@@ -1,4 +1,5 @@
-//! Quotas: each at its limit and over it, for a request, a batch and an upload; and what keeping count costs.
+//! Quotas: at the limit and over it, for a request, a batch and an upload; and the cost of
+//! counting.
 
 use axum::body::Body;
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ async fn enforcing() -> Deployment {
     Deployment::with(&[("RATE_LIMITS", "on")]).await
 }
 
-/// The operator sets quotas for the organization.
+/// Creates a deployment whose operator sets these quotas for the organization.
 async fn with_quotas(quotas: Value) -> Deployment {
     let deployment = enforcing().await;
     let path = format!("/v1/organizations/{}", deployment.organization);
@@ -204,7 +205,7 @@ async fn where_quotas_are_off_nothing_is_limited() {
     }
 }
 
-/// What quotas add to a message's writes (api.md, Quotas: at most 0.1 units).
+/// What quotas add to the cost of a message: at most 0.1 write units.
 #[tokio::test]
 async fn keeping_count_costs_at_most_a_tenth_of_a_write_unit_a_message() {
     let units = |deployment: &Deployment| {

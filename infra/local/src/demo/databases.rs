@@ -45,7 +45,7 @@ impl Databases {
         let mariadb = self.mariadb.as_ref().map(|server| self.destination("mysql", "MariaDB", server.port));
         for (name, started) in [("PostgreSQL", &postgres), ("MariaDB", &mariadb)] {
             if started.is_none() {
-                tracing::info!("{name} is not installed on this machine: the demo goes without it");
+                tracing::info!("{name} is not installed on this machine; the demo does not include it");
             }
         }
         [postgres, mariadb].into_iter().flatten().collect()

@@ -91,7 +91,7 @@ pub async fn run(gateway: Gateway, keys: Keys, data: PathBuf, stop: Cancellation
     };
     let outcome: io::Result<()> = demo.await;
     if let Err(error) = outcome {
-        tracing::warn!(%error, "the demo's receiver stopped");
+        tracing::warn!(%error, "the demo's webhook receiver stopped");
     }
 }
 

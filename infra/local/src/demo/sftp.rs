@@ -58,7 +58,7 @@ impl Server {
             tokio::spawn(async move {
                 match session.await {
                     Ok(running) => drop(running.await),
-                    Err(error) => tracing::debug!(%error, "no SSH was spoken with the demo"),
+                    Err(error) => tracing::debug!(%error, "an SSH connection to the demo failed"),
                 }
             });
         }

@@ -32,7 +32,7 @@ pub(super) fn router(pool: Arc<Pool>) -> Router {
 }
 
 fn broken(error: &dyn std::error::Error) -> Response {
-    tracing::error!(error = error.to_string(), "a function did not answer");
+    tracing::error!(error = error.to_string(), "a function failed to answer a request");
     (StatusCode::INTERNAL_SERVER_ERROR, axum::Json(json!({"message": "Internal Server Error"}))).into_response()
 }
 

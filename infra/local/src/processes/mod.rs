@@ -155,6 +155,6 @@ async fn fail(State(pools): State<Pools>, Path((function, id)): Path<(String, St
 }
 
 async fn no_start(State(_): State<Pools>, Path(function): Path<String>, body: Bytes) -> StatusCode {
-    tracing::error!(function, error = %String::from_utf8_lossy(&body), "a function does not start");
+    tracing::error!(function, error = %String::from_utf8_lossy(&body), "a function failed to start");
     StatusCode::ACCEPTED
 }

@@ -88,7 +88,7 @@ impl Scope {
     }
 
     pub(super) fn attribute(&self, resource: &str, attribute: &str) -> Result<String, Fault> {
-        let physical = self.resources.get(resource).ok_or_else(|| Fault::new(format!("{resource} is no resource of this template")))?;
+        let physical = self.resources.get(resource).ok_or_else(|| Fault::new(format!("{resource} is not a resource of this template")))?;
         physical.attributes.get(attribute).cloned().ok_or_else(|| Fault::new(format!("{resource} has no attribute {attribute} here")))
     }
 

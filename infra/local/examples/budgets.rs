@@ -1,15 +1,17 @@
-//! Builds the functions as they are deployed, weighs them and times their cold starts, and fails when one is over `infra/budgets.toml`.
+//! Builds the functions as they are deployed, measures their sizes and cold starts, and fails if
+//! one exceeds `infra/budgets.toml`.
 //!
 //! ```sh
 //! cargo run --example budgets
 //! ```
 //!
-//! What is weighed is what `sam build` makes, for the processor that template.yaml names: it takes cargo-lambda and that target
-//! (docs/deploying.md). What is started is built for this machine. Each function is built from its own folder, without the rest of the workspace:
-//! others ask for features of libraries that it does not have, and weigh megabytes.
+//! The sizes are those of what `sam build` makes for the processor in template.yaml, which requires
+//! cargo-lambda and that target (docs/deploying.md). The cold starts are those of binaries for this
+//! machine. Each function is built from its own folder: in a workspace build, features that other
+//! packages request would add megabytes.
 //!
-//! A cold start is the CPU time, of all threads, from the start of the process until it asks the Runtime API for work: what Lambda bills and
-//! people wait for. Each is the least of several; a bare runtime's is taken off.
+//! A cold start is the CPU time of all threads from the start of the process until it asks the
+//! Runtime API for work. Each is the minimum of several, less that of a bare runtime.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,11 +25,12 @@ use local::template::{COMPILED_IN, Template};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-/// Starts of each function; the least counts, as everything else on the machine only adds.
+/// How often each function is started. The minimum counts, because other work on the machine only
+/// adds.
 const STARTS: usize = 15;
 const START_MAX: Duration = Duration::from_secs(20);
 
-/// `infra/budgets.toml`.
+/// The content of `infra/budgets.toml`.
 #[derive(serde::Deserialize)]
 struct Budgets {
     megabytes: Megabytes,
@@ -75,7 +78,7 @@ async fn main() -> ExitCode {
     if over.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The package in a folder, with the features that it asks for itself.
+/// Builds the package in a folder with only the features that it requests itself.
 fn build(folder: &Path, command: &[&str]) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let built = cargo.args(command).arg("--release").current_dir(folder).status();
@@ -87,13 +90,13 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// What a zip file's deflate makes of it.
+/// Returns the size of a file compressed with deflate, as in a zip file.
 fn zipped_bytes(path: &Path) -> u64 {
     let output = Command::new("gzip").args(["-9", "-c"]).arg(path).output().expect("gzip runs");
     output.stdout.len() as u64
 }
 
-/// CPU milliseconds until the first question for work: the least of several starts.
+/// Returns the CPU milliseconds until the first request for work: the minimum of several starts.
 async fn cold_start(binary: &PathBuf, environment: &BTreeMap<String, String>) -> f64 {
     let mut least = f64::MAX;
     for _ in 0..STARTS {
@@ -106,7 +109,7 @@ async fn one_start(binary: &PathBuf, environment: &BTreeMap<String, String>) -> 
     let asked = Arc::new(Notify::new());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let address = listener.local_addr().expect("it has an address");
-    // Whoever asks for work waits for ever.
+    // A request for work never gets a response.
     let wait = |State(asked): State<Arc<Notify>>| async move {
         asked.notify_one();
         std::future::pending::<()>().await;
@@ -134,7 +137,7 @@ async fn one_start(binary: &PathBuf, environment: &BTreeMap<String, String>) -> 
     cpu
 }
 
-/// The time that a process' threads have run (proc(5), `schedstat`).
+/// Returns how long the threads of a process have run (proc(5), `schedstat`).
 #[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
 fn cpu_ms(process: u32) -> f64 {
     let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("the process is there");

@@ -1,4 +1,5 @@
-//! Names what policies allow and no function did, and fails when there is such that `infra/unused-actions.toml` does not excuse.
+//! Lists what policies allow and no function did, and fails if `infra/unused-actions.toml` does not
+//! excuse it.
 //!
 //! ```sh
 //! ./test    # records what functions do, and runs this
@@ -10,17 +11,17 @@ use std::process::ExitCode;
 use local::template::{COMPILED_IN, Template};
 use local_aws::Effect;
 
-/// `infra/unused-actions.toml`.
+/// The content of `infra/unused-actions.toml`.
 #[derive(serde::Deserialize)]
 struct Excuses {
     excused: Vec<Excused>,
 }
 
-/// What may be allowed without anybody on a laptop doing it.
+/// An action that may be allowed without any local test doing it.
 #[derive(serde::Deserialize)]
 struct Excused {
     action: String,
-    /// Functions, by their binaries; left out: all of them.
+    /// The functions by their binaries; empty for all of them.
     #[serde(default)]
     functions: Vec<String>,
     reason: String,

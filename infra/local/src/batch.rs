@@ -1,4 +1,5 @@
-//! A batch of queue messages, as Lambda hands it to a function, and what the function's answer means.
+//! Makes the event for a batch of queue messages as Lambda does, and interprets the function's
+//! response.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::template::REGION;
 
-/// The event for a batch of messages.
+/// Makes the event for a batch of messages.
 pub(crate) fn event(messages: &[Message], queue_arn: &str) -> Value {
     let records: Vec<Value> = messages.iter().map(|message| record(message, queue_arn)).collect();
     json!({ "Records": records })
@@ -31,7 +32,7 @@ fn record(message: &Message, queue_arn: &str) -> Value {
     })
 }
 
-/// Text and numbers; nothing here sends binary attributes.
+/// Handles text and numbers; no queue here has binary attributes.
 fn message_attribute(value: &MessageAttributeValue) -> Value {
     json!({
         "stringValue": value.string_value(),
@@ -54,8 +55,9 @@ struct ItemFailure {
     item_identifier: String,
 }
 
-/// The messages that are done, by their ids; the others stay in the queue. An answer that cannot be understood, or names a message
-/// that was not in the batch, fails the whole (AWS: "Reporting batch item failures").
+/// Returns the ids of the messages that are done; the others stay in the queue. A response that is
+/// malformed, or that names a message not in the batch, fails the whole batch (AWS: "Reporting
+/// batch item failures").
 pub(crate) fn done<'a>(answer: &Value, ids: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     if answer.is_null() || *answer == json!({}) {
         return ids.clone();

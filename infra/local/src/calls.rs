@@ -1,4 +1,4 @@
-//! What functions asked of AWS, for whoever compares it with what their policies allow.
+//! Records the AWS actions of the functions, to compare them with what their policies allow.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use local_aws::Engines;
 
-/// Appends each function's IAM actions to a file as they are done for the first time, a line each: `<function> <action>`. Several processes
-/// may write the same file.
+/// Appends each function's IAM actions to a file when they are done for the first time, one per
+/// line: `<function> <action>`. Several processes may write the same file.
 pub fn record(engines: &Engines, path: &Path) -> io::Result<()> {
     let file = OpenOptions::new().create(true).append(true).open(path)?;
     let recorded = Mutex::new((file, HashSet::new()));

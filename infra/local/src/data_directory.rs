@@ -1,17 +1,18 @@
-//! The directory everything is kept in: one process at a time, one format.
+//! The directory of all data, which one process uses at a time and which has a format version.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// The format this build writes. A build that changes what is on disk raises it, and reads the ones before.
+/// The format that this build writes. A build that changes the format raises it and still reads
+/// earlier ones.
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "format";
-/// Not `lock`, which the engines below have.
+/// Not `lock`, which is the name of the engines' lock file.
 const LOCK_FILE: &str = "waybill.lock";
 
-/// A data directory that is ours until this is dropped, or the process ends.
+/// A data directory that this process holds until this is dropped or the process ends.
 #[derive(Debug)]
 pub struct DataDirectory {
     path: PathBuf,
@@ -21,32 +22,32 @@ pub struct DataDirectory {
 /// Why a data directory cannot be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// Written by a later build.
+    /// A later build wrote the directory.
     #[error("the data directory {path} has format {found}, this waybill knows {FORMAT} at most: use a newer one, or another --data")]
     Newer {
-        /// The directory.
+        /// The path of the directory.
         path: String,
-        /// Its format.
+        /// The format of the directory.
         found: u32,
     },
-    /// Somebody else's files.
+    /// The directory contains other files.
     #[error("{0} contains files and is not a data directory of waybill: choose another --data")]
     Foreign(String),
-    /// Another process has it.
+    /// Another process uses the directory.
     #[error("the data directory {0} is in use by another waybill: stop that one, or choose another --data")]
     InUse(String),
-    /// The system refused.
+    /// The operating system refused access.
     #[error("the data directory {path} cannot be used: {source}")]
     Unusable {
-        /// The directory.
+        /// The path of the directory.
         path: String,
-        /// The system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl DataDirectory {
-    /// Takes the directory, creating it (for its owner only) when it is not there.
+    /// Opens and locks the directory. If it does not exist, it is created for its owner only.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let name = path.display().to_string();
         let unusable = |source| DataError::Unusable { path: name.clone(), source };
@@ -57,7 +58,7 @@ impl DataDirectory {
             Format::Of(_) | Format::New => {}
         }
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
-        // Keys and payloads are in it: one that was there before is its owner's only from now on.
+        // The directory holds keys and payloads, so access for others is removed.
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK_FILE)).map_err(unusable)?;
         match lock.try_lock() {
@@ -72,12 +73,12 @@ impl DataDirectory {
         Ok(directory)
     }
 
-    /// Where it is.
+    /// Returns the path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The bytes of a file in it, if there is one.
+    /// Reads a file of the directory, if it exists.
     pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         match fs::read(self.path.join(name)) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -86,7 +87,7 @@ impl DataDirectory {
         }
     }
 
-    /// Replaces a file in it as a whole, readable for its owner only.
+    /// Replaces a file of the directory atomically, readable for its owner only.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let unfinished = self.path.join(format!("{name}.new"));
         let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished)?;
@@ -96,7 +97,7 @@ impl DataDirectory {
     }
 }
 
-/// What a directory is before we take it.
+/// The state of a directory before it is used.
 enum Format {
     New,
     Of(u32),
@@ -111,7 +112,7 @@ fn format_of(path: &Path) -> io::Result<Format> {
     match fs::read_to_string(path.join(FORMAT_FILE)) {
         Ok(text) => Ok(text.trim().parse().map_or(Format::Foreign, Format::Of)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // A start that was cut off before it wrote the format leaves these.
+            // An interrupted first start leaves these files.
             let ours = |name: &str| name == LOCK_FILE || name == format!("{FORMAT_FILE}.new");
             for entry in entries {
                 if !entry?.file_name().to_str().is_some_and(ours) {

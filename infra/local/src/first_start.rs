@@ -1,4 +1,5 @@
-//! The first start makes an operator's key, an organization and its admin's key; later ones find them in `local.json`.
+//! Creates an operator's key, an organization and its admin key on the first start. Later starts
+//! read them from `local.json`.
 
 use std::io;
 
@@ -10,25 +11,25 @@ use crate::data_directory::DataDirectory;
 use crate::instance::Instance;
 use crate::local_json::{Keys, LocalJson};
 
-/// What the organization of a first start is called.
+/// The name of the organization that the first start creates.
 const ORGANIZATION: &str = "My organization";
 
-/// Why there are no keys.
+/// Why the first keys could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum FirstStartError {
-    /// The template has no api.
+    /// The template has no API function.
     #[error("the template has no function whose binary is api, which creates the first keys")]
     NoApi,
-    /// The api's environment does not fit.
+    /// The environment of the API function is invalid.
     #[error(transparent)]
     Config(#[from] runtime::ConfigError),
     /// The signing keys cannot be read.
     #[error("the signing keys cannot be read: {0}")]
     SigningKeys(#[from] vault::VaultError),
-    /// `local.json` cannot be read.
+    /// The file `local.json` cannot be read.
     #[error("local.json cannot be read: {0}")]
     File(#[from] io::Error),
-    /// The table refused.
+    /// The API refused to create the keys.
     #[error("the first keys cannot be made: {0}")]
     Refused(String),
 }
@@ -39,7 +40,7 @@ impl From<Refusal> for FirstStartError {
     }
 }
 
-/// The keys of this instance: those of an earlier start, else new ones.
+/// Returns the keys of this instance: those of an earlier start, or new ones.
 pub async fn keys(directory: &DataDirectory, instance: &Instance) -> Result<Keys, FirstStartError> {
     if let Some(keys) = LocalJson::keys(directory)? {
         return Ok(keys);

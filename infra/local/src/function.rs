@@ -1,4 +1,5 @@
-//! Invoking a function as Lambda does: a request id, a deadline, and no harm to others when it fails.
+//! Invokes functions as Lambda does: with a request id and a deadline, and isolated from each
+//! other's failures.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,10 +15,10 @@ use tower::{Service, ServiceExt as _};
 
 use crate::template;
 
-/// A function's handler with its types erased: JSON in, JSON out, as on the wire.
+/// The handler of a function with its types erased: JSON in, JSON out.
 pub type Handler = Arc<dyn Fn(LambdaEvent<Value>) -> BoxFuture<'static, Result<Value, lambda_runtime::Error>> + Send + Sync>;
 
-/// Erases the types of a service. What it takes and answers is (de)serialised as on Lambda.
+/// Erases the types of a service. Its input and output are serialized as on Lambda.
 pub fn erase<S, In, Out>(service: S) -> Handler
 where
     S: Service<LambdaEvent<In>, Response = Out> + Clone + Send + 'static,
@@ -37,7 +38,7 @@ where
     })
 }
 
-/// What Lambda knows about a function without looking into it.
+/// The properties of a function that Lambda knows without running it.
 #[derive(Debug, Clone)]
 pub struct Frame {
     name: String,
@@ -48,17 +49,17 @@ pub struct Frame {
     random: Random,
 }
 
-/// A function that takes events.
+/// A function that handles events.
 #[derive(Clone)]
 pub struct Function {
     frame: Frame,
     handler: Handler,
 }
 
-/// An invocation without an answer.
+/// Why an invocation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
-    /// The handler answered with an error.
+    /// The handler returned an error.
     #[error(transparent)]
     Failed(lambda_runtime::Error),
     /// The handler panicked.
@@ -70,17 +71,17 @@ pub enum InvokeError {
 }
 
 impl Function {
-    /// A function that answers events with `handler`.
+    /// Creates a function that handles events with `handler`.
     pub fn new(frame: Frame, handler: Handler) -> Self {
         Self { frame, handler }
     }
 
-    /// The physical name.
+    /// Returns the physical name of the function.
     pub fn name(&self) -> &str {
         &self.frame.name
     }
 
-    /// Invokes it and waits for the answer. Dropping the wait drops the handler.
+    /// Invokes the function and waits for its result. Dropping the future drops the handler.
     pub async fn invoke(&self, payload: Value) -> Result<Value, InvokeError> {
         let handling = (self.handler)(LambdaEvent::new(payload, self.frame.context()));
         self.frame.limit(handling).await?.map_err(InvokeError::Failed)
@@ -88,7 +89,7 @@ impl Function {
 }
 
 impl Frame {
-    /// What a template says about a function.
+    /// Creates the frame of a function that a template declares.
     pub fn new(declared: &template::Function, clock: Clock, random: Random) -> Self {
         Self {
             name: declared.name.clone(),
@@ -100,12 +101,13 @@ impl Frame {
         }
     }
 
-    /// The physical name.
+    /// Returns the physical name of the function.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Runs an invocation on a task of its own, so that a panic ends it and nothing else, and for no longer than the function may take.
+    /// Runs an invocation in its own task, so that a panic affects nothing else, and for no longer
+    /// than the function's timeout.
     pub(crate) async fn limit<T: Send + 'static>(&self, invocation: impl Future<Output = T> + Send + 'static) -> Result<T, InvokeError> {
         let mut task = DropAborts(tokio::spawn(invocation));
         match tokio::time::timeout(self.timeout, &mut task.0).await {
@@ -115,7 +117,7 @@ impl Frame {
         }
     }
 
-    /// The context of a new invocation.
+    /// Creates the context of a new invocation.
     pub(crate) fn context(&self) -> Context {
         let timeout_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
         let mut context = Context::default();
@@ -133,7 +135,7 @@ impl Frame {
     }
 }
 
-/// A random UUID, the shape of Lambda's request ids.
+/// Returns a random UUID, the format of Lambda's request ids.
 fn request_id(random: &Random) -> String {
     let id = (u128::from_be_bytes(random.bytes()) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{id:032x}");
@@ -159,7 +161,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// The frame of a function that has as long as `timeout`.
+    /// Returns the frame of a function with this timeout.
     pub(crate) fn frame(timeout: Duration) -> Frame {
         Frame {
             name: "waybill-Test".into(),
@@ -171,7 +173,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A function around a closure.
+    /// Returns a function that runs a closure.
     pub(crate) fn function<F>(timeout: Duration, handler: impl Fn(LambdaEvent<Value>) -> F + Send + Sync + 'static) -> Function
     where
         F: Future<Output = Result<Value, lambda_runtime::Error>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Which of our crates each function of the template runs.
+//! Maps each function of the template to the crate that implements it.
 
 use axum::Router;
 use runtime::{ConfigError, Environment, Platform};
@@ -7,27 +7,27 @@ use crate::function::{Handler, erase};
 
 /// A function that was built.
 pub enum Built {
-    /// It takes events.
+    /// The function handles events.
     Events(Handler),
-    /// It answers HTTP requests.
+    /// The function handles HTTP requests.
     Http(Router),
 }
 
 /// Why a function could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The template names a binary that is not in this one.
+    /// The template names a binary that is not part of this one.
     #[error("this binary has no function {0}")]
     Unknown(String),
-    /// It cannot be started in a process of its own.
+    /// The function cannot be started in a process of its own.
     #[error(transparent)]
     Process(#[from] std::io::Error),
-    /// The template's environment does not fit.
+    /// The environment in the template is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
 
-/// Builds the function that a template calls `binary`.
+/// Builds the function whose binary is named `binary` in the template.
 pub fn build(binary: &str, platform: &Platform, environment: &Environment) -> Result<Built, BuildError> {
     Ok(match binary {
         "api" => Built::Http(api::build(platform, api::Config::read(environment)?)),

@@ -1,4 +1,4 @@
-//! The template's stack, brought to life on the embedded engines.
+//! Runs the stack of a template on the embedded engines.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,10 +20,11 @@ use crate::serve::Gateway;
 use crate::template::{self, Mapping, Stack};
 use crate::ticker;
 
-/// The schedule that `--monitor-interval-seconds` governs; it runs at once after a start, since retries fell due meanwhile.
+/// The schedule that `--monitor-interval-seconds` sets. It runs immediately after a start, because
+/// retries may have fallen due meanwhile.
 pub const SWEEP: &str = "Sweep";
 
-/// Functions built, connected and not yet triggered.
+/// The functions of a stack, built and connected but not triggered.
 pub struct Instance {
     functions: BTreeMap<String, Event>,
     http: Vec<(template::Function, Platform)>,
@@ -32,34 +33,35 @@ pub struct Instance {
     pub gateway: Gateway,
 }
 
-/// A function that takes events, with what triggers it.
+/// A function that handles events, with its triggers.
 struct Event {
     function: Arc<Function>,
     declared: template::Function,
     platform: Platform,
 }
 
-/// Why a stack does not come to life.
+/// Why a stack cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
-    /// A function.
+    /// A function could not be built.
     #[error("function {name}: {source}")]
     Function {
-        /// Its logical id.
+        /// The logical id of the function.
         name: String,
-        /// The reason.
+        /// The reason why it could not be built.
         source: BuildError,
     },
-    /// Something is triggered that takes no events.
+    /// A queue or a schedule triggers a function that does not handle events.
     #[error("{0} is triggered by a queue or a schedule but does not handle events")]
     NoEvents(String),
 }
 
 impl Instance {
-    /// Builds every function with its own environment and its own permissions, and registers those that take events with the engines, so
-    /// that others can invoke them.
+    /// Builds every function with its own environment and permissions. Those that handle events are
+    /// registered with the engines, so that others can invoke them.
     ///
-    /// With a `host` each runs in processes of its own, else all in this one.
+    /// With a `host`, each function runs in processes of its own; without one, all run in this
+    /// process.
     pub fn build(stack: Stack, engines: &Engines, host: Option<&Host>, stop: &CancellationToken) -> Result<Self, InstanceError> {
         let mut instance = Self { functions: BTreeMap::new(), http: Vec::new(), mappings: Vec::new(), gateway: Gateway::default() };
         for declared in stack.functions {
@@ -90,7 +92,7 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Divides each queue's places among its tenants.
+    /// Divides the concurrency of each queue among its tenants.
     pub async fn divide(&self, engines: &Engines) {
         for (mapping, places) in &self.mappings {
             let queue = mapping.queue_arn.rsplit(':').next().unwrap_or_default();
@@ -119,18 +121,20 @@ impl Instance {
         }
     }
 
-    /// The function built from `binary`, if it takes events.
+    /// Returns the function with this binary, if it handles events.
     pub fn function(&self, binary: &str) -> Option<&Function> {
         self.functions.values().find(|event| event.declared.binary == binary).map(|event| &*event.function)
     }
 
-    /// What the function built from `binary` runs on and is configured with, if it answers HTTP requests.
+    /// Returns the platform and the environment of the function with this binary, if it handles
+    /// HTTP requests.
     pub fn http_function(&self, binary: &str) -> Option<(&Platform, Environment)> {
         let (declared, platform) = self.http.iter().find(|(declared, _)| declared.binary == binary)?;
         Some((platform, declared.environment.clone().into_iter().collect()))
     }
 
-    /// Starts polling and ticking until `stop`. The tasks end when the invocations under way have.
+    /// Starts polling queues and running schedules until `stop`. The tasks end when the invocations
+    /// in progress have ended.
     pub fn trigger(&self, sweep_period: Option<std::time::Duration>, stop: &CancellationToken) -> JoinSet<()> {
         let mut triggers = JoinSet::new();
         for (mapping, places) in &self.mappings {
@@ -155,7 +159,7 @@ impl Instance {
     }
 }
 
-/// Lets other functions invoke this one by name.
+/// Allows other functions to invoke this one by name.
 fn register(engines: &Engines, function: &Arc<Function>) {
     let function = function.clone();
     engines.functions().register(function.name().to_owned(), move |payload: Bytes| {

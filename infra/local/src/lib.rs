@@ -1,16 +1,18 @@
-//! `waybill`: the whole service in one process, for a laptop.
+//! `waybill`: the whole service in one process, for local use.
 //!
-//! The cast and their verbs:
+//! - The template is read as CloudFormation would read it. It yields the stack: the resources of
+//!   the engines, the functions and their triggers.
+//! - The data directory is locked for this process, and the engines of `local_aws` open in it.
+//! - The instance builds every function as its `main` does on Lambda, with the environment and the
+//!   permissions that the template gives it.
+//! - Pollers invoke functions with messages of queues, tickers invoke them on schedules, and the
+//!   gateway invokes them for HTTP requests. Each invocation has Lambda's deadline and context, and
+//!   its failure affects nothing else.
+//! - With `--processes` each function runs in processes of its own under the Lambda Runtime API, as
+//!   it is deployed.
+//! - `local.json` contains the addresses and keys of the instance.
 //!
-//! - The **template** is read as CloudFormation would and gives the **stack**: what the engines create, the functions and their triggers.
-//! - The **data directory** is taken for this process; the engines of `local_aws` open in it.
-//! - The **instance** builds every function as its `main` does on Lambda, with the environment and the permissions the template gives it.
-//! - **Pollers** feed functions from queues, **tickers** run them by the clock, the **gateway** answers HTTP requests with them: each
-//!   invocation has Lambda's deadline and context, and ends alone when it fails.
-//! - With `--processes` each function runs in **processes** of its own under the Lambda Runtime API, as it is deployed.
-//! - `local.json` tells people and scripts how to get in.
-//!
-//! Nothing here knows what the functions do: it is AWS's part, played by one process.
+//! This crate knows nothing about what the functions do: it plays the part of AWS.
 
 pub mod args;
 mod batch;

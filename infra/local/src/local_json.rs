@@ -1,4 +1,4 @@
-//! `local.json`: what a person or a script needs to use this instance.
+//! `local.json`: the addresses and keys of this instance, for people and scripts.
 
 use std::io;
 
@@ -8,31 +8,31 @@ use crate::data_directory::DataDirectory;
 
 const FILE: &str = "local.json";
 
-/// The keys made on the first start.
+/// The keys that the first start creates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keys {
-    /// May do everything, in every organization.
+    /// The operator's key, which may do everything in every organization.
     pub operator_key: String,
-    /// The organization made on the first start.
+    /// The organization that the first start creates.
     pub organization_id: String,
-    /// An admin key of it.
+    /// An admin key of that organization.
     pub organization_key: String,
 }
 
-/// The file's content: rewritten on every start, since the addresses may change.
+/// The content of the file. It is rewritten on every start, because the addresses may change.
 #[derive(Debug, Serialize)]
 pub struct LocalJson {
-    /// Where the API answers.
+    /// The address of the API.
     pub api_url: String,
-    /// Where the console answers.
+    /// The address of the console.
     pub console_url: String,
-    /// The keys, as before.
+    /// The keys of the first start.
     #[serde(flatten)]
     pub keys: Keys,
 }
 
 impl LocalJson {
-    /// The keys of an earlier start.
+    /// Reads the keys of an earlier start.
     pub fn keys(directory: &DataDirectory) -> io::Result<Option<Keys>> {
         match directory.read(FILE)? {
             None => Ok(None),
@@ -40,7 +40,7 @@ impl LocalJson {
         }
     }
 
-    /// Writes the file and gives its text.
+    /// Writes the file and returns its text.
     pub fn write(&self, directory: &DataDirectory) -> io::Result<String> {
         let text = serde_json::to_string_pretty(self)?;
         directory.write(FILE, format!("{text}\n").as_bytes())?;

@@ -36,7 +36,8 @@ fn main() -> ExitCode {
 
 fn start(args: Args) -> Result<(), Box<dyn Error>> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    // An attempt is a future of many layers, and unoptimised they take more stack than the default of 2 MiB.
+    // An attempt is a deeply nested future, which needs more stack than the default of 2 MiB in
+    // debug builds.
     runtime.thread_stack_size(8 << 20).enable_all().build()?.block_on(async {
         match args.command.clone() {
             None => Ok(local::run::run(args).await?),

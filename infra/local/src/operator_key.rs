@@ -1,4 +1,4 @@
-//! The first key of a deployed stack: whoever may write its table makes it.
+//! Creates the first key of a deployed stack, for anyone who may write to its table.
 
 use domain::id::IdMint;
 use operations::bootstrap;
@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use store::Store;
 use vault::KeyUse;
 
-/// Why there is no key.
+/// Why the key was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorKeyError {
     /// The signing keys cannot be read.
@@ -18,7 +18,7 @@ pub enum OperatorKeyError {
     Store(#[from] store::StoreError),
 }
 
-/// Makes an operator's key in the stack with this table and these signing keys, and prints it.
+/// Creates an operator's key in the stack with this table and these signing keys, and prints it.
 pub async fn make(table_name: String, signing_keys_arn: &str) -> Result<(), OperatorKeyError> {
     let Platform { aws, clock, random, .. } = Platform::personal().await;
     let keys = vault::key_ring(&aws, signing_keys_arn, KeyUse::Ids, clock.now()).await?;

@@ -1,21 +1,21 @@
-//! What local mode says instead of the template's defaults.
+//! The template parameters that local mode sets.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::args::Args;
 
-/// Loopback, which only local mode allows, and only until `--allow-egress` names something else.
+/// Loopback, which only local mode allows, and only unless `--allow-egress` is given.
 const LOOPBACK: &str = "127.0.0.0/8,::1/128";
 
-/// Who sends alerts by e-mail; the mails are kept in the data directory.
+/// The sender of alert e-mails, which are stored in the data directory.
 const ALERT_FROM: &str = "alerts@waybill.localhost";
 
-/// There is one account here, and it is the operator's own.
+/// Local mode has only one account, the operator's own.
 const INGEST_SOURCES: &str = r#"[{"account":"000000000000","source":"*","organization_ids":["*"]}]"#;
 
-/// The template's parameters for these arguments. Plain HTTP is accepted and nobody is rate-limited: receivers and load tests run on the
-/// same machine.
+/// Returns the template's parameters for these arguments. Plain HTTP is allowed and quotas are off,
+/// because receivers and load tests run on the same machine.
 pub fn of(args: &Args, public_url: &str) -> BTreeMap<String, String> {
     let allowed: Vec<String> = args.allow_egress.iter().map(ToString::to_string).collect();
     let egress_allow = if allowed.is_empty() { LOOPBACK.to_owned() } else { allowed.join(",") };
@@ -35,7 +35,7 @@ pub fn of(args: &Args, public_url: &str) -> BTreeMap<String, String> {
     parameters
 }
 
-/// The URL of a listener; one that listens everywhere is reached at loopback.
+/// Returns the URL of a listener. One that listens on all addresses is reached at loopback.
 pub fn url_of(listening: SocketAddr) -> String {
     let ip = match listening.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

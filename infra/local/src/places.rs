@@ -1,52 +1,56 @@
-//! How much of a queue's work is under way at once, and how much of that may be one tenant's.
+//! Limits how much of a queue's work runs concurrently, and how much of that one tenant may use.
 //!
-//! On AWS a mapping's maximum concurrency says how many instances of a function run at once, and each instance costs an account's
-//! concurrency. In one process a delivery that waits for its receiver costs a socket, so that files are the bound, and a lane has
-//! room for twice what one organization may have under way: an organization alone is not slowed down, and the others find room.
+//! On AWS the maximum concurrency of a mapping limits the instances of a function, and each
+//! instance uses the account's concurrency. In one process a delivery that waits for its receiver
+//! uses a socket, so open files are the limit. A lane has room for twice what one organization may
+//! have in progress: a single organization is not slowed down, and others find room.
 
 use local_aws::sqs::Share;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::template::Mapping;
 
-/// The most messages of one mapping under way at once.
+/// The most messages of one mapping in progress.
 const MESSAGES_MAX: u32 = 500;
-/// As few as this, however few files the process may open.
+/// The least messages of one mapping in progress, however few files the process may open.
 const MESSAGES_MIN: u32 = 32;
-/// Files for everything but deliveries: engines, requests, idle connections.
+/// Files for everything except deliveries: engines, requests, idle connections.
 const OTHER_FILES: u32 = 200;
-/// Mappings that share the files, with some to spare for connections that are kept.
+/// Mappings that share the files, with a reserve for connections that are kept open.
 const LANES: u32 = 8;
-/// The most invocations at once when the template sets no limit.
+/// The most concurrent invocations if the template sets no limit.
 const INVOCATIONS_MAX: u32 = 100;
 
-/// What may be under way at once.
+/// How much may run concurrently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Places {
-    /// Invocations of the function.
+    /// The most invocations of the function.
     pub invocations: u32,
-    /// Messages, over all invocations.
+    /// The most messages, over all invocations.
     pub messages: u32,
-    /// Whether an invocation is an instance of its own, which is busy until the last of its messages is done.
+    /// Whether each invocation is an instance of its own, which is busy until the last of its
+    /// messages is done.
     pub are_instances: bool,
 }
 
 impl Places {
-    /// As the mapping says, each invocation an instance of its own.
+    /// Returns the limits of a mapping, with each invocation an instance of its own.
     pub fn of(mapping: &Mapping) -> Self {
         let invocations = mapping.maximum_concurrency.unwrap_or(INVOCATIONS_MAX);
         let messages = invocations.saturating_mul(mapping.batch_size).min(MESSAGES_MAX);
         Self { invocations, messages, are_instances: true }
     }
 
-    /// Of a lane whose deliveries all run in this process, which may open so many files.
+    /// Returns the limits of a lane whose deliveries all run in this process, which may open
+    /// `files_max` files.
     pub fn in_process(files_max: u32) -> Self {
         let messages = (files_max.saturating_sub(OTHER_FILES) / LANES).clamp(MESSAGES_MIN, MESSAGES_MAX);
         Self { invocations: messages, messages, are_instances: false }
     }
 
-    /// What one tenant may have of them, and one place of a tenant: half, and half of that. Where messages of one tenant may be
-    /// spread over as many instances, it is instances that are divided.
+    /// Returns the share of one tenant, half of the limit, and of one destination of a tenant, half
+    /// of that. If each invocation is an instance, instances are divided, because the messages of
+    /// one tenant may be spread over as many.
     pub fn share(&self) -> Share {
         let divided = if self.are_instances { self.invocations } else { self.messages };
         let part = |of: u32| usize::try_from(divided / of).unwrap_or(1).max(1);
@@ -54,7 +58,7 @@ impl Places {
     }
 }
 
-/// Lets this process open as many files as the system permits it, and says how many that are.
+/// Raises the number of files that this process may open to the system's limit, and returns it.
 pub fn raise_files_max() -> u32 {
     let mut limit = getrlimit(Resource::Nofile);
     let before = limit.current;

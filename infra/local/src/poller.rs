@@ -1,8 +1,9 @@
-//! Feeds a function from a queue as Lambda's event source mappings do.
+//! Invokes a function with the messages of a queue, as Lambda's event source mappings do.
 //!
-//! The poller **receives** a batch when there is room for one more invocation, **invokes** the function with it and **deletes** what was
-//! done. What the function reports as failed stays in the queue, hidden for as long as the function or the queue says; an invocation that
-//! errs, panics or times out leaves its whole batch so.
+//! The poller receives a batch when there is room for another invocation, invokes the function with
+//! it and deletes the messages that are done. Messages that the function reports as failed stay in
+//! the queue, hidden for as long as the function or the queue sets. If an invocation fails, panics
+//! or times out, its whole batch stays.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,37 +22,38 @@ use crate::places::Places;
 use crate::template::Mapping;
 
 const LONG_POLL_SECONDS: i32 = 20;
-/// What a call deletes at most.
+/// The most messages that one call deletes.
 const DELETE_MAX: usize = 10;
-/// What a receive takes at most, whatever the batch size.
+/// The most messages that one call receives, whatever the batch size.
 const RECEIVE_MAX: u32 = 10;
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// What may be under way at once.
+/// The room for concurrent invocations and messages.
 struct Room {
     invocations: Arc<Semaphore>,
     messages: Arc<Semaphore>,
 }
 
-/// A batch's place in the room.
+/// The part of the room that a batch occupies.
 struct Place {
     _invocation: OwnedSemaphorePermit,
     _seats: OwnedSemaphorePermit,
 }
 
-/// Feeds one function from one queue.
+/// Invokes one function with the messages of one queue.
 pub struct Poller {
     mapping: Mapping,
     queue_url: String,
     client: Client,
     function: Arc<Function>,
     places: Places,
-    /// Deletes messages by their receipt handles, together with those that other invocations are done with.
+    /// Deletes messages by their receipt handles, in calls that concurrent invocations share.
     deletions: Coalescer<String, ()>,
 }
 
 impl Poller {
-    /// A poller that receives and deletes as the function itself would: `client` has its permissions.
+    /// Creates a poller. `client` has the permissions of the function, as it receives and deletes
+    /// on its behalf.
     pub fn new(mapping: Mapping, client: Client, function: Arc<Function>) -> Self {
         let places = Places::of(&mapping);
         let queue_url = mapping.queue_url();
@@ -65,13 +67,13 @@ impl Poller {
         Self { queue_url, mapping, client, function, places, deletions }
     }
 
-    /// The same with other places than the mapping has.
+    /// Replaces the limits of the mapping.
     #[must_use]
     pub fn with(self, places: Places) -> Self {
         Self { places, ..self }
     }
 
-    /// Polls until `stop`, then waits for the invocations under way.
+    /// Polls until `stop`, then waits for the invocations in progress.
     pub async fn run(self, stop: CancellationToken) {
         let semaphore = |places: u32| Arc::new(Semaphore::new(usize::try_from(places).unwrap_or(1)));
         let room = Room { invocations: semaphore(self.places.invocations), messages: semaphore(self.places.messages) };
@@ -88,7 +90,7 @@ impl Poller {
         while invocations.join_next().await.is_some() {}
     }
 
-    /// The next batch, once there is room for one.
+    /// Receives the next batch once there is room for it.
     async fn next(&self, room: &Room) -> Option<(Place, Vec<Message>)> {
         let invocation = room.invocations.clone().acquire_owned().await.ok()?;
         let size = self.batch_size(room);
@@ -102,8 +104,9 @@ impl Poller {
         }
     }
 
-    /// How many messages the next batch takes. A batch keeps its places until the last of its messages is done: once half of them
-    /// are taken, which only slow receivers bring about, each message is a batch of its own.
+    /// Returns how many messages the next batch may have. A batch occupies its places until its
+    /// last message is done. If half of the places are taken, which only slow receivers cause, each
+    /// message becomes a batch of its own.
     fn batch_size(&self, room: &Room) -> u32 {
         let is_busy = room.messages.available_permits() < usize::try_from(self.places.messages / 2).unwrap_or(0);
         match self.places.are_instances {
@@ -148,7 +151,8 @@ impl Poller {
     }
 }
 
-/// Deletes messages in one call. What cannot be deleted comes again, as it may on AWS.
+/// Deletes messages in one call. A message that cannot be deleted is received again, as may happen
+/// on AWS.
 async fn delete(client: &Client, queue_url: &str, handles: Vec<String>) -> Vec<()> {
     let count = handles.len();
     let entry =

@@ -1,4 +1,4 @@
-//! Rotates signing keys: those of a deployed stack, or those of a data directory that no process uses.
+//! Rotates the signing keys of a deployed stack, or of a data directory that no process uses.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,39 +13,39 @@ use vault::{KeyUse, SIGNS_AFTER, VaultError};
 use crate::data_directory::{DataDirectory, DataError};
 use crate::template::{COMPILED_IN, Template, TemplateError, physical_name};
 
-/// Where keys are.
+/// Where the signing keys are stored.
 #[derive(Debug, Clone)]
 pub enum Place {
-    /// A secret of a deployed stack.
+    /// The keys are in a secret of a deployed stack.
     Secret {
-        /// The secret that changes.
+        /// The ARN of the secret that changes.
         arn: String,
-        /// The secret whose keys are accepted; without one, a version is added.
+        /// The ARN of a secret whose keys become accepted; `None` adds a version.
         accept: Option<String>,
     },
-    /// A data directory.
+    /// The keys are in a data directory.
     Data(PathBuf),
 }
 
 /// Why keys were not rotated.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateError {
-    /// The keys themselves.
+    /// The keys could not be read or written.
     #[error(transparent)]
     Keys(#[from] vault::RotateError),
     /// The data directory cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The engines did not open.
+    /// The embedded engines did not open.
     #[error("the embedded engines cannot be opened: {0}")]
     Engines(#[from] local_aws::OpenError),
-    /// The template that is compiled in cannot be read.
+    /// The compiled-in template cannot be read.
     #[error(transparent)]
     Template(#[from] TemplateError),
 }
 
-/// Adds a version to the keys of `usage`, or has them accept those of another secret, and prints the
-/// time from which their newest version signs.
+/// Adds a version to the keys of `usage`, or makes them accept those of another secret, and prints
+/// the time from which their newest version signs.
 pub async fn rotate(usage: KeyUse, place: Place) -> Result<(), RotateError> {
     let signs_from = match place {
         Place::Secret { arn, accept } => in_stack(usage, &arn, accept.as_deref()).await?,
@@ -67,7 +67,7 @@ async fn in_stack(usage: KeyUse, arn: &str, accept: Option<&str>) -> Result<Time
     }
 }
 
-/// No process uses these keys, so the new version signs at once.
+/// Rotates keys in a data directory. No process uses them, so the new version signs immediately.
 async fn in_data(usage: KeyUse, data: &Path) -> Result<Timestamp, RotateError> {
     let missing = |source| DataError::Unusable { path: data.display().to_string(), source };
     std::fs::metadata(data).map_err(missing)?;
@@ -83,7 +83,7 @@ async fn in_data(usage: KeyUse, data: &Path) -> Result<Timestamp, RotateError> {
     Ok(signs_from?)
 }
 
-/// Has the keys that a data directory of an earlier release lacked accept what was signed before.
+/// Makes the keys that a data directory of an earlier release lacked accept what was signed before.
 ///
 /// Such a release signed everything with keys derived from the one secret that it had.
 pub async fn adopt(engines: &Engines, now: Timestamp) -> Result<(), vault::RotateError> {
@@ -101,7 +101,7 @@ pub async fn adopt(engines: &Engines, now: Timestamp) -> Result<(), vault::Rotat
     Ok(())
 }
 
-/// The template's secret with the keys of one use.
+/// Returns the logical id of the secret with the keys of one use.
 fn logical_id(usage: KeyUse) -> &'static str {
     match usage {
         KeyUse::Ids => "SigningKeys",

@@ -1,4 +1,4 @@
-//! One run of `waybill`, from the command line to exit.
+//! Runs `waybill`, from the command line to its exit.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -24,36 +24,36 @@ use crate::processes::Host;
 use crate::rotate_keys;
 use crate::template::{self, Physical, Stack, Template, TemplateError, physical_name};
 
-/// How long requests and invocations under way may take once the process is asked to stop. Their work is not lost: what was not
-/// finished is taken up again by the next start.
+/// How long requests and invocations in progress may take once the process is asked to stop. The
+/// next start continues unfinished work.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 
-/// DynamoDB promises days; readers filter what has expired anyway.
+/// How often expired items are deleted. DynamoDB takes up to days, so readers filter them anyway.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(60);
 
-/// How often traces and metrics leave the process, when a collector is configured.
+/// How often telemetry is exported, if a collector is configured.
 const TELEMETRY_PERIOD: Duration = Duration::from_secs(1);
 
-/// Why a run did not get under way.
+/// Why the process did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is taken, or not ours to listen on.
+    /// The address is in use or not available on this machine.
     #[error("cannot listen on {address}: {source} (choose another --listen)")]
     Listen {
-        /// The address.
+        /// The address to listen on.
         address: std::net::SocketAddr,
-        /// The system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The template cannot be read.
+    /// The template file cannot be read.
     #[error("the template {path} cannot be read: {source}")]
     TemplateFile {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The template cannot be run here.
+    /// The template cannot be run locally.
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// The data directory cannot be used.
@@ -62,21 +62,21 @@ pub enum StartError {
     /// An engine did not open.
     #[error("the embedded engines cannot be opened: {0}")]
     Engines(#[from] local_aws::OpenError),
-    /// The signing keys of an earlier release.
+    /// The signing keys of an earlier release could not be adopted.
     #[error("the signing keys of an earlier release cannot be adopted: {0}")]
     SigningKeys(#[from] vault::RotateError),
     /// A function could not be built.
     #[error(transparent)]
     Instance(#[from] InstanceError),
-    /// The first keys.
+    /// The first keys could not be created.
     #[error(transparent)]
     FirstStart(#[from] first_start::FirstStartError),
-    /// A file or a signal.
+    /// A file or signal operation failed.
     #[error("{doing}: {source}")]
     System {
         /// What was being done.
         doing: &'static str,
-        /// The system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -84,7 +84,7 @@ pub enum StartError {
 /// Runs until SIGINT or SIGTERM.
 pub async fn run(args: Args) -> Result<(), StartError> {
     let mut signals = Signals::listen()?;
-    // The port first: when it is taken, nothing else is touched.
+    // Listens first, so that nothing is changed if the port is in use.
     let listener = listen(args.listen).await?;
     let address = listener.local_addr().map_err(|source| StartError::Listen { address: args.listen, source })?;
     let api_url = parameters::url_of(address);
@@ -100,7 +100,7 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     if let Some(path) = &args.record_calls {
         calls::record(&engines, path).map_err(|source| StartError::System { doing: "calls cannot be recorded", source })?;
     }
-    // Links that people and their programs follow lead to a listener of its own, as they lead to S3 itself on AWS.
+    // Links to objects lead to a listener of their own, as they lead to S3 on AWS.
     let objects = listen(std::net::SocketAddr::new(args.listen.ip(), 0)).await?;
     let objects = engines.serve_objects(objects).map_err(|source| StartError::System { doing: "objects cannot be offered", source })?;
 
@@ -122,7 +122,7 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     let serving = tokio::spawn(instance.gateway.clone().serve(listener, stop.clone()));
     announce(&directory, &api_url, keys.clone(), args.open)
         .map_err(|source| StartError::System { doing: "local.json cannot be written", source })?;
-    // After all else is ready: work that once killed the process may do so again.
+    // Triggers start last, because unfinished work that killed the process may do so again.
     let mut tasks = instance.trigger(sweep_period, &stop);
     tasks.spawn(async move {
         if let Ok(Err(error)) = serving.await {
@@ -142,7 +142,8 @@ pub async fn run(args: Args) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Whatever starts functions in processes of their own: their binaries stand beside this one.
+/// Starts the host for functions in processes of their own. Their binaries are in the directory of
+/// this one.
 async fn host(engines: &Engines, objects: std::net::SocketAddr) -> Result<Host, StartError> {
     let failed = |source| StartError::System { doing: "functions cannot be run in processes of their own", source };
     let own = std::env::current_exe().map_err(failed)?;
@@ -163,7 +164,8 @@ fn read_template(args: &Args, api_url: &str) -> Result<Template, StartError> {
     Ok(Template::read(&text, &parameters)?)
 }
 
-/// Puts the identifiers that engines issue in the place of the names given before they were open.
+/// Replaces the names that were assigned before the engines opened by the identifiers that they
+/// issue.
 pub fn assign(template: &mut Template, engines: &Engines) {
     for logical_id in template.logical_ids() {
         let name = physical_name(&logical_id);
@@ -176,7 +178,7 @@ pub fn assign(template: &mut Template, engines: &Engines) {
     }
 }
 
-/// Has the workers abort the process at deliveries of this event type.
+/// Makes the workers abort the process at deliveries of this event type.
 fn inject_crash(stack: &mut Stack, event_type: &str) {
     tracing::warn!(event_type, "fault injection is on: a delivery of this event type aborts the process");
     for function in stack.functions.iter_mut().filter(|function| function.binary.starts_with("worker_")) {
@@ -184,16 +186,18 @@ fn inject_crash(stack: &mut Stack, event_type: &str) {
     }
 }
 
-/// Lets the console show the mail that the embedded mail service keeps.
+/// Makes the console show the e-mails that the embedded mail service stores.
 fn show_mail(stack: &mut Stack, data: &Path) {
     for function in stack.functions.iter_mut().filter(|function| function.binary == "console") {
         function.environment.insert("MAIL_FOLDER".to_owned(), data.join("mail").display().to_string());
     }
 }
 
-/// Work that was accepted and that no queue holds any more. It is looked for again every hour, so a failure here ends nothing.
+/// Queues accepted work again that no queue holds. The hourly reconcile does this too, so a failure
+/// here is not fatal.
 ///
-/// Tasks that were being worked on when the process died stay in their queues, which know how often that happened to each.
+/// Tasks that were being processed when the process died stay in their queues, which count how
+/// often that happened to each.
 async fn recover(instance: &Instance, engines: &Engines) {
     let interrupted = engines.sqs().interrupted().await.unwrap_or_else(|error| {
         tracing::error!(?error, "failed to read which tasks were interrupted; new ones are queued for their deliveries");
@@ -206,21 +210,21 @@ async fn recover(instance: &Instance, engines: &Engines) {
     }
 }
 
-/// Deletes what is past its time to live, as DynamoDB does in the background.
+/// Deletes expired items, as DynamoDB does in the background.
 async fn expire(engines: Engines, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(EXPIRY_PERIOD)).await.is_some() {
         engines.sweep().await;
     }
 }
 
-/// Sends what was observed: here every second, as no invocation is the process's only one.
+/// Exports telemetry every second. A function exports it at the end of each invocation instead.
 async fn tell(stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(TELEMETRY_PERIOD)).await.is_some() {
         telemetry::flush().await;
     }
 }
 
-/// Says how to get in: `local.json`, the same on standard output, then `ready` on a line of its own.
+/// Writes `local.json`, prints the same text to standard output, then `ready` on its own line.
 fn announce(directory: &DataDirectory, url: &str, keys: Keys, open: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let local_json = LocalJson { api_url: url.to_owned(), console_url: url.to_owned(), keys };
@@ -232,7 +236,7 @@ fn announce(directory: &DataDirectory, url: &str, keys: Keys, open: bool) -> io:
     out.flush()
 }
 
-/// Asks the desktop to show a page. Without a desktop, the address is on standard output.
+/// Opens a page in the desktop's browser. The address is on standard output in any case.
 fn open_in_browser(url: &str) {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let spawned = Command::new(opener).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -241,7 +245,7 @@ fn open_in_browser(url: &str) {
     }
 }
 
-/// Stops taking work, waits for what is under way; a second signal ends the wait.
+/// Stops taking work and waits for what is in progress. A second signal ends the wait.
 async fn drain(mut tasks: JoinSet<()>, stop: &CancellationToken, signals: &mut Signals) {
     stop.cancel();
     let finished = async { while tasks.join_next().await.is_some() {} };
@@ -253,7 +257,7 @@ async fn drain(mut tasks: JoinSet<()>, stop: &CancellationToken, signals: &mut S
     tasks.shutdown().await;
 }
 
-/// The wish to stop: SIGINT or SIGTERM.
+/// The signals that stop the process: SIGINT and SIGTERM.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,

@@ -1,4 +1,4 @@
-//! Answers HTTP requests with the functions whose routes they match, as API Gateway does.
+//! Serves HTTP requests with the functions whose routes match them, as API Gateway does.
 
 use std::io;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ struct HttpFunction {
 }
 
 impl Gateway {
-    /// Puts a function behind its routes.
+    /// Adds a function with its routes.
     pub fn add(&mut self, routes: &[Route], frame: Frame, router: Router) {
         let function = Arc::new(HttpFunction { frame, router });
         self.functions.extend(routes.iter().map(|route| (route.clone(), function.clone())));
@@ -40,13 +40,14 @@ impl Gateway {
         fitting.max_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, function)| function.clone())
     }
 
-    /// Answers one request in this process.
+    /// Handles one request in this process.
     pub async fn answer(&self, request: Request) -> Response {
         answer(self.find(request.method().as_str(), request.uri().path()), request).await
     }
 
-    /// Accepts connections until `stop`, then waits for the requests under way, those whose sender has gone included: as on Lambda, an
-    /// invocation ends by itself.
+    /// Accepts connections until `stop`, then waits for the requests in progress. This includes
+    /// requests whose sender has disconnected, because an invocation on Lambda also runs to its
+    /// end.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
         let listener = listener.tap_io(|connection| {
             if let Err(error) = connection.set_nodelay(true) {
@@ -80,7 +81,8 @@ async fn answer(function: Option<Arc<HttpFunction>>, mut request: Request) -> Re
     }
 }
 
-/// API Gateway's own answers, for what reaches no function or gets no answer from it.
+/// Makes API Gateway's own response to a request that reaches no function or gets no response from
+/// one.
 fn refusal(status: StatusCode, message: &'static str) -> Response {
     (status, axum::Json(serde_json::json!({ "message": message }))).into_response()
 }

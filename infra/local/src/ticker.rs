@@ -1,4 +1,4 @@
-//! Runs a function by the clock, as EventBridge Scheduler does.
+//! Invokes a function on a schedule, as EventBridge Scheduler does.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use crate::function::Function;
 use crate::template::Schedule;
 
-/// Invokes the function at `first` and once a period from then on, until `stop`; a run under way is waited for. Runs of one schedule
-/// never overlap.
+/// Invokes the function at `first` and then once per period, until `stop`. A run in progress is
+/// awaited, so runs of one schedule never overlap.
 pub async fn run(schedule: Schedule, first: Instant, function: Arc<Function>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval_at(first, schedule.period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,4 @@
-//! Template and code call the same variables the same.
+//! The template and the code use the same variables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,10 +7,11 @@ use std::path::Path;
 use domain::settings::Lane;
 use local::template::{COMPILED_IN, Template};
 
-/// Read by what a main installs before any configuration: the log subscriber and the telemetry.
+/// Variables that every main reads before its configuration, for the log subscriber and the
+/// telemetry.
 const READ_BY_EVERY_MAIN: [&str; 4] = ["LOG_LEVEL", "WAYBILL_METRICS", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTLP_HEADERS_SECRET_ARN"];
 
-/// Given by a local process alone: no deployed function may have them.
+/// Variables that only a local process sets. No deployed function may have them.
 const GIVEN_LOCALLY: [&str; 1] = ["MAIL_FOLDER"];
 
 #[test]
@@ -32,10 +33,12 @@ fn each_function_reads_what_the_template_gives_it() {
     }
 }
 
-/// What a process of a worker takes besides what its attempts hold: code, connections, the batch itself, the allocator's slack.
+/// The memory of a worker's process apart from its attempts: code, connections, the batch itself,
+/// the allocator's reserve.
 const PROCESS_ITSELF_MIB: u32 = 112;
 
-/// Behaviour 43: three quarters of a worker's memory are enough for its attempts and itself.
+/// Behaviour 43: three quarters of a worker's memory are enough for its attempts and the process
+/// itself.
 #[test]
 fn each_workers_memory_follows_from_what_its_attempts_may_hold() {
     let functions = Template::read(COMPILED_IN, &BTreeMap::new()).unwrap().stack().unwrap().functions;
@@ -48,7 +51,8 @@ fn each_workers_memory_follows_from_what_its_attempts_may_hold() {
     }
 }
 
-/// The names of environment variables among a source's string literals, its tests left out; one with a `*` stands for one of each lane.
+/// Returns the names of environment variables among a source's string literals, without its tests.
+/// A name with a `*` stands for one of each lane.
 fn variables_in(source: &str) -> impl Iterator<Item = String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
     let is_variable = |text: &&str| text.contains('_') && text.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c == '*');

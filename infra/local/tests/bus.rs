@@ -1,5 +1,6 @@
-//! The event bus, both ways: a message that comes in as an event is delivered once, whoever may not speak is refused and recorded; what
-//! happens to destinations and deliveries is told.
+//! The event bus in both directions: a message that arrives as an event is delivered once, and one
+//! from a source that is not allowed is refused and recorded; events about destinations and
+//! deliveries are published.
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ impl World {
         Self::reaching("127.0.0.0/8", sources).await
     }
 
-    /// One whose destinations may stand in these private networks alone.
+    /// Creates a world whose destinations may only be in these private networks.
     async fn reaching(networks: &str, sources: &str) -> Self {
         let Opened { template, engines, directory, folder } = Opened::new(networks, sources);
         let stop = CancellationToken::new();
@@ -56,7 +57,7 @@ impl World {
         assert_eq!(answer.failed_entry_count(), 0);
     }
 
-    /// Events of ours on the bus, by their detail type.
+    /// Returns the events that Waybill published, by their detail type.
     async fn told(&self, detail_type: &str) -> Vec<Value> {
         for _ in 0..200 {
             let told: Vec<Value> = self.engines.events().into_iter().filter(|event| event["detail-type"] == detail_type).collect();

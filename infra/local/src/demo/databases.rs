@@ -1,4 +1,5 @@
-//! The demo's databases: PostgreSQL and MariaDB, where they are installed. What is in them lasts as long as the demo.
+//! The databases of the demo: PostgreSQL and MariaDB, if they are installed. Their data is deleted
+//! when the demo ends.
 
 use serde_json::json;
 use servers::mariadb::MariaDb;
@@ -7,11 +8,11 @@ use servers::tls::Authority;
 
 use super::Destination;
 
-/// Database and account.
+/// The name of the database and of the account.
 const NAME: &str = "demo";
 const HOST: &str = "127.0.0.1";
 
-/// The servers that were started; dropping them ends them.
+/// The database servers of the demo, which stop when this is dropped.
 #[derive(Debug)]
 pub(super) struct Databases {
     postgres: Option<Postgres>,
@@ -20,7 +21,7 @@ pub(super) struct Databases {
 }
 
 impl Databases {
-    /// Starts what is installed. Takes seconds, and the thread.
+    /// Starts the servers that are installed. This takes seconds and blocks the thread.
     pub(super) fn start(password: String) -> Self {
         let authority = Authority::new();
         let postgres = Postgres::is_installed().then(|| {
@@ -39,7 +40,7 @@ impl Databases {
         Self { postgres, mariadb, password }
     }
 
-    /// The destinations that lead to them.
+    /// Returns the destinations of the servers.
     pub(super) fn destinations(&self) -> Vec<Destination> {
         let postgres = self.postgres.as_ref().map(|server| self.destination("postgres", "PostgreSQL", server.port));
         let mariadb = self.mariadb.as_ref().map(|server| self.destination("mysql", "MariaDB", server.port));

@@ -1,12 +1,16 @@
-//! `--demo`: a destination of every type, each with a receiver of its own, and a message to each, so that a newcomer sees deliveries within a minute.
+//! `--demo`: creates a destination of every type, each with its own receiver, and sends a message
+//! to each, so that deliveries are visible within a minute.
 //!
-//! - Webhooks: a receiver that **accepts**, **recovers** (refuses each delivery twice before it accepts) or **refuses**, by path.
-//! - A mailbox and a bucket: Amazon SES and S3 are embedded, so that what they are sent is kept in the data directory's `mail` and `s3`.
-//! - An SFTP server ([`sftp`]) and the two other object stores ([`objects`]), which keep files in its `sftp`, `google` and `azure`.
-//! - The two databases ([`databases`]), where they are installed.
+//! - Webhooks: a receiver that accepts, recovers (refuses each delivery twice before it accepts) or
+//!   refuses, depending on the path.
+//! - A mailbox and a bucket: Amazon SES and S3 are embedded, and store what they receive in `mail`
+//!   and `s3` of the data directory.
+//! - An SFTP server ([`sftp`]) and the two other object stores ([`objects`]), which store files in
+//!   its `sftp`, `google` and `azure`.
+//! - The two databases ([`databases`]), if they are installed.
 //!
-//! The demo's destinations are made once and pointed at the receivers' ports on every start; everything goes through the HTTP API, as a
-//! newcomer's own calls would.
+//! The destinations are created once and updated with the receivers' ports on every start.
+//! Everything goes through the HTTP API, as a user's own calls would.
 
 mod databases;
 mod objects;
@@ -35,22 +39,23 @@ use self::databases::Databases;
 use crate::local_json::Keys;
 use crate::serve::Gateway;
 
-/// Paths of the receiver of webhooks, with the names of their destinations.
+/// The paths of the webhook receiver, with the names of their destinations.
 const WEBHOOKS: [(&str, &str); 3] =
     [("accepts", "Demo: accepts"), ("recovers", "Demo: refuses twice, then accepts"), ("refuses", "Demo: is gone for good")];
-/// The mailbox's sender, which the operator grants to the organization.
+/// The sender of the e-mails, which the operator grants to the organization.
 const SENDER: &str = "demo@waybill.example";
-/// The demo's bucket, which the operator grants, too; the template lets workers write to buckets of such names.
+/// The bucket of the demo, which the operator grants too. The template lets workers write to
+/// buckets with this name prefix.
 pub const BUCKET: &str = "waybill-grantable-demo";
 /// How often `recovers` refuses a delivery.
 const REFUSALS: u32 = 2;
-/// Deliveries `recovers` remembers.
+/// How many deliveries `recovers` remembers.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// How often each delivery was refused.
 type Refused = Arc<Mutex<BTreeMap<String, u32>>>;
 
-/// A destination as the API is asked for it.
+/// A destination to create through the API.
 struct Destination {
     external_id: String,
     name: String,
@@ -63,7 +68,8 @@ impl Destination {
     }
 }
 
-/// Starts the receivers, makes the destinations and sends a message to each. Files arrive in folders of `data`. Runs until `stop`.
+/// Starts the receivers, creates the destinations and sends a message to each. Files are stored in
+/// folders of `data`. Runs until `stop`.
 pub async fn run(gateway: Gateway, keys: Keys, data: PathBuf, stop: CancellationToken) {
     let random = system_random();
     let demo = async {
@@ -95,7 +101,8 @@ pub async fn run(gateway: Gateway, keys: Keys, data: PathBuf, stop: Cancellation
     }
 }
 
-/// Makes the destinations and sends to each. The databases live as long as what is returned.
+/// Creates the destinations and sends a message to each. The databases run as long as the returned
+/// value.
 async fn prepare(api: &Api, receiver: &str, files: Destination, random: &Random) -> Result<Databases, String> {
     let secret = password(random);
     let starting = tokio::task::spawn_blocking(|| Databases::start(secret));
@@ -111,12 +118,12 @@ async fn prepare(api: &Api, receiver: &str, files: Destination, random: &Random)
     Ok(databases)
 }
 
-/// What goes over a wire that is this machine's own.
+/// Makes a password for a connection within this machine.
 fn password(random: &Random) -> String {
     format!("{:032x}", u128::from_be_bytes(random.bytes()))
 }
 
-/// A path within a folder; none leads out.
+/// Returns a path within a folder; `None` for a path that would leave it.
 fn within(folder: &Path, path: &str) -> Option<PathBuf> {
     let mut within = folder.to_path_buf();
     for part in Path::new(path).components() {
@@ -151,7 +158,8 @@ async fn recover(State(refused): State<Refused>, headers: HeaderMap) -> (StatusC
     if *times <= REFUSALS { (StatusCode::SERVICE_UNAVAILABLE, "try again") } else { (StatusCode::OK, "thank you") }
 }
 
-/// Lets the organization send as [`SENDER`] and write to [`BUCKET`], besides what it may already.
+/// Allows the organization to send as [`SENDER`] and write to [`BUCKET`], in addition to its other
+/// grants.
 async fn grant(operator: &Api, organization: &str) -> Result<(), String> {
     let path = format!("/v1/organizations/{organization}");
     let granted = operator.call(Method::GET, &path, None).await?["grants"].take();
@@ -181,7 +189,8 @@ fn bucket() -> Destination {
     Destination::new("objects", "Demo: a bucket", body)
 }
 
-/// Makes a destination, or points the one among the `existing` to its receiver, and sends it a message.
+/// Creates a destination, or updates the one among the `existing` with its receiver, and sends it a
+/// message.
 async fn greet(api: &Api, existing: &Value, Destination { external_id, name, mut body }: Destination) -> Result<(), String> {
     let found = existing["data"].as_array().into_iter().flatten().find(|destination| destination["external_id"] == *external_id);
     let destination = match found.and_then(|destination| destination["id"].as_str()) {
@@ -202,7 +211,7 @@ async fn greet(api: &Api, existing: &Value, Destination { external_id, name, mut
     api.call(Method::POST, "/v1/messages", Some(message)).await.map(drop)
 }
 
-/// The HTTP API, called in this process.
+/// A client of the HTTP API in this process.
 struct Api {
     gateway: Gateway,
     api_key: String,

@@ -1,5 +1,6 @@
-//! The demo's object stores: the requests of Google Cloud Storage (XML API) and Azure Blob Storage (REST API) that look at one object and
-//! write it. An object is a file. Credentials are not checked.
+//! The object stores of the demo. They handle the requests of Google Cloud Storage (XML API) and
+//! Azure Blob Storage (REST API) that read and write one object, and store each object as a file.
+//! Credentials are not checked.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,10 +17,10 @@ use servers::google::ServiceAccount;
 
 use super::{Destination, within};
 
-/// What is sent in one request.
+/// The largest request body.
 const OBJECT_BYTES_MAX: usize = 16 << 20;
 
-/// Keeps objects in a folder.
+/// Creates a router that stores objects in a folder.
 pub(super) fn router(folder: PathBuf) -> Router {
     Router::new().route("/{*path}", get(show).put(keep)).layer(DefaultBodyLimit::max(OBJECT_BYTES_MAX)).with_state(folder)
 }
@@ -36,7 +37,7 @@ async fn keep(State(folder): State<PathBuf>, extract::Path(path): extract::Path<
     }
 }
 
-/// An object with what its stores say about it; a HEAD request gets the headers alone.
+/// Responds with an object and its headers; a HEAD request gets only the headers.
 async fn show(State(folder): State<PathBuf>, extract::Path(path): extract::Path<String>) -> impl IntoResponse {
     let Some(path) = within(&folder, &path) else { return StatusCode::BAD_REQUEST.into_response() };
     let read = async { Ok::<_, io::Error>((tokio::fs::metadata(&path).await?.modified()?, tokio::fs::read(&path).await?)) };
@@ -49,7 +50,7 @@ async fn show(State(folder): State<PathBuf>, extract::Path(path): extract::Path<
     }
 }
 
-/// The destinations that lead here.
+/// Returns the destinations of these object stores.
 pub(super) fn destinations(server: &str, account_key: &str) -> [Destination; 2] {
     let google = json!({"bucket": "demo", "endpoint": format!("{server}/google")});
     let azure = json!({"account": "demo", "container": "demo", "endpoint": format!("{server}/azure")});

@@ -1,4 +1,4 @@
-//! The demo's SFTP server: one account, whose files lie in one folder.
+//! The SFTP server of the demo, with one account and one folder of files.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -20,12 +20,12 @@ use tokio::net::TcpListener;
 
 use super::{Destination, within};
 
-/// The account's name.
+/// The name of the account.
 const USERNAME: &str = "demo";
-/// Nobody stays longer without saying anything.
+/// How long a connection may be idle.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// A server that has not been started; its host key and its password are new ones.
+/// A server that has not been started, with a new host key and password.
 pub(super) struct Server {
     key: PrivateKey,
     password: String,
@@ -38,7 +38,7 @@ impl Server {
         Self { key, password, folder }
     }
 
-    /// The destination that leads here, once it listens at this address.
+    /// Returns the destination of this server, once it listens at `address`.
     pub(super) fn destination(&self, address: SocketAddr) -> Destination {
         let host_key = self.key.public_key().fingerprint(HashAlg::Sha256).to_string();
         let settings = json!({"host": address.ip(), "port": address.port(), "username": USERNAME, "host_key": host_key,
@@ -47,7 +47,7 @@ impl Server {
         Destination::new("files", "Demo: an SFTP server", json!({"type": "sftp", "settings": settings, "credentials": credentials}))
     }
 
-    /// Serves whoever comes, until it is dropped.
+    /// Serves connections until it is dropped.
     pub(super) async fn serve(self, listener: TcpListener) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         let config = Arc::new(Config { keys: vec![self.key], inactivity_timeout: Some(IDLE_MAX), ..Config::default() });
@@ -65,7 +65,7 @@ impl Server {
     }
 }
 
-/// Who has connected.
+/// A connection to the server.
 struct Visitor {
     password: String,
     folder: PathBuf,
@@ -102,7 +102,7 @@ impl russh::server::Handler for Visitor {
     }
 }
 
-/// What a visitor sees of the folder, and has open in it (draft-ietf-secsh-filexfer-02).
+/// The files of a session, and its open handles (draft-ietf-secsh-filexfer-02).
 struct Files {
     folder: PathBuf,
     open: HashMap<String, File>,
@@ -119,7 +119,7 @@ impl Files {
     }
 }
 
-/// The folder is a laptop's own: what is done in it is short, and done at once.
+/// File operations are short and local, so they run synchronously.
 impl russh_sftp::server::Handler for Files {
     type Error = StatusCode;
 
@@ -172,7 +172,7 @@ impl russh_sftp::server::Handler for Files {
         Ok(done(id))
     }
 
-    /// Fails when there is something at the new path (§6.5).
+    /// Fails if the new path exists (§6.5).
     async fn rename(&mut self, id: u32, from: String, to: String) -> Result<Status, Self::Error> {
         let (from, to) = (self.path(&from)?, self.path(&to)?);
         fs::hard_link(&from, to).map_err(told)?;

@@ -1,5 +1,5 @@
-//! HTTP requests as API Gateway hands them to a function: events of payload format 2.0 (API Gateway, Working with AWS Lambda proxy
-//! integrations for HTTP APIs).
+//! Translates HTTP requests to the events that API Gateway sends to a function, in payload format
+//! 2.0 (API Gateway, Working with AWS Lambda proxy integrations for HTTP APIs).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,10 +20,10 @@ use serde_json::{Value, json};
 
 use super::pool::{Invocation, Pool};
 
-/// API Gateway takes no longer bodies.
+/// The largest request body that API Gateway accepts.
 const BODY_MAX_BYTES: usize = 10 * 1024 * 1024;
 
-/// A router that has every request answered by a process.
+/// Creates a router that passes every request to a process.
 pub(super) fn router(pool: Arc<Pool>) -> Router {
     Router::new().fallback(move |request: Request| {
         let pool = pool.clone();
@@ -55,11 +55,11 @@ fn event(parts: &http::request::Parts, body: &Bytes, request_id: &str) -> Value 
     let peer = peer.unwrap_or_else(|| "127.0.0.1".to_owned());
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in parts.headers.iter().filter(|(name, _)| **name != COOKIE) {
-        // Repeated ones are joined, as the format says.
+        // Repeated headers are joined, as the format requires.
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         headers.entry(name.as_str().to_owned()).and_modify(|own| *own = format!("{own},{text}")).or_insert(text);
     }
-    // What the client says of where it comes from stands first; API Gateway appends what it sees.
+    // The client's own claim comes first; API Gateway appends the address that it sees.
     let forwarded = headers.remove("x-forwarded-for").map_or_else(|| peer.clone(), |claimed| format!("{claimed}, {peer}"));
     headers.insert("x-forwarded-for".to_owned(), forwarded);
     headers.insert("x-forwarded-proto".to_owned(), "http".to_owned());
@@ -91,7 +91,7 @@ fn event(parts: &http::request::Parts, body: &Bytes, request_id: &str) -> Value 
     })
 }
 
-/// What a function answers with.
+/// The response of a function.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answered {

@@ -1,8 +1,10 @@
-//! Functions in processes of their own, each under the Lambda Runtime API: what is deployed, started and spoken to as Lambda does.
+//! Runs functions in processes of their own under the Lambda Runtime API, as they are deployed.
 //!
-//! A [`Host`] listens for all functions, at a path each. It **starts** a function's bootstrap when an invocation finds none idle, a few at
-//! most; a bootstrap **asks for its next** invocation and **answers** it, one at a time. HTTP requests travel as API Gateway's events
-//! ([`http_event`]). AWS is the engines' listener, with credentials that say which function asks, so its policy holds here, too.
+//! A [`Host`] listens for all functions, each at its own path. It starts a function's bootstrap
+//! when an invocation finds none idle, up to a limit. A bootstrap asks for the next invocation and
+//! responds to it, one at a time. HTTP requests are sent as API Gateway's events ([`http_event`]).
+//! AWS is the engines' listener, with credentials that identify the function, so that its policy
+//! applies here too.
 
 mod http_event;
 mod pool;
@@ -31,10 +33,10 @@ use pool::{Invocation, Pool};
 /// The version of the Runtime API (AWS Lambda, Runtime API).
 const VERSION: &str = "2018-06-01";
 
-/// By function name.
+/// The pools of processes by function name.
 type Pools = Arc<std::sync::RwLock<BTreeMap<String, Arc<Pool>>>>;
 
-/// Starts functions and gives them their invocations; dropping it ends them.
+/// Starts functions and passes invocations to them. Dropping it ends their processes.
 #[derive(Debug)]
 pub struct Host {
     folder: PathBuf,
@@ -46,7 +48,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host of the binaries in `folder`. Links to objects lead to `objects`.
+    /// Starts a host of the binaries in `folder`. Links to objects lead to `objects`.
     pub async fn start(folder: PathBuf, engines: &Engines, objects: SocketAddr) -> io::Result<Self> {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let aws = engines.serve(TcpListener::bind(loopback).await?)?;
@@ -68,7 +70,7 @@ impl Host {
         Ok(Self { folder, address, aws, objects, pools, serving })
     }
 
-    /// A function of the template as a handler or a router whose work is done in a process.
+    /// Builds a function of the template as a handler or router that runs it in a process.
     pub fn built(&self, declared: &template::Function, engines: &Engines) -> io::Result<Built> {
         let bootstrap = self.folder.join(&declared.binary);
         if !bootstrap.exists() {
@@ -83,18 +85,19 @@ impl Host {
         if declared.routes.is_empty() { Ok(Built::Events(pool::handler(pool))) } else { Ok(Built::Http(http_event::router(pool))) }
     }
 
-    /// The processes of a function that was [built](Self::built), by its physical name: what they are handed is theirs to read, whatever
-    /// it is that triggers them.
+    /// Returns the handler of a function that was [built](Self::built), by its physical name.
     pub fn handler(&self, name: &str) -> Option<Handler> {
         pool(&self.pools, name).ok().map(pool::handler)
     }
 
-    /// What Lambda sets, what the template says, and where AWS is.
+    /// Returns the environment of a process: what Lambda sets, what the template sets, and the
+    /// address of AWS.
     fn environment(&self, declared: &template::Function, engines: &Engines, caller: &Caller) -> BTreeMap<String, String> {
         let credentials = engines.credentials(caller);
         let mut environment = declared.environment.clone();
         let own = [
-            // Lambda gives an address; with a path of its own for each function it has to be a URL.
+            // Lambda sets an address. Here it is a URL, because each function has a path of its
+            // own.
             ("AWS_LAMBDA_RUNTIME_API", format!("http://{}/{}", self.address, declared.name)),
             ("AWS_LAMBDA_FUNCTION_NAME", declared.name.clone()),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
@@ -107,7 +110,7 @@ impl Host {
             ("AWS_ENDPOINT_URL", format!("http://{}", self.aws.address())),
             ("AWS_ENDPOINT_URL_S3", format!("http://{}", self.objects)),
         ];
-        // Whom this process trusts, what it tells and to whom: parameters and layers say so on Lambda.
+        // Trusted certificates and telemetry settings, which parameters and layers set on Lambda.
         let process = runtime::Environment::process();
         let said =
             |name: &&str| name.starts_with("OTEL_") || ["SSL_CERT_FILE", "SSL_CERT_DIR", "LOG_LEVEL", "WAYBILL_METRICS"].contains(name);
@@ -132,7 +135,7 @@ fn pool(pools: &Pools, function: &str) -> Result<Arc<Pool>, StatusCode> {
     pools.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(function).cloned().ok_or(StatusCode::NOT_FOUND)
 }
 
-/// Waits until there is something to do.
+/// Waits for the next invocation of a function.
 async fn next(State(pools): State<Pools>, Path(function): Path<String>) -> Result<Response, StatusCode> {
     let Invocation { id, deadline_ms, arn, payload } = pool(&pools, &function)?.next().await.ok_or(StatusCode::GONE)?;
     let headers = [

@@ -1,4 +1,4 @@
-//! The processes of one function and the invocations they wait for.
+//! The processes of one function, and the invocations that wait for them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use tokio::sync::oneshot;
 
 use crate::function::Handler;
 
-/// Processes of one function at once, as the template has webhooks; as many invocations run, the others wait their turn.
+/// The most processes of one function, as the template has for webhooks. Further invocations wait.
 const PROCESSES_MAX: usize = 100;
 
-/// One invocation, as the Runtime API gives it.
+/// An invocation, as the Runtime API represents it.
 pub(super) struct Invocation {
     pub(super) id: String,
     pub(super) deadline_ms: u64,
@@ -24,7 +24,7 @@ pub(super) struct Invocation {
     pub(super) payload: Bytes,
 }
 
-/// What a process answered: its bytes, or its error.
+/// The response of a process: its bytes or its error.
 type Answer = Result<Bytes, String>;
 
 /// The processes of one function.
@@ -39,7 +39,7 @@ struct State {
     waiting: VecDeque<Invocation>,
     answers: HashMap<String, oneshot::Sender<Answer>>,
     processes: Vec<Child>,
-    /// Processes that ask for work, the one that did last at the end: it is warm.
+    /// Idle processes, the most recently used last, because it is warm.
     idle: Vec<oneshot::Sender<Invocation>>,
 }
 
@@ -58,7 +58,7 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next invocation for a process that asks; nothing, when the pool is gone.
+    /// Waits for the next invocation of a process; `None` if the pool no longer exists.
     pub(super) async fn next(&self) -> Option<Invocation> {
         let asked = {
             let mut state = self.state();
@@ -72,14 +72,14 @@ impl Pool {
         asked.await.ok()
     }
 
-    /// Hands an answer to whoever waits for it; after a timeout nobody does.
+    /// Passes a response to its waiting caller, if it has not timed out.
     pub(super) fn answered(&self, id: &str, answer: Answer) {
         if let Some(waiting) = self.state().answers.remove(id) {
             drop(waiting.send(answer));
         }
     }
 
-    /// Has an invocation carried out.
+    /// Runs an invocation in a process.
     pub(super) async fn invoke(&self, invocation: Invocation) -> Result<Bytes, lambda_runtime::Error> {
         let (sender, receiver) = oneshot::channel();
         {
@@ -87,7 +87,7 @@ impl Pool {
             state.answers.insert(invocation.id.clone(), sender);
             state.processes.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
             let mut left = Some(invocation);
-            // One that has gone takes nothing, and the next idle one is asked.
+            // A process that has ended does not receive it, so the next idle one is tried.
             while let Some(process) = left.as_ref().and_then(|_| state.idle.pop()) {
                 left = left.take().and_then(|invocation| process.send(invocation).err());
             }
@@ -102,7 +102,8 @@ impl Pool {
         Ok(receiver.await.map_err(|_| "the function's process is gone")??)
     }
 
-    /// Nothing of this process' own environment goes along, as on Lambda; and it ends with the host.
+    /// Starts a process without any of this process's environment, as on Lambda. It ends with the
+    /// host.
     fn spawn(&self) -> std::io::Result<Child> {
         Command::new(&self.bootstrap)
             .env_clear()
@@ -114,7 +115,7 @@ impl Pool {
     }
 }
 
-/// A function that takes events, as a handler.
+/// Makes a handler of a function that handles events.
 pub(super) fn handler(pool: Arc<Pool>) -> Handler {
     Arc::new(move |event: LambdaEvent<Value>| {
         let pool = pool.clone();

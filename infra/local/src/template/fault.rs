@@ -1,20 +1,20 @@
-//! What is wrong with a template, and where.
+//! Errors in a template, with their position.
 
 use std::collections::VecDeque;
 
-/// Why a template cannot be run here: the place, the line and what to change.
+/// An error in a template, with its position and what to change.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("template line {line}: {place}: {what}")]
 pub struct TemplateError {
-    /// The line, counted from 1.
+    /// The line, starting at 1.
     pub line: usize,
-    /// Section, resource and property, joined by dots.
+    /// The section, resource and property, joined by dots.
     pub place: String,
-    /// What is wrong there.
+    /// What is wrong at this position.
     pub what: String,
 }
 
-/// A fault on its way up from where it was found: each level puts its own step in front.
+/// An error on its way up from where it was found. Each level prepends its own step to the path.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) path: VecDeque<String>,
@@ -26,7 +26,7 @@ impl Fault {
         Self { path: VecDeque::new(), what: what.into() }
     }
 
-    /// The same fault, seen from one level up.
+    /// Returns the error with a step prepended to its path.
     pub(super) fn under(mut self, step: impl Into<String>) -> Self {
         self.path.push_front(step.into());
         self

@@ -1,4 +1,4 @@
-//! Functions: their limits, environment, permissions and what invokes them.
+//! Functions: their limits, environment, permissions and triggers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,27 +17,27 @@ const MEMORY_MB: Number = Number(128);
 /// A function, as the template declares it.
 #[derive(Debug, Clone)]
 pub struct Function {
-    /// The logical id.
+    /// The logical id of the function.
     pub logical_id: String,
-    /// The physical name.
+    /// The physical name of the function.
     pub name: String,
-    /// The ARN.
+    /// The ARN of the function.
     pub arn: String,
-    /// The binary it is built from: which of our crates it runs.
+    /// The binary of the function, which determines the crate that it runs.
     pub binary: String,
-    /// How long an invocation may take.
+    /// The timeout of an invocation.
     pub timeout: Duration,
-    /// How much memory it has on AWS.
+    /// The memory of the function on AWS, in megabytes.
     pub memory_mb: u32,
-    /// What it reads its configuration from.
+    /// The environment variables of the function.
     pub environment: BTreeMap<String, String>,
-    /// What it may do.
+    /// The permissions of the function.
     pub statements: Vec<local_aws::Statement>,
-    /// The requests it answers.
+    /// The HTTP routes of the function.
     pub routes: Vec<Route>,
-    /// When it runs by the clock.
+    /// The schedules of the function.
     pub schedules: Vec<Schedule>,
-    /// Which events it gets from a bus.
+    /// The rules that send it events from a bus.
     pub rules: Vec<local_aws::Rule>,
 }
 
@@ -90,7 +90,7 @@ enum Event {
     Rule(RuleProperties),
 }
 
-/// Which events of a bus a function gets.
+/// A rule that sends a function events from a bus.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "the list of what is understood; some of it matters on AWS only")]

@@ -1,15 +1,16 @@
-//! The resource types this reader knows, and what each is called here.
+//! The resource types that this reader supports, and their local names.
 //!
-//! Every name follows from the logical id, so that they are the same on every start and data finds its owner again. Where an engine
-//! issues an identifier of its own (the key's id, the secret's ARN), the runner puts that in the place of the one given here.
+//! Every name is derived from the logical id, so that it is the same on every start and finds its
+//! data again. If an engine issues an identifier of its own (the id of a key, the ARN of a secret),
+//! the runner replaces the derived one.
 
 use std::collections::BTreeMap;
 
-/// The account everything stands in.
+/// The account of all resources.
 pub const ACCOUNT: &str = "000000000000";
-/// The region everything stands in.
+/// The region of all resources.
 pub const REGION: &str = "us-east-1";
-/// The stack's name, and the first part of every physical name.
+/// The name of the stack, which prefixes every physical name.
 pub const STACK: &str = "waybill";
 
 /// A resource type.
@@ -29,7 +30,7 @@ pub(super) enum Kind {
     BucketPolicy,
     QueuePolicy,
     LogResourcePolicy,
-    /// A stack inside this one, a name of its own, and what leads there: all of them of use on AWS only.
+    /// A nested stack, a custom domain name and its mapping, which matter on AWS only.
     NestedStack,
     DomainName,
     ApiMapping,
@@ -59,16 +60,16 @@ impl Kind {
         })
     }
 
-    /// The physical name.
+    /// Returns the physical name of a resource.
     pub(super) fn name(self, logical_id: &str) -> String {
         match self {
-            // S3 knows lower case only.
+            // S3 allows lower case only.
             Self::Bucket => physical_name(logical_id).to_lowercase(),
             _ => physical_name(logical_id),
         }
     }
 
-    /// What `!Ref` and `!GetAtt` of a resource of this type give.
+    /// Returns the results of `!Ref` and `!GetAtt` for a resource of this type.
     pub(super) fn physical(self, logical_id: &str) -> Physical {
         let name = self.name(logical_id);
         let arn = |service: &str, resource: &str| format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}");
@@ -99,27 +100,27 @@ impl Kind {
     }
 }
 
-/// The name of a resource, from its logical id.
+/// Returns the physical name of a resource, from its logical id.
 pub fn physical_name(logical_id: &str) -> String {
     format!("{STACK}-{logical_id}")
 }
 
-/// What a resource is called once it exists.
+/// The identifiers of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Physical {
-    /// What `!Ref` gives.
+    /// The result of `!Ref`.
     pub reference: String,
-    /// What `!GetAtt` gives, by attribute.
+    /// The results of `!GetAtt`, by attribute.
     pub attributes: BTreeMap<String, String>,
 }
 
 impl Physical {
-    /// A resource with this `!Ref` and no attributes yet.
+    /// Creates the identifiers of a resource with this `!Ref` and without attributes.
     pub fn new(reference: &str) -> Self {
         Self { reference: reference.to_owned(), attributes: BTreeMap::new() }
     }
 
-    /// The same with one attribute more.
+    /// Adds an attribute.
     pub fn with(mut self, attribute: &str, value: String) -> Self {
         self.attributes.insert(attribute.to_owned(), value);
         self

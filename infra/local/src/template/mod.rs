@@ -1,11 +1,13 @@
-//! Reads `template.yaml` as CloudFormation and SAM would, as far as it is written here, so that every local start exercises it.
+//! Reads the parts of CloudFormation and SAM that `template.yaml` uses, so that every local start
+//! exercises it.
 //!
-//! A **source** is the text and its tree. **Parameters** get their values, **conditions** are decided, every **resource** gets its
-//! physical name; in that **scope** the intrinsic functions are **evaluated**, and each resource's properties are **read** into the
-//! data its engine or the runner works with: the **stack**. What is not understood stops the reading, with its place and line.
+//! A source is the text and its tree. Parameters get their values, conditions are evaluated, and
+//! every resource gets its physical name. In this scope the intrinsic functions are evaluated, and
+//! the properties of each resource are read into the data that its engine or the runner uses: the
+//! stack. Anything that is not supported is an error with its position.
 //!
-//! A property that has no meaning on a laptop is listed in its resource's struct all the same: the structs are the whole of what a
-//! template may say.
+//! Properties that have no meaning locally are still listed in the structs of their resources, so
+//! that the structs define everything that a template may contain.
 
 mod fault;
 mod function;
@@ -42,29 +44,29 @@ use source::Source;
 pub const COMPILED_IN: &str = include_str!("../../../../template.yaml");
 
 const TRANSFORM: &str = "AWS::Serverless-2016-10-31";
-/// Outputs are for those who deploy.
+/// The supported sections. Outputs are only for deployments.
 const SECTIONS: [&str; 8] =
     ["AWSTemplateFormatVersion", "Transform", "Description", "Parameters", "Conditions", "Globals", "Resources", "Outputs"];
 
-/// A template whose parameters have their values.
+/// A template with the values of its parameters.
 pub struct Template {
     source: Source,
     scope: Scope,
 }
 
-/// What a template declares, as far as it runs here.
+/// What a template declares, as far as it runs locally.
 #[derive(Debug)]
 pub struct Stack {
-    /// For the engines.
+    /// The resources of the engines.
     pub resources: local_aws::Resources,
-    /// The functions.
+    /// The functions of the stack.
     pub functions: Vec<Function>,
-    /// The queues that feed them.
+    /// The queues that trigger functions.
     pub mappings: Vec<Mapping>,
 }
 
 impl Template {
-    /// Reads the text, with these parameters instead of their defaults.
+    /// Reads the text. `parameters` override the defaults.
     pub fn read(text: &str, parameters: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let source = Source::parse(text)?;
         match scope_of(&source, parameters) {
@@ -73,22 +75,22 @@ impl Template {
         }
     }
 
-    /// The resources that exist under these parameters.
+    /// Returns the logical ids of the resources that exist with these parameters.
     pub fn logical_ids(&self) -> Vec<String> {
         self.scope.resources.keys().cloned().collect()
     }
 
-    /// Takes what an engine called a resource in the place of the name given here.
+    /// Replaces the derived identifiers of a resource by those that an engine issued.
     pub fn assign(&mut self, logical_id: &str, physical: Physical) {
         self.scope.resources.insert(logical_id.to_owned(), physical);
     }
 
-    /// What a resource is called.
+    /// Returns the identifiers of a resource.
     pub fn physical(&self, logical_id: &str) -> Option<&Physical> {
         self.scope.resources.get(logical_id)
     }
 
-    /// The whole template, evaluated.
+    /// Evaluates the whole template.
     pub fn stack(&self) -> Result<Stack, TemplateError> {
         resource::read_all(&self.source, &self.scope).map_err(|fault| self.source.locate(fault))
     }

@@ -1,4 +1,4 @@
-//! Parameters: a template's defaults, and what the runner says instead.
+//! Parameters: the defaults of a template and the runner's overrides.
 
 use std::collections::BTreeMap;
 
@@ -25,11 +25,12 @@ struct Parameter {
 enum ParameterType {
     String,
     Number,
-    /// A list on AWS; here the text between its commas, which nothing takes apart.
+    /// A list on AWS. Here it stays one text with commas.
     CommaDelimitedList,
 }
 
-/// Every parameter's value. The runner may go beyond a number's limits: they describe AWS.
+/// Returns the value of every parameter. The runner may exceed a number's limits, because they
+/// describe AWS.
 pub(super) fn read(source: &Source, overrides: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Fault> {
     let mut values = BTreeMap::new();
     for (name, declaration) in source.section("Parameters")? {

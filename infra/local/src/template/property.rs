@@ -1,21 +1,21 @@
-//! The shapes a property's value may take.
+//! The types of property values.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, Visitor};
 
-/// A property that is understood and has no consequence on a laptop.
+/// A property that is supported and has no effect locally.
 pub(super) type AwsOnly = IgnoredAny;
 
-/// A whole number; parameters give theirs as text.
+/// A whole number. Parameters provide it as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Number(pub(super) u32);
 
-/// Text; CloudFormation takes numbers and booleans for it too.
+/// A text. CloudFormation accepts numbers and booleans for it too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Text(pub(super) String);
 
-/// One text, or a list of them.
+/// A text or a list of texts.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(untagged)]
 pub(super) enum Texts {

@@ -1,4 +1,4 @@
-//! Queues, and the mappings that feed a function from one.
+//! Queues, and the mappings that invoke a function with their messages.
 
 use local_aws::sqs::{QueueSpec, Redrive};
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use super::property::{AwsOnly, Number};
 /// The defaults of SQS for what a template leaves out.
 const VISIBILITY_TIMEOUT_SECONDS: Number = Number(30);
 const MESSAGE_RETENTION_SECONDS: Number = Number(345_600);
-/// The default of Lambda's mappings.
+/// The default of Lambda's event source mappings.
 const BATCH_SIZE: Number = Number(10);
 
 #[derive(Deserialize)]
@@ -46,23 +46,23 @@ impl QueueProperties {
     }
 }
 
-/// A function fed from a queue.
+/// A mapping of a queue to a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
-    /// The queue's ARN.
+    /// The ARN of the queue.
     pub queue_arn: String,
-    /// The function's physical name.
+    /// The physical name of the function.
     pub function: String,
-    /// How many messages one invocation gets at most.
+    /// The most messages of one invocation.
     pub batch_size: u32,
-    /// How many invocations run at once; nothing for as many as there are.
+    /// The most concurrent invocations; `None` for no limit.
     pub maximum_concurrency: Option<u32>,
-    /// Whether the function's answer names the messages that failed.
+    /// Whether the function's response names the messages that failed.
     pub reports_item_failures: bool,
 }
 
 impl Mapping {
-    /// The queue's URL, which follows from its ARN.
+    /// Returns the URL of the queue, which is derived from its ARN.
     pub fn queue_url(&self) -> String {
         let mut parts = self.queue_arn.splitn(6, ':').skip(3);
         let (region, account, name) = (parts.next(), parts.next(), parts.next());

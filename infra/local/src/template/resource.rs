@@ -1,4 +1,4 @@
-//! A resource's declaration, and the data its properties become.
+//! Resource declarations, and the data that their properties become.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
@@ -15,7 +15,7 @@ use super::source::{Source, entries};
 use super::storage::{BucketProperties, KeyProperties, SecretProperties};
 use super::table::TableProperties;
 
-/// A resource as written: its type, and what is said about it.
+/// A resource as it is declared.
 pub(super) struct Declared<'a> {
     pub(super) kind: Kind,
     properties: Option<&'a Yaml>,
@@ -47,7 +47,7 @@ impl<'a> Declared<'a> {
         self.condition.map_or(Ok(true), |condition| scope.condition(condition))
     }
 
-    /// The properties, evaluated, over what `Globals` say for every function.
+    /// Returns the evaluated properties, merged with the `Globals` of functions.
     fn evaluate(&self, scope: &Scope, globals: &Map<String, Json>) -> Result<Json, Fault> {
         let empty = Yaml::Mapping(YamlMapping::new());
         let own = scope.evaluate(self.properties.unwrap_or(&empty)).map_err(|fault| fault.under("Properties"))?;
@@ -96,7 +96,7 @@ fn read_one(logical_id: &str, declaration: &Yaml, scope: &Scope, globals: &Map<S
         }
         Kind::Secret => resources.secrets.push(typed::<SecretProperties>("Properties", properties)?.spec(name).map_err(in_properties)?),
         Kind::EventBus => resources.event_buses.push(name),
-        // The routes stand at the functions; the rest works on AWS only.
+        // Routes belong to their functions; the rest matters on AWS only.
         Kind::HttpApi
         | Kind::EventRule
         | Kind::LogGroup
@@ -114,7 +114,7 @@ fn in_properties(what: String) -> Fault {
     Fault::new(what).under("Properties")
 }
 
-/// What `Globals` say for every function.
+/// Returns the `Globals` of functions.
 fn globals(source: &Source, scope: &Scope) -> Result<Map<String, Json>, Fault> {
     let mut globals = Map::new();
     for (section, value) in source.section("Globals")? {
@@ -129,7 +129,8 @@ fn globals(source: &Source, scope: &Scope) -> Result<Map<String, Json>, Fault> {
     Ok(globals)
 }
 
-/// A global value under a resource's own, as SAM merges them: mappings are joined, lists appended, the rest replaced.
+/// Merges a global value with a resource's own, as SAM does: mappings are merged, lists appended,
+/// other values replaced.
 fn merged(global: Json, own: Json) -> Json {
     match (global, own) {
         (Json::Object(mut global), Json::Object(own)) => {
@@ -150,7 +151,7 @@ fn merged(global: Json, own: Json) -> Json {
     }
 }
 
-/// The value in its own shape; what does not fit is a fault at its place.
+/// Deserializes a value. One that does not fit is an error at its position.
 fn typed<T: DeserializeOwned>(section: &str, value: Json) -> Result<T, Fault> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let steps: Vec<String> = error.path().iter().filter_map(step).collect();

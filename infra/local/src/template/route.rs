@@ -1,4 +1,4 @@
-//! Which function answers a request: API Gateway's route matching.
+//! Determines which function handles a request, by API Gateway's route matching.
 
 use std::cmp::Reverse;
 
@@ -9,9 +9,9 @@ use super::property::AwsOnly;
 /// A route of an HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The method, or nothing for any.
+    /// The method; `None` for any method.
     pub method: Option<String>,
-    /// The path, or nothing for `$default`, which takes what no other route does.
+    /// The path; `None` for `$default`, which matches what no other route does.
     pub path: Option<String>,
 }
 
@@ -33,8 +33,9 @@ impl From<RouteProperties> for Route {
 }
 
 impl Route {
-    /// How closely the route fits a request, more being closer; nothing where it does not. A full match goes before one by a greedy
-    /// variable (`{proxy+}`), that before `$default`; of equals, the one that names its method.
+    /// Returns how closely the route matches a request, greater for closer; `None` if it does not
+    /// match. A full match precedes one with a greedy variable (`{proxy+}`), which precedes
+    /// `$default`. Of equal matches the one with a method wins.
     pub fn fit(&self, method: &str, path: &str) -> Option<impl Ord + use<>> {
         if self.method.as_deref().is_some_and(|own| own != method) {
             return None;
@@ -47,7 +48,7 @@ impl Route {
     }
 }
 
-/// (1 for a greedy match, variables used, literal segments before them).
+/// Returns (1 for a greedy match, variables used, literal segments before them).
 fn fit_path(pattern: &str, path: &str) -> Option<(u8, usize, usize)> {
     let mut segments = path.split('/').skip(1);
     let (mut variables, mut literals) = (0, 0);

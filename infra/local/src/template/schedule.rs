@@ -1,4 +1,4 @@
-//! When a function runs by the clock.
+//! Schedules of functions.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use serde_json::Value as Json;
 
 use super::property::AwsOnly;
 
-/// A run of a function every so often.
+/// A schedule that invokes a function periodically.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// The event's name in the template.
+    /// The name of the event in the template.
     pub name: String,
-    /// The time from one run to the next.
+    /// The time between two runs.
     pub period: Duration,
-    /// What the function is invoked with.
+    /// The input of each invocation.
     pub input: Json,
 }
 
@@ -39,7 +39,7 @@ impl ScheduleProperties {
     }
 }
 
-/// `rate(1 minute)`, `rate(2 hours)`: EventBridge insists on the singular for one.
+/// Parses `rate(1 minute)` or `rate(2 hours)`. EventBridge requires the singular for one.
 fn rate(expression: &str) -> Option<Duration> {
     let (count, unit) = expression.strip_prefix("rate(")?.strip_suffix(')')?.split_once(' ')?;
     let count: u64 = count.parse().ok().filter(|count| *count > 0)?;

@@ -1,4 +1,4 @@
-//! Evaluates CloudFormation's intrinsic functions: a tree with tags in, plain JSON out.
+//! Evaluates CloudFormation's intrinsic functions: from a tagged tree to plain JSON.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use super::fault::Fault;
 use super::kind::{ACCOUNT, Physical, REGION, STACK};
 use super::source::entries;
 
-/// What a template's expressions may name: parameters and pseudo parameters, conditions, resources.
+/// The names that expressions can refer to: parameters, pseudo parameters, conditions and
+/// resources.
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub(super) parameters: BTreeMap<String, String>,
@@ -18,7 +19,7 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// The value, or nothing where it is `AWS::NoValue`.
+    /// Evaluates a value; `None` for `AWS::NoValue`.
     pub(super) fn evaluate(&self, value: &Yaml) -> Result<Option<Json>, Fault> {
         match value {
             Yaml::Null => Ok(Some(Json::Null)),
@@ -107,7 +108,7 @@ impl Scope {
         let [separator, parts] = arguments(argument)?;
         let parts: Vec<String> = match parts {
             Yaml::Sequence(parts) => self.items(parts)?.iter().map(scalar).collect::<Result<_, _>>()?,
-            // A parameter that is a list.
+            // The list may be a parameter.
             reference => match self.evaluate(reference)? {
                 Some(Json::String(list)) => list.split(',').map(str::to_owned).collect(),
                 _ => return Err(Fault::new("!Join takes a separator and a list")),
@@ -116,7 +117,7 @@ impl Scope {
         Ok(parts.join(text(separator)?))
     }
 
-    /// `!Sub text` and `!Sub [text, {Name: value}]`.
+    /// Evaluates `!Sub text` and `!Sub [text, {Name: value}]`.
     fn substitute(&self, argument: &Yaml) -> Result<String, Fault> {
         let mut own = BTreeMap::new();
         let pattern = if let Yaml::Sequence(_) = argument {
@@ -155,7 +156,7 @@ impl Scope {
         self.conditions.get(name).copied().ok_or_else(|| Fault::new(format!("{name} is no condition of this template")))
     }
 
-    /// A condition's own expression; the conditions it names must stand above it.
+    /// Evaluates the expression of a condition. Conditions that it names must precede it.
     pub(super) fn decide(&self, expression: &Yaml) -> Result<bool, Fault> {
         let (function, argument) = match expression {
             Yaml::Tagged(tagged) => (tagged.tag.to_string(), &tagged.value),
@@ -192,7 +193,7 @@ impl Scope {
     }
 }
 
-/// `{"Ref": …}` and `{"Fn::Sub": …}`, the tags' long forms.
+/// Returns the function and argument of the long forms `{"Ref": …}` and `{"Fn::Sub": …}`.
 fn long_form(mapping: &Mapping) -> Option<(&str, &Yaml)> {
     let mut entries = mapping.iter();
     let (Some((key, argument)), None) = (entries.next(), entries.next()) else { return None };
@@ -214,7 +215,7 @@ fn arguments<const N: usize>(value: &Yaml) -> Result<&[Yaml; N], Fault> {
     items.try_into().map_err(|_| Fault::new(format!("takes a list of {N}")))
 }
 
-/// CloudFormation joins, substitutes and compares text, numbers and booleans as text.
+/// Converts a scalar to text, as CloudFormation does to join, substitute and compare values.
 fn scalar(value: &Json) -> Result<String, Fault> {
     match value {
         Json::String(text) => Ok(text.clone()),

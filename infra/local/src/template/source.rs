@@ -1,10 +1,10 @@
-//! A template's text: its YAML tree, and the line each part of it stands on.
+//! The text of a template, its YAML tree, and the lines of its parts.
 
 use yaml_serde::{Mapping, Value};
 
 use super::fault::{Fault, TemplateError};
 
-/// The text and the tree read from it. The tree knows no lines, so faults look theirs up in the text.
+/// The text and its tree. The tree has no line numbers, so errors look theirs up in the text.
 pub(super) struct Source {
     text: String,
     root: Mapping,
@@ -27,7 +27,7 @@ impl Source {
         &self.root
     }
 
-    /// One of the template's sections; an absent one is empty.
+    /// Returns the entries of a section; an absent one is empty.
     pub(super) fn section(&self, name: &str) -> Result<Vec<(&str, &Value)>, Fault> {
         match self.root.get(name) {
             None => Ok(Vec::new()),
@@ -42,7 +42,7 @@ impl Source {
     }
 }
 
-/// A mapping's entries with their keys as text.
+/// Returns the entries of a mapping with their keys as text.
 pub(super) fn entries(value: &Value) -> Result<Vec<(&str, &Value)>, Fault> {
     let Value::Mapping(mapping) = value else { return Err(Fault::new("must be a mapping")) };
     mapping
@@ -51,7 +51,8 @@ pub(super) fn entries(value: &Value) -> Result<Vec<(&str, &Value)>, Fault> {
         .collect()
 }
 
-/// The line of the deepest step of `path` that stands on a line of its own, following block indentation.
+/// Returns the line of the deepest step of `path` that has a line of its own, following block
+/// indentation.
 fn line_of(text: &str, path: &[&str]) -> usize {
     let lines: Vec<&str> = text.lines().collect();
     let (mut found, mut parent_indent, mut next) = (0, None, 0);
@@ -63,13 +64,13 @@ fn line_of(text: &str, path: &[&str]) -> usize {
         let Some((line, indent)) = child else { break };
         found = line;
         parent_indent = Some(indent);
-        // An item's first key stands on the item's own line.
+        // The first key of an item is on the item's own line.
         next = if step.parse::<usize>().is_ok() { line } else { line + 1 };
     }
     found + 1
 }
 
-/// The block under a parent, from line `next` on: its lines with what they are indented by.
+/// Returns the lines of the block under a parent, starting at line `next`, with their indentation.
 fn block<'a>(lines: &'a [&str], next: usize, parent_indent: Option<usize>) -> impl Iterator<Item = (usize, usize, &'a str)> {
     let lines = lines.iter().enumerate().skip(next).filter_map(|(at, line)| {
         let content = line.trim_start();
@@ -79,9 +80,10 @@ fn block<'a>(lines: &'a [&str], next: usize, parent_indent: Option<usize>) -> im
     lines.take_while(move |(_, indent, _)| parent_indent.is_none_or(|parent| *indent > parent))
 }
 
-/// The line and indentation of a key of the mapping under a parent. A sequence's dash counts as indentation.
+/// Returns the line and indentation of a key of the mapping under a parent. The dash of a sequence
+/// counts as indentation.
 fn key(lines: &[&str], next: usize, parent_indent: Option<usize>, name: &str) -> Option<(usize, usize)> {
-    // Inside an item, the item's own line is the first of its block.
+    // Inside an item, the first line of its block is the item's own.
     let first = lines.get(next).filter(|line| line.trim_start().starts_with("- ")).map(|line| {
         let content = line.trim_start().trim_start_matches("- ");
         (next, line.len() - content.len(), content)
@@ -92,7 +94,7 @@ fn key(lines: &[&str], next: usize, parent_indent: Option<usize>, name: &str) ->
     keys.find(|(_, indent, content)| *indent == own_indent && is_key(content, name)).map(|(at, indent, _)| (at, indent))
 }
 
-/// The line and the dash's indentation of an item of the sequence under a parent.
+/// Returns the line and the indentation of the dash of an item of the sequence under a parent.
 fn item(lines: &[&str], next: usize, parent_indent: Option<usize>, index: usize) -> Option<(usize, usize)> {
     let mut items = block(lines, next, parent_indent).filter(|(_, _, content)| content.starts_with("- ")).peekable();
     let own_indent = items.peek()?.1;

@@ -1,4 +1,4 @@
-//! A policy statement: plain actions on plain resources.
+//! Policy statements: plain actions on plain resources.
 
 use std::collections::BTreeMap;
 

@@ -143,7 +143,8 @@ async fn what_is_refused_is_told_on_the_bus() {
     assert_eq!(refused["detail"]["organization_id"], json!(world.keys.organization_id));
 }
 
-/// R6.5: what a worker found behind a name is told as what a client spelled out is.
+/// R6.5: an address that a worker finds behind a name is reported like one that a client spells
+/// out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_to_a_blocked_address_is_a_security_event_on_the_bus() {
     let world = World::reaching("10.11.12.0/24", "[]").await;

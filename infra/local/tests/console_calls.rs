@@ -1,5 +1,6 @@
-//! How many calls to AWS a page of the console makes. The number is bounded for each page and does not grow with what there is to list, so that a
-//! page takes as long with a million deliveries as with a thousand.
+//! The number of AWS calls that each page of the console makes. It is bounded and does not grow
+//! with the amount of data, so that a page takes as long with a million deliveries as with a
+//! thousand.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::opened::Opened;
 
-/// The calls that each page makes at most, a tenth more than it made when this was written. Most of them run at the same time: a list of
-/// destinations asks for the pending deliveries of each.
+/// The most calls of each page, a tenth more than when this was written. Most of them are
+/// concurrent: a list of destinations reads the pending deliveries of each.
 const CALLS_MAX: &[(&str, usize)] = &[
     ("/", 44),
     ("/destinations", 364),
@@ -32,7 +33,7 @@ const CALLS_MAX: &[(&str, usize)] = &[
     ("/audit", 4),
 ];
 
-/// The functions in this process, which nothing triggers but requests.
+/// The functions in this process, triggered only by requests.
 struct World {
     instance: Instance,
     keys: Keys,
@@ -73,7 +74,7 @@ impl World {
         serde_json::from_slice(&bytes).unwrap()
     }
 
-    /// The cookie of a session.
+    /// Signs in and returns the cookie of the session.
     async fn signs_in(&self) -> String {
         let form = format!("key={}&next=/", self.keys.organization_key);
         let headers = [(CONTENT_TYPE, "application/x-www-form-urlencoded")];
@@ -82,7 +83,7 @@ impl World {
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    /// The calls that the console makes for each page.
+    /// Returns the calls that the console makes for each page.
     async fn calls(&self, cookie: &str, ids: &[(&str, &str)]) -> BTreeMap<&'static str, Vec<String>> {
         let mut made = BTreeMap::new();
         for (page, _) in CALLS_MAX {

@@ -1,5 +1,6 @@
-//! What is deployed, handed what AWS hands it: the binaries under the Lambda Runtime API, and the events of `tests/events`, as API Gateway, SQS,
-//! EventBridge and its Scheduler write them, with members that nobody here reads.
+//! Runs the deployed binaries under the Lambda Runtime API with the events of `tests/events`, as
+//! API Gateway, SQS, EventBridge and its Scheduler write them, including members that no function
+//! reads.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,23 +25,24 @@ use tokio_util::sync::CancellationToken;
 use crate::opened::Opened;
 
 const SOON: Duration = Duration::from_secs(20);
-/// Port 1 answers nobody.
+/// A port on which nothing listens.
 const NOWHERE: u16 = 1;
 
-/// Where the functions' binaries are: beside this build's, or a folder named by `WAYBILL_TEST_BINARIES`, such as one of what `sam build` made.
+/// Returns the folder of the functions' binaries: that of this build, or `WAYBILL_TEST_BINARIES`,
+/// such as one that `sam build` made.
 fn binaries() -> PathBuf {
     let built = || Path::new(env!("CARGO_BIN_EXE_waybill")).parent().unwrap().to_path_buf();
     std::env::var_os("WAYBILL_TEST_BINARIES").map_or_else(built, PathBuf::from)
 }
 
-/// A stack that nothing triggers but these tests.
+/// A stack that only these tests trigger.
 struct World {
     engines: Engines,
     host: Host,
     stack: Stack,
     keys: Keys,
     sqs: Client,
-    /// The binaries that have been handed an event.
+    /// The binaries that have received an event.
     invoked: Mutex<BTreeSet<String>>,
     _instance: Instance,
     _objects: local_aws::Gateway,
@@ -60,7 +62,7 @@ impl World {
         Self { engines, host, stack, keys, sqs, invoked: Mutex::default(), _instance: instance, _objects: objects, _folder: folder }
     }
 
-    /// Hands a function an event of `tests/events`, its `{{…}}` filled in.
+    /// Invokes a function with an event of `tests/events` after filling in its `{{…}}`.
     async fn hand(&self, binary: &str, event: &str, filled: &[(&str, &str)]) -> Value {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/events").join(event);
         let mut text = std::fs::read_to_string(path).unwrap();
@@ -107,7 +109,7 @@ impl World {
         self.post("/v1/destinations", "skip_check=true", &body).await["id"].as_str().unwrap().to_owned()
     }
 
-    /// A message to some destinations: the paths of its deliveries.
+    /// Submits a message to some destinations and returns the paths of its deliveries.
     async fn message(&self, destinations: &[&String]) -> Vec<String> {
         let message = self
             .post("/v1/messages", "", &json!({"event_type": "report.ready", "payload": {"n": 1}, "destination_ids": destinations}))
@@ -122,7 +124,7 @@ impl World {
         self.stack.functions.iter().find(|function| function.binary == binary).unwrap()
     }
 
-    /// Takes what waits in the queue of a function.
+    /// Receives the messages in the queue of a function.
     async fn waiting(&self, binary: &str) -> (&str, Vec<Message>) {
         let name = &self.function(binary).name;
         let mapping = self.stack.mappings.iter().find(|mapping| mapping.function == *name).unwrap();
@@ -132,7 +134,8 @@ impl World {
         (queue, received.messages.unwrap_or_default())
     }
 
-    /// Takes what waits in the queue of a function, and hands it over as `sqs.json` says; the answer.
+    /// Receives the message in the queue of a function, and invokes the function with it as
+    /// `sqs.json`.
     async fn work(&self, binary: &str) -> Value {
         let (queue, received) = self.waiting(binary).await;
         let [message] = &received[..] else { panic!("{binary}: {} messages wait in {queue}", received.len()) };
@@ -155,12 +158,12 @@ fn now_ms() -> i64 {
     runtime::platform::system_clock().now().as_millis()
 }
 
-/// Nothing of the batch comes back.
+/// Whether no message of the batch is returned to the queue.
 fn is_done(answer: &Value) -> bool {
     answer["batchItemFailures"] == json!([])
 }
 
-/// The one message of `sqs.json` does.
+/// The response that returns the one message of `sqs.json` to the queue.
 fn stays_all() -> Value {
     json!({"batchItemFailures": [{"itemIdentifier": "059f36b4-87a3-44ab-83d2-661975830a7d"}]})
 }
@@ -197,11 +200,11 @@ async fn every_function_takes_the_events_that_aws_writes() {
     let database =
         world.destination("postgres", json!({"host": "127.0.0.1", "port": NOWHERE, "database": "d", "table": "t"}), password).await;
 
-    // A task for each worker: one server is there, the others are not, and all say so.
+    // One task for each worker. Only the webhook's server exists; the other deliveries fail.
     let deliveries = world.message(&[&webhook, &email, &storage, &sftp, &database]).await;
     for binary in ["worker_webhook", "worker_email", "worker_storage", "worker_sftp", "worker_database"] {
         let answer = world.work(binary).await;
-        // What is to be tried again waits in its queue.
+        // The task of a delivery that will be retried stays in its queue.
         let stays = binary != "worker_webhook";
         assert_eq!(answer, if stays { stays_all() } else { json!({"batchItemFailures": []}) }, "{binary}");
     }
@@ -215,9 +218,9 @@ async fn every_function_takes_the_events_that_aws_writes() {
     assert_eq!(outcomes[0], ("succeeded".to_owned(), Value::Null));
     assert!(outcomes[1..].iter().all(|outcome| *outcome == ("retrying".to_owned(), json!("connect"))), "{outcomes:?}");
 
-    // A task that ended among the dead letters ends its delivery; what nobody can read stays there.
+    // A dead-lettered task ends its delivery; one that cannot be parsed stays in its queue.
     let dead = world.message(&[&email]).await;
-    // The task that waited for its retry may be back by now.
+    // The task of the retry may have become visible again.
     let (_, waiting) = world.waiting("worker_email").await;
     let id = dead[0].rsplit('/').next().unwrap();
     let task = waiting.iter().filter_map(|message| message.body()).find(|body| body.contains(id)).unwrap();
@@ -228,14 +231,14 @@ async fn every_function_takes_the_events_that_aws_writes() {
     let answer = world.sqs_event("dead_letters", "waybill-DeadLetters", "receipt", "no task").await;
     assert_eq!(answer, stays_all());
 
-    // A job takes it up again.
+    // A job retries it.
     let job = world.post("/v1/jobs", "", &json!({"kind": "retry", "filter": {"status": ["failed"]}})).await;
     let answer = world.work("jobs").await;
     assert!(is_done(&answer), "{answer}");
     let job = world.read(&format!("/v1/jobs/{}", job["id"].as_str().unwrap())).await;
     assert_eq!((&job["status"], &job["done"]), (&json!("finished"), &json!(1)), "{job}");
 
-    // The schedules, the bus, and a page.
+    // The schedules, the bus, and a page of the console.
     assert_eq!(world.hand("monitor", "schedule_sweep.json", &[]).await, Value::Null);
     assert_eq!(world.hand("monitor", "schedule_reconcile.json", &[]).await, Value::Null);
     let filled = [("organization", &*world.keys.organization_id), ("destination", &*webhook)];

@@ -1,4 +1,4 @@
-//! The reader and the triggers, on the real template and the real engines.
+//! Tests of the template reader and the triggers, with the real template and engines.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod agreement;

@@ -1,4 +1,5 @@
-//! The real template, read with what these tests need of it, on engines in a folder of their own.
+//! The real template with the parameters that these tests need, on engines in a folder of their
+//! own.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use local::template::{COMPILED_IN, Template};
 use local_aws::{Engines, Options};
 use tempfile::TempDir;
 
-/// Opened and not yet brought to life.
+/// A template and its engines, before the instance is built.
 pub(crate) struct Opened {
     pub(crate) template: Template,
     pub(crate) engines: Engines,
@@ -17,7 +18,8 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// With destinations in these private networks, and messages from these sources.
+    /// Opens the template with destinations in these private networks and messages from these
+    /// sources.
     pub(crate) fn new(networks: &str, sources: &str) -> Self {
         runtime::platform::install_tls();
         let folder = tempfile::tempdir().unwrap();

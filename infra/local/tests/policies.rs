@@ -1,4 +1,5 @@
-//! What each function's role may do on AWS: the template's statements, evaluated against resources of ours, of others, and of anybody's.
+//! The permissions of each function's role on AWS: the template's statements, evaluated for
+//! Waybill's own resources, for those of others, and for public ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,7 @@ fn functions(parameters: &[(&str, &str)]) -> Vec<Function> {
     Template::read(COMPILED_IN, &parameters).unwrap().stack().unwrap().functions
 }
 
-/// The functions, by their binaries, that may do this.
+/// Returns the functions that may do this, by their binaries.
 fn who_may(functions: &[Function], target: &Target) -> BTreeSet<String> {
     let may = |function: &&Function| Policy { statements: function.statements.clone() }.decide(target) == Decision::Allowed;
     functions.iter().filter(may).map(|function| function.binary.clone()).collect()
@@ -69,7 +70,7 @@ fn buckets_are_this_accounts_and_those_that_may_be_granted() {
         ("s3:PutBucketPolicy", "waybill-payloads", set([])),
     ] {
         let may = who_may(&functions, &in_account(object(action, bucket), OWN));
-        // Which of them read payloads is another test's matter.
+        // Another test covers which of them read payloads.
         assert!(may.is_subset(&expected) && may.is_empty() == expected.is_empty(), "{action} {bucket}: {may:?}");
         assert_eq!(who_may(&functions, &in_account(object(action, bucket), FOREIGN)), set([]), "{action} {bucket} of another account");
         assert_eq!(who_may(&functions, &object(action, bucket)), set([]), "{action} {bucket} of an unknown account");
@@ -144,7 +145,8 @@ fn secrets_are_read_when_somebody_tagged_them_for_an_organization() {
     assert_eq!(who_may(&functions, &tagged(read(FOREIGN))), set([]));
 }
 
-/// A wildcard over what the operator did not choose stands beside a condition that narrows it.
+/// A statement with a wildcard over resources that the operator did not choose has a condition that
+/// narrows it.
 #[test]
 fn no_statement_reaches_everything_of_a_kind_without_a_condition() {
     for function in functions(&[]) {
@@ -158,7 +160,8 @@ fn no_statement_reaches_everything_of_a_kind_without_a_condition() {
     }
 }
 
-/// Each role, on engines that hold it to its policy, reads the signing keys that it needs and no others.
+/// On engines that enforce its policy, each role reads the signing keys that it needs and no
+/// others.
 #[tokio::test]
 async fn a_role_reads_the_signing_keys_that_it_needs_and_none_changes_them() {
     let opened = Opened::new("", "");
@@ -197,7 +200,7 @@ fn the_collectors_headers_are_read_from_their_secret_and_stand_in_no_environment
     assert!(functions.iter().all(|function| !function.environment.contains_key("OTEL_EXPORTER_OTLP_HEADERS")));
 }
 
-/// What stands outside of functions' roles: read as it is written.
+/// Policies outside of the functions' roles, read as text.
 #[test]
 fn every_queue_refuses_plain_http_and_every_log_is_encrypted_under_our_key() {
     let template: yaml_serde::Value = yaml_serde::from_str(COMPILED_IN).unwrap();
@@ -218,7 +221,7 @@ fn every_queue_refuses_plain_http_and_every_log_is_encrypted_under_our_key() {
     assert!(logs.iter().all(|(_, log)| reference(&log["Properties"]["KmsKeyId"]) == "Key.Arn"));
 }
 
-/// What `!Ref` or `!GetAtt` names.
+/// Returns what `!Ref` or `!GetAtt` names.
 fn reference(value: &yaml_serde::Value) -> &str {
     match value {
         yaml_serde::Value::Tagged(tagged) => tagged.value.as_str().unwrap_or_default(),

@@ -1,4 +1,5 @@
-//! Pollers against the embedded queues: what is deleted, what stays, what runs at once.
+//! Pollers on the embedded queues: which messages are deleted, which stay, and what runs
+//! concurrently.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 const URL: &str = "https://sqs.us-east-1.amazonaws.com/000000000000/tasks";
 
-/// One queue with a poller on it, and what its function was invoked with.
+/// A queue with a poller, and the events that its function received.
 struct Fed {
     client: Client,
     invoked: UnboundedReceiver<Vec<String>>,
@@ -29,7 +30,7 @@ struct Fed {
     _directory: TempDir,
 }
 
-/// What a function does with a batch's bodies and message ids.
+/// What a function does with the bodies and message ids of a batch.
 type Behaviour = fn(Vec<(String, String)>) -> Result<Value, lambda_runtime::Error>;
 
 impl Fed {
@@ -67,7 +68,7 @@ impl Fed {
         bodies
     }
 
-    /// Stops the poller and counts what is left in the queue.
+    /// Stops the poller and returns the number of messages left in the queue.
     async fn left(self) -> usize {
         self.stop.cancel();
         self.polling.await.unwrap();
@@ -108,13 +109,13 @@ fn mapping() -> Mapping {
     }
 }
 
-/// A function of the template, for its limits.
+/// Returns the frame of one of the template's functions, for its limits.
 fn frame() -> Frame {
     let stack = Template::read(COMPILED_IN, &std::collections::BTreeMap::new()).unwrap().stack().unwrap();
     Frame::new(&stack.functions[1], runtime::platform::system_clock(), runtime::platform::system_random())
 }
 
-/// Body and id of every message in an event.
+/// Returns the body and id of every message in an event.
 fn records(event: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     event["Records"].as_array().unwrap().iter().map(|record| (text(&record["body"]), text(&record["messageId"]))).collect()

@@ -1,4 +1,4 @@
-//! The binary, when it cannot start.
+//! The binary in situations in which it must not start.
 
 use std::net::TcpListener;
 use std::process::{Command, Output};

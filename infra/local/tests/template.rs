@@ -1,4 +1,4 @@
-//! Reading templates: ours as a whole, and what must be refused.
+//! Reading templates: Waybill's own, and ones that must be refused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -90,7 +90,7 @@ async fn what_engines_issue_reaches_the_functions() {
     engines.close().await;
 }
 
-/// A template around these resources.
+/// Makes a template with these resources.
 fn around(resources: &str) -> String {
     format!(
         "Transform: AWS::Serverless-2016-10-31\nParameters:\n  Size:\n    Type: Number\n    Default: 7\nConditions:\n  Big: !Equals [!Ref Size, 9]\n\

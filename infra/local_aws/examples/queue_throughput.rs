@@ -1,7 +1,9 @@
-//! Messages a second through the embedded queues: `cargo run --release -p local_aws --example queue_throughput [messages]`.
+//! Measures the messages per second of the embedded queues: `cargo run --release -p local_aws
+//! --example queue_throughput [messages]`.
 //!
-//! Sends, then receives and deletes, all in batches of ten, from four tasks and for fifty groups, into a file in a temporary directory.
-//! Prints each rate twice: calling the engine itself, and through the AWS SDK; on an empty queue, and behind a backlog of 100,000.
+//! Sends, then receives and deletes, in batches of ten, from four tasks and for fifty groups, with
+//! a file in a temporary directory. Prints each rate for the engine itself and through the AWS SDK,
+//! on an empty queue and behind a backlog of 100,000.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a program for a person at a terminal")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,7 +47,7 @@ async fn main() {
     engines.close().await;
 }
 
-/// A queue by its URL, and the way to it.
+/// How a queue is called.
 #[derive(Clone)]
 enum Access {
     Engine(Sqs, String),
@@ -64,7 +66,7 @@ async fn measure(what: &str, queue: &Access, messages: usize) {
     println!("{what:<28} {sent:>8.0} sent/s {received:>8.0} received and deleted/s");
 }
 
-/// Messages a second, with every task taking batches until enough are taken.
+/// Returns the messages per second of a step that all tasks execute together.
 async fn rate(messages: usize, queue: &Access, step: Step) -> f64 {
     static GROUP: AtomicUsize = AtomicUsize::new(0);
     let start = Instant::now();

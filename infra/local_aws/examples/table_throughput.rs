@@ -1,7 +1,8 @@
-//! Table calls a second through the AWS SDK: `cargo run --release -p local_aws --example table_throughput [calls]`.
+//! Measures the table calls per second through the AWS SDK: `cargo run --release -p local_aws
+//! --example table_throughput [calls]`.
 //!
-//! Puts items with one index entry, updates them under a condition, and reads them in batches of ten, from sixteen tasks, into a file
-//! in a temporary directory.
+//! Puts items with one index entry, updates them under a condition, and reads them in batches of
+//! ten, from sixteen tasks, with a file in a temporary directory.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "a program for a person at a terminal")]
 
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
-//! The names of things in one account and region.
+//! The ARNs and URLs of resources in one account and region.
 
-/// Where everything is.
+/// The account and region of all resources.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) account: String,
@@ -24,7 +24,7 @@ impl Place {
         self.arn("sqs", name)
     }
 
-    /// An address nothing listens on: the connector answers for it.
+    /// Returns a URL on which nothing listens; the connector handles its requests.
     pub(crate) fn queue_url(&self, name: &str) -> String {
         format!("https://sqs.{}.amazonaws.com/{}/{name}", self.region, self.account)
     }
@@ -50,12 +50,12 @@ impl Place {
     }
 }
 
-/// A bucket's ARN names no account and no region.
+/// Returns the ARN of a bucket, which contains no account and no region.
 pub(crate) fn bucket(name: &str) -> String {
     format!("arn:aws:s3:::{name}")
 }
 
-/// An object's ARN.
+/// Returns the ARN of an object.
 pub(crate) fn object(bucket: &str, key: &str) -> String {
     format!("arn:aws:s3:::{bucket}/{key}")
 }

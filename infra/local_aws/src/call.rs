@@ -1,4 +1,4 @@
-//! One call to a service: what the policy checks, the faults see and the observers count.
+//! A call of a service, as policies, faults and observers see it.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// The name in IAM actions, ARNs and credential scopes.
+    /// Returns the name in IAM actions, ARNs and credential scopes.
     pub fn name(self) -> &'static str {
         match self {
             Self::DynamoDb => "dynamodb",
@@ -38,7 +38,7 @@ impl Service {
         }
     }
 
-    /// The service a credential scope names.
+    /// Returns the service that a credential scope names.
     pub(crate) fn of_scope(scope: &str) -> Option<Self> {
         [Self::DynamoDb, Self::Sqs, Self::S3, Self::Kms, Self::SecretsManager, Self::Lambda, Self::Ses, Self::EventBridge]
             .into_iter()
@@ -46,30 +46,32 @@ impl Service {
     }
 }
 
-/// A call, before or after its engine answered.
+/// A call, before or after its engine responded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// Who calls: the name in [`crate::Caller`].
+    /// The caller, by its name in [`crate::Caller`].
     pub caller: String,
-    /// Which service.
+    /// The service that is called.
     pub service: Service,
     /// The operation, as the SDK names it: `PutItem`, `SendMessageBatch`.
     pub operation: String,
-    /// What the call does to what: one entry for most calls, one per item for transactions.
+    /// The actions of the call and their resources: one for most calls, one per item for
+    /// transactions.
     pub targets: Vec<Target>,
-    /// The answer's HTTP status; 0 before there is one.
+    /// The HTTP status of the response; 0 before there is one.
     pub status: u16,
-    /// Capacity units, for DynamoDB calls that reached the engine. Refused conditional writes report none, as on AWS.
+    /// The capacity units of a DynamoDB call that reached the engine. Refused conditional writes
+    /// report none, as on AWS.
     pub consumed: Vec<Consumed>,
 }
 
 impl Call {
-    /// Write units over all tables and indexes.
+    /// Returns the write units over all tables and indexes.
     pub fn write_units(&self) -> f64 {
         self.consumed.iter().map(|consumed| consumed.write).sum()
     }
 
-    /// Read units over all tables and indexes.
+    /// Returns the read units over all tables and indexes.
     pub fn read_units(&self) -> f64 {
         self.consumed.iter().map(|consumed| consumed.read).sum()
     }
@@ -78,21 +80,21 @@ impl Call {
 /// An IAM action on a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// `dynamodb:PutItem`
+    /// The action, such as `dynamodb:PutItem`.
     pub action: String,
-    /// The resource's ARN.
+    /// The ARN of the resource.
     pub resource: String,
     /// Condition keys and their values: `kms:EncryptionContext:organization` → `org_…`.
     pub context: BTreeMap<String, Vec<String>>,
 }
 
 impl Target {
-    /// An action on a resource, without condition keys.
+    /// Creates an action on a resource, without condition keys.
     pub fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
         Self { action: action.into(), resource: resource.into(), context: BTreeMap::new() }
     }
 
-    /// The same with one condition key more.
+    /// Adds a condition key.
     #[must_use]
     pub fn with(mut self, key: &str, value: &str) -> Self {
         self.context.insert(key.to_owned(), vec![value.to_owned()]);
@@ -100,7 +102,7 @@ impl Target {
     }
 }
 
-/// What one call consumed of one table, its indexes included.
+/// What one call consumed of one table and its indexes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Consumed {
     /// The table's name.

@@ -1,4 +1,4 @@
-//! The engines together: opened from a data directory, handed out as SDK configurations.
+//! All engines together: opened from a data directory and accessed through SDK configurations.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,11 +31,11 @@ use crate::snapshotted::{Kept, Snapshotted};
 use crate::sqs::Sqs;
 use crate::{Call, Caller, CapturedMail, Durability, Fault, Functions, OpenError, Options, Recorder, Resources};
 
-/// Every embedded service. Clones share them.
+/// All embedded services. Clones share them.
 #[derive(Clone)]
 pub struct Engines(Arc<Engine>);
 
-/// The engines and what is known about them.
+/// The engines and their shared state.
 pub(crate) struct Engine {
     pub(crate) place: Place,
     pub(crate) dynamodb: DynamoDb,
@@ -48,15 +48,15 @@ pub(crate) struct Engine {
     pub(crate) events: Events,
     pub(crate) faults: Faults,
     pub(crate) observers: Observers,
-    /// KMS key ids by the names in [`Resources::keys`].
+    /// KMS key ids by their names in [`Resources::keys`].
     pub(crate) key_ids: BTreeMap<String, String>,
     ensured_secrets: BTreeMap<String, keeping::Ensured>,
-    /// Who has a configuration, by access key: what arrives over a socket is checked against the same policies.
+    /// The callers by access key. Requests over a socket are checked against the same policies.
     callers: RwLock<BTreeMap<String, Caller>>,
     secret_access_key: String,
-    /// Held until the engines close.
+    /// The lock file, held until the engines close.
     lock: Mutex<Option<File>>,
-    /// Where S3 clients send their requests, once S3 has a listener.
+    /// The address for S3 clients, once S3 has a listener.
     s3_address: RwLock<Option<SocketAddr>>,
     options: Options,
 }
@@ -72,7 +72,7 @@ impl Engine {
 }
 
 impl Engines {
-    /// Opens the data directory and creates in it whatever `resources` names and it lacks.
+    /// Opens the data directory and creates the `resources` that it lacks.
     pub fn open(data_dir: &Path, resources: &Resources, options: Options) -> Result<Self, OpenError> {
         let lock = keeping::take(data_dir, options.durability)?;
         winterbaume_core::set_default_account_id(resources.account.clone());
@@ -112,18 +112,18 @@ impl Engines {
         Ok(Self(Arc::new(engine)))
     }
 
-    /// Waits for calls under way, writes everything into the data directory and gives it free. Later calls to tables and queues are
-    /// refused.
+    /// Waits for the calls in progress, writes everything to the data directory and unlocks it.
+    /// Later calls of tables and queues are refused.
     pub async fn close(&self) {
         self.0.functions.clear();
         self.0.dynamodb.close();
         if let Err(error) = self.0.sqs.close().await {
-            tracing::warn!(%error, "the queues were not closed cleanly");
+            tracing::warn!(%error, "failed to close the queues");
         }
         drop(self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// An SDK configuration whose clients call these engines, on behalf of `caller`.
+    /// Returns an SDK configuration whose clients call these engines on behalf of `caller`.
     pub fn sdk_config(&self, caller: Caller) -> SdkConfig {
         let credentials = self.credentials(&caller);
         let connector = Connector::new(Arc::clone(&self.0), caller);
@@ -140,7 +140,8 @@ impl Engines {
             .build()
     }
 
-    /// The credentials by which the loopback listeners know `caller`. They open nothing anywhere else.
+    /// Returns credentials that identify `caller` to the loopback listeners. They are worthless
+    /// anywhere else.
     pub fn credentials(&self, caller: &Caller) -> Credentials {
         let access_key: String =
             caller.name.chars().map(|c| if c.is_ascii_alphanumeric() || "_-.".contains(c) { c } else { '_' }).collect();
@@ -148,7 +149,7 @@ impl Engines {
         Credentials::new(access_key, self.0.secret_access_key.clone(), None, None, "local_aws")
     }
 
-    /// A connector for the caller an access key belongs to.
+    /// Returns a connector for the caller of an access key.
     pub(crate) fn connector_of(&self, access_key: &str) -> Option<Connector> {
         let caller = self.0.callers.read().unwrap_or_else(PoisonError::into_inner).get(access_key).cloned()?;
         Some(Connector::new(Arc::clone(&self.0), caller))
@@ -158,37 +159,37 @@ impl Engines {
         &self.0
     }
 
-    /// The functions that `lambda:Invoke` reaches, to be registered once they are built.
+    /// Returns the registry of functions for `lambda:Invoke`, which is filled once they are built.
     pub fn functions(&self) -> &Functions {
         &self.0.functions
     }
 
-    /// Has a function get what matches on a bus.
+    /// Adds a rule that sends matching events of a bus to a function.
     pub fn add_rule(&self, rule: Rule) {
         self.0.events.add(rule);
     }
 
-    /// Events that were put on buses, the oldest first, as rules see them.
+    /// Returns the events that were put on buses, oldest first, as rules see them.
     pub fn events(&self) -> Vec<serde_json::Value> {
         self.0.events.remembered()
     }
 
-    /// Mails that were sent through SES, the newest first.
+    /// Returns the e-mails that were sent through SES, newest first.
     pub fn mails(&self, most: usize) -> std::io::Result<Vec<CapturedMail>> {
         self.0.ses.mails(most)
     }
 
-    /// The queues, for event source mappings and their metrics.
+    /// Returns the queues, for event source mappings and metrics.
     pub fn sqs(&self) -> &Sqs {
         &self.0.sqs
     }
 
-    /// Calls `observer` with every call once it is answered. Calls that hang are not told.
+    /// Calls `observer` with every call once it has a response. Calls that hang are not observed.
     pub fn observe(&self, observer: impl Fn(&Call) + Send + Sync + 'static) {
         self.0.observers.add(Arc::new(observer));
     }
 
-    /// Keeps every call from now on.
+    /// Records every call from now on.
     pub fn record(&self) -> Recorder {
         let recorder = Recorder::default();
         let kept = recorder.clone();
@@ -196,67 +197,70 @@ impl Engines {
         recorder
     }
 
-    /// Lets `faults` decide about every call that its caller's policy allows, in place of a hook installed before.
+    /// Lets `faults` decide about every call that its caller's policy allows. It replaces an
+    /// earlier hook.
     pub fn install_faults(&self, faults: impl Fn(&Call) -> Fault + Send + Sync + 'static) {
         self.0.faults.install(Some(Arc::new(faults)));
     }
 
-    /// No more faults.
+    /// Removes the hook for faults.
     pub fn clear_faults(&self) {
         self.0.faults.install(None);
     }
 
-    /// Deletes table items past their TTL. AWS does so within days; local mode calls this every minute. Returns how many went.
+    /// Deletes table items past their TTL and returns how many. AWS does so within days; local mode
+    /// calls this every minute.
     pub async fn sweep(&self) -> usize {
         self.0.dynamodb.sweep().await
     }
 
-    /// A table's ARN.
+    /// Returns the ARN of a table.
     pub fn table_arn(&self, name: &str) -> String {
         self.0.place.table(name)
     }
 
-    /// A queue's URL.
+    /// Returns the URL of a queue.
     pub fn queue_url(&self, name: &str) -> String {
         self.0.place.queue_url(name)
     }
 
-    /// A queue's ARN.
+    /// Returns the ARN of a queue.
     pub fn queue_arn(&self, name: &str) -> String {
         self.0.place.queue(name)
     }
 
-    /// A bucket's ARN.
+    /// Returns the ARN of a bucket.
     pub fn bucket_arn(&self, name: &str) -> String {
         arn::bucket(name)
     }
 
-    /// The key id of one of [`Resources::keys`], by its name there.
+    /// Returns the key id of one of [`Resources::keys`].
     pub fn key_id(&self, name: &str) -> Option<&str> {
         self.0.key_ids.get(name).map(String::as_str)
     }
 
-    /// The ARN of one of [`Resources::keys`], by its name there.
+    /// Returns the ARN of one of [`Resources::keys`].
     pub fn key_arn(&self, name: &str) -> Option<String> {
         self.key_id(name).map(|id| self.0.place.key(id))
     }
 
-    /// The ARN of one of [`Resources::secrets`], with the suffix Secrets Manager gave it.
+    /// Returns the ARN of one of [`Resources::secrets`], with the suffix that Secrets Manager gave
+    /// it.
     pub fn secret_arn(&self, name: &str) -> Option<&str> {
         self.0.ensured_secrets.get(name).map(|secret| secret.arn.as_str())
     }
 
-    /// Whether one of [`Resources::secrets`] was created when these engines were opened.
+    /// Returns whether one of [`Resources::secrets`] was created when these engines were opened.
     pub fn is_new_secret(&self, name: &str) -> bool {
         self.0.ensured_secrets.get(name).is_some_and(|secret| secret.is_new)
     }
 
-    /// A function's ARN.
+    /// Returns the ARN of a function.
     pub fn function_arn(&self, name: &str) -> String {
         self.0.place.function(name)
     }
 
-    /// An event bus's ARN.
+    /// Returns the ARN of an event bus.
     pub fn event_bus_arn(&self, name: &str) -> String {
         self.0.place.event_bus(name)
     }

@@ -1,4 +1,5 @@
-//! Amazon EventBridge, as far as Waybill uses it: what is put on a bus is remembered, and goes to the functions whose rules match.
+//! Amazon EventBridge, as far as Waybill uses it. Events are stored and sent to the functions whose
+//! rules match.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -10,21 +11,21 @@ use crate::arn::Place;
 use crate::functions::Functions;
 use crate::{NowMs, ServiceError};
 
-/// Events that are remembered; the oldest make room.
+/// How many events are stored; the oldest are dropped.
 const REMEMBERED_MAX: usize = 1000;
 
-/// A rule: which events a function gets.
+/// A rule that sends matching events to a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// The bus it watches, by name.
+    /// The name of the bus.
     pub bus: String,
     /// The detail types that match.
     pub detail_types: Vec<String>,
-    /// The function, by name.
+    /// The name of the function.
     pub function: String,
 }
 
-/// The buses.
+/// The embedded event buses.
 pub(crate) struct Events {
     now: NowMs,
     rules: RwLock<Vec<Rule>>,
@@ -40,12 +41,12 @@ impl Events {
         self.rules.write().unwrap_or_else(PoisonError::into_inner).push(rule);
     }
 
-    /// What was put, the oldest first, as rules see it.
+    /// Returns the stored events, oldest first, as rules see them.
     pub(crate) fn remembered(&self) -> Vec<Value> {
         self.put.lock().unwrap_or_else(PoisonError::into_inner).1.iter().cloned().collect()
     }
 
-    /// Answers PutEvents.
+    /// Handles `PutEvents`.
     pub(crate) fn call(&self, operation: &str, body: &Bytes, place: &Place, functions: &Functions) -> Result<Value, ServiceError> {
         if operation != "PutEvents" {
             return Err(ServiceError::new(400, "UnknownOperationException", format!("{operation} is not offered")));
@@ -93,7 +94,7 @@ impl Events {
     }
 }
 
-/// The buses that a call puts events on: what its policy is checked against.
+/// Returns the buses of a call, against which its policy is checked.
 pub(crate) fn buses(body: &[u8]) -> Vec<String> {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let mut names: Vec<String> = request["Entries"].as_array().into_iter().flatten().map(bus_name).collect();

@@ -1,4 +1,4 @@
-//! Faults on purpose: what a crash simulation and the tests of throttled dependencies install on the connector.
+//! Fault injection for simulations of crashes and for tests with throttled dependencies.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -6,30 +6,31 @@ use std::time::Duration;
 
 use crate::{Call, ServiceError};
 
-/// What happens to a call instead of, before or after its work.
+/// What happens to a call instead of, before or after its execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing: the call goes through.
+    /// The call is executed normally.
     None,
-    /// The service answers with this error and does nothing.
+    /// The call is not executed and gets this error.
     Refuse(ServiceError),
-    /// The call waits first.
+    /// The call is executed after a delay.
     Delay(Duration),
-    /// The call never answers and does nothing.
+    /// The call is not executed and never gets a response.
     HangBefore,
-    /// The call does its work and never answers.
+    /// The call is executed and never gets a response.
     HangAfter,
-    /// Of a batch every second entry is not done, and reported so; any other call goes through.
+    /// Every second entry of a batch is not executed and is reported so. Other calls are executed
+    /// normally.
     Partly,
 }
 
 impl Fault {
-    /// The refusal that SDKs retry.
+    /// The error of a throttled service, which SDKs retry.
     pub fn throttled() -> Self {
         Self::Refuse(ServiceError::new(400, "ThrottlingException", "Rate exceeded"))
     }
 
-    /// A service that is down.
+    /// The error of a service that is down.
     pub fn unavailable() -> Self {
         Self::Refuse(ServiceError::new(503, "ServiceUnavailable", "The service is unavailable"))
     }

@@ -1,4 +1,4 @@
-//! AWS Lambda's Invoke: a registry of the functions in this process.
+//! The `Invoke` operation of AWS Lambda, on a registry of the functions in this process.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,22 +17,23 @@ use crate::wire::{self, Response};
 
 type Handler = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<Bytes, InvokeError>> + Send + Sync>;
 
-/// A function that failed: on the wire a successful invocation with `X-Amz-Function-Error`.
+/// The error of a function, which is sent as a successful invocation with `X-Amz-Function-Error`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {message}")]
 pub struct InvokeError {
-    /// Lambda's `errorType`.
+    /// The `errorType` of the response.
     pub kind: String,
-    /// Lambda's `errorMessage`.
+    /// The `errorMessage` of the response.
     pub message: String,
 }
 
-/// The functions other functions may invoke. Filled once all are built: a function may invoke one that is built after it.
+/// The functions that can be invoked. It is filled once all are built, because a function may
+/// invoke one that is built later.
 #[derive(Clone, Default)]
 pub struct Functions(Arc<RwLock<BTreeMap<String, Handler>>>);
 
 impl Functions {
-    /// Registers a function under its physical name, in place of one of that name.
+    /// Registers a function under its physical name and replaces an earlier one.
     pub fn register(
         &self,
         name: impl Into<String>,
@@ -41,23 +42,24 @@ impl Functions {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Arc::new(handler));
     }
 
-    /// Forgets all functions, and with them the clients they hold: handlers and engines refer to each other.
+    /// Removes all functions and the clients that they hold, because handlers and engines refer to
+    /// each other.
     pub fn clear(&self) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Has a function handle an event; nobody waits for the outcome.
+    /// Invokes a function with an event without waiting for the outcome.
     pub(crate) fn send(&self, name: &str, payload: Bytes) {
         if let Some(handler) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned() {
             tokio::spawn(async move {
                 if let Err(error) = handler(payload).await {
-                    tracing::warn!(%error, "an event was not handled");
+                    tracing::warn!(%error, "a function failed to handle an event");
                 }
             });
         }
     }
 
-    /// Answers one Invoke.
+    /// Handles one `Invoke` call.
     pub(crate) async fn invoke(&self, head: &http::request::Parts, payload: Bytes) -> Result<Response, ServiceError> {
         let name = function_name(head.uri.path()).unwrap_or_default();
         let handler = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
@@ -65,7 +67,7 @@ impl Functions {
         match invocation_type(&head.headers) {
             "DryRun" => Ok(wire::json(Service::Lambda, 204, Vec::new())),
             "Event" => {
-                // Nobody waits for the outcome; a failure is the function's own to log.
+                // The caller does not wait for the outcome, and the function logs its own failure.
                 tokio::spawn(handler(payload));
                 Ok(wire::json(Service::Lambda, 202, Vec::new()))
             }
@@ -92,12 +94,13 @@ fn invocation_type(headers: &HeaderMap) -> &str {
     headers.get("x-amz-invocation-type").and_then(|value| value.to_str().ok()).unwrap_or("RequestResponse")
 }
 
-/// The one operation there is.
+/// Returns the only supported operation.
 pub(crate) fn operation(request: &Request<SdkBody>) -> Option<&'static str> {
     (request.method() == Method::POST && function_name(request.uri().path()).is_some()).then_some("Invoke")
 }
 
-/// The name in `/2015-03-31/functions/<name, partial ARN or ARN>/invocations`, without a qualifier.
+/// Returns the name in `/2015-03-31/functions/<name, partial ARN or ARN>/invocations`, without a
+/// qualifier.
 pub(crate) fn function_name(path: &str) -> Option<String> {
     let reference = path.strip_prefix("/2015-03-31/functions/")?.strip_suffix("/invocations")?.replace("%3A", ":");
     let parts: Vec<&str> = reference.split(':').collect();

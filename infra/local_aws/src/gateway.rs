@@ -1,4 +1,5 @@
-//! The connector behind a loopback socket: for links a browser follows, the aws CLI, functions in processes of their own.
+//! The connector behind a loopback socket, for links in a browser, the AWS CLI, and functions in
+//! processes of their own.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,16 +18,16 @@ use crate::connector::{access_key, scope_service};
 use crate::wire::Response;
 use crate::{Engines, Service};
 
-/// What a gateway lets in.
+/// What a gateway serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Offer {
     /// Every embedded service.
     Everything,
-    /// S3 alone, whose signatures are verified.
+    /// Only S3, whose signatures are verified.
     Objects,
 }
 
-/// A listener; dropping it closes its connections.
+/// A listener. Dropping it closes its connections.
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
@@ -34,7 +35,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Where it listens.
+    /// Returns the address of the listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -47,13 +48,15 @@ impl Drop for Gateway {
 }
 
 impl Engines {
-    /// Offers every service on `listener`, to the callers whose credentials [`Engines::credentials`] gave out. An access key alone lets
-    /// a request in: only S3 verifies signatures. So this is for tests and tools, on a loopback address.
+    /// Serves every service on `listener` to callers with credentials of [`Engines::credentials`].
+    /// The access key alone authenticates a request, because only S3 verifies signatures. This is
+    /// therefore for tests and tools on a loopback address.
     pub fn serve(&self, listener: TcpListener) -> std::io::Result<Gateway> {
         self.listen(listener, Offer::Everything)
     }
 
-    /// Offers S3 on `listener` and makes S3 clients built afterwards sign for its address: their presigned links work in a browser.
+    /// Serves S3 on `listener`. S3 clients that are built afterwards sign for its address, so that
+    /// their presigned links work in a browser.
     pub fn serve_objects(&self, listener: TcpListener) -> std::io::Result<Gateway> {
         let gateway = self.listen(listener, Offer::Objects)?;
         self.engine().move_objects(gateway.address);
@@ -69,7 +72,7 @@ impl Engines {
                 tokio::select! {
                     accepted = listener.accept() => match accepted {
                         Ok((stream, _)) => drop(connections.spawn(converse(engines.clone(), stream, offer))),
-                        Err(error) => tracing::warn!(%error, "a connection was not accepted"),
+                        Err(error) => tracing::warn!(%error, "failed to accept a connection"),
                     },
                     Some(_) = connections.join_next() => {}
                 }
@@ -95,12 +98,12 @@ async fn answer(engines: &Engines, request: Request<Incoming>, offer: Offer) -> 
         return Ok(refusal(StatusCode::FORBIDDEN, "this address offers signed S3 requests only"));
     }
     let Some(connector) = access_key(&request).and_then(|key| engines.connector_of(&key)) else {
-        return Ok(refusal(StatusCode::FORBIDDEN, "the request carries no access key that these engines gave out"));
+        return Ok(refusal(StatusCode::FORBIDDEN, "the request has no access key of these engines"));
     };
     Ok(connector.answer(request).await.unwrap_or_else(|error| refusal(StatusCode::NOT_IMPLEMENTED, &error.to_string())))
 }
 
-/// A page that has had its name resolved to the loopback still sends its own name.
+/// A page whose name was rebound to the loopback address still sends its own name as `Host`.
 fn is_for_loopback(request: &Request<SdkBody>) -> bool {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);

@@ -1,4 +1,4 @@
-//! The data directory, and the keys and secrets created on its first use.
+//! The data directory, and the keys and secrets that are created on its first use.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -17,15 +17,15 @@ pub enum OpenError {
     /// The data directory cannot be created or written.
     #[error("the data directory {} cannot be written", dir.display())]
     DataDirectory {
-        /// The directory.
+        /// The path of the directory.
         dir: PathBuf,
-        /// Why.
+        /// The cause of the failure.
         source: io::Error,
     },
-    /// Two processes in one directory would undo each other's work.
+    /// Another process uses the directory; two of them would overwrite each other's changes.
     #[error("the data directory {} is in use by another process", dir.display())]
     InUse {
-        /// The directory.
+        /// The path of the directory.
         dir: PathBuf,
     },
     /// The tables could not be opened or created.
@@ -34,15 +34,15 @@ pub enum OpenError {
     /// The queues could not be opened or created.
     #[error("the queues cannot be opened")]
     Sqs(#[from] sqs::OpenError),
-    /// The buckets' folder could not be opened.
+    /// The folder of the buckets could not be opened.
     #[error("the buckets cannot be opened: {0:?}")]
     S3(s3s_fs::Error),
     /// A snapshot of keys or secrets could not be read.
     #[error("{} cannot be read", file.display())]
     Snapshot {
-        /// The file.
+        /// The snapshot file.
         file: PathBuf,
-        /// Why.
+        /// The cause of the failure.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A key or secret could not be created.
@@ -50,11 +50,11 @@ pub enum OpenError {
     Create {
         /// The key or secret.
         what: String,
-        /// The service's refusal.
+        /// The refusal of the service.
         source: ServiceError,
     },
-    /// The machine gave no random bytes.
-    #[error("the machine gives no random bytes: {0}")]
+    /// The operating system provided no random bytes.
+    #[error("the operating system provides no random bytes: {0}")]
     Random(getrandom::Error),
 }
 
@@ -64,7 +64,8 @@ impl From<s3s_fs::Error> for OpenError {
     }
 }
 
-/// Creates the directory, readable by its owner only. Where data is to last, takes it for as long as the returned file is open.
+/// Creates the directory, readable by its owner only. For durable data, the directory is locked as
+/// long as the returned file is open.
 pub(crate) fn take(dir: &Path, durability: Durability) -> Result<Option<File>, OpenError> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -83,7 +84,7 @@ pub(crate) fn take(dir: &Path, durability: Durability) -> Result<Option<File>, O
     }
 }
 
-/// A secret for this run.
+/// Returns a random secret for this run.
 #[allow(clippy::disallowed_methods, reason = "it decides nothing that a simulation could see: it only signs")]
 pub(crate) fn random_hex() -> Result<String, OpenError> {
     let mut bytes = [0; 20];
@@ -91,7 +92,7 @@ pub(crate) fn random_hex() -> Result<String, OpenError> {
     Ok(hex::encode(bytes))
 }
 
-/// Finds the keys by their aliases or creates them. Returns their ids by name.
+/// Finds or creates the keys by their aliases, and returns their ids by name.
 pub(crate) fn ensure_keys(kms: &Snapshotted, keys: &[KeySpec]) -> Result<BTreeMap<String, String>, OpenError> {
     let ensure = |key: &KeySpec| {
         let alias = format!("alias/{}", key.name);
@@ -110,15 +111,15 @@ pub(crate) fn ensure_keys(kms: &Snapshotted, keys: &[KeySpec]) -> Result<BTreeMa
     keys.iter().map(|key| ensure(key).map_err(|source| OpenError::Create { what: what(&key.name), source })).collect()
 }
 
-/// A secret of [`Resources`](crate::Resources).
+/// A secret of [`Resources`](crate::Resources) that was found or created.
 #[derive(Debug)]
 pub(crate) struct Ensured {
     pub(crate) arn: String,
-    /// Whether this opening created it.
+    /// Whether this opening created the secret.
     pub(crate) is_new: bool,
 }
 
-/// Finds the secrets or creates them. Returns them by name.
+/// Finds or creates the secrets, and returns them by name.
 pub(crate) fn ensure_secrets(service: &Snapshotted, secrets: &[SecretSpec]) -> Result<BTreeMap<String, Ensured>, OpenError> {
     let ensure = |secret: &SecretSpec| {
         let mut is_new = false;

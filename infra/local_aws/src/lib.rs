@@ -1,15 +1,17 @@
-//! AWS on a laptop: embedded engines behind an in-process SDK connector.
+//! Embedded AWS services behind an in-process SDK connector.
 //!
-//! The cast and their verbs:
+//! - A caller (a function with its policy) gets an `SdkConfig` from [`Engines::sdk_config`] and
+//!   builds ordinary AWS SDK clients from it.
+//! - The connector receives every signed HTTP request of those clients, identifies the call
+//!   (service, operation, resources), checks it against the caller's policy, applies faults, routes
+//!   it to an engine and reports it to observers.
+//! - An engine responds in the service's wire format: `dynamodb` and `sqs` use SQLite, `s3` a
+//!   folder, `kms` and `secrets` memory with a snapshot on every change, and `functions` a registry
+//!   of handlers.
+//! - The gateway is the same connector behind a loopback socket, for other processes.
 //!
-//! - A **Caller** (a function, with its policy) asks [`Engines::sdk_config`] for an `SdkConfig` and builds ordinary AWS SDK clients from it.
-//! - The **connector** receives every signed HTTP request those clients make, names the **call** (service, operation, resources),
-//!   **checks** it against the caller's **policy**, lets the **faults** interfere, **routes** it to an engine and **reports** it to observers.
-//! - An **engine** answers in the service's own wire form: `dynamodb` and `sqs` on SQLite, `s3` on a folder, `kms` and `secrets` in memory
-//!   with a snapshot on every change, `functions` a registry of handlers.
-//! - The **gateway** is the same connector behind a loopback socket, for programs that are not this process.
-//!
-//! Nothing here knows what the application stores: tables, queues, buckets, keys and secrets arrive as plain data in [`Resources`].
+//! This crate knows nothing about what the application stores: tables, queues, buckets, keys and
+//! secrets are described by [`Resources`].
 
 mod arn;
 mod call;

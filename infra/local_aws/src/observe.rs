@@ -1,4 +1,4 @@
-//! Observers of calls: how tests count AWS calls and capacity units.
+//! Observers of calls, with which tests count AWS calls and capacity units.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -6,7 +6,7 @@ use crate::Call;
 
 type Observer = Arc<dyn Fn(&Call) + Send + Sync>;
 
-/// Everyone who wants to hear of each call once it is answered.
+/// The observers that are notified of each call once it has a response.
 #[derive(Default)]
 pub(crate) struct Observers(RwLock<Vec<Observer>>);
 
@@ -22,22 +22,22 @@ impl Observers {
     }
 }
 
-/// Keeps the calls it hears of.
+/// Records the calls that it observes.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder(Arc<Mutex<Vec<Call>>>);
 
 impl Recorder {
-    /// Notes a call.
+    /// Records a call.
     pub fn note(&self, call: &Call) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
     }
 
-    /// The calls since the last time, oldest first.
+    /// Takes the calls since the last time, oldest first.
     pub fn take(&self) -> Vec<Call> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// All calls so far, oldest first.
+    /// Returns all recorded calls, oldest first.
     pub fn calls(&self) -> Vec<Call> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

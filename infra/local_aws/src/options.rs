@@ -1,4 +1,4 @@
-//! Where engines run, whose time they go by, and what outlives them.
+//! Options of the engines: threads, clock and durability.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,39 +10,41 @@ pub type NowMs = Arc<dyn Fn() -> u64 + Send + Sync>;
 /// Where the SQLite engines run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// On threads of their own: SQLite's blocking calls never hold up the runtime's workers.
+    /// On threads of their own, so that SQLite's blocking calls do not block the runtime.
     Thread,
-    /// On the calling task, for simulations under a paused clock, which would jump while another thread works.
+    /// On the calling task, for simulations with a paused clock, which would advance while another
+    /// thread works.
     Inline,
 }
 
-/// What becomes of the data when the engines close.
+/// What happens to the data when the engines close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// It stays in the data directory and survives a killed process.
+    /// The data stays in the data directory and survives a killed process.
     Disk,
-    /// Tables and queues are gone with the engines; objects, keys and secrets still go to the data directory.
+    /// Tables and queues are dropped with the engines; objects, keys and secrets are still stored
+    /// in the data directory.
     Memory,
 }
 
 /// How to run the engines.
 #[derive(Clone)]
 pub struct Options {
-    /// On threads or inline.
+    /// Whether the engines run on threads or inline.
     pub mode: Mode,
-    /// On disk or in memory.
+    /// Whether the data is on disk or in memory.
     pub durability: Durability,
-    /// The clock of queues, expiry and signatures.
+    /// The clock for queues, expiry and signatures.
     pub now: NowMs,
 }
 
 impl Options {
-    /// What local mode uses: threads, files, the machine's clock.
+    /// The options of local mode: threads, files and the machine's clock.
     pub fn local() -> Self {
         Self { mode: Mode::Thread, durability: Durability::Disk, now: Arc::new(machine_clock) }
     }
 
-    /// What a simulation uses: inline, in memory, its own clock.
+    /// The options of a simulation: inline, in memory, with its own clock.
     pub fn simulated(now: NowMs) -> Self {
         Self { mode: Mode::Inline, durability: Durability::Memory, now }
     }

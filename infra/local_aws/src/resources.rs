@@ -1,13 +1,14 @@
-//! What the engines hold, as plain data: the template reader of `infra/local` produces it, tests write it by hand.
+//! The resources of the engines as plain data. The template reader of `infra/local` produces them;
+//! tests write them directly.
 
 use crate::sqs::QueueSpec;
 
-/// Everything the engines are to create and keep.
+/// Everything that the engines create and store.
 #[derive(Debug, Clone)]
 pub struct Resources {
-    /// Twelve digits.
+    /// The account id of twelve digits.
     pub account: String,
-    /// For ARNs and addresses; nothing is there.
+    /// The region in ARNs and addresses. No requests are sent there.
     pub region: String,
     /// DynamoDB tables.
     pub tables: Vec<TableSpec>,
@@ -19,14 +20,14 @@ pub struct Resources {
     pub keys: Vec<KeySpec>,
     /// Secrets Manager secrets.
     pub secrets: Vec<SecretSpec>,
-    /// EventBridge buses, by name.
+    /// EventBridge buses by name.
     pub event_buses: Vec<String>,
-    /// Lambda functions, by name. Their handlers arrive later, in [`crate::Functions`].
+    /// Lambda functions by name. Their handlers are registered later, in [`crate::Functions`].
     pub functions: Vec<String>,
 }
 
 impl Resources {
-    /// No resources yet, in the account and region that local mode uses.
+    /// No resources, in the account and region of local mode.
     pub fn empty() -> Self {
         Self {
             account: "000000000000".into(),
@@ -49,7 +50,7 @@ pub struct TableSpec {
     pub name: String,
     /// The types of all key attributes, the table's and its indexes'.
     pub attributes: Vec<(String, AttributeType)>,
-    /// The table's own keys.
+    /// The keys of the table.
     pub key: KeySchema,
     /// Global secondary indexes.
     pub indexes: Vec<IndexSpec>,
@@ -57,7 +58,7 @@ pub struct TableSpec {
     pub ttl_attribute: Option<String>,
 }
 
-/// A partition key and perhaps a sort key, by attribute name.
+/// A partition key and an optional sort key, by attribute name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySchema {
     /// The partition key.
@@ -69,33 +70,33 @@ pub struct KeySchema {
 /// The type of a key attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttributeType {
-    /// `S`
+    /// A text, `S`.
     Text,
-    /// `N`
+    /// A number, `N`.
     Number,
-    /// `B`
+    /// Binary data, `B`.
     Binary,
 }
 
 /// A global secondary index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexSpec {
-    /// The index's name.
+    /// The name of the index.
     pub name: String,
-    /// Its keys.
+    /// The keys of the index.
     pub key: KeySchema,
-    /// What it holds besides the keys.
+    /// What the index contains in addition to the keys.
     pub projection: Projection,
 }
 
 /// What an index copies from its table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Projection {
-    /// `KEYS_ONLY`
+    /// Only the keys, `KEYS_ONLY`.
     KeysOnly,
-    /// `INCLUDE`: the keys and these attributes.
+    /// The keys and these attributes, `INCLUDE`.
     Include(Vec<String>),
-    /// `ALL`
+    /// All attributes, `ALL`.
     All,
 }
 
@@ -104,14 +105,14 @@ pub enum Projection {
 pub struct BucketSpec {
     /// The physical name.
     pub name: String,
-    /// Whether the template asks for versioning.
+    /// Whether the bucket has versioning in the template.
     pub versioned: bool,
 }
 
 /// A KMS key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySpec {
-    /// The name that leads to the key id, `alias/<name>` on the wire.
+    /// The name that resolves to the key id, `alias/<name>` in requests.
     pub name: String,
 }
 
@@ -120,28 +121,29 @@ pub struct KeySpec {
 pub struct SecretSpec {
     /// The physical name.
     pub name: String,
-    /// How its value comes about; none leaves it without one.
+    /// The value of the secret; `None` for a secret without one.
     pub value: Option<SecretValue>,
 }
 
-/// How a secret's value comes about.
+/// The value of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretValue {
-    /// Made up when the secret is.
+    /// A random value, generated when the secret is created.
     Generated(GenerateSecretString),
-    /// Given, each time anew.
+    /// A given value, set at every start.
     Given(String),
 }
 
-/// CloudFormation's `GenerateSecretString`: a JSON object with one random member.
+/// CloudFormation's `GenerateSecretString`: a JSON object with one random property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GenerateSecretString {
-    /// The object the random member is added to; without it, the secret is the random string itself.
+    /// The object that the random property is added to. Without it, the secret is the random string
+    /// itself.
     pub template: Option<String>,
-    /// The member's name.
+    /// The name of the random property.
     pub key: Option<String>,
-    /// The random string's length in characters.
+    /// The length of the random string in characters.
     pub length: usize,
-    /// Leave out punctuation.
+    /// Whether to leave out punctuation.
     pub exclude_punctuation: bool,
 }

@@ -1,4 +1,4 @@
-//! What an SDK configuration needs besides the connector.
+//! Parts of an SDK configuration other than the connector.
 
 use std::fmt;
 use std::sync::Weak;
@@ -10,7 +10,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use crate::NowMs;
 use crate::engines::Engine;
 
-/// Signs by the engines' clock.
+/// The time source of signatures, which is the engines' clock.
 pub(crate) struct EngineTime(pub(crate) NowMs);
 
 impl TimeSource for EngineTime {
@@ -25,8 +25,8 @@ impl fmt::Debug for EngineTime {
     }
 }
 
-/// Once S3 has a listener its clients sign for that address, so that a browser can follow their links. Other services keep their
-/// ordinary endpoints, where nothing is sent.
+/// The endpoint of S3. Once S3 has a listener, clients sign for its address, so that a browser can
+/// follow their links. Other services keep their ordinary endpoints, to which nothing is sent.
 pub(crate) struct S3Endpoint(pub(crate) Weak<Engine>);
 
 impl LoadServiceConfig for S3Endpoint {

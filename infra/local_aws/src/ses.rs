@@ -1,4 +1,5 @@
-//! Amazon SES, as far as Waybill uses it: what is sent is kept as a file, and every identity is verified.
+//! Amazon SES, as far as Waybill uses it. E-mails are stored as files, and every identity counts as
+//! verified.
 
 use std::fs;
 use std::io;
@@ -13,20 +14,21 @@ use serde_json::{Value, json};
 use crate::NowMs;
 use crate::ServiceError;
 
-/// Mails that are kept; the oldest make room.
+/// How many e-mails are stored; the oldest are deleted.
 const KEPT_MAX: usize = 1000;
 
-/// Keeps mails in a folder.
+/// Stores e-mails in a folder.
 pub(crate) struct Ses {
     folder: PathBuf,
     sent: AtomicU64,
     now: NowMs,
 }
 
-/// A mail that was sent.
+/// An e-mail that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CapturedMail {
-    /// SES's id of it; also its file's name, without `.eml`. Later ones sort behind earlier ones.
+    /// The id of the e-mail, which is also the name of its file without `.eml`. Later ids sort
+    /// after earlier ones.
     pub id: String,
     /// The whole message.
     pub bytes: Vec<u8>,
@@ -37,7 +39,7 @@ impl Ses {
         Self { folder: folder.to_owned(), sent: AtomicU64::new(0), now }
     }
 
-    /// Answers one call.
+    /// Handles a call.
     pub(crate) fn call(&self, operation: &str, path: &str, body: &Bytes) -> Result<Value, ServiceError> {
         match operation {
             "SendEmail" => {
@@ -82,7 +84,7 @@ impl Ses {
         Ok(names)
     }
 
-    /// What was sent, the newest first.
+    /// Returns the e-mails, newest first.
     pub(crate) fn mails(&self, most: usize) -> io::Result<Vec<CapturedMail>> {
         let names = self.names()?;
         let read = |id: String| Ok(CapturedMail { bytes: fs::read(self.folder.join(format!("{id}.eml")))?, id });
@@ -90,7 +92,7 @@ impl Ses {
     }
 }
 
-/// The operation of a request, by its method and path.
+/// Returns the operation of a request, by its method and path.
 pub(crate) fn operation(method: &http::Method, path: &str) -> Option<&'static str> {
     match *method {
         http::Method::POST if path == "/v2/email/outbound-emails" => Some("SendEmail"),
@@ -99,7 +101,7 @@ pub(crate) fn operation(method: &http::Method, path: &str) -> Option<&'static st
     }
 }
 
-/// The identity a call is about: in its path, or the sender's.
+/// Returns the identity of a call: that in its path, or the sender's.
 pub(crate) fn identity_of(path: &str, body: &[u8]) -> String {
     if path.starts_with("/v2/email/identities/") {
         return identity(path);

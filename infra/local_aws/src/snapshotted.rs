@@ -1,4 +1,5 @@
-//! KMS and Secrets Manager: `winterbaume` keeps them in memory; what changes goes to a file.
+//! KMS and Secrets Manager. `winterbaume` holds them in memory, and every change is saved to a
+//! file.
 
 use std::future::Future;
 use std::io::{self, Write};
@@ -15,14 +16,14 @@ use winterbaume_secretsmanager::SecretsManagerService;
 use crate::arn::Place;
 use crate::{OpenError, ServiceError};
 
-/// The services kept this way.
+/// The services that are stored this way.
 pub(crate) enum Kept {
     Kms(KmsService),
     Secrets(SecretsManagerService),
 }
 
 impl Kept {
-    /// The host's first label and what `x-amz-target` starts with.
+    /// Returns the first label of the host, and the prefix of `x-amz-target`.
     fn names(&self) -> (&'static str, &'static str) {
         match self {
             Self::Kms(_) => ("kms", "TrentService"),
@@ -52,17 +53,17 @@ impl Kept {
     }
 }
 
-/// An in-memory service and the file it comes back from.
+/// An in-memory service with the file that it is restored from.
 pub(crate) struct Snapshotted {
     service: Kept,
     file: PathBuf,
     place: Place,
-    /// Snapshots are written one at a time, so that the last one written is the newest.
+    /// Snapshots are written one at a time, so that the last one is the newest.
     writing: tokio::sync::Mutex<()>,
 }
 
 impl Snapshotted {
-    /// Opens the service with what the file holds.
+    /// Opens the service with the content of the file.
     pub(crate) fn open(service: Kept, file: PathBuf, place: Place) -> Result<Self, OpenError> {
         let this = Self { service, file, place, writing: tokio::sync::Mutex::new(()) };
         match std::fs::read(&this.file) {
@@ -75,22 +76,22 @@ impl Snapshotted {
         Ok(this)
     }
 
-    /// Answers one call: its status and body, both in the service's wire form.
+    /// Handles a call and returns status and body in the service's wire format.
     pub(crate) async fn call(&self, operation: &str, body: Bytes) -> (u16, Bytes) {
         let answer = self.service.handle(self.request(operation, body)).await;
         if matches!(answer.status, 200)
             && changes(operation)
             && let Err(error) = self.save().await
         {
-            tracing::error!(file = %self.file.display(), %error, "a snapshot could not be written");
-            let message = format!("the change could not be kept: {error}");
+            tracing::error!(file = %self.file.display(), %error, "failed to write a snapshot");
+            let message = format!("the change could not be saved: {error}");
             let body = serde_json::json!({"__type": "InternalServiceError", "message": message});
             return (500, body.to_string().into());
         }
         (answer.status, answer.body)
     }
 
-    /// A call while the engines open, when nothing else uses the service.
+    /// Makes a call while the engines open, when nothing else uses the service.
     pub(crate) fn ask(&self, operation: &str, request: &Value) -> Result<Value, ServiceError> {
         let (status, body) = at_once(self.call(operation, request.to_string().into()));
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -102,7 +103,7 @@ impl Snapshotted {
     }
 
     fn account(&self) -> &str {
-        // winterbaume has one account for the process, and keeps state by it.
+        // winterbaume has one account per process and stores state by account.
         winterbaume_core::default_account_id()
     }
 
@@ -127,14 +128,14 @@ impl Snapshotted {
     }
 }
 
-/// Reading needs no snapshot, and neither does what KMS computes.
+/// Whether an operation changes what must be saved. Reads and KMS computations do not.
 fn changes(operation: &str) -> bool {
     const UNCHANGING: [&str; 11] =
         ["Get", "List", "Describe", "BatchGet", "Validate", "Decrypt", "Encrypt", "ReEncrypt", "Generate", "Sign", "Verify"];
     !UNCHANGING.iter().any(|prefix| operation.starts_with(prefix))
 }
 
-/// Writes a file that only its owner reads, whole or not at all.
+/// Writes a file atomically, readable for its owner only.
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = file.with_extension("new");
     let mut options = std::fs::OpenOptions::new();
@@ -147,8 +148,8 @@ fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::rename(new, file)
 }
 
-/// Runs a future that has nothing to wait for: the service's locks are free while the engines open. Unconstrained, because within a task
-/// tokio's locks would make it wait its turn after a hundred of them.
+/// Runs a future that never waits, because the service's locks are free while the engines open. It
+/// is unconstrained, because within a task tokio's locks would yield after a hundred of them.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
     tokio::task::unconstrained(future).now_or_never().expect("nothing else holds the service's locks while it opens")
 }

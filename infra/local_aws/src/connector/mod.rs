@@ -1,4 +1,4 @@
-//! The connector: an HTTP client that answers AWS requests in this process.
+//! The connector: an HTTP client that handles AWS requests in this process.
 
 mod partly;
 mod route;
@@ -24,7 +24,7 @@ use crate::{Call, Caller, Fault, ServiceError};
 use partly::Withheld;
 use work::Work;
 
-/// An SDK's HTTP client on behalf of one caller.
+/// The HTTP client of an SDK, on behalf of one caller.
 #[derive(Clone)]
 pub(crate) struct Connector {
     engine: Arc<Engine>,
@@ -36,13 +36,14 @@ impl Connector {
         Self { engine, caller: Arc::new(caller) }
     }
 
-    /// Answers one request: name the call, check it, let the faults interfere, do it, report it.
+    /// Handles a request: identifies the call, checks the policy, applies faults, runs the engine
+    /// and notifies the observers.
     pub(crate) async fn answer(&self, request: http::Request<SdkBody>) -> Result<Response, Refused> {
         let (service, operation) = route::of(&request)?;
         let work = Work::prepare(service, &operation, request).await?;
         let mut targets = work.targets(&self.engine, &operation).await;
         for target in &mut targets {
-            // Everything here belongs to one account.
+            // All resources belong to one account.
             target.context.insert("aws:ResourceAccount".to_owned(), vec![self.engine.place.account.clone()]);
         }
         let mut call = Call { caller: self.caller.name.clone(), service, operation, targets, status: 0, consumed: Vec::new() };
@@ -84,7 +85,7 @@ impl Connector {
     }
 }
 
-/// Why a request got no answer at all.
+/// Why a request got no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
     #[error(transparent)]

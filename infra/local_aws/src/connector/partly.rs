@@ -1,4 +1,4 @@
-//! A batch of which the service does only a part: the rest is reported the way each service reports it.
+//! Executes only a part of a batch, and reports the rest the way each service does.
 
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Map, Value, json};
@@ -7,19 +7,19 @@ use super::work::Work;
 use crate::dynamodb::Request;
 use crate::wire::Response;
 
-/// What was taken out of a batch before it ran.
+/// What was removed from a batch before it ran.
 pub(super) enum Withheld {
-    /// The call is no batch, or one of a single entry.
+    /// The call is not a batch, or has a single entry.
     Nothing,
-    /// Statements, by their positions.
+    /// Statements, by position.
     Statements(Vec<usize>),
-    /// Keys to be read, by table.
+    /// Keys to read, by table.
     Keys(Map<String, Value>),
-    /// Entries of a batch of messages, by their ids.
+    /// Entries of a batch of messages, by id.
     Entries(Vec<Value>),
 }
 
-/// Takes every second entry out of a batch, from the second one on.
+/// Removes every second entry of a batch, starting with the second.
 pub(super) fn withhold(work: &mut Work) -> Withheld {
     match work {
         Work::DynamoDb(Ok(request)) => match &mut **request {
@@ -58,7 +58,7 @@ fn every_second<T>(all: &mut Vec<T>) -> Vec<T> {
 }
 
 impl Withheld {
-    /// The answer to what ran, with a report of what did not.
+    /// Adds to the response a report of what was not executed.
     pub(super) fn report(self, response: Response) -> Response {
         let Some(mut body) = response.body().bytes().and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok()) else {
             return response;

@@ -1,4 +1,4 @@
-//! Which service and operation a request is for.
+//! Determines the service and operation of a request.
 
 use aws_smithy_types::body::SdkBody;
 use http::Request;
@@ -7,26 +7,26 @@ use http::header::AUTHORIZATION;
 use crate::call::Service;
 use crate::{functions, s3, ses};
 
-/// A request no engine answers.
+/// A request that no engine handles.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unroutable {
-    /// The request is not signed, so that nothing says which service it is for.
+    /// The request is not signed, so its service is unknown.
     #[error("{uri} is not a signed AWS request, and no embedded service answers it")]
     NotSigned {
-        /// Where it was sent.
+        /// The URL of the request.
         uri: String,
     },
-    /// A service that is not embedded.
+    /// The service is not embedded.
     #[error("local_aws has no engine for {service} ({target}); it offers dynamodb, sqs, s3, kms, secretsmanager, lambda, ses and events")]
     NoEngine {
-        /// The service's name in the credential scope.
+        /// The name of the service in the credential scope.
         service: String,
-        /// The operation or path asked for.
+        /// The operation or path of the request.
         target: String,
     },
 }
 
-/// The service and operation of a request.
+/// Returns the service and operation of a request.
 pub(super) fn of(request: &Request<SdkBody>) -> Result<(Service, String), Unroutable> {
     let scope = scope_service(request).ok_or_else(|| Unroutable::NotSigned { uri: request.uri().to_string() })?;
     let no_engine = |target: &str| Unroutable::NoEngine { service: scope.clone(), target: target.to_owned() };
@@ -46,7 +46,7 @@ fn target(request: &Request<SdkBody>) -> Option<&str> {
     request.headers().get("x-amz-target")?.to_str().ok()
 }
 
-/// The service in the credential scope of a signed or a presigned request.
+/// Returns the service in the credential scope of a signed or presigned request.
 pub(crate) fn scope_service(request: &Request<SdkBody>) -> Option<String> {
     let credential = credential(request)?;
     let mut from_end = credential.rsplit('/');
@@ -54,12 +54,12 @@ pub(crate) fn scope_service(request: &Request<SdkBody>) -> Option<String> {
     from_end.next().map(str::to_owned)
 }
 
-/// The access key a request is signed with.
+/// Returns the access key that a request is signed with.
 pub(crate) fn access_key(request: &Request<SdkBody>) -> Option<String> {
     credential(request)?.split('/').next().map(str::to_owned)
 }
 
-/// `<access key>/<date>/<region>/<service>/aws4_request`, from the header or the query.
+/// Returns `<access key>/<date>/<region>/<service>/aws4_request` from the header or the query.
 fn credential(request: &Request<SdkBody>) -> Option<String> {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let credential = match header {

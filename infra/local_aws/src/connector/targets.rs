@@ -1,4 +1,5 @@
-//! What a JSON call does to what: the part of IAM's tables that the embedded services need.
+//! Determines the actions and resources of a JSON call: the part of IAM's tables that the embedded
+//! services need.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use crate::call::Target;
 use crate::engines::Engine;
 
-/// An SQS call: batches are allowed by the action for one message.
+/// Returns the targets of an SQS call. A batch requires the action of a single message.
 pub(super) fn sqs(engine: &Engine, operation: &str, body: &[u8]) -> Vec<Target> {
     #[derive(Deserialize, Default)]
     #[serde(rename_all = "PascalCase")]
@@ -24,7 +25,7 @@ pub(super) fn sqs(engine: &Engine, operation: &str, body: &[u8]) -> Vec<Target> 
     vec![Target::new(format!("sqs:{action}"), engine.place.queue(name))]
 }
 
-/// A KMS call, with its encryption context as condition keys.
+/// Returns the targets of a KMS call, with its encryption context as condition keys.
 pub(super) fn kms(engine: &Engine, operation: &str, body: &[u8]) -> Vec<Target> {
     #[derive(Deserialize, Default)]
     #[serde(rename_all = "PascalCase")]
@@ -47,7 +48,7 @@ pub(super) fn kms(engine: &Engine, operation: &str, body: &[u8]) -> Vec<Target> 
     vec![target]
 }
 
-/// winterbaume starts a ciphertext with the key's id.
+/// Returns the key id that winterbaume puts at the start of a ciphertext.
 fn key_of_ciphertext(blob: &str) -> Option<String> {
     let blob = BASE64.decode(blob).ok()?;
     std::str::from_utf8(blob.get(..36)?).ok().map(str::to_owned)
@@ -62,7 +63,7 @@ fn key_arn(engine: &Engine, id: &str) -> String {
     engine.place.key(known.unwrap_or(&id))
 }
 
-/// A Secrets Manager call; the secret's tags are condition keys.
+/// Returns the targets of a Secrets Manager call, with the secret's tags as condition keys.
 pub(super) async fn secrets(engine: &Engine, operation: &str, body: &[u8]) -> Vec<Target> {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let action = format!("secretsmanager:{operation}");
@@ -73,7 +74,7 @@ pub(super) async fn secrets(engine: &Engine, operation: &str, body: &[u8]) -> Ve
     let (status, described) = engine.secrets.call("DescribeSecret", serde_json::json!({"SecretId": id}).to_string().into()).await;
     let described: Value = serde_json::from_slice(&described).unwrap_or_default();
     let arn = described["ARN"].as_str().filter(|_| status == 200);
-    // A secret that does not exist has no suffix to its ARN; it is named as it was asked for.
+    // The ARN of a secret that does not exist has no suffix, so the requested name is used.
     let unknown = || if id.starts_with("arn:") { id.to_owned() } else { engine.place.secret(id) };
     let mut target = Target::new(action, arn.map_or_else(unknown, str::to_owned));
     for tag in described["Tags"].as_array().into_iter().flatten() {

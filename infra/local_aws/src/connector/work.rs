@@ -1,4 +1,4 @@
-//! A request made ready for its engine.
+//! A request that is ready for its engine.
 
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -11,7 +11,7 @@ use crate::engines::Engine;
 use crate::wire::{self, Response};
 use crate::{Call, dynamodb, events, functions, s3, ses, sqs};
 
-/// One request, read as far as its policy check needs.
+/// A request, parsed as far as its policy check needs.
 pub(super) enum Work {
     DynamoDb(Result<Box<dynamodb::Request>, dynamodb::Answer>),
     Sqs(Bytes),
@@ -44,7 +44,7 @@ impl Work {
     pub(super) async fn targets(&self, engine: &Engine, operation: &str) -> Vec<Target> {
         match self {
             Self::DynamoDb(Ok(request)) => request.targets(&engine.place),
-            // What cannot be read touches nothing: the engine's refusal is the answer.
+            // A request that cannot be parsed has no targets; the engine's refusal is the response.
             Self::DynamoDb(Err(_)) => Vec::new(),
             Self::Sqs(body) => targets::sqs(engine, operation, body),
             Self::Kms(body) => targets::kms(engine, operation, body),
@@ -110,7 +110,7 @@ impl Work {
     }
 }
 
-/// SDKs keep small bodies in memory: then there is nothing to wait for.
+/// Reads a body. SDKs keep small bodies in memory, which need no waiting.
 async fn read(body: SdkBody) -> Result<Bytes, Refused> {
     if let Some(bytes) = body.bytes() {
         return Ok(Bytes::copy_from_slice(bytes));

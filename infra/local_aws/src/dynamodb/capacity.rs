@@ -1,21 +1,21 @@
-//! Consumed capacity: always measured, told to the caller only as far as it asked.
+//! Consumed capacity, which is always measured and returned as far as the caller requested it.
 
 use dynoxide::types::ConsumedCapacity;
 
 use crate::call::Consumed;
 
-/// How much of the measurement a caller asked to see.
+/// How much of the measurement the caller requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     Nothing,
     Total,
     Indexes,
-    /// Something the engine refuses: leave the request as it is.
+    /// An invalid value, which stays in the request so that the engine refuses it.
     Invalid,
 }
 
 impl Asked {
-    /// Reads what the caller asked for and asks for everything instead.
+    /// Reads what the caller requested, and requests everything instead.
     pub(super) fn replace(asked: &mut Option<String>) -> Self {
         let was = match asked.as_deref() {
             None | Some("NONE") => Self::Nothing,
@@ -28,14 +28,14 @@ impl Asked {
     }
 }
 
-/// Whether a request's units are read or write units.
+/// Whether the units of a request are read or write units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Read,
     Write,
 }
 
-/// A response's capacity field: one entry, or one for each table.
+/// The capacity field of a response: one entry, or one for each table.
 pub(super) trait Meter: Sized {
     fn take(&mut self) -> Vec<ConsumedCapacity>;
     fn put(&mut self, entries: Vec<ConsumedCapacity>);
@@ -59,7 +59,7 @@ impl Meter for Option<Vec<ConsumedCapacity>> {
     }
 }
 
-/// Takes the measurement out of a response and puts back what was asked for.
+/// Removes the measurement from a response and puts back what was requested.
 pub(super) fn measure(field: &mut impl Meter, asked: Asked, kind: Kind) -> Vec<Consumed> {
     let mut entries = field.take();
     let consumed = entries.iter().map(|entry| consumed(entry, kind)).collect();

@@ -1,8 +1,9 @@
 //! Amazon DynamoDB, embedded: `dynoxide` on an SQLite file.
 //!
-//! A **request** is decoded once into the engine's typed form, names its **targets** for the policy, and **runs** on the engine's own
-//! thread: SQLite blocks, and on a worker of the runtime it would starve everything else there. Every request is run asking for
-//! consumed capacity by index, which the observers get; the caller gets what it asked for.
+//! A request is decoded once into the engine's type, names its targets for the policy, and runs on
+//! the engine's own thread, because SQLite blocks and would starve other tasks on the runtime's
+//! threads. Every request is run with consumed capacity by index for the observers; the caller
+//! receives what it requested.
 
 mod capacity;
 mod partiql;
@@ -23,7 +24,7 @@ use crate::resources::TableSpec;
 use crate::{Mode, NowMs};
 use thread::EngineThread;
 
-/// What the engine answers.
+/// The response of the engine.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -41,14 +42,14 @@ impl Answer {
     }
 }
 
-/// Where the tables are kept.
+/// Where the tables are stored.
 pub(crate) enum Place<'a> {
     File(&'a Path),
-    /// Gone with the process; expiry goes by the given clock.
+    /// In memory, with items expiring by the given clock.
     Memory(NowMs),
 }
 
-/// The tables.
+/// The embedded tables.
 pub(crate) struct DynamoDb {
     database: Database,
     thread: Option<EngineThread>,
@@ -56,13 +57,14 @@ pub(crate) struct DynamoDb {
 }
 
 impl DynamoDb {
-    /// Opens the database and creates what `tables` names and it lacks.
+    /// Opens the database and creates the tables that it lacks.
     pub(crate) fn open(place: Place<'_>, tables: &[TableSpec], mode: Mode) -> Result<Self, DynoxideError> {
         let database = match place {
             Place::File(path) => {
                 let database = Database::new(&path.to_string_lossy())?;
-                // dynoxide opens with synchronous=FULL, an fsync for each write. In WAL mode NORMAL loses nothing when the process
-                // dies, only the last moments when the machine does, and this pair of calls is its way to set it.
+                // dynoxide opens with synchronous=FULL, an fsync for each write. In WAL mode,
+                // NORMAL loses nothing if the process dies, and only the last moments if the
+                // machine does. This pair of calls is dynoxide's way to set it.
                 database.enable_bulk_loading()?;
                 database.disable_bulk_loading()?;
                 database
@@ -88,7 +90,8 @@ impl DynamoDb {
         }
     }
 
-    /// Deletes what has expired, giving way to requests between pages. Returns how many items went.
+    /// Deletes expired items, letting other requests run between pages. Returns how many were
+    /// deleted.
     pub(crate) async fn sweep(&self) -> usize {
         let database = self.database.clone();
         let swept = if self.thread.is_some() {
@@ -97,19 +100,19 @@ impl DynamoDb {
             database.sweep_ttl()
         };
         swept.unwrap_or_else(|error| {
-            tracing::warn!(%error, "expired items could not be swept");
+            tracing::warn!(%error, "failed to delete expired items");
             0
         })
     }
 
-    /// Runs what was given to the engine's thread, then writes the log back into the file.
+    /// Finishes the requests of the engine's thread, then writes the log to the file.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         if let Some(thread) = &self.thread {
             thread.stop();
         }
         if let Err(error) = self.checkpoint() {
-            tracing::warn!(%error, "the tables' log stays beside their file");
+            tracing::warn!(%error, "failed to write the tables' log into their file");
         }
     }
 

@@ -1,8 +1,8 @@
-//! What a PartiQL statement does to which table: enough of the language for a policy check.
+//! Determines the action and table of a PartiQL statement, as far as a policy check needs.
 
 use super::capacity::Kind;
 
-/// A statement's verb and the table, perhaps the index, it names.
+/// The action of a statement, and its table and index.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Statement {
     pub(super) action: &'static str,
@@ -11,7 +11,7 @@ pub(super) struct Statement {
     pub(super) index: Option<String>,
 }
 
-/// Reads a statement; `None` leaves it to the engine to refuse.
+/// Parses a statement; `None` if the engine must refuse it.
 pub(super) fn read(statement: &str) -> Option<Statement> {
     let mut words = statement.split_whitespace();
     let verb = words.next()?.to_ascii_uppercase();

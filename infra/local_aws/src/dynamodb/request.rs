@@ -1,4 +1,4 @@
-//! One DynamoDB request in the engine's typed form.
+//! A DynamoDB request in the engine's type.
 
 use dynoxide::actions::batch_execute_statement::BatchExecuteStatementRequest;
 use dynoxide::actions::batch_get_item::BatchGetItemRequest;
@@ -88,7 +88,8 @@ impl Request {
         decoded.map_err(|error| Answer::refusal(&error))
     }
 
-    /// What IAM checks: AWS's own table of actions, item by item for transactions, statement by statement for PartiQL.
+    /// Returns what IAM checks according to AWS's table of actions: item by item for transactions,
+    /// statement by statement for PartiQL.
     pub(crate) fn targets(&self, place: &Place) -> Vec<Target> {
         let on = |action: &str, table: &str| Target::new(format!("dynamodb:{action}"), place.table(table));
         let within = |action: &str, table: &str, index: &Option<String>| match index {
@@ -104,7 +105,7 @@ impl Request {
             Some(Target::new(statement.action, resource))
         };
         let of_tables = |action: &str, mut tables: Vec<&String>| {
-            // A map gives them in any order; a refusal names the first.
+            // A map has no order, but a refusal names the first table.
             tables.sort();
             tables.into_iter().map(|table| on(action, table)).collect()
         };
@@ -132,7 +133,7 @@ impl Request {
         }
     }
 
-    /// Runs the request. Blocks.
+    /// Runs the request. This blocks.
     pub(super) fn run(self, database: &Database) -> Answer {
         let answered = match self {
             Self::PutItem(request) => metered!(database, put_item, request, Kind::Write),
@@ -167,7 +168,7 @@ impl Request {
     }
 }
 
-/// A transaction's item: its action and table.
+/// Returns the action and table of a transaction's item.
 fn written(item: &TransactWriteItem) -> Option<(&'static str, &str)> {
     if let Some(put) = &item.put {
         return Some(("PutItem", &put.table_name));
@@ -181,7 +182,7 @@ fn written(item: &TransactWriteItem) -> Option<(&'static str, &str)> {
     item.condition_check.as_ref().map(|check| ("ConditionCheckItem", check.table_name.as_str()))
 }
 
-/// PartiQL allows reads or writes in one request, not both.
+/// A PartiQL request contains either reads or writes.
 fn kind_of<'a>(statements: impl IntoIterator<Item = &'a str>) -> Kind {
     statements.into_iter().find_map(partiql::read).map_or(Kind::Read, |statement| statement.kind)
 }
@@ -191,7 +192,8 @@ fn answer(response: &impl Serialize, consumed: Vec<Consumed>) -> Result<Answer, 
     Ok(Answer { status: 200, body, consumed })
 }
 
-/// dynoxide's decoders put the kind of error before the message of what they refuse; these are its markers.
+/// Decodes a request. dynoxide's decoders prefix the message with these markers for the kind of
+/// error.
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
     serde_json::from_slice(body).map_err(|error| {
         let message = error.to_string();

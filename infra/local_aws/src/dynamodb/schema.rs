@@ -1,4 +1,4 @@
-//! Creating tables, and bringing those of an older template up to date.
+//! Creates tables, and updates those of an older template.
 
 use dynoxide::actions::create_table::CreateTableRequest;
 use dynoxide::actions::update_table::UpdateTableRequest;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::resources::{AttributeType, IndexSpec, KeySchema, Projection, TableSpec};
 
-/// Creates the table, or adds the indexes it lacks and drops those the template no longer names.
+/// Creates the table, or adds missing indexes and drops those that the template no longer has.
 pub(super) fn ensure(database: &Database, table: &TableSpec) -> Result<(), DynoxideError> {
     match database.get_table_metadata(&table.name)? {
         None => create(database, table)?,
@@ -64,7 +64,7 @@ fn update_indexes(database: &Database, table: &TableSpec, existing: &[Value]) ->
             changes.push(json!({"Create": index(spec)}));
         }
     }
-    // One change for each request, as DynamoDB has it.
+    // DynamoDB allows one change per request.
     for change in changes {
         tracing::info!(table = table.name, %change, "the template's indexes have changed");
         database.update_table(request::<UpdateTableRequest>(json!({

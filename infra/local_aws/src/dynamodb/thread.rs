@@ -1,4 +1,4 @@
-//! The engine's own thread.
+//! The thread of the engine.
 
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,7 @@ struct Job {
     reply: oneshot::Sender<Answer>,
 }
 
-/// Runs requests one after another. A request whose caller has gone is run all the same, as it would be on AWS.
+/// Runs requests one after another. A request whose caller has gone is still run, as on AWS.
 pub(crate) struct EngineThread {
     running: Mutex<Option<(Sender<Job>, JoinHandle<()>)>>,
 }
@@ -26,7 +26,7 @@ impl EngineThread {
             .name("dynamodb".into())
             .spawn(move || {
                 for job in queue {
-                    // The caller may have gone: then nobody reads the answer.
+                    // The caller may have gone, so that nothing receives the response.
                     let _ = job.reply.send(job.request.run(&database));
                 }
             })
@@ -46,7 +46,7 @@ impl EngineThread {
         Answer::closed()
     }
 
-    /// Waits for the requests already sent, then ends the thread.
+    /// Waits for the requests that were sent, then ends the thread.
     pub(crate) fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((jobs, thread)) = running {

@@ -1,4 +1,4 @@
-//! A statement's conditions.
+//! The conditions of policy statements.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct Condition {
     values: Vec<String>,
 }
 
-/// A condition this crate does not evaluate: better not to start than to decide wrongly.
+/// An operator that is not supported. It is an error, because ignoring it could decide wrongly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the condition operator {0} is not supported locally")]
 pub struct UnknownOperator(pub String);
@@ -40,7 +40,7 @@ enum Quantifier {
 }
 
 impl Condition {
-    /// Reads an operator as a policy writes it, with `ForAnyValue:`, `ForAllValues:` and `IfExists`.
+    /// Parses an operator with `ForAnyValue:`, `ForAllValues:` and `IfExists`.
     pub fn new(operator: &str, key: impl Into<String>, values: Vec<String>) -> Result<Self, UnknownOperator> {
         let (quantifier, name) = match operator.split_once(':') {
             Some(("ForAnyValue", name)) => (Quantifier::Any, name),
@@ -69,7 +69,8 @@ impl Condition {
         }
         let negative = matches!(self.operator, Operator::NotEquals | Operator::NotLike);
         let Some(found) = found else {
-            // An absent key fails a positive operator and passes a negative one; ForAllValues holds of no values at all.
+            // A missing key fails a positive operator and passes a negative one. `ForAllValues`
+            // holds for no values.
             return self.if_exists || negative || self.quantifier == Quantifier::All;
         };
         match self.quantifier {

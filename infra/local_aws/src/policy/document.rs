@@ -1,4 +1,4 @@
-//! Policies as JSON documents: session policies, and the policies of resources.
+//! Policies as JSON documents: session policies and resource policies.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use serde::Deserialize;
 
 use super::{Condition, Effect, Policy, Statement, UnknownOperator};
 
-/// A text that is no policy this crate evaluates.
+/// Why a text cannot be used as a policy.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableDocument {
-    /// It is not the JSON of a policy.
+    /// The text is not the JSON of a policy.
     #[error("the text is not a policy document")]
     Json(#[from] serde_json::Error),
-    /// It has a condition that is not evaluated here.
+    /// The policy has a condition that is not supported.
     #[error(transparent)]
     Condition(#[from] UnknownOperator),
 }
@@ -56,7 +56,7 @@ impl From<OneOrMore> for Vec<String> {
 }
 
 impl Policy {
-    /// Reads a policy document. Who it is about (`Principal`) is not compared with anybody.
+    /// Parses a policy document. `Principal` is not evaluated.
     pub fn from_json(text: &str) -> Result<Self, UnreadableDocument> {
         let document: Document = serde_json::from_str(text)?;
         let statements = document.statement.into_iter().map(StatementText::statement).collect::<Result<_, _>>()?;

@@ -1,7 +1,7 @@
-//! What a caller may do: IAM's evaluation, as far as function policies use it.
+//! The permissions of callers: IAM's evaluation, as far as the functions' policies use it.
 //!
-//! A **policy** is a list of **statements**; each allows or denies **actions** on **resources** under **conditions**. An explicit denial
-//! wins, then an allowance, and what no statement allows is denied.
+//! A policy is a list of statements. Each allows or denies actions on resources under conditions.
+//! An explicit denial has priority over an allowance, and what no statement allows is denied.
 
 mod condition;
 mod document;
@@ -12,22 +12,22 @@ pub use document::UnreadableDocument;
 
 use crate::call::Target;
 
-/// Who a client is: each function has a caller of its own.
+/// The identity of a client. Each function is a caller of its own.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// For messages and records: the function's name.
+    /// The name of the caller in messages and records, which is that of the function.
     pub name: String,
-    /// What it may do.
+    /// The permissions of the caller.
     pub policy: Policy,
 }
 
 impl Caller {
-    /// A caller with a policy.
+    /// Creates a caller with a policy.
     pub fn new(name: impl Into<String>, policy: Policy) -> Self {
         Self { name: name.into(), policy }
     }
 
-    /// A caller that may do everything, for tests and tools.
+    /// Creates a caller that may do everything, for tests and tools.
     pub fn unlimited(name: impl Into<String>) -> Self {
         Self::new(name, Policy::everything())
     }
@@ -36,45 +36,45 @@ impl Caller {
 /// The statements of a function's role.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    /// In any order: it makes no difference.
+    /// The statements, whose order does not matter.
     pub statements: Vec<Statement>,
 }
 
-/// One statement.
+/// A policy statement.
 #[derive(Debug, Clone)]
 pub struct Statement {
-    /// What it says about the calls it matches.
+    /// Whether the statement allows or denies the calls that it matches.
     pub effect: Effect,
-    /// Patterns: `dynamodb:PutItem`, `s3:*`.
+    /// Patterns of actions: `dynamodb:PutItem`, `s3:*`.
     pub actions: Vec<String>,
-    /// ARN patterns.
+    /// Patterns of resource ARNs.
     pub resources: Vec<String>,
-    /// All must hold.
+    /// The conditions, all of which must hold.
     pub conditions: Vec<Condition>,
 }
 
-/// What a policy says about one action on one resource.
+/// The decision of a policy about one action on one resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// A statement allows it, and none denies it.
+    /// A statement allows the action, and none denies it.
     Allowed,
-    /// A statement denies it, whatever the others say.
+    /// A statement denies the action, whatever the others say.
     Denied,
-    /// No statement allows it.
+    /// No statement allows the action.
     NotAllowed,
 }
 
-/// What a statement says.
+/// The effect of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Yes, unless another statement denies.
+    /// Allows, unless another statement denies.
     Allow,
-    /// No, whatever the others say.
+    /// Denies, whatever the other statements say.
     Deny,
 }
 
 impl Policy {
-    /// Allows everything.
+    /// Returns a policy that allows everything.
     pub fn everything() -> Self {
         Self {
             statements: vec![Statement {
@@ -86,7 +86,7 @@ impl Policy {
         }
     }
 
-    /// What this policy says about a target.
+    /// Returns the decision about a target.
     #[must_use]
     pub fn decide(&self, target: &Target) -> Decision {
         let matching = |effect| self.statements.iter().any(|statement| statement.effect == effect && statement.matches(target));
@@ -97,7 +97,7 @@ impl Policy {
         }
     }
 
-    /// The first of the targets that this policy refuses, and why.
+    /// Returns the first target that is not allowed, with the reason.
     pub(crate) fn refuses<'a>(&self, targets: &'a [Target]) -> Option<Refusal<'a>> {
         targets.iter().find_map(|target| match self.decide(target) {
             Decision::Allowed => None,
@@ -114,7 +114,7 @@ impl Statement {
     }
 }
 
-/// A refused target.
+/// A target that is not allowed.
 #[derive(Debug)]
 pub(crate) struct Refusal<'a> {
     target: &'a Target,
@@ -122,7 +122,7 @@ pub(crate) struct Refusal<'a> {
 }
 
 impl Refusal<'_> {
-    /// AWS's wording, so that a search for it finds AWS's explanations.
+    /// Returns AWS's wording, so that a search for it finds AWS's documentation.
     pub(crate) fn message(&self, account: &str, caller: &str) -> String {
         let Target { action, resource, .. } = self.target;
         let because = if self.denied {

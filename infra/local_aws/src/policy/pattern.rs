@@ -1,11 +1,11 @@
-//! IAM's patterns: `*` for any characters, `?` for one.
+//! IAM patterns: `*` matches any characters, `?` matches one.
 
-/// Whether the whole text fits the pattern.
+/// Whether the pattern matches the whole text.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     let (mut at, mut pattern_at) = (0, 0);
-    // Where to go on when what follows the last star does not fit: one character further.
+    // Where to continue if what follows the last star does not match: one character further.
     let mut retry: Option<(usize, usize)> = None;
     while at < text.len() {
         match pattern.get(pattern_at) {
@@ -30,7 +30,7 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
     pattern[pattern_at..].iter().all(|&rest| rest == '*')
 }
 
-/// Actions are compared without regard to case.
+/// Whether the pattern matches, ignoring case, as IAM compares actions.
 pub(super) fn matches_ignoring_case(pattern: &str, text: &str) -> bool {
     matches(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())
 }

@@ -1,4 +1,4 @@
-//! Which bucket, key and operation a request is about, in virtual-host or path style.
+//! Determines the bucket, key and operation of a request in virtual-host or path style.
 
 use aws_smithy_types::body::SdkBody;
 use http::header::HOST;
@@ -7,14 +7,14 @@ use http::{Method, Request};
 use crate::arn;
 use crate::call::Target;
 
-/// What an S3 request is about.
+/// The bucket and key of an S3 request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) bucket: Option<String>,
     pub(super) key: Option<String>,
 }
 
-/// The bucket in a virtual-host style name: `<bucket>.s3.<region>.amazonaws.com`.
+/// Returns the bucket of a virtual-host name: `<bucket>.s3.<region>.amazonaws.com`.
 pub(super) fn bucket_of_host(host: &str) -> Option<&str> {
     let (bucket, rest) = host.split_once(".s3.")?;
     rest.split(':').next()?.ends_with("amazonaws.com").then_some(bucket)
@@ -36,7 +36,7 @@ impl Address {
     }
 }
 
-/// The operation's name, as the SDK has it.
+/// Returns the name of the operation in the SDK.
 pub(crate) fn operation(request: &Request<SdkBody>) -> &'static str {
     let address = Address::of(request);
     let query = request.uri().query().unwrap_or_default();
@@ -67,7 +67,8 @@ pub(crate) fn operation(request: &Request<SdkBody>) -> &'static str {
     }
 }
 
-/// What IAM checks. `DeleteObjects` names its keys in the body: it is checked as a deletion of anything in the bucket.
+/// Returns what IAM checks. `DeleteObjects` names its keys in the body, so it is checked as
+/// deleting any object of the bucket.
 pub(crate) fn targets(operation: &str, request: &Request<SdkBody>) -> Vec<Target> {
     let address = Address::of(request);
     let bucket_name = address.bucket.unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Amazon S3, embedded: `s3s` speaks the protocol, `s3s-fs` keeps objects as files.
+//! Amazon S3, embedded: `s3s` implements the protocol and `s3s-fs` stores objects as files.
 //!
-//! Not there: versions (an overwritten object is gone) and lifecycle rules.
+//! Versioning (an overwritten object is lost) and lifecycle rules are not supported.
 
 mod address;
 
@@ -21,16 +21,17 @@ use s3s_fs::FileSystem;
 use crate::resources::BucketSpec;
 use crate::wire::Response;
 
-/// The buckets.
+/// The embedded buckets.
 pub(crate) struct S3 {
     service: S3Service,
     root: PathBuf,
-    /// s3s-fs looks whether an object exists, then writes it: creations have to take turns.
+    /// s3s-fs checks whether an object exists and then writes it, so creations must not run
+    /// concurrently.
     creations: tokio::sync::Mutex<()>,
 }
 
 impl S3 {
-    /// Opens the folder and creates the buckets it lacks.
+    /// Opens the folder and creates the buckets that it lacks.
     pub(crate) fn open(root: &Path, buckets: &[BucketSpec], secret: &str) -> Result<Self, s3s_fs::Error> {
         for bucket in buckets {
             std::fs::create_dir_all(root.join(&bucket.name))?;
@@ -40,13 +41,13 @@ impl S3 {
         builder.set_auth(OneSecret(SecretKey::from(secret)));
         builder.set_host(AmazonHosts);
         let mut config = S3Config::default();
-        // The engines' clock may be a simulation's; a link's expiry is checked all the same.
+        // The engines' clock may be that of a simulation. The expiry of links is still checked.
         config.presigned_url_max_skew_time_secs = u32::MAX;
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         Ok(Self { service: builder.build(), root: root.to_owned(), creations: tokio::sync::Mutex::new(()) })
     }
 
-    /// Answers one request, whose signature it verifies.
+    /// Handles a request and verifies its signature.
     pub(crate) async fn call(&self, mut request: Request<SdkBody>) -> Response {
         if !request.headers().contains_key(HOST) {
             let host = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
@@ -67,7 +68,7 @@ impl S3 {
             Ok(response) if head => without_body(response.map(SdkBody::from_body_1_x)),
             Ok(response) => response.map(SdkBody::from_body_1_x),
             Err(error) => {
-                tracing::error!(?error, "the embedded S3 failed");
+                tracing::error!(?error, "the embedded S3 failed to handle a request");
                 let mut response = Response::new(SdkBody::empty());
                 *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
                 response
@@ -77,7 +78,8 @@ impl S3 {
 }
 
 impl S3 {
-    /// s3s-fs compares hashes once the object is there; what does not match must not stay.
+    /// Deletes an object whose hash does not match. s3s-fs compares hashes only after it has
+    /// written the object.
     fn take_back(&self, place: &address::Address) {
         let (Some(bucket), Some(key)) = (&place.bucket, &place.key) else { return };
         if key.split('/').chain([&**bucket]).all(|segment| !matches!(segment, "" | "." | "..")) {
@@ -93,7 +95,8 @@ fn received(body: SdkBody) -> s3s::Body {
     }
 }
 
-/// HEAD answers have no body; s3s-fs puts the object there, and an SDK would wait for the connection to say so.
+/// Removes the body of a response to HEAD. s3s-fs includes the object, and an SDK would wait for
+/// the end of the connection.
 fn without_body(response: Response) -> Response {
     let length = response.headers().get(CONTENT_LENGTH).cloned();
     let mut response = response.map(|_| SdkBody::empty());
@@ -103,7 +106,8 @@ fn without_body(response: Response) -> Response {
     response
 }
 
-/// Every caller signs with the same secret: the access key says who it is, and the policy what it may do.
+/// Every caller signs with the same secret. The access key identifies the caller, and its policy
+/// determines its permissions.
 struct OneSecret(SecretKey);
 
 #[async_trait::async_trait]

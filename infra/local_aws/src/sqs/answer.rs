@@ -1,4 +1,4 @@
-//! One function per operation: read, check, ask the engine, write.
+//! The operations, with one function each: parse, check, call the engine, serialize.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -79,11 +79,12 @@ impl Sqs {
         wire::write(&Received { messages })
     }
 
-    /// A long poll: looks, and sleeps until there may be something to see.
+    /// Long polling: reads the queue, and sleeps until there may be a message.
     async fn poll(&self, id: QueueId, count: usize, visibility_seconds: u32, wait: Duration) -> Result<Vec<Delivered>, Refusal> {
         let deadline = Instant::now() + wait;
         loop {
-            // Listening starts before looking, so that nothing arrives unnoticed in between.
+            // The notification is registered before reading, so that no message is missed in
+            // between.
             let rung = self.directory.get(id).bell.notified();
             tokio::pin!(rung);
             rung.as_mut().enable();
@@ -233,7 +234,7 @@ fn sent(id: Option<String>, message_id: String, digests: Digests) -> Sent {
     }
 }
 
-/// An entry's share of the batch's limit.
+/// Returns how much of a batch's size limit an entry uses.
 fn size_bytes(entry: &Sending) -> usize {
     let body_bytes = entry.message_body.as_ref().map_or(0, String::len);
     body_bytes + attributes::check(&entry.message_attributes).unwrap_or(0)
@@ -244,7 +245,8 @@ fn change(request: &Changing, queue: &str) -> Result<(Receipt, u32), Refusal> {
     Ok((Receipt::parse(request.receipt_handle.as_deref(), queue)?, seconds))
 }
 
-/// Applies an action to each entry that could be read. What the service refuses fails its entry; a failing file fails the call.
+/// Applies an action to each entry that could be parsed. A refusal fails its entry; a storage
+/// failure fails the call.
 fn each<T>(
     entries: Vec<(String, Result<T, Refusal>)>,
     mut action: impl FnMut(T) -> Result<(), Refusal>,

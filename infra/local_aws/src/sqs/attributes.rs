@@ -1,4 +1,4 @@
-//! Message attributes: their limits, their digest, and the choice a receiver makes among them.
+//! Message attributes: their limits, their digest, and the selection by receivers.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::limits::ATTRIBUTES_MAX;
 use super::receipt::md5_hex;
 use super::refusal::Refusal;
 
-/// A message's attributes, in the order their digest needs.
+/// The attributes of a message, in the order that their digest needs.
 pub(super) type Attributes = BTreeMap<String, Attribute>;
 
-/// One attribute, in the form it travels and is stored in.
+/// An attribute, as it is sent and stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Attribute {
@@ -21,12 +21,13 @@ pub(super) struct Attribute {
     pub(super) data_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) string_value: Option<String>,
-    /// Base64, as the JSON protocol carries blobs.
+    /// Binary data in base64, as in the JSON protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) binary_value: Option<String>,
 }
 
-/// How a value enters the digest (SQS Developer Guide, "Calculating the MD5 message digest for message attributes").
+/// How a value enters the digest (SQS Developer Guide, "Calculating the MD5 message digest for
+/// message attributes").
 enum Value<'a> {
     Text(&'a str),
     Bytes(Vec<u8>),
@@ -52,7 +53,7 @@ impl Attribute {
     }
 }
 
-/// Checks the attributes of a message to send and gives their size in bytes.
+/// Checks the attributes of a message and returns their size in bytes.
 pub(super) fn check(attributes: &Attributes) -> Result<usize, Refusal> {
     if attributes.len() > ATTRIBUTES_MAX {
         return Err(Refusal::InvalidParameters(format!(
@@ -84,7 +85,7 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     )))
 }
 
-/// The digest of attributes that passed [`check`]; `None` of none.
+/// Returns the digest of attributes that passed [`check`]; `None` if there are none.
 pub(super) fn digest(attributes: &Attributes) -> Option<String> {
     const TEXT: u8 = 1;
     const BINARY: u8 = 2;
@@ -114,7 +115,7 @@ pub(super) fn digest(attributes: &Attributes) -> Option<String> {
     Some(md5_hex(&buffer))
 }
 
-/// The attributes a receiver asked for: by name, by `prefix.*`, or `All`.
+/// Selects the attributes that a receiver requested: by name, by `prefix.*`, or `All`.
 pub(super) fn select(mut attributes: Attributes, wanted: &[String]) -> Attributes {
     attributes.retain(|name, _| {
         wanted.iter().any(|pattern| match pattern.strip_suffix(".*") {

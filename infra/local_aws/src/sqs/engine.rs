@@ -1,4 +1,4 @@
-//! The engine proper: what happens to messages. One owner, no waiting, no wire forms.
+//! The engine of the queues. It has one owner, never waits, and is independent of the wire format.
 
 use std::sync::Arc;
 
@@ -12,13 +12,15 @@ use super::send::Outgoing;
 use super::spec::{DeadLetters, Directory, Queue, QueueId};
 use crate::NowMs;
 
-/// Messages one receive looks at, counting those it moves to the dead-letter queue, and messages one step lets expire.
+/// The most messages that one receive reads, including those that it moves to the dead-letter
+/// queue, and the most that one step expires.
 const MESSAGES_PER_STEP_MAX: usize = 1_000;
 
-/// Keys one millisecond has room for, so that keys of a later start are greater than all before it.
+/// How many keys each millisecond has, so that keys of a later start are greater than all earlier
+/// ones.
 const KEYS_PER_MS: i64 = 1_024;
 
-/// All queues: the durable [`Ledger`] and, in memory, the [`Lanes`] that say what is served next.
+/// All queues: the durable [`Ledger`] and the in-memory [`Lanes`], which determine the order.
 pub(super) struct Engine {
     ledger: Ledger,
     directory: Arc<Directory>,
@@ -27,7 +29,7 @@ pub(super) struct Engine {
     next_key: i64,
 }
 
-/// A message as one receive sees it.
+/// A message as one receive returns it.
 #[derive(Debug)]
 pub(super) struct Delivered {
     pub(super) receipt: Receipt,
@@ -36,11 +38,11 @@ pub(super) struct Delivered {
     pub(super) content: Content,
 }
 
-/// What a receive found.
+/// The result of a receive.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) messages: Vec<Delivered>,
-    /// How long until a message that waits becomes visible; `None` when none waits.
+    /// How long until a waiting message becomes visible; `None` if none waits.
     pub(super) next_in_ms: Option<u64>,
 }
 
@@ -56,7 +58,7 @@ impl Engine {
         Ok(Self { ledger, directory, lanes, clock, next_key })
     }
 
-    /// Opens the transaction that the calls until [`Engine::commit`] share.
+    /// Opens the transaction of all calls until [`Engine::commit`].
     pub(super) fn begin(&mut self) -> Result<(), Refusal> {
         Ok(self.ledger.begin()?)
     }
@@ -65,7 +67,8 @@ impl Engine {
         Ok(self.ledger.commit()?)
     }
 
-    /// After a failure: forgets the transaction and reads again what the file holds. Messages in flight become visible, as after a restart.
+    /// Discards the transaction after a failure and reads the file again. Messages in flight become
+    /// visible, as after a restart.
     pub(super) fn recover(&mut self) {
         let reloaded = self.ledger.roll_back().and_then(|()| self.ledger.load((self.clock)()));
         match reloaded {
@@ -74,7 +77,7 @@ impl Engine {
                 self.lanes = lanes;
                 self.lanes.iter_mut().zip(shares).for_each(|(lanes, share)| lanes.divide(share));
             }
-            Err(error) => tracing::error!(%error, "the queue file cannot be read back"),
+            Err(error) => tracing::error!(%error, "failed to read the queue file again"),
         }
     }
 
@@ -98,8 +101,9 @@ impl Engine {
         Ok(keys)
     }
 
-    /// Takes up to `count` messages, the quietest tenant's first, and hides them. One that was received too often goes to the
-    /// dead-letter queue instead. A message that may have killed a process is taken alone.
+    /// Receives up to `count` messages and hides them, those of the tenant with the fewest messages
+    /// in flight first. A message that was received too often is moved to the dead-letter queue
+    /// instead. A message that may have killed a process is received alone.
     pub(super) fn receive(&mut self, queue: QueueId, count: usize, visibility_seconds: u32) -> Result<Found, Refusal> {
         let now_ms = (self.clock)();
         self.catch_up(queue, now_ms)?;
@@ -130,7 +134,8 @@ impl Engine {
         Ok(Found { messages, next_in_ms })
     }
 
-    /// Deletes what the receipt stands for. A message that is gone, or was received again since, is left alone: the call succeeds, as SQS's does.
+    /// Deletes the message of a receipt. If it no longer exists or was received again, nothing is
+    /// deleted and the call succeeds, as in SQS.
     pub(super) fn delete(&mut self, queue: QueueId, receipt: Receipt) -> Result<(), Refusal> {
         if self.lanes(queue).get(receipt.key).is_some_and(|entry| entry.receives == receipt.receives) {
             self.ledger.delete(receipt.key)?;
@@ -166,12 +171,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Caps what one tenant of a queue, and one place of it, may have at work.
+    /// Limits how many messages of one tenant, and of one place within a tenant, may be in flight.
     pub(super) fn divide(&mut self, queue: QueueId, share: Share) {
         self.lanes[queue.0].divide(share);
     }
 
-    /// The bodies of all messages that were in flight when a process died.
+    /// Returns the bodies of all messages that were in flight when a process died.
     pub(super) fn interrupted(&self) -> Result<Vec<String>, Refusal> {
         Ok(self.ledger.interrupted()?)
     }
@@ -189,7 +194,7 @@ impl Engine {
         Ok(self.lanes(queue).counts())
     }
 
-    /// How long ago the oldest message was sent that is neither deleted nor expired.
+    /// Returns the age of the oldest message that is neither deleted nor expired.
     pub(super) fn oldest_age_ms(&mut self, queue: QueueId) -> Result<Option<u64>, Refusal> {
         let now_ms = (self.clock)();
         self.catch_up(queue, now_ms)?;
@@ -204,7 +209,7 @@ impl Engine {
         let content = self.ledger.receive(key, now_ms)?;
         let lanes = &mut self.lanes[queue.0];
         lanes.receive(key, now_ms, now_ms + u64::from(visibility_seconds) * 1000);
-        let entry = lanes.get(key).ok_or_else(|| Refusal::Storage(format!("message {} vanished while it was received", key.0)))?;
+        let entry = lanes.get(key).ok_or_else(|| Refusal::Storage(format!("message {} disappeared while it was received", key.0)))?;
         let receipt = Receipt { key, receives: entry.receives };
         Ok(Delivered { receipt, group: Arc::clone(&entry.group), sent_at_ms: entry.sent_at_ms, content })
     }
@@ -225,7 +230,7 @@ impl Engine {
         }
     }
 
-    /// Brings a queue to the present: what is due becomes visible, what is past its retention goes.
+    /// Makes due messages visible and expires old ones.
     fn catch_up(&mut self, queue: QueueId, now_ms: u64) -> Result<(), Refusal> {
         self.lanes[queue.0].advance(now_ms);
         let retention_ms = u64::from(self.queue(queue).spec.message_retention_seconds) * 1000;
@@ -237,7 +242,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Long polls sleep until the next message becomes visible; when that comes earlier than they know, they must look again.
+    /// Wakes long polls if the next message becomes visible earlier than they expect.
     fn ring_if_earlier(&self, queue: QueueId, waited_for: Option<u64>) {
         if let Some(now_waiting_for) = self.lanes(queue).next_visible_at_ms()
             && waited_for.is_none_or(|before| now_waiting_for < before)
@@ -246,7 +251,7 @@ impl Engine {
         }
     }
 
-    /// A message that is finished with makes room for another of its tenant, which a long poll may be waiting for.
+    /// Wakes long polls if a finished message made room for another of its tenant.
     fn ring_if_ready(&self, queue: QueueId) {
         let lanes = self.lanes(queue);
         if lanes.share() != Share::UNLIMITED && lanes.counts().ready > 0 {

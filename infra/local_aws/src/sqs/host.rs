@@ -1,4 +1,4 @@
-//! Where the engine runs: on a thread of its own, or on whoever calls.
+//! Where the engine runs: on its own thread, or on the calling task.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,19 @@ use super::engine::Engine;
 use super::refusal::Refusal;
 use crate::Mode;
 
-/// Calls that share one transaction at most: as many as came in while the last one was written.
+/// The most calls in one transaction. Calls share one if they arrive while the previous one is
+/// committed.
 const CALLS_PER_TRANSACTION_MAX: usize = 64;
 
-/// The engine, wherever it runs.
+/// The engine and where it runs.
 pub(super) enum Host {
-    /// Calls wait in the channel, which holds no more than there are callers: each waits for its answer.
+    /// Calls wait in the channel, which never holds more calls than there are callers, because each
+    /// waits for its result.
     Thread(Sender<Task>),
     Inline(Box<Mutex<Option<Engine>>>),
 }
 
-/// What the engine's thread is asked to do.
+/// A task of the engine's thread.
 pub(super) enum Task {
     Call(Call),
     Close(oneshot::Sender<Result<(), Refusal>>),
@@ -27,7 +29,7 @@ pub(super) enum Task {
 
 pub(super) type Call = Box<dyn FnOnce(&mut Engine) -> Answered + Send>;
 
-/// A call that ran and whose answer waits for the commit.
+/// A call that ran and whose result waits for the commit.
 pub(super) struct Answered {
     storage_failed: bool,
     answer: Box<dyn FnOnce(Result<(), Refusal>) + Send>,
@@ -45,7 +47,7 @@ impl Host {
         }
     }
 
-    /// Runs a call in a transaction and gives its result once that is committed.
+    /// Runs a call in a transaction and returns its result once that is committed.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         call: impl FnOnce(&mut Engine) -> Result<T, Refusal> + Send + 'static,
@@ -55,7 +57,7 @@ impl Host {
             let result = call(engine);
             Answered {
                 storage_failed: matches!(result, Err(Refusal::Storage(_))),
-                // A caller that is gone does not need its answer.
+                // The caller may have gone.
                 answer: Box::new(move |committed| drop(answer.send(committed.and(result)))),
             }
         });
@@ -66,7 +68,7 @@ impl Host {
         answered.await.unwrap_or(Err(Refusal::Closed))
     }
 
-    /// Finishes the calls before this one, writes the log back into the file and closes it.
+    /// Finishes the calls before this one, writes the log to the file and closes it.
     pub(super) async fn close(&self) -> Result<(), Refusal> {
         match self {
             Self::Thread(tasks) => {
@@ -81,7 +83,8 @@ impl Host {
     }
 }
 
-/// A panic inside a call leaves its transaction open: the next one fails to begin, rolls back and reads the file again.
+/// A panic inside a call leaves its transaction open. The next one then fails to begin, rolls back
+/// and reads the file again.
 fn lock(engine: &Mutex<Option<Engine>>) -> MutexGuard<'_, Option<Engine>> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -90,7 +93,7 @@ fn serve(mut engine: Engine, inbox: &Receiver<Task>) {
     let mut closing = None;
     while closing.is_none() {
         match inbox.recv() {
-            // The last `Sqs` is gone: dropping the engine closes the file.
+            // The last `Sqs` was dropped. Dropping the engine closes the file.
             Err(_) => return,
             Ok(Task::Close(answer)) => closing = Some(answer),
             Ok(Task::Call(call)) => transact(&mut engine, call, || match inbox.try_recv().ok()? {
@@ -108,7 +111,7 @@ fn serve(mut engine: Engine, inbox: &Receiver<Task>) {
     }
 }
 
-/// Runs a call, and those that wait behind it, in one transaction, then answers them all.
+/// Runs a call and those that wait behind it in one transaction, then returns all results.
 fn transact(engine: &mut Engine, first: Call, mut next: impl FnMut() -> Option<Call>) {
     let mut answered = Vec::new();
     let mut outcome = engine.begin();

@@ -1,15 +1,19 @@
-//! The order a queue is served in: tenant by tenant, the quietest first, and within a tenant likewise place by place.
+//! The order in which a queue is served: by tenant, the one with the fewest messages in flight
+//! first, and within a tenant by place in the same way.
 //!
-//! A message has a **tenant** (its message group, up to a `/`) and, where its sender names one, a **place** within it. The
-//! messages of a place that are ready form a **lane**, oldest first. A tenant takes its next message from the lane with the fewest
-//! messages at work; the queue takes its next from the tenant with the fewest. [`Share`] caps both. Messages that are delayed or
-//! in flight **wait**, sorted by when they become visible, and [`Lanes::advance`] moves those whose time has come. Every step
-//! costs a logarithm of the backlog.
+//! A message has a tenant (its message group, up to a `/`) and, if its sender names one, a place
+//! within it. The ready messages of a place form a lane, oldest first. A tenant's next message
+//! comes from the lane with the fewest messages in flight; the queue's next message comes from the
+//! tenant with the fewest. [`Share`] limits both. Delayed messages and those in flight wait, sorted
+//! by when they become visible, and [`Lanes::advance`] moves those that are due. Every step is
+//! logarithmic in the backlog.
 //!
-//! Messages that were in flight when a process died are **suspects** and are served apart ([`super::suspects`]).
+//! Messages that were in flight when a process died are suspects and are served separately
+//! ([`super::suspects`]).
 //!
-//! By tenant this is fair queueing as SQS describes it ("Amazon SQS fair queues"). Places and caps are additions: on AWS, Lambda's
-//! concurrency stands in for them. Lanes hold names of messages only; their contents stay in the ledger.
+//! By tenant this is fair queueing as SQS describes it ("Amazon SQS fair queues"). Places and
+//! limits are additions; on AWS, Lambda's concurrency has that role. Lanes contain only keys of
+//! messages; their content is in the ledger.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,26 +21,26 @@ use std::sync::Arc;
 use super::receipt::MessageKey;
 use super::suspects::Suspects;
 
-/// A message group, or a part of one; messages without one share the empty name.
+/// A message group or a part of one. Messages without a group share the empty name.
 pub(super) type Group = Arc<str>;
 
-/// What the queue knows of a message without reading it.
+/// What the queue knows about a message without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// The message group it was sent in.
+    /// The message group that the message was sent in.
     pub(super) group: Group,
-    /// Its place within the tenant; empty when its sender named none.
+    /// The place within the tenant; empty if the sender named none.
     pub(super) place: Group,
     pub(super) sent_at_ms: u64,
-    /// How often it was received.
+    /// How often the message was received.
     pub(super) receives: u32,
-    /// How often a process died while it was in flight.
+    /// How often a process died while the message was in flight.
     pub(super) crashes: u32,
     pub(super) state: State,
 }
 
 impl Entry {
-    /// The part of the message group that names the tenant.
+    /// Returns the part of the message group that names the tenant.
     fn tenant(&self) -> Group {
         match self.group.split_once('/') {
             Some((tenant, _)) => tenant.into(),
@@ -45,7 +49,8 @@ impl Entry {
     }
 }
 
-/// Where a message stands. Sent, it is delayed or ready; received, it is in flight until it is deleted or its time is over, and ready again.
+/// The state of a message. After sending it is delayed or ready. After a receive it is in flight
+/// until it is deleted or becomes ready again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     Ready {
@@ -57,13 +62,13 @@ pub(super) enum State {
     InFlight {
         since_ms: u64,
         until_ms: u64,
-        /// The receiver has put it back until then and is no longer at work on it.
+        /// Whether the receiver returned the message until then and no longer works on it.
         put_back: bool,
     },
 }
 
 impl State {
-    /// A message that may be received from a time on.
+    /// Returns the state of a message that can be received from a time on.
     pub(super) fn until(visible_at_ms: u64, now_ms: u64) -> Self {
         if visible_at_ms > now_ms { Self::Delayed { until_ms: visible_at_ms } } else { Self::Ready { since_ms: visible_at_ms } }
     }
@@ -73,17 +78,17 @@ impl State {
     }
 }
 
-/// The most messages at work at once.
+/// The most messages that may be processed at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
-    /// Of one tenant.
+    /// The limit for one tenant.
     pub tenant: usize,
-    /// Of one place within a tenant.
+    /// The limit for one place within a tenant.
     pub place: usize,
 }
 
 impl Share {
-    /// No cap, as SQS has none.
+    /// No limits, as in SQS.
     pub const UNLIMITED: Self = Self { tenant: usize::MAX, place: usize::MAX };
 
     fn tenant_max(self, tenant: &str) -> usize {
@@ -101,7 +106,7 @@ impl Default for Share {
     }
 }
 
-/// How many messages stand where.
+/// How many messages are in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) ready: usize,
@@ -109,7 +114,8 @@ pub(super) struct Counts {
     pub(super) in_flight: usize,
 }
 
-/// How many are at work, since when the first in line has been ready, and whose turn it is.
+/// How many messages are being processed, since when the first one has been ready, its key, and its
+/// group.
 type Turn = (usize, u64, MessageKey, Group);
 
 #[derive(Debug, Default)]
@@ -138,7 +144,7 @@ impl Tenant {
         Some((self.at_work, *since_ms, *key, Arc::clone(name)))
     }
 
-    /// Changes a lane and keeps its turn in step; an empty lane goes.
+    /// Changes a lane and updates its turn. An empty lane is removed.
     fn with_lane(&mut self, place: &Group, share: Share, change: impl FnOnce(&mut Lane)) {
         let lane = self.lanes.entry(Arc::clone(place)).or_default();
         let before = lane.turn(place, share);
@@ -162,14 +168,14 @@ fn replace(turns: &mut BTreeSet<Turn>, before: Option<Turn>, after: Option<Turn>
     }
 }
 
-/// A message to serve.
+/// The next message to serve.
 pub(super) struct Next<'l> {
     pub(super) key: MessageKey,
     pub(super) entry: &'l Entry,
 }
 
 impl Next<'_> {
-    /// Whether it may have killed a process: it is then served alone.
+    /// Whether the message may have killed a process and must be served alone.
     pub(super) fn is_suspect(&self) -> bool {
         self.entry.crashes > 0
     }
@@ -188,7 +194,7 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// Caps what one tenant, and one place of it, may have at work.
+    /// Sets the limits for one tenant and for one place.
     pub(super) fn divide(&mut self, share: Share) {
         let entries = std::mem::take(&mut self.entries);
         for (key, entry) in &entries {
@@ -205,14 +211,14 @@ impl Lanes {
         self.share
     }
 
-    /// Adds a message, or replaces what was known of it.
+    /// Adds a message, or replaces what is known about it.
     pub(super) fn put(&mut self, key: MessageKey, entry: Entry) {
         self.remove(key);
         self.enter(key, &entry);
         self.entries.insert(key, entry);
     }
 
-    /// Takes a message out.
+    /// Removes a message.
     pub(super) fn remove(&mut self, key: MessageKey) -> Option<Entry> {
         let entry = self.entries.remove(&key)?;
         self.leave(key, &entry);
@@ -223,13 +229,14 @@ impl Lanes {
         self.entries.get(&key)
     }
 
-    /// The message to serve next: a suspect whose time has come, else by the tenants' turns.
+    /// Returns the message to serve next: a suspect that is due, or else the first by the tenants'
+    /// turns.
     pub(super) fn next(&self, now_ms: u64) -> Option<Next<'_>> {
         let key = self.suspects.next(now_ms).or_else(|| self.turns.first().map(|turn| turn.2))?;
         self.entries.get(&key).map(|entry| Next { key, entry })
     }
 
-    /// Makes visible what is due.
+    /// Makes due messages visible.
     pub(super) fn advance(&mut self, now_ms: u64) {
         self.suspects.look(now_ms);
         while let Some(&(until_ms, key)) = self.waiting.first()
@@ -247,7 +254,8 @@ impl Lanes {
         });
     }
 
-    /// Hides a message in flight until another time. Whoever put it back has survived it.
+    /// Hides a message in flight until another time. A message that is returned has not killed its
+    /// process.
     pub(super) fn put_back(&mut self, key: MessageKey, until_ms: u64) {
         self.change(key, |entry| {
             if let State::InFlight { since_ms, .. } = entry.state {
@@ -257,17 +265,17 @@ impl Lanes {
         });
     }
 
-    /// The messages sent at `sent_ms` or before, oldest first, at most `limit`.
+    /// Returns at most `limit` messages that were sent at `sent_ms` or before, oldest first.
     pub(super) fn sent_until(&self, sent_ms: u64, limit: usize) -> Vec<MessageKey> {
         self.entries.iter().take(limit).take_while(|(_, entry)| entry.sent_at_ms <= sent_ms).map(|(key, _)| *key).collect()
     }
 
-    /// When the next waiting message becomes visible.
+    /// Returns when the next waiting message becomes visible.
     pub(super) fn next_visible_at_ms(&self) -> Option<u64> {
         self.waiting.first().map(|&(until_ms, _)| until_ms)
     }
 
-    /// When there may be something to serve; `None` when nothing is ready or waits.
+    /// Returns when there may be a message to serve; `None` if none is ready or waiting.
     pub(super) fn next_at_ms(&self, now_ms: u64) -> Option<u64> {
         if self.next(now_ms).is_some() {
             return Some(now_ms);
@@ -275,7 +283,7 @@ impl Lanes {
         [self.next_visible_at_ms(), self.suspects.next_look_at_ms(now_ms)].into_iter().flatten().min()
     }
 
-    /// When the oldest message was sent. Keys grow with time, so it is the first.
+    /// Returns when the oldest message was sent. Keys grow with time, so it is the first.
     pub(super) fn oldest_sent_at_ms(&self) -> Option<u64> {
         self.entries.first_key_value().map(|(_, entry)| entry.sent_at_ms)
     }
@@ -347,7 +355,8 @@ impl Lanes {
         }
     }
 
-    /// Changes a message's lane and keeps its tenant's turn in step; a tenant without messages goes.
+    /// Changes the lane of a message and updates its tenant's turn. A tenant without messages is
+    /// removed.
     fn with_lane(&mut self, entry: &Entry, change: impl FnOnce(&mut Lane)) {
         let (name, share) = (entry.tenant(), self.share);
         let tenant = self.tenants.entry(Arc::clone(&name)).or_default();
@@ -375,7 +384,7 @@ mod tests {
         Entry { group: group.into(), place: place.into(), sent_at_ms: since_ms, receives: 0, crashes: 0, state }
     }
 
-    /// Receives everything there is and gives the groups in the order served.
+    /// Receives all messages and returns their groups in the order served.
     fn serve(lanes: &mut Lanes, count: usize) -> Vec<String> {
         let mut served = Vec::new();
         while served.len() < count {

@@ -1,8 +1,9 @@
-//! The queues' durable record, in SQLite.
+//! The durable record of the queues, in SQLite.
 //!
-//! Two tables, because a receive changes only the narrow one: `message` (where it is, how often it was received) and `content` (what
-//! was sent, never changed). Until when a message in flight is hidden is not written: after a restart it is visible again. That it
-//! was in flight is, so that a crash is blamed on those that may have caused it.
+//! There are two tables, because a receive changes only the narrow one: `message` (its queue and
+//! receive count) and `content` (what was sent, which never changes). How long a message in flight
+//! is hidden is not stored: after a restart it is visible again. That it was in flight is stored,
+//! so that a crash is attributed to messages that may have caused it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::send::Outgoing;
 use super::spec::{Directory, QueueId};
 use super::suspects::ALONE_CRASHES;
 
-/// Raised when a table changes; a newer file is refused rather than damaged.
+/// Raised when a table changes. A newer file is refused, so that it is not damaged.
 const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
@@ -41,29 +42,29 @@ const SCHEMA: &str = "
         trace_header TEXT
     ) STRICT;";
 
-/// What version 2 added.
+/// The changes of version 2.
 const FROM_VERSION_1: &str = "
     ALTER TABLE message ADD COLUMN place TEXT;
     ALTER TABLE message ADD COLUMN in_flight_since_ms INTEGER;
     ALTER TABLE message ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;";
 
-/// What a receive reads of a message.
+/// The part of a message that a receive reads.
 #[derive(Debug)]
 pub(super) struct Content {
     pub(super) body: String,
-    /// The message attributes, as JSON.
+    /// The message attributes as JSON.
     pub(super) attributes: Option<String>,
     pub(super) trace_header: Option<String>,
     pub(super) first_received_at_ms: u64,
-    /// The queue the message was dead-lettered from.
+    /// The queue that the message was dead-lettered from.
     pub(super) source: Option<String>,
 }
 
-/// The open file. Statements are compiled once and kept.
+/// The open file, with its compiled statements.
 #[derive(Debug)]
 pub(super) struct Ledger {
     connection: Connection,
-    /// The rows of table `queue`, by [`QueueId`].
+    /// The rows of the table `queue`, by [`QueueId`].
     rows: Vec<i64>,
 }
 
@@ -83,7 +84,7 @@ impl Ledger {
         Ok(Self { connection, rows })
     }
 
-    /// All messages, by queue; those that were in flight are visible again.
+    /// Reads all messages by queue. Those that were in flight are visible again.
     pub(super) fn load(&self, now_ms: u64) -> rusqlite::Result<Vec<Lanes>> {
         let mut lanes: Vec<_> = self.rows.iter().map(|_| Lanes::default()).collect();
         let mut read = self
@@ -92,7 +93,7 @@ impl Ledger {
         let mut rows = read.query([])?;
         while let Some(row) = rows.next()? {
             let queue: i64 = row.get(0)?;
-            // A queue that is no longer declared keeps its messages for the day it is again.
+            // A queue that is no longer declared keeps its messages until it is declared again.
             let Some(place) = self.rows.iter().position(|known| *known == queue) else { continue };
             let group: Option<Arc<str>> = row.get(2)?;
             let state = State::until(row.get(4)?, now_ms);
@@ -110,8 +111,9 @@ impl Ledger {
         Ok(lanes)
     }
 
-    /// After a crash, notes it with the messages that were in flight: with all of them, or with the one that was being tried alone
-    /// because it saw several crashes before. A receive that ended with a crash which is blamed on another message counts for nothing.
+    /// After a crash, records it for the messages that were in flight: for all of them, or only for
+    /// the one that was processed alone because it had seen several crashes. A receive that ended
+    /// in a crash caused by another message is not counted.
     pub(super) fn blame_crash(&self) -> rusqlite::Result<()> {
         let alone: Option<i64> = self
             .connection
@@ -122,7 +124,8 @@ impl Ledger {
                 |row| row.get(0),
             )
             .optional()?;
-        // Visible since it was last received: among suspects, those that were in flight the longest come first.
+        // Visible since the last receive: among suspects, those that were in flight longest come
+        // first.
         self.connection.execute(
             "UPDATE message SET in_flight_since_ms = NULL, visible_at_ms = in_flight_since_ms,
                 crashes = crashes + (?1 IS NULL OR key = ?1),
@@ -133,13 +136,13 @@ impl Ledger {
         Ok(())
     }
 
-    /// The bodies of all messages that were in flight when a process died.
+    /// Returns the bodies of all messages that were in flight when a process died.
     pub(super) fn interrupted(&self) -> rusqlite::Result<Vec<String>> {
         let mut read = self.connection.prepare_cached("SELECT body FROM content JOIN message USING (key) WHERE crashes > 0")?;
         read.query_map([], |row| row.get(0))?.collect()
     }
 
-    /// Notes that a receiver put a message back: it has survived it.
+    /// Records that a receiver returned a message, so that it has not killed its process.
     pub(super) fn put_back(&self, key: MessageKey) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached("UPDATE message SET in_flight_since_ms = NULL, crashes = 0 WHERE key = ?1")?
@@ -147,7 +150,7 @@ impl Ledger {
             .map(drop)
     }
 
-    /// The newest message's key.
+    /// Returns the key of the newest message.
     pub(super) fn last_key(&self) -> rusqlite::Result<Option<MessageKey>> {
         let key: Option<i64> = self.connection.query_row("SELECT max(key) FROM message", [], |row| row.get(0))?;
         Ok(key.map(MessageKey))
@@ -232,7 +235,8 @@ impl Ledger {
         self.connection.prepare_cached("DELETE FROM message WHERE queue = ?1")?.execute([row]).map(drop)
     }
 
-    /// Writes everything into the file itself and closes it. What is still in flight was cut off, and killed nothing.
+    /// Writes everything to the file and closes it. Messages still in flight were interrupted and
+    /// did not kill the process.
     pub(super) fn close(self) -> rusqlite::Result<()> {
         self.execute("UPDATE message SET in_flight_since_ms = NULL WHERE in_flight_since_ms IS NOT NULL")?;
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).optional()?;

@@ -2,17 +2,17 @@
 
 use super::refusal::Refusal;
 
-/// Entries in a batch, and messages in one receive.
+/// The most entries in a batch, and messages in one receive.
 pub(super) const BATCH_ENTRIES_MAX: usize = 10;
-/// Bytes of one message with its attributes, and of all messages of a batch.
+/// The most bytes of a message with its attributes, and of all messages in a batch.
 pub(super) const REQUEST_BYTES_MAX: usize = 1024 * 1024;
-/// Attributes of one message.
+/// The most attributes of a message.
 pub(super) const ATTRIBUTES_MAX: usize = 10;
-/// Messages received and neither deleted nor visible again, per queue.
+/// The most messages of a queue that were received and are neither deleted nor visible again.
 pub(super) const IN_FLIGHT_MAX: usize = 120_000;
-/// Characters of a message group's id.
+/// The most characters in the id of a message group.
 const GROUP_ID_CHARS_MAX: usize = 128;
-/// Characters of a batch entry's id.
+/// The most characters in the id of a batch entry.
 const ENTRY_ID_CHARS_MAX: usize = 80;
 pub(super) const VISIBILITY_SECONDS_MAX: u32 = 43_200;
 const DELAY_SECONDS_MAX: u32 = 900;
@@ -42,7 +42,7 @@ pub(super) fn receive_count(value: i64) -> Result<usize, Refusal> {
     within("MaxNumberOfMessages", value, 1, max, "Must be between 1 and 10, if provided.").map(|count| count as usize)
 }
 
-/// A group id holds alphanumeric characters and punctuation.
+/// Checks the id of a message group: alphanumeric characters and punctuation.
 pub(super) fn group_id(value: &str) -> Result<(), Refusal> {
     let fits = (1..=GROUP_ID_CHARS_MAX).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic());
     if fits {
@@ -55,7 +55,7 @@ pub(super) fn group_id(value: &str) -> Result<(), Refusal> {
     })
 }
 
-/// A batch: one to ten entries with well-formed, distinct ids.
+/// Checks a batch: one to ten entries with well-formed, distinct ids.
 pub(super) fn batch<'a>(entry_shape: &'static str, ids: impl ExactSizeIterator<Item = &'a str>) -> Result<(), Refusal> {
     match ids.len() {
         0 => return Err(Refusal::EmptyBatchRequest(entry_shape)),
@@ -76,7 +76,7 @@ pub(super) fn batch<'a>(entry_shape: &'static str, ids: impl ExactSizeIterator<I
     Ok(())
 }
 
-/// A body of the characters XML 1.0 allows, which is what SQS takes.
+/// Checks that a body has only characters that XML 1.0 allows, as SQS requires.
 pub(super) fn body_characters(body: &str) -> Result<(), Refusal> {
     let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}');
     if body.chars().all(allowed) { Ok(()) } else { Err(Refusal::InvalidMessageContents) }

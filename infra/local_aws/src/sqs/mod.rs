@@ -1,17 +1,17 @@
 //! Amazon SQS, embedded: standard queues with fair queueing, durable in one SQLite file.
 //!
-//! The cast and their verbs:
+//! - [`Sqs`] handles calls in the service's JSON: it parses a request (`wire`), checks it
+//!   (`limits`, `attributes`), calls the engine, and refuses in the service's words (`refusal`).
+//! - The host runs the engine on its own thread and combines concurrent calls into one transaction,
+//!   or runs it inline.
+//! - The engine sends, receives, hides, deletes and redrives messages. It stores them in the
+//!   `ledger` (SQLite) and orders them in the `lanes` (memory): by tenant, the one with the fewest
+//!   messages in flight first.
+//! - A long poll sleeps until its queue notifies it (a message came, or one becomes visible earlier
+//!   than expected), its next message becomes visible, or its time is up.
 //!
-//! - [`Sqs`] **answers** calls in the service's own JSON: it reads a request (`wire`), checks it (`limits`, `attributes`), asks the engine, and says
-//!   no in the service's words (`refusal`).
-//! - The **host** runs the engine on a thread of its own and puts the calls that come in together into one transaction, or runs it inline.
-//! - The **engine** sends, receives, hides, deletes and redrives messages. It **records** them in the `ledger` (SQLite) and **lines** them up in the
-//!   `lanes` (memory): tenant by tenant, the one with the fewest messages at work first.
-//! - A **long poll** sleeps until its queue's bell **rings** (a message came, or one will become visible earlier than known), its next message becomes
-//!   visible, or its time is up.
-//!
-//! What a restart forgets, on purpose: messages in flight become visible again. Their receive counts stay. After a crash they are
-//! **suspects**: one of them may have caused it.
+//! After a restart, messages that were in flight are visible again, with their receive counts.
+//! After a crash they are suspects: one of them may have caused it.
 
 mod answer;
 mod attributes;
@@ -43,22 +43,22 @@ pub use spec::{QueueSpec, Redrive};
 /// Why the queues cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// SQLite refused the file.
+    /// SQLite could not open the file.
     #[error("cannot open the queue file {}", path.display())]
     Sqlite {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// A newer program wrote the file.
+    /// A newer version wrote the file.
     #[error("the queue file {} has version {found}; this program knows {known}", path.display())]
     Newer {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The file's version.
+        /// The version of the file.
         found: i64,
-        /// The newest version this program reads.
+        /// The newest version that this program reads.
         known: i64,
     },
     /// A redrive policy names a queue that is not declared.
@@ -66,16 +66,16 @@ pub enum OpenError {
     NoDeadLetterQueue {
         /// The queue with the policy.
         name: String,
-        /// The queue it names.
+        /// The queue that the policy names.
         dead_letter_queue: String,
     },
-    /// Two queues have one name.
+    /// Two queues have the same name.
     #[error("queue {name} is declared twice")]
     DuplicateQueue {
-        /// The name.
+        /// The name of both queues.
         name: String,
     },
-    /// The engine's thread did not start.
+    /// The thread of the engine did not start.
     #[error("cannot start the queue engine's thread")]
     Thread(#[source] std::io::Error),
 }
@@ -94,7 +94,8 @@ impl std::fmt::Debug for Sqs {
 }
 
 impl Sqs {
-    /// Opens the queues in a file, or in memory (`:memory:`). Messages that were in flight when the file was last used are visible.
+    /// Opens the queues in a file, or in memory (`:memory:`). Messages that were in flight when the
+    /// file was last used are visible.
     pub fn open(path: &Path, queues: &[QueueSpec], account: &str, region: &str, clock: NowMs, mode: Mode) -> Result<Self, OpenError> {
         let directory = Arc::new(Directory::new(queues, account, region, clock())?);
         let engine = Engine::open(path, Arc::clone(&directory), clock)?;
@@ -102,28 +103,30 @@ impl Sqs {
         Ok(Self { directory, host })
     }
 
-    /// Answers one call: an operation's name (`SendMessage`) and its request in AWS JSON 1.0.
+    /// Handles a call: the name of an operation (`SendMessage`) and its request in AWS JSON 1.0.
     pub async fn call(&self, operation: &str, body: &[u8]) -> Result<Vec<u8>, ServiceError> {
         Ok(self.answer(operation, body).await?)
     }
 
-    /// A queue's URL, as `GetQueueUrl` gives it.
+    /// Returns the URL of a queue, as `GetQueueUrl` does.
     pub fn queue_url(&self, name: &str) -> Option<&str> {
         self.directory.named(name).map(|id| self.directory.get(id).url.as_str())
     }
 
-    /// A queue's ARN.
+    /// Returns the ARN of a queue.
     pub fn queue_arn(&self, name: &str) -> Option<&str> {
         self.directory.named(name).map(|id| self.directory.get(id).arn.as_str())
     }
 
-    /// The age of a queue's oldest message (CloudWatch's `ApproximateAgeOfOldestMessage`); `None` when it is empty.
+    /// Returns the age of the oldest message of a queue (CloudWatch's
+    /// `ApproximateAgeOfOldestMessage`); `None` if it is empty.
     pub async fn oldest_message_age_ms(&self, name: &str) -> Result<Option<u64>, ServiceError> {
         let queue = self.directory.named(name).ok_or(Refusal::QueueDoesNotExist)?;
         Ok(self.host.run(move |engine| engine.oldest_age_ms(queue)).await?)
     }
 
-    /// Caps what one tenant of a queue, and one place within a tenant, may have at work at once. Until then there is no cap.
+    /// Limits how many messages of one tenant of a queue, and of one place within a tenant, may be
+    /// processed at once. By default there is no limit.
     pub async fn divide(&self, name: &str, share: Share) -> Result<(), ServiceError> {
         let queue = self.directory.named(name).ok_or(Refusal::QueueDoesNotExist)?;
         let divide = move |engine: &mut Engine| {
@@ -133,12 +136,14 @@ impl Sqs {
         Ok(self.host.run(divide).await?)
     }
 
-    /// The bodies of all messages that were in flight when a process died and that no receiver has survived since.
+    /// Returns the bodies of all messages that were in flight when a process died and that no
+    /// receiver has returned since.
     pub async fn interrupted(&self) -> Result<Vec<String>, ServiceError> {
         Ok(self.host.run(|engine| engine.interrupted()).await?)
     }
 
-    /// Finishes what was called before, writes everything into the file and closes it. Later calls are refused.
+    /// Finishes the calls before this one, writes everything to the file and closes it. Later calls
+    /// are refused.
     pub async fn close(&self) -> Result<(), ServiceError> {
         let closed = self.host.close().await;
         for (_, queue) in self.directory.iter() {

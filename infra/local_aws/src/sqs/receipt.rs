@@ -1,4 +1,4 @@
-//! Names of messages: the key they are stored under, the id users see, and the handle of one receive.
+//! Identifiers of messages: the storage key, the message id, and the receipt handle.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,12 +6,14 @@ use md5::{Digest as _, Md5};
 
 use super::refusal::Refusal;
 
-/// A message's place in the order of sending, over all queues of the engine and for good.
+/// The position of a message in the order of sending, over all queues of the engine. It never
+/// changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct MessageKey(pub(super) i64);
 
 impl MessageKey {
-    /// The message id: a version 8 UUID made from the key, so a message keeps it on its way to a dead-letter queue.
+    /// Returns the message id: a version 8 UUID derived from the key, which stays the same in a
+    /// dead-letter queue.
     pub(super) fn message_id(self) -> String {
         let mut id: [u8; 16] = Md5::digest(self.0.to_be_bytes()).into();
         id[6] = (id[6] & 0x0f) | 0x80;
@@ -21,21 +23,21 @@ impl MessageKey {
     }
 }
 
-/// One receive of one message: what a receipt handle stands for.
+/// One receive of one message, which a receipt handle identifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Receipt {
     pub(super) key: MessageKey,
-    /// The message's receive count at that receive; a handle of an earlier one is stale.
+    /// The receive count of the message at that receive. A handle of an earlier receive is stale.
     pub(super) receives: u32,
 }
 
 impl Receipt {
-    /// The opaque handle.
+    /// Returns the opaque receipt handle.
     pub(super) fn handle(self, queue: &str) -> String {
         URL_SAFE_NO_PAD.encode(format!("1/{queue}/{}/{}", self.key.0, self.receives))
     }
 
-    /// Reads a handle that was given out for this queue.
+    /// Parses a handle that was issued for this queue.
     pub(super) fn parse(handle: Option<&str>, queue: &str) -> Result<Self, Refusal> {
         let handle = handle.ok_or(Refusal::MissingParameter("ReceiptHandle"))?;
         Self::decode(handle, queue).ok_or_else(|| Refusal::ReceiptHandleIsInvalid(handle.to_owned()))
@@ -52,7 +54,7 @@ impl Receipt {
     }
 }
 
-/// The MD5 digests SQS answers with are lowercase hexadecimal.
+/// Returns an MD5 digest in lower-case hexadecimal, as SQS does.
 pub(super) fn md5_hex(bytes: &[u8]) -> String {
     hex(&Md5::digest(bytes))
 }

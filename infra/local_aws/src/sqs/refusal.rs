@@ -1,10 +1,10 @@
-//! Everything the engine refuses, in SQS's words.
+//! The refusals of the engine, in the wording of SQS.
 
 use crate::ServiceError;
 
 use super::limits::{BATCH_ENTRIES_MAX, IN_FLIGHT_MAX, REQUEST_BYTES_MAX};
 
-/// Why a call, or one entry of a batch, was refused.
+/// Why a call or an entry of a batch was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("The specified queue does not exist.")]
@@ -50,7 +50,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// HTTP status and shape, from the service's Smithy model; the unmodelled ones as the service sends them.
+    /// Returns the HTTP status and shape, from the service's Smithy model where it defines them.
     fn status_and_shape(&self) -> (u16, &'static str) {
         match self {
             Self::QueueDoesNotExist => (400, "com.amazonaws.sqs#QueueDoesNotExist"),
@@ -76,12 +76,13 @@ impl Refusal {
         }
     }
 
-    /// The code of a failed batch entry, which the service spells as the query protocol did.
+    /// Returns the code of a failed batch entry, which the service spells as the query protocol
+    /// did.
     pub(super) fn entry_code(&self) -> String {
         query_code(self.status_and_shape().1)
     }
 
-    /// Whether the sender is to blame.
+    /// Whether the sender caused the refusal.
     pub(super) fn sender_fault(&self) -> bool {
         self.status_and_shape().0 < 500
     }
@@ -100,8 +101,9 @@ impl From<rusqlite::Error> for Refusal {
     }
 }
 
-/// The value of the `x-amzn-query-error` header for an error of this engine. SQS is `awsQueryCompatible`: an SDK tells a
-/// `QueueDoesNotExist` from an unknown error by this header's code alone, so whoever puts the error on the wire sends it.
+/// The value of the `x-amzn-query-error` header for an error of this engine. SQS is
+/// `awsQueryCompatible`: an SDK recognizes `QueueDoesNotExist` only by the code in this header, so
+/// it must be sent with the error.
 ///
 /// ```
 /// let error = local_aws::ServiceError::new(400, "com.amazonaws.sqs#QueueDoesNotExist", "The specified queue does not exist.");
@@ -112,7 +114,8 @@ pub fn query_error(error: &ServiceError) -> String {
     format!("{};{side}", query_code(&error.code))
 }
 
-/// The code the query protocol had for a shape (the model's `aws.protocols#awsQueryError`).
+/// Returns the code that the query protocol had for a shape (`aws.protocols#awsQueryError` in the
+/// model).
 fn query_code(shape: &str) -> String {
     let name = shape.rsplit('#').next().unwrap_or_default();
     match name {

@@ -1,4 +1,4 @@
-//! A message to send, checked.
+//! A message to send, after all checks.
 
 use super::attributes;
 use super::limits::{self, REQUEST_BYTES_MAX};
@@ -6,24 +6,25 @@ use super::receipt::md5_hex;
 use super::refusal::Refusal;
 use super::wire::Sending;
 
-/// The message attribute that divides a message group into places, which share what the group is served. SQS ignores it.
+/// The message attribute that names a place within the message group. Places share what the group
+/// may use. SQS ignores it.
 const PLACE_ATTRIBUTE: &str = "place";
 
-/// A message within all limits, with the digests its sender will compare.
+/// A message within all limits.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) body: String,
-    /// The message attributes, as JSON; `None` of none.
+    /// The message attributes as JSON; `None` if there are none.
     pub(super) attributes: Option<String>,
     pub(super) trace_header: Option<String>,
     pub(super) group: Option<String>,
-    /// What the sender names as its place within the group, in the message attribute [`PLACE_ATTRIBUTE`].
+    /// The place within the group, from the message attribute [`PLACE_ATTRIBUTE`].
     pub(super) place: Option<String>,
     /// Overrides the queue's delay.
     pub(super) delay_seconds: Option<u32>,
 }
 
-/// The digests of a message: of its body, its attributes, its system attributes.
+/// The digests of a message's body, attributes and system attributes.
 #[derive(Debug, Clone)]
 pub(super) struct Digests {
     pub(super) body: String,

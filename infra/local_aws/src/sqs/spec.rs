@@ -1,4 +1,4 @@
-//! What a queue is made from, and the directory of the queues that were made.
+//! The description of a queue, and the directory of the queues that were opened.
 
 use std::collections::BTreeMap;
 
@@ -7,37 +7,37 @@ use tokio::sync::Notify;
 use super::OpenError;
 use super::refusal::Refusal;
 
-/// One standard queue, as a template declares it.
+/// A standard queue, as a template declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueSpec {
-    /// The queue's physical name.
+    /// The physical name of the queue.
     pub name: String,
-    /// How long a received message stays hidden when the receiver does not say.
+    /// The default visibility timeout of received messages.
     pub visibility_timeout_seconds: u32,
-    /// How long an unread message is kept.
+    /// How long messages are kept.
     pub message_retention_seconds: u32,
-    /// How long a sent message stays hidden when the sender does not say.
+    /// The default delay of sent messages.
     pub delay_seconds: u32,
-    /// How long a receive waits for a message when the receiver does not say.
+    /// The default wait time of a receive.
     pub receive_wait_seconds: u32,
-    /// Where messages go that were received too often.
+    /// The dead-letter queue, if there is one.
     pub redrive: Option<Redrive>,
 }
 
-/// When a message leaves its queue for another.
+/// When a message is moved to a dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redrive {
     /// The name of the dead-letter queue, which must be among the queues opened together.
     pub dead_letter_queue: String,
-    /// The receive after this many moves the message instead of returning it.
+    /// How often a message is received before the next receive moves it.
     pub max_receive_count: u32,
 }
 
-/// A queue's place in the [`Directory`].
+/// The position of a queue in the [`Directory`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct QueueId(pub(super) usize);
 
-/// A queue that was opened: its description, its addresses, and the bell that wakes its long polls.
+/// An open queue: its description, its addresses, and the notification of its long polls.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) spec: QueueSpec,
@@ -47,14 +47,14 @@ pub(super) struct Queue {
     pub(super) bell: Notify,
 }
 
-/// A [`Redrive`] whose queue was found.
+/// A [`Redrive`] with the queue that it refers to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DeadLetters {
     pub(super) queue: QueueId,
     pub(super) max_receive_count: u32,
 }
 
-/// All queues of one engine; it never changes while the engine is open.
+/// All queues of an engine. It never changes while the engine is open.
 #[derive(Debug)]
 pub(super) struct Directory {
     pub(super) account: String,
@@ -91,7 +91,8 @@ impl Directory {
         self.by_name.get(name).copied()
     }
 
-    /// The queue behind a URL. Only the path counts: a gateway's URLs have another host.
+    /// Returns the queue of a URL. Only the path is compared, because a gateway's URLs have another
+    /// host.
     pub(super) fn at_url(&self, url: Option<&str>) -> Result<QueueId, Refusal> {
         let url = url.ok_or(Refusal::MissingParameter("QueueUrl"))?;
         let mut segments = url.trim_end_matches('/').rsplit('/');
@@ -112,7 +113,7 @@ impl Directory {
         self.queues.iter().enumerate().map(|(place, queue)| (QueueId(place), queue))
     }
 
-    /// The queues' names and URLs, in the names' order.
+    /// Returns the queues by name, sorted.
     pub(super) fn by_name(&self) -> impl Iterator<Item = (&str, &Queue)> {
         self.by_name.iter().map(|(name, id)| (name.as_str(), self.get(*id)))
     }

@@ -1,39 +1,42 @@
-//! Messages that were in flight when a process died. One of them may have killed it.
+//! Suspects: messages that were in flight when a process died, one of which may have killed it.
 //!
-//! Suspects are served some time after the start, when messages that are none have been: those that saw the fewest crashes first,
-//! and among them those that had been in flight the longest, since what kills a process does so soon. First one is served; while
-//! they survive, more of them at once, twice as many each time. From [`ALONE_CRASHES`] crashes on, a suspect is alone: no other suspect is served until it is
-//! finished with. The ledger then blames a crash on it and on nothing else, so that the others are not dragged along.
+//! Suspects are served some time after the start, when other messages have been. Those that saw the
+//! fewest crashes come first, and among them those that had been in flight longest, because a
+//! message that kills its process does so soon. At first one is served. While the process survives,
+//! more are served at once, twice as many each time. From [`ALONE_CRASHES`] crashes on, a suspect
+//! is alone: no other suspect is served until it is finished. The ledger then attributes a crash to
+//! it alone, so that the others are not affected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::receipt::MessageKey;
 
-/// A message that saw this many crashes is served alone.
+/// The number of crashes from which a message is served alone.
 pub(super) const ALONE_CRASHES: u32 = 3;
-/// A suspect that has been at work for this long did not kill the process as the last one did.
+/// A suspect that has been processed for this long did not kill the process as the last one did.
 const SURVIVED_MS: u64 = 500;
-/// The same for one that is served alone.
+/// The same for a suspect that is served alone.
 const SURVIVED_ALONE_MS: u64 = 10_000;
-/// For each crash that it saw, a suspect waits this long after the start, so that what it may take down is done first.
+/// How long after the start a suspect waits for each crash that it saw, so that work that it may
+/// interrupt is done first.
 const WAIT_MS_PER_CRASH: u64 = 1_000;
 const WAIT_MS_MAX: u64 = 5_000;
-/// How soon it is worth looking again, when suspects wait for one another.
+/// How soon to check again when suspects wait for one another.
 const LOOK_AGAIN_MS: u64 = 50;
 
 /// The suspects of one queue.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
-    /// When the queue was first looked at.
+    /// When the queue was first read.
     since_ms: Option<u64>,
-    /// By crashes, and by when they were last received.
+    /// The ready suspects, by crashes and by when they were last received.
     ready: BTreeSet<(u32, u64, MessageKey)>,
     at_work: BTreeMap<MessageKey, (u32, u64)>,
     begun: usize,
 }
 
 impl Suspects {
-    /// Begins the wait, when the queue is looked at for the first time.
+    /// Starts the wait when the queue is first read.
     pub(super) fn look(&mut self, now_ms: u64) {
         self.since_ms.get_or_insert(now_ms);
     }
@@ -46,18 +49,18 @@ impl Suspects {
         self.ready.remove(&(crashes, since_ms, key));
     }
 
-    /// A receiver begins to work on it.
+    /// Records that a receiver processes the suspect.
     pub(super) fn begin(&mut self, key: MessageKey, crashes: u32, now_ms: u64) {
         self.at_work.insert(key, (crashes, now_ms));
         self.begun += 1;
     }
 
-    /// Its receiver has finished with it, whatever came of it.
+    /// Records that the receiver has finished with the suspect, whatever the result.
     pub(super) fn end(&mut self, key: MessageKey) {
         self.at_work.remove(&key);
     }
 
-    /// The suspect to serve next, if one may be served now.
+    /// Returns the suspect to serve next, if one may be served now.
     pub(super) fn next(&self, now_ms: u64) -> Option<MessageKey> {
         let &(crashes, _, key) = self.ready.first()?;
         let wait_ms = (u64::from(crashes) * WAIT_MS_PER_CRASH).min(WAIT_MS_MAX);
@@ -73,7 +76,8 @@ impl Suspects {
         let may_be_served = match crashes {
             _ if is_alone => false,
             ALONE_CRASHES.. => count == 0,
-            // The last one received before the crash is the likeliest to have caused it: it goes alone, after the others.
+            // The last suspect that was received before the crash is the likeliest to have caused
+            // it, so it is served alone after the others.
             _ if self.ready.len() == 1 => count == 0,
             _ => count <= self.begun - count,
         };

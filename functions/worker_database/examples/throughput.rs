@@ -1,5 +1,5 @@
-//! How fast rows go into PostgreSQL and MariaDB, against each server's usual tool with the same rows in the same run, and how much memory
-//! a large payload takes.
+//! Measures how fast rows are written into PostgreSQL and MariaDB, compared with each server's own
+//! tool and the same rows in the same run, and how much memory a large payload takes.
 //!
 //!     cargo run --release -p worker_database --example throughput -- [MiB, 1024 by default]
 
@@ -30,7 +30,7 @@ use worker_database::{Credentials, Database, Facts, Trust};
 
 const TABLE: &str = "CREATE TABLE events (id bigint, name varchar(40), price numeric(10,2), at timestamp, note varchar(80))";
 const CHUNK_ROWS: u64 = 1000;
-/// MariaDB takes rows in INSERTs, and so in less of a hurry.
+/// MariaDB receives rows by INSERT, which is slower, so it gets a fraction of the rows.
 const MARIADB_SHARE: u64 = 8;
 
 #[derive(Clone, Copy)]
@@ -172,7 +172,7 @@ fn tell(what: &str, rows: u64, took: Duration) {
     );
 }
 
-/// The most memory this process has had (Linux).
+/// Returns the peak memory of this process (Linux).
 fn peak_kibibytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The database connector: settings and credentials to an outcome.
+//! The database connector: makes one attempt with settings and credentials.
 
 use domain::Timestamp;
 use domain::attempt::RequestRecord;
@@ -17,16 +17,18 @@ use crate::trust::Trust;
 use crate::{mysql, postgres};
 use worker::{Attempted, ConnectorError, Payload, StepRecorder, within};
 
-/// The steps of a check, in their order.
+/// The steps of a check in their order.
 const STEPS: [StepName; 5] = [StepName::Resolve, StepName::Connect, StepName::Tls, StepName::Authenticate, StepName::Authorize];
 
-/// What a server may send without having been sent anything: a login and the catalogue's answers are a few kilobytes.
+/// How many bytes a server may send without having received any. A login and the answers of the
+/// catalogue take a few kilobytes.
 const UNASKED_BYTES_MAX: u64 = 1 << 20;
-/// What a server may send at all.
+/// The most bytes that a server may send.
 const RECEIVED_BYTES_MAX: u64 = 64 << 20;
 
-/// How much a server may have sent that has been sent this much. Statements are answered in fewer bytes than they have; whoever sends more
-/// fills the memory, where the libraries keep what has not been read.
+/// How many bytes a server may have sent after it received `sent` bytes. Answers are shorter than
+/// their statements. A server that sends more would fill the memory, because the libraries buffer
+/// what has not been read.
 pub(crate) fn may_receive(sent: u64) -> u64 {
     (UNASKED_BYTES_MAX + sent).min(RECEIVED_BYTES_MAX)
 }
@@ -38,38 +40,40 @@ pub struct Database {
     pub(crate) trust: Trust,
 }
 
-/// What a delivery says of itself.
+/// The data about a delivery that is written to the database.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// The delivery; with it, the message.
+    /// The id of the delivery, which includes the message's id.
     pub delivery: DeliveryId,
-    /// The message's type.
+    /// The event type of the message.
     pub event_type: String,
     /// When the message was accepted.
     pub created_at: Timestamp,
-    /// The payload's type.
+    /// The media type of the payload.
     pub content_type: String,
-    /// The payload's name, when it has one.
+    /// The filename of the payload, if it has one.
     pub filename: Option<String>,
-    /// The payload's hash, when it is known.
+    /// The SHA-256 of the payload, if it is known.
     pub sha256: Option<String>,
 }
 
-/// What was written.
+/// The result of a delivery.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// How many rows; `None` when an earlier attempt wrote them and did not say.
+    /// How many rows were written, or `None` if an earlier attempt wrote them and the number is not
+    /// known.
     pub(crate) rows: Option<u64>,
-    /// How many rows were left out because their key is there already; `None` where none may be, or an earlier attempt knew.
+    /// How many rows were skipped because their key exists, or `None` if no row may be skipped or
+    /// an earlier attempt wrote them.
     pub(crate) skipped: Option<u64>,
-    /// The server's number of the transaction, where it says one.
+    /// The server's transaction id, if it reports one.
     pub(crate) transaction_id: Option<String>,
-    /// An earlier attempt wrote them.
+    /// Whether an earlier attempt wrote the rows.
     pub(crate) is_repeat: bool,
 }
 
 impl Facts {
-    /// The sample that a check writes and rolls back.
+    /// The facts of the sample that a check writes and rolls back.
     pub(crate) fn of_check() -> Self {
         let message = MessageId::from(Ulid::first_at(Timestamp::from_millis(0)));
         Self {
@@ -83,12 +87,12 @@ impl Facts {
     }
 }
 
-/// How many of the rows that were sent were left out on purpose.
+/// Returns how many rows were skipped because of `on_conflict: ignore`.
 pub(crate) fn skipped(settings: &DatabaseSettings, sent: u64, written: u64) -> Option<u64> {
     (settings.on_conflict == OnConflict::Ignore).then(|| sent.saturating_sub(written))
 }
 
-/// All that a delivery needs of its connector, for the engines.
+/// The arguments of a delivery that the engines need.
 pub(crate) struct Delivering<'d> {
     pub(crate) database: &'d Database,
     pub(crate) place: &'d Place,
@@ -98,13 +102,14 @@ pub(crate) struct Delivering<'d> {
 }
 
 impl Database {
-    /// A connector whose connections all pass `guard`.
+    /// Creates a connector whose connections all pass `guard`.
     #[must_use]
     pub fn new(guard: Guard, trust: Trust) -> Self {
         Self { guard, trust }
     }
 
-    /// Writes a payload, all of it or nothing. Dropping the future drops the connection, and with it the transaction.
+    /// Writes a payload in one transaction. Dropping the future closes the connection, which rolls
+    /// the transaction back.
     pub async fn deliver(
         &self,
         engine: Engine,
@@ -124,7 +129,7 @@ impl Database {
             body_sha256: facts.sha256.clone().unwrap_or_default(),
         });
         let delivering = Delivering { database: self, place: &place, settings, facts, deadline };
-        // On the heap: each is tens of kilobytes of states, and callers put theirs around it.
+        // Boxed, because these futures have tens of kilobytes and are part of the callers' futures.
         let writing: BoxFuture<'_, Result<Written, ConnectorError>> = match engine {
             Engine::Postgres => Box::pin(postgres::deliver(&delivering, payload)),
             Engine::Mysql => Box::pin(mysql::deliver(&delivering, payload)),
@@ -142,8 +147,8 @@ impl Database {
         }
     }
 
-    /// Takes the steps of a delivery, up to the writing, and stops at the first that fails. What it
-    /// writes is rolled back.
+    /// Runs the steps of a delivery and stops at the first that fails. Everything it writes is
+    /// rolled back.
     pub async fn check(
         &self,
         engine: Engine,
@@ -165,11 +170,11 @@ fn describe(written: &Written, settings: &DatabaseSettings) -> String {
     let table = &settings.table;
     let skipped = match written.skipped {
         None | Some(0) => String::new(),
-        Some(1) => "; 1 row was skipped because its key is there already".to_owned(),
-        Some(rows) => format!("; {rows} rows were skipped because their keys are there already"),
+        Some(1) => "; 1 row was skipped because its key already exists".to_owned(),
+        Some(rows) => format!("; {rows} rows were skipped because their keys already exist"),
     };
     match written {
-        Written { is_repeat: true, .. } => format!("an earlier attempt wrote this delivery into {table} already"),
+        Written { is_repeat: true, .. } => format!("an earlier attempt already wrote this delivery into {table}"),
         Written { rows: Some(1), .. } => format!("1 row was written into {table}{skipped}"),
         Written { rows, .. } => format!("{} rows were written into {table}{skipped}", rows.unwrap_or_default()),
     }

@@ -1,45 +1,45 @@
-//! Opened credentials.
+//! The opened credentials for a database.
 
 use secrecy::SecretString;
 
-/// What a database demands before it takes rows. `ca_pem` beside any of them: a private authority's certificates, trusted instead of the
-/// public ones.
+/// The credentials with which a database is opened. With each kind, `ca_pem` holds certificates of
+/// a private authority that replace the public ones.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// Everything in one text, which the settings then leave out.
+    /// A connection string, which replaces the host, port and database of the settings.
     ConnectionString {
-        /// See [`domain::settings::database::connection_string`].
+        /// The connection string as [`domain::settings::database::connection_string`] describes it.
         connection_string: SecretString,
-        /// The authority of the server's certificate.
+        /// The certificate authority of the server, in PEM.
         ca_pem: Option<String>,
     },
-    /// A user and its password.
+    /// A user with a password.
     Password {
-        /// The user.
+        /// The name of the user.
         username: String,
-        /// The password.
+        /// The password of the user.
         password: SecretString,
-        /// The authority of the server's certificate.
+        /// The certificate authority of the server, in PEM.
         ca_pem: Option<String>,
     },
-    /// A user that a certificate vouches for.
+    /// A user that a client certificate authenticates.
     ClientCertificate {
-        /// The user.
+        /// The name of the user.
         username: String,
-        /// The certificate, and those between it and its authority.
+        /// The certificate, followed by intermediate certificates, in PEM.
         certificate_pem: String,
-        /// Its key, without a passphrase.
+        /// The private key of the certificate, without a passphrase.
         private_key_pem: SecretString,
-        /// The authority of the server's certificate.
+        /// The certificate authority of the server, in PEM.
         ca_pem: Option<String>,
     },
-    /// A user of a database at AWS, with a token made by [`crate::iam::token`] for this attempt.
+    /// A user of a database at AWS, with a token from [`crate::iam::token`] for this attempt.
     Iam {
-        /// The user.
+        /// The name of the user.
         username: String,
-        /// The token; good for 15 minutes.
+        /// The token, which is valid for 15 minutes.
         token: SecretString,
-        /// The authority of the server's certificate.
+        /// The certificate authority of the server, in PEM.
         ca_pem: Option<String>,
     },
 }

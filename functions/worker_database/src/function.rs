@@ -1,4 +1,5 @@
-//! The database worker as a function: opens a destination's credentials and passes them to the connector.
+//! The database worker as a Lambda function: opens a destination's credentials and calls the
+//! connector.
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials as _;
@@ -19,7 +20,8 @@ use crate::document::DOCUMENT_BYTES_MAX;
 use crate::{Credentials, Database, Facts, Trust, iam};
 use worker::{Attempted, Check, Config, Connector, ConnectorError, Job, Opened, Unavailable, Worker, dependency};
 
-/// The connector with what it opens credentials with.
+/// The database connector, with the vault that opens its credentials and the store that holds
+/// grants.
 #[derive(Debug)]
 pub struct Databases {
     database: Database,
@@ -29,7 +31,7 @@ pub struct Databases {
     clock: Clock,
 }
 
-/// The database worker as a function.
+/// Builds the database worker.
 pub fn build(platform: &Platform, config: Config) -> Result<Worker<Databases>, ConfigError> {
     let Platform { aws, clock, random, .. } = platform.clone();
     let database = Database::new(Guard::new(config.egress.clone()), Trust::native());
@@ -39,9 +41,10 @@ pub fn build(platform: &Platform, config: Config) -> Result<Worker<Databases>, C
     Ok(Worker::on(platform, config, connector))
 }
 
-/// Copies of a document in memory: as it was read, as a value of its statement, and in the packet that carries it.
+/// How many copies of a document are in memory: the payload, the value of its statement, and the
+/// packet that is sent.
 const DOCUMENT_COPIES: u64 = 3;
-/// Memory for rows in transit, which one long row can fill.
+/// The most memory that rows in transit take. One long row can fill it.
 const ROWS_MEMORY_BYTES_MAX: u64 = 48 << 20;
 
 impl Connector for Databases {
@@ -77,7 +80,8 @@ impl Connector for Databases {
 }
 
 impl Databases {
-    /// A connector that opens credentials with `vault`, and reads the grants of organizations in `store`.
+    /// Creates a connector that opens credentials with `vault` and reads the grants of
+    /// organizations from `store`.
     #[must_use]
     pub fn new(database: Database, vault: Vault, store: Store, aws: SdkConfig, clock: Clock) -> Self {
         Self { database, vault, store, aws, clock }
@@ -112,11 +116,14 @@ impl Databases {
                 Confidential::add(&token);
                 Credentials::Iam { username: username()?, token, ca_pem }
             }
-            other => return Err(ConnectorError::misconfigured(format!("a database takes no credentials of the kind {}", other.as_str()))),
+            other => {
+                return Err(ConnectorError::misconfigured(format!("a database does not take credentials of the kind {}", other.as_str())));
+            }
         })
     }
 
-    /// Generates an IAM token, which AWS accepts as the password, for a database that the operator granted to the organization.
+    /// Generates an IAM token, which AWS accepts as the password, for a database that the operator
+    /// granted to the organization.
     async fn token(
         &self,
         destination: &Destination,

@@ -1,4 +1,4 @@
-//! Tokens for databases at AWS (RDS, Aurora): a presigned request that takes the password's place.
+//! Tokens for databases at AWS (RDS, Aurora): a presigned request that is sent as the password.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,21 +11,22 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::SecretString;
 
-/// How long a token is good for: RDS takes no longer ones.
+/// How long a token is valid. RDS accepts no longer lifetimes.
 const TOKEN_SECONDS: u64 = 900;
 
-/// A token cannot be made.
+/// Why a token cannot be generated.
 #[derive(Debug, thiserror::Error)]
 pub enum NoToken {
-    /// The host is not one of RDS's, whose names say their region.
-    #[error("the region cannot be read from the host: iam is for databases at AWS, named by their own endpoint")]
+    /// The host is not an RDS endpoint, whose name contains the region.
+    #[error("the host does not contain a region: iam credentials require the endpoint of a database at AWS")]
     Region,
-    /// The signature cannot be made.
+    /// The signature failed.
     #[error("the token cannot be signed")]
     Signing(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The region in an endpoint's name: `<name>.<id>.<region>.rds.amazonaws.com`, `….rds.amazonaws.com.cn`.
+/// Returns the region in an endpoint's name: `<name>.<id>.<region>.rds.amazonaws.com`,
+/// `….rds.amazonaws.com.cn`.
 #[must_use]
 pub fn region(host: &str) -> Option<&str> {
     let host = host.strip_suffix(".cn").unwrap_or(host);
@@ -33,7 +34,8 @@ pub fn region(host: &str) -> Option<&str> {
     front.rsplit('.').next().filter(|region| region.contains('-') && front.len() > region.len())
 }
 
-/// Makes the token with which `username` logs in at `host:port`, signed with AWS credentials that may `rds-db:connect`.
+/// Generates the token with which `username` logs in at `host:port`, signed with AWS credentials
+/// that permit `rds-db:connect`.
 pub fn token(credentials: Credentials, host: &str, port: u16, username: &str, now: SystemTime) -> Result<SecretString, NoToken> {
     let region = region(host).ok_or(NoToken::Region)?;
     let signing = |error: Box<dyn std::error::Error + Send + Sync>| NoToken::Signing(error);
@@ -63,7 +65,7 @@ pub fn token(credentials: Credentials, host: &str, port: u16, username: &str, no
     Ok(token.into())
 }
 
-/// Everything but RFC 3986's unreserved characters, percent-encoded.
+/// Percent-encodes everything but the unreserved characters of RFC 3986.
 fn encoded(text: &str) -> String {
     const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
     utf8_percent_encode(text, ESCAPED).to_string()
@@ -74,7 +76,8 @@ mod tests {
     use super::*;
     use secrecy::ExposeSecret as _;
 
-    /// What AWS's own SDK for Python makes of the same (`generate_db_auth_token` of botocore 1.x), parameters sorted.
+    /// The token that AWS's SDK for Python generates for the same input (`generate_db_auth_token`
+    /// of botocore 1.x), with sorted parameters.
     const REFERENCE: &[&str] = &[
         "DBUser=app_user%40x",
         "X-Amz-Algorithm=AWS4-HMAC-SHA256",

@@ -1,4 +1,4 @@
-//! The database worker on Lambda.
+//! The database worker as a Lambda function.
 
 use std::process::ExitCode;
 

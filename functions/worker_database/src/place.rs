@@ -1,4 +1,4 @@
-//! Where a delivery goes and as whom, once settings and credentials are put together.
+//! The server, database and login of a delivery, combined from settings and credentials.
 
 use domain::settings::database::connection_string::ConnectionString;
 use domain::settings::database::{DatabaseSettings, Engine, TlsMode};
@@ -17,9 +17,10 @@ pub(crate) struct Place {
     pub(crate) port: u16,
     pub(crate) database: String,
     pub(crate) username: String,
-    /// `None`: a certificate vouches.
+    /// The password, or `None` if a certificate authenticates the user.
     pub(crate) password: Option<SecretString>,
-    /// The password is a token that the server must read as it is: MySQL's clear-text plugin, within TLS.
+    /// Whether the password is a token that the server must receive unhashed: by MySQL's clear-text
+    /// plugin, within TLS.
     pub(crate) is_token: bool,
     pub(crate) identity: Option<Identity>,
     pub(crate) ca_pem: Option<String>,
@@ -28,7 +29,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Puts settings and credentials together. What they say has been validated when it was saved; what does not fit is misconfigured.
+    /// Combines settings and credentials. Both were validated when they were saved; a mismatch is
+    /// reported as misconfigured.
     pub(crate) fn of(engine: Engine, settings: &DatabaseSettings, credentials: &Credentials) -> Result<Self, ConnectorError> {
         if let Credentials::ConnectionString { connection_string, ca_pem } = credentials {
             let said = ConnectionString::parse(engine, connection_string.expose_secret());
@@ -47,7 +49,7 @@ impl Place {
                 requires_channel_binding: said.requires_channel_binding,
             });
         }
-        let missing = |name: &str| ConnectorError::misconfigured(format!("the settings name no {name}"));
+        let missing = |name: &str| ConnectorError::misconfigured(format!("the settings have no {name}"));
         let place = Self {
             engine,
             host: host(settings.host.as_deref().ok_or_else(|| missing("host"))?)?,
@@ -81,7 +83,7 @@ impl Place {
         }
     }
 
-    /// Where rows go, for records and answers; without the user.
+    /// Returns the URL of a table for records and receipts, without the user.
     pub(crate) fn url(&self, table: &impl std::fmt::Display) -> String {
         format!("{}://{}:{}/{}/{table}", self.engine.as_str(), self.host.to_url_host(), self.port, self.database)
     }

@@ -1,10 +1,11 @@
-//! Failures for lack of rights, whose owner needs to know what the rights are for.
+//! Failures caused by missing rights, with the purpose of the rights.
 
 use domain::Reason;
 use domain::settle::Outcome;
 use worker::ConnectorError;
 
-/// A failure for lack of rights with what they are needed for; any other failure as it is.
+/// Adds to a failure caused by missing rights what they are needed for. Returns other failures
+/// unchanged.
 pub(crate) fn needed_for(error: ConnectorError, what: &str) -> ConnectorError {
     match error.outcome() {
         Some(Outcome::ClientError(Reason::Authorization)) => error.with_detail(|detail| format!("{what}: {detail}")),

@@ -1,4 +1,4 @@
-//! Who is trusted to sign a server's certificate, and how far a certificate is looked at.
+//! The trusted certificate authorities, and the verification of server certificates.
 
 use std::sync::Arc;
 
@@ -12,31 +12,31 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use crate::place::Place;
 use worker::ConnectorError;
 
-/// The roots that are trusted when the credentials bring no authority of their own.
+/// The roots that are trusted if the credentials have no certificate authority.
 #[derive(Debug, Clone)]
 pub struct Trust {
     roots: Arc<Vec<CertificateDer<'static>>>,
 }
 
 impl Trust {
-    /// The system's roots, or those of `SSL_CERT_FILE`. Reads them: do it once per process.
+    /// Loads the system's roots, or those of `SSL_CERT_FILE`. Call it once per process.
     #[must_use]
     pub fn native() -> Self {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::warn!(error = %domain::chain(&error), "a root certificate could not be read");
+            tracing::warn!(error = %domain::chain(&error), "failed to read a root certificate; it is not trusted");
         }
         Self::with_roots(found.certs)
     }
 
-    /// These roots and no others; those that cannot be read are left out.
+    /// Uses these roots. Roots that cannot be parsed are left out.
     #[must_use]
     pub fn with_roots(roots: Vec<CertificateDer<'static>>) -> Self {
         let is_usable = |root: &CertificateDer<'static>| RootCertStore::empty().add(root.clone()).is_ok();
         Self { roots: Arc::new(roots.into_iter().filter(is_usable).collect()) }
     }
 
-    /// The roots for this place.
+    /// Returns the roots for this place.
     pub(crate) fn roots(&self, place: &Place) -> Result<Vec<CertificateDer<'static>>, ConnectorError> {
         match &place.ca_pem {
             Some(pem) => egress::certificates(pem).map_err(|why| ConnectorError::misconfigured(format!("ca_pem {why}"))),
@@ -44,7 +44,7 @@ impl Trust {
         }
     }
 
-    /// How TLS is spoken with this place.
+    /// Returns the TLS configuration for this place.
     pub(crate) fn config(&self, place: &Place) -> Result<ClientConfig, ConnectorError> {
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(self.roots(place)?);
@@ -60,11 +60,12 @@ impl Trust {
     }
 }
 
-/// Verifies as much as the settings ask for. Whoever holds a certificate must always prove that it has the key.
+/// Verifies certificates as far as the settings require. The server must always prove that it has
+/// the certificate's key.
 #[derive(Debug)]
 struct Verifier {
     mode: TlsMode,
-    /// `None` when no authority is asked.
+    /// The verifier for certificate authorities, or `None` if none is required.
     authorities: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
@@ -90,7 +91,8 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let Some(authorities) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
-        // The name is looked at last: once it is all that is wrong, the signature and the dates are right.
+        // The name is verified last: if only the name is wrong, the signature and the dates are
+        // right.
         match authorities.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
             Err(rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }))
                 if self.mode == TlsMode::VerifyCa =>
@@ -124,7 +126,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// What is wrong with TLS, in words.
+/// Describes a TLS error in one sentence.
 pub(crate) fn describe(host: &egress::Host, error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(flaw) => {

@@ -1,4 +1,5 @@
-//! A check: the statements of a delivery, in a transaction that is rolled back. Tables are not made: that could not be rolled back.
+//! A check: runs the statements of a delivery in a transaction that is rolled back. It creates no
+//! tables, because MySQL cannot roll that back.
 
 use domain::check::StepName;
 use domain::settings::database::{DatabaseSettings, Mode, OnConflict};
@@ -14,7 +15,7 @@ use crate::place::Place;
 use crate::rights::is_rejected;
 use worker::{ConnectorError, StepRecorder, within};
 
-/// Takes the steps to the table and tries what a delivery would do there.
+/// Runs the steps up to the table and tries the statements of a delivery.
 pub(crate) async fn check(
     database: &Database,
     place: &Place,
@@ -50,11 +51,11 @@ async fn authorize(session: &mut Session, settings: &DatabaseSettings) -> Result
 async fn try_document(session: &mut Session, table: &Table) -> Result<String, ConnectorError> {
     session.execute("START TRANSACTION").await?;
     let written = document::write(session, table, &Facts::of_check(), b"{}".to_vec()).await;
-    // A constraint or a trigger may refuse a row that is only a sample, and take others.
+    // A constraint or a trigger may refuse the sample row and accept real rows.
     match (written, table.required_besides(document::COLUMNS)) {
         (Ok(_), _) => Ok(String::new()),
         (Err(failure), None) if is_rejected(&failure) => {
-            Ok(format!("; a sample row is refused ({failure}), so that it shows with each delivery whether its row is taken"))
+            Ok(format!("; a sample row is refused ({failure}), so only a delivery shows whether its row is accepted"))
         }
         (Err(failure), _) => Err(failure),
     }

@@ -1,4 +1,4 @@
-//! Document mode: a message is a row.
+//! Document mode: writes a message as one row.
 
 use domain::settings::database::TableName;
 use mysql_async::prelude::Queryable as _;
@@ -11,14 +11,14 @@ use crate::connector::{Delivering, Facts, Written};
 use crate::document::{collect, is_json};
 use worker::{ConnectorError, Payload, StepRecorder};
 
-/// The column that holds each delivery once.
+/// The column whose unique index makes each delivery happen once.
 pub(super) const DELIVERY_ID: &str = "delivery_id";
-/// What a statement has besides its payload, at most.
+/// The most bytes that a statement has in addition to its payload.
 const PACKET_ROOM: usize = 4 << 10;
-/// The columns that a table of documents has.
+/// The columns of a table of documents.
 pub(super) const COLUMNS: &[&str] = &[DELIVERY_ID, "message_id", "event_type", "created_at", "content_type", "payload"];
 
-/// Writes a message as one row.
+/// Writes a message as one row, creating the table if the settings permit it.
 pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
     let Delivering { database, place, settings, facts, deadline } = *delivering;
     let bytes = collect(payload).await?;
@@ -31,7 +31,7 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
     write(&mut session, &table, facts, bytes.into()).await
 }
 
-/// Writes the row.
+/// Checks the table and writes the row.
 pub(super) async fn write(session: &mut Session, table: &Table, facts: &Facts, payload: Vec<u8>) -> Result<Written, ConnectorError> {
     table.require_transactions()?;
     table.require(COLUMNS, false)?;
@@ -51,7 +51,7 @@ async fn create(session: &mut Session, name: &TableName, facts: &Facts) -> Resul
     table::create(session, name, &definition).await
 }
 
-/// One statement is one transaction.
+/// Inserts the row. One statement is one transaction.
 async fn insert(session: &mut Session, table: &Table, facts: &Facts, payload: Vec<u8>) -> Result<Written, ConnectorError> {
     let sql = format!(
         "INSERT INTO {} (delivery_id, message_id, event_type, created_at, content_type, payload) VALUES (?, ?, ?, ?, ?, ?)",
@@ -70,7 +70,8 @@ async fn insert(session: &mut Session, table: &Table, facts: &Facts, payload: Ve
     ];
     match session.conn.exec_drop(sql, values).await {
         Ok(()) => Ok(Written { rows: Some(1), skipped: None, transaction_id: None, is_repeat: false }),
-        // To read the row, the user would need another right: the index that the error names says enough.
+        // Reading the row would require another right. The index that the error names is
+        // sufficient.
         Err(Error::Server(error)) if error.code == verdict::DUPLICATE => match verdict::index_of(&error) {
             Some(index) if table.is_unique_by(session, index, DELIVERY_ID).await? => {
                 Ok(Written { rows: Some(1), skipped: None, transaction_id: None, is_repeat: true })

@@ -1,4 +1,5 @@
-//! INSERTs of many rows: as many as fit a statement's parameters and a megabyte, prepared in a few sizes.
+//! INSERTs of many rows: as many as the parameters of a statement and one megabyte allow, prepared
+//! in a few sizes.
 
 use domain::settings::database::OnConflict;
 use mysql_async::prelude::Queryable as _;
@@ -10,14 +11,14 @@ use super::verdict;
 use crate::rows::{Cell, Columns};
 use worker::ConnectorError;
 
-/// Parameters of one statement (the protocol's).
+/// The largest number of parameters in a statement, which the protocol defines.
 const PARAMETERS_MAX: usize = 65_535;
-/// Rows are sent once they have this many bytes.
+/// Rows are sent when they have this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
-/// Rows in a statement. Each size is prepared once.
+/// The numbers of rows in a statement. Each size is prepared once.
 const SIZES: [usize; 4] = [512, 64, 8, 1];
 
-/// A value on its way; `None` is the column's default.
+/// A value to send, or `None` for the column's default.
 type Sent = Option<Value>;
 
 /// A row, with its number in the payload.
@@ -26,20 +27,20 @@ struct Row {
     values: Vec<Sent>,
 }
 
-/// Rows on their way into a table.
+/// Collects rows and inserts them into a table.
 pub(super) struct Insert<'t> {
     table: &'t Table,
     on_conflict: OnConflict,
     key: &'t [&'t str],
-    /// The columns of the rows that are pending.
+    /// The columns of the pending rows.
     columns: Vec<String>,
     pending: Vec<Row>,
     pending_bytes: usize,
-    /// Rows that were sent, and those of them that were written.
+    /// The rows that were sent, and how many of them were written.
     counts: Counts,
 }
 
-/// How many rows there were.
+/// Numbers of rows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
     pub(super) sent: u64,
@@ -52,7 +53,8 @@ impl<'t> Insert<'t> {
         Self { table, on_conflict, key, columns: Vec::new(), pending: Vec::new(), pending_bytes: 0, counts }
     }
 
-    /// Takes a row, and sends those that are pending when they are many or when they have other columns.
+    /// Adds a row. Sends the pending rows when there are many, or when the new row has other
+    /// columns.
     pub(super) async fn push(
         &mut self,
         session: &mut Session,
@@ -60,7 +62,7 @@ impl<'t> Insert<'t> {
         number: u64,
         cells: &[Cell<'_>],
     ) -> Result<(), ConnectorError> {
-        // An update changes the columns that a row has, and no others.
+        // An update changes only the columns that a row has.
         let is_update = self.on_conflict == OnConflict::Update;
         let is_there = |cell: &Cell<'_>| !is_update || *cell != Cell::Absent;
         let present = columns.names.iter().zip(cells).filter(|(_, cell)| is_there(cell)).map(|(name, _)| name);
@@ -80,7 +82,7 @@ impl<'t> Insert<'t> {
         if self.pending.len() >= SIZES[0] || self.pending_bytes >= BATCH_BYTES { self.flush(session).await } else { Ok(()) }
     }
 
-    /// Sends what is left; returns how many rows there were.
+    /// Sends the pending rows and returns the numbers of all rows.
     pub(super) async fn finish(mut self, session: &mut Session) -> Result<Counts, ConnectorError> {
         self.flush(session).await?;
         Ok(self.counts)
@@ -103,7 +105,8 @@ impl<'t> Insert<'t> {
         Ok(())
     }
 
-    /// Counts rows. An update counts twice at the server, or not at all where it changes nothing.
+    /// Counts rows. For an update, the server counts a changed row twice and an unchanged row not
+    /// at all.
     fn count(&mut self, sent: u64, written: u64) {
         self.counts.sent += sent;
         self.counts.written += if self.on_conflict == OnConflict::Ignore { written } else { sent };
@@ -115,7 +118,7 @@ impl<'t> Insert<'t> {
         Ok(session.conn.affected_rows())
     }
 
-    /// The statement for these rows. Where a row leaves out a column, the statement says so.
+    /// Returns the statement for these rows. It has `DEFAULT` for columns that a row leaves out.
     fn statement(&self, rows: &[Row]) -> (String, Vec<Value>) {
         let mut sql = format!("INSERT INTO {} ({}) VALUES ", self.table.sql(), list(self.columns.iter().map(String::as_str)));
         let mut values = Vec::with_capacity(rows.len() * self.columns.len());
@@ -137,8 +140,9 @@ impl<'t> Insert<'t> {
         (sql, values)
     }
 
-    /// Sends rows one by one, to find the one that the server does not take: the statement that failed has left nothing behind, and the
-    /// transaction ends with this. Rows that only together are no statement are written by it.
+    /// Sends rows one by one to find the one that the server refuses. The failed statement has
+    /// written nothing, and the refusal ends the transaction. Rows that fail only together are
+    /// written.
     async fn one_by_one(&mut self, session: &mut Session, rows: Vec<Row>) -> Result<(), ConnectorError> {
         for row in rows {
             let number = row.number;
@@ -151,13 +155,14 @@ impl<'t> Insert<'t> {
         Ok(())
     }
 
-    /// The error, with the row's number and the column that the server names, in whatever language.
+    /// Returns the error with the row's number and the column that the server's message names, in
+    /// any language.
     fn row_error(&self, row: u64, error: &ServerError) -> ConnectorError {
         let outcome = verdict::outcome(error);
         if error.code == verdict::DIVISION_BY_ZERO && self.on_conflict != OnConflict::Error {
             let key = self.key.join(", ");
             let detail = format!(
-                "row {row}: the row that it conflicts with has another {key}, or one that differs in case, accents or spaces alone; \
+                "row {row}: the row that it conflicts with has another {key}, or one that differs only in case, accents or spaces; \
                  nothing was written"
             );
             return ConnectorError::new(outcome, detail);
@@ -168,10 +173,12 @@ impl<'t> Insert<'t> {
     }
 }
 
-/// What an INSERT does on a conflict. (`INSERT IGNORE` would also ignore values that do not fit.)
+/// Returns what an INSERT does on a conflict. (`INSERT IGNORE` would also ignore values that do not
+/// fit.)
 ///
-/// MySQL takes a conflict with any unique index for one with the key, and compares texts by their collation. So the row that is there is
-/// looked at first: where its key is not the very key of the new row, the division by zero ends the statement.
+/// MySQL treats a conflict with any unique index as one with the key, and compares texts by their
+/// collation. So the statement compares the existing row's key byte by byte; if it differs from
+/// that of the new row, a division by zero ends the statement.
 pub(super) fn conflict(on_conflict: OnConflict, columns: &[String], key: &[&str]) -> String {
     if on_conflict == OnConflict::Error {
         return String::new();
@@ -189,7 +196,8 @@ pub(super) fn conflict(on_conflict: OnConflict, columns: &[String], key: &[&str]
     format!(" ON DUPLICATE KEY UPDATE {}", set.join(", "))
 }
 
-/// A value of the protocol's. A column of bits takes numbers: of a text it would take the bits of its characters.
+/// Converts a cell to the protocol's value. A bit column receives numbers, because it would store
+/// the bytes of a text.
 fn value(cell: &Cell<'_>, holds_bits: bool) -> Sent {
     Some(match cell {
         Cell::Absent => return None,

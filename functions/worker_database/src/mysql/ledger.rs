@@ -1,5 +1,5 @@
-//! The ledger of deliveries beside a table: what makes a delivery of rows happen once. A delivery's line is written in the transaction
-//! of its rows, so that either both are there or neither.
+//! The ledger of deliveries in a table's database, which makes a delivery of rows happen once. The
+//! entry of a delivery is written in the same transaction as its rows.
 
 use domain::settings::database::{LEDGER_TABLE as NAME, TableName};
 use mysql_async::Error;
@@ -21,16 +21,16 @@ pub(super) struct Ledger {
     sql: String,
 }
 
-/// Whether a delivery is new.
+/// The result of claiming a delivery.
 pub(super) enum Claim {
-    /// It is, and now ours.
+    /// The delivery is new, and this attempt has claimed it.
     New,
-    /// It was written before.
+    /// An earlier attempt wrote the delivery.
     Written(Written),
 }
 
 impl Ledger {
-    /// The ledger beside a table, made if it is not there.
+    /// Returns the ledger in a schema, and creates it if it does not exist.
     pub(super) async fn in_schema(session: &mut Session, schema: Option<String>) -> Result<Self, ConnectorError> {
         let name = TableName { schema, table: NAME.to_owned() };
         let ledger = match Table::find(session, &name).await? {
@@ -41,7 +41,8 @@ impl Ledger {
         Ok(Self { sql: ledger.sql() })
     }
 
-    /// Claims a delivery within the transaction. Waits for another attempt of the same delivery that is under way.
+    /// Claims a delivery within the transaction. Waits for a concurrent attempt of the same
+    /// delivery.
     pub(super) async fn claim(&self, session: &mut Session, delivery: &str) -> Result<Claim, ConnectorError> {
         match session.conn.exec_drop(format!("INSERT INTO {} (delivery_id) VALUES (?)", self.sql), (delivery,)).await {
             Ok(()) => Ok(Claim::New),
@@ -65,8 +66,9 @@ impl Ledger {
         session.conn.exec_drop(sql, (rows, delivery)).await.map_err(|error| needs_rights(verdict::of(error)))
     }
 
-    /// Refuses a ledger that could not be used: one that is there is written within the transaction, which the caller rolls back, and for
-    /// one that is not, the right to create it is asked for.
+    /// Returns an error if the ledger could not be used. An existing ledger is written within a
+    /// transaction, which the caller rolls back; for a missing one, the right to create it is
+    /// checked.
     pub(super) async fn try_out(session: &mut Session, schema: Option<String>, delivery: &str) -> Result<(), ConnectorError> {
         let name = TableName { schema: schema.clone(), table: NAME.to_owned() };
         if Table::find(session, &name).await?.is_none() {

@@ -1,5 +1,7 @@
-//! MySQL and MariaDB: a [`Session`](session::Session) over the library's connection, which goes through a [`Relay`](relay::Relay) over one that the egress guard made; a
-//! [`Table`](table::Table) from `information_schema`; a `document` by one INSERT, rows by INSERTs of many rows each.
+//! MySQL and MariaDB. A [`Session`](session::Session) uses the library's connection, which passes a
+//! [`Relay`](relay::Relay) to a connection of the egress guard. A [`Table`](table::Table) is read
+//! from `information_schema`. A `document` is written by one INSERT, rows by INSERTs of many rows
+//! each.
 
 mod check;
 mod document;

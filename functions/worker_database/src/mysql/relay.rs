@@ -1,5 +1,6 @@
-//! A relay that limits how much a MySQL server may send. The client library opens its own connections and buffers any amount of data, so it
-//! connects to a loopback port, and the relay forwards bytes to and from the connection that the egress guard opened. TLS stays between the
+//! A relay that limits how much a MySQL server may send. The client library opens its own
+//! connections and buffers any amount of data, so it connects to a loopback port, and the relay
+//! forwards bytes to and from the connection that the egress guard opened. TLS stays between the
 //! library and the server.
 
 use std::io;
@@ -16,9 +17,9 @@ use crate::connector::may_receive;
 /// The size of the buffer of each direction.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// The relay of one connection; dropping it ends the connection.
+/// The relay of one connection. Dropping it closes the connection.
 pub(super) struct Relay {
-    /// The port of the loopback that leads to the server.
+    /// The loopback port that is forwarded to the server.
     pub(super) port: u16,
     task: AbortHandle,
 }
@@ -35,7 +36,7 @@ impl Relay {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let task = tokio::spawn(async move {
-            // Whatever ends it, both connections are closed.
+            // Both connections are closed, whatever ends the relay.
             drop(pass(listener, server).await);
         });
         Ok(Self { port, task: task.abort_handle() })
@@ -75,7 +76,7 @@ async fn down(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sent: &AtomicU64)
         let length = from.read(&mut buffer).await?;
         if length == 0 {
             to.shutdown().await?;
-            // What was sent last can still be read; the client closes the connection when it has.
+            // The client can still read the last bytes, and closes the connection afterwards.
             return std::future::pending().await;
         }
         received += length as u64;

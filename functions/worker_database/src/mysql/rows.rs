@@ -1,4 +1,4 @@
-//! Rows mode: a payload is many rows.
+//! Rows mode: writes a payload as many rows.
 
 use domain::settings::database::{DatabaseSettings, OnConflict};
 
@@ -11,10 +11,10 @@ use crate::connector::{Delivering, Written, skipped};
 use crate::rows::{Inferred, Opened};
 use worker::{ConnectorError, Payload, StepRecorder};
 
-/// The widest number of MySQL's: digits before the decimal point and after it.
+/// The widest DECIMAL of MySQL: digits before and after the decimal point.
 const DECIMAL: (i64, i64) = (35, 30);
 
-/// Writes a payload's rows.
+/// Writes a payload's rows, creating the table if the settings permit it.
 pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
     let Delivering { database, place, settings, facts, deadline } = *delivering;
     let mut opened = Opened::read(settings, facts, payload).await?;
@@ -57,7 +57,7 @@ async fn write(session: &mut Session, settings: &DatabaseSettings, table: &Table
     insert.finish(session).await
 }
 
-/// Makes a table for rows like these, whose types keep more than the first of them need.
+/// Creates a table for rows like these. Its types are wider than the first rows require.
 async fn create(session: &mut Session, settings: &DatabaseSettings, inferred: &[(String, Inferred)]) -> Result<Table, ConnectorError> {
     let key = &settings.key_columns;
     let key_text = table::key_text(session, key.len()).await?;

@@ -1,4 +1,4 @@
-//! A session: from a checked address through TLS and login to a strict SQL mode.
+//! A session: resolves, connects, uses TLS, logs in and sets a strict SQL mode.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -17,25 +17,27 @@ use crate::connector::Database;
 use crate::place::Place;
 use worker::{ConnectorError, StepRecorder, Unavailable, login_deadline, within};
 
-/// Statements that the library keeps prepared.
+/// How many prepared statements the library caches.
 const STATEMENTS_MAX: usize = 16;
 
-/// The longest packet in either direction: a document, and what goes around it. What a server claims beyond it is not believed.
+/// The longest packet in either direction: a document with its statement. A larger limit of the
+/// server is not used.
 const PACKET_BYTES_MAX: usize = (64 << 20) + (64 << 10);
 
 /// An open session. Dropping it closes the connection, and the server rolls back.
 pub(super) struct Session {
     pub(super) conn: Conn,
-    /// MariaDB, not MySQL.
+    /// Whether the server is MariaDB instead of MySQL.
     pub(super) is_mariadb: bool,
-    /// The longest statement that the server takes, with its values.
+    /// The longest statement that the server accepts, including its values.
     pub(super) packet_bytes_max: usize,
-    /// After the connection, which says goodbye through it.
+    /// Declared after the connection, so that it is dropped after the connection has been closed
+    /// through it.
     _relay: Relay,
 }
 
 impl Session {
-    /// Opens a session. The library connects through a [`Relay`], speaks TLS and logs in on the way.
+    /// Opens a session. The library connects through a [`Relay`], uses TLS and logs in.
     pub(super) async fn open(
         database: &Database,
         place: &Place,
@@ -52,12 +54,12 @@ impl Session {
         steps.take(StepName::Authenticate, connecting, told).await
     }
 
-    /// A statement without a result.
+    /// Runs a statement without a result.
     pub(super) async fn execute(&mut self, sql: &str) -> Result<(), ConnectorError> {
         self.conn.query_drop(sql).await.map_err(verdict::of)
     }
 
-    /// A query.
+    /// Runs a query.
     pub(super) async fn query<R: FromRow + Send + 'static>(
         &mut self,
         sql: &str,
@@ -81,7 +83,8 @@ async fn connect(database: &Database, place: &Place, deadline: Instant) -> Resul
     Ok(session)
 }
 
-/// Connects through the egress guard and logs in; `name` is the certificate's, where it is another one than the host's.
+/// Connects through the egress guard and logs in. `name` is a name of the certificate if it differs
+/// from the host's.
 async fn log_in(
     database: &Database,
     place: &Place,
@@ -95,9 +98,11 @@ async fn log_in(
     Ok(conn.map(|conn| (conn, relay)))
 }
 
-/// A name that the server's certificate is valid for, when another name is all that is wrong with it and names do not count.
-/// (`verify_ca`: the library's own way of leaving the name out does not know this version of TLS library's error. Given this name, it
-/// verifies the certificate in full.)
+/// Returns a name that the server's certificate is valid for, if the name is the only mismatch and
+/// the TLS mode ignores names.
+///
+/// The library cannot ignore the name for `verify_ca`, because it does not recognise the error of
+/// this TLS library's version. With this name, it verifies the whole certificate.
 fn name_of_certificate(place: &Place, error: &mysql_async::Error) -> Option<String> {
     if place.tls != TlsMode::VerifyCa {
         return None;
@@ -105,7 +110,7 @@ fn name_of_certificate(place: &Place, error: &mysql_async::Error) -> Option<Stri
     let rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) = egress::tls_error(error)? else {
         return None;
     };
-    // As the TLS library shows them: `DnsName("db.example")`, `IpAddress(127.0.0.1)`.
+    // The format of the TLS library: `DnsName("db.example")`, `IpAddress(127.0.0.1)`.
     let name = presented.first()?.split(['"', '(', ')']).map(str::trim).rfind(|part| !part.is_empty())?;
     Some(name.replace('*', "waybill"))
 }
@@ -117,7 +122,7 @@ fn options(database: &Database, place: &Place, port: u16, name: Option<String>) 
         ClientIdentity::new(identity.certificate_pem.as_bytes().to_vec().into(), key.into())
     });
     let ssl = SslOpts::default()
-        // The library wants roots to begin with, also when it verifies nothing.
+        // The library requires roots even if it verifies nothing.
         .with_disable_built_in_roots(place.tls != TlsMode::Require)
         .with_root_certs(roots)
         .with_danger_accept_invalid_certs(place.tls == TlsMode::Require)
@@ -131,12 +136,13 @@ fn options(database: &Database, place: &Place, port: u16, name: Option<String>) 
         .ip_or_hostname(host)
         .tcp_port(port)
         .resolved_ips(Some(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]))
-        // A server on the loopback is not to be looked for behind a socket file.
+        // A server on the loopback must not be reached through a socket file.
         .prefer_socket(false)
         .user(Some(&place.username))
         .pass(place.password.as_ref().map(|password| password.expose_secret()))
         .db_name(Some(&place.database))
-        // Only ever within TLS: the library asks for it first, and goes no further without.
+        // The password is only sent within TLS: the library starts TLS first and fails if the
+        // server does not.
         .enable_cleartext_plugin(place.is_token)
         .stmt_cache_size(STATEMENTS_MAX)
         .max_allowed_packet(Some(PACKET_BYTES_MAX))
@@ -145,7 +151,7 @@ fn options(database: &Database, place: &Place, port: u16, name: Option<String>) 
 }
 
 impl Session {
-    /// Values that do not fit are errors, times are UTC's, and waiting has an end.
+    /// Sets a strict SQL mode, UTC, and time limits for waiting.
     async fn prepare(&mut self, deadline: Instant) -> Result<(), ConnectorError> {
         let left_s = deadline.saturating_duration_since(Instant::now()).as_secs().max(1);
         let common = format!(

@@ -1,4 +1,4 @@
-//! A table as `information_schema` has it.
+//! A table as `information_schema` describes it.
 
 use std::collections::HashMap;
 
@@ -28,19 +28,20 @@ const UNIQUE_KEYS: &str = "SELECT GROUP_CONCAT(column_name ORDER BY column_name 
 const INDEX_COLUMNS: &str = "SELECT column_name FROM information_schema.statistics \
      WHERE table_schema = ? AND table_name = ? AND index_name = ?";
 
-/// MariaDB has no type for JSON, only texts that are checked to be some.
+/// Finds JSON columns on MariaDB, which stores JSON as text with a check constraint.
 const MARIADB_JSON: &str = "SELECT check_clause FROM information_schema.check_constraints \
      WHERE constraint_schema = ? AND table_name = ? AND check_clause LIKE 'json_valid(%'";
-/// Of collations that compare every byte of a text, its spaces at the end too: MariaDB's, and MySQL's since 8.0.17.
+/// Finds a collation that compares every byte of a text, including trailing spaces:
+/// `utf8mb4_nopad_bin` on MariaDB, `utf8mb4_0900_bin` on MySQL since 8.0.17.
 const EXACT_COLLATIONS: &str = "SELECT collation_name FROM information_schema.collations \
      WHERE collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')";
-/// The longest key that any table takes, in bytes, and the most that a character has.
+/// The longest key of a table in bytes, and the most bytes of a character.
 const KEY_BYTES: usize = 3072;
 const CHARACTER_BYTES: usize = 4;
 /// The longest text in a key.
 const KEY_CHARACTERS_MAX: usize = 255;
 
-/// A table that is there.
+/// An existing table.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) schema: String,
@@ -49,7 +50,7 @@ pub(super) struct Table {
     has_transactions: bool,
 }
 
-/// One of its columns.
+/// A column of a table.
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) name: String,
@@ -62,7 +63,7 @@ pub(super) struct Column {
 }
 
 impl Column {
-    /// From a row of [`FIND`]; `json` are the checks of columns that hold JSON.
+    /// Reads a row of [`FIND`]. `json` holds the check clauses of JSON columns.
     fn of(row: &Row, json: &[String]) -> Self {
         let name = text(row, 2);
         let has = |right: &str| text(row, 5).split(',').any(|found| found.trim().eq_ignore_ascii_case(right));
@@ -93,67 +94,67 @@ fn text(row: &Row, position: usize) -> String {
     row.get_opt(position).and_then(Result::ok).unwrap_or_default()
 }
 
-/// A quoted identifier. Nothing that stands in it ends it.
+/// Quotes an identifier, so that no character can end it.
 pub(super) fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-/// Quoted identifiers, with commas between.
+/// Quotes identifiers and separates them by commas.
 pub(super) fn list<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
 }
 
-/// A name as SQL has it.
+/// Returns a table's name in SQL.
 pub(super) fn sql_name(name: &TableName) -> String {
     name.schema.iter().chain([&name.table]).map(|part| quoted(part)).collect::<Vec<_>>().join(".")
 }
 
 impl Table {
-    /// Looks a table up; `None` when there is none, or none that this user may do anything with.
+    /// Looks up a table. Returns `None` if it does not exist or this user has no right on it.
     pub(super) async fn find(session: &mut Session, name: &TableName) -> Result<Option<Self>, ConnectorError> {
         let rows: Vec<Row> = session.query(FIND, (&name.schema, &name.table)).await?;
         let Some(first) = rows.first() else { return Ok(None) };
         let (schema, table) = (text(first, 0), text(first, 1));
         let json: Vec<(String,)> = if session.is_mariadb { session.query(MARIADB_JSON, (&schema, &table)).await? } else { Vec::new() };
         let json: Vec<String> = json.into_iter().map(|(clause,)| clause).collect();
-        // A view has no engine of its own; what is behind it answers for itself.
+        // A view has no engine; the tables behind it have.
         let transactions = first.get_opt::<Option<String>, _>(13).and_then(Result::ok).flatten();
         let has_transactions = transactions.is_none_or(|answer| answer.eq_ignore_ascii_case("yes"));
         let columns = rows.iter().map(|row| Column::of(row, &json)).collect();
         Ok(Some(Self { schema, name: table, columns, has_transactions }))
     }
 
-    /// Its columns, for rows.
+    /// Returns the columns in the form that rows use.
     pub(super) fn specs(&self) -> HashMap<String, Spec> {
         let spec = |column: &Column| Spec {
             kind: column.sql_type.kind(),
             is_generated: column.is_generated,
-            // Older servers store the current time.
+            // Older servers store the current time instead of null.
             replaces_null: column.sql_type.name == "timestamp" && !column.is_nullable,
             has_default: true,
         };
         self.columns.iter().map(|column| (column.name.clone(), spec(column))).collect()
     }
 
-    /// Its full name, quoted.
+    /// Returns the quoted full name.
     pub(super) fn sql(&self) -> String {
         format!("{}.{}", quoted(&self.schema), quoted(&self.name))
     }
 
-    /// One of its columns.
+    /// Returns the column with this name.
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// Refuses a table whose engine cannot take rows back.
+    /// Returns an error if the table's engine has no transactions.
     pub(super) fn require_transactions(&self) -> Result<(), ConnectorError> {
         match self.has_transactions {
             true => Ok(()),
-            false => Err(ConnectorError::misconfigured(format!("{} has an engine without transactions: InnoDB has them", self.name))),
+            false => Err(ConnectorError::misconfigured(format!("{} uses a storage engine without transactions; use InnoDB", self.name))),
         }
     }
 
-    /// Refuses columns that are not there or may not be written.
+    /// Returns an error if a column does not exist or may not be written.
     pub(super) fn require(&self, columns: &[&str], to_update: bool) -> Result<(), ConnectorError> {
         let missing: Vec<&str> = columns.iter().copied().filter(|name| self.column(name).is_none()).collect();
         if !missing.is_empty() {
@@ -165,24 +166,24 @@ impl Table {
         Err(ConnectorError::new(Outcome::ClientError(Reason::Authorization), detail))
     }
 
-    /// The columns into which this user may write a value.
+    /// Returns the columns into which this user may write a value.
     pub(super) fn insertable(&self) -> Vec<&str> {
         let takes = |column: &&Column| column.may_insert && !column.is_generated;
         self.columns.iter().filter(takes).map(|column| &*column.name).collect()
     }
 
-    /// A column other than these that every row needs a value for.
+    /// Returns a column other than these for which every row needs a value.
     pub(super) fn required_besides(&self, columns: &[&str]) -> Option<&str> {
         let is_required = |column: &&Column| !column.is_nullable && !column.has_default && !columns.contains(&&*column.name);
         self.columns.iter().find(is_required).map(|column| &*column.name)
     }
 
-    /// This user may not write into it at all.
+    /// The error when this user may not write into any column.
     pub(super) fn may_not_insert(&self) -> ConnectorError {
         ConnectorError::new(Outcome::ClientError(Reason::Authorization), format!("this user may not INSERT into {}", self.name))
     }
 
-    /// Refuses columns that the server computes itself.
+    /// Returns an error if the server computes one of these columns.
     pub(super) fn require_no_generated(&self, columns: &[&str]) -> Result<(), ConnectorError> {
         match self.columns.iter().find(|column| column.is_generated && columns.contains(&&*column.name)) {
             Some(column) => {
@@ -192,13 +193,14 @@ impl Table {
         }
     }
 
-    /// Whether the index of this name is on this column alone.
+    /// Whether the index with this name is on this column alone.
     pub(super) async fn is_unique_by(&self, session: &mut Session, index: &str, column: &str) -> Result<bool, ConnectorError> {
         let columns: Vec<(String,)> = session.query(INDEX_COLUMNS, (&self.schema, &self.name, index)).await?;
         Ok(columns.len() == 1 && columns.iter().all(|(found,)| found == column))
     }
 
-    /// Refuses a table without a unique index on exactly these columns: a row could stand there twice.
+    /// Returns an error if the table has no unique index on exactly these columns, because a row
+    /// could then be written twice.
     pub(super) async fn require_unique(&self, session: &mut Session, columns: &[&str]) -> Result<(), ConnectorError> {
         let mut wanted = columns.to_vec();
         wanted.sort_unstable();
@@ -215,7 +217,7 @@ impl Table {
     }
 }
 
-/// Makes a table and finds it. MySQL knows no transaction around this.
+/// Creates a table and returns it. MySQL commits this statement by itself.
 pub(super) async fn create(session: &mut Session, name: &TableName, definition: &str) -> Result<Table, ConnectorError> {
     session
         .execute(&format!("CREATE TABLE IF NOT EXISTS {} ({definition}) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4", sql_name(name)))
@@ -223,8 +225,8 @@ pub(super) async fn create(session: &mut Session, name: &TableName, definition: 
     Table::find(session, name).await?.ok_or_else(|| verdict::no_table(name))
 }
 
-/// Refuses a table that could not be made. MySQL looks at rights before it looks at the definition, which this statement has wrong: so
-/// nothing is made, whatever comes.
+/// Returns an error if the table could not be created. MySQL checks rights before the definition,
+/// which is invalid in this statement, so nothing is created in any case.
 pub(super) async fn may_create(session: &mut Session, name: &TableName) -> Result<(), ConnectorError> {
     let sql = format!("CREATE TABLE {} (waybill int, waybill int)", sql_name(name));
     match session.conn.query_drop(sql).await {
@@ -234,7 +236,8 @@ pub(super) async fn may_create(session: &mut Session, name: &TableName) -> Resul
     }
 }
 
-/// The type of a text in a key of this many columns: one that keeps apart what differs in case, accents or spaces alone.
+/// Returns the type of a text in a key of this many columns. It distinguishes case, accents and
+/// spaces.
 pub(super) async fn key_text(session: &mut Session, columns: usize) -> Result<String, ConnectorError> {
     let characters = KEY_CHARACTERS_MAX.min(KEY_BYTES / CHARACTER_BYTES / columns.max(1));
     let collations: Vec<(String,)> = session.query(EXACT_COLLATIONS, ()).await?;

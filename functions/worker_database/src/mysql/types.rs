@@ -1,28 +1,28 @@
-//! What a column of a MySQL type takes, by what `information_schema` says of it.
+//! Maps the column types of MySQL, as `information_schema` describes them, to kinds of values.
 
 use crate::rows::{ColumnKind, Dialect};
 
-/// A column's type.
+/// The type of a column.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SqlType {
-    /// `varchar`, `json`, … in lower case.
+    /// The name in lower case: `varchar`, `json`, …
     pub(super) name: String,
-    /// With its arguments: `enum('a','b')`, `tinyint(1)`.
+    /// The type with its arguments: `enum('a','b')`, `tinyint(1)`.
     pub(super) definition: String,
-    /// Decimal places of a number.
+    /// The decimal places of a number.
     pub(super) scale: Option<u64>,
-    /// Characters of a text, or bytes of a binary string.
+    /// The maximum length of a text in characters, or of a binary string in bytes.
     pub(super) characters_max: Option<u64>,
-    /// Bytes of a text.
+    /// The maximum length of a text in bytes.
     pub(super) bytes_max: Option<u64>,
-    /// Decimal places of a second.
+    /// The decimal places of a second.
     pub(super) second_digits: Option<u64>,
-    /// The server keeps JSON as text, as MariaDB does.
+    /// Whether the server stores JSON as text, as MariaDB does.
     pub(super) is_json_text: bool,
 }
 
 impl SqlType {
-    /// The kind of values that the column takes.
+    /// Returns the kind of values that the column stores.
     pub(super) fn kind(&self) -> ColumnKind {
         if self.is_json_text {
             return ColumnKind::JsonText;
@@ -35,7 +35,7 @@ impl SqlType {
             "tinyint" => ColumnKind::Integer { takes_words: self.definition.starts_with("tinyint(1)") },
             "smallint" | "mediumint" | "int" | "bigint" => ColumnKind::Integer { takes_words: false },
             "decimal" => ColumnKind::Decimal { scale: scale.unwrap_or_default() },
-            // `float(7,2)` rounds as a decimal does.
+            // `float(7,2)` rounds like a decimal.
             "float" | "double" if scale.is_some() => ColumnKind::Decimal { scale: scale.unwrap_or_default() },
             "float" => ColumnKind::Float32,
             "double" => ColumnKind::Float64,
@@ -58,7 +58,7 @@ impl SqlType {
     }
 }
 
-/// The words of `enum('a','b''c')`.
+/// Returns the words of `enum('a','b''c')`.
 fn words(definition: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut characters = definition.chars().skip_while(|c| *c != '\'').peekable();
@@ -81,7 +81,7 @@ fn words(definition: &str) -> Vec<String> {
             }
         }
         words.push(word);
-        // To the next quote, over the comma.
+        // Skips the comma up to the next quote.
         while characters.peek().is_some_and(|character| *character != '\'') {
             characters.next();
         }

@@ -1,20 +1,22 @@
-//! Channel binding (RFC 5929, `tls-server-end-point`): the login proves that it goes through this very TLS session's certificate.
+//! Channel binding (RFC 5929, `tls-server-end-point`): ties the login to the certificate of this
+//! TLS session.
 
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
-/// RSA's signature algorithms (PKCS #1), all but the last byte.
+/// The object identifier of RSA's signature algorithms (PKCS #1) without its last byte.
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
-/// ECDSA's with SHA-2 (ANSI X9.62), all but the last byte.
+/// The object identifier of ECDSA with SHA-2 (ANSI X9.62) without its last byte.
 const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
 
 const TAG_SEQUENCE: u8 = 0x30;
 const TAG_OBJECT_IDENTIFIER: u8 = 0x06;
 
-/// A certificate's hash, by the hash function of its signature; `None` where that has none of its own (Ed25519) or hides it (PSS).
+/// Returns a certificate's hash by the hash function of its signature, or `None` if the signature
+/// has no separate one (Ed25519) or states it elsewhere (PSS).
 pub(super) fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     let (family, hash) = signature_algorithm(certificate)?.split_last_chunk::<1>().map(|(family, [hash])| (family, *hash))?;
     match (family, hash) {
-        // MD5 and SHA-1 are replaced by SHA-256, says the RFC.
+        // RFC 5929 replaces MD5 and SHA-1 by SHA-256.
         (RSA, 4 | 5 | 11) | (ECDSA, 2) => Some(Sha256::digest(certificate).to_vec()),
         (RSA, 12) | (ECDSA, 3) => Some(Sha384::digest(certificate).to_vec()),
         (RSA, 13) | (ECDSA, 4) => Some(Sha512::digest(certificate).to_vec()),
@@ -22,7 +24,8 @@ pub(super) fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The identifier in `Certificate ::= SEQUENCE { tbsCertificate SEQUENCE, signatureAlgorithm SEQUENCE { OBJECT IDENTIFIER …`.
+/// Returns the identifier in `Certificate ::= SEQUENCE { tbsCertificate SEQUENCE,
+/// signatureAlgorithm SEQUENCE { OBJECT IDENTIFIER …`.
 fn signature_algorithm(certificate: &[u8]) -> Option<&[u8]> {
     let (certificate, _) = element(certificate, TAG_SEQUENCE)?;
     let (_, after) = element(certificate, TAG_SEQUENCE)?;
@@ -30,7 +33,7 @@ fn signature_algorithm(certificate: &[u8]) -> Option<&[u8]> {
     element(algorithm, TAG_OBJECT_IDENTIFIER).map(|(identifier, _)| identifier)
 }
 
-/// A DER element's contents, and what follows it.
+/// Returns the content of a DER element and the bytes after it.
 fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (first, rest) = der.split_first()?;
     let (length, rest) = rest.split_first()?;

@@ -1,4 +1,4 @@
-//! A check: the statements of a delivery, in a transaction that is rolled back.
+//! A check: runs the statements of a delivery in a transaction that is rolled back.
 
 use domain::check::StepName;
 use domain::settings::database::{DatabaseSettings, Mode, OnConflict};
@@ -16,7 +16,7 @@ use crate::place::Place;
 use crate::rights::is_rejected;
 use worker::{ConnectorError, StepRecorder, within};
 
-/// Takes the steps to the table and tries what a delivery would do there.
+/// Runs the steps up to the table and tries the statements of a delivery.
 pub(crate) async fn check(
     database: &Database,
     place: &Place,
@@ -38,7 +38,7 @@ async fn authorize(session: &Session, settings: &DatabaseSettings, deadline: Ins
         (Mode::Document, found) => try_document(session, settings, found).await?,
         (Mode::Rows, Some(table)) => try_rows(session, settings, &table).await?,
         (Mode::Rows, None) => {
-            // The columns are those of the first payload.
+            // The first payload decides the columns.
             let table = table::create(session, &settings.table, "waybill_check text").await?;
             Ledger::in_schema_of(session, &table).await?.try_out(session).await?;
             String::new()
@@ -63,10 +63,10 @@ async fn try_document(session: &Session, settings: &DatabaseSettings, found: Opt
         session.execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
         return Ok(String::new());
     };
-    // A constraint or a trigger may refuse a row that is only a sample, and take others.
+    // A constraint or a trigger may refuse the sample row and accept real rows.
     match (failure, table.required_besides(document::COLUMNS)) {
         (failure, None) if is_rejected(&failure) => {
-            Ok(format!("; a sample row is refused ({failure}), so that it shows with each delivery whether its row is taken"))
+            Ok(format!("; a sample row is refused ({failure}), so only a delivery shows whether its row is accepted"))
         }
         (failure, _) => Err(failure),
     }
@@ -101,13 +101,13 @@ async fn try_rows(session: &Session, settings: &DatabaseSettings, table: &Table)
         session.execute(&sql).await?;
     }
     Ok(match table.has_row_security() {
-        true => "; which rows its policies take shows with each delivery".to_owned(),
+        true => "; only a delivery shows whether the table's policies accept its rows".to_owned(),
         false => String::new(),
     })
 }
 
 impl Ledger {
-    /// Records a delivery that is then rolled back.
+    /// Records a delivery that is rolled back afterwards.
     async fn try_out(&self, session: &Session) -> Result<(), ConnectorError> {
         let delivery = Facts::of_check().delivery.to_string();
         self.claim(session, &delivery).await?;

@@ -1,4 +1,4 @@
-//! COPY: rows in PostgreSQL's text format, as they come, with one chunk in memory.
+//! COPY: sends rows in PostgreSQL's text format, with one chunk in memory.
 
 use std::pin::pin;
 
@@ -12,37 +12,39 @@ use super::verdict;
 use crate::rows::{Cell, Opened};
 use worker::ConnectorError;
 
-/// What is sent at once.
+/// The size of the chunks that are sent.
 const CHUNK_BYTES: usize = 128 << 10;
-/// How often another name is tried for the statement, when a pool's other user has taken the last one.
+/// How many names are tried for the statement when another user of a pooled connection has used the
+/// name.
 const NAMES_MAX: usize = 8;
 
-/// Where rows are copied to.
+/// The table into which rows are copied.
 pub(super) struct Target<'t> {
-    /// As SQL writes it.
+    /// The table's name in SQL.
     pub(super) sql: String,
-    /// Its bare name, by which errors call it.
+    /// The unqualified name, which error messages contain.
     pub(super) relation: &'t str,
-    /// Whether a row must have a value for each column, and not only for those that have a default.
+    /// Whether a row must have a value for each column, instead of only for columns that have a
+    /// default.
     pub(super) needs_every_column: bool,
 }
 
-/// How a COPY ended.
+/// The result of a COPY.
 pub(super) struct Copied {
-    /// How many rows were taken.
+    /// How many rows were copied.
     pub(super) rows: u64,
-    /// The row that came next and has other columns.
+    /// The next row, if it has other columns.
     pub(super) next: Option<(u64, Bytes)>,
-    /// It leaves out columns, and not only brings more of them.
+    /// Whether that row leaves out columns, rather than adding some.
     pub(super) leaves_out: bool,
 }
 
 impl Target<'_> {
-    /// Copies rows that have the same columns as `first`, which is of the payload too. `None`: the pool's server has no name left for the
-    /// statement, and nothing has been copied.
+    /// Copies rows that have the same columns as `first`, which is the first of them. Returns
+    /// `None` if no name was left for the statement on a pooled connection, and nothing was copied.
     pub(super) async fn copy(&self, session: &Session, opened: &mut Opened, first: (u64, Bytes)) -> Result<Option<Copied>, ConnectorError> {
         let first_number = first.0;
-        // Adds the row's new columns, if it has any.
+        // Adds the new columns of the row, if it has any.
         opened.columns.decode(first.0, &first.1)?;
         let names = opened.columns.names.clone();
         let mut copied = Copied { rows: 0, next: Some(first), leaves_out: false };
@@ -72,13 +74,14 @@ impl Target<'_> {
         Ok(Some(copied))
     }
 
-    /// What a check tries: the statement with no rows.
+    /// Runs the statement without rows, for a check.
     pub(super) async fn try_out(&self, session: &Session, names: &[String]) -> Result<(), ConnectorError> {
         let Some(sink) = self.begin(session, names).await? else { return Ok(()) };
         pin!(sink).finish().await.map(drop).map_err(verdict::of)
     }
 
-    /// Whether a row has to take another way, where its missing columns get their defaults.
+    /// Whether a row has to be inserted another way, so that its missing columns get their
+    /// defaults.
     fn leaves_out(&self, opened: &Opened, cells: &[Cell<'_>]) -> bool {
         let is_out = |(position, cell): (usize, &Cell<'_>)| {
             *cell == Cell::Absent && (self.needs_every_column || opened.columns.has_default(position))
@@ -86,8 +89,9 @@ impl Target<'_> {
         cells.iter().enumerate().any(is_out)
     }
 
-    /// Starts the statement. The library names each statement; behind a pool in transaction mode, another user's statement may have the
-    /// same name, which is an error that the transaction survives.
+    /// Starts the statement. The library names each statement, and on a connection that a pooler
+    /// shares in transaction mode, another user's statement may have the same name. The savepoint
+    /// lets the transaction survive that error.
     async fn begin(&self, session: &Session, names: &[String]) -> Result<Option<CopyInSink<Bytes>>, ConnectorError> {
         let sql = format!("COPY {} ({}) FROM STDIN", self.sql, list(names.iter().map(String::as_str)));
         let savepoint = quoted("waybill_copy");

@@ -1,4 +1,4 @@
-//! Document mode: a message is a row.
+//! Document mode: writes a message as one row.
 
 use domain::settings::database::TableName;
 use tokio_postgres::types::{ToSql, Type};
@@ -11,12 +11,12 @@ use crate::document::{collect, is_json};
 use crate::rows::Cell;
 use worker::{ConnectorError, Payload, StepRecorder};
 
-/// The column that holds each delivery once.
+/// The column whose unique index makes each delivery happen once.
 pub(super) const DELIVERY_ID: &str = "delivery_id";
-/// The columns that a table of documents has.
+/// The columns of a table of documents.
 pub(super) const COLUMNS: &[&str] = &[DELIVERY_ID, "message_id", "event_type", "created_at", "content_type", "payload"];
 
-/// Writes a message as one row.
+/// Writes a message as one row, creating the table if the settings permit it.
 pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
     let Delivering { database, place, settings, facts, deadline } = *delivering;
     let bytes = collect(payload).await?;
@@ -32,14 +32,15 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
     Ok(written)
 }
 
-/// Writes the row within the transaction.
+/// Checks the table and writes the row within the transaction.
 pub(super) async fn write(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -> Result<Written, ConnectorError> {
     table.require(COLUMNS, false)?;
     table.require_unique(session, &[DELIVERY_ID]).await?;
     insert(session, table, facts, bytes).await
 }
 
-/// JSON is kept as `json`, byte for byte and fit to be asked; anything else as bytes.
+/// Creates a table of documents. JSON payloads are stored as `json`, which keeps every byte and can
+/// be queried; other payloads as bytes.
 pub(super) async fn create(session: &Session, name: &TableName, facts: &Facts) -> Result<Table, ConnectorError> {
     let payload = if is_json(&facts.content_type) { "json" } else { "bytea" };
     let definition = format!(
@@ -49,7 +50,8 @@ pub(super) async fn create(session: &Session, name: &TableName, facts: &Facts) -
     table::create(session, name, &definition).await
 }
 
-/// INSERT is all that the statement needs: with ON CONFLICT or RETURNING it would also need to read the table.
+/// Inserts the row. A plain INSERT is used because ON CONFLICT and RETURNING would require the
+/// right to read the table.
 async fn insert(session: &Session, table: &Table, facts: &Facts, bytes: &[u8]) -> Result<Written, ConnectorError> {
     let column = table.column("payload");
     let sql_type = column.map_or("text", |column| &column.sql_type);

@@ -1,5 +1,6 @@
-//! INSERTs of many rows, for what COPY does not do: views, tables with policies or triggers, columns that take their default, and
-//! conflicts where no temporary table may be made. Statements have no name, so that a pool may stand in between.
+//! INSERTs of many rows, for what COPY cannot write: views, tables with policies or triggers,
+//! columns that take their default, and conflicts if no temporary table may be created. Statements
+//! are unnamed, so that they work through a connection pooler.
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -15,19 +16,19 @@ use super::verdict;
 use crate::rows::{Cell, Columns};
 use worker::ConnectorError;
 
-/// Parameters of one statement (the protocol's).
+/// The largest number of parameters in a statement, which the protocol defines.
 const PARAMETERS_MAX: usize = 65_535;
-/// Rows of one statement.
+/// The largest number of rows in a statement.
 const ROWS_MAX: usize = 1000;
-/// Rows are sent once they have this many bytes.
+/// Rows are sent when they have this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
-/// What a value takes besides its own bytes.
+/// The bytes that a value takes in addition to its text.
 const VALUE_BYTES: usize = 8;
 
-/// A value on its way: `None` is the column's default.
+/// A value to send, or `None` for the column's default.
 type Value = Option<Text>;
 
-/// A value in its text form, whose type the server knows from the column it goes to; `None` is null.
+/// A value in its text form, or `None` for null. The server infers its type from the column.
 #[derive(Debug)]
 struct Text(Option<String>);
 
@@ -61,16 +62,16 @@ struct Row {
     values: Vec<Value>,
 }
 
-/// Rows on their way into a table.
+/// Collects rows and inserts them into a table.
 pub(super) struct Insert<'t> {
     table: &'t Table,
     on_conflict: OnConflict,
     key: &'t [&'t str],
-    /// The columns of the rows that are pending.
+    /// The columns of the pending rows.
     columns: Vec<String>,
     pending: Vec<Row>,
     pending_bytes: usize,
-    /// Keys of the rows that are pending: no statement updates a row twice.
+    /// The keys of the pending rows, because a statement cannot update the same row twice.
     keys: HashSet<Vec<String>>,
     has_savepoint: bool,
     /// How many rows the server has written.
@@ -92,7 +93,8 @@ impl<'t> Insert<'t> {
         }
     }
 
-    /// Takes a row, and sends those that are pending when they are many or when they have other columns.
+    /// Adds a row. Sends the pending rows when there are many, or when the new row has other
+    /// columns.
     pub(super) async fn push(
         &mut self,
         session: &Session,
@@ -101,7 +103,7 @@ impl<'t> Insert<'t> {
         cells: Vec<Cell<'_>>,
     ) -> Result<(), ConnectorError> {
         let is_update = self.on_conflict == OnConflict::Update;
-        // An update changes the columns that a row has, and no others.
+        // An update changes only the columns that a row has.
         let is_there = |cell: &Cell<'_>| !is_update || *cell != Cell::Absent;
         let present = columns.names.iter().zip(&cells).filter(|(_, cell)| is_there(cell));
         let present: Vec<&String> = present.map(|(name, _)| name).collect();
@@ -120,7 +122,7 @@ impl<'t> Insert<'t> {
         if self.pending.len() >= ROWS_MAX || self.pending_bytes >= BATCH_BYTES { self.flush(session).await } else { Ok(()) }
     }
 
-    /// Sends what is left; returns how many rows were written.
+    /// Sends the pending rows and returns how many rows were written.
     pub(super) async fn finish(mut self, session: &Session) -> Result<u64, ConnectorError> {
         self.flush(session).await?;
         Ok(self.written)
@@ -154,7 +156,7 @@ impl<'t> Insert<'t> {
             Err(error) if verdict::is_of_row(&error) => {}
             Err(error) => return Err(verdict::of(error)),
         }
-        // One of them is at fault, or two of them together: one by one it shows.
+        // One row is at fault, or two rows together. Sending them one by one shows which.
         session.execute(&format!("ROLLBACK TO SAVEPOINT {savepoint}")).await?;
         for row in &rows {
             self.send_one(session, row).await?;
@@ -172,7 +174,7 @@ impl<'t> Insert<'t> {
         Ok(())
     }
 
-    /// The column that a statement's parameter is for; parameters count from 1.
+    /// Returns the column of a statement's parameter. Parameters count from 1.
     fn column_of(&self, row: &Row, parameter: usize) -> Option<&str> {
         let sent = self.columns.iter().zip(&row.values).filter(|(_, value)| value.is_some());
         sent.map(|(name, _)| name.as_str()).nth(parameter.checked_sub(1)?)
@@ -200,7 +202,8 @@ impl<'t> Insert<'t> {
     }
 }
 
-/// What an INSERT into `t` does on a conflict. Where keys are equal that are not the same text, only the row with the very key is updated.
+/// Returns what an INSERT into `t` does on a conflict. If equal keys can have different texts, only
+/// a row with exactly the same key is updated.
 pub(super) fn conflict(on_conflict: OnConflict, columns: &[String], key: &[&str], has_exact_key: bool) -> String {
     let keys = if key.is_empty() { String::new() } else { format!(" ({})", list(key.iter().copied())) };
     let set: Vec<String> =
@@ -209,7 +212,8 @@ pub(super) fn conflict(on_conflict: OnConflict, columns: &[String], key: &[&str]
         OnConflict::Error => String::new(),
         OnConflict::Ignore => format!(" ON CONFLICT{keys} DO NOTHING"),
         OnConflict::Update => {
-            // A row that has its key alone changes nothing of the one that is there, and counts.
+            // A row that only has its key changes nothing in the existing row, but counts as
+            // written.
             let set = if set.is_empty() { key.iter().take(1).map(|name| format!("{0} = t.{0}", quoted(name))).collect() } else { set };
             let same = key.iter().map(|name| format!("t.{0}::text COLLATE \"C\" = excluded.{0}::text COLLATE \"C\"", quoted(name)));
             let only = if has_exact_key { String::new() } else { format!(" WHERE {}", same.collect::<Vec<_>>().join(" AND ")) };

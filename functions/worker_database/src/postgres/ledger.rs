@@ -1,5 +1,5 @@
-//! The ledger of deliveries beside a table: what makes a delivery of rows happen once. A delivery's line is written in the transaction
-//! of its rows, so that either both are there or neither.
+//! The ledger of deliveries in a table's schema, which makes a delivery of rows happen once. The
+//! entry of a delivery is written in the same transaction as its rows.
 
 use domain::settings::database::LEDGER_TABLE as NAME;
 use tokio_postgres::types::Type;
@@ -20,16 +20,16 @@ pub(super) struct Ledger {
     name: String,
 }
 
-/// Whether a delivery is new.
+/// The result of claiming a delivery.
 pub(super) enum Claim {
-    /// It is, and now ours.
+    /// The delivery is new, and this attempt has claimed it.
     New,
-    /// It was written before.
+    /// An earlier attempt wrote the delivery.
     Written(Written),
 }
 
 impl Ledger {
-    /// The ledger beside a table, made if it is not there.
+    /// Returns the ledger in the table's schema, and creates it if it does not exist.
     pub(super) async fn in_schema_of(session: &Session, table: &Table) -> Result<Self, ConnectorError> {
         let sql = format!("{}.{}", quoted(&table.schema), quoted(NAME));
         let found = session.query(FIND, &[(&sql, Type::TEXT)]).await?;
@@ -47,7 +47,8 @@ impl Ledger {
         Ok(Self { sql, name: format!("{}.{NAME}", table.schema) })
     }
 
-    /// Claims a delivery within the transaction. Waits for another attempt of the same delivery that is under way.
+    /// Claims a delivery within the transaction. Waits for a concurrent attempt of the same
+    /// delivery.
     pub(super) async fn claim(&self, session: &Session, delivery: &str) -> Result<Claim, ConnectorError> {
         let insert = format!(
             "INSERT INTO {} (delivery_id, transaction_id) VALUES ($1, pg_catalog.txid_current()::text) \
@@ -78,7 +79,7 @@ impl Ledger {
         )
     }
 
-    /// Records how many rows were written; returns the transaction's id.
+    /// Records how many rows were written, and returns the transaction's id.
     pub(super) async fn note(&self, session: &Session, delivery: &str, rows: u64) -> Result<Option<String>, ConnectorError> {
         let update = format!("UPDATE {} SET row_count = $2 WHERE delivery_id = $1 RETURNING transaction_id", self.sql);
         let count = i64::try_from(rows).unwrap_or(i64::MAX);

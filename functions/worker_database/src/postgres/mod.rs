@@ -1,6 +1,7 @@
-//! PostgreSQL: a [`Session`](session::Session) over our own TLS, a [`Table`](table::Table) found in the catalogue, and what is written:
-//! a `document` by INSERT; rows by [`COPY`](copy), straight into the table or through a temporary one where conflicts are resolved, and
-//! by [`INSERT`](insert) where COPY cannot write them.
+//! PostgreSQL. A [`Session`](session::Session) uses Waybill's TLS, and a [`Table`](table::Table) is
+//! read from the catalogue. A `document` is written by INSERT. Rows are written by [`COPY`](copy),
+//! into the table or through a temporary one if conflicts have to be resolved, and by
+//! [`INSERT`](insert) where COPY cannot write them.
 
 mod binding;
 mod check;

@@ -1,11 +1,11 @@
-//! Names in SQL: quoted, always.
+//! Quotes names in SQL.
 
-/// A quoted identifier. Nothing that stands in it ends it.
+/// Quotes an identifier, so that no character can end it.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Quoted identifiers, with commas between.
+/// Quotes identifiers and separates them by commas.
 pub(super) fn list<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
 }

@@ -1,4 +1,4 @@
-//! Rows mode: a payload is many rows.
+//! Rows mode: writes a payload as many rows.
 
 use bytes::Bytes;
 use domain::settings::database::{DatabaseSettings, OnConflict};
@@ -15,7 +15,7 @@ use crate::connector::{Delivering, Written, skipped};
 use crate::rows::{Inferred, Opened};
 use worker::{ConnectorError, Payload, StepRecorder};
 
-/// Writes a payload's rows.
+/// Writes a payload's rows, creating the table if the settings permit it.
 pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
     let Delivering { database, place, settings, facts, deadline } = *delivering;
     let mut opened = Opened::read(settings, facts, payload).await?;
@@ -30,7 +30,7 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
         (None, _) => return Err(verdict::no_table(&settings.table)),
     };
     let ledger = Ledger::in_schema_of(&session, &table).await?;
-    // What was made stays: another delivery need not wait for this one's rows.
+    // Created tables are committed, so that another delivery does not wait for this one's rows.
     session.execute("COMMIT").await?;
     session.begin(deadline).await?;
     let delivery = facts.delivery.to_string();
@@ -46,7 +46,7 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
     Ok(Written { rows: Some(rows), skipped: skipped(settings, sent, rows), transaction_id, is_repeat: false })
 }
 
-/// Writes the rows; returns how many there were and how many were written.
+/// Writes the rows. Returns how many there were and how many were written.
 async fn write(session: &Session, settings: &DatabaseSettings, table: &Table, mut opened: Opened) -> Result<(u64, u64), ConnectorError> {
     table.require(&opened.columns.names(), settings.on_conflict == OnConflict::Update)?;
     let key: Vec<&str> = settings.key_columns.iter().map(String::as_str).collect();
@@ -59,7 +59,7 @@ async fn write(session: &Session, settings: &DatabaseSettings, table: &Table, mu
     writing.insert(rest).await
 }
 
-/// A payload's rows on their way: by COPY as far as it goes, and the rest by INSERTs.
+/// Writes a payload's rows: by COPY as far as possible, and the rest by INSERTs.
 struct Writing<'w> {
     session: &'w Session,
     settings: &'w DatabaseSettings,
@@ -70,7 +70,7 @@ struct Writing<'w> {
 }
 
 impl Writing<'_> {
-    /// Copies rows until one comes that COPY cannot write; returns it.
+    /// Copies rows up to the first one that COPY cannot write, and returns that row.
     async fn copy(&mut self) -> Result<Option<(u64, Bytes)>, ConnectorError> {
         let mut next = self.opened.next().await?;
         let on_conflict = self.settings.on_conflict;
@@ -91,7 +91,7 @@ impl Writing<'_> {
                 stage.copy(self.session, &mut self.opened, first).await?
             };
             let Some((written, copied)) = copied else { return Ok(Some(again)) };
-            // Of several rows with one key, all count.
+            // For an update, several rows with the same key all count as written.
             self.written += if on_conflict == OnConflict::Update { copied.rows } else { written };
             if copied.leaves_out {
                 return Ok(copied.next);
@@ -101,7 +101,8 @@ impl Writing<'_> {
         Ok(None)
     }
 
-    /// Inserts this row and all after it. Returns how many rows there were in all, and how many were written.
+    /// Inserts this row and all rows after it. Returns the total number of rows and how many were
+    /// written.
     async fn insert(mut self, first: Option<(u64, Bytes)>) -> Result<(u64, u64), ConnectorError> {
         let mut insert = Insert::new(self.table, self.settings.on_conflict, self.key);
         let mut next = first;
@@ -115,7 +116,8 @@ impl Writing<'_> {
     }
 }
 
-/// The definition of a table for rows like these. PostgreSQL's `numeric` keeps every number, digit by digit.
+/// Returns the definition of a table for rows like these. PostgreSQL's `numeric` stores every digit
+/// of a number.
 fn definition(settings: &DatabaseSettings, inferred: &[(String, Inferred)]) -> String {
     let sql_type = |inferred: &Inferred| match inferred {
         Inferred::Text => "text",

@@ -1,4 +1,4 @@
-//! A connection within TLS, on which a server may not say more than a delivery gives it reason to.
+//! A TLS connection that limits how much the server may send.
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio_rustls::client;
 use super::binding;
 use crate::connector::may_receive;
 
-/// The connection, and how much has gone either way.
+/// A TLS connection that counts the bytes in each direction.
 pub(super) struct Secured {
     stream: client::TlsStream<TcpStream>,
     sent: u64,

@@ -1,4 +1,4 @@
-//! A session: from a checked address through TLS and login to transactions with limits.
+//! A session: resolves, connects, uses TLS, logs in and runs transactions with time limits.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -28,12 +28,12 @@ use crate::place::Place;
 use crate::trust;
 use worker::{ConnectorError, StepRecorder, within};
 
-/// What asks a server for TLS (the protocol's `SSLRequest`).
+/// The protocol's `SSLRequest`, which asks a server for TLS.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
-/// Its answer when it speaks TLS.
+/// The answer of a server that supports TLS.
 const SSL_YES: u8 = b'S';
 
-/// An open session. Dropping it closes the connection at once, and the server rolls back.
+/// An open session. Dropping it closes the connection immediately, and the server rolls back.
 pub(super) struct Session {
     pub(super) client: Client,
     connection: AbortHandle,
@@ -46,7 +46,7 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// Opens a session, step by step.
+    /// Opens a session step by step.
     pub(super) async fn open(
         database: &Database,
         place: &Place,
@@ -66,7 +66,8 @@ impl Session {
         steps.take(StepName::Authenticate, logging_in, told).await
     }
 
-    /// Begins a transaction whose statements end by `deadline`, and whose values are read in one way on every server.
+    /// Begins a transaction whose statements end by `deadline`, and in which every server parses
+    /// values in the same way.
     pub(super) async fn begin(&self, deadline: Instant) -> Result<(), ConnectorError> {
         let left_ms = deadline.saturating_duration_since(Instant::now()).as_millis().max(1);
         let begin = format!(
@@ -77,12 +78,12 @@ impl Session {
         self.execute(&begin).await
     }
 
-    /// Statements without parameters.
+    /// Runs statements without parameters.
     pub(super) async fn execute(&self, sql: &str) -> Result<(), ConnectorError> {
         self.client.batch_execute(sql).await.map_err(verdict::of)
     }
 
-    /// A statement without parameters and without a name; returns how many rows it wrote.
+    /// Runs an unnamed statement without parameters, and returns how many rows it wrote.
     pub(super) async fn simple(&self, sql: &str) -> Result<u64, tokio_postgres::Error> {
         let messages = self.client.simple_query(sql).await?;
         let written = messages.iter().map(|message| match message {
@@ -92,12 +93,12 @@ impl Session {
         Ok(written.sum())
     }
 
-    /// Checks what was put off until the end, and ends the transaction.
+    /// Checks deferred constraints and commits the transaction.
     pub(super) async fn commit(&self) -> Result<(), ConnectorError> {
         self.execute("SET CONSTRAINTS ALL IMMEDIATE; COMMIT").await
     }
 
-    /// A query, its parameters of the types that are said.
+    /// Runs a query with parameters of the given types.
     pub(super) async fn query(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, ConnectorError> {
         self.client.query_typed(sql, parameters).await.map_err(verdict::of)
     }
@@ -137,7 +138,7 @@ async fn secure(database: &Database, place: &Place, mut tcp: TcpStream) -> Resul
 
 async fn log_in(place: &Place, tls: Secured) -> Result<Session, ConnectorError> {
     let mut config = Config::new();
-    // `Direct`: the library asks for no TLS of its own, for the stream speaks it already.
+    // `Direct` keeps the library from requesting TLS, which the stream already uses.
     config.user(&place.username).dbname(&place.database).application_name("waybill");
     config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
     if place.requires_channel_binding {
@@ -147,7 +148,8 @@ async fn log_in(place: &Place, tls: Secured) -> Result<Session, ConnectorError> 
         config.password(password.expose_secret());
     }
     let (client, connection) = config.connect_raw(tls, Handed).await.map_err(|error| match verdict::of_login(error) {
-        // Once it knows who we are, it says what we may not: the database is not there, or not for this user.
+        // After authentication, a refusal means that the database does not exist or that this user
+        // may not use it.
         failure if matches!(failure.outcome(), Some(Outcome::Reject(_) | Outcome::ClientError(Reason::Authorization))) => {
             failure.at(StepName::Authorize)
         }
@@ -166,7 +168,7 @@ async fn log_in(place: &Place, tls: Secured) -> Result<Session, ConnectorError> 
     Ok(Session { client, connection: connection.abort_handle() })
 }
 
-/// Hands over a stream that speaks TLS already.
+/// Passes on a stream that already uses TLS.
 struct Handed;
 
 impl TlsConnect<Secured> for Handed {

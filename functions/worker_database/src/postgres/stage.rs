@@ -1,4 +1,5 @@
-//! A temporary table in which rows wait until conflicts with the real one are resolved: COPY itself knows no conflicts.
+//! A temporary table that holds rows until conflicts with the real table are resolved, because COPY
+//! cannot resolve conflicts.
 
 use bytes::Bytes;
 use domain::settings::database::OnConflict;
@@ -12,12 +13,12 @@ use super::verdict;
 use crate::rows::Opened;
 use worker::ConnectorError;
 
-/// Its name; it is gone with the transaction.
+/// The name of the temporary table, which is dropped at the end of the transaction.
 const STAGE: &str = "waybill_stage";
-/// The column that holds the rows' order.
+/// The column that holds the order of the rows.
 const ORDER: &str = "waybill_row";
 
-/// Rows on their way through a temporary table.
+/// Writes rows through a temporary table.
 pub(super) struct Stage<'t> {
     pub(super) table: &'t Table,
     pub(super) on_conflict: OnConflict,
@@ -25,7 +26,8 @@ pub(super) struct Stage<'t> {
 }
 
 impl Stage<'_> {
-    /// Brings rows into the table that have the same columns as `first`; returns how many were written, and how the COPY ended.
+    /// Writes rows into the table that have the same columns as `first`. Returns how many were
+    /// written, and the result of the COPY.
     pub(super) async fn copy(
         &self,
         session: &Session,
@@ -46,7 +48,8 @@ impl Stage<'_> {
         Ok(Some((written, copied)))
     }
 
-    /// The columns that rows have, with their types, so that a value that does not fit is found with its row.
+    /// Returns the definition of the temporary table. It has the columns of the rows with their
+    /// types, so that a value that does not fit is reported with its row.
     pub(super) fn definition(&self, names: &[String]) -> String {
         let columns = self.table.columns.iter().filter(|column| names.contains(&column.name)).map(|column| {
             let not_null = if column.is_not_null { " NOT NULL" } else { "" };
@@ -56,8 +59,9 @@ impl Stage<'_> {
         format!("CREATE TEMPORARY TABLE {} ({columns}{} bigserial) ON COMMIT DROP", quoted(STAGE), quoted(ORDER))
     }
 
-    /// Moves all rows into the table. When the table does not take them, finds the first that it does not take: rows are moved in ever
-    /// smaller pieces, those that are taken stay, and of those that are not the first half is tried next.
+    /// Moves all rows into the table. If the table refuses them, finds the first row that it
+    /// refuses by bisection: halves that are accepted stay, and a half that is refused is divided
+    /// again.
     async fn merge(&self, session: &Session, names: &[String], rows: u64, first_number: u64) -> Result<u64, ConnectorError> {
         let (mut from, mut to) = (1, rows);
         let mut written = 0;
@@ -79,7 +83,8 @@ impl Stage<'_> {
         Ok(written)
     }
 
-    /// From the temporary table into the real one. Of several rows with one key, the last counts to update and the first to ignore.
+    /// Moves rows from the temporary table into the real one. Of several rows with the same key,
+    /// the last one counts for an update and the first one for ignore.
     fn merging(&self, names: &[String], from_row: u64, to_row: u64) -> String {
         let columns = list(names.iter().map(String::as_str));
         let keys = list(self.key.iter().copied());
@@ -90,7 +95,8 @@ impl Stage<'_> {
         if self.on_conflict != OnConflict::Update {
             return format!("{into} SELECT {columns} FROM {from} ORDER BY {order}{conflict}");
         }
-        // Rows without a key are no conflict of one another: each is told apart by its own number.
+        // Rows without a key do not conflict with each other, so their own number distinguishes
+        // them.
         let is_null: Vec<String> = self.key.iter().map(|name| format!("{} IS NULL", quoted(name))).collect();
         let apart = format!("CASE WHEN {} THEN {order} END", is_null.join(" OR "));
         format!(
@@ -99,7 +105,7 @@ impl Stage<'_> {
         )
     }
 
-    /// What a check tries: the same statements with no rows.
+    /// Runs the same statements without rows, for a check.
     pub(super) async fn try_out(&self, session: &Session, names: &[String]) -> Result<(), ConnectorError> {
         session.execute(&self.definition(names)).await?;
         session.simple(&self.merging(names, 1, 0)).await.map(drop).map_err(verdict::of)

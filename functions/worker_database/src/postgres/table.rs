@@ -1,4 +1,5 @@
-//! A table as the catalogue has it: every name is the catalogue's own, whatever the search path is.
+//! A table as the catalogue describes it. Names are qualified by the catalogue, regardless of the
+//! search path.
 
 use std::collections::HashMap;
 
@@ -14,7 +15,7 @@ use super::{types, verdict};
 use crate::rows::Spec;
 use worker::ConnectorError;
 
-/// The table and its columns; a column's domain is followed to the type that it restricts.
+/// Finds the table and its columns. A column's domain is resolved to its base type.
 const FIND: &str = "WITH RECURSIVE wanted AS (SELECT c.* FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)), \
      bases (attnum, type, typmod) AS (\
      SELECT a.attnum, a.atttypid, a.atttypmod FROM pg_catalog.pg_attribute a JOIN wanted c ON a.attrelid = c.oid \
@@ -32,13 +33,14 @@ const FIND: &str = "WITH RECURSIVE wanted AS (SELECT c.* FROM pg_catalog.pg_clas
      JOIN bases b ON b.attnum = a.attnum JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd' \
      LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation ORDER BY a.attnum";
 
-/// Only indexes that are checked row by row can say which row is there already.
+/// Finds unique keys. Deferrable, partial and expression indexes cannot detect a conflict for each
+/// row.
 const UNIQUE_KEYS: &str = "SELECT array_agg(a.attname::text ORDER BY a.attname::text) \
      FROM pg_catalog.pg_index i, pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(attnum, n), pg_catalog.pg_attribute a \
      WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL \
      AND k.n <= i.indnkeyatts AND a.attrelid = i.indrelid AND a.attnum = k.attnum GROUP BY i.indexrelid";
 
-/// The columns of the index behind a constraint, or of the index itself.
+/// Finds the columns of a constraint's index, or of the index itself.
 const COLUMNS_OF: &str = "SELECT array_agg(a.attname::text) FROM pg_catalog.pg_index i \
      JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
      JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace \
@@ -47,7 +49,7 @@ const COLUMNS_OF: &str = "SELECT array_agg(a.attname::text) FROM pg_catalog.pg_i
 
 const MAY_STAGE: &str = "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP')";
 
-/// A table that is there.
+/// An existing table.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) schema: String,
@@ -55,42 +57,42 @@ pub(super) struct Table {
     pub(super) columns: Vec<Column>,
     oid: u32,
     relation: Relation,
-    /// Triggers or rules may keep a row out without an error.
+    /// Whether triggers or rules may discard a row without an error.
     may_drop_rows: bool,
-    /// Policies decide which rows are taken.
+    /// Whether policies decide which rows are accepted.
     has_row_security: bool,
 }
 
-/// What stands behind a table's name.
+/// What a table's name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Relation {
-    /// A table, partitioned or not.
+    /// A table, which may be partitioned.
     Table,
-    /// A view, whose indexes are those of the tables behind it.
+    /// A view, whose indexes are those of its tables.
     View,
-    /// Something else that may take rows: a foreign table.
+    /// Another relation that may accept rows, such as a foreign table.
     Other,
 }
 
-/// One of its columns.
+/// A column of a table.
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) name: String,
-    /// As SQL writes it.
+    /// The type in SQL.
     pub(super) sql_type: String,
-    /// The type without its domains.
+    /// The type with domains resolved.
     pub(super) base_type: String,
     pub(super) is_not_null: bool,
     is_generated: bool,
     has_default: bool,
-    /// Values that are equal are the same text.
+    /// Whether equal values always have the same text.
     is_exact: bool,
     may_insert: bool,
     may_update: bool,
 }
 
 impl Table {
-    /// Looks a table up; `None` when there is none, or none that this user can see.
+    /// Looks up a table. Returns `None` if it does not exist or this user cannot see it.
     pub(super) async fn find(session: &Session, name: &TableName) -> Result<Option<Self>, ConnectorError> {
         let rows = session.query(FIND, &[(&sql_name(name), Type::TEXT)]).await?;
         let Some(first) = rows.first() else { return Ok(None) };
@@ -121,7 +123,7 @@ impl Table {
         }))
     }
 
-    /// Its columns, for rows.
+    /// Returns the columns in the form that rows use.
     pub(super) fn specs(&self) -> HashMap<String, Spec> {
         let spec = |column: &Column| Spec {
             kind: types::kind(&column.base_type),
@@ -132,12 +134,13 @@ impl Table {
         self.columns.iter().map(|column| (column.name.clone(), spec(column))).collect()
     }
 
-    /// Whether rows may be copied into it: COPY knows neither views nor policies, and does not say which rows a trigger kept out.
+    /// Whether rows may be copied into the table. COPY does not support views and policies, and
+    /// does not report rows that a trigger discarded.
     pub(super) fn takes_copy(&self) -> bool {
         self.relation == Relation::Table && !self.has_row_security && !self.may_drop_rows
     }
 
-    /// Whether rows may wait in a temporary table until conflicts are resolved.
+    /// Whether rows may be written through a temporary table to resolve conflicts.
     pub(super) async fn takes_stage(&self, session: &Session, key: &[&str]) -> Result<bool, ConnectorError> {
         if !self.takes_copy() || !self.has_exact_key(key) {
             return Ok(false);
@@ -146,27 +149,27 @@ impl Table {
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 
-    /// Whether keys that are equal are the same text: not so where letters are compared without their case.
+    /// Whether equal keys always have the same text. They do not if the comparison ignores case.
     pub(super) fn has_exact_key(&self, key: &[&str]) -> bool {
         self.columns.iter().filter(|column| key.contains(&&*column.name)).all(|column| column.is_exact)
     }
 
-    /// Whether it is a view, of which the catalogue knows no indexes.
+    /// Whether it is a view, for which the catalogue lists no indexes.
     pub(super) fn is_view(&self) -> bool {
         self.relation == Relation::View
     }
 
-    /// Its full name, quoted.
+    /// Returns the quoted full name.
     pub(super) fn sql(&self) -> String {
         format!("{}.{}", quoted(&self.schema), quoted(&self.name))
     }
 
-    /// One of its columns.
+    /// Returns the column with this name.
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// Refuses columns that are not there or may not be written.
+    /// Returns an error if a column does not exist or may not be written.
     pub(super) fn require(&self, columns: &[&str], to_update: bool) -> Result<(), ConnectorError> {
         let missing: Vec<&str> = columns.iter().copied().filter(|name| self.column(name).is_none()).collect();
         if !missing.is_empty() {
@@ -177,13 +180,13 @@ impl Table {
         found.map_or(Ok(()), |column| Err(self.may_not_write(&column.name)))
     }
 
-    /// The columns into which this user may write a value.
+    /// Returns the columns into which this user may write a value.
     pub(super) fn insertable(&self) -> Vec<&str> {
         let takes = |column: &&Column| column.may_insert && !column.is_generated;
         self.columns.iter().filter(takes).map(|column| &*column.name).collect()
     }
 
-    /// Refuses columns that the server computes itself.
+    /// Returns an error if the server computes one of these columns.
     pub(super) fn require_no_generated(&self, columns: &[&str]) -> Result<(), ConnectorError> {
         match self.columns.iter().find(|column| column.is_generated && columns.contains(&&*column.name)) {
             Some(column) => {
@@ -193,18 +196,18 @@ impl Table {
         }
     }
 
-    /// A column other than these that every row needs a value for.
+    /// Returns a column other than these for which every row needs a value.
     pub(super) fn required_besides(&self, columns: &[&str]) -> Option<&str> {
         let is_required = |column: &&Column| column.is_not_null && !column.has_default && !columns.contains(&&*column.name);
         self.columns.iter().find(is_required).map(|column| &*column.name)
     }
 
-    /// This user may not write into it at all.
+    /// The error when this user may not write into any column.
     pub(super) fn may_not_insert(&self) -> ConnectorError {
         ConnectorError::new(Outcome::ClientError(Reason::Authorization), format!("this user may not INSERT into {}", self.name))
     }
 
-    /// Whether policies decide which rows are taken.
+    /// Whether policies decide which rows are accepted.
     pub(super) fn has_row_security(&self) -> bool {
         self.has_row_security
     }
@@ -214,8 +217,9 @@ impl Table {
         ConnectorError::new(Outcome::ClientError(Reason::Authorization), detail)
     }
 
-    /// Refuses a table without a unique index on exactly these columns: a row could stand there twice. Views have no indexes that could
-    /// be looked at: the statement finds out.
+    /// Returns an error if the table has no unique index on exactly these columns, because a row
+    /// could then be written twice. The indexes of a view cannot be read, so its statements are
+    /// tried instead.
     pub(super) async fn require_unique(&self, session: &Session, columns: &[&str]) -> Result<(), ConnectorError> {
         let mut wanted: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
         wanted.sort_unstable();
@@ -227,8 +231,8 @@ impl Table {
     }
 }
 
-/// Whether an error that says that a row is there already says so of this column alone. Partitions and the tables behind views have
-/// indexes of their own names.
+/// Whether an error reports a duplicate in this column alone. Partitions and the tables behind
+/// views have indexes with their own names.
 pub(super) async fn is_unique_by(session: &Session, error: &DbError, column: &str) -> Result<bool, ConnectorError> {
     let names = [error.schema(), error.table(), error.constraint()];
     let [schema, table, index] = &names;
@@ -236,17 +240,19 @@ pub(super) async fn is_unique_by(session: &Session, error: &DbError, column: &st
     Ok(rows.iter().any(|row| row.get::<_, Vec<String>>(0) == [column]))
 }
 
-/// A name as SQL has it.
+/// Returns a table's name in SQL.
 pub(super) fn sql_name(name: &TableName) -> String {
     name.schema.iter().chain([&name.table]).map(|part| quoted(part)).collect::<Vec<_>>().join(".")
 }
 
-/// Waits for others that are making tables: `IF NOT EXISTS` does not see what has not been committed, and then fails.
+/// Waits for other deliveries that create tables. `IF NOT EXISTS` does not see uncommitted tables,
+/// and would then fail.
 pub(super) async fn take_turn(session: &Session) -> Result<(), ConnectorError> {
     session.execute("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('waybill'))").await
 }
 
-/// Makes a table and finds it. Until the transaction ends, other deliveries that want to make one wait.
+/// Creates a table and returns it. Other deliveries that create tables wait until the transaction
+/// ends.
 pub(super) async fn create(session: &Session, name: &TableName, definition: &str) -> Result<Table, ConnectorError> {
     take_turn(session).await?;
     session.execute(&format!("CREATE TABLE IF NOT EXISTS {} ({definition})", sql_name(name))).await?;

@@ -1,13 +1,13 @@
-//! What a column of a PostgreSQL type takes, by the type's name as `format_type` gives it.
+//! Maps the column types of PostgreSQL, as `format_type` names them, to kinds of values.
 
 use crate::rows::{ColumnKind, Dialect};
 
-/// Decimal places of a second that PostgreSQL keeps.
+/// The decimal places of a second that PostgreSQL stores.
 const SECOND_DIGITS: usize = 6;
-/// The longest `name`.
+/// The longest value of the type `name`.
 const NAME_BYTES: usize = 63;
 
-/// The kind of a type such as `numeric(10,2)`, `timestamp(3) with time zone` or `text[]`.
+/// Returns the kind of a type such as `numeric(10,2)`, `timestamp(3) with time zone` or `text[]`.
 pub(super) fn kind(sql_type: &str) -> ColumnKind {
     if let Some(item) = sql_type.strip_suffix("[]") {
         return ColumnKind::Array(Box::new(kind(item)));
@@ -43,7 +43,7 @@ pub(super) fn kind(sql_type: &str) -> ColumnKind {
     }
 }
 
-/// A type's name without what stands in its parentheses, and that.
+/// Splits a type into its name and the numbers in its parentheses.
 fn split(sql_type: &str) -> (String, Vec<i32>) {
     let Some((before, rest)) = sql_type.split_once('(') else { return (sql_type.to_owned(), Vec::new()) };
     let Some((arguments, after)) = rest.split_once(')') else { return (sql_type.to_owned(), Vec::new()) };

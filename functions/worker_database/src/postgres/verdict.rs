@@ -1,4 +1,4 @@
-//! What PostgreSQL's errors mean, by SQLSTATE (its manual's appendix A).
+//! Maps errors of PostgreSQL to outcomes by SQLSTATE (PostgreSQL's documentation, appendix A).
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio_postgres::error::{DbError, SqlState};
 
 use worker::ConnectorError;
 
-/// What an error of the library means.
+/// Maps an error of the library.
 pub(super) fn of(error: Error) -> ConnectorError {
     if let Some(theirs) = error.as_db_error() {
         return ConnectorError::new(outcome(theirs.code()), describe(theirs));
@@ -20,37 +20,38 @@ pub(super) fn of(error: Error) -> ConnectorError {
         return if egress::refuses_identity(tls) {
             ConnectorError::new(
                 Outcome::ClientError(Reason::Authentication),
-                "the server does not accept the client certificate, or asks for one",
+                "the server does not accept the client certificate, or requires one",
             )
         } else {
-            ConnectorError::new(Outcome::Retry(Reason::Tls), format!("TLS broke off: {tls}"))
+            ConnectorError::new(Outcome::Retry(Reason::Tls), format!("the TLS connection failed: {tls}"))
         };
     }
     ConnectorError::new(Outcome::Retry(Reason::Protocol), "the server closed the connection, or does not speak PostgreSQL's protocol")
 }
 
-/// Whether it is a row's own fault, or that of rows together.
+/// Whether the content of one or several rows caused the error.
 pub(super) fn is_of_row(error: &Error) -> bool {
     error.as_db_error().is_some_and(|theirs| outcome(theirs.code()) == Outcome::ClientError(Reason::Rejected))
 }
 
-/// Whether a statement of this name is there already, of another user of the pool's connection.
+/// Whether another user of a pooled connection has prepared a statement with this name.
 pub(super) fn is_name_taken(error: &Error) -> bool {
     error.code() == Some(&SqlState::DUPLICATE_PSTATEMENT)
 }
 
-/// Whether a row with this key is there already.
+/// Whether a row with this key exists.
 pub(super) fn is_duplicate(error: &Error) -> bool {
     error.code() == Some(&SqlState::UNIQUE_VIOLATION)
 }
 
-/// An error of a statement that wrote one row. `column` says which column a parameter is for.
+/// Maps an error of a statement that wrote one row. `column` returns the column of a parameter.
 pub(super) fn of_row<'c>(error: Error, number: u64, column: impl Fn(usize) -> Option<&'c str>) -> ConnectorError {
     if !is_of_row(&error) {
         return of(error);
     }
     let Some(theirs) = error.as_db_error() else { return of(error) };
-    // The context of a value that cannot be read, in whatever language: `unnamed portal parameter $3 = '…'`.
+    // The context of a value that cannot be parsed, in any language: `unnamed portal parameter $3 =
+    // '…'`.
     let parameter = theirs.where_().and_then(|context| {
         let digits = context.split_once('$')?.1;
         digits[..digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len())].parse().ok()
@@ -65,67 +66,70 @@ fn row_failure(theirs: &DbError, number: u64, column: Option<&str>) -> Connector
     ConnectorError::new(outcome(theirs.code()), detail)
 }
 
-/// Rows that were sent and that the table did not keep.
+/// The error when the table did not keep all rows that were sent.
 pub(super) fn dropped(rows: u64, of: u64) -> ConnectorError {
     let detail = format!("{rows} of {of} rows were dropped by a trigger or rule of the table; nothing was written");
     ConnectorError::new(Outcome::ClientError(Reason::Rejected), detail)
 }
 
-/// A row that was sent and that the table did not keep.
+/// The error when the table did not keep a row that was sent.
 pub(super) fn dropped_row(number: u64, may_be_of_key: bool) -> ConnectorError {
     let by = if may_be_of_key {
-        "its key differs from the one that is there in case alone, or a trigger or rule of the table drops it"
+        "its key differs from an existing one only in case, or a trigger or rule of the table drops it"
     } else {
         "a trigger or rule of the table drops it"
     };
     ConnectorError::new(Outcome::ClientError(Reason::Rejected), format!("row {number}: {by}; nothing was written"))
 }
 
-/// What an error while logging in means.
+/// Maps an error while logging in.
 pub(super) fn of_login(error: Error) -> ConnectorError {
     let is_broken = error.is_closed() || error.source().is_none_or(|source| source.is::<std::io::Error>());
     if error.as_db_error().is_some() || is_broken {
         return of(error);
     }
-    let detail = "the server asks for a way of logging in that these credentials do not have";
+    let detail = "the server requires an authentication method that these credentials do not support";
     ConnectorError::new(Outcome::ClientError(Reason::Authentication), detail)
 }
 
-/// What a SQLSTATE means.
+/// Returns the outcome of a SQLSTATE.
 fn outcome(code: &SqlState) -> Outcome {
     let code = code.code();
     match code {
         "28P01" | "28000" => Outcome::ClientError(Reason::Authentication),
         "42501" => Outcome::ClientError(Reason::Authorization),
         "53300" => Outcome::Throttled(Reason::RateLimited, Duration::ZERO),
-        // The statement was cancelled by its timeout, or a lock did not come.
+        // The time limit cancelled the statement, or a lock was not granted in time.
         "57014" | "55P03" | "25P03" => Outcome::Retry(Reason::Timeout),
         "54000" | "54001" | "54011" | "54023" => Outcome::Reject(Reason::PayloadTooLarge),
-        // A pool's connection has other statements prepared than ours: another one may not.
+        // A pooled connection has other prepared statements. Another connection may not.
         "42P05" | "26000" => Outcome::Retry(Reason::ServerError),
-        // The database, schema, table or column is not there; there is no such unique index, or one that is checked later.
+        // The database, schema, table or column does not exist, or there is no immediate unique
+        // index on the key.
         "55000" | "3D000" | "3F000" | "42P01" | "42703" | "42P10" | "42804" | "42809" | "428C9" | "42P07" => {
             Outcome::Reject(Reason::Misconfigured)
         }
         _ => match code.get(..2).unwrap_or_default() {
-            // Values that are none, constraints, checks of views, what triggers raise.
+            // Invalid values, constraints, checks of views, and exceptions of triggers.
             "22" | "23" | "27" | "44" | "P0" | "21" => Outcome::ClientError(Reason::Rejected),
             "42" | "0A" => Outcome::Reject(Reason::Misconfigured),
             "08" => Outcome::Retry(Reason::Protocol),
-            // Deadlocks, resources, shutdowns, a server that only reads, and what we do not know.
+            // Deadlocks, resources, shutdowns, a read-only server, and unknown errors.
             _ => Outcome::Retry(Reason::ServerError),
         },
     }
 }
 
-/// An error in words: the server's message, which names what is wrong, and no `detail`, which shows whole rows.
+/// Describes an error by the server's message, which names the problem. Its `detail` is left out,
+/// because it contains whole rows.
 fn describe(error: &DbError) -> String {
     let column = error.column().map(|column| format!(" (column {column})")).unwrap_or_default();
     format!("{}{column}: SQLSTATE {}", error.message(), error.code().code())
 }
 
-/// An error of a COPY, with the row and column it is about. PostgreSQL says them in the error's context alone: `COPY table, line 3,
-/// column n: "x"`, in the server's language, so only names and numbers are looked for.
+/// Maps an error of a COPY, with its row and column. PostgreSQL reports them only in the error's
+/// context (`COPY table, line 3, column n: "x"`), in the server's language, so only names and
+/// numbers are parsed.
 pub(super) fn of_copy(error: Error, table: &str, columns: &[String], rows_before: u64) -> ConnectorError {
     let Some(theirs) = error.as_db_error() else { return of(error) };
     let context =
@@ -139,7 +143,7 @@ pub(super) fn of_copy(error: Error, table: &str, columns: &[String], rows_before
     row_failure(theirs, rows_before + line, column)
 }
 
-/// There is no such table, or not for this user.
+/// The error when a table does not exist or this user cannot see it.
 pub(super) fn no_table(table: &TableName) -> ConnectorError {
     ConnectorError::misconfigured(format!("there is no table {table} that this user can see"))
 }

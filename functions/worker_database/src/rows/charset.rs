@@ -1,16 +1,17 @@
-//! The characters of a payload, as its content type declares them, in UTF-8.
+//! Converts a payload to UTF-8 from the charset that its content type declares.
 
 use bytes::Bytes;
 use encoding_rs::{DecoderResult, Encoding, UTF_8};
 use worker::{ConnectorError, Payload};
 
-/// What is decoded at once. A character becomes at most three bytes for each of its own.
+/// How many bytes are decoded at once. A decoded character has at most three bytes for each of its
+/// own.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Names of ASCII.
+/// The labels of ASCII.
 const ASCII: [&str; 2] = ["us-ascii", "ascii"];
 
-/// A payload's bytes, decoded on their way when they are not UTF-8.
+/// A payload's bytes, decoded while they are read if they are not UTF-8.
 pub(super) struct Characters {
     payload: Payload,
     decoder: Option<(encoding_rs::Decoder, &'static Encoding)>,
@@ -18,10 +19,11 @@ pub(super) struct Characters {
 }
 
 impl Characters {
-    /// By the `charset` of a content type. Without one, payloads are UTF-8.
+    /// Chooses the decoder by the `charset` of a content type. Without one, payloads are UTF-8.
     pub(super) fn new(content_type: &str, payload: Payload) -> Result<Self, ConnectorError> {
         let decoder = match declared(content_type) {
-            // ASCII is UTF-8 already; the label's usual reading, Windows-1252, would spoil files that are in fact UTF-8.
+            // ASCII is valid UTF-8. The WHATWG standard maps this label to Windows-1252, which
+            // would corrupt files that are in fact UTF-8.
             None => None,
             Some(label) if ASCII.iter().any(|ascii| label.eq_ignore_ascii_case(ascii)) => None,
             Some(label) => {
@@ -34,7 +36,7 @@ impl Characters {
         Ok(Self { payload, decoder, is_at_end: false })
     }
 
-    /// The next bytes; `None` at the end.
+    /// Returns the next bytes, or `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ConnectorError> {
         let Some((decoder, encoding)) = &mut self.decoder else { return Ok(self.payload.next().await?) };
         if self.is_at_end {
@@ -62,7 +64,7 @@ fn decode(decoder: &mut encoding_rs::Decoder, mut bytes: &[u8], is_last: bool, o
     }
 }
 
-/// The value of `charset` in `text/csv; charset="ISO-8859-1"`.
+/// Returns the value of `charset` in `text/csv; charset="ISO-8859-1"`.
 fn declared(content_type: &str) -> Option<&str> {
     content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;

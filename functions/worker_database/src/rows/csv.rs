@@ -1,10 +1,10 @@
-//! A record of CSV (RFC 4180): commas, double quotes, and an empty field without quotes is nothing.
+//! Parses a CSV record (RFC 4180): commas, double quotes; an empty field without quotes is null.
 
 use std::borrow::Cow;
 
 use super::Cell;
 
-/// One field.
+/// One field of a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Field<'r> {
     text: Cow<'r, str>,
@@ -21,7 +21,7 @@ impl<'r> Field<'r> {
     }
 }
 
-/// A record's fields.
+/// Returns the fields of a record.
 pub(super) fn fields(record: &[u8]) -> Result<Vec<Field<'_>>, String> {
     let record = std::str::from_utf8(record).map_err(|_| "is not UTF-8".to_owned())?;
     let mut rest = record.trim_end_matches(['\r', '\n']);
@@ -37,7 +37,7 @@ pub(super) fn fields(record: &[u8]) -> Result<Vec<Field<'_>>, String> {
     }
 }
 
-/// A record's cells.
+/// Returns the cells of a record.
 pub(super) fn decode<'r>(record: &'r [u8], positions: &[Option<usize>], width: usize) -> Result<Vec<Cell<'r>>, String> {
     let fields = fields(record)?;
     if fields.len() != positions.len() {
@@ -52,7 +52,7 @@ pub(super) fn decode<'r>(record: &'r [u8], positions: &[Option<usize>], width: u
     Ok(cells)
 }
 
-/// The first field, and what follows it.
+/// Returns the first field and the text after it.
 fn field(text: &str) -> Result<(Field<'_>, &str), String> {
     let Some(mut rest) = text.strip_prefix('"') else {
         let end = text.find(',').unwrap_or(text.len());

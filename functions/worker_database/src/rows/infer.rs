@@ -1,4 +1,5 @@
-//! The types of a table that is made: from the rows at the beginning of a payload, and wide enough for those that follow.
+//! Chooses the column types of a new table from the first rows of a payload, wide enough for the
+//! rows that follow.
 
 use bytes::Bytes;
 use domain::settings::database::DatabaseSettings;
@@ -6,21 +7,21 @@ use domain::settings::database::DatabaseSettings;
 use super::{Cell, Columns, Format};
 use worker::ConnectorError;
 
-/// What the values of a column have in common.
+/// The common type of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Inferred {
-    /// Texts, values of several types, or no value at all.
+    /// Texts, values of several types, or no values.
     Text,
-    /// Numbers with at most this many digits before the decimal point and after it.
+    /// Numbers with at most this many digits before and after the decimal point.
     Number {
-        /// Before it.
+        /// The digits before the decimal point.
         whole: i64,
-        /// After it.
+        /// The digits after the decimal point.
         fraction: i64,
     },
-    /// True and false.
+    /// The values true and false.
     Boolean,
-    /// Objects or arrays, and whatever stands next to them.
+    /// Objects or arrays, possibly mixed with other values.
     Json,
 }
 
@@ -50,7 +51,7 @@ impl Inferred {
     }
 }
 
-/// The columns that these rows have, in the order in which they appear, and what each of them holds.
+/// Returns the columns of these rows, in the order in which they appear, with their types.
 pub(super) fn columns(
     format: Format,
     settings: &DatabaseSettings,

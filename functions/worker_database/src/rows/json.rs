@@ -1,4 +1,4 @@
-//! A row of JSON: an object's members, values as they were written.
+//! Parses a row of JSON: an object whose values keep their notation.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{Cell, Columns};
 
-/// The names of an object's members, in their order.
+/// Returns the names of an object's members in their order.
 pub(super) fn field_names(object: &[u8]) -> Result<Vec<String>, String> {
     struct Names;
     impl<'de> Visitor<'de> for Names {
@@ -31,13 +31,13 @@ pub(super) fn field_names(object: &[u8]) -> Result<Vec<String>, String> {
     deserializer.deserialize_map(Names).map_err(|error| describe(&error))
 }
 
-/// An object's cells, in the order of the columns. A field that is new adds its column.
+/// Returns an object's cells in the order of the columns. A new field adds a column.
 pub(super) fn decode<'r>(object: &'r [u8], columns: &mut Columns) -> Result<Vec<Cell<'r>>, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(object);
     deserializer.deserialize_map(Row { columns }).map_err(|error| describe(&error))
 }
 
-/// What is wrong with the JSON; the position in the row says where.
+/// Describes what is wrong with the JSON, with the position in the row.
 fn describe(error: &serde_json::Error) -> String {
     if !error.is_data() {
         return format!("is not valid JSON at its byte {}", error.column());
@@ -78,7 +78,7 @@ impl<'de> Visitor<'de> for Row<'_> {
     }
 }
 
-/// A value's cell: as it was written where the column keeps JSON.
+/// Converts a value to a cell. For a JSON column, the cell keeps the notation.
 pub(super) fn cell<E: serde::de::Error>(raw: &str, holds_json: bool) -> Result<Cell<'_>, E> {
     Ok(match raw.as_bytes().first() {
         Some(b'n') | None => Cell::Null,
@@ -94,7 +94,7 @@ pub(super) fn cell<E: serde::de::Error>(raw: &str, holds_json: bool) -> Result<C
     })
 }
 
-/// A text, borrowed when nothing in it is escaped.
+/// Deserializes a text, borrowed if nothing in it is escaped.
 struct Text;
 
 impl<'de> DeserializeSeed<'de> for Text {

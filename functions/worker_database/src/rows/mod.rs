@@ -1,8 +1,9 @@
-//! Rows out of a payload, one after the other, with no more of it in memory than one row and one chunk.
+//! Reads the rows of a payload one after another, with one row and one chunk in memory.
 //!
-//! A [`Splitter`](split::Splitter) finds where each record ends; [`Records`] hands its bytes out; a [`Columns`] says which field goes to
-//! which column and [`decodes`](Columns::decode) a record into [`Cell`]s, in the columns' order, each of which its [`ColumnKind`] has
-//! found to be stored as it was sent.
+//! A [`Splitter`](split::Splitter) finds where each record ends, and [`Records`] returns its bytes.
+//! [`Columns`] maps fields to columns and [`decodes`](Columns::decode) a record into [`Cell`]s in
+//! the order of the columns. The [`ColumnKind`] of each column ensures that its cell is stored as
+//! it was sent.
 
 mod charset;
 mod csv;
@@ -28,41 +29,41 @@ use worker::{ConnectorError, Payload};
 
 /// The longest row.
 const ROW_BYTES_MAX: usize = 16 << 20;
-/// What is put into the buffer at once.
+/// How many bytes are added to the buffer at once.
 const PIECE_BYTES_MAX: usize = 256 << 10;
-/// What is read before the types of a new table are chosen.
+/// How many bytes are read before the types of a new table are chosen.
 const AHEAD_BYTES: usize = 1 << 20;
-/// Columns of a table that anybody has (PostgreSQL's limit).
+/// The most columns of a table (PostgreSQL's limit).
 const COLUMNS_MAX: usize = 1600;
 
-/// One value, on its way into one column.
+/// A value for a column.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell<'r> {
-    /// The row has no such field: the column's default.
+    /// The row does not have the field, so the column gets its default.
     Absent,
-    /// Null, or an empty field of CSV without quotes.
+    /// Null, or an empty CSV field without quotes.
     Null,
     /// A text.
     Text(Cow<'r, str>),
-    /// A number, digit by digit as it was written.
+    /// A number in its original notation.
     Number(Cow<'r, str>),
-    /// true or false.
+    /// The value true or false.
     Bool(bool),
-    /// An object or array, as it was written.
+    /// An object or array in its original notation.
     Json(&'r str),
 }
 
-/// How the rows of a payload are written down.
+/// The format of the rows in a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// A JSON array of objects, or objects one after the other (NDJSON).
+    /// A JSON array of objects, or objects one after another (NDJSON).
     Json,
     /// Comma-separated values with a header (RFC 4180).
     Csv,
 }
 
 impl Format {
-    /// By content type, else by the file's name.
+    /// Returns the format of a content type or, if that has none, of the filename's extension.
     pub(crate) fn of(content_type: &str, filename: Option<&str>) -> Option<Self> {
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match &*essence {
@@ -85,14 +86,14 @@ impl Format {
     }
 }
 
-/// The records of a payload.
+/// Reads the records of a payload.
 pub(crate) struct Records {
     payload: Characters,
-    /// What came and does not stand in the buffer yet.
+    /// Bytes that were received and are not in the buffer yet.
     chunk: Bytes,
     buffer: BytesMut,
     splitter: Splitter,
-    /// How many were handed out.
+    /// How many records were returned.
     count: u64,
     is_at_end: bool,
 }
@@ -102,7 +103,7 @@ impl Records {
         Self { payload, chunk: Bytes::new(), buffer: BytesMut::new(), splitter: Splitter::new(format), count: 0, is_at_end: false }
     }
 
-    /// The next record's bytes.
+    /// Returns the next record's bytes.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ConnectorError> {
         loop {
             match self.splitter.find(&self.buffer, self.is_at_end) {
@@ -134,40 +135,41 @@ impl Records {
     }
 }
 
-/// A column of the table, as far as rows are concerned.
+/// The properties of a table's column that matter for rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
-    /// What it takes.
+    /// The kind of values that the column stores.
     pub(crate) kind: ColumnKind,
-    /// The server computes it and takes no value.
+    /// Whether the server computes the column, so that it accepts no value.
     pub(crate) is_generated: bool,
-    /// A null would silently become another value.
+    /// Whether the server silently replaces a null by another value.
     pub(crate) replaces_null: bool,
-    /// A row that leaves it out gets something else than null.
+    /// Whether a row without the field gets a value other than null.
     pub(crate) has_default: bool,
 }
 
-/// Which field of a row goes to which column.
+/// Maps the fields of rows to columns.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    /// The columns, in the order of cells. Without a mapping, later rows may add to them.
+    /// The columns in the order of the cells. Without a mapping, later rows may add columns.
     pub(crate) names: Vec<String>,
     format: Format,
-    /// Of JSON: where each field goes.
+    /// For JSON: the position of each field's column.
     fields: HashMap<String, usize>,
-    /// Of CSV: where each position of a record goes.
+    /// For CSV: the position of each field's column, in the order of the header.
     positions: Vec<Option<usize>>,
     has_mapping: bool,
-    /// Columns that every row must have a value for.
+    /// The columns for which every row must have a value.
     key: Vec<String>,
-    /// The table's columns; `None` until it is known.
+    /// The table's columns, or `None` until the table is known.
     table: Option<HashMap<String, Spec>>,
-    /// Those of the columns, in their order.
+    /// The properties of the columns, in their order.
     specs: Vec<Spec>,
 }
 
 impl Columns {
-    /// By the settings, else by the first row: its field names are the columns' names. `first` is the header of CSV.
+    /// Creates the mapping from the settings, or else from the field names of the first row.
+    /// `first` is the header of a CSV.
     pub(crate) fn new(format: Format, mapping: Option<&BTreeMap<String, String>>, first: &[u8]) -> Result<Self, ConnectorError> {
         let present: Vec<String> = match format {
             Format::Json => json::field_names(first).map_err(|fault| row_fault(1, &fault))?,
@@ -195,12 +197,13 @@ impl Columns {
         Ok(Self { names, format, fields, positions, has_mapping, key: Vec::new(), table: None, specs: Vec::new() })
     }
 
-    /// The columns' names.
+    /// Returns the names of the columns.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.names.iter().map(String::as_str).collect()
     }
 
-    /// Gives the columns of the table that rows go to, and those of its key. The names have been found to be among them.
+    /// Sets the columns of the table and its key columns. The caller has checked that the table has
+    /// all mapped columns.
     pub(crate) fn bind(&mut self, table: HashMap<String, Spec>, key: &[String]) -> Result<(), ConnectorError> {
         if let Some(missing) = key.iter().find(|column| !self.names.contains(column)) {
             return Err(ConnectorError::rejected(format!("the rows have no field for key column {missing}")));
@@ -211,12 +214,12 @@ impl Columns {
         Ok(())
     }
 
-    /// Whether a row that leaves this column out differs from one that has null in it.
+    /// Whether a row without this column differs from a row with null in it.
     pub(crate) fn has_default(&self, position: usize) -> bool {
         self.specs.get(position).is_some_and(|spec| spec.has_default)
     }
 
-    /// Whether a column takes the bits of numbers.
+    /// Whether a column stores the bits of numbers.
     pub(crate) fn holds_bits(&self, position: usize) -> bool {
         self.specs.get(position).is_some_and(|spec| spec.kind == ColumnKind::Bits)
     }
@@ -225,8 +228,8 @@ impl Columns {
         self.specs.get(position).is_some_and(|spec| spec.kind.holds_json())
     }
 
-    /// Where a field goes; `None`: nowhere, because the mapping leaves it out. `likely` is where it goes if this row has the order of
-    /// the first.
+    /// Returns the position of a field's column, or `None` if the mapping leaves the field out.
+    /// `likely` is its position if this row has the same order as the first.
     fn position(&mut self, field: &str, likely: usize) -> Result<Option<usize>, String> {
         if !self.has_mapping && self.names.get(likely).is_some_and(|name| name == field) {
             return Ok(Some(likely));
@@ -253,7 +256,7 @@ impl Columns {
         Ok(Some(self.names.len() - 1))
     }
 
-    /// A record's cells, one for each column. `number` counts rows from 1.
+    /// Decodes a record into cells, one for each column. `number` counts rows from 1.
     pub(crate) fn decode<'r>(&mut self, number: u64, record: &'r [u8]) -> Result<Vec<Cell<'r>>, ConnectorError> {
         let decoded = match self.format {
             Format::Json => json::decode(record, self),
@@ -270,7 +273,7 @@ impl Columns {
         Ok(cells)
     }
 
-    /// Makes each value one that its column keeps.
+    /// Converts each value to one that its column stores exactly.
     fn fit(&self, number: u64, cells: &mut [Cell<'_>]) -> Result<(), ConnectorError> {
         let is_csv = self.format == Format::Csv;
         for ((cell, spec), name) in cells.iter_mut().zip(&self.specs).zip(&self.names) {
@@ -295,22 +298,22 @@ impl Columns {
     }
 }
 
-/// A payload whose first row has been read: it says what the columns are.
+/// A payload whose first row has been read, so that its columns are known.
 pub(crate) struct Opened {
     pub(crate) columns: Columns,
-    /// What the columns of a table for these rows would be; empty unless one may have to be made.
+    /// The columns of a new table for these rows; empty unless one may have to be created.
     pub(crate) inferred: Vec<(String, Inferred)>,
-    /// Rows that have been read and not handed out.
+    /// Rows that have been read but not returned.
     ahead: VecDeque<Bytes>,
-    /// The rows after them.
+    /// The rows after those.
     records: Records,
-    /// How many have been handed out.
+    /// How many rows were returned.
     count: u64,
 }
 
 impl Opened {
-    /// Reads the first row; `None` when there is nothing at all. Where a table may have to be made, reads on until it is clear enough
-    /// what the rows hold.
+    /// Reads the first row, or returns `None` if there are no rows. If a table may have to be
+    /// created, reads more rows to infer the column types.
     pub(crate) async fn read(settings: &DatabaseSettings, facts: &Facts, payload: Payload) -> Result<Option<Self>, ConnectorError> {
         let format = Format::of(&facts.content_type, facts.filename.as_deref()).ok_or_else(|| {
             let content_type = &facts.content_type;
@@ -323,7 +326,7 @@ impl Opened {
         let columns = Columns::new(format, settings.columns.as_ref(), &first)?;
         let mut ahead = VecDeque::new();
         if format == Format::Csv {
-            // The header was no row.
+            // The header is not counted as a row.
             records.count = 0;
         } else {
             ahead.push_back(first.clone());
@@ -342,12 +345,12 @@ impl Opened {
         Ok(Some(Self { columns, inferred, ahead, records, count: 0 }))
     }
 
-    /// How many rows have been handed out.
+    /// Returns how many rows were returned.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
-    /// The next row and its number, which counts from 1.
+    /// Returns the next row and its number, which counts from 1.
     pub(crate) async fn next(&mut self) -> Result<Option<(u64, Bytes)>, ConnectorError> {
         let record = match self.ahead.pop_front() {
             Some(record) => Some(record),
@@ -358,13 +361,13 @@ impl Opened {
     }
 }
 
-/// A value that its column would not keep as it was sent.
+/// The error when a column would not store a value as it was sent.
 fn value_fault(number: u64, column: &str, fault: &str) -> ConnectorError {
     let detail = format!("row {number}, column {column}: the column {fault}; nothing was written");
     ConnectorError::new(Outcome::ClientError(Reason::Rejected), detail)
 }
 
-/// A row that is not one.
+/// The error when a row is invalid.
 pub(crate) fn row_fault(number: u64, fault: &str) -> ConnectorError {
     ConnectorError::rejected(format!("row {number} {fault}"))
 }

@@ -1,26 +1,26 @@
-//! Where one record ends and the next begins, without understanding either.
+//! Finds where one record ends and the next begins, without parsing the records.
 
 use super::Format;
 
-/// What is found in the bytes at hand.
+/// The result of searching the buffered bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// A record of this length, after this many bytes to skip.
     Record { skip: usize, length: usize },
-    /// Its end has not come.
+    /// The end of the record has not been received.
     More,
     /// There are no more records.
     End,
-    /// What is there is no record.
+    /// The bytes are not a record.
     Fault(&'static str),
 }
 
-/// Finds records. Remembers how far it has looked, so that no byte is looked at twice, and what it is within.
+/// Finds records. Remembers its position and state, so that no byte is read twice.
 #[derive(Debug)]
 pub(super) struct Splitter {
     format: Format,
     place: Place,
-    /// Bytes looked at already, of those that stay in the buffer.
+    /// How many bytes of the buffer have been searched.
     seen: usize,
     skip: usize,
     depth: usize,
@@ -28,17 +28,17 @@ pub(super) struct Splitter {
     is_escaped: bool,
 }
 
-/// Where in the payload it is.
+/// The position in the structure of the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Beginning,
-    /// Of an array: an object, or the end when nothing came before it.
+    /// At the start of an array: an object or the end of the array follows.
     FirstItem,
-    /// Of an array, after a comma.
+    /// In an array, after a comma.
     NextItem,
-    /// Of an array, after an object.
+    /// In an array, after an object.
     AfterItem,
-    /// Of objects one after the other, or of CSV.
+    /// Between objects without an array, or in a CSV.
     Sequence,
     AfterArray,
 }
@@ -48,7 +48,7 @@ impl Splitter {
         Self { format, place: Place::Beginning, seen: 0, skip: 0, depth: 0, in_string: false, is_escaped: false }
     }
 
-    /// The next record in `bytes`, the beginning of which is where the last one ended.
+    /// Finds the next record in `bytes`, which begin where the last record ended.
     pub(super) fn find(&mut self, bytes: &[u8], is_at_end: bool) -> Found {
         if self.place == Place::Beginning && !is_at_end && bytes.len() < BYTE_ORDER_MARK.len() {
             return Found::More;
@@ -96,7 +96,7 @@ impl Splitter {
         }
     }
 
-    /// A byte of an object.
+    /// Processes a byte within an object.
     fn step_within(&mut self, byte: u8) {
         if self.in_string {
             match byte {
@@ -115,7 +115,7 @@ impl Splitter {
         }
     }
 
-    /// A byte between objects.
+    /// Processes a byte between objects.
     fn step_between(&mut self, byte: u8) -> Result<(), &'static str> {
         match (byte, self.place) {
             (b' ' | b'\t' | b'\r' | b'\n', _) => {}
@@ -131,7 +131,7 @@ impl Splitter {
         Ok(())
     }
 
-    /// A record of CSV: to the end of its line, which is not within quotes. Empty lines are none.
+    /// Finds a CSV record, which ends at a line end outside quotes. Empty lines are skipped.
     fn find_line(&mut self, bytes: &[u8], is_at_end: bool) -> Found {
         self.place = Place::Sequence;
         while self.seen < bytes.len() {

@@ -3,7 +3,7 @@ use futures_util::stream;
 use super::*;
 use proptest::strategy::Strategy as _;
 
-/// The rows of a payload that comes in pieces of this many bytes.
+/// Reads the rows of a payload that arrives in pieces of this many bytes.
 async fn rows(format: Format, payload: &str, piece: usize, mapping: Option<&BTreeMap<String, String>>) -> Result<Vec<Vec<String>>, String> {
     let chunks: Vec<_> = payload.as_bytes().chunks(piece).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
     let payload = Payload::streamed(payload.len() as u64, stream::iter(chunks));

@@ -1,4 +1,5 @@
-//! The check and the delivery agree: what the check passes is delivered, and what it refuses is not.
+//! Tests that the check and the delivery agree: what the check accepts is delivered, and what it
+//! refuses is not.
 
 use domain::settings::database::Engine;
 use domain::settle::Outcome;
@@ -11,7 +12,7 @@ use crate::bench::{AUTHORITY, Bench, NAME, facts};
 const JSON: &str = "application/json";
 const LEDGER: &str = "waybill_deliveries";
 
-/// A user of their own, with these rights alone.
+/// Creates a user that has only these rights.
 fn user(bench: &Bench, grants: &[&str]) -> Credentials {
     use std::sync::atomic::{AtomicU32, Ordering};
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -28,7 +29,7 @@ fn user(bench: &Bench, grants: &[&str]) -> Credentials {
     Credentials::Password { username: name, password: "pass".into(), ca_pem: None }
 }
 
-/// Checks and delivers, and expects both to come to this.
+/// Checks and delivers, and expects the same result of both.
 async fn agree(bench: &Bench, members: Value, credentials: &Credentials, payload: &str, passes: bool) {
     use std::sync::atomic::{AtomicI64, Ordering};
     static COUNT: AtomicI64 = AtomicI64::new(1);
@@ -58,7 +59,7 @@ async fn postgres_policies_are_tried() {
     let writer = user(&bench, &["INSERT, SELECT, UPDATE ON events", ledger]);
     for mode in ["error", "ignore", "update"] {
         let payload = r#"{"id": 1, "n": 1}"#;
-        // Without a policy nothing is taken, which only shows with a row: the check says so.
+        // Without a policy, no row is accepted, which only a row shows. The check warns about it.
         bench.sql("DROP POLICY IF EXISTS all_rows ON events; CREATE POLICY all_rows ON events USING (true) WITH CHECK (true)");
         agree(&bench, rows(mode), &writer, payload, true).await;
         bench.admin("DELETE FROM events");

@@ -1,4 +1,4 @@
-//! A database of its own on a server that all tests share.
+//! Creates a database for each test on a shared server.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,7 +28,7 @@ use worker_database::{Credentials, Database, Facts, Trust};
 
 /// The name that the servers' certificates are valid for.
 pub(crate) const NAME: &str = "db.example";
-/// Another name of the same server, which its certificate does not know.
+/// Another name of the same server, which is not in its certificate.
 pub(crate) const OTHER_NAME: &str = "other.example";
 pub(crate) const PASSWORD: &str = "s3cret'\\ \"pass";
 
@@ -40,14 +40,14 @@ pub(crate) static POSTGRES: LazyLock<Postgres> = LazyLock::new(|| {
 });
 static MARIADB: LazyLock<MariaDb> = LazyLock::new(|| MariaDb::start(&AUTHORITY, &[NAME]));
 
-/// A database, a user who owns it, and a connector.
+/// A database, the user who owns it, and a connector.
 pub(crate) struct Bench {
     pub(crate) engine: Engine,
     pub(crate) name: String,
     pub(crate) connector: Database,
 }
 
-/// Knows two names, both of this machine.
+/// Resolves two names to this machine.
 struct Names;
 
 impl Resolve for Names {
@@ -85,7 +85,7 @@ impl Bench {
 
     fn new(engine: Engine) -> Self {
         static PROVIDER: Once = Once::new();
-        // Another test of this process may have installed it.
+        // Another test of this process may have installed the provider.
         PROVIDER.call_once(|| drop(rustls::crypto::aws_lc_rs::default_provider().install_default()));
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("t{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -93,7 +93,7 @@ impl Bench {
         Self { engine, name, connector: Self::connector(roots) }
     }
 
-    /// A connector that reaches the loopback and trusts these authorities.
+    /// Returns a connector that may connect to the loopback and trusts these authorities.
     pub(crate) fn connector(roots: Vec<CertificateDer<'static>>) -> Database {
         let guard = Guard::with_resolver(Policy::parse("127.0.0.1").unwrap(), Names);
         Database::new(guard, Trust::with_roots(roots))
@@ -106,7 +106,8 @@ impl Bench {
         }
     }
 
-    /// Runs SQL as the server's administrator; columns are separated by `|`.
+    /// Runs SQL as the owner of the database (PostgreSQL) or the administrator (MariaDB). Columns
+    /// are separated by `|`.
     pub(crate) fn sql(&self, sql: &str) -> Vec<String> {
         match self.engine {
             Engine::Postgres => POSTGRES.sql(&self.name, &format!("SET client_min_messages = error; SET ROLE {}; {sql}", self.name)),
@@ -114,7 +115,7 @@ impl Bench {
         }
     }
 
-    /// The same without becoming the owner first.
+    /// Runs SQL as the server's administrator.
     pub(crate) fn admin(&self, sql: &str) -> Vec<String> {
         match self.engine {
             Engine::Postgres => POSTGRES.sql(&self.name, sql),
@@ -122,7 +123,7 @@ impl Bench {
         }
     }
 
-    /// Settings with these members over the usual ones.
+    /// Returns the default settings with these members replaced.
     pub(crate) fn settings(&self, members: Value) -> DatabaseSettings {
         let mut all = json!({"host": NAME, "port": self.port(), "database": self.name, "table": "events", "timeout_seconds": 20});
         for (name, value) in members.as_object().unwrap() {
@@ -166,14 +167,14 @@ impl Bench {
     }
 }
 
-/// What a check of this connector reports.
+/// Returns the report of a check with this connector.
 pub(crate) async fn checked(connector: &Database, engine: Engine, settings: &DatabaseSettings, credentials: &Credentials) -> CheckReport {
     let (deadline, mut steps) = (Instant::now() + Duration::from_secs(18), StepRecorder::default());
     let checked = connector.check(engine, settings, credentials, deadline, &mut steps).await;
     steps.report(checked)
 }
 
-/// A delivery of its own.
+/// Returns the facts of a distinct delivery.
 pub(crate) fn facts(n: i64, content_type: &str) -> Facts {
     let message = MessageId::from(Ulid::first_at(Timestamp::from_millis(1_764_000_000_000 + n)));
     Facts {
@@ -204,7 +205,7 @@ pub(crate) fn reason(attempted: &Attempted) -> Reason {
     }
 }
 
-/// The step at which a check fails, and why.
+/// Returns the step at which a check fails, and its detail.
 pub(crate) fn failed(report: &CheckReport) -> (StepName, &str) {
     let step = report.failed_step().unwrap_or_else(|| panic!("nothing failed: {report:?}"));
     (step.name, &step.detail)

@@ -101,7 +101,7 @@ async fn what_may_not_be_written_fails_to_authorize(bench: Bench) {
     assert_eq!(failed(&report).0, StepName::Authorize, "{report:?}");
     let attempted = bench.deliver_as(&settings, &credentials, &facts(1, "application/json"), r#"{"id": 1}"#).await;
     assert_eq!(crate::bench::reason(&attempted), domain::Reason::Authorization, "{}", attempted.detail);
-    // What rows need, and no more: INSERT on the table, and the ledger.
+    // The rights that rows require: INSERT on the table, and access to the ledger.
     match bench.engine {
         Engine::Postgres => bench.admin(&format!(
             "CREATE TABLE waybill_deliveries (delivery_id text PRIMARY KEY, row_count bigint NOT NULL DEFAULT 0, transaction_id text NOT NULL); \

@@ -1,4 +1,4 @@
-//! The contract of connectors, against PostgreSQL and MariaDB.
+//! Runs the connector contract against PostgreSQL and MariaDB.
 
 use connector_contract::{Arrival, Login, Mistake, Place, Subject, Workshop};
 use domain::Reason;
@@ -19,7 +19,7 @@ mod mysql {
     connector_contract::hold!(super::MySql);
 }
 
-/// A server, and the connector as its function has it.
+/// A server, and the connector as its function creates it.
 struct Server {
     bench: Bench,
     connector: Databases,
@@ -107,7 +107,7 @@ impl Subject for MySql {
     type Connector = Databases;
     const NAME: &'static str = "MySQL (MariaDB)";
     const DESTINATION: DestinationType = DestinationType::Mysql;
-    // The server takes packets of 16 MiB.
+    // The server accepts packets of 16 MiB.
     const LARGE_BYTES: usize = 12 << 20;
     const IS_IDEMPOTENT: bool = true;
 

@@ -75,7 +75,7 @@ async fn a_client_certificate_is_taken_and_a_strangers_refused(bench: Bench) {
     }
 }
 
-/// MariaDB's own way of logging in with a password.
+/// Tests MariaDB's own password authentication.
 #[tokio::test(flavor = "multi_thread")]
 async fn mariadbs_ed25519_is_spoken() {
     let bench = Bench::mysql();
@@ -87,7 +87,7 @@ async fn mariadbs_ed25519_is_spoken() {
     assert_eq!(reason(&bench.deliver(&settings, &facts(2, "application/json"), "1").await), Reason::Authentication);
 }
 
-/// RDS reads its tokens as PostgreSQL's clear-text passwords, within TLS.
+/// RDS receives its tokens as PostgreSQL's clear-text passwords, within TLS.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_taken_by_a_server_that_reads_it_as_it_is() {
     let bench = Bench::postgres();

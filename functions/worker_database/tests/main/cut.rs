@@ -1,4 +1,4 @@
-//! A wire that is cut: between connector and server, at any message that the connector sends.
+//! A connection between connector and server that is cut at any message of the connector.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,19 +8,19 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// How long the server's answer to the last message is waited for before the wire is cut.
+/// How long to wait for the server's answer to the last message before the connection is cut.
 const ANSWER_MAX: Duration = Duration::from_millis(100);
 
-/// When a wire is cut.
+/// When the connection is cut.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Cut {
-    /// The server never gets this message.
+    /// The server does not receive this message.
     Before(usize),
-    /// It gets it and acts on it; the connector never gets the answer.
+    /// The server acts on this message, but the connector does not receive the answer.
     After(usize),
 }
 
-/// A wire to a server of this machine.
+/// A connection to a server on this machine that can be cut.
 pub(crate) struct Wire {
     pub(crate) port: u16,
     sent: Arc<AtomicUsize>,
@@ -47,7 +47,7 @@ impl Wire {
         Self { port, sent, task }
     }
 
-    /// How many messages the connector has sent.
+    /// Returns how many messages the connector has sent.
     pub(crate) fn sent(&self) -> usize {
         self.sent.load(Ordering::SeqCst)
     }

@@ -50,7 +50,7 @@ async fn any_bytes_of_any_size_are_taken(bench: Bench) {
     assert_eq!(reason(&large), Reason::PayloadTooLarge);
 }
 
-/// By the tool that every machine with a shell has.
+/// Hashes with the tool that every machine with a shell has.
 fn md5(bytes: &[u8]) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();

@@ -1,4 +1,5 @@
-//! What is written is exactly what was sent, or the row is named and nothing is written.
+//! Tests that rows are written exactly as they were sent, or that the row is named and nothing is
+//! written.
 
 use domain::Reason;
 use domain::settings::database::Engine;
@@ -30,7 +31,7 @@ crate::for_each_engine! {
 const JSON: &str = "application/json";
 const LINES: &str = "application/x-ndjson";
 
-/// Delivers, expects a refusal that holds these words, and that nothing was written.
+/// Delivers, and expects a refusal that contains these words and writes nothing.
 async fn refused(bench: &Bench, members: serde_json::Value, n: i64, payload: &str, words: &[&str]) {
     let before = bench.sql("SELECT count(*) FROM events");
     let attempted = bench.deliver(&bench.settings(members), &facts(n, LINES), payload.to_owned()).await;
@@ -175,7 +176,8 @@ async fn keys_that_differ_in_case_accents_or_spaces_stay_apart(bench: Bench) {
         bench.sql("DELETE FROM events");
     }
     if bench.engine == Engine::Mysql {
-        // A table of the user's own takes them for one another: the second is refused rather than written over the first.
+        // A user's table may treat such keys as equal. The second row is then refused, and does not
+        // overwrite the first.
         bench.sql("DROP TABLE events; CREATE TABLE events (id varchar(20) COLLATE utf8mb4_general_ci PRIMARY KEY, n int)");
         for (n, mode) in ["ignore", "update"].into_iter().enumerate() {
             let members = json!({"mode": "rows", "on_conflict": mode, "key_columns": ["id"]});
@@ -254,7 +256,7 @@ async fn a_constraint_names_its_row_in_every_mode(bench: Bench) {
         for (n, bad) in [json!({"id": 700, "n": 0, "owner": 1}), json!({"id": 700, "n": 1, "owner": 2})].into_iter().enumerate() {
             let mut rows: Vec<String> = (1..=1500).map(|id| json!({"id": id, "n": id, "owner": 1}).to_string()).collect();
             rows[699] = bad.to_string();
-            // PostgreSQL checks references at the end of a COPY and does not say which row it was about.
+            // PostgreSQL checks references at the end of a COPY and does not report the row.
             let words: &[&str] = if bench.engine == Engine::Postgres && mode == "error" && n == 1 { &["events"] } else { &["row 700"] };
             refused(&bench, members.clone(), 10 * m as i64 + n as i64, &rows.join("\n"), words).await;
         }

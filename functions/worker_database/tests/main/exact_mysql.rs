@@ -1,4 +1,4 @@
-//! MySQL's own ways of changing values.
+//! Tests values that MySQL would change silently.
 
 use domain::Reason;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ async fn is_refused(bench: &Bench, n: i64, row: Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_value_is_read_as_another() {
     let bench = Bench::mysql();
-    // The column's type, values that are kept and how they are shown, values that are refused.
+    // The column's type, stored values with their notation, and refused values.
     type Case = (&'static str, &'static str, Vec<(Value, &'static str)>, Vec<Value>);
     let cases: Vec<Case> = vec![
         (

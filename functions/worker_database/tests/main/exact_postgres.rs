@@ -1,4 +1,4 @@
-//! PostgreSQL's own ways of changing values and dropping rows.
+//! Tests values that PostgreSQL would change and rows that it would drop silently.
 
 use domain::Reason;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ const LINES: &str = "application/x-ndjson";
 async fn no_value_is_read_as_another() {
     let bench = Bench::postgres();
     bench.sql("CREATE DOMAIN document AS jsonb; CREATE DOMAIN cents AS numeric(8,2) CHECK (VALUE >= 0); CREATE DOMAIN amount AS cents");
-    // The column's type, values that are kept and how they are shown, values that are refused.
+    // The column's type, stored values with their notation, and refused values.
     type Case = (&'static str, Vec<(Value, &'static str)>, Vec<Value>);
     let cases: Vec<Case> = vec![
         ("int", vec![(json!(3.0), "3"), (json!("7"), "7")], vec![json!(1.5), json!("x"), json!(true), json!(3e10)]),

@@ -1,4 +1,4 @@
-//! Servers that mean harm: what they send beyond what they were asked for costs neither memory nor time.
+//! Tests hostile servers: data beyond what was requested costs neither memory nor time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::bench::{AUTHORITY, Bench, NAME, facts};
 
-/// More than any login needs; what a hostile server sends stops counting there.
+/// How many bytes a hostile server sends at most, which is more than any login needs.
 const SENT_MAX: usize = 512 << 20;
 const PIECE: usize = 64 << 10;
-/// What a delivery may take from it.
+/// The most bytes that a delivery may read from it.
 const TAKEN_MAX: usize = 80 << 20;
 
 fn acceptor() -> TlsAcceptor {
@@ -29,7 +29,7 @@ fn acceptor() -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Sends this head and then bytes without end; returns how many were taken.
+/// Sends this head and then an endless stream. Returns how many bytes were accepted.
 async fn flood(tcp: TcpStream, head: Vec<u8>) -> usize {
     let mut tls = acceptor().accept(tcp).await.unwrap();
     if tls.write_all(&head).await.is_err() {
@@ -56,7 +56,7 @@ async fn postgres_server(head: Vec<u8>) -> (u16, tokio::task::JoinHandle<usize>)
     (port, task)
 }
 
-/// A message of PostgreSQL's of this type that says it has this length.
+/// Returns a PostgreSQL message of this type that claims this length.
 fn message(kind: u8, length: u32) -> Vec<u8> {
     [&[kind][..], &length.to_be_bytes()].concat()
 }
@@ -64,7 +64,7 @@ fn message(kind: u8, length: u32) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postgres_that_sends_without_end_is_given_up() {
     let bench = Bench::postgres();
-    // One message of a gigabyte; parameters without end; notices without end.
+    // A notice, a parameter and an authentication message that each claim a length of one gigabyte.
     for head in [message(b'N', 1 << 30), message(b'S', 1 << 30), message(b'R', 1 << 30)] {
         let (port, task) = postgres_server(head).await;
         let settings = bench.settings(json!({"port": port, "timeout_seconds": 20}));
@@ -76,13 +76,13 @@ async fn a_postgres_that_sends_without_end_is_given_up() {
     }
 }
 
-/// A packet of MySQL's.
+/// Returns a MySQL packet.
 fn packet(sequence: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len()).unwrap().to_le_bytes();
     [&length[..3], &[sequence], body].concat()
 }
 
-/// What a server says first: version 8, TLS, and the oldest way of logging in.
+/// Returns a server's greeting: version 8, TLS, and the oldest authentication method.
 fn greeting() -> Vec<u8> {
     let capabilities: u32 = 0x0108_aa09;
     let [low, high] = [capabilities & 0xffff, capabilities >> 16].map(|half| u16::try_from(half).unwrap().to_le_bytes());

@@ -1,4 +1,5 @@
-//! The database connector against real servers: PostgreSQL and MariaDB, each with certificates of an authority that only the test trusts.
+//! Tests the database connector against PostgreSQL and MariaDB, with certificates of an authority
+//! that only the tests trust.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
@@ -20,7 +21,7 @@ mod property;
 mod reach;
 mod rows;
 
-/// Each of these, against each engine.
+/// Runs each of these tests against each engine.
 macro_rules! for_each_engine {
     ($($name:ident),* $(,)?) => {
         mod postgres {

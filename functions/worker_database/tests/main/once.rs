@@ -49,8 +49,8 @@ fn csv(n: i64) -> String {
     format!("delivery,id,label\n{rows}")
 }
 
-/// Cuts the wire at every message, before and after it; what was not delivered is then delivered over a whole wire. `holds` is told how
-/// many rows of a delivery there may be.
+/// Cuts the connection before and after every message. A delivery that failed is repeated over a
+/// connection that is not cut. `holds` receives the number of rows that the delivery may have.
 async fn everywhere(
     bench: &Bench,
     settings: &DatabaseSettings,

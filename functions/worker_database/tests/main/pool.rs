@@ -1,4 +1,4 @@
-//! Behind PgBouncer in transaction mode, where a connection has statements of other users prepared.
+//! Tests PgBouncer in transaction mode, where a connection has prepared statements of other users.
 
 use kit::pgbouncer::PgBouncer;
 use serde_json::json;
@@ -6,7 +6,7 @@ use worker_database::Credentials;
 
 use crate::bench::{AUTHORITY, Bench, NAME, POSTGRES, delivered, facts};
 
-/// More names than this whole test program uses for statements.
+/// More names than this test program uses for statements.
 const FOREIGN: usize = 3000;
 
 #[tokio::test(flavor = "multi_thread")]

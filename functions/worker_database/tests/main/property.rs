@@ -1,4 +1,5 @@
-//! Generated rows through every mode: what is stored is what was sent, or the delivery is refused and nothing is written.
+//! Tests generated rows in every mode: they are stored as they were sent, or the delivery is
+//! refused and nothing is written.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -12,14 +13,14 @@ use serde_json::{Map, Value, json};
 
 use crate::bench::{Bench, facts, reason};
 
-/// Payloads for each engine; each goes through every mode.
+/// The number of payloads for each engine. Each is delivered in every mode.
 const CASES: u32 = 24;
 const MODES: [&str; 3] = ["error", "ignore", "update"];
 
-/// A row as it is stored: its fields, without those that are null.
+/// A stored row: its fields without nulls.
 type Stored = BTreeMap<String, Value>;
 
-/// Keys that are easily taken for one another.
+/// Generates keys that are easily confused.
 fn key() -> impl Strategy<Value = String> {
     const ALIKE: &[&str] =
         &["a", "A", "á", "a ", "a\u{301}", "ss", "ß", "in_1AbC", "in_1aBc", "", " ", "\\N", "\t", "a\\", "\u{1F600}", "i", "İ", "ı"];
@@ -40,7 +41,7 @@ fn number() -> impl Strategy<Value = Value> {
     prop_oneof![any::<i64>().prop_map(Value::from), proptest::sample::select(WIDE).prop_map(|text| json!({"$number": text})),]
 }
 
-/// A field's value; the outer `None` leaves the field out.
+/// Generates a field's value. The outer `None` leaves the field out.
 fn field(value: impl Strategy<Value = Value> + 'static) -> impl Strategy<Value = Option<Value>> {
     prop_oneof![4 => value.prop_map(Some), 1 => Just(Some(Value::Null)), 1 => Just(None)]
 }
@@ -69,7 +70,7 @@ fn row() -> impl Strategy<Value = Map<String, Value>> {
     })
 }
 
-/// The row as JSON, its numbers digit by digit.
+/// Returns the row as JSON, keeping the digits of its numbers.
 fn written(row: &Map<String, Value>) -> String {
     let members = row.iter().map(|(name, value)| match value.get("$number").and_then(Value::as_str) {
         Some(digits) => format!("{}:{digits}", json!(name)),
@@ -87,16 +88,17 @@ fn canonical(row: &Map<String, Value>) -> Stored {
     row.iter().filter(|(_, value)| !value.is_null()).map(|(name, found)| (name.clone(), value(found))).collect()
 }
 
-/// A number without an exponent and without zeros that do not count.
+/// Returns a number without an exponent and without insignificant zeros.
 fn decimal(text: &str) -> String {
     let (mantissa, power) = text.split_once(['e', 'E']).map_or((text, 0), |(mantissa, power)| (mantissa, power.parse::<usize>().unwrap()));
     let whole = format!("{mantissa}{}", "0".repeat(power));
     if whole.contains('.') { whole.trim_end_matches('0').trim_end_matches('.').to_owned() } else { whole }
 }
 
-/// What a mode makes of rows in an empty table.
+/// The expected result of writing rows into an empty table.
 enum Expected {
-    /// The table is this. `may_refuse`: on the way there, two rows had the same e-mail.
+    /// The table has these rows. With `may_refuse`, two rows had the same e-mail at some point, so
+    /// a refusal is also correct.
     Table { table: BTreeMap<String, Stored>, may_refuse: bool },
     /// Two rows conflict.
     Refused,
@@ -134,7 +136,7 @@ fn shares_an_email(table: &BTreeMap<String, Stored>) -> bool {
     emails.len() < count
 }
 
-/// What stands in the table: each text in hexadecimal digits.
+/// Reads the table, with each text in hexadecimal digits.
 fn found(bench: &Bench) -> BTreeMap<String, Stored> {
     let hex = |column: &str| match bench.engine {
         Engine::Postgres => format!("COALESCE(encode(convert_to({column}::text, 'UTF8'), 'hex'), 'null')"),

@@ -1,4 +1,4 @@
-//! PostgreSQL's arrays, from those of JSON.
+//! Converts JSON arrays to PostgreSQL arrays.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 use super::super::{Cell, json};
 use super::{ColumnKind, text_of};
 
-/// An array as PostgreSQL writes it: `{1,2}`, `{"a","b\"c",NULL}`. A text is taken to be written so already.
+/// Returns an array in PostgreSQL's notation: `{1,2}`, `{"a","b\"c",NULL}`. A text is assumed to be
+/// in this notation already.
 pub(super) fn literal<'r>(cell: Cell<'r>, kind: &ColumnKind) -> Result<Cell<'r>, String> {
     match cell {
         Cell::Json(text) if text.starts_with('[') => {

@@ -1,4 +1,4 @@
-//! JSON that a server takes apart and puts together again.
+//! Checks JSON that a server parses and stores in its own form.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 
 use super::number;
 
-/// Refuses what a server would lose: a name that an object has twice, and digits of a number that a binary fraction does not hold.
-/// What is not JSON at all is left to the server.
+/// Returns an error if a server would lose a part of the JSON: a member whose name occurs twice, or
+/// digits of a number that a 64-bit floating-point number cannot hold. Text that is not JSON is
+/// left to the server.
 pub(super) fn is_kept(text: &str, has_doubles: bool) -> Result<(), String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     match (Tree { has_doubles }).deserialize(&mut deserializer) {
@@ -30,7 +31,7 @@ impl<'de> DeserializeSeed<'de> for Tree {
         if !self.has_doubles {
             return deserializer.deserialize_any(self);
         }
-        // Digits are looked at as they were written.
+        // The check needs the digits as they were written.
         let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
         let text = raw.get();
         match text.as_bytes().first() {

@@ -1,7 +1,9 @@
-//! What a column takes: [`ColumnKind::fit`] turns a value into one that the database stores exactly as it was sent, or refuses it.
+//! Kinds of columns. [`ColumnKind::fit`] converts a value to one that the database stores exactly
+//! as it was sent, or returns an error.
 //!
-//! Both engines change values silently on their way into a column: they round numbers and seconds, cut off spaces, drop time zones, read
-//! a text as a position or a bit pattern. Each kind here covers one such family; what a server refuses by itself is left to it.
+//! Both engines change values silently when they store them: they round numbers and seconds, cut
+//! off spaces, drop time zones, and read a text as a position or a bit pattern. Each kind covers
+//! one family of types. Values that a server refuses by itself are left to the server.
 
 mod array;
 mod json;
@@ -12,74 +14,78 @@ use std::borrow::Cow;
 
 use super::Cell;
 
-/// The families of column types, in terms of both engines.
+/// The families of column types of both engines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ColumnKind {
-    /// Whole numbers; the server checks their range. `takes_words`: the texts `true` and `false` are 1 and 0 (MySQL's `tinyint(1)`).
+    /// Integers; the server checks their range. With `takes_words`, the texts `true` and `false`
+    /// are 1 and 0 (MySQL's `tinyint(1)`).
     Integer { takes_words: bool },
-    /// Numbers with at most this many decimal places; negative: multiples of a power of ten.
+    /// Numbers with at most this many decimal places. A negative scale means multiples of a power
+    /// of ten.
     Decimal { scale: i32 },
-    /// Binary fractions of 32 bits.
+    /// 32-bit floating-point numbers.
     Float32,
-    /// Binary fractions of 64 bits.
+    /// 64-bit floating-point numbers.
     Float64,
-    /// True and false (PostgreSQL).
+    /// The values true and false (PostgreSQL).
     Boolean,
-    /// A number's bits (MySQL).
+    /// The bits of a number (MySQL).
     Bits,
     /// A text of zeros and ones (PostgreSQL).
     BitText,
-    /// Text, of at most this many characters and bytes.
+    /// Texts of at most this many characters and bytes.
     Text { characters_max: Option<usize>, bytes_max: Option<usize> },
-    /// Text that is padded with spaces to this many characters. `keeps_full`: a value of the full length keeps its own trailing spaces.
+    /// Texts that are padded with spaces to this many characters. With `keeps_full`, a value of the
+    /// full length keeps its trailing spaces.
     PaddedText { characters: usize, keeps_full: bool },
-    /// Bytes; PostgreSQL's are written as hexadecimal digits.
+    /// Bytes, which PostgreSQL reads as hexadecimal digits.
     HexBytes,
-    /// Bytes as they are, of exactly this length where the server would pad shorter ones.
+    /// Bytes, of exactly this length if the server would pad shorter ones.
     Bytes { exact_length: Option<usize> },
-    /// JSON that the server keeps as text.
+    /// JSON that the server stores as text.
     JsonText,
-    /// JSON that the server takes apart: an object's members must differ. `has_doubles`: numbers become 64-bit binary fractions.
+    /// JSON that the server parses, so the members of an object must have different names. With
+    /// `has_doubles`, numbers become 64-bit floating-point numbers.
     JsonTree { has_doubles: bool },
-    /// Days.
+    /// Dates without a time.
     Date { dialect: Dialect },
     /// Times of day, with this many decimal places of a second.
     TimeOfDay { digits: usize, has_zone: bool },
     /// Instants or local times, with this many decimal places of a second.
     Timestamp { digits: usize, has_zone: bool, dialect: Dialect },
-    /// Spans of time (PostgreSQL).
+    /// Intervals (PostgreSQL).
     Interval,
     /// Years of four digits (MySQL).
     Year,
     /// One of these words (MySQL).
     Enum(Vec<String>),
-    /// Some of these words (MySQL).
+    /// Any of these words (MySQL).
     Set(Vec<String>),
     /// Arrays of such values (PostgreSQL).
     Array(Box<ColumnKind>),
-    /// Anything else: the server decides.
+    /// Other types, for which the server decides.
     Other,
 }
 
-/// Whose notation of days and times is written.
+/// The notation of dates and times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// PostgreSQL understands RFC 3339, and much more.
+    /// PostgreSQL, which accepts RFC 3339 and other notations.
     Postgres,
-    /// MySQL knows neither `T…Z` nor, before 8.0.19, offsets.
+    /// MySQL, which accepts no `T…Z` and, before 8.0.19, no offsets.
     Mysql,
 }
 
 impl ColumnKind {
-    /// Any text.
+    /// Texts of any length.
     pub(crate) const TEXT: Self = Self::Text { characters_max: None, bytes_max: None };
 
-    /// Whether values are kept as JSON, a text with its quotes.
+    /// Whether values are stored as JSON, so that a text keeps its quotes.
     pub(crate) fn holds_json(&self) -> bool {
         matches!(self, Self::JsonText | Self::JsonTree { .. })
     }
 
-    /// Whether an empty text is a value of it.
+    /// Whether an empty text is a valid value.
     fn takes_empty_text(&self) -> bool {
         matches!(
             self,
@@ -87,8 +93,8 @@ impl ColumnKind {
         )
     }
 
-    /// Whether a value is in a notation that the column takes as it is, as most are. [`fit`](Self::fit) would return it unchanged, in
-    /// several times the time.
+    /// Whether the column stores the value in this notation unchanged, which is the common case.
+    /// [`fit`](Self::fit) would return it unchanged but takes several times as long.
     pub(crate) fn keeps(&self, cell: &Cell<'_>) -> bool {
         let (text, is_text) = match cell {
             Cell::Absent | Cell::Null => return true,
@@ -108,11 +114,12 @@ impl ColumnKind {
         }
     }
 
-    /// The value as the column takes it, or what is wrong with it, as the end of a sentence that begins with the column.
+    /// Returns the value in a notation that the column stores exactly, or an error text that
+    /// completes a sentence beginning with the column.
     pub(crate) fn fit<'r>(&self, cell: Cell<'r>, is_csv: bool) -> Result<Cell<'r>, String> {
         match cell {
             Cell::Absent | Cell::Null => Ok(cell),
-            // Programs that quote every field write an empty number or time so.
+            // Programs that quote every field write empty numbers and times as `""`.
             Cell::Text(text) if text.is_empty() && is_csv && !self.takes_empty_text() => Ok(Cell::Null),
             cell => self.fit_value(cell),
         }
@@ -163,12 +170,12 @@ impl ColumnKind {
     }
 }
 
-/// How many digits a number has before the decimal point and after it.
+/// Returns how many digits a number has before and after the decimal point.
 pub(super) fn extent(digits: &str) -> Option<(i64, i64)> {
     number::Decimal::read(digits).map(|number| number.extent())
 }
 
-/// A scalar's text; that of an object or array as it was written.
+/// Returns the text of a scalar, or the notation of an object or array.
 fn text_of(cell: Cell<'_>) -> Result<Cow<'_, str>, String> {
     Ok(match cell {
         Cell::Text(text) | Cell::Number(text) => text,
@@ -186,7 +193,8 @@ fn not_json(cell: Cell<'_>) -> Result<Cell<'_>, String> {
     }
 }
 
-/// Refuses a text that is too long. The servers do so too, except for one that is too long by spaces alone: that they cut off.
+/// Returns an error if a text is too long. Servers do so too, unless only spaces exceed the length;
+/// those they cut off.
 fn within<'t>(
     text: Cow<'t, str>,
     characters_max: Option<usize>,
@@ -214,7 +222,8 @@ fn padded(text: Cow<'_, str>, characters: usize, keeps_full: bool) -> Result<Cow
     within(text, Some(characters), None, is_kept)
 }
 
-/// PostgreSQL's notation of bytes. A text that is already in it is left alone; any other is taken byte for byte.
+/// Returns PostgreSQL's notation of bytes. A text that is already in this notation stays unchanged;
+/// any other text is encoded byte by byte.
 fn hex(text: &str) -> String {
     let is_hex = |digits: &str| digits.len().is_multiple_of(2) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     if text.strip_prefix("\\x").is_some_and(is_hex) {
@@ -223,7 +232,8 @@ fn hex(text: &str) -> String {
     format!("\\x{}", hex::encode(text))
 }
 
-/// A word of an enumeration, letter by letter: the server would also take a position in the list, or another case.
+/// Returns a word of an enumeration if it matches exactly. The server would also accept a position
+/// in the list, or another case.
 fn one_of<'r>(text: Cow<'r, str>, words: &[String]) -> Result<Cell<'r>, String> {
     if words.iter().any(|word| *word == text) { Ok(Cell::Text(text)) } else { Err(format!("takes one of {}", words.join(", "))) }
 }

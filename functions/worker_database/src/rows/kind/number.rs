@@ -1,38 +1,41 @@
-//! Numbers, digit by digit: nothing is computed with binary fractions that the text did not go through before.
+//! Numbers as decimal digits, so that no digit is lost in a conversion to floating point.
 
 use std::borrow::Cow;
 
 use super::super::Cell;
 
-/// Digits that a number of 32 bits keeps, whichever they are.
+/// 32-bit floating point, which keeps any 6 digits.
 pub(super) const FLOAT32: Precision =
     Precision { digits_safe: 6, shortest: |text| text.parse::<f32>().ok().map(|n| (n.is_finite(), format!("{n:e}"))) };
-/// Digits that a number of 64 bits keeps, whichever they are.
+/// 64-bit floating point, which keeps any 15 digits.
 pub(super) const FLOAT64: Precision =
     Precision { digits_safe: 15, shortest: |text| text.parse::<f64>().ok().map(|n| (n.is_finite(), format!("{n:e}"))) };
 
-/// The longest integer that is written out from another notation; no integer column has as many digits.
+/// The longest integer that is converted from another notation. No integer column has as many
+/// digits.
 const DIGITS_MAX: i64 = 40;
 
-/// A kind of binary fraction.
+/// A floating-point format.
 #[derive(Clone, Copy)]
 pub(super) struct Precision {
     digits_safe: usize,
-    /// The shortest text that reads back as the same number, and whether it is finite.
+    /// Returns whether the number is finite, and the shortest text that reads back as the same
+    /// number.
     shortest: fn(&str) -> Option<(bool, String)>,
 }
 
-/// A number as its digits, without zeros at either end, and the power of ten of the last one.
+/// A number as its digits, without leading and trailing zeros, and the power of ten of the last
+/// digit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Decimal {
     is_negative: bool,
-    /// Empty: zero.
+    /// The digits; empty for zero.
     digits: String,
     exponent: i64,
 }
 
 impl Decimal {
-    /// Reads `-12.50e3`; `None` for anything else.
+    /// Parses a number such as `-12.50e3`. Returns `None` for any other text.
     pub(super) fn read(text: &str) -> Option<Self> {
         let (is_negative, unsigned) = match text.as_bytes().first()? {
             b'-' => (true, &text[1..]),
@@ -56,12 +59,12 @@ impl Decimal {
         Some(Self { is_negative: is_negative && !digits.is_empty(), digits, exponent })
     }
 
-    /// How many decimal places it has; negative: how many zeros it ends with.
+    /// Returns the number of decimal places. A negative value is the number of trailing zeros.
     fn scale(&self) -> i64 {
         if self.digits.is_empty() { i64::MIN } else { -self.exponent }
     }
 
-    /// Its digits before and after the decimal point.
+    /// Returns the number of digits before and after the decimal point.
     pub(crate) fn extent(&self) -> (i64, i64) {
         let length = i64::try_from(self.digits.len()).unwrap_or(i64::MAX);
         ((length + self.exponent).max(0), (-self.exponent).max(0))
@@ -78,13 +81,13 @@ impl Decimal {
     }
 }
 
-/// Whether a text is digits, and perhaps a sign before them.
+/// Whether a text consists of digits, with an optional minus sign.
 pub(super) fn is_plain_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The decimal places of a number that is written without an exponent, zeros at its end included.
+/// Returns the decimal places of a number without an exponent, including trailing zeros.
 pub(super) fn plain_scale(text: &str) -> Option<i64> {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let mut point = None;
@@ -102,7 +105,7 @@ pub(super) fn plain_scale(text: &str) -> Option<i64> {
     }
 }
 
-/// The text of a number, when the value is one or may be.
+/// Returns the text of a number, or of a text that may be one.
 fn digits_of(cell: Cell<'_>) -> Result<Cow<'_, str>, String> {
     match cell {
         Cell::Number(digits) => Ok(digits),
@@ -113,10 +116,10 @@ fn digits_of(cell: Cell<'_>) -> Result<Cow<'_, str>, String> {
     }
 }
 
-/// A whole number, in whatever notation: `3.0` and `3e2` are whole numbers, `1.5` is not.
+/// Returns an integer from any notation: `3.0` and `3e2` are integers, `1.5` is not.
 pub(super) fn integer(cell: Cell<'_>, takes_words: bool) -> Result<Cell<'_>, String> {
     let text = match cell {
-        // The server's own type decides whether it takes them.
+        // The server decides whether the column accepts booleans.
         Cell::Bool(_) => return Ok(cell),
         Cell::Text(text) if takes_words && text.eq_ignore_ascii_case("true") => return Ok(Cell::Bool(true)),
         Cell::Text(text) if takes_words && text.eq_ignore_ascii_case("false") => return Ok(Cell::Bool(false)),
@@ -131,12 +134,13 @@ pub(super) fn integer(cell: Cell<'_>, takes_words: bool) -> Result<Cell<'_>, Str
             None => Err(format!("takes whole numbers of at most {DIGITS_MAX} digits")),
         },
         Some(_) => Err(format!("takes whole numbers, and not {text}")),
-        // No number at all: the server says what it thinks of it.
+        // The text is not a number. The server decides whether it accepts the text.
         None => Ok(Cell::Text(text)),
     }
 }
 
-/// A number with no more decimal places than the column keeps: servers round without a word.
+/// Returns a number that has no more decimal places than the column stores, because servers round
+/// silently.
 pub(super) fn decimal(cell: Cell<'_>, scale: i32) -> Result<Cell<'_>, String> {
     let text = digits_of(cell)?;
     if plain_scale(&text).is_some_and(|places| i64::from(scale) >= places) {
@@ -153,7 +157,7 @@ pub(super) fn decimal(cell: Cell<'_>, scale: i32) -> Result<Cell<'_>, String> {
     })
 }
 
-/// A number that reads back as it was written.
+/// Returns a number that reads back as it was written.
 pub(super) fn float(cell: Cell<'_>, precision: Precision) -> Result<Cell<'_>, String> {
     let text = digits_of(cell)?;
     let is_plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-'));
@@ -168,18 +172,18 @@ pub(super) fn float(cell: Cell<'_>, precision: Precision) -> Result<Cell<'_>, St
     }
 }
 
-/// Whether a binary fraction reads back as the number that was written.
+/// Whether a floating-point number reads back as the number that was written.
 fn is_kept(text: &str, number: &Decimal, precision: Precision) -> bool {
     (precision.shortest)(text)
         .is_some_and(|(is_finite, shortest)| is_finite && Decimal::read(&shortest).is_some_and(|kept| kept == *number))
 }
 
-/// Whether a 64-bit binary fraction or a 64-bit integer holds the number.
+/// Whether a 64-bit floating-point number or integer holds the number.
 pub(super) fn is_kept_by_json(text: &str) -> bool {
     text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok() || Decimal::read(text).is_some_and(|number| is_kept(text, &number, FLOAT64))
 }
 
-/// The bits of a number; as a text, MySQL would take the bits of its characters.
+/// Returns the bits of a number. From a text, MySQL would store the bytes of its characters.
 pub(super) fn bits(cell: Cell<'_>) -> Result<Cell<'_>, String> {
     let text = match cell {
         Cell::Bool(_) => return Ok(cell),

@@ -8,7 +8,7 @@ fn number(value: &str) -> Cell<'_> {
     Cell::Number(value.into())
 }
 
-/// What is stored, or that it is refused.
+/// Returns the value that is stored, or the error.
 fn fitted(kind: &ColumnKind, cell: Cell<'_>) -> String {
     agrees(kind, &cell);
     match kind.fit(cell, false) {
@@ -20,7 +20,7 @@ fn fitted(kind: &ColumnKind, cell: Cell<'_>) -> String {
     }
 }
 
-/// A value that the column keeps is one that fitting returns unchanged.
+/// Checks that `fit` returns a value unchanged if `keeps` accepts it.
 fn agrees(kind: &ColumnKind, cell: &Cell<'_>) {
     if !kind.keeps(cell) {
         return;
@@ -28,7 +28,7 @@ fn agrees(kind: &ColumnKind, cell: &Cell<'_>) {
     for is_csv in [false, true] {
         let fitted = kind.fit(cell.clone(), is_csv);
         let is_same = match (&fitted, cell) {
-            // A number in a text is written as the same digits.
+            // A number in a text is stored as the same digits.
             (Ok(Cell::Number(fitted)), Cell::Text(sent)) => fitted == sent,
             (fitted, cell) => fitted.as_ref() == Ok(cell),
         };
@@ -36,7 +36,7 @@ fn agrees(kind: &ColumnKind, cell: &Cell<'_>) {
     }
 }
 
-/// Texts like those of every notation, whole and cut.
+/// Generates texts of every notation, complete and truncated.
 fn values() -> impl proptest::strategy::Strategy<Value = String> {
     proptest::prop_oneof![
         "-?[0-9]{0,22}",

@@ -1,17 +1,17 @@
-//! Days and times (ISO 8601, RFC 3339). Servers drop what a column does not keep, a zone or a time of day, and round seconds; here that
-//! is an error.
+//! Dates and times (ISO 8601, RFC 3339). Servers drop a zone or time of day that a column cannot
+//! store, and round seconds; here that is an error.
 
 use std::borrow::Cow;
 
 use super::super::Cell;
 use super::Dialect;
 
-/// Texts that PostgreSQL replaces by the time at which it reads them, and the like.
+/// Texts that PostgreSQL replaces, for example by the current time.
 const WORDS: [&str; 6] = ["now", "today", "tomorrow", "yesterday", "epoch", "allballs"];
 
 const DATE_LENGTH: usize = "2026-01-31".len();
 
-/// A day, and what follows it.
+/// A date, optionally with a time of day.
 #[derive(Debug, PartialEq, Eq)]
 struct Iso<'t> {
     date: &'t str,
@@ -21,11 +21,11 @@ struct Iso<'t> {
 /// A time of day.
 #[derive(Debug, PartialEq, Eq)]
 struct Clock<'t> {
-    /// `08:30` or `08:30:00`.
+    /// The hours and minutes, with or without seconds: `08:30` or `08:30:00`.
     time: &'t str,
-    /// Digits after the point, without zeros at the end.
+    /// The digits after the decimal point, without trailing zeros.
     fraction: &'t str,
-    /// `Z`, `+02:00`, or nothing.
+    /// The offset: `Z`, `+02:00`, or nothing.
     offset: &'t str,
 }
 
@@ -67,7 +67,7 @@ impl<'t> Clock<'t> {
         self.fraction.is_empty() && self.time.bytes().all(|byte| matches!(byte, b'0' | b':'))
     }
 
-    /// Refuses more digits than are kept, and the second that calendars do not have.
+    /// Returns an error if there are more digits than are stored, or a leap second.
     fn fits(&self, digits: usize) -> Result<(), String> {
         if self.time.get(6..8) == Some("60") {
             return Err("takes no leap seconds".to_owned());
@@ -83,13 +83,14 @@ fn within(fraction: &str, digits: usize) -> Result<(), String> {
     }
 }
 
-/// Whether a text is made like this: `d` is a digit, everything else itself.
+/// Whether a text has this shape: `d` stands for a digit, any other character for itself.
 fn has_shape(text: &str, shape: &str) -> bool {
     let fits = |(byte, wanted): (u8, u8)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
     text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
 }
 
-/// Whether a text is a day and a time to the second, without an offset, in the notation of the dialect.
+/// Whether a text is a date and a time with seconds and without an offset, in the notation of the
+/// dialect.
 pub(super) fn is_plain(text: &str, dialect: Dialect) -> bool {
     let Some((date, rest)) = text.split_at_checked(DATE_LENGTH) else { return false };
     let separators: &[char] = match dialect {
@@ -111,7 +112,7 @@ fn is_word(text: &str) -> bool {
     WORDS.iter().any(|word| text.trim().eq_ignore_ascii_case(word))
 }
 
-/// A day. A time of day may follow it only when it is midnight, for it is not kept.
+/// Returns a date. A time of day may only be midnight, because it is not stored.
 pub(super) fn date(cell: Cell<'_>, dialect: Dialect) -> Result<Cell<'_>, String> {
     let text = text_of(cell, "a date such as 2026-01-31")?;
     match Iso::read(text.trim()) {
@@ -124,7 +125,7 @@ pub(super) fn date(cell: Cell<'_>, dialect: Dialect) -> Result<Cell<'_>, String>
     }
 }
 
-/// A time of day.
+/// Returns a time of day.
 pub(super) fn time_of_day(cell: Cell<'_>, digits: usize, has_zone: bool) -> Result<Cell<'_>, String> {
     let text = text_of(cell, "a time such as 08:30:00")?;
     let unsigned = text.trim().trim_start_matches('-');
@@ -138,7 +139,8 @@ pub(super) fn time_of_day(cell: Cell<'_>, digits: usize, has_zone: bool) -> Resu
     Ok(Cell::Text(text))
 }
 
-/// More hours than a day has, or fewer digits: MySQL's times are spans too.
+/// Parses times with more than 24 hours or without seconds, because MySQL's times are also
+/// durations.
 fn hours(text: &str) -> Option<Clock<'_>> {
     let (hours, rest) = text.split_once(':')?;
     let is_number = !hours.is_empty() && hours.len() <= 3 && hours.bytes().all(|byte| byte.is_ascii_digit());
@@ -147,7 +149,7 @@ fn hours(text: &str) -> Option<Clock<'_>> {
     (is_number && is_clock).then(|| Clock { time: "", fraction: fraction.trim_end_matches('0'), offset: "" })
 }
 
-/// A time with its day. Where the column has no zone, a time with an offset is kept in UTC.
+/// Returns a timestamp. If the column has no zone, a time with an offset is converted to UTC.
 pub(super) fn timestamp(cell: Cell<'_>, digits: usize, has_zone: bool, dialect: Dialect) -> Result<Cell<'_>, String> {
     let text = text_of(cell, "a time such as 2026-01-31T08:30:00Z")?;
     let Some(Iso { date, clock }) = Iso::read(text.trim()) else {
@@ -166,7 +168,7 @@ pub(super) fn timestamp(cell: Cell<'_>, digits: usize, has_zone: bool, dialect: 
     in_utc(date, &clock).map(|utc| Cell::Text(utc.into())).ok_or_else(|| "takes times such as 2026-01-31T08:30:00Z".to_owned())
 }
 
-/// A time with an offset, in UTC and without one.
+/// Converts a time with an offset to UTC without an offset.
 fn in_utc(date: &str, clock: &Clock<'_>) -> Option<String> {
     let seconds = if clock.time.len() == 5 { ":00" } else { "" };
     let offset = match clock.offset.len() {
@@ -179,7 +181,7 @@ fn in_utc(date: &str, clock: &Clock<'_>) -> Option<String> {
     Some(format!("{}{point}{}", instant.strftime("%Y-%m-%d %H:%M:%S"), clock.fraction))
 }
 
-/// Other notations: PostgreSQL knows many, and loses nothing where it keeps a zone.
+/// Checks other notations. PostgreSQL accepts many, and loses nothing if the column has a zone.
 fn other_timestamp(text: Cow<'_, str>, digits: usize, has_zone: bool, dialect: Dialect) -> Result<Cell<'_>, String> {
     let is_exact = match dialect {
         Dialect::Mysql => has_shape(&text, "dddddddd"),
@@ -192,21 +194,21 @@ fn other_timestamp(text: Cow<'_, str>, digits: usize, has_zone: bool, dialect: D
     Ok(Cell::Text(text))
 }
 
-/// A span of time: PostgreSQL keeps a millionth of a second.
+/// Returns an interval. PostgreSQL stores microseconds.
 pub(super) fn interval(cell: Cell<'_>) -> Result<Cell<'_>, String> {
     let text = text_of(cell, "a span of time such as 90 minutes")?;
     within(longest_fraction(&text), 6)?;
     Ok(Cell::Text(text))
 }
 
-/// The most digits that follow a point, without zeros at their end.
+/// Returns the longest run of digits after a point, without trailing zeros.
 fn longest_fraction(text: &str) -> &str {
     let digits = |after: &'_ str| after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
     let fractions = text.split('.').skip(1).map(|after| after[..digits(after)].trim_end_matches('0'));
     fractions.max_by_key(|fraction| fraction.len()).unwrap_or_default()
 }
 
-/// A year of four digits: of two, the server would guess the century.
+/// Returns a year of four digits. For two digits, the server would guess the century.
 pub(super) fn year(cell: Cell<'_>) -> Result<Cell<'_>, String> {
     match &cell {
         Cell::Text(text) | Cell::Number(text) if has_shape(text.trim(), "dddd") => Ok(cell),

@@ -1,7 +1,8 @@
-//! How much memory kept connections take: 1,000 destinations on 1,000 hosts, each with a connection that is kept, over HTTP and over TLS.
-//! The receiver is a process of its own.
+//! Measures how much memory kept connections take: 1,000 destinations on 1,000 hosts, each with a
+//! kept connection, over HTTP and over TLS. The receiver is a separate process.
 //!
-//! `cargo run --release -p egress --example pool_memory [hosts]`. Fails at 64 MiB.
+//! `cargo run --release -p egress --example pool_memory [hosts]`. Fails if it takes more than 64
+//! MiB.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,10 +25,11 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use tokio::time::Instant;
 
 const MEMORY_MAX_KIB: u64 = 64 << 10;
-/// Idle connections are closed after four seconds: all are opened sooner.
+/// The number of concurrent requests. Idle connections are closed after four seconds; all are
+/// opened before.
 const AT_ONCE: usize = 64;
 
-/// Every name is this machine's.
+/// Resolves every name to this machine.
 struct Here;
 
 impl Resolve for Here {
@@ -50,7 +52,7 @@ async fn main() -> ExitCode {
     if http.max(https) < MEMORY_MAX_KIB { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The memory that grew, in KiB.
+/// Returns the growth of the resident memory in KiB.
 async fn measure(hosts: usize, is_tls: bool) -> u64 {
     let mut receiver = start_receiver(is_tls);
     let mut told = BufReader::new(receiver.stdout.take().unwrap());
@@ -109,7 +111,7 @@ fn line(told: &mut BufReader<ChildStdout>) -> String {
     line.trim().to_owned()
 }
 
-/// What of this process is in memory (proc(5)).
+/// Returns the resident memory of this process (proc(5)).
 fn memory_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

@@ -1,11 +1,12 @@
-//! From a library's error to a category, by types alone.
+//! Maps the errors of libraries to categories, by their types only.
 
 use crate::{Failure, FailureKind, connecting::Attempt};
 use http::{HeaderValue, StatusCode, header::CONNECTION};
 use hyper_util::client::legacy::connect::HttpInfo;
 use std::{error::Error, io};
 
-/// An error and everything that caused it, outermost first. Looks inside of `io::Error`, whose `source` skips the error it wraps.
+/// Returns an error and its causes, outermost first. Looks inside `io::Error`, whose `source` skips
+/// the error that it wraps.
 pub fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {
         let error: &'a (dyn Error + 'static) = *error;
@@ -16,19 +17,19 @@ pub fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a
     })
 }
 
-/// What the HTTP client's error means. The connector's own failures come through as they were.
+/// Maps an error of the HTTP client. Failures of the connector pass through unchanged.
 pub(crate) fn classify(error: &reqwest::Error) -> Failure {
     if let Some(failure) = sources(error).find_map(|source| source.downcast_ref::<Failure>()) {
         return failure.clone();
     }
     let known = sources(error).find_map(of_type).map(|(kind, detail)| Failure::new(kind, detail));
-    known.unwrap_or_else(|| Failure::new(FailureKind::Protocol, "the exchange broke off before an answer came"))
+    known.unwrap_or_else(|| Failure::new(FailureKind::Protocol, "the connection failed before an answer arrived"))
 }
 
-/// Whether a request can be sent once more on a new connection. It can when it was not processed,
-/// and when a connection that carried other requests broke off, or timed out, before an answer came:
-/// receivers close kept connections at any moment, so most probably it was never read (RFC 9110,
-/// section 9.2.2; the request names its delivery, which is the same each time).
+/// Whether a request can be sent once more on a new connection. It can if it was not processed, or
+/// if a connection that carried other requests failed or timed out before an answer arrived:
+/// receivers close kept connections at any time, so the request was most likely never read (RFC
+/// 9110, section 9.2.2). The receiver can recognise a repeated request by its delivery id.
 pub(crate) fn may_be_sent_again(exchange: &reqwest::Result<reqwest::Response>, attempt: &Attempt) -> bool {
     let error = match exchange {
         Ok(answer) => return closes_an_idle_connection(answer, attempt),
@@ -45,8 +46,8 @@ pub(crate) fn may_be_sent_again(exchange: &reqwest::Result<reqwest::Response>, a
     !attempt.was_alone_on(info.local_addr(), connected.is_negotiated_h2()) && sources(error).any(is_lost_connection)
 }
 
-/// A server that waited too long for the next request on a kept connection may say 408 and close it
-/// (RFC 9110, section 15.5.9), also when a request is on its way already.
+/// A server that closes a kept connection because it is idle may send 408 first (RFC 9110, section
+/// 15.5.9), even if a request is already on its way.
 fn closes_an_idle_connection(answer: &reqwest::Response, attempt: &Attempt) -> bool {
     let has_close =
         |value: &HeaderValue| value.to_str().is_ok_and(|value| value.split(',').any(|one| one.trim().eq_ignore_ascii_case("close")));
@@ -55,7 +56,8 @@ fn closes_an_idle_connection(answer: &reqwest::Response, attempt: &Attempt) -> b
         && answer.extensions().get::<HttpInfo>().is_some_and(|info| !attempt.was_alone_on(info.local_addr(), false))
 }
 
-/// The request never left, or HTTP/2 says that it was not processed (RFC 9113, section 8.7).
+/// Whether the request was never sent, or HTTP/2 reports that it was not processed (RFC 9113,
+/// section 8.7).
 fn was_not_processed(error: &(dyn Error + 'static)) -> bool {
     if let Some(http) = error.downcast_ref::<hyper::Error>() {
         return http.is_canceled();
@@ -65,7 +67,7 @@ fn was_not_processed(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// Closed, reset, or without a sign of life.
+/// Whether the connection was closed, was reset, or timed out.
 fn is_lost_connection(error: &(dyn Error + 'static)) -> bool {
     if let Some(http) = error.downcast_ref::<hyper::Error>() {
         return http.is_incomplete_message() || http.is_closed() || http.is_timeout();
@@ -81,8 +83,8 @@ fn is_closed(kind: io::ErrorKind) -> bool {
     matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected)
 }
 
-/// The category of an error of the network that is `error` or among its causes: of TLS, or of a
-/// connection that is refused, lost or silent.
+/// Returns the category of a network error: `error` or one of its causes is a TLS error, or a
+/// connection that was refused, was lost or timed out.
 #[must_use]
 pub fn failure_kind(error: &(dyn Error + 'static)) -> Option<FailureKind> {
     sources(error)
@@ -95,7 +97,7 @@ fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
     matches!(kind, Some(ConnectionRefused | HostUnreachable | NetworkUnreachable))
 }
 
-/// The error of the TLS library that is `error` or among its causes.
+/// Returns the TLS library's error that is `error` or one of its causes.
 pub fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     sources(error).find_map(|source| source.downcast_ref::<rustls::Error>())
 }
@@ -105,11 +107,11 @@ fn of_type(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
         if refuses_identity(tls) {
             return Some((FailureKind::Identity, "the server does not accept the client certificate, or requires one".to_owned()));
         }
-        return Some((FailureKind::Tls, format!("TLS broke off: {tls}")));
+        return Some((FailureKind::Tls, format!("the TLS connection failed: {tls}")));
     }
     if let Some(http) = error.downcast_ref::<hyper::Error>() {
         let detail = match http {
-            _ if http.is_timeout() => return Some((FailureKind::Timeout, "the connection went silent".to_owned())),
+            _ if http.is_timeout() => return Some((FailureKind::Timeout, "the connection stopped responding".to_owned())),
             _ if http.is_incomplete_message() => CLOSED,
             _ if http.is_parse_too_large() => "the answer's headers are too large",
             _ if http.is_parse() => "the answer is not valid HTTP",
@@ -124,7 +126,8 @@ fn of_type(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
     }
 }
 
-/// Whether an alert says that the server does not accept our certificate, or requires one (RFC 8446 §6.2).
+/// Whether an alert means that the server rejects the client certificate or requires one (RFC 8446
+/// §6.2).
 #[must_use]
 pub fn refuses_identity(error: &rustls::Error) -> bool {
     use rustls::AlertDescription as Alert;

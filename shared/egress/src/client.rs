@@ -1,4 +1,4 @@
-//! HTTP requests to destinations.
+//! The HTTP client for requests to destinations.
 
 use crate::{
     Failure, FailureKind, Guard, Identity, Outgoing, Response, Target, Tls, TlsSetupError,
@@ -17,7 +17,8 @@ const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 const BODY_IS_GONE: &str = "the body was sent before and cannot be sent again";
 
-/// The HTTP client. One per process: a new one would know no open connection and load its roots again. Cheap to clone.
+/// The HTTP client. Create one per process: a new one has no open connections and loads its roots
+/// again. Cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) guard: Guard,
@@ -29,24 +30,24 @@ pub struct Client {
 /// A request to send.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// POST, PUT …
+    /// The method, such as POST or PUT.
     pub method: Method,
-    /// Where to.
+    /// The URL.
     pub target: Target,
-    /// All headers but `host`, `content-length` and `accept: */*`, which are made here.
+    /// All headers except `host`, `content-length` and `accept: */*`, which the client adds.
     pub headers: HeaderMap,
-    /// The body.
+    /// The body in memory.
     pub body: Bytes,
-    /// When to give up, the answer's body included.
+    /// The deadline, which includes reading the answer's body.
     pub deadline: Instant,
 }
 
 impl Client {
-    /// A client whose connections all go through `guard`.
+    /// Creates a client whose connections all pass `guard`.
     ///
     /// # Panics
     ///
-    /// When the HTTP library refuses settings that are the same on every machine.
+    /// Panics if the HTTP library refuses its settings, which are the same on every machine.
     pub fn new(guard: Guard, tls: Tls) -> Self {
         let config = tls.offering(&ALPN);
         let copier = Copier::new(pool::builder(&config)).expect("the settings do not depend on anything");
@@ -54,8 +55,8 @@ impl Client {
         Self { guard, tls, pool, copier: Arc::new(copier) }
     }
 
-    /// The same for one destination: with a certificate of its own, and with a private authority in the place of the public ones. It shares
-    /// no connection with this one.
+    /// Returns a client for one destination, with a client certificate, or with certificate
+    /// authorities that replace the public ones. It shares no connection with this client.
     pub fn for_destination(
         &self,
         identity: Option<&Identity>,
@@ -65,16 +66,17 @@ impl Client {
         Ok(Self { pool: Arc::new(Pool::new(tls.offering(&ALPN))), tls, ..self.clone() })
     }
 
-    /// Sends a request and waits for the answer's status line and headers. A redirect is an answer
-    /// like any other. A request that a kept connection lost before a byte of an answer came, or that
-    /// the receiver's HTTP/2 says it did not process, is sent once more on a new connection.
+    /// Sends a request and waits for the status line and headers of the answer. Redirects are not
+    /// followed. If a kept connection was lost before any byte of the answer arrived, or if HTTP/2
+    /// reports that the request was not processed, the request is sent once more on a new
+    /// connection.
     pub async fn send(&self, request: Request) -> Result<Response, Failure> {
         let Request { method, target, headers, body, deadline } = request;
         self.send_body(method, &target, headers, Outgoing::from(body), deadline).await
     }
 
-    /// The same with a body that may be streamed: as large as it likes, in memory piece by piece.
-    /// A stream that was read from is not sent again.
+    /// Sends a request whose body may be streamed: it can have any size, and only one piece is in
+    /// memory. A stream that was read from is not sent again.
     pub async fn send_body(
         &self,
         method: Method,
@@ -83,7 +85,7 @@ impl Client {
         body: Outgoing,
         deadline: Instant,
     ) -> Result<Response, Failure> {
-        // RFC 9110, section 8.6: a request of these methods says that its content is empty.
+        // RFC 9110, section 8.6: requests with these methods declare an empty content.
         if body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&method) {
             headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
         }
@@ -99,7 +101,7 @@ impl Client {
             Some(client.execute(request))
         };
         let exchange = self.exchange(&key, &route, &attempt, request);
-        // On the heap: callers' futures contain this one, and their stacks are bounded.
+        // Boxed, because callers' futures contain this one and their stacks are small.
         match timeout_at(deadline, Box::pin(exchange)).await {
             Ok(Ok(response)) => Ok(Response::new(response, deadline)),
             Ok(Err(failure)) => Err(failure),
@@ -110,7 +112,8 @@ impl Client {
         }
     }
 
-    /// Sends what `request` makes, and once more on a new connection when a kept one lost it.
+    /// Sends the request that `request` creates, and sends it once more on a new connection if a
+    /// kept connection was lost.
     async fn exchange<F>(
         &self,
         key: &RouteKey,
@@ -129,8 +132,12 @@ impl Client {
         let Some((again, client)) = again else { return first.map_err(failure) };
         let host = attempt.target.host();
         match first {
-            Ok(_) => tracing::debug!(%host, "a kept connection timed out as a request was sent; it is sent on a new one"),
-            Err(error) => tracing::debug!(%error, %host, "a kept connection lost a request; it is sent on a new one"),
+            Ok(_) => {
+                tracing::debug!(%host, "a kept connection timed out while a request was sent; the request is sent on a new connection")
+            }
+            Err(error) => {
+                tracing::debug!(%error, %host, "a kept connection was lost with a request; the request is sent on a new connection")
+            }
         }
         let answer = attempt.run(again).await.map_err(failure)?;
         self.pool.replace(key, route, client);

@@ -1,9 +1,9 @@
-//! New connections of the HTTP client: the name resolved and checked by the guard, the addresses
-//! raced, TCP and TLS by reqwest.
+//! Opens connections for the HTTP client: the guard resolves and checks the name, the addresses are
+//! raced, and reqwest does TCP and TLS.
 //!
-//! reqwest tries the addresses of a name one after the other and hides its transport, but takes a
+//! reqwest tries the addresses of a name one after another and hides its transport, but accepts a
 //! layer around its connector. This layer connects once for each address that the race starts, and
-//! the client's resolver hands over the one checked address that each connection is for.
+//! the client's resolver returns the one checked address for each connection.
 
 use crate::{Failure, Guard, Target, classify::sources, guard, handshake::Handshake, tls, traffic::Traffic};
 use futures_util::future::BoxFuture;
@@ -20,7 +20,7 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 use tower::{Layer, Service};
 
-/// What is left of an attempt when connecting is given up.
+/// The time left of an attempt when connecting ends.
 const CONNECT_MARGIN: Duration = Duration::from_millis(20);
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -31,16 +31,16 @@ tokio::task_local! {
     static REQUEST: Arc<Mutex<Option<Box<dyn Any + Send>>>>;
 }
 
-/// One request on its way, as far as connections are concerned.
+/// One request, as far as connections are concerned.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) guard: Guard,
     pub(crate) target: Target,
-    /// When to give up.
+    /// The deadline of the request.
     pub(crate) deadline: Instant,
-    /// Makes further connection requests of reqwest's own type.
+    /// Creates more connection requests of reqwest's own type.
     pub(crate) copier: Arc<Copier>,
-    /// The requests of the same client.
+    /// The traffic of the same client.
     traffic: Traffic,
     opened: Mutex<Vec<Opened>>,
 }
@@ -48,9 +48,10 @@ pub(crate) struct Attempt {
 /// A connection that was opened for a request.
 #[derive(Debug)]
 struct Opened {
-    /// Our end.
+    /// The local address of the connection.
     local: SocketAddr,
-    /// The requests that had begun by then, when no other of them was under way.
+    /// How many requests the client had begun when the connection was opened, if this was the only
+    /// one in progress.
     begun_alone: Option<u64>,
 }
 
@@ -59,14 +60,14 @@ impl Attempt {
         Arc::new(Self { guard, target, deadline, copier, traffic, opened: Mutex::default() })
     }
 
-    /// Runs a request; connections that it needs are opened for this attempt.
+    /// Runs a request. Connections that it needs are opened for this attempt.
     pub(crate) async fn run<F: Future>(self: &Arc<Self>, request: F) -> F::Output {
         ATTEMPT.scope(Arc::clone(self), request).await
     }
 
-    /// Whether the connection with this end of ours was opened for this attempt and carried no other
-    /// request. Requests that wait for a connection of HTTP/2 all use the first that is there, also
-    /// before the one that it was opened for.
+    /// Whether the connection with this local address was opened for this attempt and carried no
+    /// other request. Requests that wait for an HTTP/2 connection all use the first one that is
+    /// opened, regardless of which request opened it.
     pub(crate) fn was_alone_on(&self, local: SocketAddr, is_http_2: bool) -> bool {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let found = opened.iter().find(|opened| opened.local == local);
@@ -80,7 +81,7 @@ impl Attempt {
         R: Send + 'static,
     {
         let first = Mutex::new(Some(request));
-        // Just before the attempt ends, so that the failure says what was waited for.
+        // Ends just before the attempt does, so that the failure describes the connection.
         let by = guard::connect_by(self.deadline.checked_sub(CONNECT_MARGIN).unwrap_or(self.deadline));
         let open = |address| {
             let request = first.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -122,7 +123,7 @@ impl Attempt {
     }
 }
 
-/// The addresses of a connection.
+/// Returns the addresses of a connection.
 pub(crate) fn info(connection: &impl Connection) -> Option<HttpInfo> {
     let mut extensions = http::Extensions::new();
     connection.connected().get_extras(&mut extensions);
@@ -133,7 +134,7 @@ pub(crate) fn info(connection: &impl Connection) -> Option<HttpInfo> {
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectingLayer;
 
-/// Connects on behalf of the attempt that runs.
+/// Connects for the attempt that runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Connecting<S>(S);
 
@@ -167,7 +168,7 @@ where
     }
 }
 
-/// Hands reqwest the address that the guard has checked.
+/// Returns the address that the guard has checked to reqwest.
 #[derive(Debug)]
 pub(crate) struct CheckedAddress;
 
@@ -178,25 +179,25 @@ impl reqwest::dns::Resolve for CheckedAddress {
     }
 }
 
-/// Makes requests for reqwest's connector. Their type cannot be named or cloned outside of reqwest,
-/// and a race needs one for each address: this client asks for a connection, and its layer keeps
-/// the request and connects to nothing.
+/// Creates connection requests for reqwest's connector. Their type cannot be named or cloned
+/// outside reqwest, and a race needs one for each address. So this client asks for a connection,
+/// and its layer keeps the request without connecting.
 #[derive(Debug)]
 pub(crate) struct Copier(reqwest::Client);
 
 impl Copier {
-    /// `builder` is one of a client that has no other layer.
+    /// `builder` must be that of a client without another layer.
     pub(crate) fn new(builder: reqwest::ClientBuilder) -> reqwest::Result<Self> {
         Ok(Self(builder.pool_max_idle_per_host(0).connector_layer(KeepingLayer).build()?))
     }
 
     async fn copy<R: 'static>(&self, target: &Target) -> Result<R, BoxError> {
         let kept = Arc::new(Mutex::new(None));
-        // It always fails: no connection is made.
+        // The request always fails, because no connection is made.
         let _ = REQUEST.scope(Arc::clone(&kept), self.0.get(target.url().clone()).send()).await;
         let request = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         let request = request.and_then(|request: Box<dyn Any + Send>| request.downcast().ok());
-        request.map(|request| *request).ok_or_else(|| "the HTTP client made no request for a connection".into())
+        request.map(|request| *request).ok_or_else(|| "the HTTP client requested no connection".into())
     }
 }
 

@@ -1,29 +1,30 @@
 //! Happy eyeballs (RFC 8305): the addresses of a name are raced, so that one that does not answer
-//! costs a fraction of the time that there is, and never all of it.
+//! takes only a fraction of the available time.
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use std::{collections::HashMap, net::SocketAddr, sync::Mutex, sync::PoisonError, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
-/// A name may have any number of addresses: all are checked, this many are tried.
+/// How many addresses of a name are tried. All of them are checked.
 const ADDRESSES_TRIED_MAX: usize = 8;
-/// The longest wait before the next address is tried as well. A connection is a TCP and a TLS
-/// handshake, three round trips: a shorter wait would open two connections to a distant receiver.
+/// The longest wait before the next address is tried. A connection takes a TCP and a TLS handshake,
+/// three round trips, so a shorter wait would open two connections to a distant receiver.
 const STAGGER_MAX: Duration = Duration::from_millis(500);
-/// The shortest wait before the next address is tried as well (RFC 8305, section 8).
+/// The shortest wait before the next address is tried (RFC 8305, section 8).
 const STAGGER_MIN: Duration = Duration::from_millis(100);
 /// How long a failed address is tried after the others.
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// How many failed addresses are remembered.
 const REMEMBERED_MAX: usize = 4_096;
 
-/// The addresses that failed lately and when, so that the next attempt tries them last.
+/// The addresses that failed recently, with the time of the failure, so that the next attempt tries
+/// them last.
 #[derive(Debug, Default)]
 pub(crate) struct FailedAddresses(Mutex<HashMap<SocketAddr, Instant>>);
 
 impl FailedAddresses {
-    /// Orders addresses: those that did not fail first, and the latest failure last. Addresses that
-    /// did not fail keep their order.
+    /// Orders addresses: those that did not fail first, in their order, and then the others, the
+    /// latest failure last.
     pub(crate) fn order(&self, addresses: &mut [SocketAddr]) {
         let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !failed.is_empty() {
@@ -43,9 +44,9 @@ impl FailedAddresses {
         won.map(|address| failed.remove(&address));
     }
 
-    /// Connects to one of `addresses`: the first that succeeds. An address is started when the one
-    /// before it failed, or has taken its share of the time until `deadline`. Fails with the last
-    /// failure; each connection ends by itself at the deadline.
+    /// Connects to one of `addresses` and returns the first success. The next address is tried when
+    /// the one before failed or has used its share of the time until `deadline`. If none succeeds,
+    /// returns the last failure. Each connection has to end at the deadline by itself.
     pub(crate) async fn race<T, E, F>(
         &self,
         addresses: &[SocketAddr],
@@ -72,7 +73,8 @@ impl FailedAddresses {
                 biased;
                 Some((address, result)) = running.next(), if !running.is_empty() => match result {
                     Ok(connected) => {
-                        // Whoever was started before the winner and is not there yet is slow.
+                        // Addresses that were started before the winner and are not connected yet
+                        // are slow.
                         lost.extend(addresses.iter().copied().take_while(|before| *before != address));
                         self.record(&lost, Some(address));
                         return Some(Ok(connected));
@@ -99,8 +101,8 @@ impl FailedAddresses {
     }
 }
 
-/// The wait before the next address is tried too: short enough that the last one still has half of
-/// the time.
+/// Returns the wait before the next address is tried, short enough that the last one still has half
+/// of the time.
 fn stagger(addresses: usize, deadline: Instant) -> Duration {
     let half = deadline.saturating_duration_since(Instant::now()) / 2;
     let share = half / u32::try_from(addresses.max(1)).unwrap_or(u32::MAX);
@@ -115,7 +117,8 @@ mod tests {
         ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect()
     }
 
-    /// Ports above 1,000 never answer, those above 100 refuse, and the others accept.
+    /// Simulates a connection. Ports from 1,000 never answer, those from 100 refuse, and the others
+    /// accept.
     async fn connect(address: SocketAddr) -> Result<u16, u16> {
         match address.port() {
             1_000.. => std::future::pending().await,

@@ -1,4 +1,4 @@
-//! What goes wrong between asking for a connection and reading the answer's status line.
+//! Failures between opening a connection and reading the answer's status line.
 
 use std::{error::Error, fmt, sync::Arc};
 use strum::IntoStaticStr;
@@ -7,33 +7,34 @@ use strum::IntoStaticStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum FailureKind {
-    /// The name does not resolve.
+    /// The name cannot be resolved.
     Dns,
-    /// Nobody accepts the connection.
+    /// The connection is not accepted.
     Connect,
-    /// The handshake fails or the certificate is not valid for the name.
+    /// The TLS handshake failed, or the certificate is not valid for the name.
     Tls,
-    /// The server does not take our certificate, or misses one.
+    /// The server rejects the client certificate, or requires one.
     #[strum(serialize = "authentication")]
     Identity,
-    /// The deadline passed first.
+    /// The deadline passed.
     Timeout,
     /// The connection was closed without an answer, or the answer is not HTTP.
     Protocol,
-    /// The address, or one that the name resolves to, may not be connected to.
+    /// The address, or one that the name resolves to, is not permitted.
     #[strum(serialize = "blocked_address")]
     Blocked,
 }
 
 impl FailureKind {
-    /// The category's name in the contract.
+    /// Returns the name of the category in the contract.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// A failure on the way out. `Display` is one sentence for the destination's owner: it names no address that a name resolves to when
-/// that address is blocked, so that nobody learns our inner network from it.
+/// A failure of an outgoing connection. `Display` is one sentence for the destination's owner. It
+/// does not contain blocked addresses that a name resolves to, so that it does not reveal the
+/// internal network.
 #[derive(Debug, Clone)]
 pub struct Failure {
     kind: FailureKind,
@@ -51,17 +52,17 @@ impl Failure {
         self
     }
 
-    /// A deadline that passed before a request was made.
+    /// Creates the failure for a deadline that passed before a request was sent.
     pub fn timed_out(detail: impl Into<String>) -> Self {
         Self::new(FailureKind::Timeout, detail)
     }
 
-    /// The category.
+    /// Returns the category.
     pub fn kind(&self) -> FailureKind {
         self.kind
     }
 
-    /// The sentence for the destination's owner.
+    /// Returns the sentence for the destination's owner.
     pub fn detail(&self) -> &str {
         &self.detail
     }

@@ -1,4 +1,4 @@
-//! Resolve, check, connect: in this order, and to nothing else.
+//! Resolves a host, checks its addresses, and connects only to those.
 
 use crate::{Failure, FailureKind, Host, Policy, Resolve, SystemResolver, eyeballs::FailedAddresses, lookups::Lookups, organization};
 use std::{
@@ -13,17 +13,18 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// How long a name is looked up, and an address connected to, at most. Shorter than most time-outs, so
-/// that an attempt whose receiver cannot be reached leaves its place to others; an answer has the
-/// whole time-out. Longer than the third repetition of a lost first packet (7 s).
+/// The longest time for looking up a name and connecting to an address. It is shorter than most
+/// time-outs, so that an attempt at an unreachable receiver frees its place for others; the answer
+/// may take the whole time-out. It is longer than the third retransmission of a lost first packet
+/// (7 s).
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// The last moment for a connection that begins now.
+/// Returns the deadline of a connection that begins now.
 pub(crate) fn connect_by(deadline: Instant) -> Instant {
     deadline.min(Instant::now() + CONNECT_MAX)
 }
 
-/// The gate that every connection to a destination passes.
+/// Checks every connection to a destination.
 #[derive(Clone)]
 pub struct Guard {
     policy: Arc<Policy>,
@@ -33,22 +34,23 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard over the system's resolver.
+    /// Creates a guard that uses the system's resolver.
     pub fn new(policy: Policy) -> Self {
         Self::with_resolver(policy, SystemResolver::default())
     }
 
-    /// A guard over another resolver.
+    /// Creates a guard that uses another resolver.
     pub fn with_resolver(policy: Policy, resolver: impl Resolve) -> Self {
         Self { policy: Arc::new(policy), resolver: Arc::new(resolver), failed: Arc::default(), lookups: Arc::default() }
     }
 
-    /// What this guard permits.
+    /// Returns the policy of this guard.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// The addresses of a host: at least one, and every one of them checked. One blocked address among many refuses the host.
+    /// Returns the addresses of a host. There is at least one, and all of them have been checked.
+    /// One blocked address among several refuses the host.
     pub async fn resolve(&self, host: &Host, port: u16, deadline: Instant) -> Result<Vec<SocketAddr>, Failure> {
         let deadline = connect_by(deadline);
         let addresses = match host {
@@ -65,17 +67,17 @@ impl Guard {
         Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect())
     }
 
-    /// Connects to one of the host's checked addresses, which are raced until the deadline, for ten
-    /// seconds at most. Small writes leave at once (nodelay).
+    /// Connects to one of the host's checked addresses, which are raced until the deadline, for at
+    /// most ten seconds. The connection has nodelay set.
     pub async fn connect(&self, host: &Host, port: u16, deadline: Instant) -> Result<TcpStream, Failure> {
         let deadline = connect_by(deadline);
-        // On the heap: callers' futures contain this one, and their stacks are bounded.
+        // Boxed, because callers' futures contain this one and their stacks are small.
         Box::pin(self.open(host, port, deadline, |address| connect_one(address, deadline))).await
     }
 
-    /// Resolves, checks, and opens a connection to one of the checked addresses. When none of them
-    /// can be connected to, what is cached about the name is dropped, and addresses that a new
-    /// lookup adds are tried: the host may have moved.
+    /// Resolves and checks a host, and opens a connection to one of its addresses. If none of them
+    /// accepts a connection, the cached addresses are dropped, and addresses that a new lookup adds
+    /// are tried, because the host may have moved.
     pub(crate) async fn open<T, F>(
         &self,
         host: &Host,
@@ -101,7 +103,7 @@ impl Guard {
         }
     }
 
-    /// Races checked addresses. They come from [`Guard::resolve`] and from nowhere else.
+    /// Races addresses, which must come from [`Guard::resolve`].
     pub(crate) async fn race<T, E, F>(
         &self,
         addresses: &[SocketAddr],

@@ -1,5 +1,5 @@
-//! What happened in a TLS handshake. The TLS library calls these on the way; its errors do not say
-//! whether the handshake had begun and whether the server asked for a client certificate.
+//! Observes TLS handshakes through callbacks of the TLS library. Its errors do not report whether
+//! the handshake had begun, and whether the server asked for a client certificate.
 
 use rustls::{
     NamedGroup, SignatureScheme,
@@ -14,14 +14,14 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-/// Sessions that are kept for resumption: as many as the library keeps by default.
+/// How many sessions are cached for resumption: the library's default.
 const SESSIONS_MAX: usize = 256;
 
 tokio::task_local! {
     static HANDSHAKE: Arc<Handshake>;
 }
 
-/// How far a handshake got.
+/// The progress of a handshake.
 #[derive(Debug, Default)]
 pub(crate) struct Handshake {
     began: AtomicBool,
@@ -29,7 +29,7 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    /// Runs `future` and records what its handshake does.
+    /// Runs `future` and records the progress of its handshake.
     pub(crate) async fn observe<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
         HANDSHAKE.scope(Arc::clone(self), future).await
     }
@@ -39,18 +39,18 @@ impl Handshake {
         self.began.load(Ordering::Relaxed)
     }
 
-    /// Whether the server asked for a client certificate and there was none.
+    /// Whether the server asked for a client certificate and none was configured.
     pub(crate) fn lacks_certificate(&self) -> bool {
         self.wants_certificate.load(Ordering::Relaxed)
     }
 }
 
 fn record(event: impl FnOnce(&Handshake)) {
-    // Without an observer there is nothing to record.
+    // Without an observer, nothing is recorded.
     let _ = HANDSHAKE.try_with(|handshake| event(handshake));
 }
 
-/// Resumption that records the beginning of each handshake.
+/// Returns a session cache that records the beginning of each handshake.
 pub(crate) fn resumption() -> Resumption {
     Resumption::store(Arc::new(Sessions(ClientSessionMemoryCache::new(SESSIONS_MAX))))
 }
@@ -63,7 +63,7 @@ impl ClientSessionStore for Sessions {
         self.0.set_kx_hint(server_name, group);
     }
 
-    /// The library asks for it when it composes its first message.
+    /// The library calls this when it creates its first message.
     fn kx_hint(&self, server_name: &ServerName<'_>) -> Option<NamedGroup> {
         record(|handshake| handshake.began.store(true, Ordering::Relaxed));
         self.0.kx_hint(server_name)
@@ -90,7 +90,7 @@ impl ClientSessionStore for Sessions {
     }
 }
 
-/// The client certificate, if there is one; records that the server asked for it in vain.
+/// Resolves the client certificate, and records if the server asked for one that is not configured.
 #[derive(Debug)]
 pub(crate) struct Certificate(pub(crate) Arc<dyn ResolvesClientCert>);
 

@@ -1,24 +1,25 @@
-//! A host name or address, as a tenant wrote it and as we understand it.
+//! A host name or address, normalised from the text of a tenant.
 
 use crate::Refusal;
 use std::{fmt, net::IpAddr};
 
-/// The longest name the DNS can hold, written without its final dot.
+/// The longest name in the DNS, without its final dot.
 const NAME_CHARS_MAX: usize = 253;
 const LABEL_CHARS_MAX: usize = 63;
 
-/// Where to connect to. Two spellings of one address are equal: `0x7f.1`, `2130706433`, `0177.0.0.1`, `１２７.0.0.1`, `127.0.0.1.`
-/// and `::ffff:127.0.0.1` are all the address 127.0.0.1.
+/// A host to connect to. Different spellings of an address are equal: `0x7f.1`, `2130706433`,
+/// `0177.0.0.1`, `１２７.0.0.1`, `127.0.0.1.` and `::ffff:127.0.0.1` are all the address 127.0.0.1.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
-    /// A name for the DNS: lower-case ASCII (punycode), without a trailing dot.
+    /// A DNS name in lower-case ASCII (punycode), without a trailing dot.
     Name(String),
-    /// An address, never an IPv4-mapped one.
+    /// An address, which is never an IPv4-mapped one.
     Address(IpAddr),
 }
 
 impl Host {
-    /// Reads a host as it stands in a setting of its own: a name, an IPv4 address, or an IPv6 address with or without brackets.
+    /// Parses a host from a setting: a name, an IPv4 address, or an IPv6 address with or without
+    /// brackets.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         if text.is_empty() {
             return Err(Refusal::EmptyLabel);
@@ -34,7 +35,7 @@ impl Host {
         Self::of(parsed)
     }
 
-    /// Takes over what the URL parser has normalised.
+    /// Converts a host that the URL parser has normalised.
     pub(crate) fn of<S: AsRef<str>>(host: url::Host<S>) -> Result<Self, Refusal> {
         match host {
             url::Host::Ipv4(address) => Ok(Self::Address(address.into())),
@@ -53,7 +54,7 @@ impl Host {
         }
     }
 
-    /// The host as it stands in a URL: an IPv6 address in brackets.
+    /// Returns the host in the notation of URLs: an IPv6 address has brackets.
     pub fn to_url_host(&self) -> String {
         match self {
             Self::Address(IpAddr::V6(address)) => format!("[{address}]"),

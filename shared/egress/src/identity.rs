@@ -1,39 +1,40 @@
-//! Client certificates and authorities' certificates, as text. Pure: what saving a destination validates, and what a delivery uses.
+//! Parses client certificates and certificate authorities. Used when a destination is saved and
+//! when a delivery is made.
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// What is wrong with a certificate or key; never repeats it.
+/// Why a certificate or key is invalid. The message never contains it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnreadableIdentity {
-    /// No certificate in it.
+    /// The text contains no certificate.
     #[error("must be one or more certificates in PEM")]
     Certificate,
-    /// No key in it, or one behind a passphrase.
+    /// The text contains no key, or one with a passphrase.
     #[error("must be a private key in PEM, without a passphrase (PKCS #8, PKCS #1 or SEC 1)")]
     Key,
-    /// The key is not the certificate's.
+    /// The key does not belong to the certificate.
     #[error("the private key does not belong to the certificate")]
     Mismatch,
 }
 
-/// A client's certificate and its key.
+/// A client certificate with its key.
 #[derive(Debug)]
 pub struct Identity {
-    /// The certificates as they were given.
+    /// The certificates in PEM, as they were given.
     pub certificate_pem: String,
-    /// The key as it was given.
+    /// The key in PEM, as it was given.
     pub private_key_pem: SecretString,
-    /// The certificate first, then those between it and its authority.
+    /// The certificate, followed by intermediate certificates.
     pub certificates: Vec<CertificateDer<'static>>,
-    /// The certificate's key.
+    /// The private key of the certificate.
     pub key: PrivateKeyDer<'static>,
 }
 
 impl Identity {
-    /// Reads a certificate with its key, and sees that they belong together.
+    /// Parses a certificate and its key, and checks that they belong together.
     pub fn parse(certificate_pem: &str, private_key_pem: &SecretString) -> Result<Self, UnreadableIdentity> {
         let certificates = certificates(certificate_pem)?;
         let key = PrivateKeyDer::from_pem_slice(private_key_pem.expose_secret().as_bytes()).map_err(|_| UnreadableIdentity::Key)?;
@@ -49,7 +50,7 @@ impl Identity {
     }
 }
 
-/// Reads one or more certificates.
+/// Parses one or more certificates.
 pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, UnreadableIdentity> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     found.ok().filter(|certificates| !certificates.is_empty()).ok_or(UnreadableIdentity::Certificate)

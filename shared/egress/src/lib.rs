@@ -1,14 +1,20 @@
-//! The only way out (R6.5). A destination's address is chosen by a tenant, so every connection to one goes through here.
+//! Every connection to a destination passes this crate (R6.5), because tenants choose the addresses
+//! of destinations.
 //!
-//! - A [`Target`] is a URL, a [`Host`] a name or an address, parsed once and normalised; what could mislead is refused with a [`Refusal`].
-//! - The [`Policy`] says which addresses may be reached: public ones, and what the deployment allows besides.
-//! - The [`Guard`] resolves a name through a [`Resolve`], asks the policy about **every** address, and connects to one of those checked
-//!   addresses, which it races. What is connected to was checked, so a name that changes in between gains nothing.
-//! - [`on_behalf_of`] names the organization that connections and lookups are for; no two share any.
-//! - [`Tls`] then verifies the certificate against the name.
-//! - The [`Client`] sends HTTP requests with reqwest over connections that pass the guard, keeps them for reuse, follows no redirect and
-//!   knows no proxy. It is made once per process. [`Client::probe`] takes the same steps one by one for a connection check.
-//! - What goes wrong is a [`Failure`] of one [`FailureKind`], told by the errors' types, never by their texts.
+//! - A [`Target`] is a URL, a [`Host`] a name or an address. Both are parsed once and normalised;
+//!   ambiguous input is rejected with a [`Refusal`].
+//! - The [`Policy`] decides which addresses may be reached: public ones, and those that the
+//!   deployment allows in addition.
+//! - The [`Guard`] resolves a name through a [`Resolve`], checks **every** address with the policy,
+//!   and races connections to the checked addresses. A name that changes afterwards has no effect.
+//! - [`on_behalf_of`] sets the organization of connections and lookups. Organizations share
+//!   neither.
+//! - [`Tls`] verifies the certificate against the name.
+//! - The [`Client`] sends HTTP requests with reqwest over connections that pass the guard, keeps
+//!   them for reuse, and uses neither redirects nor proxies. It is created once per process.
+//!   [`Client::probe`] runs the same steps one by one for a connection check.
+//! - A [`Failure`] has a [`FailureKind`], which is decided by the types of errors, never by their
+//!   texts.
 
 mod classify;
 mod client;

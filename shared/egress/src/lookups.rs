@@ -1,8 +1,8 @@
-//! Lookups that are under way: bounded for each organization, so that names whose servers do not
-//! answer use up neither the resolver nor the sockets of others.
+//! Limits the concurrent lookups of each organization, so that names whose servers do not answer
+//! exhaust neither the resolver nor the sockets.
 //!
-//! A name has one place, however many callers wait for it; the resolver asks its server once for
-//! all of them. A name that was answered lately needs no place.
+//! A name has one place regardless of how many callers wait for it, because the resolver asks its
+//! server once for all of them. A name that was answered recently needs no place.
 
 use lru::LruCache;
 use std::{
@@ -16,13 +16,13 @@ use tokio::{
     time::Instant,
 };
 
-/// Names of one organization that are looked up at once.
+/// How many names of one organization are looked up at once.
 const NAMES_MAX: usize = 64;
-/// How long a name that was answered needs no place: as long as its answer is cached.
+/// How long an answered name needs no place, which is as long as its answer is cached.
 const ANSWERED_LATELY: Duration = Duration::from_secs(60);
-/// Names that were answered and are remembered: as many as the resolver caches.
+/// How many answered names are remembered: as many as the resolver caches.
 const ANSWERED_MAX: NonZeroUsize = NonZeroUsize::new(4_096).expect("it is not zero");
-/// Entries of lookups that are over are removed when there are this many.
+/// The number of entries at which those of finished lookups are removed.
 const ENTRIES_MAX: usize = 1_024;
 
 /// The lookups of a process.
@@ -33,12 +33,12 @@ pub(crate) struct Lookups {
     answered: Mutex<LruCache<String, Instant>>,
 }
 
-/// Values that are kept while they are held.
+/// Values that are kept as long as someone holds them.
 type Shared<K, V> = Mutex<HashMap<K, Weak<V>>>;
 
 type Slot = OnceCell<OwnedSemaphorePermit>;
 
-/// The right to look a name up, until it is dropped by all that share it.
+/// The permission to look up a name, until all holders have dropped it.
 #[derive(Debug)]
 pub(crate) struct Place(#[expect(dead_code, reason = "held for its Drop")] Option<Arc<Slot>>);
 
@@ -49,19 +49,20 @@ impl Default for Lookups {
 }
 
 impl Lookups {
-    /// Waits until the organization may look up this name. Dropping the future gives the wait up.
+    /// Waits until the organization may look up this name. Dropping the future ends the wait.
     pub(crate) async fn place(&self, organization: Arc<str>, name: &str) -> Place {
         if lock(&self.answered).get(name).is_some_and(|at| at.elapsed() < ANSWERED_LATELY) {
             return Place(None);
         }
         let places = shared(&self.organizations, Arc::clone(&organization), || Semaphore::new(NAMES_MAX));
         let slot = shared(&self.names, (organization, name.to_owned()), OnceCell::new);
-        // The semaphore is never closed; without a permit the lookup would be unbounded, not wrong.
+        // The semaphore is never closed. Without a permit, the lookup would be unlimited but
+        // correct.
         let taken = slot.get_or_try_init(|| places.acquire_owned()).await.is_ok();
         Place(taken.then_some(slot))
     }
 
-    /// Records how a lookup ended.
+    /// Records whether a lookup was answered.
     pub(crate) fn ended(&self, name: &str, was_answered: bool) {
         let mut answered = lock(&self.answered);
         if was_answered {
@@ -72,7 +73,7 @@ impl Lookups {
     }
 }
 
-/// The value under this key that is still held, or a new one.
+/// Returns the value for this key that is still held, or a new one.
 fn shared<K: std::hash::Hash + Eq, V>(map: &Shared<K, V>, key: K, new: impl FnOnce() -> V) -> Arc<V> {
     let mut map = lock(map);
     if let Some(value) = map.get(&key).and_then(Weak::upgrade) {

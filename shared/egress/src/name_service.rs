@@ -1,4 +1,4 @@
-//! The system's configuration of names, followed as it changes: the hosts file and `resolv.conf`.
+//! Follows the system's name configuration as it changes: the hosts file and `resolv.conf`.
 
 use hickory_resolver::{
     TokioResolver,
@@ -15,20 +15,21 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// A move of a name is followed within this time, whatever the name's owner says. With
-/// [`crate::pool`]'s limit for a connection's age, a receiver that moved is found within five minutes.
+/// The longest time that an answer is cached, regardless of its TTL. Together with
+/// [`crate::pool`]'s limit on a connection's age, a receiver that moved is found within five
+/// minutes.
 const POSITIVE_TTL_MAX: Duration = Duration::from_secs(60);
-/// A name that was missing is looked up again after this time.
+/// The longest time that a missing name is cached.
 const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(10);
-/// Answers that are kept.
+/// How many answers are cached.
 const ANSWERS_MAX: u64 = 4_096;
 
-/// What the system says about names. Reads a file again when it has changed.
+/// The system's name configuration. A file is read again when it has changed.
 #[derive(Debug)]
 pub(crate) struct NameService {
     hosts: Followed<Hosts>,
     name_servers: Followed<TokioResolver>,
-    /// One name server in the place of the system's.
+    /// One name server that replaces those of the system.
     instead: Option<SocketAddr>,
 }
 
@@ -42,22 +43,22 @@ impl Default for NameService {
 }
 
 impl NameService {
-    /// With one name server in the place of the system's.
+    /// Uses one name server instead of those of the system.
     pub(crate) fn asking(name_server: SocketAddr) -> Self {
         Self { instead: Some(name_server), ..Self::default() }
     }
 
-    /// The hosts file; empty when it cannot be read.
+    /// Returns the hosts file, which is empty if it cannot be read.
     pub(crate) fn hosts(&self) -> Arc<Hosts> {
         self.hosts.get(|text| Ok(Hosts::parse(&String::from_utf8_lossy(&text)))).unwrap_or_default()
     }
 
-    /// A resolver that asks the system's name servers.
+    /// Returns a resolver that asks the system's name servers.
     pub(crate) fn name_servers(&self) -> io::Result<Arc<TokioResolver>> {
         self.name_servers.get(|text| {
             let (config, options) = match self.instead {
                 Some(address) => (only(address), ResolverOpts::default()),
-                // As the C library: without a name server, the one on this machine.
+                // Like the C library, uses the name server on this machine if none is configured.
                 None => parse_resolv_conf(&text).unwrap_or_else(|_| (only((Ipv4Addr::LOCALHOST, 53).into()), ResolverOpts::default())),
             };
             let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
@@ -81,7 +82,7 @@ fn only(address: SocketAddr) -> ResolverConfig {
     ResolverConfig::from_name_servers(vec![NameServerConfig::new(address.ip(), true, connections.to_vec())])
 }
 
-/// Names and their addresses, in the order of the file.
+/// Names with their addresses, in the order of the hosts file.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts(HashMap<String, Vec<IpAddr>>);
 
@@ -98,20 +99,20 @@ impl Hosts {
         hosts
     }
 
-    /// The addresses of a name in lower case.
+    /// Returns the addresses of a name in lower case.
     pub(crate) fn addresses(&self, name: &str) -> Option<&[IpAddr]> {
         self.0.get(name).map(Vec::as_slice)
     }
 }
 
-/// A value made from a file, made again when the file changes.
+/// A value that is derived from a file, and derived again when the file changes.
 #[derive(Debug)]
 struct Followed<T> {
     path: PathBuf,
     made: Mutex<Option<(Option<Version>, Arc<T>)>>,
 }
 
-/// What changes with a file's content: its time and its length.
+/// The modification time and length of a file.
 type Version = (SystemTime, u64);
 
 impl<T> Followed<T> {
@@ -119,7 +120,7 @@ impl<T> Followed<T> {
         Self { path: path.into(), made: Mutex::default() }
     }
 
-    /// A file that cannot be read is taken for empty.
+    /// Returns the value. A file that cannot be read counts as empty.
     fn get(&self, make: impl FnOnce(Vec<u8>) -> io::Result<T>) -> io::Result<Arc<T>> {
         let version = fs::metadata(&self.path).ok().and_then(|file| Some((file.modified().ok()?, file.len())));
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);

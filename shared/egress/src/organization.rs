@@ -1,22 +1,22 @@
-//! On whose behalf connections are opened.
+//! The organization for which connections are opened.
 
 use std::sync::{Arc, LazyLock};
 
-/// Waybill itself: telemetry, the operator's identity provider.
+/// Waybill itself, for telemetry and the operator's identity provider.
 static WAYBILL: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
 
 tokio::task_local! {
     static ORGANIZATION: Arc<str>;
 }
 
-/// Runs `future` on behalf of an organization: the connections that it opens, the kept ones that it
-/// uses and its lookups of names are shared with no other organization, whose receivers could hold
-/// it up. Tasks that it spawns do not inherit this; see [`on_the_same_behalf`].
+/// Runs `future` on behalf of an organization: its connections, kept connections and name lookups
+/// are not shared with other organizations, whose receivers could delay it. Tasks that it spawns do
+/// not inherit this; see [`on_the_same_behalf`].
 pub async fn on_behalf_of<F: Future>(organization: impl Into<Arc<str>>, future: F) -> F::Output {
     ORGANIZATION.scope(organization.into(), future).await
 }
 
-/// The same on behalf of the organization that is current now, for a task that is spawned.
+/// Runs `future` on behalf of the current organization, for a task that is spawned.
 pub fn on_the_same_behalf<F: Future>(future: F) -> impl Future<Output = F::Output> {
     on_behalf_of(current(), future)
 }

@@ -1,4 +1,4 @@
-//! A request's body: whole, or streamed.
+//! A request's body, whole or streamed.
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// What a request carries. Its length is known beforehand and is sent as `content-length`.
+/// The body of a request. Its length is known in advance and sent as `content-length`.
 pub struct Outgoing(Kind);
 
 enum Kind {
@@ -20,7 +20,7 @@ enum Kind {
 
 type SharedPieces = Arc<Mutex<Pieces>>;
 
-/// A stream that one reader at a time takes from: the request, or the one that replaces it.
+/// A stream that one reader at a time uses: the request, or the one that replaces it.
 struct Pieces {
     stream: BoxStream<'static, io::Result<Bytes>>,
     reader: u32,
@@ -28,8 +28,8 @@ struct Pieces {
 }
 
 impl Outgoing {
-    /// A body of `size_bytes`, made as it is sent. A stream that ends early, or that fails, breaks
-    /// the request off.
+    /// Creates a body of `size_bytes` that is streamed. If the stream ends early or fails, the
+    /// request is aborted.
     pub fn streamed(size_bytes: u64, pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
         let pieces = Pieces { stream: pieces.boxed(), reader: 0, has_begun: false };
         Self(Kind::Streamed { size_bytes, pieces: Arc::new(Mutex::new(pieces)) })
@@ -42,8 +42,8 @@ impl Outgoing {
         }
     }
 
-    /// The body of one request. `None` once a stream has been read from: what was taken out of it
-    /// cannot be sent a second time.
+    /// Returns the body for one request, or `None` if the stream has been read from, because those
+    /// bytes cannot be sent again.
     pub(crate) fn body(&self) -> Option<reqwest::Body> {
         let (size_bytes, shared) = match &self.0 {
             Kind::Whole(bytes) => return Some(reqwest::Body::from(bytes.clone())),

@@ -1,11 +1,12 @@
-//! Which addresses may be connected to.
+//! Decides which addresses may be connected to.
 
 use crate::{Host, Refusal};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Addresses that are not the public Internet (IANA's special-purpose registry, and a cloud's metadata address outside of it).
+/// Networks that are not part of the public Internet (IANA's special-purpose registry, and a
+/// cloud's metadata address that is not in it).
 const DENIED_V4: [Ipv4Net; 18] = [
     v4([0, 0, 0, 0], 8),        // this network, and unspecified
     v4([10, 0, 0, 0], 8),       // private
@@ -27,9 +28,10 @@ const DENIED_V4: [Ipv4Net; 18] = [
     v4([168, 63, 129, 16], 32), // Azure's wire server
 ];
 
-/// Of IPv6 only global unicast is the public Internet …
+/// In IPv6, only global unicast addresses are public, …
 const GLOBAL_V6: Ipv6Net = v6([0x2000, 0], 3);
-/// … less what carries an IPv4 address within, or is set aside. NAT64 (64:ff9b::/96, 64:ff9b:1::/48) lies outside of 2000::/3.
+/// … except those that contain an IPv4 address or are reserved. NAT64 (64:ff9b::/96,
+/// 64:ff9b:1::/48) is outside 2000::/3.
 const DENIED_V6: [Ipv6Net; 4] = [
     v6([0x2001, 0], 23),     // protocol assignments, with Teredo in 2001::/32
     v6([0x2001, 0xdb8], 32), // documentation
@@ -45,32 +47,33 @@ const fn v6(front: [u16; 2], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(front[0], front[1], 0, 0, 0, 0, 0, 0), prefix)
 }
 
-/// The public Internet, and what a deployment allows besides.
+/// Permits the public Internet, and the networks that a deployment allows in addition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     allow: Vec<IpNet>,
 }
 
-/// An entry of the list of allowed networks is not one.
+/// An entry of the list of allowed networks is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{entry}\" is not a network such as 10.1.0.0/16 or fd00::/8")]
 pub struct PolicyError {
-    /// The entry as it was given.
+    /// The invalid entry.
     pub entry: String,
 }
 
 impl Policy {
-    /// Public addresses only.
+    /// Permits public addresses only.
     pub fn public() -> Self {
         Self::default()
     }
 
-    /// Public addresses and these networks. A mapped IPv6 network (`::ffff:…`) is taken as the IPv4 network it means.
+    /// Permits public addresses and these networks. A mapped IPv6 network (`::ffff:…`) is treated
+    /// as the IPv4 network.
     pub fn allowing(networks: impl IntoIterator<Item = IpNet>) -> Self {
         Self { allow: networks.into_iter().map(canonical_network).collect() }
     }
 
-    /// Reads a comma-separated list of networks or addresses; an empty text is [`Policy::public`].
+    /// Parses a comma-separated list of networks or addresses. An empty text is [`Policy::public`].
     pub fn parse(list: &str) -> Result<Self, PolicyError> {
         let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         let networks = entries.map(|entry| {
@@ -80,13 +83,15 @@ impl Policy {
         Ok(Self::allowing(networks.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// Whether this address may be connected to. A mapped IPv6 address is judged as the IPv4 address that it reaches.
+    /// Whether this address may be connected to. A mapped IPv6 address is treated as the IPv4
+    /// address.
     pub fn permits(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.allow.iter().any(|network| network.contains(&address)) || is_public(address)
     }
 
-    /// Refuses a host that is literally a blocked address. A name passes: it is judged when it is resolved.
+    /// Returns an error if the host is a blocked address. Names are accepted here and checked when
+    /// they are resolved.
     pub fn admit(&self, host: &Host) -> Result<(), Refusal> {
         match host {
             Host::Address(address) if !self.permits(*address) => Err(Refusal::BlockedAddress(*address)),
@@ -95,7 +100,7 @@ impl Policy {
     }
 }
 
-/// As [`Policy::parse`]: how a configuration reads it.
+/// Parses a configuration value like [`Policy::parse`].
 impl FromStr for Policy {
     type Err = PolicyError;
 
@@ -113,7 +118,8 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// An interface identifier that carries an IPv4 address, `::0:5efe:a.b.c.d` or `::200:5efe:a.b.c.d` (RFC 5214, 6.1).
+/// Whether an interface identifier contains an IPv4 address: `::0:5efe:a.b.c.d` or
+/// `::200:5efe:a.b.c.d` (RFC 5214, 6.1).
 fn is_isatap(address: Ipv6Addr) -> bool {
     let segments = address.segments();
     segments[4] & !0x0200 == 0 && segments[5] == 0x5efe

@@ -1,8 +1,8 @@
-//! Kept connections, apart for each organization and receiver.
+//! Kept connections, separate for each organization and receiver.
 //!
-//! A [`Route`] leads from one organization to one receiver and has a reqwest client of its own, so
-//! that it can be given up alone: when a time-out shows that its connections may be silent, and when
-//! it has reached its age. What is on its way over a route that was given up ends there undisturbed.
+//! A [`Route`] goes from one organization to one receiver and has a reqwest client of its own, so
+//! that it can be dropped alone: when a time-out suggests that its connections are broken, and when
+//! it has reached its maximum age. Requests in progress on a dropped route end normally.
 
 use crate::{Host, connecting::CheckedAddress, connecting::ConnectingLayer, traffic::Traffic};
 use lru::LruCache;
@@ -16,28 +16,30 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Routes that are kept; the one that was used longest ago makes room.
+/// How many routes are kept. The least recently used one is evicted.
 const ROUTES_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("it is not zero");
-/// How long a route, and so a connection, lives: with `POSITIVE_TTL_MAX` of the resolver, a receiver
-/// that moved is found within five minutes.
+/// The maximum age of a route, and so of a connection. Together with `POSITIVE_TTL_MAX` of the
+/// resolver, a receiver that moved is found within five minutes.
 const ROUTE_AGE_MAX: Duration = Duration::from_secs(240);
-/// How long an idle connection is kept. Shorter than common servers' five seconds, so that few are
-/// closed by the receiver just as we write. It also ends those that slept through a Lambda's freeze.
+/// How long an idle connection is kept. It is shorter than the five seconds of common servers, so
+/// that few are closed by the receiver while a request is written. It also drops connections from
+/// before a freeze of the Lambda function.
 const IDLE_MAX: Duration = Duration::from_secs(4);
-/// Idle connections to one receiver: a batch of ten, and some.
+/// How many idle connections are kept for each route: a batch of ten, and some more.
 const IDLE_PER_ROUTE_MAX: usize = 16;
-/// How long an HTTP/2 connection with requests on it may be quiet before it is asked for a sign of
-/// life, and how long it has to give one: a silent connection is found within an attempt, and a
-/// receiver that is busy for some seconds is not taken for one.
+/// How long an HTTP/2 connection with requests may be quiet before it is pinged, and how long the
+/// answer may take. A broken connection is found within an attempt, and a receiver that is busy for
+/// some seconds is not mistaken for one.
 const PING_AFTER: Duration = Duration::from_secs(1);
 const PONG_MAX: Duration = Duration::from_secs(4);
-/// Headers of an HTTP/1.1 answer. The library holds room for all of them while it reads an answer's
-/// head, which itself has at most 400 KiB.
+/// How many headers an HTTP/1.1 answer may have. The library allocates room for all of them while
+/// it reads the head of an answer, which may have at most 400 KiB.
 const HEADERS_MAX: usize = 1_024;
-/// The headers of an HTTP/2 answer, as the protocol counts them (RFC 9113, section 6.5.2).
+/// The size of the headers of an HTTP/2 answer, as the protocol counts them (RFC 9113, section
+/// 6.5.2).
 const HTTP_2_HEAD_BYTES_MAX: u32 = 512 * 1024;
 
-/// From whom, and to which receiver.
+/// The organization and the receiver of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RouteKey {
     pub(crate) organization: Arc<str>,
@@ -80,7 +82,7 @@ impl Pool {
         Self { tls, routes: Mutex::new(Routes { kept: LruCache::new(ROUTES_MAX), made: 0 }) }
     }
 
-    /// The route that is kept, or a new one.
+    /// Returns the kept route, or creates one.
     pub(crate) fn route(&self, key: &RouteKey) -> reqwest::Result<Route> {
         let mut routes = self.lock();
         if let Some(route) = routes.kept.get(key)
@@ -92,12 +94,12 @@ impl Pool {
         Ok(route)
     }
 
-    /// A client without a connection.
+    /// Creates a client without connections.
     pub(crate) fn new_client(&self) -> reqwest::Result<reqwest::Client> {
         client(&self.tls)
     }
 
-    /// Puts a client that has just reached the receiver in the place of a route's.
+    /// Replaces a route's client by one that has just reached the receiver.
     pub(crate) fn replace(&self, key: &RouteKey, route: &Route, client: reqwest::Client) {
         let mut routes = self.lock();
         if routes.kept.peek(key).is_some_and(|kept| kept.number == route.number) {
@@ -105,7 +107,7 @@ impl Pool {
         }
     }
 
-    /// Gives a route up: no request begins on its connections any more.
+    /// Drops a route, so that no new request uses its connections.
     pub(crate) fn give_up(&self, key: &RouteKey, route: &Route) {
         let mut routes = self.lock();
         if routes.kept.peek(key).is_some_and(|kept| kept.number == route.number) {
@@ -140,7 +142,7 @@ fn client(tls: &ClientConfig) -> reqwest::Result<reqwest::Client> {
         .build()
 }
 
-/// A client that goes nowhere but where it is sent: no proxy, no redirect, no request sent twice.
+/// Returns a builder for clients without proxies, redirects and retries.
 pub(crate) fn builder(tls: &ClientConfig) -> ClientBuilder {
     ClientBuilder::new()
         .tls_backend_preconfigured(tls.clone())

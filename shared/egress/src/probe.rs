@@ -1,11 +1,11 @@
-//! A connection check's first steps, one by one.
+//! Runs the first steps of a connection check one by one.
 
 use crate::{Client, Failure, Target, guard::connect_by, guard::connect_one};
 use std::{net::SocketAddr, time::Duration};
 use strum::IntoStaticStr;
 use tokio::time::Instant;
 
-/// A step's name.
+/// The name of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum StepName {
@@ -18,18 +18,18 @@ pub enum StepName {
 }
 
 impl StepName {
-    /// The step's name in the contract.
+    /// Returns the name of the step in the contract.
     pub fn as_str(self) -> &'static str {
         self.into()
     }
 }
 
-/// How a step went.
+/// The result of a step.
 #[derive(Debug, Clone)]
 pub enum StepOutcome {
-    /// It succeeded.
+    /// The step succeeded.
     Passed,
-    /// It failed; no later step is tried.
+    /// The step failed, and no later step is tried.
     Failed(Failure),
     /// An earlier step failed.
     NotReached,
@@ -38,25 +38,26 @@ pub enum StepOutcome {
 /// One step of a probe.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Which.
+    /// The name of the step.
     pub name: StepName,
-    /// How it went.
+    /// The result of the step.
     pub outcome: StepOutcome,
-    /// The same for a person: one sentence.
+    /// The result in one sentence for people.
     pub detail: String,
-    /// How long it took.
+    /// The duration of the step.
     pub duration: Duration,
 }
 
-/// All steps of a probe, also those not reached. Over plain HTTP there is no step `tls`.
+/// All steps of a probe, including those that were not reached. A probe over plain HTTP has no step
+/// `tls`.
 #[derive(Debug, Clone)]
 pub struct Probe {
-    /// In the order in which they are taken.
+    /// The steps in their order.
     pub steps: Vec<Step>,
 }
 
 impl Probe {
-    /// Why it failed, if it did.
+    /// Returns the failure, if there is one.
     pub fn failure(&self) -> Option<&Failure> {
         self.steps.iter().find_map(|step| match &step.outcome {
             StepOutcome::Failed(failure) => Some(failure),
@@ -89,11 +90,11 @@ struct Accepted {
     connecting: Duration,
 }
 
-/// Why one address cannot be used.
+/// Why an address cannot be used.
 enum Unusable {
-    /// No connection was accepted.
+    /// The connection was not accepted.
     Connect(Failure),
-    /// The handshake failed on a connection that was accepted.
+    /// The handshake failed on an accepted connection.
     Tls(Accepted, Failure),
 }
 
@@ -104,7 +105,8 @@ impl From<Failure> for Unusable {
 }
 
 impl Client {
-    /// Resolves, connects and speaks TLS as a request would, on connections of its own that are closed again. Sends nothing.
+    /// Resolves, connects and does a TLS handshake like a request, on separate connections that are
+    /// closed afterwards. Sends no request.
     pub async fn probe(&self, target: &Target, deadline: Instant) -> Probe {
         let deadline = connect_by(deadline);
         let mut probe = Probe { steps: Vec::with_capacity(3) };
@@ -127,7 +129,7 @@ impl Client {
         probe
     }
 
-    /// Connects to one checked address as far as a request would.
+    /// Connects to one checked address, with TLS if the target requires it.
     async fn open(&self, target: &Target, address: SocketAddr, deadline: Instant) -> Result<Accepted, Unusable> {
         let started = Instant::now();
         let stream = connect_one(address, deadline).await?;

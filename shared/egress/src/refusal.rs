@@ -1,41 +1,41 @@
-//! Why a host or URL is refused as soon as it is read.
+//! The reasons for rejecting a host or URL when it is parsed.
 
 use std::net::IpAddr;
 
-/// What is wrong with a host or URL that somebody gave us.
+/// Why a host or URL is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is an address that the policy does not permit.
+    /// The address is not permitted by the policy.
     #[error("{0} is not an address that Waybill may connect to")]
     BlockedAddress(IpAddr),
-    /// It does not parse as a URL.
+    /// The text is not a URL.
     #[error("not a URL: {0}")]
     Url(url::ParseError),
-    /// It does not parse as a host name or address.
+    /// The text is not a host name or address.
     #[error("not a host name or address: {0}")]
     Host(url::ParseError),
-    /// The scheme is not one of those accepted here.
+    /// The scheme is not accepted.
     #[error("the scheme must be {accepted}")]
     Scheme {
-        /// The schemes that would do.
+        /// The accepted schemes.
         accepted: &'static str,
     },
-    /// Spaces or control characters, which parsers read in different ways.
+    /// The text contains spaces or control characters, which parsers treat differently.
     #[error("spaces and control characters are not accepted")]
     Characters,
-    /// `user:password@`, which belongs into the credentials.
+    /// The URL contains `user:password@`, which belongs in the credentials.
     #[error("a user name or password in a URL is not accepted: give it as credentials")]
     UserInfo,
-    /// An IPv6 zone (`%eth0`): it names one of our own network interfaces.
+    /// The host has an IPv6 zone (`%eth0`), which would name a network interface of this machine.
     #[error("an IPv6 zone is not accepted")]
     Zone,
     /// Port 0 cannot be connected to.
     #[error("port 0 is not accepted")]
     PortZero,
-    /// Two dots in a row, a dot in front, or nothing at all.
+    /// The name has two consecutive dots, a leading dot, or is empty.
     #[error("a host name has no empty labels")]
     EmptyLabel,
-    /// Longer than the DNS can hold (RFC 1035, 2.3.4).
+    /// The name is longer than the DNS permits (RFC 1035, 2.3.4).
     #[error("a host name has at most 253 characters, and 63 between two dots")]
     TooLong,
 }

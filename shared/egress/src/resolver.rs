@@ -1,4 +1,4 @@
-//! Names to addresses.
+//! Resolves names to addresses.
 
 use crate::name_service::NameService;
 use futures_util::{
@@ -14,31 +14,32 @@ use std::{
 };
 use tokio::{task::JoinSet, time::timeout};
 
-/// Once a name has addresses of one family, how long those of the other are waited for: some name
-/// servers never answer a question about IPv6. RFC 8305 (section 3) recommends 50 ms and adds later
-/// addresses to the race; here every address is checked first, so the wait is longer.
+/// How long to wait for the addresses of one family when those of the other have arrived, because
+/// some name servers never answer queries for IPv6. RFC 8305 (section 3) recommends 50 ms and adds
+/// later addresses to the race. Here every address is checked first, so the wait is longer.
 const OTHER_FAMILY_MAX: Duration = Duration::from_millis(300);
 
-/// Looks names up. The system's resolver in production, a scripted one in tests.
+/// Resolves names. Production uses the system's resolver, tests a scripted one.
 pub trait Resolve: Send + Sync + 'static {
-    /// All addresses of a name, best first. Dropping the future ends the lookup.
+    /// Returns all addresses of a name in order of preference. Dropping the future ends the lookup.
     fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>>;
 
-    /// Drops what is cached about a name, and returns whether a new lookup may answer otherwise.
+    /// Drops the cached answer for a name, and returns whether a new lookup may have another
+    /// result.
     fn forget(&self, name: &str) -> bool {
         let _ = name;
         false
     }
 }
 
-/// The system's resolver: the hosts file first, then the name servers of `/etc/resolv.conf` with its
-/// search list and options. Asynchronous and cached: a name server that does not answer holds up
-/// nobody but those who ask for its names.
+/// The system's resolver: the hosts file first, then the name servers of `/etc/resolv.conf` with
+/// its search list and options. It is asynchronous and caches answers, so a name server that does
+/// not answer delays only lookups of its own names.
 #[derive(Debug, Clone, Default)]
 pub struct SystemResolver(Arc<NameService>);
 
 impl SystemResolver {
-    /// A resolver that asks one name server in the place of the system's.
+    /// Creates a resolver that uses one name server instead of those of the system.
     pub fn asking(name_server: SocketAddr) -> Self {
         Self(Arc::new(NameService::asking(name_server)))
     }
@@ -51,7 +52,7 @@ impl Resolve for SystemResolver {
                 return Ok(addresses.to_vec());
             }
             let (servers, name) = (self.0.name_servers()?, name.to_owned());
-            // In a task of its own, whose stack is not added to the caller's. Dropping the set ends it.
+            // A separate task keeps this future off the caller's stack. Dropping the set ends it.
             let mut lookup = JoinSet::new();
             lookup.spawn(async move { look_up(&servers, &name).await });
             lookup.join_next().await.ok_or(io::ErrorKind::NotFound)?.map_err(io::Error::other)?
@@ -69,7 +70,7 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Asks for the addresses of both families at once.
+/// Queries the addresses of both families concurrently.
 async fn look_up(servers: &TokioResolver, name: &str) -> io::Result<Vec<IpAddr>> {
     let (v4, v6) = (addresses(servers, name, RecordType::A), addresses(servers, name, RecordType::AAAA));
     pin_mut!(v4, v6);
@@ -99,7 +100,7 @@ fn failed(error: NetError) -> io::Error {
     io::Error::new(kind, error)
 }
 
-/// IPv6 first, then alternating between the families (RFC 8305, section 4).
+/// Alternates between the families, IPv6 first (RFC 8305, section 4).
 fn alternating(v6: Vec<IpAddr>, v4: Vec<IpAddr>) -> Vec<IpAddr> {
     let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
     let mut mixed = Vec::new();

@@ -1,4 +1,4 @@
-//! An answer: its head at once, its body within bounds.
+//! An HTTP answer: its head, and its body within limits.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
@@ -6,30 +6,30 @@ use http_body_util::BodyExt as _;
 use std::{net::SocketAddr, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// No more of an answer's body is ever read.
+/// The largest number of bytes that are read of an answer's body.
 pub const BODY_READ_BYTES_MAX: usize = 64 * 1024;
-/// Once enough is kept, how long the rest may take to arrive so that the connection can be used again.
+/// How long to read on after enough is kept, so that the connection can be reused.
 const DRAIN_MAX: Duration = Duration::from_millis(250);
 
-/// An answer whose status line and headers have come. The body is still on its way, if anybody wants it.
+/// An answer whose status line and headers have arrived. The body can be read.
 #[derive(Debug)]
 pub struct Response {
-    /// The status.
+    /// The status code.
     pub status: StatusCode,
-    /// The headers.
+    /// The headers of the answer.
     pub headers: HeaderMap,
-    /// Who answered.
+    /// The address that answered.
     pub peer: Option<SocketAddr>,
     body: reqwest::Body,
     deadline: Instant,
 }
 
-/// What was read of an answer's body.
+/// The part of a body that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
     /// The beginning of the body.
     pub bytes: Bytes,
-    /// Whether there was more, or its end did not come.
+    /// Whether the body was longer, or did not end.
     pub truncated: bool,
 }
 
@@ -40,8 +40,9 @@ impl Response {
         Self { status: head.status, headers: head.headers, peer, body, deadline }
     }
 
-    /// Reads the body until its end, [`BODY_READ_BYTES_MAX`] or the request's deadline, and keeps the beginning. Never fails: the
-    /// status line has decided the outcome, and a body that breaks off is truncated.
+    /// Reads the body until its end, [`BODY_READ_BYTES_MAX`] or the request's deadline, and keeps
+    /// the beginning. Never fails: the status line has decided the outcome, and a body that ends
+    /// early is truncated.
     pub async fn read(mut self, keep_bytes_max: usize) -> Body {
         let mut kept = BytesMut::new();
         let mut read_bytes = 0;

@@ -1,26 +1,26 @@
-//! A URL to send requests to.
+//! A URL to which requests are sent.
 
 use crate::{Host, Refusal, host::refuse_characters};
 use http::Uri;
 use url::Url;
 
-/// Which schemes are accepted.
+/// The accepted schemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schemes {
-    /// `https` alone.
+    /// Only `https`.
     Https,
-    /// `http` too, where a deployment allows it: a laptop.
+    /// `https` and `http`, if a deployment allows it, as on a laptop.
     HttpAndHttps,
 }
 
 impl Schemes {
-    /// The schemes of a deployment that does or does not allow plain HTTP.
+    /// Returns the schemes for a deployment that allows plain HTTP or not.
     pub fn with_plain_http(allowed: bool) -> Self {
         if allowed { Self::HttpAndHttps } else { Self::Https }
     }
 }
 
-/// A parsed, normalised URL: no user, no fragment, a port that can be connected to.
+/// A normalised URL without a user or fragment, and with a port that is not 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     url: Url,
@@ -29,7 +29,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads a URL. Whether its address may be reached is the policy's to say: [`crate::Policy::admit`].
+    /// Parses a URL. Use [`crate::Policy::admit`] to check whether its address is permitted.
     pub fn parse(text: &str, schemes: Schemes) -> Result<Self, Refusal> {
         refuse_characters(text)?;
         let authority = authority(text);
@@ -58,33 +58,33 @@ impl Target {
         }
         url.set_host(Some(&host.to_url_host())).map_err(Refusal::Url)?;
         url.set_fragment(None);
-        // The HTTP client reads it so.
+        // The HTTP client parses the URL as a `Uri`.
         Uri::try_from(url.as_str()).map_err(|_| Refusal::Url(url::ParseError::InvalidDomainCharacter))?;
         Ok(Self { url, host, port })
     }
 
-    /// The name or address to connect to.
+    /// Returns the name or address to connect to.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// The port to connect to.
+    /// Returns the port to connect to.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether TLS is spoken.
+    /// Whether the target uses TLS.
     pub fn is_tls(&self) -> bool {
         self.url.scheme() == "https"
     }
 
-    /// The normalised URL.
+    /// Returns the normalised URL.
     pub fn url(&self) -> &Url {
         &self.url
     }
 }
 
-/// What stands between `//` and the path, as the WHATWG parser cuts it: a backslash ends it too.
+/// Returns the part between `//` and the path. As in the WHATWG parser, a backslash ends it too.
 fn authority(text: &str) -> &str {
     let rest = text.split_once(':').map_or(text, |(_, rest)| rest);
     let rest = rest.trim_start_matches(['/', '\\']);

@@ -1,4 +1,4 @@
-//! Certificates and handshakes.
+//! Verifies certificates and performs handshakes.
 
 use crate::{
     Failure, FailureKind, Host, Identity,
@@ -17,30 +17,32 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// How TLS is spoken with destinations: TLS 1.2 or 1.3, the certificate valid for the name and signed by a trusted root.
+/// The TLS configuration for destinations: TLS 1.2 or 1.3, with a certificate that is valid for the
+/// name and signed by a trusted root.
 #[derive(Debug, Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
     roots: Arc<RootCertStore>,
 }
 
-/// TLS cannot be set up on this machine.
+/// Why TLS cannot be set up on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsSetupError {
-    /// There is nothing to trust.
+    /// There are no trusted root certificates.
     #[error("no root certificates found: install the system's, or name a bundle in SSL_CERT_FILE")]
     NoRoots,
-    /// The TLS library refuses its own defaults.
-    #[error("the TLS library does not start")]
+    /// The TLS library rejects its default configuration.
+    #[error("the TLS library cannot be initialized")]
     Library(#[from] rustls::Error),
 }
 
 impl Tls {
-    /// Trusts the system's root certificates, or those of `SSL_CERT_FILE`. Reads them: do it once per process.
+    /// Trusts the system's root certificates, or those of `SSL_CERT_FILE`. Call it once per
+    /// process, because it reads the files.
     pub fn native() -> Result<Self, TlsSetupError> {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::warn!(%error, "a root certificate could not be read");
+            tracing::warn!(%error, "failed to read a root certificate; it is not trusted");
         }
         let mut roots = RootCertStore::empty();
         let (added, _unusable) = roots.add_parsable_certificates(found.certs);
@@ -50,12 +52,13 @@ impl Tls {
         Self::with_roots(roots)
     }
 
-    /// Trusts these roots and no others.
+    /// Trusts only these roots.
     pub fn with_roots(roots: RootCertStore) -> Result<Self, TlsSetupError> {
         Self::of(Arc::new(roots), None)
     }
 
-    /// The same for one destination: with a certificate of its own, and with a private authority in the place of the public ones.
+    /// Returns the configuration for one destination, with a client certificate, or with
+    /// certificate authorities that replace the public ones.
     pub fn for_destination(
         &self,
         identity: Option<&Identity>,
@@ -85,14 +88,15 @@ impl Tls {
         Ok(Self { config: Arc::new(config), roots })
     }
 
-    /// The same, offering these application protocols (ALPN).
+    /// Returns the TLS library's configuration with these application protocols (ALPN).
     pub(crate) fn offering(&self, protocols: &[&[u8]]) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Arc::new(config)
     }
 
-    /// Speaks TLS over a connection to `host`, whose name the certificate must carry.
+    /// Performs a TLS handshake over a connection to `host`, whose name the certificate must
+    /// contain.
     pub async fn handshake(&self, stream: TcpStream, host: &Host, deadline: Instant) -> Result<TlsStream<TcpStream>, Failure> {
         let name = server_name(host)
             .map_err(|error| Failure::new(FailureKind::Tls, format!("no certificate can be valid for {host}")).because(error))?;
@@ -121,7 +125,8 @@ pub(crate) fn handshake_failure(host: &Host, handshake: &Handshake, error: Box<d
     let tls = tls_error(&*error);
     let kind = match tls {
         Some(tls) if refuses_identity(tls) => FailureKind::Identity,
-        // TLS 1.2 has no alert for a missing certificate, and some servers close without any.
+        // TLS 1.2 has no alert for a missing certificate, and some servers close the connection
+        // without an alert.
         Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) | None if handshake.lacks_certificate() => {
             FailureKind::Identity
         }

@@ -1,11 +1,11 @@
-//! How many requests a client has sent, and how many of them are under way.
+//! Counts the requests that a client has sent, and those in progress.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// The requests of one client. Clones share their counts.
+/// The requests of one client. Clones share the counters.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Traffic(Arc<Counts>);
 
@@ -15,24 +15,24 @@ struct Counts {
     under_way: AtomicU64,
 }
 
-/// A request that is under way until this is dropped.
+/// A request that is in progress until this is dropped.
 #[derive(Debug)]
 pub(crate) struct UnderWay(Arc<Counts>);
 
 impl Traffic {
-    /// Counts a request.
+    /// Counts a new request.
     pub(crate) fn begin(&self) -> UnderWay {
         self.0.under_way.fetch_add(1, Ordering::SeqCst);
         self.0.begun.fetch_add(1, Ordering::SeqCst);
         UnderWay(Arc::clone(&self.0))
     }
 
-    /// The requests that have begun.
+    /// Returns how many requests have begun.
     pub(crate) fn begun(&self) -> u64 {
         self.0.begun.load(Ordering::SeqCst)
     }
 
-    /// The same, for a request that asks whether it is the only one under way.
+    /// Returns how many requests have begun if only one is in progress, and `None` otherwise.
     pub(crate) fn begun_alone(&self) -> Option<u64> {
         let begun = self.begun();
         (self.0.under_way.load(Ordering::SeqCst) == 1).then_some(begun)

@@ -1,21 +1,21 @@
-//! behaviours.md 31: which addresses may be reached.
+//! Tests which addresses may be reached (behaviours.md 31).
 
 use egress::{Policy, PolicyError};
 
 #[rustfmt::skip]
 const BLOCKED: &[&str] = &[
-    // IPv4: the first and last of each network of the deny list
+    // IPv4: the first and last address of each network of the deny list
     "0.0.0.0", "0.255.255.255", "10.0.0.0", "10.255.255.255", "100.64.0.0", "100.127.255.255", "127.0.0.1", "127.255.255.255",
     "169.254.0.0", "169.254.169.254", "169.254.170.2", "169.254.255.255", "172.16.0.0", "172.31.255.255", "192.0.0.0", "192.0.0.255",
     "192.0.2.1", "192.31.196.1", "192.52.193.1", "192.88.99.1", "192.168.0.0", "192.168.255.255", "192.175.48.1", "198.18.0.0",
     "198.19.255.255", "198.51.100.7", "203.0.113.9", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255", "168.63.129.16",
-    // IPv6 outside of global unicast
+    // IPv6 outside global unicast
     "::", "::1", "::2", "::7f00:1", "::10.0.0.1", "fe80::1", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "100::1", "4000::1",
     "5f00::1", "1fff:ffff::1",
     // IPv4 in IPv6: mapped, NAT64, translated
     "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::ffff:192.168.1.1", "64:ff9b::7f00:1", "64:ff9b::8.8.8.8",
     "64:ff9b:1::1", "::ffff:0:127.0.0.1",
-    // within global unicast, but set aside or carrying an IPv4 address
+    // within global unicast, but reserved or containing an IPv4 address
     "2001::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2001:1ff:ffff::1", "2001:db8::1", "2002::1", "2002:7f00:1::1",
     "2002:808:808::1", "3fff::1", "3fff:fff:ffff::1", "2600:1f18::5efe:a00:1", "2600:1f18::200:5efe:808:808",
 ];

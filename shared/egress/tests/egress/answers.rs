@@ -1,4 +1,4 @@
-//! What receivers do, and what becomes of it.
+//! Tests how requests are sent and answers are handled.
 
 use crate::{client, post, target, within};
 use egress::{BODY_READ_BYTES_MAX, FailureKind, StepName};
@@ -43,7 +43,7 @@ async fn connections_are_kept() {
     assert_eq!(sink.requests().iter().map(|request| request.connection).collect::<Vec<_>>(), [1, 1, 1]);
 }
 
-/// The environment names a proxy that does not exist: whoever asked it would fail.
+/// The environment names a proxy that does not exist, so a client that used it would fail.
 #[test]
 fn proxies_of_the_environment_are_ignored() {
     let mut again = Command::new(std::env::current_exe().unwrap());
@@ -65,7 +65,7 @@ async fn redirects_are_not_followed() {
     assert_eq!((response.status.as_u16(), elsewhere.count()), (302, 0));
 }
 
-/// behaviours.md 7: neither endless nor dripping bodies cost more than is allowed.
+/// behaviours.md 7: neither endless nor slow bodies cost more than is allowed.
 #[tokio::test]
 async fn bodies_are_bounded() {
     let sink = Sink::start().await;
@@ -91,7 +91,7 @@ async fn bodies_are_bounded() {
     assert_eq!(lengths, [(KEPT_BYTES, true), (KEPT_BYTES, false), (KEPT_BYTES, true), (KEPT_BYTES, true)]);
 }
 
-/// Bytes that dribble in after enough is kept do not hold up the attempt until its deadline.
+/// Bytes that arrive slowly after enough is kept do not delay the attempt until its deadline.
 #[tokio::test]
 async fn what_is_not_kept_is_not_waited_for() {
     let sink = Sink::start().await;
@@ -129,7 +129,7 @@ async fn failures_have_a_category() {
     assert_eq!(fails(2_000).await, (FailureKind::Connect, format!("{} refused the connection", sink.address())));
 }
 
-/// A server that reads a little and writes these bytes.
+/// Starts a server that reads a little and writes these bytes.
 async fn raw_server(answer: Vec<u8>) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! behaviours.md 46: what becomes of connections that receivers close, reset, refuse or forget.
+//! Tests connections that receivers close, reset, refuse or forget (behaviours.md 46).
 
 use std::{
     net::SocketAddr,
@@ -31,7 +31,8 @@ async fn send(client: &Client, url: &str, millis: u64) -> Result<u16, Failure> {
     Ok(status)
 }
 
-/// Answers the first request of the first connection, takes this turn with its second, and answers all others.
+/// Starts a receiver that answers the first request of its first connection, takes this turn with
+/// the second, and answers all others.
 async fn spoils_the_first(turn: Turn) -> Receiver {
     Receiver::start(move |connection, request| if (connection, request) == (1, 2) { turn.clone() } else { Turn::ok() }).await
 }
@@ -65,8 +66,8 @@ async fn http_2_says_what_was_not_processed() {
     }
 }
 
-/// Requests that begin together share the first connection that is there: whichever of them opened
-/// it, the others were on it as well.
+/// Concurrent requests share the first connection that is opened, regardless of which of them
+/// opened it.
 #[tokio::test]
 async fn a_shared_connection_of_http_2_that_is_closed_costs_none_of_its_requests() {
     let authority = Authority::new();
@@ -106,7 +107,7 @@ async fn a_kept_connection_that_timed_out_costs_no_attempt() {
     }
 }
 
-/// On a new connection, or on one that stays open, 408 is about the request.
+/// On a new connection, or on one that stays open, 408 is the answer to the request.
 #[tokio::test]
 async fn a_request_that_timed_out_is_answered_408() {
     let receiver = Receiver::start(|_, _| Turn::AnswerAndClose(TIMED_OUT.into())).await;
@@ -120,7 +121,7 @@ async fn a_request_that_timed_out_is_answered_408() {
     assert_eq!((receiver.connections(), receiver.requests()), (1, 2));
 }
 
-/// A connection that was never used before shows what the receiver does with every request.
+/// A connection that was never used before shows how the receiver treats every request.
 #[tokio::test]
 async fn a_new_connection_that_is_closed_is_a_failure_at_once() {
     for turn in [Turn::Close, Turn::Reset] {
@@ -140,7 +141,8 @@ async fn a_request_is_sent_once_more_and_not_twice() {
     assert_eq!((receiver.connections(), receiver.requests()), (2, 3));
 }
 
-/// The connection answers no ping either: it is given up within the attempt, and a new one is opened.
+/// The connection does not answer pings either. It is dropped within the attempt, and a new one is
+/// opened.
 #[tokio::test]
 async fn a_silent_http_2_connection_is_found_within_an_attempt() {
     let authority = Authority::new();
@@ -154,7 +156,8 @@ async fn a_silent_http_2_connection_is_found_within_an_attempt() {
     }
 }
 
-/// Nothing is sent on a connection after a request on it timed out: neither HTTP/2's, nor others of HTTP/1.1 to the same receiver.
+/// After a time-out, no request uses a connection of the same route, neither with HTTP/2 nor with
+/// HTTP/1.1.
 #[tokio::test]
 async fn after_a_time_out_a_new_connection_is_used() {
     let authority = Authority::new();
@@ -199,7 +202,7 @@ async fn an_empty_body_says_so() {
     assert_eq!(lengths, vec![Some("0".to_owned()); 3]);
 }
 
-/// Addresses that take no connection: they listen, and nobody accepts, until the system drops what comes.
+/// An address that accepts no connections: its queue is full, so the system drops new ones.
 struct BlackHole {
     _listener: TcpListener,
     _waiting: Vec<TcpStream>,
@@ -247,7 +250,8 @@ async fn another_address_of_the_name_is_tried_within_the_attempt() {
     assert_eq!(sink.requests().iter().map(|request| request.connection).collect::<Vec<_>>().len(), 2);
 }
 
-/// An address whose TLS handshake hangs holds up nothing either; alone, it is reported as what it is.
+/// An address whose TLS handshake hangs does not delay others. If it is the only one, the failure
+/// describes the handshake.
 #[tokio::test]
 async fn a_handshake_that_hangs_is_reported_as_such() {
     let authority = Authority::new();
@@ -269,8 +273,8 @@ async fn a_handshake_that_hangs_is_reported_as_such() {
     drop(mute);
 }
 
-/// An attempt whose receiver takes no connection ends after ten seconds, however long its answer
-/// may take.
+/// If a receiver accepts no connection, the attempt ends after ten seconds, regardless of its
+/// time-out.
 #[tokio::test]
 async fn connecting_takes_ten_seconds_at_most() {
     let sink = Sink::start().await;

@@ -1,4 +1,5 @@
-//! behaviours.md 47: the status line decides, whatever else is in an answer's head.
+//! Tests that the status line decides, whatever else the head of an answer contains (behaviours.md
+//! 47).
 
 use crate::{client, client_of, guard, post, within};
 use kit::{

@@ -1,4 +1,4 @@
-//! The way out, tested from outside against real servers and scripted names.
+//! Tests the crate from outside, against real servers and scripted names.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -54,7 +54,8 @@ fn addresses(texts: &[&str]) -> Vec<IpAddr> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-/// Names that answer from a script, one answer a lookup; when it is over they do not exist.
+/// Resolves names from a script with one answer for each lookup. After the last one, names do not
+/// exist.
 #[derive(Clone, Default)]
 struct Script(Arc<Mutex<VecDeque<Vec<IpAddr>>>>);
 

@@ -1,4 +1,4 @@
-//! The system's names: a name server that is slow, silent, or moves a name.
+//! Tests name servers that are slow, do not answer, or move a name.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -41,8 +41,8 @@ async fn names_that_are_not_answered_hold_up_no_others() {
     }
 }
 
-/// One organization's silent names are asked for a share at a time. They delay neither another
-/// organization's names nor those of its own that are known.
+/// The lookups of an organization are limited, so names that are not answered delay neither other
+/// organizations' names nor the organization's own cached names.
 #[tokio::test]
 async fn an_organization_has_a_bounded_number_of_lookups_under_way() {
     let server = NameServer::start().await;
@@ -72,7 +72,7 @@ async fn an_organization_has_a_bounded_number_of_lookups_under_way() {
     find("org_slow", "late.example".to_owned(), 2_000).await.expect("places are free again");
 }
 
-/// Whoever asks for a name that is being looked up waits for that answer.
+/// A lookup of a name that is being looked up waits for the same answer.
 #[tokio::test]
 async fn lookups_of_one_name_at_once_are_one() {
     let server = NameServer::start().await;
@@ -88,7 +88,7 @@ async fn lookups_of_one_name_at_once_are_one() {
     let host = name("silent.example");
     let silent = join_all((0..100).map(|_| guard.resolve(&host, 443, within(700)))).await;
     assert!(silent.iter().all(Result::is_err));
-    // Questions without an answer are repeated.
+    // Queries without an answer are repeated.
     assert!(server.asked().len() < 20, "{:?}", server.asked());
 }
 
@@ -106,7 +106,7 @@ async fn both_families_are_found_and_a_missing_name_is_missing() {
     assert!(guard.resolve(&name("localhost"), 80, within(3_000)).await.is_ok(), "the hosts file comes first");
 }
 
-/// The name's owner allows a day; a connection that fails asks again at once.
+/// The name's TTL is a day, but a failed connection looks it up again immediately.
 #[tokio::test]
 async fn a_host_that_moved_is_found() {
     let (server, sink) = (NameServer::start().await, Sink::start().await);

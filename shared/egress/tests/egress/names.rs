@@ -1,4 +1,4 @@
-//! Names are resolved once, and every address they have is checked.
+//! Tests that names are resolved once and every address is checked.
 
 use crate::{Script, client_of, post, target, within};
 use egress::{FailureKind, Guard, Host, Policy, StepName, StepOutcome};
@@ -36,7 +36,8 @@ async fn a_blocked_address_is_not_told() {
     assert_eq!(failure.to_string(), "hooks.example.com resolves to an address that Waybill may not connect to");
 }
 
-/// The name passes the check and then turns to an inner address. What was checked is what is connected to.
+/// The name passes the check and then resolves to an internal address. The connection goes to the
+/// checked address.
 #[tokio::test]
 async fn rebinding_gains_nothing() {
     let outer = Sink::start().await;

@@ -1,4 +1,4 @@
-//! behaviours.md 31: a host is what it means, however it is written.
+//! Tests that a host is recognised in every notation (behaviours.md 31).
 
 use egress::{Host, Policy, Refusal, Schemes, Target};
 

@@ -1,4 +1,4 @@
-//! TLS verifies the name, whatever address was connected to.
+//! Tests that TLS verifies the name regardless of the address.
 
 use crate::{Script, client_of, guard, post, target, within};
 use egress::{Client, FailureKind, Guard, Policy, StepName, StepOutcome};

@@ -1,4 +1,4 @@
-//! One attempt: lease, deliver, settle, count.
+//! Makes one attempt: takes the lease, delivers, records the outcome and counts it.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -31,29 +31,31 @@ use crate::trail;
 use crate::{Parts, Payload};
 use crate::{grants, harness};
 
-/// An attempt starts only when the invocation has this much time beyond the attempt's own budget.
+/// The time that an invocation must have in addition to the attempt's own budget, so that the
+/// outcome can be recorded.
 const SETTLE_MARGIN: Duration = Duration::from_secs(20);
-/// How often a settle that the table refused is tried again before the task goes back.
+/// How many times the outcome is written while the table is unavailable, before the task goes back
+/// to the queue.
 const SETTLE_TRIES: u32 = 4;
-/// The wait before the first of those; each further one is three times as long.
+/// The wait after the first of those writes. Each further wait is three times as long.
 const SETTLE_WAIT_FIRST: Duration = Duration::from_millis(200);
-/// A success is remembered in the destination's health at most this often while nothing fails.
+/// How often a success is recorded in the destination's health at most while nothing fails.
 const SUCCESS_NOTED_EVERY: Duration = Duration::from_secs(60);
 
 impl<C: Connector> Parts<C> {
-    /// Is there too little time left, or is the process about to stop?
+    /// Whether too little time is left for an attempt, or the process is about to stop.
     pub(crate) fn is_too_late(&self, item: &Item, deadline_ms: u64) -> bool {
         self.shutdown.is_cancelled() || self.time_to_start(item, deadline_ms).is_zero()
     }
 
-    /// How long an attempt may still wait to begin.
+    /// Returns how long an attempt may still wait before it begins.
     pub(crate) fn time_to_start(&self, item: &Item, deadline_ms: u64) -> Duration {
         let deadline = Timestamp::from_millis(i64::try_from(deadline_ms).unwrap_or(i64::MAX));
         let budget = item.work.destination.as_ref().map_or(Duration::ZERO, |destination| self.connector.attempt_max(destination));
         deadline.since(self.clock.now()).saturating_sub(budget + SETTLE_MARGIN)
     }
 
-    /// Makes one attempt and settles it.
+    /// Makes one attempt and records its outcome.
     pub(crate) async fn attempt(&self, item: &Item) -> Disposal {
         let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination) else { return Disposal::Done };
         let mut span = trail::attempt_span(&item.received, delivery, destination);
@@ -67,7 +69,8 @@ impl<C: Connector> Parts<C> {
             None => None,
             Some(limits) => {
                 let until = self.clock.now().plus(self.connector.attempt_max(destination) + SETTLE_MARGIN);
-                // Boxed: only destinations with limits get here, and every attempt would carry its state.
+                // Boxed, because only destinations with limits use it, and every attempt's future
+                // would contain it.
                 match Box::pin(self.enter(item, limits, until)).await {
                     Ok(place) => place,
                     Err(disposal) => return disposal,
@@ -85,7 +88,7 @@ impl<C: Connector> Parts<C> {
             Ok(Some(leased)) => leased,
             Ok(None) => return hold(&self.inbox, &item.received, Duration::from_secs(1)).await,
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "the delivery could not be leased");
+                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to lease a delivery; its task returns to the queue");
                 return put_back(&self.inbox, &item.received).await;
             }
         };
@@ -120,8 +123,9 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// Every attempt but the very first takes a lease, so that a manual retry and an automatic one at once send once. `None` when another
-    /// worker has it.
+    /// Takes the lease that every attempt but the very first one needs, so that a manual and an
+    /// automatic retry at the same time send only once. Returns `None` if another worker has the
+    /// lease.
     async fn lease<'d>(&self, delivery: &'d Delivery, destination: &Destination) -> Result<Option<Cow<'d, Delivery>>, StoreError> {
         if delivery.generation == 0 && delivery.attempts == 0 {
             return Ok(Some(Cow::Borrowed(delivery)));
@@ -155,7 +159,8 @@ impl<C: Connector> Parts<C> {
         harness::deliver(&self.connector, job).await
     }
 
-    /// What is delivered: from memory when it is small, else as it comes from where it is; or why there is nothing to deliver.
+    /// Returns the payload: from memory if it is small, or as a stream from its storage. Returns a
+    /// failed attempt if it is no longer kept or may not be read.
     async fn payload(&self, item: &Item, delivery: &Delivery) -> Result<Result<Payload, Attempted>, Unavailable> {
         if let Some(payload) = &item.work.payload {
             return Ok(Ok(Payload::whole(payload.clone())));
@@ -209,7 +214,7 @@ impl<C: Connector> Parts<C> {
                 self.count(&after, destination, item, &attempt, &settlement, &token).await;
                 self.report_blocked(before, &attempt).await;
                 if is_gone && !before.message.test && destination.ends_when_gone() {
-                    // Boxed: it hardly ever happens, and every attempt would carry its state.
+                    // Boxed, because it is rare, and every attempt's future would contain it.
                     Box::pin(self.disable_gone(destination)).await;
                 }
                 if let Some(skipped) = self.skipped_meanwhile(&after).await {
@@ -228,8 +233,9 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// A destination disabled or deleted while the attempt ran has had its waiting deliveries skipped by then: this one joins them, instead of
-    /// waiting for its time only to be skipped then.
+    /// If the destination was disabled or deleted during the attempt, its waiting deliveries have
+    /// been skipped. This delivery is skipped too, instead of waiting for its retry only to be
+    /// skipped then.
     async fn skipped_meanwhile(&self, delivery: &Delivery) -> Option<Delivery> {
         if delivery.status().is_finished() {
             return None;
@@ -247,7 +253,7 @@ impl<C: Connector> Parts<C> {
         })
     }
 
-    /// A blocked address is a security event.
+    /// Reports a blocked address as a security event.
     async fn report_blocked(&self, delivery: &Delivery, attempt: &Attempt) {
         let Some(Failure { reason: Reason::BlockedAddress, detail }) = &attempt.failure else { return };
         telemetry::metrics::security_event("blocked_address");
@@ -279,7 +285,8 @@ impl<C: Connector> Parts<C> {
         self.store.settle(before, after, token).await
     }
 
-    /// Keeps the body that was sent. Without it the attempt still counts: sending again would be worse.
+    /// Stores the body that was sent. The attempt counts even if that fails, because sending it
+    /// again would be worse.
     async fn keep_body(&self, delivery: &Delivery, body: &SentBody) {
         let mut kept = self.store.keep_body(delivery, body).await;
         let mut wait = SETTLE_WAIT_FIRST;
@@ -296,7 +303,8 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// The delivery moved on while the attempt ran. A success still counts, for whatever unsucceeded state stands; anything else is history.
+    /// Records an attempt whose delivery changed while it ran. A success still ends a delivery that
+    /// has not succeeded; any other outcome is only added to the history.
     async fn settle_late(&self, before: &Delivery, attempt: Attempt, settlement: &Settlement, received: &Received) -> Disposal {
         let recorded = match &settlement.after {
             AfterAttempt::Succeeded(receipt) => {
@@ -316,12 +324,13 @@ impl<C: Connector> Parts<C> {
     async fn dispose(&self, received: &Received, action: QueueAction) -> Disposal {
         match action {
             QueueAction::Acknowledge | QueueAction::LeaveToDueIndex(_) => Disposal::Done,
-            // Rounded down to a second; what remains of it is waited out when the task comes back.
+            // Rounded down to whole seconds. The rest is waited for when the task comes back.
             QueueAction::Hold(until) => hold(&self.inbox, received, until.since(self.clock.now())).await,
         }
     }
 
-    /// Counts the attempt towards its destination's streak. A crash before this undercounts, never over.
+    /// Counts the attempt in its destination's health. After a crash before this, an attempt is
+    /// missing, but none is counted twice.
     async fn count(
         &self,
         delivery: &Delivery,
@@ -332,7 +341,8 @@ impl<C: Connector> Parts<C> {
         token: &str,
     ) {
         let health = &item.work.health;
-        // When the attempt ended: of a failure and a success at the same time, each is counted by whichever worker, the later one stands.
+        // The time when the attempt ended: of a failure and a success that different workers count,
+        // the later one decides.
         let ended_at = delivery.updated_at;
         let counted = match (&settlement.streak, &attempt.failure) {
             (Streak::Failure, Some(failure)) => {
@@ -341,7 +351,7 @@ impl<C: Connector> Parts<C> {
             }
             (Streak::Success, _) => {
                 let noted = health.last_success_at.is_some_and(|at| ended_at.since(at) < SUCCESS_NOTED_EVERY);
-                // The health was read before the batch's own attempts failed.
+                // The health was read before other attempts of this batch failed.
                 if noted && health.consecutive_failures == 0 && !item.counts.has_failed(destination.id) {
                     return;
                 }
@@ -358,12 +368,13 @@ impl<C: Connector> Parts<C> {
     }
 }
 
-/// The failure policy that holds for the destination; `None` when its organization is gone.
+/// Returns the destination's effective failure policy, or `None` if its organization no longer
+/// exists.
 fn policy_of<'i>(item: &'i Item, destination: &'i Destination) -> Option<&'i FailurePolicy> {
     item.work.settings.as_ref().map(|settings| destination.policy(&settings.failure_policy))
 }
 
-/// From acceptance to delivery, longer than the organization calls fast?
+/// Warns if the time from acceptance to delivery exceeds the organization's threshold.
 fn warn_if_slow(delivery: &Delivery, item: &Item) {
     let (State::Succeeded { finished_at, .. }, Some(settings)) = (&delivery.state, &item.work.settings) else { return };
     let latency = finished_at.since(delivery.created_at);
@@ -374,12 +385,12 @@ fn warn_if_slow(delivery: &Delivery, item: &Item) {
             delivery = %delivery.id,
             destination = %delivery.destination,
             organization = %delivery.organization,
-            "a delivery took longer than its organization's warning"
+            "a delivery took longer than its organization's warning threshold"
         );
     }
 }
 
-/// An attempt that is over.
+/// An attempt that has ended.
 struct Finished {
     attempted: Attempted,
     started_at: Timestamp,

@@ -1,4 +1,5 @@
-//! A batch from the queue: one read, a plan for each task, all due attempts at once, the suspects alone and last.
+//! Processes a batch of tasks: reads all records once, plans each task, makes the due attempts
+//! concurrently, and then those of suspected tasks one at a time.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -22,25 +23,27 @@ use crate::setback::{Disposal, hold, put_back};
 use crate::turn::Turn;
 use crate::{Connector, Parts};
 
-/// What was read this long ago is read again before an attempt: meanwhile the delivery may have been cancelled.
+/// Records older than this are read again before an attempt, because the delivery may have been
+/// cancelled.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// A delivery is read again this long before its turn.
+/// How long before its turn a delivery is read again.
 const READ_BEFORE: Duration = Duration::from_millis(250);
 
-/// A task whose body could be read, with what it names.
+/// A task that could be parsed, with the records that it names.
 pub(crate) struct Item {
     pub(crate) received: Received,
     pub(crate) task: Task,
     pub(crate) work: Work,
-    /// The turn that its attempt has taken, where starts are limited.
+    /// The turn that the attempt has taken, if its destination has a limit per second.
     pub(crate) turn: Option<Timestamp>,
-    /// Where the batch counts its attempts.
+    /// The attempts of the batch, for the statistics.
     pub(crate) counts: Arc<Counts>,
 }
 
 impl<C: Connector> Parts<C> {
-    /// Works through a batch; answers which tasks stay in the queue. `deadline_ms` is when the invocation is cut off, in epoch milliseconds.
+    /// Processes a batch and returns which tasks stay in the queue. `deadline_ms` is the end of the
+    /// invocation in epoch milliseconds.
     pub(crate) async fn work(&self, batch: SqsEvent, deadline_ms: u64) -> SqsBatchResponse {
         let received: Vec<Received> = batch.records.into_iter().map(Received::from).collect();
         let mut staying = Vec::new();
@@ -75,7 +78,8 @@ impl<C: Connector> Parts<C> {
         partial_failure(staying)
     }
 
-    /// How long the oldest task of a batch has been in the queue; longer than its organization's warning, that is said.
+    /// Records how long the oldest task of a batch was in the queue, and counts a warning if that
+    /// exceeds its organization's threshold.
     fn note_ages(&self, items: &[Item]) {
         let now = self.clock.now();
         let aged = items.iter().filter_map(|item| Some((item, item.work.delivery.as_ref()?, now.since(item.received.sent_at?))));
@@ -92,7 +96,8 @@ impl<C: Connector> Parts<C> {
         plan(&item.task, item.received.receives, delivery.as_ref(), destination.as_ref(), *suspended, self.clock.now())
     }
 
-    /// Reads what the tasks name. Tasks that cannot be read, or that repeat another of this batch, are disposed of here.
+    /// Reads the records that the tasks name. Tasks that cannot be parsed, or that repeat another
+    /// one of this batch, are removed here.
     async fn read(&self, received: Vec<Received>, counts: &Arc<Counts>) -> Vec<(String, Result<Item, Disposal>)> {
         let mut disposed = Vec::new();
         let mut readable: Vec<(Received, Task)> = Vec::new();
@@ -100,7 +105,7 @@ impl<C: Connector> Parts<C> {
         for message in received {
             match &message.task {
                 Err(error) => {
-                    tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "a task that cannot be read goes to the dead-letter queue");
+                    tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "failed to parse a task; it goes to the dead-letter queue");
                     let disposal = if self.inbox.bury(&message.body).await.is_ok() { Disposal::Done } else { Disposal::Stays };
                     disposed.push((message.message_id, Err(disposal)));
                 }
@@ -120,7 +125,7 @@ impl<C: Connector> Parts<C> {
                 }));
             }
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), tasks = readable.len(), "the batch could not be read; its tasks wait");
+                tracing::warn!(error = %domain::chain(&error), tasks = readable.len(), "failed to read a batch; its tasks return to the queue");
                 for (message, _) in readable {
                     let disposal = put_back(&self.inbox, &message).await;
                     disposed.push((message.message_id, Err(disposal)));
@@ -130,7 +135,8 @@ impl<C: Connector> Parts<C> {
         disposed
     }
 
-    /// Does what the plan says. A panic on the way is caught here: the rest of the batch goes on, and the task's receive count speaks of it.
+    /// Carries out the plan for a task. A panic is caught, so that the rest of the batch continues;
+    /// the task's receive count rises.
     async fn carry_out(&self, item: Item, next: Next, deadline_ms: u64) -> Disposal {
         let delivery = item.task.delivery;
         let done = async {
@@ -156,7 +162,7 @@ impl<C: Connector> Parts<C> {
         })
     }
 
-    /// Makes an attempt after this long, and when the destination's limits let it.
+    /// Makes an attempt after `wait`, when the destination's limits permit it.
     async fn attempt_in_turn(&self, mut item: Item, wait: Duration, deadline_ms: u64) -> Disposal {
         match self.turn(&item).await {
             Ok(Turn::Free) => {
@@ -169,25 +175,28 @@ impl<C: Connector> Parts<C> {
                 if wait.is_zero() {
                     return self.attempt_within_memory(item, deadline_ms).await;
                 }
-                // What is left of the wait comes after the delivery is read again, so that reading delays no start.
+                // The rest of the wait follows the second read, so that reading does not delay the
+                // start.
                 tokio::time::sleep(wait.saturating_sub(READ_BEFORE)).await;
-                // Boxed: only destinations with limits get here, and every attempt would carry its state.
+                // Boxed, because only destinations with limits use it, and every attempt's future
+                // would contain it.
                 Box::pin(self.attempt_if_still_due(item, deadline_ms)).await
             }
             Ok(Turn::Wait(waiting)) => self.wait(&item, waiting).await,
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to take a turn; the task waits");
+                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to take a turn; the task returns to the queue");
                 put_back(&self.inbox, &item.received).await
             }
         }
     }
 
-    /// Makes an attempt after a wait for its turn, unless the delivery was cancelled or its destination was paused or disabled meanwhile.
+    /// Makes an attempt after waiting for its turn, unless the delivery was cancelled or its
+    /// destination was paused or disabled in the meantime.
     async fn attempt_if_still_due(&self, mut item: Item, deadline_ms: u64) -> Disposal {
         match self.store.read_batch(&[work_key(&item.task)]).await {
             Ok(mut works) => item.work = works.pop().map(called_back).unwrap_or(item.work),
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "the delivery could not be read again; its task waits");
+                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to read a delivery again; its task returns to the queue");
                 return put_back(&self.inbox, &item.received).await;
             }
         }
@@ -204,8 +213,8 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// Makes an attempt once there is memory for it. Without memory in time, the task goes back as if it had never been received:
-    /// another process may have room.
+    /// Makes an attempt when there is memory for it. If there is none in time, returns the task to
+    /// the queue as if it had not been received, because another process may have memory.
     async fn attempt_within_memory(&self, mut item: Item, deadline_ms: u64) -> Disposal {
         let Some(bytes) = self.memory_bytes(&item) else { return self.attempt(&item).await };
         let asked = tokio::time::Instant::now();
@@ -217,7 +226,7 @@ impl<C: Connector> Parts<C> {
             match self.store.read_batch(&[work_key(&item.task)]).await {
                 Ok(mut works) => item.work = works.pop().map(called_back).unwrap_or(item.work),
                 Err(error) => {
-                    tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "the delivery could not be read again; its task waits");
+                    tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to read a delivery again; its task returns to the queue");
                     return put_back(&self.inbox, &item.received).await;
                 }
             }
@@ -230,7 +239,8 @@ impl<C: Connector> Parts<C> {
         disposal
     }
 
-    /// What an attempt will hold in memory beyond what the batch has read; `None` for nothing.
+    /// Returns the memory that an attempt needs in addition to what the batch has read, or `None`
+    /// if it needs none.
     fn memory_bytes(&self, item: &Item) -> Option<u64> {
         let (None, Some(delivery), Some(destination)) = (&item.work.payload, &item.work.delivery, &item.work.destination) else {
             return None;
@@ -238,7 +248,7 @@ impl<C: Connector> Parts<C> {
         Some(self.connector.memory_bytes(destination, delivery.message.payload.size_bytes)).filter(|bytes| *bytes > 0)
     }
 
-    /// Returns a task to the queue with a receive count that starts over: nothing was tried.
+    /// Returns a task to the queue with a receive count of zero, because nothing was tried.
     async fn send_back(&self, item: &Item) -> Disposal {
         match self.inbox.send_anew(&item.task, Duration::ZERO).await {
             Ok(()) => Disposal::Done,
@@ -246,7 +256,8 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// A task of a delivery that is finished may be all that is left of a worker that died before it told so.
+    /// Acknowledges a task. If its delivery has finished, a worker may have died before it sent the
+    /// status updates, so they are sent again.
     async fn acknowledge(&self, item: &Item) -> Disposal {
         match &item.work.delivery {
             Some(delivery) if delivery.generation <= item.task.generation + 1 => {
@@ -256,15 +267,17 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// Tells of a delivery that finished; until that is done its task stays.
+    /// Sends the fallbacks and status updates of a finished delivery. The task stays in the queue
+    /// until this succeeds.
     pub(crate) async fn told(&self, received: &Received, delivery: &Delivery, work: &Work, disposal: Disposal) -> Disposal {
-        // Boxed, as below: hardly any destination has fallbacks.
+        // Boxed, because few destinations have fallbacks.
         if let Err(error) = Box::pin(self.dispatcher.fall_back(delivery, work.destination.as_ref())).await {
-            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to make the fallbacks of a delivery; its task waits");
+            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to create the fallbacks of a delivery; its task returns to the queue");
             return put_back(&self.inbox, received).await;
         }
         let Some(updates) = &self.updates else { return disposal };
-        // Boxed: hardly anybody listens, and every attempt would carry the state of telling.
+        // Boxed, because few organizations receive status updates, and every attempt's future would
+        // contain it.
         match Box::pin(updates.tell(&self.dispatcher, delivery, work.settings.as_ref())).await {
             Ok(()) => disposal,
             Err(error) => {
@@ -282,7 +295,7 @@ impl<C: Connector> Parts<C> {
                 telemetry::metrics::delivery_ended(after.destination_type, after.status().as_str());
                 self.told(&item.received, &after, &item.work, Disposal::Done).await
             }
-            // Somebody changed it first: the task is looked at once more.
+            // The delivery was changed by someone else first, so the task is processed again.
             Ok(false) => hold(&self.inbox, &item.received, Duration::ZERO).await,
             Err(error) => {
                 tracing::warn!(error = %domain::chain(&error), delivery = %before.id, "failed to finish a delivery without an attempt; its task returns to the queue");
@@ -292,7 +305,7 @@ impl<C: Connector> Parts<C> {
     }
 }
 
-/// A status update that goes to an address of its own goes to Waybill's destination for those, at that address.
+/// Sets the URL of Waybill's own destination for status updates to the message's callback URL.
 fn called_back(mut work: Work) -> Work {
     let callback = work.delivery.as_ref().and_then(|delivery| delivery.message.status_callback.as_ref());
     if let (Some(StatusCallback::Url(url)), Some(destination)) = (callback, &mut work.destination)

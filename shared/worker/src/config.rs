@@ -1,4 +1,4 @@
-//! What every worker is configured with.
+//! The configuration that every worker has.
 
 use domain::settings::PerLane;
 use egress::{Policy, Schemes};
@@ -6,47 +6,47 @@ use runtime::{ConfigError, Environment, Variables};
 
 use crate::Faults;
 
-/// A worker's configuration.
+/// The configuration of a worker.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `TABLE_NAME`.
+    /// `TABLE_NAME`: the name of the DynamoDB table.
     pub table_name: String,
-    /// `BUCKET_NAME`: payloads that do not fit into the table.
+    /// `BUCKET_NAME`: the bucket for payloads that do not fit into the table.
     pub bucket_name: String,
-    /// `QUEUE_URL`: where its tasks come from.
+    /// `QUEUE_URL`: the queue from which the worker receives tasks.
     pub queue_url: String,
-    /// `DLQ_URL`: where tasks go that nobody can read.
+    /// `DLQ_URL`: the dead-letter queue for tasks that cannot be parsed.
     pub dlq_url: String,
-    /// `WEBHOOK_QUEUE_URL` and each other lane's: status updates go through any of them.
+    /// `WEBHOOK_QUEUE_URL` and those of the other lanes. Status updates may be sent to any of them.
     pub queue_urls: PerLane<String>,
-    /// `SIGNING_KEYS_SECRET_ARN`: the keys that tag ids.
+    /// `SIGNING_KEYS_SECRET_ARN`: the secret with the keys that tag ids.
     pub signing_keys_secret_arn: String,
-    /// `PUBLIC_URL`: where links lead.
+    /// `PUBLIC_URL`: the base of the links in status updates and messages.
     pub public_url: String,
-    /// `EVENT_BUS_NAME`: where failed deliveries are told; empty: nowhere.
+    /// `EVENT_BUS_NAME`: the event bus to which failed deliveries are published, if there is one.
     pub event_bus_name: Option<String>,
-    /// `EGRESS_ALLOW`: networks that are not public and may be reached all the same.
+    /// `EGRESS_ALLOW`: networks that are not public but may be reached.
     pub egress: Policy,
-    /// `ALLOW_PLAIN_HTTP`.
+    /// `ALLOW_PLAIN_HTTP`: whether `http` URLs are accepted.
     pub schemes: Schemes,
-    /// `MEMORY_BUDGET_MIB`: what all attempts of a process may hold in memory together.
+    /// `MEMORY_BUDGET_MIB`: the memory that all attempts of a process may use together.
     pub memory_budget_bytes: u64,
-    /// Fault injection; no template asks for it.
+    /// Fault injection, which no template enables.
     pub faults: Faults,
 }
 
-/// What a worker may hold in memory, unless the template says otherwise.
+/// The default of `MEMORY_BUDGET_MIB`.
 const MEMORY_BUDGET_MIB: u64 = 256;
 
 impl Config {
-    /// Reads the configuration, naming everything that is wrong with it.
+    /// Reads the configuration. The error names every variable that is missing or invalid.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let variables = environment.variables();
         let config = Self::take(&variables);
         variables.finish(config)
     }
 
-    /// Reads it as a part of a worker's own.
+    /// Reads the configuration as a part of another one.
     pub fn take(variables: &Variables<'_>) -> Self {
         Self {
             table_name: variables.required("TABLE_NAME"),

@@ -1,4 +1,4 @@
-//! A connector speaks one destination type's protocol.
+//! The interface of connectors.
 
 use std::time::Duration;
 
@@ -14,89 +14,95 @@ use tokio::time::Instant;
 
 use crate::{ConnectorError, Payload, StepRecorder};
 
-/// Speaks one destination type's protocol.
+/// Implements the protocol of one destination type.
 pub trait Connector: Send + Sync + 'static {
-    /// Makes one attempt, within the job's deadline. An error is an attempt before anything was sent;
-    /// one that failed later is [`Attempted`], with the record of its request.
+    /// Makes one attempt within the job's deadline. An error means that the attempt failed before
+    /// anything was sent. A later failure is returned as [`Attempted`], with the record of its
+    /// request.
     fn deliver(&self, job: Job<'_>) -> impl Future<Output = Result<Attempted, ConnectorError>> + Send;
 
-    /// Takes the steps of a delivery to a destination about to be saved, and records each. An error
-    /// is the failure of the step in progress, unless it names another.
+    /// Runs the steps of a delivery to a destination that is about to be saved, and records each.
+    /// An error is the failure of the step in progress, unless it names another step.
     fn check(&self, check: Check<'_>) -> impl Future<Output = Result<(), ConnectorError>> + Send;
 
-    /// The longest that an attempt may take: the job's deadline, and what a protocol demands beyond it.
+    /// The longest time that an attempt may take: the job's deadline, and what a protocol requires
+    /// beyond it.
     fn attempt_max(&self, destination: &Destination) -> Duration {
         Duration::from_secs(destination.settings.timeout_seconds().into())
     }
 
-    /// The most bytes that an attempt for a payload of this size holds in memory at once, its encodings included.
+    /// The most bytes that an attempt holds in memory at the same time for a payload of this size,
+    /// including its encodings.
     fn memory_bytes(&self, _: &Destination, payload_bytes: u64) -> u64 {
         payload_bytes
     }
 
-    /// Shows the keys that a server presents, where the protocol knows such.
+    /// Returns the host keys that a server presents, if the protocol has host keys.
     fn host_keys(&self, _: HostKeysPlace) -> impl Future<Output = HostKeysAnswer> + Send {
-        let CheckReport { ok, steps } = crate::refused_check("this type of destination has no host keys");
+        let CheckReport { ok, steps } = crate::refused_check("this destination type has no host keys");
         std::future::ready(HostKeysAnswer::Refused { ok, steps })
     }
 
-    /// Exchanges the code of a person's consent, where destinations are signed into with such.
+    /// Exchanges the authorization code of a person's consent, if the destination type supports it.
     fn exchange(&self, _: Exchange) -> impl Future<Output = ExchangeAnswer> + Send {
-        std::future::ready(ExchangeAnswer::refused(false, "this type of destination is not signed into with a person's consent"))
+        std::future::ready(ExchangeAnswer::refused(false, "this destination type does not use a person's authorization"))
     }
 
-    /// Mails a link by which a person confirms an address, where mails are sent.
+    /// Sends the e-mail with which a person confirms an address, if this worker sends e-mail.
     fn confirm_address(&self, _: Confirmation) -> impl Future<Output = ConfirmationAnswer> + Send {
-        let detail = "this type of destination sends no mails".to_owned();
+        let detail = "this destination type sends no e-mail".to_owned();
         std::future::ready(ConfirmationAnswer { mailed: false, detail })
     }
 }
 
-/// One attempt to make.
+/// An attempt to make.
 #[derive(Debug)]
 pub struct Job<'j> {
-    /// What is delivered, with its message's facts.
+    /// The delivery, with the facts of its message.
     pub delivery: &'j Delivery,
-    /// Where to.
+    /// The destination of the delivery.
     pub destination: &'j Destination,
-    /// The bytes.
+    /// The payload of the message.
     pub payload: Payload,
-    /// The attempt's number, from 1.
+    /// The number of the attempt, from 1.
     pub attempt_number: u32,
-    /// When the whole attempt must be over.
+    /// When the whole attempt has to end.
     pub deadline: Instant,
 }
 
-/// One check to make.
+/// A check to make.
 #[derive(Debug)]
 pub struct Check<'c> {
     /// The destination as it would be saved.
     pub destination: &'c Destination,
-    /// When it must be over: the destination's own time limit, or that of checks.
+    /// When the check has to end: the destination's own time limit, or that of all checks if it is
+    /// shorter.
     pub deadline: Instant,
-    /// The time limit of checks: for one whose steps each have the destination's own time limit.
+    /// The time limit of all checks, for a check in which each step has the destination's own time
+    /// limit.
     pub latest: Instant,
-    /// Where the steps are recorded.
+    /// Records the steps.
     pub steps: &'c mut StepRecorder,
 }
 
-/// How an attempt went.
+/// The result of an attempt.
 #[derive(Debug)]
 pub struct Attempted {
-    /// What it means for the delivery.
+    /// The outcome for the delivery.
     pub outcome: Outcome,
-    /// In words, for people; no secrets.
+    /// A description for people, without secrets.
     pub detail: String,
-    /// What was sent, credentials redacted; `None` when it did not get that far.
+    /// The request with credentials redacted, or `None` if no request was sent.
     pub request: Option<RequestRecord>,
-    /// What came back.
+    /// The response, if there was one.
     pub response: Option<ResponseRecord>,
-    /// The body of the request, where it is not the payload as it was submitted. The request's size and hash are those of this body.
+    /// The body of the request if it is not the payload as submitted. The size and hash in the
+    /// request are those of this body.
     pub body: Option<SentBody>,
 }
 
 impl Attempted {
-    /// An attempt that ended before anything was sent.
+    /// Creates the result of an attempt that ended before anything was sent.
     pub fn unsent(outcome: Outcome, detail: impl Into<String>) -> Self {
         Self { outcome, detail: detail.into(), request: None, response: None, body: None }
     }

@@ -1,4 +1,4 @@
-//! What a batch's attempts amount to: one update of the statistics for each destination.
+//! Sums up the attempts of a batch, so that each destination's statistics are updated once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -16,13 +16,14 @@ use store::Store;
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     tallies: Mutex<BTreeMap<DestinationId, (Tally, Counted)>>,
-    /// Where attempts have failed, noted before they are recorded: the order in which records that share a call are
-    /// answered is not the order in which the attempts ended.
+    /// The destinations where attempts have failed, recorded before the attempts are stored: the
+    /// answers to a shared call do not arrive in the order in which the attempts ended.
     failing: Mutex<BTreeSet<DestinationId>>,
 }
 
 impl Counts {
-    /// Counts an attempt that was recorded; one of a test is in no statistic. `rated`: it counts towards a failure rate, too.
+    /// Counts an attempt that was stored. Attempts of tests are not counted. `rated` says that it
+    /// also counts in the failure rate.
     pub(crate) fn add(&self, delivery: &Delivery, attempt: &Attempt, rated: bool) {
         if delivery.message.test {
             return;
@@ -37,17 +38,18 @@ impl Counts {
         }
     }
 
-    /// Notes that an attempt failed, which is about to be recorded.
+    /// Records a failed attempt that is about to be stored.
     pub(crate) fn note_failure(&self, destination: DestinationId) {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).insert(destination);
     }
 
-    /// Has an attempt of this batch failed there?
+    /// Whether an attempt of this batch failed at this destination.
     pub(crate) fn has_failed(&self, destination: DestinationId) -> bool {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).contains(&destination)
     }
 
-    /// Adds them to the statistics. What could not be added is missing there, and in the failure rate.
+    /// Adds the attempts to the statistics. If that fails, they are missing there and in the
+    /// failure rate.
     pub(crate) async fn write(&self, store: &Store, now: Timestamp) {
         let counts = std::mem::take(&mut *self.tallies.lock().unwrap_or_else(PoisonError::into_inner));
         let writes = counts.into_iter().map(async |(destination, (mut tally, in_rate))| {
@@ -55,7 +57,7 @@ impl Counts {
                 tally.minutes.insert(minute_of(now), in_rate);
             }
             if let Err(error) = store.add_statistics(destination, now, &tally).await {
-                tracing::warn!(error = %domain::chain(&error), %destination, "failed to add attempts to the statistics, which miss them");
+                tracing::warn!(error = %domain::chain(&error), %destination, "failed to add attempts to the statistics; they are not counted");
             }
         });
         join_all(writes).await;

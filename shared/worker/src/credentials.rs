@@ -1,4 +1,4 @@
-//! A destination's credentials, opened for one attempt.
+//! Opens a destination's credentials for one attempt.
 
 use domain::credentials::sealed_name;
 use domain::destination::Destination;
@@ -8,7 +8,7 @@ use vault::{Recipient, Vault};
 
 use crate::{ConnectorError, dependency};
 
-/// A destination's credentials, read member by member.
+/// The credentials of a destination, which are opened member by member.
 #[derive(Clone, Copy, Debug)]
 pub struct Opened<'d> {
     vault: &'d Vault,
@@ -16,35 +16,35 @@ pub struct Opened<'d> {
 }
 
 impl<'d> Opened<'d> {
-    /// The credentials of `destination`, which `vault` opens.
+    /// Returns the credentials of `destination`, which `vault` opens.
     #[must_use]
     pub fn of(vault: &'d Vault, destination: &'d Destination) -> Self {
         Self { vault, destination }
     }
 
-    /// Whose destination it is.
+    /// Returns the organization that owns the destination.
     #[must_use]
     pub fn organization(&self) -> OrganizationId {
         self.destination.organization_id
     }
 
-    /// A member that is not secret.
+    /// Returns a member that is not secret.
     pub fn open(&self, name: &str) -> Result<&'d str, ConnectorError> {
         self.open_opt(name).ok_or_else(|| missing(name))
     }
 
-    /// A member that is not secret and may be absent.
+    /// Returns a member that is not secret and may be absent.
     #[must_use]
     pub fn open_opt(&self, name: &str) -> Option<&'d str> {
         self.destination.credentials.open.get(name).map(String::as_str)
     }
 
-    /// A secret member.
+    /// Opens a secret member.
     pub async fn secret(&self, name: &str) -> Result<SecretString, ConnectorError> {
         self.secret_opt(name).await?.ok_or_else(|| missing(name))
     }
 
-    /// A secret member that may be absent.
+    /// Opens a secret member that may be absent.
     pub async fn secret_opt(&self, name: &str) -> Result<Option<SecretString>, ConnectorError> {
         let Some(field) = self.destination.credentials.secrets.get(name) else { return Ok(None) };
         let Destination { organization_id, id, .. } = self.destination;

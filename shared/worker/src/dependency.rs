@@ -1,8 +1,9 @@
-//! Watches what an attempt reads from services of Waybill: the payload, and the secrets that it opens.
+//! Watches the services of Waybill that an attempt uses: the payload's storage, and the vault that
+//! opens secrets.
 //!
-//! HTTP clients and protocol libraries turn an error of the payload's stream into one of their own, and
-//! a connector whose time is up does not know what it waited for. The watch knows both, so that a
-//! failure of Waybill is never an outcome of the destination, whatever the connector makes of it.
+//! HTTP clients and protocol libraries turn an error of the payload's stream into their own errors,
+//! and a connector whose deadline has passed does not know what it was waiting for. The watch knows
+//! both, so that a failure of Waybill never counts as an outcome of the destination.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,23 +19,23 @@ use tokio::time::Instant;
 
 use crate::{Attempted, ConnectorError, Pieces, Unavailable};
 
-/// A service that has not answered for this long when the time is up is why it was up.
+/// A service that has not answered for this long at the deadline is considered the cause.
 const STALL_MIN: Duration = Duration::from_millis(500);
 
 tokio::task_local! {
     static WATCH: Watch;
 }
 
-/// What is known of the services that one attempt or check used. Clones share it.
+/// What is known about the services that one attempt or check has used. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch(Arc<Mutex<Observed>>);
 
 #[derive(Debug, Default)]
 struct Observed {
     failure: Option<Unavailable>,
-    /// A read of the payload that is not answered.
+    /// A read of the payload that has not been answered.
     reading: Option<Reading>,
-    /// A call was given up before it was answered.
+    /// Whether a call was cancelled before it was answered.
     interrupted: bool,
 }
 
@@ -45,18 +46,18 @@ struct Reading {
 }
 
 impl Watch {
-    /// Runs `work`, whose calls of [`dependency`] are watched.
+    /// Runs `work` and watches its calls of [`dependency`].
     pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         WATCH.scope(self.clone(), work).await
     }
 
-    /// The same pieces, watched.
+    /// Returns the same pieces, watched.
     pub(crate) fn pieces(&self, pieces: Pieces) -> Pieces {
         Box::pin(Watched { pieces, watch: self.clone() })
     }
 
-    /// The result of an attempt, which is a failure of Waybill if the payload failed, or if time ran
-    /// out while a service of Waybill did not answer.
+    /// Returns the result of an attempt. It is a failure of Waybill if the payload failed, or if
+    /// the deadline passed while a service of Waybill did not answer.
     pub(crate) fn judge<T: Timed>(&self, result: Result<T, ConnectorError>) -> Result<T, ConnectorError> {
         let mut observed = self.lock();
         if let Some(failure) = observed.failure.take() {
@@ -67,7 +68,7 @@ impl Watch {
             Err(error) => error.outcome().is_some_and(is_timeout),
         };
         if is_timeout && observed.is_stalled() {
-            return Err(Unavailable::new("a service did not answer before the time was up").into());
+            return Err(Unavailable::new("a service did not answer before the deadline").into());
         }
         result
     }
@@ -84,7 +85,7 @@ impl Observed {
     }
 }
 
-/// What may have ended because time was up.
+/// A result that may be a time-out.
 pub(crate) trait Timed {
     fn timed_out(&self) -> bool;
 }
@@ -105,7 +106,8 @@ fn is_timeout(outcome: &Outcome) -> bool {
     *outcome == Outcome::Retry(Reason::Timeout)
 }
 
-/// Calls a service that Waybill depends on. If time runs out meanwhile, that is a failure of Waybill.
+/// Calls a service that Waybill depends on. If the deadline passes during the call, that is a
+/// failure of Waybill.
 pub async fn dependency<T>(call: impl Future<Output = T>) -> T {
     let mut call_in_progress = Call { since: Instant::now(), is_over: false };
     let answer = call.await;
@@ -121,7 +123,7 @@ struct Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if !self.is_over && self.since.elapsed() >= STALL_MIN {
-            // Outside of attempts and checks nothing watches.
+            // Outside attempts and checks there is no watch.
             let _ = WATCH.try_with(|watch| watch.lock().interrupted = true);
         }
     }
@@ -150,8 +152,8 @@ impl Stream for Watched {
     }
 }
 
-/// Whether the payload store has answered a read, even if its answer was not fetched: a destination
-/// that takes nothing more is not read for.
+/// Whether the payload's storage has answered a read, even if the answer was not fetched: nothing
+/// is read while the destination accepts no more data.
 #[derive(Debug)]
 struct Woken {
     is_woken: AtomicBool,

@@ -1,5 +1,5 @@
-//! Why an attempt or a check ended early. The type says whose failure it is: a failure of Waybill
-//! uses up no retry, a failure of the destination is an outcome of its delivery.
+//! Why an attempt or a check ended early. The type distinguishes failures of Waybill, which use up
+//! no retry, from failures of the destination, which are outcomes of the delivery.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -15,11 +15,12 @@ use vault::VaultError;
 
 use crate::Attempted;
 
-/// What the owner of a destination reads about a failure of Waybill: its causes are for the log.
+/// The text about a failure of Waybill for a destination's owner. Its causes are only logged.
 const UNAVAILABLE: &str = "a service that Waybill depends on did not answer; try again";
 
-/// A service that Waybill depends on (payload store, key service, secret store, table) failed or did
-/// not answer. The delivery waits and uses up no retry. The text and the causes are for the log.
+/// A service that Waybill depends on (payload storage, key service, secret store, table) failed or
+/// did not answer. The delivery waits and uses up no retry. The text and the causes are only
+/// logged.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{problem}")]
 pub struct Unavailable {
@@ -28,12 +29,12 @@ pub struct Unavailable {
 }
 
 impl Unavailable {
-    /// A failure that has no error of its own.
+    /// Creates a failure without a source.
     pub fn new(problem: impl Into<String>) -> Self {
         Self { problem: problem.into(), source: None }
     }
 
-    /// The failure of a service, with the service's error as its source.
+    /// Creates the failure of a service, with the service's error as its source.
     pub fn because(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let problem = "a service that Waybill depends on failed".to_owned();
         Self { problem, source: Some(Arc::from(source.into())) }
@@ -43,14 +44,14 @@ impl Unavailable {
 /// Why an attempt or a check ended early.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ConnectorError {
-    /// A service that Waybill depends on.
+    /// A service that Waybill depends on failed.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     /// The destination refused, failed or did not answer, or its settings, its credentials or the
-    /// payload are wrong.
+    /// payload are invalid.
     #[error("{detail}")]
     Destination {
-        /// The step of a check that failed, where it is not the step in progress.
+        /// The step of a check that failed, if it is not the step in progress.
         step: Option<StepName>,
         /// The effect on the delivery.
         outcome: Outcome,
@@ -60,34 +61,34 @@ pub enum ConnectorError {
 }
 
 impl ConnectorError {
-    /// A failure of the destination, with the reason for its owner.
+    /// Creates a failure of the destination, with the reason for its owner.
     pub fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
         let detail: String = detail.into();
         Self::Destination { step: None, outcome, detail: bounded(&detail, DETAIL_MAX_BYTES).to_owned() }
     }
 
-    /// Settings or credentials that cannot work, however often they are tried.
+    /// The settings or credentials can never work.
     pub fn misconfigured(detail: impl Into<String>) -> Self {
         Self::new(Outcome::Reject(Reason::Misconfigured), detail)
     }
 
-    /// Credentials that cannot be used, or that the destination refuses.
+    /// The credentials cannot be used, or the destination rejects them.
     pub fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(Outcome::ClientError(Reason::Authentication), detail)
     }
 
-    /// A payload that this destination never takes.
+    /// This destination never accepts the payload.
     pub fn rejected(detail: impl Into<String>) -> Self {
         Self::new(Outcome::Reject(Reason::Rejected), detail)
     }
 
-    /// A step that did not end in time.
+    /// A step did not end in time.
     pub fn timed_out(detail: impl Into<String>) -> Self {
         Self::new(Outcome::Retry(Reason::Timeout), detail)
     }
 
-    /// A connection that failed, mapped by the type of the error: TLS, an I/O error, or anything that
-    /// has one of them among its causes. All others are failures of the protocol.
+    /// Creates the failure of a connection. The types of the error and its causes decide: TLS and
+    /// I/O errors are recognised, all others are failures of the protocol.
     pub fn network(error: &(dyn Error + 'static), detail: impl Into<String>) -> Self {
         Self::unanswered(egress::failure_kind(error).unwrap_or(FailureKind::Protocol), detail)
     }
@@ -102,7 +103,7 @@ impl ConnectorError {
         }
     }
 
-    /// The same failure, of this step of a check.
+    /// Returns the same failure for this step of a check.
     #[must_use]
     pub fn at(self, step: StepName) -> Self {
         match self {
@@ -111,7 +112,7 @@ impl ConnectorError {
         }
     }
 
-    /// The same failure, of this step unless it belongs to another.
+    /// Returns the same failure for this step, unless it already names a step.
     #[must_use]
     pub fn or_at(self, step: StepName) -> Self {
         match self.step() {
@@ -120,7 +121,7 @@ impl ConnectorError {
         }
     }
 
-    /// The same failure with another text for the destination's owner.
+    /// Returns the same failure with another text for the destination's owner.
     #[must_use]
     pub fn with_detail(self, detail: impl FnOnce(&str) -> String) -> Self {
         match self {
@@ -132,7 +133,7 @@ impl ConnectorError {
         }
     }
 
-    /// The step of a check that failed, where it is not the step in progress.
+    /// Returns the step of a check that failed, if it is not the step in progress.
     #[must_use]
     pub fn step(&self) -> Option<StepName> {
         match self {
@@ -141,7 +142,7 @@ impl ConnectorError {
         }
     }
 
-    /// The effect on the delivery; `None` for a failure of Waybill, which has none.
+    /// Returns the effect on the delivery, or `None` for a failure of Waybill.
     #[must_use]
     pub fn outcome(&self) -> Option<&Outcome> {
         match self {
@@ -150,7 +151,7 @@ impl ConnectorError {
         }
     }
 
-    /// The reason for the destination's owner.
+    /// Returns the reason for the destination's owner.
     #[must_use]
     pub fn detail(&self) -> &str {
         match self {
@@ -159,8 +160,8 @@ impl ConnectorError {
         }
     }
 
-    /// The failed attempt, with the record of its request where one was sent. A failure of Waybill is
-    /// no attempt.
+    /// Returns the failed attempt, with the record of its request if one was sent. A failure of
+    /// Waybill is not an attempt.
     pub fn into_attempted(self, request: Option<RequestRecord>) -> Result<Attempted, Unavailable> {
         match self {
             Self::Destination { outcome, detail, .. } => Ok(Attempted { request, ..Attempted::unsent(outcome, detail) }),
@@ -169,7 +170,7 @@ impl ConnectorError {
     }
 }
 
-/// The effect on a delivery of a server that did not answer: the table of api.md (Deliveries).
+/// Returns the outcome if a server did not answer, by the table of api.md (Deliveries).
 #[must_use]
 pub fn unanswered(kind: FailureKind) -> Outcome {
     match kind {
@@ -211,7 +212,7 @@ impl From<VaultError> for ConnectorError {
             | VaultError::RoleMayNotRead { .. }
             | VaultError::Missing { .. } => Self::misconfigured(error.to_string()),
             VaultError::Corrupt(_) => {
-                tracing::error!(error = %domain::chain(&error), "a stored secret is damaged or not where it belongs");
+                tracing::error!(error = %domain::chain(&error), "a stored secret is damaged or belongs to another record");
                 Self::new(Outcome::Retry(Reason::Internal), format!("{error}; it has to be set again"))
             }
         }

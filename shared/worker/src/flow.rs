@@ -1,10 +1,11 @@
-//! What one process knows about the destinations with limits that it delivers to: when an attempt may start next, and which deliveries
-//! wait for a place.
+//! What one process knows about the destinations with limits: when an attempt may start next, and
+//! which deliveries wait for a place.
 //!
-//! The table gives turns and places to all processes together. A process that is held up for a moment would still start everything at
-//! once whose turn came meanwhile, so it **spaces** its own starts. And a place that comes free lies idle until a delivery takes it,
-//! so the process that frees one **calls** a delivery that it made wait. Nothing here has to survive the process: a delivery that is not
-//! called returns when it is expected to start.
+//! The table hands out turns and places to all processes. A process that was delayed would start
+//! everything at once whose turn has come, so it also **spaces** its own starts. A free place is
+//! unused until a delivery takes it, so the process that frees a place **calls** a delivery that
+//! waits for one. Nothing here has to survive the process: a delivery that is not called returns at
+//! its expected time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,52 +16,55 @@ use queue::Task;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Two may be this much closer than the limit says, or half the time between two starts if that is more: one that is a little late
-/// does not hold up those after it.
+/// How much closer two starts may be than the limit permits, unless half of the step is more. A
+/// late start therefore does not delay those after it.
 const SLACK_MIN: Duration = Duration::from_millis(50);
-/// While attempts are shorter than this, deliveries look for a place before one is free.
+/// If attempts are shorter than this, deliveries look for a place before one is free.
 const SHORT_ATTEMPT: Duration = Duration::from_secs(1);
-/// The most deliveries that a process calls for one destination; those beyond that return by themselves.
+/// The most deliveries of one destination that a process keeps in line. Others return by
+/// themselves.
 const LINE_MAX: usize = 5_000;
-/// The most of all destinations.
+/// The most deliveries of all destinations that a process keeps in line.
 const LINES_MAX: usize = 50_000;
-/// With more destinations than this, those that nothing is known about are forgotten.
+/// With more destinations than this, idle ones are dropped.
 const DESTINATIONS: usize = 1_000;
 
-/// The flow of every destination with limits, as far as this process knows it. Clones share it.
+/// The flows of the destinations with limits that this process has delivered to. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Flows(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     flows: HashMap<DestinationId, Flow>,
-    /// How many deliveries stand in all lines together.
+    /// The number of deliveries in all lines.
     lined_up: usize,
 }
 
 #[derive(Debug, Default)]
 struct Flow {
-    /// Attempts that begin.
+    /// The pace at which attempts begin.
     admitted: Pace,
-    /// Requests that they send. In between they take their leases, which may bring them closer to each other.
+    /// The pace at which requests are sent. Attempts take their leases in between, which may bring
+    /// them closer together.
     sent: Pace,
-    /// Deliveries that wait for a place, oldest first.
+    /// The deliveries that wait for a place, oldest first.
     line: BTreeMap<DeliveryId, Task>,
-    /// How many look for a place at this moment.
+    /// How many deliveries are looking for a place.
     looking: u32,
-    /// Rings when a place comes free.
+    /// Notifies when a place becomes free.
     bell: Arc<Notify>,
 }
 
-/// Keeps the distance between things that happen one after the other.
+/// Keeps a distance between successive events.
 #[derive(Debug, Default)]
 struct Pace {
-    /// When the next one happens, if all keep the distance that the limit says.
+    /// When the next event is due if all keep the distance of the limit.
     next: Option<Instant>,
 }
 
 impl Pace {
-    /// Lets one happen now, `step` after the one before on average; or returns how long to wait before asking again.
+    /// Admits an event now, on average `step` after the previous one, or returns how long to wait
+    /// before asking again.
     fn step(&mut self, step: Duration) -> Result<(), Duration> {
         let now = Instant::now();
         let next = self.next.unwrap_or(now);
@@ -73,7 +77,7 @@ impl Pace {
     }
 }
 
-/// A delivery that looks for a place, until it is dropped.
+/// A delivery that is looking for a place, until this is dropped.
 pub(crate) struct Looking {
     flows: Flows,
     destination: DestinationId,
@@ -81,7 +85,7 @@ pub(crate) struct Looking {
 }
 
 impl Looking {
-    /// Waits until this process frees a place, and no longer than `most`.
+    /// Waits until this process frees a place, for at most `most`.
     pub(crate) async fn wait(&self, most: Duration) {
         drop(tokio::time::timeout(most, self.bell.notified()).await);
     }
@@ -100,12 +104,14 @@ impl Flows {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Admits an attempt, `step` after the one before on average; or returns how long to wait before asking again.
+    /// Admits an attempt, on average `step` after the previous one, or returns how long to wait
+    /// before asking again.
     pub(crate) fn admit(&self, destination: DestinationId, step: Duration) -> Result<(), Duration> {
         self.state().flow(destination).admitted.step(step)
     }
 
-    /// Waits until an attempt that was admitted may send its request: what happened in between has brought it closer to the one before.
+    /// Waits until an admitted attempt may send its request, because the work since its admission
+    /// may have brought it closer to the previous one.
     pub(crate) async fn send(&self, destination: DestinationId, step: Duration) {
         loop {
             let sent = self.state().flow(destination).sent.step(step);
@@ -116,7 +122,7 @@ impl Flows {
         }
     }
 
-    /// Begins to look for a place.
+    /// Registers a delivery that looks for a place.
     pub(crate) fn look(&self, destination: DestinationId) -> Looking {
         let mut state = self.state();
         let flow = state.flow(destination);
@@ -124,7 +130,7 @@ impl Flows {
         Looking { flows: self.clone(), destination, bell: Arc::clone(&flow.bell) }
     }
 
-    /// Lines a delivery up that waits for a place: it is called by this task when one is free.
+    /// Adds a delivery that waits for a place to the line. Its task is sent when a place is free.
     pub(crate) fn line_up(&self, task: Task) {
         let mut state = self.state();
         if state.lined_up >= LINES_MAX {
@@ -140,7 +146,7 @@ impl Flows {
         state.lined_up += added;
     }
 
-    /// Takes a delivery out of its line: it has a place.
+    /// Removes a delivery that has a place from the line.
     pub(crate) fn step_out(&self, destination: DestinationId, delivery: DeliveryId) {
         let mut state = self.state();
         if state.flows.get_mut(&destination).is_some_and(|flow| flow.line.remove(&delivery).is_some()) {
@@ -148,8 +154,9 @@ impl Flows {
         }
     }
 
-    /// A place of so many came free after an attempt that took so long. Returns the tasks of those to call: while attempts are short,
-    /// about one delivery looks for each place, so that it need not wait for a task to pass through the queue.
+    /// Records that one of `places` places became free after an attempt that took `took`. Returns
+    /// the tasks to call. While attempts are short, about one delivery is looking for each place,
+    /// so that no place waits for a task to pass through the queue.
     pub(crate) fn freed(&self, destination: DestinationId, places: u32, took: Duration) -> Vec<Task> {
         let mut state = self.state();
         let Some(flow) = state.flows.get_mut(&destination) else { return Vec::new() };
@@ -194,7 +201,8 @@ mod tests {
         IdMint::new([7; 32], clock, Random::new(|bytes| bytes.fill(7)))
     }
 
-    /// Starts as many attempts as there are, each as soon as it may; answers when each started, in milliseconds.
+    /// Starts `count` attempts as early as permitted, and returns the start of each in
+    /// milliseconds.
     async fn starts(flows: &Flows, destination: DestinationId, step: Duration, count: usize) -> Vec<u128> {
         let began = Instant::now();
         let mut starts = Vec::new();

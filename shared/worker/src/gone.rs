@@ -1,4 +1,5 @@
-//! Gone: a receiver that answers so takes no later delivery either, and its destination is disabled.
+//! Disables the destination of a receiver that answers 410 Gone, because it will not accept later
+//! deliveries either.
 
 use domain::alert::AlertKind;
 use domain::audit::{Actor, AuditEvent, AuditOutcome};
@@ -8,13 +9,14 @@ use store::Saved;
 
 use crate::{Connector, Parts, Updates};
 
-/// Why such a destination is disabled.
+/// The reason that the destination shows.
 const REASON: &str = "the receiver answered 410 Gone: it takes no more deliveries";
-/// How often a change that meets another one is tried again.
+/// How many times the change is tried when others change the destination at the same time.
 const RACES_MAX: usize = 8;
 
 impl<C: Connector> Parts<C> {
-    /// Disables a destination whose receiver is gone, and alerts. When that fails, the next delivery gets the same answer.
+    /// Disables a destination whose receiver is gone, and alerts. If that fails, the next delivery
+    /// gets the same answer and tries again.
     pub(crate) async fn disable_gone(&self, destination: &Destination) {
         let Some(updates) = &self.updates else { return };
         if let Err(error) = self.try_disable_gone(updates, destination.clone()).await {

@@ -1,4 +1,5 @@
-//! What an organization uses with the service's own role is compared with its grants at every use: a grant that was withdrawn ends at once.
+//! Compares everything that an organization uses with the service's own role with its grants, at
+//! every use. A withdrawn grant ends immediately.
 
 use domain::Reason;
 use domain::check::CheckReport;
@@ -11,7 +12,7 @@ use store::ObjectPlace;
 use crate::connector::{Attempted, Connector};
 use crate::{Parts, refused_check};
 
-/// Why a secret or a bucket may not be used, in words.
+/// Why a secret or a bucket may not be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotGranted(String);
 
@@ -21,7 +22,7 @@ impl NotGranted {
     }
 }
 
-/// Whether those of the secrets that stand in Secrets Manager are granted.
+/// Returns an error if one of the secrets is in Secrets Manager and not granted.
 pub(crate) fn secrets<'s>(live: impl IntoIterator<Item = &'s SigningSecret>, grants: &Grants) -> Result<(), NotGranted> {
     for secret in live {
         // A secret that the customer's own role reads needs no grant.
@@ -33,7 +34,7 @@ pub(crate) fn secrets<'s>(live: impl IntoIterator<Item = &'s SigningSecret>, gra
     Ok(())
 }
 
-/// Whether the service's own role may read a payload from where its submitter keeps it.
+/// Returns an error if the service's own role may not read the payload from the submitter's bucket.
 pub(crate) fn source(place: &ObjectPlace, grants: &Grants) -> Result<(), NotGranted> {
     match &place.bucket {
         Some(bucket) if place.role.is_none() && !grants.buckets.contains(bucket) => {
@@ -44,7 +45,7 @@ pub(crate) fn source(place: &ObjectPlace, grants: &Grants) -> Result<(), NotGran
 }
 
 impl<C: Connector> Parts<C> {
-    /// The report of a check that may not begin, if it may not.
+    /// Returns a report if the destination may not be checked.
     pub(crate) async fn refuses_check(&self, destination: &Destination) -> Option<CheckReport> {
         let live = destination.live_secrets(self.clock.now());
         if !live.iter().any(|secret| matches!(secret.source, SecretSource::SecretsManager { role: None, .. })) {

@@ -1,5 +1,5 @@
-//! What every connector is run in: a time limit, a watch on the services of Waybill that it uses, and
-//! the redaction of what it opened. A connector holds its protocol and nothing of these.
+//! Runs every connector with a time limit, a watch on the services of Waybill that it uses, and
+//! redaction of the secrets that it opened. Connectors only implement their protocols.
 
 use domain::check::CheckReport;
 use domain::destination::Destination;
@@ -15,7 +15,7 @@ use crate::payload::Payload;
 use crate::redaction::Redactor;
 use crate::steps::StepRecorder;
 
-/// Makes one attempt. A failure of Waybill, at any byte of the payload, is never an attempt.
+/// Makes one attempt. A failure of Waybill while the payload is read never counts as an attempt.
 pub async fn deliver<C: Connector>(connector: &C, job: Job<'_>) -> Result<Attempted, Unavailable> {
     let most = connector.attempt_max(job.destination);
     let organization = job.destination.organization_id.to_string();
@@ -34,19 +34,19 @@ pub async fn deliver<C: Connector>(connector: &C, job: Job<'_>) -> Result<Attemp
         .map_err(|unavailable| Unavailable::new(redactor.text(&domain::chain(&unavailable).to_string())))
 }
 
-/// Makes an attempt of `payload`, whose failures are failures of Waybill, whatever becomes of them on
-/// their way through the protocol's libraries.
+/// Makes an attempt with `payload`. Failures of the payload are failures of Waybill, even if
+/// libraries convert them to other errors.
 pub async fn watched(
     payload: Payload,
     attempt: impl AsyncFnOnce(Payload) -> Result<Attempted, ConnectorError>,
 ) -> Result<Attempted, Unavailable> {
     let watch = Watch::default();
-    // On the heap: protocols have states of tens of kilobytes.
+    // Boxed, because the futures of protocols are tens of kilobytes.
     let result = watch.during(Box::pin(attempt(payload.watched(&watch)))).await;
     watch.judge(result).or_else(|error| error.into_attempted(None))
 }
 
-/// Checks connection and credentials of a destination, step by step.
+/// Checks the connection and credentials of a destination step by step.
 pub async fn check<C: Connector>(connector: &C, destination: &Destination) -> CheckReport {
     let started = Instant::now();
     let time_limit = Duration::from_secs(destination.settings.timeout_seconds().into());
@@ -54,7 +54,7 @@ pub async fn check<C: Connector>(connector: &C, destination: &Destination) -> Ch
     let deadline = latest.min(started + time_limit);
     let (watch, confidential) = (Watch::default(), Confidential::default());
     let mut steps = StepRecorder::default();
-    // On the heap, as attempts are.
+    // Boxed, as attempts are.
     let checking = Box::pin(connector.check(Check { destination, deadline, latest, steps: &mut steps }));
     let checking = egress::on_behalf_of(destination.organization_id.to_string(), checking);
     let checking = watch.during(confidential.during(checking));

@@ -1,4 +1,4 @@
-//! What a worker function is invoked with, and what it answers.
+//! The payloads with which a worker function is invoked, and its answers.
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use domain::alert_email::{ConfirmationAnswer, ConfirmationRequest};
@@ -6,19 +6,19 @@ use domain::authorization::{ExchangeAnswer, ExchangeRequest};
 use domain::check::{CheckReport, CheckRequest, HostKeysAnswer, HostKeysRequest};
 use serde::{Deserialize, Serialize};
 
-/// A batch from the queue, or a connection check from the api.
+/// A batch from the queue, or a request from the API.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Invocation {
-    /// Tasks.
+    /// A batch of tasks.
     Queue(SqsEvent),
-    /// A destination about to be saved. Holds sealed credentials; never logged.
+    /// A destination to check before it is saved. Contains sealed credentials and is never logged.
     Check(Box<CheckRequest>),
-    /// A server whose keys are to be looked at.
+    /// A server whose host keys are requested.
     HostKeys(HostKeysRequest),
-    /// A code that a person's consent brought.
+    /// An authorization code from a person's consent.
     Exchange(Box<ExchangeRequest>),
-    /// An address that is to be confirmed. Holds the link; never logged.
+    /// An address to confirm. Contains the link and is never logged.
     Confirmation(Box<ConfirmationRequest>),
 }
 
@@ -26,14 +26,14 @@ pub enum Invocation {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// Which tasks stay in the queue.
+    /// The tasks that stay in the queue.
     Batch(SqsBatchResponse),
-    /// What the check found.
+    /// The report of the check.
     Check(CheckReport),
-    /// The keys a server presents.
+    /// The host keys that the server presents.
     HostKeys(HostKeysAnswer),
-    /// What became of the code.
+    /// The result of the exchange.
     Exchange(ExchangeAnswer),
-    /// What became of the mail.
+    /// Whether the e-mail was sent.
     Confirmation(ConfirmationAnswer),
 }

@@ -1,10 +1,13 @@
-//! The worker: takes tasks from its queue, delivers through its connector, settles.
+//! The worker: receives tasks from its queue, delivers them through its connector, and records the
+//! outcomes.
 //!
-//! For every batch, [`Worker`] **reads** deliveries, destinations, health and payloads in one strongly consistent read; [`plan`] says, of each,
-//! what is to be done; what is due is **delivered** by the [`Connector`] and **settled**: `domain::settle` decides, the store writes under the
-//! delivery's generation and attempt count, the task is acknowledged, held until its time or left to the due index, and the destination's
-//! streak is counted. A dependency that fails delays a task and never fails its delivery. The same function also answers connection checks.
-//! [`Memory`] bounds what the attempts of a process hold.
+//! For every batch, [`Worker`] **reads** deliveries, destinations, health and payloads in one
+//! strongly consistent read, and [`plan`] decides what to do with each. Due deliveries are
+//! **delivered** by the [`Connector`] and **settled**: `domain::settle` decides the next state, and
+//! the store writes it under the delivery's generation and attempt count. The task is then
+//! acknowledged, held until its time, or left to the due index, and the destination's streak is
+//! counted. A dependency that fails delays a task and never fails its delivery. The same function
+//! answers connection checks. [`Memory`] limits the memory of all attempts in a process.
 
 mod attempt;
 mod batch;
@@ -67,36 +70,36 @@ use vault::{Confidential, KeySource, KeyUse};
 
 use crate::redaction::Redactor;
 
-/// A worker function around a connector.
+/// A worker function with its connector.
 pub struct Worker<C>(Arc<Parts<C>>);
 
-/// What a worker works with.
+/// The dependencies of a worker.
 pub struct Parts<C> {
-    /// Speaks the destination's protocol.
+    /// The connector, which implements the destination type's protocol.
     pub connector: C,
-    /// Deliveries, destinations, health.
+    /// Reads and writes deliveries, destinations and health.
     pub store: Store,
-    /// Its own queue.
+    /// The worker's own queue.
     pub inbox: Inbox,
-    /// The time.
+    /// The source of the current time.
     pub clock: Clock,
-    /// Jitter.
+    /// The source of randomness, such as jitter.
     pub random: Random,
-    /// Tells what was refused, and sends updates.
+    /// Records refusals, and sends fallbacks and status updates.
     pub dispatcher: Dispatcher,
-    /// Tells of deliveries that finished; `None` tells nobody.
+    /// Sends status updates about finished deliveries, unless it is `None`.
     pub updates: Option<Updates>,
-    /// No new attempt starts once it is cancelled.
+    /// No new attempt starts after this is cancelled.
     pub shutdown: CancellationToken,
-    /// What the attempts of this process may hold together.
+    /// The memory that all attempts of this process share.
     pub memory: Memory,
-    /// The flow of destinations with limits.
+    /// The flows of destinations with limits.
     pub flows: Flows,
-    /// What goes wrong on purpose.
+    /// Fault injection.
     pub faults: Faults,
 }
 
-/// The report of a check that could not begin.
+/// Returns the report of a check that could not begin.
 #[must_use]
 pub fn refused_check(detail: &str) -> CheckReport {
     CheckReport::of(vec![CheckStep {
@@ -109,7 +112,7 @@ pub fn refused_check(detail: &str) -> CheckReport {
 }
 
 impl<C: Connector> Worker<C> {
-    /// The worker that `connector` makes on this platform.
+    /// Creates the worker for `connector` on this platform.
     pub fn on(platform: &Platform, config: Config, connector: C) -> Self {
         let Platform { aws, clock, random, shutdown } = platform.clone();
         let store = Store::new(&aws, config.table_name, Some(config.bucket_name));
@@ -132,7 +135,7 @@ impl<C: Connector> Worker<C> {
         })
     }
 
-    /// A worker of these parts.
+    /// Creates a worker from its dependencies.
     pub fn new(parts: Parts<C>) -> Self {
         Self(Arc::new(parts))
     }
@@ -152,7 +155,7 @@ impl<C: Connector> Parts<C> {
         check(&self.connector, destination).await
     }
 
-    /// The request names no organization, so that each host is on its own.
+    /// The request does not name an organization, so each host is isolated instead.
     async fn host_keys(&self, place: HostKeysPlace) -> HostKeysAnswer {
         egress::on_behalf_of(format!("host {}", place.host), self.connector.host_keys(place)).await
     }

@@ -1,4 +1,4 @@
-//! How long attempts, checks and their steps may take.
+//! Time limits of attempts, checks and their steps.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::ConnectorError;
 
-/// All steps of a check together: what the api waits for (20 s), less what the answer takes.
+/// The time limit for all steps of a check: the API waits 20 s, less the time for the answer.
 pub const CHECK_TIME_LIMIT: Duration = Duration::from_secs(18);
-/// A server that does not let Waybill in by then is given up, however long the attempt may take:
-/// other deliveries wait for the worker.
+/// How long a login may take, regardless of the attempt's own time limit, because other deliveries
+/// wait for the worker.
 const LOGIN_TIME_LIMIT: Duration = Duration::from_secs(30);
-/// Connectors end their work themselves. One that does not is ended this much later.
+/// How long after its time limit a connector is cancelled if it has not ended by itself.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
-/// When to give up on a server that has not let us in, in an attempt that may last until `deadline`.
+/// Returns the deadline of a login in an attempt that ends at `deadline`.
 #[must_use]
 pub fn login_deadline(deadline: Instant) -> Instant {
     deadline.min(Instant::now() + LOGIN_TIME_LIMIT)
 }
 
-/// The result of `work`, or a time-out with this text when `deadline` passes first.
+/// Returns the result of `work`, or a time-out with the text `late` if `deadline` passes first.
 pub async fn within<T, E: From<ConnectorError>>(deadline: Instant, late: &str, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     timeout_at(deadline, work).await.unwrap_or_else(|_| Err(ConnectorError::timed_out(late).into()))
 }

@@ -1,8 +1,9 @@
-//! What a worker holds in memory is bounded by bytes, not by the number of tasks.
+//! Limits the memory of a worker by bytes instead of by the number of tasks.
 //!
-//! Before a payload is read, an attempt **reserves** what it will hold, and gives it back when it is over. Reservations are granted
-//! in their order, with two exceptions that keep one organization from holding up the others: an organization that holds something
-//! waits once it would hold more than half, and small payloads have room of their own.
+//! Before it reads a payload, an attempt **reserves** the memory that it will use, and returns it
+//! at its end. Reservations are granted in order, with two exceptions that keep one organization
+//! from delaying others: an organization that already holds memory waits if it would hold more than
+//! half, and small payloads have a share of their own.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use domain::id::OrganizationId;
 use tokio::sync::oneshot;
 
-/// Payloads up to here do not wait for larger ones.
+/// The largest payload that counts as small.
 const SMALL_BYTES_MAX: u64 = 1 << 20;
-/// The part of the budget that small payloads have for themselves.
+/// One part in this many of the budget is reserved for small payloads.
 const SMALL_PART: u64 = 4;
 
-/// The bytes that a worker's attempts may hold together. Clones share them.
+/// The memory that a worker's attempts may hold together. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Memory {
     small: Pool,
@@ -23,21 +24,22 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// A budget of so many bytes.
+    /// Creates a budget of this many bytes.
     #[must_use]
     pub fn of(bytes: u64) -> Self {
         let small = bytes / SMALL_PART;
         Self { small: Pool::of(small, small / 2), large: Pool::of(bytes - small, bytes / 2) }
     }
 
-    /// Waits until `organization` may hold `bytes`. What is more than the budget has room for gets all of it, alone.
+    /// Waits until `organization` may hold `bytes`. A reservation larger than the budget gets the
+    /// whole budget for itself.
     pub async fn reserve(&self, organization: OrganizationId, bytes: u64) -> Reserved {
         let pool = if bytes <= SMALL_BYTES_MAX { &self.small } else { &self.large };
         pool.reserve(organization, bytes).await
     }
 }
 
-/// Bytes that an attempt may hold, until it is dropped.
+/// Memory that is reserved for an attempt until this is dropped.
 #[derive(Debug)]
 pub struct Reserved {
     pool: Pool,
@@ -52,7 +54,7 @@ impl Drop for Reserved {
     }
 }
 
-/// A place in the line; when it is left, the others move up.
+/// A position in the queue of reservations. When it is dropped, others may be granted.
 struct Line<'p>(&'p Pool);
 
 impl Drop for Line<'_> {
@@ -64,7 +66,7 @@ impl Drop for Line<'_> {
 #[derive(Clone, Debug)]
 struct Pool {
     bytes_max: u64,
-    /// The most that one organization holds, unless it is a single reservation.
+    /// The most that one organization holds, except by a single reservation.
     share_max: u64,
     state: Arc<Mutex<State>>,
 }
@@ -119,7 +121,8 @@ impl Pool {
         loop {
             let (waiter, reserved) = oneshot::channel();
             self.state().waiting.push_back(Waiting { organization, bytes, waiter });
-            // Also when the wait is given up: those behind may then have room.
+            // Also dropped when the wait is cancelled, because the next reservation may then be
+            // granted.
             let _line = Line(self);
             self.move_up();
             if let Ok(reserved) = reserved.await {
@@ -128,20 +131,22 @@ impl Pool {
         }
     }
 
-    /// Lets those in the line have what there is room for.
+    /// Grants the waiting reservations that fit.
     fn move_up(&self) {
         let granted = {
             let mut state = self.state();
             self.grant(&mut state)
         };
-        // Outside the lock: what nobody waits for any more is given back by its own drop.
+        // Sent outside the lock: a reservation whose waiter is gone is returned by its own drop,
+        // which locks again.
         for (waiter, reserved) in granted {
             drop(waiter.send(reserved));
         }
     }
 
-    /// Takes from the line who may hold what they wait for. One for whom there is no room yet is waited for, whoever comes after;
-    /// one whose organization holds its share already is passed over.
+    /// Takes the waiting reservations that can be granted. The first one that does not fit is
+    /// waited for, even if later ones would fit. Those whose organization already holds its share
+    /// are passed over.
     fn grant(&self, state: &mut State) -> Vec<(oneshot::Sender<Reserved>, Reserved)> {
         let mut granted = Vec::new();
         let mut passed_over = VecDeque::new();

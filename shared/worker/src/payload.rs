@@ -1,4 +1,4 @@
-//! What is delivered: bytes at hand, or a stream of them.
+//! The payload of a delivery, in memory or as a stream.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream};
@@ -8,10 +8,12 @@ use store::OwnObject;
 use crate::Unavailable;
 use crate::dependency::Watch;
 
-/// Pieces of a payload, in their order. An error is ours (where payloads are kept does not answer), never the destination's.
+/// The pieces of a payload in their order. An error is a failure of Waybill, because the payload's
+/// storage does not answer.
 pub type Pieces = BoxStream<'static, Result<Bytes, Unavailable>>;
 
-/// The bytes of one delivery, read once from their beginning to their end, as fast as they can be sent and never faster.
+/// The bytes of one delivery, which are read once from beginning to end, and no faster than they
+/// can be sent.
 pub struct Payload {
     size_bytes: u64,
     content: Content,
@@ -24,19 +26,20 @@ enum Content {
 }
 
 impl Payload {
-    /// All of it at hand.
+    /// Creates a payload that is in memory.
     #[must_use]
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self { size_bytes: bytes.len() as u64, content: Content::Whole(bytes), own_object: None }
     }
 
-    /// As it comes, in pieces of any size: exactly `size_bytes` of them, or reading it fails.
+    /// Creates a payload from a stream of pieces of any size. Reading fails if they are not exactly
+    /// `size_bytes` bytes.
     pub fn streamed(size_bytes: u64, pieces: impl Stream<Item = Result<Bytes, Unavailable>> + Send + 'static) -> Self {
         Self { size_bytes, content: Content::Streamed(counted(size_bytes, pieces.boxed()).boxed()), own_object: None }
     }
 
-    /// The same, whose reads are watched.
+    /// Returns the payload with its reads watched.
     pub(crate) fn watched(self, watch: &Watch) -> Self {
         let content = match self.content {
             Content::Streamed(pieces) => Content::Streamed(watch.pieces(pieces)),
@@ -45,25 +48,27 @@ impl Payload {
         Self { content, ..self }
     }
 
-    /// The same, which is this object in S3, where the function may read it with its own role.
+    /// Returns the payload with the object in S3 that holds it, if the function may read that with
+    /// its own role.
     #[must_use]
     pub fn kept_as(self, own_object: Option<OwnObject>) -> Self {
         Self { own_object, ..self }
     }
 
-    /// Which object in S3 it is, where the function may read it with its own role.
+    /// Returns the object in S3 that holds the payload, if the function may read it with its own
+    /// role.
     #[must_use]
     pub fn own_object(&self) -> Option<&OwnObject> {
         self.own_object.as_ref()
     }
 
-    /// How much there is.
+    /// Returns the size of the payload.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// All of it, when it is at hand.
+    /// Returns the whole payload if it is in memory.
     #[must_use]
     pub fn at_hand(&self) -> Option<&Bytes> {
         match &self.content {
@@ -72,7 +77,7 @@ impl Payload {
         }
     }
 
-    /// The next bytes; `None` at the end.
+    /// Returns the next bytes, or `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Unavailable> {
         match &mut self.content {
             Content::Whole(bytes) if bytes.is_empty() => Ok(None),
@@ -81,7 +86,7 @@ impl Payload {
         }
     }
 
-    /// All of it, in one piece: for payloads whose size has been looked at.
+    /// Reads the whole payload into memory. The caller has checked its size.
     pub async fn collect(self) -> Result<Bytes, Unavailable> {
         let pieces = match self.content {
             Content::Whole(bytes) => return Ok(bytes),
@@ -95,7 +100,7 @@ impl Payload {
         Ok(pieces.try_fold(all, join).await?.freeze())
     }
 
-    /// Piece by piece.
+    /// Returns the payload as a stream of pieces.
     #[must_use]
     pub fn into_pieces(self) -> Pieces {
         match self.content {
@@ -111,7 +116,8 @@ impl std::fmt::Debug for Payload {
     }
 }
 
-/// The pieces, as long as they are as many bytes as was said; a place that keeps others than it was given is not to be delivered from.
+/// Returns the pieces, or an error if they are not `size_bytes` bytes: a storage that returns other
+/// bytes than it was given must not be delivered from.
 fn counted(size_bytes: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, Unavailable>> + Send {
     stream::try_unfold((pieces, size_bytes), |(mut pieces, left)| async move {
         match pieces.try_next().await? {
@@ -119,7 +125,7 @@ fn counted(size_bytes: u64, pieces: Pieces) -> impl Stream<Item = Result<Bytes, 
             None => Ok(None),
             Some(piece) => match left.checked_sub(piece.len() as u64) {
                 Some(left) => Ok(Some((piece, (pieces, left)))),
-                None => Err(Unavailable::new("the payload is longer than it is said to be")),
+                None => Err(Unavailable::new("the payload is longer than its recorded size")),
             },
         }
     })

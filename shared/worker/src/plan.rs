@@ -1,4 +1,5 @@
-//! What to do with a task, given the record it names. Pure; the record is the truth.
+//! Decides what to do with a task from the record that it names. This is a pure function; the
+//! record is authoritative.
 
 use std::time::Duration;
 
@@ -9,27 +10,30 @@ use domain::settle::LONGEST_QUEUED_WAIT;
 use domain::waiting::{Waiting, WaitingFor};
 use queue::Task;
 
-/// Received this much more often than attempts were recorded, a task is suspected of killing its worker: it is processed alone and last.
+/// The number of receives without a recorded attempt at which a task is suspected of crashing its
+/// worker. It is then processed alone and last.
 pub(crate) const SUSPECT_RECEIVES: u32 = 5;
-/// … and at this many it is settled as dead-lettered: the tenth start ends what nine did not survive.
+/// The number at which its delivery is dead-lettered. The tenth start therefore ends a delivery
+/// that nine attempts did not survive.
 pub(crate) const POISON_RECEIVES: u32 = 9;
-/// How long the tasks of a suspended organization wait before they are looked at again.
+/// How long the tasks of a suspended organization wait before they are read again.
 const SUSPENDED_WAIT: Duration = Duration::from_secs(60);
 
-/// What to do with a task.
+/// The next action for a task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
-    /// Nothing: it is finished, superseded, gone, or the due index has it.
+    /// Nothing remains to be done: the delivery has finished, was superseded or deleted, or is in
+    /// the due index.
     Acknowledge,
-    /// It comes back after this long.
+    /// The task comes back after this time.
     Hold(Duration),
-    /// It is sent anew, to come after this long, so that waiting does not count as trouble.
+    /// The task is sent again with a delay, so that waiting does not raise its receive count.
     SendAnew(Duration),
     /// The delivery ends without an attempt.
     GiveUp(GiveUp),
-    /// It is due and may not start: it leaves the queue until it may.
+    /// The delivery is due but may not start. Its task leaves the queue until it may.
     Wait(Waiting),
-    /// An attempt is due after this long, which is less than a second.
+    /// An attempt is due after this time, which is less than a second.
     Attempt(Duration),
     /// An attempt is due, alone and after all others of the batch.
     AttemptAlone,
@@ -38,11 +42,11 @@ pub enum Next {
 /// Why a delivery ends without an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GiveUp {
-    /// Its destination takes no deliveries.
+    /// The destination takes no deliveries.
     Skip(SkipReason),
-    /// The time by which it was to arrive is over.
+    /// The time by which the message has to arrive has passed.
     Expire,
-    /// Its task came back too often without an attempt.
+    /// The task came back too often without a recorded attempt.
     DeadLetter,
 }
 
@@ -57,7 +61,7 @@ impl GiveUp {
     }
 }
 
-/// Decides what is to be done with `task`, received `receives` times.
+/// Decides what to do with `task`, which was received `receives` times.
 #[must_use]
 pub fn plan(
     task: &Task,
@@ -84,7 +88,8 @@ pub fn plan(
     let left = paused.map_or(Duration::ZERO, |paused| paused.expected_at.map_or(Duration::MAX, |at| at.since(now)));
     let wait = match delivery.waiting.map(|waiting| waiting.reason) {
         Some(WaitingFor::Pause) => left,
-        // When a place comes free is an estimate: the delivery may be called before.
+        // The time at which a place becomes free is an estimate, so the delivery may be called
+        // earlier.
         Some(WaitingFor::Concurrency) => Duration::ZERO,
         Some(WaitingFor::Rate) | None => delivery.starts_at().map_or(Duration::ZERO, |at| at.since(now)),
     };
@@ -108,13 +113,13 @@ pub fn plan(
     if unexplained >= SUSPECT_RECEIVES { Next::AttemptAlone } else { Next::Attempt(wait) }
 }
 
-/// What a delivery waits for while its destination is paused. Tests go out.
+/// Returns what a delivery waits for if its destination is paused. Tests do not wait.
 pub(crate) fn is_paused(destination: Option<&Destination>, delivery: &Delivery, now: Timestamp) -> Option<Waiting> {
     let until = destination?.paused_until(now).filter(|_| !delivery.message.test)?;
     Some(Waiting { reason: WaitingFor::Pause, expected_at: Some(until).filter(|until| *until < Timestamp::MAX) })
 }
 
-/// Why a delivery to this destination is skipped, if it is.
+/// Returns why a delivery to this destination is skipped, if it is.
 pub(crate) fn skip_reason(destination: Option<&Destination>, delivery: &Delivery) -> Option<SkipReason> {
     match destination.map(|destination| &destination.state) {
         None | Some(DestinationState::Deleted { .. }) => Some(SkipReason::DestinationDeleted),

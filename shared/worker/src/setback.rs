@@ -1,4 +1,5 @@
-//! When something of ours fails: the task waits, longer each time, and its delivery does not fail.
+//! Returns tasks to the queue when a dependency fails: the task waits, longer each time, and its
+//! delivery does not fail.
 
 use std::time::Duration;
 
@@ -6,25 +7,25 @@ use queue::{Inbox, Received};
 
 use crate::plan::SUSPECT_RECEIVES;
 
-/// The longest wait after a setback.
+/// The longest wait after a failure.
 const LONGEST_SETBACK: Duration = Duration::from_secs(900);
 
-/// What becomes of a task: whether it leaves the queue.
+/// Whether a task leaves the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Disposal {
-    /// Deleted.
+    /// The task is deleted.
     Done,
-    /// Stays, to be received again.
+    /// The task stays and is received again.
     Stays,
 }
 
-/// 2^receives seconds, at most 900.
+/// Returns 2^receives seconds, at most 900.
 pub(crate) fn setback_wait(receives: u32) -> Duration {
     Duration::from_secs(1 << receives.min(10)).min(LONGEST_SETBACK)
 }
 
-/// Puts a task back after a dependency failed it. Before it would be suspected of killing workers it is sent anew, so that its receive count
-/// speaks of crashes alone.
+/// Returns a task to the queue after a dependency failed. Before it would be suspected of crashing
+/// workers, it is sent again, so that its receive count only reflects crashes.
 pub(crate) async fn put_back(inbox: &Inbox, received: &Received) -> Disposal {
     let wait = setback_wait(received.receives);
     if let Ok(task) = &received.task
@@ -36,7 +37,7 @@ pub(crate) async fn put_back(inbox: &Inbox, received: &Received) -> Disposal {
     hold(inbox, received, wait).await
 }
 
-/// Hides a task for this long. Should even that fail, the queue's own visibility timeout brings it back.
+/// Hides a task for this time. If that fails, the queue's own visibility timeout applies.
 pub(crate) async fn hold(inbox: &Inbox, received: &Received, wait: Duration) -> Disposal {
     if let Err(error) = inbox.hold(&received.receipt_handle, wait).await {
         tracing::warn!(error = %domain::chain(&error), message_id = received.message_id, "failed to change a task's visibility timeout; the task returns when it ends");

@@ -1,4 +1,4 @@
-//! The steps of a connection check, recorded as they are taken.
+//! Records the steps of a connection check.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::{ConnectorError, unanswered};
 
-/// Records the steps of a check. Every check names its steps first with [`expect`](Self::expect) or
-/// [`probed`](Self::probed); those that it does not reach are reported as not tried.
+/// Records the steps of a check. Every check first names its steps with [`expect`](Self::expect) or
+/// [`probed`](Self::probed). Steps that it does not reach are reported as not tried.
 #[derive(Debug)]
 pub struct StepRecorder {
     expected: Vec<StepName>,
@@ -20,12 +20,12 @@ pub struct StepRecorder {
     since: Instant,
 }
 
-/// How a step ended.
+/// The result of a step.
 #[derive(Clone, Copy, Debug)]
 enum StepEnd {
     Passed,
     Failed(Option<Reason>),
-    /// It was not taken, or its result is not known.
+    /// The step was not run, or its result is not known.
     Unknown,
 }
 
@@ -36,13 +36,13 @@ impl Default for StepRecorder {
 }
 
 impl StepRecorder {
-    /// Names the steps of this check, in their order.
+    /// Names the steps of this check in their order.
     pub fn expect(&mut self, names: &[StepName]) {
         self.expected = names.to_vec();
     }
 
-    /// Records what a probe of an HTTP server found; `then` names the steps after it. Returns whether
-    /// the check can go on.
+    /// Records the result of probing an HTTP server. `then` names the steps after it. Returns
+    /// whether the check can continue.
     #[must_use]
     pub fn probed(&mut self, probe: &Probe, then: &[StepName]) -> bool {
         self.expected = probe.steps.iter().map(|step| name_of(step.name)).chain(then.iter().copied()).collect();
@@ -58,24 +58,24 @@ impl StepRecorder {
         probe.passed()
     }
 
-    /// Records that a step passed, and the expected ones before it.
+    /// Records that a step passed, and the expected steps before it.
     pub fn passed(&mut self, name: StepName, detail: impl Into<String>) {
         self.record(name, StepEnd::Passed, detail.into());
     }
 
-    /// Records that a step was not taken, or that its result is not known.
+    /// Records that a step was not run, or that its result is not known.
     pub fn skipped(&mut self, name: StepName, detail: impl Into<String>) {
         self.record(name, StepEnd::Unknown, detail.into());
     }
 
-    /// Removes a step, and those after it, whose result turned out to be another.
+    /// Removes a step and those after it, because its result turned out to be wrong.
     pub fn retract(&mut self, name: StepName) {
         let keep = self.steps.iter().position(|step| step.name == name);
         self.steps.truncate(keep.unwrap_or(self.steps.len()));
     }
 
-    /// Takes a step and records that it passed, with the detail that `describe` gives. A failure
-    /// is of this step, unless it names one of the steps after it.
+    /// Runs a step and records that it passed, with the detail from `describe`. A failure belongs
+    /// to this step, unless it names a later one.
     pub async fn take<T>(
         &mut self,
         name: StepName,
@@ -83,13 +83,13 @@ impl StepRecorder {
         describe: impl FnOnce(&T) -> String,
     ) -> Result<T, ConnectorError> {
         self.since = Instant::now();
-        // On the heap: a check's future would hold those of all its steps.
+        // Boxed, because the check's future would contain those of all its steps.
         let value = Box::pin(step).await.map_err(|error| error.or_at(name))?;
         self.passed(name, describe(&value));
         Ok(value)
     }
 
-    /// The report of a check that ended with `result`.
+    /// Returns the report of a check that ended with `result`.
     #[must_use]
     pub fn report(mut self, result: Result<(), ConnectorError>) -> CheckReport {
         if let Err(error) = result {
@@ -103,7 +103,7 @@ impl StepRecorder {
         CheckReport::of(self.steps)
     }
 
-    /// How many of the expected steps are over.
+    /// Returns how many of the expected steps have ended.
     fn position(&self) -> usize {
         let last = self.steps.last().and_then(|last| self.rank(last.name));
         last.map_or(0, |last| last + 1)
@@ -113,8 +113,8 @@ impl StepRecorder {
         self.expected.iter().position(|expected| *expected == name)
     }
 
-    /// The step that a failure is reported at: the one it names, unless that is over already (a second
-    /// look-up of a name that fails, for example).
+    /// Returns the step at which a failure is reported: the one that it names, unless that has
+    /// already ended (for example, when a second lookup of a name fails).
     fn failed_step(&self, named: Option<StepName>) -> StepName {
         let position = self.position();
         let ahead = |name: &StepName| self.rank(*name).is_some_and(|rank| rank >= position);
@@ -154,7 +154,7 @@ fn name_of(step: egress::StepName) -> StepName {
     }
 }
 
-/// The detail of a step that a library took together with a later one.
+/// Returns the detail of a step that a library performed together with a later one.
 fn passed(name: StepName) -> &'static str {
     match name {
         StepName::Resolve => "the name resolves",

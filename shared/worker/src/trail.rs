@@ -1,4 +1,4 @@
-//! What is seen of an attempt from outside: its spans, its log lines' ids, its metrics.
+//! The spans, log fields and metrics of an attempt.
 
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use queue::Received;
 use telemetry::names::{ATTEMPT, QUEUE};
 use telemetry::{Parent, Span, metrics};
 
-/// The span of an attempt, after that of its task's stay in the queue. Both continue what sent the task, as long as that was of the message's
-/// own trace: what the monitor sends again continues nothing but the trace.
+/// Starts the span of an attempt, which follows the span of its task's time in the queue. Both
+/// continue the work that sent the task if that belongs to the message's own trace. A task that the
+/// monitor sends again continues only the trace.
 pub(crate) fn attempt_span(received: &Received, delivery: &Delivery, destination: &Destination) -> Span {
     let trace = delivery.message.trace;
     let cause = received.cause.filter(|cause| cause.trace == trace).unwrap_or(TraceContext { trace, span: None });
@@ -33,7 +34,7 @@ pub(crate) fn attempt_span(received: &Received, delivery: &Delivery, destination
     span
 }
 
-/// The ids that every line logged during an attempt carries.
+/// Returns the log span whose fields every line of an attempt has.
 pub(crate) fn log_span(delivery: &Delivery) -> tracing::Span {
     tracing::info_span!(
         "attempt",
@@ -45,7 +46,7 @@ pub(crate) fn log_span(delivery: &Delivery) -> tracing::Span {
     )
 }
 
-/// An outcome in a word.
+/// Returns the name of an outcome for metrics and spans.
 pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Delivered(_) => "delivered",
@@ -56,7 +57,7 @@ pub(crate) fn outcome_name(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// Counts an attempt that was recorded, and the end it may have been.
+/// Counts an attempt that was stored, and the end of its delivery if it has finished.
 pub(crate) fn count(after: &Delivery, attempt: &Attempt, outcome: &'static str, now: Timestamp) {
     let kind = after.destination_type;
     metrics::attempt_made(kind, outcome, Duration::from_millis(attempt.duration_ms));

@@ -1,9 +1,13 @@
-//! Turns: a delivery that is due starts when its destination's limits let it, and waits when its destination is paused.
+//! Turns and places: a due delivery starts when its destination's limits permit it, and waits while
+//! its destination is paused.
 //!
-//! A destination that takes so many a second gives **turns**, one after the other; one that takes so many at once has **places**. A delivery whose turn is
-//! less than a second away waits for it here. For a longer wait it **leaves**: its record says what it waits for and until when, its tasks
-//! are stale, and a new one comes at its time, from the queue or from the due index. A delivery that waits for a place may be called earlier, by
-//! whoever frees one (see [`crate::flow`]). Whether a start is late is looked at right before the attempt. Decision 47 has the costs.
+//! A destination with a limit per second hands out **turns**, one after another; a destination with
+//! a concurrency limit has **places**. A delivery whose turn is less than a second away waits for
+//! it here. For a longer wait it **leaves** the queue: its record says what it waits for and until
+//! when, its old tasks become stale, and a new task comes at its time, from the queue or from the
+//! due index. A delivery that waits for a place may be called earlier, by the process that frees
+//! one (see [`crate::flow`]). Whether a start is late is checked immediately before the attempt.
+//! Decision 47 describes the costs.
 
 use std::time::Duration;
 
@@ -20,42 +24,46 @@ use crate::plan::is_paused;
 use crate::setback::{Disposal, hold, put_back};
 use crate::{Connector, Parts};
 
-/// A turn that is this close is waited for in the worker.
+/// The longest wait for a turn within the worker.
 const CLOSE: Duration = Duration::from_secs(1);
-/// A turn that was missed by more than the time between two turns is void: after an outage, those that were missed would all be taken
-/// by as many processes. No less than this is kept, so that a busy worker does not void the turns of a fast destination …
+/// How long a missed turn stays valid is the time between two turns, within the following limits. A
+/// later turn is void, because after an outage, many processes would use all missed turns at once.
+/// This is the lower limit, so that a busy worker does not lose the turns of a fast destination …
 const KEPT_LEAST: Duration = Duration::from_millis(500);
-/// … and no more than this.
+/// … and this is the upper limit.
 const KEPT_MOST: Duration = Duration::from_secs(5);
-/// How long a delivery that has waited for a place looks for one: when it would be free was an estimate.
+/// How long a delivery that has waited for a place looks for one, because its expected time was an
+/// estimate.
 const LOOKED_FOR: Duration = Duration::from_secs(2);
-/// How soon a delivery whose place should be free looks again whether it is; each further look comes half as much later …
+/// The first interval at which a delivery looks for a place. Each further interval is half as long
+/// again …
 const LOOK_FIRST: Duration = Duration::from_millis(50);
-/// … up to this.
+/// … up to this limit.
 const LOOK_MAX: Duration = Duration::from_millis(500);
 
 /// Whether a delivery may start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Turn {
-    /// It may: it needs no turn, or had it before it waited for a place.
+    /// It may start: it needs no turn, or had one before it waited for a place.
     Free,
-    /// It may at this time, which is less than a second away or has just passed.
+    /// It may start at this time, which is less than a second away or has just passed.
     At(Timestamp),
-    /// It may not yet.
+    /// It may not start yet.
     Wait(Waiting),
 }
 
-/// What came of looking for a place.
+/// The result of looking for a place.
 enum Place {
     Taken(TakenPlace),
-    /// None comes free soon: the delivery waits.
+    /// No place becomes free soon, so the delivery waits.
     Wait(Waiting),
-    /// The delivery was called before its time, and others were faster. It returns at its time.
+    /// The delivery was called before its time, but others were faster. It returns at its time.
     Gone,
 }
 
 impl<C: Connector> Parts<C> {
-    /// The limits that a delivery is under; `None` for a test and for destinations that have none, which costs nothing.
+    /// Returns the limits of a delivery, or `None` for tests and for destinations without limits,
+    /// which need no calls.
     pub(crate) fn limits(&self, item: &Item) -> Option<DeliveryLimits> {
         let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination) else { return None };
         let organizations = item.work.settings.as_ref().and_then(|settings| settings.delivery_limits);
@@ -64,7 +72,8 @@ impl<C: Connector> Parts<C> {
         (limited && !delivery.message.test && !destination.is_system()).then_some(limits)
     }
 
-    /// Takes the delivery's turn. One that had its turn, or that waited for a place since, keeps it.
+    /// Takes a turn for the delivery. A delivery that had its turn, or has waited for a place
+    /// since, keeps it.
     pub(crate) async fn turn(&self, item: &Item) -> Result<Turn, StoreError> {
         let per_second = self.limits(item).and_then(|limits| limits.max_per_second);
         let (Some(per_second), Some(delivery)) = (per_second, &item.work.delivery) else { return Ok(Turn::Free) };
@@ -84,12 +93,13 @@ impl<C: Connector> Parts<C> {
         })
     }
 
-    /// Lets an attempt begin at a destination with limits: takes a place, until `until` at most, and keeps the distance to the attempt before.
-    /// When the attempt may not begin yet, its task is disposed of.
+    /// Admits an attempt at a destination with limits: takes a place until `until` at most, and
+    /// keeps the distance to the previous attempt. If the attempt may not begin yet, its task is
+    /// returned to the queue or removed.
     pub(crate) async fn enter(&self, item: &Item, limits: DeliveryLimits, until: Timestamp) -> Result<Option<TakenPlace>, Disposal> {
         let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination) else { return Err(Disposal::Done) };
         let failed = async |error: StoreError, action: &str| {
-            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to take a {action}; the task waits");
+            tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to take a {action}; the task returns to the queue");
             put_back(&self.inbox, &item.received).await
         };
         let place = match limits.max_concurrent {
@@ -111,8 +121,8 @@ impl<C: Connector> Parts<C> {
         Err(disposal)
     }
 
-    /// Waits until an attempt may start whose turn is at `turn`. A turn that is over by then is void, and the attempt takes the next one; if
-    /// that is not close, returns what the delivery waits for.
+    /// Waits until an attempt with the turn `turn` may start. If the turn is void by then, the
+    /// attempt takes the next one. If that is not close, returns what the delivery waits for.
     async fn start(&self, mut turn: Option<Timestamp>, delivery: &Delivery, step: Duration) -> Result<Option<Waiting>, StoreError> {
         loop {
             let now = self.clock.now();
@@ -137,14 +147,16 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// Waits until an attempt that has begun may send its request. At a destination without a limit a second, that is at once.
+    /// Waits until a started attempt may send its request, which is immediately at a destination
+    /// without a limit per second.
     pub(crate) async fn keep_distance(&self, item: &Item, destination: &Destination) {
         if let Some(per_second) = self.limits(item).and_then(|limits| limits.max_per_second) {
             self.flows.send(destination.id, step(per_second)).await;
         }
     }
 
-    /// Takes a place for the attempt, until `until` at most. A delivery that has waited for one, or was called to one, looks for it for a while.
+    /// Takes a place for the attempt, until `until` at most. A delivery that has waited for a
+    /// place, or was called, looks for one for a while.
     async fn place(&self, item: &Item, delivery: &Delivery, places: u32, until: Timestamp) -> Result<Place, StoreError> {
         let waited = delivery.waiting.filter(|waiting| waiting.reason == WaitingFor::Concurrency);
         let asked_at = self.clock.now();
@@ -170,29 +182,29 @@ impl<C: Connector> Parts<C> {
         Ok(Place::Wait(Waiting { reason: WaitingFor::Concurrency, expected_at: Some(at.max(now.plus(CLOSE))) }))
     }
 
-    /// Leaves the place of an attempt that took so long, or was not made, and calls a delivery that waits for it. A place that is not left
-    /// comes free when its time is up.
+    /// Frees the place of an attempt, which took `took` or was not made, and calls a delivery that
+    /// waits for a place. A place that cannot be freed expires by itself.
     pub(crate) async fn leave(&self, destination: &Destination, place: Option<TakenPlace>, took: Option<Duration>) {
         let Some(place) = place else { return };
         if let Err(error) = self.store.leave_place(destination, place, took, self.clock.now()).await {
-            tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to leave a place; it stays taken until its time is up");
+            tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to free a place; it stays taken until it expires");
             return;
         }
         for task in self.flows.freed(destination.id, place.of(), took.unwrap_or_default()) {
             if let Err(error) = self.inbox.send_anew(&task, Duration::ZERO).await {
-                tracing::debug!(error = %domain::chain(&error), delivery = %task.delivery, "failed to call a delivery that waits; it returns at its time");
+                tracing::debug!(error = %domain::chain(&error), delivery = %task.delivery, "failed to call a waiting delivery; it returns at its expected time");
             }
         }
     }
 
-    /// Lets a delivery wait: it leaves the queue, and comes back when it may start.
+    /// Records that a delivery waits. It leaves the queue and comes back when it may start.
     pub(crate) async fn wait(&self, item: &Item, waiting: Waiting) -> Disposal {
         match Box::pin(self.try_wait(item, waiting)).await {
             Ok(true) => Disposal::Done,
-            // Somebody changed it first: the task is looked at once more.
+            // The delivery was changed by someone else first, so the task is processed again.
             Ok(false) => hold(&self.inbox, &item.received, Duration::ZERO).await,
             Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to record a delivery as waiting; its task waits");
+                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to record a delivery as waiting; its task returns to the queue");
                 put_back(&self.inbox, &item.received).await
             }
         }
@@ -209,7 +221,8 @@ impl<C: Connector> Parts<C> {
             _ => self.store.transition(before, &after).await?,
         };
         if let Some(at) = in_queue.filter(|_| waits) {
-            // If the queue does not take it, the due index brings it back a minute later, and the monitor what waits for a pause to end.
+            // If the queue does not accept the task, the due index returns the delivery a minute
+            // later, or the monitor does when a pause ends.
             self.dispatcher.send(std::slice::from_ref(&after), at).await;
         }
         match waiting.reason {
@@ -220,7 +233,8 @@ impl<C: Connector> Parts<C> {
         Ok(waits)
     }
 
-    /// A destination that was resumed while its delivery was recorded as waiting has released the others by then.
+    /// If the destination was resumed while its delivery was recorded as waiting, its other
+    /// deliveries have already been released, so this one is released here.
     async fn release_if_resumed(&self, parked: &Delivery) {
         let released = async {
             let destination = self.store.destination(parked.organization, parked.destination).await?;
@@ -230,17 +244,17 @@ impl<C: Connector> Parts<C> {
             Ok::<_, StoreError>(())
         };
         if let Err(error) = released.await {
-            tracing::warn!(error = %domain::chain(&error), delivery = %parked.id, "failed to look whether the destination was resumed; the monitor releases the delivery");
+            tracing::warn!(error = %domain::chain(&error), delivery = %parked.id, "failed to check whether the destination was resumed; the monitor releases the delivery");
         }
     }
 }
 
-/// The time between two turns.
+/// Returns the time between two turns.
 fn step(per_second: f64) -> Duration {
     Duration::from_secs_f64(1.0 / per_second)
 }
 
-/// How long a turn is kept after its time.
+/// Returns how long a turn stays valid after its time.
 fn kept(step: Duration) -> Duration {
     step.clamp(KEPT_LEAST, KEPT_MOST)
 }

@@ -1,5 +1,5 @@
-//! Status updates, where an organization wants them: told before the task is acknowledged, so that a worker that dies leaves the telling to the
-//! next one that gets the task.
+//! Status updates for organizations that want them. They are sent before the task is acknowledged,
+//! so that if a worker dies, the next one that receives the task sends them.
 
 use dispatch::{Dispatcher, Ending, is_listened_to};
 use domain::delivery::{Delivery, DeliveryStatus};
@@ -9,7 +9,7 @@ use domain::organization::OrganizationSettings;
 use domain::{Clock, Random};
 use vault::KeySource;
 
-/// Tells of deliveries that finished.
+/// Sends status updates about finished deliveries.
 #[derive(Debug)]
 pub struct Updates {
     public_url: String,
@@ -19,24 +19,24 @@ pub struct Updates {
 }
 
 impl Updates {
-    /// Updates whose links lead to `public_url` and whose ids are tagged with `keys`.
+    /// Creates updates whose links begin with `public_url` and whose ids are tagged with `keys`.
     #[must_use]
     pub fn new(public_url: String, keys: KeySource, clock: Clock, random: Random) -> Self {
         Self { public_url, keys, clock, random }
     }
 
-    /// What makes ids, with the keys as they are now.
+    /// Returns a mint for ids with the current keys.
     pub(crate) async fn ids(&self) -> Result<IdMint, vault::VaultError> {
         let keys = self.keys.ring(self.clock.now()).await?;
         Ok(IdMint::new(keys, self.clock.clone(), self.random.clone()))
     }
 
-    /// The page of a destination.
+    /// Returns the URL of a destination's page.
     pub(crate) fn link_to(&self, destination: &Destination) -> String {
         format!("{}/destinations/{}", self.public_url, destination.id)
     }
 
-    /// Tells of this delivery, if it is finished and anybody listens.
+    /// Sends the updates about this delivery, if it is finished and the organization wants them.
     pub(crate) async fn tell(
         &self,
         dispatcher: &Dispatcher,

@@ -1,24 +1,26 @@
-//! Texts within a text: what its escapes and encodings stand for, and where each byte of that comes from.
+//! Decodes the escapes and encodings of a text, and maps each decoded byte back to its source.
 //!
-//! A receiver echoes a secret as it was sent, or escaped for JSON, HTML, a URL or a mail (quoted-printable), or in base64 or
-//! hexadecimal, or split over lines, or in one of these inside another. Each reading of the text is a [`Layer`], which is read again up to [`DEPTH_MAX`] times.
+//! A receiver may return a secret as it was sent; escaped for JSON, HTML, a URL or e-mail
+//! (quoted-printable); in base64 or hexadecimal; split over lines; or with one of these inside
+//! another. Each decoding of the text is a [`Layer`], which is decoded again up to [`DEPTH_MAX`]
+//! times.
 
-/// How many encodings inside one another are read.
+/// How many nested encodings are decoded.
 const DEPTH_MAX: usize = 3;
-/// Bytes of a text that is searched; what connectors keep of an answer is a tenth of it.
+/// The longest text that is searched. Connectors keep a tenth of it of an answer.
 const TEXT_BYTES_MAX: usize = 128 << 10;
-/// Bytes of all layers of one text. A text that unfolds into more was made for that.
+/// The size of all layers of one text. A text that decodes to more was made for that.
 const LAYERS_BYTES_MAX: usize = 2 << 20;
 
-/// A reading of a text.
+/// A decoding of a text.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     pub(super) bytes: Vec<u8>,
-    /// For each byte, the range of the source's bytes that it stands for.
+    /// For each byte, the range of source bytes that it was decoded from.
     from: Vec<(usize, usize)>,
 }
 
-/// The text unfolds into too much to be searched.
+/// The text decodes to more than can be searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooDeep;
 
@@ -32,7 +34,7 @@ impl Layer {
         Self { bytes: Vec::with_capacity(capacity), from: Vec::with_capacity(capacity) }
     }
 
-    /// The range of the source that `bytes[start..end]` stands for. `start` is before `end`.
+    /// Returns the range of the source for `bytes[start..end]`. `start` must be before `end`.
     pub(super) fn source(&self, start: usize, end: usize) -> (usize, usize) {
         (self.from[start].0, self.from[end - 1].1)
     }
@@ -42,15 +44,15 @@ impl Layer {
         self.from.extend(std::iter::repeat_n(from, decoded.len()));
     }
 
-    /// Between two runs, so that no secret is found across them.
+    /// Separates two runs, so that no secret is found across them.
     fn separate(&mut self) {
         if let Some((_, end)) = self.from.last().copied() {
             self.push(&[0], (end, end));
         }
     }
 
-    /// This layer with each escape replaced by what it stands for; `None` when there is none. `unescape` answers the decoded bytes and the
-    /// length of the escape at the start of its argument.
+    /// Returns this layer with each escape decoded, or `None` if there are none. `unescape` returns
+    /// the decoded bytes and the length of the escape at the start of its argument.
     fn unescaped(&self, unescape: impl Fn(&[u8]) -> Option<(Vec<u8>, usize)>) -> Option<Self> {
         let (mut decoded, mut at, mut changed) = (Self::empty(self.bytes.len()), 0, false);
         while at < self.bytes.len() {
@@ -65,8 +67,8 @@ impl Layer {
         changed.then_some(decoded)
     }
 
-    /// The runs of at least `chars_min` characters of one alphabet: positions of their characters. Line breaks inside a run do not end
-    /// it, as MIME breaks lines.
+    /// Returns the runs of at least `chars_min` characters of one alphabet, with the position of
+    /// each character. Line breaks do not end a run, because MIME wraps lines.
     fn runs(&self, chars_min: usize, value: impl Fn(u8) -> Option<u8>) -> Vec<Vec<(usize, u8)>> {
         let (mut runs, mut run) = (Vec::new(), Vec::new());
         for (at, byte) in self.bytes.iter().enumerate() {
@@ -81,7 +83,8 @@ impl Layer {
         runs
     }
 
-    /// The runs that stand for at least `bytes_min` bytes, decoded from each alignment: groups of `group` characters of `bits` bits each.
+    /// Decodes the runs that stand for at least `bytes_min` bytes, at each alignment: in groups of
+    /// `group` characters of `bits` bits each.
     fn decoded(&self, bytes_min: usize, value: impl Fn(u8) -> Option<u8>, group: usize, bits: usize) -> Vec<Self> {
         let runs = self.runs((bytes_min * 8).div_ceil(bits), value);
         if runs.is_empty() {
@@ -106,7 +109,7 @@ impl Layer {
         (0..group).map(aligned).collect()
     }
 
-    /// Everything of at least `bytes_min` bytes that this layer may stand for.
+    /// Returns all decodings of this layer that have at least `bytes_min` bytes.
     fn readings(&self, bytes_min: usize) -> Vec<Self> {
         let unescaped = [
             self.unescaped(percent),
@@ -123,7 +126,8 @@ impl Layer {
     }
 }
 
-/// The text itself and all its readings of at least `bytes_min` bytes: no reading is longer than what it is a reading of.
+/// Returns the text and all its decodings of at least `bytes_min` bytes. A decoding is never longer
+/// than its source.
 pub(super) fn layers(text: &str, bytes_min: usize) -> Result<Vec<Layer>, TooDeep> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(TooDeep);
@@ -145,13 +149,13 @@ pub(super) fn layers(text: &str, bytes_min: usize) -> Result<Vec<Layer>, TooDeep
     Ok(all)
 }
 
-/// `%2F` (RFC 3986, 2.1).
+/// Decodes `%2F` (RFC 3986, 2.1).
 fn percent(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let digits = text.strip_prefix(b"%")?.get(..2)?;
     Some((vec![u8::try_from(hexadecimal(digits)?).ok()?], 3))
 }
 
-/// `=2F`, and a line break that `=` hides (RFC 2045, 6.7).
+/// Decodes `=2F` and soft line breaks (RFC 2045, 6.7).
 fn quoted_printable(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let rest = text.strip_prefix(b"=")?;
     for line_break in [&b"\r\n"[..], b"\n"] {
@@ -162,12 +166,12 @@ fn quoted_printable(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     Some((vec![u8::try_from(hexadecimal(rest.get(..2)?)?).ok()?], 3))
 }
 
-/// White space, which stands between the parts of a secret that was split over lines.
+/// Removes white space, which separates the parts of a secret that was split over lines.
 fn white_space(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     text.first()?.is_ascii_whitespace().then_some((Vec::new(), 1))
 }
 
-/// `\"`, `\/`, `\n`, `\u0041` (RFC 8259, 7), and `\x41` and `\'` of JavaScript.
+/// Decodes `\"`, `\/`, `\n` and `\u0041` (RFC 8259, 7), and JavaScript's `\x41` and `\'`.
 fn backslash(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     let rest = text.strip_prefix(b"\\")?;
     let one = |byte: u8| Some((vec![byte], 2));
@@ -184,7 +188,7 @@ fn backslash(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     }
 }
 
-/// `u0041`, or the two halves of a character beyond the basic plane.
+/// Decodes `u0041`, or the surrogate pair of a character beyond the basic plane.
 fn unicode(rest: &[u8]) -> Option<(Vec<u8>, usize)> {
     let high = hexadecimal(rest.get(1..5)?)?;
     if !(0xd800..0xdc00).contains(&high) {
@@ -194,7 +198,8 @@ fn unicode(rest: &[u8]) -> Option<(Vec<u8>, usize)> {
     Some((encoded(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00))?, 12))
 }
 
-/// `&amp;`, `&#47;`, `&#x2F;` (HTML, 13.5): the names that escaping functions write.
+/// Decodes `&amp;`, `&#47;` and `&#x2F;` (HTML, 13.5), with the names that escaping functions
+/// write.
 fn entity(text: &[u8]) -> Option<(Vec<u8>, usize)> {
     const NAMES: [(&[u8], u8); 22] = [
         (b"amp", b'&'),
@@ -240,12 +245,12 @@ fn hexadecimal(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
 }
 
-/// A character in UTF-8.
+/// Encodes a character in UTF-8.
 fn encoded(value: u32) -> Option<Vec<u8>> {
     Some(char::from_u32(value)?.to_string().into_bytes())
 }
 
-/// Both alphabets (RFC 4648, 4 and 5).
+/// Returns the value of a base64 character in either alphabet (RFC 4648, 4 and 5).
 fn base64_value(byte: u8) -> Option<u8> {
     match byte {
         b'A'..=b'Z' => Some(byte - b'A'),

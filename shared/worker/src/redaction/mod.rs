@@ -1,12 +1,14 @@
-//! Redaction: what a destination sends back is searched for everything that was opened for it (behaviour 52).
+//! Redaction: searches everything that a destination returns for the secrets that were opened for
+//! it (behaviour 52).
 //!
-//! A [`Redactor`] knows the [`needles`] of the secrets that the vault opened for one attempt or check, and looks for them in every
-//! [layer](layers) of every text that the connector returns: the record of request and response, the tracking data, the detail, a check's
-//! steps. It runs once, in the worker, before anything is stored, answered or logged; connectors hand over what they received and do not
-//! redact by themselves. Texts are cut to the lengths that are kept only afterwards, so that no cut leaves half a secret.
+//! A [`Redactor`] holds the [`needles`] of the secrets that the vault opened for one attempt or
+//! check, and looks for them in every [layer](layers) of every text that the connector returns: the
+//! records of request and response, the tracking data, the detail, and the steps of a check. It
+//! runs once in the worker, before anything is stored, answered or logged, so connectors do not
+//! redact. Texts are cut afterwards, so that a cut never leaves a part of a secret.
 //!
-//! Secrets of fewer than four characters are not redacted, and those of fewer than eight only as words of their own: the history would be
-//! unreadable, and such secrets protect nothing.
+//! Secrets of fewer than four characters are not redacted, and those of fewer than eight only as
+//! whole words. Otherwise the history would be unreadable, and such secrets protect nothing.
 
 mod layers;
 mod needles;
@@ -23,15 +25,15 @@ use self::layers::{Layer, layers};
 use self::needles::{Needle, fold, needles};
 use crate::Attempted;
 
-/// What stands in a secret's place.
+/// The text that replaces a secret.
 const REDACTED: &str = "[redacted]";
-/// What stands in the place of a text that cannot be searched.
+/// The text that replaces one that cannot be searched.
 const UNSEARCHABLE: &str = "[redacted: the text has too many encodings inside one another]";
-/// How much of a secret's beginning, at the end of a text that was cut off, counts as the secret.
+/// How many of a secret's first characters count as the secret at the end of a text that was cut.
 const BEGINNING_MIN: usize = 6;
-/// No connector cuts texts shorter than this.
+/// The length from which a text may have been cut by a connector.
 const CUT_BYTES_MIN: usize = 256;
-/// Bytes at the end of a text that may be the rest of an escape that the cut went through.
+/// How many bytes at the end of a text may be the rest of an escape that was cut.
 const CUT_ESCAPE_MAX: usize = 6;
 
 /// Removes secrets from texts.
@@ -40,22 +42,23 @@ pub struct Redactor {
     needles: Vec<Needle>,
 }
 
-/// `text` without the secrets that were opened for the attempt or check under way, in every form that a server may echo them in. For what
-/// a connector stores or logs before it returns.
+/// Returns `text` without the secrets that were opened for the current attempt or check, in any
+/// form that a server may return them in. Use it for texts that a connector stores or logs before
+/// it returns.
 #[must_use]
 pub fn redacted(text: &str) -> String {
     Redactor::of(&Confidential::current()).text(text)
 }
 
 impl Redactor {
-    /// A redactor of the secrets that were opened during an attempt or a check.
+    /// Creates a redactor for the secrets that were opened during an attempt or a check.
     #[must_use]
     pub fn of(confidential: &Confidential) -> Self {
         let secrets = confidential.secrets();
         Self { needles: needles(secrets.iter().map(|secret| secret.expose_secret())) }
     }
 
-    /// The text with every secret replaced.
+    /// Returns the text with every secret replaced.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
         if self.needles.is_empty() || text.is_empty() {
@@ -82,14 +85,14 @@ impl Redactor {
         redacted
     }
 
-    /// No reading of a text of `source_length` bytes that is shorter can hold a secret, or the beginning of one where the text may
-    /// have been cut.
+    /// Returns the length below which a decoding of a text of `source_length` bytes can contain
+    /// neither a secret nor, if the text may have been cut, the beginning of one.
     fn bytes_min(&self, source_length: usize) -> usize {
         let shortest = self.needles.iter().map(|needle| needle.bytes().len()).min().unwrap_or(usize::MAX);
         if source_length >= CUT_BYTES_MIN { BEGINNING_MIN.min(shortest) } else { shortest }
     }
 
-    /// Where the source of a layer has secrets.
+    /// Returns the ranges of the source in which a layer contains secrets.
     fn found_in(&self, layer: &Layer, source_length: usize) -> Vec<(usize, usize)> {
         let folded: Vec<u8> = layer.bytes.iter().copied().map(fold).collect();
         let mut found = Vec::new();
@@ -112,7 +115,7 @@ impl Redactor {
         found
     }
 
-    /// What an attempt leaves behind, redacted and cut to what is kept.
+    /// Redacts the result of an attempt and cuts it to the sizes that are kept.
     #[must_use]
     pub fn attempted(&self, mut attempted: Attempted) -> Attempted {
         if let Outcome::Delivered(receipt) = &mut attempted.outcome {
@@ -122,13 +125,14 @@ impl Redactor {
             detail: self.kept(&attempted.detail, DETAIL_MAX_BYTES),
             request: attempted.request.map(|request| self.request(request)),
             response: attempted.response.map(|response| self.response(response)),
-            // What was sent stays byte for byte, as its hash says; connectors leave out the keys that stand in it.
+            // The body stays unchanged, because its hash is recorded. Connectors leave out keys
+            // that are part of it.
             body: attempted.body,
             outcome: attempted.outcome,
         }
     }
 
-    /// A check's steps.
+    /// Redacts the steps of a check.
     #[must_use]
     pub fn report(&self, mut report: CheckReport) -> CheckReport {
         for step in &mut report.steps {
@@ -160,13 +164,14 @@ impl Redactor {
     }
 }
 
-/// Is there no letter or digit next to `text[start..end]`?
+/// Whether there is no letter or digit next to `text[start..end]`.
 fn is_word(text: &[u8], start: usize, end: usize) -> bool {
     let is_outside = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
     is_outside(start.checked_sub(1).and_then(|before| text.get(before))) && is_outside(text.get(end))
 }
 
-/// The beginning of `needle` that `text` ends with, where it was cut; an escape that the cut went through may follow.
+/// Returns the beginning of `needle` at the end of a text that was cut. A partial escape may follow
+/// it.
 fn beginning_at_end(text: &[u8], needle: &[u8]) -> Option<(usize, usize)> {
     let longest = needle.len().saturating_sub(1);
     (0..=CUT_ESCAPE_MAX.min(text.len())).find_map(|rest| {

@@ -1,18 +1,20 @@
-//! What is searched for: a secret as a whole, and the parts of it that are secret by themselves.
+//! The texts to search for: a secret as a whole, and the parts of it that are secret by themselves.
 //!
-//! A server seldom echoes a URL as a whole: `Cannot POST /services/T/B/KEY` has its path. So has a database's error the password of a
-//! connection string, and a parser's the one line of a key that it choked on.
+//! Servers seldom return a URL as a whole: `Cannot POST /services/T/B/KEY` contains its path.
+//! Likewise, a database's error may contain the password of a connection string, and a parser's
+//! error one line of a key.
 
 use memchr::memmem::Finder;
 use serde_json::Value;
 use url::Url;
 use url::form_urlencoded;
 
-/// Shorter secrets are not searched for: they would blank out ordinary words, and they are no secrets.
+/// Shorter texts are not searched for, because they would remove ordinary words and protect
+/// nothing.
 const CHARS_MIN: usize = 4;
-/// Shorter ones are found only as words of their own.
+/// Shorter texts are found only as whole words.
 const ANYWHERE_CHARS_MIN: usize = 8;
-/// A line or a lower-case word of this length is not an ordinary one.
+/// A line or a lower-case word of this length is not an ordinary word.
 const RANDOM_CHARS_MIN: usize = 20;
 /// Members of a key file that are not secret.
 const OPEN_MEMBERS: [&str; 11] = [
@@ -28,16 +30,16 @@ const OPEN_MEMBERS: [&str; 11] = [
     "quota_project_id",
     "audience",
 ];
-/// Names of parameters whose values are secret however short they are.
+/// Names of parameters whose values are secret regardless of their length.
 const SECRET_PARAMETERS: [&str; 13] =
     ["access_token", "api_key", "apikey", "auth", "code", "key", "pass", "password", "pwd", "secret", "sig", "signature", "token"];
 
-/// A text that must not show.
+/// A text to search for.
 #[derive(Clone, Debug)]
 pub(super) struct Needle {
-    /// Prepared for many searches: one attempt keeps some thirty texts.
+    /// Prepared for many searches, because one attempt keeps about thirty texts.
     finder: Finder<'static>,
-    /// Whether it counts only where no letter or digit is next to it.
+    /// Whether it is only found as a whole word.
     pub(super) is_word: bool,
 }
 
@@ -47,21 +49,21 @@ impl Needle {
         Self { finder: Finder::new(&bytes).into_owned(), is_word: text.len() < ANYWHERE_CHARS_MIN }
     }
 
-    /// Folded, as the text that is searched.
+    /// Returns the folded bytes, to compare with folded text.
     pub(super) fn bytes(&self) -> &[u8] {
         self.finder.needle()
     }
 
-    /// Where a folded text has the needle.
+    /// Returns the positions of the needle in a folded text.
     pub(super) fn occurrences(&self, text: &[u8]) -> impl Iterator<Item = usize> {
         self.finder.find_iter(text)
     }
 }
 
-/// What is searched for, given what was opened; longest first.
+/// Returns the texts to search for, given the opened secrets; longest first.
 pub(super) fn needles<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Vec<Needle> {
     let mut texts: Vec<String> = secrets.into_iter().flat_map(parts).map(|text| text.trim().to_owned()).collect();
-    // Base64 is echoed without its padding, too.
+    // Base64 may also be returned without its padding.
     texts.extend(texts.clone().iter().map(|text| text.trim_end_matches('=').to_owned()));
     // A secret that was split over lines is searched for without white space.
     texts.extend(texts.clone().iter().map(|text| text.split_whitespace().collect()));
@@ -71,7 +73,7 @@ pub(super) fn needles<'s>(secrets: impl IntoIterator<Item = &'s str>) -> Vec<Nee
     texts.iter().map(|text| Needle::of(text)).collect()
 }
 
-/// Letters of either case are alike, and so are the two spellings of a space in a form.
+/// Folds the case of letters, and the two encodings of a space in a form.
 pub(super) fn fold(byte: u8) -> u8 {
     if byte == b'+' { b' ' } else { byte.to_ascii_lowercase() }
 }
@@ -89,7 +91,7 @@ fn parts(secret: &str) -> Vec<String> {
     {
         parts.extend(url_parts(secret.trim(), &url));
     } else if secret.trim().contains('\n') {
-        // The lines of a PEM text; what marks its beginning and its end is the same in all.
+        // The lines of a PEM text. Its first and last lines are not secret.
         let lines = secret.lines().map(str::trim).filter(|line| line.len() >= RANDOM_CHARS_MIN && !line.starts_with("-----"));
         parts.extend(lines.map(str::to_owned));
     } else if secret.contains('=') {
@@ -98,7 +100,7 @@ fn parts(secret: &str) -> Vec<String> {
     parts
 }
 
-/// Path, query and login of an address, as it was written and decoded.
+/// Returns the path, query and login of a URL, as written and decoded.
 fn url_parts(text: &str, url: &Url) -> Vec<String> {
     let mut parts = Vec::new();
     if url.path().len() > 1 {
@@ -115,7 +117,7 @@ fn url_parts(text: &str, url: &Url) -> Vec<String> {
     }
     parts.extend(url.query().into_iter().chain(url.fragment()).flat_map(parameters));
     parts.extend(url.password().or(Some(url.username())).filter(|login| !login.is_empty()).map(str::to_owned));
-    // As it was written, before the parser escaped anything.
+    // The text as it was written, before the parser escaped anything.
     if let Some((login, _)) = text.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')) {
         parts.extend(login.split_once(':').map(|(_, password)| password.to_owned()));
     }
@@ -124,14 +126,15 @@ fn url_parts(text: &str, url: &Url) -> Vec<String> {
     parts
 }
 
-/// The values of `name=value` pairs that are secret: of a query, a shared access signature, or a connection string of keywords.
+/// Returns the secret values of `name=value` pairs in a query, a shared access signature or a
+/// keyword connection string.
 fn parameters(text: &str) -> Vec<String> {
     let mut values = Vec::new();
     for pair in text.split(['&', ';', ' ', '\t']) {
         let Some((name, value)) = pair.split_once('=') else { continue };
         let name = name.trim().to_ascii_lowercase();
         let is_secret = SECRET_PARAMETERS.contains(&name.as_str()) || (value.len() >= ANYWHERE_CHARS_MIN && is_random(value));
-        // The dates of a shared access signature stand in many answers.
+        // The dates of a shared access signature occur in many answers.
         if is_secret && !is_date(value) {
             values.push(value.trim_matches(['\'', '"']).to_owned());
             values.push(decoded(value.trim_matches(['\'', '"'])));
@@ -140,13 +143,13 @@ fn parameters(text: &str) -> Vec<String> {
     values
 }
 
-/// `2026-11-30…`
+/// Whether a text begins with a date such as `2026-11-30`.
 fn is_date(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() >= 10 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-' && bytes[7] == b'-'
 }
 
-/// Whether nobody would write this as a word: it has a digit or a capital, or is long.
+/// Whether a text is not an ordinary word: it has a digit or a capital letter, or is long.
 fn is_random(text: &str) -> bool {
     text.len() >= RANDOM_CHARS_MIN || text.bytes().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
 }

@@ -1,4 +1,5 @@
-//! Each kind of secret, in each form in which a server may echo it, in each place where the echo is kept.
+//! Tests each kind of secret, in each form in which a server may return it, in each place where it
+//! is kept.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::*;
 
-/// A kind of secret: what the vault opens, and what of it a server sees and may echo.
+/// A kind of secret: the text that the vault opens, and the part that a server sees and may return.
 const KINDS: [(&str, &str, &str); 17] = [
     ("secret_url", "https://hooks.example/services/T0AB12CD/B0EF34GH/kEy7Key8/Key9?x=1", "/services/T0AB12CD/B0EF34GH/kEy7Key8/Key9"),
     ("secret_url, whole", "https://hooks.example/in/kEy7Key8Key9?token=t0Ken", "https://hooks.example/in/kEy7Key8Key9?token=t0Ken"),
@@ -38,7 +39,7 @@ const KINDS: [(&str, &str, &str); 17] = [
     ("signing_secret", "whsec_cGxhbnRlZC1zaWduaW5nLXNlY3JldA==", "cGxhbnRlZC1zaWduaW5nLXNlY3JldA=="),
 ];
 
-/// Every character as `\u0041`, in two UTF-16 units where it needs them.
+/// Escapes every character as `\u0041`, in two UTF-16 units if necessary.
 fn json_units(text: &str) -> String {
     text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
 }
@@ -60,13 +61,13 @@ fn html_escaped(text: &str) -> String {
         .replace('/', "&#x2F;")
 }
 
-/// Split in the middle.
+/// Splits a text in the middle.
 fn folded(text: &str, line_break: &str) -> String {
     let (start, end) = text.split_at(text.floor_char_boundary(text.len() / 2));
     format!("{start}{line_break}{end}")
 }
 
-/// The forms, and each around another.
+/// Returns the forms, and each form inside each other one.
 fn forms(secret: &str) -> Vec<(String, String)> {
     let shifted = |before: &str| STANDARD.encode(format!("{before}{secret} and more"));
     let mut forms: Vec<(&str, String)> = vec![
@@ -110,9 +111,9 @@ fn forms(secret: &str) -> Vec<(String, String)> {
     forms.into_iter().map(|(name, form)| (name.to_owned(), form)).collect()
 }
 
-/// Whether eight characters in a row of the secret can be read in any reading of the text.
+/// Whether eight consecutive characters of the secret can be read in any decoding of the text.
 fn is_readable(secret: &str, text: &str) -> bool {
-    // The scheme and the host of an address are no secret.
+    // The scheme and host of a URL are not secret.
     let folded: Vec<u8> = secret.trim_start_matches("https://hooks.example").bytes().map(fold).collect();
     let readings: Vec<Vec<u8>> = layers(text, 4).unwrap().iter().map(|layer| layer.bytes.iter().copied().map(fold).collect()).collect();
     folded.windows(8).any(|part| readings.iter().any(|reading| memchr::memmem::find(reading, part).is_some()))
@@ -122,7 +123,7 @@ fn redactor(secret: &str) -> Redactor {
     Redactor { needles: needles([secret]) }
 }
 
-/// An attempt whose record echoes `form` everywhere.
+/// Returns an attempt whose record contains `form` everywhere.
 fn echoing(form: &str) -> Attempted {
     let sentence = format!("Cannot read `{form}`, sorry");
     Attempted {
@@ -228,7 +229,7 @@ fn a_record_is_cut_after_it_was_redacted() {
 
 #[test]
 fn a_text_that_unfolds_without_end_is_not_kept() {
-    // Each level of base64 is a run of base64 again.
+    // Each level of base64 decodes to base64 again.
     let mut text = "planted-token-0123456789".repeat(4000);
     for _ in 0..3 {
         text = STANDARD.encode(text);

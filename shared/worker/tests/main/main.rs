@@ -1,4 +1,4 @@
-//! What a worker does with a task, as a table.
+//! Tests what a worker does with a task.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]

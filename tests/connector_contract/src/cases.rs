@@ -1,4 +1,4 @@
-//! The cases.
+//! The cases of the connector contract.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{Place, STREAMED_BYTES, Subject};
 const MIB: usize = 1 << 20;
 /// The time limit of attempts that are meant to time out.
 const IMPATIENT_SECONDS: u64 = 2;
-/// What an attempt may take beyond its time limit on a loaded machine.
+/// How much longer than its time limit an attempt may take on a loaded machine.
 const MARGIN: Duration = Duration::from_secs(8);
 
 fn delivery_of<S: Subject>(_: &Trial<S>, bytes: &Bytes) -> Delivery {
@@ -42,7 +42,7 @@ pub(crate) async fn large<S: Subject>(trial: &Trial<S>) {
     assert_eq!(trial.delivers(&destination, &delivery_of(trial, &bytes), &bytes).await.len(), 1);
 }
 
-/// The size of the large payload: 1 GiB takes an optimised build, so that it is asked for.
+/// Returns the size of the large payload. 1 GiB needs a release build, so it must be requested.
 #[allow(clippy::disallowed_methods, reason = "a test is told its size by whoever runs it")]
 fn large_bytes<S: Subject>() -> usize {
     match std::env::var("WAYBILL_TEST_LARGE_MIB") {
@@ -126,7 +126,7 @@ async fn times_out<S: Subject>(trial: &Trial<S>, place: &Place, size: usize, rea
 
 pub(crate) async fn blocked_address<S: Subject>(trial: &Trial<S>) {
     let line = Line::to(trial.subject.port(), Nature::Delayed(Duration::ZERO)).await;
-    // The guard lets only the loopback's first address pass.
+    // The guard allows only the first loopback address.
     for host in ["127.0.0.2", "10.0.0.1", "169.254.169.254", "0.0.0.0"] {
         let destination = trial.destination_at(&Place { host: host.to_owned(), port: line.port }, 10).await;
         let bytes = noise(10);
@@ -157,7 +157,7 @@ pub(crate) async fn cancelled<S: Subject>(trial: &Trial<S>) {
     }
 }
 
-/// The payload store fails after `sent` bytes of a payload.
+/// Runs with a payload store that fails after `sent` bytes of a payload.
 pub(crate) async fn payload_store_down<S: Subject>(trial: &Trial<S>, sent: usize) {
     let destination = trial.destination().await;
     let bytes = noise(4 * MIB);

@@ -1,9 +1,9 @@
-//! What every connector promises, as code: each runs it against a real server of its protocol, in the
-//! harness that its worker runs it in.
+//! The connector contract as tests. Each connector runs it against a real server of its protocol,
+//! in the harness of its worker.
 //!
-//! A connector's tests implement [`Subject`] (its server, its settings, what arrived there) and call
-//! [`hold!`](crate::hold!), which makes a test of each [`Case`]. A case that
-//! cannot apply to a protocol is exempt with its reason, which the test prints.
+//! A connector's tests implement [`Subject`] (its server, its settings, what arrived there) and
+//! call [`hold!`](crate::hold!), which makes a test of each [`Case`]. A case that cannot apply to a
+//! protocol is exempt with a reason, which the test prints.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is how a contract fails, and the table is printed")]
 
@@ -22,60 +22,63 @@ use domain::settings::DestinationType;
 use serde_json::Value;
 use worker::Connector;
 
-/// The large payload of a connector that streams, unless the environment variable `WAYBILL_TEST_LARGE_MIB` names another size.
+/// The size of the large payload of a connector that streams, unless the environment variable
+/// `WAYBILL_TEST_LARGE_MIB` sets another.
 pub const STREAMED_BYTES: usize = 64 << 20;
 
-/// A connector and a server of its protocol, as the contract sees them.
+/// A connector and a server of its protocol.
 #[allow(async_fn_in_trait, reason = "tests await it where they are")]
 pub trait Subject: Sized {
-    /// The connector.
+    /// The type of the connector.
     type Connector: Connector;
-    /// The name of its column in the table of the contract.
+    /// The name of the connector's column in the table of the contract.
     const NAME: &'static str;
-    /// The type of its destinations.
+    /// The type of the connector's destinations.
     const DESTINATION: DestinationType;
-    /// The payload of the case [`Case::Large`]. A connector that streams leaves it at [`STREAMED_BYTES`].
+    /// The size of the payload of [`Case::Large`]. A connector that streams keeps
+    /// [`STREAMED_BYTES`].
     const LARGE_BYTES: usize = STREAMED_BYTES;
-    /// How long the server may still be at work on what it got after its client has left. Real object stores make an object and its metadata
-    /// visible at once; a server for tests may not.
+    /// How long the server may continue to process what it received after its client has gone. Real
+    /// object stores show an object and its metadata at once; a server for tests may not.
     const WORKS_ON: Duration = Duration::ZERO;
-    /// Whether a task that runs again leaves one copy. Otherwise both carry the same identity.
+    /// Whether a task that runs twice leaves one copy. Otherwise both copies have the same
+    /// identity.
     const IS_IDEMPOTENT: bool;
 
     /// Starts the server.
     async fn start(workshop: &Workshop) -> Self;
-    /// The connector, which may reach the loopback.
+    /// Returns the connector, which may connect to the loopback.
     fn connector(&self) -> &Self::Connector;
-    /// Where the server listens, on 127.0.0.1.
+    /// Returns the port of the server on 127.0.0.1.
     fn port(&self) -> u16;
-    /// The settings of a destination whose server is at this place; without `timeout_seconds`.
+    /// Returns the settings of a destination whose server is at `place`, without `timeout_seconds`.
     fn settings(&self, place: &Place) -> Value;
-    /// What the server accepts.
+    /// Returns credentials that the server accepts.
     fn login(&self) -> Login;
-    /// Destinations that differ from the good one in one thing that the server refuses.
+    /// Returns destinations that differ from a working one in one thing that the server refuses.
     fn mistakes(&self) -> Vec<Mistake>;
-    /// What is visible at the receiver of a delivery.
+    /// Returns what the receiver shows of a delivery.
     async fn arrived(&self, delivery: &Delivery) -> Vec<Arrival>;
-    /// Why a case cannot apply to this protocol.
+    /// Returns why a case cannot apply to this protocol.
     fn exempt(_: Case) -> Option<&'static str> {
         None
     }
-    /// The reason of an attempt that times out while the payload is sent.
+    /// Returns the reason of an attempt that times out while the payload is sent.
     fn time_limit_reason() -> Reason {
         Reason::Timeout
     }
 }
 
-/// One copy of a payload, as its receiver shows it.
+/// A copy of a payload, as its receiver shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// What identifies the delivery at the receiver: the same for every copy.
+    /// What identifies the delivery at the receiver, the same for every copy.
     pub identity: String,
-    /// The hash of the bytes, in lower-case hexadecimal.
+    /// The SHA-256 of the bytes, lower-case hexadecimal.
     pub sha256: String,
 }
 
-/// A row of the contract.
+/// A case of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
     /// Payloads of 0 bytes, 1 byte and 1 MiB arrive as they were sent, once.
@@ -110,7 +113,7 @@ pub enum Case {
     CheckAgreesWithDelivery,
 }
 
-/// Holds a connector to one case.
+/// Runs one case for a connector.
 pub async fn hold<S: Subject>(case: Case) {
     if let Some(reason) = S::exempt(case) {
         println!("{case:?} × {}: not applicable: {reason}", S::NAME);

@@ -26,7 +26,7 @@ use crate::{Arrival, Login, Place, Subject, Workshop};
 const SHOWN_MAX: Duration = Duration::from_secs(10);
 /// The time limit of attempts that are meant to succeed.
 const PATIENT_SECONDS: u64 = 60;
-/// What a payload store sends at once.
+/// How many bytes a payload store sends in one chunk.
 const PIECE_BYTES: usize = 70_001;
 
 /// A connector, its server and its secrets.
@@ -43,17 +43,17 @@ impl<S: Subject> Trial<S> {
         Self { workshop, subject }
     }
 
-    /// The server's own place.
+    /// Returns the place of the server itself.
     pub(crate) fn place(&self) -> Place {
         Place { host: "127.0.0.1".to_owned(), port: self.subject.port() }
     }
 
-    /// A destination that works.
+    /// Returns a destination that works.
     pub(crate) async fn destination(&self) -> Destination {
         self.destination_at(&self.place(), PATIENT_SECONDS).await
     }
 
-    /// The same with its server elsewhere, and a time limit.
+    /// Returns a destination with its server at `place` and with a time limit.
     pub(crate) async fn destination_at(&self, place: &Place, seconds: u64) -> Destination {
         self.destination_of(within(self.subject.settings(place), seconds), &self.subject.login()).await
     }
@@ -72,7 +72,7 @@ impl<S: Subject> Trial<S> {
         worker::check(self.subject.connector(), destination).await
     }
 
-    /// Delivers to the good destination, and looks at what arrived.
+    /// Delivers to a destination and returns what arrived.
     pub(crate) async fn delivers(&self, destination: &Destination, delivery: &Delivery, bytes: &Bytes) -> Vec<Arrival> {
         let attempted = self.attempt(destination, delivery, streamed(bytes)).await.expect("nothing of Waybill failed");
         assert!(attempted.outcome.reason().is_none(), "{:?}: {}", attempted.outcome, attempted.detail);
@@ -82,7 +82,7 @@ impl<S: Subject> Trial<S> {
         arrived
     }
 
-    /// What arrived, once something has.
+    /// Waits until something has arrived and returns it.
     pub(crate) async fn arrivals(&self, delivery: &Delivery) -> Vec<Arrival> {
         let until = Instant::now() + SHOWN_MAX;
         loop {
@@ -101,7 +101,7 @@ impl<S: Subject> Trial<S> {
     }
 }
 
-/// A delivery that no other has the id of.
+/// Returns a delivery with a unique id.
 pub(crate) fn delivery(kind: DestinationType, bytes: &Bytes) -> Delivery {
     static COUNT: AtomicI64 = AtomicI64::new(1);
     let id = Ulid::first_at(Timestamp::from_millis(1_764_000_000_000 + COUNT.fetch_add(1, Ordering::Relaxed)));
@@ -136,7 +136,7 @@ pub(crate) fn delivery(kind: DestinationType, bytes: &Bytes) -> Delivery {
     Delivery::accept(new, id.time())
 }
 
-/// Bytes that do not repeat.
+/// Returns bytes that do not repeat.
 pub(crate) fn noise(length: usize) -> Bytes {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -155,12 +155,12 @@ pub(crate) fn pieces(bytes: &Bytes) -> Vec<Result<Bytes, Unavailable>> {
     starts.map(|start| Ok(bytes.slice(start..bytes.len().min(start + PIECE_BYTES)))).collect()
 }
 
-/// A payload as a store sends it.
+/// Returns a payload that is streamed like that of a payload store.
 pub(crate) fn streamed(bytes: &Bytes) -> Payload {
     Payload::streamed(bytes.len() as u64, stream::iter(pieces(bytes)))
 }
 
-/// The hash of these bytes, in lower-case hexadecimal.
+/// Returns the SHA-256 of these bytes, lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

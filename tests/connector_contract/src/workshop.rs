@@ -1,4 +1,5 @@
-//! What a connector needs in addition to its server: a key service, a secret store, sealed credentials.
+//! What a connector needs in addition to its server: a key service, a secret store, and sealed
+//! credentials.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -21,40 +22,40 @@ use vault::{Recipient, Vault};
 const KEY: &str = "waybill-Key";
 const SIGNING_KEYS: &str = "waybill-Keys";
 
-/// Where a destination's server is.
+/// The place of a destination's server.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// A name or an address.
+    /// The name or address of the server.
     pub host: String,
-    /// Its port.
+    /// The port of the server.
     pub port: u16,
 }
 
 /// Credentials in clear text.
 #[derive(Clone, Debug)]
 pub struct Login {
-    /// Their kind.
+    /// The kind of the credentials.
     pub kind: CredentialKind,
-    /// The members that are not secret.
+    /// The properties that are not secret.
     pub open: Vec<(&'static str, String)>,
-    /// The secret ones.
+    /// The properties that are secret.
     pub secrets: Vec<(&'static str, String)>,
 }
 
 /// A destination that the server refuses.
 #[derive(Clone, Debug)]
 pub struct Mistake {
-    /// What is wrong with it.
+    /// What is wrong with the destination.
     pub name: &'static str,
-    /// Members of its settings over those of the good one.
+    /// The settings that differ from those of a working destination.
     pub settings: Value,
-    /// Its credentials.
+    /// The credentials of the destination.
     pub login: Login,
-    /// The reason of its failed attempts.
+    /// The reason of the failed attempts.
     pub reason: Reason,
 }
 
-/// The embedded AWS of one trial.
+/// The embedded AWS services of one trial.
 #[derive(Debug)]
 pub struct Workshop {
     engines: Engines,
@@ -75,33 +76,33 @@ impl Workshop {
         Self { engines, vault, _data: data }
     }
 
-    /// The configuration of a function, whose clients do not try again.
+    /// Returns the configuration of a function, whose clients do not retry.
     pub fn aws(&self) -> SdkConfig {
         let config = self.engines.sdk_config(Caller::unlimited("contract"));
         config.to_builder().retry_config(RetryConfig::disabled()).build()
     }
 
-    /// A vault that opens what was sealed here.
+    /// Returns a vault that opens what was sealed here.
     pub fn vault(&self) -> Vault {
         Vault::new(&self.aws(), None, self.clock(), self.random())
     }
 
-    /// A guard that lets connections to the loopback's first address pass.
+    /// Returns a guard that allows connections to the first loopback address.
     pub fn guard(&self) -> Guard {
         Guard::new(Policy::parse("127.0.0.1").unwrap())
     }
 
-    /// The ARN of the secret with the deployment's signing keys.
+    /// Returns the ARN of the secret with the deployment's signing keys.
     pub fn signing_keys_arn(&self) -> String {
         self.engines.secret_arn(SIGNING_KEYS).unwrap().to_owned()
     }
 
-    /// The machine's clock.
+    /// Returns the machine's clock.
     pub fn clock(&self) -> Clock {
         system_clock()
     }
 
-    /// The machine's randomness.
+    /// Returns the machine's randomness.
     pub fn random(&self) -> Random {
         system_random()
     }
@@ -119,7 +120,7 @@ impl Workshop {
         let errors = Errors::default();
         let settings = Settings::read(kind, &mut Fields::new("", members, &errors));
         let settings = errors.into_result(settings).unwrap_or_else(|errors| panic!("{errors:?}")).unwrap();
-        // Connectors keep connections by the destination's id and revision.
+        // Connectors cache connections by the destination's id and revision.
         static COUNT: AtomicI64 = AtomicI64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let id = Ulid::first_at(Timestamp::from_millis(1_764_000_000_000 + number));
@@ -165,7 +166,7 @@ impl Workshop {
     }
 }
 
-/// `settings` with the members of `others` in place of its own.
+/// Returns `settings` with the properties of `others` in place of its own.
 pub(crate) fn merged(mut settings: Value, others: &Value) -> Value {
     for (name, value) in others.as_object().into_iter().flatten() {
         settings[name] = value.clone();
@@ -173,7 +174,7 @@ pub(crate) fn merged(mut settings: Value, others: &Value) -> Value {
     settings
 }
 
-/// The settings with this time limit.
+/// Returns the settings with this time limit.
 pub(crate) fn within(settings: Value, seconds: u64) -> Value {
     merged(settings, &json!({"timeout_seconds": seconds}))
 }

@@ -11,32 +11,34 @@ use tempfile::TempDir;
 
 use crate::tls::Authority;
 
-/// The storage account that is there.
+/// The storage account of the server.
 pub const ACCOUNT: &str = "devstoreaccount1";
-/// Its key, known to everybody: Microsoft documents it.
+/// The public key of the account, which Microsoft documents.
 pub const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// Runs the server until standard input closes, so that it never outlives a test run, however that ends.
 const UNTIL_INPUT_ENDS: &str = r#""$@" & cat > /dev/null; kill -9 $!; wait"#;
 
-/// A running server with nothing in it; dropping it ends it.
+/// A running, empty server. Dropping it ends it.
 #[derive(Debug)]
 pub struct Azurite {
-    /// The account's blob service.
+    /// The URL of the account's blob service.
     pub endpoint: String,
     process: Child,
-    /// Open, so that what it prints at the end finds somebody.
+    /// Kept open, so that the server can write its last output.
     _output: BufReader<ChildStdout>,
     _folder: TempDir,
 }
 
 impl Azurite {
-    /// Over HTTP. Panics when the tools are not installed: a test that needs it has failed, not passed.
+    /// Starts a server with HTTP. Panics if the tools are not installed, because a test that needs
+    /// them must fail.
     pub fn start() -> Self {
         Self::launch("http", &[], TempDir::new().expect("a temporary folder"))
     }
 
-    /// Over HTTPS, where it takes tokens of Entra ID too: any that is for storage and has not expired.
+    /// Starts a server with HTTPS, which also accepts tokens of Entra ID: any that is for storage
+    /// and has not expired.
     pub fn start_tls(authority: &Authority) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let (certificate, key) = authority.certificate(&["127.0.0.1"]);
@@ -49,10 +51,10 @@ impl Azurite {
         Self::launch("https", &["--oauth", "basic", "--cert", &certificate, "--key", &key], folder)
     }
 
-    /// Makes a container that anybody may read.
+    /// Creates a container that is public.
     #[expect(clippy::disallowed_methods, reason = "the test stands outside of Waybill")]
     pub async fn make_container(&self, name: &str) {
-        // Fails only when there is one already.
+        // Fails only if a provider is already installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder().danger_accept_invalid_certs(true).no_proxy().build().expect("a client");
         let url = format!("{}/{name}?restype=container&{}", self.endpoint, sas("rwdlc", ACCOUNT_KEY));
@@ -85,7 +87,8 @@ impl Azurite {
     }
 }
 
-/// An account SAS for some permissions on all blobs and containers (learn.microsoft.com, Create an account SAS).
+/// Returns an account SAS for some permissions on all blobs and containers (learn.microsoft.com,
+/// Create an account SAS).
 pub fn sas(permissions: &str, account_key: &str) -> String {
     let (version, services, types, expiry) = ("2018-11-09", "b", "co", "2099-01-01T00:00:00Z");
     let signed = format!("{ACCOUNT}\n{permissions}\n{services}\n{types}\n\n{expiry}\n\nhttps,http\n{version}\n");
@@ -107,7 +110,7 @@ pub fn sas(permissions: &str, account_key: &str) -> String {
 impl Drop for Azurite {
     fn drop(&mut self) {
         drop(self.process.stdin.take());
-        // Fails only when it has ended already.
+        // Fails only if the process has already ended.
         drop(self.process.wait());
     }
 }

@@ -1,4 +1,4 @@
-//! A person at a browser: Debian's Chromium, driven by Playwright through a task written down step by step.
+//! Runs a task in a browser: Debian's Chromium, driven by a Playwright script.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Does a task, a JavaScript module, with what the person knows: addresses, keys, names. Panics with what the person saw when it cannot be
-/// done. Answers with what the task says at its end.
+/// Runs a JavaScript module with the values that it needs: addresses, keys, names. Panics with what
+/// the page showed if the task fails. Returns the task's result.
 pub async fn does(task: impl AsRef<Path>, knows: Value) -> Value {
     let task = task.as_ref().to_owned();
     tokio::task::spawn_blocking(move || run(&task, &knows)).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))

@@ -1,4 +1,5 @@
-//! An OpenTelemetry collector that remembers: it decodes OTLP's protobuf with OpenTelemetry's own definitions.
+//! An OpenTelemetry collector that stores what it receives. It decodes OTLP's protobuf with
+//! OpenTelemetry's own definitions.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -13,49 +14,49 @@ use prost::Message as _;
 
 use crate::sink::Sink;
 
-/// A collector. It answers as its [`Sink`] is told to.
+/// A collector. Its [`Sink`] determines how it responds.
 pub struct Collector(Sink);
 
-/// A span that it got.
+/// A span that the collector received.
 #[derive(Debug, Clone)]
 pub struct Span {
-    /// The trace, 32 hexadecimal digits.
+    /// The id of the trace, 32 hexadecimal digits.
     pub trace: String,
-    /// Itself, 16 of them.
+    /// The id of the span, 16 hexadecimal digits.
     pub id: String,
-    /// What caused it; empty when nobody knows.
+    /// The id of the parent span; empty if there is none.
     pub parent: String,
-    /// What was done.
+    /// The name of the span.
     pub name: String,
-    /// What is known of it, numbers as text.
+    /// The attributes of the span, with numbers as text.
     pub attributes: BTreeMap<String, String>,
-    /// How long it took.
+    /// The duration of the span.
     pub duration: Duration,
 }
 
-/// A point that it got.
+/// A metric point that the collector received.
 #[derive(Debug, Clone)]
 pub struct Point {
-    /// The metric.
+    /// The name of the metric.
     pub name: String,
-    /// What it is told apart by.
+    /// The attributes of the point.
     pub attributes: BTreeMap<String, String>,
-    /// A counter's increase, a gauge's value, a histogram's count.
+    /// The value: a counter's increase, a gauge's value, or a histogram's count.
     pub value: f64,
 }
 
 impl Collector {
-    /// Listens on a free port and takes everything.
+    /// Listens on a free port and accepts everything.
     pub async fn start() -> Self {
         Self(Sink::start().await)
     }
 
-    /// What `OTEL_EXPORTER_OTLP_ENDPOINT` says.
+    /// Returns the value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.0.address())
     }
 
-    /// Every span it was sent.
+    /// Returns every span that was received.
     pub fn spans(&self) -> Vec<Span> {
         let requests = self.path("/v1/traces").requests().into_iter();
         let requests = requests.map(|request| ExportTraceServiceRequest::decode(request.body).expect("a request of spans"));
@@ -73,7 +74,7 @@ impl Collector {
         scopes.flat_map(|scope| scope.spans).map(span).collect()
     }
 
-    /// The spans of one trace, once there are so many of each of these names.
+    /// Waits until a trace has this many spans of each name, and returns its spans.
     pub async fn trace(&self, trace: &str, expected: &[(&str, usize)]) -> Vec<Span> {
         for _ in 0..100 {
             let spans: Vec<Span> = self.spans().into_iter().filter(|span| span.trace == trace).collect();
@@ -85,7 +86,7 @@ impl Collector {
         panic!("of trace {trace} not all of {expected:?} came: {:#?}", self.spans());
     }
 
-    /// Every point it was sent.
+    /// Returns every metric point that was received.
     pub fn points(&self) -> Vec<Point> {
         let requests = self.path("/v1/metrics").requests().into_iter();
         let requests = requests.map(|request| ExportMetricsServiceRequest::decode(request.body).expect("a request of metrics"));
@@ -117,13 +118,13 @@ impl Collector {
         points
     }
 
-    /// How often something was counted so far.
+    /// Returns the total of a counter so far.
     pub fn counted(&self, name: &str, attributes: &[(&str, &str)]) -> f64 {
         let wanted: BTreeMap<String, String> = attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         self.points().iter().filter(|point| point.name == name && point.attributes == wanted).map(|point| point.value).sum()
     }
 
-    /// Waits until something was counted so often.
+    /// Waits until a counter has this total.
     pub async fn counts(&self, name: &str, attributes: &[(&str, &str)], expected: f64) {
         for _ in 0..100 {
             if self.counted(name, attributes) >= expected {

@@ -1,4 +1,5 @@
-//! A name server that answers from a table, over UDP. Point a process at it with `WAYBILL_NAME_SERVER`.
+//! A name server that responds from a table, over UDP. A process uses it through
+//! `WAYBILL_NAME_SERVER`.
 
 use std::{
     collections::HashMap,
@@ -12,14 +13,14 @@ const A: u16 = 1;
 const AAAA: u16 = 28;
 const HEADER_BYTES: usize = 12;
 
-/// How a name server treats one name.
+/// How the name server responds for a name.
 #[derive(Debug, Clone)]
 enum Entry {
     Addresses { addresses: Vec<IpAddr>, ttl_seconds: u32 },
     Silent,
 }
 
-/// A listening name server. Names that it was not given do not exist.
+/// A listening name server. Names without an entry do not exist.
 pub struct NameServer {
     address: SocketAddr,
     names: Names,
@@ -27,7 +28,7 @@ pub struct NameServer {
     task: JoinHandle<()>,
 }
 
-/// The names of all questions, in the order in which they came.
+/// The names of all queries, in the order in which they arrived.
 type Asked = Arc<Mutex<Vec<String>>>;
 type Names = Arc<Mutex<HashMap<String, Entry>>>;
 
@@ -53,23 +54,24 @@ impl NameServer {
         Self { address, names, asked, task }
     }
 
-    /// Where it listens.
+    /// Returns the address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// A name leads to these addresses, and may be remembered for so long.
+    /// Sets the addresses of a name and their time to live.
     pub fn set(&self, name: &str, addresses: &[&str], ttl_seconds: u32) {
         let addresses = addresses.iter().map(|address| address.parse().expect("an address")).collect();
         self.put(name, Entry::Addresses { addresses, ttl_seconds });
     }
 
-    /// No question about a name, or about names that end in it, is answered.
+    /// Stops responding to queries for a name and for names that end in it.
     pub fn silence(&self, name: &str) {
         self.put(name, Entry::Silent);
     }
 
-    /// The names of all questions so far, one for each address family, in the order in which they came.
+    /// Returns the names of all queries so far, one for each address family, in the order in which
+    /// they arrived.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -85,7 +87,7 @@ impl Drop for NameServer {
     }
 }
 
-/// The answer to one question (RFC 1035, section 4).
+/// Makes the response to a query (RFC 1035, section 4).
 fn answer(question: &[u8], names: &Names) -> Option<Vec<u8>> {
     let (name, end) = name(question)?;
     let kind = u16::from_be_bytes([*question.get(end)?, *question.get(end + 1)?]);
@@ -117,7 +119,7 @@ fn answer(question: &[u8], names: &Names) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// The name that a question is about, in lower case, and where it ends.
+/// Returns the name in a query, in lower case, and where it ends.
 fn name(question: &[u8]) -> Option<(String, usize)> {
     let (mut labels, mut at) = (Vec::new(), HEADER_BYTES);
     loop {

@@ -12,10 +12,10 @@ use crate::sdk;
 
 /// Runs the server until standard input closes, so that it never outlives a test run, however that ends.
 const UNTIL_INPUT_ENDS: &str = r#""$@" & cat; kill $!; wait"#;
-/// A Java program on a busy machine takes its time.
+/// A Java program starts slowly on a busy machine.
 const START_SECONDS: u64 = 60;
 
-/// A running server with nothing in it; dropping it ends it.
+/// A running, empty server. Dropping it ends it.
 #[derive(Debug)]
 pub struct DynamoDbLocal {
     endpoint: String,
@@ -23,7 +23,8 @@ pub struct DynamoDbLocal {
 }
 
 impl DynamoDbLocal {
-    /// Starts a server and waits until it answers. Panics when the tools are not installed: a test that needs it has failed, not passed.
+    /// Starts a server and waits until it responds. Panics if the tools are not installed, because
+    /// a test that needs them must fail.
     pub async fn start() -> Self {
         let folder = folder();
         let jar = folder.join("DynamoDBLocal.jar");
@@ -43,7 +44,7 @@ impl DynamoDbLocal {
         this
     }
 
-    /// A configuration for a client.
+    /// Returns a configuration for a client.
     pub fn sdk_config(&self) -> SdkConfig {
         sdk::config(&self.endpoint)
     }
@@ -66,7 +67,7 @@ impl DynamoDbLocal {
 impl Drop for DynamoDbLocal {
     fn drop(&mut self) {
         drop(self.process.stdin.take());
-        // Fails only when it has ended already.
+        // Fails only if the process has already ended.
         drop(self.process.wait());
     }
 }

@@ -1,4 +1,5 @@
-//! Microsoft Entra ID's token endpoint: it issues tokens to one application that knows its password. Azurite believes them.
+//! The token endpoint of Microsoft Entra ID. It issues tokens to one application that knows its
+//! password; Azurite accepts them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,17 +19,17 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// The directory.
+/// The id of the directory.
 pub const TENANT_ID: &str = "11111111-2222-3333-4444-555555555555";
-/// The application.
+/// The id of the application.
 pub const CLIENT_ID: &str = "66666666-7777-8888-9999-000000000000";
-/// Its password.
+/// The password of the application.
 pub const CLIENT_SECRET: &str = "entra~secret&of=the app";
 
 /// A running server; dropping it ends it.
 #[derive(Debug)]
 pub struct Entra {
-    /// Instead of `https://login.microsoftonline.com`.
+    /// The URL that replaces `https://login.microsoftonline.com`.
     pub authority: String,
     issued: Arc<AtomicUsize>,
     server: JoinHandle<()>,
@@ -55,7 +56,7 @@ impl Entra {
         Self { authority, issued, server }
     }
 
-    /// How many tokens were issued.
+    /// Returns how many tokens were issued.
     pub fn tokens_issued(&self) -> usize {
         self.issued.load(Ordering::Relaxed)
     }
@@ -85,7 +86,7 @@ async fn answer(request: Request<Incoming>, issued: &AtomicUsize) -> Result<Resp
     Ok(json_answer(StatusCode::OK, &json!({"token_type": "Bearer", "expires_in": 3599, "access_token": token()})))
 }
 
-/// Azurite looks at the claims and not at the signature.
+/// Azurite checks the claims and not the signature.
 #[expect(clippy::disallowed_methods, reason = "a server of its own has the machine's clock")]
 fn token() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
@@ -100,7 +101,7 @@ fn form(body: &[u8]) -> BTreeMap<String, String> {
     text.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decoded(name), decoded(value))).collect()
 }
 
-/// What a form or a path means.
+/// Decodes a percent-encoded text.
 pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();

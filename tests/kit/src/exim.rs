@@ -1,4 +1,5 @@
-//! Exim, a real mail server, which demands a sign-in, takes two messages a connection, and keeps every message in its queue.
+//! Exim, a real mail server. It requires authentication, accepts two messages per connection, and
+//! keeps every message in its queue.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -9,28 +10,29 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-/// Where Debian installs it.
+/// The path where Debian installs Exim.
 const PROGRAM: &str = "/usr/sbin/exim4";
-/// How long it may take to listen.
+/// How long the server may take to listen.
 const START_MAX: Duration = Duration::from_secs(30);
 
-/// A running Exim; dropping it ends it. A recipient named `nobody` is refused, and so is a message above 1 MiB.
+/// A running Exim. Dropping it ends it. It refuses a recipient named `nobody`, and messages above 1
+/// MiB.
 #[derive(Debug)]
 pub struct Exim {
-    /// Where it listens, on 127.0.0.1.
+    /// The port of the server on 127.0.0.1.
     pub port: u16,
     folder: TempDir,
     process: Child,
 }
 
 impl Exim {
-    /// Starts a server that `username` may sign in to with `password`.
+    /// Starts a server that accepts `username` and `password`.
     #[expect(clippy::disallowed_methods, reason = "asks its own server on the loopback whether it listens")]
     pub async fn start(username: &str, password: &str) -> Self {
         assert!(Path::new(PROGRAM).exists(), "{PROGRAM} does not exist: run ./test once, which installs it");
         let folder = TempDir::new().expect("a temporary folder");
         let place = folder.path();
-        // Started by root, it works under an account of its own.
+        // If root starts it, it runs under an account of its own.
         fs::set_permissions(place, fs::Permissions::from_mode(0o777)).expect("the folder's rights");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
         let file = place.join("exim.conf");
@@ -55,7 +57,7 @@ impl Exim {
         Self { port, folder, process }
     }
 
-    /// The messages in its queue: what it noted of each, headers included, and the body.
+    /// Returns the messages in the queue: the headers with Exim's notes, and the body.
     pub fn messages(&self) -> Vec<(String, String)> {
         let input = self.folder.path().join("spool/input");
         let Ok(files) = fs::read_dir(&input) else { return Vec::new() };
@@ -105,7 +107,7 @@ login:
 
 impl Drop for Exim {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if the process has already ended.
         drop(self.process.kill());
         drop(self.process.wait());
     }

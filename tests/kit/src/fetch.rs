@@ -1,4 +1,5 @@
-//! Requests to any address, as a browser or a program of a customer's sends them. Redirects are answers.
+//! Requests to any address, as a browser or a customer's program sends them. Redirects are not
+//! followed.
 
 use std::time::Duration;
 
@@ -9,15 +10,15 @@ use crate::stack::Answer;
 
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// Sends one request and reads the whole answer.
+/// Sends a request and reads the whole response.
 pub async fn fetch(method: Method, url: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
     try_fetch(method, url, headers, body).await.expect("somebody answers")
 }
 
-/// The same, for a request that may be broken off: `None` when there is no whole answer.
+/// Sends a request that may be interrupted. Returns `None` if there is no complete response.
 #[expect(clippy::disallowed_methods, reason = "the test stands outside of Waybill")]
 pub async fn try_fetch(method: Method, url: &str, headers: &[(&str, &str)], body: Bytes) -> Option<Answer> {
-    // Fails only when there is one already.
+    // Fails only if a provider is already installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("a client");
     let request = headers.iter().fold(http.request(method, url), |request, (name, value)| request.header(*name, *value));

@@ -1,4 +1,5 @@
-//! A fast S3 on a folder, for sizes that an implementation in Python is too slow for: s3s, which verifies signatures.
+//! A fast S3 server on a folder, for sizes that a Python implementation is too slow for. It uses
+//! s3s, which verifies signatures.
 
 use std::path::Path;
 
@@ -13,24 +14,24 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// The access key it takes.
+/// The access key that the server accepts.
 pub const ACCESS_KEY_ID: &str = "AKIDFILES";
-/// Its secret.
+/// The secret of the access key.
 pub const SECRET_ACCESS_KEY: &str = "files-secret-access-key";
-/// The bucket that is there.
+/// The bucket of the server.
 pub const BUCKET: &str = "reports";
 
-/// A running server; dropping it ends it and deletes what it keeps.
+/// A running server. Dropping it ends it and deletes its objects.
 #[derive(Debug)]
 pub struct FileS3 {
-    /// Where it listens.
+    /// The URL of the server.
     pub endpoint: String,
     folder: TempDir,
     server: JoinHandle<()>,
 }
 
 impl FileS3 {
-    /// Starts a server with an empty bucket, on the runtime that asks.
+    /// Starts a server with an empty bucket on the current runtime.
     pub async fn start() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         std::fs::create_dir(folder.path().join(BUCKET)).expect("a folder for the bucket");
@@ -43,8 +44,8 @@ impl FileS3 {
             while let Ok((stream, _)) = listener.accept().await {
                 drop(stream.set_nodelay(true));
                 let service = service.clone();
-                // A request is finished though its client has left: the server writes an object and then its metadata, and a real one
-                // does both or nothing.
+                // A request is completed even if its client has gone: the server writes an object
+                // and then its metadata, and a real one writes both or nothing.
                 let finishing = service_fn(move |request: http::Request<hyper::body::Incoming>| {
                     let service = service.clone();
                     let finished = tokio::spawn(async move { Service::call(&service, request).await });
@@ -57,12 +58,12 @@ impl FileS3 {
         Self { endpoint, folder, server }
     }
 
-    /// The bucket, as files.
+    /// Returns the folder of the bucket.
     pub fn files(&self) -> std::path::PathBuf {
         Path::new(self.folder.path()).join(BUCKET)
     }
 
-    /// The metadata of every object, by the names that S3 has for them without `x-amz-meta-`.
+    /// Returns the metadata of every object, by names without `x-amz-meta-`.
     pub fn metadata(&self) -> Vec<Value> {
         let files = std::fs::read_dir(self.folder.path()).expect("our own folder").flatten();
         let kept = files.filter(|file| file.file_name().to_string_lossy().ends_with(".metadata.json"));

@@ -1,5 +1,6 @@
-//! Google Cloud Storage's XML API, as far as deliveries use it: no implementation that is not ours speaks it and demands credentials.
-//! It keeps objects in memory, verifies that a token was signed with the service account's key, and honours preconditions.
+//! The part of Google Cloud Storage's XML API that deliveries use, because no independent
+//! implementation requires credentials. It stores objects in memory, verifies that a token was
+//! signed with the service account's key, and supports preconditions.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,27 +23,27 @@ use tokio::task::JoinHandle;
 
 use crate::entra::decoded;
 
-/// The bucket that is there.
+/// The bucket of the server.
 pub const BUCKET: &str = "reports";
 
-/// An object that was put.
+/// A stored object.
 #[derive(Debug, Clone)]
 pub struct Object {
-    /// What is in it; objects over 64 MiB are counted and not kept.
+    /// The content. Objects over 64 MiB are counted and not stored.
     pub bytes: Bytes,
-    /// How much there was.
+    /// The size of the content in bytes.
     pub size_bytes: u64,
-    /// Its headers.
+    /// The headers of the request.
     pub headers: HeaderMap,
-    /// Which of its versions.
+    /// The generation of the object.
     pub generation: u64,
 }
 
-/// A running server; dropping it ends it.
+/// A running server. Dropping it ends it.
 pub struct Gcs {
-    /// Where it listens.
+    /// The URL of the server.
     pub endpoint: String,
-    /// The key file of the service account it believes.
+    /// The key file of the service account that the server accepts.
     pub service_account: Value,
     state: Arc<State>,
     server: JoinHandle<()>,
@@ -50,7 +51,7 @@ pub struct Gcs {
 
 struct State {
     public_key: Vec<u8>,
-    /// Whether that account may write.
+    /// Whether the account may write.
     writable: bool,
     objects: Mutex<BTreeMap<String, Object>>,
 }
@@ -63,7 +64,7 @@ impl Gcs {
         Self::launch(true).await
     }
 
-    /// The same, but the account may only read.
+    /// Starts a server whose account may only read.
     pub async fn start_read_only() -> Self {
         Self::launch(false).await
     }
@@ -88,12 +89,12 @@ impl Gcs {
         Self { endpoint, service_account, state, server }
     }
 
-    /// What is at a key of the bucket.
+    /// Returns the object at a key of the bucket.
     pub fn object(&self, key: &str) -> Option<Object> {
         self.state.objects.lock().unwrap_or_else(PoisonError::into_inner).get(&format!("/{BUCKET}/{key}")).cloned()
     }
 
-    /// How many objects there are.
+    /// Returns how many objects there are.
     pub fn count(&self) -> usize {
         self.state.objects.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -105,7 +106,7 @@ impl Drop for Gcs {
     }
 }
 
-/// The key file of a service account that no server believes.
+/// Returns the key file of a service account that no server accepts.
 pub fn stranger() -> Value {
     ServiceAccount::generate().file
 }
@@ -129,7 +130,7 @@ impl State {
                 let mut kept = Vec::new();
                 let mut size_bytes = 0;
                 while let Some(frame) = body.frame().await {
-                    // A body that breaks off makes no object.
+                    // An interrupted body creates no object.
                     let Ok(data) = frame?.into_data() else { continue };
                     size_bytes += data.len() as u64;
                     if size_bytes <= KEPT_BYTES_MAX {
@@ -162,7 +163,7 @@ impl State {
         answer
     }
 
-    /// RFC 7515: the token is signed with the key that belongs to its subject, and it is not too old.
+    /// Whether the token is signed with the key of its subject and is recent (RFC 7515).
     fn believes(&self, headers: &HeaderMap) -> bool {
         let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
         let Some((signed, signature)) = token.and_then(|token| token.rsplit_once('.')) else { return false };

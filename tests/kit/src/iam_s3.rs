@@ -1,4 +1,4 @@
-//! An S3 that is not ours and that demands credentials: moto, with its IAM switched on.
+//! An independent S3 implementation that requires credentials: moto with IAM enabled.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -12,26 +12,27 @@ use serde::Deserialize;
 
 use crate::sdk;
 
-/// The server's program: it ends when the pipe to its standard input closes, so it never outlives a test run, however that ends.
+/// The server's program. It ends when the pipe to its standard input closes, so that it never
+/// outlives a test run.
 const SERVER: &str = include_str!("iam_s3.py");
 
-/// The text of the secret.
+/// The text of the stored secret.
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// A running server; dropping it ends it.
+/// A running server. Dropping it ends it.
 #[derive(Debug)]
 pub struct IamS3 {
-    /// Where it listens: S3, STS, IAM and Secrets Manager.
+    /// The URL of the server: S3, STS, IAM and Secrets Manager.
     pub endpoint: String,
-    /// The bucket that is there, beside one called `versioned`.
+    /// The bucket of the server. There is a second one named `versioned`.
     pub bucket: String,
-    /// A role that `function` may take on with the external id, and nobody without.
+    /// A role that `function` may assume, only with the external id.
     pub role_arn: String,
-    /// The external id.
+    /// The external id of the roles.
     pub external_id: String,
     /// A secret whose text is [`SECRET`].
     pub secret_arn: String,
-    /// A role that `function` may assume with the external id, and that may read secrets and do nothing else.
+    /// A role that `function` may assume with the external id, and that may only read secrets.
     pub secret_role_arn: String,
     keys: BTreeMap<String, (String, String)>,
     process: Child,
@@ -49,7 +50,8 @@ struct Started {
 }
 
 impl IamS3 {
-    /// Starts a server with two empty buckets. Panics when the tools are not installed: a test that needs it has failed, not passed.
+    /// Starts a server with two empty buckets. Panics if the tools are not installed, because a
+    /// test that needs them must fail.
     pub fn start() -> Self {
         let python = python();
         assert!(python.exists(), "{} does not exist: run ./test once, which installs the test tools", python.display());
@@ -69,14 +71,14 @@ impl IamS3 {
         Self { endpoint, bucket, role_arn, external_id, secret_arn, secret_role_arn, keys, process }
     }
 
-    /// Access key id and secret of `function` (everything, and may take on roles), `writer` (everything in the bucket), `put_only`
-    /// (nothing else) or `reader` (may not write).
+    /// Returns access key id and secret of `function` (everything, and may assume roles), `writer`
+    /// (everything in the bucket), `put_only` (only writing) or `reader` (only reading).
     pub fn key(&self, who: &str) -> (&str, &str) {
         let (id, secret) = &self.keys[who];
         (id, secret)
     }
 
-    /// A configuration for any service's client, as one of them.
+    /// Returns a configuration for any service's client with one of these keys.
     pub fn sdk_config(&self, who: &str) -> SdkConfig {
         let (id, secret) = self.key(who);
         let credentials = SharedCredentialsProvider::new(Credentials::from_keys(id, secret, None));
@@ -86,7 +88,7 @@ impl IamS3 {
 
 impl Drop for IamS3 {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if the process has already ended.
         drop(self.process.kill());
         drop(self.process.wait());
     }

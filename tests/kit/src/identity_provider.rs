@@ -1,4 +1,5 @@
-//! An OpenID provider: `oidc-provider`, which the OpenID Foundation has certified, with Waybill as its one client.
+//! An OpenID provider: `oidc-provider`, which the OpenID Foundation has certified, with Waybill as
+//! its only client.
 
 use std::path::Path;
 
@@ -6,22 +7,24 @@ use tempfile::TempDir;
 
 use servers::program::{Program, free_port, wait_for};
 
-/// What Waybill is called there.
+/// The client id of Waybill.
 pub const CLIENT_ID: &str = "waybill";
-/// What it proves that with.
+/// The client secret of Waybill.
 pub const CLIENT_SECRET: &str = "a secret of the identity provider's client";
 
-/// A running provider; dropping it ends it. Whoever signs in there says who they are: `<name>/<role>/<organization>`, with any password.
+/// A running provider. Dropping it ends it. A person signs in as `<name>/<role>/<organization>`
+/// with any password.
 #[derive(Debug)]
 pub struct IdentityProvider {
-    /// Its address.
+    /// The URL of the provider.
     pub issuer: String,
     _program: Program,
     _folder: TempDir,
 }
 
 impl IdentityProvider {
-    /// Starts it. Panics when the tools are not installed: a test that needs it has failed, not passed.
+    /// Starts a provider. Panics if the tools are not installed, because a test that needs them
+    /// must fail.
     pub fn start() -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let tools = here.join("../../.test-tools");

@@ -1,4 +1,4 @@
-//! What tests are made of: real servers that keep state and are told what to do in the domain's words.
+//! Helpers for tests: real servers that keep state, with an interface in the words of the domain.
 
 pub mod azurite;
 pub mod browser;

@@ -1,4 +1,4 @@
-//! A line to a server on the loopback that can be long, go silent, or break.
+//! A connection to a server on the loopback that can be slow, go silent, or break.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,31 +10,31 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
-/// What one read takes at most.
+/// The most bytes that one read takes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// How a line behaves.
+/// The behaviour of a line.
 #[derive(Clone, Copy, Debug)]
 pub enum Nature {
-    /// Everything arrives this much later, each way.
+    /// Delays everything in both directions.
     Delayed(Duration),
-    /// After this many bytes from the client, over all its connections, nothing arrives any more.
+    /// Delivers nothing more after this many bytes from the client, over all its connections.
     Silent(u64),
-    /// After this many bytes from the client the connection is closed.
+    /// Closes the connection after this many bytes from the client.
     Broken(u64),
 }
 
-/// A line to a server; dropping it cuts it.
+/// A line to a server. Dropping it closes its connections.
 #[derive(Debug)]
 pub struct Line {
-    /// Where it begins, on 127.0.0.1.
+    /// The port of the line on 127.0.0.1.
     pub port: u16,
     open: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
 impl Line {
-    /// A line of some nature to a port on 127.0.0.1.
+    /// Opens a line to a port on 127.0.0.1.
     pub async fn to(port: u16, nature: Nature) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("the loopback has a free port");
         let own_port = listener.local_addr().expect("a bound listener has an address").port();
@@ -55,7 +55,7 @@ impl Line {
         Self { port: own_port, open, task }
     }
 
-    /// How many connections go through it now.
+    /// Returns how many connections are open.
     pub fn open_connections(&self) -> usize {
         self.open.load(Ordering::SeqCst)
     }
@@ -80,7 +80,7 @@ async fn join(client: TcpStream, port: u16, nature: Nature, sent: &AtomicU64) {
         Nature::Delayed(_) => nature,
         Nature::Silent(_) | Nature::Broken(_) => Nature::Delayed(Duration::ZERO),
     };
-    // One end gone, the other one goes too.
+    // If one end closes, so does the other.
     tokio::select! {
         () = carry(client_read, server_write, nature, sent) => {}
         () = carry(server_read, client_write, back, &nothing) => {}

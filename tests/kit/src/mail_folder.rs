@@ -1,4 +1,4 @@
-//! Mails that a Waybill on a laptop keeps instead of sending, read by Python's mail library.
+//! Reads the e-mails that a local Waybill stores instead of sending, with Python's e-mail library.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use servers::program::run;
 
-/// Prints each mail's headers and what stands in it.
+/// Prints the headers and the content of each e-mail.
 const READER: &str = r#"
 import email.policy, glob, json, sys
 def read(path):
@@ -18,7 +18,7 @@ def read(path):
 print(json.dumps([read(path) for path in sorted(glob.glob(sys.argv[1] + "/*.eml"))]))
 "#;
 
-/// All mails in a data directory, each `{from, to, subject, text, html}`.
+/// Returns all e-mails in a data directory, each as `{from, to, subject, text, html}`.
 pub fn mails(data: &Path) -> Vec<Value> {
     let printed = run(Command::new("python3").args(["-c", READER]).arg(data.join("mail")));
     serde_json::from_str(&printed).expect("the reader prints JSON")

@@ -1,4 +1,5 @@
-//! `moto`, an implementation of AWS's services that is not ours: what both it and our engines do, AWS does.
+//! `moto`, an independent implementation of AWS services: what both it and the embedded engines do,
+//! AWS does.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,19 +9,21 @@ use aws_config::SdkConfig;
 
 use crate::sdk;
 
-/// The server's program: it ends when the pipe to its standard input closes, so it never outlives a test run, however that ends.
+/// The server's program. It ends when the pipe to its standard input closes, so that it never
+/// outlives a test run.
 const SERVER: &str = include_str!("moto.py");
 
-/// A running moto server; dropping it ends it.
+/// A running moto server. Dropping it ends it.
 #[derive(Debug)]
 pub struct Moto {
-    /// Where it listens, `http://127.0.0.1:<port>`, for all services.
+    /// The URL of the server for all services, `http://127.0.0.1:<port>`.
     pub endpoint: String,
     process: Child,
 }
 
 impl Moto {
-    /// Starts a server with nothing in it. Panics when the tools are not installed: a test that needs it has failed, not passed.
+    /// Starts an empty server. Panics if the tools are not installed, because a test that needs
+    /// them must fail.
     pub fn start() -> Self {
         let python = python();
         assert!(python.exists(), "{} does not exist: run ./test once, which installs the test tools", python.display());
@@ -38,7 +41,7 @@ impl Moto {
         Self { endpoint: format!("http://127.0.0.1:{}", port.trim()), process }
     }
 
-    /// A configuration for any service's client.
+    /// Returns a configuration for any service's client.
     pub fn sdk_config(&self) -> SdkConfig {
         sdk::config(&self.endpoint)
     }
@@ -46,7 +49,7 @@ impl Moto {
 
 impl Drop for Moto {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if the process has already ended.
         drop(self.process.kill());
         drop(self.process.wait());
     }

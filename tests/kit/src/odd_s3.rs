@@ -1,5 +1,6 @@
-//! An S3-compatible store with the peculiarities of some that are in use: it ignores or refuses conditions on writes, demands checksums,
-//! or keeps reading to itself. It holds objects in memory and believes every signature.
+//! An S3-compatible store with the peculiarities of some real ones: it ignores or refuses
+//! conditional writes, requires checksums, or does not allow reading. It stores objects in memory
+//! and accepts every signature.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,44 +21,44 @@ use tokio::task::JoinHandle;
 
 use crate::entra::decoded;
 
-/// The bucket that is there.
+/// The bucket of the store.
 pub const BUCKET: &str = "reports";
 
-/// How a request is refused: status, code and headers.
+/// A refusal of a request: status, code and headers.
 pub type Refusal = (u16, &'static str, Vec<(&'static str, &'static str)>);
 
-/// What a store does with `If-None-Match` on writes.
+/// How a store handles `If-None-Match` on writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Conditional {
-    /// It writes only where there is nothing.
+    /// Writes only if there is no object.
     #[default]
     Honored,
-    /// It writes all the same.
+    /// Ignores the condition.
     Ignored,
-    /// It honors them in single requests and ignores them when an upload in parts is completed.
+    /// Honors it in single requests and ignores it when a multipart upload is completed.
     IgnoredInParts,
-    /// It answers 501.
+    /// Responds with 501.
     Refused,
 }
 
-/// How a store differs from Amazon's.
+/// The differences between a store and Amazon S3.
 #[derive(Debug, Clone, Default)]
 pub struct Oddities {
-    /// What it does with conditions.
+    /// How conditional writes are handled.
     pub conditional: Conditional,
-    /// Whether uploads and parts need `Content-MD5`, as in a bucket with Object Lock.
+    /// Whether uploads and parts require `Content-MD5`, as in a bucket with Object Lock.
     pub demands_md5: bool,
-    /// Whether it refuses to show objects.
+    /// Whether reading objects is refused.
     pub write_only: bool,
-    /// Whether it refuses to delete objects and to abort uploads.
+    /// Whether deleting objects and aborting uploads is refused.
     pub keeps_everything: bool,
-    /// How it answers every request to write: status, code and headers.
+    /// The refusal of every request to write: status, code and headers.
     pub refuses: Option<Refusal>,
 }
 
-/// A running server; dropping it ends it.
+/// A running server. Dropping it ends it.
 pub struct OddS3 {
-    /// Where it listens.
+    /// The URL of the server.
     pub endpoint: String,
     state: Arc<State>,
     server: JoinHandle<()>,
@@ -94,17 +95,17 @@ impl OddS3 {
         Self { endpoint, state, server }
     }
 
-    /// What is at a key of the bucket.
+    /// Returns the object at a key of the bucket.
     pub fn object(&self, key: &str) -> Option<Bytes> {
         lock(&self.state.objects).get(&format!("/{BUCKET}/{key}")).map(|(_, bytes)| bytes.clone())
     }
 
-    /// Puts an object past every peculiarity.
+    /// Stores an object regardless of the peculiarities.
     pub fn put(&self, key: &str, bytes: &'static [u8]) {
         lock(&self.state.objects).insert(format!("/{BUCKET}/{key}"), (HeaderMap::new(), Bytes::from_static(bytes)));
     }
 
-    /// The keys of all objects.
+    /// Returns the keys of all objects.
     pub fn keys(&self) -> Vec<String> {
         let start = format!("/{BUCKET}/");
         lock(&self.state.objects).keys().map(|key| key.trim_start_matches(&start).to_owned()).collect()

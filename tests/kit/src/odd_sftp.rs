@@ -1,5 +1,5 @@
-//! A scripted SFTP server (on asyncssh's transport) that answers as odd servers do: short STATUS packets,
-//! codes of later drafts, files without a size, refused renames.
+//! A scripted SFTP server (on asyncssh's transport) that responds as unusual servers do: with short
+//! STATUS packets, codes of later drafts, files without a size, or refused renames.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use crate::sshd::{PASSWORD, USERNAME};
 /// The server's program, which lists the oddities.
 const SERVER: &str = include_str!("odd_sftp.py");
 
-/// A running server with an empty directory and the account of [`crate::sshd`]; dropping it ends it.
+/// A running server with an empty directory and the account of [`crate::sshd`]. Dropping it ends
+/// it.
 #[derive(Debug)]
 pub struct OddSftp {
     /// The port on 127.0.0.1.
@@ -54,20 +55,20 @@ impl OddSftp {
         Self { port, host_key: host_key.to_owned(), folder, process }
     }
 
-    /// The account's directory.
+    /// Returns the account's directory.
     #[must_use]
     pub fn home(&self) -> &Path {
         self.folder.path()
     }
 
-    /// All files and directories below the account's directory, sorted.
+    /// Returns all files and directories below the account's directory, sorted.
     #[must_use]
     pub fn tree(&self) -> Vec<String> {
         tree(self.home())
     }
 }
 
-/// All files and directories below a directory, sorted, relative to it.
+/// Returns all files and directories below a directory, sorted and relative to it.
 #[must_use]
 pub fn tree(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
@@ -88,7 +89,7 @@ pub fn tree(root: &Path) -> Vec<String> {
 impl Drop for OddSftp {
     fn drop(&mut self) {
         drop(self.process.stdin.take());
-        // Fails only when it has ended already.
+        // Fails only if the process has already ended.
         drop(self.process.kill());
         drop(self.process.wait());
     }

@@ -1,5 +1,5 @@
-//! ProFTPD with `mod_sftp`, and the account of [`crate::sshd`] in a file of its own. Root is needed to run
-//! it (or `sudo` without a password).
+//! ProFTPD with `mod_sftp`, and the account of [`crate::sshd`] in a file of its own. It requires
+//! root, or `sudo` without a password.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +13,7 @@ use crate::sshd::{PASSWORD_HASH, START_MAX, UID, UNTIL_INPUT_ENDS, USERNAME, ans
 
 const MODULE: &str = "/usr/lib/proftpd/mod_sftp.so";
 
-/// A running server with an empty directory; dropping it ends it.
+/// A running server with an empty directory. Dropping it ends it.
 #[derive(Debug)]
 pub struct Proftpd {
     /// The port on 127.0.0.1.
@@ -25,7 +25,7 @@ pub struct Proftpd {
 }
 
 impl Proftpd {
-    /// Starts a server with more lines in its configuration and waits until it answers.
+    /// Starts a server with additional configuration lines and waits until it responds.
     ///
     /// # Panics
     ///
@@ -46,13 +46,13 @@ impl Proftpd {
         server
     }
 
-    /// The account's directory.
+    /// Returns the account's directory.
     #[must_use]
     pub fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
-    /// What it has logged.
+    /// Returns the log of the server.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
@@ -102,7 +102,7 @@ fn spawn(config: &Path) -> Child {
 impl Drop for Proftpd {
     fn drop(&mut self) {
         drop(self.process.stdin.take());
-        // Fails only when it has ended already.
+        // Fails only if the process has already ended.
         drop(self.process.wait());
     }
 }

@@ -1,7 +1,9 @@
-//! Receivers on bare sockets: what no HTTP library would send.
+//! Receivers on bare sockets, which send what no HTTP library would.
 //!
-//! - A [`Receiver`] speaks HTTP/1.1, or HTTP/2 over TLS; for each request its script chooses a [`Turn`].
-//! - Connections, and the requests of each, are counted from 1, so that a script can treat them differently.
+//! - A [`Receiver`] speaks HTTP/1.1, or HTTP/2 over TLS. For each request its script chooses a
+//!   [`Turn`].
+//! - Connections and the requests on each are counted from 1, so that a script can distinguish
+//!   them.
 
 mod http_2;
 
@@ -32,7 +34,8 @@ pub enum Turn {
     Close,
     /// Resets the connection (RST).
     Reset,
-    /// Keeps the connection open and never sends anything on it again, not even a sign of life.
+    /// Keeps the connection open and never sends anything again, not even an acknowledgement of
+    /// HTTP/2 pings.
     FallSilent,
     /// HTTP/2: refuses the stream (REFUSED_STREAM).
     Refuse,
@@ -41,33 +44,33 @@ pub enum Turn {
 }
 
 impl Turn {
-    /// An empty answer of HTTP/1.1 with status 200.
+    /// Returns an empty HTTP/1.1 response with status 200.
     pub fn ok() -> Self {
         Self::text("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
     }
 
-    /// An answer in these words.
+    /// Returns a response with this text.
     pub fn text(answer: &str) -> Self {
         Self::Answer(answer.as_bytes().to_vec())
     }
 
-    /// An empty answer of HTTP/2 with status 200.
+    /// Returns an empty HTTP/2 response with status 200.
     pub fn ok_http_2() -> Self {
         Self::Answer(http_2::STATUS_200.to_vec())
     }
 
-    /// An empty answer of HTTP/2 with status 200 and so many headers of 100 bytes.
+    /// Returns an empty HTTP/2 response with status 200 and `count` headers of 100 bytes.
     pub fn ok_http_2_with_headers(count: usize) -> Self {
         Self::Answer(http_2::head(count))
     }
 }
 
-/// A listening receiver. It stops when dropped.
+/// A listening receiver, which stops when dropped.
 pub struct Receiver {
     address: SocketAddr,
     counts: Arc<Counts>,
     is_tls: bool,
-    /// Dropped with the receiver, which ends the listening.
+    /// Dropped with the receiver, which stops listening.
     _listening: oneshot::Sender<()>,
 }
 
@@ -77,21 +80,22 @@ struct Counts {
     requests: AtomicUsize,
 }
 
-/// Chooses what happens, by the number of the connection and that of the request on it.
+/// Chooses a turn by the number of the connection and that of the request on it.
 type Script = Arc<dyn Fn(usize, usize) -> Turn + Send + Sync>;
 
 impl Receiver {
-    /// Speaks HTTP/1.1 on a free port of 127.0.0.1. The script gets the numbers of the connection and of the request on it.
+    /// Starts an HTTP/1.1 receiver on a free port of 127.0.0.1. The script gets the numbers of the
+    /// connection and of the request on it.
     pub async fn start(script: impl Fn(usize, usize) -> Turn + Send + Sync + 'static) -> Self {
         Self::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None, Arc::new(script)).await
     }
 
-    /// The same at this address.
+    /// Starts an HTTP/1.1 receiver at this address.
     pub async fn start_at(address: (IpAddr, u16), script: impl Fn(usize, usize) -> Turn + Send + Sync + 'static) -> Self {
         Self::listen(SocketAddr::from(address), None, Arc::new(script)).await
     }
 
-    /// Speaks HTTP/2 over TLS; `config` is to offer `h2`.
+    /// Starts an HTTP/2 receiver over TLS. `config` must offer `h2`.
     pub async fn start_http_2(config: Arc<ServerConfig>, script: impl Fn(usize, usize) -> Turn + Send + Sync + 'static) -> Self {
         Self::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Some(config), Arc::new(script)).await
     }
@@ -105,7 +109,8 @@ impl Receiver {
         let (listening, mut stopped) = oneshot::channel();
         tokio::spawn(async move {
             loop {
-                // Connections that the kernel has accepted are taken first: a server that stops leaves none unanswered.
+                // Connections that the kernel has accepted are handled first, so that a server that
+                // stops leaves none without a response.
                 let stream = tokio::select! {
                     biased;
                     Ok((stream, _)) = listener.accept() => stream,
@@ -134,22 +139,22 @@ impl Receiver {
         Self { address, counts, is_tls, _listening: listening }
     }
 
-    /// Where it listens.
+    /// Returns the address of the receiver.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its address as a URL.
+    /// Returns the URL of the receiver.
     pub fn url(&self) -> String {
         format!("{}://{}/", if self.is_tls { "https" } else { "http" }, self.address)
     }
 
-    /// How many connections were opened.
+    /// Returns how many connections were opened.
     pub fn connections(&self) -> usize {
         self.counts.connections.load(Ordering::SeqCst)
     }
 
-    /// How many requests arrived.
+    /// Returns how many requests arrived.
     pub fn requests(&self) -> usize {
         self.counts.requests.load(Ordering::SeqCst)
     }
@@ -178,7 +183,7 @@ async fn http_1(mut stream: TcpStream, next: impl Fn() -> Turn) {
     }
 }
 
-/// Reads a request's head and its body; `None` when the connection ends.
+/// Reads the head and body of a request; `None` when the connection ends.
 async fn read_request(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

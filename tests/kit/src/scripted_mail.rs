@@ -1,4 +1,4 @@
-//! A mail server written for tests, which does what real servers are known to do and others do not.
+//! A mail server for tests that can behave like various real servers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,24 +8,26 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// How a server behaves.
+/// The behaviour of a server.
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// The lines of the answer to EHLO after the first.
+    /// The lines of the response to EHLO after the first.
     pub extensions: Vec<String>,
-    /// Answers to commands that begin with a text, before the usual ones. Without an answer the server closes the connection.
+    /// Responses to commands that begin with a text, before the usual ones. `None` closes the
+    /// connection.
     pub answers: Vec<(&'static str, Option<&'static str>)>,
-    /// The prompts of AUTH LOGIN, as they stand after the code.
+    /// The prompts of AUTH LOGIN, as they follow the code.
     pub prompts: [&'static str; 2],
-    /// How many messages a connection may carry, and the answer to the next MAIL; without an answer the server closes the connection.
+    /// How many messages a connection may carry, and the response to the next MAIL; `None` closes
+    /// the connection.
     pub messages_per_connection: Option<(usize, Option<&'static str>)>,
-    /// How long the server takes to confirm a message; `None` for ever.
+    /// How long the server takes to confirm a message; `None` never confirms it.
     pub confirms_after: Option<Duration>,
-    /// The answer to the message; without one the server closes the connection.
+    /// The response to the message; `None` closes the connection.
     pub confirmation: Option<&'static str>,
-    /// Whether EHLO wants a fully qualified name or an address literal.
+    /// Whether EHLO requires a fully qualified name or an address literal.
     pub is_strict_about_names: bool,
-    /// How many recipients are deferred, as by greylisting, before the server accepts any.
+    /// How many recipients are deferred, as by greylisting, before any is accepted.
     pub deferred_recipients: usize,
 }
 
@@ -44,14 +46,14 @@ impl Default for Script {
     }
 }
 
-/// A message that the server took or was offered, as it was before its dots were doubled.
+/// A message that the server received, without doubled dots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offered {
-    /// The whole MAIL command.
+    /// The complete MAIL command.
     pub from: String,
-    /// The recipients' addresses.
+    /// The addresses of the recipients.
     pub to: Vec<String>,
-    /// The message.
+    /// The bytes of the message.
     pub bytes: Vec<u8>,
 }
 
@@ -63,10 +65,10 @@ struct State {
     deferred: AtomicUsize,
 }
 
-/// A running server; dropping it ends it.
+/// A running server. Dropping it ends it.
 #[derive(Debug)]
 pub struct ScriptedMail {
-    /// Where it listens, on 127.0.0.1.
+    /// The port of the server on 127.0.0.1.
     pub port: u16,
     state: Arc<State>,
     listening: JoinHandle<()>,
@@ -89,17 +91,17 @@ impl ScriptedMail {
         Self { port, state, listening }
     }
 
-    /// The messages so far, confirmed or not.
+    /// Returns the messages so far, confirmed or not.
     pub fn messages(&self) -> Vec<Offered> {
         self.state.messages.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The commands so far, of all connections, without what belongs to messages.
+    /// Returns the commands so far of all connections, without the content of messages.
     pub fn commands(&self) -> Vec<String> {
         self.state.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The connections so far.
+    /// Returns how many connections were opened.
     pub fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
@@ -111,7 +113,7 @@ impl Drop for ScriptedMail {
     }
 }
 
-/// One connection; an error ends it.
+/// Serves one connection. An error ends it.
 async fn serve(mut stream: BufReader<TcpStream>, script: Arc<Script>, state: Arc<State>) -> std::io::Result<()> {
     say(&mut stream, "220 mail.test ESMTP").await?;
     let (mut from, mut to, mut sent) = (String::new(), Vec::new(), 0);
@@ -176,7 +178,7 @@ fn hello(extensions: &[String]) -> String {
     numbered.collect::<Vec<_>>().join("\r\n")
 }
 
-/// Takes any user name and password.
+/// Accepts any user name and password.
 async fn sign_in(stream: &mut BufReader<TcpStream>, prompts: &[&str; 2]) -> std::io::Result<()> {
     for prompt in prompts {
         say(stream, format!("334 {prompt}").trim_end()).await?;

@@ -4,7 +4,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
-/// Clients of any service at one endpoint, with credentials that mean nothing and without retries, so that a test sees each answer.
+/// Returns a configuration of clients for one endpoint, with arbitrary credentials and without
+/// retries, so that a test sees each response.
 pub fn config(endpoint: &str) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())

@@ -1,9 +1,10 @@
-//! A receiver of webhooks: a real HTTP server that remembers what it got and answers as it is told.
+//! A receiver of webhooks: a real HTTP server that records requests and responds as scripted.
 //!
-//! - A [`Sink`] listens; its [`Route`]s are the receivers it plays, each with a script of its own: `sink.path("/a").answers([503, 200])`.
-//!   What is said to the sink itself goes for every path without a script.
-//! - A [`Reply`] is one turn of a script; the last one repeats.
-//! - A [`Received`] is one request as it arrived.
+//! - A [`Sink`] listens. Each of its [`Route`]s is a receiver with its own script:
+//!   `sink.path("/a").answers([503, 200])`. The script of the sink itself applies to every path
+//!   without one.
+//! - A [`Reply`] is one step of a script; the last one repeats.
+//! - A [`Received`] is a request as it arrived.
 
 mod received;
 mod reply;
@@ -24,7 +25,7 @@ use std::{
 /// A free port of 127.0.0.1.
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// A listening receiver. It stops when dropped.
+/// A listening receiver, which stops when dropped.
 pub struct Sink {
     everything: Route,
     address: SocketAddr,
@@ -32,17 +33,18 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Listens on a free port of 127.0.0.1 and answers 200.
+    /// Listens on a free port of 127.0.0.1 and responds with 200.
     pub async fn start() -> Self {
         Self::listen(ANY_PORT, None).await
     }
 
-    /// Listens at an address of this machine that destinations name already. Panics when the port is taken.
+    /// Listens at an address of this machine that destinations already use. Panics if the port is
+    /// taken.
     pub async fn start_at(address: SocketAddr) -> Self {
         Self::listen(address, None).await
     }
 
-    /// The same over TLS; see [`crate::tls::Authority::server`].
+    /// Listens over TLS; see [`crate::tls::Authority::server`].
     pub async fn start_tls(config: Arc<rustls::ServerConfig>) -> Self {
         Self::listen(ANY_PORT, Some(config)).await
     }
@@ -55,17 +57,17 @@ impl Sink {
         Self { everything, address, door }
     }
 
-    /// Where it listens.
+    /// Returns the address of the sink.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// One of the receivers that this sink plays.
+    /// Returns the receiver at a path.
     pub fn path(&self, path: &str) -> Route {
         self.everything.at(path)
     }
 
-    /// Closes the port and all connections: whoever connects is refused, until [`Sink::accepts`].
+    /// Closes the port and all connections. New connections are refused until [`Sink::accepts`].
     pub async fn refuses(&self) {
         self.door.set(false).await;
     }
@@ -76,7 +78,7 @@ impl Sink {
     }
 }
 
-/// A sink is the route of everything that no other route claims.
+/// The sink is the route of everything that no other route handles.
 impl Deref for Sink {
     type Target = Route;
 

@@ -1,4 +1,4 @@
-//! A real mail server (aiosmtpd) that demands a sign-in and keeps what it takes.
+//! A real mail server (aiosmtpd) that requires authentication and stores e-mails.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -12,40 +12,42 @@ use tempfile::TempDir;
 use crate::moto::python;
 use crate::tls::Authority;
 
-/// The server's program.
+/// The program of the server.
 const SERVER: &str = include_str!("smtp.py");
-/// Who may sign in.
+/// The user name that the server accepts.
 pub const USERNAME: &str = "mailer";
-/// … with this.
+/// The password that the server accepts.
 pub const PASSWORD: &str = "right horse battery";
-/// … or with this token, whoever it is.
+/// The token that the server accepts for any user.
 pub const TOKEN: &str = "good-token";
 
-/// A running server; dropping it ends it. A recipient named `reject`, `busy`, `slow` or `drop` is treated so; any other gets its mail.
+/// A running server. Dropping it ends it. A recipient named `reject`, `busy`, `slow` or `drop` is
+/// treated accordingly; e-mails to any other are accepted.
 #[derive(Debug)]
 pub struct MailServer {
-    /// Where it listens, on 127.0.0.1.
+    /// The port of the server on 127.0.0.1.
     pub port: u16,
     mails: Arc<Mutex<Vec<Mail>>>,
     process: Child,
     _folder: TempDir,
 }
 
-/// A mail that was taken.
+/// An e-mail that was accepted.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// Who sent it, in the envelope.
+    /// The sender in the envelope.
     pub from: String,
-    /// Who gets it, in the envelope.
+    /// The recipients in the envelope.
     pub to: Vec<String>,
-    /// Whether it came encrypted.
+    /// Whether the connection was encrypted.
     pub tls: bool,
     /// The whole message.
     pub text: String,
 }
 
 impl MailServer {
-    /// Without TLS, with STARTTLS, or with TLS from the first byte: `none`, `starttls`, `tls`; its certificate is valid for `localhost`.
+    /// Starts a server without TLS, with STARTTLS, or with TLS from the first byte: `none`,
+    /// `starttls`, `tls`. Its certificate is valid for `localhost`.
     pub fn start(security: &str, authority: &Authority) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let (certificate, key) = authority.certificate(&["localhost", "127.0.0.1"]);
@@ -79,12 +81,13 @@ impl MailServer {
         Self { port, mails, process, _folder: folder }
     }
 
-    /// What it took so far.
+    /// Returns the e-mails so far.
     pub fn mails(&self) -> Vec<Mail> {
         self.mails.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until it has taken so many. Panics when they do not come.
+    /// Waits until this many e-mails have arrived and returns them. Panics if they do not arrive in
+    /// time.
     pub async fn wait_for(&self, mails: usize, timeout: Duration) -> Vec<Mail> {
         let arrived = async {
             while self.mails().len() < mails {
@@ -109,7 +112,7 @@ impl Mail {
         }
     }
 
-    /// A header's value, unfolded.
+    /// Returns the value of a header, unfolded.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         let head = self.text.split("\r\n\r\n").next()?.replace("\r\n ", " ").replace("\r\n\t", " ");
@@ -121,7 +124,7 @@ impl Mail {
 
 impl Drop for MailServer {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if the process has already ended.
         drop(self.process.kill());
         drop(self.process.wait());
     }

@@ -1,5 +1,6 @@
-//! OpenSSH's server, with an account that exists nowhere else: it runs in a mount namespace of its own, in which `/etc/passwd` and
-//! `/etc/shadow` have one line more. Nothing of the machine is changed, and root is needed to do it (or `sudo` without a password).
+//! OpenSSH's server with an account that exists nowhere else. It runs in a mount namespace of its
+//! own, in which `/etc/passwd` and `/etc/shadow` have an additional line. Nothing on the machine is
+//! changed. It requires root, or `sudo` without a password.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,24 +12,25 @@ use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-/// The account's name.
+/// The name of the account.
 pub const USERNAME: &str = "waybill";
-/// The account's password.
+/// The password of the account.
 pub const PASSWORD: &str = "correct horse battery staple";
 
 /// `crypt(3)` of [`PASSWORD`].
 pub(crate) const PASSWORD_HASH: &str = "$6$waybill$ct9PGLLzfnjuvUQSGv3sl0sEHGc5Ffi6AmvIj2fcHEioyOIBAsJJ6v19stJ2faKRPKbE3/TNM0Opgl.huTGGR/";
-/// Of the account when root runs the tests; nobody has it.
+/// The user id of the account if root runs the tests. No other account has it.
 pub(crate) const UID: u32 = 61022;
 pub(crate) const START_MAX: Duration = Duration::from_secs(20);
 
-/// Runs what follows until standard input closes, so that it never outlives a test run, however that ends.
+/// Runs a program until standard input closes, so that it never outlives a test run.
 pub(crate) const UNTIL_INPUT_ENDS: &str = r#""$@" & cat; kill -9 $!; wait"#;
-/// In the namespaces: the account appears, and the server becomes their first process, with which everything in them ends.
+/// In the namespaces, the account appears and the server becomes the first process, with which
+/// everything in them ends.
 const SERVER: &str = r#"mkdir -p /run/sshd && mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/shadow" /etc/shadow \
     && exec /usr/sbin/sshd -D -E "$1/log" -f "$1/sshd_config""#;
 
-/// How a server is to be.
+/// The options of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Launch {
     host_keys: Option<Vec<&'static str>>,
@@ -36,24 +38,24 @@ pub struct Launch {
     sftp: String,
 }
 
-/// A running server with an empty directory; dropping it ends it and every connection to it.
+/// A running server with an empty directory. Dropping it ends it and every connection to it.
 #[derive(Debug)]
 pub struct Sshd {
-    /// Where it listens, on 127.0.0.1.
+    /// The port of the server on 127.0.0.1.
     pub port: u16,
     folder: TempDir,
     process: Child,
 }
 
 impl Launch {
-    /// With host keys of these types only (`ed25519`, `ecdsa`, `rsa`), not of all three.
+    /// Uses host keys of these types (`ed25519`, `ecdsa`, `rsa`) instead of all three.
     #[must_use]
     pub fn host_keys(mut self, types: &[&'static str]) -> Self {
         self.host_keys = Some(types.to_vec());
         self
     }
 
-    /// Another line of `sshd_config`; the first one that sets an option counts.
+    /// Adds a line to `sshd_config`. The first line that sets an option applies.
     #[must_use]
     pub fn option(mut self, line: &str) -> Self {
         self.options.push_str(line);
@@ -61,27 +63,28 @@ impl Launch {
         self
     }
 
-    /// The password is taken as the answer to a question only.
+    /// Accepts the password only as the answer to a prompt.
     #[must_use]
     pub fn asking_for_the_password(self) -> Self {
         self.option("PasswordAuthentication no").option("KbdInteractiveAuthentication yes").option("UsePAM yes")
     }
 
-    /// Without these SFTP requests (`sftp-server -Q requests`).
+    /// Disables these SFTP requests (`sftp-server -Q requests`).
     #[must_use]
     pub fn without_requests(mut self, requests: &[&str]) -> Self {
         self.sftp.push_str(&format!(" -P {}", requests.join(",")));
         self
     }
 
-    /// Nothing can be written.
+    /// Makes everything read-only.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.sftp.push_str(" -R");
         self
     }
 
-    /// Starts it and waits until it answers. Panics when it does not: a test that needs it has failed, not passed.
+    /// Starts the server and waits until it responds. Panics if it does not, because a test that
+    /// needs it must fail.
     pub async fn start(self) -> Sshd {
         assert!(Path::new("/usr/sbin/sshd").exists(), "/usr/sbin/sshd does not exist: run ./test once, which installs what the tests need");
         let folder = tempfile::Builder::new().prefix("waybill-sshd-").tempdir().expect("a temporary directory");
@@ -132,17 +135,17 @@ impl Launch {
 }
 
 impl Sshd {
-    /// A server that takes password and keys, and has all three types of host keys.
+    /// Starts a server that accepts password and keys, and has all three types of host keys.
     pub async fn start() -> Self {
         Launch::default().start().await
     }
 
-    /// What the account's directory holds, as the machine sees it.
+    /// Returns the account's directory, as a path on this machine.
     pub fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
-    /// The names in a directory below [`Self::home`], sorted, the hidden ones too.
+    /// Returns the names in a directory below [`Self::home`], sorted, including hidden ones.
     pub fn names(&self, directory: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.home().join(directory)) else { return Vec::new() };
         let mut names: Vec<String> =
@@ -151,20 +154,21 @@ impl Sshd {
         names
     }
 
-    /// The host key of a type, as an OpenSSH public key.
+    /// Returns the host key of a type as an OpenSSH public key.
     pub fn host_key(&self, kind: &str) -> String {
         let text = fs::read_to_string(self.folder.path().join(format!("host_{kind}.pub"))).expect("the server has such a key");
         text.split(' ').take(2).collect::<Vec<_>>().join(" ").trim().to_owned()
     }
 
-    /// What `ssh-keygen -l` calls the host key of a type.
+    /// Returns the fingerprint of the host key of a type, as `ssh-keygen -l` prints it.
     pub fn fingerprint(&self, kind: &str) -> String {
         let path = self.folder.path().join(format!("host_{kind}.pub"));
         let output = Command::new("ssh-keygen").arg("-lf").arg(path).output().expect("ssh-keygen is installed: run ./test once");
         String::from_utf8_lossy(&output.stdout).split(' ').nth(1).expect("ssh-keygen shows a fingerprint").to_owned()
     }
 
-    /// A new private key that signs the account in; encrypted when the passphrase is not empty.
+    /// Returns a new private key that the account accepts, encrypted if the passphrase is not
+    /// empty.
     pub fn authorize_key(&self, kind: &str, passphrase: &str) -> String {
         let key = stranger_key(kind, passphrase);
         let authorized = self.folder.path().join("authorized_keys");
@@ -173,7 +177,7 @@ impl Sshd {
         key.0
     }
 
-    /// What it has logged.
+    /// Returns the log of the server.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
@@ -182,12 +186,12 @@ impl Sshd {
 impl Drop for Sshd {
     fn drop(&mut self) {
         drop(self.process.stdin.take());
-        // Fails only when it has ended already.
+        // Fails only if the process has already ended.
         drop(self.process.wait());
     }
 }
 
-/// A new private key and its public key, which nobody knows.
+/// Returns a new private key and its public key, which no server accepts.
 pub fn stranger_key(kind: &str, passphrase: &str) -> (String, String) {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let path = folder.path().join("key");
@@ -197,7 +201,7 @@ pub fn stranger_key(kind: &str, passphrase: &str) -> (String, String) {
 }
 
 pub(crate) fn generate_key(path: &Path, kind: &str, passphrase: &str) {
-    // One round of key stretching: an unoptimised build takes seconds for the usual ones.
+    // One round of key stretching, because a debug build takes seconds for the usual number.
     let mut command = Command::new("ssh-keygen");
     command.args(["-q", "-a", "1", "-C", "", "-t", kind, "-N", passphrase, "-f"]).arg(path);
     if kind == "rsa" {

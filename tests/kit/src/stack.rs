@@ -1,10 +1,12 @@
-//! The whole service as people run it: the binary `waybill` as a process, and the domain's words to speak to it over HTTP.
+//! The whole service as a process: the binary `waybill`, and an interface in the words of the
+//! domain to call it over HTTP.
 //!
-//! - A [`Launch`] is a command line; it starts a [`Stack`], or is [`Refused`].
-//! - A [`Stack`] is the running process with its data directory. It can be killed, stopped and started again; those who speak to it
-//!   follow it to its new address.
-//! - A [`Caller`] sends requests with one key, and gets [`Answer`]s.
-//! - An [`Organization`] is a tenant and its admin: it makes a [`Destination`], submits a [`Message`], follows its [`Delivery`].
+//! - A [`Launch`] is a command line. It starts a [`Stack`], or is [`Refused`].
+//! - A [`Stack`] is the running process with its data directory. It can be killed, stopped and
+//!   started again; its callers follow it to its new address.
+//! - A [`Caller`] sends requests with one key and receives [`Answer`]s.
+//! - An [`Organization`] is a tenant with its admin key. It creates a [`Destination`], submits a
+//!   [`Message`], and follows its [`Delivery`].
 
 mod answer;
 mod caller;
@@ -45,9 +47,10 @@ fn new_folder() -> TempDir {
     tempfile::Builder::new().prefix("waybill-test-").tempdir().expect("a temporary directory")
 }
 
-/// A running Waybill with a data directory of its own. Dropping it kills the process; so does the end of the test program.
+/// A running Waybill with its own data directory. Dropping it kills the process; so does the end of
+/// the test program.
 pub struct Stack {
-    // Goes before its folder does.
+    // Dropped before the folder.
     process: Option<Process>,
     launch: Launch,
     folder: TempDir,
@@ -71,7 +74,8 @@ impl Stack {
         stack
     }
 
-    /// Starts the process on the same data and waits for `ready`. Panics, with what it said, when it does not come.
+    /// Starts the process on the same data and waits for `ready`. Panics with its log if it does
+    /// not become ready.
     pub async fn restart(&mut self) {
         assert!(self.process.is_none(), "it runs already: kill or stop it first");
         let mut command = self.launch.command();
@@ -85,61 +89,61 @@ impl Stack {
         *self.address.write().expect("nobody panics with the address") = api_url;
     }
 
-    /// Kills it as a power cut would (SIGKILL).
+    /// Kills the process as a power cut would (SIGKILL).
     pub fn kill(&mut self) {
         drop(self.process.take().expect("it runs"));
     }
 
-    /// Whether it has ended by itself since it was last started.
+    /// Whether the process has ended by itself since its last start.
     pub fn has_ended(&self) -> bool {
         self.process.as_ref().is_none_or(Process::has_ended)
     }
 
-    /// The number the system knows the running process by.
+    /// Returns the id of the running process.
     pub fn process_id(&self) -> u32 {
         self.process.as_ref().expect("it runs").id()
     }
 
-    /// Asks it to stop (SIGTERM) and returns its exit code and how long that took.
+    /// Stops the process (SIGTERM). Returns its exit code and how long it took.
     pub async fn stop(&mut self) -> (Option<i32>, Duration) {
         let process = self.process.take().expect("it runs");
         let asked = tokio::time::Instant::now();
         (process.stop(STOP_MAX).await, asked.elapsed())
     }
 
-    /// What it printed on standard output since it was last started.
+    /// Returns the standard output since the last start.
     pub fn output(&self) -> String {
         self.process.as_ref().expect("it runs").output()
     }
 
-    /// What it logged, over all its starts.
+    /// Returns the log of all starts.
     pub fn log(&self) -> String {
         std::fs::read(self.log_path()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    /// Its data directory.
+    /// Returns the data directory.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// What `local.json` says.
+    /// Returns the content of `local.json`.
     pub fn local_json(&self) -> Value {
         let bytes = std::fs::read(self.data().join("local.json")).expect("local.json is there once it is ready");
         serde_json::from_slice(&bytes).expect("local.json is JSON")
     }
 
-    /// Somebody without a key.
+    /// Returns a caller without a key.
     pub fn anybody(&self) -> Caller {
         Caller::new(Arc::clone(&self.address))
     }
 
-    /// The platform's operator.
+    /// Returns a caller with the operator's key.
     pub fn operator(&self) -> Caller {
         let local = self.local_json();
         self.anybody().with_key(local["operator_key"].as_str().expect("operator_key is text"))
     }
 
-    /// A new organization, in the hands of an admin key of its own.
+    /// Creates an organization with an admin key.
     pub async fn organization(&self, name: &str) -> Organization {
         Organization::create(&self.operator(), name).await
     }
@@ -148,7 +152,7 @@ impl Stack {
         self.folder.path().join("log")
     }
 
-    /// The folder of everything: the data directory and the log.
+    /// Returns the folder of the data directory and the log.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -1,4 +1,5 @@
-//! The receivers' side of signatures: the official Standard Webhooks libraries of other languages, run as they are.
+//! Verifies signatures as receivers do, with the official Standard Webhooks libraries of other
+//! languages.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::Serialize;
@@ -9,28 +10,28 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A language whose official library checks signatures.
+/// A language whose official library verifies signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verifier {
-    /// `standardwebhooks` of PyPI.
+    /// The package `standardwebhooks` of PyPI.
     Python,
-    /// `standardwebhooks` of npm.
+    /// The package `standardwebhooks` of npm.
     JavaScript,
 }
 
-/// A request to check, with the secret that the receiver knows.
+/// A request to verify, with the receiver's secret.
 #[derive(Debug, Clone, Serialize)]
 pub struct Signed {
-    /// `whsec_…`
+    /// The signing secret, `whsec_…`.
     pub secret: String,
-    /// The request's headers.
+    /// The headers of the request.
     pub headers: BTreeMap<String, String>,
-    /// The request's body, in base64.
+    /// The body of the request in base64.
     pub body_base64: String,
 }
 
 impl Signed {
-    /// A request as a receiver holds it.
+    /// Creates a request to verify.
     pub fn new<'a>(secret: &str, headers: impl IntoIterator<Item = (&'a str, &'a str)>, body: &[u8]) -> Self {
         Self {
             secret: secret.to_owned(),
@@ -39,17 +40,18 @@ impl Signed {
         }
     }
 
-    /// A request as a sink got it.
+    /// Creates a request to verify from one that a sink received.
     pub fn received(secret: &str, request: &crate::sink::Received) -> Self {
         Self::new(secret, request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())), &request.body)
     }
 }
 
 impl Verifier {
-    /// All of them.
+    /// All languages.
     pub const ALL: [Self; 2] = [Self::Python, Self::JavaScript];
 
-    /// The library's verdict on each request: nothing, or its error's text. Panics when the library is not installed.
+    /// Returns the library's result for each request: success, or the text of its error. Panics if
+    /// the library is not installed.
     pub fn verdicts(self, requests: &[Signed]) -> Vec<Result<(), String>> {
         let mut input = Vec::new();
         for request in requests {

@@ -1,4 +1,4 @@
-//! The sink does as it is told.
+//! The sink responds as scripted.
 
 use kit::sink::{Reply, Sink};
 use std::time::Duration;

@@ -8,7 +8,7 @@ use aws_sdk_kms::operation::decrypt::builders::DecryptFluentBuilder;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
 
-/// The whole suite. It creates keys of its own.
+/// Runs the whole suite. It creates keys of its own.
 pub async fn hold(client: Client) {
     let created = client.create_key().send().await.unwrap().key_metadata.unwrap();
     let (id, arn) = (created.key_id, created.arn.unwrap());

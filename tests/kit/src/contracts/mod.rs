@@ -1,5 +1,6 @@
-//! What our code relies on of each service, as code: run on the embedded engines and on independent implementations. A row that
-//! passes on both is what AWS does; a row that passes on the embedded engine alone would be our imagination.
+//! What the code relies on of each AWS service, as tests that run on the embedded engines and on
+//! independent implementations. A test that passes on both describes AWS; one that passed only on
+//! an embedded engine would describe only that engine.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a contract fails")]
 

@@ -11,18 +11,19 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectIdentifier};
 
 const BUCKET: &str = "contract-objects";
-/// The least that S3 takes for a part that is not the last.
+/// The minimum size that S3 accepts for a part other than the last.
 const PART_BYTES: usize = 5 * 1024 * 1024;
 
-/// A client that knows nothing of AWS.
+/// Returns an HTTP client without AWS credentials.
 #[allow(clippy::disallowed_methods, reason = "it talks to the test's own servers")]
 pub fn browser() -> reqwest::Client {
-    // Another test may have installed it.
+    // Fails only if another test has installed it.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     reqwest::Client::new()
 }
 
-/// The whole suite. It creates a bucket of its own and leaves it. Presigned links are followed over the network.
+/// Runs the whole suite. It creates a bucket and does not delete it. Presigned links are followed
+/// over the network.
 pub async fn hold(client: Client) {
     client.create_bucket().bucket(BUCKET).send().await.unwrap();
     an_object_comes_back_as_it_was_put(&client).await;

@@ -1,7 +1,8 @@
-//! The queue contract: what Waybill relies on of Amazon SQS, one row per behaviour.
+//! The queue contract: what Waybill relies on of Amazon SQS, with one row per behaviour.
 //!
-//! A [`Backend`] makes queues; every row makes its own, so all rows run at once ([`check`]). The rows speak through the AWS SDK only and wait on
-//! tokio's clock, so they run against a server and, under a paused clock, against an engine inside the test.
+//! A [`Backend`] creates queues. Every row creates its own, so all rows run concurrently
+//! ([`check`]). The rows use only the AWS SDK and wait on tokio's clock, so they run against a
+//! server and, with a paused clock, against an engine inside the test.
 
 mod attributes;
 mod batches;
@@ -22,10 +23,10 @@ pub use bed::{Bed, Shape};
 
 /// An implementation of SQS under test.
 pub trait Backend: Send + Sync + 'static {
-    /// A new queue of that shape, with its dead-letter queue.
+    /// Creates a queue of this shape, with its dead-letter queue.
     fn bed(&self, shape: Shape) -> impl Future<Output = Bed> + Send;
 
-    /// A bed of the usual shape.
+    /// Creates a queue of the usual shape.
     fn plain(&self) -> impl Future<Output = Bed> + Send {
         self.bed(Shape::default())
     }
@@ -60,7 +61,7 @@ fn rows<B: Backend>() -> Vec<Row<B>> {
     }
 }
 
-/// Runs every row, all at once, and fails with the names of those that did.
+/// Runs every row concurrently, and fails with the names of the rows that failed.
 pub async fn check<B: Backend>(backend: B) {
     let backend = Arc::new(backend);
     let running: Vec<_> = rows::<B>().into_iter().map(|(name, row)| (name, tokio::spawn(row(Arc::clone(&backend))))).collect();

@@ -6,7 +6,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::types::Tag;
 
-/// The whole suite. It creates secrets of its own.
+/// Runs the whole suite. It creates secrets of its own.
 pub async fn hold(client: Client) {
     a_secret_is_read_by_name_and_arn(&client).await;
     the_current_version_is_read(&client).await;

@@ -1,4 +1,4 @@
-//! As much of HTTP/2 (RFC 9113) as a receiver needs that answers with prepared frames.
+//! The part of HTTP/2 (RFC 9113) that a receiver with prepared frames needs.
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -24,7 +24,8 @@ const END_HEADERS: u8 = 0x4;
 const NO_ERROR: u32 = 0x0;
 const REFUSED_STREAM: u32 = 0x7;
 
-/// A block of headers: status 200 and so many headers of 100 bytes, each a literal without indexing.
+/// Returns a header block: status 200 and `count` headers of 100 bytes, each a literal without
+/// indexing.
 pub(super) fn head(count: usize) -> Vec<u8> {
     let mut block = STATUS_200.to_vec();
     for number in 0..count {
@@ -37,7 +38,7 @@ pub(super) fn head(count: usize) -> Vec<u8> {
     block
 }
 
-/// Serves until the script, or the other side, ends the connection; returns the turn that did.
+/// Serves until the script or the client ends the connection. Returns the turn that ended it.
 pub(super) async fn serve(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), next: impl Fn() -> Turn) -> Option<Turn> {
     stream.read_exact(&mut [0; PREFACE_BYTES]).await.ok()?;
     write(stream, SETTINGS, 0, 0, &[]).await?;

@@ -1,4 +1,4 @@
-//! One turn of a sink's script.
+//! One step of a sink's script.
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -9,7 +9,7 @@ use std::{convert::Infallible, time::Duration};
 
 const ENDLESS_CHUNK: &[u8] = &[b'.'; 8 * 1024];
 
-/// What a sink does with one request.
+/// How a sink responds to one request.
 #[derive(Debug, Clone)]
 pub struct Reply {
     pub(super) delay: Duration,
@@ -30,27 +30,27 @@ enum Content {
 }
 
 impl Reply {
-    /// This status and an empty body.
+    /// Responds with this status and an empty body.
     pub fn status(status: u16) -> Self {
         Self::send(status, Content::Whole(Bytes::new()))
     }
 
-    /// A redirect (302).
+    /// Responds with a redirect (302).
     pub fn redirect(url: &str) -> Self {
         Self::status(302).header("location", url)
     }
 
-    /// 200 and a body of so many bytes, of which one comes at a time.
+    /// Responds with 200 and a body of `bytes` bytes, sent one at a time.
     pub fn drip(bytes: usize, every: Duration) -> Self {
         Self::send(200, Content::Drip { bytes, every })
     }
 
-    /// 200 and a body that comes as fast as it is read, for ever.
+    /// Responds with 200 and an endless body, sent as fast as it is read.
     pub fn endless() -> Self {
         Self::send(200, Content::Endless)
     }
 
-    /// The connection is closed without an answer.
+    /// Closes the connection without a response.
     pub fn drop() -> Self {
         Self { delay: Duration::ZERO, answer: Answer::Drop }
     }
@@ -59,7 +59,7 @@ impl Reply {
         Self { delay: Duration::ZERO, answer: Answer::Send { status, headers: Vec::new(), body } }
     }
 
-    /// The same with one more header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let Answer::Send { headers, .. } = &mut self.answer {
@@ -68,7 +68,7 @@ impl Reply {
         self
     }
 
-    /// The same with this body.
+    /// Sets the body.
     #[must_use]
     pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
         if let Answer::Send { body, .. } = &mut self.answer {
@@ -77,14 +77,14 @@ impl Reply {
         self
     }
 
-    /// The same, but so much later.
+    /// Delays the response.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// The answer to send, or none to send.
+    /// Returns the response, if one is sent.
     pub(super) fn into_response(self) -> Option<Response<BoxBody<Bytes, Infallible>>> {
         let Answer::Send { status, headers, body } = self.answer else { return None };
         let mut response = Response::builder().status(StatusCode::from_u16(status).expect("a status of three digits"));

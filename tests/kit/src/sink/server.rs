@@ -1,4 +1,4 @@
-//! The server behind a sink: its scripts, its memory and its door.
+//! The server behind a sink: its scripts, its requests and its port.
 
 use super::{Received, Reply};
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// What the sink's routes and connections share.
+/// The state that the routes and connections of a sink share.
 #[derive(Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -94,7 +94,8 @@ impl Shared {
         self.state().received.retain(|request| !claims(path, request));
     }
 
-    /// Ends at the next arrival. Made before one looks at what has arrived, so that nothing slips by in between.
+    /// Ends at the next arrival. Create it before reading what has arrived, so that nothing is
+    /// missed in between.
     pub(super) fn arrival(&self) -> impl Future<Output = ()> + '_ {
         self.arrivals.notified()
     }
@@ -181,7 +182,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Sha
     let _ = stream.set_nodelay(true);
     let number = shared.connections.fetch_add(1, atomic::Ordering::Relaxed) + 1;
     let Some(tls) = tls else { return serve(stream, false, number, shared).await };
-    // A client that does not like the certificate ends here.
+    // A client that rejects the certificate ends here.
     if let Ok(stream) = tls.accept(stream).await {
         let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         serve(stream, is_http_2, number, shared).await;
@@ -194,7 +195,7 @@ where
 {
     let service = service_fn(move |request| answer(request, number, Arc::clone(&shared)));
     let io = TokioIo::new(stream);
-    // A client that goes away ends the connection with an error that is of no interest.
+    // A client that disconnects causes an error, which is ignored.
     if is_http_2 {
         let _ = conn::http2::Builder::new(TokioExecutor::new()).timer(TokioTimer::new()).serve_connection(io, service).await;
     } else {
@@ -219,7 +220,7 @@ async fn answer(request: Request<Incoming>, connection: u64, shared: Arc<Shared>
         connection,
     });
     if !reply.delay.is_zero() {
-        // Even a sleep of nothing lasts until the timer's next millisecond.
+        // Even an empty sleep lasts until the timer's next millisecond.
         tokio::time::sleep(reply.delay).await;
     }
     reply.into_response().ok_or_else(|| io::Error::other("told to close without an answer"))

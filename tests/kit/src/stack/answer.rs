@@ -1,32 +1,32 @@
-//! What the API answered.
+//! Responses of the API.
 
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Its status.
+    /// The status of the response.
     pub status: u16,
-    /// Its headers.
+    /// The headers of the response.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body of the response.
     pub body: Bytes,
 }
 
 impl Answer {
-    /// A header's value.
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("the body is UTF-8")
     }
 
-    /// The body as JSON, or null when it is empty.
+    /// Returns the body as JSON, or null if it is empty.
     #[track_caller]
     pub fn json(&self) -> Value {
         if self.body.is_empty() {
@@ -35,14 +35,15 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text()))
     }
 
-    /// The body of an answer with this status. Panics, showing the answer, when it has another.
+    /// Returns the body of a response with this status. Panics with the response if it has another.
     #[track_caller]
     pub fn ok(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         self.json()
     }
 
-    /// The body of a problem answer (RFC 9457) with this status and code, whole and well-formed.
+    /// Returns the body of a problem (RFC 9457) with this status and code, after checking that it
+    /// is complete.
     #[track_caller]
     pub fn problem(&self, status: u16, code: &str) -> Value {
         let problem = self.ok(status);
@@ -56,7 +57,8 @@ impl Answer {
         problem
     }
 
-    /// Where the mistakes of a problem answer are, sorted: pointers into the body, names of query parameters.
+    /// Returns the positions of a problem's errors, sorted: pointers into the body, names of query
+    /// parameters.
     #[track_caller]
     pub fn mistakes(&self) -> Vec<String> {
         let problem = self.json();

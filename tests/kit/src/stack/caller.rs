@@ -1,4 +1,4 @@
-//! Somebody with a key, or without.
+//! A client with or without an API key.
 
 use std::sync::{Arc, RwLock};
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::Answer;
 
-/// Where the API answers now; a restart moves it.
+/// The current address of the API, which changes with a restart.
 pub(super) type Address = Arc<RwLock<String>>;
 
-/// Sends requests to a stack with one key.
+/// Sends requests to a stack with one API key.
 #[derive(Clone)]
 pub struct Caller {
     http: reqwest::Client,
@@ -26,58 +26,58 @@ pub struct Call {
 }
 
 impl Caller {
-    /// Somebody without a key, at a Waybill that somebody else started.
+    /// Creates a caller without a key for a Waybill that is already running.
     pub fn at(api_url: &str) -> Self {
         Self::new(Arc::new(RwLock::new(api_url.to_owned())))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the test stands outside of Waybill")]
     pub(super) fn new(address: Address) -> Self {
-        // Fails only when there is one already.
+        // Fails only if a provider is already installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().expect("a client");
         Self { http, address, key: None }
     }
 
-    /// The same with another key.
+    /// Returns the same caller with another key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
-    /// Its key, as it was shown once.
+    /// Returns the key of the caller.
     pub fn plain_key(&self) -> &str {
         self.key.as_deref().expect("a caller with a key")
     }
 
-    /// A request to a path (with its query).
+    /// Creates a request to a path with its query.
     pub fn call(&self, method: Method, path: &str) -> Call {
         let url = format!("{}{path}", self.address.read().expect("nobody panics with the address"));
         let request = self.http.request(method, url);
         Call { request: self.key.iter().fold(request, |request, key| request.bearer_auth(key)) }
     }
 
-    /// GET.
+    /// Sends a GET request.
     pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path).send().await
     }
 
-    /// POST of a JSON value.
+    /// Sends a POST request with a JSON value.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(Method::POST, path).json(&body).send().await
     }
 
-    /// PATCH with a JSON value.
+    /// Sends a PATCH request with a JSON value.
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
         self.call(Method::PATCH, path).json(&body).send().await
     }
 
-    /// DELETE.
+    /// Sends a DELETE request.
     pub async fn delete(&self, path: &str) -> Answer {
         self.call(Method::DELETE, path).send().await
     }
 
-    /// Walks all pages of a list.
+    /// Reads all pages of a list.
     pub async fn list(&self, path: &str) -> Vec<Value> {
         let (mut items, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -90,32 +90,33 @@ impl Caller {
 }
 
 impl Call {
-    /// With a header.
+    /// Adds a header.
     pub fn header(self, name: &str, value: &str) -> Self {
         Self { request: self.request.header(name, value) }
     }
 
-    /// With a JSON value as its body.
+    /// Sets a JSON value as the body.
     pub fn json(self, body: &Value) -> Self {
         self.json_text(body.to_string())
     }
 
-    /// With this text as its body, said to be JSON.
+    /// Sets this text as the body, with the content type of JSON.
     pub fn json_text(self, body: impl Into<Bytes>) -> Self {
         self.header("content-type", "application/json").body(body)
     }
 
-    /// With these bytes as its body.
+    /// Sets these bytes as the body.
     pub fn body(self, body: impl Into<Bytes>) -> Self {
         Self { request: self.request.body(reqwest::Body::from(body.into())) }
     }
 
-    /// Sends it. Panics when there is no answer.
+    /// Sends the request. Panics if there is no response.
     pub async fn send(self) -> Answer {
         self.answer().await.unwrap_or_else(|error| panic!("the API does not answer: {error:?}"))
     }
 
-    /// Sends it; nothing, when there is no whole answer: the process may have been killed.
+    /// Sends the request. Returns `None` if there is no complete response, because the process may
+    /// have been killed.
     pub async fn try_send(self) -> Option<Answer> {
         self.answer().await.ok()
     }

@@ -1,4 +1,4 @@
-//! A delivery on its way.
+//! A delivery in progress.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ pub(super) const SETTLE_MAX: Duration = Duration::from_secs(60);
 pub(super) const POLL: Duration = Duration::from_millis(50);
 const FINISHED: [&str; 4] = ["succeeded", "failed", "skipped", "cancelled"];
 
-/// One message's way to one destination.
+/// A delivery of one message to one destination.
 #[derive(Clone)]
 pub struct Delivery {
-    /// Its id.
+    /// The id of the delivery.
     pub id: String,
     caller: Caller,
 }
@@ -25,37 +25,37 @@ impl Delivery {
         Self { id: id.to_owned(), caller }
     }
 
-    /// Its path in the API.
+    /// Returns the path of the delivery in the API.
     pub fn path(&self) -> String {
         format!("/v1/deliveries/{}", self.id)
     }
 
-    /// What it is now.
+    /// Reads the current state of the delivery.
     pub async fn read(&self) -> Value {
         self.caller.get(&self.path()).await.ok(200)
     }
 
-    /// Waits until it is finished, and returns it.
+    /// Waits until the delivery is finished, and returns it.
     pub async fn settles(&self) -> Value {
         self.becomes("finished", |delivery| FINISHED.iter().any(|status| delivery["status"] == *status)).await
     }
 
-    /// Waits until it has this status, and returns it.
+    /// Waits until the delivery has this status, and returns it.
     pub async fn reaches(&self, status: &str) -> Value {
         self.becomes(status, |delivery| delivery["status"] == status).await
     }
 
-    /// Waits until so many attempts are recorded, and returns it.
+    /// Waits until this many attempts are recorded, and returns the delivery.
     pub async fn attempts(&self, count: u64) -> Value {
         self.becomes("that often attempted", |delivery| delivery["attempt_count"].as_u64() >= Some(count)).await
     }
 
-    /// Asks for another attempt now.
+    /// Requests another attempt now.
     pub async fn retry(&self) -> Answer {
         self.caller.post(&format!("{}/retry", self.path()), json!({})).await
     }
 
-    /// Asks for no further attempt.
+    /// Cancels the delivery.
     pub async fn cancel(&self) -> Answer {
         self.caller.post(&format!("{}/cancel", self.path()), json!({})).await
     }

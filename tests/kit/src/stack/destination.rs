@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Answer, Caller};
 use crate::sink::Route;
 
-/// A destination to be created. Without a word it is a webhook without an address.
+/// A destination to create. By default it is a webhook without a URL.
 #[must_use]
 pub struct NewDestination {
     caller: Caller,
@@ -17,9 +17,9 @@ pub struct NewDestination {
 
 /// A destination that was created.
 pub struct Destination {
-    /// Its id.
+    /// The id of the destination.
     pub id: String,
-    /// What creating it answered.
+    /// The response to creating it.
     pub created: Value,
     caller: Caller,
 }
@@ -30,70 +30,71 @@ impl NewDestination {
         Self { caller, body, settings: Map::new(), receiver: None, skip_check: false }
     }
 
-    /// At a sink's receiver.
+    /// Sets the URL of a sink's receiver.
     pub fn webhook(mut self, receiver: &Route) -> Self {
         self.receiver = Some(receiver.clone());
         self.url(&receiver.url())
     }
 
-    /// At any address.
+    /// Sets any URL.
     pub fn url(self, url: &str) -> Self {
         self.settings(json!({"url": url}))
     }
 
-    /// With these settings, besides the others.
+    /// Adds these settings.
     pub fn settings(mut self, settings: Value) -> Self {
         let Value::Object(settings) = settings else { panic!("settings are an object") };
         self.settings.extend(settings);
         self
     }
 
-    /// With any member.
+    /// Sets any property.
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.body.insert(member.to_owned(), value.into());
         self
     }
 
-    /// With these credentials.
+    /// Sets the credentials.
     pub fn credentials(self, credentials: Value) -> Self {
         self.with("credentials", credentials)
     }
 
-    /// Subscribed to these patterns.
+    /// Subscribes to these patterns.
     pub fn event_types<'a>(self, patterns: impl IntoIterator<Item = &'a str>) -> Self {
         self.with("event_types", patterns.into_iter().collect::<Vec<_>>())
     }
 
-    /// With this retry policy.
+    /// Sets the retry policy.
     pub fn retry(self, policy: Value) -> Self {
         self.with("retry_policy", policy)
     }
 
-    /// With so many retries, a second apart.
+    /// Allows this many retries, a second apart.
     pub fn retries(self, max_retries: u32) -> Self {
         self.retry(json!({"max_retries": max_retries, "initial_seconds": 1, "multiplier": 1}))
     }
 
-    /// Saved without a connection check.
+    /// Skips the connection check.
     pub fn skip_check(mut self) -> Self {
         self.skip_check = true;
         self
     }
 
-    /// The request's body.
+    /// Returns the body of the request.
     pub fn body(&self) -> Value {
         let mut body = self.body.clone();
         body.insert("settings".to_owned(), Value::Object(self.settings.clone()));
         Value::Object(body)
     }
 
-    /// Asks for it, and returns the answer, whatever it is.
+    /// Sends the request and returns the response, whatever it is.
     pub async fn asks(&self) -> Answer {
         let path = if self.skip_check { "/v1/destinations?skip_check=true" } else { "/v1/destinations" };
         self.caller.post(path, self.body()).await
     }
 
-    /// Creates it. Its receiver forgets the check, so that from here on it remembers deliveries only.
+    /// Creates the destination. Its receiver forgets the check, so that it then only records
+    /// deliveries.
     pub async fn create(self) -> Destination {
         let created = self.asks().await.ok(201);
         if let Some(receiver) = self.receiver {
@@ -104,32 +105,32 @@ impl NewDestination {
 }
 
 impl Destination {
-    /// Its path in the API.
+    /// Returns the path of the destination in the API.
     pub fn path(&self) -> String {
         format!("/v1/destinations/{}", self.id)
     }
 
-    /// The signing secret that creating it showed.
+    /// Returns the signing secret from the response to creating it.
     pub fn signing_secret(&self) -> &str {
         self.created["signing_secret"].as_str().expect("a generated secret is shown once")
     }
 
-    /// What it is now.
+    /// Reads the current state of the destination.
     pub async fn read(&self) -> Value {
         self.caller.get(&self.path()).await.ok(200)
     }
 
-    /// Its health now.
+    /// Reads the current health of the destination.
     pub async fn health(&self) -> Value {
         self.read().await["health"].take()
     }
 
-    /// Changes it, without a connection check.
+    /// Changes the destination without a connection check.
     pub async fn change(&self, patch: Value) -> Value {
         self.caller.patch(&format!("{}?skip_check=true", self.path()), patch).await.ok(200)
     }
 
-    /// Does one of its actions: `enable`, `disable`, `rotate-secret`, `test`, `check`.
+    /// Executes an action: `enable`, `disable`, `rotate-secret`, `test`, `check`.
     pub async fn action(&self, action: &str, body: Value) -> Answer {
         self.caller.post(&format!("{}/{action}", self.path()), body).await
     }

@@ -1,4 +1,4 @@
-//! How Waybill is started.
+//! Options for starting Waybill.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,10 +7,11 @@ use std::{
 
 use super::Stack;
 
-/// Names the file that calls to AWS are recorded in, if they are.
+/// The variable with the file that AWS calls are recorded in.
 const RECORDED_CALLS: &str = "WAYBILL_RECORDED_CALLS";
 
-/// A command line for the binary. The API listens on a free port, and due retries are looked for every second.
+/// A command line for the binary. The API listens on a free port, and due retries are sent every
+/// second.
 #[derive(Debug, Clone)]
 pub struct Launch {
     binary: PathBuf,
@@ -20,65 +21,66 @@ pub struct Launch {
     environment: Vec<(String, String)>,
 }
 
-/// A start that ended by itself.
+/// A start that failed.
 #[derive(Debug)]
 pub struct Refused {
-    /// The exit code.
+    /// The exit code of the process.
     pub code: Option<i32>,
-    /// What it printed on standard output.
+    /// The standard output of the process.
     pub output: String,
-    /// What it printed on standard error.
+    /// The standard error of the process.
     pub message: String,
 }
 
 impl Launch {
-    /// Of this binary: `env!("CARGO_BIN_EXE_waybill")`.
+    /// Uses this binary: `env!("CARGO_BIN_EXE_waybill")`.
     pub fn of(binary: impl AsRef<Path>) -> Self {
         let binary = binary.as_ref().to_owned();
         Self { binary, listen: "127.0.0.1:0".to_owned(), monitor_interval_seconds: 1, arguments: Vec::new(), environment: Vec::new() }
     }
 
-    /// At another address than a free port.
+    /// Listens on this address instead of a free port.
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
         address.clone_into(&mut self.listen);
         self
     }
 
-    /// With another time between two looks for due retries.
+    /// Sets the time between two runs of the monitor.
     #[must_use]
     pub fn monitor_interval_seconds(mut self, seconds: u32) -> Self {
         self.monitor_interval_seconds = seconds;
         self
     }
 
-    /// With more arguments.
+    /// Adds arguments.
     #[must_use]
     pub fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         self.arguments.extend(arguments.into_iter().map(str::to_owned));
         self
     }
 
-    /// With a variable in its environment.
+    /// Sets an environment variable.
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Starts it in a new data directory.
+    /// Starts the process in a new data directory.
     pub async fn start(self) -> Stack {
         Stack::start(self).await
     }
 
-    /// Starts it on a copy of the data directory that is packed in this archive, as `data`.
+    /// Starts the process on a copy of the data directory in this archive, which is named `data`
+    /// there.
     pub async fn start_on(self, archive: &Path) -> Stack {
         Stack::start_on(self, archive).await
     }
 
-    /// With its clock set to a time, in seconds since 1970, from which it goes on.
+    /// Sets the clock to a time, in seconds since 1970, from which it continues.
     ///
-    /// Only the time of day is changed, by libfaketime: waits and time limits take as long as they do.
+    /// libfaketime changes only the time of day: waits and time limits take as long as usual.
     #[must_use]
     pub fn at_time(self, unix_seconds: u64) -> Self {
         self.environment("LD_PRELOAD", &faketime_library())
@@ -88,10 +90,10 @@ impl Launch {
             .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
 
-    /// With its clock set back or forward by the seconds that this file holds, `-3600` for an hour ago. The file is read again whenever the
-    /// time is asked for, so that hours pass by writing to it.
+    /// Shifts the clock by the seconds in this file, such as `-3600` for an hour ago. The file is
+    /// read again whenever the time is read, so that writing to it makes hours pass.
     ///
-    /// Only the time of day is changed, by libfaketime: waits and time limits take as long as they do.
+    /// libfaketime changes only the time of day: waits and time limits take as long as usual.
     #[must_use]
     pub fn at_offset_in(self, file: &Path) -> Self {
         self.environment("LD_PRELOAD", &faketime_library())
@@ -101,7 +103,7 @@ impl Launch {
             .environment("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
 
-    /// Runs it in this data directory, where it is expected to end by itself at once.
+    /// Runs the process in this data directory, where it must end by itself at once.
     pub fn refused(&self, data: &Path) -> Refused {
         let output = self.command().arg("--data").arg(data).stdin(Stdio::null()).output().expect("the binary can be run");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -119,7 +121,7 @@ impl Launch {
     }
 }
 
-/// The library of the Debian package `libfaketime` for programs with threads.
+/// Returns the library of the Debian package `libfaketime` for programs with threads.
 fn faketime_library() -> String {
     let libraries = std::fs::read_dir("/usr/lib").expect("/usr/lib is a directory").flatten();
     let mut found = libraries.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1")).filter(|path| path.exists());

@@ -10,49 +10,50 @@ use super::{Answer, Caller, Delivery, delivery};
 /// An accepted message.
 #[derive(Clone)]
 pub struct Message {
-    /// Its id.
+    /// The id of the message.
     pub id: String,
-    /// What submitting it answered.
+    /// The response to submitting the message.
     pub accepted: Value,
     caller: Caller,
 }
 
 impl Message {
-    /// Of an answer to a submission. Panics, showing the answer, when it is no 202.
+    /// Creates a message of the response to a submission. Panics with the response if it is not a
+    /// 202.
     #[track_caller]
     pub fn accepted(caller: Caller, answer: &Answer) -> Self {
         let accepted = answer.ok(202);
         Self::shown(caller, accepted)
     }
 
-    /// Of a message as answers show it.
+    /// Creates a message of its view in a response.
     pub fn shown(caller: Caller, accepted: Value) -> Self {
         Self { id: accepted["id"].as_str().expect("an id").to_owned(), accepted, caller }
     }
 
-    /// Its path in the API.
+    /// Returns the path of the message in the API.
     pub fn path(&self) -> String {
         format!("/v1/messages/{}", self.id)
     }
 
-    /// What it is now.
+    /// Reads the current state of the message.
     pub async fn read(&self) -> Value {
         self.caller.get(&self.path()).await.ok(200)
     }
 
-    /// Its delivery to the destination at this position.
+    /// Returns the delivery at this position.
     pub fn delivery(&self, position: usize) -> Delivery {
         let delivery = &self.accepted["deliveries"][position];
         let id = delivery["id"].as_str().unwrap_or_else(|| panic!("no delivery {position} in {}", self.accepted));
         Delivery::new(self.caller.clone(), id)
     }
 
-    /// Waits until all its deliveries are finished.
+    /// Waits until all deliveries of the message are finished.
     pub async fn settles(&self) -> Value {
         self.settles_within(delivery::SETTLE_MAX).await
     }
 
-    /// The same, in so much time.
+    /// Waits until all deliveries of the message are finished, within `limit`.
     pub async fn settles_within(&self, limit: Duration) -> Value {
         let deadline = Instant::now() + limit;
         loop {

@@ -1,4 +1,4 @@
-//! A tenant.
+//! An organization of a test.
 
 use std::ops::Deref;
 
@@ -7,24 +7,24 @@ use serde_json::{Value, json};
 
 use super::{Answer, Caller, Destination, Message, NewDestination};
 
-/// An organization and its admin. What a [`Caller`] can do, it does with the admin's key.
+/// An organization with its admin key. It dereferences to a [`Caller`] with that key.
 #[derive(Clone)]
 pub struct Organization {
-    /// Its id.
+    /// The id of the organization.
     pub id: String,
     admin: Caller,
 }
 
-/// An API key with what it opens.
+/// An API key and a caller with it.
 pub struct Key {
-    /// Its id.
+    /// The id of the key.
     pub id: String,
-    /// Somebody who has it.
+    /// A caller with the key.
     pub caller: Caller,
 }
 
 impl Organization {
-    /// A new one, in the hands of an admin key of its own.
+    /// Creates an organization with an admin key.
     pub async fn create(operator: &Caller, name: &str) -> Self {
         let created = operator.post("/v1/organizations", json!({"name": name})).await.ok(201);
         let id = created["id"].as_str().expect("an id").to_owned();
@@ -34,19 +34,19 @@ impl Organization {
         Self { id, admin }
     }
 
-    /// One that exists already, in the hands of a caller with its key.
+    /// Uses an existing organization with a caller that has its key.
     pub fn existing(id: &str, admin: Caller) -> Self {
         Self { id: id.to_owned(), admin }
     }
 
-    /// A new key of this organization.
+    /// Creates a key of this organization.
     pub async fn key(&self, role: &str) -> Key {
         let created = self.post("/v1/api-keys", json!({"name": role, "role": role})).await.ok(201);
         let text = |name: &str| created[name].as_str().expect("text").to_owned();
         Key { id: text("id"), caller: self.with_key(&text("key")) }
     }
 
-    /// A destination to be described and created.
+    /// Starts the description of a destination to create.
     pub fn destination(&self) -> NewDestination {
         NewDestination::of(self.admin.clone())
     }
@@ -56,7 +56,7 @@ impl Organization {
         Message::accepted(self.admin.clone(), &self.post("/v1/messages", message).await)
     }
 
-    /// Submits a message given as text, byte for byte; it must be accepted.
+    /// Submits a message byte for byte; it must be accepted.
     pub async fn submit_text(&self, message: &str) -> Message {
         let answer = self.call(Method::POST, "/v1/messages").json_text(message.to_owned()).send().await;
         Message::accepted(self.admin.clone(), &answer)
@@ -68,17 +68,17 @@ impl Organization {
         self.submit(json!({"event_type": "report.ready", "payload": payload, "destination_ids": ids})).await
     }
 
-    /// A message that an answer shows.
+    /// Creates a message of its view in a response.
     pub fn message(&self, shown: Value) -> Message {
         Message::shown(self.admin.clone(), shown)
     }
 
-    /// Changes the organization's settings.
+    /// Changes the settings of the organization.
     pub async fn settings(&self, settings: Value) -> Answer {
         self.patch("/v1/organization", json!({"settings": settings})).await
     }
 
-    /// The actions of its audit trail, newest first, each with its target.
+    /// Returns the audit events with this action, newest first.
     pub async fn audited(&self, action: &str) -> Vec<Value> {
         self.list(&format!("/v1/audit-events?limit=100&action={action}")).await
     }

@@ -1,4 +1,4 @@
-//! The process, from its start to whichever end.
+//! The process, from its start to its end.
 
 use std::{
     fs::OpenOptions,
@@ -14,19 +14,20 @@ use std::{
 
 use tokio::sync::watch;
 
-/// Kills a process and removes its folder as soon as standard input ends, which it does when the test program has, however that ends.
+/// Kills a process and removes its folder as soon as standard input ends, which happens when the
+/// test program ends.
 const WATCHDOG: &str = r#"read -r _; kill -9 "$0" 2>/dev/null; rm -rf "$1""#;
 const POLL: Duration = Duration::from_millis(10);
-/// How much of the log is shown when the process ends by itself.
+/// How many lines of the log are shown when the process ends by itself.
 const LAST_WORDS_LINES: usize = 20;
 
-/// A running process; dropping it kills it.
+/// A running process. Dropping it kills it.
 pub(super) struct Process {
     child: Child,
     watchdog: Child,
     stdout: Arc<Mutex<String>>,
     state: watch::Receiver<State>,
-    /// We ended it, so that nobody needs to be told.
+    /// Whether the test ended it, so that nothing is reported.
     ended_by_us: Arc<AtomicBool>,
 }
 
@@ -38,7 +39,8 @@ enum State {
 }
 
 impl Process {
-    /// Starts it; what it logs is appended to `log`. `folder` goes when the test program ends without having dropped this.
+    /// Starts the process and appends its log to `log`. `folder` is removed if the test program
+    /// ends without dropping this.
     pub(super) fn spawn(mut command: Command, log: &Path, folder: &Path) -> Self {
         let stderr = OpenOptions::new().create(true).append(true).open(log).expect("the log can be written");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().expect("the binary can be run");
@@ -59,7 +61,7 @@ impl Process {
         Self { child, watchdog, stdout, state, ended_by_us }
     }
 
-    /// Waits for `ready`; the error is why it does not come.
+    /// Waits for `ready`. The error says why it does not come.
     pub(super) async fn ready(&self, limit: Duration) -> Result<(), &'static str> {
         let mut state = self.state.clone();
         match tokio::time::timeout(limit, state.wait_for(|state| *state != State::Starting)).await {
@@ -69,12 +71,12 @@ impl Process {
         }
     }
 
-    /// Whether it has ended by itself.
+    /// Whether the process has ended by itself.
     pub(super) fn has_ended(&self) -> bool {
         *self.state.borrow() == State::Ended
     }
 
-    /// The number the system knows it by.
+    /// Returns the id of the process.
     pub(super) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -100,7 +102,7 @@ impl Process {
     }
 }
 
-/// Listens to the process until it ends.
+/// Reads the output of the process until it ends.
 struct Reader {
     tell: watch::Sender<State>,
     text: Arc<Mutex<String>>,
@@ -131,7 +133,8 @@ impl Reader {
 impl Drop for Process {
     fn drop(&mut self) {
         self.ended_by_us.store(true, Ordering::Relaxed);
-        // The watchdog first, as long as the process's number cannot be another's. All four fail only when there is nothing left to end.
+        // The watchdog ends first, while the process id cannot be reused. All four fail only if
+        // there is nothing left to end.
         drop(self.watchdog.kill());
         drop(self.watchdog.wait());
         drop(self.child.kill());

@@ -1,4 +1,4 @@
-//! Message attributes travel with the message and come back when asked for.
+//! Message attributes are stored with the message and returned when requested.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::bed::Bed;
 
 /// MD5 of the attributes [`send_all_types`] sends, by the algorithm of the SQS Developer Guide, computed outside this project (Python, hashlib).
 const DIGEST_OF_ALL: &str = "2827746cb23a1443a9b2bb402f7df887";
-/// The same of `trace.parent` alone.
+/// The same for `trace.parent` alone.
 const DIGEST_OF_PARENT: &str = "181c70f3879fd177ef856f744ea4176c";
 
 pub(super) async fn every_type_comes_back(backend: Arc<impl Backend>) {

@@ -1,4 +1,4 @@
-//! Ten at a time: what succeeds and what fails is said entry by entry.
+//! Batches of ten: success and failure are reported for each entry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

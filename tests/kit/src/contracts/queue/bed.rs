@@ -1,4 +1,4 @@
-//! A queue to test on, and the few things rows do to it.
+//! A queue to test, and helpers for the rows.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use aws_sdk_sqs::types::{
     SendMessageBatchRequestEntry,
 };
 
-/// How a queue is made.
+/// The properties of a queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     /// The queue's visibility timeout.
@@ -18,7 +18,7 @@ pub struct Shape {
     pub delay_seconds: u32,
     /// The queue's receive wait.
     pub wait_seconds: u32,
-    /// Receives before a message goes to the dead-letter queue.
+    /// How often a message is received before it goes to the dead-letter queue.
     pub max_receives: u32,
 }
 
@@ -50,17 +50,17 @@ impl Bed {
         self.client.send_message().queue_url(&self.url).message_body(body)
     }
 
-    /// Sends and gives the message id.
+    /// Sends a message and returns its id.
     pub(super) async fn send(&self, body: &str) -> String {
         self.sending(body).send().await.expect("sends").message_id.expect("has an id")
     }
 
-    /// Receives up to ten, with all attributes, without waiting.
+    /// Receives up to ten messages with all attributes, without waiting.
     pub(super) async fn receive(&self) -> Vec<Message> {
         self.receive_hiding(None).await
     }
 
-    /// Receives up to ten and hides them for that long.
+    /// Receives up to ten messages and hides them for this long.
     pub(super) async fn receive_hiding(&self, seconds: impl Into<Option<i32>>) -> Vec<Message> {
         self.client
             .receive_message()
@@ -112,7 +112,7 @@ pub(super) fn handle(message: &Message) -> &str {
     message.receipt_handle().expect("a received message has a handle")
 }
 
-/// A system attribute of a received message.
+/// Returns a system attribute of a received message.
 pub(super) fn system(message: &Message, name: MessageSystemAttributeName) -> Option<&str> {
     message.attributes()?.get(&name).map(String::as_str)
 }

@@ -1,4 +1,4 @@
-//! Acknowledging is deleting.
+//! Deleting a message acknowledges it.
 
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ pub(super) async fn deleting_twice_is_fine(backend: Arc<impl Backend>) {
     bed.delete(&message).await;
 }
 
-/// A worker that overran its visibility timeout may still acknowledge, as long as nobody received the message since.
+/// A worker that exceeded its visibility timeout may still acknowledge, as long as the message was
+/// not received again.
 pub(super) async fn a_late_delete_counts(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
     bed.send("late").await;

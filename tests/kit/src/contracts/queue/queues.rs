@@ -1,4 +1,4 @@
-//! What a queue says of itself.
+//! The attributes of queues.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(super) async fn attributes_describe_it(backend: Arc<impl Backend>) {
     assert!(redrive.contains("deadLetterTargetArn") && redrive.contains("maxReceiveCount"), "{redrive}");
 }
 
-/// One attribute, asked for by name and among all.
+/// Returns one attribute, requested by name and among all.
 async fn attribute(bed: &Bed, name: QueueAttributeName) -> String {
     let ask = |asked: QueueAttributeName| bed.client.get_queue_attributes().queue_url(&bed.url).attribute_names(asked).send();
     let read = async |asked| ask(asked).await.expect("answers").attributes.and_then(|mut all| all.remove(&name));

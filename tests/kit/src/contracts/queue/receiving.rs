@@ -1,4 +1,4 @@
-//! How messages are handed out, and how a receiver waits for them.
+//! Receiving messages and waiting for them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A message received too often goes to the dead-letter queue.
+//! A message that is received too often goes to the dead-letter queue.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) async fn as_many_as_allowed_leave_it(backend: Arc<impl Backend>) {
     assert!(bed.dead_letters().is_empty().await);
 }
 
-/// `dead_letters` finds the delivery by what it reads there.
+/// `dead_letters` identifies the delivery by these.
 pub(super) async fn its_identity_goes_with_it(backend: Arc<impl Backend>) {
     let bed = backend.bed(TWO).await;
     let parent = MessageAttributeValue::builder().data_type("String").string_value("00-ab-cd-01").build().expect("a type is set");
@@ -52,7 +52,7 @@ pub(super) async fn a_dead_letter_can_be_deleted(backend: Arc<impl Backend>) {
     assert!(dead_letters.is_empty().await);
 }
 
-/// Receives a message as often as its queue allows and gives it back each time.
+/// Receives a message as often as its queue allows and returns it each time.
 async fn exhaust(bed: &Bed) -> Message {
     let mut last = None;
     for _ in 0..TWO.max_receives {

@@ -1,4 +1,4 @@
-//! What is refused, by the code a caller can act on.
+//! Refusals, by the code that a caller can act on.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(super) async fn receipt_handles_that_are_none(backend: Arc<impl Backend>) {
     assert!(changed.expect_err("refused").into_service_error().is_receipt_handle_is_invalid());
 }
 
-/// The service and its imitations differ in the code, so Waybill relies on the refusal alone.
+/// The service and its imitations use different codes, so Waybill relies only on the refusal.
 pub(super) async fn a_deleted_messages_visibility(backend: Arc<impl Backend>) {
     let bed = backend.plain().await;
     bed.send("gone").await;

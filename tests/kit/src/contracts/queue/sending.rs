@@ -1,4 +1,4 @@
-//! What is sent is what is received.
+//! A message is received as it was sent.
 
 use std::sync::Arc;
 

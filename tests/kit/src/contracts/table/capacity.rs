@@ -1,4 +1,4 @@
-//! Consumed capacity, to the unit: the write budget is counted in it.
+//! Consumed capacity, exact to the unit, because the write budget is measured in it.
 
 use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, KeysAndAttributes, ReturnConsumedCapacity};
 
@@ -12,7 +12,7 @@ pub(super) async fn hold(table: &Table) {
 
 const INDEXES: ReturnConsumedCapacity = ReturnConsumedCapacity::Indexes;
 
-/// Units in all, of the table and of the indexes.
+/// Returns the total units, those of the table and those of the indexes.
 fn units(consumed: Option<ConsumedCapacity>) -> (f64, f64, f64) {
     let consumed = consumed.expect("capacity was asked for");
     let table = consumed.table().and_then(|table| table.capacity_units()).unwrap_or_default();
@@ -33,7 +33,7 @@ async fn puts_pay_for_each_kib_and_index(table: &Table) {
     assert_eq!(put(table, body(1008)).await, (2.0, 2.0, 0.0));
     let indexed = item("capacity", "indexed", [("t_pk", text("capacity")), ("t_sk", text("1"))]);
     assert_eq!(put(table, indexed.clone()).await, (2.0, 1.0, 1.0));
-    // Writing the same again leaves the index alone.
+    // Writing the same item again does not write to the index.
     assert_eq!(put(table, indexed).await, (1.0, 1.0, 0.0));
 }
 
@@ -45,7 +45,8 @@ async fn updates_pay_for_indexes_they_change(table: &Table) {
         units(update.send().await.unwrap().consumed_capacity)
     };
     assert_eq!(update("SET settled = :v", &[(":v", number(1))]).await, (1.0, 1.0, 0.0));
-    // Into an index: one write there. Within it: the old entry goes and the new one comes.
+    // Entering an index costs one write there. Moving within it deletes the old entry and writes a
+    // new one.
     let into = [(":p", text("DUE#capacity")), (":at", number(1))];
     assert_eq!(update("SET du_pk = :p, du_at = :at", &into).await, (2.0, 1.0, 1.0));
     assert_eq!(update("SET du_at = :at", &[(":at", number(2))]).await, (3.0, 1.0, 2.0));
@@ -58,7 +59,7 @@ async fn reads_pay_by_4_kib(table: &Table) {
         let get = table.client.get_item().table_name(&table.name).set_key(Some(key("capacity", "read"))).consistent_read(consistent);
         assert_eq!(units(get.return_consumed_capacity(INDEXES).send().await.unwrap().consumed_capacity).0, expected);
     }
-    // One item at a time in a batch, all together in a query.
+    // A batch pays for each item, a query for the sum.
     let keys =
         KeysAndAttributes::builder().keys(key("capacity", "plain")).keys(key("capacity", "full")).consistent_read(true).build().unwrap();
     let batch = table.client.batch_get_item().request_items(&table.name, keys).return_consumed_capacity(INDEXES).send().await.unwrap();
@@ -66,10 +67,10 @@ async fn reads_pay_by_4_kib(table: &Table) {
     let query = table.client.query().table_name(&table.name).key_condition_expression("pk = :pk AND begins_with(sk, :f)");
     let query = query.expression_attribute_values(":pk", text("capacity")).expression_attribute_values(":f", text("f"));
     assert_eq!(units(query.consistent_read(true).return_consumed_capacity(INDEXES).send().await.unwrap().consumed_capacity).0, 1.0);
-    // A read of nothing costs as much as one of a small item.
+    // Reading a missing item costs as much as reading a small one.
     let absent = table.client.get_item().table_name(&table.name).set_key(Some(key("capacity", "absent"))).consistent_read(true);
     assert_eq!(units(absent.return_consumed_capacity(INDEXES).send().await.unwrap().consumed_capacity).0, 1.0);
-    // What nobody asked for is not told.
+    // Capacity that was not requested is not returned.
     let silent = table.client.get_item().table_name(&table.name).set_key(Some(key("capacity", "read"))).send().await.unwrap();
     assert_eq!(silent.consumed_capacity, None);
     let total = table.client.get_item().table_name(&table.name).set_key(Some(key("capacity", "read")));

@@ -1,4 +1,4 @@
-//! Conditions, and what a refusal tells.
+//! Conditions, and what a refusal contains.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
@@ -89,7 +89,7 @@ async fn expressions_decide(table: &Table) {
         ("attribute_type(zero, :null)", true),
         ("size(s) = :three", true),
         ("NOT (n = :four OR s = :ab)", true),
-        // A comparison with what is not there is false, and "not equal" is true.
+        // A comparison with a missing attribute is false, and "not equal" is true.
         ("absent <> :four", true),
         ("absent = :four", false),
         ("absent < :four", false),

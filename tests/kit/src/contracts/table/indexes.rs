@@ -65,7 +65,7 @@ async fn items_with_equal_index_keys_are_paged(table: &Table) {
             seen.extend(sort_keys(page.items()).into_iter().map(str::to_owned));
             start = page.last_evaluated_key;
             match &start {
-                // The table's keys and the index's say where the page ended.
+                // The position consists of the table's and the index's keys.
                 Some(key) => assert_eq!(key.len(), 4),
                 None => break,
             }

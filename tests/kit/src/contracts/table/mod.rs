@@ -22,13 +22,13 @@ use aws_sdk_dynamodb::types::{
 
 type Item = HashMap<String, AttributeValue>;
 
-/// A table of the suite's own and a client for it.
+/// A table for the suite, and a client for it.
 struct Table {
     client: Client,
     name: String,
 }
 
-/// The whole suite. It creates a table named `contract` and leaves it.
+/// Runs the whole suite. It creates a table named `contract` and does not delete it.
 pub async fn hold(client: Client) {
     let table = Table::create(client, "contract").await;
     items::hold(&table).await;
@@ -113,12 +113,12 @@ fn item<const N: usize>(pk: &str, sk: &str, attributes: [(&str, AttributeValue);
     keys.into_iter().chain(attributes).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// The sort keys of items, in their order.
+/// Returns the sort keys of items, in their order.
 fn sort_keys(items: &[Item]) -> Vec<&str> {
     items.iter().map(|item| item["sk"].as_s().unwrap().as_str()).collect()
 }
 
-/// The error code of a refused call.
+/// Returns the error code of a refused call.
 fn refusal<T: Debug, E: ProvideErrorMetadata + Debug, R: Debug>(outcome: Result<T, SdkError<E, R>>) -> String {
     let error = outcome.expect_err("the call is refused");
     error.as_service_error().unwrap_or_else(|| panic!("not an answer: {error:?}")).code().unwrap_or_default().to_owned()

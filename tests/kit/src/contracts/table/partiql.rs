@@ -65,7 +65,7 @@ async fn each_statement_stands_alone(table: &Table) {
     assert!(responses[0].error().is_none(), "{responses:?}");
     let error = responses[1].error().expect("the second condition fails");
     assert_eq!(error.code(), Some(&BatchStatementErrorCodeEnum::ConditionalCheckFailed));
-    // AWS returns the item; DynamoDB Local is older than that.
+    // AWS returns the item; this version of DynamoDB Local does not.
     assert!(error.item().is_none_or(|item| item["n"] == number(0)));
     assert_eq!(table.get("partiql", "a").await.unwrap(), item("partiql", "a", [("n", number(1)), ("s", text("delivered"))]));
     assert_eq!(table.get("partiql", "b").await.unwrap()["gone"], text("x"));

@@ -70,7 +70,7 @@ async fn pages_follow_each_other(table: &Table) {
     let start = item("queries", "05", []);
     let page = query(table, "").set_exclusive_start_key(Some(start)).limit(1).send().await.unwrap();
     assert_eq!(sort_keys(page.items()), ["05#a"]);
-    // A page that ends with the last item still says so only in the next one.
+    // A page that ends with the last item does not show that it is the last page.
     let exact = query(table, "").limit(10).send().await.unwrap();
     assert_eq!(exact.last_evaluated_key.map(|key| key["sk"].clone()), Some(text("10#b")));
 }

@@ -1,4 +1,5 @@
-//! Secrets kept in memory for a while: bounded in number and in age, and asked for once however many want them at once.
+//! A cache of secrets in memory, limited in number and age. Concurrent requests for the same secret
+//! are sent once.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use crate::VaultError;
 
-/// Secrets by what leads to them.
+/// Secrets by their key.
 pub(crate) struct Cache<K> {
     entries: Mutex<HashMap<K, Entry>>,
     entries_max: usize,
@@ -24,12 +25,14 @@ struct Entry {
 }
 
 impl<K: Clone + Eq + Hash> Cache<K> {
-    /// Keeps at most so many, each at most so long from when it was first asked for.
+    /// Creates a cache of at most `entries_max` secrets, each kept for `age_max` after it was first
+    /// requested.
     pub(crate) fn new(entries_max: usize, age_max: Duration) -> Self {
         Self { entries: Mutex::default(), entries_max, age_max }
     }
 
-    /// The kept secret, or what `fetch` brings. A failure is not kept: the next one asks again.
+    /// Returns the cached secret, or the result of `fetch`. A failure is not cached, so the next
+    /// call fetches again.
     pub(crate) async fn get(
         &self,
         key: K,

@@ -1,4 +1,5 @@
-//! The secrets that one piece of work has opened, so that what comes back from outside can be searched for them.
+//! Collects the secrets that one piece of work has opened, so that texts from outside can be
+//! searched for them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,30 +9,33 @@ tokio::task_local! {
     static OPENED: Confidential;
 }
 
-/// Collects every secret that is opened while a future runs. Cheap to clone; clones share what was collected.
+/// Collects every secret that is opened while a future runs. Cloning it is cheap; clones share the
+/// secrets.
 #[derive(Clone, Default)]
 pub struct Confidential(Arc<Mutex<Vec<SecretString>>>);
 
 impl Confidential {
-    /// Runs `work` and collects each secret that [`Vault`](crate::Vault) opens, or that [`Confidential::add`] is called with, meanwhile.
-    /// Tasks that `work` spawns are not covered.
+    /// Runs `work` and collects each secret that [`Vault`](crate::Vault) opens or
+    /// [`Confidential::add`] is called with during that time. Tasks that `work` spawns are not
+    /// covered.
     pub async fn during<T>(&self, work: impl Future<Output = T>) -> T {
         OPENED.scope(self.clone(), work).await
     }
 
-    /// Adds a secret that the vault does not know, such as an access token, to the work under way. Does nothing outside of
-    /// [`Confidential::during`].
+    /// Adds a secret that the vault does not know, such as an access token, to the current work.
+    /// Does nothing outside [`Confidential::during`].
     pub fn add(secret: &SecretString) {
         OPENED.try_with(|opened| opened.push(secret)).unwrap_or(());
     }
 
-    /// The work under way, to be continued by other work that uses what it opened.
+    /// Returns the collection of the current work, for other work that uses the same secrets.
     #[must_use]
     pub fn current() -> Self {
         OPENED.try_with(Self::clone).unwrap_or_default()
     }
 
-    /// Adds everything that `earlier` collected to the work under way: for connections that earlier work opened.
+    /// Adds everything that `earlier` collected to the current work, for connections that earlier
+    /// work opened.
     pub fn extend(earlier: &Self) {
         let current = Self::current();
         if !Arc::ptr_eq(&current.0, &earlier.0) {
@@ -39,7 +43,7 @@ impl Confidential {
         }
     }
 
-    /// What was collected so far.
+    /// Returns the secrets collected so far.
     #[must_use]
     pub fn secrets(&self) -> Vec<SecretString> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,4 +1,4 @@
-//! A data key: KMS made it for one sealing, and it encrypts the fields of that.
+//! A data key, which KMS generates for one sealing and which encrypts its fields.
 
 use aes_gcm::aead::{Aead as _, Payload};
 use aes_gcm::{Aes256Gcm, Key, KeyInit as _, Nonce};
@@ -13,18 +13,20 @@ use crate::{Recipient, VaultError};
 
 const KEY_BYTES: usize = 32;
 
-/// Where a secret belongs: it opens nowhere else.
+/// The place of a secret, which is the only one where it opens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) organization: OrganizationId,
     pub(crate) destination: DestinationId,
     pub(crate) field: &'a str,
-    /// Whom the secret may be sent to; `None` for a secret that is never sent, and for those sealed before recipients were recorded.
+    /// The server that the secret may be sent to, or `None` for secrets that are never sent and
+    /// those sealed before recipients were recorded.
     pub(crate) recipient: Option<&'a Recipient>,
 }
 
 impl Place<'_> {
-    /// What the tag vouches for besides the secret. Ids and digests hold no slash, so no two places read the same.
+    /// Returns the data that is authenticated together with the secret. Ids and digests contain no
+    /// slash, so the text is different for every place.
     pub(crate) fn binding(&self) -> String {
         let Self { organization, destination, field, recipient } = self;
         match recipient {
@@ -34,13 +36,13 @@ impl Place<'_> {
     }
 }
 
-/// 256 bits, wiped when dropped.
+/// A 256-bit key, which is wiped when it is dropped.
 pub(crate) struct DataKey(Zeroizing<[u8; KEY_BYTES]>);
 
 impl DataKey {
     pub(crate) fn from_plaintext(plaintext: Vec<u8>) -> Result<Self, VaultError> {
         let plaintext = Zeroizing::new(plaintext);
-        let key = <[u8; KEY_BYTES]>::try_from(&**plaintext).map_err(|_| VaultError::Corrupt("its data key is not one of 256 bits"))?;
+        let key = <[u8; KEY_BYTES]>::try_from(&**plaintext).map_err(|_| VaultError::Corrupt("its data key does not have 256 bits"))?;
         Ok(Self(Zeroizing::new(key)))
     }
 

@@ -1,27 +1,29 @@
-//! The form of a sealed secret: everything that opening it needs, but the right to.
+//! The format of a sealed secret, which contains everything needed to open it except the permission
+//! to use its key.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use domain::credentials::Sealed;
 
 use crate::VaultError;
 
-/// AES-256-GCM under a KMS data key, bound to organization, destination and field. Records live for years: a new form gets a new number,
-/// and this one stays readable.
+/// AES-256-GCM with a KMS data key, bound to organization, destination and field. Records are kept
+/// for years, so a new format gets a new number and this one stays readable.
 const OF_A_PLACE: u8 = 1;
-/// The same, bound to the recipient too.
+/// The same format, bound to the recipient too.
 const FOR_A_RECIPIENT: u8 = 2;
 pub(crate) const NONCE_BYTES: usize = 12;
 
-/// A sealed secret, taken apart: version byte, length of the wrapped key (two bytes, big-endian), wrapped key, nonce, ciphertext with tag.
+/// A parsed sealed secret: version byte, length of the wrapped key (two bytes, big-endian), wrapped
+/// key, nonce, ciphertext with tag.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
-    /// Whether it opens for its recipient only.
+    /// Whether it opens only for its recipient.
     pub(crate) has_recipient: bool,
     /// The data key, encrypted by KMS.
     pub(crate) wrapped_key: Vec<u8>,
-    /// Never used twice under one data key.
+    /// The nonce, which is never used twice with one data key.
     pub(crate) nonce: [u8; NONCE_BYTES],
-    /// The secret and its tag.
+    /// The encrypted secret with its tag.
     pub(crate) ciphertext: Vec<u8>,
 }
 
@@ -44,7 +46,7 @@ impl Envelope {
         let has_recipient = match *version {
             OF_A_PLACE => false,
             FOR_A_RECIPIENT => true,
-            _ => return Err(VaultError::Corrupt("its form is not known")),
+            _ => return Err(VaultError::Corrupt("its format is unknown")),
         };
         let (key_length, rest) = rest.split_first_chunk::<2>().ok_or_else(short)?;
         let (wrapped_key, rest) = rest.split_at_checked(u16::from_be_bytes(*key_length).into()).ok_or_else(short)?;

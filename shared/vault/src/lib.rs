@@ -1,15 +1,20 @@
-//! Where secrets are kept (R4.5, R6): everything a destination is trusted with is ciphertext at rest, bound to whom it was given for.
+//! The vault (R4.5, R6): every secret of a destination is stored encrypted, bound to the server
+//! that it was given for.
 //!
-//! - The api **seals**: [`Vault::seal_all`] asks KMS for a fresh data key whose encryption context names organization and destination, and
-//!   encrypts each field under it. It may ask for data keys and never opens one. Credentials are sealed for their [`Recipient`]
-//!   ([`Vault::seal_for`]): they do not open for a destination that leads anywhere else, whoever changed it.
-//! - A worker **opens**: [`Vault::open`] has KMS unwrap the data key, which it does only in that same context. A blob moved to another
-//!   record, organization or field does not open.
-//! - A customer's own secret stays in Secrets Manager and is **read** at use: [`Vault::referenced`] takes it only when its tag names the
-//!   organization.
-//! - Whatever is opened for a piece of work is collected in its [`Confidential`], so that answers from outside can be redacted.
-//! - What was opened or read is kept in memory for minutes, so that a warm worker asks once and not once a delivery.
-//! - A [`KeyUse`] names keys of the deployment's own: they vouch for ids, cursors, links and sessions, a secret each, and are [rotated](rotate).
+//! - The API **seals**: [`Vault::seal_all`] requests a data key from KMS whose encryption context
+//!   names organization and destination, and encrypts each field with it. The API may request data
+//!   keys but not open them. Credentials are sealed for their [`Recipient`] ([`Vault::seal_for`]),
+//!   so they do not open for a destination with another server, whoever changed it.
+//! - A worker **opens**: [`Vault::open`] lets KMS decrypt the data key, which requires the same
+//!   context. A sealed secret that is moved to another record, organization or field does not open.
+//! - A customer's own secret stays in Secrets Manager and is **read** when it is used:
+//!   [`Vault::referenced`] requires a tag that names the organization.
+//! - Secrets opened for a piece of work are collected in its [`Confidential`], so that texts from
+//!   outside can be redacted.
+//! - Opened and read secrets are cached for minutes, so that a warm worker does not request them
+//!   for every delivery.
+//! - A [`KeyUse`] names keys of the deployment itself, which authenticate ids, cursors, links and
+//!   sessions. Each use has its own secret, and the keys can be [rotated](rotate).
 
 mod cache;
 mod confidential;

@@ -9,22 +9,25 @@ use domain::settings::{Address, Anchor, Settings};
 use egress::{Host, Schemes, Target};
 use sha2::{Digest as _, Sha256};
 
-/// The server that a destination's secrets may be sent to, and what it has to prove: everything that settings and credentials say about
-/// it, in one canonical form. A secret sealed for one recipient does not open for another, so that a destination whose address was
-/// changed, in the table or on its way to a worker, cannot carry its secrets away.
+/// The server that a destination's secrets may be sent to, and its proof of identity: everything
+/// that settings and credentials say about them, in canonical form. A secret sealed for one
+/// recipient does not open for another, so changing the address of a destination, in the table or
+/// on its way to a worker, does not reveal its secrets.
 ///
-/// How strictly a server has to prove itself is no part of it: making that stricter leaves stored secrets readable.
+/// How strictly a server has to prove its identity is not part of it, so that secrets stay readable
+/// when that becomes stricter.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Recipient(BTreeMap<String, String>);
 
 impl Recipient {
-    /// The recipient of a stored destination's secrets.
+    /// Returns the recipient of a stored destination's secrets.
     #[must_use]
     pub fn of(destination: &Destination) -> Self {
         Self::new(&destination.settings, destination.credentials.kind, &destination.credentials.open)
     }
 
-    /// The recipient that these settings and the members of the credentials that are not secret lead to.
+    /// Returns the recipient for these settings and the members of the credentials that are not
+    /// secret.
     #[must_use]
     pub fn new(settings: &Settings, kind: CredentialKind, open: &BTreeMap<String, String>) -> Self {
         let mut named = BTreeMap::new();
@@ -44,13 +47,14 @@ impl Recipient {
         Self(named)
     }
 
-    /// The recipient of a client's secret: the authorization server that it is sent to.
+    /// Returns the recipient of a client secret: the authorization server to which it is sent.
     #[must_use]
     pub fn of_token_url(url: &str) -> Self {
         Self(BTreeMap::from([("token_url".to_owned(), canonical(Address::Url(url)))]))
     }
 
-    /// The recipients of an authorization's refresh token, and of the access tokens that it brings.
+    /// Returns the recipients of an authorization's refresh token, and of the access tokens that
+    /// are requested with it.
     #[must_use]
     pub fn of_authorization(authorization: &Authorization) -> Self {
         let Self(mut named) = Self::of_token_url(&authorization.token_url);
@@ -58,21 +62,22 @@ impl Recipient {
         Self(named)
     }
 
-    /// What is authenticated together with a secret that is sealed for this recipient.
+    /// Returns the digest that is authenticated together with a secret for this recipient.
     pub(crate) fn digest(&self) -> [u8; 32] {
         let text = serde_json::to_vec(&self.0).expect("a map of texts is JSON");
         Sha256::digest(text).into()
     }
 }
 
-/// Shows names only: a certificate's text helps nobody.
+/// Shows only the names, because the text of a certificate would not help.
 impl std::fmt::Debug for Recipient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-/// The name of a setting when the first secrets were sealed: a new name must not keep them from opening.
+/// Returns the name that a setting had when the first secrets were sealed, so that a new name does
+/// not make them unreadable.
 fn sealed_name(name: &'static str) -> &'static str {
     match name {
         "host_keys" => "host_key",
@@ -80,7 +85,8 @@ fn sealed_name(name: &'static str) -> &'static str {
     }
 }
 
-/// Scheme, host and port of an address, whatever its spelling; what is no address stays as it is.
+/// Returns scheme, host and port of an address, independent of its notation. An invalid address is
+/// returned unchanged.
 fn canonical(address: Address<'_>) -> String {
     match address {
         Address::Url(url) => match Target::parse(url, Schemes::HttpAndHttps) {
@@ -125,7 +131,7 @@ mod tests {
         }
     }
 
-    /// As secrets were sealed when a server had one `host_key`.
+    /// Secrets were sealed in this form when a server had one `host_key`.
     #[test]
     fn a_pinned_host_key_is_the_recipient_that_it_was_under_its_first_name() {
         let key = format!("SHA256:{}", "A".repeat(43));

@@ -1,8 +1,8 @@
-//! The deployment's own keys: a secret for each use, in versions.
+//! The deployment's own keys: a secret with versioned keys for each use.
 //!
-//! The secret is a JSON object: `{"root": "…"}` as the template makes it, or, once it was rotated,
+//! The secret is a JSON object: `{"root": "…"}` as the template creates it, or, after a rotation,
 //! `{"versions": [{"root": "…", "signs_from": "…"}, …]}`, newest first. A version is accepted as
-//! soon as it is there and signs from its time on, when every process has read it.
+//! soon as it exists and signs from `signs_from` on, when every process has read it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,28 +20,30 @@ use zeroize::Zeroizing;
 
 use crate::VaultError;
 
-/// A root shorter than this was not made by the template, nor by a rotation.
+/// A shorter root was created neither by the template nor by a rotation.
 const ROOT_CHARS_MIN: usize = 32;
-/// How often a process that runs on reads the keys again.
+/// How often a process reads the keys again.
 const READ_EVERY: Duration = Duration::from_secs(300);
-/// How long after its rotation a new version signs in a deployed stack: by then every process has read it.
+/// How long after its rotation a new version begins to sign in a deployed stack, so that every
+/// process has read it by then.
 pub const SIGNS_AFTER: Duration = Duration::from_secs(900);
 
-/// What a key is for. Each use has a secret of its own, which only the functions that need it may read.
+/// The use of a key. Each use has its own secret, which only the functions that need it may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyUse {
     /// Tags ids with their organization. Ids are permanent, so every version is kept.
     Ids,
-    /// Signs list cursors.
+    /// Signs the cursors of lists.
     Cursors,
     /// Signs links to payloads.
     Links,
-    /// Signs console sessions.
+    /// Signs sessions of the console.
     Sessions,
 }
 
 impl KeyUse {
-    /// A label of its own makes a root's keys independent of one another. They never change: what was signed relies on them.
+    /// Returns the label that makes the keys of different uses independent. Labels never change,
+    /// because existing signatures depend on them.
     fn label(self) -> &'static str {
         match self {
             Self::Ids => "waybill/id",
@@ -51,7 +53,7 @@ impl KeyUse {
         }
     }
 
-    /// How many versions are accepted.
+    /// Returns how many versions are accepted.
     fn accepted_max(self) -> usize {
         match self {
             Self::Ids => usize::MAX,
@@ -73,13 +75,13 @@ impl std::str::FromStr for KeyUse {
     }
 }
 
-/// The secret's text. Its `Debug` is not derived: it holds roots.
+/// The text of the secret. `Debug` is not derived because it contains roots.
 #[derive(Serialize, Deserialize)]
 struct Stored {
-    /// As the template makes it.
+    /// The root as the template creates it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     root: Option<String>,
-    /// Newest first.
+    /// The versions, newest first.
     #[serde(default)]
     versions: Vec<Version>,
 }
@@ -93,8 +95,7 @@ struct Version {
 
 impl Stored {
     fn parse(text: &str) -> Result<Vec<Version>, VaultError> {
-        let stored: Self =
-            serde_json::from_str(text).map_err(|_| VaultError::Corrupt("the signing keys' secret is not of a known form"))?;
+        let stored: Self = serde_json::from_str(text).map_err(|_| VaultError::Corrupt("the signing keys' secret has an unknown format"))?;
         let mut versions = stored.versions;
         versions.extend(stored.root.map(|root| Version { root, signs_from: None }));
         if versions.is_empty() || versions.iter().any(|version| version.root.len() < ROOT_CHARS_MIN) {
@@ -125,10 +126,10 @@ fn derive(root: &str, usage: KeyUse) -> SigningKey {
     key
 }
 
-/// Adds a new version to the keys of one use and drops the versions that are no longer accepted.
+/// Adds a version to the keys of one use and drops the versions that are no longer accepted.
 ///
-/// The new version signs `after` this time: by then every running process must have read it. Returns
-/// the time from which it signs.
+/// The new version signs from `after` this time on, when every running process must have read it.
+/// Returns that time.
 pub async fn rotate(
     aws: &SdkConfig,
     arn: &str,
@@ -149,9 +150,9 @@ pub async fn rotate(
     Ok(signs_from)
 }
 
-/// Has the keys of one use accept what was signed with the keys of another secret, for this use.
+/// Makes the keys of one use accept signatures that the keys of another secret made for this use.
 ///
-/// The keys that sign stay the same. A version that would no longer be accepted is dropped.
+/// The signing key stays the same. A version that would no longer be accepted is dropped.
 pub async fn accept(aws: &SdkConfig, arn: &str, usage: KeyUse, other_arn: &str, now: Timestamp) -> Result<(), RotateError> {
     if usage == KeyUse::Ids {
         return Err(RotateError::AcceptsForGood);
@@ -180,23 +181,24 @@ pub enum RotateError {
     /// The secret could not be read or written.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// Processes that have not read the newest version yet still sign with the one before.
+    /// Processes that have not read the newest version still sign with the previous one.
     #[error("the newest version of the keys signs from {0}; rotate again after that time")]
     UnderWay(Timestamp),
-    /// What ids are derived from is their oldest version, which another secret's would replace.
+    /// Ids are derived from their oldest version, which a version from another secret would
+    /// replace.
     #[error("ids accept only versions of their own secret; none of those is ever dropped")]
     AcceptsForGood,
 }
 
-/// Reads a secret of the deployment's own.
+/// Reads a secret of the deployment itself.
 pub async fn own_secret(aws: &SdkConfig, arn: &str) -> Result<Zeroizing<String>, VaultError> {
     let read = Client::new(aws).get_secret_value().secret_id(arn).send().await;
-    let read = read.map_err(VaultError::unavailable("Secrets Manager", "read a secret of the deployment's"))?;
+    let read = read.map_err(VaultError::unavailable("Secrets Manager", "read a secret of the deployment"))?;
     read.secret_string.map(Zeroizing::new).ok_or_else(|| VaultError::Missing { arn: arn.to_owned() })
 }
 
-/// The keys of one use, for as long as a process runs: read when they are first needed and again
-/// every five minutes. Clones share them.
+/// The keys of one use, for as long as a process runs. They are read on first use and again every
+/// five minutes. Clones share them.
 #[derive(Clone)]
 pub struct KeySource(Arc<Source>);
 
@@ -209,14 +211,14 @@ struct Source {
 }
 
 impl KeySource {
-    /// Keys that have not been read yet.
+    /// Creates a source whose keys have not been read yet.
     #[must_use]
     pub fn new(aws: &SdkConfig, arn: String, usage: KeyUse) -> Self {
         let read_at = Mutex::new(Timestamp::from_millis(0));
         Self(Arc::new(Source { aws: aws.clone(), arn, usage, ring: OnceCell::new(), read_at }))
     }
 
-    /// The keys. Those that cannot be read again stay as they are.
+    /// Returns the keys. If reading them again fails, the previous keys stay in use.
     pub async fn ring(&self, now: Timestamp) -> Result<KeyRing, VaultError> {
         let Source { aws, arn, usage, ring, .. } = &*self.0;
         if let Some(ring) = ring.get() {
@@ -224,7 +226,7 @@ impl KeySource {
                 match key_ring(aws, arn, *usage, now).await {
                     Ok(read) => ring.replace(&read),
                     Err(error) => {
-                        tracing::warn!(error = %domain::chain(&error), ?usage, "failed to read signing keys again; those read before stay in use")
+                        tracing::warn!(error = %domain::chain(&error), ?usage, "failed to read signing keys again; the previous ones stay in use")
                     }
                 }
             }
@@ -235,7 +237,7 @@ impl KeySource {
         Ok(ring.clone())
     }
 
-    /// Whether the keys must be read again. The caller that gets `true` reads them.
+    /// Whether the keys have to be read again. The caller that receives `true` reads them.
     fn is_due(&self, now: Timestamp) -> bool {
         let mut read_at = self.0.read_at.lock().unwrap_or_else(PoisonError::into_inner);
         let due = now.since(*read_at) >= READ_EVERY;
@@ -262,7 +264,7 @@ mod tests {
         Version { root: root.repeat(ROOT_CHARS_MIN), signs_from: signs_from.map(Timestamp::from_millis) }
     }
 
-    /// The ids already issued carry tags made with this derivation.
+    /// Existing ids have tags that were made with this derivation.
     #[test]
     fn the_derivation_never_changes() {
         let hex = |usage| hex::encode(&derive(ROOT, usage)[..4]);

@@ -1,4 +1,4 @@
-//! Sealing, opening and reading secrets.
+//! Seals, opens and reads secrets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,21 +25,22 @@ use crate::data_key::{DataKey, Place};
 use crate::envelope::Envelope;
 use crate::{Confidential, Recipient, VaultError};
 
-/// The tag by which a secret in Secrets Manager says whose it is.
+/// The tag of a secret in Secrets Manager that names the organization that owns it.
 pub const ORGANIZATION_TAG: &str = "waybill:organization";
 
-/// How long a secret is used after it was opened or read: one changed in Secrets Manager is used within five minutes (design.md §6). One
-/// changed through Waybill is another ciphertext, and used at once.
+/// How long a secret is cached after it was opened or read. A change in Secrets Manager therefore
+/// takes effect within five minutes (design.md §6). A change through Waybill has another ciphertext
+/// and takes effect immediately.
 const KEPT_FOR: Duration = Duration::from_secs(240);
-/// How many opened secrets are kept.
+/// How many opened secrets are cached.
 const OPENED_MAX: usize = 4096;
-/// How many read secrets are kept.
+/// How many read secrets are cached.
 const REFERENCED_MAX: usize = 1024;
 
 const KMS: &str = "KMS";
 const SECRETS_MANAGER: &str = "Secrets Manager";
 
-/// Seals, opens and reads secrets. Cheap to clone; clones share what was opened.
+/// Seals, opens and reads secrets. Cloning it is cheap; clones share the cache.
 #[derive(Clone)]
 pub struct Vault(Arc<Inner>);
 
@@ -50,14 +51,14 @@ struct Inner {
     kms_key_id: Option<String>,
     clock: Clock,
     random: Random,
-    /// By the digest of ciphertext and place.
+    /// Opened secrets by the digest of ciphertext and place.
     opened: Cache<[u8; 32]>,
-    /// By who asked, for what, and the role that reads it.
+    /// Read secrets by organization, ARN, and the role that reads them.
     referenced: Cache<(OrganizationId, String, Option<String>)>,
 }
 
 impl Vault {
-    /// A vault; only one with a key seals.
+    /// Creates a vault. It can seal only if it has a KMS key.
     #[must_use]
     pub fn new(aws: &SdkConfig, kms_key_id: Option<String>, clock: Clock, random: Random) -> Self {
         Self(Arc::new(Inner {
@@ -72,7 +73,7 @@ impl Vault {
         }))
     }
 
-    /// Seals one secret for one field of one destination.
+    /// Seals one secret for one field of a destination.
     pub async fn seal(
         &self,
         organization: OrganizationId,
@@ -84,7 +85,8 @@ impl Vault {
         Ok(sealed.remove(0))
     }
 
-    /// Seals several fields of one destination under one data key; answers in their order. Each opens only as the field it was sealed for.
+    /// Seals several fields of a destination with one data key, and returns them in order. Each
+    /// opens only as the field that it was sealed for.
     pub async fn seal_all(
         &self,
         organization: OrganizationId,
@@ -94,7 +96,8 @@ impl Vault {
         self.sealed(Place { organization, destination, field: "", recipient: None }, fields).await
     }
 
-    /// Seals credentials of one destination as [`Vault::seal_all`] does, for one recipient: they open for no other.
+    /// Seals credentials of a destination like [`Vault::seal_all`], for one recipient. They open
+    /// for no other.
     pub async fn seal_for(
         &self,
         recipient: &Recipient,
@@ -119,8 +122,8 @@ impl Vault {
         Ok(fields.iter().map(seal).collect())
     }
 
-    /// Opens a sealed secret, for the organization, destination and field it was sealed for and no others. One sealed for a recipient
-    /// stays shut.
+    /// Opens a sealed secret, only for the organization, destination and field that it was sealed
+    /// for. A secret that was sealed for a recipient does not open.
     pub async fn open(
         &self,
         organization: OrganizationId,
@@ -131,7 +134,8 @@ impl Vault {
         self.opened(Place { organization, destination, field, recipient: None }, sealed).await
     }
 
-    /// Opens a sealed credential, for its recipient and no other. One sealed before recipients were recorded opens as [`Vault::open`] does.
+    /// Opens a sealed credential, only for its recipient. One that was sealed before recipients
+    /// were recorded opens as with [`Vault::open`].
     pub async fn open_for(
         &self,
         recipient: &Recipient,
@@ -144,18 +148,19 @@ impl Vault {
     }
 
     async fn opened(&self, place: Place<'_>, sealed: &Sealed) -> Result<SecretString, VaultError> {
-        // NUL stands in neither base64 nor ids.
+        // NUL occurs neither in base64 nor in ids.
         let digest = Sha256::digest([sealed.0.as_bytes(), b"\0", place.binding().as_bytes()].concat());
-        // Boxed: an SDK call makes a large future, and most often it is not needed.
+        // Boxed, because the future of an SDK call is large and seldom needed.
         let opened = self.0.opened.get(digest.into(), self.0.clock.now(), Box::pin(self.open_uncached(place, sealed))).await;
         opened.inspect(Confidential::add)
     }
 
     /// Reads a secret that the organization keeps in Secrets Manager.
     ///
-    /// A secret that the deployment's own role reads must carry the tag [`ORGANIZATION_TAG`] with the organization's id, so that no
-    /// organization reads another's by naming it. A `role` of the customer's is assumed with the organization's external id, which its
-    /// trust policy demands for the same reason.
+    /// A secret that the deployment's own role reads must have the tag [`ORGANIZATION_TAG`] with
+    /// the organization's id, so that no organization can read another's secret by naming it. A
+    /// customer's `role` is assumed with the organization's external id, which its trust policy
+    /// requires for the same reason.
     pub async fn referenced(&self, arn: &str, role: Option<&SecretRole>, organization: OrganizationId) -> Result<SecretString, VaultError> {
         let key = (organization, arn.to_owned(), role.map(|role| role.role_arn.clone()));
         let now = self.0.clock.now();
@@ -173,7 +178,7 @@ impl Vault {
         let call = call.encryption_context("destination", destination.to_string());
         let made = call.send().await.map_err(VaultError::unavailable(KMS, "make a data key"))?;
         let (Some(plaintext), Some(wrapped)) = (made.plaintext, made.ciphertext_blob) else {
-            return Err(VaultError::unavailable(KMS, "make a data key")("its answer holds none"));
+            return Err(VaultError::unavailable(KMS, "make a data key")("its answer contains none"));
         };
         Ok((DataKey::from_plaintext(plaintext.into_inner())?, wrapped.into_inner()))
     }
@@ -190,7 +195,7 @@ impl Vault {
             }
             _ => VaultError::unavailable(KMS, "open a data key")(error),
         })?;
-        let plaintext = unwrapped.plaintext.ok_or_else(|| VaultError::unavailable(KMS, "open a data key")("its answer holds none"))?;
+        let plaintext = unwrapped.plaintext.ok_or_else(|| VaultError::unavailable(KMS, "open a data key")("its answer contains none"))?;
         DataKey::from_plaintext(plaintext.into_inner())?.decrypt(&envelope.ciphertext, envelope.nonce, place)
     }
 
@@ -205,7 +210,7 @@ impl Vault {
         read.secret_string.map(SecretString::from).ok_or_else(|| VaultError::Missing { arn: arn.to_owned() })
     }
 
-    /// Reads a secret as a customer's role, in the region that its ARN names.
+    /// Reads a secret with a customer's role, in the region of its ARN.
     async fn read_as(&self, arn: &str, role: &SecretRole) -> Result<SecretString, VaultError> {
         let missing = || VaultError::Missing { arn: arn.to_owned() };
         let secret: SecretArn = arn.parse().map_err(|_| missing())?;
@@ -235,17 +240,18 @@ fn not_assumed(role: &SecretRole, why: NotAssumed) -> VaultError {
     }
 }
 
-/// What Secrets Manager's refusal says about a secret. Its operations share these codes, but not a type.
+/// Maps an error of Secrets Manager. Its operations share these codes but no error type.
 fn unreadable<E>(arn: &str, error: SdkError<E>) -> VaultError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     match error.as_service_error().and_then(ProvideErrorMetadata::code) {
-        // InvalidRequestException: the secret is about to be deleted. InvalidParameterException: no name of a secret looks like this.
+        // InvalidRequestException: the secret is scheduled for deletion. InvalidParameterException:
+        // the text cannot be the name of a secret.
         Some("ResourceNotFoundException" | "InvalidRequestException" | "InvalidParameterException" | "ValidationException") => {
             VaultError::Missing { arn: arn.to_owned() }
         }
-        // DecryptionFailure: its owner's key does not let us.
+        // DecryptionFailure: the owner's key does not permit Waybill to decrypt.
         Some("AccessDeniedException" | "DecryptionFailure") => VaultError::Refused { arn: arn.to_owned() },
         _ => VaultError::unavailable(SECRETS_MANAGER, "read a secret")(error),
     }

@@ -1,4 +1,5 @@
-//! Secrets that customers' own roles read, on an STS and a Secrets Manager that ask IAM.
+//! Tests secrets that customers' own roles read, with an STS and a Secrets Manager that enforce
+//! IAM.
 
 use domain::signing_secret::SecretRole;
 use domain::{Clock, Timestamp};

@@ -1,4 +1,4 @@
-//! The vault on the embedded KMS and Secrets Manager.
+//! Tests the vault on the embedded KMS and Secrets Manager.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
@@ -22,7 +22,7 @@ use vault::Vault;
 const KEY: &str = "waybill-Key";
 const SIGNING_KEYS: &str = "waybill-SigningKeys";
 
-/// A deployment: engines, a clock that stands still until it is moved, and nothing sealed yet.
+/// A deployment: engines, and a clock that only moves when a test moves it.
 struct Deployment {
     engines: Engines,
     seconds: Arc<AtomicI64>,
@@ -43,13 +43,13 @@ impl Deployment {
         Self { engines, seconds: Arc::new(AtomicI64::new(1_764_000_000)), _data: data }
     }
 
-    /// Clients that do not try again, so that a test sees each answer.
+    /// Returns a configuration without retries, so that a test sees every answer.
     fn aws(&self) -> SdkConfig {
         let config = self.engines.sdk_config(Caller::unlimited("test"));
         config.to_builder().retry_config(RetryConfig::disabled()).build()
     }
 
-    /// A process's vault, with nothing in memory.
+    /// Returns the vault of a process, with an empty cache.
     fn vault(&self) -> Vault {
         let seconds = Arc::clone(&self.seconds);
         let clock = Clock::new(move || Timestamp::from_millis(seconds.load(Ordering::Relaxed) * 1000));

@@ -7,7 +7,7 @@ use vault::{ORGANIZATION_TAG, Vault, VaultError};
 
 use crate::{Deployment, SIGNING_KEYS, count, organization};
 
-/// A customer's secret, tagged for an organization.
+/// Creates a customer's secret, tagged for an organization.
 async fn secret(deployment: &Deployment, name: &str, owner: Option<OrganizationId>, text: &str) -> String {
     let tag = owner.map(|owner| Tag::builder().key(ORGANIZATION_TAG).value(owner.to_string()).build());
     let create = Client::new(&deployment.aws()).create_secret().name(name).secret_string(text).set_tags(tag.map(|tag| vec![tag]));
@@ -45,7 +45,7 @@ async fn a_secret_changed_in_secrets_manager_is_used_within_five_minutes() {
     deployment.seconds_pass(60);
     read(&vault, &arn).await.unwrap();
     assert_eq!(count(&calls, "GetSecretValue"), 1);
-    // Continuous traffic does not keep the old one alive.
+    // Continuous use does not extend the time for which the old one is cached.
     deployment.seconds_pass(230);
     assert_eq!(read(&vault, &arn).await.unwrap(), "new");
 }

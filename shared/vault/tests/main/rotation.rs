@@ -14,7 +14,7 @@ fn after(seconds: u64) -> Timestamp {
     Timestamp::from_millis(1_764_000_000_000).plus(Duration::from_secs(seconds))
 }
 
-/// A secret as the template makes it.
+/// Creates a secret like the template does.
 async fn secret(deployment: &Deployment, name: &str, root: &str) -> String {
     let text = format!(r#"{{"root":"{root}"}}"#);
     let create = Client::new(&deployment.aws()).create_secret().name(name).secret_string(text);
@@ -41,8 +41,8 @@ async fn signing_keys_are_the_same_in_every_process_and_differ_by_use() {
     }
 }
 
-/// One process reads just before the rotation, another at once after it: neither ever signs what the
-/// other refuses.
+/// One process reads just before the rotation, another immediately after it. Neither ever signs
+/// something that the other rejects.
 #[tokio::test]
 async fn processes_that_run_through_a_rotation_accept_what_each_other_signs() {
     let deployment = Deployment::new();

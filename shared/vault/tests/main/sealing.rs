@@ -121,7 +121,7 @@ async fn no_secret_shows_in_a_debug_print() {
     assert!(!format!("{vault:?} {token:?} {opened:?}").contains("s3cret"));
 }
 
-/// The recipient that this webhook's address leads to.
+/// Returns the recipient for a webhook with this URL.
 fn recipient(url: &str) -> Recipient {
     let errors = Errors::default();
     let members = serde_json::json!({"url": url}).as_object().cloned().unwrap();
@@ -129,7 +129,8 @@ fn recipient(url: &str) -> Recipient {
     Recipient::new(&settings, CredentialKind::Bearer, &BTreeMap::new())
 }
 
-/// Whoever can change records and ask workers for checks, but opens nothing, does not get a secret sent anywhere else.
+/// A caller who can change records and request checks, but cannot open secrets, cannot have a
+/// secret sent to another server.
 #[tokio::test]
 async fn a_credential_opens_for_its_recipient_and_no_other() {
     let deployment = Deployment::new();
@@ -144,14 +145,14 @@ async fn a_credential_opens_for_its_recipient_and_no_other() {
         assert!(matches!(opened(&recipient(other)).await, Err(VaultError::Corrupt(_))), "{other}");
     }
     assert!(vault.open(org, dst, "credentials/token", &sealed).await.is_err(), "it does not open for nobody in particular");
-    // The form is authenticated too: what is bound does not pass for what is not.
+    // The format is authenticated too: a bound secret cannot be presented as an unbound one.
     let mut bytes = BASE64.decode(&sealed.0).unwrap();
     bytes[0] = 1;
     let downgraded = Sealed(BASE64.encode(bytes));
     assert!(vault.open_for(&own, org, dst, "credentials/token", &downgraded).await.is_err());
 }
 
-/// Stored secrets from before recipients were recorded.
+/// Secrets that were sealed before recipients were recorded stay readable.
 #[tokio::test]
 async fn a_credential_without_a_recipient_stays_readable() {
     let deployment = Deployment::new();

@@ -1,4 +1,4 @@
-//! How a client proves who it is (RFC 6749, §2.3.1): most servers take both ways, some only one.
+//! How a client authenticates (RFC 6749, §2.3.1). Most servers accept both methods, some only one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 
 use crate::Client;
 
-/// Clients whose way is remembered at a time.
+/// How many clients' methods are remembered.
 const REMEMBERED_MAX: usize = 2000;
 
-/// Where a request for a token has the client's id and secret.
+/// Where a token request contains the client's id and secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ClientAuthentication {
     /// In the body.
@@ -25,7 +25,7 @@ pub(crate) enum ClientAuthentication {
 }
 
 impl ClientAuthentication {
-    /// The other way.
+    /// Returns the other method.
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Body => Self::Basic,
@@ -33,7 +33,7 @@ impl ClientAuthentication {
         }
     }
 
-    /// The `Authorization` header, where the client is named in one.
+    /// Returns the `Authorization` header, if the client authenticates with one.
     pub(crate) fn header(self, client: &Client<'_>) -> Option<HeaderValue> {
         let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
         let Self::Basic = self else { return None };
@@ -45,7 +45,7 @@ impl ClientAuthentication {
     }
 }
 
-/// The way that worked last, by the digest of what a token is asked for with.
+/// The method that last succeeded, by the digest of the token request.
 #[derive(Debug, Default)]
 pub(crate) struct Ways(Mutex<HashMap<[u8; 32], ClientAuthentication>>);
 

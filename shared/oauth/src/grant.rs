@@ -1,4 +1,4 @@
-//! What a client asks a token for (RFC 6749, RFC 7636).
+//! The parameters of a token request (RFC 6749, RFC 7636).
 
 use domain::id::OrganizationId;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -7,44 +7,45 @@ use url::form_urlencoded;
 
 use crate::client_authentication::ClientAuthentication;
 
-/// Who asks.
+/// The client that requests a token.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'c> {
-    /// For whom: an organization's tokens are kept apart from the others', and are limited in number.
+    /// The organization. Its tokens are kept separate from those of others, and are limited in
+    /// number.
     pub organization: OrganizationId,
-    /// Where.
+    /// The URL of the token endpoint.
     pub token_url: &'c str,
-    /// As whom.
+    /// The client id.
     pub id: &'c str,
-    /// The proof.
+    /// The client secret.
     pub secret: &'c SecretString,
 }
 
-/// What the token is asked for with.
+/// The grant with which a token is requested.
 #[derive(Clone, Copy, Debug)]
 pub enum Grant<'g> {
-    /// RFC 6749 §4.4.
+    /// The client credentials grant (RFC 6749 §4.4).
     ClientCredentials {
-        /// What the token should be good for.
+        /// The requested scope.
         scope: Option<&'g str>,
-        /// Whom it should be good for, where the server asks for that.
+        /// The requested audience, if the server requires one.
         audience: Option<&'g str>,
     },
-    /// RFC 6749 §6.
+    /// A refresh token (RFC 6749 §6).
     RefreshToken(&'g SecretString),
-    /// RFC 6749 §4.1.3, with the proof of RFC 7636.
+    /// An authorization code (RFC 6749 §4.1.3), with the proof key of RFC 7636.
     AuthorizationCode {
-        /// What the person's browser brought back.
+        /// The code that the person's browser returned.
         code: &'g SecretString,
-        /// What the challenge was made from.
+        /// The verifier from which the challenge was derived.
         verifier: &'g SecretString,
-        /// Where the browser was sent back to.
+        /// The URI to which the browser was redirected.
         redirect_uri: &'g str,
     },
 }
 
 impl Grant<'_> {
-    /// The request's body.
+    /// Returns the body of the request.
     pub(crate) fn form(&self, client: &Client<'_>, authentication: ClientAuthentication) -> String {
         let mut form = form_urlencoded::Serializer::new(String::new());
         if authentication == ClientAuthentication::Body {
@@ -70,7 +71,8 @@ impl Grant<'_> {
         form.finish()
     }
 
-    /// What tells this request's token from every other's: whoever gives another secret never meets the token of the right one.
+    /// Returns a digest that identifies this token request. It includes the secret, so a request
+    /// with another secret does not find the token.
     pub(crate) fn digest(&self, client: &Client<'_>) -> [u8; 32] {
         let form = self.form(client, ClientAuthentication::Body);
         Sha256::digest([client.token_url.as_bytes(), b"\0", form.as_bytes()].concat()).into()

@@ -1,4 +1,4 @@
-//! Tokens kept while they live, and pauses while they last; bounded in number.
+//! Caches tokens until they expire, and pauses until they end. Both are limited in number.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,12 +8,12 @@ use domain::Timestamp;
 use domain::id::OrganizationId;
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Tokens, or pauses, kept at a time.
+/// The largest number of cached tokens, or of pauses.
 const ENTRIES_MAX: usize = 2000;
-/// Of these, those of one organization: none fills the place of the others.
+/// The largest number for one organization, so that none displaces the others.
 const ENTRIES_PER_ORGANIZATION_MAX: usize = 100;
 
-/// Entries by organization, and by the digest of what was asked for.
+/// Entries by organization and by the digest of the token request.
 #[derive(Debug)]
 struct Entries<T>(HashMap<OrganizationId, HashMap<[u8; 32], (T, Timestamp)>>);
 
@@ -28,7 +28,8 @@ impl<T> Entries<T> {
         self.0.get(&organization)?.get(digest).filter(|(_, until)| *until > now)
     }
 
-    /// Keeps an entry. Where there is no room, one that ends soonest makes it: of the organization itself, or of the one that has most.
+    /// Stores an entry. If there is no room, the entry that ends first is removed: one of the
+    /// organization itself, or of the organization that has most entries.
     fn put(&mut self, organization: OrganizationId, digest: [u8; 32], entry: (T, Timestamp), now: Timestamp) {
         if self.0.values().map(HashMap::len).sum::<usize>() >= ENTRIES_MAX {
             for own in self.0.values_mut() {
@@ -56,7 +57,7 @@ fn remove_first_to_end<T>(own: &mut HashMap<[u8; 32], (T, Timestamp)>) {
     }
 }
 
-/// Tokens by the digest of what they were asked for with.
+/// Tokens by the digest of their request.
 #[derive(Debug, Default)]
 pub(crate) struct Kept(Mutex<Entries<SecretString>>);
 
@@ -69,7 +70,7 @@ impl Kept {
         self.lock().put(organization, digest, (token, until), now);
     }
 
-    /// Removes this token; one that took its place stays.
+    /// Removes this token. A newer token in its place stays.
     pub(crate) fn remove(&self, organization: OrganizationId, digest: &[u8; 32], token: &SecretString) {
         let mut kept = self.lock();
         let Some(own) = kept.0.get_mut(&organization) else { return };
@@ -83,12 +84,12 @@ impl Kept {
     }
 }
 
-/// Servers that asked for a pause, by the digest of what they were asked with.
+/// Servers that asked for a pause, by the digest of the token request.
 #[derive(Debug, Default)]
 pub(crate) struct Paused(Mutex<Entries<()>>);
 
 impl Paused {
-    /// How long the pause still lasts.
+    /// Returns how long the pause still lasts.
     pub(crate) fn left(&self, organization: OrganizationId, digest: &[u8; 32], now: Timestamp) -> Option<Duration> {
         let paused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         paused.get(organization, digest, now).map(|(_, until)| until.since(now))

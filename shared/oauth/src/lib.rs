@@ -1,9 +1,12 @@
-//! Tokens of OAuth 2 authorization servers: asked for through the egress guard, kept while they live.
+//! Requests access tokens from OAuth 2 authorization servers through the egress guard, and caches
+//! them until they expire.
 //!
-//! A [`Grant`] says what a [`Client`] asks a token for; [`Tokens`] **asks** its server, once for all that need the same token at the same time,
-//! **keeps** what it gives until shortly before it expires, and **forgets** it when a receiver does not take it. The client is authenticated in
-//! the way that its server takes, which is found out and remembered. A server that asks for a pause gets it. A server's refusal is a [`Refusal`] with its outcome: `invalid_client`,
-//! `invalid_grant` and their like are the destination's credentials, anything else passes. Nothing of a secret stands in one.
+//! A [`Grant`] states with what a [`Client`] requests a token. [`Tokens`] **requests** it, once for
+//! all concurrent callers that need the same token, **caches** it until shortly before it expires,
+//! and **forgets** it when a receiver rejects it. The method of client authentication that a server
+//! accepts is found out and remembered, and a server that asks for a pause gets it. A [`Refusal`]
+//! has an outcome: `invalid_client`, `invalid_grant` and similar errors mean that the destination's
+//! credentials are wrong; others are temporary. It never contains a secret.
 
 mod client_authentication;
 mod grant;

@@ -1,4 +1,4 @@
-//! Why there is no token.
+//! Why a token was not issued.
 
 use std::time::Duration;
 
@@ -6,13 +6,14 @@ use domain::Reason;
 use domain::settle::Outcome;
 use egress::FailureKind;
 
-/// Why there is no token, and what that means for the delivery that needs it. Names no secret.
+/// Why a token was not issued, and the outcome for the delivery that needs it. It never contains a
+/// secret.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Refusal {
-    /// What it means for the delivery.
+    /// The outcome for the delivery.
     pub outcome: Outcome,
-    /// In words, for the destination's owner.
+    /// A description for the destination's owner.
     pub detail: String,
 }
 
@@ -21,20 +22,20 @@ impl Refusal {
         Self { outcome, detail: detail.into() }
     }
 
-    /// The token URL is none, or leads where no tenant may go.
+    /// The token URL is invalid, or its address is not permitted.
     pub(crate) fn address(refusal: &egress::Refusal) -> Self {
         let reason = if refusal.is_blocked_address() { Reason::BlockedAddress } else { Reason::Misconfigured };
         Self::new(Outcome::Reject(reason), format!("the token URL cannot be used: {refusal}"))
     }
 
-    /// The server asked for a pause that is not over.
+    /// The server asked for a pause that has not ended.
     pub(crate) fn paused(left: Duration) -> Self {
         let seconds = left.as_secs().max(1);
-        let detail = format!("the authorization server gave no token: it asked for {seconds} s of rest, which are not over");
+        let detail = format!("the authorization server gave no token: it asked for a pause, which lasts another {seconds} s");
         Self::new(Outcome::Throttled(Reason::RateLimited, left), detail)
     }
 
-    /// Another delivery is asking for the same token and gets no answer in time.
+    /// Another delivery is requesting the same token, and no answer arrived in time.
     pub(crate) fn slow() -> Self {
         Self::new(Outcome::Retry(Reason::Timeout), "the authorization server gave no token in time")
     }

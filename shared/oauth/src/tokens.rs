@@ -1,4 +1,4 @@
-//! Asking for tokens.
+//! Requests and caches tokens.
 
 use std::time::Duration;
 
@@ -19,14 +19,15 @@ use crate::kept::{Kept, Paused};
 use crate::turns::Turns;
 use crate::{Client, Grant, Refusal};
 
-/// A token is not used in the last minute of its life: the receiver's clock is another, and the request takes its time.
+/// The remaining lifetime at which a token is no longer used, because the receiver's clock may
+/// differ and the request takes time.
 const LIFE_LEFT_MIN: Duration = Duration::from_secs(60);
-/// How long a token lives whose server does not say.
+/// The lifetime of a token if the server does not state one.
 const LIFE_UNSAID: Duration = Duration::from_secs(300);
-/// A token is a few kilobytes.
+/// The largest answer that is read. A token is a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Asks for tokens and keeps them. One per process.
+/// Requests tokens and caches them. Create one per process.
 #[derive(Debug)]
 pub struct Tokens {
     http: egress::Client,
@@ -38,25 +39,26 @@ pub struct Tokens {
     ways: Ways,
 }
 
-/// What a server gave.
+/// The answer of an authorization server.
 #[derive(Debug)]
 pub struct Granted {
-    /// The token.
+    /// The access token.
     pub access_token: SecretString,
-    /// Another refresh token, in the place of the one it was asked with, or the first.
+    /// A refresh token that replaces the one of the request, or the first one.
     pub refresh_token: Option<SecretString>,
-    /// Whether the token was kept from an earlier request: the server may have revoked it since.
+    /// Whether the token came from the cache, so that the server may have revoked it since.
     pub is_kept: bool,
 }
 
 impl Tokens {
-    /// Tokens asked for through `http`, at addresses of these schemes.
+    /// Creates an instance that sends requests through `http` to URLs of these schemes.
     #[must_use]
     pub fn new(http: egress::Client, schemes: Schemes, clock: Clock) -> Self {
         Self { http, schemes, clock, kept: Kept::default(), paused: Paused::default(), turns: Turns::default(), ways: Ways::default() }
     }
 
-    /// A token that is kept, or a new one. Whoever needs one that is being asked for waits for that answer.
+    /// Returns a cached token or a new one. If the same token is being requested, waits for that
+    /// answer.
     pub async fn token(&self, client: &Client<'_>, grant: &Grant<'_>, deadline: Instant) -> Result<Granted, Refusal> {
         let digest = grant.digest(client);
         if let Some(granted) = self.kept(client.organization, &digest)? {
@@ -71,7 +73,7 @@ impl Tokens {
             return Err(refusal);
         }
         let answer = self.ask(client, grant, deadline).await;
-        // Whoever has more time left than this request had asks again.
+        // A caller whose deadline is later than that of this request asks again.
         let refusal = answer.as_ref().err().filter(|refusal| refusal.outcome.reason() != Some(Reason::Timeout));
         taken.answered(refusal.cloned());
         answer
@@ -85,12 +87,12 @@ impl Tokens {
         }
     }
 
-    /// Forgets a token that a receiver did not take; the next one is new.
+    /// Removes a token that a receiver rejected from the cache, so that the next one is new.
     pub fn forget(&self, client: &Client<'_>, grant: &Grant<'_>, token: &SecretString) {
         self.kept.remove(client.organization, &grant.digest(client), token);
     }
 
-    /// A new token, in any case.
+    /// Requests a new token.
     pub async fn ask(&self, client: &Client<'_>, grant: &Grant<'_>, deadline: Instant) -> Result<Granted, Refusal> {
         let digest = grant.digest(client);
         let way = self.ways.get(&digest);
@@ -107,7 +109,7 @@ impl Tokens {
         }
     }
 
-    /// Asks once, with the client authenticated in this way.
+    /// Sends one request with this method of client authentication.
     async fn request(
         &self,
         client: &Client<'_>,
@@ -141,7 +143,7 @@ impl Tokens {
             return Err(Refusal::new(Outcome::Retry(Reason::Protocol), "the authorization server answered without a token"));
         };
         let life = answer["expires_in"].as_u64().map_or(LIFE_UNSAID, Duration::from_secs);
-        // A code is good for once; the others' tokens are asked for again and again.
+        // An authorization code can be used only once, so its token is not cached.
         if !matches!(grant, Grant::AuthorizationCode { .. }) {
             self.kept.put(
                 client.organization,
@@ -155,20 +157,21 @@ impl Tokens {
     }
 }
 
-/// A server's answer that is about the client.
+/// The answer of a server, if it was granted or may concern the client's authentication.
 enum Answer {
     Granted(Granted),
-    /// It may not have looked for the client where the request named it.
+    /// The server may not have found the client's credentials in this part of the request.
     ClientRefused(Refusal),
 }
 
-/// Whether a server may take the client authenticated in another way. Errors that name the grant or its scope are about a client it knows.
+/// Whether the server may accept the client with the other authentication method. Errors about the
+/// grant or its scope mean that it has recognised the client.
 fn refuses_client(status: StatusCode, answer: &Value) -> bool {
     let may_be_client = |code: &str| matches!(code, "invalid_client" | "invalid_request" | "unauthorized_client");
     matches!(status.as_u16(), 400 | 401 | 403) && answer["error"].as_str().is_none_or(may_be_client)
 }
 
-/// RFC 6749 §5.2: 400 and 401 say that something is wrong with what was sent.
+/// Maps a refusal. By RFC 6749 §5.2, 400 and 401 mean that the request was wrong.
 fn refused(status: StatusCode, answer: &Value, pause: Option<Duration>) -> Refusal {
     let code = answer["error"].as_str().filter(|code| code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
     let told = code.map_or_else(|| format!("it answered {status}"), |code| format!("{code} (it answered {status})"));

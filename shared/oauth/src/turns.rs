@@ -1,4 +1,5 @@
-//! Who asks for a token: of all that need the same one at the same time, one asks, and the others take what it gets.
+//! Coordinates token requests: of all callers that need the same token at the same time, one sends
+//! the request, and the others use its answer.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,22 +9,22 @@ use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
 
 use crate::Refusal;
 
-/// Entries of requests that are over are removed when there are this many.
+/// The number of entries at which those of finished requests are removed.
 const ENTRIES_MAX: usize = 1000;
 
-/// The requests under way, by the digest of what a token is asked for with.
+/// The requests in progress, by the digest of the token request.
 #[derive(Debug, Default)]
 pub(crate) struct Turns(Mutex<HashMap<[u8; 32], Weak<Turn>>>);
 
-/// The requests for one token: one at a time.
+/// The requests for one token, of which one is sent at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    /// The refusal of the last request, for those that waited for it.
+    /// The refusal of the last request, for callers that waited for it.
     last: AsyncMutex<Option<Refusal>>,
     answered: AtomicU64,
 }
 
-/// The right to ask.
+/// The permission to send the request.
 #[derive(Debug)]
 pub(crate) struct Taken<'t> {
     turn: &'t Turn,
@@ -32,7 +33,7 @@ pub(crate) struct Taken<'t> {
 }
 
 impl Turns {
-    /// The turn of this token.
+    /// Returns the turn for this token.
     pub(crate) fn of(&self, digest: [u8; 32]) -> Arc<Turn> {
         let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turn) = turns.get(&digest).and_then(Weak::upgrade) {
@@ -48,7 +49,7 @@ impl Turns {
 }
 
 impl Turn {
-    /// Waits until nobody else asks.
+    /// Waits until no other caller is sending the request.
     pub(crate) async fn take(&self) -> Taken<'_> {
         let before = self.answered.load(Ordering::Acquire);
         let last = self.last.lock().await;
@@ -57,12 +58,13 @@ impl Turn {
 }
 
 impl Taken<'_> {
-    /// What another request got while this one waited; `None`: nothing, or a token, which is kept.
+    /// Returns the refusal that another request received while this one waited, or `None` if there
+    /// was none or it received a token, which is cached.
     pub(crate) fn refused_meanwhile(&self) -> Option<Refusal> {
         if self.is_first { None } else { self.last.clone() }
     }
 
-    /// Passes an answer on to those that wait.
+    /// Passes an answer on to the callers that wait.
     pub(crate) fn answered(mut self, refusal: Option<Refusal>) {
         *self.last = refusal;
         self.turn.answered.fetch_add(1, Ordering::Release);

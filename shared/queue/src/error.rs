@@ -1,8 +1,8 @@
-//! Why a queue could not be used.
+//! The error of using a queue.
 
 use std::error::Error;
 
-/// SQS refused or could not be reached. A dependency's fault: it delays deliveries and never fails them.
+/// SQS refused a call or could not be reached. This delays deliveries and never fails them.
 #[derive(Debug, thiserror::Error)]
 #[error("the queue could not {action}")]
 pub struct QueueError {

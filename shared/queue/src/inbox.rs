@@ -1,4 +1,4 @@
-//! The receiving side: what a worker can do with a task besides delivering it.
+//! The receiving side of a queue: what a worker can do with a task besides delivering it.
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use telemetry::propagation::{self, XRAY_HEADER};
 use crate::outbox::{PLACE, text};
 use crate::{QueueError, Task, UnreadableTask};
 
-/// SQS hides a message at most this long: 12 h.
+/// The longest time for which SQS hides a message: 12 h.
 const LONGEST_HOLD_SECONDS: u64 = 43_200;
 
-/// A message as a queue handed it to a worker.
+/// A message that a worker received.
 #[derive(Debug)]
 pub struct Received {
-    /// SQS's id of it; what a partial failure names.
+    /// The message id of SQS, which a partial batch failure names.
     pub message_id: String,
-    /// What holding it needs.
+    /// The receipt handle, with which the message is held.
     pub receipt_handle: String,
-    /// How often it was received, this time included.
+    /// How often the message was received, including this time.
     pub receives: u32,
-    /// The fair-queue group it was sent in.
+    /// The message group in which it was sent.
     pub group: Option<String>,
-    /// When it was sent.
+    /// When the message was sent.
     pub sent_at: Option<Timestamp>,
-    /// What work it continues: from the sender's own attribute, else from X-Ray's.
+    /// The trace that it continues: from the sender's own attribute, or else from X-Ray's.
     pub cause: Option<TraceContext>,
-    /// The body as it came.
+    /// The body as received.
     pub body: String,
-    /// The body, read.
+    /// The parsed body.
     pub task: Result<Task, UnreadableTask>,
 }
 
@@ -57,7 +57,7 @@ impl From<SqsMessage> for Received {
     }
 }
 
-/// A worker's own queue and its dead-letter queue.
+/// The queue of a worker and its dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct Inbox {
     client: Client,
@@ -66,13 +66,13 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// The queues behind these URLs.
+    /// Creates an inbox for the queues with these URLs.
     #[must_use]
     pub fn new(aws: &SdkConfig, queue_url: String, dead_letter_url: String) -> Self {
         Self { client: Client::new(aws), queue_url, dead_letter_url }
     }
 
-    /// Hides a received message for this long, rounded down to whole seconds.
+    /// Hides a received message for this time, rounded down to whole seconds.
     pub async fn hold(&self, receipt_handle: &str, wait: Duration) -> Result<(), QueueError> {
         let seconds = i32::try_from(wait.as_secs().min(LONGEST_HOLD_SECONDS)).unwrap_or(i32::MAX);
         let call = self.client.change_message_visibility().queue_url(&self.queue_url).receipt_handle(receipt_handle);
@@ -80,20 +80,21 @@ impl Inbox {
         Ok(())
     }
 
-    /// Sends a task anew, with a receive count that starts over; the old one is then acknowledged.
+    /// Sends a task again, so that its receive count starts at zero. The caller then acknowledges
+    /// the old one.
     pub async fn send_anew(&self, task: &Task, wait: Duration) -> Result<(), QueueError> {
         let seconds = i32::try_from(wait.as_secs().min(u64::from(crate::LONGEST_DELAY_SECONDS))).unwrap_or(i32::MAX);
         let place = text(task.destination.to_string()).map_err(QueueError::of("describe a task"))?;
         let call = self.client.send_message().queue_url(&self.queue_url).message_body(task.to_body()).delay_seconds(seconds);
         let call = call.message_group_id(task.group()).message_attributes(PLACE, place);
-        call.send().await.map_err(QueueError::of("take a task anew"))?;
+        call.send().await.map_err(QueueError::of("accept a task"))?;
         Ok(())
     }
 
-    /// Puts a body that nobody can read into the dead-letter queue.
+    /// Puts a body that cannot be parsed into the dead-letter queue.
     pub async fn bury(&self, body: &str) -> Result<(), QueueError> {
         let call = self.client.send_message().queue_url(&self.dead_letter_url).message_body(body);
-        call.send().await.map_err(QueueError::of("take a dead letter"))?;
+        call.send().await.map_err(QueueError::of("accept a dead letter"))?;
         Ok(())
     }
 }

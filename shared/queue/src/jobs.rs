@@ -1,4 +1,4 @@
-//! The jobs' own queue: which job somebody asked for, or is to go on.
+//! The queue of the jobs function, which names the jobs to start or continue.
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::QueueError;
 
-/// What the jobs function is asked to do. The job's record says the rest.
+/// A task of the jobs function. The job's record contains everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobTask {
-    /// Whose job it is.
+    /// The organization that owns the job.
     #[serde(rename = "o")]
     pub organization: OrganizationId,
-    /// Which.
+    /// The id of the job.
     #[serde(rename = "j")]
     pub job: JobId,
 }
@@ -26,17 +26,17 @@ pub struct JobQueue {
 }
 
 impl JobQueue {
-    /// The queue behind this URL.
+    /// Creates the queue with this URL.
     #[must_use]
     pub fn new(aws: &SdkConfig, url: String) -> Self {
         Self { client: Client::new(aws), url }
     }
 
-    /// Asks for a job, or for more of it. Each organization is a fair-queue group of its own.
+    /// Sends a task to start or continue a job. Each organization has its own message group.
     pub async fn send(&self, task: JobTask) -> Result<(), QueueError> {
         let body = serde_json::to_string(&task).expect("ids can be written as JSON");
         let call = self.client.send_message().queue_url(&self.url).message_body(body).message_group_id(task.organization.to_string());
-        call.send().await.map_err(QueueError::of("take a job"))?;
+        call.send().await.map_err(QueueError::of("accept a job"))?;
         Ok(())
     }
 }

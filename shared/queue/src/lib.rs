@@ -1,8 +1,10 @@
-//! Tasks and the queues they travel in.
+//! Tasks and the queues that carry them.
 //!
-//! **Dispatch** sends a [`Task`] for each delivery through [`Queues`]; a queue hands batches of them to its worker as [`Received`]; the worker
-//! **holds** a task until its time, **sends it anew**, or **buries** what nobody can read. A task names a delivery and the generation it was
-//! sent for; the delivery's record is the truth, and a task of an older generation means nothing any more.
+//! **Dispatch** sends a [`Task`] for each delivery through [`Queues`], and a worker receives
+//! batches of them as [`Received`]. The worker **holds** a task until its time, **sends it again**,
+//! or **buries** a body that cannot be parsed. A task names a delivery and the generation for which
+//! it was sent. The delivery's record is authoritative, and a task of an older generation is
+//! ignored.
 
 mod error;
 mod inbox;

@@ -1,4 +1,4 @@
-//! Sending tasks: together with what else is being sent, with an outcome for each.
+//! Sends tasks in batches, and reports an outcome for each.
 
 use std::collections::HashMap;
 
@@ -12,31 +12,31 @@ use telemetry::propagation::TRACEPARENT;
 
 use crate::{QueueError, Task};
 
-/// SQS takes at most this many messages in one call.
+/// SQS accepts at most this many messages in one call.
 const BATCH_MAX: usize = 10;
-/// The message attribute that names a task's place among its organization's: its destination. SQS ignores it; the embedded queue
-/// serves the places of an organization evenly.
+/// The message attribute with a task's place, which is its destination. SQS ignores it; the
+/// embedded queue serves the places of an organization evenly.
 pub(crate) const PLACE: &str = "place";
-/// SQS delays a message at most this long.
+/// The longest delay of a message in SQS.
 pub const LONGEST_DELAY_SECONDS: u32 = 900;
 
-/// A task on its way to its queue.
+/// A task to send.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// Which queue: that of this destination type.
+    /// The destination type, which decides the queue.
     pub destination_type: DestinationType,
-    /// The task.
+    /// The task to send.
     pub task: Task,
-    /// Not received before this long; at most [`LONGEST_DELAY_SECONDS`].
+    /// The delay before the task can be received, at most [`LONGEST_DELAY_SECONDS`].
     pub delay_seconds: u32,
 }
 
-/// The queues that tasks are sent to, one for each destination type's worker.
+/// The queues to which tasks are sent, one for each destination type's worker.
 #[derive(Clone, Debug)]
 pub struct Queues {
     client: Client,
     urls: PerLane<String>,
-    /// Sends to each queue; `true` is the outcome of a task that the queue took.
+    /// The senders of each queue. `true` means that the queue accepted the task.
     senders: PerLane<Coalescer<Message, bool>>,
 }
 
@@ -51,7 +51,7 @@ struct Message {
 }
 
 impl Queues {
-    /// The queues behind these URLs.
+    /// Creates the queues with these URLs.
     #[must_use]
     pub fn new(aws: &SdkConfig, urls: PerLane<String>) -> Self {
         let client = Client::new(aws);
@@ -65,8 +65,9 @@ impl Queues {
         Self { client, urls, senders }
     }
 
-    /// Sends tasks; answers the positions of those that no queue accepted. Each is in its destination's fair-queue group, so that one slow
-    /// destination never holds up its own organization's others.
+    /// Sends tasks, and returns the positions of those that no queue accepted. Each is in the
+    /// message group of its destination, so that a slow destination does not delay the
+    /// organization's other destinations.
     pub async fn send(&self, outgoing: &[Outgoing]) -> Vec<usize> {
         let sending = Lane::ALL.map(|lane| {
             let of_lane = outgoing.iter().enumerate().filter(|(_, item)| item.destination_type.lane() == lane);
@@ -79,13 +80,15 @@ impl Queues {
         join_all(sending).await.concat()
     }
 
-    /// Is nothing waiting in any queue? `false` also when that cannot be told. Approximate, as SQS's counts are.
+    /// Whether all queues are empty. Returns `false` if that cannot be determined. Approximate,
+    /// like the counts of SQS.
     pub async fn are_empty(&self) -> bool {
         let queues = self.urls.all().map(|(_, url)| self.is_empty(url));
         futures_util::future::join_all(queues).await.into_iter().all(|empty| empty)
     }
 
-    /// How many tasks wait to be received, in all queues; `None` when that cannot be told. Approximate.
+    /// Returns how many tasks can be received in all queues, or `None` if that cannot be
+    /// determined. Approximate, like the counts of SQS.
     pub async fn waiting(&self) -> Option<u64> {
         let counts = self.urls.all().map(|(_, url)| self.waiting_in(url));
         futures_util::future::join_all(counts).await.into_iter().sum()
@@ -107,7 +110,7 @@ impl Queues {
     }
 }
 
-/// Sends messages in one call; says of each whether the queue took it.
+/// Sends messages in one call, and returns for each whether the queue accepted it.
 async fn send_batch(client: &Client, url: &str, messages: Vec<Message>) -> Vec<bool> {
     let mut taken = vec![true; messages.len()];
     let entries: Result<Vec<_>, _> = messages.into_iter().enumerate().map(|(position, message)| message.entry(position)).collect();
@@ -115,7 +118,7 @@ async fn send_batch(client: &Client, url: &str, messages: Vec<Message>) -> Vec<b
         Err(error) => Err(QueueError::of("describe a task")(error)),
         Ok(entries) => {
             let call = client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await;
-            call.map_err(QueueError::of("take tasks"))
+            call.map_err(QueueError::of("accept tasks"))
         }
     };
     match sent {
@@ -125,7 +128,7 @@ async fn send_batch(client: &Client, url: &str, messages: Vec<Message>) -> Vec<b
             }
         }
         Err(error) => {
-            tracing::warn!(error = %domain::chain(&error), tasks = taken.len(), "tasks were not sent; the due index will bring their deliveries back");
+            tracing::warn!(error = %domain::chain(&error), tasks = taken.len(), "failed to send tasks; the due index returns their deliveries");
             taken.fill(false);
         }
     }
@@ -133,7 +136,7 @@ async fn send_batch(client: &Client, url: &str, messages: Vec<Message>) -> Vec<b
 }
 
 impl Message {
-    /// The message of a task; what is being done now is what the task continues.
+    /// Creates the message of a task, which continues the current trace.
     fn of(item: &Outgoing) -> Self {
         Self {
             body: item.task.to_body(),
@@ -160,7 +163,7 @@ impl Message {
     }
 }
 
-/// The value of a message attribute.
+/// Returns the value of a message attribute.
 pub(crate) fn text(value: String) -> Result<MessageAttributeValue, aws_sdk_sqs::error::BuildError> {
     MessageAttributeValue::builder().data_type("String").string_value(value).build()
 }

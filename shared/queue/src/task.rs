@@ -1,43 +1,43 @@
-//! The queue's envelope for a delivery.
+//! The format of tasks in the queues.
 
 use domain::id::{DeliveryId, DestinationId, OrganizationId};
 use serde::{Deserialize, Serialize};
 
-/// What a worker is asked to do: this delivery, as of this generation.
+/// A task of a worker: a delivery, as of a generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// Whose delivery it is.
+    /// The organization that owns the delivery.
     #[serde(rename = "o")]
     pub organization: OrganizationId,
-    /// Which delivery.
+    /// The id of the delivery.
     #[serde(rename = "d")]
     pub delivery: DeliveryId,
-    /// Where it goes, so that one read fetches both.
+    /// The destination of the delivery, so that one read fetches both.
     #[serde(rename = "t")]
     pub destination: DestinationId,
     /// The delivery's generation when the task was sent.
     #[serde(rename = "g")]
     pub generation: u32,
-    /// Whether the payload is an item of its own, to be fetched in the same read.
+    /// Whether the payload is a separate item, which is fetched in the same read.
     #[serde(rename = "p", default)]
     pub payload_item: bool,
 }
 
-/// The fair-queue groups of an organization in one queue (decision 23).
+/// The number of message groups of an organization in one queue (decision 23).
 const GROUPS_PER_ORGANIZATION: u32 = 4;
 
-/// The body is no envelope this version can read.
+/// Why a body cannot be parsed by this version.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableTask {
-    /// Not JSON of the shape expected.
+    /// The body is not JSON in the expected format.
     #[error("the task cannot be read: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Written by a version that this one does not know.
+    /// The body was written by a version that this one does not support.
     #[error("the task has version {0}; this worker reads version 1")]
     Version(u32),
 }
 
-/// Version 1, written by every release so far.
+/// Version 1, which every release so far has written.
 const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -48,23 +48,25 @@ struct Envelope<T> {
 }
 
 impl Task {
-    /// The message group that SQS balances the queue by: one of a few of the organization, the same for all tasks of a destination.
-    /// The number of an organization's destinations buys it no larger share.
+    /// Returns the message group, by which SQS balances the queue: one of a few of the
+    /// organization, the same for all tasks of a destination. An organization with more
+    /// destinations does not get a larger share.
     #[must_use]
     pub fn group(&self) -> String {
-        // FNV-1a, which no release of a library changes: tasks of a destination stay together over deployments.
+        // FNV-1a does not change with the release of a library, so the tasks of a destination stay
+        // together across deployments.
         let hash = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
         let hash = self.destination.to_string().bytes().fold(0x811c_9dc5, hash);
         format!("{}/{}", self.organization, (hash >> 16) % GROUPS_PER_ORGANIZATION)
     }
 
-    /// The message body.
+    /// Returns the message body.
     #[must_use]
     pub fn to_body(&self) -> String {
         serde_json::to_string(&Envelope { v: VERSION, task: self }).expect("ids and numbers can be written as JSON")
     }
 
-    /// Reads a message body.
+    /// Parses a message body.
     pub fn from_body(body: &str) -> Result<Self, UnreadableTask> {
         let envelope: Envelope<serde_json::Map<String, serde_json::Value>> = serde_json::from_str(body)?;
         match envelope.v {

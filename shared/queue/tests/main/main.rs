@@ -1,4 +1,4 @@
-//! What tasks look like to SQS, whose fair queues go by message groups (behaviour 42).
+//! Tests how tasks appear to SQS, whose fair queues use message groups (behaviour 42).
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +45,7 @@ impl Fixture {
         assert!(Queues::new(&aws, PerLane::each(|_| self.url.clone())).send(&outgoing).await.is_empty());
     }
 
-    /// Receives everything: each task's group and place.
+    /// Receives all tasks, with the group and place of each.
     async fn received(&self) -> Vec<(Task, String, String)> {
         let client = Client::new(&self.engines.sdk_config(Caller::unlimited("test")));
         let mut all = Vec::new();

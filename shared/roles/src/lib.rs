@@ -1,6 +1,6 @@
-//! Customers' IAM roles. Whoever needs one **assumes** it here ([`assume`]): with the external id that was issued to the organization, and
-//! for one [`Purpose`], whose session policy allows that one bucket, mailbox or secret and the actions it takes. Whatever else the role may
-//! do, a session of Waybill's may not.
+//! Customers' IAM roles. [`assume`] assumes a role with the external id that was issued to the
+//! organization, and for one [`Purpose`], whose session policy permits only the required actions on
+//! one bucket, mailbox or secret. A session of Waybill cannot use other permissions of the role.
 
 mod purpose;
 
@@ -15,7 +15,7 @@ use domain::role_arn::{NotARoleArn, RoleArn};
 pub use purpose::Purpose;
 
 const SESSION_NAME: &str = "waybill";
-/// What every role allows.
+/// The session duration that every role permits.
 const SESSION_SECONDS: i32 = 3600;
 
 /// Why a role was not assumed.
@@ -27,12 +27,13 @@ pub enum NotAssumed {
     /// The role does not trust Waybill, or does not exist.
     #[error("the role cannot be assumed; its trust policy must name Waybill and the organization's external id")]
     Refused,
-    /// STS does not answer, or refuses for a reason of ours: what needs the role waits.
+    /// STS does not answer, or refuses for a reason on Waybill's side. Whatever needs the role
+    /// waits.
     #[error("STS did not assume a role")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// Credentials of a customer's role for one purpose.
+/// Returns credentials of a customer's role for one purpose.
 pub async fn assume(own: &SdkConfig, role_arn: &str, external_id: &str, purpose: Purpose<'_>) -> Result<Credentials, NotAssumed> {
     let role: RoleArn = role_arn.parse()?;
     let call = aws_sdk_sts::Client::new(own).assume_role().role_arn(role.as_str()).external_id(external_id);
@@ -40,13 +41,14 @@ pub async fn assume(own: &SdkConfig, role_arn: &str, external_id: &str, purpose:
     let answer = call.send().await.map_err(|error| {
         let status = error.raw_response().map(|response| response.status().as_u16());
         match (error.code(), status) {
-            // Some that speak STS's protocol put the code where the SDK does not look.
+            // Some services that implement STS's protocol put the code where the SDK does not find
+            // it.
             (Some("AccessDenied"), _) | (None, Some(403)) => NotAssumed::Refused,
             (Some("ValidationError"), _) => NotAssumed::NotARole(NotARoleArn),
             _ => NotAssumed::Unavailable(error.into()),
         }
     })?;
-    let given = answer.credentials().ok_or_else(|| NotAssumed::Unavailable("its answer holds no credentials".into()))?;
+    let given = answer.credentials().ok_or_else(|| NotAssumed::Unavailable("its answer contains no credentials".into()))?;
     let expires: Option<SystemTime> = SystemTime::try_from(*given.expiration()).ok();
     let token = Some(given.session_token().to_owned());
     Ok(Credentials::new(given.access_key_id(), given.secret_access_key(), token, expires, SESSION_NAME))

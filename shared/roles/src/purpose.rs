@@ -1,23 +1,24 @@
-//! What a role is assumed for, and the policy of the session.
+//! The purposes for which roles are assumed, and the session policy of each.
 
 use domain::role_arn::RoleArn;
 use serde_json::{Value, json};
 
-/// What a customer's role is assumed for. A session may do what both the role and this purpose allow (IAM User Guide, Session policies).
+/// The purpose for which a customer's role is assumed. A session may do what both the role and this
+/// purpose permit (IAM User Guide, Session policies).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose<'p> {
     /// Reads payloads from a bucket.
     ReadBucket(&'p str),
     /// Delivers to a bucket.
     WriteBucket(&'p str),
-    /// Sends mail from an address through Amazon SES.
+    /// Sends e-mail from an address through Amazon SES.
     SendMailFrom(&'p str),
     /// Reads one secret in Secrets Manager, by its ARN.
     ReadSecret(&'p str),
 }
 
 impl Purpose<'_> {
-    /// The policy of the session, as STS takes it.
+    /// Returns the session policy in the format of STS.
     #[must_use]
     pub fn session_policy(self, role: &RoleArn) -> String {
         let partition = role.partition();
@@ -45,7 +46,7 @@ impl Purpose<'_> {
     }
 }
 
-/// What a delivery to a bucket and its check take.
+/// The actions that a delivery to a bucket and its check need.
 const WRITING: &[&str] =
     &["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:PutObjectTagging"];
 
@@ -58,7 +59,7 @@ fn given(mut statement: Value, condition: &Value) -> Value {
     statement
 }
 
-/// The customer's own keys, while a service opens with them what it keeps encrypted.
+/// Permits the customer's own keys when they are used through a service that stores encrypted data.
 fn keys_through(service: &str, actions: &[&str]) -> Value {
     given(allow(actions, "*"), &json!({"StringLike": {"kms:ViaService": format!("{service}.*.amazonaws.com*")}}))
 }

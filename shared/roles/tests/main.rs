@@ -1,4 +1,4 @@
-//! Session policies, evaluated as IAM evaluates them.
+//! Tests session policies by evaluating them as IAM does.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
@@ -72,7 +72,7 @@ fn a_session_reads_its_secret_and_no_other() {
     assert!(!allows(purpose, &Target::new("secretsmanager:PutSecretValue", SECRET)));
 }
 
-/// STS takes 2,048 characters of U+0020 to U+00FF (API reference, AssumeRole).
+/// STS accepts 2,048 characters of U+0020 to U+00FF (API reference, AssumeRole).
 #[test]
 fn the_longest_names_make_a_policy_that_sts_takes() {
     let role: RoleArn = format!("arn:aws-us-gov:iam::123456789012:role/{}", ["p".repeat(64), "r".repeat(64)].join("/")).parse().unwrap();

@@ -1,4 +1,4 @@
-//! The HTTP client with which the OTLP exporters reach the collector.
+//! The HTTP client with which the OTLP exporters send to the collector.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,14 +12,15 @@ use tokio::time::Instant;
 
 use crate::Settings;
 
-/// What one flush may take of its invocation.
+/// The time that one flush may take of its invocation.
 const BUDGET: Duration = Duration::from_millis(300);
-/// How long no request is made after one failed, so that a collector in trouble delays few invocations.
+/// How long requests are paused after one failed, so that a failing collector delays few
+/// invocations.
 const PAUSE: Duration = Duration::from_secs(30);
-/// How much of an answer is read: it says what the collector rejected.
+/// How many bytes of an answer are read. An answer describes what the collector rejected.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
-/// Sends OTLP requests with Waybill's HTTP client, each one once and within the budget of a flush.
+/// Sends OTLP requests with Waybill's HTTP client, each once and within the budget of a flush.
 #[derive(Clone, Debug)]
 pub(crate) struct Collector {
     client: Client,
@@ -27,37 +28,41 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// A client for the collector of the settings; `None` when they name none, or when its
-    /// address or TLS is not valid, which is logged.
+    /// Creates a client for the collector of the settings. Returns `None` if they have none, or
+    /// logs an error and returns `None` if its address or TLS configuration is invalid.
     pub(crate) fn of(settings: &Settings) -> Option<Self> {
         let mut is_tls = false;
         for url in settings.traces_url.iter().chain(&settings.metrics_url) {
             let target = Target::parse(url, Schemes::with_plain_http(true));
-            is_tls |= target.inspect_err(|error| tracing::error!(%error, "the collector's address is not valid")).ok()?.is_tls();
+            is_tls |= target
+                .inspect_err(|error| tracing::error!(%error, "the collector's address is invalid; nothing is sent to it"))
+                .ok()?
+                .is_tls();
         }
         if !settings.has_collector() {
             return None;
         }
-        // Loading the machine's roots is most of a cold start, and a collector without TLS needs none.
+        // Loading the machine's root certificates dominates a cold start, and a collector without
+        // TLS needs none.
         let tls = if is_tls { Tls::native() } else { Tls::with_roots(rustls::RootCertStore::empty()) };
-        let tls = tls.inspect_err(|error| tracing::error!(%error, "TLS for the collector could not be set up")).ok()?;
+        let tls = tls.inspect_err(|error| tracing::error!(%error, "failed to set up TLS for the collector; nothing is sent to it")).ok()?;
         // The operator chose the collector, so it may be in any network.
         let policy = Policy::parse("0.0.0.0/0,::/0").ok()?;
         Some(Self { client: Client::new(Guard::new(policy), tls), paused_until: Arc::default() })
     }
 
-    /// Sets an OTLP exporter up to send to `url` with this client.
+    /// Configures an OTLP exporter to send to `url` with this client.
     pub(crate) fn configure<B: WithExportConfig + WithHttpConfig>(&self, builder: B, url: &str, settings: &Settings) -> B {
         let builder = builder.with_http_client(self.clone()).with_endpoint(url).with_protocol(Protocol::HttpBinary);
         builder.with_headers(settings.header_texts()).with_retry_policy(RetryPolicy::disabled())
     }
 
-    /// Whether requests are made again after an earlier failure.
+    /// Whether requests are sent, because no pause is in effect.
     pub(crate) fn is_available(&self) -> bool {
         self.paused_until.lock().unwrap_or_else(PoisonError::into_inner).is_none_or(|until| until <= Instant::now())
     }
 
-    /// Ends a pause, as if it were over.
+    /// Ends a pause early.
     #[cfg(test)]
     pub(crate) fn resume(&self) {
         *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -76,12 +81,12 @@ impl HttpClient for Collector {
         let deadline = Instant::now() + BUDGET;
         let sent = self.client.send(Request { method: head.method, target, headers: head.headers, body, deadline }).await;
         let response = sent.inspect_err(|failure| {
-            tracing::warn!(error = failure.detail(), "the collector could not be reached; the next try is in 30 s");
+            tracing::warn!(error = failure.detail(), "failed to reach the collector; pausing exports for 30 s");
             self.pause();
         })?;
         let status = response.status;
         if may_be_accepted_later(status) {
-            tracing::warn!(status = status.as_u16(), "the collector accepts nothing at the moment; the next try is in 30 s");
+            tracing::warn!(status = status.as_u16(), "the collector is unavailable; pausing exports for 30 s");
             self.pause();
         } else if !status.is_success() {
             tracing::warn!(status = status.as_u16(), "the collector rejected a request, which is not sent again");
@@ -91,7 +96,8 @@ impl HttpClient for Collector {
     }
 }
 
-/// The statuses that OTLP's specification calls retryable, and 500, which a restarting collector sends.
+/// Whether a later request may be accepted: the statuses that OTLP's specification calls retryable,
+/// and server errors, which a restarting collector sends.
 fn may_be_accepted_later(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
 }

@@ -1,5 +1,5 @@
-//! Metrics as lines of CloudWatch's embedded metric format, which Lambda's log agent reads: no collector, no
-//! call, and no permission but to write logs.
+//! Writes metrics as lines of CloudWatch's embedded metric format, which Lambda's log agent reads.
+//! It needs no collector, no calls, and only the permission to write logs.
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
@@ -14,11 +14,11 @@ use serde_json::{Map, Value, json};
 
 /// The namespace that the alarms and the dashboard read.
 const NAMESPACE: &str = "Waybill";
-/// How many values of a metric one line may have.
+/// The largest number of values in one line.
 const VALUES_MAX: usize = 100;
-/// How many values of a histogram are written between two flushes.
+/// The largest number of values of a histogram that are written for one flush.
 const HISTOGRAM_VALUES_MAX: usize = 1_000;
-/// Enough buckets for values within half a percent between a millisecond and a day.
+/// Enough buckets for values between a millisecond and a day with an error of half a percent.
 const BUCKETS_MAX: u32 = 4_096;
 
 /// Writes metrics as lines in CloudWatch's embedded metric format.
@@ -27,7 +27,8 @@ pub(crate) struct EmfExporter {
     out: Mutex<Box<dyn Write + Send>>,
 }
 
-/// Histograms are kept in exponential buckets, so that CloudWatch gets values and can compute percentiles.
+/// Aggregates histograms in exponential buckets, so that CloudWatch receives values and can compute
+/// percentiles.
 pub(crate) fn view(instrument: &Instrument) -> Option<Stream> {
     let exponential = Aggregation::Base2ExponentialHistogram { max_size: BUCKETS_MAX, max_scale: 20, record_min_max: true };
     let is_histogram = instrument.kind() == InstrumentKind::Histogram;
@@ -39,8 +40,8 @@ impl EmfExporter {
         Self { service, out: Mutex::new(out) }
     }
 
-    /// One line for each set of attributes. Each is counted with its attributes and without them, so that an
-    /// alarm can watch the total.
+    /// Creates one line for each set of attributes. Each value is counted with its attributes and
+    /// without them, so that an alarm can watch the total.
     fn lines(&self, metric: &Metric, lines: &mut Vec<String>) {
         let AggregatedMetrics::F64(data) = metric.data() else { return };
         let is_seconds = metric.unit() == "s";
@@ -81,8 +82,8 @@ impl EmfExporter {
     }
 }
 
-/// The values of a histogram, each at the middle of its bucket and rounded to a microsecond. The bucket of a
-/// value that is alone is so narrow that the value does not change.
+/// Returns the values of a histogram, each at the middle of its bucket and rounded to a
+/// microsecond. The bucket of a single value is so narrow that the value does not change.
 fn values(point: &ExponentialHistogramDataPoint<f64>) -> Vec<f64> {
     let bucket = point.positive_bucket();
     let width = f64::from(-point.scale()).exp2();
@@ -104,7 +105,7 @@ impl PushMetricExporter for EmfExporter {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         let written = lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
         written.map_err(|error| {
-            tracing::warn!(%error, "metrics could not be written");
+            tracing::warn!(%error, "failed to write metrics");
             OTelSdkError::InternalFailure(error.to_string())
         })
     }

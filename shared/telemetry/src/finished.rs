@@ -1,4 +1,4 @@
-//! A span processor that keeps the spans that ended.
+//! A span processor that keeps finished spans.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,8 +8,8 @@ use opentelemetry::Context;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-/// Keeps the last spans that ended. It starts no thread and sends nothing by itself, so that Lambda can
-/// freeze the process at any time.
+/// Keeps the most recent finished spans. It starts no thread and sends nothing by itself, so that
+/// Lambda can freeze the process at any time.
 #[derive(Clone, Debug)]
 pub(crate) struct Finished {
     spans: Arc<Mutex<VecDeque<SpanData>>>,
@@ -25,14 +25,14 @@ impl Finished {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the oldest spans, up to `count`.
+    /// Takes up to `count` of the oldest spans.
     pub(crate) fn take(&self, count: usize) -> Vec<SpanData> {
         let mut spans = self.spans();
         let count = spans.len().min(count);
         spans.drain(..count).collect()
     }
 
-    /// Puts spans back that could not be sent. The oldest go when there are too many.
+    /// Returns spans that could not be sent. If there are too many, the oldest are dropped.
     pub(crate) fn put_back(&self, batch: Vec<SpanData>) {
         let mut spans = self.spans();
         batch.into_iter().rev().for_each(|span| spans.push_front(span));

@@ -1,4 +1,5 @@
-//! The SDK's instruments for the metrics of [`names`](crate::names), and what reads and exports them.
+//! The SDK's instruments for the metrics of [`names`](crate::names), with their reader and
+//! exporter.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -19,7 +20,8 @@ use crate::emf::{self, EmfExporter};
 use crate::names::{METRICS, Metric, Shape};
 use crate::{MetricsFormat, Settings};
 
-/// The upper bounds of a histogram's buckets in milliseconds, from a fast receiver to a day of retries.
+/// The upper bounds of a histogram's buckets in milliseconds, from a fast receiver to a day of
+/// retries.
 const BOUNDS_MS: [f64; 18] = [5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1e3, 2.5e3, 5e3, 1e4, 3e4, 6e4, 6e5, 3.6e6, 8.64e7];
 
 /// The instruments of a process.
@@ -43,7 +45,7 @@ pub(crate) enum Exporter {
 }
 
 impl Instruments {
-    /// The instruments for these settings; `None` when they send no metrics.
+    /// Creates the instruments for these settings, or returns `None` if they send no metrics.
     pub(crate) fn new(settings: &Settings, collector: Option<&Collector>, resource: Resource) -> Option<Self> {
         let exporter = match settings.metrics {
             MetricsFormat::Off => return None,
@@ -65,7 +67,7 @@ impl Instruments {
         Self { instruments, reader, exporter, _provider: provider }
     }
 
-    /// Adds a value of a metric; `values` are those of its attributes, in their order.
+    /// Adds a value of a metric. `values` are the values of its attributes in their order.
     pub(crate) fn record(&self, metric: Metric, values: &[&'static str], value: f64) {
         debug_assert_eq!(values.len(), metric.attributes.len(), "{} has the attributes {:?}", metric.name, metric.attributes);
         let attributes = metric.attributes.iter().zip(values).map(|(name, value)| KeyValue::new(*name, *value));
@@ -78,11 +80,11 @@ impl Instruments {
         }
     }
 
-    /// Takes what was recorded since the last time; `None` when that is nothing.
+    /// Returns what was recorded since the last call, or `None` if nothing was.
     pub(crate) fn collect(&self) -> Option<ResourceMetrics> {
         let mut metrics = ResourceMetrics::default();
         let collected = self.reader.collect(&mut metrics);
-        collected.inspect_err(|error| tracing::warn!(%error, "metrics could not be collected")).ok()?;
+        collected.inspect_err(|error| tracing::warn!(%error, "failed to collect metrics")).ok()?;
         let is_empty = metrics.scope_metrics().next().is_none();
         (!is_empty).then_some(metrics)
     }
@@ -116,10 +118,11 @@ impl Instrument {
 fn metric_exporter(settings: &Settings, collector: &Collector) -> Option<MetricExporter> {
     let builder = MetricExporter::builder().with_http().with_temporality(Temporality::Delta);
     let exporter = collector.configure(builder, settings.metrics_url.as_ref()?, settings).build();
-    exporter.inspect_err(|error| tracing::error!(%error, "metrics cannot be sent")).ok()
+    exporter.inspect_err(|error| tracing::error!(%error, "failed to create the metric exporter; no metrics are sent")).ok()
 }
 
-/// The SDK's reader that collects on request; a periodic one has a thread, which Lambda would freeze.
+/// The SDK's reader that collects on request. A periodic reader has a thread, which Lambda would
+/// freeze.
 #[derive(Clone, Debug)]
 struct Reader(Arc<ManualReader>);
 

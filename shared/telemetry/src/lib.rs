@@ -1,11 +1,13 @@
-//! Waybill's spans and metrics, made and sent with the OpenTelemetry SDK. Log lines are the `runtime` crate's.
+//! Creates and sends Waybill's spans and metrics with the OpenTelemetry SDK. The `runtime` crate
+//! writes log lines.
 //!
-//! - A [`Span`] covers one piece of work, in the trace of the request that caused it. The queue carries its
-//!   [`TraceContext`](domain::trace::TraceContext) to the next function.
-//! - [`metrics`] has one function for each thing that is counted or measured.
-//! - The process's main calls [`install`] once. Without it, spans and metrics cost nothing and record nothing.
-//! - [`flush`] sends what ended since the last flush, before Lambda freezes the process: traces and metrics to
-//!   an OTLP collector, or metrics as CloudWatch lines on standard output.
+//! - A [`Span`] covers one piece of work in the trace of the request that caused it. The queue
+//!   passes its [`TraceContext`](domain::trace::TraceContext) to the next function.
+//! - [`metrics`] has one function for each value that is counted or measured.
+//! - The main function of a process calls [`install`] once. Without it, spans and metrics record
+//!   nothing and cost nothing.
+//! - [`flush`] sends what ended since the last flush, before Lambda freezes the process: traces and
+//!   metrics to an OTLP collector, or metrics as CloudWatch lines on standard output.
 //!
 //! Spans and metrics contain ids, kinds and counts, and no tenant data. [`names`] lists all of them.
 

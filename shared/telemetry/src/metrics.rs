@@ -1,4 +1,4 @@
-//! One function for each thing that is counted or measured.
+//! One function for each value that is counted or measured.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use domain::settings::DestinationType;
 use crate::names;
 use crate::pipeline::record;
 
-/// What exceeded its threshold, as the attribute `threshold` names it.
+/// What exceeded its threshold. The attribute `threshold` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threshold {
     /// A delivery took longer than its organization's warning threshold.

@@ -1,4 +1,4 @@
-//! Every span and every metric with its attributes, in the same order as the tables of `docs/telemetry.md`.
+//! Every span and metric with its attributes, in the order of the tables of `docs/telemetry.md`.
 
 use opentelemetry::trace::SpanKind;
 
@@ -7,7 +7,7 @@ use opentelemetry::trace::SpanKind;
 pub struct SpanName {
     /// The name that collectors show.
     pub name: &'static str,
-    /// Which side of a call the span describes.
+    /// The side of a call that the span describes.
     pub kind: SpanKind,
     /// The attributes that the span may have.
     pub attributes: &'static [&'static str],
@@ -54,7 +54,7 @@ pub enum Shape {
     Counter,
     /// The number of values in each bucket.
     Histogram,
-    /// The last value of all.
+    /// The last value.
     Gauge,
 }
 

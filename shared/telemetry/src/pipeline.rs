@@ -1,4 +1,4 @@
-//! The OpenTelemetry SDK as Waybill sets it up, and the flush at the end of an invocation.
+//! Sets up the OpenTelemetry SDK, and flushes it at the end of an invocation.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -19,17 +19,17 @@ use crate::instruments::Instruments;
 use crate::names::Metric;
 use crate::{MetricsFormat, Settings};
 
-/// How many spans wait to be sent; the oldest go when there are more.
+/// The largest number of spans that wait to be sent. If there are more, the oldest are dropped.
 const WAITING_MAX: usize = 4_096;
-/// How many spans one request to the collector has.
+/// The largest number of spans in one request to the collector.
 const BATCH_MAX: usize = 1_024;
-/// How many spans stay in memory for the console.
+/// The largest number of spans that stay in memory for the console.
 const RECENT_MAX: usize = 20_000;
 
 static PIPELINE: OnceLock<Pipeline> = OnceLock::new();
 
-/// Installs the process's telemetry. Later calls do nothing. With `remembers`, the last spans stay in memory
-/// for [`recent`].
+/// Installs the process's telemetry. Later calls do nothing. With `remembers`, recent spans stay in
+/// memory for [`recent`].
 pub fn install(settings: &Settings, remembers: bool) {
     let wants_metrics = settings.metrics == MetricsFormat::Emf || settings.metrics_url.is_some();
     if wants_metrics || settings.traces_url.is_some() || remembers {
@@ -37,15 +37,15 @@ pub fn install(settings: &Settings, remembers: bool) {
     }
 }
 
-/// Sends what ended since the last flush, within 300 ms. After a failure nothing is sent for 30 s, and what
-/// ended meanwhile is sent later.
+/// Sends what ended since the last flush, within 300 ms. After a failure, sending is paused for 30
+/// s, and what ended in the meantime is sent later.
 pub async fn flush() {
     if let Some(pipeline) = installed() {
         pipeline.flush().await;
     }
 }
 
-/// The spans of a trace that are still in memory, in the order in which they ended.
+/// Returns the spans of a trace that are still in memory, in the order in which they ended.
 #[must_use]
 pub fn recent(trace: TraceId) -> Vec<SpanData> {
     installed().map(|pipeline| pipeline.recent(trace)).unwrap_or_default()
@@ -55,14 +55,15 @@ pub(crate) fn installed() -> Option<&'static Pipeline> {
     PIPELINE.get()
 }
 
-/// Adds a value of a metric; `values` are those of its attributes, in their order.
+/// Adds a value of a metric. `values` are the values of its attributes in their order.
 pub(crate) fn record(metric: Metric, values: &[&'static str], value: f64) {
     if let Some(pipeline) = installed() {
         pipeline.record(metric, values, value);
     }
 }
 
-/// Runs `start`, in which a trace that begins gets this id: it was given to the request before its first span.
+/// Runs `start`. A trace that begins in it gets this id, which the request received before its
+/// first span.
 pub(crate) fn with_new_trace_id<T>(trace: TraceId, start: impl FnOnce() -> T) -> T {
     NEW_TRACE.set(Some(trace::TraceId::from_bytes(trace.to_bytes())));
     let started = start();
@@ -74,7 +75,7 @@ thread_local! {
     static NEW_TRACE: Cell<Option<trace::TraceId>> = const { Cell::new(None) };
 }
 
-/// X-Ray's ids, except for a trace whose id is known already.
+/// Generates X-Ray's ids, except for a trace whose id is already known.
 #[derive(Debug, Default)]
 struct Ids(XrayIdGenerator);
 
@@ -88,14 +89,14 @@ impl IdGenerator for Ids {
     }
 }
 
-/// The process's telemetry.
+/// The telemetry of a process.
 pub(crate) struct Pipeline {
     pub(crate) tracer: SdkTracer,
     recent: Option<Finished>,
     pub(crate) traces: Option<(SpanExporter, Finished)>,
     metrics: Option<Instruments>,
     pub(crate) collector: Option<Collector>,
-    /// Metrics that were collected and are not sent yet. Locked while a flush is under way.
+    /// Metrics that were collected but not sent. Locked during a flush.
     pub(crate) unsent: tokio::sync::Mutex<Option<ResourceMetrics>>,
 }
 
@@ -134,7 +135,7 @@ impl Pipeline {
     }
 
     pub(crate) async fn flush(&self) {
-        // Whoever comes while another flush is under way has nothing to wait for.
+        // A second flush at the same time has nothing to send.
         let Ok(mut unsent) = self.unsent.try_lock() else { return };
         tokio::join!(self.send_spans(), self.send_metrics(&mut unsent));
     }
@@ -163,7 +164,7 @@ impl Pipeline {
         }
     }
 
-    /// Whether the collector failed a short while ago: what it did not take is kept and sent later.
+    /// Whether the collector failed recently. What it did not accept is kept and sent later.
     fn is_paused(&self) -> bool {
         self.collector.as_ref().is_some_and(|collector| !collector.is_available())
     }
@@ -172,7 +173,8 @@ impl Pipeline {
 fn span_exporter(settings: &Settings, collector: &Collector, resource: &Resource) -> Option<SpanExporter> {
     let builder = SpanExporter::builder().with_http();
     let exporter = collector.configure(builder, settings.traces_url.as_ref()?, settings).build();
-    let mut exporter = exporter.inspect_err(|error| tracing::error!(%error, "traces cannot be sent")).ok()?;
+    let mut exporter =
+        exporter.inspect_err(|error| tracing::error!(%error, "failed to create the trace exporter; no traces are sent")).ok()?;
     exporter.set_resource(resource);
     Some(exporter)
 }

@@ -1,4 +1,4 @@
-//! How a trace comes into Waybill and leaves it: W3C Trace Context, and X-Ray's header.
+//! Reads and writes trace contexts: W3C Trace Context, and X-Ray's header.
 
 use std::collections::HashMap;
 
@@ -13,35 +13,35 @@ use opentelemetry_sdk::trace::IdGenerator as _;
 
 /// The header of W3C Trace Context.
 pub const TRACEPARENT: &str = "traceparent";
-/// X-Ray's header. SQS keeps the same text in a message's `AWSTraceHeader`.
+/// X-Ray's header. SQS stores the same text in a message's `AWSTraceHeader`.
 pub const XRAY_HEADER: &str = "x-amzn-trace-id";
 
-/// Reads the trace that these headers continue: the one of `traceparent`, or else X-Ray's.
+/// Returns the trace context of these headers: from `traceparent`, or else from X-Ray's header.
 #[must_use]
 pub fn extract(header: impl Fn(&str) -> Option<String>) -> Option<TraceContext> {
     let carrier = [TRACEPARENT, XRAY_HEADER].map(|name| (name.to_owned(), header(name).unwrap_or_default()));
     let mut carrier = HashMap::from(carrier);
-    // The propagator takes ids of any length; the standard does not.
+    // The propagator accepts ids of any length, but the standard does not.
     if !carrier.get(TRACEPARENT).is_some_and(|text| text.trim().split('-').map(str::len).take(4).eq([2, 32, 16, 2])) {
         carrier.remove(TRACEPARENT);
     }
     read(&TraceContextPropagator::new(), &carrier).or_else(|| read(&XrayPropagator::new(), &carrier))
 }
 
-/// Starts a trace whose id X-Ray accepts: it begins with the time.
+/// Starts a trace whose id X-Ray accepts, because it begins with the time.
 #[must_use]
 pub fn new_trace() -> TraceContext {
     TraceContext { trace: TraceId::from_bytes(XrayIdGenerator::default().new_trace_id().to_bytes()), span: None }
 }
 
-/// The `traceparent` of a request made under `trace`. Its parent is the current span, or a new id when no
-/// span of this trace is current.
+/// Returns the `traceparent` for a request in the trace `trace`. Its parent is the current span, or
+/// a new id if no span of this trace is current.
 #[must_use]
 pub fn traceparent(trace: TraceId, random: &Random) -> String {
     crate::current().filter(|here| here.trace == trace).and_then(inject).unwrap_or_else(|| trace.traceparent(random))
 }
 
-/// The `traceparent` that continues the current span, if there is one.
+/// Returns the `traceparent` that continues the current span, if there is one.
 #[must_use]
 pub fn current_traceparent() -> Option<String> {
     crate::current().and_then(inject)
@@ -58,14 +58,14 @@ fn read(propagator: &dyn opentelemetry::propagation::TextMapPropagator, carrier:
     domain_context(context.span().span_context())
 }
 
-/// Waybill's form of a span context; `None` when it names no trace.
+/// Converts a span context of the SDK. Returns `None` if it has no trace.
 pub(crate) fn domain_context(context: &SpanContext) -> Option<TraceContext> {
     let (trace, span) = (context.trace_id(), context.span_id());
     (trace != trace::TraceId::INVALID)
         .then(|| TraceContext { trace: TraceId::from_bytes(trace.to_bytes()), span: SpanId::from_bytes(span.to_bytes()) })
 }
 
-/// The SDK's form of a place in a trace.
+/// Converts a trace context to that of the SDK.
 pub(crate) fn context_of(context: TraceContext, is_remote: bool) -> Context {
     let trace = trace::TraceId::from_bytes(context.trace.to_bytes());
     let span = context.span.map_or(trace::SpanId::INVALID, |span| trace::SpanId::from_bytes(span.to_bytes()));

@@ -1,16 +1,17 @@
-//! Where telemetry is sent: OpenTelemetry's own variables, and `WAYBILL_METRICS`.
+//! Reads where telemetry is sent: OpenTelemetry's own variables, and `WAYBILL_METRICS`.
 
 use std::collections::HashMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
-/// The form in which metrics leave the process.
+/// The format in which metrics are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricsFormat {
     /// No metrics are sent.
     Off,
-    /// A line of CloudWatch's embedded metric format on standard output, for each set of attributes and flush.
+    /// Lines of CloudWatch's embedded metric format on standard output, one for each set of
+    /// attributes and flush.
     Emf,
     /// Requests to the collector.
     Otlp,
@@ -21,17 +22,17 @@ pub enum MetricsFormat {
 pub struct Settings {
     /// The name of the sender, `service.name`.
     pub service: String,
-    /// Where traces are posted, if anywhere.
+    /// The URL for traces, if they are sent.
     pub traces_url: Option<String>,
-    /// Where metrics are posted, if anywhere.
+    /// The URL for metrics, if they are sent.
     pub metrics_url: Option<String>,
     /// The headers that the collector requires, including its credentials.
     pub headers: HeaderMap,
-    /// The form in which metrics leave the process.
+    /// The format in which metrics are sent.
     pub metrics: MetricsFormat,
 }
 
-/// A variable has a value that is not accepted.
+/// A variable has an invalid value.
 #[derive(Debug, thiserror::Error)]
 #[error("{name} {problem}")]
 pub struct SettingsError {
@@ -48,7 +49,7 @@ pub(crate) const DISABLED: &str = "OTEL_SDK_DISABLED";
 pub(crate) const METRICS: &str = "WAYBILL_METRICS";
 
 impl Settings {
-    /// Reads the variables. Without a collector's address nothing is sent.
+    /// Reads the variables. Without the address of a collector, nothing is sent to one.
     pub fn read<'e>(service: &str, variable: impl Fn(&str) -> Option<&'e str>) -> Result<Self, SettingsError> {
         let disabled = variable(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let protocol_is_supported = variable(PROTOCOL).is_none_or(|protocol| protocol == "http/protobuf");
@@ -78,7 +79,8 @@ impl Settings {
 }
 
 impl Settings {
-    /// The same with the headers of this text: `name=value` pairs separated by commas, percent-encoded.
+    /// Replaces the headers by those of `text`: `name=value` pairs separated by commas,
+    /// percent-encoded.
     pub fn with_headers(self, text: &str) -> Result<Self, SettingsError> {
         Ok(Self { headers: headers(text)?, ..self })
     }
@@ -89,14 +91,14 @@ impl Settings {
         self.traces_url.is_some() || self.metrics_url.is_some()
     }
 
-    /// The collector's headers as the exporters take them.
+    /// Returns the collector's headers in the form that the exporters use.
     pub(crate) fn header_texts(&self) -> HashMap<String, String> {
         let text = |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
         self.headers.iter().filter_map(text).collect()
     }
 }
 
-/// Reads `name=value,name=value`, with percent-encoded values as in OpenTelemetry's specification.
+/// Parses `name=value,name=value`, with percent-encoded values as in OpenTelemetry's specification.
 fn headers(text: &str) -> Result<HeaderMap, SettingsError> {
     let wrong = || SettingsError { name: HEADERS, problem: "must be name=value pairs separated by commas" };
     let mut headers = HeaderMap::new();

@@ -1,4 +1,4 @@
-//! A span that is under way.
+//! A span of work in progress.
 
 use std::fmt::Display;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,7 +13,7 @@ use crate::names::SpanName;
 use crate::pipeline::{installed, with_new_trace_id};
 use crate::propagation::{context_of, domain_context};
 
-/// What a span continues.
+/// The parent of a span.
 #[derive(Clone, Copy, Debug)]
 pub enum Parent {
     /// The current span if it belongs to this trace, or else the trace without a parent.
@@ -22,7 +22,7 @@ pub enum Parent {
     Remote(TraceContext),
 }
 
-/// A span that is under way. It ends when it is dropped. Without telemetry it does nothing.
+/// A span in progress. It ends when it is dropped. Without telemetry, it does nothing.
 #[derive(Debug)]
 pub struct Span {
     context: Context,
@@ -36,7 +36,7 @@ impl Span {
         Self::open(name, parent, opentelemetry::time::now())
     }
 
-    /// Starts a span of work that began earlier.
+    /// Starts a span for work that began earlier.
     #[must_use]
     pub fn since(name: SpanName, parent: Parent, began: Timestamp) -> Self {
         let began = UNIX_EPOCH + Duration::from_millis(u64::try_from(began.as_millis()).unwrap_or_default());
@@ -58,7 +58,7 @@ impl Span {
         Self { context: Context::new().with_span(span), name }
     }
 
-    /// Sets one of the attributes that the span's name allows.
+    /// Sets an attribute, which has to be one that the span's name allows.
     pub fn set(&mut self, attribute: &'static str, value: impl Into<Value>) {
         debug_assert!(self.name.attributes.contains(&attribute), "{attribute} is no attribute of {}", self.name.name);
         self.context.span().set_attribute(KeyValue::new(attribute, value));
@@ -76,7 +76,7 @@ impl Span {
         self.context.span().set_status(Status::error(reason));
     }
 
-    /// The place in the trace that work caused by this span continues.
+    /// Returns the trace context that work caused by this span continues.
     #[must_use]
     pub fn context(&self) -> Option<TraceContext> {
         domain_context(self.context.span().span_context())
@@ -88,8 +88,8 @@ impl Span {
     }
 }
 
-/// Runs `work` with the span of `context` as the current one. The work is boxed: it is usually a large
-/// future, which each wrapper would otherwise copy onto the stack.
+/// Runs `work` with the span of `context` as the current one. The work is boxed because it is
+/// usually a large future, which each wrapper would otherwise copy onto the stack.
 pub async fn within<T>(context: Option<TraceContext>, work: impl Future<Output = T>) -> T {
     let work = Box::pin(work);
     match context {
@@ -98,7 +98,7 @@ pub async fn within<T>(context: Option<TraceContext>, work: impl Future<Output =
     }
 }
 
-/// The current span.
+/// Returns the trace context of the current span.
 #[must_use]
 pub fn current() -> Option<TraceContext> {
     Context::map_current(|context| domain_context(context.span().span_context()))

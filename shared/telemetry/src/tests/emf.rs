@@ -21,7 +21,7 @@ impl Write for Out {
     }
 }
 
-/// What CloudWatch gets of these values, by metric.
+/// Returns the lines that CloudWatch receives for these values, by metric.
 async fn written(record: impl FnOnce(&Instruments)) -> Vec<Value> {
     let out = Out::default();
     let exporter = EmfExporter::new("worker_webhook".to_owned(), Box::new(out.clone()));

@@ -15,7 +15,7 @@ fn pipeline(endpoint: &str) -> Pipeline {
     Pipeline::new(&Settings::read("test", endpoint_only).unwrap(), true)
 }
 
-/// A span that ended, in this place of a trace.
+/// Starts and ends a span at this place of a trace.
 fn span(pipeline: &Pipeline, place: TraceContext) -> TraceContext {
     let builder = pipeline.tracer.span_builder("waybill.attempt").with_kind(SpanKind::Consumer);
     let parent = context_of(place, true);
@@ -79,7 +79,8 @@ async fn what_ended_is_sent_once_and_stays_in_memory() {
     assert_eq!(pipeline.recent(ended.trace).len(), 1);
 }
 
-/// The trace of a request is known before its first span, and a retry continues a trace of which no span is known.
+/// The trace id of a request is known before its first span, and a retry continues a trace of which
+/// no span is known.
 #[tokio::test]
 async fn a_span_takes_the_trace_that_it_is_given_with_and_without_a_parent() {
     let collector = Collector::start().await;
@@ -111,7 +112,7 @@ fn memory_is_bounded() {
 }
 
 impl Pipeline {
-    /// How many spans, and how many batches of metrics, wait to be sent.
+    /// Returns how many spans and how many batches of metrics wait to be sent.
     fn waiting(&self) -> (usize, usize) {
         let (_, spans) = self.traces.as_ref().unwrap();
         (spans.spans().len(), self.unsent.try_lock().unwrap().iter().count())

@@ -41,7 +41,7 @@ fn the_standard_header_comes_first_and_a_malformed_one_is_ignored() {
     }
 }
 
-/// X-Ray refuses a trace whose id does not begin with a time of the last 30 days.
+/// X-Ray rejects a trace whose id does not begin with a time of the last 30 days.
 #[test]
 fn a_new_trace_begins_with_its_time() {
     let seconds = |trace: TraceContext| u32::from_str_radix(&trace.trace.to_string()[..8], 16).unwrap();

@@ -1,12 +1,14 @@
-//! What others wrote, in a mail of Waybill's own: quoted, on one line, and nothing in it that a mail program makes a link of.
+//! Quotes text of customers and receivers in Waybill's own e-mail: on one line, and without
+//! anything that a mail program turns into a link.
 
-/// A text in quotes, without links.
+/// Returns a text in quotes, without links.
 #[must_use]
 pub(crate) fn quoted(text: &str) -> String {
     format!("\u{201c}{}\u{201d}", defanged(text).replace(['\u{201c}', '\u{201d}', '"'], "'"))
 }
 
-/// A text in which no address of a page or a mailbox is one any more: `https://evil.example` reads `hxxps[:]//evil[.]example`.
+/// Returns a text in which no URL or e-mail address can be recognised: `https://evil.example`
+/// becomes `hxxps[:]//evil[.]example`.
 #[must_use]
 pub(crate) fn defanged(text: &str) -> String {
     let characters: Vec<char> = text.chars().map(|c| if c.is_control() || is_format(c) { ' ' } else { c }).collect();
@@ -32,7 +34,7 @@ pub(crate) fn defanged(text: &str) -> String {
     defanged
 }
 
-/// A character that is not seen and changes how others are.
+/// Whether a character is invisible and changes how others are displayed.
 fn is_format(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

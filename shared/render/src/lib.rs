@@ -1,10 +1,12 @@
-//! What a destination receives, worked out of a message: bodies, subjects, keys, names. Pure, so that a preview shows what a delivery sends.
+//! Renders what a destination receives from a message: bodies, subjects, keys, names. It does no
+//! I/O, so that a preview shows what a delivery sends.
 //!
-//! - [`Wording`] is what templates can say about a delivery.
-//! - A [`Notice`] says an event of Waybill's own in words that a person can act on; any other event in a sentence.
-//! - [`webhook`] makes a request's body, from a template or for a chat or pager service; [`mail`] a subject and the texts; [`line`](mod@line) a key or a
-//!   name.
-//! - What does not work out is a [`Fault`]: the member of the settings, and why.
+//! - [`Wording`] holds the values that templates can use about a delivery.
+//! - A [`Notice`] describes an event of Waybill itself in words that a person can act on, and any
+//!   other event by its name.
+//! - [`webhook`] renders the body of a request, from a template or for a chat or on-call service;
+//!   [`mail`] renders a subject and the texts; [`line`](mod@line) a key or a name.
+//! - A [`Fault`] says which setting could not be rendered, and why.
 
 mod defang;
 mod fault;

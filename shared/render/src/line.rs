@@ -1,4 +1,4 @@
-//! One line: an object's key, a file's name, a directory, a subject.
+//! Renders one line: an object's key, a file's name, a directory, a subject.
 
 use domain::settings::sftp::{SftpSettings, directory_refusal, filename_refusal};
 use domain::settings::storage::{ObjectSettings, key_refusal};
@@ -6,19 +6,19 @@ use template::{Limits, Stop, Template};
 
 use crate::{Fault, Wording};
 
-/// A template of one line, filled in.
+/// Renders a template of one line.
 pub fn line(name: &'static str, source: &str, wording: &Wording, stop: &Stop) -> Result<String, Fault> {
     let template = Template::compile(source, Limits::LINE).map_err(|error| Fault::of(name, error))?;
     template.render(&wording.variables(), stop).map_err(|error| Fault::rendering(name, &error))
 }
 
-/// An object's key.
+/// Renders an object's key.
 pub fn key(settings: &ObjectSettings, wording: &Wording, stop: &Stop) -> Result<String, Fault> {
     let key = line("key_template", &settings.key_template, wording, stop)?;
     key_refusal(&key).map_or(Ok(key), |refusal| Err(Fault::of("key_template", refusal)))
 }
 
-/// Whether the templates of a file's directory and name can be rendered at all.
+/// Checks whether the templates of a file's directory and name can be compiled.
 pub fn file_templates(settings: &SftpSettings) -> Result<(), Fault> {
     let templates = [("directory_template", &settings.directory_template), ("filename_template", &settings.filename_template)];
     templates
@@ -26,7 +26,7 @@ pub fn file_templates(settings: &SftpSettings) -> Result<(), Fault> {
         .try_for_each(|(name, source)| Template::compile(source, Limits::LINE).map(drop).map_err(|error| Fault::of(name, error)))
 }
 
-/// A file's directory and name.
+/// Renders a file's directory and name.
 pub fn file(settings: &SftpSettings, wording: &Wording, stop: &Stop) -> Result<(String, String), Fault> {
     let directory = line("directory_template", &settings.directory_template, wording, stop)?;
     let name = line("filename_template", &settings.filename_template, wording, stop)?;

@@ -1,4 +1,4 @@
-//! A mail's subject and texts.
+//! Renders the subject and texts of an e-mail.
 
 use domain::settings::email::EmailSettings;
 use template::{Limits, Stop, Template, TemplateError, Variables};
@@ -6,26 +6,26 @@ use template::{Limits, Stop, Template, TemplateError, Variables};
 use crate::line::line;
 use crate::{Fault, Notice, Wording, defang};
 
-/// Of a payload without a template, so much is shown in the text.
+/// How many characters of a payload are shown in the text if there is no template.
 const SHOWN_CHARS_MAX: usize = 20_000;
 
-/// A mail's subject and texts.
+/// The subject and texts of an e-mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
-    /// One line.
+    /// The subject, which is one line.
     pub subject: String,
-    /// Plain text.
+    /// The plain text.
     pub text: String,
-    /// The same as HTML, when a template or a notice makes it.
+    /// The HTML, if a template or a notice provides it.
     pub html: Option<String>,
 }
 
-/// A link that leads to the payload.
+/// A link to the payload.
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'l> {
-    /// An address to download the payload from.
+    /// The URL from which the payload can be downloaded.
     pub url: &'l str,
-    /// Whether the payload is not attached, so that every part of the mail must show the link.
+    /// Whether every part of the e-mail must show the link, because the payload is not attached.
     pub is_required: bool,
 }
 
@@ -36,7 +36,7 @@ pub fn may_use_link(settings: &EmailSettings) -> bool {
     templates.into_iter().flatten().any(|source| source.contains(Variables::LINK))
 }
 
-/// Makes a mail. A required link is appended to each part whose template does not show it.
+/// Renders an e-mail. A required link is appended to each part whose template does not show it.
 pub fn mail(settings: &EmailSettings, wording: &Wording, link: Option<Link<'_>>, stop: &Stop) -> Result<Mail, Fault> {
     let variables = Variables { link: link.map(|link| link.url), ..wording.variables() };
     let required = link.filter(|link| link.is_required).map(|link| link.url);
@@ -66,7 +66,7 @@ pub fn mail(settings: &EmailSettings, wording: &Wording, link: Option<Link<'_>>,
     Ok(Mail { subject, text, html })
 }
 
-/// The mail by which a person confirms that an address is to get an organization's alerts.
+/// Renders the e-mail by which a person confirms that an address receives an organization's alerts.
 #[must_use]
 pub fn confirmation(organization_name: &str, link: &str, valid_hours: u32) -> Mail {
     let name = defang::quoted(organization_name);
@@ -94,7 +94,7 @@ fn of_template(
     template.render(variables, stop).map_err(|error| Fault::rendering(name, &error))
 }
 
-/// The text, followed by the link unless it shows it.
+/// Returns the text, with the link appended unless it is already shown.
 fn text_with_link(mut text: String, link: Option<&str>) -> String {
     if let Some(link) = link.filter(|link| !text.contains(link)) {
         let gap = if text.ends_with('\n') { "\n" } else { "\n\n" };
@@ -103,7 +103,7 @@ fn text_with_link(mut text: String, link: Option<&str>) -> String {
     text
 }
 
-/// The HTML, with the link at the end of its body unless it shows it.
+/// Returns the HTML, with the link at the end of its body unless it is already shown.
 fn html_with_link(html: String, link: Option<&str>) -> String {
     // MiniJinja also escapes the slash.
     let shows = |link: &str| html.contains(link) || html.contains(&escaped(link).replace('/', "&#x2f;"));
@@ -114,7 +114,7 @@ fn html_with_link(html: String, link: Option<&str>) -> String {
     format!("{before}{paragraph}{after}")
 }
 
-/// What a mail says without a template: what came, and what is in it.
+/// Returns the text of an e-mail without a template: the facts of the message, and its payload.
 fn own_text(wording: &Wording, link: Option<&str>) -> String {
     let mut text = format!("{}\n\nMessage: {}\nSent: {}\n", wording.event_type, wording.message_id, wording.created_at);
     for (name, value) in [("Reference", &wording.reference), ("File", &wording.filename)] {
@@ -125,7 +125,7 @@ fn own_text(wording: &Wording, link: Option<&str>) -> String {
     for (name, value) in &wording.metadata {
         text.push_str(&format!("{name}: {value}\n"));
     }
-    // What is too large to show or no JSON is attached or linked.
+    // A payload that is too large to show or is not JSON is attached or linked.
     if let Ok(Some(shown)) = wording.payload_indented() {
         let cut: String = shown.chars().take(SHOWN_CHARS_MAX).collect();
         text.push_str(&format!("\n{cut}{}\n", if cut.len() < shown.len() { "\n…" } else { "" }));

@@ -1,5 +1,5 @@
-//! An event in words that a person can act on (behaviours 22): which destination, why, since when, counter against threshold, what happens
-//! next, and where to look.
+//! Describes an event in words that a person can act on (behaviours 22): the destination, the
+//! reason, the start, the counter and its threshold, what happens next, and a link.
 
 use serde_json::Value;
 
@@ -9,20 +9,20 @@ use crate::defang::{defanged, quoted};
 /// An event in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// What a mail about it is called: nothing that a customer wrote.
+    /// The subject of an e-mail about it, which contains no text of a customer.
     pub subject: String,
-    /// One line.
+    /// The title, which is one line.
     pub title: String,
-    /// What the title begins with, when a customer named it.
+    /// The customer's text with which the title begins, if there is one.
     pub name: Option<String>,
-    /// What there is to know, a line each.
+    /// The facts, one per line.
     pub lines: Vec<String>,
-    /// Where to look.
+    /// The URL with more information.
     pub url: Option<String>,
 }
 
 impl Notice {
-    /// Says an event of Waybill's own; any other by its name alone.
+    /// Describes an event of Waybill itself. Any other event is described by its type.
     #[must_use]
     pub fn of(wording: &Wording) -> Self {
         let payload = wording.notice_payload();
@@ -35,7 +35,8 @@ impl Notice {
         }
     }
 
-    /// The same for a mail of Waybill's own: what customers and receivers wrote is no link in it.
+    /// Returns the notice for Waybill's own e-mail, in which texts of customers and receivers are
+    /// not links.
     #[must_use]
     pub(crate) fn without_links(self) -> Self {
         let lines = self.lines.iter().map(|line| defanged(line)).collect();
@@ -44,7 +45,7 @@ impl Notice {
         Self { title, lines, ..self }
     }
 
-    /// The lines as one text.
+    /// Returns the lines as one text.
     #[must_use]
     pub fn text(&self) -> String {
         let url = self.url.iter().map(String::as_str);
@@ -90,7 +91,7 @@ fn destination(kind: &str, data: &Value) -> Notice {
         Some("disabled") if next_check.is_some() => {
             Some("Waybill checks it again, and when a check passes, enables it and sends what it missed.")
         }
-        Some("disabled") => Some("No delivery is made until somebody enables it; what is skipped meanwhile can be replayed."),
+        Some("disabled") => Some("No deliveries are made until someone enables it; skipped deliveries can be replayed."),
         _ => None,
     };
     lines.extend(next.map(|next| format!("What happens next: {next}")));
@@ -131,7 +132,7 @@ fn message(message: &Value) -> Notice {
     Notice { subject, title: format!("Message {id}: {status}"), name: None, lines, url: words(&message["url"]) }
 }
 
-/// A text on one line.
+/// Returns a text on one line.
 fn words(value: &Value) -> Option<String> {
     let text = value.as_str().filter(|text| !text.is_empty())?;
     Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())

@@ -1,4 +1,4 @@
-//! Rendering on threads that serve nothing else, within a limit of time.
+//! Renders on separate threads, with a time limit.
 
 use std::time::Duration;
 
@@ -9,18 +9,19 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::Fault;
 
-/// How long all that one attempt or one preview renders may take, from when it starts.
+/// How long everything that one attempt or preview renders may take, from its start.
 const RENDER_MAX: Duration = Duration::from_millis(250);
 
-/// How many render at once in a process; more only slow each other down.
+/// How many renders run at once in a process. More would only slow each other down.
 const RENDERS_AT_ONCE: usize = 4;
 
 static PLACES: Semaphore = Semaphore::const_new(RENDERS_AT_ONCE);
 
-/// What a fault is attributed to when it is not a template's.
+/// The name in a fault that does not concern a setting.
 const RENDERING: &str = "rendering";
 
-/// Runs `render` on a thread of its own. It is stopped after 250 ms, at `deadline`, and when the caller is no longer interested.
+/// Runs `render` on a separate thread. It is stopped after 250 ms, at `deadline`, and when the
+/// caller is dropped.
 pub async fn off_thread<T, F>(deadline: Option<Instant>, render: F) -> Result<T, Fault>
 where
     T: Send + 'static,

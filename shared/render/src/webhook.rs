@@ -1,4 +1,5 @@
-//! A webhook's body: the payload as it is, a template's, or what a chat or pager service takes.
+//! Renders the body of a webhook: the unchanged payload, a template, or the format of a chat or
+//! on-call service.
 
 use bytes::Bytes;
 use domain::settings::webhook::WebhookSettings;
@@ -6,22 +7,22 @@ use template::{Limits, Stop, Template};
 
 use crate::{Fault, Wording, preset};
 
-/// A request's body and its media type.
+/// The body of a request with its media type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookBody {
-    /// The bytes.
+    /// The bytes of the body.
     pub bytes: Bytes,
-    /// Their type.
+    /// The media type of the body.
     pub content_type: String,
 }
 
-/// Whether the payload is reshaped, and so has to be at hand.
+/// Whether the body differs from the payload, so that the payload has to be in memory.
 #[must_use]
 pub fn reshapes(settings: &WebhookSettings) -> bool {
     settings.body_template.is_some() || settings.preset.is_some()
 }
 
-/// Makes the body; `routing_key` is what a pager service knows the customer by.
+/// Renders the body. `routing_key` is the customer's key for PagerDuty.
 pub fn body(settings: &WebhookSettings, wording: &Wording, payload: Bytes, routing_key: &str, stop: &Stop) -> Result<WebhookBody, Fault> {
     if let Some(source) = &settings.body_template {
         let template = Template::compile(source, Limits::BODY).map_err(|error| Fault::of("body_template", error))?;

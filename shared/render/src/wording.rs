@@ -1,4 +1,5 @@
-//! What a destination's text templates can say about a delivery (destinations.md, Common settings).
+//! The values that a destination's templates can use about a delivery (destinations.md, Common
+//! settings).
 
 use std::collections::BTreeMap;
 
@@ -12,44 +13,44 @@ use template::{JsonLayout, Payload, Variables, laid_out};
 
 /// The event type of the request that a connection check sends.
 pub const CHECK_EVENT_TYPE: &str = "waybill.destination.check";
-/// A JSON payload larger than this is not read for a template.
+/// The largest JSON payload that is read for a template.
 pub const PAYLOAD_READ_BYTES_MAX: usize = 1 << 20;
-/// An indented payload that would be larger is not indented.
+/// The largest size of an indented payload. A payload that would be larger is not indented.
 const INDENTED_BYTES_MAX: usize = 4 << 20;
 
-/// A delivery's values for templates, as text.
+/// The values of a delivery for templates, as text.
 #[derive(Clone, Debug)]
 pub struct Wording {
-    /// `org_…`
+    /// The organization's id: `org_…`.
     pub organization_id: String,
-    /// `report.ready`
+    /// The event type, such as `report.ready`.
     pub event_type: String,
-    /// `msg_…`
+    /// The message's id: `msg_…`.
     pub message_id: String,
-    /// `dlv_…`
+    /// The delivery's id: `dlv_…`.
     pub delivery_id: String,
-    /// The customer's own name for the message.
+    /// The customer's reference for the message.
     pub reference: Option<String>,
-    /// The customer's own members.
+    /// The metadata that the customer attached to the message.
     pub metadata: BTreeMap<String, String>,
-    /// Of the payload, when it has one.
+    /// The payload's filename, if it has one.
     pub filename: Option<String>,
-    /// Of the payload.
+    /// The payload's media type.
     pub content_type: String,
-    /// RFC 3339, UTC, milliseconds.
+    /// When the message was accepted: RFC 3339 in UTC with milliseconds.
     pub created_at: String,
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// Of a fallback: the delivery that failed.
+    /// For a fallback, the delivery that failed.
     pub failed_delivery_id: Option<String>,
-    /// Of a fallback: why that delivery failed.
+    /// For a fallback, the reason why that delivery failed.
     pub reason: Option<&'static str>,
-    /// The payload, where it is JSON.
+    /// The payload, if it is JSON.
     pub payload: Payload,
 }
 
 impl Wording {
-    /// Of an attempt; `payload` where it is at hand.
+    /// Returns the values of an attempt. `payload` is the payload if it is in memory.
     #[must_use]
     pub fn of(delivery: &Delivery, attempt: u32, payload: Option<&Bytes>) -> Self {
         let Delivery { id, organization, message, created_at, fallback_of, .. } = delivery;
@@ -71,7 +72,7 @@ impl Wording {
         }
     }
 
-    /// Of a connection check, whose name among others is `unique`.
+    /// Returns the values of a connection check, which is identified by `unique`.
     #[must_use]
     pub fn of_check(destination: &Destination, unique: &str, now: Timestamp) -> Self {
         Self {
@@ -91,13 +92,13 @@ impl Wording {
         }
     }
 
-    /// The same, with JSON as its payload.
+    /// Returns the same values with a JSON payload.
     #[must_use]
     pub fn with_json(self, payload: Bytes) -> Self {
         Self { content_type: "application/json".to_owned(), payload: Payload::json(payload), ..self }
     }
 
-    /// The payload as JSON with a line for each member; `Ok(None)` where it is no JSON.
+    /// Returns the payload as indented JSON, or `Ok(None)` if it is not JSON.
     pub fn payload_indented(&self) -> Result<Option<String>, String> {
         let document = self.payload.document()?;
         Ok(document.map(|document| {
@@ -106,13 +107,13 @@ impl Wording {
         }))
     }
 
-    /// The payload of an event of Waybill's own.
+    /// Returns the payload of an event of Waybill itself.
     pub(crate) fn notice_payload(&self) -> Option<Value> {
         let document = self.payload.document().ok().flatten().filter(|_| self.event_type.starts_with("waybill."))?;
         serde_json::from_str(document.text()).ok()
     }
 
-    /// The same as templates take it.
+    /// Returns the values in the form that templates use.
     #[must_use]
     pub fn variables(&self) -> Variables<'_> {
         Variables {
@@ -134,7 +135,7 @@ impl Wording {
     }
 }
 
-/// A payload as templates have it; `bytes` where they are available.
+/// Returns the payload in the form that templates use. `bytes` is the payload if it is in memory.
 pub fn payload_of(content_type: &str, size_bytes: u64, bytes: Option<&Bytes>) -> Payload {
     if !is_json(content_type) {
         return Payload::absent(format!("the payload is {content_type} and not JSON"));
@@ -148,14 +149,14 @@ pub fn payload_of(content_type: &str, size_bytes: u64, bytes: Option<&Bytes>) ->
     }
 }
 
-/// Whether a content type is JSON's, with whatever parameters.
+/// Whether a media type is JSON, with any parameters.
 #[must_use]
 pub fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// The variables of a message as this crate's tests render it.
+/// Returns sample values for this crate's tests.
 #[cfg(test)]
 pub(crate) fn sample(event_type: &str, payload: &serde_json::Value) -> Wording {
     Wording {

@@ -1,16 +1,17 @@
-//! A message for a webhook of Discord.
+//! Renders a message for a Discord webhook.
 //!
-//! Discord reads Markdown, with links that have a text of their own, and mentions. A message mentions nobody (`allowed_mentions`), shows no
-//! preview of a link (`flags`), and a payload's Markdown is shown as text.
+//! Discord interprets Markdown, links with their own text, and mentions. A message mentions no one
+//! (`allowed_mentions`) and shows no previews of links (`flags`), and Markdown in a payload is
+//! shown as text.
 
 use serde_json::{Value, json};
 
 use super::{Bounded, Message, markdown};
 
-/// Discord takes 2,000 characters; what is left is for the link.
+/// Discord accepts 2,000 characters. The rest is for the link.
 const TEXT_MAX_CHARS: usize = 1_700;
 const URL_MAX_CHARS: usize = 290;
-/// `SUPPRESS_EMBEDS`.
+/// The flag `SUPPRESS_EMBEDS`.
 const FLAGS: u64 = 1 << 2;
 const SPECIAL: &[char] = &['\\', '*', '_', '~', '`', '|', '<', '>', '[', ']', '#', '@'];
 

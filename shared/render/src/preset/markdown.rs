@@ -1,10 +1,11 @@
-//! Plain text as Markdown that shows exactly this text.
+//! Escapes plain text as Markdown that shows exactly this text.
 
 use super::Bounded;
 
-/// Appends `text`, with a backslash before each of these characters (CommonMark 0.31, §2.4).
+/// Appends `text`, with a backslash before each special character (CommonMark 0.31, §2.4).
 ///
-/// An underscore between letters or digits emphasizes nothing and stays, so that ids stay readable.
+/// An underscore between letters or digits has no meaning and stays unescaped, so that ids stay
+/// readable.
 pub(super) fn escape(mut out: Bounded, text: &str, special: &[char]) -> Bounded {
     let mut before = ' ';
     let mut rest = text.chars().peekable();

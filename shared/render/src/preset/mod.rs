@@ -1,7 +1,8 @@
-//! Messages for chat and pager services, each in the service's own shape.
+//! Renders messages for chat and on-call services in each service's format.
 //!
-//! A payload's texts come from people who may not write to the service's channel: each service's module escapes what the service would read
-//! as a mention, a link or a format. Links of Waybill's own are written as links.
+//! Payloads contain text of people who may not be allowed to write to the service's channel, so
+//! each service's module escapes what the service would interpret as a mention, a link or
+//! formatting. Waybill's own links are written as links.
 
 mod discord;
 mod markdown;
@@ -14,18 +15,18 @@ use serde_json::Value;
 
 use crate::{Fault, Notice, Wording};
 
-/// What a service's message says, before it is escaped.
+/// The content of a service's message before it is escaped.
 struct Message<'w> {
-    /// One line.
+    /// The title, which is one line.
     title: String,
     /// The lines of a notice, or the payload.
     details: String,
-    /// Where a person finds more: an address of Waybill's own.
+    /// The URL of a page of Waybill with more information.
     url: Option<String>,
     wording: &'w Wording,
 }
 
-/// The body of a request to a service. `routing_key` is what a pager service knows the customer by.
+/// Renders the body of a request to a service. `routing_key` is the customer's key for PagerDuty.
 pub(crate) fn body(preset: Preset, wording: &Wording, routing_key: &str) -> Result<Value, Fault> {
     let Notice { title, lines, url, .. } = Notice::of(wording);
     let payload = if lines.is_empty() { wording.payload_indented() } else { Ok(None) };
@@ -40,7 +41,7 @@ pub(crate) fn body(preset: Preset, wording: &Wording, routing_key: &str) -> Resu
     })
 }
 
-/// A text of limited length. It ends with `…` where something is left out, and never within an escape.
+/// A text of limited length. It ends with `…` if something is left out, but never within an escape.
 struct Bounded {
     text: String,
     chars_left: usize,
@@ -48,12 +49,12 @@ struct Bounded {
 }
 
 impl Bounded {
-    /// A text of at most `max` characters.
+    /// Creates a text of at most `max` characters.
     fn new(max: usize) -> Self {
         Self { text: String::new(), chars_left: max.saturating_sub(1), is_cut: false }
     }
 
-    /// Adds a character, however it is written.
+    /// Adds a character, which may be written as an escape.
     fn push(&mut self, unit: &str) {
         let chars = unit.chars().count();
         if self.is_cut {
@@ -68,7 +69,7 @@ impl Bounded {
         self.text.push_str(unit);
     }
 
-    /// Adds a text as it is.
+    /// Adds a text without escaping it.
     fn push_all(mut self, text: &str) -> Self {
         let mut buffer = [0; 4];
         text.chars().for_each(|c| self.push(c.encode_utf8(&mut buffer)));
@@ -76,7 +77,7 @@ impl Bounded {
     }
 }
 
-/// `text`, at most `max` characters of it.
+/// Returns at most `max` characters of `text`.
 fn bounded(text: &str, max: usize) -> String {
     Bounded::new(max).push_all(text).text
 }

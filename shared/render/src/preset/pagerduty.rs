@@ -1,20 +1,23 @@
-//! An event of PagerDuty's Events API v2.
+//! Renders an event for PagerDuty's Events API v2.
 //!
-//! What fails triggers an incident; what recovers or is enabled resolves the one that its destination triggered. A connection check resolves an
-//! incident that does not exist: PagerDuty validates the integration key and pages nobody. PagerDuty shows all texts as plain text.
+//! A failure triggers an incident; a recovery or an enabled destination resolves the incident that
+//! the same destination triggered. A connection check resolves an incident that does not exist, so
+//! that PagerDuty validates the integration key without alerting anyone. PagerDuty shows all texts
+//! as plain text.
 
 use serde_json::{Value, json};
 
 use super::{Message, bounded};
 use crate::CHECK_EVENT_TYPE;
 
-/// PagerDuty takes summaries of 1,024 characters.
+/// PagerDuty accepts summaries of 1,024 characters.
 const SUMMARY_MAX_CHARS: usize = 1_024;
 const DETAILS_MAX_CHARS: usize = 4_000;
 
 pub(super) fn body(message: &Message<'_>, routing_key: &str) -> Value {
     let wording = message.wording;
-    // Only events of Waybill's own name a destination; anybody else's payload never resolves or joins another incident.
+    // Only Waybill's own events name a destination. Other payloads never resolve or join another
+    // incident.
     let payload = wording.notice_payload().filter(|_| wording.event_type.starts_with("waybill.destination."));
     let destination = payload.as_ref().and_then(|payload| payload["data"]["destination"]["id"].as_str());
     match &*wording.event_type {
@@ -47,7 +50,7 @@ pub(super) fn body(message: &Message<'_>, routing_key: &str) -> Value {
     event
 }
 
-/// Ends an incident. PagerDuty accepts a key that it does not know and does nothing.
+/// Resolves an incident. PagerDuty accepts an unknown key and ignores it.
 fn resolve(routing_key: &str, dedup_key: &str) -> Value {
     json!({"routing_key": routing_key, "event_action": "resolve", "dedup_key": dedup_key})
 }

@@ -1,13 +1,13 @@
-//! A message for an incoming webhook of Slack.
+//! Renders a message for a Slack incoming webhook.
 //!
-//! Slack, *Formatting message text*: `&`, `<` and `>` are escaped everywhere in a text. Mentions, channels and links with a text of their own
-//! are written with angle brackets and with nothing else.
+//! Slack, *Formatting message text*: `&`, `<` and `>` are escaped everywhere in a text. Mentions,
+//! channels and links with their own text require angle brackets.
 
 use serde_json::{Value, json};
 
 use super::{Bounded, Message};
 
-/// Slack takes 40,000 characters and recommends 4,000.
+/// Slack accepts 40,000 characters and recommends 4,000.
 const TEXT_MAX_CHARS: usize = 3_900;
 
 pub(super) fn body(message: &Message<'_>) -> Value {

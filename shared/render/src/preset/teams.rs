@@ -1,12 +1,13 @@
-//! A card for a workflow or a connector of Microsoft Teams.
+//! Renders a card for a workflow or connector of Microsoft Teams.
 //!
-//! Text blocks of Adaptive Cards read a part of Markdown, links with a text of their own among it; a payload's Markdown is shown as text.
+//! Text blocks of Adaptive Cards interpret a part of Markdown, including links with their own text.
+//! Markdown in a payload is shown as text.
 
 use serde_json::{Value, json};
 
 use super::{Bounded, Message, markdown};
 
-/// Teams takes messages of 28 KB.
+/// Teams accepts messages of 28 KB.
 const TEXT_MAX_CHARS: usize = 4_000;
 const SPECIAL: &[char] = &['\\', '*', '_', '~', '`', '|', '<', '>', '[', ']', '#'];
 

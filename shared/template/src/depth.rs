@@ -1,7 +1,8 @@
-//! How deeply a template nests, counted over its tokens.
+//! Limits the nesting of a template, which is counted over its tokens.
 //!
-//! MiniJinja's parser, its compiler, this crate's checks and the destructor of the syntax tree are recursive. Each level of
-//! the tree needs at least one token that this count sees, so a template within the bound needs a bounded stack everywhere.
+//! MiniJinja's parser and compiler, this crate's checks and the destructor of the syntax tree are
+//! recursive. Each level of the tree has at least one token that is counted here, so a template
+//! within the limit needs a bounded stack everywhere.
 
 use minijinja::machinery::{Token, Tokenizer};
 use minijinja::syntax::SyntaxConfig;
@@ -11,7 +12,8 @@ use crate::TemplateError;
 /// The deepest nesting of a template.
 pub const DEPTH_MAX: usize = 100;
 
-/// Refuses a template that nests deeper than [`DEPTH_MAX`]. A template that is not valid is left to the parser.
+/// Returns an error if a template nests deeper than [`DEPTH_MAX`]. An invalid template is left to
+/// the parser.
 pub(crate) fn check(source: &str) -> Result<(), TemplateError> {
     let mut tokenizer = Tokenizer::new(source, "", false, SyntaxConfig::default());
     let mut nesting = Nesting::default();
@@ -24,26 +26,27 @@ pub(crate) fn check(source: &str) -> Result<(), TemplateError> {
     Ok(())
 }
 
-/// What is open at a token.
+/// The open constructs at a token.
 #[derive(Default)]
 struct Nesting {
-    /// Open statements, each with one more for every `elif`.
+    /// The open statements, each with its number of branches (`elif` adds one).
     blocks: Vec<usize>,
     blocks_depth: usize,
-    /// Operators of the current tag since the last comma or colon, for each open bracket and for the tag itself.
+    /// The operators of the current tag since the last comma or colon, for each open bracket and
+    /// for the tag itself.
     operators: Vec<usize>,
     operators_depth: usize,
     tag: Tag,
 }
 
-/// Which tag the tokens belong to.
+/// The tag to which the tokens belong.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Tag {
     #[default]
     Expression,
     /// `{%`, before its keyword.
     Statement,
-    /// `{% set`; without `=` it is a block.
+    /// `{% set`, which is a block unless it contains `=`.
     Set,
 }
 

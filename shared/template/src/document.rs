@@ -1,4 +1,4 @@
-//! A JSON document that keeps its text: numbers, key order and escapes stay as they were sent.
+//! A JSON document that keeps its text: numbers, key order and escapes stay unchanged.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,29 +16,30 @@ pub enum DocumentError {
     /// The bytes are not JSON.
     #[error("the payload is not valid JSON: {0}")]
     Invalid(String),
-    /// Lists and objects nest too deeply.
+    /// Lists and objects are nested too deeply.
     #[error("the payload is too deeply nested (at most {DOCUMENT_DEPTH_MAX} levels)")]
     TooDeep,
 }
 
-/// A parsed JSON document, as a table of its values in the order of its text.
+/// A parsed JSON document: a table of its values in the order of the text.
 pub struct Document {
     text: String,
     values: Vec<Entry>,
-    /// The children of lists, and the keys and children of objects, each container's in a row.
+    /// The children of lists, and the keys and children of objects. Those of one container are
+    /// consecutive.
     children: Vec<Child>,
-    /// For the children of objects, their indexes within their object, sorted by key.
+    /// For the children of objects, their indexes within the object, sorted by key.
     by_key: Vec<u32>,
-    /// Strings that hold a lone surrogate, by their place in `values`; ascending.
+    /// The positions in `values` of strings with a lone surrogate, in ascending order.
     unreadable: Vec<u32>,
 }
 
 /// One value of a document.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
-    /// Where its text is.
+    /// The range of its text.
     pub(crate) span: Range<u32>,
-    /// The next value that is not part of this one.
+    /// The index of the next value that is not part of this one.
     pub(crate) end: u32,
     pub(crate) kind: Kind,
 }
@@ -55,7 +56,8 @@ pub(crate) enum Kind {
     Object(Range<u32>),
 }
 
-/// A member of a container; `key` is the text of an object's key, with its quotes, and empty in lists.
+/// A member of a container. `key` is the range of an object's key with its quotes, and empty in
+/// lists.
 #[derive(Clone, Debug)]
 pub(crate) struct Child {
     key: Range<u32>,
@@ -63,7 +65,7 @@ pub(crate) struct Child {
 }
 
 impl Document {
-    /// Reads JSON of any type.
+    /// Parses JSON of any type.
     pub fn parse(text: &[u8]) -> Result<Self, DocumentError> {
         let raw: &RawValue = serde_json::from_slice(text).map_err(|error| DocumentError::Invalid(error.to_string()))?;
         if u32::try_from(text.len()).is_err() {
@@ -72,13 +74,13 @@ impl Document {
         Reader::new(raw.get()).read()
     }
 
-    /// The document as it was sent.
+    /// Returns the unchanged text of the document.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The text at a path of members; `None` where there is no such text.
+    /// Returns the string at a path of members, or `None` if there is none.
     #[must_use]
     pub fn text_at(&self, path: &[&str]) -> Option<String> {
         let mut at = 0;
@@ -100,17 +102,17 @@ impl Document {
         &self.children[range.start as usize..range.end as usize]
     }
 
-    /// The decoded text of a string value; `None` when it holds a lone surrogate.
+    /// Returns the decoded text of a string, or `None` if it contains a lone surrogate.
     pub(crate) fn decoded(&self, at: u32) -> Option<String> {
         decoded(self.source(&self.entry(at).span))
     }
 
-    /// The decoded key of a child; `None` when it holds a lone surrogate.
+    /// Returns the decoded key of a child, or `None` if it contains a lone surrogate.
     pub(crate) fn key(&self, child: &Child) -> Option<String> {
         decoded(self.source(&child.key))
     }
 
-    /// The value of an object's member; of the last one where several have the same name.
+    /// Returns the value of an object's member. If several have the same name, the last one counts.
     pub(crate) fn member(&self, object: u32, name: &str) -> Option<u32> {
         let Kind::Object(range) = &self.entry(object).kind else { return None };
         let children = self.children(range);
@@ -120,13 +122,13 @@ impl Document {
         (self.key(child).as_deref() == Some(name)).then_some(child.value)
     }
 
-    /// Whether a value or a key in it is a text that cannot be decoded.
+    /// Whether the value, or a key or value in it, is a string that cannot be decoded.
     pub(crate) fn holds_unreadable(&self, at: u32) -> bool {
         let first = self.unreadable.partition_point(|unreadable| *unreadable < at);
         self.unreadable.get(first).is_some_and(|unreadable| *unreadable < self.entry(at).end)
     }
 
-    /// A number as templates calculate with it; `None` when it is too large for that.
+    /// Returns a number in MiniJinja's type, or `None` if it is too large for calculations.
     pub(crate) fn number(&self, at: u32) -> Option<Native> {
         let text = self.source(&self.entry(at).span);
         if let Ok(number) = text.parse::<i64>() {
@@ -148,7 +150,8 @@ impl fmt::Debug for Document {
     }
 }
 
-/// The decoded key, or its text where it holds a lone surrogate: such a key has a backslash and can be no name's.
+/// Returns the decoded key, or its text if it contains a lone surrogate. That text has a backslash,
+/// so it equals no name.
 fn sort_key<'t>(text: &'t str, child: &Child) -> Cow<'t, str> {
     let quoted = text.get(child.key.start as usize..child.key.end as usize).unwrap_or_default();
     match quoted.get(1..quoted.len().saturating_sub(1)) {
@@ -164,7 +167,7 @@ fn decoded(quoted: &str) -> Option<String> {
     }
 }
 
-/// Builds a document's tables without recursion. The text is known to be valid JSON.
+/// Builds the tables of a document without recursion. The text is known to be valid JSON.
 struct Reader<'t> {
     source: &'t str,
     text: &'t [u8],
@@ -242,7 +245,7 @@ impl<'t> Reader<'t> {
         entry.kind = if open.is_object { Kind::Object(range) } else { Kind::List(range) };
     }
 
-    /// A string is a key when its object has none waiting for a value.
+    /// Reads a string, which is a key if its object has no key that waits for a value.
     fn string(&mut self) {
         let length = string_length(&self.text[self.at..]);
         let span = position(self.at)..position(self.at + length);

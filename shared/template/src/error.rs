@@ -1,74 +1,74 @@
-//! What is wrong with a template, in words for the one who wrote it.
+//! Errors of templates, in words for their author.
 
 use std::fmt;
 
 use minijinja::{Error, ErrorKind};
 
-/// A template that cannot be saved.
+/// Why a template cannot be saved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// Longer than a template may be.
+    /// The template is longer than permitted.
     #[error("the template has more than {max} bytes")]
     TooLong {
-        /// What it may have.
+        /// The permitted number of bytes.
         max: usize,
     },
-    /// It nests more deeply than a template may.
+    /// The template is nested more deeply than permitted.
     #[error("line {line}: the template is too deeply nested (at most {max} levels)")]
     TooDeep {
-        /// From 1.
+        /// The line number, from 1.
         line: usize,
-        /// What it may have.
+        /// The permitted number of levels.
         max: usize,
     },
-    /// It does not parse.
+    /// The template has a syntax error.
     #[error("line {line}: {detail}")]
     Syntax {
-        /// From 1.
+        /// The line number, from 1.
         line: usize,
-        /// What the parser says.
+        /// The message of the parser.
         detail: String,
     },
-    /// It names a variable that there is not.
+    /// The template uses an unknown variable.
     #[error("there is no variable {name}")]
     UnknownVariable {
-        /// As the template has it.
+        /// The name as it is in the template.
         name: String,
     },
-    /// It parses, and has something in it that templates here must not or cannot have.
+    /// The template uses something that is not supported or not permitted.
     #[error("line {line}: {detail}")]
     NotAllowed {
-        /// From 1.
+        /// The line number, from 1.
         line: usize,
-        /// What.
+        /// A description of the problem.
         detail: String,
     },
 }
 
-/// A template that does not work out with the values of this message.
+/// Why a template cannot be rendered with the values of a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
-    /// The result is longer than it may be.
-    #[error("the template makes more than {max} bytes")]
+    /// The output is longer than permitted.
+    #[error("the template's output has more than {max} bytes")]
     TooLong {
-        /// What it may make.
+        /// The permitted number of bytes.
         max: usize,
     },
-    /// It takes more steps, or makes more on its way, than it may.
+    /// The template takes more steps or memory than permitted.
     #[error("the template takes too many steps or too much memory")]
     TooCostly,
-    /// It was stopped from outside; `costly` when it had done enough work to be the cause itself.
+    /// The render was stopped from outside.
     #[error("the template takes too long")]
     Stopped {
-        /// Whether the template, and not a busy machine, is what took the time.
+        /// Whether the template was the cause, and not a busy machine.
         costly: bool,
     },
-    /// A value that is missing, or of a kind that an operation or a filter does not take.
+    /// A value is missing, or its type is not supported by an operation or filter.
     #[error("line {line}: {detail}")]
     Failed {
-        /// From 1.
+        /// The line number, from 1.
         line: usize,
-        /// What MiniJinja says; it may hold parts of the template, never of the values.
+        /// The message of MiniJinja, which may contain parts of the template but not of the values.
         detail: String,
     },
 }

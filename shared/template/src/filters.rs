@@ -1,4 +1,5 @@
-//! The filters that templates have besides MiniJinja's own, and those of its own that do too much for what they are paid.
+//! The filters that Waybill adds to MiniJinja's own, and replacements for those that do more work
+//! than they are charged for.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,10 +13,10 @@ use crate::json_value;
 use crate::meter::Meter;
 use crate::values::Number;
 
-/// The longest extension that is taken for one.
+/// The longest text that counts as a filename extension.
 const EXTENSION_MAX: usize = 10;
 
-/// What files of a content type are called; the first that fits.
+/// The filename extensions of content types.
 const EXTENSIONS: &[(&str, &str)] = &[
     ("application/json", ".json"),
     ("application/x-ndjson", ".ndjson"),
@@ -47,12 +48,12 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("image/webp", ".webp"),
 ];
 
-/// What a byte of JSON costs to lay out.
+/// The cost of a byte of JSON when it is formatted.
 const LAYOUT_BYTE_COST: u64 = 40;
-/// The widest indentation that `tojson` makes.
+/// The widest indentation of `tojson`.
 const INDENT_MAX: usize = 16;
 
-/// Adds them; `json_bytes_max` bounds what `json` and `tojson` make.
+/// Adds the filters to an environment. `json_bytes_max` limits the output of `json` and `tojson`.
 pub(crate) fn add(environment: &mut Environment<'_>, meter: &Arc<Meter>, json_bytes_max: usize) {
     environment.add_filter("date", date);
     environment.add_filter("slug", slug);
@@ -76,7 +77,7 @@ pub(crate) fn add(environment: &mut Environment<'_>, meter: &Arc<Meter>, json_by
     });
 }
 
-/// A time (RFC 3339, or seconds since the epoch) as `strftime` writes it, in UTC.
+/// Formats a time (RFC 3339, or seconds since the epoch) with `strftime` in UTC.
 fn date(value: &Value, format: &str) -> Result<String, Error> {
     let read = |text: &str| text.parse::<Timestamp>().ok();
     let time = match value.as_str() {
@@ -84,24 +85,25 @@ fn date(value: &Value, format: &str) -> Result<String, Error> {
         None => value.as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok()),
     };
     let time = time.ok_or_else(|| refused("date takes a time such as 2026-11-23T09:30:00Z"))?;
-    strtime::format(format, &time.to_zoned_datetime(TimeZone::UTC)).map_err(|_| refused("date does not know this format"))
+    strtime::format(format, &time.to_zoned_datetime(TimeZone::UTC)).map_err(|_| refused("date does not support this format"))
 }
 
-/// Letters and digits, in lower case; whatever else there is, is one hyphen.
+/// Returns letters and digits in lower case, with everything else replaced by single hyphens.
 fn slug(value: &Value) -> Result<String, Error> {
     let text = plain_text(value, "slug")?;
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
     Ok(words.map(str::to_lowercase).collect::<Vec<_>>().join("-"))
 }
 
-/// JSON. Unlike MiniJinja's `tojson` it changes no character for the sake of HTML.
+/// Returns JSON. Unlike MiniJinja's `tojson`, it does not escape characters for HTML.
 fn json(meter: &Meter, value: &Value, layout: JsonLayout, bytes_max: usize) -> Result<String, Error> {
     let text = json_value::text(meter, value, bytes_max)?;
     meter.pay(text.len() as u64 * LAYOUT_BYTE_COST)?;
-    laid_out(&text, layout, bytes_max).ok_or_else(|| Error::new(ErrorKind::OutOfFuel, "json makes too much"))
+    laid_out(&text, layout, bytes_max).ok_or_else(|| Error::new(ErrorKind::OutOfFuel, "the JSON is too large"))
 }
 
-/// JSON that can stand in HTML: `<`, `>`, `&` and `'`, which only texts can hold, are escaped.
+/// Returns JSON that can be embedded in HTML: `<`, `>`, `&` and `'` are escaped, which occur only
+/// in strings.
 fn tojson(meter: &Meter, value: &Value, indent: Option<&Value>, bytes_max: usize) -> Result<Value, Error> {
     let width = match indent {
         None => None,
@@ -129,7 +131,8 @@ fn tojson(meter: &Meter, value: &Value, indent: Option<&Value>, bytes_max: usize
     Ok(Value::from_safe_string(escaped))
 }
 
-/// `.` and a file name's extension; else that of the content type; else nothing.
+/// Returns the extension of a filename with its dot, or else that of the content type, or else
+/// nothing.
 fn ext(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     let name = plain_text(value, "ext")?;
     let own = name.rsplit(['/', '\\']).next().and_then(|name| name.rsplit_once('.'));
@@ -146,7 +149,8 @@ fn ext(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     Ok(EXTENSIONS.iter().find(|(content_type, _)| *content_type == essence).map_or("", |(_, extension)| extension).to_owned())
 }
 
-/// Text, a number, or nothing. Lists are no text: written out they may be far longer than they are in memory.
+/// Returns text, a number, or nothing. Lists are not accepted, because their text may be much
+/// longer than they are in memory.
 fn plain_text(value: &Value, filter: &str) -> Result<String, Error> {
     match value.as_str() {
         Some(text) => Ok(text.to_owned()),

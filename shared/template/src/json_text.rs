@@ -1,20 +1,20 @@
-//! JSON text laid out anew, without a change to any of its values.
+//! Formats JSON text without changing its values.
 
-/// How JSON text is laid out.
+/// The format of JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonLayout {
-    /// `{"a":[1,2]}`
+    /// No white space: `{"a":[1,2]}`.
     Compact,
-    /// `{"a": [1, 2]}`
+    /// A space after each separator: `{"a": [1, 2]}`.
     Spaced,
-    /// A line for each member, indented by this many spaces a level.
+    /// A line for each member, indented by this many spaces per level.
     Indented(usize),
 }
 
-/// Lays out valid JSON; `None` when that takes more than `bytes_max`.
+/// Formats valid JSON. Returns `None` if the result has more than `bytes_max` bytes.
 #[must_use]
 pub fn laid_out(json: &str, layout: JsonLayout, bytes_max: usize) -> Option<String> {
-    // Most JSON is sent without white space, and has nothing to change.
+    // Most JSON is sent without white space and needs no change.
     if layout == JsonLayout::Compact && ![' ', '\t', '\n', '\r'].iter().any(|space| json.contains(*space)) {
         return (json.len() <= bytes_max).then(|| json.to_owned());
     }
@@ -65,7 +65,8 @@ struct Writer {
 }
 
 impl Writer {
-    /// A scalar, a key or the beginning of a container; the first in its container begins a line.
+    /// Writes a scalar, a key or the beginning of a container. The first one in a container begins
+    /// a line.
     fn item(&mut self, is_open: &mut bool, text: &str) -> Option<usize> {
         if std::mem::take(is_open) {
             self.line()?;

@@ -1,4 +1,4 @@
-//! Template values as JSON.
+//! Writes template values as JSON.
 
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
@@ -6,10 +6,10 @@ use minijinja::{Error, ErrorKind, Value};
 use crate::meter::Meter;
 use crate::values::{Container, Number};
 
-/// What a value costs to write, besides its text.
+/// The cost of writing a value, in addition to its text.
 const VALUE_COST: u64 = 200;
 
-/// JSON of a value; what comes from a document is as it was sent.
+/// Returns a value as JSON. Parts of a document keep their text.
 pub(crate) fn text(meter: &Meter, value: &Value, bytes_max: usize) -> Result<String, Error> {
     let mut out = String::new();
     write(meter, value, &mut out, bytes_max)?;
@@ -19,7 +19,7 @@ pub(crate) fn text(meter: &Meter, value: &Value, bytes_max: usize) -> Result<Str
 fn write(meter: &Meter, value: &Value, out: &mut String, bytes_max: usize) -> Result<(), Error> {
     meter.pay(VALUE_COST)?;
     if out.len() > bytes_max {
-        return Err(Error::new(ErrorKind::OutOfFuel, "json makes too much"));
+        return Err(Error::new(ErrorKind::OutOfFuel, "the JSON is too large"));
     }
     if let Some(container) = value.downcast_object_ref::<Container>() {
         meter.pay(container.text().len() as u64)?;
@@ -67,7 +67,7 @@ fn number(value: &Value) -> Result<String, Error> {
     let number = f64::try_from(value.clone())?;
     match serde_json::Number::from_f64(number) {
         Some(number) => Ok(number.to_string()),
-        None => Err(refused(format!("{value} is not a number that JSON has"))),
+        None => Err(refused(format!("{value} is not a number in JSON"))),
     }
 }
 

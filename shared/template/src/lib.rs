@@ -1,13 +1,18 @@
-//! Text templates that tenants write: file names, object keys, subjects, bodies. MiniJinja with limits; no I/O.
+//! Text templates that tenants write, for file names, object keys, subjects and bodies: MiniJinja
+//! with limits and without I/O.
 //!
-//! - A [`Template`] is **compiled** when a destination is saved: its [depth] is counted before anything recursive runs, then syntax,
-//!   unknown variables and filters, and whatever its [shape] must not have, are a [`TemplateError`].
-//! - It **renders** [`Variables`] as often as needed, and costs a bounded amount of time and memory whoever wrote it ([`Limits`]).
-//!   MiniJinja's fuel pays for instructions and for the bytes they make. What instructions read is paid for by the
-//!   [meter], through which the [metered] syntax tree leads every operation that can be expensive. A [`Stop`] ends a render from outside.
-//! - A [`Payload`] is JSON that keeps its text: a [`Document`], whose [values] are written as they were sent.
-//! - The [filters](filters) `date(format)`, `slug`, `json` and `ext` are added to MiniJinja's own. What a template cannot do is a
-//!   [`RenderError`]; the value of a name that has none (`reference`, `filename`) is empty text, and a name that does not exist is an error.
+//! - A [`Template`] is **compiled** when a destination is saved. Its [depth] is checked before
+//!   anything recursive runs. Syntax errors, unknown variables and filters, and anything that its
+//!   [shape] must not have, are a [`TemplateError`].
+//! - It **renders** [`Variables`] as often as needed, in a limited amount of time and memory
+//!   ([`Limits`]). MiniJinja's fuel charges for instructions and for the bytes that they produce.
+//!   The [meter] charges for what instructions read: the [metered] syntax tree passes every
+//!   operation that can be expensive through it. A [`Stop`] ends a render from outside.
+//! - A [`Payload`] is JSON that keeps its text: a [`Document`], whose [values] are written
+//!   unchanged.
+//! - The [filters](filters) `date(format)`, `slug`, `json` and `ext` are added to MiniJinja's own.
+//!   A failure while rendering is a [`RenderError`]. A variable without a value (`reference`,
+//!   `filename`) is empty text, and an unknown variable is an error.
 
 mod depth;
 mod document;

@@ -1,9 +1,10 @@
-//! A template's syntax tree with a meter at each operation that can be expensive.
+//! Adds metering to a template's syntax tree at each operation that can be expensive.
 //!
-//! MiniJinja evaluates operators without asking what their operands cost to read. Here each operand passes through one of
-//! the internal filters below, which pay for it with the [`Meter`](crate::meter::Meter) and turn the numbers of a document
-//! into MiniJinja's own. Their names cannot be written in a template. Each loop's body and each piece of constant text pass
-//! through the formatter, so that the meter sees them too.
+//! MiniJinja evaluates operators without considering the cost of reading their operands. Here each
+//! operand passes through one of the internal filters below, which charge the
+//! [`Meter`](crate::meter::Meter) and convert numbers of a document to MiniJinja's own. Their names
+//! cannot be written in a template. Each loop's body and each piece of constant text pass through
+//! the formatter, so that the meter counts them too.
 
 use minijinja::Value;
 use minijinja::machinery::Span;
@@ -12,37 +13,38 @@ use minijinja::machinery::ast::{
     IfExpr, List, Map, Set, SetBlock, Slice, Spanned, Stmt, Template, Test, Tuple, UnaryOp, UnaryOpKind, Var, WithBlock,
 };
 
-/// Pays for the length of a text.
+/// Charges for the length of a text.
 pub(crate) const TEXT: &str = "#text";
-/// Pays for all that the value holds.
+/// Charges for everything that the value contains.
 pub(crate) const DEEP: &str = "#deep";
-/// Pays for sorting the value's items.
+/// Charges for sorting the value's items.
 pub(crate) const SORTED: &str = "#sorted";
-/// Pays for all that the value holds, and makes it MiniJinja's own: what operators take.
+/// Charges for everything that the value contains, and converts it to MiniJinja's own types for
+/// operators.
 pub(crate) const NATIVE: &str = "#native";
-/// Pays for going through the value's items without looking at them.
+/// Charges for iterating over the value's items without reading them.
 pub(crate) const SLICED: &str = "#sliced";
-/// Pays for a text that was made.
+/// Charges for a text that was created.
 pub(crate) const MADE: &str = "#made";
-/// Makes a lazy sequence a list.
+/// Converts a lazy sequence to a list.
 pub(crate) const LIST: &str = "#list";
-/// Refuses long names of attributes.
+/// Rejects long names of attributes.
 pub(crate) const NAME: &str = "#name";
 
-/// Filters that read, write or compare all that their input holds.
+/// Filters that read, write or compare everything that their input contains.
 const DEEP_FILTERS: &[&str] =
     &["capitalize", "e", "escape", "indent", "join", "lines", "lower", "replace", "safe", "split", "string", "title", "trim", "upper"];
 
 /// Filters that sort or compare the items of their input.
 const SORTING_FILTERS: &[&str] = &["dictsort", "max", "min", "sort", "unique"];
 
-/// A constant text up to here costs nothing.
+/// The longest constant text that is not charged.
 const FREE_BYTES_MAX: usize = 64;
 
-/// Filters that calculate.
+/// Filters that calculate with numbers.
 const NUMERIC_FILTERS: &[&str] = &["abs", "bool", "date", "float", "int", "round", "sum"];
 
-/// The statements of a template, metered.
+/// Returns a statement with metering.
 pub(crate) fn statement<'s>(stmt: &Stmt<'s>) -> Stmt<'s> {
     match stmt {
         Stmt::Template(node) => Stmt::Template(Spanned::new(Template { children: statements(&node.children) }, node.span())),
@@ -68,7 +70,7 @@ pub(crate) fn statement<'s>(stmt: &Stmt<'s>) -> Stmt<'s> {
             let (filter, filter_span) = (expression(&node.filter), node.filter_span);
             Stmt::FilterBlock(Spanned::new(FilterBlock { filter, filter_span, body: statements(&node.body) }, node.span()))
         }
-        // The shape check refuses these.
+        // The shape check rejects these statements.
         Stmt::AutoEscape(node) => emit(constant(Value::from(""), node.span())),
         Stmt::Macro(node) => emit(constant(Value::from(""), node.span())),
         Stmt::CallBlock(node) => emit(constant(Value::from(""), node.span())),
@@ -93,7 +95,7 @@ fn for_loop<'s>(node: &ForLoop<'s>, span: Span) -> ForLoop<'s> {
     }
 }
 
-/// An expression, metered.
+/// Returns an expression with metering.
 fn expression<'s>(expr: &Expr<'s>) -> Expr<'s> {
     match expr {
         Expr::Var(_) | Expr::Const(_) | Expr::List(_) | Expr::Tuple(_) | Expr::Map(_) => copied(expr),
@@ -194,12 +196,13 @@ fn arguments<'s>(args: &[CallArg<'s>], read: impl Fn(&Expr<'s>) -> Expr<'s>) -> 
     args.iter().map(argument).collect()
 }
 
-/// An operand, as an operator takes it.
+/// Returns an operand in the form that operators need.
 fn native<'s>(expr: &Expr<'s>) -> Expr<'s> {
     through(NATIVE, expression(expr))
 }
 
-/// What an internal filter makes of a value. Numbers, truths and short texts of the template itself need none.
+/// Passes an expression through an internal filter. Numbers, booleans and short texts of the
+/// template itself need none.
 fn through<'s>(filter: &'static str, expr: Expr<'s>) -> Expr<'s> {
     match &expr {
         Expr::Const(constant) if constant.value.as_str().is_none_or(|text| text.len() <= FREE_BYTES_MAX) => expr,
@@ -221,13 +224,13 @@ fn constant<'s>(value: Value, span: Span) -> Expr<'s> {
     Expr::Const(Spanned::new(Const { value }, span))
 }
 
-/// The place of an expression that is wrapped.
+/// Takes the expression out of its place, in order to wrap it.
 fn taken<'s>(expr: &mut Expr<'s>) -> Expr<'s> {
     let span = expr.span();
     std::mem::replace(expr, constant(Value::from(()), span))
 }
 
-/// A name, a constant or the target of an assignment, as it is.
+/// Copies a name, a constant or the target of an assignment.
 fn copied<'s>(expr: &Expr<'s>) -> Expr<'s> {
     let all = |items: &[Expr<'s>]| items.iter().map(copied).collect::<Vec<_>>();
     match expr {

@@ -1,4 +1,5 @@
-//! The internal filters that meter operators, and the tests, whose arguments the meter has to see each time.
+//! The internal filters that meter operators, and the tests, whose arguments have to be metered
+//! each time.
 
 use std::sync::Arc;
 
@@ -9,18 +10,18 @@ use crate::meter::Meter;
 use crate::metered::{DEEP, LIST, MADE, NAME, NATIVE, SLICED, SORTED, TEXT};
 use crate::values::{Container, Number, native, unreadable};
 
-/// What a value in a list or an object costs to read, besides its text.
+/// The cost of reading a value in a list or object, in addition to its text.
 const VALUE_COST: u64 = 500;
-/// What a value costs to copy.
+/// The cost of copying a value.
 const COPY_COST: u64 = 600;
-/// What one step of a comparison costs, besides what is compared.
+/// The cost of one step of a comparison, in addition to what is compared.
 const COMPARE_COST: u64 = 150;
-/// The longest name of an attribute, with its dots.
+/// The longest name of an attribute, including dots.
 const NAME_BYTES_MAX: usize = 512;
 
 /// A test of one value.
 type Predicate = fn(&Value) -> bool;
-/// A test of a value against another.
+/// A test that compares a value with another.
 type Comparison = fn(&Value, &Value) -> bool;
 
 /// Adds the internal filters and replaces MiniJinja's own tests.
@@ -52,12 +53,13 @@ pub(crate) fn add(environment: &mut Environment<'_>, meter: &Arc<Meter>) {
     add_tests(environment, meter);
 }
 
-/// Pays for all that a value holds; fails where a text in it cannot be held.
+/// Charges for everything that a value contains. Returns an error if a text in it cannot be
+/// represented.
 pub(crate) fn pay_deep(meter: &Meter, value: &Value) -> Result<(), Error> {
     cost(meter, value).map(drop)
 }
 
-/// How long a value is as text, before anything is escaped.
+/// Returns the length of a value as text before escaping.
 pub(crate) fn written_bytes(value: &Value) -> usize {
     match value.downcast_object_ref::<Container>() {
         Some(container) => container.text().len(),
@@ -65,7 +67,7 @@ pub(crate) fn written_bytes(value: &Value) -> usize {
     }
 }
 
-/// What a text or a number of a document costs to read; anything else is not looked into.
+/// Returns the cost of reading a text, or a number of a document. Other values are not inspected.
 fn text_cost(value: &Value) -> u64 {
     match value.downcast_object_ref::<Number>() {
         Some(number) => number.text().len() as u64,
@@ -73,7 +75,7 @@ fn text_cost(value: &Value) -> u64 {
     }
 }
 
-/// Pays for a value, with all that it holds, and returns what that was.
+/// Charges for a value with everything that it contains, and returns that cost.
 fn cost(meter: &Meter, value: &Value) -> Result<u64, Error> {
     if let Some(container) = value.downcast_object_ref::<Container>() {
         if container.is_unreadable() {
@@ -101,7 +103,8 @@ fn cost(meter: &Meter, value: &Value) -> Result<u64, Error> {
     Ok(total)
 }
 
-/// Pays for sorting: as many comparisons as there may be, each of the largest item, or of the largest of its attributes.
+/// Charges for sorting: for the largest number of comparisons, each of the largest item or of its
+/// largest attributes.
 fn pay_sorted(meter: &Meter, value: &Value, attributes: Option<&str>) -> Result<(), Error> {
     if value.is_undefined() || value.as_object().is_none() {
         return pay_deep(meter, value);
@@ -122,7 +125,7 @@ fn pay_sorted(meter: &Meter, value: &Value, attributes: Option<&str>) -> Result<
     meter.pay(comparisons.saturating_mul(largest + COMPARE_COST))
 }
 
-/// What the attributes of an item cost to compare; names of several are separated by commas.
+/// Returns the cost of comparing the attributes of an item. Several names are separated by commas.
 fn attributes_cost(meter: &Meter, item: &Value, attributes: &str) -> Result<u64, Error> {
     let mut total = 0;
     for path in attributes.split(',') {
@@ -135,7 +138,7 @@ fn attributes_cost(meter: &Meter, item: &Value, attributes: &str) -> Result<u64,
     Ok(total)
 }
 
-/// A value as operators take it: MiniJinja's own, paid for.
+/// Returns a value in MiniJinja's own types for operators, and charges for it.
 fn operand(meter: &Meter, value: &Value) -> Result<Value, Error> {
     meter.pay(text_cost(value))?;
     match value.kind() {
@@ -149,7 +152,7 @@ fn operand(meter: &Meter, value: &Value) -> Result<Value, Error> {
     }
 }
 
-/// A copy of MiniJinja's own types, at any depth.
+/// Copies a value to MiniJinja's own types, at any depth.
 fn copied(meter: &Meter, value: &Value) -> Result<Value, Error> {
     meter.pay(COPY_COST)?;
     match value.kind() {
@@ -169,7 +172,7 @@ fn copied(meter: &Meter, value: &Value) -> Result<Value, Error> {
     }
 }
 
-/// Lazy sequences are read at once, so that they do not build on each other.
+/// Reads lazy sequences immediately, so that they do not build on each other.
 fn listed(meter: &Meter, value: &Value) -> Result<Value, Error> {
     let is_lazy = value.as_object().is_some_and(|object| object.repr() == ObjectRepr::Iterable);
     if !is_lazy {

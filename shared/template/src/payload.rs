@@ -1,4 +1,4 @@
-//! The payload that a template may name.
+//! The payload variable of templates.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,7 +9,7 @@ use crate::document::{Document, DocumentError};
 use crate::meter::Meter;
 use crate::values::{self, View};
 
-/// A payload, read as JSON when a template first names it. Cheap to clone.
+/// A payload that is parsed as JSON when a template first uses it. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Payload(Arc<Content>);
 
@@ -19,30 +19,30 @@ enum Content {
         bytes: Bytes,
         document: OnceLock<Result<Arc<Document>, DocumentError>>,
     },
-    /// There is no JSON: the variable does not exist.
+    /// There is no JSON, so the variable does not exist.
     Absent(String),
-    /// There is JSON that cannot be read: a template that names it fails.
+    /// The JSON cannot be read, so a template that uses it fails.
     Unreadable(String),
 }
 
 impl Payload {
-    /// JSON, as it was sent.
+    /// Creates a payload from JSON, which keeps its text.
     #[must_use]
     pub fn json(bytes: Bytes) -> Self {
         Self(Arc::new(Content::Json { bytes, document: OnceLock::new() }))
     }
 
-    /// No JSON; `why` completes an error that a template makes by naming it.
+    /// Creates a payload without JSON. `why` completes the error of a template that uses it.
     pub fn absent(why: impl Into<String>) -> Self {
         Self(Arc::new(Content::Absent(why.into())))
     }
 
-    /// JSON that templates cannot have, and why.
+    /// Creates a payload that templates cannot use, with the reason.
     pub fn unreadable(why: impl Into<String>) -> Self {
         Self(Arc::new(Content::Unreadable(why.into())))
     }
 
-    /// The document; `Ok(None)` where there is no JSON.
+    /// Returns the document, or `Ok(None)` if there is no JSON.
     pub fn document(&self) -> Result<Option<Arc<Document>>, String> {
         match &*self.0 {
             Content::Absent(_) => Ok(None),
@@ -54,7 +54,7 @@ impl Payload {
         }
     }
 
-    /// Why there is no JSON.
+    /// Returns why there is no JSON.
     pub(crate) fn absence(&self) -> Option<&str> {
         match &*self.0 {
             Content::Absent(why) => Some(why),
@@ -62,7 +62,8 @@ impl Payload {
         }
     }
 
-    /// The variable's value; `None` where it does not exist. An error shows once the template names it.
+    /// Returns the value of the variable, or `None` if it does not exist. An error occurs when the
+    /// template uses it.
     pub(crate) fn to_value(&self, meter: &Arc<Meter>) -> Option<Value> {
         let document = match self.document() {
             Ok(document) => document?,

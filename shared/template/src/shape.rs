@@ -1,14 +1,17 @@
-//! What a template may be made of.
+//! Checks the constructs of a template.
 //!
-//! Fuel pays for steps and for text, but not for what a value would be if it were written out. A list that holds another twice, sixty times
-//! over, is small in memory and has no end as text. So no template makes lists or maps of what it is given: literals are constants, nothing
-//! doubles a list, and values stay parts of the message, as large as they came.
+//! Fuel charges for steps and for text, but not for the size that a value would have as text. A
+//! list that contains another one twice, repeated sixty times, is small in memory but practically
+//! endless as text. So a template cannot create lists or maps from its input: literals are
+//! constants, nothing doubles a list, and values stay parts of the message with their original
+//! size.
 
 use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, ForLoop, Stmt};
 
 use crate::TemplateError;
 
-/// What MiniJinja brings and is of use here, and our own. `map` takes an attribute only.
+/// The permitted filters: MiniJinja's useful ones and Waybill's own. `map` accepts only an
+/// attribute.
 const FILTERS: &[&str] = &[
     "abs",
     "attr",
@@ -60,7 +63,7 @@ const FILTERS: &[&str] = &[
 /// Filters whose result is a number.
 const NUMERIC: &[&str] = &["abs", "count", "float", "int", "length", "round", "sum"];
 
-/// Looks through a whole template; the first thing that is not allowed is the error.
+/// Checks a whole template, and returns an error for the first thing that is not allowed.
 pub(crate) fn check(statement: &Stmt<'_>) -> Result<(), TemplateError> {
     match statement {
         Stmt::Template(template) => statements(&template.children),
@@ -121,7 +124,7 @@ fn expression(expr: &Expr<'_>) -> Result<(), TemplateError> {
             let (left, right) = (&binary.left, &binary.right);
             match binary.op {
                 BinOpKind::Add if !(is_plain(left) || is_plain(right)) => {
-                    return Err(refused(line, "+ needs a number on one side, such as a|float; ~ puts texts together"));
+                    return Err(refused(line, "+ needs a number on one side, such as a|float; ~ concatenates texts"));
                 }
                 BinOpKind::Mul if !(is_number(left) && is_number(right)) => {
                     return Err(refused(line, "* needs numbers on both sides, such as a|float * 100"));
@@ -182,7 +185,7 @@ fn is_constant(expr: &Expr<'_>) -> bool {
     }
 }
 
-/// Certainly a number, or an error.
+/// Whether the value is a number, or the operation is an error.
 fn is_number(expr: &Expr<'_>) -> bool {
     match expr {
         Expr::Const(constant) => constant.value.is_number(),
@@ -197,7 +200,7 @@ fn is_number(expr: &Expr<'_>) -> bool {
     }
 }
 
-/// Certainly no list, or an error.
+/// Whether the value is not a list, or the operation is an error.
 fn is_plain(expr: &Expr<'_>) -> bool {
     is_number(expr) || matches!(expr, Expr::Const(constant) if constant.value.as_str().is_some())
 }

@@ -11,10 +11,10 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 use crate::meter::Meter;
 use crate::{Limits, RenderError, Stop, TemplateError, Variables, depth, filters, metered, operators, shape};
 
-/// The one template of each environment.
+/// The name of the only template in each environment.
 const NAME: &str = "template";
 
-/// A template that was checked; cheap to clone.
+/// A template that has been checked. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Template {
     source: Arc<str>,
@@ -24,17 +24,17 @@ pub struct Template {
 }
 
 impl Template {
-    /// Compiles text: what variables hold is written as it is.
+    /// Compiles a text template. Values are not escaped.
     pub fn compile(source: &str, limits: Limits) -> Result<Self, TemplateError> {
         Self::compile_as(source, limits, AutoEscape::None, &[])
     }
 
-    /// Compiles the plain text of a mail, which may also use the variable `link`.
+    /// Compiles the plain text of an e-mail, which may also use the variable `link`.
     pub fn compile_mail_text(source: &str, limits: Limits) -> Result<Self, TemplateError> {
         Self::compile_as(source, limits, AutoEscape::None, &[Variables::LINK])
     }
 
-    /// Compiles the HTML of a mail, which may also use the variable `link`. What variables hold is escaped.
+    /// Compiles the HTML of an e-mail, which may also use the variable `link`. Values are escaped.
     pub fn compile_mail_html(source: &str, limits: Limits) -> Result<Self, TemplateError> {
         Self::compile_as(source, limits, AutoEscape::Html, &[Variables::LINK])
     }
@@ -43,7 +43,7 @@ impl Template {
         if source.len() > limits.source_bytes_max {
             return Err(TemplateError::TooLong { max: limits.source_bytes_max });
         }
-        // First, for all that follows is recursive.
+        // This check comes first, because everything after it is recursive.
         depth::check(source)?;
         let tree = parse(source, NAME, SyntaxConfig::default()).map_err(|error| TemplateError::syntax(&error))?;
         shape::check(&tree)?;
@@ -58,13 +58,13 @@ impl Template {
         Ok(Self { source: source.into(), limits, escape, uses_payload: names.contains("payload") })
     }
 
-    /// Whether it says anything about the payload, which is then worth reading.
+    /// Whether the template uses the payload, which then has to be read.
     #[must_use]
     pub fn uses_payload(&self) -> bool {
         self.uses_payload
     }
 
-    /// The template with these values; ends early once `stop` is set.
+    /// Renders the template with these values. Ends early when `stop` is set.
     pub fn render(&self, variables: &Variables<'_>, stop: &Stop) -> Result<String, RenderError> {
         let Limits { work, output_bytes_max, .. } = self.limits;
         let meter = Arc::new(Meter::new(work, output_bytes_max, stop.clone()));
@@ -112,7 +112,7 @@ impl Template {
         environment
     }
 
-    /// An error; where the payload does not exist, it says why.
+    /// Returns the error of a render. If the payload does not exist, it says why.
     fn explained(&self, error: &Error, variables: &Variables<'_>) -> RenderError {
         let found = RenderError::of(error);
         match (found, variables.payload.absence()) {

@@ -1,4 +1,4 @@
-//! A document as template values.
+//! The values of a document as template values.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -10,7 +10,7 @@ use minijinja::{Error, ErrorKind, Value};
 use crate::document::{Document, Kind};
 use crate::meter::Meter;
 
-/// What the values of one render have in common.
+/// The data that all values of one render share.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) document: Arc<Document>,
@@ -23,13 +23,14 @@ pub(crate) struct Container {
     pub(crate) at: u32,
 }
 
-/// A number of a document. As text it is what was sent; operators and filters that calculate take its [`native`] value.
+/// A number of a document. Its text is unchanged; operators and filters that calculate use its
+/// [`native`] value.
 pub(crate) struct Number {
     view: Arc<View>,
     at: u32,
 }
 
-/// A value of a document.
+/// Returns a value of a document.
 pub(crate) fn value(view: &Arc<View>, at: u32) -> Value {
     let (view, document) = (view.clone(), &view.document);
     match &document.entry(at).kind {
@@ -41,14 +42,14 @@ pub(crate) fn value(view: &Arc<View>, at: u32) -> Value {
     }
 }
 
-/// A text that a template cannot hold.
+/// Returns the error for a text that cannot be represented.
 pub(crate) fn unreadable() -> Error {
     let detail = "the payload has a text with a lone surrogate (such as \\ud800), which no text can hold; \
                   only the json filter on an enclosing value can write it";
     Error::new(ErrorKind::InvalidOperation, detail)
 }
 
-/// The value as MiniJinja's own type where it is a number of a document.
+/// Converts a number of a document to MiniJinja's own type. Returns other values unchanged.
 pub(crate) fn native(value: &Value) -> Result<Value, Error> {
     match value.downcast_object_ref::<Number>() {
         None => Ok(value.clone()),
@@ -75,18 +76,18 @@ impl Number {
 }
 
 impl Container {
-    /// The container's text as it was sent.
+    /// Returns the unchanged text of the container.
     pub(crate) fn text(&self) -> &str {
         let document = &self.view.document;
         document.source(&document.entry(self.at).span)
     }
 
-    /// How many values it holds, at any depth.
+    /// Returns how many values the container has at any depth.
     pub(crate) fn values_count(&self) -> u64 {
         u64::from(self.view.document.entry(self.at).end - self.at)
     }
 
-    /// Whether a text in it cannot be held.
+    /// Whether a text in the container cannot be represented.
     pub(crate) fn is_unreadable(&self) -> bool {
         self.view.document.holds_unreadable(self.at)
     }
@@ -171,7 +172,7 @@ impl Object for Number {
     }
 }
 
-/// Infinite where it is too large.
+/// Returns a floating-point number, which is infinite if the number is too large.
 fn as_float(text: &str) -> f64 {
     text.parse().unwrap_or(f64::NAN)
 }

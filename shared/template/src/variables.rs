@@ -1,4 +1,4 @@
-//! What a template can say about a message (destinations.md, Common settings).
+//! The values that a template can use about a message (destinations.md, Common settings).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,38 +11,39 @@ use crate::meter::Meter;
 /// The variables of every template.
 #[derive(Clone, Copy, Debug)]
 pub struct Variables<'v> {
-    /// `org_…`
+    /// The organization's id: `org_…`.
     pub organization_id: &'v str,
-    /// `report.ready`
+    /// The event type, such as `report.ready`.
     pub event_type: &'v str,
-    /// `msg_…`
+    /// The message's id: `msg_…`.
     pub message_id: &'v str,
-    /// `dlv_…`
+    /// The delivery's id: `dlv_…`.
     pub delivery_id: &'v str,
-    /// The customer's own name for the message.
+    /// The customer's reference for the message.
     pub reference: Option<&'v str>,
-    /// The customer's own members.
+    /// The metadata that the customer attached to the message.
     pub metadata: &'v BTreeMap<String, String>,
-    /// Of the payload, when it has one.
+    /// The payload's filename, if it has one.
     pub filename: Option<&'v str>,
-    /// Of the payload.
+    /// The payload's media type.
     pub content_type: &'v str,
-    /// RFC 3339, UTC, milliseconds.
+    /// When the message was accepted: RFC 3339 in UTC with milliseconds.
     pub created_at: &'v str,
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// Of a fallback: the delivery that failed.
+    /// For a fallback, the delivery that failed.
     pub failed_delivery_id: Option<&'v str>,
-    /// Of a fallback: why that delivery failed.
+    /// For a fallback, the reason why that delivery failed.
     pub reason: Option<&'v str>,
-    /// The payload, where it is JSON.
+    /// The payload, if it is JSON.
     pub payload: &'v Payload,
-    /// Where the payload can be downloaded; see [`Template::compile_mail_text`](crate::Template::compile_mail_text).
+    /// The URL from which the payload can be downloaded; see
+    /// [`Template::compile_mail_text`](crate::Template::compile_mail_text).
     pub link: Option<&'v str>,
 }
 
 impl Variables<'_> {
-    /// The variables' names.
+    /// The names of the variables.
     pub const NAMES: [&'static str; 13] = [
         "organization_id",
         "event_type",
@@ -59,10 +60,10 @@ impl Variables<'_> {
         "payload",
     ];
 
-    /// The name of the variable that only the texts of a mail have.
+    /// The name of the variable that only the texts of an e-mail have.
     pub const LINK: &'static str = "link";
 
-    /// `with_payload`: the payload is read only for templates that name it.
+    /// Returns the root value. The payload is read only with `with_payload`.
     pub(crate) fn to_value(self, with_payload: bool, meter: &Arc<Meter>) -> Value {
         let text = |text: Option<&str>| text.map_or_else(|| Value::from(()), Value::from);
         let values: [Value; 12] = [

@@ -1,6 +1,7 @@
-//! What templates can nest, a construct each.
+//! The constructs that templates can nest.
 
-/// What is repeated: before, between and after, with what is in the middle.
+/// Repeated constructs: the text before, between and after the repetitions, with the one in the
+/// middle repeated.
 pub(crate) const CONSTRUCTS: &[(&str, &str, &str, &str)] = &[
     ("minus", "{{ ", "-", "1 }}"),
     ("not", "{{ ", "not ", "1 }}"),
@@ -58,7 +59,7 @@ pub(crate) const CONSTRUCTS: &[(&str, &str, &str, &str)] = &[
     ("autoescape", "", "{% autoescape true %}", "x"),
 ];
 
-/// What is opened and closed again.
+/// Constructs that are opened and closed.
 pub(crate) const PAIRS: &[(&str, &str, &str)] = &[
     ("parentheses", "(", ")"),
     ("lists", "[", "]"),
@@ -68,7 +69,7 @@ pub(crate) const PAIRS: &[(&str, &str, &str)] = &[
     ("filter arguments", "1|default(", ")"),
 ];
 
-/// Statements that are opened and closed again.
+/// Statements that are opened and closed.
 pub(crate) const BLOCKS: &[(&str, &str, &str)] = &[
     ("if", "{% if 1 %}", "{% endif %}"),
     ("else", "{% if 0 %}{% else %}", "{% endif %}"),
@@ -78,7 +79,8 @@ pub(crate) const BLOCKS: &[(&str, &str, &str)] = &[
     ("filter", "{% filter e %}", "{% endfilter %}"),
 ];
 
-/// Each construct's name and a template in which it nests this deep, from the third line on.
+/// Returns the name of each construct, with a template in which it is nested this deep from the
+/// third line on.
 pub(crate) fn sources(depth: usize) -> Vec<(String, String)> {
     let repeated = |part: &str| part.repeat(depth);
     let lines = "\n\n";

@@ -1,14 +1,16 @@
-//! What templates may cost: no operation is expensive, however large the values, and a render ends when it is told to.
+//! Tests the cost of templates: no operation is expensive regardless of the size of its values, and
+//! a render ends when it is stopped.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use template::{Limits, Payload, RenderError, Stop, Template, Variables};
 
-/// Generous: a loaded machine and an unoptimised build. The faults that this is about take from ten seconds to hours.
+/// A generous limit, for a loaded machine and an unoptimised build. The faults that this tests take
+/// from ten seconds to hours.
 const TAKES_MAX: Duration = Duration::from_secs(5);
 
-/// Payloads of about a mebibyte.
+/// Returns payloads of about one mebibyte.
 fn payloads() -> Vec<(&'static str, String)> {
     let list = |item: &str, count: usize| format!("[{}]", vec![item; count].join(","));
     let long = "x".repeat(240_000);
@@ -24,7 +26,7 @@ fn payloads() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Each is tried with each payload; whether it is an error is another question.
+/// Each template is tried with each payload. It may fail.
 const TEMPLATES: &[&str] = &[
     "{% for i in range(100000) %}{% if payload.a == payload.b %}x{% endif %}{% endfor %}",
     "{% for i in range(100000) %}{% if payload.a < payload.b %}x{% endif %}{% endfor %}",
@@ -78,7 +80,7 @@ const TEMPLATES: &[&str] = &[
     "{{ payload.a | sort(attribute='tags') | length }}{{ payload.a | unique(attribute='tags') | length }}",
 ];
 
-/// As for bodies, with less to spend, so that trying all of them takes no minutes.
+/// The limits of bodies with a smaller budget, so that trying all templates does not take minutes.
 const LIMITS: Limits = Limits { fuel: Limits::BODY.fuel / 4, work: Limits::BODY.work / 4, ..Limits::BODY };
 
 fn rendered(source: &str, limits: Limits, payload: &Payload, stop: &Stop) -> Result<String, RenderError> {

@@ -1,4 +1,4 @@
-//! Templates that nest: each is rendered or refused with its line, on a small stack.
+//! Tests nested templates: each is rendered, or rejected with its line, on a small stack.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -7,10 +7,10 @@ use template::{Limits, Payload, Stop, Template, TemplateError, Variables};
 
 use crate::constructs::{BLOCKS, PAIRS, sources};
 
-/// Less than any thread of the service has, in a build whose frames are the largest.
+/// Less than the stack of any thread of the service, for a build with the largest frames.
 const STACK_BYTES: usize = 1536 << 10;
 
-/// Compiles and renders; says how it was refused.
+/// Compiles and renders a template, and returns how it was rejected.
 fn tried(source: &str, limits: Limits) -> Result<(), TemplateError> {
     let template = Template::compile(source, limits)?;
     let (metadata, payload) = (BTreeMap::new(), Payload::json("[[[[1]]]]".into()));
@@ -30,7 +30,7 @@ fn tried(source: &str, limits: Limits) -> Result<(), TemplateError> {
         payload: &payload,
         link: None,
     };
-    // Whether the values work out is another question.
+    // Rendering may fail with these values.
     drop(template.render(&variables, &Stop::default()));
     Ok(())
 }
@@ -42,7 +42,7 @@ fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
 #[test]
 fn every_construct_at_every_depth_is_rendered_or_refused_with_its_line() {
     on_a_small_stack(|| {
-        // As long as it takes, so that the depth and not the length is what is tried.
+        // The source may be as long as necessary, so that the depth and not the length is tested.
         let limits = Limits { source_bytes_max: 4 << 20, ..Limits::BODY };
         for depth in [1, 50, 74, 99, 100, 101, 150, 200, 848, 1000, 10_000, 60_000] {
             for (name, source) in sources(depth) {
@@ -72,7 +72,7 @@ fn templates_of_ordinary_depth_are_taken() {
             let source = format!("{}x{}", left.repeat(95), right.repeat(95));
             assert_eq!(tried(&source, Limits::BODY), Ok(()), "{name}");
         }
-        // What stands side by side is not nested.
+        // Constructs next to each other are not nested.
         let wide = [
             format!("{{{{ [{}] | length }}}}", "1, ".repeat(2000)),
             "{{ 'a' ~ 'b' ~ 'c' }}{% if 1 %}x{% elif 2 %}y{% endif %}{% set a = 1 %}{% set b %}x{% endset %}".repeat(300),

@@ -1,4 +1,4 @@
-//! Templates: what they say, what is refused when they are saved, and what they may cost.
+//! Tests the output of templates, the errors when they are saved, and the limits on their cost.
 
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
@@ -41,7 +41,7 @@ fn render(source: &str) -> Result<String, RenderError> {
     with(|_| (), source)
 }
 
-/// A template with this JSON as its payload.
+/// Renders a template with this JSON as its payload.
 fn render_json(source: &str, json: &str) -> Result<String, RenderError> {
     let payload = Payload::json(json.to_owned().into());
     let metadata = BTreeMap::new();

@@ -1,4 +1,5 @@
-//! Payloads arrive in templates as they were sent, or the template fails and says why.
+//! Tests that payloads are available in templates unchanged, or that the template fails with the
+//! reason.
 
 use super::{render_json, with};
 use template::{Payload, RenderError};

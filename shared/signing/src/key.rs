@@ -5,36 +5,38 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString, zeroize::Zeroizing};
 
 const PREFIX: &str = "whsec_";
 
-/// The fewest bytes a secret may hold (Standard Webhooks, "Signature scheme").
+/// The smallest size of a secret in bytes (Standard Webhooks, "Signature scheme").
 pub const KEY_BYTES_MIN: usize = 24;
-/// The most bytes a secret may hold (Standard Webhooks, "Signature scheme").
+/// The largest size of a secret in bytes (Standard Webhooks, "Signature scheme").
 pub const KEY_BYTES_MAX: usize = 64;
-/// The bytes of a secret that we make: as many as HMAC-SHA256 puts out.
+/// The size of a generated secret in bytes: the output size of HMAC-SHA256.
 pub const KEY_BYTES_GENERATED: usize = 32;
 
-/// One secret that signs a destination's requests. `Debug` is redacted and the bytes are wiped when it is dropped.
+/// A secret that signs a destination's requests. `Debug` is redacted, and the bytes are wiped when
+/// it is dropped.
 #[derive(Debug, Clone)]
 pub struct SigningKey(SecretSlice<u8>);
 
-/// Why a text is no signing secret. Says nothing of the text itself: it may be a mistyped real secret.
+/// Why a text is not a signing secret. The error does not contain the text, which may be a mistyped
+/// secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The text does not begin with `whsec_`.
     #[error("a signing secret begins with \"whsec_\"")]
     Prefix,
-    /// What follows the prefix is not base64 (standard alphabet, padded).
+    /// The text after the prefix is not base64 (standard alphabet, padded).
     #[error("after \"whsec_\" a signing secret is base64 with padding")]
     Base64,
     /// The decoded secret is too short or too long.
     #[error("a signing secret holds {KEY_BYTES_MIN} to {KEY_BYTES_MAX} bytes, this one {bytes}")]
     Length {
-        /// How many bytes the text decodes to.
+        /// The size of the decoded secret in bytes.
         bytes: usize,
     },
 }
 
 impl KeyError {
-    /// The machine code of a validation error.
+    /// Returns the machine-readable code of a validation error.
     pub fn code(self) -> &'static str {
         match self {
             Self::Prefix | Self::Base64 => "invalid_format",
@@ -44,7 +46,7 @@ impl KeyError {
 }
 
 impl SigningKey {
-    /// Reads a secret as a customer gives it.
+    /// Parses a secret that a customer provides.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let encoded = text.strip_prefix(PREFIX).ok_or(KeyError::Prefix)?;
         let bytes = Zeroizing::new(BASE64.decode(encoded).map_err(|_| KeyError::Base64)?);
@@ -54,14 +56,14 @@ impl SigningKey {
         Ok(Self(SecretSlice::from(bytes.to_vec())))
     }
 
-    /// Makes a new secret from `fill`, a source of random bytes fit for keys.
+    /// Generates a secret. `fill` must be a source of random bytes that is suitable for keys.
     pub fn generate(fill: impl FnOnce(&mut [u8])) -> Self {
         let mut bytes = Zeroizing::new([0; KEY_BYTES_GENERATED]);
         fill(bytes.as_mut_slice());
         Self(SecretSlice::from(bytes.to_vec()))
     }
 
-    /// The secret as text, `whsec_…`: to seal it, or to show it the one time it is shown.
+    /// Returns the secret as text, `whsec_…`, in order to seal it or to show it once.
     pub fn to_secret_string(&self) -> SecretString {
         let mut text = String::with_capacity(PREFIX.len() + KEY_BYTES_MAX * 2);
         text.push_str(PREFIX);

@@ -1,11 +1,16 @@
-//! [Standard Webhooks](https://www.standardwebhooks.com) signatures (R4.4): how a receiver knows that a request is ours.
+//! [Standard Webhooks](https://www.standardwebhooks.com) signatures (R4.4), with which a receiver
+//! verifies that Waybill sent a request.
 //!
-//! - A [`SigningKey`] is one `whsec_…` secret: parsed from a customer's text or generated, and shown only on purpose.
-//! - [`sign`] makes the value of the `webhook-signature` header, one signature per live key, newest first, so that a receiver that
-//!   knows any of them accepts the request while a rotation lasts.
-//! - [`verify`] is the receiver's side: some key made some signature of exactly this id, time and body, and not too long ago.
+//! - A [`SigningKey`] is one `whsec_…` secret. It is parsed from a customer's text or generated,
+//!   and shown only on purpose.
+//! - [`sign`] returns the value of the `webhook-signature` header, with one signature for each
+//!   valid key, newest first, so that a receiver that knows any of them accepts the request during
+//!   a rotation.
+//! - [`verify`] is the receiver's side: it checks that one of the keys signed exactly this id, time
+//!   and body, not too long ago.
 //!
-//! What is signed is `id.timestamp.body`. The id is a delivery's, which never contains a dot.
+//! The signed content is `id.timestamp.body`. The id is a delivery's id, which never contains a
+//! dot.
 
 mod key;
 mod signature;

@@ -1,4 +1,4 @@
-//! Making and checking the `webhook-signature` header.
+//! Creates and verifies the `webhook-signature` header.
 
 use crate::SigningKey;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -7,15 +7,18 @@ use sha2::Sha256;
 
 /// The version of the scheme: a symmetric signature, HMAC-SHA256.
 const VERSION: &str = "v1";
-/// A version, a comma and 32 bytes in base64.
+/// The length of a signature: a version, a comma and 32 bytes in base64.
 const SIGNATURE_CHARS: usize = VERSION.len() + 1 + 44;
-/// More signatures than this in one header are not looked at: a rotation leaves at most five live keys.
+/// The largest number of signatures in one header that are checked. A rotation has at most five
+/// valid keys.
 const SIGNATURES_MAX: usize = 16;
 
-/// How far a receiver lets the request's time be from its own: the official libraries' five minutes.
+/// The permitted difference between the request's time and the receiver's: the five minutes of the
+/// official libraries.
 pub const TOLERANCE_SECONDS: i64 = 300;
 
-/// The header's value: `v1,<base64> v1,<base64> …`, one signature per key in the order given (newest first).
+/// Returns the value of the header: `v1,<base64> v1,<base64> …`, one signature for each key in the
+/// given order (newest first).
 pub fn sign(keys: &[SigningKey], id: &str, timestamp_seconds: i64, body: &[u8]) -> String {
     let mut header = String::with_capacity(keys.len() * (SIGNATURE_CHARS + 1));
     for key in keys {
@@ -30,38 +33,39 @@ pub fn sign(keys: &[SigningKey], id: &str, timestamp_seconds: i64, body: &[u8]) 
     header
 }
 
-/// What a receiver holds when it asks whether a request is genuine.
+/// The data with which a receiver verifies a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Verification<'a> {
-    /// The header `webhook-id`.
+    /// The `webhook-id` header.
     pub id: &'a str,
-    /// The header `webhook-timestamp`, Unix seconds.
+    /// The `webhook-timestamp` header in Unix seconds.
     pub timestamp_seconds: i64,
-    /// The header `webhook-signature`.
+    /// The `webhook-signature` header.
     pub signature: &'a str,
-    /// The body's bytes as received.
+    /// The bytes of the received body.
     pub body: &'a [u8],
-    /// The receiver's clock, Unix seconds.
+    /// The receiver's time in Unix seconds.
     pub now_seconds: i64,
-    /// How far the two times may be apart: [`TOLERANCE_SECONDS`].
+    /// The permitted difference between the two times, such as [`TOLERANCE_SECONDS`].
     pub tolerance_seconds: i64,
 }
 
-/// Why a request is not taken for ours.
+/// Why a request is not accepted as genuine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// The request's time lies too far in the past: perhaps someone replays it.
+    /// The request's time is too far in the past, so it may have been replayed.
     #[error("the timestamp is too old")]
     TooOld,
-    /// The request's time lies too far in the future.
+    /// The request's time is too far in the future.
     #[error("the timestamp is in the future")]
     TooNew,
-    /// No signature in the header was made by one of the keys for this id, time and body.
+    /// No signature in the header was created with one of the keys for this id, time and body.
     #[error("no signature matches")]
     NoMatch,
 }
 
-/// Whether one of the keys signed this request. The comparison takes the same time wherever two signatures differ.
+/// Verifies that one of the keys signed this request. The comparison of signatures takes constant
+/// time.
 pub fn verify(keys: &[SigningKey], request: &Verification<'_>) -> Result<(), VerifyError> {
     let age_seconds = request.now_seconds.saturating_sub(request.timestamp_seconds);
     if age_seconds > request.tolerance_seconds {

@@ -1,4 +1,4 @@
-//! Our signatures as the official libraries of other languages see them.
+//! Tests the signatures with the official libraries of other languages.
 
 use kit::verifier::{Signed, Verifier};
 use secrecy::ExposeSecret as _;

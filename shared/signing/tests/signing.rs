@@ -1,4 +1,4 @@
-//! Keys, vectors and properties of the signature scheme.
+//! Tests keys, test vectors and properties of the signature scheme.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,7 +19,7 @@ fn request<'a>(id: &'a str, time: i64, body: &'a [u8], signature: &'a str) -> Ve
     Verification { id, timestamp_seconds: time, signature, body, now_seconds: time, tolerance_seconds: 300 }
 }
 
-/// The vector that the official libraries' own tests use.
+/// The test vector of the official libraries.
 #[test]
 fn official_vector() {
     assert_eq!(sign(&[key(SECRET)], ID, TIME, BODY), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
@@ -90,7 +90,8 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// While a rotation lasts, a receiver that knows any live key accepts; one that knows another does not.
+    /// During a rotation, a receiver that knows any valid key accepts a request, and one that knows
+    /// another key does not.
     #[test]
     fn every_live_key_verifies(keys in proptest::collection::vec(any_key(), 1..5), stranger in any_key(),
                                id in "[a-z0-9_]{1,40}", time in 0..i64::MAX / 2, body in any_body()) {

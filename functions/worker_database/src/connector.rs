@@ -33,7 +33,7 @@ pub(crate) fn may_receive(sent: u64) -> u64 {
     (UNASKED_BYTES_MAX + sent).min(RECEIVED_BYTES_MAX)
 }
 
-/// Delivers to databases.
+/// Delivers payloads to PostgreSQL and MySQL databases.
 #[derive(Debug, Clone)]
 pub struct Database {
     pub(crate) guard: Guard,

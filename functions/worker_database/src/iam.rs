@@ -20,7 +20,7 @@ pub enum NoToken {
     /// The host is not an RDS endpoint, whose name contains the region.
     #[error("the host does not contain a region: iam credentials require the endpoint of a database at AWS")]
     Region,
-    /// The signature failed.
+    /// The signature could not be computed.
     #[error("the token cannot be signed")]
     Signing(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -14,7 +14,7 @@ use crate::stretching;
 pub enum Credentials {
     /// A password, which also answers a keyboard-interactive question.
     Password {
-        /// The password.
+        /// The password of the user.
         password: SecretString,
     },
     /// A private key in OpenSSH's format, PEM (PKCS #1, PKCS #8, SEC 1) or PuTTY's format: Ed25519,

@@ -24,7 +24,7 @@ pub(crate) async fn located(settings: &SftpSettings, wording: Wording, deadline:
 }
 
 impl Place {
-    /// The file's path.
+    /// Returns the path of the file.
     pub(crate) fn path(&self) -> String {
         joined(&self.directory, &self.name)
     }

@@ -146,7 +146,7 @@ impl Remote {
         Ok(made)
     }
 
-    /// Creates one directory.
+    /// Creates one directory in an existing one.
     pub(crate) async fn make_directory(&self, path: &str) -> Result<(), ConnectorError> {
         let made = self.sftp.mkdir(path, FileAttributes::empty()).await;
         made.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("creating {path}")))
@@ -315,7 +315,7 @@ impl Remote {
         Ok(())
     }
 
-    /// Removes a file.
+    /// Removes a file by its path.
     pub(crate) async fn remove(&self, path: &str) -> Result<(), ConnectorError> {
         self.sftp.remove(path).await.map(drop).map_err(|error| verdict::of_sftp(&error, &format!("removing {path}")))
     }

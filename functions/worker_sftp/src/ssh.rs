@@ -50,7 +50,7 @@ pub(crate) fn is_of_type(key: &PublicKey, algorithm: &Algorithm) -> bool {
 /// Which host keys are trusted.
 #[derive(Clone, Debug)]
 pub(crate) enum Trust {
-    /// The pinned keys.
+    /// Only the pinned keys are trusted.
     Pinned(HostKeys),
     /// None. The connection ends once the key is known.
     Nobody,

@@ -12,12 +12,12 @@ use crate::place::Place;
 /// The object at a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Existing {
-    /// No object exists.
+    /// There is no object at the key.
     Nothing,
     /// An object of this delivery: it has the same size and hash, or, if the hash is not known, the
     /// same delivery id.
     Ours(Version),
-    /// Another object.
+    /// There is another object at the key.
     Other(Version),
     /// The credentials do not permit a look.
     Unseen,

@@ -30,9 +30,9 @@ const GOOGLE: &str = "https://storage.googleapis.com";
 pub enum Settings<'s> {
     /// Amazon S3 or a compatible store.
     S3(&'s S3Settings),
-    /// Google Cloud Storage.
+    /// The settings of a Google Cloud Storage destination.
     Gcs(&'s GcsSettings),
-    /// Azure Blob Storage.
+    /// The settings of an Azure Blob Storage destination.
     AzureBlob(&'s AzureBlobSettings),
 }
 
@@ -89,7 +89,7 @@ impl<T: std::fmt::Debug + Send + Sync> CredentialProvider for Fixed<T> {
     }
 }
 
-/// An opened bucket.
+/// A bucket that is opened for one attempt.
 pub(crate) struct Place {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) wire: Wire,
@@ -185,7 +185,7 @@ impl Storage {
         }
     }
 
-    /// Deletes an object.
+    /// Deletes the object at this key.
     pub(crate) async fn delete(&self, place: &Place, settings: Settings<'_>, key: &str) -> Result<(), StorageError> {
         let Some((account, credential)) = &place.azure else {
             return Ok(place.store.delete(&path(key)?).await?);

@@ -30,7 +30,7 @@ const BODY_MAX_BYTES: u64 = 64 << 20;
 /// The detail when this worker's queue holds a task for a destination of another type.
 const NOT_A_WEBHOOK: &str = "the destination is not a webhook";
 
-/// Delivers to webhooks.
+/// Delivers messages to webhooks.
 #[derive(Debug)]
 pub struct Webhook {
     clients: Clients,

@@ -20,7 +20,7 @@ const CODINGS_MAX: usize = 3;
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 0x08];
 
-/// A decoded body.
+/// The beginning of a body as text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Decoded {
     pub(crate) text: String,

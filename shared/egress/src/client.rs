@@ -32,7 +32,7 @@ pub struct Client {
 pub struct Request {
     /// The method, such as POST or PUT.
     pub method: Method,
-    /// The URL.
+    /// The URL to send the request to.
     pub target: Target,
     /// All headers except `host`, `content-length` and `accept: */*`, which the client adds.
     pub headers: HeaderMap,

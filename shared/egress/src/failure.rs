@@ -16,7 +16,7 @@ pub enum FailureKind {
     /// The server rejects the client certificate, or requires one.
     #[strum(serialize = "authentication")]
     Identity,
-    /// The deadline passed.
+    /// The deadline passed before the answer.
     Timeout,
     /// The connection was closed without an answer, or the answer is not HTTP.
     Protocol,
@@ -57,7 +57,7 @@ impl Failure {
         Self::new(FailureKind::Timeout, detail)
     }
 
-    /// Returns the category.
+    /// Returns the category of the failure.
     pub fn kind(&self) -> FailureKind {
         self.kind
     }

@@ -57,7 +57,7 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{entry}\" is not a network such as 10.1.0.0/16 or fd00::/8")]
 pub struct PolicyError {
-    /// The invalid entry.
+    /// The entry as it was given.
     pub entry: String,
 }
 

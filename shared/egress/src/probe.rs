@@ -27,7 +27,7 @@ impl StepName {
 /// The result of a step.
 #[derive(Debug, Clone)]
 pub enum StepOutcome {
-    /// The step succeeded.
+    /// The step ended without a failure.
     Passed,
     /// The step failed, and no later step is tried.
     Failed(Failure),

@@ -17,7 +17,7 @@ pub enum Refusal {
     /// The scheme is not accepted.
     #[error("the scheme must be {accepted}")]
     Scheme {
-        /// The accepted schemes.
+        /// The schemes that are accepted.
         accepted: &'static str,
     },
     /// The text contains spaces or control characters, which parsers treat differently.

@@ -14,7 +14,7 @@ const DRAIN_MAX: Duration = Duration::from_millis(250);
 /// An answer whose status line and headers have arrived. The body can be read.
 #[derive(Debug)]
 pub struct Response {
-    /// The status code.
+    /// The status code of the answer.
     pub status: StatusCode,
     /// The headers of the answer.
     pub headers: HeaderMap,

@@ -4,10 +4,10 @@ use crate::{Host, Refusal, host::refuse_characters};
 use http::Uri;
 use url::Url;
 
-/// The accepted schemes.
+/// The URL schemes that are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schemes {
-    /// Only `https`.
+    /// Only `https` URLs are accepted.
     Https,
     /// `https` and `http`, if a deployment allows it, as on a laptop.
     HttpAndHttps,

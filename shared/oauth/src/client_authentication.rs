@@ -17,7 +17,7 @@ const REMEMBERED_MAX: usize = 2000;
 /// Where a token request contains the client's id and secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ClientAuthentication {
-    /// In the body.
+    /// In the body, as form parameters.
     #[default]
     Body,
     /// In the `Authorization` header, by HTTP's Basic scheme.

@@ -15,9 +15,9 @@ pub struct Client<'c> {
     pub organization: OrganizationId,
     /// The URL of the token endpoint.
     pub token_url: &'c str,
-    /// The client id.
+    /// The id of the client.
     pub id: &'c str,
-    /// The client secret.
+    /// The secret of the client.
     pub secret: &'c SecretString,
 }
 
@@ -26,7 +26,7 @@ pub struct Client<'c> {
 pub enum Grant<'g> {
     /// The client credentials grant (RFC 6749 §4.4).
     ClientCredentials {
-        /// The requested scope.
+        /// The scope to request, if any.
         scope: Option<&'g str>,
         /// The requested audience, if the server requires one.
         audience: Option<&'g str>,

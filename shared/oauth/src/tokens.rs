@@ -42,7 +42,7 @@ pub struct Tokens {
 /// The answer of an authorization server.
 #[derive(Debug)]
 pub struct Granted {
-    /// The access token.
+    /// The access token that was issued.
     pub access_token: SecretString,
     /// A refresh token that replaces the one of the request, or the first one.
     pub refresh_token: Option<SecretString>,

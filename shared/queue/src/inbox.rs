@@ -32,7 +32,7 @@ pub struct Received {
     pub cause: Option<TraceContext>,
     /// The body as received.
     pub body: String,
-    /// The parsed body.
+    /// The task that the body contains.
     pub task: Result<Task, UnreadableTask>,
 }
 

@@ -14,7 +14,7 @@ const SHOWN_CHARS_MAX: usize = 20_000;
 pub struct Mail {
     /// The subject, which is one line.
     pub subject: String,
-    /// The plain text.
+    /// The body as plain text.
     pub text: String,
     /// The HTML, if a template or a notice provides it.
     pub html: Option<String>,

@@ -36,11 +36,11 @@ pub fn sign(keys: &[SigningKey], id: &str, timestamp_seconds: i64, body: &[u8]) 
 /// The data with which a receiver verifies a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Verification<'a> {
-    /// The `webhook-id` header.
+    /// The value of the `webhook-id` header.
     pub id: &'a str,
     /// The `webhook-timestamp` header in Unix seconds.
     pub timestamp_seconds: i64,
-    /// The `webhook-signature` header.
+    /// The value of the `webhook-signature` header.
     pub signature: &'a str,
     /// The bytes of the received body.
     pub body: &'a [u8],

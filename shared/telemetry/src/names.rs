@@ -54,7 +54,7 @@ pub enum Shape {
     Counter,
     /// The number of values in each bucket.
     Histogram,
-    /// The last value.
+    /// The last value before the flush.
     Gauge,
 }
 
@@ -78,7 +78,7 @@ const fn metric(name: &'static str, shape: Shape, unit: &'static str, attributes
 const TYPE_AND_OUTCOME: &[&str] = &["destination_type", "outcome"];
 const TYPE_AND_REASON: &[&str] = &["destination_type", "reason"];
 
-/// Every metric.
+/// Every metric of every process.
 pub const METRICS: [Metric; 10] = [
     DELIVERIES,
     ATTEMPTS,

@@ -30,7 +30,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// Starts a span.
+    /// Starts a span that begins now.
     #[must_use]
     pub fn start(name: SpanName, parent: Parent) -> Self {
         Self::open(name, parent, opentelemetry::time::now())

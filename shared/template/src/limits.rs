@@ -3,9 +3,9 @@
 /// The limits on the cost of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest source.
+    /// The longest source in bytes.
     pub source_bytes_max: usize,
-    /// The longest output.
+    /// The longest output in bytes.
     pub output_bytes_max: usize,
     /// The fuel for instructions and for every 64 bytes that they produce
     /// (`minijinja::Environment::set_fuel`).

@@ -4,7 +4,7 @@
 //! - The API **seals**: [`Vault::seal_all`] requests a data key from KMS whose encryption context
 //!   names organization and destination, and encrypts each field with it. The API may request data
 //!   keys but not open them. Credentials are sealed for their [`Recipient`] ([`Vault::seal_for`]),
-//!   so they do not open for a destination with another server, whoever changed it.
+//!   so they do not open for a destination whose server has been changed.
 //! - A worker **opens**: [`Vault::open`] lets KMS decrypt the data key, which requires the same
 //!   context. A sealed secret that is moved to another record, organization or field does not open.
 //! - A customer's own secret stays in Secrets Manager and is **read** when it is used:

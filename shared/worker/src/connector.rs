@@ -81,7 +81,7 @@ pub struct Check<'c> {
     /// The time limit of all checks, for a check in which each step has the destination's own time
     /// limit.
     pub latest: Instant,
-    /// Records the steps.
+    /// Records the steps of the check.
     pub steps: &'c mut StepRecorder,
 }
 

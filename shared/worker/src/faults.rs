@@ -13,7 +13,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Reads `FAULT_CRASH_EVENT_TYPE`.
+    /// Reads the faults from `FAULT_CRASH_EVENT_TYPE`.
     pub(crate) fn take(variables: &Variables<'_>) -> Self {
         Self { crash_event_type: variables.optional("FAULT_CRASH_EVENT_TYPE") }
     }

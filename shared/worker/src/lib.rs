@@ -95,7 +95,7 @@ pub struct Parts<C> {
     pub memory: Memory,
     /// The flows of destinations with limits.
     pub flows: Flows,
-    /// Fault injection.
+    /// The faults to inject, if there are any.
     pub faults: Faults,
 }
 

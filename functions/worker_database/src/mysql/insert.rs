@@ -40,7 +40,7 @@ pub(super) struct Insert<'t> {
     counts: Counts,
 }
 
-/// Numbers of rows.
+/// How many rows were sent and written.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
     pub(super) sent: u64,

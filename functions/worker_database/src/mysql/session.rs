@@ -59,7 +59,7 @@ impl Session {
         self.conn.query_drop(sql).await.map_err(verdict::of)
     }
 
-    /// Runs a query.
+    /// Runs a query and returns its rows.
     pub(super) async fn query<R: FromRow + Send + 'static>(
         &mut self,
         sql: &str,

@@ -41,7 +41,7 @@ const CHARACTER_BYTES: usize = 4;
 /// The longest text in a key.
 const KEY_CHARACTERS_MAX: usize = 255;
 
-/// An existing table.
+/// An existing table with its columns.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) schema: String,

@@ -49,7 +49,7 @@ const COLUMNS_OF: &str = "SELECT array_agg(a.attname::text) FROM pg_catalog.pg_i
 
 const MAY_STAGE: &str = "SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP')";
 
-/// An existing table.
+/// An existing table with its columns.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) schema: String,

@@ -27,7 +27,7 @@ pub(crate) use kind::{ColumnKind, Dialect};
 use split::{Found, Splitter};
 use worker::{ConnectorError, Payload};
 
-/// The longest row.
+/// The longest row that is accepted.
 const ROW_BYTES_MAX: usize = 16 << 20;
 /// How many bytes are added to the buffer at once.
 const PIECE_BYTES_MAX: usize = 256 << 10;
@@ -43,7 +43,7 @@ pub(crate) enum Cell<'r> {
     Absent,
     /// Null, or an empty CSV field without quotes.
     Null,
-    /// A text.
+    /// A text with its escapes decoded.
     Text(Cow<'r, str>),
     /// A number in its original notation.
     Number(Cow<'r, str>),
@@ -249,7 +249,7 @@ impl Columns {
             self.specs.push(spec.clone());
         }
         if self.names.len() == COLUMNS_MAX {
-            return Err(format!("has a field {field:?}, with which the rows have more than {COLUMNS_MAX}"));
+            return Err(format!("has a field {field:?}, which exceeds the limit of {COLUMNS_MAX} fields"));
         }
         self.names.push(field.to_owned());
         self.fields.insert(field.to_owned(), self.names.len() - 1);
@@ -284,14 +284,14 @@ impl Columns {
                 continue;
             }
             if spec.is_generated {
-                return Err(value_fault(number, name, "is computed by the database and takes no value"));
+                return Err(value_fault(number, name, "is computed by the database and accepts no value"));
             }
             if !spec.kind.keeps(cell) {
                 let taken = std::mem::replace(cell, Cell::Null);
                 *cell = spec.kind.fit(taken, is_csv).map_err(|fault| value_fault(number, name, &fault))?;
             }
             if *cell == Cell::Null && spec.replaces_null {
-                return Err(value_fault(number, name, "takes no null"));
+                return Err(value_fault(number, name, "does not accept null"));
             }
         }
         Ok(())

@@ -100,7 +100,7 @@ enum Expected {
     /// The table has these rows. With `may_refuse`, two rows had the same e-mail at some point, so
     /// a refusal is also correct.
     Table { table: BTreeMap<String, Stored>, may_refuse: bool },
-    /// Two rows conflict.
+    /// Two rows conflict, so the delivery fails.
     Refused,
 }
 

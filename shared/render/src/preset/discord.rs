@@ -11,7 +11,7 @@ use super::{Bounded, Message, markdown};
 /// Discord accepts 2,000 characters. The rest is for the link.
 const TEXT_MAX_CHARS: usize = 1_700;
 const URL_MAX_CHARS: usize = 290;
-/// The flag `SUPPRESS_EMBEDS`.
+/// The message flag `SUPPRESS_EMBEDS`.
 const FLAGS: u64 = 1 << 2;
 const SPECIAL: &[char] = &['\\', '*', '_', '~', '`', '|', '<', '>', '[', ']', '#', '@'];
 

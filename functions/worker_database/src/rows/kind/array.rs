@@ -17,12 +17,12 @@ pub(super) fn literal<'r>(cell: Cell<'r>, kind: &ColumnKind) -> Result<Cell<'r>,
             Ok(Cell::Text(Cow::Owned(out)))
         }
         Cell::Text(text) => Ok(Cell::Text(text)),
-        _ => Err("takes arrays".to_owned()),
+        _ => Err("accepts arrays".to_owned()),
     }
 }
 
 fn write(out: &mut String, array: &str, kind: &ColumnKind) -> Result<(), String> {
-    let items: Vec<&RawValue> = serde_json::from_str(array).map_err(|_| "takes arrays".to_owned())?;
+    let items: Vec<&RawValue> = serde_json::from_str(array).map_err(|_| "accepts arrays".to_owned())?;
     out.push('{');
     for (position, item) in items.into_iter().enumerate() {
         if position > 0 {

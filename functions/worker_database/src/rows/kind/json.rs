@@ -37,7 +37,7 @@ impl<'de> DeserializeSeed<'de> for Tree {
         match text.as_bytes().first() {
             Some(b'{' | b'[') => serde_json::Deserializer::from_str(text).deserialize_any(self).map_err(D::Error::custom),
             Some(b'-' | b'0'..=b'9') if !number::is_kept_by_json(text) => {
-                Err(D::Error::custom(format_args!("takes JSON whose numbers are floating-point, which cannot hold {text} exactly")))
+                Err(D::Error::custom(format_args!("accepts JSON whose numbers are floating-point, which cannot hold {text} exactly")))
             }
             _ => Ok(()),
         }
@@ -77,7 +77,7 @@ impl<'de> Visitor<'de> for Tree {
         while let Some(name) = members.next_key::<String>()? {
             members.next_value_seed(self)?;
             if let Some(twice) = names.replace(name) {
-                return Err(A::Error::custom(format_args!("takes JSON whose members differ, and {twice:?} is there twice")));
+                return Err(A::Error::custom(format_args!("requires JSON members with different names, but {twice:?} occurs twice")));
             }
         }
         Ok(())

@@ -23,9 +23,9 @@ pub(crate) enum ColumnKind {
     /// Numbers with at most this many decimal places. A negative scale means multiples of a power
     /// of ten.
     Decimal { scale: i32 },
-    /// 32-bit floating-point numbers.
+    /// Binary floating-point numbers of 32 bits.
     Float32,
-    /// 64-bit floating-point numbers.
+    /// Binary floating-point numbers of 64 bits.
     Float64,
     /// The values true and false (PostgreSQL).
     Boolean,
@@ -53,7 +53,7 @@ pub(crate) enum ColumnKind {
     TimeOfDay { digits: usize, has_zone: bool },
     /// Instants or local times, with this many decimal places of a second.
     Timestamp { digits: usize, has_zone: bool, dialect: Dialect },
-    /// Intervals (PostgreSQL).
+    /// Intervals of time (PostgreSQL).
     Interval,
     /// Years of four digits (MySQL).
     Year,
@@ -134,7 +134,7 @@ impl ColumnKind {
             Self::Bits => number::bits(cell),
             Self::Boolean => not_json(cell),
             Self::BitText => match cell {
-                Cell::Number(_) => Err("takes a text of zeros and ones, and not a number".to_owned()),
+                Cell::Number(_) => Err("accepts a text of zeros and ones, not a number".to_owned()),
                 Cell::Bool(value) => Ok(Cell::Text(if value { "1" } else { "0" }.into())),
                 cell => not_json(cell),
             },
@@ -144,7 +144,7 @@ impl ColumnKind {
             Self::Bytes { exact_length } => {
                 let text = text_of(cell)?;
                 match exact_length {
-                    Some(length) if text.len() < *length => Err(format!("takes exactly {length} bytes; the value has {}", text.len())),
+                    Some(length) if text.len() < *length => Err(format!("accepts exactly {length} bytes; the value has {}", text.len())),
                     _ => Ok(Cell::Text(text)),
                 }
             }
@@ -182,13 +182,13 @@ fn text_of(cell: Cell<'_>) -> Result<Cow<'_, str>, String> {
         Cell::Json(text) => Cow::Borrowed(text),
         Cell::Bool(true) => "true".into(),
         Cell::Bool(false) => "false".into(),
-        Cell::Null | Cell::Absent => return Err("takes no null".to_owned()),
+        Cell::Null | Cell::Absent => return Err("does not accept null".to_owned()),
     })
 }
 
 fn not_json(cell: Cell<'_>) -> Result<Cell<'_>, String> {
     match cell {
-        Cell::Json(_) => Err("takes a single value, and not an object or array".to_owned()),
+        Cell::Json(_) => Err("accepts a single value, not an object or array".to_owned()),
         cell => Ok(cell),
     }
 }
@@ -206,15 +206,15 @@ fn within<'t>(
     {
         let length = text.chars().count();
         if length > max {
-            return Err(format!("takes {max} characters; the value has {length}"));
+            return Err(format!("accepts {max} characters; the value has {length}"));
         }
     }
     if let Some(max) = bytes_max
         && text.len() > max
     {
-        return Err(format!("takes {max} bytes; the value has {}", text.len()));
+        return Err(format!("accepts {max} bytes; the value has {}", text.len()));
     }
-    if allows(&text) { Ok(text) } else { Err("drops the spaces at the end of the value".to_owned()) }
+    if allows(&text) { Ok(text) } else { Err("would drop the spaces at the end of the value".to_owned()) }
 }
 
 fn padded(text: Cow<'_, str>, characters: usize, keeps_full: bool) -> Result<Cow<'_, str>, String> {
@@ -235,14 +235,14 @@ fn hex(text: &str) -> String {
 /// Returns a word of an enumeration if it matches exactly. The server would also accept a position
 /// in the list, or another case.
 fn one_of<'r>(text: Cow<'r, str>, words: &[String]) -> Result<Cell<'r>, String> {
-    if words.iter().any(|word| *word == text) { Ok(Cell::Text(text)) } else { Err(format!("takes one of {}", words.join(", "))) }
+    if words.iter().any(|word| *word == text) { Ok(Cell::Text(text)) } else { Err(format!("accepts one of {}", words.join(", "))) }
 }
 
 fn some_of<'r>(cell: Cell<'r>, words: &[String]) -> Result<Cell<'r>, String> {
     let text = match cell {
         Cell::Json(array) => match serde_json::from_str::<Vec<String>>(array) {
             Ok(items) => Cow::Owned(items.join(",")),
-            Err(_) => return Err(format!("takes a list of {}", words.join(", "))),
+            Err(_) => return Err(format!("accepts a list of {}", words.join(", "))),
         },
         cell => text_of(cell)?,
     };
@@ -250,7 +250,7 @@ fn some_of<'r>(cell: Cell<'r>, words: &[String]) -> Result<Cell<'r>, String> {
     if text.is_empty() || text.split(',').all(is_known) {
         Ok(Cell::Text(text))
     } else {
-        Err(format!("takes a list of {}", words.join(", ")))
+        Err(format!("accepts a list of {}", words.join(", ")))
     }
 }
 

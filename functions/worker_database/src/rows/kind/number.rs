@@ -15,7 +15,7 @@ pub(super) const FLOAT64: Precision =
 /// digits.
 const DIGITS_MAX: i64 = 40;
 
-/// A floating-point format.
+/// The precision of a floating-point format.
 #[derive(Clone, Copy)]
 pub(super) struct Precision {
     digits_safe: usize,
@@ -111,8 +111,8 @@ fn digits_of(cell: Cell<'_>) -> Result<Cow<'_, str>, String> {
         Cell::Number(digits) => Ok(digits),
         Cell::Text(Cow::Borrowed(text)) => Ok(Cow::Borrowed(text.trim())),
         Cell::Text(Cow::Owned(text)) => Ok(Cow::Owned(text.trim().to_owned())),
-        Cell::Bool(value) => Err(format!("takes numbers, and not {value}")),
-        Cell::Json(_) | Cell::Null | Cell::Absent => Err("takes numbers, and not an object or array".to_owned()),
+        Cell::Bool(value) => Err(format!("accepts numbers, not {value}")),
+        Cell::Json(_) | Cell::Null | Cell::Absent => Err("accepts numbers, not an object or array".to_owned()),
     }
 }
 
@@ -131,9 +131,9 @@ pub(super) fn integer(cell: Cell<'_>, takes_words: bool) -> Result<Cell<'_>, Str
     match Decimal::read(&text) {
         Some(number) if number.scale() <= 0 => match number.to_integer() {
             Some(digits) => Ok(Cell::Number(digits.into())),
-            None => Err(format!("takes whole numbers of at most {DIGITS_MAX} digits")),
+            None => Err(format!("accepts whole numbers of at most {DIGITS_MAX} digits")),
         },
-        Some(_) => Err(format!("takes whole numbers, and not {text}")),
+        Some(_) => Err(format!("accepts whole numbers, not {text}")),
         // The text is not a number. The server decides whether it accepts the text.
         None => Ok(Cell::Text(text)),
     }
@@ -151,9 +151,9 @@ pub(super) fn decimal(cell: Cell<'_>, scale: i32) -> Result<Cell<'_>, String> {
         return Ok(Cell::Number(text));
     }
     Err(match scale {
-        0 => format!("takes whole numbers, and not {text}"),
-        1.. => format!("takes {scale} decimal places, and {text} has more"),
-        _ => format!("takes multiples of 10 to the power {}, and not {text}", -scale),
+        0 => format!("accepts whole numbers, not {text}"),
+        1.. => format!("accepts {scale} decimal places, but {text} has more"),
+        _ => format!("accepts multiples of 10 to the power {}, not {text}", -scale),
     })
 }
 
@@ -168,7 +168,7 @@ pub(super) fn float(cell: Cell<'_>, precision: Precision) -> Result<Cell<'_>, St
     if is_kept(&text, &number, precision) {
         Ok(Cell::Number(text))
     } else {
-        Err(format!("takes floating-point numbers, which cannot hold {text} exactly"))
+        Err(format!("accepts floating-point numbers, which cannot hold {text} exactly"))
     }
 }
 
@@ -190,5 +190,5 @@ pub(super) fn bits(cell: Cell<'_>) -> Result<Cell<'_>, String> {
         cell => digits_of(cell)?,
     };
     let number = Decimal::read(&text).and_then(|number| number.to_integer()).and_then(|digits| digits.parse::<u64>().ok());
-    number.map(|number| Cell::Number(number.to_string().into())).ok_or_else(|| format!("takes the bits of a whole number, and not {text}"))
+    number.map(|number| Cell::Number(number.to_string().into())).ok_or_else(|| format!("accepts the bits of a whole number, not {text}"))
 }

@@ -70,7 +70,7 @@ impl<'t> Clock<'t> {
     /// Returns an error if there are more digits than are stored, or a leap second.
     fn fits(&self, digits: usize) -> Result<(), String> {
         if self.time.get(6..8) == Some("60") {
-            return Err("takes no leap seconds".to_owned());
+            return Err("does not accept leap seconds".to_owned());
         }
         within(self.fraction, digits)
     }
@@ -79,7 +79,7 @@ impl<'t> Clock<'t> {
 fn within(fraction: &str, digits: usize) -> Result<(), String> {
     match fraction.len() <= digits {
         true => Ok(()),
-        false => Err(format!("takes {digits} decimal places of a second, and the value has {}", fraction.len())),
+        false => Err(format!("accepts {digits} decimal places of a second, but the value has {}", fraction.len())),
     }
 }
 
@@ -104,7 +104,7 @@ pub(super) fn is_plain(text: &str, dialect: Dialect) -> bool {
 fn text_of<'r>(cell: Cell<'r>, what: &str) -> Result<Cow<'r, str>, String> {
     match cell {
         Cell::Text(text) => Ok(text),
-        _ => Err(format!("takes {what} as a text")),
+        _ => Err(format!("accepts {what} as a text")),
     }
 }
 
@@ -118,10 +118,10 @@ pub(super) fn date(cell: Cell<'_>, dialect: Dialect) -> Result<Cell<'_>, String>
     match Iso::read(text.trim()) {
         Some(Iso { clock: None, .. }) => Ok(Cell::Text(text)),
         Some(Iso { date, clock: Some(clock) }) if clock.is_midnight() => Ok(Cell::Text(date.to_owned().into())),
-        Some(_) => Err("takes dates, and the value has a time of day".to_owned()),
+        Some(_) => Err("accepts dates, but the value has a time of day".to_owned()),
         None if has_shape(&text, "dddddddd") => Ok(Cell::Text(text)),
         None if dialect == Dialect::Postgres && !text.contains(':') && !is_word(&text) => Ok(Cell::Text(text)),
-        None => Err("takes dates such as 2026-01-31".to_owned()),
+        None => Err("accepts dates such as 2026-01-31".to_owned()),
     }
 }
 
@@ -130,10 +130,10 @@ pub(super) fn time_of_day(cell: Cell<'_>, digits: usize, has_zone: bool) -> Resu
     let text = text_of(cell, "a time such as 08:30:00")?;
     let unsigned = text.trim().trim_start_matches('-');
     let Some(clock) = Clock::read(unsigned).or_else(|| hours(unsigned)) else {
-        return Err("takes times of day such as 08:30:00".to_owned());
+        return Err("accepts times of day such as 08:30:00".to_owned());
     };
     if !has_zone && !clock.offset.is_empty() {
-        return Err("takes times of day without an offset".to_owned());
+        return Err("accepts times of day without an offset".to_owned());
     }
     clock.fits(digits)?;
     Ok(Cell::Text(text))
@@ -165,7 +165,7 @@ pub(super) fn timestamp(cell: Cell<'_>, digits: usize, has_zone: bool, dialect: 
         let point = if clock.fraction.is_empty() { "" } else { "." };
         return Ok(Cell::Text(format!("{date} {}{point}{}", clock.time, clock.fraction).into()));
     }
-    in_utc(date, &clock).map(|utc| Cell::Text(utc.into())).ok_or_else(|| "takes times such as 2026-01-31T08:30:00Z".to_owned())
+    in_utc(date, &clock).map(|utc| Cell::Text(utc.into())).ok_or_else(|| "accepts times such as 2026-01-31T08:30:00Z".to_owned())
 }
 
 /// Converts a time with an offset to UTC without an offset.
@@ -188,7 +188,7 @@ fn other_timestamp(text: Cow<'_, str>, digits: usize, has_zone: bool, dialect: D
         Dialect::Postgres => !is_word(&text) && (has_zone || !text.contains(':')),
     };
     if !is_exact {
-        return Err("takes times such as 2026-01-31T08:30:00Z".to_owned());
+        return Err("accepts times such as 2026-01-31T08:30:00Z".to_owned());
     }
     within(longest_fraction(&text), digits)?;
     Ok(Cell::Text(text))
@@ -212,6 +212,6 @@ fn longest_fraction(text: &str) -> &str {
 pub(super) fn year(cell: Cell<'_>) -> Result<Cell<'_>, String> {
     match &cell {
         Cell::Text(text) | Cell::Number(text) if has_shape(text.trim(), "dddd") => Ok(cell),
-        _ => Err("takes years of four digits".to_owned()),
+        _ => Err("accepts years of four digits".to_owned()),
     }
 }

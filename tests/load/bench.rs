@@ -1,13 +1,15 @@
-//! Throughput, CPU and latency of whole processes, case by case, as a table and as JSON.
+//! Measures throughput, CPU time and latency of whole processes, case by case, and prints a table
+//! and JSON.
 //!
 //! ```sh
 //! cargo build --profile fast -p local --bin waybill
 //! cargo run --profile fast --example load -- --bench target/fast/waybill [--bench PATH/OF/ANOTHER/waybill] [--rounds 3]
 //! ```
 //!
-//! Each process has a data directory of its own on disk, and receivers in this process. With two binaries the rounds alternate
-//! between them, and the last column compares the first with the second. CPU is user and system time of the Waybill process; the
-//! generator's own is in the next column.
+//! Each process has its own data directory on disk, and the receivers are in this process. With two
+//! binaries the rounds alternate between them, and the last column compares the first with the
+//! second. CPU time is the user and system time of the Waybill process; that of the generator is in
+//! the next column.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -24,15 +26,15 @@ use crate::percentile;
 
 /// How long to wait for the last delivery of a case.
 const DELIVERED_MAX: Duration = Duration::from_secs(300);
-/// Clock ticks in a second, as `/proc` counts CPU time.
+/// Clock ticks per second, in which `/proc` counts CPU time.
 const TICKS: f64 = 100.0;
 
 /// What a case sends, and how.
 struct Case {
     name: &'static str,
-    /// Requests under way at once, or requests a second when `is_open`.
+    /// Concurrent requests, or requests per second when `is_open`.
     connections: usize,
-    /// Whether requests come at a rate, however long the answers take.
+    /// Whether requests are sent at a fixed rate, independently of the responses.
     is_open: bool,
     messages: usize,
     /// Messages in one request.
@@ -68,7 +70,7 @@ const CASES: [Case; 8] = [
     Case { name: "first attempts fail", messages: 1000, fails_first: true, ..SINGLE },
 ];
 
-/// What one run of a case came to.
+/// The results of one run of a case.
 struct Measured {
     deliveries_per_second: f64,
     cpu_ms: f64,
@@ -78,7 +80,7 @@ struct Measured {
     peak_mib: f64,
 }
 
-/// Runs every case on each binary, `rounds` times in turn, and prints the middle of the rounds.
+/// Runs every case on each binary, `rounds` times in turn, and prints the medians.
 pub(crate) async fn measure(binaries: &[PathBuf], rounds: usize) {
     let mut results: Vec<Vec<Vec<Measured>>> = binaries.iter().map(|_| CASES.iter().map(|_| Vec::new()).collect()).collect();
     for round in 0..rounds {
@@ -120,7 +122,7 @@ fn report(binaries: &[PathBuf], results: &[Vec<Vec<Measured>>]) {
     println!("{}", Value::from(rows));
 }
 
-/// The middle of the rounds, figure by figure.
+/// Returns the median of the rounds for each figure.
 fn medians(runs: &[Measured]) -> [f64; 6] {
     let figures = |run: &Measured| [run.deliveries_per_second, run.cpu_ms, run.generator_cpu_ms, run.p50_ms, run.p99_ms, run.peak_mib];
     let all: Vec<[f64; 6]> = runs.iter().map(figures).collect();
@@ -131,7 +133,7 @@ fn medians(runs: &[Measured]) -> [f64; 6] {
     })
 }
 
-/// A tenant of a case, and where its messages go.
+/// An organization of a case, and the destinations of its messages.
 struct Tenant {
     organization: Organization,
     destinations: Vec<Destination>,
@@ -195,7 +197,7 @@ impl Run<'_> {
         if !self.case.is_open {
             return requests.for_each_concurrent(self.case.connections, |(at, numbers)| self.submit(at, numbers)).await;
         }
-        // Each request has its time, however long the ones before it take.
+        // Each request has its scheduled time, however long the earlier ones take.
         let gap = Duration::from_secs(1) / u32::try_from(self.case.connections).unwrap_or(1);
         let began = Instant::now();
         let at_its_time = async |at: usize, numbers| {
@@ -227,14 +229,14 @@ impl Run<'_> {
     }
 }
 
-/// User and system time of a process so far.
+/// Returns the user and system time that a process has used.
 fn cpu_ticks(process: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("Linux tells what a process used");
     let after_name = stat.rsplit_once(')').expect("the name is in parentheses").1;
     after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum()
 }
 
-/// The most memory that a process has held.
+/// Returns the peak memory of a process.
 fn peak_mib(process: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells what a process holds");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the peak is told");

@@ -1,13 +1,14 @@
-//! Receivers that misbehave, each in its own way, for as long as it is wanted: they close and reset kept connections, refuse what they did
-//! not process, fall silent, and move to another address, while the name servers of other organizations do not answer. Each would take
-//! every request on a new connection, so no attempt may fail.
+//! Delivers to receivers that misbehave in different ways: they close and reset kept connections,
+//! refuse requests that they did not process, fall silent, and move to another address, while the
+//! name servers of other organizations do not respond. Each accepts every request on a new
+//! connection, so no attempt may fail.
 //!
 //! ```sh
 //! cargo build --release --workspace --bins --examples
 //! cargo run --release --example load -- --fleet 300 --messages 20000
 //! ```
 //!
-//! It starts a Waybill of its own, whose names come from a name server of its own.
+//! This starts a Waybill and a name server of its own.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
@@ -20,9 +21,9 @@ use kit::tls::Authority;
 use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// As many as the API takes at once.
+/// The most messages that the API accepts in one request.
 const BATCH: usize = 100;
-/// How often the receiver that moves does so.
+/// How often the moving receiver changes its address.
 const MOVES_EVERY: Duration = Duration::from_secs(10);
 /// How long to wait for the last delivery.
 const SETTLED_MAX: Duration = Duration::from_secs(120);
@@ -47,7 +48,7 @@ const KINDS: [Kind; 6] = [
     },
 ];
 
-/// Runs the fleet, and prints what became of each kind of receiver.
+/// Runs the fleet and prints the results for each kind of receiver.
 pub(crate) async fn measure(seconds: u64, messages: usize) -> ExitCode {
     let Some(binary) = std::env::current_exe().ok().and_then(|example| Some(example.parent()?.parent()?.join("waybill"))) else {
         eprintln!("the program waybill was not found next to the examples");
@@ -125,7 +126,8 @@ async fn report(acme: &Organization, name: &str, destination: &Destination) -> u
     bad.len()
 }
 
-/// A receiver that moves between two addresses: the old one refuses, and the name leads to the new one.
+/// A receiver that moves between two addresses: the old one refuses connections, and the name
+/// resolves to the new one.
 struct Moving {
     port: u16,
     at: u8,
@@ -148,7 +150,7 @@ impl Moving {
         let address = Ipv4Addr::new(127, 0, 0, self.at);
         let receiver = Receiver::start_at((address.into(), self.port), |_, _| Turn::ok()).await;
         names.set("moves.example", &[&address.to_string()], 3_600);
-        // Only now does the old address refuse connections.
+        // The old address refuses connections from here on.
         self.receiver = receiver;
         self.moved_at = Instant::now();
     }

@@ -1,4 +1,4 @@
-//! Measures a running Waybill: how fast it accepts and delivers, and how long a message is on its way.
+//! Measures a running Waybill: how fast it accepts and delivers, and how long a message takes.
 //!
 //! ```sh
 //! cargo run --release                                              # in one terminal
@@ -6,14 +6,19 @@
 //! ```
 //!
 //! With `--pages 1000000` it fills the table and measures the console's lists.
-//! With `--fleet 300` it starts a Waybill of its own, whose receivers misbehave for so many seconds.
-//! With `--bench PATH` it starts that binary itself, and prints throughput, CPU and latency case by case (see `bench.rs`).
-//! With `--limits 60` it measures for so many seconds what destinations with limits receive, and what their neighbours notice.
-//! With `--speeds` it needs no running Waybill: it measures every connector against a real server and its usual tool.
-//! With `--replay 100000` it measures a job instead: what replaying so many deliveries does to live messages.
+//! With `--fleet 300` it starts a Waybill of its own, whose receivers misbehave for 300 seconds.
+//! With `--bench PATH` it starts that binary, and prints throughput, CPU time and latency case by
+//! case (see `bench.rs`).
+//! With `--limits 60` it measures for 60 seconds what destinations with limits receive, and the
+//! effect on other destinations.
+//! With `--speeds` it needs no running Waybill: it measures every connector against a real server
+//! and its usual tool.
+//! With `--replay 100000` it measures a job: the effect of replaying 100,000 deliveries on live
+//! messages.
 //!
-//! It makes an organization with one destination, a receiver in this very process, and sends so many messages one by one, then as many in
-//! batches of a hundred. Everything it does is bounded in count and time.
+//! It creates an organization with one destination, whose receiver is in this process. It sends all
+//! messages one by one, then again in batches of a hundred. Everything is limited in count and
+//! time.
 
 mod bench;
 mod fleet;
@@ -35,7 +40,7 @@ use kit::stack::{Caller, Destination, Organization};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// As many as the API takes.
+/// The most messages that the API accepts in one request.
 const BATCH: usize = 100;
 /// How long to wait for the last delivery.
 const DELIVERED_MAX: Duration = Duration::from_secs(120);
@@ -75,7 +80,7 @@ struct Args {
     speeds: bool,
 }
 
-/// When each message, by its number, was submitted.
+/// When each message was submitted, by its number.
 type Submitted = Mutex<HashMap<u64, Instant>>;
 
 #[tokio::main]
@@ -129,7 +134,7 @@ struct Load {
 }
 
 impl Load {
-    /// Sends all messages, so many a request, and prints what came of it.
+    /// Sends all messages, `together` in each request, and prints the results.
     async fn measure(&self, how: &str, together: usize) {
         self.sink.forget();
         let (submitted, began) = (Submitted::default(), Instant::now());

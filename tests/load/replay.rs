@@ -1,4 +1,5 @@
-//! Measures what a job costs live traffic: so many failed deliveries are replayed while others are sent.
+//! Measures the effect of a job on live traffic: failed deliveries are replayed while other
+//! messages are sent.
 
 use std::time::Duration;
 
@@ -9,16 +10,17 @@ use tokio::time::{Instant, sleep};
 
 use crate::percentile;
 
-/// As many as the API takes.
+/// The most messages that the API accepts in one request.
 const BATCH: usize = 100;
-/// One live message in this time.
+/// The time between two live messages.
 const LIVE_EVERY: Duration = Duration::from_millis(20);
 /// Live messages measured before the job begins.
 const LIVE_BEFORE: usize = 500;
 const FAILED_MAX: Duration = Duration::from_secs(1800);
 const JOB_MAX: Duration = Duration::from_secs(3600);
 
-/// Lets `count` deliveries fail, replays them by one job, cancels none, and prints how long live messages took before and meanwhile.
+/// Lets `count` deliveries fail, replays them by one job, and prints how long live messages took
+/// before and during the job.
 pub(crate) async fn measure(organization: &Organization, count: usize) {
     let (broken, live) = (Sink::start().await, Sink::start().await);
     let never = json!({"disable_after_failures": null, "alert_after_failures": 1_000_000});
@@ -80,7 +82,8 @@ async fn fail(organization: &Organization, to: &Destination, count: usize) {
     }
 }
 
-/// Sends one message after another, as long as `goes_on` says so; how long each was on its way, sorted.
+/// Sends one message after another as long as `goes_on` returns true. Returns how long each took,
+/// sorted.
 async fn live_latencies(organization: &Organization, to: &Destination, sink: &Sink, goes_on: impl AsyncFn(usize) -> bool) -> Vec<Duration> {
     sink.forget();
     let mut submitted = Vec::new();

@@ -1,19 +1,20 @@
-//! What each connector manages, against a real server and its usual tool: the measurements that live with the connectors, one after the
-//! other, each a process of its own, so that the memory it tells of is a worker's and not somebody else's.
+//! Measures each connector against a real server and its usual tool. The measurements are programs
+//! of the connectors; each runs in a process of its own, so that the memory that it reports is only
+//! its own.
 //!
 //! ```sh
 //! cargo build --release --workspace --examples
 //! AWS_CLI=aws cargo run --release --workspace --example load -- --speeds
 //! ```
 //!
-//! `AWS_CLI` names the program that S3 is compared with; without it only our own speed is shown.
+//! `AWS_CLI` names the program that S3 is compared with; without it only Waybill's speed is shown.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// A connector's own program.
+/// The measuring program of a connector.
 struct Measurement {
-    /// What it is about, and what it is to reach.
+    /// What the program measures, with its targets.
     about: &'static str,
     program: &'static str,
     arguments: &'static [&'static str],
@@ -45,7 +46,7 @@ const MEASUREMENTS: [Measurement; 7] = [
     },
 ];
 
-/// Runs all of them, and tells which could not be made.
+/// Runs all measurements and prints which failed.
 pub(crate) fn measure() -> ExitCode {
     let folder = std::env::current_exe().ok().and_then(|program| program.parent().map(Path::to_owned)).unwrap_or_default();
     let missed: Vec<&str> = MEASUREMENTS.iter().filter(|measurement| !measurement.run(&folder)).map(|missed| missed.program).collect();
@@ -57,7 +58,7 @@ pub(crate) fn measure() -> ExitCode {
 }
 
 impl Measurement {
-    /// Whether it came to its end.
+    /// Runs the measurement. Returns whether it completed.
     fn run(&self, folder: &Path) -> bool {
         println!("\n{}", self.about);
         match Command::new(folder.join(self.program)).args(self.arguments).status() {

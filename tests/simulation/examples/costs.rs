@@ -1,8 +1,9 @@
-//! What a delivery costs on AWS: `cargo run -p simulation --example costs`.
+//! Measures what a delivery costs on AWS: `cargo run -p simulation --example costs`.
 //!
-//! Messages go the whole way through the functions' code on embedded engines, as they would on Lambda: one request at a time in
-//! each instance of the api, and batches of up to ten tasks in each invocation of a worker. What the functions ask of AWS is
-//! counted, and multiplied by public prices (docs/performance.md has their date). A call takes 5 ms; the receiver answers at once.
+//! Messages take the whole path through the functions' code on embedded engines, as on Lambda: one
+//! request at a time in each instance of the API, and batches of up to ten tasks in each invocation
+//! of a worker. The AWS calls of the functions are counted and multiplied by public prices
+//! (docs/performance.md has their date). A call takes 5 ms; the receiver responds at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,28 +19,30 @@ use serde_json::json;
 use simulation::receiver::{Receiver, delivered};
 use simulation::world::World;
 
-/// How long a call to AWS takes: what arrives meanwhile shares the next one.
+/// How long an AWS call takes. Requests that arrive meanwhile share the next one.
 const CALL: Duration = Duration::from_millis(5);
-/// Messages of each way to submit.
+/// The number of messages for each way of submitting.
 const MESSAGES: usize = 1000;
-/// Messages of a batch that are submitted at once, as the api does.
+/// Messages of a batch that are submitted concurrently, as the API does.
 const AT_ONCE: usize = 16;
-/// Destinations, for the widest message.
+/// Destinations of the message with the largest fan-out.
 const DESTINATIONS: usize = 10;
 
-/// Dollars a million, us-east-1: requests to an HTTP API, invocations of Lambda, requests to SQS, and DynamoDB's units on demand.
+/// Dollars per million, us-east-1: requests to an HTTP API, invocations of Lambda, requests to SQS,
+/// and DynamoDB's units on demand.
 const HTTP_REQUEST: f64 = 1.0;
 const INVOCATION: f64 = 0.20;
 const QUEUE_REQUEST: f64 = 0.40;
 const WRITE_UNIT: f64 = 0.625;
 const READ_UNIT: f64 = 0.125;
-/// Dollars for a million times a second of a gigabyte of Lambda's memory, on arm64.
+/// Dollars per million gigabyte-seconds of Lambda on arm64.
 const GIGABYTE_SECOND: f64 = 13.3334;
-/// Gigabyte-seconds of an invocation, assumed: 512 MB for 15 ms to submit, and for 60 ms and 2 ms a task to deliver.
+/// Assumed gigabyte-seconds of an invocation: 512 MB for 15 ms to submit, and for 60 ms and 2 ms
+/// per task to deliver.
 const SUBMIT_GB_S: f64 = 0.5 * 0.015;
 const WORK_GB_S: f64 = 0.5 * 0.060;
 const TASK_GB_S: f64 = 0.5 * 0.002;
-/// Each batch of tasks is received and deleted, which Lambda does and SQS charges.
+/// Lambda receives and deletes each batch of tasks, and SQS charges for both.
 const POLLER_REQUESTS: f64 = 2.0;
 
 /// How messages are submitted.
@@ -73,7 +76,8 @@ fn main() {
 }
 
 impl Way {
-    /// Submits, and delivers: once all is submitted when traffic is steady, so that batches are full, else after each request.
+    /// Submits and delivers. With steady traffic everything is submitted first, so that batches are
+    /// full; otherwise each request is delivered before the next.
     async fn measure(&self, traffic: &str, tasks_wait_for: usize) -> serde_json::Value {
         let receiver = Receiver::scripted(|_, _| delivered());
         let world = World::with_destinations(1, receiver, DESTINATIONS).await;
@@ -141,7 +145,7 @@ impl Way {
     }
 }
 
-/// Works through the queue; answers how many batches that were.
+/// Processes the queue and returns the number of batches.
 async fn deliver(world: &World) -> usize {
     let mut batches = 0;
     while world.poll_worker().await > 0 {

@@ -1,4 +1,4 @@
-//! Runs many seeds of the simulation, on two threads, and prints those that break a promise.
+//! Runs many seeds of the simulation on two threads, and prints those that break a guarantee.
 //!
 //! ```sh
 //! cargo run --release -p simulation --example seeds -- 10000 [FIRST]
@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use simulation::Tally;
 
-/// Seeds that run at the same time.
+/// Seeds that run concurrently.
 const THREADS: usize = 2;
-/// How often progress is printed, in seeds.
+/// How many seeds run between two progress messages.
 const PRINTED_EVERY: u64 = 50;
 
 fn main() -> ExitCode {

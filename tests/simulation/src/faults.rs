@@ -1,4 +1,4 @@
-//! What goes wrong at AWS calls: decided by the seed, call by call.
+//! The faults of AWS calls, which the seed determines call by call.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,12 +7,12 @@ use local_aws::{Call, Engines, Fault};
 
 use crate::trace::Trace;
 
-/// Decides about calls until it is told to stop.
+/// Decides about calls until it is stopped.
 #[derive(Clone)]
 pub(crate) struct Weather(Arc<Mutex<fastrand::Rng>>);
 
 impl Weather {
-    /// Bad weather over these engines: about one call in `rarity` goes wrong.
+    /// Installs faults on these engines: about one call in `rarity` fails.
     pub(crate) fn over(engines: &Engines, seed: u64, rarity: u32, trace: Trace) -> Self {
         let weather = Self(Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))));
         let decider = weather.clone();
@@ -27,12 +27,12 @@ impl Weather {
     }
 
     fn about(&self, call: &Call, rarity: u32) -> Fault {
-        // The queues' own service receives and deletes; it is not ours to break.
+        // The queue service itself receives and deletes, and is not part of the test.
         if call.caller == QUEUE_SERVICE {
             return Fault::None;
         }
         let mut rng = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // What several requests share goes wrong more often, and then mostly in parts.
+        // Calls that several requests share fail more often, and then mostly in parts.
         let is_shared = SHARED.contains(&&*call.operation);
         if rng.u32(0..if is_shared { rarity / 2 } else { rarity }) != 0 {
             return Fault::None;
@@ -53,5 +53,5 @@ impl Weather {
 /// Operations that do the work of several requests in one call.
 const SHARED: [&str; 3] = ["BatchExecuteStatement", "BatchGetItem", "SendMessageBatch"];
 
-/// The caller that plays Lambda's event source mappings.
+/// The caller that acts as Lambda's event source mappings.
 pub(crate) const QUEUE_SERVICE: &str = "event-source-mapping";

@@ -1,4 +1,4 @@
-//! The destination, as the seed has it: answers, refuses, throttles, or never comes back.
+//! The destination, which accepts, refuses, throttles or hangs as the seed determines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,34 +11,35 @@ use domain::settle::Outcome;
 use tokio::time::Instant;
 use worker::{Attempted, Check, Connector, ConnectorError, Job};
 
-/// One request that reached the receiver.
+/// A request that reached the receiver.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sent {
-    /// Of which delivery.
+    /// The delivery of the request.
     pub delivery: DeliveryId,
-    /// Which attempt of it.
+    /// The number of the attempt.
     pub attempt_number: u32,
-    /// Whether the receiver took it.
+    /// Whether the receiver accepted the request.
     pub accepted: bool,
 }
 
-/// What a connector reports of a request that the receiver accepted.
+/// Returns what a connector reports for a request that the receiver accepted.
 #[must_use]
 pub fn delivered() -> Outcome {
     Outcome::delivered(Receipt::HttpResponse { id: None, status: 200 })
 }
 
-/// How the receiver answers.
+/// How the receiver responds.
 enum Manner {
-    /// Accepts so many out of ten requests, and otherwise does what the seed says.
+    /// Accepts this many out of ten requests, and otherwise does what the seed determines.
     Seeded(u32),
-    /// Answers as a test says; an answer that panics plays a connector that kills its worker.
+    /// Responds as a test determines. A response that panics acts as a connector that kills its
+    /// worker.
     Scripted(Box<dyn Fn(DeliveryId, u32) -> Outcome + Send>),
-    /// Takes everything, after this long.
+    /// Accepts everything after this long.
     Slow(Duration),
 }
 
-/// Plays the destination and remembers what reached it.
+/// Acts as the destination and records what reached it.
 #[derive(Clone)]
 pub struct Receiver(Arc<Mutex<Inner>>);
 
@@ -46,15 +47,15 @@ struct Inner {
     rng: fastrand::Rng,
     manner: Manner,
     sent: Vec<Sent>,
-    /// Requests that run at each destination, and the most that ran at once.
+    /// The requests that run at each destination, and the most that ran concurrently.
     running: BTreeMap<DestinationId, (u32, u32)>,
     /// When requests began at each destination.
     starts: BTreeMap<DestinationId, Vec<Instant>>,
-    /// Destinations that take everything from now on.
+    /// Destinations that accept everything from now on.
     mended: BTreeSet<DestinationId>,
 }
 
-/// A request that runs; it is over when its worker is done with it or dies.
+/// A running request. It ends when its worker has finished or dies.
 struct Running(Receiver, DestinationId);
 
 impl Drop for Running {
@@ -65,7 +66,7 @@ impl Drop for Running {
 }
 
 impl Receiver {
-    /// One whose manners the seed decides.
+    /// Creates a receiver whose behaviour the seed determines.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -78,18 +79,18 @@ impl Receiver {
         Self(Arc::new(Mutex::new(Inner { rng, manner, sent, running, starts, mended })))
     }
 
-    /// One that answers each delivery's attempts as `answer` says, at once.
+    /// Creates a receiver that responds to each attempt with `answer`, at once.
     pub fn scripted(answer: impl Fn(DeliveryId, u32) -> Outcome + Send + 'static) -> Self {
         Self::of(fastrand::Rng::with_seed(0), Manner::Scripted(Box::new(answer)))
     }
 
-    /// One that takes everything, and this long for each request.
+    /// Creates a receiver that accepts everything and takes this long for each request.
     #[must_use]
     pub fn slow(took: Duration) -> Self {
         Self::of(fastrand::Rng::with_seed(0), Manner::Slow(took))
     }
 
-    /// When requests began at this destination, counted from the first one.
+    /// Returns when requests began at this destination, relative to the first one.
     #[must_use]
     pub fn starts(&self, destination: DestinationId) -> Vec<Duration> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,25 +98,25 @@ impl Receiver {
         starts.iter().map(|start| *start - starts[0]).collect()
     }
 
-    /// From now on, this destination takes whatever it is sent.
+    /// Makes this destination accept everything from now on.
     pub fn mend(&self, destination: DestinationId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).mended.insert(destination);
     }
 
-    /// Whether this destination takes whatever it is sent.
+    /// Returns whether this destination accepts everything.
     #[must_use]
     pub fn is_mended(&self, destination: DestinationId) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).mended.contains(&destination)
     }
 
-    /// The most requests that ran at this destination at once.
+    /// Returns the most requests that ran concurrently at this destination.
     #[must_use]
     pub fn most_at_once(&self, destination: DestinationId) -> u32 {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.running.get(&destination).map_or(0, |(_, most)| *most)
     }
 
-    /// The most requests that began at this destination within a second.
+    /// Returns the most requests that began at this destination within a second.
     #[must_use]
     pub fn most_within_a_second(&self, destination: DestinationId) -> usize {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +134,7 @@ impl Receiver {
         Running(self.clone(), destination)
     }
 
-    /// Everything that reached it, in order.
+    /// Returns everything that reached the receiver, in order.
     #[must_use]
     pub fn sent(&self) -> Vec<Sent> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).sent.clone()

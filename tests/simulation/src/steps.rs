@@ -1,4 +1,4 @@
-//! What happens, step by step, as the seed has it.
+//! The steps of a run, which the seed determines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -17,32 +17,32 @@ use crate::trace::Trace;
 use crate::verdict::{Tally, verdict};
 use crate::world::World;
 
-/// Steps of a life with faults.
+/// The steps with faults.
 const STEPS: usize = 50;
-/// One call in this many goes wrong.
+/// One call in this many fails.
 const FAULT_RARITY: u32 = 12;
 
-/// What the world's inhabitants know.
+/// What the clients of the world know.
 pub(crate) struct Life {
     pub(crate) world: World,
     pub(crate) rng: fastrand::Rng,
-    /// Submissions that were answered 202.
+    /// Submissions that were answered with 202.
     pub(crate) accepted: BTreeMap<MessageId, u16>,
-    /// Submissions whose answer never came: the client will repeat them.
+    /// Submissions without a response, which the client will repeat.
     pub(crate) unanswered: Vec<Submission>,
-    /// Messages that were sent to further destinations by requests whose answers were lost.
+    /// Messages that were sent to further destinations by requests without a response.
     pub(crate) adding: Vec<(MessageId, DestinationId)>,
     /// How often each delivery was reopened.
     pub(crate) reopened: BTreeMap<DeliveryId, u32>,
     /// How many invocations were cut off.
     pub(crate) crashes: u32,
-    /// Finished deliveries seen at the last look, less those reopened since.
+    /// Deliveries that were finished at the last check, except those reopened since.
     pub(crate) finished: BTreeSet<DeliveryId>,
-    /// How much of what reached the receiver has been looked at.
+    /// How many of the receiver's requests have been checked.
     pub(crate) looked_at: usize,
-    /// What had reached the receiver when the first destination was mended.
+    /// How many requests had reached the receiver when the first destination was repaired.
     pub(crate) mended_after: usize,
-    /// Since when failures had disabled the first destination then.
+    /// Since when failures had disabled the first destination at that time.
     pub(crate) disabled_at: Option<Timestamp>,
 }
 
@@ -75,7 +75,8 @@ pub(crate) async fn live_through(seed: u64) -> (Tally, Vec<String>) {
     (tally, trace.finish(&life.world.receiver.sent()))
 }
 
-/// The future, on the heap from the start: a step's own is otherwise as large as all that may happen in it.
+/// Allocates a future on the heap. Otherwise the future of a step is as large as all of its
+/// alternatives.
 fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::pin(make())
 }
@@ -87,7 +88,7 @@ impl Life {
             3..4 => boxed(|| self.submit_together()).await,
             4..5 => boxed(|| self.repeat_unanswered()).await,
             5..11 => drop(boxed(|| self.world.poll_worker()).await),
-            // Two workers at once, and with luck somebody retries at the same time.
+            // Two workers at once, possibly with a concurrent retry.
             11..13 => drop(tokio::join!(boxed(|| self.world.poll_worker()), boxed(|| self.world.poll_worker()))),
             13..15 => boxed(|| self.world.monitor(None)).await,
             15..16 => boxed(|| self.redeliver()).await,
@@ -102,7 +103,7 @@ impl Life {
             19..20 => tokio::time::sleep(Duration::from_millis(self.rng.u64(1..90_000))).await,
             20..21 => drop(boxed(|| self.work_on_jobs()).await),
             _ => {
-                // As long as a check of a disabled destination takes to fall due.
+                // As long as it takes until a check of a disabled destination is due.
                 tokio::time::sleep(Duration::from_secs(self.rng.u64(60..400))).await;
                 boxed(|| self.world.monitor(None)).await;
             }
@@ -116,7 +117,8 @@ impl Life {
         self.send(submission).await;
     }
 
-    /// Several clients at the same moment: their submissions share calls, and each has its own answer.
+    /// Submits from several clients at the same moment. Their submissions share calls, and each has
+    /// its own response.
     async fn submit_together(&mut self) {
         let submissions: Vec<Submission> = (0..self.rng.usize(2..=8))
             .map(|_| {
@@ -143,7 +145,8 @@ impl Life {
         self.note(submission, answer.map(|answer| answer.is_ok()));
     }
 
-    /// Notes what a client heard of its submission: that it was accepted, that it was not, or nothing.
+    /// Records what a client learned about its submission: that it was accepted, that it was not,
+    /// or nothing.
     fn note(&mut self, submission: Submission, accepted: Option<bool>) {
         if accepted == Some(true) {
             self.accepted.insert(submission.message, u16::try_from(submission.targets.len()).unwrap_or(u16::MAX));
@@ -167,13 +170,14 @@ impl Life {
             let delivery = world.store.delivery(world.organization.id, id).await.ok()??;
             world.dispatcher.redeliver(delivery, Trigger::Manual, force).await.ok()
         };
-        // Half of the time a worker is at it at the same moment.
+        // Half of the time a worker runs at the same moment.
         if self.rng.bool() {
             tokio::join!(world.invoke(reopening), world.poll_worker());
         } else {
             world.invoke(reopening).await;
         }
-        // Whether it took effect may be unknown: it counts as a budget either way, and its finished state is looked up anew.
+        // Whether it took effect may be unknown. It counts as a budget in any case, and the final
+        // state is read again.
         *self.reopened.entry(id).or_default() += 1;
         self.finished.remove(&id);
     }
@@ -188,20 +192,20 @@ impl Life {
         world.invoke(cancelling).await;
     }
 
-    /// Pauses a destination, for a while or without an end, or resumes it when it is paused.
+    /// Pauses a destination, with or without an end, or resumes a paused one.
     async fn pause_or_resume(&mut self) {
         let id = self.world.destinations[self.rng.usize(0..self.world.destinations.len())];
         let minutes = self.rng.bool().then(|| self.rng.u64(1..20));
         self.world.invoke(self.world.pause_or_resume(id, minutes)).await;
     }
 
-    /// Disables a destination, or enables it when it is disabled.
+    /// Disables a destination, or enables a disabled one.
     async fn disable_or_enable(&mut self) {
         let id = self.world.destinations[self.rng.usize(0..self.world.destinations.len())];
         self.world.invoke(self.world.disable_or_enable(id)).await;
     }
 
-    /// Sends a destination everything that was never addressed to it.
+    /// Starts a backfill for a destination.
     async fn backfill(&mut self) {
         let id = self.world.destinations[self.rng.usize(0..self.world.destinations.len())];
         self.world.invoke(self.world.backfill(id)).await;
@@ -217,7 +221,7 @@ impl Life {
         count
     }
 
-    /// Counts the deliveries of each message anew.
+    /// Counts the deliveries of each message again.
     async fn recount(&mut self) {
         for (message, count) in &mut self.accepted {
             let read = self.world.invoke(self.world.store.message(self.world.organization.id, *message)).await;
@@ -227,7 +231,7 @@ impl Life {
         }
     }
 
-    /// Sends a message to any of the destinations, which may have it.
+    /// Sends a message to any destination, which may have it already.
     async fn add(&mut self) {
         let Some(DeliveryId { message, .. }) = self.any_delivery() else { return };
         let id = self.world.destinations[self.rng.usize(0..self.world.destinations.len())];
@@ -235,7 +239,7 @@ impl Life {
         self.add_again().await;
     }
 
-    /// Repeats the last addition that was not answered; done twice, it is done once.
+    /// Repeats the last addition without a response; repeating it must not add a second delivery.
     async fn add_again(&mut self) {
         let Some((message, id)) = self.adding.pop() else { return };
         match self.world.invoke(self.world.add(message, id)).await.flatten() {
@@ -247,7 +251,8 @@ impl Life {
         }
     }
 
-    /// Lets everything come to rest: mends the first destination, polls, sweeps, and lets hours pass until nothing is unfinished.
+    /// Completes everything: repairs the first destination, polls, sweeps, and lets hours pass
+    /// until nothing is unfinished.
     async fn run_dry(&mut self, seed: u64) {
         let first = self.world.destinations[0];
         self.world.receiver.mend(first);

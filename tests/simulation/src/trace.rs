@@ -1,7 +1,7 @@
-//! The trace of a life: every call to AWS with its time, every fault, and what the receiver got.
+//! The trace of a run: every AWS call with its time, every fault, and what the receiver got.
 //!
-//! Two runs of one seed have equal traces. Where they differ first is where something came in that the seed
-//! does not decide: the clock of the machine, an order that a hash map gives, another thread.
+//! Two runs of one seed have equal traces. The first difference shows where something entered that
+//! the seed does not determine: the machine's clock, the order of a hash map, another thread.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use local_aws::{Call, Engines, Fault, Service};
 
 use crate::receiver::Sent;
 
-/// Writes down what happens. Clones share their lines.
+/// Records what happens. Clones share their lines.
 #[derive(Clone)]
 pub(crate) struct Trace {
     clock: Clock,
@@ -18,7 +18,7 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Follows these engines: each call is a line once it is answered.
+    /// Observes these engines: each call becomes a line once it has a response.
     pub(crate) fn of(engines: &Engines, clock: Clock) -> Self {
         let trace = Self { clock, lines: Arc::default() };
         let observer = trace.clone();
@@ -28,17 +28,18 @@ impl Trace {
 
     fn call(&self, call: &Call) {
         let Call { caller, service, operation, targets, status, consumed } = call;
-        // The engines make keys and secrets at their first start, with names that no seed decides.
+        // The engines create keys and secrets at their first start, with names that the seed does
+        // not determine.
         let targets = if matches!(service, Service::Kms | Service::SecretsManager) { &[] } else { &targets[..] };
         self.add(&format!("{caller} {} {operation} {status} {targets:?} {consumed:?}", service.name()));
     }
 
-    /// A call that goes wrong on purpose.
+    /// Records a call with an injected fault.
     pub(crate) fn fault(&self, call: &Call, fault: &Fault) {
         self.add(&format!("{} {} {fault:?}", call.caller, call.operation));
     }
 
-    /// The lines, and after them what reached the receiver.
+    /// Returns the lines, followed by what reached the receiver.
     pub(crate) fn finish(&self, sent: &[Sent]) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().cloned().chain(sent.iter().map(|request| format!("{request:?}"))).collect()

@@ -1,4 +1,4 @@
-//! The promises, looked at after every step and at the end.
+//! The guarantees, checked after every step and at the end.
 
 use std::collections::BTreeSet;
 
@@ -9,29 +9,29 @@ use store::JobKind;
 use crate::steps::Life;
 use crate::world::{MAX_CONCURRENT, MAX_PER_SECOND};
 
-/// What happened in one seed: equal for two runs of the same seed.
+/// What happened in one seed. Two runs of the same seed have equal tallies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Messages answered 202.
+    /// Messages that were answered with 202.
     pub messages: usize,
-    /// Their deliveries.
+    /// The deliveries of these messages.
     pub deliveries: usize,
-    /// Of those, the ones that succeeded.
+    /// The deliveries that succeeded.
     pub succeeded: usize,
     /// Requests that reached the receiver.
     pub sent: usize,
     /// Invocations that were cut off while a client waited.
     pub crashes: u32,
-    /// How often a destination came back by itself, and was sent again what it missed.
+    /// How often a destination recovered and its missed deliveries were replayed.
     pub replays: usize,
-    /// Jobs that sent a destination what was never addressed to it.
+    /// Jobs that backfilled a destination.
     pub backfills: usize,
-    /// What reached the receiver, in order, digested.
+    /// A digest of what reached the receiver, in order.
     pub digest: u64,
 }
 
 impl Tally {
-    /// Adds what happened in another seed; the digest stays that of one.
+    /// Adds the results of another seed. The digest stays that of the first.
     pub fn add(&mut self, other: &Self) {
         self.messages += other.messages;
         self.deliveries += other.deliveries;
@@ -49,7 +49,8 @@ impl Life {
         self.accepted.iter().flat_map(of).collect()
     }
 
-    /// Nothing was sent for a delivery that was finished before the step and not reopened since. Faults rest while we look.
+    /// Checks that nothing was sent for a delivery that was finished before the step and not
+    /// reopened since. Faults are off during the check.
     pub(crate) async fn look(&mut self, seed: u64) {
         let sent = self.world.receiver.sent();
         for request in &sent[self.looked_at..] {
@@ -58,7 +59,7 @@ impl Life {
         self.looked_at = sent.len();
         let ids = self.deliveries();
         let keys: Vec<_> = ids.iter().map(|id| (self.world.organization.id, *id)).collect();
-        // Under faults a look may fail; the next one sees it.
+        // With faults a check may fail; the next one covers it.
         let Some(Ok(deliveries)) = self.world.invoke(self.world.store.deliveries(&keys)).await else { return };
         for (id, delivery) in ids.into_iter().zip(deliveries) {
             let delivery = delivery.unwrap_or_else(|| panic!("seed {seed}: {id} was accepted and is not there"));
@@ -71,7 +72,7 @@ impl Life {
     }
 }
 
-/// Reads the end state; panics when a promise was broken.
+/// Checks the end state. Panics if a guarantee was broken.
 pub(crate) async fn verdict(life: &Life, seed: u64) -> Tally {
     let sent = life.world.receiver.sent();
     let most = life.world.receiver.most_at_once(life.world.destinations[1]);
@@ -115,7 +116,8 @@ pub(crate) async fn verdict(life: &Life, seed: u64) -> Tally {
     tally
 }
 
-/// What the first destination missed before its receiver was mended has reached it, and once.
+/// Checks that what the first destination missed before its receiver was repaired has reached it
+/// exactly once.
 fn came_back(life: &Life, delivery: &Delivery, seed: u64) {
     let id = delivery.id;
     if delivery.destination != life.world.destinations[0] {

@@ -1,4 +1,4 @@
-//! The world of one seed: engines, functions, an organization with three destinations.
+//! The world of one seed: engines, functions, and an organization with three destinations.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,13 +37,13 @@ use crate::receiver::Receiver;
 
 mod polling;
 
-/// Lambda's timeout of the worker: what hangs longer is dropped.
+/// The timeout of the worker on Lambda; what hangs longer is dropped.
 const INVOCATION_MAX: Duration = Duration::from_secs(90);
-/// The name of the function that checks destinations; a test registers it.
+/// The name of the function that checks destinations, which a test registers.
 pub const CHECKS: &str = "Checks";
-/// Attempts that the second destination takes at once.
+/// The most concurrent attempts of the second destination.
 pub const MAX_CONCURRENT: u32 = 2;
-/// Attempts that start at the third destination within a second.
+/// The most attempts that start at the third destination within a second.
 pub const MAX_PER_SECOND: u32 = 2;
 /// When simulated time begins.
 const EPOCH_MS: i64 = 1_764_000_000_000;
@@ -52,21 +52,21 @@ const EPOCH_MS: i64 = 1_764_000_000_000;
 pub struct World {
     /// The embedded services.
     pub engines: Engines,
-    /// The table, without faults of its own.
+    /// The store that the functions use.
     pub store: Store,
-    /// Accepts messages.
+    /// The dispatcher, which accepts messages.
     pub dispatcher: Dispatcher,
-    /// The destination.
+    /// The receiver, which acts as every destination.
     pub receiver: Receiver,
-    /// Whose they are.
+    /// The organization of the destinations.
     pub organization: Organization,
-    /// Where messages go.
+    /// The destinations of messages.
     pub destinations: Vec<DestinationId>,
-    /// Makes ids.
+    /// The source of ids.
     pub ids: IdMint,
-    /// Simulated time.
+    /// The simulated clock.
     pub clock: Clock,
-    /// Seeded chance.
+    /// The seeded source of randomness.
     pub random: Random,
     worker: Worker<Receiver>,
     queues: Queues,
@@ -80,12 +80,12 @@ pub struct World {
 }
 
 impl World {
-    /// A world of this seed, with this receiver and three destinations.
+    /// Creates a world of this seed, with this receiver and three destinations.
     pub async fn create(seed: u64, receiver: Receiver) -> Self {
         Self::with_destinations(seed, receiver, 3).await
     }
 
-    /// A world of this seed, with this receiver and so many destinations.
+    /// Creates a world of this seed, with this receiver and `count` destinations.
     pub async fn with_destinations(seed: u64, receiver: Receiver, count: usize) -> Self {
         let started = Instant::now();
         let clock = Clock::new(move || Timestamp::from_millis(EPOCH_MS).plus(started.elapsed()));
@@ -153,7 +153,7 @@ impl World {
         }
     }
 
-    /// An audit event of something that the test does.
+    /// Returns an audit event of something that the test does.
     #[must_use]
     pub fn event(&self) -> AuditEvent {
         AuditEvent {
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    /// A message to the first `fan_out` destinations, accepted now.
+    /// Returns a message to the first `fan_out` destinations, accepted now.
     #[must_use]
     pub fn submission(&self, fan_out: usize, payload: Bytes) -> Submission {
         let facts = MessageFacts {
@@ -196,7 +196,7 @@ impl World {
         }
     }
 
-    /// Resumes a destination that is paused, or pauses it for so many minutes, or without an end.
+    /// Resumes a paused destination, or pauses it for some minutes or without an end.
     pub async fn pause_or_resume(&self, id: DestinationId, minutes: Option<u64>) -> Option<()> {
         let destination = self.store.destination(self.organization.id, id).await.ok()??;
         if !destination.is_enabled() {
@@ -207,7 +207,7 @@ impl World {
         self.save_state(destination, DestinationState::Paused { at: now, reason: None, until }).await.map(drop)
     }
 
-    /// Resumes a destination, if it is paused.
+    /// Resumes a destination if it is paused.
     pub async fn resume(&self, id: DestinationId) -> Option<()> {
         let destination = self.store.destination(self.organization.id, id).await.ok()??;
         if destination.is_enabled() || !destination.takes_deliveries() {
@@ -218,7 +218,7 @@ impl World {
         self.dispatcher.release_paused(&resumed, (self.organization.shards, None), self.clock.now(), extent).await.ok().map(drop)
     }
 
-    /// Disables a destination and skips what waits for it, or enables one that is disabled.
+    /// Disables a destination and skips what waits for it, or enables a disabled one.
     pub async fn disable_or_enable(&self, id: DestinationId) -> Option<()> {
         let before = self.store.destination(self.organization.id, id).await.ok()??;
         let now = self.clock.now();
@@ -238,7 +238,8 @@ impl World {
         Some(())
     }
 
-    /// Enables a destination that a person disabled. What failures disabled has to come back by itself.
+    /// Enables a destination that a person disabled. One that failures disabled must recover by
+    /// itself.
     pub async fn enable(&self, id: DestinationId) -> Option<()> {
         let destination = self.store.destination(self.organization.id, id).await.ok()??;
         match destination.state {
@@ -247,7 +248,7 @@ impl World {
         }
     }
 
-    /// Since when a destination is disabled because of failures.
+    /// Returns since when a destination has been disabled because of failures.
     pub async fn disabled_by_failures(&self, id: DestinationId) -> Option<Timestamp> {
         let destination = self.store.destination(self.organization.id, id).await.ok()??;
         match destination.state {
@@ -256,7 +257,8 @@ impl World {
         }
     }
 
-    /// Lets failures disable a destination and checks bring it back: half of them pass, and all once its receiver is mended.
+    /// Allows failures to disable a destination and checks to recover it: half of the checks pass,
+    /// and all of them once its receiver is repaired.
     pub async fn let_recover(&self, id: DestinationId, seed: u64) {
         let policy = FailurePolicy {
             alert_after_failures: 2,
@@ -279,7 +281,7 @@ impl World {
         });
     }
 
-    /// Asks for a job that sends a destination everything that was never addressed to it.
+    /// Requests a backfill job for a destination.
     pub async fn backfill(&self, id: DestinationId) -> Option<()> {
         let (organization, now) = (self.organization.id, self.clock.now());
         let filter = store::DeliveryFilter { destination: Some(id), ..store::DeliveryFilter::default() };
@@ -289,14 +291,15 @@ impl World {
         JobQueue::new(&self.platform.aws, self.jobs_url.clone()).send(task).await.ok()
     }
 
-    /// Every job so far.
+    /// Returns all jobs.
     pub async fn jobs(&self) -> Vec<Job> {
         let page = self.store.jobs_page(self.organization.id, None, 1000).await.expect("the table answers");
         assert!(!page.more, "one page holds all");
         page.items
     }
 
-    /// Sends a message to a further destination, as a backfill does. Returns the position of its delivery there.
+    /// Sends a message to a further destination, as a backfill does. Returns the position of its
+    /// delivery there.
     pub async fn add(&self, message: MessageId, id: DestinationId) -> Option<u16> {
         let first = DeliveryId { message, position: 0 };
         let first = self.store.delivery(self.organization.id, first).await.ok()??;
@@ -315,12 +318,12 @@ impl World {
         (saved == store::Saved::Done).then_some(after)
     }
 
-    /// Puts a body into the workers' queue that no dispatcher wrote.
+    /// Puts a message with any body into the workers' queue.
     pub async fn plant(&self, body: &str) {
         self.sqs.send_message().queue_url(&self.queue_url).message_body(body).send().await.expect("the queue takes it");
     }
 
-    /// How many messages wait in the dead-letter queue, hidden ones included.
+    /// Returns how many messages are in the dead-letter queue, including hidden ones.
     pub async fn dead_letters(&self) -> u32 {
         use aws_sdk_sqs::types::QueueAttributeName::{ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible};
         let call = self.sqs.get_queue_attributes().queue_url(&self.dead_letter_url);
@@ -329,12 +332,12 @@ impl World {
         counts.values().filter_map(|count| count.parse::<u32>().ok()).sum()
     }
 
-    /// Asks the worker to stop: no new attempt starts.
+    /// Stops the worker, so that no new attempt starts.
     pub fn shut_down(&self) {
         self.platform.shutdown.cancel();
     }
 
-    /// Runs `work` as an invocation that is dropped when its time is up; `None` when it was.
+    /// Runs `work` as an invocation that is dropped at its timeout; `None` if it was.
     pub async fn invoke<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(INVOCATION_MAX, work).await.ok()
     }
@@ -384,7 +387,7 @@ fn organization(ids: &IdMint, now: Timestamp) -> Organization {
         name: "Simulated".to_owned(),
         external_id: None,
         status: OrganizationStatus::Active,
-        // Receivers fail here as much as they like; what that calls for is shown elsewhere.
+        // Receivers fail often here; the consequences of that are tested elsewhere.
         settings: OrganizationSettings { failure_policy: never(), ..OrganizationSettings::default() },
         grants: Grants::default(),
         quotas: domain::quota::QuotaOverrides::default(),
@@ -411,7 +414,7 @@ fn destination(id: DestinationId, organization: &Organization, position: usize, 
         content_type: None,
         disable_on_gone: true,
     };
-    // One gives up early, one waits longer than a queue may hold a task.
+    // One policy gives up early, and one waits longer than a queue may hold a task.
     let retry_policy = match position {
         0 => RetryPolicy::default(),
         1 => RetryPolicy { max_retries: 1, ..RetryPolicy::default() },

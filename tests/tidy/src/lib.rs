@@ -1,4 +1,5 @@
-//! The repository checks itself: its layers, its lint exceptions, the size of its files, what its template and its code call things.
+//! Checks of the repository: its layers, its lint exceptions, the size of its files, and the names
+//! in its template and its code.
 
 pub mod manifest;
 pub mod prose;
@@ -9,20 +10,20 @@ pub mod walks;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The repository's root.
+/// Returns the root of the repository.
 #[must_use]
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the package stands in tests/tidy")
 }
 
-/// A text file of the repository, by its path from the root.
+/// Reads a text file of the repository, by its path from the root.
 #[must_use]
 pub fn read(path: impl AsRef<Path>) -> String {
     let path = root().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every Rust source file, by its path from the root.
+/// Returns the paths of every Rust source file from the root.
 #[must_use]
 pub fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -45,7 +46,8 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The packages of the workspace: folder from the root, and the names under `[dependencies]`.
+/// Returns the packages of the workspace: the folder from the root, and the names under
+/// `[dependencies]`.
 #[must_use]
 pub fn packages() -> Vec<(String, Vec<String>)> {
     let mut packages = Vec::new();
@@ -61,7 +63,8 @@ pub fn packages() -> Vec<(String, Vec<String>)> {
     packages
 }
 
-/// Every page of documentation, by its path from the root. Decisions that are superseded are left out: they say how things were.
+/// Returns the paths of every page of documentation. Superseded decisions are left out, because
+/// they describe the past.
 #[must_use]
 pub fn pages() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].iter().map(PathBuf::from).collect();

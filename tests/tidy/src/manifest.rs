@@ -1,11 +1,11 @@
-//! What a package's `Cargo.toml` declares, and what its sources use of that.
+//! The dependencies that a `Cargo.toml` declares, and those that the package's sources use.
 
 use std::collections::{BTreeSet, HashSet};
 
 /// Crates whose name in code differs from the name of their package.
 const RENAMED: &[(&str, &str)] = &[("md-5", "md5"), ("dynoxide-rs", "dynoxide")];
 
-/// The names in a section of a manifest, such as `dependencies`.
+/// Returns the names in a section of a manifest, such as `dependencies`.
 #[must_use]
 pub fn dependencies(manifest: &str, section: &str) -> Vec<String> {
     let body = manifest.split(&format!("\n[{section}]\n")).nth(1).unwrap_or_default();
@@ -14,7 +14,7 @@ pub fn dependencies(manifest: &str, section: &str) -> Vec<String> {
     body.lines().filter(|line| !line.starts_with('#')).filter_map(name).filter(|name| !name.is_empty()).collect()
 }
 
-/// The dependencies of a manifest that none of the package's sources mention.
+/// Returns the dependencies of a manifest that none of the package's sources mention.
 #[must_use]
 pub fn unused(manifest: &str, sources: &[String]) -> BTreeSet<String> {
     let declared = ["dependencies", "dev-dependencies", "build-dependencies"];
@@ -28,7 +28,7 @@ fn in_code(package: &str) -> String {
     renamed.map_or_else(|| package.replace('-', "_"), |(_, name)| (*name).to_owned())
 }
 
-/// The words of a source, without its comments.
+/// Returns the words of a source without its comments.
 fn words(source: &str) -> impl Iterator<Item = &str> {
     let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
     code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_'))

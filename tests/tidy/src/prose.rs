@@ -1,6 +1,6 @@
-//! Turns of phrase that the documentation no longer uses: each has a plain word that everybody knows.
+//! Phrases that the documentation must not use, each with a plain replacement.
 
-/// A turn, and what is written instead.
+/// A phrase and its replacement.
 const GIVEN_UP: &[(&str, &str)] = &[
     ("anew", "again"),
     ("anybody", "anyone"),
@@ -13,7 +13,8 @@ const GIVEN_UP: &[(&str, &str)] = &[
     ("stands in", "is in"),
 ];
 
-/// The lines of a text that have such a turn: the number of the line, the turn, and what to write instead.
+/// Returns the lines of a text that have such a phrase: the number of the line, the phrase, and its
+/// replacement.
 #[must_use]
 pub fn given_up(text: &str) -> Vec<(usize, &'static str, &'static str)> {
     let mut found = Vec::new();

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What each package may use, as the table says: its folder, and the names in the last column. Rows without names of packages
-/// are left out.
+/// Returns which packages each package may use according to the table: its folder, and the names in
+/// the last column. Rows that name no packages are left out.
 #[must_use]
 pub fn may_use(page: &str) -> BTreeMap<String, BTreeSet<String>> {
     let row = |line: &str| {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The public types that a source defines.
+/// Returns the public types that a source defines.
 #[must_use]
 pub fn public_types(source: &str) -> BTreeSet<String> {
     let shipped = source.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
@@ -14,7 +14,7 @@ pub fn public_types(source: &str) -> BTreeSet<String> {
     shipped.lines().filter_map(name).collect()
 }
 
-/// The names that several of these files define, each with its files.
+/// Returns the names that several of these files define, each with its files.
 #[must_use]
 pub fn defined_twice(files: &[(String, String)]) -> BTreeMap<String, BTreeSet<String>> {
     let mut by_name: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

@@ -1,32 +1,32 @@
-//! The walks in `docs/ARCHITECTURE.md`: from one function to the next.
+//! The walks in `docs/ARCHITECTURE.md`, from one function to the next.
 
-/// One step: where it is, what it is called there, and what is said of it.
+/// One step: its file, a name in it, and the description.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step<'p> {
-    /// The file, from the repository's root.
+    /// The path of the file from the root.
     pub file: &'p str,
     /// A function of that file, or another text in it.
     pub name: &'p str,
-    /// The words.
+    /// The description of the step.
     pub says: &'p str,
 }
 
 impl Step<'_> {
-    /// Whether the step is reached from no earlier one: a queue or a trait starts it.
+    /// Whether something other than an earlier step starts it, such as a queue or a trait.
     #[must_use]
     pub fn is_started_elsewhere(&self) -> bool {
         self.says.starts_with("started ")
     }
 }
 
-/// The steps of each walk, under the heading "Three walks".
+/// Returns the steps of each walk under the heading "Three walks".
 #[must_use]
 pub fn walks(page: &str) -> Vec<Vec<Step<'_>>> {
     let section = page.split("\n## ").find(|section| section.starts_with("Three walks\n")).unwrap_or_default();
     section.split("\n### ").skip(1).map(|walk| walk.lines().filter_map(step).collect()).collect()
 }
 
-/// Reads ``1. `file` `name`: words``.
+/// Parses a step: ``1. `file` `name`: words``.
 fn step(line: &str) -> Option<Step<'_>> {
     let (number, rest) = line.split_once(". `")?;
     number.parse::<u32>().ok()?;

@@ -1,4 +1,5 @@
-//! Lambda's part: hands what is in the queues to the functions, and deletes what they are done with.
+//! Acts as Lambda: passes the messages of queues to the functions, and deletes what they have
+//! finished.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +14,19 @@ use super::{World, worker};
 use crate::receiver::Receiver;
 
 impl World {
-    /// Another process of the worker, which shares nothing with the others but the table and the queue.
+    /// Creates another process of the worker, which shares only the table and the queue with the
+    /// others.
     #[must_use]
     pub fn process(&self) -> Worker<Receiver> {
         worker(&self.platform, &self.store, &self.queues, &self.receiver, (&self.queue_url, &self.dead_letter_url))
     }
 
-    /// Hands one batch to the worker; answers how many messages it held.
+    /// Passes one batch to the worker and returns its number of messages.
     pub async fn poll_worker(&self) -> usize {
         self.poll(&self.worker).await
     }
 
-    /// Hands one batch to this process of the worker; answers how many messages it held.
+    /// Passes one batch to this process of the worker and returns its number of messages.
     pub async fn poll(&self, worker: &Worker<Receiver>) -> usize {
         let Some((event, receipts)) = self.receive(&self.queue_url).await else { return 0 };
         let mut worker = worker.clone();
@@ -36,7 +38,7 @@ impl World {
         count
     }
 
-    /// Hands one batch to the dead-letter function.
+    /// Passes one batch to the dead-letter function.
     pub async fn poll_dead_letters(&self) -> usize {
         let Some((event, receipts)) = self.receive(&self.dead_letter_url).await else { return 0 };
         let config = dead_letters::Config::read(&self.environment).expect("the environment is complete");
@@ -48,7 +50,7 @@ impl World {
         count
     }
 
-    /// Hands one batch to the jobs function; answers how many messages it held.
+    /// Passes one batch to the jobs function and returns its number of messages.
     pub async fn poll_jobs(&self) -> usize {
         let Some((event, receipts)) = self.receive(&self.jobs_url).await else { return 0 };
         let config = jobs::Config::read(&self.environment).expect("the environment is complete");

@@ -1,4 +1,5 @@
-//! Alerts by failure rate: once, although successes keep breaking the streak, and again only after the destination was healthy (R7).
+//! Alerts by failure rate: sent once although successes keep ending the streak, and again only
+//! after the destination was healthy (R7).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -15,7 +16,7 @@ use simulation::world::World;
 
 const RATE: FailureRate = FailureRate { percent: 40, window_seconds: 300, min_attempts: 10 };
 
-/// A receiver that fails every second request until it is mended.
+/// A receiver that fails every second request until it is repaired.
 struct Unsteady {
     world: World,
     fails: Arc<AtomicBool>,
@@ -40,7 +41,7 @@ impl Unsteady {
         Self { world, fails }
     }
 
-    /// So many requests, one after the other, with a look of the monitor after each.
+    /// Makes `requests` requests one after the other, with a run of the monitor after each.
     async fn receives(&self, requests: u32) {
         for _ in 0..requests {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -55,7 +56,7 @@ impl Unsteady {
         Box::pin(self.world.monitor(None)).await;
     }
 
-    /// The alerts, oldest first.
+    /// Returns the alerts, oldest first.
     async fn alerts(&self) -> Vec<Alert> {
         let page = self.world.store.alerts_page(self.world.organization.id, None, 100).await.expect("the table answers");
         page.items.into_iter().rev().collect()
@@ -65,7 +66,7 @@ impl Unsteady {
         self.alerts().await.iter().map(|alert| alert.kind).collect()
     }
 
-    /// Whether the monitor still looks at the destination.
+    /// Whether the monitor still watches the destination.
     async fn is_watched(&self) -> bool {
         let mut watched = 0;
         for partition in 0..store::FAILING_PARTITIONS {

@@ -1,4 +1,5 @@
-//! Destinations with limits: what their receiver sees while a thousand deliveries wait, in simulated time and with calls that take some.
+//! Destinations with limits: what their receiver gets while a thousand deliveries wait, in
+//! simulated time and with calls that take time.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use simulation::receiver::Receiver;
 use simulation::world::World;
 use store::{Content, Saved};
 
-/// Batches that one process works on at the same time.
+/// Batches that one process works on concurrently.
 const BATCHES: usize = 5;
 /// How long a poller waits after it received nothing.
 const IDLE: Duration = Duration::from_millis(100);
@@ -24,7 +25,8 @@ fn in_simulated_time(test: impl AsyncFnOnce()) {
     runtime.block_on(Box::pin(test()));
 }
 
-/// A world whose receiver takes this long for each request, and whose first destination has these limits.
+/// Creates a world whose receiver takes this long for each request, and whose first destination has
+/// these limits.
 async fn limited(limits: DeliveryLimits, took: Duration) -> (World, DestinationId) {
     let world = World::create(1, Receiver::slow(took)).await;
     let id = world.destinations[0];
@@ -46,7 +48,7 @@ async fn submit(world: &World, count: usize) {
     }
 }
 
-/// Lets every call to AWS take up to so many milliseconds.
+/// Makes every AWS call take up to this many milliseconds.
 fn calls_take(world: &World, most_ms: u64) {
     let rng = Mutex::new(fastrand::Rng::with_seed(1));
     world.engines.install_faults(move |_| {
@@ -55,7 +57,8 @@ fn calls_take(world: &World, most_ms: u64) {
     });
 }
 
-/// Lets so many processes, and the monitor every minute, work until everything has arrived or the time is over.
+/// Runs the processes, and the monitor every minute, until everything has arrived or the time is
+/// over.
 async fn work(world: &World, processes: usize, messages: usize, most: Duration) {
     let until = tokio::time::Instant::now() + most;
     let is_over = || world.receiver.sent().len() >= messages || tokio::time::Instant::now() >= until;
@@ -77,13 +80,14 @@ async fn work(world: &World, processes: usize, messages: usize, most: Duration) 
     tokio::join!(futures_util::future::join_all(pollers), monitor);
 }
 
-/// The most requests that began within this long.
+/// Returns the most requests that began within a window.
 fn most_within(starts: &[Duration], window: Duration) -> usize {
     let from = |first: &Duration| starts.iter().filter(|start| *start >= first && **start - *first < window).count();
     starts.iter().map(from).max().unwrap_or_default()
 }
 
-/// The figures of a run with a limit of ten a second and as many deliveries as a minute takes: over the first minute, and in the worst second.
+/// Runs a limit of ten per second with as many deliveries as a minute allows. Returns the requests
+/// of the first minute and of the worst second.
 async fn ten_a_second(processes: usize, calls_take_ms: u64) -> (usize, usize) {
     let per_second = DeliveryLimits { max_per_second: Some(10.0), max_concurrent: None };
     let (world, id) = limited(per_second, Duration::from_millis(20)).await;
@@ -128,7 +132,7 @@ fn places_do_not_lie_idle_while_deliveries_wait_for_one() {
             assert_eq!(starts.len(), messages, "each once");
             assert_eq!(world.receiver.most_at_once(id), 5, "all places are used, and no more");
             let took = starts[messages - 1] + Duration::from_millis(took_ms);
-            // An attempt also takes its place, its lease, and its settling.
+            // An attempt also takes a place, a lease and a settle.
             let ideal = Duration::from_millis((took_ms + 20) * messages as u64 / 5);
             println!("{processes} processes, {messages} attempts of {took_ms} ms, five at once: {took:?}, ideally {ideal:?}");
             assert!(took < ideal * 5 / 4, "{took:?} instead of {ideal:?}");
@@ -154,7 +158,7 @@ fn a_backlog_larger_than_one_run_of_the_monitor_releases_drains_oldest_first() {
         assert!(world.receiver.sent().is_empty());
         change(&world, id, |destination| destination.state = DestinationState::Enabled).await;
         let destination = world.store.destination(world.organization.id, id).await.expect("the table answers").expect("it is there");
-        // The request that resumes releases the first ones.
+        // The request to resume releases the first deliveries.
         let extent = Extent { at_most: 100, within: Duration::from_secs(10) };
         world.dispatcher.release_paused(&destination, (2, None), world.clock.now(), extent).await.expect("the table answers");
         for run in 1..=3 {

@@ -1,4 +1,4 @@
-//! Two hundred lives under faults, and the proof that a seed is a life.
+//! Two hundred seeds with faults, and the test that a seed determines the run.
 
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 
@@ -52,8 +52,8 @@ fn the_same_seed_runs_the_same_way() {
     }
 }
 
-/// The proof of the line above, and how the cause is found when it fails: the two runs are at the same time on two
-/// threads, and every call of one is compared with that of the other.
+/// Verifies the test above, and finds the cause if it fails: two runs on two threads at the same
+/// time, whose calls are compared one by one.
 #[test]
 fn two_runs_of_a_seed_make_the_same_calls_with_the_same_faults_at_the_same_times() {
     for seed in [3, 1_000_003, 9_000_017] {

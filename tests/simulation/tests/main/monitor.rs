@@ -1,4 +1,5 @@
-//! The monitor, killed between any two steps and run twice at once: one disable, one alert, nothing missed (R7; behaviours 9, 18).
+//! The monitor, killed between any two steps and run twice concurrently: one disabling, one alert,
+//! nothing missed (R7; behaviours 9, 18).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use simulation::world::World;
 /// More calls than a run of the monitor makes here.
 const CALLS_MAX: u32 = 400;
 
-/// A world whose first destination fails as often as `failures`, with a delivery waiting for it, and whose second one gets alerts.
+/// Creates a world whose first destination has `failures` failures and a waiting delivery, and
+/// whose second destination gets alerts.
 async fn failing(seed: u64, failures: u32) -> World {
     let world = World::create(seed, Receiver::scripted(|_, _| delivered())).await;
     let settings = OrganizationSettings {
@@ -48,7 +50,7 @@ async fn alerts(world: &World) -> Vec<AlertKind> {
     page.items.iter().map(|alert| alert.kind).collect()
 }
 
-/// How many messages announce something.
+/// Returns the number of messages that are announcements.
 async fn announcements(world: &World) -> usize {
     let filter = store::MessageFilter { system: true, ..store::MessageFilter::default() };
     let page = world.store.messages_page(world.organization.id, world.organization.shards, &filter, None, 100).await;
@@ -56,7 +58,7 @@ async fn announcements(world: &World) -> usize {
     messages.iter().filter(|deliveries| deliveries[0].message.event_type.is_reserved()).count()
 }
 
-/// The alerts that are on the bus, by their ids.
+/// Returns the ids of the alerts on the event bus.
 fn on_the_bus(world: &World) -> BTreeSet<String> {
     let events = world.engines.events().into_iter();
     let alerts = events.filter(|event| event["detail-type"].as_str().is_some_and(|kind| kind.starts_with("Destination ")));
@@ -68,7 +70,8 @@ fn in_simulated_time(test: impl AsyncFnOnce()) {
     runtime.block_on(Box::pin(test()));
 }
 
-/// Kills a monitor at its call `number` of those that are no query of an index, before or after the call does its work. Did it come so far?
+/// Kills a monitor at its call `number` that is not a query of an index, before or after the call
+/// is executed. Returns whether the run got that far.
 async fn killed_at(world: &World, number: u32, after: bool) -> bool {
     let calls = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&calls);

@@ -1,4 +1,5 @@
-//! The hourly reconcile, cut off anywhere: the next one goes on, and nothing stays lost (behaviour 1).
+//! The hourly reconcile, cut off at any call: the next run continues, and nothing stays lost
+//! (behaviour 1).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,7 +22,8 @@ fn in_simulated_time(test: impl AsyncFnOnce()) {
     runtime.block_on(Box::pin(test()));
 }
 
-/// A world with deliveries whose submitter died between the commit and the queue, seven hours ago.
+/// Creates a world with deliveries whose submitter died between the commit and the queue, seven
+/// hours ago.
 async fn bereft(seed: u64) -> (World, Vec<DeliveryId>) {
     let world = Box::pin(World::create(seed, Receiver::scripted(|_, _| delivered()))).await;
     let sends = |call: &Call| call.service == Service::Sqs;
@@ -53,7 +55,7 @@ fn wherever_reconcile_is_cut_off_the_next_one_finds_what_is_lost() {
             world.engines.clear_faults();
             tokio::time::sleep(HOUR).await;
             world.monitor(Some(Reconcile::Hourly)).await;
-            // What was claimed and not sent is due ten minutes later.
+            // A delivery that was claimed and not queued is due ten minutes later.
             world.monitor(None).await;
             while world.poll_worker().await > 0 {}
             for id in lost {

@@ -1,4 +1,5 @@
-//! Destinations that failures disabled come back by themselves: the whole schedule, and a monitor killed at any step (issue of waiting, R7).
+//! Recovery of destinations that failures disabled: the whole schedule, and a monitor that is
+//! killed at any step (R7).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -23,7 +24,7 @@ use store::{JobStatus, Saved};
 /// More calls than a run of the monitor makes here.
 const CALLS_MAX: u32 = 400;
 
-/// A world whose first destination's receiver can be broken and mended.
+/// A world in which the receiver of the first destination can be broken and repaired.
 struct Broken {
     world: World,
     works: Arc<AtomicBool>,
@@ -46,7 +47,7 @@ fn policy(auto_recover: bool) -> FailurePolicy {
 }
 
 impl Broken {
-    /// One whose receiver does not work, and whose destination is enabled.
+    /// Creates one whose receiver does not work, and whose destination is enabled.
     async fn new(auto_recover: bool) -> Self {
         let (works, checks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let takes = Arc::clone(&works);
@@ -76,7 +77,7 @@ impl Broken {
         broken
     }
 
-    /// One whose destination was disabled by three failures.
+    /// Creates one whose destination was disabled by three failures.
     async fn disabled(auto_recover: bool) -> Self {
         let broken = Self::new(auto_recover).await;
         for number in 0..3 {
@@ -99,7 +100,7 @@ impl Broken {
         self.world.store.watch_recoverable(&after).await.expect("the table answers");
     }
 
-    /// What a person changes of the destination.
+    /// Changes the destination as a person does.
     async fn edits(&self, change: impl FnOnce(&mut Destination)) {
         let before = self.destination().await;
         let mut after = Destination { revision: before.revision + 1, ..before.clone() };
@@ -112,7 +113,7 @@ impl Broken {
         Box::pin(self.world.monitor(None)).await;
     }
 
-    /// Lets time pass, with a look of the monitor at its end; answers how many checks that made.
+    /// Lets time pass and runs the monitor at its end. Returns the number of checks.
     async fn checks_after(&self, seconds: u64) -> u32 {
         let before = self.checks.load(Ordering::Relaxed);
         tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -138,7 +139,7 @@ impl Broken {
         page.items.iter().rev().map(|alert| alert.kind).collect()
     }
 
-    /// Submits a message to the destination, as its state has it.
+    /// Submits a message to the destination in its current state.
     async fn submits(&self) -> DeliveryId {
         let mut submission = self.world.submission(1, Bytes::from_static(b"{}"));
         submission.targets[0].enabled = self.destination().await.is_enabled();
@@ -149,13 +150,13 @@ impl Broken {
         self.world.store.delivery(self.world.organization.id, id).await.expect("the table answers").expect("it is there").status()
     }
 
-    /// Works through every queue.
+    /// Processes every queue.
     async fn works_through(&self) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         while self.world.poll_jobs().await + self.world.poll_worker().await > 0 {}
     }
 
-    /// Three messages fail, which disables the destination, and three more are skipped.
+    /// Lets three messages fail, which disables the destination, and three more be skipped.
     async fn misses_six(&self) -> Vec<DeliveryId> {
         let mut missed = Vec::new();
         for _ in 0..3 {
@@ -175,7 +176,7 @@ impl Broken {
         missed
     }
 
-    /// Everything that was missed arrived, each once.
+    /// Checks that everything that was missed arrived exactly once.
     async fn has_everything_once(&self, missed: &[DeliveryId], when: &str) {
         let sent = self.world.receiver.sent();
         for id in missed {
@@ -240,7 +241,8 @@ fn a_check_that_passes_enables_the_destination_and_brings_everything_it_missed_o
     });
 }
 
-/// Kills a monitor at its call `number` of those that are no query of an index, before or after the call does its work. Did it come so far?
+/// Kills a monitor at its call `number` that is not a query of an index, before or after the call
+/// is executed. Returns whether the run got that far.
 async fn killed_at(world: &World, number: u32, after: bool) -> bool {
     let calls = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&calls);

@@ -1,4 +1,5 @@
-//! Retry schedules over days: time moves as the waits say, and the monitor sends each retry when it is due.
+//! Retry schedules over days: time advances by the waits, and the monitor queues each retry when it
+//! is due.
 
 use std::time::Duration;
 
@@ -11,9 +12,9 @@ use domain::settle::Outcome;
 use simulation::receiver::Receiver;
 use simulation::world::World;
 
-/// A retry is at most this late when nothing else is to be done.
+/// How late a retry may be when nothing else has to be done.
 const LATE_MAX_SECONDS: i64 = 1;
-/// Before a retry is due, the monitor runs twice.
+/// How long before a retry is due the monitor starts to run; it runs twice in that time.
 const LOOKED_BEFORE: Duration = Duration::from_secs(90);
 /// More minutes than ten attempts take around their times.
 const MINUTES_MAX: usize = 60;
@@ -22,7 +23,7 @@ async fn read(world: &World, delivery: &Delivery) -> Delivery {
     world.store.delivery(world.organization.id, delivery.id).await.expect("the table answers").expect("it is there")
 }
 
-/// Fails a delivery until it gives up; answers the waits between its attempts, in seconds.
+/// Fails a delivery until it gives up. Returns the waits between its attempts in seconds.
 async fn waits(world: &World) -> (Vec<i64>, Delivery) {
     let submission = world.submission(3, Bytes::from_static(b"{}"));
     let delivery = world.dispatcher.submit(&submission).await.expect("it is accepted").remove(2);

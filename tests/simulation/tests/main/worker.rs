@@ -1,4 +1,4 @@
-//! What the functions do when something is wrong, on real engines in simulated time.
+//! The behaviour of the functions in case of failures, on real engines in simulated time.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -88,7 +88,8 @@ fn a_late_duplicate_of_a_task_sends_nothing_once_its_delivery_is_finished() {
     });
 }
 
-/// Behaviour 17: a destination that has just worked fails and works within one batch, whose workers read its health before.
+/// Behaviour 17: a destination that has just worked fails and works within one batch, whose workers
+/// read its health before.
 #[test]
 fn a_success_ends_the_streak_of_those_that_failed_in_the_same_batch() {
     in_simulated_time(async || {
@@ -193,7 +194,8 @@ fn a_manual_retry_and_an_automatic_one_at_once_send_once() {
 fn what_a_delivery_costs_in_calls_is_printed_and_bounded() {
     in_simulated_time(async || {
         let world = World::create(8, Receiver::scripted(accepts)).await;
-        // The first success of a destination is noted in its health, once a minute at most: not part of the steady state.
+        // The first success of a destination is recorded in its health, at most once a minute,
+        // which is not part of the steady state.
         submit(&world, 3).await;
         while world.poll_worker().await > 0 {}
         for (name, messages) in [("single", 1), ("batch of 100", 100)] {
@@ -209,7 +211,7 @@ fn what_a_delivery_costs_in_calls_is_printed_and_bounded() {
             let units: f64 = calls.iter().map(local_aws::Call::write_units).sum();
             let each = |count: f64| count / f64::from(messages);
             println!("{name}: {:.2} AWS calls and {:.2} write units a delivery", each(calls.len() as f64), each(units));
-            // The statistics cost one for each destination and batch.
+            // The statistics cost one unit for each destination and batch.
             assert_eq!(units, f64::from(3 * messages + batches), "{name}: {messages} deliveries in {batches} batches");
         }
     });

@@ -1,9 +1,10 @@
-//! Exceptions from the checks, which only become fewer.
+//! Exceptions from the checks. None may be added.
 
-/// Dependencies that a package declares for their features: no source of it mentions them.
+/// Dependencies that a package declares for their features and that none of its sources mention.
 pub(crate) const UNUSED: &[(&str, &str)] = &[];
 
-/// Names that several public types have. Each function has a `Config` and a connector its own `Settings`.
+/// Names that several public types have. Each function has a `Config`, and each connector its own
+/// `Settings`.
 pub(crate) const NAMES_OF_SEVERAL_TYPES: &[&str] = &[
     "Body",
     "Caller",

@@ -1,4 +1,4 @@
-//! The repository checks itself.
+//! Checks of the repository.
 
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 
@@ -10,7 +10,8 @@ use tidy::{packages, pages, prose, read, rooms, sources, types, walks};
 
 mod allowed;
 
-/// Which layer each package stands in; a package may use those of lower layers only (docs/ARCHITECTURE.md, The rooms).
+/// The layer of each package. A package may only use those of lower layers (docs/ARCHITECTURE.md,
+/// The rooms).
 const LAYERS: &[(&str, u32)] = &[
     ("shared/coalesce", 0),
     ("shared/domain", 0),
@@ -50,7 +51,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("tests/simulation", 8),
 ];
 
-/// Packages that stand outside of Waybill: what they log is no log of its.
+/// Packages that are not part of Waybill, so that their logs are not its own.
 const OUTSIDE: &[&str] = &["connector_contract", "kit", "simulation", "tidy"];
 
 #[test]
@@ -65,7 +66,7 @@ fn logs_know_which_crates_are_our_own() {
     assert_eq!(listed, expected);
 }
 
-/// A file that outgrows this has more than one noun in it.
+/// The most lines of a file. A longer one has more than one topic.
 const LINES_MAX: usize = 500;
 
 #[test]
@@ -134,7 +135,7 @@ fn third_party_versions_stand_in_one_place() {
 #[test]
 fn every_function_is_in_the_template() {
     let template = read("template.yaml");
-    // A connector without a main is a library that no function runs yet.
+    // A connector without a `main.rs` is a library that no function runs yet.
     let runs = |folder: &str| folder.starts_with("functions/") && tidy::root().join(folder).join("src/main.rs").exists();
     for (folder, _) in packages().into_iter().filter(|(folder, _)| runs(folder)) {
         let name = folder.trim_start_matches("functions/");
@@ -143,7 +144,7 @@ fn every_function_is_in_the_template() {
     }
 }
 
-/// What a package declares and does not use is compiled for nothing.
+/// A declared but unused dependency is compiled in vain.
 #[test]
 fn every_dependency_is_used() {
     for (folder, _) in packages() {

@@ -54,7 +54,7 @@ impl Answer {
         self.region.as_deref().filter(|_| is_elsewhere)
     }
 
-    /// Returns an explanation if the code is not self-explanatory or has one that helps.
+    /// Returns an explanation for the codes that are not self-explanatory.
     fn explanation(&self) -> Option<String> {
         if let Some(region) = self.other_region() {
             return Some(format!("the bucket is in the region {region}; set region to it"));

@@ -37,7 +37,8 @@ pub(crate) struct Envelope<'e> {
 }
 
 /// Builds the request. Headers are in the order of destinations.md. If a name occurs more than
-/// once, Waybill's own header replaces the credentials' header, and that replaces a custom one.
+/// once, the last one counts: custom headers replace `content-type` and `user-agent`, the
+/// credentials' headers replace custom ones, and Waybill's other headers replace both.
 pub(crate) fn compose(
     settings: &WebhookSettings,
     target: Target,

@@ -92,7 +92,7 @@ impl Tokens {
         self.kept.remove(client.organization, &grant.digest(client), token);
     }
 
-    /// Requests a new token.
+    /// Requests a new token, with the other method of client authentication if the first is rejected.
     pub async fn ask(&self, client: &Client<'_>, grant: &Grant<'_>, deadline: Instant) -> Result<Granted, Refusal> {
         let digest = grant.digest(client);
         let way = self.ways.get(&digest);

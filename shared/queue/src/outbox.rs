@@ -80,8 +80,8 @@ impl Queues {
         join_all(sending).await.concat()
     }
 
-    /// Whether all queues are empty. Returns `false` if that cannot be determined. Approximate,
-    /// like the counts of SQS.
+    /// Whether no task waits in any queue, not counting those that workers are processing. Returns
+    /// `false` if that cannot be determined. Approximate, like the counts of SQS.
     pub async fn are_empty(&self) -> bool {
         let queues = self.urls.all().map(|(_, url)| self.is_empty(url));
         futures_util::future::join_all(queues).await.into_iter().all(|empty| empty)

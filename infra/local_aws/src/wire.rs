@@ -1,4 +1,4 @@
-//! Answers in each service's wire form.
+//! Responses in each service's wire format.
 
 use aws_smithy_types::body::SdkBody;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -10,7 +10,7 @@ pub(crate) type Response = http::Response<SdkBody>;
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
-/// A JSON answer.
+/// Makes a JSON response.
 pub(crate) fn json(service: Service, status: u16, body: Vec<u8>) -> Response {
     let content_type = match service {
         Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
@@ -20,7 +20,7 @@ pub(crate) fn json(service: Service, status: u16, body: Vec<u8>) -> Response {
     response(status, content_type, body)
 }
 
-/// An error, as the service of the call writes it.
+/// Makes an error response in the format of the call's service.
 pub(crate) fn error(call: &Call, error: &ServiceError) -> Response {
     let ServiceError { status, code, message } = error;
     match call.service {
@@ -36,7 +36,7 @@ pub(crate) fn error(call: &Call, error: &ServiceError) -> Response {
             set(&mut response, ERROR_TYPE, code);
             response
         }
-        // An answer to HEAD has no body, and its status is all that a client learns.
+        // A response to HEAD has no body, so a client learns only its status.
         Service::S3 if call.operation.starts_with("Head") => response(*status, "application/xml", Vec::new()),
         Service::S3 => {
             let code = if code == "AccessDeniedException" { "AccessDenied" } else { code };
@@ -57,7 +57,7 @@ fn response(status: u16, content_type: &'static str, body: Vec<u8>) -> Response 
     response
 }
 
-/// Sets a header, unless the value cannot stand in one.
+/// Sets a header, unless the value is invalid in a header.
 pub(crate) fn set(response: &mut Response, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);

@@ -1,4 +1,4 @@
-//! What the connector adds to the engines: observers, faults, functions.
+//! The connector's additions to the engines: observers, faults, functions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

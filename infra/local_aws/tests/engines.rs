@@ -1,4 +1,4 @@
-//! Opening, closing and opening again.
+//! Opening and closing the engines.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local_aws::{Engines, Options, Resources, SecretSpec};

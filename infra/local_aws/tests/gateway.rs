@@ -16,7 +16,7 @@ async fn loopback() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-/// What another process would configure from AWS_ENDPOINT_URL and its credentials.
+/// Returns what another process would configure from AWS_ENDPOINT_URL and its credentials.
 fn remote(local: &Local, endpoint: String, caller: &Caller) -> SdkConfig {
     let credentials = local.engines.credentials(caller);
     let provider = aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
@@ -68,7 +68,7 @@ async fn the_objects_listener_takes_valid_links_only() {
     // A page whose name was made to resolve to the loopback.
     let rebound = browser.get(link).header("host", "attacker.example").send().await.unwrap();
     assert_eq!(rebound.status(), 403);
-    // Other services are not offered here.
+    // Other services are not available here.
     let config = remote(&local, format!("http://{}", listener.address()), &Caller::unlimited("cli"));
     assert!(aws_sdk_dynamodb::Client::new(&config).list_tables().send().await.is_err());
 }

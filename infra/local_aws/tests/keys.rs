@@ -1,4 +1,4 @@
-//! KMS and Secrets Manager: what the embedded engines do, moto does.
+//! KMS and Secrets Manager: the embedded engines behave like moto.
 
 use kit::contracts::{keys, secrets};
 use kit::moto::Moto;

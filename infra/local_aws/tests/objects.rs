@@ -1,4 +1,4 @@
-//! S3: what the embedded engine does, moto does.
+//! S3: the embedded engine behaves like moto.
 
 use aws_sdk_s3::Client;
 use kit::contracts::objects;

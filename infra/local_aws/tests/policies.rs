@@ -110,7 +110,7 @@ async fn sealing_is_not_opening() {
     let sealed = generate().encryption_context("organization", "org_1").send().await.unwrap().ciphertext_blob.unwrap();
     assert_eq!(generate().send().await.unwrap_err().code(), Some("AccessDeniedException"));
 
-    // Without a key id the ciphertext says which key it is under.
+    // Without a key id, the ciphertext contains the key.
     let open =
         |client: &aws_sdk_kms::Client| client.decrypt().ciphertext_blob(sealed.clone()).encryption_context("organization", "org_1").send();
     open(&opening).await.unwrap();

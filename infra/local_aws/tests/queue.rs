@@ -1,4 +1,5 @@
-//! Queues: the contract on the embedded engine (on its thread, and inline under a paused clock) and on moto; then what only the engine promises.
+//! Queues: the contract on the embedded engine (on its thread, and inline with a paused clock) and
+//! on moto, and then what only the engine guarantees.
 
 mod durability;
 mod embedded;

@@ -11,7 +11,7 @@ pub(crate) const BUCKET: &str = "waybill-payloads";
 pub(crate) const KEY: &str = "waybill-Key";
 pub(crate) const SECRET: &str = "waybill-SigningKeys";
 
-/// Engines and the directory they are in.
+/// The engines and their directory.
 pub(crate) struct Local {
     pub(crate) engines: Engines,
     pub(crate) data: TempDir,

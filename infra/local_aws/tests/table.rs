@@ -1,4 +1,4 @@
-//! DynamoDB: what the embedded engine does, Amazon's DynamoDB Local does.
+//! DynamoDB: the embedded engine behaves like Amazon's DynamoDB Local.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnConsumedCapacity, TransactWriteItem};
@@ -26,7 +26,8 @@ async fn the_contract_holds_on_dynamodb_local() {
     table::hold(Client::new(&server.sdk_config())).await;
 }
 
-/// AWS charges two units for each KiB written in a transaction. Not in the contract: DynamoDB Local counts four.
+/// AWS charges two units for each KiB written in a transaction. This is not in the contract,
+/// because DynamoDB Local counts four.
 #[tokio::test]
 async fn transactions_pay_double() {
     let local = Local::new();

@@ -84,7 +84,7 @@ impl Suspects {
         may_be_served.then_some(key)
     }
 
-    /// When it is worth asking again, while suspects are ready.
+    /// Returns when to try again, while suspects are ready.
     pub(super) fn next_look_at_ms(&self, now_ms: u64) -> Option<u64> {
         (!self.ready.is_empty()).then_some(now_ms + LOOK_AGAIN_MS)
     }
@@ -107,7 +107,8 @@ mod tests {
         suspects
     }
 
-    /// Serves what may be served at a time, and says how many that were.
+    /// Serves everything that may be served, step by step, and returns how many were served in each
+    /// step.
     fn serve(suspects: &mut Suspects, crashes: u32, now_ms: u64) -> usize {
         let mut served = 0;
         while let Some(key) = suspects.next(now_ms) {

@@ -1,4 +1,4 @@
-//! The requests and answers of the SQS API in their JSON form (AWS JSON 1.0).
+//! The requests and responses of the SQS API in their JSON format (AWS JSON 1.0).
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::attributes::Attributes;
 use super::refusal::Refusal;
 
-/// A request with no address but the account: `ListQueues`.
+/// A request that concerns the whole account: `ListQueues`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ListQueues {
@@ -38,7 +38,7 @@ pub(super) struct Batch<T> {
     pub(super) entries: Vec<T>,
 }
 
-/// A whole `SendMessage`, or an entry of a batch.
+/// A `SendMessage` request, or an entry of a batch.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Sending {
@@ -54,7 +54,7 @@ pub(super) struct Sending {
     pub(super) message_system_attributes: Attributes,
 }
 
-/// A whole `DeleteMessage`, or an entry of a batch.
+/// A `DeleteMessage` request, or an entry of a batch.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Deleting {
@@ -64,7 +64,7 @@ pub(super) struct Deleting {
     pub(super) receipt_handle: Option<String>,
 }
 
-/// A whole `ChangeMessageVisibility`, or an entry of a batch.
+/// A `ChangeMessageVisibility` request, or an entry of a batch.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Changing {
@@ -84,7 +84,7 @@ pub(super) struct ReceiveMessage {
     pub(super) wait_time_seconds: Option<i64>,
     #[serde(default)]
     pub(super) message_system_attribute_names: Vec<String>,
-    /// The older name of the same.
+    /// The older name of `message_system_attribute_names`.
     #[serde(default)]
     pub(super) attribute_names: Vec<String>,
     #[serde(default)]
@@ -109,7 +109,7 @@ pub(super) struct QueueAttributes {
     pub(super) attributes: BTreeMap<&'static str, String>,
 }
 
-/// The answer to `SendMessage`, and of an entry that was sent.
+/// The response to `SendMessage`, or of an entry that was sent.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Sent {
@@ -131,7 +131,7 @@ pub(super) struct Done {
     pub(super) id: String,
 }
 
-/// The answer to a batch.
+/// The response to a batch.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct BatchResult<T> {

@@ -1,4 +1,4 @@
-//! What outlives the process, however it ends.
+//! What survives the end of the process.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use tempfile::{TempDir, tempdir};
 
 use super::embedded;
 
-/// Two receives are allowed before a message is a dead letter.
+/// A message becomes a dead letter after two receives.
 fn open(data: &Path) -> Engines {
     embedded::open(data, Shape { max_receives: 2, ..Shape::default() }, Options::local())
 }
@@ -34,7 +34,7 @@ fn receives(message: &Message) -> &str {
     &message.attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount]
 }
 
-/// What a killed process leaves: the queue file and its log as they are, nothing closed.
+/// Copies what a killed process leaves: the queue file and its log as they are.
 fn kill(data: &Path) -> TempDir {
     let left = tempdir().unwrap();
     for file in ["sqs.sqlite", "sqs.sqlite-wal"] {
@@ -118,7 +118,7 @@ async fn a_newer_file_is_refused_and_left_alone() {
     assert_eq!(std::fs::read(&file).unwrap(), before);
 }
 
-/// A call that could not be written is refused, and nothing of it is served.
+/// A call that could not be written is refused, and has no effect.
 #[tokio::test]
 async fn a_failing_file_loses_no_message_and_invents_none() {
     let data = tempdir().unwrap();
@@ -135,7 +135,8 @@ async fn a_failing_file_loses_no_message_and_invents_none() {
     assert_eq!(messages.iter().filter_map(Message::body).collect::<Vec<_>>(), ["before", "after"]);
 }
 
-/// A message that was in flight when a process died waits, is handed out alone, and is no longer suspect once its receiver put it back.
+/// A message that was in flight when a process died waits, is received alone, and is no longer
+/// suspect once its receiver returned it.
 #[tokio::test]
 async fn after_a_crash_what_was_in_flight_is_handed_out_apart_from_the_rest() {
     let data = tempdir().unwrap();
@@ -159,7 +160,7 @@ async fn after_a_crash_what_was_in_flight_is_handed_out_apart_from_the_rest() {
     assert!(after.sqs().interrupted().await.unwrap().is_empty());
 }
 
-/// The first version of the file goes on being read.
+/// The first version of the file remains readable.
 #[tokio::test]
 async fn a_file_of_the_first_version_is_taken_over_with_its_messages() {
     let data = tempdir().unwrap();
@@ -171,7 +172,7 @@ async fn a_file_of_the_first_version_is_taken_over_with_its_messages() {
     assert_eq!(receives(&messages[0]), "2");
 }
 
-/// As the first version wrote it.
+/// The file as the first version wrote it.
 const VERSION_1: &str = "
     CREATE TABLE queue (row INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
     CREATE TABLE message (key INTEGER PRIMARY KEY, queue INTEGER NOT NULL REFERENCES queue (row), source INTEGER REFERENCES queue (row),

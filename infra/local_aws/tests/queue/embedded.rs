@@ -1,4 +1,4 @@
-//! The embedded engine as a backend of the contract, and as the other rows open it.
+//! The embedded engine as a backend of the contract, and as other tests open it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use local_aws::sqs::{QueueSpec, Redrive};
 use local_aws::{Caller, Durability, Engines, Mode, NowMs, Options, Resources};
 use tempfile::TempDir;
 
-/// Makes an engine in memory for every bed.
+/// Creates an engine in memory for every bed.
 pub(super) struct Embedded {
     mode: Mode,
-    /// What the engines other than SQS insist on having.
+    /// The resources that the engines other than SQS require.
     data: TempDir,
 }
 
@@ -37,7 +37,7 @@ impl Backend for Embedded {
     }
 }
 
-/// Engines in a data directory, with a queue `work` of that shape and its dead-letter queue.
+/// Opens engines in a data directory, with a queue `work` of this shape and its dead-letter queue.
 pub(super) fn open(data: &Path, shape: Shape, options: Options) -> Engines {
     let resources = Resources { queues: specs(shape).into(), ..Resources::empty() };
     Engines::open(data, &resources, options).unwrap()
@@ -47,7 +47,7 @@ pub(super) fn client(engines: &Engines) -> Client {
     Client::new(&engines.sdk_config(Caller::unlimited("test")))
 }
 
-/// A queue `work` of that shape, and its dead-letter queue.
+/// Returns a queue `work` of this shape, and its dead-letter queue.
 pub(super) fn specs(shape: Shape) -> [QueueSpec; 2] {
     let work = QueueSpec {
         name: "work".to_owned(),
@@ -62,7 +62,7 @@ pub(super) fn specs(shape: Shape) -> [QueueSpec; 2] {
     [work, dead_letters]
 }
 
-/// A clock that moves with tokio's, paused or not.
+/// Returns a clock that advances with tokio's, paused or not.
 pub(super) fn tokio_clock() -> NowMs {
     let start = tokio::time::Instant::now();
     Arc::new(move || 1_700_000_000_000 + start.elapsed().as_millis() as u64)

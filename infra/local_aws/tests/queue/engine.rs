@@ -1,4 +1,5 @@
-//! What only the embedded engine promises: speed of waking, the service's own answers where moto's differ, refusals at opening, a quiet end.
+//! What only the embedded engine guarantees: fast wake-ups, the service's own responses where
+//! moto's differ, refusals at opening, and an orderly end.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 
 use super::embedded::{self, Embedded};
 
-/// The queues alone, without the SDK.
+/// Opens the queues alone, without the SDK.
 fn queues(specs: &[QueueSpec], clock: NowMs, mode: Mode) -> Result<Sqs, OpenError> {
     Sqs::open(Path::new(":memory:"), specs, "000000000000", "us-east-1", clock, mode)
 }
@@ -34,7 +35,7 @@ async fn receive(bed: &Bed, visibility_seconds: i32) -> Vec<Message> {
     receive.send().await.unwrap().messages.unwrap_or_default()
 }
 
-/// Measured five times, and the middle one counts: other tests run beside this one.
+/// Takes the median of five measurements, because other tests run at the same time.
 #[tokio::test]
 async fn a_long_poll_wakes_within_50_ms() {
     let bed = bed().await;
@@ -69,7 +70,7 @@ async fn every_waiting_receiver_gets_one_of_a_batch() {
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 
-/// A poll that sleeps until a message becomes visible learns of one that does so earlier.
+/// A poll that sleeps until a message becomes visible is woken for one that does so earlier.
 #[tokio::test(start_paused = true)]
 async fn a_long_poll_notices_an_earlier_message() {
     let bed = paused_bed().await;

@@ -1,4 +1,4 @@
-//! Fair queueing: a group with many messages in flight never holds up the others.
+//! Fair queueing: a group with many messages in flight never delays the others.
 
 use std::collections::BTreeMap;
 

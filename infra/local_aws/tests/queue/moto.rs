@@ -1,4 +1,4 @@
-//! moto as a backend of the contract: one server, two queues per bed.
+//! moto as a backend of the contract: one server, and two queues per bed.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

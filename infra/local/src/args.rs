@@ -51,7 +51,7 @@ pub struct Args {
     #[arg(long)]
     pub demo: bool,
 
-    /// Run each function in processes of its own under the Lambda Runtime API; their binaries stand beside this one
+    /// Run each function in processes of its own under the Lambda Runtime API; their binaries must be in the directory of this one
     #[arg(long)]
     pub processes: bool,
 

@@ -1,4 +1,4 @@
-//! A service account as Google Cloud makes it.
+//! A service account like those of Google Cloud.
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -7,20 +7,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// Who it is.
+/// The e-mail address of the account.
 pub const EMAIL: &str = "deliveries@project.iam.gserviceaccount.com";
 
 /// A service account with a key of its own.
 #[derive(Debug, Clone)]
 pub struct ServiceAccount {
-    /// Verifies what the key signs: an RSAPublicKey (RFC 8017, A.1.1).
+    /// The public key that verifies its signatures: an RSAPublicKey (RFC 8017, A.1.1).
     pub public_key: Vec<u8>,
     /// The key file, as Google offers it for download.
     pub file: Value,
 }
 
 impl ServiceAccount {
-    /// A new one.
+    /// Generates a service account.
     #[must_use]
     pub fn generate() -> Self {
         let key = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key");

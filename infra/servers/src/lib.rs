@@ -1,5 +1,5 @@
-//! Servers that are installed on this machine, started for as long as somebody holds them: for tests, and for the demo. They panic, with what the
-//! server said, when it cannot be started.
+//! Starts servers that are installed on this machine, for tests and the demo. A server runs until
+//! its value is dropped. If it cannot be started, the function panics with the server's output.
 
 pub mod google;
 pub mod mariadb;

@@ -1,4 +1,4 @@
-//! A real MariaDB that speaks TLS.
+//! A real MariaDB server with TLS.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,23 +8,24 @@ use tempfile::TempDir;
 use crate::program::{self, Program};
 use crate::tls::Authority;
 
-/// A running server; dropping it kills it.
+/// A running server. Dropping it kills it.
 #[derive(Debug)]
 pub struct MariaDb {
-    /// Where it listens, on 127.0.0.1.
+    /// The port of the server on 127.0.0.1.
     pub port: u16,
     program: Option<Program>,
     folder: TempDir,
 }
 
 impl MariaDb {
-    /// Whether there is one on this machine.
+    /// Whether MariaDB is installed on this machine.
     #[must_use]
     pub fn is_installed() -> bool {
         program::find("mariadb-install-db", folders()).is_some()
     }
 
-    /// Starts a server whose certificate is valid for these names, and which trusts the authority's client certificates.
+    /// Starts a server whose certificate is valid for these names, and which trusts the authority's
+    /// client certificates.
     pub fn start(authority: &Authority, names: &[&str]) -> Self {
         let template = program::template("mariadb", |folder| {
             let install = program::binary("mariadb-install-db", folders());
@@ -44,12 +45,12 @@ impl MariaDb {
         server
     }
 
-    /// Kills it, as a power cut would, and does not start it again.
+    /// Kills the server as a power cut would, without restarting it.
     pub fn kill(&mut self) {
         drop(self.program.take());
     }
 
-    /// Starts it again on the same port and data.
+    /// Starts the server again on the same port and data.
     pub fn restart(&mut self) {
         self.kill();
         let binary = program::binary("mariadbd", folders()).display().to_string();
@@ -73,7 +74,8 @@ impl MariaDb {
         program::wait_for("MariaDB", &self.log(), || self.try_sql("mysql", "SELECT 1").is_ok());
     }
 
-    /// Runs statements as the administrator; returns the rows' lines, tabs between columns. Panics when one fails.
+    /// Runs statements as the administrator and returns the lines of the rows, with tabs between
+    /// columns. Panics if one fails.
     pub fn sql(&self, database: &str, sql: &str) -> Vec<String> {
         self.try_sql(database, sql).unwrap_or_else(|said| panic!("{sql}: {said}"))
     }
@@ -82,7 +84,7 @@ impl MariaDb {
         program::lines(self.mariadb(database).args(["-N", "-B", "-e", sql]))
     }
 
-    /// The usual tool, as the administrator.
+    /// Returns the command-line client, as the administrator.
     pub fn mariadb(&self, database: &str) -> Command {
         let mut command = Command::new("mariadb");
         let socket = format!("--socket={}", self.folder.path().join("socket").display());

@@ -1,5 +1,5 @@
-//! A real PgBouncer in front of a PostgreSQL, in transaction mode and with one connection: each transaction gets what the last one left
-//! behind.
+//! A real PgBouncer in front of PostgreSQL, in transaction mode and with one connection, so that
+//! each transaction sees what the last one left behind.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,10 +10,10 @@ use crate::postgres::Postgres;
 use crate::program::{self, Program};
 use crate::tls::Authority;
 
-/// A running pool; dropping it kills it.
+/// A running pool. Dropping it kills it.
 #[derive(Debug)]
 pub struct PgBouncer {
-    /// Where it listens, on 127.0.0.1.
+    /// The port of the pool on 127.0.0.1.
     pub port: u16,
     _program: Program,
     _folder: TempDir,
@@ -53,7 +53,7 @@ impl PgBouncer {
         Self { port, _program: program, _folder: folder }
     }
 
-    /// The usual tool through the pool.
+    /// Returns the command-line client of the pool.
     #[must_use]
     pub fn psql(&self, database: &str, username: &str, password: &str) -> Command {
         let mut command = Command::new("psql");

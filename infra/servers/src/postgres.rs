@@ -1,4 +1,4 @@
-//! A real PostgreSQL that speaks TLS and asks each user for what its name says.
+//! A real PostgreSQL server with TLS, whose users authenticate in the way that their names say.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,30 +8,31 @@ use tempfile::TempDir;
 use crate::program::{self, Program};
 use crate::tls::Authority;
 
-/// Who logs in how. `admin` is for the tests themselves.
+/// How each user authenticates. `admin` is for the tests themselves.
 const ACCESS: &str = "hostssl all admin all trust\n\
     hostssl all +by_certificate all cert\n\
     hostssl all +by_clear_text all password\n\
     hostssl all +by_md5 all md5\n\
     hostssl all all all scram-sha-256\n";
 
-/// A running server; dropping it kills it.
+/// A running server. Dropping it kills it.
 #[derive(Debug)]
 pub struct Postgres {
-    /// Where it listens, on 127.0.0.1.
+    /// The port of the server on 127.0.0.1.
     pub port: u16,
     program: Option<Program>,
     folder: TempDir,
 }
 
 impl Postgres {
-    /// Whether there is one on this machine.
+    /// Whether PostgreSQL is installed on this machine.
     #[must_use]
     pub fn is_installed() -> bool {
         program::find("initdb", folders()).is_some()
     }
 
-    /// Starts a server whose certificate is valid for these names, and which trusts the authority's client certificates.
+    /// Starts a server whose certificate is valid for these names, and which trusts the authority's
+    /// client certificates.
     pub fn start(authority: &Authority, names: &[&str]) -> Self {
         let initdb = program::binary("initdb", folders());
         let version = initdb.ancestors().nth(2).and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
@@ -63,12 +64,12 @@ impl Postgres {
         server
     }
 
-    /// Kills it, as a power cut would, and does not start it again.
+    /// Kills the server as a power cut would, without restarting it.
     pub fn kill(&mut self) {
         drop(self.program.take());
     }
 
-    /// Starts it again on the same port and data.
+    /// Starts the server again on the same port and data.
     pub fn restart(&mut self) {
         self.kill();
         let place = self.folder.path().display().to_string();
@@ -85,7 +86,8 @@ impl Postgres {
         program::wait_for("PostgreSQL", &self.log(), || self.try_sql("postgres", "SELECT 1").is_ok());
     }
 
-    /// Runs statements as the administrator; returns the rows' lines, `|` between columns. Panics when one fails.
+    /// Runs statements as the administrator and returns the lines of the rows, with `|` between
+    /// columns. Panics if one fails.
     pub fn sql(&self, database: &str, sql: &str) -> Vec<String> {
         self.try_sql(database, sql).unwrap_or_else(|said| panic!("{sql}: {said}"))
     }
@@ -94,7 +96,7 @@ impl Postgres {
         program::lines(self.psql(database).args(["-v", "ON_ERROR_STOP=1", "-qAtc", sql]))
     }
 
-    /// The usual tool, as the administrator.
+    /// Returns the command-line client, as the administrator.
     pub fn psql(&self, database: &str) -> Command {
         let mut command = Command::new("psql");
         command.env("PGSSLMODE", "require").args(["-X", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "admin", "-d", database]);
@@ -115,7 +117,7 @@ fn folders() -> impl Iterator<Item = PathBuf> {
     versions.into_iter().rev().chain(elsewhere)
 }
 
-/// What a command begins with that must not run as root.
+/// Returns the start of a command that must not run as root.
 pub(crate) fn as_server_user_words() -> Vec<&'static str> {
     if is_root() { vec!["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] } else { vec![] }
 }

@@ -1,22 +1,22 @@
-//! Servers that are programs of their own: where they are found, and how they end with the test.
+//! Servers that are separate programs: where they are found, and how they end with the test.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Runs a server until standard input closes, so that it never outlives a test run, however that ends.
+/// Runs a server until standard input closes, so that it never outlives a test run.
 const UNTIL_INPUT_ENDS: &str = r#""$@" & cat; kill "-$0" $!; wait"#;
 
 const START_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 
-/// A running server; dropping it kills it.
+/// A running server. Dropping it kills it.
 #[derive(Debug)]
 pub struct Program(Child);
 
 impl Program {
-    /// Starts it with this command line; `signal` is what ends it at once.
+    /// Starts a server with this command line; `signal` ends it immediately.
     pub fn start(command: &[&str], signal: &str, log: &Path) -> Self {
         let log = std::fs::File::create(log).expect("the log can be written");
         let child = Command::new("sh")
@@ -34,27 +34,28 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
-        // Fails only when it has ended already.
+        // Fails only if the process has already ended.
         drop(self.0.wait());
     }
 }
 
-/// Where a program is, in the first of these folders that has it. Panics when none has.
+/// Returns the path of a program, in the first of these folders that contains it. Panics if none
+/// does.
 pub(crate) fn binary(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> PathBuf {
     find(name, folders).unwrap_or_else(|| panic!("{name} is not installed: run ./test once, which installs it"))
 }
 
-/// The same, where it may be missing.
+/// Returns the path of a program that may be missing.
 pub(crate) fn find(name: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
     folders.into_iter().map(|folder| folder.join(name)).find(|path| path.exists())
 }
 
-/// Runs a program to its end and returns what it printed. Panics when it fails.
+/// Runs a program to its end and returns its output. Panics if it fails.
 pub fn run(command: &mut Command) -> String {
     printed(command).unwrap_or_else(|problem| panic!("{command:?} failed: {problem}"))
 }
 
-/// Runs a client to its end: the lines it printed, or what it complained of.
+/// Runs a client to its end and returns the lines of its output, or its error output.
 pub(crate) fn lines(command: &mut Command) -> Result<Vec<String>, String> {
     Ok(printed(command)?.lines().map(str::to_owned).collect())
 }
@@ -65,7 +66,7 @@ fn printed(command: &mut Command) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-/// Waits until a server is ready. Panics with its log when it does not become so.
+/// Waits until a server is ready. Panics with its log if it does not become ready.
 pub fn wait_for(name: &str, log: &Path, is_ready: impl Fn() -> bool) {
     let tries = START_MAX.as_millis() / POLL.as_millis();
     for _ in 0..tries {
@@ -78,13 +79,14 @@ pub fn wait_for(name: &str, log: &Path, is_ready: impl Fn() -> bool) {
     panic!("{name} does not start:\n{log}");
 }
 
-/// A port of the loopback that nobody listens on.
+/// Returns a free port of the loopback.
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
     listener.local_addr().expect("a bound listener has an address").port()
 }
 
-/// A data directory made once for everybody on this machine, by `make`, which is given the folder to make.
+/// Returns a data directory that `make` creates once for all tests on this machine. `make` receives
+/// the folder to create.
 pub(crate) fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let place = std::env::temp_dir().join(format!("waybill-kit-{name}"));
     if !place.exists() {
@@ -92,14 +94,14 @@ pub(crate) fn template(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
         open_to_all(&draft);
         make(&draft);
         if std::fs::rename(&draft, &place).is_err() {
-            // Another test was quicker.
+            // Another test created it first.
             drop(std::fs::remove_dir_all(&draft));
         }
     }
     place
 }
 
-/// A server that runs as another user must get at its folder.
+/// Makes a folder accessible to a server that runs as another user.
 pub(crate) fn open_to_all(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).expect("the folder is ours");

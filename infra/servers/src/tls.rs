@@ -9,7 +9,7 @@ use rustls::{
 };
 use std::sync::Arc;
 
-/// A certificate authority made for one test.
+/// A certificate authority for one test.
 pub struct Authority {
     root: CertifiedKey,
 }
@@ -21,38 +21,40 @@ impl Default for Authority {
 }
 
 impl Authority {
-    /// Makes a new authority.
+    /// Creates an authority.
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key_pair = KeyPair::generate().expect("a key pair");
-        // A name of its own, so that another authority's certificates are strangers and not forgeries.
+        // Each authority has its own name, so that certificates of another one are unknown and not
+        // forged.
         let name = format!("Waybill test authority {:02x?}", &key_pair.public_key_raw()[1..9]);
         params.distinguished_name.push(DnType::CommonName, name);
         let cert = params.self_signed(&key_pair).expect("a certificate");
         Self { root: CertifiedKey { cert, key_pair } }
     }
 
-    /// The authority's certificate, for a file named by `SSL_CERT_FILE`.
+    /// Returns the authority's certificate, for a file that `SSL_CERT_FILE` names.
     pub fn certificate_pem(&self) -> String {
         self.root.cert.pem()
     }
 
-    /// Trusts this authority alone.
+    /// Returns a client configuration that trusts only this authority.
     pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.root.cert.der().clone()).expect("a root certificate");
         roots
     }
 
-    /// A certificate that is valid for these names (or addresses), and its key, both as PEM: for a server that is a program of its own.
+    /// Returns a certificate that is valid for these names or addresses, and its key, both as PEM,
+    /// for a server that is a separate program.
     pub fn certificate(&self, names: &[&str]) -> (String, String) {
         let key = KeyPair::generate().expect("a key pair");
         let certificate = params(names).signed_by(&key, &self.root.cert, &self.root.key_pair).expect("a certificate");
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// A client's certificate, which names it in its common name, and its key, both as PEM.
+    /// Returns a client certificate with this common name, and its key, both as PEM.
     pub fn client_certificate(&self, common_name: &str) -> (String, String) {
         let key = KeyPair::generate().expect("a key pair");
         let mut params = CertificateParams::new(Vec::new()).expect("no names are good names");
@@ -63,19 +65,20 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// A server whose certificate is valid for these names (or addresses); it speaks the application protocols given, `h2` or `http/1.1`.
+    /// Returns a server configuration whose certificate is valid for these names or addresses. It
+    /// offers the given application protocols, `h2` or `http/1.1`.
     pub fn server(&self, names: &[&str], protocols: &[&str]) -> Arc<ServerConfig> {
         self.server_with(params(names), protocols, None)
     }
 
-    /// The same, for clients alone that show a certificate of this authority.
+    /// Returns a server configuration that requires a client certificate of this authority.
     pub fn demanding_server(&self, names: &[&str]) -> Arc<ServerConfig> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()), provider).build().expect("a root certificate");
         self.server_with(params(names), &[], Some(verifier))
     }
 
-    /// The same with a certificate that is no longer valid.
+    /// Returns a server configuration with an expired certificate.
     pub fn expired_server(&self, names: &[&str]) -> Arc<ServerConfig> {
         let mut params = params(names);
         params.not_after = rcgen::date_time_ymd(2001, 1, 1);

@@ -3,7 +3,8 @@
 //!
 //! - [`Storage`] writes a [`Payload`](worker::Payload) to a key of a bucket in one attempt. It
 //!   opens the bucket with the destination's [`Credentials`], looks whether the object exists,
-//!   uploads it if no other object exists, and returns its location.
+//!   uploads it without overwriting another object (unless the settings permit that), and returns
+//!   its location.
 //! - A place is an opened bucket of one of the three providers. An object-store library speaks
 //!   their protocols through Waybill's HTTP client, the wire. Every request passes the egress
 //!   guard, none is repeated, and a refusal keeps its type on its way through the library.

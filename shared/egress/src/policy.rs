@@ -28,9 +28,9 @@ const DENIED_V4: [Ipv4Net; 18] = [
     v4([168, 63, 129, 16], 32), // Azure's wire server
 ];
 
-/// In IPv6, only global unicast addresses are public, …
+/// The global unicast addresses of IPv6. No other IPv6 address is public.
 const GLOBAL_V6: Ipv6Net = v6([0x2000, 0], 3);
-/// … except those that contain an IPv4 address or are reserved. NAT64 (64:ff9b::/96,
+/// Global unicast networks that contain an IPv4 address or are reserved. NAT64 (64:ff9b::/96,
 /// 64:ff9b:1::/48) is outside 2000::/3.
 const DENIED_V6: [Ipv6Net; 4] = [
     v6([0x2001, 0], 23),     // protocol assignments, with Teredo in 2001::/32

@@ -5,8 +5,9 @@
 //! all concurrent callers that need the same token, **caches** it until shortly before it expires,
 //! and **forgets** it when a receiver rejects it. The method of client authentication that a server
 //! accepts is found out and remembered, and a server that asks for a pause gets it. A [`Refusal`]
-//! has an outcome: `invalid_client`, `invalid_grant` and similar errors mean that the destination's
-//! credentials are wrong; others are temporary. It never contains a secret.
+//! has an outcome for the delivery: `invalid_client`, `invalid_grant` and similar errors mean that
+//! the destination's credentials are wrong, and failures of the server or the network are retried.
+//! It never contains a secret.
 
 mod client_authentication;
 mod grant;

@@ -8,7 +8,8 @@
 //! - A worker **opens**: [`Vault::open`] lets KMS decrypt the data key, which requires the same
 //!   context. A sealed secret that is moved to another record, organization or field does not open.
 //! - A customer's own secret stays in Secrets Manager and is **read** when it is used:
-//!   [`Vault::referenced`] requires a tag that names the organization.
+//!   [`Vault::referenced`] requires a tag that names the organization, or a customer's role that
+//!   trusts the organization's external id.
 //! - Secrets opened for a piece of work are collected in its [`Confidential`], so that texts from
 //!   outside can be redacted.
 //! - Opened and read secrets are cached for minutes, so that a warm worker does not request them

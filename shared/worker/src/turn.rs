@@ -26,19 +26,19 @@ use crate::{Connector, Parts};
 
 /// The longest wait for a turn within the worker.
 const CLOSE: Duration = Duration::from_secs(1);
-/// How long a missed turn stays valid is the time between two turns, within the following limits. A
-/// later turn is void, because after an outage, many processes would use all missed turns at once.
-/// This is the lower limit, so that a busy worker does not lose the turns of a fast destination …
+/// The shortest time for which a missed turn stays valid, so that a busy worker does not lose the
+/// turns of a fast destination. Otherwise it stays valid for the time between two turns, because
+/// after an outage, many processes would use all missed turns at once.
 const KEPT_LEAST: Duration = Duration::from_millis(500);
-/// … and this is the upper limit.
+/// The longest time for which a missed turn stays valid.
 const KEPT_MOST: Duration = Duration::from_secs(5);
 /// How long a delivery that has waited for a place looks for one, because its expected time was an
 /// estimate.
 const LOOKED_FOR: Duration = Duration::from_secs(2);
-/// The first interval at which a delivery looks for a place. Each further interval is half as long
-/// again …
+/// The first interval at which a delivery looks for a place. Each further interval is one and a
+/// half times as long.
 const LOOK_FIRST: Duration = Duration::from_millis(50);
-/// … up to this limit.
+/// The longest interval at which a delivery looks for a place.
 const LOOK_MAX: Duration = Duration::from_millis(500);
 
 /// Whether a delivery may start.

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_task_is_told_apart_from_a_newer_one() {
+    fn an_invalid_task_is_distinguished_from_a_newer_one() {
         assert!(matches!(Task::from_body("hello"), Err(UnreadableTask::Malformed(_))));
         assert!(matches!(Task::from_body(r#"{"v":1}"#), Err(UnreadableTask::Malformed(_))));
         assert!(matches!(Task::from_body(r#"{"v":2,"anything":1}"#), Err(UnreadableTask::Version(2))));

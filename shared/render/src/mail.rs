@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_shows_a_required_link_exactly_once_whatever_its_template_says() {
+    fn every_part_shows_a_required_link_exactly_once() {
         for text in ["Hello", "Hello\n", "Get {{ link }} now", "{% if attempt > 9 %}{{ link }}{% endif %}", "{{ link[:9] }}", ""] {
             let given = if text.is_empty() { json!({}) } else { json!({"text_template": text}) };
             let mail = made(given, true);

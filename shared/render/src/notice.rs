@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_customers_wrote_stays_on_its_line() {
+    fn text_of_customers_stays_on_its_line() {
         let data = json!({"data": {"destination": {"name": "a\r\nBcc: x@example.com"}}});
         assert_eq!(Notice::of(&wording("waybill.destination.failing", data)).title, "a  Bcc: x@example.com is failing");
         assert_eq!(Notice::of(&wording("report.ready", json!({"data": {}}))).title, "report.ready");

@@ -70,7 +70,7 @@ fn time_is_part_of_the_proof() {
 }
 
 #[test]
-fn other_versions_and_noise_are_passed_over() {
+fn other_versions_and_invalid_signatures_are_ignored() {
     let keys = [key(SECRET)];
     let good = sign(&keys, ID, TIME, BODY);
     let signature_of = |header: &str| verify(&keys, &request(ID, TIME, BODY, header));

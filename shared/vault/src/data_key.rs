@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_size_is_none() {
+    fn a_key_of_another_size_is_rejected() {
         assert!(DataKey::from_plaintext(vec![7; 16]).is_err());
     }
 }

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_read_that_is_not_answered_when_the_time_is_up_is_ours() {
+    async fn a_read_that_is_unanswered_at_the_deadline_is_a_failure_of_waybill() {
         let watch = Watch::default();
         let mut pieces = watch.pieces(stream::pending().boxed());
         drop(tokio::time::timeout(Duration::from_secs(5), pieces.next()).await);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failed_read_is_ours_whatever_became_of_it() {
+    async fn a_failed_read_is_a_failure_of_waybill_even_if_it_was_converted() {
         let watch = Watch::default();
         let failing = stream::iter([Err(Unavailable::new("gone"))]).boxed();
         assert!(watch.pieces(failing).next().await.unwrap().is_err());
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_is_given_up_unanswered_is_ours() {
+    async fn a_call_that_is_cancelled_unanswered_is_a_failure_of_waybill() {
         let watch = Watch::default();
         let call = watch.during(dependency(std::future::pending::<()>()));
         drop(tokio::time::timeout(Duration::from_secs(5), call).await);

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_at_hand_is_one_piece() {
+    async fn a_payload_in_memory_is_one_piece() {
         let mut whole = Payload::whole(Bytes::from_static(b"abc"));
         assert_eq!(whole.at_hand().map(Bytes::len), Some(3));
         assert_eq!(whole.next().await.unwrap().unwrap(), "abc");

@@ -63,7 +63,7 @@ async fn a_mapping_takes_what_it_names_and_leaves_the_rest() {
 }
 
 #[tokio::test]
-async fn nothing_is_no_rows() {
+async fn an_empty_payload_has_no_rows() {
     for payload in ["", " \n", "[]", " [ ] "] {
         assert_eq!(rows(Format::Json, payload, 1, None).await.unwrap(), Vec::<Vec<String>>::new(), "{payload:?}");
     }
@@ -72,7 +72,7 @@ async fn nothing_is_no_rows() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_none_is_named() {
+async fn an_invalid_row_is_named() {
     let json = [
         (r#"[{"a":1},"#, "row 2 does not come: the JSON array has no end"),
         (r#"[{"a":1},]"#, "row 2 is not a JSON object"),
@@ -101,7 +101,7 @@ async fn a_row_that_is_none_is_named() {
 }
 
 #[test]
-fn the_format_is_told_by_type_then_by_name() {
+fn the_format_depends_on_the_media_type_and_then_on_the_filename() {
     assert_eq!(Format::of("application/json; charset=utf-8", None), Some(Format::Json));
     assert_eq!(Format::of("TEXT/CSV", Some("x.json")), Some(Format::Csv));
     assert_eq!(Format::of("application/octet-stream", Some("x.NDJSON")), Some(Format::Json));

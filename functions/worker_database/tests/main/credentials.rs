@@ -77,7 +77,7 @@ async fn a_client_certificate_is_taken_and_a_strangers_refused(bench: Bench) {
 
 /// Tests MariaDB's own password authentication.
 #[tokio::test(flavor = "multi_thread")]
-async fn mariadbs_ed25519_is_spoken() {
+async fn mariadbs_ed25519_authentication_is_supported() {
     let bench = Bench::mysql();
     bench.admin("INSTALL SONAME 'auth_ed25519'");
     bench.admin(&format!("ALTER USER {} IDENTIFIED VIA ed25519 USING PASSWORD('other')", bench.name));

@@ -62,7 +62,7 @@ fn message(kind: u8, length: u32) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_that_sends_without_end_is_given_up() {
+async fn a_postgres_that_sends_endlessly_is_disconnected() {
     let bench = Bench::postgres();
     // A notice, a parameter and an authentication message that each claim a length of one gigabyte.
     for head in [message(b'N', 1 << 30), message(b'S', 1 << 30), message(b'R', 1 << 30)] {
@@ -104,7 +104,7 @@ fn greeting() -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mysql_that_answers_with_columns_without_end_is_given_up() {
+async fn a_mysql_that_answers_with_endless_columns_is_disconnected() {
     let bench = Bench::mysql();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

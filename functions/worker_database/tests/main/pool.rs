@@ -10,7 +10,7 @@ use crate::bench::{AUTHORITY, Bench, NAME, POSTGRES, delivered, facts};
 const FOREIGN: usize = 3000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statements_of_others_on_a_pooled_connection_are_no_hindrance() {
+async fn prepared_statements_of_other_users_of_a_pooled_connection_do_not_interfere() {
     let bench = Bench::postgres();
     let name = bench.name.clone();
     let username = format!("{name}_pooled");

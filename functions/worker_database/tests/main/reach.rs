@@ -14,7 +14,7 @@ crate::for_each_engine! {
     a_blocked_address_is_never_reached,
     a_lock_that_does_not_come_is_a_timeout_within_the_budget,
     something_else_on_the_port_is_no_database,
-    a_payload_that_cannot_be_read_is_ours,
+    a_payload_that_cannot_be_read_is_a_failure_of_waybill,
 }
 
 async fn a_blocked_address_is_never_reached(bench: Bench) {
@@ -51,7 +51,7 @@ async fn something_else_on_the_port_is_no_database(bench: Bench) {
     assert!(matches!(attempted.outcome, Outcome::Retry(_)), "{}", attempted.detail);
 }
 
-async fn a_payload_that_cannot_be_read_is_ours(bench: Bench) {
+async fn a_payload_that_cannot_be_read_is_a_failure_of_waybill(bench: Bench) {
     bench.sql("CREATE TABLE events (id bigint)");
     let settings = bench.settings(json!({"mode": "rows"}));
     let chunks = [Ok("{\"id\": 1}\n{\"id\": 2}\n".into()), Err(Unavailable::new("the bucket does not answer"))];

@@ -11,7 +11,7 @@ crate::for_each_engine! {
     a_row_that_does_not_fit_is_named_and_nothing_is_written,
     conflicts_are_ignored_updated_or_refused,
     names_are_quoted,
-    nothing_is_no_rows_and_is_delivered,
+    an_empty_payload_has_no_rows_and_is_delivered,
     many_rows_are_counted,
     json_columns_take_every_value,
 }
@@ -126,7 +126,7 @@ async fn names_are_quoted(bench: Bench) {
     assert_eq!(bench.sql(&format!("SELECT {quote}from{quote}, {quote}A b{quote} FROM {quote}select; drop table x --{quote}")), ["1|2"]);
 }
 
-async fn nothing_is_no_rows_and_is_delivered(bench: Bench) {
+async fn an_empty_payload_has_no_rows_and_is_delivered(bench: Bench) {
     bench.sql("CREATE TABLE events (id bigint)");
     let settings = bench.settings(json!({"mode": "rows"}));
     for (n, payload) in ["", "[]", " \n"].into_iter().enumerate() {

@@ -37,7 +37,7 @@ async fn servers_are_greeted_with_an_address_literal_or_the_configured_name() {
 }
 
 #[tokio::test]
-async fn the_prompts_of_a_login_mean_nothing() {
+async fn the_prompts_of_a_login_are_ignored() {
     for prompts in [["VXNlcm5hbWU=", "UGFzc3dvcmQ="], ["TG9naW46", "UGFzczo="], ["", ""], ["not base64!", "?"]] {
         let script = Script { extensions: vec!["AUTH LOGIN".to_owned()], prompts, ..Script::default() };
         let server = ScriptedMail::start(script).await;
@@ -47,7 +47,7 @@ async fn the_prompts_of_a_login_mean_nothing() {
 }
 
 #[tokio::test]
-async fn a_mechanism_that_is_offered_and_not_done_gives_way_to_another() {
+async fn a_mechanism_that_is_offered_but_not_supported_is_replaced_by_another() {
     let server = ScriptedMail::start(Script { answers: vec![("AUTH PLAIN", Some("504 5.5.4 no such mechanism"))], ..Script::default() });
     let server = server.await;
     let bench = Bench::at(server.port, json!({})).await;

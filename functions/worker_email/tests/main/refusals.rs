@@ -41,7 +41,7 @@ async fn the_enhanced_code_says_what_a_refusal_means_in_a_check_as_in_a_delivery
 }
 
 #[tokio::test]
-async fn every_refused_recipient_is_named_and_the_others_get_nothing_either() {
+async fn every_refused_recipient_is_named_and_the_others_receive_nothing() {
     let answers = vec![("RCPT TO:<bob@", Some("550 5.1.1 no such user")), ("RCPT TO:<cid@", Some("451 4.3.0 later"))];
     let server = ScriptedMail::start(Script { answers, ..Script::default() }).await;
     let to = json!({"to": ["ada@customer.example", "bob@customer.example", "cid@customer.example"]});

@@ -30,7 +30,7 @@ async fn a_file_of_any_size_arrives_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn a_stream_arrives_whatever_its_pieces() {
+async fn a_stream_arrives_regardless_of_the_sizes_of_its_pieces() {
     let sshd = Sshd::start().await;
     let bytes = noise(3 << 20);
     let pieces: Vec<Result<Bytes, Unavailable>> = bytes.chunks(70_001).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
@@ -56,7 +56,7 @@ async fn templates_say_where() {
 }
 
 #[tokio::test]
-async fn templates_that_do_not_work_out_are_misconfigured() {
+async fn templates_that_cannot_be_rendered_are_misconfigured() {
     let sshd = Sshd::start().await;
     let rows = [
         ("in", "{{ metadata.absent }}"),
@@ -77,7 +77,7 @@ async fn templates_that_do_not_work_out_are_misconfigured() {
 }
 
 #[tokio::test]
-async fn a_server_without_openssh_s_extensions_will_do() {
+async fn a_server_without_openssh_s_extensions_is_supported() {
     let sshd = Launch::default().without_requests(&["posix-rename", "fsync", "limits", "hardlink"]).start().await;
     for (text, if_exists) in [("one", IfExists::Replace), ("two", IfExists::Replace), ("two", IfExists::Fail)] {
         delivered(&World::on(&sshd).if_exists(if_exists).deliver("dlv_1_00", Payload::whole(text)).await);

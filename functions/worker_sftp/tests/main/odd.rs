@@ -16,7 +16,7 @@ fn world(server: &OddSftp) -> World {
 }
 
 #[tokio::test]
-async fn odd_answers_to_a_delivery_do_not_keep_the_file_from_arriving() {
+async fn the_file_arrives_despite_unusual_answers() {
     let bytes = noise(300_000);
     for oddities in [
         "",

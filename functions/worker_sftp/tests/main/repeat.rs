@@ -93,7 +93,7 @@ async fn a_delivery_sent_by_two_at_once_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_hash_nobody_knew_is_recognised_once_it_was_read() {
+async fn a_stream_without_a_known_hash_is_recognised_after_it_was_read() {
     let sshd = Sshd::start().await;
     let streamed = |text: &'static str| Payload::streamed(text.len() as u64, stream::iter([Ok(Bytes::from_static(text.as_bytes()))]));
     for if_exists in [IfExists::Fail, IfExists::Skip] {

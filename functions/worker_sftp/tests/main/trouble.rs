@@ -60,7 +60,7 @@ async fn a_line_that_breaks_is_protocol_and_the_next_attempt_delivers() {
 }
 
 #[tokio::test]
-async fn an_attempt_let_go_at_any_moment_shows_nothing_half_written() {
+async fn an_attempt_cancelled_at_any_moment_leaves_no_partial_file_visible() {
     let sshd = Sshd::start().await;
     let line = Line::to(sshd.port, Nature::Delayed(Duration::ZERO)).await;
     let mut world = World::on(&sshd);

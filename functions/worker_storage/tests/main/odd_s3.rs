@@ -118,7 +118,7 @@ async fn the_check_fails_where_neither_conditions_nor_looking_protect_objects() 
 }
 
 #[tokio::test]
-async fn without_conditions_and_without_looking_nothing_is_overwritten() {
+async fn nothing_is_overwritten_if_the_store_supports_neither_conditions_nor_looking() {
     for conditional in [Conditional::Ignored, Conditional::IgnoredInParts, Conditional::Refused] {
         let (server, bucket) = odd(Oddities { conditional, write_only: true, ..Oddities::default() }).await;
         for size in SIZES {
@@ -185,7 +185,7 @@ async fn the_region_of_a_bucket_is_named() {
 }
 
 #[tokio::test]
-async fn a_wait_that_the_store_asks_for_is_kept() {
+async fn the_store_s_retry_after_is_respected() {
     let dated = vec![("date", "Mon, 30 Nov 2026 02:00:00 GMT"), ("retry-after", "Mon, 30 Nov 2026 02:00:40 GMT")];
     for (headers, seconds) in [(vec![("retry-after", "40")], 40), (dated, 40)] {
         let (_server, bucket) = odd(Oddities { refuses: Some((503, "SlowDown", headers)), ..Oddities::default() }).await;

@@ -135,7 +135,7 @@ async fn wrong_credentials_are_named() {
 }
 
 #[tokio::test]
-async fn a_role_is_taken_on_with_the_external_id() {
+async fn a_role_is_assumed_with_the_external_id() {
     let server = IamS3::start();
     let (bucket, seen) = by_role(&server, &server.external_id);
     tracking(&bucket.deliver("dlv_1", "role/a", &payload(100)).await);

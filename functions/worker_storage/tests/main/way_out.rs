@@ -86,7 +86,7 @@ async fn a_blocked_address_is_never_connected_to() {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_there_is_no_connection() {
+async fn an_unreachable_address_is_a_connect_or_dns_failure() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let address = format!("http://127.0.0.1:{port}");
     let storage = storage("127.0.0.0/8", &address);

@@ -88,7 +88,7 @@ async fn a_changed_credential_is_used_by_the_very_next_delivery() {
 /// A check can be requested for a destination that the worker has not read from the store. A secret
 /// is opened only for the server that it was sealed for.
 #[tokio::test]
-async fn a_stored_secret_is_sent_to_no_other_server_whoever_asks_for_the_check() {
+async fn a_check_sends_a_stored_secret_to_no_other_server() {
     let bench = Bench::new().await;
     let thief = Sink::start().await;
     let mut destination = bench.destination().await;

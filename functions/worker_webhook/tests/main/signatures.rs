@@ -144,7 +144,7 @@ async fn a_secret_that_the_customer_keeps_in_secrets_manager_signs() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_unsigned_when_no_secret_is_live() {
+async fn nothing_is_sent_unsigned_when_no_secret_is_valid() {
     let bench = Bench::new().await;
     let mut destination = bench.destination().await;
     destination.signing_secrets.clear();

@@ -93,7 +93,7 @@ async fn bodies_are_bounded() {
 
 /// Bytes that arrive slowly after enough is kept do not delay the attempt until its deadline.
 #[tokio::test]
-async fn what_is_not_kept_is_not_waited_for() {
+async fn the_rest_of_a_body_does_not_delay_the_attempt() {
     let sink = Sink::start().await;
     sink.drips(1_000, Duration::from_millis(10));
     let started = Instant::now();
@@ -157,7 +157,7 @@ async fn answers_that_are_not_http() {
 }
 
 #[tokio::test]
-async fn a_probe_tells_each_step() {
+async fn a_probe_reports_each_step() {
     let sink = Sink::start().await;
     let probe = client().probe(&target(&sink.url()), within(1_000)).await;
     let steps: Vec<_> = probe.steps.iter().map(|step| (step.name, step.detail.clone())).collect();

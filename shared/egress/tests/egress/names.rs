@@ -30,7 +30,7 @@ async fn one_blocked_address_refuses_the_name() {
 }
 
 #[tokio::test]
-async fn a_blocked_address_is_not_told() {
+async fn a_blocked_address_is_not_revealed() {
     let guard = Guard::with_resolver(policy(), Script::of(&[&["10.20.30.40"]]));
     let failure = guard.connect(&name(), 443, within(1_000)).await.unwrap_err();
     assert_eq!(failure.to_string(), "hooks.example.com resolves to an address that Waybill may not connect to");

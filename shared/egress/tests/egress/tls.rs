@@ -59,7 +59,7 @@ async fn a_server_without_tls() {
 }
 
 #[tokio::test]
-async fn http_2_where_the_server_speaks_it() {
+async fn http_2_is_used_if_the_server_supports_it() {
     let authority = Authority::new();
     let sink = Sink::start_tls(authority.server(&["127.0.0.1"], &["h2", "http/1.1"])).await;
     let client = client(&authority);
@@ -73,7 +73,7 @@ async fn http_2_where_the_server_speaks_it() {
 }
 
 #[tokio::test]
-async fn a_probe_speaks_tls() {
+async fn a_probe_performs_a_tls_handshake() {
     let authority = Authority::new();
     let sink = Sink::start_tls(authority.server(&["127.0.0.1"], &[])).await;
     let probe = client(&authority).probe(&target(&sink.url()), within(1_000)).await;

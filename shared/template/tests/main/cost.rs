@@ -106,7 +106,7 @@ fn rendered(source: &str, limits: Limits, payload: &Payload, stop: &Stop) -> Res
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "what is measured is how long a render takes")]
-fn whatever_is_done_with_large_values_ends_soon() {
+fn operations_on_large_values_end_soon() {
     for (kind, json) in payloads() {
         let payload = Payload::json(json.into());
         payload.document().unwrap();
@@ -123,7 +123,7 @@ fn whatever_is_done_with_large_values_ends_soon() {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "what is measured is how long a render takes to stop")]
-fn a_render_stops_when_it_is_told_to() {
+fn a_render_ends_when_it_is_stopped() {
     for (kind, json) in payloads() {
         let payload = Payload::json(json.into());
         payload.document().unwrap();
@@ -145,7 +145,7 @@ fn a_render_stops_when_it_is_told_to() {
 }
 
 #[test]
-fn a_render_that_did_little_says_that_it_was_not_the_cause() {
+fn a_stopped_render_that_did_little_work_was_not_the_cause() {
     let stop = Stop::default();
     stop.set();
     let payload = Payload::json("{}".into());

@@ -137,7 +137,7 @@ fn mistakes_are_found_when_a_template_is_saved() {
 }
 
 #[test]
-fn values_that_do_not_work_out_fail() {
+fn missing_and_unsupported_values_fail() {
     for source in [
         "{{ metadata.absent }}",
         "{{ payload.absent.x }}",
@@ -150,7 +150,7 @@ fn values_that_do_not_work_out_fail() {
 }
 
 #[test]
-fn whatever_a_template_does_costs_little() {
+fn every_template_has_a_limited_cost() {
     let costly = [
         "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}".to_owned(),
         format!("{{% set x = 'aaaaaaaa' %}}{}{{{{ x | length }}}}", "{% set x = x ~ x %}".repeat(60)),
@@ -168,7 +168,7 @@ fn whatever_a_template_does_costs_little() {
 }
 
 #[test]
-fn nothing_is_made_that_has_no_end_as_text() {
+fn no_value_is_created_that_is_endless_as_text() {
     let refused = [
         "{% set x = [payload, payload] %}",
         "{% set x = {'a': payload} %}",

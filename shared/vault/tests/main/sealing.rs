@@ -97,7 +97,7 @@ async fn a_throttled_kms_is_unavailable_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn whoever_may_only_make_data_keys_seals_and_never_opens() {
+async fn a_caller_that_may_only_generate_data_keys_seals_and_never_opens() {
     let deployment = Deployment::new();
     let allow = Statement {
         effect: Effect::Allow,

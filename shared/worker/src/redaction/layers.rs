@@ -7,7 +7,7 @@
 
 /// How many nested encodings are decoded.
 const DEPTH_MAX: usize = 3;
-/// The longest text that is searched. Connectors keep a tenth of it of an answer.
+/// The longest text that is searched. Connectors keep about a tenth of that from an answer.
 const TEXT_BYTES_MAX: usize = 128 << 10;
 /// The size of all layers of one text. A text that decodes to more was made for that.
 const LAYERS_BYTES_MAX: usize = 2 << 20;

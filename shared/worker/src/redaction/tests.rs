@@ -199,7 +199,7 @@ fn a_short_secret_is_redacted_only_as_a_word() {
 }
 
 #[test]
-fn what_is_no_secret_stays_as_it_was() {
+fn text_that_is_not_secret_stays_unchanged() {
     let text = "500 Internal Server Error: {\"error\":\"no such table \\\"orders\\\"\",\"trace\":\"4bf92f3577b34da6a3ce929d0e0e4736\"} 100% &amp; ü";
     assert_eq!(redactor("planted-token-0123456789").text(text), text);
     assert_eq!(Redactor { needles: Vec::new() }.text(text), text);
@@ -238,7 +238,7 @@ fn a_text_that_unfolds_without_end_is_not_kept() {
 }
 
 #[test]
-fn what_is_ours_and_did_not_answer_is_redacted_too() {
+fn a_detail_of_waybill_itself_is_redacted_too() {
     let attempted = Attempted::unsent(Outcome::Retry(Reason::Protocol), "sent wJalrXUtnFEMI/K7MDENG by mistake");
     assert_eq!(redactor("wJalrXUtnFEMI/K7MDENG").attempted(attempted).detail, "sent [redacted] by mistake");
 }

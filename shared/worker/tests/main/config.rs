@@ -6,7 +6,7 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
 }
 
 #[test]
-fn everything_that_is_missing_or_wrong_is_named_at_once() {
+fn every_missing_or_invalid_variable_is_named() {
     let error = Config::read(&environment(&[("EGRESS_ALLOW", "10.0.0.0/8,inner"), ("ALLOW_PLAIN_HTTP", "yes")])).unwrap_err().to_string();
     for name in ["TABLE_NAME", "BUCKET_NAME", "QUEUE_URL", "DLQ_URL", "\"inner\"", "ALLOW_PLAIN_HTTP"] {
         assert!(error.contains(name), "{name}: {error}");

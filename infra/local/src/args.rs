@@ -8,17 +8,18 @@ use clap::{Parser, Subcommand};
 use ipnet::IpNet;
 use vault::KeyUse;
 
-/// Delivers messages to webhooks, mailboxes, object stores, SFTP servers and databases, and records every attempt: the whole service in one
-/// process, its data in one directory. The console, the API and its documentation (/docs) answer at the address of --listen; keys are in
+/// Delivers messages to webhooks, mailboxes, object stores, SFTP servers and databases, and records
+/// every attempt: the whole service in one process, with its data in one directory. The console,
+/// the API and its documentation (/docs) are at the address of --listen; keys are in
 /// <data>/local.json.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "waybill", version, args_conflicts_with_subcommands = true)]
 pub struct Args {
-    /// Do something other than run Waybill
+    /// Run a command instead of Waybill
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Where the API answers; port 0 takes a free one
+    /// The address of the API; port 0 takes a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
@@ -30,7 +31,8 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS")]
     pub monitor_interval_seconds: Option<NonZeroU32>,
 
-    /// A network that destinations may be in, in addition to public ones (repeatable); the first replaces the default, this machine's loopback
+    /// A network that destinations may be in, in addition to public ones (repeatable); replaces the
+    /// default, this machine's loopback
     #[arg(long, value_name = "CIDR")]
     pub allow_egress: Vec<IpNet>,
 
@@ -46,8 +48,9 @@ pub struct Args {
     #[arg(long)]
     pub open: bool,
 
-    /// Add a destination of every type, each with a built-in receiver, and send a message to each. Look at the console for what happened, and
-    /// into <data>/mail, <data>/s3, <data>/google, <data>/azure and <data>/sftp for what arrived
+    /// Add a destination of every type, each with a built-in receiver, and send a message to each.
+    /// The console shows the deliveries; what arrived is in <data>/mail, <data>/s3, <data>/google,
+    /// <data>/azure and <data>/sftp
     #[arg(long)]
     pub demo: bool,
 
@@ -59,7 +62,8 @@ pub struct Args {
     #[arg(long, value_name = "EVENT_TYPE", hide_short_help = true)]
     pub inject_crash: Option<String>,
 
-    /// Append what each function asks of AWS to a file: its name and the IAM action, once each
+    /// Append each function's AWS actions to a file: the function's name and the IAM action, once
+    /// each
     #[arg(long, value_name = "FILE")]
     pub record_calls: Option<PathBuf>,
 
@@ -68,10 +72,11 @@ pub struct Args {
     pub json_logs: bool,
 }
 
-/// What else the binary does.
+/// A command of the binary.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Make an operator's key for a deployed stack and print it, once; needs AWS credentials that may write its table
+    /// Create an operator's key for a deployed stack and print it once; needs AWS credentials that
+    /// may write to its table
     OperatorKey {
         /// The stack's table (output TableName)
         #[arg(long, value_name = "NAME")]

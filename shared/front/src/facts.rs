@@ -57,8 +57,7 @@ pub(crate) fn facts(front: &Front, request: &Request) -> RequestFacts {
     let id: String = hex::encode(random.bytes::<16>());
     let header = |name: &str| Some(request.headers().get(name)?.to_str().ok()?.to_owned());
     let path = match request.uri().path() {
-        // The query contains a code that can be exchanged for a refresh token, and the line is
-        // logged.
+        // The query contains a code that can be exchanged for a refresh token.
         CALLBACK_PATH => CALLBACK_PATH,
         // The rest of the path can be exchanged for a session.
         path if path.starts_with(PORTAL_PATH) => PORTAL_PATH,

@@ -22,6 +22,7 @@ use crate::authentication;
 use crate::clients::Clients;
 use crate::request::{self, Envelope};
 use crate::secrets::Secrets;
+use crate::targets::Targets;
 use crate::verdict::Verdict;
 use crate::{record, verdict};
 
@@ -35,7 +36,7 @@ const NOT_A_WEBHOOK: &str = "the destination is not a webhook";
 pub struct Webhook {
     clients: Clients,
     tokens: Tokens,
-    schemes: Schemes,
+    targets: Targets,
     vault: Vault,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -56,7 +57,7 @@ impl Webhook {
     #[must_use]
     pub fn new(client: Client, schemes: Schemes, vault: Vault, clock: Clock, random: Random) -> Self {
         let tokens = Tokens::new(client.clone(), schemes, clock.clone());
-        Self { clients: Clients::new(client), tokens, schemes, vault, clock, random }
+        Self { clients: Clients::new(client), tokens, targets: Targets::new(schemes), vault, clock, random }
     }
 
     /// Returns the client and the URL with which a destination is reached.
@@ -67,12 +68,12 @@ impl Webhook {
             None => Some(Opened::of(&self.vault, destination).secret("url").await?),
             Some(_) => None,
         };
-        let url = settings.url.as_deref().or(secret.as_ref().map(|url| url.expose_secret())).unwrap_or_default();
-        Ok((client, self.target(url)?))
-    }
-
-    fn target(&self, url: &str) -> Result<Target, ConnectorError> {
-        Target::parse(url, self.schemes).map_err(|refusal| ConnectorError::misconfigured(format!("the URL cannot be used: {refusal}")))
+        let target = match (&settings.url, &secret) {
+            (Some(url), _) => self.targets.of(url),
+            (None, secret) => self.targets.parse(secret.as_ref().map_or("", |url| url.expose_secret())),
+        };
+        let target = target.map_err(|refusal| ConnectorError::misconfigured(format!("the URL cannot be used: {refusal}")))?;
+        Ok((client, target))
     }
 
     /// Opens the secrets, builds the request and signs it.

@@ -21,6 +21,7 @@ mod preset;
 mod record;
 mod request;
 mod secrets;
+mod targets;
 mod verdict;
 
 pub use connector::Webhook;

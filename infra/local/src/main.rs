@@ -8,10 +8,6 @@ use local::args::{Args, Command};
 use local::rotate_keys::{self, Place};
 use runtime::{Environment, logs, observed, platform};
 
-/// Every message makes thousands of small allocations on one thread that another thread frees.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let args = Args::parse();
     let environment = Environment::process();

@@ -39,7 +39,7 @@ pub(crate) async fn create_api_key(
     created(format!("/v1/api-keys/{}", view.view.id), view)
 }
 
-/// Revoke an API key: it is refused from the next request on.
+/// Revoke an API key, which is refused from the next request on.
 #[utoipa::path(delete, path = "/v1/api-keys/{id}", tag = "API keys", params(("id" = String, Path)),
     responses((status = 204, description = "The key was revoked."), (status = 409, description = "`last_admin_key`: the organization's last admin key cannot revoke itself.")))]
 pub(crate) async fn delete_api_key(

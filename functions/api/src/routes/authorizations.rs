@@ -40,7 +40,7 @@ pub(crate) async fn create_authorization(
     created(format!("/v1/oauth2/authorizations/{}", new.view.id), new)
 }
 
-/// Read an authorization: whether somebody has consented.
+/// Read an authorization, with whether the person has consented.
 #[utoipa::path(get, path = "/v1/oauth2/authorizations/{id}", tag = "Destinations", params(("id" = String, Path)),
     responses((status = 200, description = "The authorization.", body = AuthorizationView)))]
 pub(crate) async fn get_authorization(
@@ -52,7 +52,7 @@ pub(crate) async fn get_authorization(
     ok(api.operations().await?.authorization(&ctx, &id, query).await?)
 }
 
-/// Forget an authorization. Destinations that name it can sign in no longer.
+/// Delete an authorization. Destinations that use it can no longer sign in.
 #[utoipa::path(delete, path = "/v1/oauth2/authorizations/{id}", tag = "Destinations", params(("id" = String, Path)),
     responses((status = 204, description = "The object was deleted.")))]
 pub(crate) async fn delete_authorization(
@@ -65,7 +65,7 @@ pub(crate) async fn delete_authorization(
     no_content()
 }
 
-/// Where a provider sends a person's browser back to. A page, for people.
+/// Handle the browser that a provider redirects back, and respond with a page.
 #[utoipa::path(get, path = "/v1/oauth2/callback", tag = "Destinations", security(()),
     params(
         ("state" = Option<String>, Query, description = "Which request it belongs to."),

@@ -25,7 +25,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 
 /// List deliveries, newest first.
 ///
-/// Filters combine. A filter that nothing matches finds nothing.
+/// Filters combine. A filter that nothing matches returns an empty page.
 #[utoipa::path(get, path = "/v1/deliveries", tag = "Deliveries",
     params(
         ("destination_id" = Option<String>, Query, description = "To this destination alone."),
@@ -68,8 +68,8 @@ pub(crate) async fn get_delivery_body(
 
 /// Retry a delivery now, with a fresh budget.
 ///
-/// Reopens what failed, was skipped or cancelled, and with `force` what succeeded; what waits for its next attempt is tried now. Ids stay and
-/// attempt numbers go on.
+/// Reopens a failed, skipped or cancelled delivery, and with `force` a succeeded one; a delivery
+/// that waits for its next attempt is tried now. Ids stay the same, and attempt numbers continue.
 #[utoipa::path(post, path = "/v1/deliveries/{id}/retry", tag = "Deliveries", params(("id" = String, Path)),
     request_body(content = Option<RetryDelivery>),
     responses((status = 202, description = "The current state.", body = DeliveryView),
@@ -85,9 +85,9 @@ pub(crate) async fn retry_delivery(
     accepted(None, view, false)
 }
 
-/// Cancel a delivery: no further attempt starts.
+/// Cancel a delivery, so that no further attempt starts.
 ///
-/// An attempt already on its way that succeeds still makes it `succeeded`.
+/// If an attempt that is running succeeds, the delivery still becomes `succeeded`.
 #[utoipa::path(post, path = "/v1/deliveries/{id}/cancel", tag = "Deliveries", params(("id" = String, Path)),
     responses((status = 200, description = "The current state.", body = DeliveryView), (status = 409, description = "`already_finished`.")))]
 pub(crate) async fn cancel_delivery(

@@ -37,7 +37,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .route("/v1/destinations/{id}/signing-secrets/{secret_id}", delete(end_signing_secret))
 }
 
-/// What each destination type can be told, as JSON Schemas.
+/// List the destination types, with the JSON Schemas of their settings and credentials.
 #[utoipa::path(get, path = "/v1/destination-types", tag = "Destinations",
     responses((status = 200, description = "All destination types.", body = DestinationTypes)))]
 pub(crate) async fn list_destination_types(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
@@ -58,8 +58,8 @@ pub(crate) async fn list_destinations(State(api): State<Api>, Asker(ctx): Asker,
 
 /// Create a destination.
 ///
-/// Connection and credentials are checked from where deliveries will run, within 20 s: 422 `connection_check_failed`, with the check's steps,
-/// when they do not work, and nothing is saved.
+/// Connection and credentials are checked from where deliveries will run, within 20 s. If the check
+/// fails, the response is 422 `connection_check_failed` with its steps, and nothing is saved.
 #[utoipa::path(post, path = "/v1/destinations", tag = "Destinations", request_body = CreateDestination,
     params(("skip_check" = Option<bool>, Query, description = "`true` saves without the check.")),
     responses((status = 201, description = "The destination was created. A generated signing secret is shown once.", body = NewDestination,
@@ -88,7 +88,7 @@ pub(crate) async fn check_new_destination(
     ok(api.operations().await?.check_new_destination(&ctx, query, body).await?)
 }
 
-/// See what a destination would receive of a sample. Nothing is sent or saved.
+/// Preview what a destination would receive for a sample. Nothing is sent or saved.
 #[utoipa::path(post, path = "/v1/destinations/preview", tag = "Destinations", request_body = PreviewDestination,
     responses((status = 200, description = "Body and headers, subject and texts, key, or directory and file name, by type.", body = Object)))]
 pub(crate) async fn preview_destination(
@@ -100,7 +100,7 @@ pub(crate) async fn preview_destination(
     ok(api.operations().await?.preview_destination(&ctx, query, body).await?)
 }
 
-/// See the keys that an SFTP server presents, to compare them before one is pinned as `host_key`.
+/// Read the host keys of an SFTP server, to compare them before one is pinned as `host_key`.
 #[utoipa::path(post, path = "/v1/host-keys", tag = "Destinations", request_body = AskHostKeys,
     responses((status = 200, description = "The keys, the preferred first.", body = HostKeysView)))]
 pub(crate) async fn ask_host_keys(
@@ -126,10 +126,11 @@ pub(crate) async fn get_destination(
     ok_tagged(view, revision)
 }
 
-/// Change a destination: a merge patch.
+/// Change a destination by a merge patch.
 ///
-/// A change of settings or credentials is checked as a create is. 412 `revision_conflict` when `If-Match` names another revision; 422
-/// `credentials_required` when secrets would be sent to another scheme, host or port and are not sent again.
+/// A change of settings or credentials is checked as on creation. The response is 412
+/// `revision_conflict` if `If-Match` names another revision, and 422 `credentials_required` if
+/// secrets would be sent to another scheme, host or port and are not sent again.
 #[utoipa::path(patch, path = "/v1/destinations/{id}", tag = "Destinations", request_body = PatchDestination,
     params(
         ("id" = String, Path),
@@ -151,7 +152,7 @@ pub(crate) async fn patch_destination(
     ok_tagged(view, revision)
 }
 
-/// Delete a destination: its secrets go, its history stays readable, what is pending becomes `skipped`.
+/// Delete a destination with its secrets. History stays readable; pending deliveries are skipped.
 #[utoipa::path(delete, path = "/v1/destinations/{id}", tag = "Destinations",
     params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the read before.")),
     responses((status = 204, description = "The object was deleted."), (status = 412, description = "`revision_conflict`: the destination has changed since it was read.")))]
@@ -166,7 +167,7 @@ pub(crate) async fn delete_destination(
     no_content()
 }
 
-/// Check a destination: counts as no failure.
+/// Check a destination. The result does not count as a failure.
 #[utoipa::path(post, path = "/v1/destinations/{id}/check", tag = "Destinations", params(("id" = String, Path)),
     responses((status = 200, description = "The result of the check.", body = Checked)))]
 pub(crate) async fn check_destination(
@@ -179,9 +180,9 @@ pub(crate) async fn check_destination(
     ok(api.operations().await?.check_destination(&ctx, &id, query, body).await?)
 }
 
-/// Enable a destination: resets its failure counter, checks nothing.
+/// Enable a destination and reset its failure counter, without a check.
 ///
-/// With `replay_since`, a job delivers again what failed or was skipped since then.
+/// With `replay_since`, a job redelivers what failed or was skipped since then.
 #[utoipa::path(post, path = "/v1/destinations/{id}/enable", tag = "Destinations", params(("id" = String, Path)),
     request_body(content = Option<EnableDestination>),
     responses((status = 200, description = "The current state.", body = EnabledDestination)))]
@@ -229,7 +230,7 @@ pub(crate) async fn resume_destination(
     ok(api.operations().await?.resume_destination(&ctx, &id, query, body).await?)
 }
 
-/// Disable a destination: what is queued or retrying becomes `skipped`.
+/// Disable a destination. Its queued and retrying deliveries become `skipped`.
 #[utoipa::path(post, path = "/v1/destinations/{id}/disable", tag = "Destinations", params(("id" = String, Path)),
     request_body(content = Option<DisableDestination>),
     responses((status = 200, description = "The current state.", body = DestinationView)))]
@@ -245,7 +246,7 @@ pub(crate) async fn disable_destination(
     ok_tagged(view, revision)
 }
 
-/// Rotate the signing secret: until the overlap ends all live secrets sign, newest first.
+/// Rotate the signing secret. Until the overlap ends, all valid secrets sign, newest first.
 #[utoipa::path(post, path = "/v1/destinations/{id}/rotate-secret", tag = "Destinations", params(("id" = String, Path)),
     request_body(content = Option<RotateSecret>),
     responses((status = 200, description = "The secret was rotated. A generated secret is shown once.", body = RotatedSecret),
@@ -260,7 +261,7 @@ pub(crate) async fn rotate_secret(
     ok(api.operations().await?.rotate_secret(&ctx, &id, query, body).await?)
 }
 
-/// Send a test to this destination alone: one attempt, in no counter or statistic.
+/// Send a test to this destination: one attempt, which no counter or statistic includes.
 #[utoipa::path(post, path = "/v1/destinations/{id}/test", tag = "Destinations", params(("id" = String, Path)),
     request_body(content = Option<TestDestination>),
     responses((status = 202, description = "The test message.", body = MessageView)))]

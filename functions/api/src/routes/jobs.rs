@@ -28,8 +28,9 @@ pub(crate) async fn list_jobs(State(api): State<Api>, Asker(ctx): Asker, Paramet
 
 /// Retry every delivery that matches a filter.
 ///
-/// The job is about what matches when it starts, no page of it, and reopens each delivery at most once; what has changed since it was asked
-/// for it leaves alone. It is paced, so that live deliveries hardly notice. `dry_run` only counts.
+/// The job covers everything that matches when it starts, reopens each delivery at most once, and
+/// leaves alone what has changed since it was requested. It is paced so that it hardly affects live
+/// deliveries. `dry_run` only counts.
 #[utoipa::path(post, path = "/v1/jobs", tag = "Jobs", request_body = CreateJob,
     responses((status = 202, description = "The job was accepted.", body = JobView), (status = 200, description = "The number of matching deliveries (dry run).", body = JobTotal),
         (status = 409, description = "`limit_reached`: 20 jobs of the organization have not finished.")))]
@@ -40,14 +41,14 @@ pub(crate) async fn create_job(State(api): State<Api>, Asker(ctx): Asker, Parame
     }
 }
 
-/// Read a job: how far it is.
+/// Read a job and its progress.
 #[utoipa::path(get, path = "/v1/jobs/{id}", tag = "Jobs", params(("id" = String, Path)),
     responses((status = 200, description = "The job.", body = JobView)))]
 pub(crate) async fn get_job(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.job(&ctx, &id, query).await?)
 }
 
-/// Cancel a job: it stops within seconds, and what it has done stays done.
+/// Cancel a job. It stops within seconds, and what it has done is not undone.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "Jobs", params(("id" = String, Path)),
     responses((status = 200, description = "The current state.", body = JobView), (status = 409, description = "`already_finished`.")))]
 pub(crate) async fn cancel_job(

@@ -28,9 +28,10 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 
 /// Submit a message.
 ///
-/// Once answered 202, it is delivered or visibly failed. The payload is delivered byte for byte as sent. Without `destination_ids` it goes to the
-/// organization's defaults and to every enabled destination that subscribes to its event type: 422 `no_destinations` when there is none. A
-/// destination that does not exist: 404, and nothing is sent.
+/// After the response 202, the message is delivered or fails visibly. The payload is delivered byte
+/// for byte. Without `destination_ids` it is sent to the organization's defaults and to every
+/// enabled destination that subscribes to its event type; the response is 422 `no_destinations` if
+/// there is none. If a destination does not exist, the response is 404 and nothing is sent.
 #[utoipa::path(post, path = "/v1/messages", tag = "Messages", request_body = SubmitMessage,
     responses((status = 202, description = "The message was accepted.", body = MessageView)))]
 pub(crate) async fn submit_message(
@@ -45,8 +46,9 @@ pub(crate) async fn submit_message(
 
 /// Submit up to 100 messages, each accepted or refused on its own.
 ///
-/// All of them together make at most 1,000 deliveries: 422 `batch_too_large`, and nothing is accepted. A message for which the time of the request
-/// did not suffice has the status 503 among the results: submit it again.
+/// All of them together make at most 1,000 deliveries; otherwise the response is 422
+/// `batch_too_large` and nothing is accepted. A message that could not be handled in the time of
+/// the request has the status 503 in the results and can be submitted again.
 #[utoipa::path(post, path = "/v1/messages/batch", tag = "Messages", request_body = SubmitBatch,
     responses((status = 202, description = "A result for each message, in their order.", body = BatchView)))]
 pub(crate) async fn submit_batch(
@@ -73,7 +75,7 @@ pub(crate) async fn list_messages(State(api): State<Api>, Asker(ctx): Asker, Par
     ok(api.operations().await?.messages(&ctx, query).await?)
 }
 
-/// Read a message and where its deliveries stand.
+/// Read a message with the status of its deliveries.
 #[utoipa::path(get, path = "/v1/messages/{id}", tag = "Messages", params(("id" = String, Path)),
     responses((status = 200, description = "The message.", body = MessageView)))]
 pub(crate) async fn get_message(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
@@ -97,7 +99,7 @@ pub(crate) async fn resend_message(
     accepted(None, api.operations().await?.resend_message(&ctx, &id, query, body).await?, false)
 }
 
-/// Download a message's payload: the bytes as they were sent; above 1 MiB a redirect to them.
+/// Download a message's payload, or receive a redirect to it if it is larger than 1 MiB.
 #[utoipa::path(get, path = "/v1/messages/{id}/payload", tag = "Messages",
     params(("id" = String, Path), ("link" = Option<bool>, Query, description = "`true` answers `{url, expires_at}` instead.")),
     responses((status = 200, description = "The content.", content_type = "*/*", body = Vec<u8>),
@@ -107,7 +109,7 @@ pub(crate) async fn get_payload(State(api): State<Api>, Asker(ctx): Asker, Ids(i
     payload(api.operations().await?.message_payload(&ctx, &id, query).await?)
 }
 
-/// Erase a message's payload: its bytes, and what stored answers quoted of them. Unfinished deliveries are cancelled.
+/// Erase a message's payload and what stored responses quoted of it. Cancels unfinished deliveries.
 #[utoipa::path(delete, path = "/v1/messages/{id}/payload", tag = "Messages", params(("id" = String, Path)),
     responses((status = 204, description = "The object was deleted.")))]
 pub(crate) async fn erase_payload(
@@ -120,7 +122,7 @@ pub(crate) async fn erase_payload(
     no_content()
 }
 
-/// Announce an upload of up to 5 GiB: put its bytes to `url` with `headers`, then submit messages with its `id`.
+/// Announce an upload of up to 5 GiB, which is then put to `url` with `headers`.
 #[utoipa::path(post, path = "/v1/uploads", tag = "Messages", request_body = CreateUpload,
     responses((status = 201, description = "Where to send the content.", body = UploadView)))]
 pub(crate) async fn create_upload(

@@ -35,13 +35,13 @@ pub(crate) async fn healthz() -> Answer {
     ok(Alive { status: "ok" })
 }
 
-/// This documentation, for people.
+/// Read this documentation as a page.
 #[utoipa::path(get, path = "/docs", tag = "About", security(()), responses((status = 200, description = "The documentation.", content_type = "text/html", body = String)))]
 pub(crate) async fn read_docs() -> Answer {
     Ok(([("content-security-policy", docs::policy())], Html(docs::page())).into_response())
 }
 
-/// This documentation, for programs: OpenAPI 3.1.
+/// Read this documentation as an OpenAPI 3.1 document.
 #[utoipa::path(get, path = "/v1/openapi.json", tag = "About", security(()), responses((status = 200, description = "The document.", body = Object)))]
 pub(crate) async fn read_openapi() -> Answer {
     Ok(([(CONTENT_TYPE, "application/json")], openapi::KEPT).into_response())

@@ -24,7 +24,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
         .route("/v1/organization", get(get_own_organization).patch(patch_own_organization))
 }
 
-/// List all organizations with how they are doing, oldest first.
+/// List all organizations with their health, oldest first.
 ///
 /// For operators.
 #[utoipa::path(get, path = "/v1/organizations", tag = "Organizations",
@@ -66,9 +66,9 @@ pub(crate) async fn get_organization(
     ok(api.operations().await?.organization(&ctx, &id, query).await?)
 }
 
-/// Change an organization: a merge patch.
+/// Change an organization by a merge patch.
 ///
-/// For operators, who also suspend it and grant to it.
+/// For operators, who can also suspend it and change its grants.
 #[utoipa::path(patch, path = "/v1/organizations/{id}", tag = "Organizations", params(("id" = String, Path)), request_body = PatchOrganization,
     responses((status = 200, description = "The current state.", body = OrganizationView)))]
 pub(crate) async fn patch_organization(
@@ -98,7 +98,8 @@ pub(crate) async fn delete_organization(
 
 /// Erase an organization and all of its data.
 ///
-/// For operators. It is suspended at once; the job then leaves nothing of it but a line in the audit trail, and the job itself for a while.
+/// For operators. It is suspended at once. The job leaves only an audit event, and its own record
+/// for a while.
 #[utoipa::path(post, path = "/v1/organizations/{id}/erase", tag = "Organizations", params(("id" = String, Path)),
     responses((status = 202, description = "The erasure was accepted.", body = JobView)))]
 pub(crate) async fn erase_organization(
@@ -119,7 +120,7 @@ pub(crate) async fn get_own_organization(State(api): State<Api>, Asker(ctx): Ask
     ok(api.operations().await?.own_organization(&ctx, query).await?)
 }
 
-/// Change the caller's own organization: a merge patch.
+/// Change the caller's own organization by a merge patch.
 #[utoipa::path(patch, path = "/v1/organization", tag = "Organizations", request_body = PatchOwnOrganization,
     responses((status = 200, description = "The current state.", body = OrganizationView)))]
 pub(crate) async fn patch_own_organization(
@@ -131,9 +132,10 @@ pub(crate) async fn patch_own_organization(
     ok(api.operations().await?.patch_own_organization(&ctx, query, body).await?)
 }
 
-/// Make or replace the secret that signs status updates which are called back at an address.
+/// Create or replace the secret that signs status callbacks.
 ///
-/// Older ones go on signing until the overlap ends. Until the first one is made callbacks are not signed.
+/// Earlier secrets sign until the overlap ends. Callbacks are unsigned until the first one is
+/// created.
 #[utoipa::path(post, path = "/v1/organization/rotate-status-secret", tag = "Organizations", request_body(content = Option<RotateSecret>),
     responses((status = 200, description = "The secret signs from now on.", body = RotatedStatusSecret), (status = 409, description = "`too_many_secrets`.")))]
 pub(crate) async fn rotate_status_secret(

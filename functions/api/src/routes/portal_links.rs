@@ -38,7 +38,7 @@ pub(crate) async fn create_portal_link(
     created(format!("/v1/portal-links/{}", view.id), view)
 }
 
-/// End a portal link, the session it opened, and the links that were made in that session.
+/// Delete a portal link, its session, and the links that were created in that session.
 #[utoipa::path(delete, path = "/v1/portal-links/{id}", tag = "People", params(("id" = String, Path)),
     responses((status = 204, description = "The object was deleted.")))]
 pub(crate) async fn delete_portal_link(

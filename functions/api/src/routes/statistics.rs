@@ -13,7 +13,7 @@ pub(crate) fn router() -> Router<Api> {
     Router::new().route("/v1/stats", get(read_statistics)).route("/v1/destinations/{id}/health", get(read_health))
 }
 
-/// An organization's attempts by destination type, event type or destination.
+/// Read an organization's attempts by destination type, event type or destination.
 #[utoipa::path(get, path = "/v1/stats", tag = "Statistics",
     params(
         ("group_by" = Option<String>, Query, description = "`destination_type`, `event_type` or `destination`."),
@@ -25,7 +25,7 @@ pub(crate) async fn read_statistics(State(api): State<Api>, Asker(ctx): Asker, P
     ok(api.operations().await?.statistics(&ctx, query).await?)
 }
 
-/// A destination's attempts by the hour or the day.
+/// Read a destination's attempts by the hour or the day.
 #[utoipa::path(get, path = "/v1/destinations/{id}/health", tag = "Statistics",
     params(
         ("id" = String, Path),

@@ -88,7 +88,7 @@ async fn take(
     };
     if !sources.may_speak(&account, &source, organization) {
         operations
-            .reject_ingest(&ctx, organization, "the operator's map lets nobody of this account and source speak for the organization")
+            .reject_ingest(&ctx, organization, "the operator's map does not allow this account and source to submit for the organization")
             .await;
         return Ok(());
     }

@@ -15,8 +15,8 @@ use front::RequestFacts;
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The request's `Idempotency-Key` is malformed, which is reported after the refusals that come before it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MalformedKey(pub(crate) &'static str);
+#[derive(Clone, Debug)]
+pub(crate) struct MalformedKey(pub(crate) String);
 
 /// Authenticates the caller, which handlers receive as [`Context`].
 pub(crate) async fn authenticate(State(api): State<Api>, mut request: Request, next: Next) -> Response {
@@ -44,8 +44,8 @@ async fn context(api: &Api, request: &mut Request) -> Result<Context, Refusal> {
     };
     operations.admit_request(&caller).await?;
     let key = request.headers().get(&IDEMPOTENCY_KEY).map(|value| IdempotencyKey::parse(value.to_str().unwrap_or_default()));
-    if let Some(Err(mistake)) = key {
-        request.extensions_mut().insert(MalformedKey(mistake));
+    if let Some(Err(mistake)) = &key {
+        request.extensions_mut().insert(MalformedKey(mistake.clone()));
     }
     Ok(Context { idempotency_key: key.and_then(Result::ok), routes, ..facts.of(caller) })
 }

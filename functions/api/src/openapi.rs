@@ -7,12 +7,14 @@
 //! fails when it is out of date.
 
 mod examples;
+mod limits;
 mod refine;
 mod texts;
 mod unions;
 
 use std::collections::BTreeMap;
 
+use domain::limits::{IDEMPOTENCY_KEY, PAGE_SIZE};
 use domain::settings::DestinationType;
 use operations::view::problem::Problem;
 use serde::Serialize as _;
@@ -185,11 +187,19 @@ fn add_parameters(path: &str, method: &str, operation: &mut Operation) {
         added.push(parameter(
             "Idempotency-Key",
             ParameterIn::Header,
-            "1 to 255 printable characters: the same request again within 24 h is answered as the first time.",
+            &format!(
+                "{} to {} printable characters: the same request again within 24 h is answered as the first time.",
+                IDEMPOTENCY_KEY.start(),
+                IDEMPOTENCY_KEY.end()
+            ),
         ));
     }
     if is_list(operation) {
-        added.push(parameter("limit", ParameterIn::Query, "Items of a page, 1 to 100; 25 when left out."));
+        added.push(parameter(
+            "limit",
+            ParameterIn::Query,
+            &format!("Items of a page, {} to {}; {} when left out.", PAGE_SIZE.min, PAGE_SIZE.max, PAGE_SIZE.usual()),
+        ));
         added.push(parameter("cursor", ParameterIn::Query, "The `next_cursor` of the page before, with the same filters."));
     }
     operation.parameters.get_or_insert_default().extend(added.into_iter().map(Into::into));

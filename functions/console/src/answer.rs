@@ -40,7 +40,7 @@ pub(crate) fn list_or_problem<T: serde::Serialize>(found: Result<Page<T>, Refusa
         Ok(found) => Ok((found, None)),
         // Which organization is meant is asked for on a page of its own.
         Err(refusal) if refusal.code == RefusalCode::OrganizationRequired => Err(refusal),
-        Err(refusal) if refusal.status() == 422 && refusal.errors.iter().any(|error| error.parameter.is_some()) => {
+        Err(refusal) if refusal.is_invalid() && refusal.errors.iter().any(|error| error.parameter.is_some()) => {
             let mistakes = refusal.errors.iter().map(|error| {
                 let name = error.parameter.as_deref().unwrap_or_default().replace('_', " ");
                 crate::show::sentence(&format!("{name}: {}", error.detail))

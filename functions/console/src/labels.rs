@@ -40,7 +40,7 @@ const WORDS: &[Words] = &[
     ("email", "host", "Mail server", "smtp.example.com", ""),
     ("email", "security", "Encryption", "", ""),
     ("email", "from", "From", "Reports <reports@example.com>", "An address, or a name and an address in angle brackets."),
-    ("email", "to", "Recipients", "ann@example.com", "One address per line; with Cc and Bcc at most 50."),
+    ("email", "to", "Recipients", "ann@example.com", "One address per line; with Cc and Bcc {bounds}."),
     ("email", "cc", "Cc", "", "One address per line."),
     ("email", "bcc", "Bcc", "", "One address per line; the others do not see them."),
     ("email", "reply_to", "Reply to", "support@example.com", ""),
@@ -119,15 +119,9 @@ const WORDS: &[Words] = &[
     ("*", "private_key_pem", "Private key of the certificate", "-----BEGIN PRIVATE KEY-----", "PEM."),
     ("*", "ca_pem", "Certificate authority", "-----BEGIN CERTIFICATE-----", "PEM; only for servers with a private authority."),
     ("*", "max_retries", "Retries", "", "Attempts after the first one."),
-    ("*", "max_per_second", "Deliveries per second", "", "From 0.1 to 1,000. Empty: no limit."),
-    ("*", "max_concurrent", "Deliveries at once", "", "From 1 to 100. For SFTP, this is the number of sessions. Empty: no limit."),
-    (
-        "*",
-        "schedule_seconds",
-        "Waits (seconds)",
-        "5\n300\n3600",
-        "One per line, up to 30 of 1 to 86,400 seconds each. There are as many retries as waits.",
-    ),
+    ("*", "max_per_second", "Deliveries per second", "", "{bounds}. Empty: no limit."),
+    ("*", "max_concurrent", "Deliveries at once", "", "{bounds}. For SFTP, this is the number of sessions. Empty: no limit."),
+    ("*", "schedule_seconds", "Waits (seconds)", "5\n300\n3600", "One per line, {bounds}. There are as many retries as waits."),
     ("*", "initial_seconds", "First wait (seconds)", "", ""),
     ("*", "multiplier", "Multiplier", "", "Each wait is this many times the previous one."),
     ("*", "max_seconds", "Longest wait (seconds)", "", ""),
@@ -137,8 +131,8 @@ const WORDS: &[Words] = &[
     ("*", "disable_after_failures", "Disable after", "", "Consecutive failed attempts; empty: never."),
     ("*", "disable_min_failing_seconds", "… and failing for at least (seconds)", "", ""),
     ("*", "percent", "Alert at a failure rate of (percent)", "", "Although successes come in between; empty: never."),
-    ("*", "window_seconds", "… within (seconds)", "900", "300 to 86,400."),
-    ("*", "min_attempts", "… of at least (attempts)", "20", "10 to 10,000."),
+    ("*", "window_seconds", "… within (seconds)", "900", "{bounds}."),
+    ("*", "min_attempts", "… of at least (attempts)", "20", "{bounds}."),
     (
         "*",
         "auto_recover",
@@ -191,7 +185,7 @@ pub(crate) fn describe(form: &str, field: &mut Field) {
         (*label).clone_into(&mut field.label);
         field.example = example;
         if !help.is_empty() {
-            (*help).clone_into(&mut field.help);
+            field.explain(help);
         }
     }
     depend(form, &last, field);

@@ -1,9 +1,11 @@
 //! How failed attempts are retried, as a part of a form: the inherited schedule, waits that grow, the preset, or a list of waits.
 
+use domain::retry::{RetryPolicy, SCHEDULE, SCHEDULE_SECONDS};
 use serde_json::{Map, Value, json};
 
 use crate::form::Form;
 use crate::schema_form::{self, Field};
+use crate::show;
 
 /// Where waits come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,6 +75,12 @@ pub(crate) fn fields(group: &[&str], stored: &Value, inherited: &str) -> Vec<Fie
     }
     let growing = schema_form::fields(&growth(), group, &stored).into_iter().map(|field| field.only_when(&plan.name, &[Plan::GROWING]));
     let listed = Field {
+        bounds: Some(format!(
+            "up to {} of {} to {} seconds each",
+            SCHEDULE.end(),
+            SCHEDULE_SECONDS.min,
+            show::count(u64::from(SCHEDULE_SECONDS.max))
+        )),
         value: waits.iter().map(Value::to_string).collect::<Vec<_>>().join("\n"),
         ..Field::area(&[group, &["schedule_seconds"]].concat(), "Waits (seconds)").only_when(&plan.name, &[Plan::LISTED])
     };
@@ -82,19 +90,16 @@ pub(crate) fn fields(group: &[&str], stored: &Value, inherited: &str) -> Vec<Fie
 }
 
 fn growth() -> Value {
-    json!({"properties": {
-        "max_retries": {"type": "integer", "default": 5},
-        "initial_seconds": {"type": "integer", "default": 1},
-        "multiplier": {"type": "number", "default": 2},
-        "max_seconds": {"type": "integer", "default": 3600},
-    }})
+    let mut numbers = RetryPolicy::numbers();
+    numbers.retain(|name, _| GROWTH.contains(&&**name));
+    json!({"properties": numbers})
 }
 
 fn always() -> Value {
-    json!({"properties": {
-        "jitter": {"type": "number", "default": 0.1},
-        "retry_client_errors": {"type": "boolean", "default": true},
-    }})
+    let mut numbers = RetryPolicy::numbers();
+    numbers.retain(|name, _| !GROWTH.contains(&&**name));
+    numbers.insert("retry_client_errors".to_owned(), json!({"type": "boolean", "default": true}));
+    json!({"properties": numbers})
 }
 
 /// Puts into `members` what the form says of the policy: nothing where it says what is stored.

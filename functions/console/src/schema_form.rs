@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::captions::{choice_label, label};
 use crate::form::Form;
+use crate::show;
 
 /// One field.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Field {
     pub(crate) when: Option<When>,
     /// What a filled-in field looks like.
     pub(crate) example: &'static str,
+    /// The limits of the number or of the list, in words.
+    pub(crate) bounds: Option<String>,
     /// What is wrong with it.
     pub(crate) mistake: Option<String>,
     pub(crate) path: Vec<String>,
@@ -137,6 +140,7 @@ impl Field {
             stored: None,
             when: None,
             example: "",
+            bounds: None,
             mistake: None,
             path: path.to_vec(),
             reading: Reading::Text,
@@ -166,6 +170,11 @@ impl Field {
 
     pub(crate) fn area(path: &[&str], label: &str) -> Self {
         Self { control: Control::Area, required: false, ..Self::line(path, label, false) }
+    }
+
+    /// Sets the explanation, in which `{bounds}` stands for the limits.
+    pub(crate) fn explain(&mut self, help: &str) {
+        self.help = help.replace("{bounds}", self.bounds.as_deref().unwrap_or_default());
     }
 
     pub(crate) fn only_when(self, field: &str, is: &[&str]) -> Self {
@@ -267,7 +276,16 @@ fn of_property(schema: &Value, path: &[String], required: bool, stored: &Value) 
     let kept = if secret || reading == Reading::Text { known_of(value) } else { None };
     let removable = !stored.is_null() && kept.is_none();
     let value = if secret || kept.is_some() { String::new() } else { text };
-    vec![Field { control, reading, value, secret, removable, stored: kept, names, ..base }]
+    vec![Field { control, reading, value, secret, removable, stored: kept, names, bounds: bounds(schema), ..base }]
+}
+
+/// The numbers that are accepted, "From 0.1 to 1,000", or the items of a list, "at most 50".
+fn bounds(schema: &Value) -> Option<String> {
+    if let Some(most) = schema["maxItems"].as_u64() {
+        return Some(format!("at most {most}"));
+    }
+    let number = |bound: &Value| bound.as_u64().map(show::count).or_else(|| Some(bound.as_f64()?.to_string()));
+    Some(format!("From {} to {}", number(&schema["minimum"])?, number(&schema["maximum"])?))
 }
 
 fn area(secret: bool) -> Control {

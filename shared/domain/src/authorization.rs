@@ -9,12 +9,23 @@
 //!     └────── the person, or the provider, refuses ──▶ refused
 //! ```
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use crate::Timestamp;
 use crate::credentials::Sealed;
 use crate::id::{AuthorizationId, DestinationId, Id as _, OrganizationId};
+
+/// The length of the id of a client at its provider.
+pub const CLIENT_ID_LENGTH: RangeInclusive<usize> = 1..=512;
+/// The length of the secret of a client.
+pub const CLIENT_SECRET_LENGTH: RangeInclusive<usize> = 1..=4096;
+/// The length of the scopes that are requested.
+pub const SCOPE_LENGTH: RangeInclusive<usize> = 1..=1024;
+/// Mail servers of one authorization.
+pub const MAIL_SERVERS_MAX: usize = 5;
 
 /// The client's own secret is sealed under this name.
 pub const CLIENT_SECRET: &str = "oauth2/client_secret";

@@ -99,7 +99,7 @@ pub struct OnExhausted {
 
 impl OnExhausted {
     /// Fallbacks of one destination.
-    const MAX: usize = 3;
+    pub const MAX: usize = 3;
 
     /// Reads where failed deliveries go; whether these destinations exist is not known here.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {

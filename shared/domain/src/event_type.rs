@@ -1,11 +1,12 @@
 //! Event types and the patterns that subscribe to them.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest event type or pattern, in bytes.
-pub const EVENT_TYPE_MAX: usize = 128;
+/// The length of an event type or pattern, in bytes.
+pub const EVENT_TYPE: RangeInclusive<usize> = 1..=128;
 
 /// `report.ready`: segments of `[A-Za-z0-9_:/-]+` joined by dots, at most 128 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,7 +20,7 @@ pub struct EventPattern(String);
 
 /// The text is neither.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("must be segments of letters, digits, `_`, `:`, `/`, `-`, joined by dots, at most 128 characters")]
+#[error("must be segments of letters, digits, `_`, `:`, `/`, `-`, joined by dots, at most {} characters", EVENT_TYPE.end())]
 pub struct NotAnEventType;
 
 fn segment_is_plain(segment: &str) -> bool {
@@ -29,7 +30,7 @@ fn segment_is_plain(segment: &str) -> bool {
 impl EventType {
     /// Reads an event type.
     pub fn parse(text: &str) -> Result<Self, NotAnEventType> {
-        let good = text.len() <= EVENT_TYPE_MAX && text.split('.').all(segment_is_plain);
+        let good = text.len() <= *EVENT_TYPE.end() && text.split('.').all(segment_is_plain);
         good.then(|| Self(text.to_owned())).ok_or(NotAnEventType)
     }
 
@@ -55,7 +56,7 @@ impl fmt::Display for EventType {
 impl EventPattern {
     /// Reads a pattern.
     pub fn parse(text: &str) -> Result<Self, NotAnEventType> {
-        let good = text.len() <= EVENT_TYPE_MAX && text.split('.').all(|s| matches!(s, "*" | "**") || segment_is_plain(s));
+        let good = text.len() <= *EVENT_TYPE.end() && text.split('.').all(|s| matches!(s, "*" | "**") || segment_is_plain(s));
         good.then(|| Self(text.to_owned())).ok_or(NotAnEventType)
     }
 

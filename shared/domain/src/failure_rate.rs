@@ -3,13 +3,22 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::Timestamp;
+use crate::bounds::{Bounds, members};
 use crate::input::Fields;
 use crate::statistics::{Counted, Tally};
 
 /// One minute, in milliseconds: recent attempts are counted in whole minutes.
 const MINUTE_MS: i64 = 60_000;
+
+/// The percentage of attempts that must have failed.
+const PERCENT: Bounds<u32> = Bounds::new(1, 100);
+/// How far back attempts count, in seconds.
+const WINDOW_SECONDS: Bounds<u32> = Bounds::new(300, 86_400);
+/// How many attempts the window must hold.
+const MIN_ATTEMPTS: Bounds<u32> = Bounds::new(10, 10_000);
 
 /// The failure rate at which people are alerted, although successes keep breaking the streak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,19 +41,29 @@ pub struct RecentAttempts {
 }
 
 impl FailureRate {
+    /// The schemas of the numbers of a rate, by their names.
+    #[must_use]
+    pub fn numbers() -> Map<String, Value> {
+        members([
+            ("percent", PERCENT.schema()),
+            ("window_seconds", WINDOW_SECONDS.schema()),
+            ("min_attempts", MIN_ATTEMPTS.schema()),
+        ])
+    }
+
     /// Reads a rate. Members that are absent keep the values of `stored`; without it, each is required.
     pub fn read(stored: Option<Self>, fields: &mut Fields<'_>) -> Option<Self> {
-        let mut integer = |name: &str, range, stored: Option<u32>| {
+        let mut integer = |name: &str, bounds: Bounds<u32>, stored: Option<u32>| {
             let given = fields.given(name);
-            let value = fields.integer(name, range).and_then(|n| u32::try_from(n).ok());
+            let value = bounds.read(fields, name);
             match stored {
                 Some(stored) if !given => Some(stored),
                 _ => fields.require(name, given, value),
             }
         };
-        let percent = integer("percent", 1..=100, stored.map(|rate| rate.percent));
-        let window_seconds = integer("window_seconds", 300..=86_400, stored.map(|rate| rate.window_seconds));
-        let min_attempts = integer("min_attempts", 10..=10_000, stored.map(|rate| rate.min_attempts));
+        let percent = integer("percent", PERCENT, stored.map(|rate| rate.percent));
+        let window_seconds = integer("window_seconds", WINDOW_SECONDS, stored.map(|rate| rate.window_seconds));
+        let min_attempts = integer("min_attempts", MIN_ATTEMPTS, stored.map(|rate| rate.min_attempts));
         Some(Self { percent: percent?, window_seconds: window_seconds?, min_attempts: min_attempts? })
     }
 

@@ -11,6 +11,7 @@ pub mod api_key;
 pub mod attempt;
 pub mod audit;
 pub mod authorization;
+pub mod bounds;
 pub mod causes;
 pub mod check;
 pub mod clock;

@@ -1,17 +1,20 @@
 //! An organization: the tenant that owns destinations, messages and everything that happened to them.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Timestamp;
+use crate::bounds::{Bounds, members};
 use crate::failure_rate::FailureRate;
 use crate::id::{DestinationId, Id as _, OrganizationId};
 use crate::input::{FieldCode, Fields};
+use crate::limits::SETTINGS_DESTINATIONS_MAX;
 use crate::quota::QuotaOverrides;
 use crate::retry::RetryPolicy;
-use crate::settings::email::Mailbox;
+use crate::settings::email::{ADDRESS_MAX, Mailbox};
 use crate::waiting::DeliveryLimits;
 
 /// An organization and its settings.
@@ -65,6 +68,13 @@ impl OrganizationStatus {
     }
 }
 
+/// The length of a streak of failures that is alerted.
+const ALERT_AFTER_FAILURES: Bounds<u32> = Bounds::new(1, 1_000_000).or(5);
+/// The length of a streak of failures that disables.
+const DISABLE_AFTER_FAILURES: Bounds<u32> = Bounds::new(1, 1_000_000).or(20);
+/// How long a streak must have lasted before it disables, in seconds: 30 days at most.
+const DISABLE_MIN_FAILING_SECONDS: Bounds<u32> = Bounds::new(0, 2_592_000).or(300);
+
 /// When failing destinations are reported and stopped (R7).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailurePolicy {
@@ -85,9 +95,9 @@ pub struct FailurePolicy {
 impl Default for FailurePolicy {
     fn default() -> Self {
         Self {
-            alert_after_failures: 5,
-            disable_after_failures: Some(20),
-            disable_min_failing_seconds: 300,
+            alert_after_failures: ALERT_AFTER_FAILURES.usual(),
+            disable_after_failures: DISABLE_AFTER_FAILURES.default,
+            disable_min_failing_seconds: DISABLE_MIN_FAILING_SECONDS.usual(),
             failure_rate: None,
             auto_recover: false,
         }
@@ -95,6 +105,16 @@ impl Default for FailurePolicy {
 }
 
 impl FailurePolicy {
+    /// The schemas of the numbers of a policy, by their names.
+    #[must_use]
+    pub fn numbers() -> Map<String, Value> {
+        members([
+            ("alert_after_failures", ALERT_AFTER_FAILURES.schema()),
+            ("disable_after_failures", DISABLE_AFTER_FAILURES.schema()),
+            ("disable_min_failing_seconds", DISABLE_MIN_FAILING_SECONDS.schema()),
+        ])
+    }
+
     /// The length at which a streak reaches the first of the thresholds.
     #[must_use]
     pub fn first_threshold(&self) -> u32 {
@@ -103,10 +123,9 @@ impl FailurePolicy {
 
     /// Reads a policy; absent members keep `self`'s values.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
-        let count = |n: i64| u32::try_from(n).ok();
         let disable = match fields.has("disable_after_failures") {
             false => self.disable_after_failures,
-            true => fields.integer("disable_after_failures", 1..=1_000_000).and_then(count),
+            true => DISABLE_AFTER_FAILURES.read(fields, "disable_after_failures"),
         };
         let auto_recover = match fields.has("auto_recover") {
             false => self.auto_recover,
@@ -117,20 +136,21 @@ impl FailurePolicy {
             true => fields.object("failure_rate", |inner| FailureRate::read(self.failure_rate, inner)).flatten(),
         };
         Self {
-            alert_after_failures: fields
-                .integer("alert_after_failures", 1..=1_000_000)
-                .and_then(count)
-                .unwrap_or(self.alert_after_failures),
+            alert_after_failures: ALERT_AFTER_FAILURES.read(fields, "alert_after_failures").unwrap_or(self.alert_after_failures),
             disable_after_failures: disable,
-            disable_min_failing_seconds: fields
-                .integer("disable_min_failing_seconds", 0..=2_592_000)
-                .and_then(count)
+            disable_min_failing_seconds: DISABLE_MIN_FAILING_SECONDS
+                .read(fields, "disable_min_failing_seconds")
                 .unwrap_or(self.disable_min_failing_seconds),
             failure_rate,
             auto_recover,
         }
     }
 }
+
+/// The length of the name of a resource that is granted.
+pub const GRANT: RangeInclusive<usize> = 1..=2048;
+/// Resources of one kind that are granted.
+pub const GRANTS_MAX: usize = 1000;
 
 /// What the operator lets an organization reach with the service's own role.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,9 +169,11 @@ impl Grants {
     /// Reads grants; absent members keep `self`'s values.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let list = |fields: &mut Fields<'_>, name, old: &Vec<String>| {
-            let parse =
-                |text: &str| if text.is_empty() || text.len() > 2048 { Err("must have 1 to 2048 characters") } else { Ok(text.to_owned()) };
-            fields.parsed_list(name, 1000, parse).unwrap_or_else(|| old.clone())
+            let parse = |text: &str| {
+                let refused = || format!("must have {} to {} characters", GRANT.start(), GRANT.end());
+                GRANT.contains(&text.len()).then(|| text.to_owned()).ok_or_else(refused)
+            };
+            fields.parsed_list(name, GRANTS_MAX, parse).unwrap_or_else(|| old.clone())
         };
         Self {
             buckets: list(fields, "buckets", &self.buckets),
@@ -212,23 +234,46 @@ impl Default for OrganizationSettings {
             failure_policy: FailurePolicy::default(),
             retry_policy: None,
             delivery_limits: None,
-            alert_debounce_seconds: 3600,
-            latency_warning_ms: 5000,
-            success_rate_warning: 0.95,
-            pending_age_warning_seconds: 900,
-            retention_days: 30,
-            payload_retention_days: 30,
-            audit_retention_days: 400,
+            alert_debounce_seconds: ALERT_DEBOUNCE_SECONDS.usual(),
+            latency_warning_ms: LATENCY_WARNING_MS.usual(),
+            success_rate_warning: SUCCESS_RATE_WARNING.usual(),
+            pending_age_warning_seconds: PENDING_AGE_WARNING_SECONDS.usual(),
+            retention_days: RETENTION_DAYS.usual(),
+            payload_retention_days: PAYLOAD_RETENTION_DAYS.usual(),
+            audit_retention_days: AUDIT_RETENTION_DAYS.usual(),
         }
     }
 }
 
 /// Addresses that get alerts.
-const ALERT_EMAILS_MAX: usize = 20;
+pub const ALERT_EMAILS_MAX: usize = 20;
+/// Kinds of status updates in a list.
+pub const STATUS_EVENTS_MAX: usize = 10;
+const ALERT_DEBOUNCE_SECONDS: Bounds<u32> = Bounds::new(0, 2_592_000).or(3600);
+const LATENCY_WARNING_MS: Bounds<u32> = Bounds::new(1, 86_400_000).or(5000);
+const SUCCESS_RATE_WARNING: Bounds<f64> = Bounds::new(0.0, 1.0).or(0.95);
+const PENDING_AGE_WARNING_SECONDS: Bounds<u32> = Bounds::new(1, 2_592_000).or(900);
+const RETENTION_DAYS: Bounds<u32> = Bounds::new(1, 3650).or(30);
+const PAYLOAD_RETENTION_DAYS: Bounds<u32> = RETENTION_DAYS;
+const AUDIT_RETENTION_DAYS: Bounds<u32> = RETENTION_DAYS.or(400);
 
 const STATUS_EVENTS: &[&str] = &["delivery.succeeded", "delivery.failed", "message.completed"];
 
 impl OrganizationSettings {
+    /// The schemas of the numbers among the settings, by their names.
+    #[must_use]
+    pub fn numbers() -> Map<String, Value> {
+        members([
+            ("alert_debounce_seconds", ALERT_DEBOUNCE_SECONDS.schema()),
+            ("latency_warning_ms", LATENCY_WARNING_MS.schema()),
+            ("success_rate_warning", SUCCESS_RATE_WARNING.schema()),
+            ("pending_age_warning_seconds", PENDING_AGE_WARNING_SECONDS.schema()),
+            ("retention_days", RETENTION_DAYS.schema()),
+            ("payload_retention_days", PAYLOAD_RETENTION_DAYS.schema()),
+            ("audit_retention_days", AUDIT_RETENTION_DAYS.schema()),
+        ])
+    }
+
     /// Every destination named here, with the pointer that names it (relative to the settings).
     #[must_use]
     pub fn named_destinations(&self) -> Vec<(String, DestinationId)> {
@@ -247,23 +292,22 @@ impl OrganizationSettings {
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let fresh = Self::default();
         let old = |fields: &Fields<'_>, name: &str| if fields.has(name) && !fields.given(name) { &fresh } else { self };
-        macro_rules! integer {
-            ($name:ident, $range:expr) => {{
+        macro_rules! number {
+            ($name:ident, $bounds:expr) => {{
                 let kept = old(fields, stringify!($name)).$name;
-                fields.integer(stringify!($name), $range).and_then(|n| u32::try_from(n).ok()).unwrap_or(kept)
+                $bounds.read(fields, stringify!($name)).unwrap_or(kept)
             }};
         }
         macro_rules! destinations {
             ($name:ident) => {{
                 let kept = old(fields, stringify!($name)).$name.clone();
-                let ids: Vec<DestinationId> = fields.parsed_list(stringify!($name), 100, DestinationId::named).unwrap_or(kept);
+                let ids: Vec<DestinationId> = fields.parsed_list(stringify!($name), SETTINGS_DESTINATIONS_MAX, DestinationId::named).unwrap_or(kept);
                 let mut seen = BTreeSet::new();
                 ids.into_iter().filter(|id| seen.insert(*id)).collect()
             }};
         }
         let (alert_emails, unconfirmed_alert_emails) = self.read_emails(fields);
         let events = old(fields, "status_events").status_events.clone();
-        let rate = old(fields, "success_rate_warning").success_rate_warning;
         let kept_policy = old(fields, "failure_policy").failure_policy.clone();
         let kept_retries = old(fields, "retry_policy").retry_policy.clone();
         let retries = |inner: &mut Fields<'_>| kept_retries.clone().unwrap_or_default().read(inner);
@@ -278,17 +322,17 @@ impl OrganizationSettings {
             status_destination_ids: destinations!(status_destination_ids),
             alert_emails,
             unconfirmed_alert_emails,
-            status_events: fields.parsed_list("status_events", 10, parse_status_event).unwrap_or(events),
+            status_events: fields.parsed_list("status_events", STATUS_EVENTS_MAX, parse_status_event).unwrap_or(events),
             failure_policy: fields.object("failure_policy", |inner| kept_policy.read(inner)).unwrap_or(kept_policy),
             retry_policy,
             delivery_limits,
-            alert_debounce_seconds: integer!(alert_debounce_seconds, 0..=2_592_000),
-            latency_warning_ms: integer!(latency_warning_ms, 1..=86_400_000),
-            success_rate_warning: fields.number("success_rate_warning", 0.0..=1.0).unwrap_or(rate),
-            pending_age_warning_seconds: integer!(pending_age_warning_seconds, 1..=2_592_000),
-            retention_days: integer!(retention_days, 1..=3650),
-            payload_retention_days: integer!(payload_retention_days, 1..=3650),
-            audit_retention_days: integer!(audit_retention_days, 1..=3650),
+            alert_debounce_seconds: number!(alert_debounce_seconds, ALERT_DEBOUNCE_SECONDS),
+            latency_warning_ms: number!(latency_warning_ms, LATENCY_WARNING_MS),
+            success_rate_warning: number!(success_rate_warning, SUCCESS_RATE_WARNING),
+            pending_age_warning_seconds: number!(pending_age_warning_seconds, PENDING_AGE_WARNING_SECONDS),
+            retention_days: number!(retention_days, RETENTION_DAYS),
+            payload_retention_days: number!(payload_retention_days, PAYLOAD_RETENTION_DAYS),
+            audit_retention_days: number!(audit_retention_days, AUDIT_RETENTION_DAYS),
         };
         if !chosen {
             // Payloads go with the history they belong to.
@@ -335,7 +379,7 @@ impl OrganizationSettings {
 }
 
 fn parse_email(text: &str) -> Result<String, &'static str> {
-    let plausible = text.len() <= 254 && text.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.len() > 2);
+    let plausible = text.len() <= ADDRESS_MAX && text.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.len() > 2);
     // What a mail can be sent to, and a link of a mail can be made for.
     let is_bare = Mailbox::parse(text).is_ok_and(|mailbox| mailbox.address() == text);
     if plausible && is_bare { Ok(text.to_owned()) } else { Err("is not an e-mail address") }

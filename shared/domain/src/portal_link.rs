@@ -1,11 +1,19 @@
 //! Portal links: an organization's own way to let a person into the console, once, in a role and for a while. A person whom the identity
 //! provider vouches for comes by one, too, which is made and opened as they sign in.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::bounds::Bounds;
 use crate::id::{KeyId, OrganizationId, PortalLinkId};
 use crate::role::Role;
+
+/// How long a link can be opened, and how long the session lasts that it opens, in seconds.
+pub const LINK_SECONDS: Bounds<u32> = Bounds::new(1, 86_400).or(3600);
+/// The length of the path of the page that a link opens.
+pub const PAGE_PATH: RangeInclusive<usize> = 1..=2048;
 
 /// A link as it is stored: of its secret only a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

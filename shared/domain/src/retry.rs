@@ -1,12 +1,14 @@
 //! How often and how patiently a destination is tried again (R3).
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Timestamp;
+use crate::bounds::{Bounds, members};
 use crate::input::{Errors, FieldCode, Fields};
 
 /// No wait that a receiver asks for or that a formula computes is longer: 12 h. A schedule may list longer ones.
@@ -33,10 +35,20 @@ fn http_date(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)))
 }
 
-/// Waits that a schedule may list.
-pub const SCHEDULE_MAX: usize = 30;
-/// The longest wait of a schedule, in seconds: a day.
-pub const SCHEDULE_SECONDS_MAX: u32 = 86_400;
+/// Waits that a schedule lists.
+pub const SCHEDULE: RangeInclusive<usize> = 1..=30;
+/// A wait of a schedule, in seconds: a day at most.
+pub const SCHEDULE_SECONDS: Bounds<u32> = Bounds::new(1, 86_400);
+/// Retries of the formula after the first attempt.
+const MAX_RETRIES: Bounds<u32> = Bounds::new(0, 20).or(5);
+/// The first wait of the formula, in seconds.
+const INITIAL_SECONDS: Bounds<u32> = Bounds::new(1, LONGEST_WAIT.as_secs() as u32).or(1);
+/// The factor by which each further wait of the formula grows.
+const MULTIPLIER: Bounds<f64> = Bounds::new(1.0, 10.0).or(2.0);
+/// The longest wait that the formula computes, in seconds.
+const MAX_SECONDS: Bounds<u32> = Bounds::new(1, LONGEST_WAIT.as_secs() as u32).or(3600);
+/// The share of a wait that chance may add.
+const JITTER: Bounds<f64> = Bounds::new(0.0, 1.0).or(0.1);
 /// The waits of [`Schedule::Patient`]: three days in all, as Standard Webhooks recommends.
 const PATIENT: &[u32] = &[5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400];
 
@@ -44,15 +56,15 @@ const PATIENT: &[u32] = &[5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
 pub struct RetryPolicy {
-    /// Retries after the first attempt, 0–20; a schedule has as many as it lists.
+    /// Retries after the first attempt; a schedule has as many as it lists.
     pub max_retries: u32,
     /// The first wait, in seconds.
     pub initial_seconds: u32,
     /// What each further wait is multiplied by.
     pub multiplier: f64,
-    /// The longest computed wait, in seconds, 1–43,200.
+    /// The longest computed wait, in seconds.
     pub max_seconds: u32,
-    /// The share of a wait that chance may add, 0–1.
+    /// The share of a wait that chance may add.
     pub jitter: f64,
     /// Whether 3xx, 401, 403 and other 4xx answers are tried again: a receiver's bad deploy must not lose data.
     pub retry_client_errors: bool,
@@ -153,11 +165,11 @@ impl From<Written> for RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            max_retries: 5,
-            initial_seconds: 1,
-            multiplier: 2.0,
-            max_seconds: 3600,
-            jitter: 0.1,
+            max_retries: MAX_RETRIES.usual(),
+            initial_seconds: INITIAL_SECONDS.usual(),
+            multiplier: MULTIPLIER.usual(),
+            max_seconds: MAX_SECONDS.usual(),
+            jitter: JITTER.usual(),
             retry_client_errors: true,
             schedule: None,
         }
@@ -165,6 +177,18 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// The schemas of the numbers of the formula, by their names.
+    #[must_use]
+    pub fn numbers() -> Map<String, Value> {
+        members([
+            ("max_retries", MAX_RETRIES.schema()),
+            ("initial_seconds", INITIAL_SECONDS.schema()),
+            ("multiplier", MULTIPLIER.schema()),
+            ("max_seconds", MAX_SECONDS.schema()),
+            ("jitter", JITTER.schema()),
+        ])
+    }
+
     /// One attempt and no more: what a test delivery gets.
     #[must_use]
     pub fn single_attempt(&self) -> Self {
@@ -192,19 +216,17 @@ impl RetryPolicy {
         if let Some(schedule) = &schedule {
             refuse_formula(fields, schedule);
         }
-        let integer =
-            |fields: &mut Fields<'_>, name, range, old: u32| fields.integer(name, range).and_then(|n| u32::try_from(n).ok()).unwrap_or(old);
-        let jitter = fields.number("jitter", 0.0..=1.0).unwrap_or(self.jitter);
+        let jitter = JITTER.read(fields, "jitter").unwrap_or(self.jitter);
         let retry_client_errors = fields.boolean("retry_client_errors").unwrap_or(self.retry_client_errors);
         // A schedule takes no formula with it: what replaces it starts from the default.
         let usual = Self::default();
         let kept = if self.schedule.is_some() { &usual } else { self };
-        let most = if schedule.is_some() { SCHEDULE_MAX as i64 } else { 20 };
+        let retries = if schedule.is_some() { Bounds { max: *SCHEDULE.end() as u32, ..MAX_RETRIES } } else { MAX_RETRIES };
         let formula = Self {
-            max_retries: integer(fields, "max_retries", 0..=most, kept.max_retries),
-            initial_seconds: integer(fields, "initial_seconds", 1..=43_200, kept.initial_seconds),
-            multiplier: fields.number("multiplier", 1.0..=10.0).unwrap_or(kept.multiplier),
-            max_seconds: integer(fields, "max_seconds", 1..=43_200, kept.max_seconds),
+            max_retries: retries.read(fields, "max_retries").unwrap_or(kept.max_retries),
+            initial_seconds: INITIAL_SECONDS.read(fields, "initial_seconds").unwrap_or(kept.initial_seconds),
+            multiplier: MULTIPLIER.read(fields, "multiplier").unwrap_or(kept.multiplier),
+            max_seconds: MAX_SECONDS.read(fields, "max_seconds").unwrap_or(kept.max_seconds),
             jitter,
             retry_client_errors,
             schedule: None,
@@ -233,7 +255,7 @@ impl RetryPolicy {
             None => !named,
         };
         let preset = fields.choice("preset", PRESETS).map(|Preset::Patient| Schedule::Patient);
-        let seconds = fields.list("schedule_seconds", SCHEDULE_MAX, read_seconds);
+        let seconds = fields.list("schedule_seconds", *SCHEDULE.end(), read_seconds);
         if seconds.as_ref().is_some_and(Vec::is_empty) {
             fields.refuse("schedule_seconds", FieldCode::TooShort, "must have at least 1 item");
         }
@@ -259,10 +281,11 @@ fn refuse_formula(fields: &Fields<'_>, schedule: &Schedule) {
 fn read_seconds(pointer: &str, value: Value, errors: &Errors) -> Option<u32> {
     let whole = |f: &f64| f.fract() == 0.0 && f.abs() < 1e9;
     let seconds = value.as_f64().filter(whole).map(|f| f as i64);
-    let seconds = seconds.filter(|seconds| (1..=i64::from(SCHEDULE_SECONDS_MAX)).contains(seconds));
+    let Bounds { min, max, .. } = SCHEDULE_SECONDS;
+    let seconds = seconds.filter(|seconds| (i64::from(min)..=i64::from(max)).contains(seconds));
     if seconds.is_none() {
         let code = if value.is_number() { FieldCode::OutOfRange } else { FieldCode::InvalidType };
-        errors.add(pointer, code, format!("must be an integer from 1 to {SCHEDULE_SECONDS_MAX}"));
+        errors.add(pointer, code, format!("must be an integer from {min} to {max}"));
     }
     u32::try_from(seconds?).ok()
 }

@@ -1,12 +1,13 @@
 //! ARNs of IAM roles that customers name.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 /// AWS's partitions (AWS General Reference, ARN format).
 pub(crate) const PARTITIONS: &[&str] = &["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"];
-/// The longest ARN that IAM gives a role: a path has at most 512 characters, a name at most 64.
-const ARN_MAX: usize = 700;
+/// The length of the ARN of a role: a path has at most 512 characters, a name at most 64.
+pub const ROLE_ARN: RangeInclusive<usize> = 1..=700;
 const NAME_MAX: usize = 64;
 
 /// The ARN of an IAM role: `arn:<partition>:iam::<account>:role/<path and name>`, without wildcards.
@@ -53,7 +54,7 @@ impl FromStr for RoleArn {
         let is_name = |name: &str| {
             !name.is_empty() && name.len() <= NAME_MAX && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
         };
-        if !is_account || text.len() > ARN_MAX || !path.split('/').all(is_name) {
+        if !is_account || !ROLE_ARN.contains(&text.len()) || !path.split('/').all(is_name) {
             return Err(NotARoleArn);
         }
         Ok(Self { text: text.to_owned(), partition })

@@ -1,12 +1,13 @@
 //! ARNs of secrets in AWS Secrets Manager.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use crate::role_arn::PARTITIONS;
 
-/// The longest ARN of a secret: a name has at most 512 characters, and its suffix seven.
-const ARN_MAX: usize = 640;
+/// The length of the ARN of a secret: a name has at most 512 characters, and its suffix seven.
+pub const SECRET_ARN: RangeInclusive<usize> = 1..=640;
 /// Secrets Manager appends `-` and six characters to the name in a secret's ARN.
 const SUFFIX_CHARS: usize = 6;
 
@@ -53,7 +54,7 @@ impl FromStr for SecretArn {
         let is_region = !region.is_empty() && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
         let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=.@!-".contains(&b));
-        if !PARTITIONS.contains(&partition) || !is_region || !is_account || !is_name || text.len() > ARN_MAX {
+        if !PARTITIONS.contains(&partition) || !is_region || !is_account || !is_name || !SECRET_ARN.contains(&text.len()) {
             return Err(NotASecretArn);
         }
         Ok(Self(text.to_owned()))

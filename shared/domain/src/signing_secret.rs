@@ -4,11 +4,14 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use crate::Timestamp;
+use crate::bounds::Bounds;
 use crate::credentials::Sealed;
 use crate::id::SecretId;
 
 /// No destination has more live secrets.
 pub const LIVE_SECRETS_MAX: usize = 5;
+/// How long the previous secrets of a destination go on signing after a rotation, in seconds.
+pub const OVERLAP_SECONDS: Bounds<u32> = Bounds::new(0, 604_800).or(86_400);
 
 /// One signing secret of a destination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,9 +4,16 @@
 //! delayed to the second; decision 47 says how.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::Timestamp;
+use crate::bounds::{Bounds, members};
 use crate::input::Fields;
+
+/// Attempts of a destination that start within a second.
+const MAX_PER_SECOND: Bounds<f64> = Bounds::new(0.1, 1000.0);
+/// Attempts of a destination that run at once.
+const MAX_CONCURRENT: Bounds<u32> = Bounds::new(1, 100);
 
 /// Why a delivery waits, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,20 +39,26 @@ pub enum WaitingFor {
 /// What a destination takes; what is `None` is not limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryLimits {
-    /// Attempts that start within a second, 0.1–1,000.
+    /// Attempts that start within a second.
     pub max_per_second: Option<f64>,
-    /// Attempts that run at once, 1–100.
+    /// Attempts that run at once.
     pub max_concurrent: Option<u32>,
 }
 
 impl DeliveryLimits {
+    /// The schemas of the limits, by their names.
+    #[must_use]
+    pub fn numbers() -> Map<String, Value> {
+        members([("max_per_second", MAX_PER_SECOND.schema()), ("max_concurrent", MAX_CONCURRENT.schema())])
+    }
+
     /// Reads limits; absent members keep `self`'s values, and null removes a limit.
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
         let per_second = if fields.has("max_per_second") { None } else { self.max_per_second };
         let concurrent = if fields.has("max_concurrent") { None } else { self.max_concurrent };
         Self {
-            max_per_second: fields.number("max_per_second", 0.1..=1000.0).or(per_second),
-            max_concurrent: fields.integer("max_concurrent", 1..=100).and_then(|n| u32::try_from(n).ok()).or(concurrent),
+            max_per_second: MAX_PER_SECOND.read(fields, "max_per_second").or(per_second),
+            max_concurrent: MAX_CONCURRENT.read(fields, "max_concurrent").or(concurrent),
         }
     }
 }

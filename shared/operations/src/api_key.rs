@@ -4,7 +4,7 @@ use domain::Timestamp;
 use domain::api_key::ApiKey;
 use domain::id::{KeyId, OrganizationId};
 use domain::input::{Errors, FieldCode};
-use domain::limits::{KEYS_MAX, NAME_MAX};
+use domain::limits::{KEYS_MAX, NAME};
 use domain::role::{Permission, Role};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
@@ -28,7 +28,6 @@ const ROLES: &[(&str, Role)] =
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateApiKey {
     /// The display name.
-    #[schema(max_length = 200)]
     pub name: String,
     /// The role: at most that of the key that creates it.
     #[schema(value_type = RoleName)]
@@ -53,7 +52,7 @@ impl Operations {
         let now = self.clock.now();
         let new = read_members(members, Errors::default(), |fields| {
             fields.read_only(&["id", "organization_id", "hint", "created_at", "created_by", "last_used_at", "key"]);
-            let name = fields.required_name("name", 1..=NAME_MAX);
+            let name = fields.required_name("name", NAME);
             let given = fields.given("role");
             let role = fields.choice("role", ROLES);
             let role = fields.require("role", given, role);

@@ -1,5 +1,7 @@
 //! Cursors: a position in one list, signed so that it means nothing in another list, with other filters or to another organization.
 
+use std::ops::RangeInclusive;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::key_ring::{KeyRing, SigningKey};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -9,6 +11,8 @@ use sha2::Sha256;
 const TAG_BYTES: usize = 16;
 /// No position is longer; nor is a cursor that is worth decoding.
 const POSITION_BYTES_MAX: usize = 512;
+/// The length of a cursor: base64 of the tag and the position.
+pub const CURSOR: RangeInclusive<usize> = 1..=(TAG_BYTES + POSITION_BYTES_MAX) * 4 / 3 + 4;
 
 /// Signs and verifies cursors.
 #[derive(Clone)]
@@ -56,7 +60,7 @@ impl Cursors {
     /// The position a cursor stands for, if it was sealed for this very list.
     #[must_use]
     pub fn open(&self, scope: &ListScope, cursor: &str) -> Option<String> {
-        if cursor.len() > (TAG_BYTES + POSITION_BYTES_MAX) * 4 / 3 + 4 {
+        if cursor.len() > *CURSOR.end() {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use domain::Timestamp;
 use domain::id::{DestinationId, Id as _, OrganizationId, Ulid};
+use domain::limits::IDEMPOTENCY_KEY;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -20,22 +21,22 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const WAIT_STEP: Duration = Duration::from_millis(100);
 /// A lease outlives the function that took it by this much.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
-/// The longest key.
-const KEY_MAX: usize = 255;
 /// Portal links and authorizations: whoever has their address is let in, or consents for the organization.
 const SECRET_URLS: &[&str] = &["pln_", "oau_"];
 /// Members that are shown once: a replay has null in their place.
 const SHOWN_ONCE: &[&str] = &["key", "signing_secret", "status_signing_secret"];
 
-/// An idempotency key: 1 to 255 printable ASCII characters.
+/// An idempotency key: printable ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
     /// Reads a key.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let good = (1..=KEY_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        good.then(|| Self(text.to_owned())).ok_or("must have 1 to 255 printable ASCII characters")
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let good = IDEMPOTENCY_KEY.contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        good.then(|| Self(text.to_owned())).ok_or_else(|| {
+            format!("must have {} to {} printable ASCII characters", IDEMPOTENCY_KEY.start(), IDEMPOTENCY_KEY.end())
+        })
     }
 
     /// What it is stored under.

@@ -42,13 +42,15 @@ pub use alert_email::{AddressToConfirm, CONFIRM_PATH};
 pub use api_key::CreateApiKey;
 pub use body::Body;
 pub use context::Context;
-pub use cursor::Cursors;
+pub use cursor::{CURSOR, Cursors};
+/// The length of a signing secret that a customer brings.
+pub use signing::TEXT_LENGTH as SIGNING_SECRET;
 pub use delivery::RetryDelivery;
 pub use everywhere::NamesEverywhere;
 pub use idempotency::{Admission, IdempotencyKey, StoredAnswer};
 pub use job::{CreateJob, JobAsked, JobFilterBody};
 pub use organization_health::{Attention, OrganizationHealth, Unwell};
-pub use page::{LIMIT_MAX, Page};
+pub use page::Page;
 pub use portal_link::{CreatePortalLink, NewPortalLinkView};
 pub use query::Query;
 pub use quota::Meter;

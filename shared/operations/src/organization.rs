@@ -2,7 +2,7 @@
 
 use domain::id::OrganizationId;
 use domain::input::{Errors, FieldCode, Fields};
-use domain::limits::{NAME_MAX, REFERENCE_MAX};
+use domain::limits::{NAME, REFERENCE};
 use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
 use domain::quota::QuotaOverrides;
 use domain::role::Permission;
@@ -34,8 +34,8 @@ pub(crate) struct NamePrefix(String);
 
 impl NamePrefix {
     fn parse(text: &str) -> Result<Self, String> {
-        let good = (1..=REFERENCE_MAX).contains(&text.chars().count());
-        if good { Ok(Self(text.to_lowercase())) } else { Err(format!("must have 1 to {REFERENCE_MAX} characters")) }
+        let good = REFERENCE.contains(&text.chars().count());
+        if good { Ok(Self(text.to_lowercase())) } else { Err(format!("must have {} to {} characters", REFERENCE.start(), REFERENCE.end())) }
     }
 
     /// Whether the organization's name or external id begins so.
@@ -49,10 +49,8 @@ impl NamePrefix {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateOrganization {
     /// The display name.
-    #[schema(max_length = 200)]
     pub name: String,
     /// Your own identifier of the organization.
-    #[schema(max_length = 255)]
     pub external_id: Option<String>,
     /// Settings that differ from the defaults.
     pub settings: Option<OrganizationSettingsBody>,
@@ -100,8 +98,8 @@ impl Operations {
         let fresh = self.new_organization(String::new());
         let organization = read_members(members, Errors::default(), |fields| {
             fields.read_only(&[READ_ONLY, &["status"]].concat());
-            let name = fields.required_name("name", 1..=NAME_MAX);
-            let external_id = fields.text("external_id", 1..=REFERENCE_MAX);
+            let name = fields.required_name("name", NAME);
+            let external_id = fields.text("external_id", REFERENCE);
             let settings = fields.object("settings", |inner| OrganizationSettings::default().read(inner)).unwrap_or_default();
             Some(Organization { name: name?, external_id, settings, ..fresh })
         })?;
@@ -267,9 +265,9 @@ impl Operations {
             if hand == Hand::Own {
                 fields.read_only(&["status", "grants", "quotas", "external_id"]);
             }
-            let name = if fields.has("name") { fields.required_name("name", 1..=NAME_MAX) } else { Some(before.name.clone()) };
+            let name = if fields.has("name") { fields.required_name("name", NAME) } else { Some(before.name.clone()) };
             let external_id =
-                if fields.has("external_id") { fields.text("external_id", 1..=REFERENCE_MAX) } else { before.external_id.clone() };
+                if fields.has("external_id") { fields.text("external_id", REFERENCE) } else { before.external_id.clone() };
             let status = if fields.has("status") {
                 let given = fields.given("status");
                 let status = fields.choice("status", STATUSES);

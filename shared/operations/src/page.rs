@@ -1,16 +1,12 @@
 //! Lists: `limit` and `cursor` in, `data` and `next_cursor` out.
 
 use domain::input::Errors;
+use domain::limits::PAGE_SIZE;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::cursor::{Cursors, ListScope};
 use crate::{Query, Refusal};
-
-/// Items of a page when the client does not say.
-const LIMIT_DEFAULT: u32 = 25;
-/// Items of a page at most.
-pub const LIMIT_MAX: u32 = 100;
 
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,7 +34,7 @@ pub(crate) struct PageQuery {
 
 impl PageQuery {
     pub(crate) fn take(query: &mut Query, errors: &Errors) -> Self {
-        Self { limit: query.integer("limit", errors, 1..=LIMIT_MAX).unwrap_or(LIMIT_DEFAULT), cursor: query.take("cursor", errors) }
+        Self { limit: query.integer("limit", errors, PAGE_SIZE.min..=PAGE_SIZE.max).unwrap_or(PAGE_SIZE.usual()), cursor: query.take("cursor", errors) }
     }
 
     /// The position to go on after, if the cursor is one of this very list.

@@ -6,8 +6,8 @@ use access::{Caller, NewPortalLink, Person, issue_portal_link, let_in, signed_in
 use domain::Timestamp;
 use domain::id::{OrganizationId, PortalLinkId};
 use domain::input::{Errors, FieldCode, Fields};
-use domain::limits::{PORTAL_LINKS_MAX, REFERENCE_MAX};
-use domain::portal_link::{Maker, PortalLink, Subject};
+use domain::limits::{PORTAL_LINKS_MAX, REFERENCE};
+use domain::portal_link::{LINK_SECONDS, Maker, PAGE_PATH, PortalLink, Subject};
 use domain::role::{Permission, Role};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use secrecy::ExposeSecret as _;
@@ -24,9 +24,6 @@ use crate::words::PortalRoleName;
 use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
 const ROLES: &[(&str, Role)] = &[("viewer", Role::Viewer), ("manager", Role::Manager), ("admin", Role::Admin)];
-const SECONDS_MAX: i64 = 86_400;
-const SECONDS_DEFAULT: i64 = 3600;
-const PATH_MAX: usize = 2048;
 /// How long somebody stays signed in whom the identity provider vouched for: a day's work. Deleting the link ends it before.
 const SESSION_SECONDS: u32 = 8 * 3600;
 /// An operator's session.
@@ -47,10 +44,8 @@ pub struct CreatePortalLink {
     /// The person, as named in the audit trail.
     pub subject: Option<SubjectBody>,
     /// How long the link can be opened, in seconds.
-    #[schema(minimum = 1, maximum = 86400, default = 3600)]
     pub expires_in_seconds: Option<u32>,
     /// How long the session lasts, in seconds.
-    #[schema(minimum = 1, maximum = 86400, default = 3600)]
     pub session_seconds: Option<u32>,
     /// The console page that the link opens. Default: the overview.
     #[schema(example = "/destinations")]
@@ -178,15 +173,15 @@ fn read(fields: &mut Fields<'_>, organization: OrganizationId, made_by: Vec<Make
     let given = fields.given("role");
     let role = fields.choice("role", ROLES);
     let role = fields.require("role", given, role);
-    let text = |inner: &mut Fields<'_>, name| inner.text(name, 1..=REFERENCE_MAX);
+    let text = |inner: &mut Fields<'_>, name| inner.text(name, REFERENCE);
     let subject = fields.object("subject", |inner| Subject {
         id: text(inner, "id"),
-        name: inner.name("name", 1..=REFERENCE_MAX),
+        name: inner.name("name", REFERENCE),
         email: text(inner, "email"),
     });
-    let expires = fields.integer("expires_in_seconds", 1..=SECONDS_MAX).unwrap_or(SECONDS_DEFAULT);
-    let session = fields.integer("session_seconds", 1..=SECONDS_MAX).unwrap_or(SECONDS_DEFAULT);
-    let path = fields.text("path", 1..=PATH_MAX);
+    let expires = LINK_SECONDS.read(fields, "expires_in_seconds").unwrap_or(LINK_SECONDS.usual());
+    let session = LINK_SECONDS.read(fields, "session_seconds").unwrap_or(LINK_SECONDS.usual());
+    let path = fields.text("path", PAGE_PATH);
     if path.as_deref().is_some_and(|path| !is_own_page(path)) {
         fields.refuse("path", FieldCode::InvalidFormat, "must be a path of the console, as in /destinations");
     }
@@ -195,8 +190,8 @@ fn read(fields: &mut Fields<'_>, organization: OrganizationId, made_by: Vec<Make
         role: role?,
         subject: subject.unwrap_or_default(),
         path,
-        expires_in: Duration::from_secs(expires.unsigned_abs()),
-        session_seconds: u32::try_from(session).unwrap_or(u32::MAX),
+        expires_in: Duration::from_secs(expires.into()),
+        session_seconds: session,
         made_by,
     })
 }

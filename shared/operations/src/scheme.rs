@@ -2,9 +2,11 @@
 
 mod types;
 
+use domain::bounds::Bounds;
 use domain::credentials::{CredentialField, CredentialKind, Decides, Shape};
-use domain::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX};
-use domain::settings::DestinationType;
+use domain::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX, URL};
+use domain::settings::webhook::{BODY_TEMPLATE, HEADER_TEXT};
+use domain::settings::{CALL_SECONDS, DestinationType};
 use serde_json::{Map, Value, json};
 
 /// The schemas of a destination type's settings and credentials, as `GET /v1/destination-types` answers them.
@@ -145,9 +147,16 @@ fn member(credentials: CredentialKind, field: &CredentialField, kind: Destinatio
     schema
 }
 
+/// The time limit of an attempt.
+fn timeout(bounds: Bounds<u32>) -> Value {
+    let mut schema = bounds.schema();
+    schema["description"] = "Bounds the whole attempt.".into();
+    schema
+}
+
 fn webhook_settings() -> Value {
     json!({
-            "url": {"type": ["string", "null"], "format": "uri", "minLength": 1, "maxLength": 2048, "description": "Where requests go; https. Left out with credentials of the kind secret_url."},
+            "url": {"type": ["string", "null"], "format": "uri", "minLength": URL.start(), "maxLength": URL.end(), "description": "Where requests go; https. Left out with credentials of the kind secret_url."},
             "method": {"enum": ["POST", "PUT", "PATCH"], "default": "POST"},
             "headers": {
                 "type": "object",
@@ -163,16 +172,16 @@ fn webhook_settings() -> Value {
                 "additionalProperties": false,
                 "default": {"enabled": true}
             },
-            "timeout_seconds": {"type": "integer", "minimum": 1, "maximum": 60, "default": 15, "description": "Bounds the whole attempt."},
-            "user_agent": {"type": ["string", "null"], "minLength": 1, "maxLength": 200, "pattern": HEADER_VALUE, "default": null},
+            "timeout_seconds": timeout(CALL_SECONDS),
+            "user_agent": {"type": ["string", "null"], "minLength": HEADER_TEXT.start(), "maxLength": HEADER_TEXT.end(), "pattern": HEADER_VALUE, "default": null},
             "disable_on_gone": {"type": "boolean", "default": true, "description": "Whether the response 410 Gone disables the destination."},
             "preset": {
                 "enum": ["slack", "teams", "discord", "pagerduty", null],
                 "default": null,
                 "description": "A service with a message format of its own. It also decides how text is escaped and which responses are successes. PagerDuty's integration key is the bearer token."
             },
-            "body_template": {"type": ["string", "null"], "format": "multiline", "minLength": 1, "maxLength": 65536, "default": null, "description": "A template that makes the body from the payload."},
-            "content_type": {"type": ["string", "null"], "maxLength": 200, "default": null, "description": "The content type of what the template makes. Default: application/json."},
+            "body_template": {"type": ["string", "null"], "format": "multiline", "minLength": BODY_TEMPLATE.start(), "maxLength": BODY_TEMPLATE.end(), "default": null, "description": "A template that makes the body from the payload."},
+            "content_type": {"type": ["string", "null"], "minLength": HEADER_TEXT.start(), "maxLength": HEADER_TEXT.end(), "default": null, "description": "The content type of what the template makes. Default: application/json."},
             "check": {
                 "enum": ["request", "connect"],
                 "default": "request",

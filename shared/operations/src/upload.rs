@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use domain::id::UploadId;
 use domain::input::{Errors, FieldCode, Fields};
-use domain::limits::UPLOAD_MAX_BYTES;
+use domain::limits::{FILENAME, MEDIA_TYPE, UPLOAD_BYTES};
 use domain::role::Permission;
 use domain::settings::webhook::is_media_type;
 use serde::Serialize;
@@ -27,10 +27,8 @@ pub struct CreateUpload {
     #[schema(example = "text/csv")]
     pub content_type: String,
     /// The name of the file.
-    #[schema(max_length = 255)]
     pub filename: Option<String>,
     /// Its length; at most 5 GiB.
-    #[schema(maximum = 5368709120_u64)]
     pub size_bytes: u64,
     /// Its SHA-256, lower-case hexadecimal.
     pub sha256: Option<String>,
@@ -97,14 +95,13 @@ impl Operations {
 }
 
 fn read(fields: &mut Fields<'_>) -> Option<NewUpload> {
-    let content_type = fields.required_text("content_type", 1..=255);
+    let content_type = fields.required_text("content_type", MEDIA_TYPE);
     if content_type.as_deref().is_some_and(|kind| !is_media_type(kind)) {
         fields.refuse("content_type", FieldCode::InvalidFormat, "must be a media type, such as text/csv");
     }
-    let filename = fields.name("filename", 1..=255);
+    let filename = fields.name("filename", FILENAME);
     let given = fields.given("size_bytes");
-    let most = i64::try_from(UPLOAD_MAX_BYTES).unwrap_or(i64::MAX);
-    let size_bytes = fields.integer("size_bytes", 0..=most).and_then(|size| u64::try_from(size).ok());
+    let size_bytes = UPLOAD_BYTES.read(fields, "size_bytes");
     let size_bytes = fields.require("size_bytes", given, size_bytes);
     let sha256 = fields.text("sha256", 64..=64);
     if sha256.as_deref().is_some_and(|text| digest(text).is_none()) {

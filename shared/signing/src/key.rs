@@ -1,5 +1,7 @@
 //! A signing secret: `whsec_` and the base64 of 24 to 64 bytes.
 
+use std::ops::RangeInclusive;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString, zeroize::Zeroizing};
 
@@ -11,6 +13,13 @@ pub const KEY_BYTES_MIN: usize = 24;
 pub const KEY_BYTES_MAX: usize = 64;
 /// The size of a generated secret in bytes: the output size of HMAC-SHA256.
 pub const KEY_BYTES_GENERATED: usize = 32;
+
+/// The length of a secret as text: the prefix and the base64 of its bytes.
+pub const TEXT_LENGTH: RangeInclusive<usize> = PREFIX.len() + base64_length(KEY_BYTES_MIN)..=PREFIX.len() + base64_length(KEY_BYTES_MAX);
+
+const fn base64_length(bytes: usize) -> usize {
+    bytes.div_ceil(3) * 4
+}
 
 /// A secret that signs a destination's requests. `Debug` is redacted, and the bytes are wiped when
 /// it is dropped.

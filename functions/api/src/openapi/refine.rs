@@ -1,12 +1,12 @@
 //! Adds to the document what annotations cannot express: unions by `type` and `kind`, strict
-//! request bodies, identifiers and examples. Texts and limits are in `overlay.json`, a JSON merge
-//! patch (RFC 7396) of the document.
+//! request bodies, identifiers and examples. Texts are in `overlay.json`, a JSON merge patch (RFC
+//! 7396) of the document; limits are the constants in `limits`.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{examples, texts, unions};
+use super::{examples, limits, texts, unions};
 
 /// A destination type with the schemas of its settings and credentials, as `GET
 /// /v1/destination-types` returns them.
@@ -29,6 +29,7 @@ pub(super) const SCHEMAS: &str = "#/components/schemas/";
 #[must_use]
 pub(super) fn refine(mut document: Value, types: &[TypeSchemas]) -> Value {
     merge(&mut document, &serde_json::from_str(OVERLAY).expect("the overlay is JSON"));
+    limits::enter(schemas(&mut document));
     flatten(schemas(&mut document));
     complete_parameters(&mut document);
     unwrap_optional_bodies(&mut document);
@@ -77,7 +78,7 @@ fn flatten(schemas: &mut Map<String, Value>) {
 }
 
 /// Applies a JSON merge patch (RFC 7396) to a value.
-fn merge(target: &mut Value, patch: &Value) {
+pub(super) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;
@@ -99,7 +100,10 @@ fn merge(target: &mut Value, patch: &Value) {
 const PARAMETERS: &str = "x-parameters";
 
 fn complete_parameters(document: &mut Value) {
-    let patches = document.as_object_mut().and_then(|document| document.remove(PARAMETERS)).unwrap_or_default();
+    let mut patches = document.as_object_mut().and_then(|document| document.remove(PARAMETERS)).unwrap_or_default();
+    for (name, limit) in limits::of_parameters() {
+        merge(&mut patches[name]["schema"], &limit);
+    }
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for (path, item) in paths {
         let operations = item.as_object_mut().into_iter().flat_map(Map::values_mut);

@@ -10,7 +10,7 @@ use crate::config::IdentityProvider;
 /// Roles that people have, the one that may do most first.
 const ROLES: [Role; 4] = [Role::Operator, Role::Admin, Role::Manager, Role::Viewer];
 /// As long as a subject of a portal link may be.
-const TEXT_MAX: usize = domain::limits::REFERENCE_MAX;
+const TEXT_MAX: usize = *domain::limits::REFERENCE.end();
 
 /// The person; `None`: no role is claimed for them, or no organization that an id could be of.
 pub(crate) fn person(claims: &Value, provider: &IdentityProvider) -> Option<Person> {

@@ -95,7 +95,7 @@ async fn list(State(front): State<Front>, v: Visitor, RawQuery(query): RawQuery)
     let (found, counts) = tokio::join!(operations.deliveries(&v.ctx, v.query(&pairs(&parameters))), counts);
     let (found, problem, mistaken) = match found {
         Ok(found) => (found, None, Vec::new()),
-        Err(refusal) if refusal.status() == 422 && refusal.code != RefusalCode::OrganizationRequired => {
+        Err(refusal) if refusal.is_invalid() && refusal.code != RefusalCode::OrganizationRequired => {
             let (problem, mistaken) = said(&refusal);
             (Page::empty(), Some(problem), mistaken)
         }

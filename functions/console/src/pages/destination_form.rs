@@ -5,6 +5,9 @@ use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::get;
 use domain::check::{CheckReport, PresentedKey};
+use domain::failure_rate::FailureRate;
+use domain::organization::FailurePolicy;
+use domain::waiting::DeliveryLimits;
 use front::Front;
 use http::StatusCode;
 use operations::view::destination::DestinationView;
@@ -137,7 +140,7 @@ fn limits(stored: &Value) -> Vec<Field> {
     let own = if stored.is_object() { "own" } else { "organization" };
     let choices = [("organization", "The organization's"), ("own", "Its own")];
     let switch = Field::switch("limits", "Delivery limits", &choices, own);
-    let schema = json!({"properties": {"max_per_second": {"type": "number"}, "max_concurrent": {"type": "integer"}}});
+    let schema = json!({"properties": DeliveryLimits::numbers()});
     let limits = schema_form::fields(&schema, &["delivery_limits"], stored);
     std::iter::once(switch).chain(limits.into_iter().map(|field| field.only_when("limits", &["own"]))).collect()
 }
@@ -207,17 +210,11 @@ fn about() -> Value {
 }
 
 fn failure_policy() -> Value {
-    json!({"properties": {
-        "alert_after_failures": {"type": "integer", "default": 5},
-        "disable_after_failures": {"type": ["integer", "null"], "default": 20},
-        "disable_min_failing_seconds": {"type": "integer", "default": 300},
-        "failure_rate": {"type": "object", "properties": {
-            "percent": {"type": "integer"},
-            "window_seconds": {"type": "integer"},
-            "min_attempts": {"type": "integer"},
-        }},
-        "auto_recover": {"type": "boolean", "default": false},
-    }})
+    let mut members = FailurePolicy::numbers();
+    let rate = FailureRate::numbers();
+    members.insert("failure_rate".to_owned(), json!({"type": "object", "properties": rate}));
+    members.insert("auto_recover".to_owned(), json!({"type": "boolean", "default": false}));
+    json!({"properties": members})
 }
 
 /// An empty form; what the address says of its fields stands in them.

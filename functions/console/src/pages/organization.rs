@@ -4,6 +4,9 @@ use askama::Template;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use domain::failure_rate::FailureRate;
+use domain::organization::{FailurePolicy, OrganizationSettings};
+use domain::waiting::DeliveryLimits;
 use front::Front;
 use http::StatusCode;
 use operations::view::organization::OrganizationView;
@@ -72,34 +75,20 @@ impl OrganizationPage<'_> {
 
 /// What is written into fields; which destinations are meant is ticked.
 fn schema() -> Value {
-    json!({"properties": {
-        "name": {"type": "string"},
-        "settings": {"type": "object", "properties": {
-            "alert_emails": {"type": "array", "items": {}},
-            "failure_policy": {"type": "object", "properties": {
-                "alert_after_failures": {"type": "integer"},
-                "disable_after_failures": {"type": ["integer", "null"]},
-                "disable_min_failing_seconds": {"type": "integer"},
-                "failure_rate": {"type": "object", "properties": {
-                    "percent": {"type": "integer"},
-                    "window_seconds": {"type": "integer"},
-                    "min_attempts": {"type": "integer"},
-                }},
-                "auto_recover": {"type": "boolean"},
-            }},
-            "delivery_limits": {"type": ["object", "null"], "properties": {
-                "max_per_second": {"type": ["number", "null"]},
-                "max_concurrent": {"type": ["integer", "null"]},
-            }},
-            "alert_debounce_seconds": {"type": "integer"},
-            "latency_warning_ms": {"type": "integer"},
-            "success_rate_warning": {"type": "number"},
-            "pending_age_warning_seconds": {"type": "integer"},
-            "retention_days": {"type": "integer"},
-            "payload_retention_days": {"type": "integer"},
-            "audit_retention_days": {"type": "integer"},
-        }},
-    }, "required": ["name"]})
+    let (mut failure_policy, mut settings) = (FailurePolicy::numbers(), OrganizationSettings::numbers());
+    // An organization has all of these: an empty field keeps what is stored.
+    for number in failure_policy.values_mut().chain(settings.values_mut()).filter_map(Value::as_object_mut) {
+        number.remove("default");
+    }
+    let failure_rate = json!({"type": "object", "properties": FailureRate::numbers()});
+    failure_policy.insert("failure_rate".to_owned(), failure_rate);
+    failure_policy.insert("auto_recover".to_owned(), json!({"type": "boolean"}));
+    settings.insert("alert_emails".to_owned(), json!({"type": "array", "items": {}}));
+    settings.insert("failure_policy".to_owned(), json!({"type": "object", "properties": failure_policy}));
+    let limits = json!({"type": ["object", "null"], "properties": DeliveryLimits::numbers()});
+    settings.insert("delivery_limits".to_owned(), limits);
+    let members = json!({"name": {"type": "string"}, "settings": {"type": "object", "properties": settings}});
+    json!({"properties": members, "required": ["name"]})
 }
 
 /// The fields of each group, by the end of their names.
@@ -215,7 +204,7 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     settings["status_events"] = form.all("status_events").into();
     match operations.patch_own_organization(&v.ctx, v.query(&[]), body(&members.into())).await {
         Ok(_) => notice::to(&front, &v, &v.href("/organization"), Notice::done("Saved.")).await,
-        Err(refusal) if is_theirs(&refusal) || refusal.status() == 404 => {
+        Err(refusal) if is_theirs(&refusal) || refusal.is_not_found() => {
             let mut others = Vec::new();
             for field in groups.iter_mut().flat_map(|group| &mut group.fields) {
                 field.refill(&form);

@@ -8,18 +8,25 @@ mod bucket;
 pub use bucket::{Bucket, Rate};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use strum::IntoStaticStr;
 
+use crate::bounds::{Bounds, Number, members};
 use crate::input::Fields;
 
 /// A second's quota may be exceeded this many times at once, when it was not used before.
 const REQUESTS_BURST_FACTOR: u32 = 4;
 /// The same for deliveries: one message may have a thousand.
 const DELIVERIES_BURST_FACTOR: u32 = 20;
-/// The highest rate that an operator can set.
-const RATE_MAX: i64 = 1_000_000;
-/// The highest number of bytes that an operator can set: 1 PiB.
-const BYTES_MAX: i64 = 1 << 50;
+const fn rate(default: u32) -> Bounds<u32> {
+    Bounds::new(1, 1_000_000).or(default)
+}
+const REQUESTS_PER_SECOND: Bounds<u32> = rate(50);
+const DELIVERIES_PER_SECOND: Bounds<u32> = rate(1000);
+const CHECKS_PER_MINUTE: Bounds<u32> = rate(30);
+const PREVIEWS_PER_MINUTE: Bounds<u32> = rate(60);
+/// From one byte to 1 PiB; 50 GiB by default.
+const UPLOAD_BYTES_OUTSTANDING: Bounds<u64> = Bounds::new(1, 1 << 50).or(50 << 30);
 
 /// One of the quotas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
@@ -63,16 +70,28 @@ pub struct Quotas {
 impl Default for Quotas {
     fn default() -> Self {
         Self {
-            requests_per_second: 50,
-            deliveries_per_second: 1000,
-            checks_per_minute: 30,
-            previews_per_minute: 60,
-            upload_bytes_outstanding: 50 << 30,
+            requests_per_second: REQUESTS_PER_SECOND.usual(),
+            deliveries_per_second: DELIVERIES_PER_SECOND.usual(),
+            checks_per_minute: CHECKS_PER_MINUTE.usual(),
+            previews_per_minute: PREVIEWS_PER_MINUTE.usual(),
+            upload_bytes_outstanding: UPLOAD_BYTES_OUTSTANDING.usual(),
         }
     }
 }
 
 impl Quotas {
+    /// The schemas of the quotas, by their names.
+    #[must_use]
+    pub fn schemas() -> Map<String, Value> {
+        members([
+            ("requests_per_second", REQUESTS_PER_SECOND.schema()),
+            ("deliveries_per_second", DELIVERIES_PER_SECOND.schema()),
+            ("checks_per_minute", CHECKS_PER_MINUTE.schema()),
+            ("previews_per_minute", PREVIEWS_PER_MINUTE.schema()),
+            ("upload_bytes_outstanding", UPLOAD_BYTES_OUTSTANDING.schema()),
+        ])
+    }
+
     /// How fast requests may come.
     #[must_use]
     pub fn requests(&self) -> Rate {
@@ -111,21 +130,21 @@ impl QuotaOverrides {
     /// Reads a merge patch: absent members keep `self`'s values, null ones return to the deployment's.
     #[must_use]
     pub fn read(&self, fields: &mut Fields<'_>) -> Self {
-        let mut rate = |quota: Quota, kept: Option<u32>| {
-            let name = quota.as_str();
-            if fields.has(name) { fields.integer(name, 1..=RATE_MAX).and_then(|n| u32::try_from(n).ok()) } else { kept }
-        };
-        let requests_per_second = rate(Quota::RequestsPerSecond, self.requests_per_second);
-        let deliveries_per_second = rate(Quota::DeliveriesPerSecond, self.deliveries_per_second);
-        let checks_per_minute = rate(Quota::ChecksPerMinute, self.checks_per_minute);
-        let previews_per_minute = rate(Quota::PreviewsPerMinute, self.previews_per_minute);
-        let bytes = Quota::UploadBytesOutstanding.as_str();
-        let upload_bytes_outstanding = if fields.has(bytes) {
-            fields.integer(bytes, 1..=BYTES_MAX).and_then(|n| u64::try_from(n).ok())
-        } else {
-            self.upload_bytes_outstanding
-        };
-        Self { requests_per_second, deliveries_per_second, checks_per_minute, previews_per_minute, upload_bytes_outstanding }
+        fn read<T: Number>(fields: &mut Fields<'_>, quota: Quota, bounds: Bounds<T>, kept: Option<T>) -> Option<T> {
+            if fields.has(quota.as_str()) { bounds.read(fields, quota.as_str()) } else { kept }
+        }
+        Self {
+            requests_per_second: read(fields, Quota::RequestsPerSecond, REQUESTS_PER_SECOND, self.requests_per_second),
+            deliveries_per_second: read(fields, Quota::DeliveriesPerSecond, DELIVERIES_PER_SECOND, self.deliveries_per_second),
+            checks_per_minute: read(fields, Quota::ChecksPerMinute, CHECKS_PER_MINUTE, self.checks_per_minute),
+            previews_per_minute: read(fields, Quota::PreviewsPerMinute, PREVIEWS_PER_MINUTE, self.previews_per_minute),
+            upload_bytes_outstanding: read(
+                fields,
+                Quota::UploadBytesOutstanding,
+                UPLOAD_BYTES_OUTSTANDING,
+                self.upload_bytes_outstanding,
+            ),
+        }
     }
 
     /// The quotas that hold for the organization in a deployment with these.

@@ -3,23 +3,25 @@
 pub mod connection_string;
 mod table;
 
-pub use table::{NotATable, TableName};
+pub use table::{NotATable, TABLE_NAME, TableName};
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use strum::IntoStaticStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Address, Anchor, NamedAnchor};
+use super::{Address, Anchor, NamedAnchor, TRANSFER_SECONDS};
 use crate::input::{Errors, FieldCode, Fields, pointer_token};
+use crate::limits::{HOST, PORT};
 
-/// The longest name of a table or column, in characters, of either engine.
-const NAME_MAX: usize = 64;
+/// The length of the name of a database, table or column in either engine.
+pub const NAME: RangeInclusive<usize> = 1..=64;
 /// Columns that can be mapped.
-const COLUMNS_MAX: usize = 500;
+pub const COLUMNS_MAX: usize = 500;
 /// Columns of a key (PostgreSQL takes 32 in an index, MySQL 16).
-const KEY_COLUMNS_MAX: usize = 16;
+pub const KEY_COLUMNS_MAX: usize = 16;
 
 /// Where the database worker records, next to a destination's table, which deliveries it has written.
 pub const LEDGER_TABLE: &str = "waybill_deliveries";
@@ -78,7 +80,7 @@ pub struct DatabaseSettings {
     pub key_columns: Vec<String>,
     /// Whether a missing table is created.
     pub create_table: bool,
-    /// Bounds the whole attempt, 1–600.
+    /// The time limit of the whole attempt.
     pub timeout_seconds: u32,
 }
 
@@ -126,9 +128,9 @@ impl DatabaseSettings {
     /// Reads settings; `None` when the table is missing or unreadable, which is then recorded. Whether an address is there depends on the
     /// credentials: [`Self::check_address`].
     pub fn read(engine: Engine, fields: &mut Fields<'_>) -> Option<Self> {
-        let host = fields.text("host", 1..=255);
-        let port = fields.integer("port", 1..=65535).and_then(|n| u16::try_from(n).ok());
-        let database = fields.text("database", 1..=NAME_MAX);
+        let host = fields.text("host", HOST);
+        let port = PORT.read(fields, "port");
+        let database = fields.text("database", NAME);
         let tls = fields.choice("tls", TlsMode::ALL);
         let table = read_table(engine, fields);
         let mode = fields.choice("mode", &[("document", Mode::Document), ("rows", Mode::Rows)]).unwrap_or(Mode::Document);
@@ -143,7 +145,7 @@ impl DatabaseSettings {
             fields.refuse("key_columns", FieldCode::Required, "key_columns is required to update rows");
         }
         let create_table = fields.boolean("create_table").unwrap_or(false);
-        let timeout = fields.integer("timeout_seconds", 1..=600).and_then(|n| u32::try_from(n).ok());
+        let timeout = TRANSFER_SECONDS.read(fields, "timeout_seconds");
         Some(Self {
             host,
             port,
@@ -155,7 +157,7 @@ impl DatabaseSettings {
             on_conflict: on_conflict.unwrap_or(OnConflict::Error),
             key_columns,
             create_table,
-            timeout_seconds: timeout.unwrap_or(300),
+            timeout_seconds: timeout.unwrap_or(TRANSFER_SECONDS.usual()),
         })
     }
 
@@ -252,7 +254,7 @@ fn read_key_columns(fields: &mut Fields<'_>, columns: Option<&BTreeMap<String, S
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().count() <= NAME_MAX && !text.chars().any(char::is_control)
+    NAME.contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 #[cfg(test)]

@@ -2,20 +2,28 @@
 
 mod mailbox;
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use mailbox::{Mailbox, NotAMailbox};
+pub use mailbox::{ADDRESS_MAX, MAILBOX_MAX, Mailbox, NotAMailbox};
 
-use super::{Address, Anchor, NamedAnchor};
+use super::{Address, Anchor, CALL_SECONDS, NamedAnchor};
+use crate::bounds::Bounds;
 use crate::input::{FieldCode, Fields};
+use crate::limits::{HOST, PORT};
 
-/// A template's longest source, in bytes.
-const TEMPLATE_MAX: usize = 65_536;
-/// The longest subject template, in characters.
-const SUBJECT_MAX: usize = 4096;
+/// The length of a template for the text or the HTML.
+pub const TEMPLATE: RangeInclusive<usize> = 1..=65_536;
+/// The length of a template for the subject.
+pub const SUBJECT_TEMPLATE: RangeInclusive<usize> = 1..=4096;
+/// The port of a mail server; 465 if the connection begins with TLS.
+const SMTP_PORT: Bounds<u16> = PORT.or(587);
+/// The port of a mail server whose connections begin with TLS.
+const SMTPS_PORT: u16 = 465;
 /// Recipients of one mail, those of `to`, `cc` and `bcc` together.
-const RECIPIENTS_MAX: usize = 50;
+pub const RECIPIENTS_MAX: usize = 50;
 
 /// What a mailbox can be told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,7 +48,7 @@ pub struct EmailSettings {
     pub html_template: Option<String>,
     /// Whether the payload is attached.
     pub attach: Attach,
-    /// Bounds the whole attempt, 1–60.
+    /// The time limit of the whole attempt.
     pub timeout_seconds: u32,
 }
 
@@ -110,11 +118,11 @@ impl EmailSettings {
             }
         }
         let reply_to = fields.parsed("reply_to", Mailbox::parse);
-        let subject_template = fields.text("subject_template", 1..=SUBJECT_MAX);
-        let text_template = fields.text("text_template", 1..=TEMPLATE_MAX);
-        let html_template = fields.text("html_template", 1..=TEMPLATE_MAX);
+        let subject_template = fields.text("subject_template", SUBJECT_TEMPLATE);
+        let text_template = fields.text("text_template", TEMPLATE);
+        let html_template = fields.text("html_template", TEMPLATE);
         let attach = fields.choice("attach", &[("auto", Attach::Auto), ("always", Attach::Always), ("never", Attach::Never)]);
-        let timeout = fields.integer("timeout_seconds", 1..=60).and_then(|n| u32::try_from(n).ok());
+        let timeout = CALL_SECONDS.read(fields, "timeout_seconds");
         Some(Self {
             transport: transport?,
             from: from?,
@@ -126,7 +134,7 @@ impl EmailSettings {
             text_template,
             html_template,
             attach: attach.unwrap_or(Attach::Auto),
-            timeout_seconds: timeout.unwrap_or(15),
+            timeout_seconds: timeout.unwrap_or(CALL_SECONDS.usual()),
         })
     }
 
@@ -204,11 +212,11 @@ fn read_named(fields: &Fields<'_>, members: Map<String, Value>) -> Option<Transp
 }
 
 fn read_smtp(fields: &mut Fields<'_>) -> Option<Smtp> {
-    let host = fields.required_text("host", 1..=255);
-    let port = fields.integer("port", 1..=65535).and_then(|n| u16::try_from(n).ok());
+    let host = fields.required_text("host", HOST);
+    let port = SMTP_PORT.read(fields, "port");
     let choices = [("starttls", Security::Starttls), ("tls", Security::Tls), ("none", Security::None)];
     let security = fields.choice("security", &choices).unwrap_or(Security::Starttls);
-    let usual = if security == Security::Tls { 465 } else { 587 };
+    let usual = if security == Security::Tls { SMTPS_PORT } else { SMTP_PORT.usual() };
     Some(Smtp { host: host?, port: port.unwrap_or(usual), security })
 }
 
@@ -218,8 +226,8 @@ pub fn transport_schema() -> Value {
     let smtp = json!({
         "type": "object",
         "properties": {
-            "host": {"type": "string", "minLength": 1, "maxLength": 255},
-            "port": {"type": "integer", "minimum": 1, "maximum": 65535, "default": 587},
+            "host": {"type": "string", "minLength": HOST.start(), "maxLength": HOST.end()},
+            "port": SMTP_PORT.schema(),
             "security": {"enum": ["starttls", "tls", "none"], "default": "starttls"}
         },
         "required": ["host"],

@@ -18,12 +18,18 @@ pub use anchor::{Anchor, NamedAnchor};
 pub use kind::DestinationType;
 pub use lane::{Lane, PerLane};
 
+use crate::bounds::Bounds;
 use crate::input::Fields;
 use database::{DatabaseSettings, Engine};
 use email::EmailSettings;
 use sftp::SftpSettings;
 use storage::{AzureBlobSettings, GcsSettings, ObjectSettings, S3Settings};
 use webhook::WebhookSettings;
+
+/// The time limit of an attempt that is one call, a request or a mail, in seconds.
+pub const CALL_SECONDS: Bounds<u32> = Bounds::new(1, 60).or(15);
+/// The time limit of an attempt that transfers a file, an object or rows, in seconds.
+pub const TRANSFER_SECONDS: Bounds<u32> = Bounds::new(1, 600).or(300);
 
 /// A destination's settings: nothing secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,7 +130,9 @@ impl Settings {
             Self::Email(settings) => settings.timeout_seconds,
             Self::Sftp(settings) => settings.timeout_seconds,
             Self::Postgres(settings) | Self::Mysql(settings) => settings.timeout_seconds,
-            Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) => self.object().map_or(300, |object| object.timeout_seconds),
+            Self::S3(_) | Self::Gcs(_) | Self::AzureBlob(_) => {
+                self.object().map_or(TRANSFER_SECONDS.usual(), |object| object.timeout_seconds)
+            }
         }
     }
 

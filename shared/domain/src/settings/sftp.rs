@@ -4,24 +4,32 @@ mod host_key;
 mod host_keys;
 mod private_key;
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 pub use host_key::{HostKey, HostKeyError};
 pub use host_keys::HostKeys;
 pub use private_key::private_key_refusal;
 
-use super::{Address, Anchor, NamedAnchor};
+use super::{Address, Anchor, NamedAnchor, TRANSFER_SECONDS};
+use crate::bounds::Bounds;
 use crate::input::{FieldCode, Fields};
+use crate::limits::{HOST, PORT};
 
 /// The directory one is in after signing in.
 pub const DEFAULT_DIRECTORY_TEMPLATE: &str = ".";
 /// What files are called when the customer has no opinion.
 pub const DEFAULT_FILENAME_TEMPLATE: &str = "{{ message_id }}{{ filename | ext }}";
 
-const HOST_MAX: usize = 255;
-const USERNAME_MAX: usize = 255;
-const HOST_KEY_MAX: usize = 4096;
-const TEMPLATE_MAX: usize = 4096;
+/// The port that an SFTP server listens on.
+pub const SFTP_PORT: Bounds<u16> = PORT.or(22);
+/// The length of a user name.
+pub const USERNAME: RangeInclusive<usize> = 1..=255;
+/// The length of a host key or of its fingerprint.
+pub const HOST_KEY: RangeInclusive<usize> = 1..=4096;
+/// The longest template of a directory or file name.
+pub const TEMPLATE_MAX: usize = 4096;
 /// The longest name that usual file systems take, in bytes.
 const NAME_MAX_BYTES: usize = 255;
 /// What POSIX calls `PATH_MAX`, less what servers put in front.
@@ -32,7 +40,7 @@ const DIRECTORY_MAX_BYTES: usize = 2048;
 pub struct SftpSettings {
     /// A name or an address.
     pub host: String,
-    /// 22 where nothing else is said.
+    /// The TCP port.
     pub port: u16,
     /// Who signs in.
     pub username: String,
@@ -46,7 +54,7 @@ pub struct SftpSettings {
     pub filename_template: String,
     /// What happens when there is something else already of that name.
     pub if_exists: IfExists,
-    /// Bounds the whole attempt, 1–600.
+    /// The time limit of the whole attempt.
     pub timeout_seconds: u32,
 }
 
@@ -76,9 +84,9 @@ impl SftpSettings {
     /// Reads settings; `None` when host, username or host key are missing or unreadable, which is then recorded.
     /// Whether the host may be reached is for the egress policy to judge.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let host = fields.required_text("host", 1..=HOST_MAX);
-        let port = fields.integer("port", 1..=65535).and_then(|n| u16::try_from(n).ok());
-        let username = fields.required_text("username", 1..=USERNAME_MAX);
+        let host = fields.required_text("host", HOST);
+        let port = SFTP_PORT.read(fields, "port");
+        let username = fields.required_text("username", USERNAME);
         let host_keys = read_host_keys(fields);
         let directory_template = fields.text("directory_template", 0..=TEMPLATE_MAX);
         if directory_template.as_deref().is_some_and(|template| template.split('/').any(|segment| segment == "..")) {
@@ -92,16 +100,16 @@ impl SftpSettings {
         }
         let choices = [("replace", IfExists::Replace), ("fail", IfExists::Fail), ("skip", IfExists::Skip)];
         let if_exists = fields.choice("if_exists", &choices);
-        let timeout = fields.integer("timeout_seconds", 1..=600).and_then(|n| u32::try_from(n).ok());
+        let timeout = TRANSFER_SECONDS.read(fields, "timeout_seconds");
         Some(Self {
             host: host?,
-            port: port.unwrap_or(22),
+            port: port.unwrap_or(SFTP_PORT.usual()),
             username: username?,
             host_keys: host_keys?,
             directory_template: directory_template.unwrap_or_else(|| DEFAULT_DIRECTORY_TEMPLATE.to_owned()),
             filename_template: filename_template.unwrap_or_else(|| DEFAULT_FILENAME_TEMPLATE.to_owned()),
             if_exists: if_exists.unwrap_or(IfExists::Replace),
-            timeout_seconds: timeout.unwrap_or(300),
+            timeout_seconds: timeout.unwrap_or(TRANSFER_SECONDS.usual()),
         })
     }
 }
@@ -111,9 +119,9 @@ const BACKSLASH: &str = "must not contain a backslash, which some servers take f
 /// Reads `host_keys`, or `host_key` with one.
 fn read_host_keys(fields: &mut Fields<'_>) -> Option<HostKeys> {
     let (one_given, list_given) = (fields.given("host_key"), fields.given("host_keys"));
-    let one = fields.text("host_key", 1..=HOST_KEY_MAX);
+    let one = fields.text("host_key", HOST_KEY);
     let list = fields
-        .parsed_list("host_keys", HostKeys::MAX, |text| if text.len() > HOST_KEY_MAX { Err(HostKeyError) } else { HostKey::parse(text) });
+        .parsed_list("host_keys", HostKeys::MAX, |text| if text.len() > *HOST_KEY.end() { Err(HostKeyError) } else { HostKey::parse(text) });
     if one_given && list_given {
         fields.refuse("host_key", FieldCode::Conflict, "cannot be combined with host_keys");
         return None;

@@ -1,11 +1,12 @@
 //! Object storage: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage (destinations.md, one connector).
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Address, Anchor, NamedAnchor};
+use super::{Address, Anchor, NamedAnchor, TRANSFER_SECONDS};
 use crate::input::{FieldCode, Fields, pointer_token};
 
 /// Where objects go when the customer has no opinion.
@@ -13,12 +14,25 @@ pub const DEFAULT_KEY_TEMPLATE: &str = "{{ event_type }}/{{ created_at | date('%
 /// The longest key, in bytes: what all three take.
 pub const KEY_MAX_BYTES: usize = 1024;
 
-const KEY_TEMPLATE_MAX: usize = 4096;
-const ENDPOINT_MAX: usize = 2048;
-/// What S3 and Azure take.
-const TAGS_MAX: usize = 10;
-const TAG_NAME_MAX: usize = 128;
-const TAG_VALUE_MAX: usize = 256;
+/// The length of a template of an object's key.
+pub const KEY_TEMPLATE: RangeInclusive<usize> = 1..=4096;
+/// The length of the name of a bucket of Amazon S3.
+pub const S3_BUCKET: RangeInclusive<usize> = 3..=63;
+/// The length of the name of a bucket of Google Cloud Storage.
+pub const GCS_BUCKET: RangeInclusive<usize> = 3..=222;
+/// The length of the name of a storage account of Azure.
+pub const AZURE_ACCOUNT: RangeInclusive<usize> = 3..=24;
+/// The length of the name of a container of Azure Blob Storage.
+pub const AZURE_CONTAINER: RangeInclusive<usize> = 3..=63;
+/// The length of the name of a region or of a storage class.
+pub const WORD: RangeInclusive<usize> = 1..=40;
+/// The length of the id, ARN or alias of a KMS key.
+pub const KMS_KEY_ID: RangeInclusive<usize> = 1..=2048;
+/// Tags of one object that S3 and Azure take.
+pub const TAGS_MAX: usize = 10;
+const TAG_NAME: RangeInclusive<usize> = 1..=128;
+/// The longest value of a tag.
+pub const TAG_VALUE_MAX: usize = 256;
 
 /// What a bucket of Amazon S3, or of a store that speaks its protocol, can be told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,7 +91,7 @@ pub struct ObjectSettings {
     pub if_exists: IfExists,
     /// In the provider's own words; `None`: as the bucket says.
     pub storage_class: Option<String>,
-    /// Bounds the whole attempt, 1–600.
+    /// The time limit of the whole attempt.
     pub timeout_seconds: u32,
 }
 
@@ -131,11 +145,11 @@ impl S3Settings {
     /// Reads settings; `None` when the bucket is missing or unreadable, which is then recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let bucket = take_s3_bucket(fields);
-        let region = formatted(fields, "region", 40, is_region, "must be a region's name, such as eu-central-1");
+        let region = formatted(fields, "region", WORD, is_region, "must be a region's name, such as eu-central-1");
         let endpoint = endpoint(fields);
         let choices = [("none", None), ("AES256", Some(ServerSideEncryption::Aes256)), ("aws:kms", Some(ServerSideEncryption::AwsKms))];
         let server_side_encryption = fields.choice("server_side_encryption", &choices).flatten();
-        let kms_key_id = formatted(fields, "kms_key_id", 2048, is_visible, "must be a KMS key's id, ARN or alias");
+        let kms_key_id = formatted(fields, "kms_key_id", KMS_KEY_ID, is_visible, "must be a KMS key's id, ARN or alias");
         if kms_key_id.is_some() && server_side_encryption != Some(ServerSideEncryption::AwsKms) {
             fields.refuse("kms_key_id", FieldCode::Conflict, "needs server_side_encryption aws:kms");
         }
@@ -147,7 +161,7 @@ impl S3Settings {
 
 /// Takes the member `bucket`: the name of a bucket of Amazon S3, and no ARN, which could name one in another way.
 pub fn take_s3_bucket(fields: &mut Fields<'_>) -> Option<String> {
-    name(fields, "bucket", 3..=63, is_s3_bucket, "must be a bucket's name: lower-case letters, digits, dots and hyphens")
+    name(fields, "bucket", S3_BUCKET, is_s3_bucket, "must be a bucket's name: lower-case letters, digits, dots and hyphens")
 }
 
 impl GcsSettings {
@@ -161,7 +175,7 @@ impl GcsSettings {
     /// Reads settings; `None` when the bucket is missing or unreadable, which is then recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let told = "must be a bucket's name: lower-case letters, digits, dots, hyphens and underscores";
-        let bucket = name(fields, "bucket", 3..=222, is_gcs_bucket, told);
+        let bucket = name(fields, "bucket", GCS_BUCKET, is_gcs_bucket, told);
         let endpoint = endpoint(fields);
         let object = ObjectSettings::read(fields);
         Some(Self { bucket: bucket?, endpoint, object })
@@ -178,9 +192,9 @@ impl AzureBlobSettings {
 
     /// Reads settings; `None` when account or container are missing or unreadable, which is then recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let account = name(fields, "account", 3..=24, is_azure_account, "must be a storage account's name: lower-case letters and digits");
+        let account = name(fields, "account", AZURE_ACCOUNT, is_azure_account, "must be a storage account's name: lower-case letters and digits");
         let told = "must be a container's name: lower-case letters, digits and single hyphens";
-        let container = name(fields, "container", 3..=63, is_azure_container, told);
+        let container = name(fields, "container", AZURE_CONTAINER, is_azure_container, told);
         let endpoint = endpoint(fields);
         let tags = tags(fields, is_azure_tag);
         let object = ObjectSettings::read(fields);
@@ -195,19 +209,19 @@ impl ObjectSettings {
     }
 
     fn read(fields: &mut Fields<'_>) -> Self {
-        let key_template = fields.text("key_template", 1..=KEY_TEMPLATE_MAX);
+        let key_template = fields.text("key_template", KEY_TEMPLATE);
         if key_template.as_deref().is_some_and(|template| template.split('/').any(|segment| segment == "..")) {
             fields.refuse("key_template", FieldCode::InvalidValue, "must not contain the segment ..");
         }
         let if_exists = fields.choice("if_exists", &[("fail", IfExists::Fail), ("replace", IfExists::Replace), ("skip", IfExists::Skip)]);
         let storage_class =
-            formatted(fields, "storage_class", 40, is_word, "must be a storage class, such as STANDARD_IA, NEARLINE or Cool");
-        let timeout = fields.integer("timeout_seconds", 1..=600).and_then(|n| u32::try_from(n).ok());
+            formatted(fields, "storage_class", WORD, is_word, "must be a storage class, such as STANDARD_IA, NEARLINE or Cool");
+        let timeout = TRANSFER_SECONDS.read(fields, "timeout_seconds");
         Self {
             key_template: key_template.unwrap_or_else(|| DEFAULT_KEY_TEMPLATE.to_owned()),
             if_exists: if_exists.unwrap_or(IfExists::Fail),
             storage_class,
-            timeout_seconds: timeout.unwrap_or(300),
+            timeout_seconds: timeout.unwrap_or(TRANSFER_SECONDS.usual()),
         }
     }
 }
@@ -233,7 +247,7 @@ pub fn key_refusal(key: &str) -> Option<&'static str> {
 fn name(
     fields: &mut Fields<'_>,
     name: &'static str,
-    length: std::ops::RangeInclusive<usize>,
+    length: RangeInclusive<usize>,
     good: fn(&str) -> bool,
     told: &str,
 ) -> Option<String> {
@@ -245,8 +259,8 @@ fn name(
     None
 }
 
-fn formatted(fields: &mut Fields<'_>, name: &'static str, max: usize, good: fn(&str) -> bool, told: &str) -> Option<String> {
-    let text = fields.text(name, 1..=max)?;
+fn formatted(fields: &mut Fields<'_>, name: &'static str, length: RangeInclusive<usize>, good: fn(&str) -> bool, told: &str) -> Option<String> {
+    let text = fields.text(name, length)?;
     if good(&text) {
         return Some(text);
     }
@@ -257,7 +271,7 @@ fn formatted(fields: &mut Fields<'_>, name: &'static str, max: usize, good: fn(&
 /// Scheme and address are for the egress policy to judge.
 fn endpoint(fields: &mut Fields<'_>) -> Option<String> {
     let told = "must be a URL without query and fragment";
-    formatted(fields, "endpoint", ENDPOINT_MAX, |text| is_visible(text) && !text.contains(['?', '#']), told)
+    formatted(fields, "endpoint", URL, |text| is_visible(text) && !text.contains(['?', '#']), told)
 }
 
 fn tags(fields: &mut Fields<'_>, is_tag: fn(&str) -> bool) -> BTreeMap<String, String> {
@@ -271,7 +285,7 @@ fn tags(fields: &mut Fields<'_>, is_tag: fn(&str) -> bool) -> BTreeMap<String, S
     for (name, value) in members {
         let pointer = format!("{}/{}", fields.pointer_to("tags"), pointer_token(&name));
         match value {
-            _ if !is_tag(&name) || !(1..=TAG_NAME_MAX).contains(&name.chars().count()) => {
+            _ if !is_tag(&name) || !TAG_NAME.contains(&name.chars().count()) => {
                 errors.add(&*pointer, FieldCode::InvalidFormat, "is not a tag's name")
             }
             Value::String(value) if is_tag(&value) && value.chars().count() <= TAG_VALUE_MAX => {

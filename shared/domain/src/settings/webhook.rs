@@ -1,19 +1,20 @@
 //! A webhook: an HTTP endpoint that takes signed requests (destinations.md, webhook).
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use strum::IntoStaticStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Address, Anchor, NamedAnchor};
+use super::{Address, Anchor, CALL_SECONDS, NamedAnchor};
 use crate::input::{FieldCode, Fields, pointer_token};
-use crate::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX};
+use crate::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX, URL};
 
-/// The longest template of a body.
-const BODY_TEMPLATE_MAX: usize = 65_536;
-/// The longest URL.
-const URL_MAX: usize = 2048;
+/// The length of a template of a body.
+pub const BODY_TEMPLATE: RangeInclusive<usize> = 1..=65_536;
+/// The length of a user agent, and of the media type of what a template makes.
+pub const HEADER_TEXT: RangeInclusive<usize> = 1..=200;
 
 /// What a webhook can be told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,7 +27,7 @@ pub struct WebhookSettings {
     pub headers: BTreeMap<String, String>,
     /// Whether requests are signed.
     pub signature: Signature,
-    /// Bounds the whole attempt, 1–60.
+    /// The time limit of the whole attempt.
     pub timeout_seconds: u32,
     /// Instead of Waybill's own.
     pub user_agent: Option<String>,
@@ -121,20 +122,20 @@ impl WebhookSettings {
 
     /// Reads settings. Whether a URL must be there depends on the credentials.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let url = fields.text("url", 1..=URL_MAX);
+        let url = fields.text("url", URL);
         let method = fields.choice("method", &[("POST", Method::Post), ("PUT", Method::Put), ("PATCH", Method::Patch)]);
         let headers = read_headers(fields);
         let enabled = fields.object("signature", |signature| signature.boolean("enabled").unwrap_or(true));
-        let timeout = fields.integer("timeout_seconds", 1..=60).and_then(|n| u32::try_from(n).ok());
-        let user_agent = fields.text("user_agent", 1..=200);
+        let timeout = CALL_SECONDS.read(fields, "timeout_seconds");
+        let user_agent = fields.text("user_agent", HEADER_TEXT);
         if user_agent.as_deref().is_some_and(|agent| !is_header_value(agent)) {
             fields.refuse("user_agent", FieldCode::InvalidFormat, "must be printable ASCII");
         }
         let check = fields.choice("check", &[("request", CheckDepth::Request), ("connect", CheckDepth::Connect)]);
         let presets = [("slack", Preset::Slack), ("teams", Preset::Teams), ("discord", Preset::Discord), ("pagerduty", Preset::Pagerduty)];
         let preset = fields.choice("preset", &presets);
-        let body_template = fields.text("body_template", 1..=BODY_TEMPLATE_MAX);
-        let content_type = fields.text("content_type", 1..=200);
+        let body_template = fields.text("body_template", BODY_TEMPLATE);
+        let content_type = fields.text("content_type", HEADER_TEXT);
         if content_type.as_deref().is_some_and(|kind| !is_media_type(kind)) {
             fields.refuse("content_type", FieldCode::InvalidFormat, "must be a media type, such as application/json");
         } else if content_type.is_some() && body_template.is_none() {
@@ -145,7 +146,7 @@ impl WebhookSettings {
             method: method.unwrap_or(Method::Post),
             headers,
             signature: Signature { enabled: enabled.unwrap_or(true) },
-            timeout_seconds: timeout.unwrap_or(15),
+            timeout_seconds: timeout.unwrap_or(CALL_SECONDS.usual()),
             user_agent,
             check: check.unwrap_or(CheckDepth::Request),
             preset,
@@ -178,7 +179,9 @@ fn read_headers(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
                 );
             }
             _ if !seen.insert(name.to_ascii_lowercase()) => refuse(FieldCode::Conflict, "is the same header as another one here"),
-            Value::String(value) if value.len() > HEADER_VALUE_MAX_BYTES => refuse(FieldCode::TooLong, "must have at most 4096 bytes"),
+            Value::String(value) if value.len() > HEADER_VALUE_MAX_BYTES => {
+                refuse(FieldCode::TooLong, &format!("must have at most {HEADER_VALUE_MAX_BYTES} bytes"));
+            },
             Value::String(value) if !is_header_value(&value) => refuse(FieldCode::InvalidFormat, "must be printable ASCII"),
             Value::String(value) => {
                 headers.insert(name, value);

@@ -1,8 +1,9 @@
 //! Reading a request for an authorization. A known provider's addresses and mail servers are its own: what a person consents to at one
 //! place is neither exchanged nor used at another.
 
-use domain::authorization::{Provider, ProviderFacts};
+use domain::authorization::{CLIENT_ID_LENGTH, CLIENT_SECRET_LENGTH, MAIL_SERVERS_MAX, Provider, ProviderFacts, SCOPE_LENGTH};
 use domain::input::{FieldCode, Fields};
+use domain::limits::URL;
 use domain::settings::Address;
 use domain::settings::webhook::is_header_value;
 use egress::{Host, Schemes, Target};
@@ -10,16 +11,13 @@ use egress::{Host, Schemes, Target};
 use super::Request;
 use crate::destination::{Addresses, admit, refused};
 
-/// Mail servers of one authorization, at most.
-const MAIL_SERVERS_MAX: usize = 5;
-
 pub(super) fn read(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option<Request> {
     fields.read_only(&["id", "organization_id", "status", "detail", "url", "created_at", "expires_at"]);
     let given = fields.given("provider");
     let provider = fields.choice("provider", Provider::ALL);
     let provider = fields.require("provider", given, provider);
-    let client_id = fields.required_text("client_id", 1..=512);
-    let client_secret = fields.required_text("client_secret", 1..=4096);
+    let client_id = fields.required_text("client_id", CLIENT_ID_LENGTH);
+    let client_secret = fields.required_text("client_secret", CLIENT_SECRET_LENGTH);
     if client_secret.as_deref().is_some_and(|secret| !is_header_value(secret)) {
         fields.refuse("client_secret", FieldCode::InvalidFormat, "must be printable ASCII without spaces at its ends");
     }
@@ -31,7 +29,7 @@ pub(super) fn read(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option
     });
     let token_url = address(fields, "token_url", is_custom, |url| admit(Address::Url(url), addresses));
     refuse_foreign_hosts(fields, provider, &[("authorize_url", authorize_url.as_deref()), ("token_url", token_url.as_deref())]);
-    let scope = fields.text("scope", 1..=1024);
+    let scope = fields.text("scope", SCOPE_LENGTH);
     let mail_servers = read_mail_servers(fields, facts.as_ref(), addresses);
     let known = |url: Option<String>, own: Option<&'static str>| url.or_else(|| own.map(str::to_owned));
     Some(Request {
@@ -47,7 +45,7 @@ pub(super) fn read(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option
 
 /// An address that must be given when nothing is known of the provider.
 fn address(fields: &mut Fields<'_>, name: &str, required: bool, check: impl FnOnce(&str) -> Result<(), egress::Refusal>) -> Option<String> {
-    let url = if required { fields.required_text(name, 1..=2048) } else { fields.text(name, 1..=2048) };
+    let url = if required { fields.required_text(name, URL) } else { fields.text(name, URL) };
     if let Some(Err(refusal)) = url.as_deref().map(check) {
         fields.refuse(name, refused(&refusal), refusal.to_string());
     }

@@ -40,10 +40,8 @@ pub struct CreateAuthorization {
     #[schema(example = "google")]
     pub provider: String,
     /// The client ID of the application that you registered at the provider, with `<Waybill's address>/v1/oauth2/callback` as its redirect URI.
-    #[schema(max_length = 512)]
     pub client_id: String,
     /// The client secret.
-    #[schema(max_length = 4096)]
     pub client_secret: String,
     /// Where a person consents; the provider's own when left out, required for `custom`.
     pub authorize_url: Option<String>,
@@ -53,7 +51,6 @@ pub struct CreateAuthorization {
     pub scope: Option<String>,
     /// The mail servers that access tokens may be sent to, and no others: `host`, or `host:port`. Left out: those of the provider; for
     /// `custom`, the first one that a destination uses.
-    #[schema(min_items = 1, max_items = 5)]
     pub mail_servers: Option<Vec<String>>,
 }
 

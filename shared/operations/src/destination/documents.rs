@@ -16,13 +16,10 @@ pub struct CreateDestination {
     #[schema(value_type = DestinationTypeName)]
     pub kind: String,
     /// The display name.
-    #[schema(max_length = 200)]
     pub name: String,
     /// A description for people.
-    #[schema(max_length = 1000)]
     pub description: Option<String>,
     /// Your own identifier of the destination.
-    #[schema(max_length = 255)]
     pub external_id: Option<String>,
     /// The settings, by destination type.
     #[schema(value_type = Object, example = json!({"url": "https://example.com/hooks"}))]
@@ -35,7 +32,7 @@ pub struct CreateDestination {
     #[schema(value_type = Option<Object>)]
     pub signing_secret: Option<Value>,
     /// The event types it subscribes to: `*` is one segment, `**` any number.
-    #[schema(max_items = 100, example = json!(["invoice.*"]))]
+    #[schema(example = json!(["invoice.*"]))]
     pub event_types: Option<Vec<String>>,
     /// The destination's own retry policy, in place of the organization's.
     pub retry_policy: Option<RetryPolicyBody>,
@@ -78,7 +75,6 @@ pub struct PatchDestination {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DisableDestination {
     /// The reason, shown to people.
-    #[schema(max_length = 1000)]
     pub reason: Option<String>,
 }
 
@@ -86,7 +82,6 @@ pub struct DisableDestination {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PauseDestination {
     /// Why, for people.
-    #[schema(max_length = 1000)]
     pub reason: Option<String>,
     /// When it resumes by itself, in the future; left out, it waits to be resumed.
     #[schema(format = DateTime)]
@@ -100,7 +95,6 @@ pub struct RotateSecret {
     #[schema(value_type = Option<Object>)]
     pub secret: Option<Value>,
     /// How long older secrets continue to sign, in seconds. 0 ends all of them at once.
-    #[schema(minimum = 0, maximum = 604800, default = 86400)]
     pub overlap_seconds: Option<u32>,
 }
 

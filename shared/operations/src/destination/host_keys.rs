@@ -5,7 +5,9 @@ use std::time::Duration;
 use aws_sdk_lambda::primitives::Blob;
 use domain::check::{HostKeysAnswer, HostKeysPlace, HostKeysRequest, PresentedKey};
 use domain::input::{Errors, FieldCode};
+use domain::limits::HOST;
 use domain::role::Permission;
+use domain::settings::sftp::SFTP_PORT;
 use domain::settings::{Address, Lane};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -24,7 +26,6 @@ pub struct AskHostKeys {
     /// Name or address of the server.
     pub host: String,
     /// The TCP port.
-    #[schema(minimum = 1, maximum = 65535, default = 22)]
     pub port: Option<u16>,
 }
 
@@ -44,8 +45,8 @@ impl Operations {
         no_parameters(query)?;
         let addresses = self.addresses();
         let place = read_members(members, Errors::default(), |fields| {
-            let host = fields.required_text("host", 1..=255);
-            let port = fields.integer("port", 1..=65535).and_then(|port| u16::try_from(port).ok()).unwrap_or(22);
+            let host = fields.required_text("host", HOST);
+            let port = SFTP_PORT.read(fields, "port").unwrap_or(SFTP_PORT.usual());
             let host = host?;
             if let Err(refusal) = admit(Address::Host { host: &host, port }, &addresses) {
                 fields.refuse("host", refused(&refusal), refusal.to_string());

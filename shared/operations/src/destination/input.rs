@@ -1,9 +1,11 @@
 //! Reading a destination: a create's body as a whole, a patch merged onto what is stored. Pure: nothing is sealed or saved here.
 
+use std::ops::RangeInclusive;
+
 use domain::destination::{Destination, OnExhausted};
 use domain::event_type::EventPattern;
 use domain::input::{Errors, FieldCode, FieldError, Fields};
-use domain::limits::{DESCRIPTION_MAX, EVENT_PATTERNS_MAX, NAME_MAX, REFERENCE_MAX};
+use domain::limits::{DESCRIPTION, EVENT_PATTERNS_MAX, NAME, REFERENCE};
 use domain::organization::FailurePolicy;
 use domain::retry::RetryPolicy;
 use domain::settings::{Address, DestinationType, Settings, TemplateKind, TemplateText};
@@ -101,9 +103,9 @@ pub(crate) fn read_patch(
 fn read(fields: &mut Fields<'_>, kind: Option<DestinationType>, stored: Option<&Destination>, addresses: &Addresses<'_>) -> Option<Draft> {
     fields.read_only(READ_ONLY);
     let stored_name = stored.filter(|_| !fields.has("name")).map(|stored| stored.name.clone());
-    let name = stored_name.or_else(|| fields.required_name("name", 1..=NAME_MAX));
-    let external_id = optional_text(fields, "external_id", REFERENCE_MAX, stored.map(|stored| &stored.external_id));
-    let description = optional_text(fields, "description", DESCRIPTION_MAX, stored.map(|stored| &stored.description));
+    let name = stored_name.or_else(|| fields.required_name("name", NAME));
+    let external_id = optional_text(fields, "external_id", REFERENCE, stored.map(|stored| &stored.external_id));
+    let description = optional_text(fields, "description", DESCRIPTION, stored.map(|stored| &stored.description));
     let settings = read_settings(fields, kind, stored, addresses);
     let signed = settings.as_ref().is_none_or(is_signed);
     let credentials = match kind {
@@ -153,10 +155,10 @@ fn take_fallbacks(fields: &mut Fields<'_>, stored: Option<&Destination>) -> Opti
 }
 
 /// A text that may be absent: a patch keeps it when it does not name it and drops it as null.
-fn optional_text(fields: &mut Fields<'_>, name: &str, most: usize, stored: Option<&Option<String>>) -> Option<String> {
+fn optional_text(fields: &mut Fields<'_>, name: &str, length: RangeInclusive<usize>, stored: Option<&Option<String>>) -> Option<String> {
     match stored {
         Some(stored) if !fields.has(name) => stored.clone(),
-        _ => fields.text(name, 1..=most),
+        _ => fields.text(name, length),
     }
 }
 

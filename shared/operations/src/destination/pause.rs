@@ -7,7 +7,7 @@ use domain::Timestamp;
 use domain::destination::{Destination, DestinationState};
 use domain::id::OrganizationId;
 use domain::input::{Errors, FieldCode};
-use domain::limits::DESCRIPTION_MAX;
+use domain::limits::DESCRIPTION;
 use domain::role::Permission;
 use futures_util::future::try_join_all;
 use store::Saved;
@@ -31,7 +31,7 @@ impl Operations {
         no_parameters(query)?;
         let now = self.clock.now();
         let (reason, until) = read_members(members, Errors::default(), |fields| {
-            let reason = fields.text("reason", 1..=DESCRIPTION_MAX);
+            let reason = fields.text("reason", DESCRIPTION);
             let until = fields.parsed("until", Timestamp::parse);
             if until.is_some_and(|until| until <= now) {
                 fields.refuse("until", FieldCode::OutOfRange, "must be in the future");

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::input::{Errors, FieldCode, Fields};
-use domain::limits::PAYLOAD_DEPTH_MAX;
+use domain::event_type::EVENT_TYPE;
+use domain::limits::{FILENAME, MEDIA_TYPE, PAYLOAD_DEPTH_MAX, REFERENCE};
 use domain::role::Permission;
 use domain::settings::email::Attach;
 use domain::settings::{DestinationType, Settings};
@@ -124,11 +125,11 @@ fn take_sample(fields: &mut Fields<'_>, organization_id: &str, now: &str, payloa
         let metadata = sample.members("metadata").unwrap_or_default();
         let text = |(name, value): (String, Value)| Some((name, value.as_str()?.to_owned()));
         (
-            sample.text("event_type", 1..=128),
-            sample.text("reference", 1..=255),
+            sample.text("event_type", EVENT_TYPE),
+            sample.text("reference", REFERENCE),
             metadata.into_iter().filter_map(text).collect::<BTreeMap<_, _>>(),
-            sample.text("filename", 1..=255),
-            sample.text("content_type", 1..=255),
+            sample.text("filename", FILENAME),
+            sample.text("content_type", MEDIA_TYPE),
         )
     });
     let (event_type, reference, metadata, filename, content_type) = sample.unwrap_or_default();

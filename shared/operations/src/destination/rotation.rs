@@ -6,7 +6,7 @@ use domain::destination::Destination;
 use domain::id::SecretId;
 use domain::input::{Errors, Fields};
 use domain::role::Permission;
-use domain::signing_secret::{LIVE_SECRETS_MAX, SigningSecret, TooManySecrets, rotate};
+use domain::signing_secret::{LIVE_SECRETS_MAX, OVERLAP_SECONDS, SigningSecret, TooManySecrets, rotate};
 use secrecy::ExposeSecret as _;
 use store::Saved;
 
@@ -16,14 +16,11 @@ use crate::organization::no_parameters;
 use crate::view::destination::RotatedSecret;
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
-const OVERLAP_DEFAULT_SECONDS: i64 = 86_400;
-const OVERLAP_MAX_SECONDS: i64 = 604_800;
-
 /// Reads a rotation: the secret, where the customer brings one, and how long older ones go on signing.
 pub(crate) fn read_rotation(fields: &mut Fields<'_>, own_account: &str) -> Option<(Option<SecretInput>, Duration)> {
     let secret = take_secret(fields, "secret", own_account);
-    let seconds = fields.integer("overlap_seconds", 0..=OVERLAP_MAX_SECONDS).unwrap_or(OVERLAP_DEFAULT_SECONDS);
-    Some((secret, Duration::from_secs(u64::try_from(seconds).unwrap_or(0))))
+    let seconds = OVERLAP_SECONDS.read(fields, "overlap_seconds").unwrap_or(OVERLAP_SECONDS.usual());
+    Some((secret, Duration::from_secs(seconds.into())))
 }
 
 /// 409: a rotation would leave more secrets signing than receivers can be asked to check.

@@ -6,7 +6,7 @@ use domain::delivery::SkipReason;
 use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::health::Health;
 use domain::input::Errors;
-use domain::limits::DESCRIPTION_MAX;
+use domain::limits::DESCRIPTION;
 use domain::recovery::first_failure;
 use domain::role::Permission;
 use serde::Serialize;
@@ -103,7 +103,7 @@ impl Operations {
         let destination = self.own_destination(ctx, organization, id).await?;
         let members = body.object_or_empty()?;
         no_parameters(query)?;
-        let reason = read_members(members, Errors::default(), |fields| Some(fields.text("reason", 1..=DESCRIPTION_MAX)))?;
+        let reason = read_members(members, Errors::default(), |fields| Some(fields.text("reason", DESCRIPTION)))?;
         if !destination.takes_deliveries() {
             return self.view_with_health(ctx, &destination).await;
         }

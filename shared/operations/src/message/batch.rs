@@ -10,6 +10,7 @@ use dispatch::{Target, resolve};
 use domain::delivery::Delivery;
 use domain::id::MessageId;
 use domain::input::{Errors, FieldCode, FieldError};
+use domain::limits::BATCH_MAX;
 use domain::role::Permission;
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
@@ -29,8 +30,6 @@ use crate::view::message::{BatchResult, BatchView};
 use crate::view::problem::Problem;
 use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
-/// Messages of a batch.
-pub const BATCH_MAX: usize = 100;
 /// Messages of a batch times their destinations: what one request can commit and answer within its function's time.
 pub const BATCH_DELIVERIES_MAX: usize = 1000;
 /// Messages of a batch that are committed at once.
@@ -286,10 +285,12 @@ fn read_batch(json: &Bytes) -> Result<Vec<Bytes>, Refusal> {
     let errors = Errors::default();
     let found = messages.as_ref().map(items);
     let mistake = match &found {
-        None => Some((FieldCode::Required, "messages is required")),
-        Some(None) => Some((FieldCode::InvalidType, "must be a list")),
-        Some(Some(items)) if items.is_empty() => Some((FieldCode::TooShort, "must have at least one message")),
-        Some(Some(items)) if items.len() > BATCH_MAX => Some((FieldCode::TooLong, "must have at most 100 messages")),
+        None => Some((FieldCode::Required, "messages is required".to_owned())),
+        Some(None) => Some((FieldCode::InvalidType, "must be a list".to_owned())),
+        Some(Some(items)) if items.is_empty() => Some((FieldCode::TooShort, "must have at least one message".to_owned())),
+        Some(Some(items)) if items.len() > BATCH_MAX => {
+            Some((FieldCode::TooLong, format!("must have at most {BATCH_MAX} messages")))
+        }
         Some(Some(_)) => None,
     };
     if let Some((code, detail)) = mistake {

@@ -2,7 +2,7 @@
 
 use domain::id::{Id as _, UploadId};
 use domain::input::{FieldCode, FieldError, Fields};
-use domain::limits::UPLOAD_MAX_BYTES;
+use domain::limits::{SOURCE_KEY, SOURCE_ROLE_ARN, UPLOAD_BYTES};
 use domain::message::PayloadInfo;
 use domain::settings::storage::take_s3_bucket;
 use store::{Content, ObjectPlace, Unreadable};
@@ -46,9 +46,9 @@ fn take_source(fields: &mut Fields<'_>) -> Option<Unlocated> {
         let given = source.given("s3");
         let s3 = source.object("s3", |s3| {
             let bucket = take_s3_bucket(s3);
-            let key = s3.required_text("key", 1..=1024);
-            let version_id = s3.text("version_id", 1..=1024);
-            let role_arn = s3.text("role_arn", 20..=2048);
+            let key = s3.required_text("key", SOURCE_KEY);
+            let version_id = s3.text("version_id", SOURCE_KEY);
+            let role_arn = s3.text("role_arn", SOURCE_ROLE_ARN);
             Some(Unlocated::S3 { bucket: bucket?, key: key?, version_id, role_arn })
         });
         source.require("s3", given, s3.flatten())
@@ -128,8 +128,8 @@ impl Operations {
             Unreadable::Forbidden => unreadable("bucket", "Waybill may not read this object"),
             Unreadable::Role => unreadable("role_arn", &Unreadable::Role.to_string()),
         })?;
-        if head.size_bytes > UPLOAD_MAX_BYTES {
-            return Err(Refusal::too_large(format!("a source has at most {UPLOAD_MAX_BYTES} bytes")));
+        if head.size_bytes > UPLOAD_BYTES.max {
+            return Err(Refusal::too_large(format!("a source has at most {} bytes", UPLOAD_BYTES.max)));
         }
         let place = place.pinned(&head);
         let filename = place.key.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned);

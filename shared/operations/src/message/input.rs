@@ -9,7 +9,9 @@ use domain::Timestamp;
 use domain::event_type::EventType;
 use domain::id::{DestinationId, Id as _};
 use domain::input::{Errors, FieldCode, Fields, pointer_token};
-use domain::limits::{METADATA_KEY_MAX, METADATA_MAX, METADATA_VALUE_MAX, NAMED_DESTINATIONS_MAX, PAYLOAD_MAX_BYTES, REFERENCE_MAX};
+use domain::limits::{
+    FILENAME, MEDIA_TYPE, METADATA_KEY, METADATA_MAX, METADATA_VALUE_MAX, NAMED_DESTINATIONS_MAX, PAYLOAD_MAX_BYTES, REFERENCE, URL,
+};
 use domain::message::{PayloadInfo, StatusCallback};
 use domain::settings::Address;
 use domain::settings::webhook::is_header_value;
@@ -26,15 +28,12 @@ use crate::idempotency::IdempotencyKey;
 
 /// The latest `expires_at`.
 const EXPIRY_MAX: Duration = Duration::from_secs(30 * 86_400);
-const FILENAME_MAX: usize = 255;
-const CONTENT_TYPE_MAX: usize = 255;
-const CALLBACK_URL_MAX: usize = 2048;
 
 /// The body of `POST /v1/messages`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SubmitMessage {
     /// The event type: segments of letters, digits, `_`, `:`, `/` and `-`, joined by dots. `waybill.*` is reserved.
-    #[schema(max_length = 128, example = "report.ready")]
+    #[schema(example = "report.ready")]
     pub event_type: String,
     /// Any JSON value, null too, of at most 1 MiB: delivered byte for byte as sent. Exactly one of `payload`, `content`, `upload_id` and `source`.
     #[schema(value_type = Option<Value>)]
@@ -48,10 +47,8 @@ pub struct SubmitMessage {
     #[schema(value_type = Option<Object>)]
     pub source: Option<Value>,
     /// Where to; left out, the organization's defaults and every enabled destination that subscribes to the event type.
-    #[schema(min_items = 1, max_items = 100)]
     pub destination_ids: Option<Vec<String>>,
     /// Your own reference, used to find the message.
-    #[schema(max_length = 255)]
     pub reference: Option<String>,
     /// The customer's own labels: at most 20, names of 64 and values of 512 characters.
     pub metadata: Option<BTreeMap<String, String>>,
@@ -73,7 +70,7 @@ pub struct Content {
     #[schema(example = "text/csv")]
     pub content_type: String,
     /// The name of the file.
-    #[schema(max_length = 255, example = "report.csv")]
+    #[schema(example = "report.csv")]
     pub filename: Option<String>,
 }
 
@@ -81,7 +78,6 @@ pub struct Content {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SubmitBatch {
     /// The messages. Each is accepted or refused independently.
-    #[schema(min_items = 1, max_items = 100)]
     pub messages: Vec<BatchMessage>,
 }
 
@@ -92,7 +88,6 @@ pub struct BatchMessage {
     #[serde(flatten)]
     pub message: SubmitMessage,
     /// As the header `Idempotency-Key`, for this message alone.
-    #[schema(min_length = 1, max_length = 255)]
     pub idempotency_key: Option<String>,
 }
 
@@ -141,7 +136,7 @@ pub(crate) fn read_message(json: &Bytes, now: Timestamp, addresses: &Addresses<'
             }
         };
         let named = take_destinations(fields);
-        let reference = fields.text("reference", 1..=REFERENCE_MAX);
+        let reference = fields.text("reference", REFERENCE);
         let metadata = take_metadata(fields);
         let expires_at = take_expiry(fields, now);
         let status_callback = take_callback(fields, addresses);
@@ -189,12 +184,12 @@ fn take_content(fields: &mut Fields<'_>, too_large: &mut bool) -> Option<Option<
     }
     let read = fields.object("content", |inner| {
         let bytes = take_base64(inner, too_large);
-        let content_type = inner.required_text("content_type", 1..=CONTENT_TYPE_MAX);
+        let content_type = inner.required_text("content_type", MEDIA_TYPE);
         let plausible = |text: &str| text.split_once('/').is_some_and(|(kind, rest)| !kind.is_empty() && !rest.is_empty());
         if content_type.as_deref().is_some_and(|text| !plausible(text) || !is_header_value(text)) {
             inner.refuse("content_type", FieldCode::InvalidFormat, "must be a media type, such as text/csv");
         }
-        let filename = inner.name("filename", 1..=FILENAME_MAX);
+        let filename = inner.name("filename", FILENAME);
         let bytes = bytes?;
         let info = PayloadInfo { size_bytes: bytes.len() as u64, content_type: content_type?, filename, sha256: Some(sha256_hex(&bytes)) };
         Some((info, bytes))
@@ -242,8 +237,9 @@ fn take_metadata(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
     for (key, value) in members {
         let pointer = format!("/metadata/{}", pointer_token(&key));
         match value {
-            _ if key.is_empty() || key.chars().count() > METADATA_KEY_MAX => {
-                errors.add(pointer, FieldCode::TooLong, format!("a name has 1 to {METADATA_KEY_MAX} characters"));
+            _ if !METADATA_KEY.contains(&key.chars().count()) => {
+                let detail = format!("a name has {} to {} characters", METADATA_KEY.start(), METADATA_KEY.end());
+                errors.add(pointer, FieldCode::TooLong, detail);
             }
             Value::String(text) if text.chars().count() > METADATA_VALUE_MAX => {
                 errors.add(pointer, FieldCode::TooLong, format!("must have at most {METADATA_VALUE_MAX} characters"));
@@ -270,7 +266,7 @@ fn take_callback(fields: &mut Fields<'_>, addresses: &Addresses<'_>) -> Option<S
     let callback = fields.object("status_callback", |inner| {
         let (by_id, by_url) = (inner.given("destination_id"), inner.given("url"));
         let destination = inner.parsed("destination_id", DestinationId::named);
-        let url = inner.text("url", 1..=CALLBACK_URL_MAX);
+        let url = inner.text("url", URL);
         if let Some(Err(refusal)) = url.as_deref().map(|url| admit(Address::Url(url), addresses)) {
             inner.refuse("url", refused(&refusal), refusal.to_string());
         }

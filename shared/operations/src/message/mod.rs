@@ -10,7 +10,7 @@ mod read;
 mod resend;
 mod submit;
 
-pub use batch::{BATCH_DELIVERIES_MAX, BATCH_MAX, SubmittedBatch};
+pub use batch::{BATCH_DELIVERIES_MAX, SubmittedBatch};
 pub use input::{BatchMessage, Content, SubmitBatch, SubmitMessage};
 pub use read::{Download, PayloadAnswer, PayloadLink};
 pub use resend::ResendMessage;

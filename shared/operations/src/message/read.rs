@@ -8,7 +8,7 @@ use domain::delivery::Delivery;
 use domain::event_type::EventType;
 use domain::id::{Id as _, MessageId, OrganizationId};
 use domain::input::Errors;
-use domain::limits::{PAYLOAD_MAX_BYTES, REFERENCE_MAX};
+use domain::limits::{PAYLOAD_MAX_BYTES, REFERENCE};
 use domain::message::PayloadInfo;
 use domain::role::Permission;
 use futures_util::future::try_join_all;
@@ -235,8 +235,8 @@ pub(crate) fn payload_expired() -> Refusal {
 
 /// Reads a reference in a filter: any that a message can have.
 pub(crate) fn parse_reference(text: &str) -> Result<String, String> {
-    if !(1..=REFERENCE_MAX).contains(&text.chars().count()) {
-        return Err(format!("must have 1 to {REFERENCE_MAX} characters"));
+    if !REFERENCE.contains(&text.chars().count()) {
+        return Err(format!("must have {} to {} characters", REFERENCE.start(), REFERENCE.end()));
     }
     let is_refused = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     if text.contains(is_refused) { Err("must not contain control characters".to_owned()) } else { Ok(text.to_owned()) }

@@ -4,6 +4,7 @@ use dispatch::{Addition, Target, Unresolved, resolve};
 use domain::attempt::Trigger;
 use domain::id::{DestinationId, Id as _};
 use domain::input::{Errors, FieldCode};
+use domain::limits::NAMED_DESTINATIONS_MAX;
 use domain::role::Permission;
 use serde::Serialize;
 use store::Added;
@@ -15,14 +16,10 @@ use crate::organization::no_parameters;
 use crate::view::message::MessageView;
 use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
-/// Destinations of one request.
-const DESTINATIONS_MAX: usize = 100;
-
 /// The body of `POST /v1/messages/{id}/deliveries`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ResendMessage {
     /// Where to send it as well; a destination that already has a delivery of the message keeps that one.
-    #[schema(min_items = 1, max_items = 100)]
     pub destination_ids: Vec<String>,
 }
 
@@ -35,7 +32,7 @@ impl Operations {
         no_parameters(query)?;
         let named = read_members(members, Errors::default(), |fields| {
             let given = fields.given("destination_ids");
-            let ids: Option<Vec<DestinationId>> = fields.parsed_list("destination_ids", DESTINATIONS_MAX, DestinationId::named);
+            let ids: Option<Vec<DestinationId>> = fields.parsed_list("destination_ids", NAMED_DESTINATIONS_MAX, DestinationId::named);
             if ids.as_ref().is_some_and(Vec::is_empty) {
                 fields.refuse("destination_ids", FieldCode::TooShort, "must name at least one destination");
             }

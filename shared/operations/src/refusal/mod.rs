@@ -51,6 +51,18 @@ impl Refusal {
         self.code.status()
     }
 
+    /// Whether a value in the request is refused.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.status() == 422
+    }
+
+    /// Whether something that the request names does not exist, or is not there for the caller.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.status() == 404
+    }
+
     /// Whether the same request may be carried out later without a change to it.
     #[must_use]
     pub fn is_temporary(&self) -> bool {

@@ -127,7 +127,6 @@ pub struct PausedView {
 #[schema(as = OnExhausted)]
 pub struct OnExhaustedBody {
     /// Destinations of the same organization; not this one.
-    #[schema(min_items = 1, max_items = 3)]
     pub destination_ids: Vec<String>,
 }
 
@@ -136,10 +135,8 @@ pub struct OnExhaustedBody {
 #[schema(as = DeliveryLimits)]
 pub struct DeliveryLimitsBody {
     /// Attempts that start within a second; null: any number.
-    #[schema(minimum = 0.1, maximum = 1000)]
     pub max_per_second: Option<f64>,
     /// Attempts that run at once; null: any number.
-    #[schema(minimum = 1, maximum = 100)]
     pub max_concurrent: Option<u32>,
 }
 
@@ -268,22 +265,16 @@ pub struct RetryPolicyBody {
     #[schema(value_type = Option<String>, example = "patient")]
     pub preset: Option<&'static str>,
     /// The wait before each retry, instead of the formula; excludes `preset`, `initial_seconds`, `multiplier` and `max_seconds`.
-    #[schema(min_items = 1, max_items = 30)]
     pub schedule_seconds: Option<Vec<u32>>,
     /// Retries after the first attempt; a schedule has as many as it lists.
-    #[schema(minimum = 0, maximum = 30, default = 5)]
     pub max_retries: u32,
     /// The first wait of the formula.
-    #[schema(minimum = 1, maximum = 43200, default = 1)]
     pub initial_seconds: Option<u32>,
     /// The factor by which each further wait of the formula grows.
-    #[schema(minimum = 1, maximum = 10, default = 2)]
     pub multiplier: Option<f64>,
     /// The longest wait that the formula computes.
-    #[schema(minimum = 1, maximum = 43200, default = 3600)]
     pub max_seconds: Option<u32>,
     /// The share of a wait that is added at random.
-    #[schema(minimum = 0, maximum = 1, default = 0.1)]
     pub jitter: f64,
     /// Whether attempts that got a 3xx or 4xx response are retried.
     #[schema(default = true)]

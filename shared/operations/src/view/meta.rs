@@ -63,7 +63,7 @@ impl Default for Limits {
             request_body_bytes: limits::BODY_MAX_BYTES,
             payload_bytes: limits::PAYLOAD_MAX_BYTES,
             payload_depth: limits::PAYLOAD_DEPTH_MAX,
-            batch_messages: crate::message::BATCH_MAX,
+            batch_messages: limits::BATCH_MAX,
             batch_deliveries: crate::message::BATCH_DELIVERIES_MAX,
             destinations_per_message: limits::NAMED_DESTINATIONS_MAX,
             destinations: limits::DESTINATIONS_MAX,
@@ -71,9 +71,9 @@ impl Default for Limits {
             event_type_patterns: limits::EVENT_PATTERNS_MAX,
             headers: limits::HEADERS_MAX,
             metadata: limits::METADATA_MAX,
-            name_characters: limits::NAME_MAX,
-            description_characters: limits::DESCRIPTION_MAX,
-            reference_characters: limits::REFERENCE_MAX,
+            name_characters: *limits::NAME.end(),
+            description_characters: *limits::DESCRIPTION.end(),
+            reference_characters: *limits::REFERENCE.end(),
             checks_per_minute: domain::quota::Quotas::default().checks_per_minute,
         }
     }

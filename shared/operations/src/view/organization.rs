@@ -77,7 +77,6 @@ pub struct OrganizationSettingsBody {
     /// The destinations of messages that name none, in addition to those that subscribe.
     pub default_destination_ids: Vec<String>,
     /// Who gets alerts by e-mail: addresses that were confirmed. An address that is added gets a mail with a link first.
-    #[schema(max_items = 20)]
     pub alert_emails: Vec<String>,
     /// Addresses that were added and not confirmed yet: they get no alerts.
     #[schema(read_only)]
@@ -95,25 +94,18 @@ pub struct OrganizationSettingsBody {
     /// What destinations take that have no limits of their own; null: as much as comes.
     pub delivery_limits: Option<DeliveryLimitsBody>,
     /// No second alert of a kind for a destination within this time.
-    #[schema(default = 3600)]
     pub alert_debounce_seconds: u32,
     /// A delivery that took longer is slow.
-    #[schema(default = 5000)]
     pub latency_warning_ms: u32,
     /// A success rate below this is degraded.
-    #[schema(default = 0.95)]
     pub success_rate_warning: f64,
     /// Work that waited longer is late.
-    #[schema(default = 900)]
     pub pending_age_warning_seconds: u32,
     /// How long history is kept.
-    #[schema(default = 30)]
     pub retention_days: u32,
     /// How long payloads are kept; at most `retention_days`.
-    #[schema(default = 30)]
     pub payload_retention_days: u32,
     /// How long audit events are kept.
-    #[schema(default = 400)]
     pub audit_retention_days: u32,
 }
 
@@ -122,13 +114,10 @@ pub struct OrganizationSettingsBody {
 #[schema(as = FailurePolicy)]
 pub struct FailurePolicyBody {
     /// Alert when the streak of failures reaches this.
-    #[schema(default = 5)]
     pub alert_after_failures: u32,
     /// Disable when it reaches this; null never disables.
-    #[schema(default = 20)]
     pub disable_after_failures: Option<u32>,
     /// The time, in seconds, that a streak must also have lasted before it disables. A streak that ended is alerted and disables nothing.
-    #[schema(default = 300)]
     pub disable_min_failing_seconds: u32,
     /// Alert also when this share of recent attempts failed, although successes keep breaking the streak; null never does.
     pub failure_rate: Option<FailureRateBody>,
@@ -143,13 +132,13 @@ pub struct FailurePolicyBody {
 #[schema(as = FailureRate)]
 pub struct FailureRateBody {
     /// The percentage of attempts that must have failed.
-    #[schema(minimum = 1, maximum = 100, example = 50)]
+    #[schema(example = 50)]
     pub percent: u32,
     /// How far back attempts count, in seconds.
-    #[schema(minimum = 300, maximum = 86400, example = 900)]
+    #[schema(example = 900)]
     pub window_seconds: u32,
     /// How many attempts the window must hold.
-    #[schema(minimum = 10, maximum = 10000, example = 20)]
+    #[schema(example = 20)]
     pub min_attempts: u32,
 }
 
@@ -172,18 +161,13 @@ pub struct GrantsBody {
 #[schema(as = Quotas)]
 pub struct QuotasBody {
     /// Requests of its callers; four times as many at once.
-    #[schema(default = 50, minimum = 1)]
     pub requests_per_second: u32,
     /// Deliveries that its messages make; twenty times as many at once.
-    #[schema(default = 1000, minimum = 1)]
     pub deliveries_per_second: u32,
     /// Connection checks, whichever request causes them.
-    #[schema(default = 30, minimum = 1)]
     pub checks_per_minute: u32,
     /// Previews of what a destination would receive.
-    #[schema(default = 60, minimum = 1)]
     pub previews_per_minute: u32,
     /// Bytes of announced uploads that no message uses yet.
-    #[schema(default = 53687091200_u64, minimum = 1)]
     pub upload_bytes_outstanding: u64,
 }

@@ -21,6 +21,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("infra/local_aws", 0),
     ("infra/servers", 0),
     ("tests/kit", 1),
+    ("tests/samples", 1),
     ("tests/tidy", 0),
     ("shared/telemetry", 1),
     ("shared/runtime", 2),
@@ -52,7 +53,7 @@ const LAYERS: &[(&str, u32)] = &[
 ];
 
 /// Packages that are not part of Waybill, so that their logs are not its own.
-const OUTSIDE: &[&str] = &["connector_contract", "kit", "simulation", "tidy"];
+const OUTSIDE: &[&str] = &["connector_contract", "kit", "samples", "simulation", "tidy"];
 
 #[test]
 fn logs_know_which_crates_are_our_own() {
@@ -199,6 +200,30 @@ fn no_public_type_has_the_name_of_another() {
     for name in allowed {
         assert!(twice.contains_key(name), "{name} is one type now: remove it from the list of exceptions");
     }
+}
+
+/// A limit that stands in a schema by itself can differ from the one that the reader has.
+#[test]
+fn limits_and_defaults_stand_in_no_attribute_and_in_no_overlay() {
+    const ATTRIBUTES: &[&str] = &["minimum = ", "maximum = ", "min_length = ", "max_length = ", "min_items = ", "max_items = "];
+    let is_number = |text: &str| text.trim_start().starts_with(|first: char| first.is_ascii_digit());
+    let mut found = Vec::new();
+    for path in sources().into_iter().filter(|path| !path.starts_with("tests")) {
+        for line in read(&path).lines().filter(|line| line.trim_start().starts_with("#[schema(")) {
+            let is_limit = ATTRIBUTES.iter().any(|attribute| line.contains(attribute));
+            if is_limit || line.split_once("default = ").is_some_and(|(_, value)| is_number(value)) {
+                found.push(format!("{}: {}", path.display(), line.trim()));
+            }
+        }
+    }
+    const KEYWORDS: &[&str] = &["minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"];
+    for line in read(Path::new("functions/api/src/openapi/overlay.json")).lines() {
+        let limit = line.trim_start().split_once(": ").filter(|(_, value)| is_number(value));
+        if limit.is_some_and(|(name, _)| KEYWORDS.contains(&name.trim_matches('"'))) {
+            found.push(format!("overlay.json: {}", line.trim()));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A table's name, as it is written in settings and in SQL.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,8 @@ use super::Engine;
 /// PostgreSQL cuts longer names off, silently.
 const POSTGRES_NAME_MAX_BYTES: usize = 63;
 const MYSQL_NAME_MAX_CHARACTERS: usize = 64;
+/// The length of a table's name as it is written: two parts and a dot, each part in quotes, with every quote in it doubled.
+pub const TABLE_NAME: RangeInclusive<usize> = 1..=2 * (2 * MYSQL_NAME_MAX_CHARACTERS + 2) + 1;
 
 /// `table` or `schema.table` (MySQL: `database.table`). A part with a dot in it stands in double quotes; for MySQL, backticks are quotes
 /// too. Case counts, as everywhere where names are quoted.

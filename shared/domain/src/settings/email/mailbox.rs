@@ -6,7 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// The longest address: RFC 5321 §4.5.3.1.3, without its brackets.
-const ADDRESS_MAX: usize = 254;
+pub const ADDRESS_MAX: usize = 254;
+/// The longest mailbox as it is written: name, address, quotes, brackets and spaces.
+pub const MAILBOX_MAX: usize = 400;
 /// The longest part in front of the `@`.
 const LOCAL_MAX: usize = 64;
 /// The longest name, in characters.
@@ -29,7 +31,7 @@ impl Mailbox {
     /// Reads a mailbox. Nothing in it can end a header or a command.
     pub fn parse(text: &str) -> Result<Self, NotAMailbox> {
         let text = text.trim();
-        if text.chars().any(char::is_control) {
+        if text.chars().count() > MAILBOX_MAX || text.chars().any(char::is_control) {
             return Err(NotAMailbox);
         }
         let Some(rest) = text.strip_suffix('>') else {

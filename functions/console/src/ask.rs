@@ -7,7 +7,6 @@ use operations::{Refusal, RefusalCode};
 
 use crate::answer::{Answer, page_as};
 use crate::form::Form;
-use crate::notice::is_theirs;
 use crate::schema_form::{Control, Field};
 use crate::show::{self, Page};
 use crate::visitor::Visitor;
@@ -55,7 +54,7 @@ impl<'a> Ask<'a> {
 
     /// Answers with the form as it was typed and the mistakes in it. A refusal that the form cannot correct has its own page.
     pub(crate) fn again(mut self, form: &Form, refusal: Refusal) -> Answer {
-        if !is_theirs(&refusal) {
+        if !refusal.is_correctable() {
             return Err(refusal.into());
         }
         for field in &mut self.fields {

@@ -151,8 +151,3 @@ pub(crate) fn go(path: &str, is_scripted: bool) -> Response {
         _ => see(path),
     }
 }
-
-/// Whether the person can correct what was refused. Failures of Waybill and missing permissions have their own page.
-pub(crate) fn is_theirs(refusal: &Refusal) -> bool {
-    matches!(refusal.status(), 400 | 409 | 410 | 412 | 413 | 422 | 429)
-}

@@ -43,8 +43,6 @@ pub use api_key::CreateApiKey;
 pub use body::Body;
 pub use context::Context;
 pub use cursor::{CURSOR, Cursors};
-/// The length of a signing secret that a customer brings.
-pub use signing::TEXT_LENGTH as SIGNING_SECRET;
 pub use delivery::RetryDelivery;
 pub use everywhere::NamesEverywhere;
 pub use idempotency::{Admission, IdempotencyKey, StoredAnswer};
@@ -55,7 +53,9 @@ pub use portal_link::{CreatePortalLink, NewPortalLinkView};
 pub use query::Query;
 pub use quota::Meter;
 pub use recorded_refusals::RecordedRefusals;
-pub use refusal::{Extra, Refusal, RefusalCode};
+pub use refusal::{Extra, Refusal, RefusalCode, RefusalKind};
+/// The length of a signing secret that a customer brings.
+pub use signing::TEXT_LENGTH as SIGNING_SECRET;
 pub use status_secret::RotatedStatusSecret;
 pub use undelivered::Counted;
 pub use upload::{CreateUpload, UploadView};

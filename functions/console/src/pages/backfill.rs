@@ -67,7 +67,7 @@ async fn counted(
         Ok(JobAsked::Accepted(_)) => {
             return Err(Refusal::internal("a dry run started a job").into());
         }
-        Err(refusal) if crate::notice::is_theirs(&refusal) => {
+        Err(refusal) if refusal.is_correctable() => {
             let details = refusal.errors.iter().map(|error| {
                 let pointer = error.pointer.as_deref().unwrap_or_default();
                 let name = pointer.rsplit('/').next().unwrap_or_default();
@@ -92,7 +92,7 @@ async fn start(State(front): State<Front>, v: Visitor, Path(id): Path<String>, f
     match front.operations().await?.create_job(&v.ctx, v.query(&[]), job).await {
         Ok(JobAsked::Accepted(job)) => Ok(see(&v.at("/jobs", &job.id))),
         Ok(JobAsked::Counted(_)) => Err(Refusal::internal("a job was only counted").into()),
-        Err(refusal) if crate::notice::is_theirs(&refusal) => {
+        Err(refusal) if refusal.is_correctable() => {
             let d = managed(&front, &v, &id).await?;
             let filter = Filter::of(Some(&show::query(&pairs(&parameters))));
             let problem = Some(show::sentence(&refusal.detail));

@@ -375,7 +375,7 @@ async fn retry(State(front): State<Front>, v: Visitor, Path(id): Path<String>, f
 async fn said(front: &Front, v: &Visitor, id: &str, outcome: Result<DeliveryView, Refusal>, done: &str) -> Answer {
     let notice = match outcome {
         Ok(_) => Notice::done(done),
-        Err(refusal) if notice::is_theirs(&refusal) => Notice::refused(&refusal),
+        Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),
         Err(refusal) => return Err(refusal.into()),
     };
     notice::to(front, v, &v.at("/deliveries", &id), notice).await

@@ -250,7 +250,7 @@ async fn check(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _
     let notice = match checked {
         Ok(checked) if checked.check.ok => Notice::done("The connection works.").and_check(checked.check),
         Ok(checked) => Notice::problem("The connection does not work.").and_check(checked.check),
-        Err(refusal) if notice::is_theirs(&refusal) => Notice::refused(&refusal),
+        Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),
         Err(refusal) => return Err(refusal.into()),
     };
     notice::to(&front, &v, &v.at("/destinations", &id), notice).await
@@ -260,7 +260,7 @@ async fn end_secret(State(front): State<Front>, v: Visitor, Path((id, secret)): 
     let ended = front.operations().await?.end_secret(&v.ctx, &id, &secret, v.query(&[])).await;
     let notice = match ended {
         Ok(_) => Notice::done("The secret no longer signs requests."),
-        Err(refusal) if notice::is_theirs(&refusal) => Notice::refused(&refusal),
+        Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),
         Err(refusal) => return Err(refusal.into()),
     };
     notice::to(&front, &v, &v.href(&format!("/destinations/{id}?tab=secrets")), notice).await

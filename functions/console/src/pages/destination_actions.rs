@@ -157,7 +157,7 @@ async fn enable(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
                 notice::to(&front, &v, &v.at("/destinations", &id), notice).await
             }
         },
-        Err(refusal) if notice::is_theirs(&refusal) => notice::to(&front, &v, &v.at("/destinations", &id), Notice::refused(&refusal)).await,
+        Err(refusal) if refusal.is_correctable() => notice::to(&front, &v, &v.at("/destinations", &id), Notice::refused(&refusal)).await,
         Err(refusal) => Err(refusal.into()),
     }
 }

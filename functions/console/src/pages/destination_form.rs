@@ -424,7 +424,7 @@ async fn show_outcome(operations: &Operations, this: &Sent<'_>, sections: &mut [
     let Sent { v, kind, stored, form } = *this;
     let (outcome, status) = match outcome {
         Ok(outcome) => (outcome, StatusCode::OK),
-        Err(refusal) if refusal.status() >= 500 || matches!(refusal.code, RefusalCode::NotFound | RefusalCode::Forbidden) => {
+        Err(refusal) if refusal.is_failure() || matches!(refusal.code, RefusalCode::NotFound | RefusalCode::Forbidden) => {
             return Err(refusal.into());
         }
         Err(refusal) => {

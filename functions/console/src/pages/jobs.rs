@@ -104,7 +104,7 @@ async fn cancel(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
     let cancelled = front.operations().await?.cancel_job(&v.ctx, &id, v.query(&[]), Body::new("".into())).await;
     let notice = match cancelled {
         Ok(_) => Notice::done("The job is stopped. What it has done stays done."),
-        Err(refusal) if notice::is_theirs(&refusal) => Notice::refused(&refusal),
+        Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),
         Err(refusal) => return Err(refusal.into()),
     };
     notice::to(&front, &v, &v.at("/jobs", &id), notice).await

@@ -18,7 +18,7 @@ use crate::ask::Ask;
 use crate::form::{Form, clear_rate, json as body};
 use crate::labels;
 use crate::names::Names;
-use crate::notice::{self, Notice, is_theirs};
+use crate::notice::{self, Notice};
 use crate::pages::destination_actions::rotation;
 use crate::retries;
 use crate::schema_form::{self, Control, Field};
@@ -204,7 +204,7 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     settings["status_events"] = form.all("status_events").into();
     match operations.patch_own_organization(&v.ctx, v.query(&[]), body(&members.into())).await {
         Ok(_) => notice::to(&front, &v, &v.href("/organization"), Notice::done("Saved.")).await,
-        Err(refusal) if is_theirs(&refusal) || refusal.is_not_found() => {
+        Err(refusal) if refusal.is_correctable() || refusal.is_not_found() => {
             let mut others = Vec::new();
             for field in groups.iter_mut().flat_map(|group| &mut group.fields) {
                 field.refill(&form);

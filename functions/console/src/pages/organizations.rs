@@ -180,7 +180,7 @@ async fn set_status(front: &Front, v: &Visitor, id: &str, status: &str) -> Answe
 async fn said(front: &Front, v: &Visitor, id: &str, outcome: Result<OrganizationView, Refusal>, done: &str) -> Answer {
     let notice = match outcome {
         Ok(_) => Notice::done(done),
-        Err(refusal) if notice::is_theirs(&refusal) => {
+        Err(refusal) if refusal.is_correctable() => {
             let mistakes: Vec<String> = refusal.errors.iter().map(|error| show::sentence(&error.detail)).collect();
             Notice::problem(format!("{} {}", show::sentence(&refusal.detail), mistakes.join(" ")))
         }

@@ -82,7 +82,7 @@ async fn resume(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
     let resumed = front.operations().await?.resume_destination(&v.ctx, &id, v.query(&[]), none).await;
     let notice = match resumed {
         Ok(_) => Notice::done("Resumed. Waiting deliveries are sent, oldest first."),
-        Err(refusal) if notice::is_theirs(&refusal) => Notice::refused(&refusal),
+        Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),
         Err(refusal) => return Err(refusal.into()),
     };
     notice::to(&front, &v, &v.at("/destinations", &id), notice).await

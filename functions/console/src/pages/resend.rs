@@ -68,7 +68,7 @@ async fn send(State(front): State<Front>, v: Visitor, Path(id): Path<String>, fo
             let text = format!("The message is being sent to {} more destinations.", ids.len());
             Notice::done(text)
         }
-        Err(refusal) if notice::is_theirs(&refusal) => Notice::refused(&refusal),
+        Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),
         Err(refusal) => return Err(refusal.into()),
     };
     notice::to(&front, &v, &v.at("/messages", &id), notice).await

@@ -1,10 +1,66 @@
 //! The closed set of reasons for which a request is not carried out: each with the code that clients read and
-//! the HTTP status that goes with it.
+//! the kind of refusal that it is, which decides the HTTP status.
 
 use std::fmt;
 
+/// What kind of refusal a code is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The request cannot be read.
+    Malformed,
+    /// The caller is not known.
+    Unauthenticated,
+    /// The caller does not have the permission.
+    Forbidden,
+    /// The object does not exist for the caller.
+    NotFound,
+    /// The path does not take the method.
+    MethodNotAllowed,
+    /// The state of the object does not allow the request.
+    Conflict,
+    /// The object is no longer kept.
+    Gone,
+    /// The object has changed since the caller read it.
+    PreconditionFailed,
+    /// The request has too many bytes.
+    TooLarge,
+    /// The body is of a type that is not accepted.
+    UnsupportedMediaType,
+    /// A value in the request is not accepted.
+    Invalid,
+    /// Too many requests were made.
+    RateLimited,
+    /// Waybill failed.
+    Internal,
+    /// A service that Waybill depends on is down.
+    Unavailable,
+}
+
+impl RefusalKind {
+    /// The HTTP status of an answer of this kind.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Malformed => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::Conflict => 409,
+            Self::Gone => 410,
+            Self::PreconditionFailed => 412,
+            Self::TooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::Invalid => 422,
+            Self::RateLimited => 429,
+            Self::Internal => 500,
+            Self::Unavailable => 503,
+        }
+    }
+}
+
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $status:literal $text:literal,)*) => {
+    ($($(#[$doc:meta])* $name:ident = $kind:ident $text:literal,)*) => {
         /// Why a request is not carried out.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum RefusalCode {
@@ -21,10 +77,10 @@ macro_rules! codes {
                 match self { $(RefusalCode::$name => $text,)* }
             }
 
-            /// The HTTP status of an answer with this code.
+            /// What kind of refusal it is.
             #[must_use]
-            pub fn status(self) -> u16 {
-                match self { $(RefusalCode::$name => $status,)* }
+            pub fn kind(self) -> RefusalKind {
+                match self { $(RefusalCode::$name => RefusalKind::$kind,)* }
             }
         }
     };
@@ -32,87 +88,87 @@ macro_rules! codes {
 
 codes! {
     /// The delivery or job has already ended.
-    AlreadyFinished = 409 "already_finished",
+    AlreadyFinished = Conflict "already_finished",
     /// The delivery has already succeeded; only a forced retry sends it again.
-    AlreadySucceeded = 409 "already_succeeded",
+    AlreadySucceeded = Conflict "already_succeeded",
     /// The batch makes more deliveries than one request may.
-    BatchTooLarge = 422 "batch_too_large",
+    BatchTooLarge = Invalid "batch_too_large",
     /// The destination did not pass its connection check; nothing was saved.
-    ConnectionCheckFailed = 422 "connection_check_failed",
+    ConnectionCheckFailed = Invalid "connection_check_failed",
     /// Secrets would be sent to another server than the one they were given for.
-    CredentialsRequired = 422 "credentials_required",
+    CredentialsRequired = Invalid "credentials_required",
     /// A browser sent the request from another site.
-    CrossSiteRequest = 403 "cross_site_request",
+    CrossSiteRequest = Forbidden "cross_site_request",
     /// The delivery's destination has been deleted.
-    DestinationDeleted = 409 "destination_deleted",
+    DestinationDeleted = Conflict "destination_deleted",
     /// The delivery's destination is disabled.
-    DestinationDisabled = 409 "destination_disabled",
+    DestinationDisabled = Conflict "destination_disabled",
     /// The role of the caller does not include the permission.
-    Forbidden = 403 "forbidden",
+    Forbidden = Forbidden "forbidden",
     /// The console's form belongs to another session.
-    ForeignForm = 403 "foreign_form",
+    ForeignForm = Forbidden "foreign_form",
     /// The first answer to this idempotency key was too large to keep.
-    IdempotentAnswerNotKept = 409 "idempotent_answer_not_kept",
+    IdempotentAnswerNotKept = Conflict "idempotent_answer_not_kept",
     /// The first request with this idempotency key is still running.
-    IdempotencyInProgress = 409 "idempotency_in_progress",
+    IdempotencyInProgress = Conflict "idempotency_in_progress",
     /// The idempotency key came with another request before.
-    IdempotencyKeyReused = 409 "idempotency_key_reused",
+    IdempotencyKeyReused = Conflict "idempotency_key_reused",
     /// Waybill failed.
-    InternalError = 500 "internal_error",
+    InternalError = Internal "internal_error",
     /// The cursor belongs to another list, or to none.
-    InvalidCursor = 400 "invalid_cursor",
+    InvalidCursor = Malformed "invalid_cursor",
     /// The last administrator's key cannot be revoked.
-    LastAdminKey = 409 "last_admin_key",
+    LastAdminKey = Conflict "last_admin_key",
     /// The last signing secret cannot be ended.
-    LastSecret = 409 "last_secret",
+    LastSecret = Conflict "last_secret",
     /// The organization has as many of these as it may have.
-    LimitReached = 409 "limit_reached",
+    LimitReached = Conflict "limit_reached",
     /// The request cannot be read.
-    MalformedRequest = 400 "malformed_request",
+    MalformedRequest = Malformed "malformed_request",
     /// A masked secret was written back.
-    MaskedValue = 422 "masked_value",
+    MaskedValue = Invalid "masked_value",
     /// The path does not take this method.
-    MethodNotAllowed = 405 "method_not_allowed",
+    MethodNotAllowed = MethodNotAllowed "method_not_allowed",
     /// The name typed to confirm a deletion is not the organization's.
-    NameDiffers = 409 "name_differs",
+    NameDiffers = Conflict "name_differs",
     /// No destination would receive the message.
-    NoDestinations = 422 "no_destinations",
+    NoDestinations = Invalid "no_destinations",
     /// The organization still has destinations.
-    NotEmpty = 409 "not_empty",
+    NotEmpty = Conflict "not_empty",
     /// It does not exist, or belongs to another organization.
-    NotFound = 404 "not_found",
+    NotFound = NotFound "not_found",
     /// Only webhooks are signed.
-    NotSigned = 409 "not_signed",
+    NotSigned = Conflict "not_signed",
     /// The organization is being deleted or erased.
-    OrganizationEnded = 409 "organization_ended",
+    OrganizationEnded = Conflict "organization_ended",
     /// An operator has to name the organization.
-    OrganizationRequired = 422 "organization_required",
+    OrganizationRequired = Invalid "organization_required",
     /// The operator has suspended the organization.
-    OrganizationSuspended = 403 "organization_suspended",
+    OrganizationSuspended = Forbidden "organization_suspended",
     /// The payload that was asked for is no longer kept.
-    PayloadExpired = 410 "payload_expired",
+    PayloadExpired = Gone "payload_expired",
     /// The payload that a retry needs is no longer kept.
-    PayloadExpiredForRetry = 409 "payload_expired",
+    PayloadExpiredForRetry = Conflict "payload_expired",
     /// The body or payload has more bytes than are accepted.
-    PayloadTooLarge = 413 "payload_too_large",
+    PayloadTooLarge = TooLarge "payload_too_large",
     /// Too many requests of this kind.
-    RateLimited = 429 "rate_limited",
+    RateLimited = RateLimited "rate_limited",
     /// The request changes a read-only field.
-    ReadOnly = 422 "read_only",
+    ReadOnly = Invalid "read_only",
     /// The destination has changed since it was read.
-    RevisionConflict = 412 "revision_conflict",
+    RevisionConflict = PreconditionFailed "revision_conflict",
     /// The destination has as many live signing secrets as it may have.
-    TooManySecrets = 409 "too_many_secrets",
+    TooManySecrets = Conflict "too_many_secrets",
     /// The API key is missing, malformed, unknown, revoked or expired.
-    Unauthenticated = 401 "unauthenticated",
+    Unauthenticated = Unauthenticated "unauthenticated",
     /// A service that Waybill depends on is down.
-    Unavailable = 503 "unavailable",
+    Unavailable = Unavailable "unavailable",
     /// The body's media type or content coding is not accepted.
-    UnsupportedMediaType = 415 "unsupported_media_type",
+    UnsupportedMediaType = UnsupportedMediaType "unsupported_media_type",
     /// The upload's bytes have not arrived.
-    UploadIncomplete = 409 "upload_incomplete",
+    UploadIncomplete = Conflict "upload_incomplete",
     /// The request has invalid fields.
-    ValidationFailed = 422 "validation_failed",
+    ValidationFailed = Invalid "validation_failed",
 }
 
 impl fmt::Display for RefusalCode {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use domain::check::CheckReport;
 use domain::input::{FieldCode, FieldError, Malformed};
 
-pub use code::RefusalCode;
+pub use code::{RefusalCode, RefusalKind};
 
 /// How long a client waits before it asks again when a dependency of ours is down.
 const UNAVAILABLE_RETRY_SECONDS: u32 = 1;
@@ -48,25 +48,48 @@ impl Refusal {
     /// The HTTP status of an answer that says so.
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.code.status()
+        self.kind().status()
+    }
+
+    /// What kind of refusal it is.
+    #[must_use]
+    pub fn kind(&self) -> RefusalKind {
+        self.code.kind()
     }
 
     /// Whether a value in the request is refused.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
-        self.status() == 422
+        self.kind() == RefusalKind::Invalid
     }
 
     /// Whether something that the request names does not exist, or is not there for the caller.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        self.status() == 404
+        self.kind() == RefusalKind::NotFound
     }
 
     /// Whether the same request may be carried out later without a change to it.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        self.status() >= 500 || self.code == RefusalCode::RateLimited
+        self.is_failure() || self.kind() == RefusalKind::RateLimited
+    }
+
+    /// Whether Waybill, or a service that it depends on, failed.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        matches!(self.kind(), RefusalKind::Internal | RefusalKind::Unavailable)
+    }
+
+    /// Whether the caller can correct the request, or repeat it later. Failures of Waybill and missing permissions are not the caller's to
+    /// correct.
+    #[must_use]
+    pub fn is_correctable(&self) -> bool {
+        use RefusalKind as Kind;
+        matches!(
+            self.kind(),
+            Kind::Malformed | Kind::Conflict | Kind::Gone | Kind::PreconditionFailed | Kind::TooLarge | Kind::Invalid | Kind::RateLimited
+        )
     }
 
     /// 401: always the same, whatever is wrong with the key.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use domain::Timestamp;
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::audit::AuditEvent;
 use domain::destination::Destination;
 use domain::id::{DestinationId, OrganizationId, Ulid};
 use kit::sink::Sink;
@@ -54,21 +54,10 @@ async fn store_over_deep(data: &Path, organization: &str, destinations: &[(Strin
         let text = serde_json::to_string(&before).unwrap();
         assert!(text.contains(PLANTED), "{text}");
         let after: Destination = serde_json::from_str(&text.replace(PLANTED, source)).unwrap();
-        let after = Destination { revision: before.revision + 1, ..after };
+        let after = after.revised(before.updated_at);
         let now = Timestamp::from_millis(1_764_000_000_000);
-        let event = AuditEvent {
-            id: Ulid::first_at(now).into(),
-            organization_id: organization,
-            at: now,
-            action: "destination.updated".to_owned(),
-            outcome: AuditOutcome::Succeeded,
-            actor: Actor::system(),
-            ip: None,
-            target: None,
-            changes: Vec::new(),
-            request_id: None,
-        };
-        assert_eq!(store.save_destination(&after, before.revision, &event).await.unwrap(), Saved::Done);
+        let event = AuditEvent::by_system(Ulid::first_at(now).into(), organization, now, "destination.updated", id);
+        assert_eq!(store.save_destination(&after, before.revision(), &event).await.unwrap(), Saved::Done);
     }
     engines.close().await;
 }

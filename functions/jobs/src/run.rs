@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::Timestamp;
-use domain::audit::{AuditEvent, AuditOutcome};
-use domain::id::{AuditId, Id as _};
+use domain::audit::AuditEvent;
+use domain::id::Id as _;
 use queue::JobTask;
 use store::{Job, JobKind, JobStatus, Saved, StoreError};
 
@@ -137,18 +137,8 @@ impl Jobs {
         self.store.erase_organization(job.organization_id, job.id).await?;
         let now = self.clock.now();
         // The event's id is derived from the job's, so that a repeat does not write a second event.
-        let line = AuditEvent {
-            id: AuditId::from(job.id.ulid()),
-            organization_id: job.organization_id,
-            at: now,
-            action: "organization.erased".to_owned(),
-            outcome: AuditOutcome::Succeeded,
-            actor: job.actor.clone(),
-            ip: None,
-            target: Some(job.organization_id.to_string()),
-            changes: Vec::new(),
-            request_id: None,
-        };
+        let line =
+            AuditEvent::new(job.id.ulid().into(), job.organization_id, now, job.actor.clone(), "organization.erased", job.organization_id);
         self.store.record_audit(&line).await?;
         self.saved(job.ended(JobStatus::Finished, now)).await
     }

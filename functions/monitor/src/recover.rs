@@ -9,11 +9,11 @@
 use std::time::Duration;
 
 use domain::alert::{Alert, AlertKind};
-use domain::audit::{Actor, AuditEvent, AuditOutcome, Change};
+use domain::audit::{Actor, AuditEvent, Change};
 use domain::check::CheckReport;
 use domain::destination::{Destination, DestinationState};
 use domain::health::Health;
-use domain::id::{AuditId, IdMint, JobId};
+use domain::id::{IdMint, JobId};
 use domain::organization::OrganizationStatus;
 use domain::recovery::{CHECK_LEASE, EnabledAgain, Recovery, is_recoverable};
 use domain::{Reason, Timestamp};
@@ -112,7 +112,7 @@ impl Monitor {
         tracing::warn!(destination = %destination.id, detail = step.detail, security_event = true, "blocked_address");
         let target = destination.id.to_string();
         let refused = event(&self.ids().await?, destination, self.clock.now(), BLOCKED_ADDRESS, target, Vec::new());
-        self.dispatcher.record_refusal(&AuditEvent { outcome: AuditOutcome::Denied, ..refused }).await;
+        self.dispatcher.record_refusal(&refused.denied()).await;
         Ok(())
     }
 
@@ -121,13 +121,7 @@ impl Monitor {
     async fn enable(&self, check: &DueCheck, claimed: Timestamp) -> Result<(), lambda_runtime::Error> {
         let DueCheck { destination, routes, health, recovery, .. } = check;
         let (ids, now) = (self.ids().await?, self.clock.now());
-        let after = Destination {
-            state: DestinationState::Enabled,
-            verified_at: Some(now),
-            revision: destination.revision + 1,
-            updated_at: now,
-            ..destination.clone()
-        };
+        let after = Destination { state: DestinationState::Enabled, verified_at: Some(now), ..destination.revised(now) };
         let id = ids.mint::<JobId>(after.organization_id, 1);
         let job = Job::replay(id, after.organization_id, after.id, recovery.replay_since, Actor::system(), now);
         let enabled = Some(EnabledAgain { at: now, job: job.id, is_sent: false });
@@ -175,16 +169,5 @@ fn change(path: &str, before: Value, after: Value) -> Change {
 }
 
 fn event(ids: &IdMint, about: &Destination, at: Timestamp, action: &str, target: String, changes: Vec<Change>) -> AuditEvent {
-    AuditEvent {
-        id: ids.mint::<AuditId>(about.organization_id, 1),
-        organization_id: about.organization_id,
-        at,
-        action: action.to_owned(),
-        outcome: AuditOutcome::Succeeded,
-        actor: Actor::system(),
-        ip: None,
-        target: Some(target),
-        changes,
-        request_id: None,
-    }
+    AuditEvent { changes, ..AuditEvent::by_system(ids.mint(about.organization_id, 1), about.organization_id, at, action, target) }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use dispatch::Extent;
 use domain::Timestamp;
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::audit::AuditEvent;
 use domain::destination::{Destination, DestinationState};
-use domain::id::{AuditId, DestinationId, OrganizationId};
+use domain::id::{DestinationId, OrganizationId};
 use domain::waiting::DeliveryLimits;
 use store::{Reset, Saved, StoreError};
 
@@ -43,7 +43,7 @@ impl Monitor {
             DestinationState::Disabled { .. } | DestinationState::Deleted { .. } => {
                 let left = self.store.open_deliveries(organization, routes.shards, id, None, 1).await?;
                 if left.items.is_empty() && left.next.is_none() {
-                    self.store.forget_waiting(id, destination.revision).await?;
+                    self.store.forget_waiting(id, destination.revision()).await?;
                 }
                 return Ok(());
             }
@@ -62,7 +62,7 @@ impl Monitor {
         if released > 0 {
             tracing::info!(released, destination = %id, "waiting deliveries were released");
         } else if now.since(destination.updated_at) > RECORDED_WITHIN {
-            self.store.unwatch_waiting(id, destination.revision).await?;
+            self.store.unwatch_waiting(id, destination.revision()).await?;
         }
         Ok(())
     }
@@ -85,20 +85,15 @@ impl Monitor {
     /// Resumes a destination whose pause is over; `None` if another change came first.
     async fn end_pause(&self, before: Destination) -> Result<Option<Destination>, lambda_runtime::Error> {
         let now = self.clock.now();
-        let after = Destination { state: DestinationState::Enabled, revision: before.revision + 1, updated_at: now, ..before };
-        let event = AuditEvent {
-            id: self.ids().await?.mint::<AuditId>(after.organization_id, 1),
-            organization_id: after.organization_id,
-            at: now,
-            action: "destination.resumed".to_owned(),
-            outcome: AuditOutcome::Succeeded,
-            actor: Actor::system(),
-            ip: None,
-            target: Some(after.id.to_string()),
-            changes: Vec::new(),
-            request_id: None,
-        };
-        let saved = self.store.save_flow(&after, after.revision - 1, &event).await?;
+        let after = Destination { state: DestinationState::Enabled, ..before.revised(now) };
+        let event = AuditEvent::by_system(
+            self.ids().await?.mint(after.organization_id, 1),
+            after.organization_id,
+            now,
+            "destination.resumed",
+            after.id,
+        );
+        let saved = self.store.save_flow(&after, after.revision() - 1, &event).await?;
         Ok((saved == Saved::Done).then_some(after))
     }
 }

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use domain::Timestamp;
 use domain::alert::{Alert, AlertKind, Verdict, evaluate};
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::audit::AuditEvent;
 use domain::delivery::SkipReason;
 use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::failure_rate::RecentAttempts;
 use domain::health::Health;
-use domain::id::{AuditId, DestinationId, OrganizationId};
+use domain::id::{DestinationId, OrganizationId};
 use domain::organization::FailurePolicy;
 use domain::recovery::Recovery;
 use domain::statistics::hour_of;
@@ -229,23 +229,16 @@ impl Monitor {
         let reason = format!("{} attempts in a row have failed{last}", health.consecutive_failures);
         let disabled = Destination {
             state: DestinationState::Disabled { at: now, by: DisabledBy::Failures, reason: Some(reason) },
-            revision: destination.revision + 1,
-            updated_at: now,
-            ..destination.clone()
+            ..destination.revised(now)
         };
         let ids = &self.ids().await?;
-        let event = AuditEvent {
-            id: ids.mint::<AuditId>(disabled.organization_id, 1),
-            organization_id: disabled.organization_id,
-            at: now,
-            action: "destination.disabled".to_owned(),
-            outcome: AuditOutcome::Succeeded,
-            actor: Actor::system(),
-            ip: None,
-            target: Some(disabled.id.to_string()),
-            changes: Vec::new(),
-            request_id: None,
-        };
+        let event = AuditEvent::by_system(
+            ids.mint(disabled.organization_id, 1),
+            disabled.organization_id,
+            now,
+            "destination.disabled",
+            disabled.id,
+        );
         let mut alert = self.alert(routes, &disabled, health, AlertKind::Disabled).await?;
         let recovery = match policy.auto_recover {
             true => Some(Recovery::begin(health, now, self.is_replaying(destination, health).await?, now)),

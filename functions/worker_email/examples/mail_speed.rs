@@ -11,9 +11,6 @@
     reason = "a measurement, not a program: it has the machine's clock and arguments, and needs not every sample"
 )]
 
-#[path = "../../worker_webhook/tests/main/samples.rs"]
-mod samples;
-
 use std::time::{Duration, Instant};
 
 use domain::Timestamp;
@@ -78,7 +75,7 @@ async fn destination(port: u16, vault: &Vault) -> Destination {
         "to": ["ann@example.com"]});
     let errors = Errors::default();
     let settings = Settings::read(DestinationType::Email, &mut Fields::new("", settings.as_object().unwrap().clone(), &errors)).unwrap();
-    let sample = samples::destination("");
+    let sample = samples::webhook("");
     let sealed = vault.seal(sample.organization_id, sample.id, &sealed_name("password"), &PASSWORD.into()).await.unwrap();
     let secret = SecretField { sealed, hint: None, updated_at: Timestamp::from_millis(0) };
     let credentials = Credentials {

@@ -1,10 +1,10 @@
 //! Opens the credentials with which one attempt signs in at a mail server.
 
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::audit::AuditEvent;
 use domain::check::StepName;
 use domain::credentials::{CredentialKind, hint, sealed_name};
 use domain::destination::Destination;
-use domain::id::{AuditId, Ulid};
+use domain::id::Ulid;
 use mail_send::Credentials;
 use oauth::{Client, Grant, Granted};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -115,24 +115,13 @@ impl Parts {
                 return Ok(());
             }
             let now = self.clock.now();
-            let mut after = stored.clone();
+            let mut after = stored.revised(now);
             if let Some(field) = after.credentials.secrets.get_mut("refresh_token") {
                 (field.sealed, field.hint, field.updated_at) = (sealed.clone(), hint(new.expose_secret()), now);
             }
-            (after.revision, after.updated_at) = (stored.revision + 1, now);
-            let event = AuditEvent {
-                id: AuditId::from(Ulid::untagged(&self.clock, &self.random)),
-                organization_id: organization,
-                at: now,
-                action: "destination.token_rotated".to_owned(),
-                outcome: AuditOutcome::Succeeded,
-                actor: Actor::system(),
-                ip: None,
-                target: Some(id.to_string()),
-                changes: Vec::new(),
-                request_id: None,
-            };
-            if self.store.save_destination(&after, stored.revision, &event).await? == Saved::Done {
+            let event =
+                AuditEvent::by_system(Ulid::untagged(&self.clock, &self.random).into(), organization, now, "destination.token_rotated", id);
+            if self.store.save_destination(&after, stored.revision(), &event).await? == Saved::Done {
                 return Ok(());
             }
         }

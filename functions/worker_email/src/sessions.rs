@@ -27,7 +27,7 @@ impl Sessions {
     /// Removes and returns an idle conversation with a destination.
     pub(crate) fn take(&self, destination: &Destination) -> Option<Session> {
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let sessions = idle.get_mut(&(destination.id, destination.revision))?;
+        let sessions = idle.get_mut(&(destination.id, destination.revision()))?;
         sessions.retain(|(_, since)| since.elapsed() < IDLE_MAX);
         sessions.pop().map(|(session, _)| session)
     }
@@ -39,7 +39,7 @@ impl Sessions {
             sessions.retain(|(_, since)| since.elapsed() < IDLE_MAX);
             !sessions.is_empty()
         });
-        let sessions = idle.entry((destination.id, destination.revision)).or_default();
+        let sessions = idle.entry((destination.id, destination.revision())).or_default();
         if sessions.len() < KEPT_MAX {
             sessions.push((session, Instant::now()));
         }

@@ -12,9 +12,6 @@
     reason = "a measurement, not a program: it has the machine's clock and arguments, and needs not every sample"
 )]
 
-#[path = "../tests/main/samples.rs"]
-mod samples;
-
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -81,7 +78,7 @@ async fn measure(deliveries: usize, at_once: usize) {
 
 /// Returns a destination that signs with a generated secret.
 async fn destination(url: &str, vault: &Vault) -> Destination {
-    let mut destination = samples::destination(url);
+    let mut destination = samples::webhook(url);
     let text = SigningKey::generate(|buffer| buffer.fill(1)).to_secret_string();
     let id = SecretId::from(Ulid::first_at(Timestamp::from_millis(1)));
     let (organization, place) = (destination.organization_id, destination.id);

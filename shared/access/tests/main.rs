@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use access::{Access, AuthenticateError, Caller, LetInBy, Unauthenticated, issue};
 use domain::api_key::ApiKey;
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::audit::AuditEvent;
 use domain::id::{IdMint, KeyId, OrganizationId};
-use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
+use domain::organization::Organization;
 use domain::portal_link::Maker;
-use domain::quota::QuotaOverrides;
 use domain::role::Role;
 use domain::{Clock, Random, Timestamp};
 use local_aws::{AttributeType, Durability, Engines, KeySchema, Mode, Options, Resources, TableSpec};
@@ -66,33 +65,8 @@ impl Fixture {
 
     async fn organization(&self) -> OrganizationId {
         let (id, now) = (self.ids.organization(), self.now());
-        let organization = Organization {
-            id,
-            name: "Acme".to_owned(),
-            external_id: None,
-            status: OrganizationStatus::Active,
-            settings: OrganizationSettings::default(),
-            grants: Grants::default(),
-            quotas: QuotaOverrides::default(),
-            aws_external_id: String::new(),
-            shards: 1,
-            revision: 1,
-            created_at: now,
-            updated_at: now,
-            ended_at: None,
-        };
-        let event = AuditEvent {
-            id: self.ids.mint(id, 1),
-            organization_id: id,
-            at: now,
-            action: "organization.created".to_owned(),
-            outcome: AuditOutcome::Succeeded,
-            actor: Actor::system(),
-            ip: None,
-            target: None,
-            changes: Vec::new(),
-            request_id: None,
-        };
+        let organization = Organization { shards: 1, ..Organization::new(id, "Acme", String::new(), now) };
+        let event = AuditEvent::by_system(self.ids.mint(id, 1), id, now, "organization.created", id);
         self.store.create_organization(&organization, &event).await.unwrap();
         id
     }

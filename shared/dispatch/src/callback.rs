@@ -8,7 +8,6 @@ use domain::Timestamp;
 use domain::credentials::Credentials;
 use domain::destination::Destination;
 use domain::id::{DestinationId, IdMint, OrganizationId};
-use domain::input::{Errors, Fields};
 use domain::message::StatusCallback;
 use domain::settings::webhook::{Signature, WebhookSettings};
 use domain::settings::{DestinationType, Settings};
@@ -60,10 +59,7 @@ impl Dispatcher {
     }
 }
 
-/// Returns a webhook's default settings.
+/// Returns a webhook's default settings; each delivery brings its own address.
 fn settings(signed: bool) -> Settings {
-    let errors = Errors::default();
-    let defaults = WebhookSettings::read(&mut Fields::new("", serde_json::Map::new(), &errors));
-    let defaults = defaults.expect("a webhook needs no setting but its address");
-    Settings::Webhook(WebhookSettings { signature: Signature { enabled: signed }, ..defaults })
+    Settings::Webhook(WebhookSettings { signature: Signature { enabled: signed }, ..WebhookSettings::default() })
 }

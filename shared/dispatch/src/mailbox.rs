@@ -2,8 +2,7 @@
 //! deployment's address. There is one for each address of `alert_emails`, so that recipients do not
 //! see each other.
 //!
-//! They have no route, so no customer's message goes there. Their revision is 0, which no
-//! customer's destination has.
+//! They have no route, so no customer's message goes there, and Waybill manages them itself.
 
 use std::time::Duration;
 

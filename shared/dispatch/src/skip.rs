@@ -29,7 +29,7 @@ impl Dispatcher {
             // Read after the list, so that no delivery is skipped that was retried after the
             // destination was enabled again.
             let stands = self.store.destination(destination.organization_id, destination.id).await?;
-            if stands.is_some_and(|stands| stands.revision != destination.revision) {
+            if stands.is_some_and(|stands| stands.managed_by != destination.managed_by) {
                 return Ok(found);
             }
             let tests_go_on = |delivery: &Delivery| !(delivery.message.test && reason == SkipReason::DestinationDisabled);

@@ -32,6 +32,50 @@ pub struct AuditEvent {
     pub request_id: Option<String>,
 }
 
+impl AuditEvent {
+    /// Records something that was done: from no address, outside of a request, and without a list of changes.
+    #[must_use]
+    pub fn new(
+        id: AuditId,
+        organization_id: OrganizationId,
+        at: Timestamp,
+        actor: Actor,
+        action: impl Into<String>,
+        target: impl ToString,
+    ) -> Self {
+        Self {
+            id,
+            organization_id,
+            at,
+            action: action.into(),
+            outcome: AuditOutcome::Succeeded,
+            actor,
+            ip: None,
+            target: Some(target.to_string()),
+            changes: Vec::new(),
+            request_id: None,
+        }
+    }
+
+    /// Records something that Waybill itself did.
+    #[must_use]
+    pub fn by_system(
+        id: AuditId,
+        organization_id: OrganizationId,
+        at: Timestamp,
+        action: impl Into<String>,
+        target: impl ToString,
+    ) -> Self {
+        Self::new(id, organization_id, at, Actor::system(), action, target)
+    }
+
+    /// The same event as a refusal.
+    #[must_use]
+    pub fn denied(self) -> Self {
+        Self { outcome: AuditOutcome::Denied, ..self }
+    }
+}
+
 /// Whether what was asked was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

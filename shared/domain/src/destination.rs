@@ -1,5 +1,7 @@
 //! A destination: one configured place of one type, with its settings, credentials and retry policy.
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
@@ -49,14 +51,54 @@ pub struct Destination {
     /// Where a delivery goes that ends as failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_exhausted: Option<OnExhausted>,
-    /// Counts changes; every write is conditional on it.
-    pub revision: u64,
+    /// Who manages it, and how often it was changed.
+    #[serde(rename = "revision")]
+    pub managed_by: ManagedBy,
     /// When a check last passed for these settings and credentials.
     pub verified_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+/// Who manages a destination. Stored as one number: the revision, which is 0 for Waybill's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "u64", into = "u64")]
+pub enum ManagedBy {
+    /// An organization configured it. It is in the organization's routes, and its members read and change it.
+    Organization {
+        /// Counts changes from 1 on; every write is conditional on it.
+        revision: NonZeroU64,
+    },
+    /// Waybill made it, for alerts by e-mail or for status callbacks. It is in no route, and no request reads or changes it.
+    Waybill,
+}
+
+impl ManagedBy {
+    /// The next revision; Waybill's own destinations have none.
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Organization { revision } => Self::Organization { revision: revision.saturating_add(1) },
+            Self::Waybill => Self::Waybill,
+        }
+    }
+}
+
+impl From<u64> for ManagedBy {
+    fn from(revision: u64) -> Self {
+        NonZeroU64::new(revision).map_or(Self::Waybill, |revision| Self::Organization { revision })
+    }
+}
+
+impl From<ManagedBy> for u64 {
+    fn from(managed_by: ManagedBy) -> Self {
+        match managed_by {
+            ManagedBy::Organization { revision } => revision.get(),
+            ManagedBy::Waybill => 0,
+        }
+    }
 }
 
 /// Whether a destination takes deliveries.
@@ -137,10 +179,32 @@ impl DisabledBy {
 }
 
 impl Destination {
-    /// The revision of Waybill's own destinations; that of customers' is 1 and more.
-    pub const SYSTEM_REVISION: u64 = 0;
+    /// A new destination that an organization configures: enabled, without credentials, and with the organization's policies.
+    #[must_use]
+    pub fn new(id: DestinationId, organization_id: OrganizationId, name: impl Into<String>, settings: Settings, now: Timestamp) -> Self {
+        Self {
+            id,
+            organization_id,
+            external_id: None,
+            name: name.into(),
+            description: None,
+            state: DestinationState::Enabled,
+            settings,
+            credentials: Credentials::none(),
+            signing_secrets: Vec::new(),
+            event_types: None,
+            retry_policy: None,
+            failure_policy: None,
+            delivery_limits: None,
+            on_exhausted: None,
+            managed_by: ManagedBy::Organization { revision: NonZeroU64::MIN },
+            verified_at: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
 
-    /// One of Waybill's own: in no route, and nobody's to read or change.
+    /// A destination that Waybill makes for an organization and manages itself.
     #[must_use]
     pub fn system(
         id: DestinationId,
@@ -150,32 +214,25 @@ impl Destination {
         credentials: Credentials,
         now: Timestamp,
     ) -> Self {
-        Self {
-            id,
-            organization_id,
-            external_id: None,
-            name: name.to_owned(),
-            description: None,
-            state: DestinationState::Enabled,
-            settings,
-            credentials,
-            signing_secrets: Vec::new(),
-            event_types: None,
-            retry_policy: None,
-            failure_policy: None,
-            delivery_limits: None,
-            on_exhausted: None,
-            revision: Self::SYSTEM_REVISION,
-            verified_at: None,
-            created_at: now,
-            updated_at: now,
-        }
+        Self { credentials, managed_by: ManagedBy::Waybill, ..Self::new(id, organization_id, name, settings, now) }
     }
 
-    /// Is it one of Waybill's own, which customers neither see nor change?
+    /// Whether Waybill manages it itself.
     #[must_use]
     pub fn is_system(&self) -> bool {
-        self.revision == Self::SYSTEM_REVISION
+        matches!(self.managed_by, ManagedBy::Waybill)
+    }
+
+    /// The number of its revision, as it is stored; 0 for Waybill's own.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.managed_by.into()
+    }
+
+    /// The next revision of the destination, for a change that is made at `now`.
+    #[must_use]
+    pub fn revised(&self, now: Timestamp) -> Self {
+        Self { managed_by: self.managed_by.next(), updated_at: now, ..self.clone() }
     }
 
     /// Its type.

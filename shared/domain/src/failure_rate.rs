@@ -44,11 +44,7 @@ impl FailureRate {
     /// The schemas of the numbers of a rate, by their names.
     #[must_use]
     pub fn numbers() -> Map<String, Value> {
-        members([
-            ("percent", PERCENT.schema()),
-            ("window_seconds", WINDOW_SECONDS.schema()),
-            ("min_attempts", MIN_ATTEMPTS.schema()),
-        ])
+        members([("percent", PERCENT.schema()), ("window_seconds", WINDOW_SECONDS.schema()), ("min_attempts", MIN_ATTEMPTS.schema())])
     }
 
     /// Reads a rate. Members that are absent keep the values of `stored`; without it, each is required.

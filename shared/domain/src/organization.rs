@@ -50,6 +50,31 @@ pub struct Organization {
     pub ended_at: Option<Timestamp>,
 }
 
+impl Organization {
+    /// How many shards the data of a new organization is spread over: room for four partitions' writes, and four queries for a list.
+    pub const SHARDS_AT_FIRST: u8 = 4;
+
+    /// A new organization: active, with the default settings and without grants.
+    #[must_use]
+    pub fn new(id: OrganizationId, name: impl Into<String>, aws_external_id: String, now: Timestamp) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            external_id: None,
+            status: OrganizationStatus::Active,
+            settings: OrganizationSettings::default(),
+            grants: Grants::default(),
+            quotas: QuotaOverrides::default(),
+            aws_external_id,
+            shards: Self::SHARDS_AT_FIRST,
+            revision: 1,
+            created_at: now,
+            updated_at: now,
+            ended_at: None,
+        }
+    }
+}
+
 /// Whether an organization's messages flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -301,7 +326,8 @@ impl OrganizationSettings {
         macro_rules! destinations {
             ($name:ident) => {{
                 let kept = old(fields, stringify!($name)).$name.clone();
-                let ids: Vec<DestinationId> = fields.parsed_list(stringify!($name), SETTINGS_DESTINATIONS_MAX, DestinationId::named).unwrap_or(kept);
+                let ids: Vec<DestinationId> =
+                    fields.parsed_list(stringify!($name), SETTINGS_DESTINATIONS_MAX, DestinationId::named).unwrap_or(kept);
                 let mut seen = BTreeSet::new();
                 ids.into_iter().filter(|id| seen.insert(*id)).collect()
             }};

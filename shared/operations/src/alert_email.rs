@@ -9,8 +9,8 @@ use aws_sdk_lambda::primitives::Blob;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use dispatch::mails_counted_as;
 use domain::alert_email::{Confirmation, ConfirmationAnswer, ConfirmationRequest};
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
-use domain::id::{AuditId, OrganizationId};
+use domain::audit::AuditEvent;
+use domain::id::OrganizationId;
 use domain::organization::Organization;
 use domain::settings::Lane;
 use domain::settings::email::Mailbox;
@@ -172,16 +172,9 @@ impl Operations {
             let Some(settings) = before.settings.with_confirmed(&pending.address) else { return Ok(None) };
             let after = Organization { settings, revision: before.revision + 1, updated_at: self.clock.now(), ..before.clone() };
             let event = AuditEvent {
-                id: self.ids.mint::<AuditId>(after.id, 1),
-                organization_id: after.id,
-                at: self.clock.now(),
-                action: "alert_email.confirmed".to_owned(),
-                outcome: AuditOutcome::Succeeded,
-                actor: Actor::system(),
                 ip: ip.map(str::to_owned),
-                target: Some(pending.address.clone()),
-                changes: Vec::new(),
                 request_id: Some(request_id.to_owned()),
+                ..AuditEvent::by_system(self.ids.mint(after.id, 1), after.id, self.clock.now(), "alert_email.confirmed", &pending.address)
             };
             if self.store.update_organization(&after, before.revision, &event).await? == Saved::Done {
                 self.store.end_confirmation(after.id, &token.address_sha256, &pending).await?;

@@ -1,9 +1,9 @@
 //! The audit trail: what this crate writes into it, and its list.
 
 use domain::Reason;
-use domain::audit::{AuditEvent, AuditOutcome, Change};
+use domain::audit::{AuditEvent, Change};
 use domain::check::CheckReport;
-use domain::id::{AuditId, OrganizationId};
+use domain::id::OrganizationId;
 use domain::input::{Errors, FieldCode};
 use domain::role::Permission;
 use serde_json::Value;
@@ -31,16 +31,10 @@ impl Operations {
         changes: Vec<Change>,
     ) -> AuditEvent {
         AuditEvent {
-            id: self.ids.mint::<AuditId>(organization, 1),
-            organization_id: organization,
-            at: self.clock.now(),
-            action: action.to_owned(),
-            outcome: AuditOutcome::Succeeded,
-            actor: ctx.actor(),
             ip: ctx.ip.clone(),
-            target: Some(target.to_string()),
             changes,
             request_id: Some(ctx.request_id.clone()),
+            ..AuditEvent::new(self.ids.mint(organization, 1), organization, self.clock.now(), ctx.actor(), action, target)
         }
     }
 
@@ -54,7 +48,7 @@ impl Operations {
     async fn record_denied(&self, ctx: &Context, action: &'static str, event: AuditEvent) {
         let caller = ctx.caller.by.to_string();
         if self.recorded_refusals.count(action, &caller, RECORDED_PER_MINUTE, self.clock.now()) {
-            self.dispatch.record_refusal(&AuditEvent { outcome: AuditOutcome::Denied, ..event }).await;
+            self.dispatch.record_refusal(&event.denied()).await;
         }
     }
 

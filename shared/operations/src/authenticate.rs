@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use access::{AuthenticateError, Caller, Unauthenticated};
-use domain::audit::{Actor, ActorKind, AuditEvent, AuditOutcome};
-use domain::id::{AuditId, OrganizationId};
+use domain::audit::{Actor, ActorKind, AuditEvent};
+use domain::id::OrganizationId;
 use store::Routes;
 
 use crate::{Operations, Refusal};
@@ -54,17 +54,11 @@ impl Operations {
         if !self.recorded_refusals.count(ACTION, &named.by.to_string(), RECORDED_PER_MINUTE, now) {
             return;
         }
+        let actor = Actor { kind: ActorKind::Key, id: Some(named.by.to_string()), name: Some(named.name.clone()) };
         let event = AuditEvent {
-            id: self.ids.mint::<AuditId>(organization, 1),
-            organization_id: organization,
-            at: now,
-            action: ACTION.to_owned(),
-            outcome: AuditOutcome::Denied,
-            actor: Actor { kind: ActorKind::Key, id: Some(named.by.to_string()), name: Some(named.name.clone()) },
             ip: ip.map(str::to_owned),
-            target: Some(named.by.to_string()),
-            changes: Vec::new(),
             request_id: Some(request_id.to_owned()),
+            ..AuditEvent::new(self.ids.mint(organization, 1), organization, now, actor, ACTION, &named.by).denied()
         };
         let store = self.store.clone();
         tokio::spawn(async move {

@@ -1,7 +1,7 @@
 //! The first keys: whoever can reach the table itself makes them, when Waybill is deployed or first started on a laptop.
 
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
-use domain::id::{AuditId, IdMint, OrganizationId};
+use domain::audit::AuditEvent;
+use domain::id::{IdMint, OrganizationId};
 use domain::role::Role;
 use domain::{Clock, Random};
 use secrecy::SecretString;
@@ -30,16 +30,5 @@ pub async fn organization_with_key(operations: &Operations, name: &str) -> Resul
 }
 
 fn system_event(operations: &Operations, organization: OrganizationId, action: &str, target: String) -> AuditEvent {
-    AuditEvent {
-        id: operations.ids.mint::<AuditId>(organization, 1),
-        organization_id: organization,
-        at: operations.clock.now(),
-        action: action.to_owned(),
-        outcome: AuditOutcome::Succeeded,
-        actor: Actor::system(),
-        ip: None,
-        target: Some(target),
-        changes: Vec::new(),
-        request_id: None,
-    }
+    AuditEvent::by_system(operations.ids.mint(organization, 1), organization, operations.clock.now(), action, target)
 }

@@ -34,9 +34,8 @@ impl IdempotencyKey {
     /// Reads a key.
     pub fn parse(text: &str) -> Result<Self, String> {
         let good = IDEMPOTENCY_KEY.contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        good.then(|| Self(text.to_owned())).ok_or_else(|| {
-            format!("must have {} to {} printable ASCII characters", IDEMPOTENCY_KEY.start(), IDEMPOTENCY_KEY.end())
-        })
+        good.then(|| Self(text.to_owned()))
+            .ok_or_else(|| format!("must have {} to {} printable ASCII characters", IDEMPOTENCY_KEY.start(), IDEMPOTENCY_KEY.end()))
     }
 
     /// What it is stored under.

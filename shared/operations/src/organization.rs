@@ -4,7 +4,6 @@ use domain::id::OrganizationId;
 use domain::input::{Errors, FieldCode, Fields};
 use domain::limits::{NAME, REFERENCE};
 use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
-use domain::quota::QuotaOverrides;
 use domain::role::Permission;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -19,8 +18,6 @@ use crate::view::job::JobView;
 use crate::view::organization::{GrantsBody, OrganizationSettingsBody, OrganizationView, QuotasBody};
 use crate::{Body, Context, Operations, Query, RACES_MAX, Refusal, RefusalCode};
 
-/// Shards of a new organization's data: room for four partitions' writes, and four queries for a list.
-const SHARDS_AT_FIRST: u8 = 4;
 const STATUSES: &[(&str, OrganizationStatus)] = &[("active", OrganizationStatus::Active), ("suspended", OrganizationStatus::Suspended)];
 const READ_ONLY: &[&str] = &["id", "aws_external_id", "created_at", "updated_at", "url"];
 
@@ -116,21 +113,7 @@ impl Operations {
 
     pub(crate) fn new_organization(&self, name: String) -> Organization {
         let now = self.clock.now();
-        Organization {
-            id: self.ids.organization(),
-            name,
-            external_id: None,
-            status: OrganizationStatus::Active,
-            settings: OrganizationSettings::default(),
-            grants: Grants::default(),
-            quotas: QuotaOverrides::default(),
-            aws_external_id: hex::encode(self.random.bytes::<16>()),
-            shards: SHARDS_AT_FIRST,
-            revision: 1,
-            created_at: now,
-            updated_at: now,
-            ended_at: None,
-        }
+        Organization::new(self.ids.organization(), name, hex::encode(self.random.bytes::<16>()), now)
     }
 
     /// `GET /v1/organizations`: oldest first, or worst first.
@@ -266,8 +249,7 @@ impl Operations {
                 fields.read_only(&["status", "grants", "quotas", "external_id"]);
             }
             let name = if fields.has("name") { fields.required_name("name", NAME) } else { Some(before.name.clone()) };
-            let external_id =
-                if fields.has("external_id") { fields.text("external_id", REFERENCE) } else { before.external_id.clone() };
+            let external_id = if fields.has("external_id") { fields.text("external_id", REFERENCE) } else { before.external_id.clone() };
             let status = if fields.has("status") {
                 let given = fields.given("status");
                 let status = fields.choice("status", STATUSES);

@@ -34,7 +34,10 @@ pub(crate) struct PageQuery {
 
 impl PageQuery {
     pub(crate) fn take(query: &mut Query, errors: &Errors) -> Self {
-        Self { limit: query.integer("limit", errors, PAGE_SIZE.min..=PAGE_SIZE.max).unwrap_or(PAGE_SIZE.usual()), cursor: query.take("cursor", errors) }
+        Self {
+            limit: query.integer("limit", errors, PAGE_SIZE.min..=PAGE_SIZE.max).unwrap_or(PAGE_SIZE.usual()),
+            cursor: query.take("cursor", errors),
+        }
     }
 
     /// The position to go on after, if the cursor is one of this very list.

@@ -146,7 +146,7 @@ impl Store {
             None => recovery::forget(&mut change),
         }
         at_least(of_epoch(change.when(), health.epoch), threshold);
-        let saved = self.switched(disabled, disabled.revision - 1, event, alert, change).await?;
+        let saved = self.switched(disabled, disabled.revision() - 1, event, alert, change).await?;
         Ok(saved == Saved::Done)
     }
 

@@ -151,7 +151,7 @@ impl Store {
 
 /// Makes the item of a destination.
 pub(crate) fn item(destination: &Destination) -> Item {
-    document::revised(&keys::destination(destination.organization_id, destination.id), destination, destination.revision)
+    document::revised(&keys::destination(destination.organization_id, destination.id), destination, destination.revision())
 }
 
 /// Reads the destination in an item.

@@ -305,6 +305,6 @@ fn watched(destination: &Destination) -> Change {
     let mut change = Change::default();
     change.set(FAILING.pk, text(keys::failing(destination.id)));
     change.set(FAILING.sk, text(keys::waiting_sort(destination.organization_id, destination.id)));
-    change.set(REVISION, number(destination.revision));
+    change.set(REVISION, number(destination.revision()));
     change
 }

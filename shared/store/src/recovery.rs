@@ -108,7 +108,7 @@ impl Store {
         alert::watch(&mut change, destination);
         of_epoch(change.when(), health.epoch).equals(NEXT_CHECK, time(claimed));
         let retention_days = self.audit_retention_days(destination.organization_id).await?;
-        let switching = self.switching(destination, destination.revision - 1, enabled, alert, change, retention_days);
+        let switching = self.switching(destination, destination.revision() - 1, enabled, alert, change, retention_days);
         let transaction = switching.put(job::item(job), absent()).put(audit::item(requested, retention_days), Condition::default());
         match self.transact("enable a destination that recovered", transaction).await? {
             Transacted::Done => Ok(Saved::Done),

@@ -139,7 +139,7 @@ pub(crate) fn saved(destination: &Destination) -> Change {
             kind: destination.kind(),
             enabled: destination.takes_deliveries(),
             event_types: destination.event_types.clone(),
-            revision: destination.revision,
+            revision: destination.revision(),
             paused_until_ms: destination.paused_until(destination.updated_at).map(Timestamp::as_millis),
         };
         change.set_member(DESTINATIONS, &id, json(&kept));

@@ -5,16 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
-use domain::credentials::Credentials;
-use domain::destination::{Destination, DestinationState};
+use domain::audit::AuditEvent;
+use domain::destination::Destination;
 use domain::event_type::EventPattern;
 use domain::id::{IdMint, OrganizationId};
-use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
-use domain::quota::QuotaOverrides;
+use domain::organization::Organization;
 use domain::retry::RetryPolicy;
 use domain::settings::Settings;
-use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
+use domain::settings::webhook::WebhookSettings;
 use domain::{Clock, Random, Timestamp};
 use local_aws::{
     AttributeType, BucketSpec, Caller, Durability, Engines, IndexSpec, KeySchema, Mode, Options, Projection, Resources, TableSpec,
@@ -66,21 +64,7 @@ impl Fixture {
 
     /// Saves an organization.
     pub(crate) async fn organization(&self) -> Organization {
-        let organization = Organization {
-            id: self.ids.organization(),
-            name: "Acme".to_owned(),
-            external_id: None,
-            status: OrganizationStatus::Active,
-            settings: OrganizationSettings::default(),
-            grants: Grants::default(),
-            quotas: QuotaOverrides::default(),
-            aws_external_id: "external".to_owned(),
-            shards: 4,
-            revision: 1,
-            created_at: self.now(),
-            updated_at: self.now(),
-            ended_at: None,
-        };
+        let organization = Organization::new(self.ids.organization(), "Acme", "external".to_owned(), self.now());
         let event = self.event(organization.id, "organization.created");
         self.store.create_organization(&organization, &event).await.unwrap();
         self.advance(Duration::from_millis(1));
@@ -90,37 +74,12 @@ impl Fixture {
     /// Makes a destination without saving it.
     pub(crate) fn new_destination(&self, organization: OrganizationId) -> Destination {
         self.advance(Duration::from_millis(1));
+        let settings = WebhookSettings { timeout_seconds: 10, ..WebhookSettings::new("https://example.com/hook") };
+        let id = self.ids.mint(organization, 1);
         Destination {
-            id: self.ids.mint(organization, 1),
-            organization_id: organization,
-            external_id: None,
-            name: "Billing".to_owned(),
-            description: None,
-            state: DestinationState::Enabled,
-            settings: Settings::Webhook(WebhookSettings {
-                url: Some("https://example.com/hook".to_owned()),
-                method: Method::Post,
-                headers: Default::default(),
-                signature: Signature { enabled: true },
-                timeout_seconds: 10,
-                user_agent: None,
-                check: CheckDepth::Request,
-                preset: None,
-                body_template: None,
-                content_type: None,
-                disable_on_gone: true,
-            }),
-            credentials: Credentials::none(),
-            signing_secrets: Vec::new(),
             event_types: Some(vec![EventPattern::parse("invoice.*").unwrap()]),
             retry_policy: Some(RetryPolicy::default()),
-            failure_policy: None,
-            delivery_limits: None,
-            on_exhausted: None,
-            revision: 1,
-            verified_at: None,
-            created_at: self.now(),
-            updated_at: self.now(),
+            ..Destination::new(id, organization, "Billing", Settings::Webhook(settings), self.now())
         }
     }
 
@@ -140,18 +99,7 @@ impl Fixture {
 
     /// Makes an audit event without saving it.
     pub(crate) fn event(&self, organization: OrganizationId, action: &str) -> AuditEvent {
-        AuditEvent {
-            id: self.ids.mint(organization, 1),
-            organization_id: organization,
-            at: self.now(),
-            action: action.to_owned(),
-            outcome: AuditOutcome::Succeeded,
-            actor: Actor::system(),
-            ip: None,
-            target: None,
-            changes: Vec::new(),
-            request_id: None,
-        }
+        AuditEvent { target: None, ..AuditEvent::by_system(self.ids.mint(organization, 1), organization, self.now(), action, "") }
     }
 }
 

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use domain::attempt::{Attempt, Failure};
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::audit::AuditEvent;
 use domain::delivery::{Delivery, State};
 use domain::destination::Destination;
 use domain::health::{LastError, Streak};
-use domain::id::{AuditId, Ulid};
+use domain::id::Ulid;
 use domain::limits::PAYLOAD_MAX_BYTES;
 use domain::organization::FailurePolicy;
 use domain::settle::{AfterAttempt, Outcome, QueueAction, Settlement, settle};
@@ -258,18 +258,14 @@ impl<C: Connector> Parts<C> {
         let Some(Failure { reason: Reason::BlockedAddress, detail }) = &attempt.failure else { return };
         telemetry::metrics::security_event("blocked_address");
         tracing::warn!(delivery = %delivery.id, detail, security_event = true, "blocked_address");
-        let event = AuditEvent {
-            id: AuditId::from(Ulid::untagged(&self.clock, &self.random)),
-            organization_id: delivery.organization,
-            at: self.clock.now(),
-            action: "blocked_address".to_owned(),
-            outcome: AuditOutcome::Denied,
-            actor: Actor::system(),
-            ip: None,
-            target: Some(delivery.id.to_string()),
-            changes: Vec::new(),
-            request_id: None,
-        };
+        let event = AuditEvent::by_system(
+            Ulid::untagged(&self.clock, &self.random).into(),
+            delivery.organization,
+            self.clock.now(),
+            "blocked_address",
+            delivery.id,
+        )
+        .denied();
         self.dispatcher.record_refusal(&event).await;
     }
 

@@ -2,9 +2,8 @@
 //! deliveries either.
 
 use domain::alert::AlertKind;
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::audit::AuditEvent;
 use domain::destination::{Destination, DestinationState, DisabledBy};
-use domain::id::AuditId;
 use store::Saved;
 
 use crate::{Connector, Parts, Updates};
@@ -34,23 +33,13 @@ impl<C: Connector> Parts<C> {
             let Some(routes) = self.store.routes(before.organization_id).await? else { return Ok(()) };
             let now = self.clock.now();
             let state = DestinationState::Disabled { at: now, by: DisabledBy::Receiver, reason: Some(REASON.to_owned()) };
-            let after = Destination { state, revision: before.revision + 1, updated_at: now, ..before.clone() };
-            let event = AuditEvent {
-                id: ids.mint::<AuditId>(after.organization_id, 1),
-                organization_id: after.organization_id,
-                at: now,
-                action: "destination.disabled".to_owned(),
-                outcome: AuditOutcome::Succeeded,
-                actor: Actor::system(),
-                ip: None,
-                target: Some(after.id.to_string()),
-                changes: Vec::new(),
-                request_id: None,
-            };
+            let after = Destination { state, ..before.revised(now) };
+            let event =
+                AuditEvent::by_system(ids.mint(after.organization_id, 1), after.organization_id, now, "destination.disabled", after.id);
             let health = self.store.health(after.id).await?;
             let url = updates.link_to(&after);
             let alert = self.dispatcher.alert_about(ids, &routes, &after, &health, AlertKind::Disabled, &url).await?;
-            match self.store.switch_destination(&after, before.revision, &event, &alert).await? {
+            match self.store.switch_destination(&after, before.revision(), &event, &alert).await? {
                 Saved::Done => {
                     tracing::warn!(destination = %after.id, organization = %after.organization_id, "a destination whose receiver is gone was disabled");
                     telemetry::metrics::destination_disabled(after.kind(), DisabledBy::Receiver.as_str());

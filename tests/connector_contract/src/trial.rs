@@ -1,17 +1,14 @@
 //! A connector under test: deliveries, attempts and checks in the harness of its worker.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use domain::Timestamp;
-use domain::attempt::Trigger;
 use domain::check::CheckReport;
 use domain::delivery::{Delivery, NewDelivery};
 use domain::destination::Destination;
-use domain::event_type::EventType;
 use domain::id::{DeliveryId, Ulid};
 use domain::message::{MessageFacts, PayloadInfo};
 use domain::settings::DestinationType;
@@ -116,22 +113,7 @@ pub(crate) fn delivery(kind: DestinationType, bytes: &Bytes) -> Delivery {
         organization: id.into(),
         destination: id.into(),
         destination_type: kind,
-        destination_disabled: false,
-        message: MessageFacts {
-            event_type: EventType::parse("report.ready").unwrap(),
-            reference: None,
-            metadata: BTreeMap::new(),
-            payload,
-            expires_at: None,
-            trace: "0af7651916cd43dd8448eb211c80319c".parse().unwrap(),
-            test: false,
-            status_callback: None,
-        },
-        fan_out: 1,
-        trigger: Trigger::First,
-        fallback_of: None,
-        retention_days: 30,
-        payload_retention_days: 30,
+        ..samples::new_delivery(MessageFacts { payload, ..samples::message() })
     };
     Delivery::accept(new, id.time())
 }

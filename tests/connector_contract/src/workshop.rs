@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use domain::credentials::{CredentialKind, Credentials, SecretField, sealed_name};
-use domain::destination::{Destination, DestinationState};
+use domain::destination::Destination;
 use domain::id::Ulid;
 use domain::input::{Errors, Fields};
-use domain::retry::RetryPolicy;
 use domain::settings::{DestinationType, Settings};
 use domain::{Clock, Random, Reason, Timestamp};
 use egress::{Guard, Policy};
@@ -124,31 +123,13 @@ impl Workshop {
         static COUNT: AtomicI64 = AtomicI64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let id = Ulid::first_at(Timestamp::from_millis(1_764_000_000_000 + number));
-        let mut destination = Destination {
-            id: id.into(),
-            organization_id: id.into(),
-            external_id: None,
-            name: "a destination".to_owned(),
-            description: None,
-            state: DestinationState::Enabled,
-            settings,
-            credentials: Credentials {
-                kind: login.kind,
-                open: login.open.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
-                secrets: [].into(),
-                shown: Default::default(),
-            },
-            signing_secrets: Vec::new(),
-            event_types: None,
-            retry_policy: Some(RetryPolicy::default()),
-            failure_policy: None,
-            delivery_limits: None,
-            on_exhausted: None,
-            revision: 1,
-            verified_at: None,
-            created_at: id.time(),
-            updated_at: id.time(),
+        let credentials = Credentials {
+            kind: login.kind,
+            open: login.open.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            secrets: [].into(),
+            shown: Default::default(),
         };
+        let mut destination = Destination { id: id.into(), organization_id: id.into(), credentials, ..samples::destination(settings) };
         self.seal(&mut destination, login).await;
         destination
     }

@@ -8,17 +8,16 @@ use bytes::Bytes;
 use dispatch::{Addition, Dispatcher, Extent, Submission, Target};
 use domain::alert::AlertKind;
 use domain::attempt::Trigger;
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::audit::{Actor, AuditEvent};
 use domain::check::{CheckReport, CheckStep, StepName};
-use domain::credentials::Credentials;
 use domain::delivery::SkipReason;
 use domain::destination::{Destination, DestinationState, DisabledBy};
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, IdMint, MessageId};
 use domain::message::{MessageFacts, PayloadInfo};
-use domain::organization::{FailurePolicy, Grants, Organization, OrganizationSettings, OrganizationStatus};
+use domain::organization::{FailurePolicy, Organization, OrganizationSettings};
 use domain::retry::RetryPolicy;
-use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
+use domain::settings::webhook::{CheckDepth, Signature, WebhookSettings};
 use domain::settings::{DestinationType, Lane, PerLane, Settings};
 use domain::trace::TraceId;
 use domain::waiting::DeliveryLimits;
@@ -156,18 +155,13 @@ impl World {
     /// Returns an audit event of something that the test does.
     #[must_use]
     pub fn event(&self) -> AuditEvent {
-        AuditEvent {
-            id: self.ids.mint(self.organization.id, 1),
-            organization_id: self.organization.id,
-            at: self.clock.now(),
-            action: "simulation".to_owned(),
-            outcome: AuditOutcome::Succeeded,
-            actor: Actor::system(),
-            ip: None,
-            target: None,
-            changes: Vec::new(),
-            request_id: None,
-        }
+        AuditEvent::by_system(
+            self.ids.mint(self.organization.id, 1),
+            self.organization.id,
+            self.clock.now(),
+            "simulation",
+            self.organization.id,
+        )
     }
 
     /// Returns a message to the first `fan_out` destinations, accepted now.
@@ -227,11 +221,11 @@ impl World {
             true => (disabled, AlertKind::Disabled),
             false => (DestinationState::Enabled, AlertKind::Enabled),
         };
-        let after = Destination { state, revision: before.revision + 1, updated_at: now, ..before };
+        let after = Destination { state, ..before.revised(now) };
         let routes = self.store.routes(self.organization.id).await.ok()??;
         let health = self.store.health(id).await.ok()?;
         let alert = self.dispatcher.alert_about(&self.ids, &routes, &after, &health, kind, "").await.ok()?;
-        let saved = self.store.switch_destination(&after, after.revision - 1, &self.event(), &alert).await.ok()?;
+        let saved = self.store.switch_destination(&after, after.revision() - 1, &self.event(), &alert).await.ok()?;
         if saved == store::Saved::Done && kind == AlertKind::Disabled {
             self.dispatcher.skip_retrying(&after, routes.shards, SkipReason::DestinationDisabled, 1000).await.ok()?;
         }
@@ -268,8 +262,8 @@ impl World {
             ..FailurePolicy::default()
         };
         let before = self.store.destination(self.organization.id, id).await.expect("the table answers").expect("it is there");
-        let after = Destination { failure_policy: Some(policy), revision: before.revision + 1, ..before };
-        let saved = self.store.save_destination(&after, after.revision - 1, &self.event()).await;
+        let after = Destination { failure_policy: Some(policy), ..before.revised(before.updated_at) };
+        let saved = self.store.save_destination(&after, after.revision() - 1, &self.event()).await;
         assert_eq!(saved.expect("the table answers"), store::Saved::Done);
         let (receiver, rng) = (self.receiver.clone(), Mutex::new(fastrand::Rng::with_seed(seed ^ 0xc4ec)));
         self.engines.functions().register(CHECKS, move |_| {
@@ -313,8 +307,8 @@ impl World {
     }
 
     async fn save_state(&self, before: Destination, state: DestinationState) -> Option<Destination> {
-        let after = Destination { state, revision: before.revision + 1, updated_at: self.clock.now(), ..before };
-        let saved = self.store.save_flow(&after, after.revision - 1, &self.event()).await.ok()?;
+        let after = Destination { state, ..before.revised(self.clock.now()) };
+        let saved = self.store.save_flow(&after, after.revision() - 1, &self.event()).await.ok()?;
         (saved == store::Saved::Done).then_some(after)
     }
 
@@ -383,36 +377,18 @@ fn never() -> FailurePolicy {
 
 fn organization(ids: &IdMint, now: Timestamp) -> Organization {
     Organization {
-        id: ids.organization(),
-        name: "Simulated".to_owned(),
-        external_id: None,
-        status: OrganizationStatus::Active,
         // Receivers fail often here; the consequences of that are tested elsewhere.
         settings: OrganizationSettings { failure_policy: never(), ..OrganizationSettings::default() },
-        grants: Grants::default(),
-        quotas: domain::quota::QuotaOverrides::default(),
-        aws_external_id: String::new(),
         shards: 2,
-        revision: 1,
-        created_at: now,
-        updated_at: now,
-        ended_at: None,
+        ..Organization::new(ids.organization(), "Simulated", String::new(), now)
     }
 }
 
 fn destination(id: DestinationId, organization: &Organization, position: usize, now: Timestamp) -> Destination {
     let settings = WebhookSettings {
-        url: Some("https://receiver.example/".to_owned()),
-        method: Method::Post,
-        headers: BTreeMap::new(),
         signature: Signature { enabled: false },
-        timeout_seconds: 15,
-        user_agent: None,
         check: CheckDepth::Connect,
-        preset: None,
-        body_template: None,
-        content_type: None,
-        disable_on_gone: true,
+        ..WebhookSettings::new("https://receiver.example/")
     };
     // One policy gives up early, and one waits longer than a queue may hold a task.
     let retry_policy = match position {
@@ -421,27 +397,12 @@ fn destination(id: DestinationId, organization: &Organization, position: usize, 
         _ => RetryPolicy { initial_seconds: 45, ..RetryPolicy::default() },
     };
     Destination {
-        id,
-        organization_id: organization.id,
-        external_id: None,
-        name: format!("Receiver {position}"),
-        description: None,
-        state: DestinationState::Enabled,
-        settings: Settings::Webhook(settings),
-        credentials: Credentials::none(),
-        signing_secrets: Vec::new(),
-        event_types: None,
         retry_policy: Some(retry_policy),
-        failure_policy: None,
         delivery_limits: match position {
             1 => Some(DeliveryLimits { max_per_second: None, max_concurrent: Some(MAX_CONCURRENT) }),
             2 => Some(DeliveryLimits { max_per_second: Some(f64::from(MAX_PER_SECOND)), max_concurrent: None }),
             _ => None,
         },
-        on_exhausted: None,
-        revision: 1,
-        verified_at: None,
-        created_at: now,
-        updated_at: now,
+        ..Destination::new(id, organization.id, format!("Receiver {position}"), Settings::Webhook(settings), now)
     }
 }

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use bytes::Bytes;
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::audit::AuditEvent;
 use domain::check::{CheckReport, StepName};
 use domain::credentials::{CredentialKind, Credentials, SecretField, sealed_name};
 use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::id::{IdMint, OrganizationId};
 use domain::input::{Errors, Fields};
-use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
-use domain::quota::QuotaOverrides;
+use domain::organization::{Grants, Organization};
 use domain::settings::{DestinationType, Settings};
 use domain::{Reason, Timestamp};
 use egress::{Client, Guard, Policy, Schemes, Tls};
@@ -29,8 +28,6 @@ use tokio::time::Instant;
 use vault::Vault;
 use worker::{Attempted, Job, Payload, Unavailable};
 use worker_email::{Email, Links, Parts};
-
-use crate::samples;
 
 pub(crate) const USERNAME: &str = "mailer";
 pub(crate) const PASSWORD: &str = "right horse";
@@ -140,33 +137,9 @@ impl Bench {
 /// Returns an organization with these grants, and the audit event of its creation.
 fn organization(id: OrganizationId, grants: Grants) -> (Organization, AuditEvent) {
     let now = system_clock().now();
-    let organization = Organization {
-        id,
-        name: "Acme".to_owned(),
-        external_id: None,
-        status: OrganizationStatus::Active,
-        settings: OrganizationSettings::default(),
-        grants,
-        quotas: QuotaOverrides::default(),
-        aws_external_id: String::new(),
-        shards: 1,
-        revision: 1,
-        created_at: now,
-        updated_at: now,
-        ended_at: None,
-    };
-    let created = AuditEvent {
-        id: IdMint::new([7; 32], system_clock(), system_random()).mint(id, 1),
-        organization_id: id,
-        at: now,
-        action: "organization.created".to_owned(),
-        outcome: AuditOutcome::Succeeded,
-        actor: Actor::system(),
-        ip: None,
-        target: None,
-        changes: Vec::new(),
-        request_id: None,
-    };
+    let organization = Organization { grants, shards: 1, ..Organization::new(id, "Acme", String::new(), now) };
+    let created =
+        AuditEvent::by_system(IdMint::new([7; 32], system_clock(), system_random()).mint(id, 1), id, now, "organization.created", id);
     (organization, created)
 }
 
@@ -186,7 +159,7 @@ async fn destination(port: u16, settings: Value, vault: &Vault) -> Destination {
     all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
     let errors = Errors::default();
     let settings = Settings::read(DestinationType::Email, &mut Fields::new("", all.as_object().unwrap().clone(), &errors)).unwrap();
-    let sample = samples::destination("");
+    let sample = samples::webhook("");
     let sealed = vault.seal(sample.organization_id, sample.id, &sealed_name("password"), &PASSWORD.into()).await.unwrap();
     let secret = SecretField { sealed, hint: None, updated_at: Timestamp::from_millis(0) };
     let credentials = Credentials {

@@ -12,7 +12,5 @@ mod conversation;
 mod exim;
 mod refusals;
 #[allow(dead_code, reason = "shared with the webhook's tests, which use all of it")]
-#[path = "../../../worker_webhook/tests/main/samples.rs"]
-mod samples;
 mod ses;
 mod tokens;

@@ -8,7 +8,7 @@ use kit::sink::{Reply, Sink};
 use kit::tls::Authority;
 use tokio::time::Instant;
 
-use crate::{Bench, samples};
+use crate::Bench;
 
 async fn impatient(bench: &Bench) -> Destination {
     let mut destination = bench.destination().await;

@@ -4,7 +4,7 @@ use domain::settings::webhook::CheckDepth;
 use kit::sink::Sink;
 use kit::tls::Authority;
 
-use crate::{Bench, samples};
+use crate::Bench;
 
 fn steps(report: &CheckReport) -> Vec<(StepName, Option<bool>)> {
     assert!(report.steps.iter().all(|step| !step.detail.is_empty()));

@@ -4,7 +4,7 @@ use domain::settle::Outcome;
 use kit::sink::Sink;
 use vault::Recipient;
 
-use crate::{Bench, samples};
+use crate::Bench;
 
 #[tokio::test]
 async fn each_kind_of_credentials_arrives_and_is_redacted_in_the_record() {

@@ -8,7 +8,6 @@ mod answers;
 mod check;
 mod contract;
 mod credentials;
-mod samples;
 mod signatures;
 
 use std::time::Duration;
@@ -65,7 +64,7 @@ impl Bench {
 
     /// Returns a destination at the sink that signs with one generated secret.
     async fn destination(&self) -> Destination {
-        let mut destination = samples::destination(&self.sink.url());
+        let mut destination = samples::webhook(&self.sink.url());
         destination.signing_secrets = vec![self.signing_secret(1).await.0];
         destination
     }
@@ -74,7 +73,7 @@ impl Bench {
     async fn signing_secret(&self, n: i64) -> (SigningSecret, String) {
         let text = SigningKey::generate(|buffer| buffer.fill(u8::try_from(n).unwrap())).to_secret_string();
         let id = SecretId::from(Ulid::first_at(Timestamp::from_millis(n)));
-        let sample = samples::destination("");
+        let sample = samples::webhook("");
         let sealed = self.vault.seal(sample.organization_id, sample.id, &SigningSecret::sealed_name(id), &text).await.unwrap();
         let source = SecretSource::Generated { sealed };
         let created_at = Timestamp::from_millis(n);
@@ -82,7 +81,7 @@ impl Bench {
     }
 
     async fn credentials(&self, kind: CredentialKind, open: &[(&str, &str)], secret: (&str, &str)) -> Credentials {
-        let sample = samples::destination("");
+        let sample = samples::webhook("");
         let sealed = self.vault.seal(sample.organization_id, sample.id, &sealed_name(secret.0), &secret.1.into()).await.unwrap();
         let field = SecretField { sealed, hint: None, updated_at: Timestamp::from_millis(0) };
         Credentials {

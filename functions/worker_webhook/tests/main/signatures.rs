@@ -12,7 +12,7 @@ use runtime::platform::system_clock;
 use signing::{SigningKey, TOLERANCE_SECONDS, Verification, verify};
 use vault::ORGANIZATION_TAG;
 
-use crate::{Bench, PAYLOAD, aws, samples};
+use crate::{Bench, PAYLOAD, aws};
 
 fn verifies(request: &Received, secret: &str) -> bool {
     let request = Verification {

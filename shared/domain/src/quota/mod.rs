@@ -138,12 +138,7 @@ impl QuotaOverrides {
             deliveries_per_second: read(fields, Quota::DeliveriesPerSecond, DELIVERIES_PER_SECOND, self.deliveries_per_second),
             checks_per_minute: read(fields, Quota::ChecksPerMinute, CHECKS_PER_MINUTE, self.checks_per_minute),
             previews_per_minute: read(fields, Quota::PreviewsPerMinute, PREVIEWS_PER_MINUTE, self.previews_per_minute),
-            upload_bytes_outstanding: read(
-                fields,
-                Quota::UploadBytesOutstanding,
-                UPLOAD_BYTES_OUTSTANDING,
-                self.upload_bytes_outstanding,
-            ),
+            upload_bytes_outstanding: read(fields, Quota::UploadBytesOutstanding, UPLOAD_BYTES_OUTSTANDING, self.upload_bytes_outstanding),
         }
     }
 

@@ -120,8 +120,12 @@ const BACKSLASH: &str = "must not contain a backslash, which some servers take f
 fn read_host_keys(fields: &mut Fields<'_>) -> Option<HostKeys> {
     let (one_given, list_given) = (fields.given("host_key"), fields.given("host_keys"));
     let one = fields.text("host_key", HOST_KEY);
-    let list = fields
-        .parsed_list("host_keys", HostKeys::MAX, |text| if text.len() > *HOST_KEY.end() { Err(HostKeyError) } else { HostKey::parse(text) });
+    let list =
+        fields.parsed_list(
+            "host_keys",
+            HostKeys::MAX,
+            |text| if text.len() > *HOST_KEY.end() { Err(HostKeyError) } else { HostKey::parse(text) },
+        );
     if one_given && list_given {
         fields.refuse("host_key", FieldCode::Conflict, "cannot be combined with host_keys");
         return None;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Address, Anchor, NamedAnchor, TRANSFER_SECONDS};
 use crate::input::{FieldCode, Fields, pointer_token};
+use crate::limits::URL;
 
 /// Where objects go when the customer has no opinion.
 pub const DEFAULT_KEY_TEMPLATE: &str = "{{ event_type }}/{{ created_at | date('%Y/%m/%d') }}/{{ message_id }}{{ filename | ext }}";
@@ -192,7 +193,8 @@ impl AzureBlobSettings {
 
     /// Reads settings; `None` when account or container are missing or unreadable, which is then recorded.
     pub fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let account = name(fields, "account", AZURE_ACCOUNT, is_azure_account, "must be a storage account's name: lower-case letters and digits");
+        let account =
+            name(fields, "account", AZURE_ACCOUNT, is_azure_account, "must be a storage account's name: lower-case letters and digits");
         let told = "must be a container's name: lower-case letters, digits and single hyphens";
         let container = name(fields, "container", AZURE_CONTAINER, is_azure_container, told);
         let endpoint = endpoint(fields);
@@ -244,13 +246,7 @@ pub fn key_refusal(key: &str) -> Option<&'static str> {
     }
 }
 
-fn name(
-    fields: &mut Fields<'_>,
-    name: &'static str,
-    length: RangeInclusive<usize>,
-    good: fn(&str) -> bool,
-    told: &str,
-) -> Option<String> {
+fn name(fields: &mut Fields<'_>, name: &'static str, length: RangeInclusive<usize>, good: fn(&str) -> bool, told: &str) -> Option<String> {
     let text = fields.required_text(name, length)?;
     if good(&text) {
         return Some(text);
@@ -259,7 +255,13 @@ fn name(
     None
 }
 
-fn formatted(fields: &mut Fields<'_>, name: &'static str, length: RangeInclusive<usize>, good: fn(&str) -> bool, told: &str) -> Option<String> {
+fn formatted(
+    fields: &mut Fields<'_>,
+    name: &'static str,
+    length: RangeInclusive<usize>,
+    good: fn(&str) -> bool,
+    told: &str,
+) -> Option<String> {
     let text = fields.text(name, length)?;
     if good(&text) {
         return Some(text);

@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use strum::IntoStaticStr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Address, Anchor, CALL_SECONDS, NamedAnchor};
-use crate::input::{FieldCode, Fields, pointer_token};
+use crate::input::{Errors, FieldCode, Fields, pointer_token};
 use crate::limits::{HEADER_VALUE_MAX_BYTES, HEADERS_MAX, URL};
 
 /// The length of a template of a body.
@@ -101,7 +101,21 @@ pub enum CheckDepth {
     Connect,
 }
 
+/// What the reader makes of an object without members.
+impl Default for WebhookSettings {
+    fn default() -> Self {
+        let errors = Errors::default();
+        Self::read(&mut Fields::new("", Map::new(), &errors)).expect("every setting of a webhook has a default")
+    }
+}
+
 impl WebhookSettings {
+    /// The default settings of a webhook at this URL.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: Some(url.into()), ..Self::default() }
+    }
+
     /// What decides which server receives the secrets of a webhook.
     pub(super) fn anchors(&self) -> Vec<NamedAnchor<'_>> {
         let Self {
@@ -125,7 +139,7 @@ impl WebhookSettings {
         let url = fields.text("url", URL);
         let method = fields.choice("method", &[("POST", Method::Post), ("PUT", Method::Put), ("PATCH", Method::Patch)]);
         let headers = read_headers(fields);
-        let enabled = fields.object("signature", |signature| signature.boolean("enabled").unwrap_or(true));
+        let enabled = fields.object("signature", |signature| signature.boolean("enabled")).flatten();
         let timeout = CALL_SECONDS.read(fields, "timeout_seconds");
         let user_agent = fields.text("user_agent", HEADER_TEXT);
         if user_agent.as_deref().is_some_and(|agent| !is_header_value(agent)) {
@@ -181,7 +195,7 @@ fn read_headers(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
             _ if !seen.insert(name.to_ascii_lowercase()) => refuse(FieldCode::Conflict, "is the same header as another one here"),
             Value::String(value) if value.len() > HEADER_VALUE_MAX_BYTES => {
                 refuse(FieldCode::TooLong, &format!("must have at most {HEADER_VALUE_MAX_BYTES} bytes"));
-            },
+            }
             Value::String(value) if !is_header_value(&value) => refuse(FieldCode::InvalidFormat, "must be printable ASCII"),
             Value::String(value) => {
                 headers.insert(name, value);

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use aws_sdk_lambda::primitives::Blob;
-use domain::audit::{Actor, AuditEvent, AuditOutcome};
+use domain::audit::AuditEvent;
 use domain::authorization::{Authorization, CODE, Consent, Exchange, ExchangeAnswer, ExchangeRequest};
-use domain::id::AuditId;
 use domain::settings::Lane;
 use secrecy::SecretString;
 use store::Saved;
@@ -60,16 +59,9 @@ impl Operations {
             Consented::Again(_) | Consented::Unknown => return Ok(consented),
         };
         let event = AuditEvent {
-            id: self.ids.mint::<AuditId>(organization, 1),
-            organization_id: organization,
-            at: self.clock.now(),
-            action: action.to_owned(),
-            outcome: AuditOutcome::Succeeded,
-            actor: Actor::system(),
             ip: ip.map(str::to_owned),
-            target: Some(id.to_string()),
-            changes: Vec::new(),
             request_id: Some(request_id.to_owned()),
+            ..AuditEvent::by_system(self.ids.mint(organization, 1), organization, self.clock.now(), action, id)
         };
         self.store.record_audit(&event).await?;
         Ok(consented)

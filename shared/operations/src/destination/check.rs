@@ -60,8 +60,8 @@ impl Operations {
     /// Remembers that a check passed, unless the destination has changed since.
     async fn note_verified(&self, ctx: &Context, before: Destination) -> Result<(), Refusal> {
         let now = self.clock.now();
-        let revision = before.revision;
-        let after = Destination { verified_at: Some(now), revision: revision + 1, ..before };
+        let revision = before.revision();
+        let after = Destination { verified_at: Some(now), managed_by: before.managed_by.next(), ..before };
         let event = self.event(ctx, after.organization_id, "destination.verified", after.id, Vec::new());
         self.store.save_destination(&after, revision, &event).await?;
         Ok(())

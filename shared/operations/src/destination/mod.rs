@@ -133,13 +133,8 @@ impl Operations {
         };
         let (stored, generated) = secret.map(|secret| (secret.stored, secret.generated)).unzip();
         let destination = Destination {
-            id,
-            organization_id: organization,
             external_id: draft.external_id,
-            name: draft.name,
             description: draft.description,
-            state: DestinationState::Enabled,
-            settings: draft.settings,
             credentials,
             signing_secrets: stored.into_iter().collect(),
             event_types: draft.event_types,
@@ -147,10 +142,7 @@ impl Operations {
             failure_policy: draft.failure_policy,
             delivery_limits: draft.delivery_limits,
             on_exhausted: draft.on_exhausted,
-            revision: 1,
-            verified_at: None,
-            created_at: now,
-            updated_at: now,
+            ..Destination::new(id, organization, draft.name, draft.settings, now)
         };
         Ok(Drafted { destination, generated: generated.flatten() })
     }
@@ -239,7 +231,7 @@ impl Operations {
                 changed.extend(skipped_check(skip_check));
             }
             let event = self.event(ctx, organization, "destination.updated", after.id, changed);
-            match self.store.save_destination(&after, before.revision, &event).await? {
+            match self.store.save_destination(&after, before.revision(), &event).await? {
                 Saved::Done => {
                     if after.delivery_limits != before.delivery_limits {
                         self.store.reset_turns(&after, self.clock.now()).await?;
@@ -280,7 +272,7 @@ impl Operations {
         if after == *before {
             return Ok(None);
         }
-        let after = Destination { revision: before.revision + 1, updated_at: now, ..after };
+        let after = after.revised(now);
         if reaches { Ok(Some(self.checked(ctx, after, skip_check).await?)) } else { Ok(Some(after)) }
     }
 
@@ -297,12 +289,10 @@ impl Operations {
                 credentials: Credentials::none(),
                 signing_secrets: Vec::new(),
                 verified_at: None,
-                revision: before.revision + 1,
-                updated_at: now,
-                ..before.clone()
+                ..before.revised(now)
             };
             let event = self.event(ctx, organization, "destination.deleted", before.id, Vec::new());
-            match self.store.save_destination(&after, before.revision, &event).await? {
+            match self.store.save_destination(&after, before.revision(), &event).await? {
                 Saved::Done => {
                     self.store.watch_destination(&after).await?;
                     self.skip_retrying(&after, SkipReason::DestinationDeleted).await;
@@ -340,7 +330,7 @@ impl Operations {
 /// RFC 9110 §13.1.1: `If-Match` names the revision that a change was made for.
 fn must_match(if_match: Option<&str>, destination: &Destination) -> Result<(), Refusal> {
     let Some(header) = if_match else { return Ok(()) };
-    let etag = format!("\"{}\"", destination.revision);
+    let etag = format!("\"{}\"", destination.revision());
     let matches = header.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag);
     if matches { Ok(()) } else { Err(Refusal::new(RefusalCode::RevisionConflict, "the destination has changed; read it again")) }
 }

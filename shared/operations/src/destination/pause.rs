@@ -97,10 +97,10 @@ impl Operations {
         state: DestinationState,
         action: &str,
     ) -> Result<Option<Destination>, Refusal> {
-        let after = Destination { state, revision: before.revision + 1, updated_at: self.clock.now(), ..before.clone() };
+        let after = Destination { state, ..before.revised(self.clock.now()) };
         let changes = crate::audit::changes(&serde_json::json!({"state": before.state}), &serde_json::json!({"state": after.state}));
         let event = self.event(ctx, before.organization_id, action, before.id, changes);
-        let saved = self.store.save_flow(&after, before.revision, &event).await?;
+        let saved = self.store.save_flow(&after, before.revision(), &event).await?;
         Ok((saved == Saved::Done).then_some(after))
     }
 

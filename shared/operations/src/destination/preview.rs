@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::input::{Errors, FieldCode, Fields};
 use domain::event_type::EVENT_TYPE;
+use domain::input::{Errors, FieldCode, Fields};
 use domain::limits::{FILENAME, MEDIA_TYPE, PAYLOAD_DEPTH_MAX, REFERENCE};
 use domain::role::Permission;
 use domain::settings::email::Attach;

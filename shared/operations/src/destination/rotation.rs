@@ -85,9 +85,9 @@ impl Operations {
         signing_secrets: Vec<SigningSecret>,
         action: &str,
     ) -> Result<Saved, Refusal> {
-        let after = Destination { signing_secrets, revision: before.revision + 1, updated_at: self.clock.now(), ..before.clone() };
+        let after = Destination { signing_secrets, ..before.revised(self.clock.now()) };
         let event = self.event(ctx, before.organization_id, action, before.id, Vec::new());
-        Ok(self.store.save_destination(&after, before.revision, &event).await?)
+        Ok(self.store.save_destination(&after, before.revision(), &event).await?)
     }
 }
 

@@ -122,10 +122,10 @@ impl Operations {
             if before.takes_deliveries() == (state == DestinationState::Enabled) {
                 return self.view_with_health(ctx, &before).await;
             }
-            let after = Destination { state: state.clone(), revision: before.revision + 1, updated_at: self.clock.now(), ..before.clone() };
+            let after = Destination { state: state.clone(), ..before.revised(self.clock.now()) };
             let event = self.event(ctx, before.organization_id, action, before.id, Vec::new());
             let alert = self.alert_of_switch(ctx, &after).await?;
-            match self.store.switch_destination(&after, before.revision, &event, &alert).await? {
+            match self.store.switch_destination(&after, before.revision(), &event, &alert).await? {
                 Saved::Done => {
                     self.tell(ctx, alert).await;
                     if !after.is_enabled() {

@@ -288,9 +288,7 @@ fn read_batch(json: &Bytes) -> Result<Vec<Bytes>, Refusal> {
         None => Some((FieldCode::Required, "messages is required".to_owned())),
         Some(None) => Some((FieldCode::InvalidType, "must be a list".to_owned())),
         Some(Some(items)) if items.is_empty() => Some((FieldCode::TooShort, "must have at least one message".to_owned())),
-        Some(Some(items)) if items.len() > BATCH_MAX => {
-            Some((FieldCode::TooLong, format!("must have at most {BATCH_MAX} messages")))
-        }
+        Some(Some(items)) if items.len() > BATCH_MAX => Some((FieldCode::TooLong, format!("must have at most {BATCH_MAX} messages"))),
         Some(Some(_)) => None,
     };
     if let Some((code, detail)) = mistake {

@@ -402,7 +402,7 @@ impl DestinationView {
             failure_policy: destination.failure_policy.clone(),
             delivery_limits: destination.delivery_limits,
             on_exhausted: destination.on_exhausted.clone(),
-            revision: destination.revision,
+            revision: destination.revision(),
             verified_at: destination.verified_at,
             health,
             created_at: destination.created_at,

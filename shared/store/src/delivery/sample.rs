@@ -1,14 +1,11 @@
 //! An ordinary delivery and an ordinary attempt of it, for tests.
 
-use std::collections::BTreeMap;
-
 use domain::Timestamp;
 use domain::attempt::{Attempt, RequestRecord, ResponseRecord, Trigger};
 use domain::delivery::{Delivery, NewDelivery};
-use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, Id as _, MessageId, OrganizationId};
 use domain::message::{MessageFacts, PayloadInfo};
-use domain::settings::DestinationType;
+use sha2::Digest as _;
 
 pub(crate) const PAYLOAD: &[u8] = br#"{"report_id":"rep_8f14e45fceea167a5a36dedd4bea2543","name":"Monthly revenue","period":"2025-10","rows":18234,"url":"https://app.example.com/reports/8f14e45f/download","requested_by":"jana.novakova"}"#;
 
@@ -16,37 +13,11 @@ pub(crate) fn delivery() -> Delivery {
     let message: MessageId = "msg_01kastx800030drg7rz3j4xk7q".parse().unwrap();
     let organization: OrganizationId = "org_01kasqzt8c04ktz8awbk9d2xnv".parse().unwrap();
     let destination: DestinationId = "dst_01kasr5v3e026nfs5he6gvcp8d".parse().unwrap();
-    let new = NewDelivery {
-        id: DeliveryId { message, position: 0 },
-        organization,
-        destination,
-        destination_type: DestinationType::Webhook,
-        destination_disabled: false,
-        message: MessageFacts {
-            event_type: EventType::parse("report.ready").unwrap(),
-            reference: None,
-            metadata: BTreeMap::new(),
-            payload: PayloadInfo {
-                size_bytes: PAYLOAD.len() as u64,
-                content_type: "application/json".to_owned(),
-                filename: None,
-                sha256: Some(hex::encode(sha2::Digest::finalize(sha2::Digest::chain_update(
-                    <sha2::Sha256 as sha2::Digest>::new(),
-                    PAYLOAD,
-                )))),
-            },
-            expires_at: None,
-            trace: "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap(),
-            test: false,
-            status_callback: None,
-        },
-        fan_out: 1,
-        trigger: Trigger::First,
-        fallback_of: None,
-        retention_days: 30,
-        payload_retention_days: 30,
-    };
-    Delivery::accept(new, message.ulid().time())
+    let sha256 = Some(hex::encode(sha2::Sha256::digest(PAYLOAD)));
+    let payload = PayloadInfo { size_bytes: PAYLOAD.len() as u64, sha256, ..samples::message().payload };
+    let facts = MessageFacts { payload, trace: "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap(), ..samples::message() };
+    let id = DeliveryId { message, position: 0 };
+    Delivery::accept(NewDelivery { id, organization, destination, ..samples::new_delivery(facts) }, message.ulid().time())
 }
 
 /// Returns what a worker records of a first attempt that succeeds, with twelve ordinary response

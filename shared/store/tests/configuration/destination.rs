@@ -9,9 +9,9 @@ use crate::fixture::{Fixture, TABLE};
 
 /// Deletes a destination in its current state.
 pub(super) async fn delete(fixture: &Fixture, before: &Destination) {
-    let deleted = Destination { state: DestinationState::Deleted { at: fixture.now() }, revision: before.revision + 1, ..before.clone() };
+    let deleted = Destination { state: DestinationState::Deleted { at: fixture.now() }, ..before.revised(before.updated_at) };
     let event = fixture.event(before.organization_id, "destination.deleted");
-    assert_eq!(fixture.store.save_destination(&deleted, before.revision, &event).await.unwrap(), Saved::Done);
+    assert_eq!(fixture.store.save_destination(&deleted, before.revision(), &event).await.unwrap(), Saved::Done);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn of_two_changes_of_one_revision_one_wins() {
     let organization = fixture.organization().await;
     let before = fixture.destination(organization.id).await;
     let disabled = DestinationState::Disabled { at: fixture.now(), by: DisabledBy::User, reason: None };
-    let changes = [DestinationState::Enabled, disabled].map(|state| Destination { state, revision: 2, ..before.clone() });
+    let changes = [DestinationState::Enabled, disabled].map(|state| Destination { state, ..before.revised(before.updated_at) });
     let saves = changes.iter().map(|after| async {
         let event = fixture.event(organization.id, "destination.updated");
         fixture.store.save_destination(after, 1, &event).await.unwrap()

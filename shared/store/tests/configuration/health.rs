@@ -125,12 +125,12 @@ fn alert(destination: &Destination, fixture: &Fixture, kind: AlertKind) -> Alert
 /// Disables a destination and enables it again.
 async fn enabled_anew(fixture: &Fixture, before: &Destination) -> Destination {
     let disabled = DestinationState::Disabled { at: fixture.now(), by: DisabledBy::User, reason: None };
-    let disabled = Destination { state: disabled, revision: before.revision + 1, ..before.clone() };
-    let enabled = Destination { state: DestinationState::Enabled, revision: before.revision + 2, ..before.clone() };
+    let disabled = Destination { state: disabled, ..before.revised(before.updated_at) };
+    let enabled = Destination { state: DestinationState::Enabled, ..disabled.revised(before.updated_at) };
     let event = || fixture.event(before.organization_id, "destination.switched");
     for (after, kind) in [(&disabled, AlertKind::Disabled), (&enabled, AlertKind::Enabled)] {
         let alert = alert(after, fixture, kind);
-        assert_eq!(fixture.store.switch_destination(after, after.revision - 1, &event(), &alert).await.unwrap(), Saved::Done);
+        assert_eq!(fixture.store.switch_destination(after, after.revision() - 1, &event(), &alert).await.unwrap(), Saved::Done);
     }
     enabled
 }

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::attempt::{Attempt, Failure, RequestRecord, ResponseRecord, Trigger};
+use domain::attempt::{Attempt, Failure, RequestRecord, ResponseRecord};
 use domain::delivery::{Delivery, NewDelivery};
-use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, Id, MessageId, OrganizationId};
 use domain::message::{MessageFacts, PayloadInfo};
 use domain::receipt::Receipt;
-use domain::settings::DestinationType;
 use domain::settle::AfterAttempt;
 use domain::{Reason, Timestamp};
 use store::Settled;
@@ -26,19 +24,8 @@ impl Fixture {
         let message: MessageId = self.ids.mint(organization, SHARDS);
         let fan_out = u16::try_from(destinations.len()).unwrap();
         let delivery = |(position, destination): (u16, &DestinationId)| {
-            let new = NewDelivery {
-                id: DeliveryId { message, position },
-                organization,
-                destination: *destination,
-                destination_type: DestinationType::Webhook,
-                destination_disabled: false,
-                message: facts(),
-                fan_out,
-                trigger: Trigger::First,
-                fallback_of: None,
-                retention_days: 30,
-                payload_retention_days: 30,
-            };
+            let id = DeliveryId { message, position };
+            let new = NewDelivery { id, organization, destination: *destination, fan_out, ..samples::new_delivery(facts()) };
             Delivery::accept(new, message.ulid().time())
         };
         (0..).zip(destinations).map(delivery).collect()
@@ -112,16 +99,8 @@ impl Fixture {
 
 /// The facts that every message has.
 pub(crate) fn facts() -> MessageFacts {
-    MessageFacts {
-        event_type: EventType::parse("report.ready").unwrap(),
-        reference: None,
-        metadata: Default::default(),
-        payload: info(PAYLOAD),
-        expires_at: None,
-        trace: "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap(),
-        test: false,
-        status_callback: None,
-    }
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736".parse().unwrap();
+    MessageFacts { payload: info(PAYLOAD), trace, ..samples::message() }
 }
 
 /// The facts about a JSON payload.

@@ -12,9 +12,8 @@ use domain::delivery::Delivery;
 use domain::destination::Destination;
 use domain::health::{EndedStreak, LastError};
 use domain::id::{JobId, OrganizationId};
-use domain::organization::{Grants, Organization, OrganizationSettings, OrganizationStatus};
+use domain::organization::Organization;
 use domain::portal_link::{Maker, PortalLink, Subject};
-use domain::quota::QuotaOverrides;
 use domain::receipt::Receipt;
 use domain::role::Role;
 use domain::settle::AfterAttempt;
@@ -57,19 +56,9 @@ impl OneOfEach {
         let ids = &fixture.ids;
         let now = fixture.now();
         let organization = Organization {
-            id: ids.organization(),
-            name: "Acme".to_owned(),
             external_id: Some("acme-1".to_owned()),
-            status: OrganizationStatus::Active,
-            settings: OrganizationSettings::default(),
-            grants: Grants::default(),
-            quotas: QuotaOverrides::default(),
-            aws_external_id: "external".to_owned(),
             shards: 1,
-            revision: 1,
-            created_at: now,
-            updated_at: now,
-            ended_at: None,
+            ..Organization::new(ids.organization(), "Acme", "external".to_owned(), now)
         };
         let owner = organization.id;
         let key = ApiKey {

@@ -5,91 +5,24 @@
 
 mod config;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use domain::Reason;
 use domain::attempt::Trigger;
-use domain::credentials::Credentials;
-use domain::delivery::{Delivery, NewDelivery, SkipReason, State};
+use domain::delivery::{Delivery, SkipReason, State};
 use domain::destination::{Destination, DestinationState, DisabledBy};
-use domain::event_type::EventType;
-use domain::id::{DeliveryId, DestinationId, MessageId, OrganizationId, Ulid};
-use domain::message::{MessageFacts, PayloadInfo};
-use domain::retry::RetryPolicy;
-use domain::settings::webhook::{CheckDepth, Method, Signature, WebhookSettings};
-use domain::settings::{DestinationType, Settings};
 use domain::waiting::{Waiting, WaitingFor};
-use domain::{Reason, Timestamp};
 use queue::Task;
+use samples::at;
 use worker::{GiveUp, Next, plan};
 
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_millis(1_764_000_000_000 + seconds * 1000)
-}
-
 fn delivery() -> Delivery {
-    let ulid = Ulid::first_at(at(0));
-    let payload = PayloadInfo { size_bytes: 2, content_type: "application/json".to_owned(), filename: None, sha256: None };
-    let new = NewDelivery {
-        id: DeliveryId { message: MessageId::from(ulid), position: 0 },
-        organization: OrganizationId::from(ulid),
-        destination: DestinationId::from(ulid),
-        destination_type: DestinationType::Webhook,
-        destination_disabled: false,
-        message: MessageFacts {
-            event_type: EventType::parse("report.ready").unwrap(),
-            reference: None,
-            metadata: BTreeMap::new(),
-            payload,
-            expires_at: None,
-            trace: "0af7651916cd43dd8448eb211c80319c".parse().unwrap(),
-            test: false,
-            status_callback: None,
-        },
-        fan_out: 1,
-        trigger: Trigger::First,
-        fallback_of: None,
-        retention_days: 30,
-        payload_retention_days: 30,
-    };
     let state = State::Retrying { next_attempt_at: at(0), reason: Some(Reason::Timeout) };
-    Delivery { generation: 2, attempts: 3, trigger: Trigger::Retry, state, ..Delivery::accept(new, at(0)) }
+    Delivery { generation: 2, attempts: 3, trigger: Trigger::Retry, state, ..samples::delivery() }
 }
 
 fn destination(state: DestinationState) -> Destination {
-    let settings = WebhookSettings {
-        url: Some("https://receiver.example/hook".to_owned()),
-        method: Method::Post,
-        headers: BTreeMap::new(),
-        signature: Signature { enabled: true },
-        timeout_seconds: 15,
-        user_agent: None,
-        check: CheckDepth::Request,
-        preset: None,
-        body_template: None,
-        content_type: None,
-        disable_on_gone: true,
-    };
-    Destination {
-        id: DestinationId::from(Ulid::first_at(at(0))),
-        organization_id: OrganizationId::from(Ulid::first_at(at(0))),
-        external_id: None,
-        name: "a receiver".to_owned(),
-        description: None,
-        state,
-        settings: Settings::Webhook(settings),
-        credentials: Credentials::none(),
-        signing_secrets: Vec::new(),
-        event_types: None,
-        retry_policy: Some(RetryPolicy::default()),
-        failure_policy: None,
-        delivery_limits: None,
-        on_exhausted: None,
-        revision: 1,
-        verified_at: None,
-        created_at: at(0),
-        updated_at: at(0),
-    }
+    Destination { state, ..samples::webhook("https://receiver.example/hook") }
 }
 
 fn task(generation: u32) -> Task {

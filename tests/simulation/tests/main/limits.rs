@@ -36,9 +36,9 @@ async fn limited(limits: DeliveryLimits, took: Duration) -> (World, DestinationI
 
 async fn change(world: &World, id: DestinationId, change: impl FnOnce(&mut Destination)) {
     let before = world.store.destination(world.organization.id, id).await.expect("the table answers").expect("it is there");
-    let mut after = Destination { revision: before.revision + 1, updated_at: world.clock.now(), ..before };
+    let mut after = before.revised(world.clock.now());
     change(&mut after);
-    let saved = world.store.save_flow(&after, after.revision - 1, &world.event()).await;
+    let saved = world.store.save_flow(&after, after.revision() - 1, &world.event()).await;
     assert_eq!(saved.expect("the table answers"), Saved::Done);
 }
 

@@ -103,9 +103,9 @@ impl Broken {
     /// Changes the destination as a person does.
     async fn edits(&self, change: impl FnOnce(&mut Destination)) {
         let before = self.destination().await;
-        let mut after = Destination { revision: before.revision + 1, ..before.clone() };
+        let mut after = before.revised(before.updated_at);
         change(&mut after);
-        let saved = self.world.store.save_destination(&after, before.revision, &self.world.event()).await;
+        let saved = self.world.store.save_destination(&after, before.revision(), &self.world.event()).await;
         assert_eq!(saved.expect("the table answers"), Saved::Done);
     }
 
@@ -209,7 +209,7 @@ fn a_disabled_destination_is_checked_after_1_5_15_and_60_minutes_then_hourly_for
         }
         let destination = broken.destination().await;
         assert!(matches!(destination.state, DestinationState::Disabled { by: DisabledBy::Failures, .. }), "{:?}", destination.state);
-        assert_eq!(destination.revision, 2, "checks change nothing that a person edits");
+        assert_eq!(destination.revision(), 2, "checks change nothing that a person edits");
     });
 }
 
@@ -289,7 +289,7 @@ fn a_person_who_enables_the_destination_ends_its_recovery() {
     in_simulated_time(async || {
         let broken = Broken::disabled(true).await;
         let before = broken.destination().await;
-        let enabled = Destination { state: DestinationState::Enabled, revision: before.revision + 1, ..before.clone() };
+        let enabled = Destination { state: DestinationState::Enabled, ..before.revised(before.updated_at) };
         let alert = domain::alert::Alert {
             id: broken.world.ids.mint(before.organization_id, 1),
             organization_id: before.organization_id,
@@ -299,7 +299,7 @@ fn a_person_who_enables_the_destination_ends_its_recovery() {
             data: serde_json::Value::Null,
             message: None,
         };
-        let saved = broken.world.store.switch_destination(&enabled, before.revision, &broken.world.event(), &alert).await;
+        let saved = broken.world.store.switch_destination(&enabled, before.revision(), &broken.world.event(), &alert).await;
         assert_eq!(saved.expect("the table answers"), Saved::Done);
         assert_eq!((broken.recovery().await, broken.checks_after(3600).await), (None, 0));
     });
@@ -315,8 +315,8 @@ fn what_a_person_changes_while_a_check_runs_stands() {
             let (store, event) = (store.clone(), event.clone());
             Box::pin(async move {
                 let before = store.destination(organization, id).await.expect("the table answers").expect("it is there");
-                let after = Destination { name: "Edited".to_owned(), revision: before.revision + 1, ..before.clone() };
-                let saved = store.save_destination(&after, before.revision, &event).await;
+                let after = Destination { name: "Edited".to_owned(), ..before.revised(before.updated_at) };
+                let saved = store.save_destination(&after, before.revision(), &event).await;
                 assert_eq!(saved.expect("the table answers"), Saved::Done);
                 Ok(Bytes::from(serde_json::to_vec(&CheckReport::of(Vec::new())).expect("a report is JSON")))
             })

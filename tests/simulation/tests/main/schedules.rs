@@ -51,8 +51,8 @@ fn a_patient_schedule_of_the_organization_is_kept_to_its_last_retry_after_three_
         let mut inherits =
             world.store.destination(world.organization.id, destination).await.expect("the table answers").expect("it is there");
         inherits.retry_policy = None;
-        inherits.revision += 1;
-        world.store.save_destination(&inherits, inherits.revision - 1, &world.event()).await.expect("the destination is saved");
+        inherits.managed_by = inherits.managed_by.next();
+        world.store.save_destination(&inherits, inherits.revision() - 1, &world.event()).await.expect("the destination is saved");
         let patient = RetryPolicy { schedule: Some(Schedule::Patient), max_retries: 9, jitter: 0.0, ..RetryPolicy::default() };
         let settings = OrganizationSettings { retry_policy: Some(patient.clone()), ..world.organization.settings.clone() };
         let changed = Organization { settings, revision: world.organization.revision + 1, ..world.organization.clone() };

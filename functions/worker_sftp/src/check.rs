@@ -34,12 +34,7 @@ pub async fn check(
     steps.expect(&STEPS);
     let host = Host::parse(&settings.host)
         .map_err(|refusal| ConnectorError::misconfigured(format!("the host cannot be used: {refusal}")).at(StepName::Resolve))?;
-    let resolving = async { guard.resolve(&host, settings.port, deadline).await.map_err(ConnectorError::from) };
-    let count = |addresses: &Vec<_>| match addresses.len() {
-        1 => "1 address".to_owned(),
-        count => format!("{count} addresses"),
-    };
-    steps.take(StepName::Resolve, resolving, count).await?;
+    steps.resolve(guard, &host, settings.port, deadline).await?;
 
     let connecting = async { guard.connect(&host, settings.port, deadline).await.map_err(ConnectorError::from) };
     let stream = steps.take(StepName::Connect, connecting, |_| "connected".to_owned()).await?;

@@ -18,7 +18,7 @@ use worker::{Attempted, ConnectorError, Payload, login_deadline};
 
 use crate::credentials::Credentials;
 use crate::place::{Place, located};
-use crate::remote::{Found, OpenError, Remote, sha256};
+use crate::remote::{Content, Found, OpenError, Remote, sha256};
 use crate::ssh;
 use crate::verdict::within;
 
@@ -74,6 +74,8 @@ enum Done {
     WasThere(WrittenFile),
     /// Another file exists and was kept.
     Skipped,
+    /// A file exists that cannot be read, so it may be this delivery's own. It was kept.
+    SkippedUnread,
 }
 
 /// Delivers one whole file under its final name. A repeated delivery finds the file that it wrote
@@ -115,6 +117,10 @@ pub async fn deliver(
         }
         Ok(Done::Skipped) => {
             let detail = format!("{} already exists and was kept", place.path());
+            Ok(delivered(receipt(settings, &place, None), detail, None))
+        }
+        Ok(Done::SkippedUnread) => {
+            let detail = unread(&place.path(), " and was kept");
             Ok(delivered(receipt(settings, &place, None), detail, None))
         }
         Err(error) => {
@@ -208,30 +214,48 @@ async fn look_before(remote: &Remote, file: &File<'_>, size_bytes: u64) -> Resul
     if file.if_exists == IfExists::Replace {
         return Ok(None);
     }
-    let path = file.place.path();
-    let found = remote.find(&path).await?;
-    match (found, file.sha256) {
-        (Found::Nothing, _) => Ok(None),
+    let found = remote.find(&file.place.path()).await?;
+    match file.sha256 {
         // Whether the file is this delivery's is decided after the bytes have been read.
-        (Found::File { size_bytes: found }, None) if found == size_bytes => Ok(None),
-        (_, sha256) => settle_with(remote, file, found, size_bytes, sha256.unwrap_or_default()).await.map(Some),
+        None if may_be_same(found, size_bytes) => Ok(None),
+        sha256 => settle_with(remote, file, found, size_bytes, sha256.unwrap_or_default()).await,
     }
 }
 
-/// Decides the result when something exists at the file's path.
-async fn settle_with(remote: &Remote, file: &File<'_>, found: Found, size_bytes: u64, sha256: &str) -> Result<Done, ConnectorError> {
+/// Whether a payload of this size may have been written here. A server may not report a size.
+fn may_be_same(found: Found, size_bytes: u64) -> bool {
+    matches!(found, Found::File { size_bytes: found } if found.is_none_or(|found| found == size_bytes))
+}
+
+/// Decides the result when something exists at the file's path. Returns `None` if nothing does.
+async fn settle_with(
+    remote: &Remote,
+    file: &File<'_>,
+    found: Found,
+    size_bytes: u64,
+    sha256: &str,
+) -> Result<Option<Done>, ConnectorError> {
     let path = file.place.path();
-    if found == (Found::File { size_bytes }) && remote.sha256(&path, size_bytes).await?.as_deref() == Some(sha256) {
-        return Ok(Done::WasThere(WrittenFile { size_bytes, sha256: sha256.to_owned() }));
-    }
-    if file.if_exists == IfExists::Skip {
-        return Ok(Done::Skipped);
-    }
-    let detail = match found {
-        Found::Directory => format!("{path} is a directory"),
-        _ => format!("{path} already exists and is another file"),
+    let content = match found {
+        Found::Nothing => Content::Gone,
+        found if may_be_same(found, size_bytes) => remote.compare(&path, size_bytes, sha256).await?,
+        _ => Content::Other,
+    };
+    let detail = match (content, file.if_exists) {
+        (Content::Gone, _) => return Ok(None),
+        (Content::Same, _) => return Ok(Some(Done::WasThere(WrittenFile { size_bytes, sha256: sha256.to_owned() }))),
+        (Content::Other, IfExists::Skip) => return Ok(Some(Done::Skipped)),
+        (Content::Unreadable(_), IfExists::Skip) => return Ok(Some(Done::SkippedUnread)),
+        (Content::Unreadable(failure), _) => unread(&path, &format!(" ({})", failure.detail())),
+        (Content::Other, _) if found == Found::Directory => format!("{path} is a directory"),
+        (Content::Other, _) => format!("{path} already exists and is another file"),
     };
     Err(ConnectorError::new(Outcome::ClientError(Reason::Rejected), detail).at(StepName::Write))
+}
+
+/// Describes a file that exists and cannot be read.
+fn unread(path: &str, what: &str) -> String {
+    format!("{path} already exists{what}; it cannot be read, so whether it is this delivery's own is not known")
 }
 
 /// Opens the temporary file, and creates missing directories if that fails. Servers report a
@@ -262,16 +286,14 @@ async fn finish(remote: &Remote, file: &File<'_>, handle: &str, payload: Payload
     // A file has appeared at the path: another writer's, or one from a concurrent attempt of this
     // delivery.
     let found = remote.find(&path).await?;
-    match (found, file.if_exists) {
-        (Found::Nothing, _) => Err(failure),
-        (Found::File { .. }, IfExists::Replace) => match settle_with(remote, file, found, written.size_bytes, &written.sha256).await {
-            Ok(done) => Ok(done),
-            Err(_) => Err(failure),
-        },
-        _ => {
-            let done = settle_with(remote, file, found, written.size_bytes, &written.sha256).await?;
+    match settle_with(remote, file, found, written.size_bytes, &written.sha256).await {
+        Ok(Some(done)) => {
             drop(timeout(CLEAN_UP_MAX, remote.remove(&file.temporary)).await);
             Ok(done)
         }
+        Ok(None) => Err(failure),
+        // The existing file may be replaced, so the server's refusal is the failure.
+        Err(_) if file.if_exists == IfExists::Replace && found != Found::Directory => Err(failure),
+        Err(settled) => Err(settled),
     }
 }

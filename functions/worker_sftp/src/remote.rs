@@ -54,7 +54,23 @@ pub(crate) struct Remote {
 pub(crate) enum Found {
     Nothing,
     Directory,
-    File { size_bytes: u64 },
+    /// A file, and its size if the server reports one.
+    File {
+        size_bytes: Option<u64>,
+    },
+}
+
+/// How an existing file compares with a payload.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// The file has exactly the payload's bytes.
+    Same,
+    /// The file has other bytes.
+    Other,
+    /// The file has disappeared since it was found.
+    Gone,
+    /// The server refuses to let this user read the file.
+    Unreadable(ConnectorError),
 }
 
 /// Why a file could not be opened for writing.
@@ -119,7 +135,7 @@ impl Remote {
     pub(crate) async fn find(&self, path: &str) -> Result<Found, ConnectorError> {
         match self.sftp.stat(path).await {
             Ok(found) if found.attrs.is_dir() => Ok(Found::Directory),
-            Ok(found) => Ok(Found::File { size_bytes: found.attrs.size.unwrap_or_default() }),
+            Ok(found) => Ok(Found::File { size_bytes: found.attrs.size }),
             Err(error) if is_status(&error, StatusCode::NoSuchFile) => Ok(Found::Nothing),
             // Some servers report a missing file as a failure. They report the same for a name that
             // certainly does not exist.
@@ -233,30 +249,50 @@ impl Remote {
         Ok(WrittenFile { size_bytes: offset, sha256: hexadecimal(digest) })
     }
 
-    /// Returns the SHA-256 of a file of this size, read with many requests under way, or `None` if
-    /// the file is shorter.
-    pub(crate) async fn sha256(&self, path: &str, size_bytes: u64) -> Result<Option<String>, ConnectorError> {
-        let told = |error: SftpError| verdict::of_sftp(&error, &format!("reading {path}"));
-        let handle = self.sftp.open(path, OpenFlags::READ, FileAttributes::empty()).await.map_err(told)?.handle;
+    /// Compares an existing file with a payload of this size and SHA-256.
+    pub(crate) async fn compare(&self, path: &str, size_bytes: u64, sha256: &str) -> Result<Content, ConnectorError> {
+        let read = async {
+            let handle = self.sftp.open(path, OpenFlags::READ, FileAttributes::empty()).await?.handle;
+            let found = self.sha256(&handle, size_bytes).await?;
+            self.sftp.close(&handle).await?;
+            Ok::<_, SftpError>(found)
+        };
+        let error = match read.await {
+            Ok(found) if found.as_deref() == Some(sha256) => return Ok(Content::Same),
+            Ok(_) => return Ok(Content::Other),
+            Err(error) => error,
+        };
+        let failure = verdict::of_sftp(&error, &format!("reading {path}"));
+        match error {
+            SftpError::Status(status) if status.status_code == StatusCode::NoSuchFile => Ok(Content::Gone),
+            SftpError::Status(status) if matches!(status.status_code, StatusCode::PermissionDenied | StatusCode::OpUnsupported) => {
+                Ok(Content::Unreadable(failure))
+            }
+            _ => Err(failure),
+        }
+    }
+
+    /// Returns the SHA-256 of an open file, read with many requests under way, or `None` if the
+    /// file does not have exactly this size. Sizes in attributes are not relied on, because some
+    /// servers report none or a wrong one.
+    async fn sha256(&self, handle: &str, size_bytes: u64) -> SftpResult<Option<String>> {
         let mut digest = Context::new(&SHA256);
         let mut under_way = FuturesOrdered::new();
         let mut asked = 0;
-        let whole = loop {
+        loop {
             while asked < size_bytes && under_way.len() < REQUESTS_MAX {
                 let length = (size_bytes - asked).min(REQUEST_BYTES as u64);
-                under_way.push_back(self.read(&handle, asked, length as usize));
+                under_way.push_back(self.read(handle, asked, length as usize));
                 asked += length;
             }
-            match under_way.next().await {
-                None => break true,
-                Some(Ok(Some(bytes))) => digest.update(&bytes),
-                Some(Ok(None)) => break false,
-                Some(Err(error)) => return Err(told(error)),
+            match under_way.next().await.transpose()? {
+                None => break,
+                Some(Some(bytes)) => digest.update(&bytes),
+                Some(None) => return Ok(None),
             }
-        };
-        drop(under_way);
-        self.sftp.close(&handle).await.map_err(told)?;
-        Ok(whole.then(|| hexadecimal(digest)))
+        }
+        let is_longer = self.read(handle, size_bytes, 1).await?.is_some();
+        Ok((!is_longer).then(|| hexadecimal(digest)))
     }
 
     /// Reads exactly `length` bytes, in as many requests as the server requires. Returns `None` at

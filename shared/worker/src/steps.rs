@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::Reason;
 use domain::check::{CheckReport, CheckStep, StepName};
 use domain::settle::Outcome;
-use egress::{Probe, StepOutcome};
+use egress::{Guard, Host, Probe, StepOutcome};
 use tokio::time::Instant;
 
 use crate::{ConnectorError, unanswered};
@@ -89,6 +89,16 @@ impl StepRecorder {
         Ok(value)
     }
 
+    /// Resolves the name of a server, checks its addresses and records the step.
+    pub async fn resolve(&mut self, guard: &Guard, host: &Host, port: u16, deadline: Instant) -> Result<(), ConnectorError> {
+        let resolving = async { guard.resolve(host, port, deadline).await.map_err(ConnectorError::from) };
+        let count = |addresses: &Vec<_>| match addresses.len() {
+            1 => format!("{host} has 1 address"),
+            count => format!("{host} has {count} addresses"),
+        };
+        self.take(StepName::Resolve, resolving, count).await.map(drop)
+    }
+
     /// Returns the report of a check that ended with `result`.
     #[must_use]
     pub fn report(mut self, result: Result<(), ConnectorError>) -> CheckReport {
@@ -159,7 +169,7 @@ fn passed(name: StepName) -> &'static str {
     match name {
         StepName::Resolve => "the name resolves",
         StepName::Connect => "the connection was accepted",
-        StepName::Tls => "the connection is encrypted and the certificate is accepted",
+        StepName::Tls => "the connection is encrypted",
         StepName::HostKey => "the host key is pinned",
         StepName::Authenticate => "the credentials are accepted",
         StepName::Authorize => "the credentials allow what deliveries do",

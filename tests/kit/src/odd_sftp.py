@@ -77,6 +77,10 @@ class Session:
     def act(self, kind, request, reader):
         if kind == OPEN:
             path, flags = reader.path(), reader.number()
+            if "read-refused" in ODD and not flags & 2:
+                raise Refused(PERMISSION_DENIED)
+            if "read-unsupported" in ODD and not flags & 2:
+                raise Refused(OP_UNSUPPORTED)
             wanted = os.O_RDWR | os.O_CREAT if flags & 2 else os.O_RDONLY
             name = b"%d" % os.open(path, wanted, 0o644)
             self.handles[name] = path
@@ -125,6 +129,8 @@ class Session:
 
     def attributes(self, request, found, size=None):
         size = found.st_size if size is None else size
+        if "size-missing" in ODD:
+            return bytes([ATTRS]) + struct.pack(">III", request, 4, found.st_mode)
         return bytes([ATTRS]) + struct.pack(">IIQI", request, 5, size, found.st_mode)
 
     def change(self, kind, reader):

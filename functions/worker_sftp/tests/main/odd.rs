@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use domain::Reason;
 use domain::check::StepName;
 use domain::settings::sftp::IfExists;
+use futures_util::stream;
 use kit::odd_sftp::OddSftp;
+use serde_json::json;
 use tokio::time::Instant;
 use worker::Payload;
 
@@ -29,6 +32,8 @@ async fn the_file_arrives_despite_unusual_answers() {
         "fstat-failure",
         "fstat-zero",
         "fstat-unsupported,stat-unsupported",
+        "size-missing",
+        "read-refused",
         "failure-for-missing",
         "failure-for-missing,no-message",
         "posix-rename-unsupported",
@@ -69,6 +74,63 @@ async fn a_file_is_replaced_where_the_server_cannot_do_it_in_one_step_and_never_
         assert_eq!(reason(&failed), Reason::Authorization, "{oddities}: {}", failed.detail);
         assert_eq!(std::fs::read_to_string(server.home().join(PATH)).unwrap(), "old", "{oddities}");
         assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{oddities}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_a_reported_size_is_this_deliverys_only_if_its_bytes_are_the_same() {
+    let (theirs, longer) = ("theirs", "some text and more");
+    for if_exists in [IfExists::Fail, IfExists::Skip] {
+        for (there, payload) in [(theirs, ""), (theirs, "other"), (longer, "some text"), ("", "some text"), ("", "")] {
+            let server = OddSftp::start("size-missing");
+            std::fs::create_dir_all(server.home().join("in/report.ready")).unwrap();
+            std::fs::write(server.home().join(PATH), there).unwrap();
+            let attempted = world(&server).if_exists(if_exists).deliver("dlv_1_00", Payload::whole(payload)).await;
+            let case = format!("{if_exists:?}, {there:?} exists, {payload:?} is sent: {}", attempted.detail);
+            match if_exists {
+                _ if there == payload => assert!(attempted.detail.contains("same bytes"), "{case}"),
+                IfExists::Skip => assert_eq!(delivered(&attempted)["skipped"], json!(true), "{case}"),
+                _ => assert_eq!(reason(&attempted), Reason::Rejected, "{case}"),
+            }
+            assert_eq!(std::fs::read_to_string(server.home().join(PATH)).unwrap(), there, "{case}");
+            assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_replacement_leaves_no_temporary_file_whatever_the_existing_file_holds() {
+    for oddities in ["part-rename-refused", "rename-refused"] {
+        for there in ["the same", "not that"] {
+            let server = OddSftp::start(oddities);
+            std::fs::create_dir_all(server.home().join("in/report.ready")).unwrap();
+            std::fs::write(server.home().join(PATH), there).unwrap();
+            let attempted = world(&server).deliver("dlv_1_00", Payload::whole("the same")).await;
+            assert_eq!(attempted.outcome.reason().is_none(), there == "the same", "{oddities} {there}: {}", attempted.detail);
+            assert_eq!(std::fs::read_to_string(server.home().join(PATH)).unwrap(), there, "{oddities}");
+            assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{oddities} {there}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_kept_and_the_detail_says_what_is_not_known() {
+    for oddities in ["read-refused", "read-unsupported"] {
+        for (if_exists, is_streamed) in [(IfExists::Skip, false), (IfExists::Fail, false), (IfExists::Skip, true), (IfExists::Fail, true)] {
+            let server = OddSftp::start(oddities);
+            delivered(&world(&server).deliver("dlv_1_00", Payload::whole("the same")).await);
+            let payload = || {
+                let pieces = stream::iter([Ok(Bytes::from_static(b"the same"))]);
+                if is_streamed { Payload::streamed(8, pieces) } else { Payload::whole("the same") }
+            };
+            let attempted = world(&server).if_exists(if_exists).deliver("dlv_2_00", payload()).await;
+            match if_exists {
+                IfExists::Skip => assert_eq!(delivered(&attempted)["skipped"], json!(true), "{oddities}"),
+                _ => assert_eq!(reason(&attempted), Reason::Rejected, "{oddities}: {}", attempted.detail),
+            }
+            assert!(attempted.detail.contains("not known"), "{oddities} {if_exists:?}: {}", attempted.detail);
+            assert_eq!(server.tree(), ["in", "in/report.ready", PATH], "{oddities} {if_exists:?}");
+        }
     }
 }
 

@@ -47,6 +47,22 @@ async fn another_file_of_that_name_is_replaced_or_stays() {
 }
 
 #[tokio::test]
+async fn a_file_that_the_account_may_not_read_is_kept() {
+    let sshd = Sshd::start().await;
+    delivered(&World::on(&sshd).deliver("dlv_1_00", Payload::whole("the same")).await);
+    let write_only = std::os::unix::fs::PermissionsExt::from_mode(0o200);
+    std::fs::set_permissions(sshd.home().join(PATH), write_only).unwrap();
+    let skipped = World::on(&sshd).if_exists(IfExists::Skip).deliver("dlv_1_00", Payload::whole("the same")).await;
+    assert_eq!(delivered(&skipped)["skipped"], json!(true));
+    let failed = World::on(&sshd).if_exists(IfExists::Fail).deliver("dlv_1_00", Payload::whole("the same")).await;
+    assert_eq!(reason(&failed), Reason::Rejected, "{}", failed.detail);
+    for attempted in [skipped, failed] {
+        assert!(attempted.detail.contains("not known"), "{}", attempted.detail);
+    }
+    assert_eq!(sshd.names("in/report.ready"), ["msg_1.csv"]);
+}
+
+#[tokio::test]
 async fn a_directory_in_the_way_is_never_removed() {
     let sshd = Sshd::start().await;
     std::fs::create_dir_all(sshd.home().join(PATH)).unwrap();

@@ -1,11 +1,11 @@
 //! Credentials for S3: the function's own, those of a role, or an access key. The library never
 //! looks for credentials itself.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_config::SdkConfig;
+use aws_credential_types::Credentials as Credential;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_types::service_config::ServiceConfigKey;
 use domain::check::StepName;
@@ -20,36 +20,55 @@ use worker::{ConnectorError, Unavailable, dependency};
 
 use crate::Credentials;
 use crate::error::StorageError;
+use crate::kept::Kept;
 
-/// The remaining lifetime that a role's credentials must have when an attempt begins. No attempt
+/// The remaining lifetime that cached credentials must have when an attempt begins. No attempt
 /// takes longer.
 const LIFE_LEFT_MIN: Duration = Duration::from_secs(15 * 60);
-/// How long the function's own credentials are cached.
+/// How long the function's own credentials are cached at most.
 const OWN_KEPT: Duration = Duration::from_secs(5 * 60);
-/// How many roles are cached.
-const ROLES_MAX: usize = 1000;
 
 /// AWS credentials, cached until they expire.
 #[derive(Debug)]
 pub(crate) struct Aws {
     config: SdkConfig,
     clock: Clock,
-    own: Mutex<Option<Kept>>,
-    roles: Mutex<HashMap<Assumed, Kept>>,
+    own: Mutex<Option<Session>>,
+    roles: Kept<Assumed, Session>,
 }
 
 /// Role, external id and bucket. A session can use only its bucket.
 type Assumed = (String, String, String);
 
 #[derive(Debug, Clone)]
-struct Kept {
+struct Session {
     credential: Arc<AwsCredential>,
+    /// Until when an attempt may begin with them.
     until: Timestamp,
+}
+
+impl Session {
+    /// Returns credentials that an attempt may begin with as long as they outlast it, and at most
+    /// until `at_most`.
+    fn new(found: &Credential, at_most: Timestamp) -> Self {
+        let credential = Arc::new(AwsCredential {
+            key_id: found.access_key_id().to_owned(),
+            secret_key: found.secret_access_key().to_owned(),
+            token: found.session_token().map(str::to_owned),
+        });
+        let until = found.expiry().map_or(at_most, |expiry| at_most.min(timestamp(expiry - LIFE_LEFT_MIN)));
+        Self { credential, until }
+    }
+}
+
+fn timestamp(time: SystemTime) -> Timestamp {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl Aws {
     pub(crate) fn new(config: SdkConfig, clock: Clock) -> Self {
-        Self { config, clock, own: Mutex::default(), roles: Mutex::default() }
+        Self { config, clock, own: Mutex::default(), roles: Kept::default() }
     }
 
     /// Returns the bucket's region: that of the settings, or else the function's own.
@@ -67,7 +86,12 @@ impl Aws {
     }
 
     /// Returns credentials that stay valid for the whole attempt.
-    pub(crate) async fn credential(&self, settings: &S3Settings, credentials: &Credentials) -> Result<Arc<AwsCredential>, StorageError> {
+    pub(crate) async fn credential(
+        &self,
+        organization: &str,
+        settings: &S3Settings,
+        credentials: &Credentials,
+    ) -> Result<Arc<AwsCredential>, StorageError> {
         match credentials {
             Credentials::AccessKey { access_key_id, secret_access_key, session_token } => Ok(Arc::new(AwsCredential {
                 key_id: access_key_id.clone(),
@@ -88,7 +112,7 @@ impl Aws {
             }
             Credentials::Iam { .. } => self.own().await.inspect(confidential),
             Credentials::IamRole { role_arn, external_id } => {
-                self.role(role_arn, external_id, &settings.bucket).await.inspect(confidential)
+                self.role(organization, role_arn, external_id, &settings.bucket).await.inspect(confidential)
             }
             _ => Err(StorageError::misconfigured("S3 takes iam, iam_role or access_key credentials")),
         }
@@ -103,39 +127,23 @@ impl Aws {
         let no_provider = || Unavailable::new("the function has no credentials of its own");
         let provider = self.config.credentials_provider().ok_or_else(no_provider)?;
         let found = dependency(provider.provide_credentials()).await.map_err(Unavailable::because)?;
-        let credential = Arc::new(AwsCredential {
-            key_id: found.access_key_id().to_owned(),
-            secret_key: found.secret_access_key().to_owned(),
-            token: found.session_token().map(str::to_owned),
-        });
-        let kept = Kept { credential: Arc::clone(&credential), until: now.plus(OWN_KEPT) };
-        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        let session = Session::new(&found, now.plus(OWN_KEPT));
+        let credential = Arc::clone(&session.credential);
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
         Ok(credential)
     }
 
-    async fn role(&self, role_arn: &str, external_id: &str, bucket: &str) -> Result<Arc<AwsCredential>, StorageError> {
+    async fn role(&self, organization: &str, role_arn: &str, external_id: &str, bucket: &str) -> Result<Arc<AwsCredential>, StorageError> {
         let now = self.clock.now();
         let name = (role_arn.to_owned(), external_id.to_owned(), bucket.to_owned());
-        let kept = self.roles.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        if let Some(kept) = kept.filter(|kept| kept.until > now) {
+        if let Some(kept) = self.roles.get(organization, &name).filter(|kept| kept.until > now) {
             return Ok(kept.credential);
         }
-        let session = dependency(roles::assume(&self.config, role_arn, external_id, Purpose::WriteBucket(bucket))).await?;
-        let credential = Arc::new(AwsCredential {
-            key_id: session.access_key_id().to_owned(),
-            secret_key: session.secret_access_key().to_owned(),
-            token: session.session_token().map(str::to_owned),
-        });
-        let ends = session.expiry().and_then(|ends| ends.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-        let ends = Timestamp::from_millis(i64::try_from(ends.as_millis()).unwrap_or_default());
-        let until = now.plus(ends.since(now).saturating_sub(LIFE_LEFT_MIN));
-        let mut roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
-        if roles.len() >= ROLES_MAX {
-            roles.retain(|_, kept| kept.until > now);
-        }
-        if roles.len() < ROLES_MAX {
-            roles.insert(name, Kept { credential: Arc::clone(&credential), until });
-        }
+        let assumed = dependency(roles::assume(&self.config, role_arn, external_id, Purpose::WriteBucket(bucket))).await?;
+        // Credentials whose end is not known are used once.
+        let session = Session::new(&assumed, assumed.expiry().map_or(now, timestamp));
+        let credential = Arc::clone(&session.credential);
+        self.roles.put(organization, name, session);
         Ok(credential)
     }
 }

@@ -1,8 +1,7 @@
 //! Credentials for Azure: an account key, a shared access signature, or a token of an Entra ID
 //! application.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,12 +20,11 @@ use vault::Confidential;
 use crate::Credentials;
 use crate::answer::Answer;
 use crate::error::StorageError;
+use crate::kept::Kept;
 
 const SCOPE: &str = "https://storage.azure.com/.default";
 /// The remaining lifetime that a token must have when an attempt begins. No attempt takes longer.
 const LIFE_LEFT_MIN: Duration = Duration::from_secs(11 * 60);
-/// How many tokens are cached.
-const TOKENS_MAX: usize = 1000;
 /// The largest answer that is read. A token is a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
@@ -37,33 +35,35 @@ pub(crate) struct Tokens {
     schemes: Schemes,
     authority: String,
     clock: Clock,
-    kept: Mutex<HashMap<Principal, Place>>,
+    kept: Kept<Principal, Place>,
 }
 
 /// A token, and the time until which an attempt may begin with it.
-type Kept = (SecretString, Timestamp);
+type Token = (SecretString, Timestamp);
 
 /// The cached token of a principal. It is locked while a new token is requested.
-type Place = Arc<AsyncMutex<Option<Kept>>>;
+type Place = Arc<AsyncMutex<Option<Token>>>;
 
 /// Tenant, client id and client secret. A wrong secret never finds the token of the right one.
 type Principal = (String, String, String);
 
 impl Tokens {
     pub(crate) fn new(client: Client, schemes: Schemes, authority: String, clock: Clock) -> Self {
-        Self { client, schemes, authority, clock, kept: Mutex::default() }
+        Self { client, schemes, authority, clock, kept: Kept::default() }
     }
 
     /// Returns a cached token or a new one. For each principal, one request at a time is sent;
     /// concurrent callers wait for its answer.
     async fn token(
         &self,
+        organization: &str,
         tenant_id: &str,
         client_id: &str,
         secret: &SecretString,
         deadline: Instant,
     ) -> Result<SecretString, StorageError> {
-        let place = self.place((tenant_id.to_owned(), client_id.to_owned(), secret.expose_secret().to_owned()));
+        let principal = (tenant_id.to_owned(), client_id.to_owned(), secret.expose_secret().to_owned());
+        let place = self.kept.get_or_default(organization, principal);
         let slow = |_| StorageError::from(Failure::timed_out("Entra ID did not issue a token in time"));
         let mut kept = timeout_at(deadline, place.lock()).await.map_err(slow)?;
         let now = self.clock.now();
@@ -75,14 +75,6 @@ impl Tokens {
         let (token, life) = self.ask(tenant_id, client_id, secret, deadline).await?;
         *kept = Some((token.clone(), now.plus(life.saturating_sub(LIFE_LEFT_MIN))));
         Ok(token)
-    }
-
-    fn place(&self, principal: Principal) -> Place {
-        let mut places = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if places.len() >= TOKENS_MAX {
-            places.retain(|_, place| Arc::strong_count(place) > 1);
-        }
-        Arc::clone(places.entry(principal).or_default())
     }
 
     /// Requests a token with the client credentials grant (RFC 6749 §4.4).
@@ -130,7 +122,12 @@ impl Tokens {
 }
 
 /// Returns credentials that stay valid for the whole attempt.
-pub(crate) async fn credential(tokens: &Tokens, credentials: &Credentials, deadline: Instant) -> Result<AzureCredential, StorageError> {
+pub(crate) async fn credential(
+    tokens: &Tokens,
+    organization: &str,
+    credentials: &Credentials,
+    deadline: Instant,
+) -> Result<AzureCredential, StorageError> {
     match credentials {
         Credentials::AccountKey { account_key } => {
             let unreadable = |_| StorageError::unauthenticated("the account's key is not base64");
@@ -144,7 +141,7 @@ pub(crate) async fn credential(tokens: &Tokens, credentials: &Credentials, deadl
             Ok(AzureCredential::SASToken(pairs))
         }
         Credentials::ServicePrincipal { tenant_id, client_id, client_secret } => {
-            let token = tokens.token(tenant_id, client_id, client_secret, deadline).await?;
+            let token = tokens.token(organization, tenant_id, client_id, client_secret, deadline).await?;
             Confidential::add(&token);
             Ok(AzureCredential::BearerToken(token.expose_secret().to_owned()))
         }

@@ -23,13 +23,12 @@ const STEPS: [StepName; 3] = [StepName::Authenticate, StepName::Authorize, StepN
 
 impl Storage {
     /// Tests connection and credentials step by step and stops at the first step that fails. Writes
-    /// a small object whose name contains `unique` next to `sample_key`, and deletes it.
+    /// a small object whose name contains the sample's `unique` next to its key, and deletes it.
     pub async fn check(
         &self,
         settings: Settings<'_>,
         credentials: &Credentials,
-        sample_key: &str,
-        unique: &str,
+        sample: Sample<'_>,
         deadline: Instant,
         steps: &mut StepRecorder,
     ) -> Result<(), ConnectorError> {
@@ -37,9 +36,20 @@ impl Storage {
         if !steps.probed(&probe, &STEPS) {
             return Ok(());
         }
-        let trial = Trial { storage: self, settings, credentials, key: beside(sample_key, unique), sample_key, unique };
+        let trial = Trial { storage: self, settings, credentials, key: beside(sample.key, sample.unique), sample };
         Box::pin(trial.take_steps(deadline, steps)).await
     }
+}
+
+/// What a check writes in place of a delivery.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'s> {
+    /// The id of the organization that owns the destination.
+    pub organization_id: &'s str,
+    /// The key that a delivery could have.
+    pub key: &'s str,
+    /// A text that no other check has.
+    pub unique: &'s str,
 }
 
 /// The object that the check writes and deletes.
@@ -48,8 +58,7 @@ struct Trial<'t> {
     settings: Settings<'t>,
     credentials: &'t Credentials,
     key: String,
-    sample_key: &'t str,
-    unique: &'t str,
+    sample: Sample<'t>,
 }
 
 impl Trial<'_> {
@@ -94,7 +103,7 @@ impl Trial<'_> {
     /// Requests an object that does not exist. Any answer but an authentication error means that
     /// the credentials are accepted.
     async fn authenticate(&self, deadline: Instant) -> Result<Place, StorageError> {
-        let place = self.storage.open(self.settings, self.credentials, deadline).await?;
+        let place = self.storage.open(self.sample.organization_id, self.settings, self.credentials, deadline).await?;
         let path = path(&self.key)?;
         match place.store.get_opts(&path, GetOptions::default()).await.map_err(StorageError::from) {
             Err(error) if error.is_unauthenticated() || error.answer().is_none() => Err(error),
@@ -127,13 +136,13 @@ impl Trial<'_> {
     /// Writes an object as deliveries do, then again to find out whether an existing object would
     /// be kept.
     async fn write(&self, place: &Place) -> Result<Conditions, StorageError> {
-        if let Some(refusal) = key_refusal(self.sample_key).or_else(|| key_refusal(&self.key)) {
+        if let Some(refusal) = key_refusal(self.sample.key).or_else(|| key_refusal(&self.key)) {
             return Err(StorageError::misconfigured(refusal));
         }
         let meta = Meta {
-            organization_id: String::new(),
-            delivery_id: self.unique.to_owned(),
-            message_id: self.unique.to_owned(),
+            organization_id: self.sample.organization_id.to_owned(),
+            delivery_id: self.sample.unique.to_owned(),
+            message_id: self.sample.unique.to_owned(),
             event_type: "waybill.destination.check".to_owned(),
             content_type: "text/plain".to_owned(),
             sha256: None,

@@ -46,7 +46,7 @@ impl Storage {
             return Err(StorageError::misconfigured(refusal));
         }
         let path = path(key)?;
-        let place = self.open(settings, credentials, deadline).await?;
+        let place = self.open(&meta.organization_id, settings, credentials, deadline).await?;
         let size_bytes = payload.size_bytes();
         let told = |version: Version, detail: &'static str| Delivered {
             receipt: self.receipt(settings, key, version.version_id, version.etag),

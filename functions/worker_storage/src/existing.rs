@@ -14,8 +14,8 @@ use crate::place::Place;
 pub(crate) enum Existing {
     /// There is no object at the key.
     Nothing,
-    /// An object of this delivery: it has the same size and hash, or, if the hash is not known, the
-    /// same delivery id.
+    /// An object of this delivery: it has the delivery's id, the same size and, where both are
+    /// known, the same hash.
     Ours(Version),
     /// There is another object at the key.
     Other(Version),
@@ -49,10 +49,9 @@ pub(crate) async fn look(place: &Place, path: &Path, meta: &Meta, size_bytes: u6
         let names = [name.to_owned(), name.replace('-', "_")];
         names.into_iter().find_map(|name| found.attributes.get(&Attribute::Metadata(name.into())).map(|value| value.as_ref().to_owned()))
     };
-    let is_same = match &meta.sha256 {
-        Some(sha256) => attribute(SHA256).as_ref() == Some(sha256),
-        None => attribute(DELIVERY_ID).as_ref() == Some(&meta.delivery_id),
-    };
+    let is_of_delivery = attribute(DELIVERY_ID).as_ref() == Some(&meta.delivery_id);
+    let is_other_hash = attribute(SHA256).zip(meta.sha256.as_ref()).is_some_and(|(found, ours)| found != *ours);
+    let is_ours = is_of_delivery && found.meta.size == size_bytes && !is_other_hash;
     let version = Version { version_id: found.meta.version, etag: found.meta.e_tag };
-    Ok(if is_same && found.meta.size == size_bytes { Existing::Ours(version) } else { Existing::Other(version) })
+    Ok(if is_ours { Existing::Ours(version) } else { Existing::Other(version) })
 }

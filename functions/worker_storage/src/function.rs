@@ -14,7 +14,7 @@ use vault::Vault;
 use worker::{Attempted, Check, Config, Connector, ConnectorError, Job, Opened, Worker, dependency};
 
 use crate::upload::MEMORY_BYTES_MAX;
-use crate::{Credentials, Meta, Settings, Storage};
+use crate::{Credentials, Meta, Sample, Settings, Storage};
 
 /// The storage connector, with the vault that opens its credentials and the store that holds
 /// grants.
@@ -60,7 +60,9 @@ impl Connector for ObjectStorage {
         let wording = Wording::of_check(destination, &unique, self.clock.now());
         let key = key(settings, wording, deadline).await.unwrap_or_else(|_| settings.constant_key());
         let credentials = self.credentials(destination).await?;
-        self.storage.check(settings, &credentials, &key, &unique, deadline, steps).await
+        let organization_id = destination.organization_id.to_string();
+        let sample = Sample { organization_id: &organization_id, key: &key, unique: &unique };
+        self.storage.check(settings, &credentials, sample, deadline, steps).await
     }
 }
 

@@ -26,6 +26,7 @@ mod error;
 mod existing;
 mod function;
 mod google;
+mod kept;
 mod meta;
 mod parts;
 mod place;
@@ -34,6 +35,7 @@ mod upload;
 mod verdict;
 mod wire;
 
+pub use check::Sample;
 pub use credentials::Credentials;
 pub use function::{ObjectStorage, build};
 pub use meta::Meta;

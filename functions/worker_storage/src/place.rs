@@ -100,20 +100,26 @@ pub(crate) struct Place {
 
 impl Storage {
     /// Opens the bucket. Sends only the requests that obtain credentials.
-    pub(crate) async fn open(&self, settings: Settings<'_>, credentials: &Credentials, deadline: Instant) -> Result<Place, StorageError> {
+    pub(crate) async fn open(
+        &self,
+        organization: &str,
+        settings: Settings<'_>,
+        credentials: &Credentials,
+        deadline: Instant,
+    ) -> Result<Place, StorageError> {
         let create_only = settings.object().if_exists != IfExists::Replace;
         let looks = settings.names_its_server();
         let (client, schemes, clock) = (self.client.clone(), self.schemes, self.clock.clone());
         let wire = |signer| Wire::new(Route { client, schemes, clock, create_only, looks, signer }, deadline);
         match settings {
             Settings::S3(s3) => {
-                let credential = self.aws.credential(s3, credentials).await?;
+                let credential = self.aws.credential(organization, s3, credentials).await?;
                 let signer = Signer::Amazon { region: self.aws.region(s3).to_owned(), credential: Arc::clone(&credential) };
                 self.s3(s3, credential, wire(Some(signer)))
             }
             Settings::Gcs(gcs) => google_cloud(gcs, credentials, wire(None)),
             Settings::AzureBlob(blob) => {
-                let credential = Arc::new(azure::credential(&self.tokens, credentials, deadline).await?);
+                let credential = Arc::new(azure::credential(&self.tokens, organization, credentials, deadline).await?);
                 // Tokens and shared access signatures do not sign a request's headers.
                 let signs = matches!(*credential, AzureCredential::AccessKey(_));
                 let signer = signs.then(|| Signer::Azure { account: blob.account.clone(), credential: Arc::clone(&credential) });

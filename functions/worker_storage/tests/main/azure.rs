@@ -96,6 +96,7 @@ async fn delivers_and_recognises_repeats() {
 async fn what_else_is_there_is_respected() {
     let (_server, bucket, seen) = azurite().await;
     contract::what_else_is_there_is_respected(&bucket, &seen).await;
+    contract::equal_bytes_of_another_delivery_are_another_object(&bucket).await;
 }
 
 #[tokio::test]

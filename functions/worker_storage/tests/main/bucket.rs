@@ -14,7 +14,7 @@ use futures_util::stream;
 use rustls::RootCertStore;
 use tokio::time::Instant;
 use worker::{Attempted, Payload, StepRecorder, Unavailable};
-use worker_storage::{Credentials, Meta, Settings, Storage};
+use worker_storage::{Credentials, Meta, Sample, Settings, Storage};
 
 /// The settings for any of the three providers.
 #[derive(Clone)]
@@ -140,8 +140,8 @@ impl Bucket {
     pub(crate) async fn check(&self, settings: &Any, credentials: &Credentials) -> CheckReport {
         let deadline = Instant::now() + Duration::from_secs(18);
         let mut steps = StepRecorder::default();
-        let (sample, unique) = ("some/where/sample.json", "0a1b2c");
-        let checked = self.storage.check(settings.borrow(), credentials, sample, unique, deadline, &mut steps).await;
+        let sample = Sample { organization_id: "org_1", key: "some/where/sample.json", unique: "0a1b2c" };
+        let checked = self.storage.check(settings.borrow(), credentials, sample, deadline, &mut steps).await;
         steps.report(checked)
     }
 }

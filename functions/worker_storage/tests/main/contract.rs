@@ -53,6 +53,31 @@ pub(crate) async fn what_else_is_there_is_respected(bucket: &Bucket, witness: &i
     }
 }
 
+/// The bytes of another delivery are not this one's, even if they are the same.
+pub(crate) async fn equal_bytes_of_another_delivery_are_another_object(bucket: &Bucket) {
+    const EARLIER: &str = "uploaded by an earlier attempt";
+    let with = |if_exists| bucket.settings.clone().if_exists(if_exists);
+    for size in [0, 10, 17 << 20] {
+        let (key, bytes) = (format!("equal/{size}"), payload(size));
+        tracking(&bucket.deliver("dlv_1", &key, &bytes).await);
+
+        let failed = bucket.deliver("dlv_2", &key, &bytes).await;
+        assert_eq!(failed.outcome, refused(Reason::Rejected), "{size}: {}", failed.detail);
+        let skipped = bucket.with(&with(IfExists::Skip), "dlv_2", &key, &bytes).await;
+        tracking(&skipped);
+        assert!(skipped.detail.contains("was kept"), "{size}: {}", skipped.detail);
+        let replaced = bucket.with(&with(IfExists::Replace), "dlv_2", &key, &bytes).await;
+        tracking(&replaced);
+        assert_eq!(replaced.detail, "uploaded", "{size}");
+
+        // The object is the second delivery's now, and no longer the first one's.
+        let again = bucket.deliver("dlv_2", &key, &bytes).await;
+        assert_eq!((tracking(&again), &*again.detail), (tracking(&replaced), EARLIER), "{size}");
+        let failed = bucket.deliver("dlv_1", &key, &bytes).await;
+        assert_eq!(failed.outcome, refused(Reason::Rejected), "{size}: {}", failed.detail);
+    }
+}
+
 pub(crate) async fn nothing_half_written_is_seen(bucket: &Bucket, witness: &impl Witness, moments_ms: &[u64]) {
     let bytes = payload(20 << 20);
     for millis in moments_ms.iter().copied() {

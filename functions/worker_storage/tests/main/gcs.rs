@@ -41,6 +41,7 @@ async fn delivers_and_recognises_repeats() {
 #[tokio::test]
 async fn what_else_is_there_is_respected() {
     let server = Gcs::start().await;
+    contract::equal_bytes_of_another_delivery_are_another_object(&bucket(&server)).await;
     contract::what_else_is_there_is_respected(&bucket(&server), &server).await;
 }
 

@@ -1,7 +1,12 @@
 //! Tests Amazon S3 against moto with IAM, and against s3s for large objects.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
+use aws_credential_types::provider::future::ProvideCredentials as ProvidedCredentials;
+use aws_sdk_s3::config::{ProvideCredentials, SharedCredentialsProvider};
 use bytes::Bytes;
 use domain::Reason;
 use domain::check::StepName;
@@ -91,6 +96,7 @@ async fn what_else_is_there_is_respected() {
     let server = IamS3::start();
     let (bucket, seen) = by_key(&server, "writer");
     contract::what_else_is_there_is_respected(&bucket, &seen).await;
+    contract::equal_bytes_of_another_delivery_are_another_object(&bucket).await;
 }
 
 #[tokio::test]
@@ -178,6 +184,46 @@ async fn the_function_s_own_credentials_are_for_granted_buckets_of_amazon_alone(
     let elsewhere = bucket.settings.clone().endpoint(&server.endpoint);
     let attempted = bucket.with(&elsewhere, "dlv_2", "iam/b", &payload(1)).await;
     assert_eq!(attempted.outcome, Outcome::Reject(Reason::Misconfigured), "{}", attempted.detail);
+}
+
+/// The function's own credentials with this remaining lifetime, counted.
+#[derive(Debug)]
+struct Ending {
+    credentials: aws_sdk_s3::config::Credentials,
+    life: Duration,
+    asked: Arc<AtomicUsize>,
+}
+
+impl ProvideCredentials for Ending {
+    fn provide_credentials<'a>(&'a self) -> ProvidedCredentials<'a>
+    where
+        Self: 'a,
+    {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let mut credentials = self.credentials.clone();
+        *credentials.expiry_mut() = Some(SystemTime::now() + self.life);
+        ProvidedCredentials::ready(Ok(credentials))
+    }
+}
+
+#[tokio::test]
+async fn the_function_s_own_credentials_are_asked_for_again_before_they_end() {
+    let server = IamS3::start();
+    // One object takes at most ten minutes.
+    for (life_minutes, requests) in [(10, 3), (60, 1)] {
+        let (bucket, _) = by_role(&server, "");
+        let own = server.sdk_config("function");
+        let provider = own.credentials_provider().unwrap();
+        let credentials = provider.as_ref().provide_credentials().await.unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let ending = Ending { credentials, life: Duration::from_secs(life_minutes * 60), asked: Arc::clone(&asked) };
+        let own = own.into_builder().credentials_provider(SharedCredentialsProvider::new(ending)).build();
+        let bucket = Bucket::new(own, bucket.settings, Credentials::Iam { granted_buckets: vec![server.bucket.clone()] });
+        for n in 0..3 {
+            tracking(&bucket.deliver("dlv_1", &format!("ending/{life_minutes}/{n}"), &payload(1)).await);
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), requests, "credentials that end in {life_minutes} minutes");
+    }
 }
 
 #[tokio::test]

@@ -190,7 +190,7 @@ async fn put(
     let mut connection = ssh::reach(guard, settings, login).await?;
     within(login, StepName::Authenticate, ssh::authenticate(&mut connection, &settings.username, credentials)).await?;
     let remote = within(login, StepName::Authenticate, Remote::open(connection)).await?;
-    within(
+    let done = within(
         deadline,
         StepName::Write,
         remote.while_connected(async {
@@ -206,7 +206,9 @@ async fn put(
             finished
         }),
     )
-    .await
+    .await;
+    remote.end().await;
+    done
 }
 
 /// Looks at the path before sending. Returns a result if nothing needs to be sent.

@@ -10,7 +10,6 @@ use domain::settle::Outcome;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use futures_util::{FutureExt as _, StreamExt as _};
 use russh::ChannelMsg;
-use russh::client::Handle;
 use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::client::rawsession::SftpResult;
 use russh_sftp::client::{Config, RawSftpSession};
@@ -18,7 +17,7 @@ use russh_sftp::protocol::{FileAttributes, OpenFlags, Packet, StatusCode};
 use tokio::sync::watch;
 use worker::{ConnectorError, Payload};
 
-use crate::ssh::Gate;
+use crate::ssh::Connection;
 use crate::tolerant::TolerantStream;
 use crate::verdict;
 
@@ -39,14 +38,13 @@ const ABSENT: &str = ".waybill-absent";
 const POSIX_RENAME: &str = "posix-rename@openssh.com";
 const FSYNC: &str = "fsync@openssh.com";
 
-/// The file system of a signed-in user. Dropping it closes the connection.
+/// The file system of a signed-in user. Dropping it closes the connection without waiting for the server.
 pub(crate) struct Remote {
     sftp: RawSftpSession,
     /// Returns an error once the library has dropped the channel.
     ended: watch::Receiver<()>,
     extensions: HashMap<String, String>,
-    // Keeps the connection open as long as the session.
-    _connection: Handle<Gate>,
+    connection: Connection,
 }
 
 /// What exists at a path.
@@ -105,9 +103,9 @@ impl OpenError {
 
 impl Remote {
     /// Starts SFTP on a signed-in connection.
-    pub(crate) async fn open(connection: Handle<Gate>) -> Result<Self, ConnectorError> {
+    pub(crate) async fn open(connection: Connection) -> Result<Self, ConnectorError> {
         let broken = |error: russh::Error| verdict::of_ssh(StepName::Write, &error);
-        let mut channel = connection.channel_open_session().await.map_err(broken)?;
+        let mut channel = connection.handle.channel_open_session().await.map_err(broken)?;
         channel.request_subsystem(true, "sftp").await.map_err(broken)?;
         loop {
             match channel.wait().await {
@@ -122,7 +120,13 @@ impl Remote {
         let sftp = RawSftpSession::new_with_config(stream, config);
         let version = until_ended(ended.clone(), async { sftp.init().await.map_err(|error| verdict::of_sftp(&error, "starting SFTP")) });
         let extensions = version.await?.extensions;
-        Ok(Self { sftp, ended, extensions, _connection: connection })
+        Ok(Self { sftp, ended, extensions, connection })
+    }
+
+    /// Ends the session; see [`Connection::end`].
+    pub(crate) async fn end(self) {
+        drop(self.sftp);
+        self.connection.end().await;
     }
 
     /// Runs `work` until the SFTP session ends. Without this, a request that is sent while the

@@ -2,7 +2,11 @@
 //! is sent before the key is checked.
 
 use std::borrow::Cow;
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use domain::Reason;
 use domain::check::StepName;
@@ -12,10 +16,12 @@ use egress::{Guard, Host};
 use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse};
 use russh::keys::ssh_key::EcdsaCurve;
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKey, PublicKeyOrCertificate};
-use russh::{AlgorithmKind, MethodKind, MethodSet, Preferred, SshId, cipher, compression};
+use russh::{AlgorithmKind, Disconnect, MethodKind, MethodSet, Preferred, SshId, cipher, compression};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
 use worker::ConnectorError;
 
 use crate::credentials::{Credentials, read_key};
@@ -28,6 +34,9 @@ const QUESTIONS_MAX: usize = 5;
 /// that support it, as those of Lambda do.
 const CIPHERS: &[cipher::Name] =
     &[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_192_CTR, cipher::AES_128_CTR];
+
+/// How long a server may take to close a connection that Waybill has closed.
+const END_MAX: Duration = Duration::from_secs(1);
 
 /// The types of host keys, the preferred one first.
 pub(crate) fn host_key_types() -> Vec<Algorithm> {
@@ -59,7 +68,7 @@ pub(crate) enum Trust {
 /// The result of a handshake that did not fail.
 pub(crate) enum Handshake {
     /// The host key is trusted.
-    Trusted(Handle<Gate>),
+    Trusted(Connection),
     /// The server presented this key, which is not trusted.
     Untrusted(PublicKey),
     /// The server has no key of the requested types.
@@ -70,6 +79,76 @@ pub(crate) enum Handshake {
 pub(crate) struct Gate {
     trust: Trust,
     presented: Arc<OnceLock<PublicKey>>,
+}
+
+/// A connection to a server whose host key is trusted. Dropping it ends it, but the server learns of that later.
+pub(crate) struct Connection {
+    pub(crate) handle: Handle<Gate>,
+    /// The socket, once the SSH library has let go of it.
+    released: oneshot::Receiver<TcpStream>,
+}
+
+impl Connection {
+    /// Ends the connection and waits, for a second at most, until the server has closed it too. The server counts the session until then,
+    /// so an attempt that returned earlier could overlap with the next one at a destination with `max_concurrent`.
+    pub(crate) async fn end(self) {
+        let Self { handle, released } = self;
+        let ended = async move {
+            // Fails only if the connection is broken already, which releases the socket too.
+            drop(handle.disconnect(Disconnect::ByApplication, "", "").await);
+            drop(handle);
+            let Ok(mut socket) = released.await else { return };
+            // What the server still sends, such as the end of the channel, is of no interest.
+            while let Ok(1..) = socket.read(&mut [0; 1024]).await {}
+        };
+        drop(timeout(END_MAX, ended).await);
+    }
+}
+
+/// A socket that is handed back when the SSH library drops it.
+struct Socket {
+    stream: Option<TcpStream>,
+    release: Option<oneshot::Sender<TcpStream>>,
+}
+
+impl Socket {
+    fn new(stream: TcpStream) -> (Self, oneshot::Receiver<TcpStream>) {
+        let (release, released) = oneshot::channel();
+        (Self { stream: Some(stream), release: Some(release) }, released)
+    }
+
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
+        Pin::new(self.get_mut().stream.as_mut().expect("the stream is there until the socket is dropped"))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let (Some(stream), Some(release)) = (self.stream.take(), self.release.take()) {
+            // Closed here if the connection was dropped instead of ended.
+            drop(release.send(stream));
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.stream().poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream().poll_shutdown(cx)
+    }
 }
 
 impl client::Handler for Gate {
@@ -92,8 +171,9 @@ impl client::Handler for Gate {
 pub(crate) async fn handshake(stream: TcpStream, trust: Trust, types: &[Algorithm]) -> Result<Handshake, ConnectorError> {
     let presented = Arc::new(OnceLock::new());
     let gate = Gate { trust, presented: Arc::clone(&presented) };
-    match client::connect_stream(Arc::new(config(types)), stream, gate).await {
-        Ok(handle) => Ok(Handshake::Trusted(handle)),
+    let (socket, released) = Socket::new(stream);
+    match client::connect_stream(Arc::new(config(types)), socket, gate).await {
+        Ok(handle) => Ok(Handshake::Trusted(Connection { handle, released })),
         Err(russh::Error::UnknownKey) if presented.get().is_some() => {
             Ok(Handshake::Untrusted(presented.get().expect("it was just seen").clone()))
         }
@@ -117,7 +197,7 @@ fn config(types: &[Algorithm]) -> client::Config {
 
 /// Connects, and continues if a host key is pinned. A server has a key of each type and presents
 /// one of them. If only a fingerprint is pinned, the other types are requested in turn.
-pub(crate) async fn reach(guard: &Guard, settings: &SftpSettings, deadline: Instant) -> Result<Handle<Gate>, ConnectorError> {
+pub(crate) async fn reach(guard: &Guard, settings: &SftpSettings, deadline: Instant) -> Result<Connection, ConnectorError> {
     let host = Host::parse(&settings.host)
         .map_err(|refusal| ConnectorError::misconfigured(format!("the host cannot be used: {refusal}")).at(StepName::Resolve))?;
     let stream = guard.connect(&host, settings.port, deadline).await.map_err(ConnectorError::from)?;
@@ -131,7 +211,7 @@ pub(crate) async fn greet(
     host: &Host,
     settings: &SftpSettings,
     deadline: Instant,
-) -> Result<Handle<Gate>, ConnectorError> {
+) -> Result<Connection, ConnectorError> {
     let mut stream = Some(stream);
     let mut types = types_of(&settings.host_keys);
     let mut shown = Vec::new();
@@ -142,7 +222,7 @@ pub(crate) async fn greet(
         };
         let trust = Trust::Pinned(settings.host_keys.clone());
         match within(deadline, StepName::HostKey, handshake(connection, trust, &types)).await? {
-            Handshake::Trusted(handle) => return Ok(handle),
+            Handshake::Trusted(connection) => return Ok(connection),
             Handshake::Untrusted(key) => {
                 shown.push(key.fingerprint(HashAlg::Sha256).to_string());
                 types.retain(|algorithm| !is_of_type(&key, algorithm));
@@ -191,7 +271,12 @@ pub(crate) struct SignedIn {
 }
 
 /// Signs in with the credentials.
-pub(crate) async fn authenticate(handle: &mut Handle<Gate>, username: &str, credentials: &Credentials) -> Result<SignedIn, ConnectorError> {
+pub(crate) async fn authenticate(
+    connection: &mut Connection,
+    username: &str,
+    credentials: &Credentials,
+) -> Result<SignedIn, ConnectorError> {
+    let handle = &mut connection.handle;
     let mut signed_in = SignedIn { with_rsa: false };
     let result = match credentials {
         Credentials::Password { password } => with_password(handle, username, password).await?,

@@ -2,6 +2,7 @@
 //! own, in which `/etc/passwd` and `/etc/shadow` have an additional line. Nothing on the machine is
 //! changed. It requires root, or `sudo` without a password.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ pub(crate) const PASSWORD_HASH: &str = "$6$waybill$ct9PGLLzfnjuvUQSGv3sl0sEHGc5F
 /// The user id of the account if root runs the tests. No other account has it.
 pub(crate) const UID: u32 = 61022;
 pub(crate) const START_MAX: Duration = Duration::from_secs(20);
+
+/// The beginnings of the log lines that mark the end of a session.
+const SESSION_ENDS: [&str; 4] = ["Close session:", "Disconnected from", "Connection closed by", "Connection reset by"];
 
 /// Runs a program until standard input closes, so that it never outlives a test run.
 pub(crate) const UNTIL_INPUT_ENDS: &str = r#""$@" & cat; kill -9 $!; wait"#;
@@ -124,6 +128,7 @@ impl Launch {
         let config = format!(
             "{options}Port {port}\nListenAddress 127.0.0.1\n{host_keys}AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\n\
              PasswordAuthentication yes\nKbdInteractiveAuthentication no\nUsePAM no\nUseDNS no\nPidFile none\nMaxStartups 200\n\
+             LogLevel VERBOSE\n\
              Subsystem sftp internal-sftp\nForceCommand internal-sftp -d {home}{sftp}\n",
             options = self.options,
             folder = folder.display(),
@@ -175,6 +180,23 @@ impl Sshd {
         let all = fs::read_to_string(&authorized).expect("our own folder") + &key.1;
         fs::write(authorized, all).expect("our own folder");
         key.0
+    }
+
+    /// Returns how many sessions the server has opened, and how many were open at the same time at
+    /// most, according to its log.
+    pub fn sessions(&self) -> (usize, usize) {
+        let (mut open, mut all, mut most) = (BTreeSet::new(), 0, 0);
+        for line in self.log().lines() {
+            let mut words = line.split_whitespace().skip_while(|word| *word != "port");
+            let Some(port) = words.nth(1) else { continue };
+            if line.starts_with("Starting session:") {
+                open.insert(port.to_owned());
+                (all, most) = (all + 1, most.max(open.len()));
+            } else if SESSION_ENDS.iter().any(|end| line.starts_with(end)) {
+                open.remove(port);
+            }
+        }
+        (all, most)
     }
 
     /// Returns the log of the server.

@@ -26,6 +26,9 @@ use crate::{Store, StoreError, audit, destination, routes};
 const NEXT_TURN: &str = "turn";
 /// When the next place is expected to become free, in epoch microseconds.
 const NEXT_PLACE: &str = "place";
+/// When the next attempt may start if both starts and concurrent attempts are limited, in epoch
+/// microseconds.
+const NEXT_START: &str = "start";
 /// How long recent attempts took, in milliseconds.
 const TOOK: &str = "took";
 /// Until when each place is taken: `p0`, `p1`, …
@@ -47,6 +50,9 @@ const PLACES_MAX: u32 = 100;
 const LINE_SPEEDUP: u64 = 4;
 /// … and it is longer than this.
 const LINE_MIN: Duration = Duration::from_secs(60);
+/// An attempt may start this much before the time that the limit allows, or half the time between
+/// two starts if that is longer, so that a late attempt does not delay those after it.
+const START_SLACK_MIN: Duration = Duration::from_millis(50);
 /// How often a change is tried again when it meets another one.
 const RACES_MAX: usize = 16;
 /// The expected duration of an attempt before the first one was made.
@@ -72,6 +78,28 @@ impl TakenPlace {
     pub fn of(self) -> u32 {
         self.places
     }
+}
+
+/// What an attempt asks for at a destination that limits attempts at once.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaceRequest {
+    /// How many attempts may run at once.
+    pub places: u32,
+    /// When the place comes free if it is not left before.
+    pub until: Timestamp,
+    /// When the attempt starts, and the time between two starts; `None` if starts are not limited.
+    pub start: Option<(Timestamp, Duration)>,
+}
+
+/// The answer to a [`PlaceRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceAnswer {
+    /// The attempt has a place.
+    Taken(TakenPlace),
+    /// All places are taken.
+    Full,
+    /// A place is free, but the attempt may not start before this long.
+    TooSoon(Duration),
 }
 
 /// A change of a destination's limits, after which waiting deliveries need new turns.
@@ -104,7 +132,7 @@ impl Store {
     /// nothing for a destination that gave none.
     pub async fn reset_turns(&self, destination: &Destination, now: Timestamp) -> Result<(), StoreError> {
         let mut change = Change::default();
-        change.remove(NEXT_TURN).remove(NEXT_PLACE).remove(LINE);
+        change.remove(NEXT_TURN).remove(NEXT_PLACE).remove(NEXT_START).remove(LINE);
         change.when().exists(PK);
         if !self.change("reset the turns of a destination", &keys::limits(destination.id), change).await?.is_done() {
             return Ok(());
@@ -182,37 +210,36 @@ impl Store {
         Ok(at.plus(step))
     }
 
-    /// Takes a place until `until`, if one of `places` is free.
+    /// Takes a place if fewer than `request.places` are taken and the attempt does not start too
+    /// soon after the one before it.
     pub async fn take_place(
         &self,
         destination: DestinationId,
         now: Timestamp,
-        until: Timestamp,
-        places: u32,
-    ) -> Result<Option<TakenPlace>, StoreError> {
+        request: PlaceRequest,
+    ) -> Result<PlaceAnswer, StoreError> {
         const ACTION: &str = "take a place";
         let key = keys::limits(destination);
         for _ in 0..RACES_MAX {
             let item = self.get(ACTION, &key).await?.unwrap_or_default();
             let from = Reader(&item);
-            let mut free = None;
-            for number in 0..places {
-                if from.time_opt(&name_of(number))?.is_none_or(|until| until <= now) {
-                    free = Some(number);
-                    break;
-                }
-            }
-            let Some(place) = free else { return Ok(None) };
+            let Some(place) = free_place(&from, now, request.places)? else { return Ok(PlaceAnswer::Full) };
             let mut change = Change::default();
-            change.set(&name_of(place), number(until.as_millis())).set(TTL, number(now.plus(KEPT).as_seconds()));
+            if let Some((at, step)) = request.start
+                && let Some(wait) = space(&mut change, from.number_opt(NEXT_START)?, at, step)
+            {
+                return Ok(PlaceAnswer::TooSoon(wait));
+            }
+            change.set(&name_of(place), number(request.until.as_millis())).set(TTL, number(now.plus(KEPT).as_seconds()));
             change.when().missing_or_at_most(&name_of(place), number(now.as_millis()));
             if self.change(ACTION, &key, change).await?.is_done() {
                 let ends_at = from.number_opt::<i64>(NEXT_PLACE)?.map(|micros| Timestamp::from_millis(micros / 1000));
                 let line = from.number_opt(LINE)?.zip(ends_at.map(|at| at.since(now)));
-                return Ok(Some(TakenPlace { number: place, places, until, took_ms: from.number_opt(TOOK)?, line }));
+                let PlaceRequest { places, until, .. } = request;
+                return Ok(PlaceAnswer::Taken(TakenPlace { number: place, places, until, took_ms: from.number_opt(TOOK)?, line }));
             }
         }
-        Ok(None)
+        Ok(PlaceAnswer::Full)
     }
 
     /// Leaves a place after an attempt that took `took`, or after none was made. If attempts have
@@ -294,6 +321,42 @@ impl Store {
             Err(error) => Err(StoreError::of(action)(error)),
         }
     }
+}
+
+/// The first free place if fewer than `places` are taken. Attempts that started under a higher limit count, too, whatever their place.
+fn free_place(from: &Reader<'_>, now: Timestamp, places: u32) -> Result<Option<u32>, StoreError> {
+    let (mut taken, mut free) = (0, None);
+    for place in 0..PLACES_MAX {
+        if from.time_opt(&name_of(place))?.is_some_and(|until| until > now) {
+            taken += 1;
+        } else {
+            free = free.or(Some(place));
+        }
+    }
+    Ok(free.filter(|_| taken < places))
+}
+
+/// Lets an attempt start at `at` and moves the time of the next start, which is `next` in microseconds, on by `step`; or returns how long
+/// the attempt has to wait. What is added to `change` holds unless another attempt has started meanwhile.
+fn space(change: &mut Change, next: Option<i64>, at: Timestamp, step: Duration) -> Option<Duration> {
+    let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    let at = at.as_millis().saturating_mul(1000);
+    let latest = at.saturating_add(micros((step / 2).max(START_SLACK_MIN)));
+    match next {
+        Some(next) if next > latest => return Some(Duration::from_micros(u64::try_from(next - latest).unwrap_or_default())),
+        Some(next) if next > at => {
+            change.add(NEXT_START, number(micros(step)));
+            let when = change.when();
+            let name = when.name(NEXT_START);
+            let is_near = format!("{name} > {} AND {name} <= {}", when.value(number(at)), when.value(number(latest)));
+            when.and(is_near);
+        }
+        _ => {
+            change.set(NEXT_START, number(at.saturating_add(micros(step))));
+            change.when().missing_or_at_most(NEXT_START, number(at));
+        }
+    }
+    None
 }
 
 fn name_of(place: u32) -> String {

@@ -67,8 +67,10 @@ impl Pace {
     /// before asking again.
     fn step(&mut self, step: Duration) -> Result<(), Duration> {
         let now = Instant::now();
-        let next = self.next.unwrap_or(now);
-        let wait = next.saturating_duration_since(now).saturating_sub((step / 2).max(SLACK_MIN));
+        let slack = (step / 2).max(SLACK_MIN);
+        // A time that is further away is left from a lower limit.
+        let next = *self.next.insert(self.next.unwrap_or(now).min(now + slack + step));
+        let wait = next.saturating_duration_since(now).saturating_sub(slack);
         if !wait.is_zero() {
             return Err(wait);
         }
@@ -223,6 +225,9 @@ mod tests {
         assert_eq!(starts(&flows, destination, TENTH, 5).await, [0, 50, 150, 250, 350]);
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(starts(&flows, destination, TENTH, 3).await, [0, 50, 150], "what was not used meanwhile is not caught up");
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(starts(&flows, destination, 100 * TENTH, 1).await, [0]);
+        assert_eq!(starts(&flows, destination, TENTH, 3).await, [100, 200, 300], "a raised limit holds at once");
         tokio::time::sleep(Duration::from_secs(10)).await;
         let thousand = starts(&flows, destination, Duration::from_millis(1), 1_200).await;
         let within_a_second = thousand.iter().filter(|at| **at < 1_000).count();

@@ -17,7 +17,7 @@ use domain::destination::Destination;
 use domain::settle::LONGEST_QUEUED_WAIT;
 use domain::waiting::{DeliveryLimits, Waiting, WaitingFor};
 use queue::Task;
-use store::{StoreError, TakenPlace};
+use store::{PlaceAnswer, PlaceRequest, StoreError, TakenPlace};
 
 use crate::batch::Item;
 use crate::plan::is_paused;
@@ -104,7 +104,7 @@ impl<C: Connector> Parts<C> {
         };
         let place = match limits.max_concurrent {
             None => None,
-            Some(places) => match self.place(item, delivery, places, until).await {
+            Some(places) => match self.place(item, delivery, (places, limits.max_per_second.map(step)), until).await {
                 Ok(Place::Taken(place)) => Some(place),
                 Ok(Place::Wait(waiting)) => return Err(self.wait(item, waiting).await),
                 Ok(Place::Gone) => return Err(Disposal::Done),
@@ -155,9 +155,16 @@ impl<C: Connector> Parts<C> {
         }
     }
 
-    /// Takes a place for the attempt, until `until` at most. A delivery that has waited for a
-    /// place, or was called, looks for one for a while.
-    async fn place(&self, item: &Item, delivery: &Delivery, places: u32, until: Timestamp) -> Result<Place, StoreError> {
+    /// Takes one of `places` for the attempt, until `until` at most, and `step` after the attempt
+    /// before it if starts are limited. A delivery that has waited for a place, or was called,
+    /// looks for one for a while.
+    async fn place(
+        &self,
+        item: &Item,
+        delivery: &Delivery,
+        (places, step): (u32, Option<Duration>),
+        until: Timestamp,
+    ) -> Result<Place, StoreError> {
         let waited = delivery.waiting.filter(|waiting| waiting.reason == WaitingFor::Concurrency);
         let asked_at = self.clock.now();
         let give_up_at = asked_at.plus(if waited.is_some() { LOOKED_FOR } else { Duration::ZERO });
@@ -165,13 +172,24 @@ impl<C: Connector> Parts<C> {
         let mut look = LOOK_FIRST;
         loop {
             let now = self.clock.now();
-            if let Some(place) = self.store.take_place(delivery.destination, now, until, places).await? {
-                self.flows.step_out(delivery.destination, delivery.id);
-                return Ok(Place::Taken(place));
+            let start_at = item.turn.map_or(now, |turn| turn.max(now));
+            let request = PlaceRequest { places, until, start: step.map(|step| (start_at, step)) };
+            match (self.store.take_place(delivery.destination, now, request).await?, step) {
+                (PlaceAnswer::Taken(place), _) => {
+                    self.flows.step_out(delivery.destination, delivery.id);
+                    return Ok(Place::Taken(place));
+                }
+                (PlaceAnswer::TooSoon(wait), _) if wait < CLOSE && now < asked_at.plus(LOOKED_FOR) => tokio::time::sleep(wait).await,
+                (PlaceAnswer::TooSoon(_), Some(step)) => {
+                    let at = self.store.next_turn(delivery.destination, now, step).await?;
+                    return Ok(Place::Wait(Waiting { reason: WaitingFor::Rate, expected_at: Some(at.max(now.plus(CLOSE))) }));
+                }
+                (PlaceAnswer::Full | PlaceAnswer::TooSoon(_), _) => {
+                    let Some(looking) = looking.as_ref().filter(|_| now < give_up_at) else { break };
+                    looking.wait(look).await;
+                    look = (look * 3 / 2).min(LOOK_MAX);
+                }
             }
-            let Some(looking) = looking.as_ref().filter(|_| now < give_up_at) else { break };
-            looking.wait(look).await;
-            look = (look * 3 / 2).min(LOOK_MAX);
         }
         let now = self.clock.now();
         if waited.and_then(|waiting| waiting.expected_at).is_some_and(|at| at.since(now) >= CLOSE) {

@@ -3,6 +3,7 @@
 mod api_key;
 mod audit;
 mod destination;
+mod flow;
 mod health;
 mod idempotency;
 mod organization;

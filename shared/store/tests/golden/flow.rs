@@ -7,10 +7,10 @@ use bytes::Bytes;
 use domain::Timestamp;
 use domain::delivery::Delivery;
 use domain::destination::Destination;
-use domain::id::{JobId, OrganizationId};
+use domain::id::{DestinationId, JobId, OrganizationId};
 use domain::recovery::{EnabledAgain, Recovery};
 use domain::waiting::{Waiting, WaitingFor};
-use store::{Content, Reset};
+use store::{Content, PlaceAnswer, PlaceRequest, Reset, TakenPlace};
 
 use crate::deliveries::words::PAYLOAD;
 use crate::fixture::Fixture;
@@ -27,6 +27,13 @@ pub(crate) struct Flow {
     delivery: Delivery,
     waiting: Delivery,
     recovery: Recovery,
+}
+
+async fn takes(fixture: &Fixture, id: DestinationId, now: Timestamp, until: Timestamp) -> TakenPlace {
+    match fixture.store.take_place(id, now, PlaceRequest { places: PLACES, until, start: None }).await.unwrap() {
+        PlaceAnswer::Taken(place) => place,
+        refused => panic!("no place is free: {refused:?}"),
+    }
 }
 
 impl Flow {
@@ -52,10 +59,10 @@ impl Flow {
         store.keep_release(id, self.now, Some(self.delivery.id)).await.unwrap();
         store.next_turn(id, self.now, SECOND).await.unwrap();
         let until = self.now.plus(SECOND * 60);
-        let first = store.take_place(id, self.now, until, PLACES).await.unwrap();
-        store.take_place(id, self.now, until, PLACES).await.unwrap().expect("there is a second place");
-        store.leave_place(&self.destination, first.expect("a place is free"), Some(SECOND), self.now).await.unwrap();
-        store.take_place(id, self.now, until, PLACES).await.unwrap().expect("it is free again");
+        let first = takes(fixture, id, self.now, until).await;
+        takes(fixture, id, self.now, until).await;
+        store.leave_place(&self.destination, first, Some(SECOND), self.now).await.unwrap();
+        takes(fixture, id, self.now, until).await;
         store.expected_place(id, self.now, PLACES).await.unwrap();
         let health = store.health(id).await.unwrap();
         assert!(store.begin_recovery(id, &health, &self.recovery).await.unwrap());
@@ -70,7 +77,9 @@ impl Flow {
         assert_eq!(store.health(id).await.unwrap().recovery.as_ref(), Some(&self.recovery));
         assert_eq!(store.next_turn(id, self.now, SECOND).await.unwrap(), self.now.plus(SECOND), "one turn was given");
         let until = self.now.plus(SECOND * 120);
-        assert_eq!(store.take_place(id, self.now, until, PLACES).await.unwrap(), None, "both places are taken");
+        let request = PlaceRequest { places: PLACES, until, start: None };
+        let answer = store.take_place(id, self.now, request).await.unwrap();
+        assert_eq!(answer, PlaceAnswer::Full, "both places are taken");
         let expected = store.expected_place(id, self.now, PLACES).await.unwrap();
         assert_eq!(expected, self.now.plus(SECOND), "one waits already, and attempts take a second");
     }

@@ -140,6 +140,34 @@ fn places_do_not_lie_idle_while_deliveries_wait_for_one() {
     });
 }
 
+/// While attempts take long, many deliveries have had their turn and wait for a place.
+#[test]
+fn a_receiver_that_recovers_gets_no_burst_of_what_waited_for_a_place() {
+    in_simulated_time(async || {
+        let both = DeliveryLimits { max_per_second: Some(2.0), max_concurrent: Some(5) };
+        for processes in [1, 3] {
+            let (world, id) = limited(both, Duration::from_secs(10)).await;
+            submit(&world, 100).await;
+            calls_take(&world, 20);
+            let mend = async {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                world.receiver.mend(id);
+                world.receiver.starts(id).len()
+            };
+            let ((), before) = tokio::join!(work(&world, processes, 100, Duration::from_secs(300)), mend);
+            let starts = world.receiver.starts(id);
+            assert_eq!(starts.len(), 100, "each once");
+            assert!((20..60).contains(&before), "{before} started within a minute");
+            assert!(world.receiver.most_at_once(id) <= 5);
+            let worst = most_within(&starts[before..], Duration::from_secs(1));
+            let took = starts[99] - starts[before];
+            println!("{processes} processes: {} after the recovery in {took:?}, {worst} in the worst second", 100 - before);
+            assert!(worst <= 4, "{worst} in a second");
+            assert!(took < Duration::from_secs(90), "{took:?}");
+        }
+    });
+}
+
 #[test]
 fn a_backlog_larger_than_one_run_of_the_monitor_releases_drains_oldest_first() {
     in_simulated_time(async || {

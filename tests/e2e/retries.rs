@@ -184,6 +184,36 @@ async fn a_schedule_is_waited_as_it_is_listed_and_the_organizations_holds_for_de
     assert_eq!(refused.mistakes(), ["/settings/retry_policy/schedule_seconds/1"]);
 }
 
+/// A wait that has begun is waited to its end.
+#[tokio::test]
+async fn a_policy_of_the_organization_that_changes_while_a_delivery_waits_holds_from_its_next_attempt_on() {
+    let (acme, sink) = (stage::organization("Changed policy").await, Sink::start().await);
+    let policy = async |schedule: Value| {
+        acme.settings(json!({"retry_policy": {"schedule_seconds": schedule, "jitter": 0}})).await.ok(200);
+    };
+    policy(json!([3, 600, 600])).await;
+    let (shortened, lengthened) = (sink.path("/shortened"), sink.path("/lengthened"));
+    let destination = acme.destination().webhook(&shortened).create().await;
+    shortened.answers([503]);
+    let delivery = acme.send([&destination], json!(1)).await.delivery(0);
+    let waits = delivery.reaches("retrying").await;
+    policy(json!([1])).await;
+    assert_eq!(delivery.read().await["next_attempt_at"], waits["next_attempt_at"]);
+    let failed = delivery.settles().await;
+    assert_eq!((&failed["attempt_count"], &failed["exhausted"]), (&json!(2), &json!(true)), "one retry is left of three");
+    assert_waits(&gaps(&shortened.requests()), &[3.0], BUSY_MAX);
+
+    policy(json!([2])).await;
+    let destination = acme.destination().webhook(&lengthened).create().await;
+    lengthened.answers([503]);
+    let delivery = acme.send([&destination], json!(2)).await.delivery(0);
+    delivery.reaches("retrying").await;
+    policy(json!([600, 1, 1])).await;
+    let failed = delivery.settles().await;
+    assert_eq!((&failed["attempt_count"], &failed["exhausted"]), (&json!(4), &json!(true)), "three retries instead of one");
+    assert_waits(&gaps(&lengthened.requests()), &[2.0, 1.0, 1.0], BUSY_MAX);
+}
+
 /// `410 Gone` is an answer to believe.
 #[tokio::test]
 async fn gone_ends_it_at_once() {

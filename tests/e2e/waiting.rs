@@ -11,14 +11,14 @@ use tokio::time::sleep;
 use crate::stage;
 
 static WATCHFUL: OnceCell<Stack> = OnceCell::const_new();
-const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// A process whose monitor looks every second.
-async fn organization(name: &str) -> Organization {
+pub(crate) async fn organization(name: &str) -> Organization {
     WATCHFUL.get_or_init(|| stage::launch().monitor_interval_seconds(1).start()).await.organization(name).await
 }
 
-async fn send_numbers(acme: &Organization, destination: &Destination, count: u32) -> Vec<Message> {
+pub(crate) async fn send_numbers(acme: &Organization, destination: &Destination, count: u32) -> Vec<Message> {
     let mut messages = Vec::new();
     for number in 0..count {
         messages.push(acme.send([destination], json!(number)).await);
@@ -27,18 +27,18 @@ async fn send_numbers(acme: &Organization, destination: &Destination, count: u32
 }
 
 /// Whether everything that is unfinished is shown to wait for this.
-async fn all_wait_for(acme: &Organization, destination: &Destination, reason: &str) -> bool {
+pub(crate) async fn all_wait_for(acme: &Organization, destination: &Destination, reason: &str) -> bool {
     let path = format!("/v1/deliveries?destination_id={}&status=queued&status=retrying&limit=100", destination.id);
     let open = acme.list(&path).await;
     !open.is_empty() && open.iter().all(|delivery| delivery["waiting_for"] == reason)
 }
 
-fn numbers(requests: &[Received]) -> Vec<i64> {
+pub(crate) fn numbers(requests: &[Received]) -> Vec<i64> {
     requests.iter().map(|request| request.json().as_i64().expect("a number")).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a client is outside of Waybill and has a clock of its own")]
-fn in_seconds(seconds: i64) -> String {
+pub(crate) fn in_seconds(seconds: i64) -> String {
     (jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds)).to_string()
 }
 
@@ -147,7 +147,7 @@ async fn a_pause_ends_with_disabling_deleting_and_expiry_and_is_refused_where_it
 }
 
 /// How many requests began within the second before each.
-fn within_a_second(requests: &[Received]) -> usize {
+pub(crate) fn within_a_second(requests: &[Received]) -> usize {
     let near = |one: &Received| requests.iter().filter(|other| other.at <= one.at && one.at - other.at < Duration::from_secs(1)).count();
     requests.iter().map(near).max().unwrap_or_default()
 }

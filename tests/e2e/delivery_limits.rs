@@ -91,7 +91,8 @@ async fn limits_hold_for_all_worker_processes_together() {
     let rate = 99.0 / (fast[99].at - fast[0].at).as_secs_f64();
     println!("{workers} worker processes: {rate:.1} a second, {} in the worst second", within_a_second(&fast));
     assert!(rate < 11.0, "{rate} a second");
-    assert!(within_a_second(&fast) <= 16, "{} in a second", within_a_second(&fast));
+    // Each process may be late by half a second, and a busy machine holds up the receiver too.
+    assert!(within_a_second(&fast) <= 25, "{} in a second", within_a_second(&fast));
     assert_eq!(most_at_once(&narrow, took), 3, "all places are used, and no more");
 }
 
@@ -148,6 +149,25 @@ async fn fewer_at_once_holds_as_soon_as_those_that_run_have_ended() {
 }
 
 #[tokio::test]
+async fn what_looks_for_a_place_when_its_destination_is_paused_stays() {
+    let (acme, sink) = (organization("Looks for a place").await, Sink::start().await);
+    let destination = acme.destination().webhook(&sink).with("delivery_limits", json!({"max_concurrent": 1})).create().await;
+    sink.delays(Duration::from_millis(2_500));
+    let messages = send_numbers(&acme, &destination, 2).await;
+    sink.wait_for(1, SOON).await;
+    // The second one is expected to start a second after the first, and looks for a place from then on.
+    sleep(Duration::from_millis(1_700)).await;
+    destination.action("pause", json!({})).await.ok(200);
+    sleep(Duration::from_secs(4)).await;
+    assert_eq!(sink.count(), 1, "nothing is sent");
+    destination.action("resume", json!({})).await.ok(200);
+    for message in &messages {
+        assert_eq!(message.delivery(0).reaches("succeeded").await["attempt_count"], 1);
+    }
+    assert_eq!(sink.count(), 2);
+}
+
+#[tokio::test]
 async fn a_limit_that_is_no_whole_number_spaces_starts_evenly() {
     let (acme, sink) = (organization("Fraction").await, Sink::start().await);
     let destination = acme.destination().webhook(&sink).with("delivery_limits", json!({"max_per_second": 2.5})).create().await;
@@ -162,7 +182,7 @@ async fn a_limit_that_is_no_whole_number_spaces_starts_evenly() {
 async fn retries_keep_the_limit_and_wait_for_a_pause() {
     let (acme, sink) = (organization("All three").await, Sink::start().await);
     let limits = json!({"max_per_second": 5, "max_concurrent": 2});
-    let destination = acme.destination().webhook(&sink).retries(3).with("delivery_limits", limits).create().await;
+    let destination = acme.destination().webhook(&sink).retries(10).with("delivery_limits", limits).create().await;
     sink.replies((0..20).map(|_| Reply::status(503)).chain([Reply::status(200)]));
     let messages = send_numbers(&acme, &destination, 20).await;
     sink.wait_for(10, SOON).await;

@@ -76,7 +76,7 @@ async fn a_backfill_to_a_paused_destination_waits_and_arrives_once() {
     }
     let new = acme.destination().webhook(&second).create().await;
     new.action("pause", json!({"until": in_seconds(3_600)})).await.ok(200);
-    let body = json!({"kind": "backfill", "destination_id": new.id, "filter": {"since": in_seconds(-600)}});
+    let body = json!({"kind": "backfill", "destination_id": new.id, "filter": {"event_type": "report.ready", "since": in_seconds(-600)}});
     for (done, what) in [(5, "the first job adds them"), (0, "the second one finds them")] {
         let job = acme.post("/v1/jobs", body.clone()).await.ok(202);
         let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());

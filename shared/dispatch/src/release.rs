@@ -27,7 +27,7 @@ const DUE_AFTER: Duration = Duration::from_secs(600);
 pub struct Extent {
     /// About the most deliveries to release.
     pub at_most: usize,
-    /// How long after the start no further page is read.
+    /// How long after the start nothing more is released.
     pub within: Duration,
 }
 
@@ -80,9 +80,13 @@ impl Dispatcher {
                     Some(step) => self.release_in_turns(some, at.plus(FIRST_TURN_AFTER), step).await?,
                     None => self.release(some, at).await?,
                 };
+                if released >= extent.at_most || self.clock.now().since(began_at) >= extent.within {
+                    return Ok((released, some.last().map(|last| last.id)));
+                }
             }
             after = page.next;
-            if after.is_none() || released >= extent.at_most || self.clock.now().since(began_at) >= extent.within {
+            // Where nothing waits, pages are read all the same.
+            if after.is_none() || self.clock.now().since(began_at) >= extent.within {
                 return Ok((released, after));
             }
         }

@@ -11,6 +11,7 @@ use domain::Timestamp;
 use domain::delivery::Delivery;
 use domain::message::StatusCallback;
 use domain::settings::Settings;
+use domain::waiting::DeliveryLimits;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use queue::{Received, Task};
@@ -20,7 +21,7 @@ use telemetry::metrics::Threshold;
 use crate::counts::Counts;
 use crate::plan::{GiveUp, Next, plan};
 use crate::setback::{Disposal, hold, put_back};
-use crate::turn::Turn;
+use crate::turn::{Turn, limits_of};
 use crate::{Connector, Parts};
 
 /// Records older than this are read again before an attempt, because the delivery may have been
@@ -213,6 +214,16 @@ impl<C: Connector> Parts<C> {
         }
     }
 
+    /// Returns whether an attempt that has waited for a place may start. It may not if its delivery
+    /// was cancelled meanwhile, or its destination was paused, disabled or given other limits.
+    pub(crate) async fn is_still_due(&self, item: &Item, limits: DeliveryLimits) -> bool {
+        let Ok(mut works) = self.store.read_batch(&[work_key(&item.task)]).await else { return false };
+        let Some(work) = works.pop() else { return false };
+        let (delivery, destination) = (work.delivery.as_ref(), work.destination.as_ref());
+        let next = plan(&item.task, item.received.receives, delivery, destination, work.suspended, self.clock.now());
+        matches!(next, Next::Attempt(_) | Next::AttemptAlone) && limits_of(&work) == Some(limits)
+    }
+
     /// Makes an attempt when there is memory for it. If there is none in time, returns the task to
     /// the queue as if it had not been received, because another process may have memory.
     async fn attempt_within_memory(&self, mut item: Item, deadline_ms: u64) -> Disposal {
@@ -249,7 +260,7 @@ impl<C: Connector> Parts<C> {
     }
 
     /// Returns a task to the queue with a receive count of zero, because nothing was tried.
-    async fn send_back(&self, item: &Item) -> Disposal {
+    pub(crate) async fn send_back(&self, item: &Item) -> Disposal {
         match self.inbox.send_anew(&item.task, Duration::ZERO).await {
             Ok(()) => Disposal::Done,
             Err(_) => hold(&self.inbox, &item.received, Duration::ZERO).await,

@@ -17,7 +17,7 @@ use domain::destination::Destination;
 use domain::settle::LONGEST_QUEUED_WAIT;
 use domain::waiting::{DeliveryLimits, Waiting, WaitingFor};
 use queue::Task;
-use store::{PlaceAnswer, PlaceRequest, StoreError, TakenPlace};
+use store::{PlaceAnswer, PlaceRequest, StoreError, TakenPlace, Work};
 
 use crate::batch::Item;
 use crate::plan::is_paused;
@@ -55,6 +55,8 @@ pub(crate) enum Turn {
 /// The result of looking for a place.
 enum Place {
     Taken(TakenPlace),
+    /// The delivery waited for it, and its destination may have changed meanwhile.
+    TakenLate(TakenPlace),
     /// No place becomes free soon, so the delivery waits.
     Wait(Waiting),
     /// The delivery was called before its time, but others were faster. It returns at its time.
@@ -65,11 +67,7 @@ impl<C: Connector> Parts<C> {
     /// Returns the limits of a delivery, or `None` for tests and for destinations without limits,
     /// which need no calls.
     pub(crate) fn limits(&self, item: &Item) -> Option<DeliveryLimits> {
-        let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination) else { return None };
-        let organizations = item.work.settings.as_ref().and_then(|settings| settings.delivery_limits);
-        let limits = destination.limits(organizations);
-        let limited = limits.max_per_second.is_some() || limits.max_concurrent.is_some();
-        (limited && !delivery.message.test && !destination.is_system()).then_some(limits)
+        limits_of(&item.work)
     }
 
     /// Takes a turn for the delivery. A delivery that had its turn, or has waited for a place
@@ -106,6 +104,11 @@ impl<C: Connector> Parts<C> {
             None => None,
             Some(places) => match self.place(item, delivery, (places, limits.max_per_second.map(step)), until).await {
                 Ok(Place::Taken(place)) => Some(place),
+                Ok(Place::TakenLate(place)) if self.is_still_due(item, limits).await => Some(place),
+                Ok(Place::TakenLate(place)) => {
+                    self.leave(destination, Some(place), None).await;
+                    return Err(self.send_back(item).await);
+                }
                 Ok(Place::Wait(waiting)) => return Err(self.wait(item, waiting).await),
                 Ok(Place::Gone) => return Err(Disposal::Done),
                 Err(error) => return Err(failed(error, "place").await),
@@ -169,7 +172,7 @@ impl<C: Connector> Parts<C> {
         let asked_at = self.clock.now();
         let give_up_at = asked_at.plus(if waited.is_some() { LOOKED_FOR } else { Duration::ZERO });
         let looking = waited.map(|_| self.flows.look(delivery.destination));
-        let mut look = LOOK_FIRST;
+        let (mut look, mut is_late) = (LOOK_FIRST, false);
         loop {
             let now = self.clock.now();
             let start_at = item.turn.map_or(now, |turn| turn.max(now));
@@ -177,7 +180,7 @@ impl<C: Connector> Parts<C> {
             match (self.store.take_place(delivery.destination, now, request).await?, step) {
                 (PlaceAnswer::Taken(place), _) => {
                     self.flows.step_out(delivery.destination, delivery.id);
-                    return Ok(Place::Taken(place));
+                    return Ok(if is_late { Place::TakenLate(place) } else { Place::Taken(place) });
                 }
                 (PlaceAnswer::TooSoon(wait), _) if wait < CLOSE && now < asked_at.plus(LOOKED_FOR) => tokio::time::sleep(wait).await,
                 (PlaceAnswer::TooSoon(_), Some(step)) => {
@@ -190,6 +193,7 @@ impl<C: Connector> Parts<C> {
                     look = (look * 3 / 2).min(LOOK_MAX);
                 }
             }
+            is_late = true;
         }
         let now = self.clock.now();
         if waited.and_then(|waiting| waiting.expected_at).is_some_and(|at| at.since(now) >= CLOSE) {
@@ -265,6 +269,15 @@ impl<C: Connector> Parts<C> {
             tracing::warn!(error = %domain::chain(&error), delivery = %parked.id, "failed to check whether the destination was resumed; the monitor releases the delivery");
         }
     }
+}
+
+/// Returns the limits of a delivery, or `None` for tests and for destinations without limits.
+pub(crate) fn limits_of(work: &Work) -> Option<DeliveryLimits> {
+    let (Some(delivery), Some(destination)) = (&work.delivery, &work.destination) else { return None };
+    let organizations = work.settings.as_ref().and_then(|settings| settings.delivery_limits);
+    let limits = destination.limits(organizations);
+    let limited = limits.max_per_second.is_some() || limits.max_concurrent.is_some();
+    (limited && !delivery.message.test && !destination.is_system()).then_some(limits)
 }
 
 /// Returns the time between two turns.

@@ -51,9 +51,8 @@ async fn an_sftp_server_has_no_more_sessions_at_once_than_its_limit() {
     let destination = destination.skip_check().with("delivery_limits", limits).create().await;
     for message in send_numbers(&acme, &destination, 24).await {
         let delivery = message.delivery(0);
-        let arrived = stage::within(90, "it arrives", async || {
-            Some(delivery.read().await).filter(|delivery| delivery["status"] == "succeeded")
-        });
+        let arrived =
+            stage::within(90, "it arrives", async || Some(delivery.read().await).filter(|delivery| delivery["status"] == "succeeded"));
         assert_eq!(arrived.await["attempt_count"], 1, "waiting is no attempt");
     }
     assert_eq!(server.names("in").len(), 24);

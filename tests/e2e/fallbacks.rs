@@ -118,9 +118,8 @@ async fn what_expires_while_its_destination_is_paused_or_asks_for_patience_goes_
 
     destination.action("pause", json!({})).await.ok(200);
     let paused = expiring(3).await;
-    let failed = stage::within(20, "it expires", async || {
-        Some(paused.delivery(0).read().await).filter(|delivery| delivery["status"] == "failed")
-    });
+    let failed =
+        stage::within(20, "it expires", async || Some(paused.delivery(0).read().await).filter(|delivery| delivery["status"] == "failed"));
     let failed = failed.await;
     assert_eq!((&failed["reason"], &failed["attempt_count"]), (&json!("expired"), &json!(0)), "{failed}");
     let requests = second.wait_for(2, SOON).await;

@@ -212,12 +212,7 @@ impl Store {
 
     /// Takes a place if fewer than `request.places` are taken and the attempt does not start too
     /// soon after the one before it.
-    pub async fn take_place(
-        &self,
-        destination: DestinationId,
-        now: Timestamp,
-        request: PlaceRequest,
-    ) -> Result<PlaceAnswer, StoreError> {
+    pub async fn take_place(&self, destination: DestinationId, now: Timestamp, request: PlaceRequest) -> Result<PlaceAnswer, StoreError> {
         const ACTION: &str = "take a place";
         let key = keys::limits(destination);
         for _ in 0..RACES_MAX {

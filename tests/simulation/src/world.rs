@@ -201,19 +201,6 @@ impl World {
         self.save_state(destination, DestinationState::Paused { at: now, reason: None, until }).await.map(drop)
     }
 
-    /// Changes a destination's limits: lowered to one, or as they were at first.
-    pub async fn change_limits(&self, position: usize, limit: u32) -> Option<()> {
-        let before = self.store.destination(self.organization.id, self.destinations[position]).await.ok()??;
-        let delivery_limits = limits_of(position, limit);
-        let now = self.clock.now();
-        let after = Destination { delivery_limits, ..before.revised(now) };
-        let saved = self.store.save_destination(&after, after.revision() - 1, &self.event()).await.ok()?;
-        if saved == store::Saved::Done {
-            self.store.reset_turns(&after, now).await.ok()?;
-        }
-        Some(())
-    }
-
     /// Resumes a destination if it is paused.
     pub async fn resume(&self, id: DestinationId) -> Option<()> {
         let destination = self.store.destination(self.organization.id, id).await.ok()??;
@@ -411,16 +398,11 @@ fn destination(id: DestinationId, organization: &Organization, position: usize, 
     };
     Destination {
         retry_policy: Some(retry_policy),
-        delivery_limits: limits_of(position, MAX_PER_SECOND),
+        delivery_limits: match position {
+            1 => Some(DeliveryLimits { max_per_second: None, max_concurrent: Some(MAX_CONCURRENT) }),
+            2 => Some(DeliveryLimits { max_per_second: Some(f64::from(MAX_PER_SECOND)), max_concurrent: None }),
+            _ => None,
+        },
         ..Destination::new(id, organization.id, format!("Receiver {position}"), Settings::Webhook(settings), now)
-    }
-}
-
-/// The limits of the destination at a position: the second takes so many at once, the third so many a second.
-fn limits_of(position: usize, limit: u32) -> Option<DeliveryLimits> {
-    match position {
-        1 => Some(DeliveryLimits { max_per_second: None, max_concurrent: Some(limit) }),
-        2 => Some(DeliveryLimits { max_per_second: Some(f64::from(limit)), max_concurrent: None }),
-        _ => None,
     }
 }

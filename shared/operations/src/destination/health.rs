@@ -1,12 +1,14 @@
 //! How destinations are doing: their streaks, their last 24 hours, what waits for them.
 
 use domain::Timestamp;
-use domain::destination::Destination;
+use domain::destination::{Destination, DestinationState};
 use domain::health::Health;
-use domain::id::OrganizationId;
+use domain::id::{DestinationId, OrganizationId};
 use domain::input::{Errors, FieldCode, FieldError};
+use domain::organization::OrganizationSettings;
 use domain::role::Permission;
 use domain::statistics::{HOUR_MS, Tally, hour_of};
+use domain::waiting::DeliveryLimits;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::view::destination::HealthView;
@@ -24,32 +26,31 @@ impl Operations {
     pub(crate) async fn health_views(&self, organization: OrganizationId, found: &[Destination]) -> Result<Vec<HealthView>, Refusal> {
         let routes = self.store.routes(organization).await?;
         let (shards, settings) = routes.map(|routes| (routes.shards, routes.settings)).unwrap_or_default();
-        let ids: Vec<_> = found.iter().map(|destination| destination.id).collect();
-        let healths = self.store.healths(&ids).await?;
-        let settings = &settings;
-        let view = |(destination, health): (&Destination, Health)| {
+        let ids: Vec<DestinationId> = found.iter().map(|destination| destination.id).collect();
+        let holding: Vec<DestinationId> =
+            found.iter().filter(|destination| may_hold(destination, &settings)).map(|destination| destination.id).collect();
+        let until = self.clock.now().plus(std::time::Duration::from_millis(1));
+        let since = Timestamp::from_millis(hour_of(until).as_millis() - (DAY_HOURS - 1) * HOUR_MS);
+        let statistics: Vec<_> = ids.iter().map(|id| self.store.statistics(*id, since, until)).collect();
+        let (healths, pending, statistics) = futures_util::try_join!(
+            self.store.healths(&ids),
+            self.store.pending_of_each(organization, shards, &ids, &holding),
+            stream::iter(statistics).buffered(READS_AT_ONCE).try_collect::<Vec<_>>(),
+        )?;
+        let view = |(((destination, health), pending), hours): (((&Destination, Health), u64), Vec<(Timestamp, Tally)>)| {
             let alert_after = destination.policy(&settings.failure_policy).alert_after_failures;
-            let id = destination.id;
-            async move {
-                let until = self.clock.now().plus(std::time::Duration::from_millis(1));
-                let since = Timestamp::from_millis(hour_of(until).as_millis() - (DAY_HOURS - 1) * HOUR_MS);
-                let read =
-                    futures_util::future::try_join(self.store.statistics(id, since, until), self.store.pending(organization, shards, id));
-                let (hours, pending) = read.await?;
-                let mut last_24h = Tally::default();
-                hours.iter().for_each(|(_, hour)| last_24h.merge(hour));
-                let view = HealthView::of(health, alert_after, settings.success_rate_warning, pending, &last_24h);
-                Ok::<_, Refusal>(HealthView { hours: filled(since, until, HOUR_MS, &hours), ..view })
-            }
+            let mut last_24h = Tally::default();
+            hours.iter().for_each(|(_, hour)| last_24h.merge(hour));
+            let view = HealthView::of(health, alert_after, settings.success_rate_warning, pending, &last_24h);
+            HealthView { hours: filled(since, until, HOUR_MS, &hours), ..view }
         };
-        let views: Vec<_> = found.iter().zip(healths).map(view).collect();
-        stream::iter(views).buffered(READS_AT_ONCE).try_collect().await
+        Ok(found.iter().zip(healths).zip(pending).zip(statistics).map(view).collect())
     }
 
     /// What was counted for a destination in the hours that begin in this time.
     pub(crate) async fn tally(
         &self,
-        destination: domain::id::DestinationId,
+        destination: DestinationId,
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Tally, store::StoreError> {
@@ -105,6 +106,12 @@ impl Operations {
         }
         (since, until)
     }
+}
+
+/// Whether deliveries may wait for this destination: it was paused, or limits apply to it.
+fn may_hold(destination: &Destination, settings: &OrganizationSettings) -> bool {
+    let has_limits = destination.limits(settings.delivery_limits) != DeliveryLimits::default();
+    has_limits || matches!(destination.state, DestinationState::Paused { .. })
 }
 
 /// The whole buckets that a time touches.

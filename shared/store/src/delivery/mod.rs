@@ -21,6 +21,7 @@ mod object;
 mod open;
 mod payload;
 mod pending;
+mod pending_of_each;
 mod read;
 mod record;
 #[cfg(test)]

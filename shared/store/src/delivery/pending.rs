@@ -37,7 +37,7 @@ impl Store {
         Ok(retrying.into_iter().sum::<u64>() + queued)
     }
 
-    async fn open_count(&self, destination: DestinationId, status: DeliveryStatus, shard: u8) -> Result<u64, StoreError> {
+    pub(super) async fn open_count(&self, destination: DestinationId, status: DeliveryStatus, shard: u8) -> Result<u64, StoreError> {
         let mut condition = Condition::default();
         condition.equals(ATTENTION_DST.pk, text(keys::attention_dst(destination, status, shard)));
         let query = self.query(condition).index_name(ATTENTION_DST.name).select(Select::Count);
@@ -49,7 +49,7 @@ impl Store {
         Ok(count)
     }
 
-    async fn queued_count(&self, organization: OrganizationId, shards: u8, destination: DestinationId) -> Result<u64, StoreError> {
+    pub(super) async fn queued_count(&self, organization: OrganizationId, shards: u8, destination: DestinationId) -> Result<u64, StoreError> {
         let action = "count queued deliveries";
         // Waiting deliveries are in the index and are counted there.
         let is_queued = |item: &Option<Item>| {

@@ -5,6 +5,7 @@ mod budget;
 mod commit;
 mod due;
 mod lists;
+mod pending;
 mod settle;
 mod together;
 mod transitions;

@@ -23,16 +23,17 @@ const PAGE: u32 = 100;
 /// Destinations that are shown to be unwell.
 const SHOWN_MAX: usize = 20;
 
-/// How an organization is doing.
+/// How an organization is doing: its destinations in trouble and its pending deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OrganizationHealth {
-    /// Destinations whose streak of failures has reached the alert's threshold.
+    /// The number of destinations whose consecutive failures have reached `alert_after_failures`. A disabled
+    /// destination is counted as disabled only.
     pub failing: u64,
-    /// Destinations that are disabled.
+    /// The number of destinations that are disabled.
     pub disabled: u64,
-    /// Deliveries that are not finished.
+    /// The number of deliveries that are queued or are to be retried.
     pub pending: u64,
-    /// When the oldest of them was accepted.
+    /// When the oldest pending delivery was accepted; null if none is pending.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub oldest_pending_at: Option<Timestamp>,
 }
@@ -168,7 +169,7 @@ impl Operations {
         let unwell: Vec<(DestinationId, u32)> = routes
             .iter()
             .zip(healths)
-            .filter(|(_, health)| health.consecutive_failures > 0)
+            .filter(|(route, health)| route.enabled && health.consecutive_failures > 0)
             .map(|(route, health)| (route.id, health.consecutive_failures))
             .collect();
         let ids: Vec<DestinationId> = unwell.iter().map(|(id, _)| *id).collect();

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use domain::Timestamp;
+use domain::health::LastError;
+use domain::{Reason, Timestamp};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use store::PendingConfirmation;
@@ -129,6 +130,30 @@ async fn organizations_are_listed_with_their_health_and_worst_first() {
     let next = first["next_cursor"].as_str().unwrap();
     assert_eq!(ids(&format!("/v1/organizations?sort=health&cursor={next}")).await, [well, later]);
     assert_eq!(operator.get(&format!("/v1/organizations?cursor={next}")).await.refusal(), refused(400, "invalid_cursor", &[]));
+}
+
+#[tokio::test]
+async fn a_destination_that_was_disabled_while_it_failed_counts_as_disabled_and_not_as_failing() {
+    let deployment = Deployment::new().await;
+    let admin = deployment.admin();
+    let organization = deployment.organization.parse().unwrap();
+    let mut ids = Vec::new();
+    for name in ["failing", "disabled"] {
+        let id = admin.destination(name).await["id"].as_str().unwrap().to_owned();
+        for token in ["1", "2", "3", "4", "5"] {
+            let error = LastError { reason: Reason::Connect, detail: "connection refused".to_owned() };
+            let at = Timestamp::from_millis(deployment.now_ms.load(Ordering::Relaxed));
+            let store = &deployment.operations.store;
+            assert!(store.count_failure(id.parse().unwrap(), organization, 0, token, at, error).await.unwrap());
+        }
+        ids.push(id);
+    }
+    let health = async || deployment.operator().get("/v1/organizations").await.json()["data"][0]["health"].clone();
+    let before = health().await;
+    assert_eq!((&before["failing"], &before["disabled"]), (&json!(2), &json!(0)), "{before}");
+    assert_eq!(admin.post(&format!("/v1/destinations/{}/disable", ids[1]), json!({})).await.status, 200);
+    let after = health().await;
+    assert_eq!((&after["failing"], &after["disabled"]), (&json!(1), &json!(1)), "{after}");
 }
 
 fn sha256_hex(text: &str) -> String {

@@ -258,10 +258,10 @@ async fn an_alert_says_which_why_since_when_how_often_what_next_and_where_as_a_m
         "Subject: Waybill: a destination is failing".to_owned(),
         "\u{201c}The ledger\u{201d} is failing".to_owned(),
         format!("Destination: webhook {}", destination.id),
-        format!("Why: server_error: {}", text(&data["detail"])),
+        format!("Reason: server_error: {}", text(&data["detail"])),
         format!("Since: {}", text(&data["since"])),
-        "Failures in a row: 2 (an alert at 2, disabled at 50)".to_owned(),
-        "What happens next: It will be disabled if this goes on.".to_owned(),
+        "Consecutive failures: 2 (an alert at 2, disabled at 50)".to_owned(),
+        "What happens next: The destination will be disabled if it continues to fail.".to_owned(),
         text(&data["destination"]["url"]),
     ];
     for line in told {

@@ -267,7 +267,7 @@ impl RetryPolicy {
 fn refuse_formula(fields: &Fields<'_>, schedule: &Schedule) {
     for name in ["initial_seconds", "multiplier", "max_seconds"] {
         if fields.given(name) {
-            fields.refuse(name, FieldCode::Conflict, "has no meaning with schedule_seconds or a preset");
+            fields.refuse(name, FieldCode::Conflict, "cannot be combined with schedule_seconds or a preset");
         }
     }
     let count = schedule.seconds().len();

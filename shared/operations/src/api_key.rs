@@ -27,7 +27,7 @@ const ROLES: &[(&str, Role)] =
 /// The body of `POST /v1/api-keys`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateApiKey {
-    /// The display name.
+    /// The name of the key, which the console and the audit trail show.
     pub name: String,
     /// The role: at most that of the key that creates it.
     #[schema(value_type = RoleName)]
@@ -67,7 +67,7 @@ impl Operations {
         })?;
         if !ctx.caller.role.covers(new.role) {
             self.record_refusal(ctx, organization, "forbidden", Some("api_key.create")).await;
-            return Err(Refusal { detail: "nobody creates a key with more rights than its own".to_owned(), ..Refusal::forbidden() });
+            return Err(Refusal { detail: "a key cannot create a key with more rights than its own".to_owned(), ..Refusal::forbidden() });
         }
         not_suspended(self.existing_organization(organization).await?.status)?;
         let creator = ctx.caller.key();

@@ -57,7 +57,7 @@ fn destination(kind: &str, data: &Value) -> Notice {
     let named = words(&data["destination"]["name"]);
     let name = named.as_deref().unwrap_or("A destination");
     if kind == "destination.check" {
-        let line = "Waybill checked that it can deliver to this destination. Nothing else happened.";
+        let line = "Waybill checked that it can deliver to this destination. Nothing was delivered.";
         let subject = "Waybill: connection check".to_owned();
         return Notice { subject, title: format!("{name}: connection check"), name: None, lines: vec![line.to_owned()], url: None };
     }
@@ -73,23 +73,23 @@ fn destination(kind: &str, data: &Value) -> Notice {
         joined(&[words(&data["destination"]["type"]), words(&data["destination"]["id"])], " ").map(|what| format!("Destination: {what}")),
     );
     let why = joined(&[words(&data["reason"]), words(&data["detail"])], ": ");
-    lines.extend(why.map(|why| format!("Why: {why}")));
+    lines.extend(why.map(|why| format!("Reason: {why}")));
     lines.extend(words(&data["since"]).map(|since| format!("Since: {since}")));
     let is_rate = data["failure_rate"].is_object();
     if let Some(failures) = data["consecutive_failures"].as_u64().filter(|failures| *failures > 0 && !is_rate) {
         let alert = data["alert_after_failures"].as_u64().map(|n| format!("an alert at {n}"));
         let disable = data["disable_after_failures"].as_u64().map(|n| format!("disabled at {n}"));
         let thresholds = joined(&[alert, disable], ", ").map(|text| format!(" ({text})")).unwrap_or_default();
-        lines.push(format!("Failures in a row: {failures}{thresholds}"));
+        lines.push(format!("Consecutive failures: {failures}{thresholds}"));
     }
-    lines.extend(data["pending"].as_u64().map(|pending| format!("Deliveries waiting: {pending}")));
+    lines.extend(data["pending"].as_u64().map(|pending| format!("Pending deliveries: {pending}")));
     let next_check = words(&data["next_check_at"]);
     lines.extend(next_check.iter().map(|at| format!("Next check: {at}")));
     let next = match data["next"].as_str() {
-        Some("retrying") => Some("Deliveries go on being tried."),
-        Some("will_be_disabled") => Some("It will be disabled if this goes on."),
+        Some("retrying") => Some("Deliveries continue to be attempted."),
+        Some("will_be_disabled") => Some("The destination will be disabled if it continues to fail."),
         Some("disabled") if next_check.is_some() => {
-            Some("Waybill checks it again, and when a check passes, enables it and sends what it missed.")
+            Some("Waybill will check it again. When a check passes, the destination is enabled and receives what it missed.")
         }
         Some("disabled") => Some("No deliveries are made until someone enables it; skipped deliveries can be replayed."),
         _ => None,
@@ -100,7 +100,7 @@ fn destination(kind: &str, data: &Value) -> Notice {
         "destination.disabled" => "Waybill: a destination was disabled",
         "destination.enabled" => "Waybill: a destination was enabled",
         "destination.recovered" => "Waybill: a destination has recovered",
-        _ => "Waybill: about a destination",
+        _ => "Waybill: a destination event",
     };
     Notice { subject: subject.to_owned(), title, name: named.clone(), lines, url: words(&data["destination"]["url"]) }
 }
@@ -111,7 +111,7 @@ fn delivery(kind: &str, delivery: &Value) -> Notice {
     let mut lines = Vec::new();
     lines.extend(words(&delivery["event_type"]).map(|kind| format!("Event type: {kind}")));
     lines.extend(words(&delivery["destination_id"]).map(|destination| format!("Destination: {destination}")));
-    lines.extend(words(&delivery["reason"]).map(|reason| format!("Why: {reason}")));
+    lines.extend(words(&delivery["reason"]).map(|reason| format!("Reason: {reason}")));
     lines.extend(delivery["attempt_count"].as_u64().map(|attempts| format!("Attempts: {attempts}")));
     Notice {
         subject: format!("Waybill: a delivery {how}"),
@@ -128,7 +128,7 @@ fn message(message: &Value) -> Notice {
     let mut lines = Vec::new();
     lines.extend(words(&message["event_type"]).map(|kind| format!("Event type: {kind}")));
     lines.extend(message["deliveries"].as_array().map(|deliveries| format!("Deliveries: {}", deliveries.len())));
-    let subject = "Waybill: a message is completed".to_owned();
+    let subject = "Waybill: a message was completed".to_owned();
     Notice { subject, title: format!("Message {id}: {status}"), name: None, lines, url: words(&message["url"]) }
 }
 
@@ -162,8 +162,8 @@ mod tests {
         assert_eq!((&*notice.title, &*notice.subject), ("Billing is failing", "Waybill: a destination is failing"));
         assert_eq!(
             notice.text(),
-            "Destination: webhook dst_1\nWhy: server_error: the receiver answered 500\nSince: 2026-11-26T00:00:00.000Z\n\
-             Failures in a row: 5 (an alert at 5, disabled at 20)\nDeliveries waiting: 3\nWhat happens next: It will be disabled if this goes on.\n\
+            "Destination: webhook dst_1\nReason: server_error: the receiver answered 500\nSince: 2026-11-26T00:00:00.000Z\n\
+             Consecutive failures: 5 (an alert at 5, disabled at 20)\nPending deliveries: 3\nWhat happens next: The destination will be disabled if it continues to fail.\n\
              https://waybill.example/console/destinations/dst_1"
         );
     }
@@ -176,15 +176,15 @@ mod tests {
             "consecutive_failures": 1, "alert_after_failures": 5, "pending": 0, "next": "retrying", "failure_rate": {"percent": 40}}});
         assert_eq!(
             Notice::of(&wording("waybill.destination.failing", failing)).text(),
-            "Destination: webhook dst_1\nWhy: failure_rate: 5 of 10 attempts in the last 300 s failed, which is 50 %\n\
-             Since: 2026-11-26T00:00:00.000Z\nDeliveries waiting: 0\nWhat happens next: Deliveries go on being tried."
+            "Destination: webhook dst_1\nReason: failure_rate: 5 of 10 attempts in the last 300 s failed, which is 50 %\n\
+             Since: 2026-11-26T00:00:00.000Z\nPending deliveries: 0\nWhat happens next: Deliveries continue to be attempted."
         );
         let disabled = json!({"data": {"destination": {"id": "dst_1", "name": "Billing", "type": "webhook"}, "next": "disabled",
             "next_check_at": "2026-11-26T00:01:00.000Z"}});
         assert_eq!(
             Notice::of(&wording("waybill.destination.disabled", disabled)).text(),
             "Destination: webhook dst_1\nNext check: 2026-11-26T00:01:00.000Z\n\
-             What happens next: Waybill checks it again, and when a check passes, enables it and sends what it missed."
+             What happens next: Waybill will check it again. When a check passes, the destination is enabled and receives what it missed."
         );
     }
 

@@ -196,7 +196,7 @@ impl DatabaseSettings {
         for (name, is_there) in named {
             let at = format!("{pointer}/{name}");
             if has_connection_string && is_there {
-                errors.add(at, FieldCode::Conflict, "is said by the connection string");
+                errors.add(at, FieldCode::Conflict, "is already given by the connection string");
             } else if !has_connection_string && !is_there && name != "port" {
                 errors.add(at, FieldCode::Required, format!("{name} is required"));
             }
@@ -216,7 +216,7 @@ fn read_table(engine: Engine, fields: &mut Fields<'_>) -> Option<TableName> {
 fn refuse_in_document_mode(fields: &mut Fields<'_>) {
     for name in ROWS_ALONE {
         if fields.take(name).is_some() {
-            fields.refuse(name, FieldCode::Conflict, "goes with mode rows");
+            fields.refuse(name, FieldCode::Conflict, "is allowed only with mode rows");
         }
     }
 }
@@ -234,7 +234,7 @@ fn read_columns(fields: &mut Fields<'_>) -> Option<BTreeMap<String, String>> {
         let at = format!("{pointer}/{}", pointer_token(&field));
         match value {
             Value::String(column) if columns.values().any(|other| *other == column) => {
-                errors.add(at, FieldCode::Conflict, "another field goes to this column");
+                errors.add(at, FieldCode::Conflict, "another field is already mapped to this column");
             }
             Value::String(column) if is_name(&column) => drop(columns.insert(field, column)),
             Value::String(_) => errors.add(at, FieldCode::InvalidFormat, "must be a column's name"),
@@ -247,7 +247,7 @@ fn read_columns(fields: &mut Fields<'_>) -> Option<BTreeMap<String, String>> {
 fn read_key_columns(fields: &mut Fields<'_>, columns: Option<&BTreeMap<String, String>>) -> Vec<String> {
     let key = fields.parsed_list("key_columns", KEY_COLUMNS_MAX, |text| match columns {
         _ if !is_name(text) => Err("must be a column's name"),
-        Some(columns) if columns.values().all(|column| column != text) => Err("must be one of the columns that a field goes to"),
+        Some(columns) if columns.values().all(|column| column != text) => Err("must be one of the mapped columns"),
         _ => Ok(text.to_owned()),
     });
     key.unwrap_or_default()

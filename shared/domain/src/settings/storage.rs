@@ -152,7 +152,7 @@ impl S3Settings {
         let server_side_encryption = fields.choice("server_side_encryption", &choices).flatten();
         let kms_key_id = formatted(fields, "kms_key_id", KMS_KEY_ID, is_visible, "must be a KMS key's id, ARN or alias");
         if kms_key_id.is_some() && server_side_encryption != Some(ServerSideEncryption::AwsKms) {
-            fields.refuse("kms_key_id", FieldCode::Conflict, "needs server_side_encryption aws:kms");
+            fields.refuse("kms_key_id", FieldCode::Conflict, "requires server_side_encryption aws:kms");
         }
         let tags = tags(fields, is_s3_tag);
         let object = ObjectSettings::read(fields);
@@ -288,12 +288,12 @@ fn tags(fields: &mut Fields<'_>, is_tag: fn(&str) -> bool) -> BTreeMap<String, S
         let pointer = format!("{}/{}", fields.pointer_to("tags"), pointer_token(&name));
         match value {
             _ if !is_tag(&name) || !TAG_NAME.contains(&name.chars().count()) => {
-                errors.add(&*pointer, FieldCode::InvalidFormat, "is not a tag's name")
+                errors.add(&*pointer, FieldCode::InvalidFormat, "is not a valid tag name")
             }
             Value::String(value) if is_tag(&value) && value.chars().count() <= TAG_VALUE_MAX => {
                 tags.insert(name, value);
             }
-            Value::String(_) => errors.add(&*pointer, FieldCode::InvalidFormat, "is not a tag's value"),
+            Value::String(_) => errors.add(&*pointer, FieldCode::InvalidFormat, "is not a valid tag value"),
             _ => errors.add(&*pointer, FieldCode::InvalidType, "must be a string"),
         }
     }

@@ -153,7 +153,7 @@ impl WebhookSettings {
         if content_type.as_deref().is_some_and(|kind| !is_media_type(kind)) {
             fields.refuse("content_type", FieldCode::InvalidFormat, "must be a media type, such as application/json");
         } else if content_type.is_some() && body_template.is_none() {
-            fields.refuse("content_type", FieldCode::Conflict, "goes with body_template");
+            fields.refuse("content_type", FieldCode::Conflict, "is allowed only with body_template");
         }
         Some(Self {
             url,

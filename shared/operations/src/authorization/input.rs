@@ -95,7 +95,7 @@ fn mail_server(text: &str, facts: Option<&ProviderFacts>, addresses: &Addresses<
     addresses.policy.admit(&host).map_err(|_| "is an address that no destination may have")?;
     let host = host.to_url_host();
     if facts.is_some_and(|facts| !facts.mail_servers.contains(&&*host)) {
-        return Err("is no mail server of this provider");
+        return Err("is not a mail server of this provider");
     }
     Ok(port.map_or(host.clone(), |port| format!("{host}:{port}")))
 }

@@ -70,7 +70,7 @@ pub(crate) fn read_new(body: Map<String, Value>, errors: Errors, addresses: &Add
         let signing_secret = match kind {
             Some(kind) if kind != DestinationType::Webhook => {
                 if fields.given("signing_secret") {
-                    fields.refuse("signing_secret", FieldCode::Conflict, "goes with webhooks alone: nothing else is signed");
+                    fields.refuse("signing_secret", FieldCode::Conflict, "is allowed only for webhooks: other destinations are not signed");
                 }
                 fields.take("signing_secret").and(None)
             }

@@ -26,7 +26,7 @@ pub(super) fn must_carry_secrets(stored: &Destination, draft: &Draft, named: boo
     let kept: Vec<FieldError> = credentials
         .kept_secrets()
         .chain(consent)
-        .map(|name| FieldError::at(pointer(name), FieldCode::Required, "must be sent again: it would be sent to another server"))
+        .map(|name| FieldError::at(pointer(name), FieldCode::Required, "must be sent again, because it would go to another server"))
         .collect();
     if kept.is_empty() {
         return Ok(());

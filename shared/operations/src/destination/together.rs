@@ -30,10 +30,10 @@ pub(super) fn check(settings: &Settings, credentials: &CredentialsDraft, address
             database.check_address(credentials.kind == CredentialKind::ConnectionString, "/settings", errors);
         }
         Settings::S3(bucket) if bucket.endpoint.is_some() && credentials.kind != CredentialKind::AccessKey => {
-            errors.add("/credentials/kind", FieldCode::Conflict, "goes with Amazon S3 alone: another endpoint takes access_key");
+            errors.add("/credentials/kind", FieldCode::Conflict, "is allowed only with Amazon S3: another endpoint requires access_key");
         }
         Settings::Webhook(webhook) => match (&webhook.url, credentials.kind) {
-            (Some(_), CredentialKind::SecretUrl) => errors.add("/settings/url", FieldCode::Conflict, "is said by the credentials"),
+            (Some(_), CredentialKind::SecretUrl) => errors.add("/settings/url", FieldCode::Conflict, "is already given by the credentials"),
             (None, kind) if kind != CredentialKind::SecretUrl => errors.add("/settings/url", FieldCode::Required, "url is required"),
             _ => {}
         },
@@ -71,8 +71,8 @@ fn email_check(email: &EmailSettings, credentials: &CredentialsDraft, addresses:
     let is_aws = matches!(credentials.kind, CredentialKind::Iam | CredentialKind::IamRole);
     let errors = fields.errors();
     match &email.transport {
-        Transport::Ses if !is_aws => errors.add("/credentials/kind", FieldCode::Conflict, "goes with SMTP; SES takes iam or iam_role"),
-        Transport::Smtp(_) if is_aws => errors.add("/credentials/kind", FieldCode::Conflict, "goes with SES alone"),
+        Transport::Ses if !is_aws => errors.add("/credentials/kind", FieldCode::Conflict, "is allowed only with SMTP; SES requires iam or iam_role"),
+        Transport::Smtp(_) if is_aws => errors.add("/credentials/kind", FieldCode::Conflict, "is allowed only with SES"),
         Transport::Smtp(smtp) if smtp.security == Security::None && !addresses.plain_http => {
             errors.add("/settings/transport/smtp/security", FieldCode::InvalidValue, "must be starttls or tls");
         }

@@ -20,7 +20,7 @@ pub struct Refusal {
     pub code: RefusalCode,
     /// In words, for the client's developer.
     pub detail: String,
-    /// Every mistake in the request.
+    /// Every invalid field or parameter of the request.
     pub errors: Vec<FieldError>,
     /// What only some refusals have.
     pub extra: Option<Box<Extra>>,
@@ -101,13 +101,13 @@ impl Refusal {
     /// 403: the role does not hold the permission.
     #[must_use]
     pub fn forbidden() -> Self {
-        Self::new(RefusalCode::Forbidden, "this key's role may not do this")
+        Self::new(RefusalCode::Forbidden, "the role of this key does not permit this")
     }
 
     /// 404: the same for what never existed, what is gone and what is another organization's.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(RefusalCode::NotFound, "there is no such thing here")
+        Self::new(RefusalCode::NotFound, "the requested object does not exist, or you have no access to it")
     }
 
     /// 404 for something that the body names.
@@ -132,7 +132,7 @@ impl Refusal {
     /// 400: the cursor is not one that this list handed out.
     #[must_use]
     pub fn invalid_cursor() -> Self {
-        Self::new(RefusalCode::InvalidCursor, "the cursor is not one that this list, with these filters, handed out")
+        Self::new(RefusalCode::InvalidCursor, "the cursor does not belong to this list and these filters")
     }
 
     /// 413: more bytes than are taken.
@@ -176,7 +176,7 @@ impl Refusal {
     #[must_use]
     pub fn rate_limited(retry_after_seconds: u32) -> Self {
         let extra = Extra { retry_after_seconds: Some(retry_after_seconds), ..Extra::default() };
-        Self { extra: Some(Box::new(extra)), ..Self::new(RefusalCode::RateLimited, "too many requests of this kind; ask again later") }
+        Self { extra: Some(Box::new(extra)), ..Self::new(RefusalCode::RateLimited, "too many requests of this kind; try again later") }
     }
 
     /// 409 for a request whose first run is still under way.
@@ -231,7 +231,7 @@ impl Refusal {
         let extra = Extra { source: Some(Arc::from(source.into())), ..Extra::default() };
         Self {
             extra: Some(Box::new(extra)),
-            ..Self::new(RefusalCode::InternalError, "Waybill failed; the request id helps to find out why")
+            ..Self::new(RefusalCode::InternalError, "an internal error occurred; quote the request id when you ask for support")
         }
     }
 

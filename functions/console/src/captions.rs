@@ -70,15 +70,18 @@ pub(crate) fn receipt_kind(word: &str) -> String {
 /// A member's name as a label.
 pub(crate) fn label(name: &str) -> String {
     match name {
+        "sha256" => return "SHA-256".to_owned(),
+        "size_bytes" => return "Size".to_owned(),
+        "etag" => return "ETag".to_owned(),
         "ca_pem" => return "Certificate authority (PEM)".to_owned(),
         "certificate_pem" => return "Client certificate (PEM)".to_owned(),
-        "private_key_pem" => return "Its private key (PEM)".to_owned(),
+        "private_key_pem" => return "Private key of the certificate (PEM)".to_owned(),
         _ => {}
     }
     let words: Vec<String> = name
         .split('_')
         .map(|word| match word {
-            "url" | "id" | "tls" | "arn" | "ca" | "pem" | "kms" | "sas" | "json" | "sql" => word.to_uppercase(),
+            "url" | "uri" | "id" | "dns" | "tls" | "sftp" | "arn" | "ca" | "pem" | "kms" | "sas" | "json" | "sql" => word.to_uppercase(),
             word => word.to_owned(),
         })
         .collect();

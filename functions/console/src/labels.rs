@@ -1,6 +1,7 @@
 //! What people read at the fields of forms that are made from schemas: labels, examples and help in the words of each service. A field that
 //! is not listed here is shown as its schema describes it.
 
+use crate::captions;
 use crate::schema_form::{Choice, Control, Field};
 
 /// (form or `*`, name without its group, label, example, help); an empty help keeps the schema's. The form is a destination type or
@@ -18,7 +19,7 @@ const WORDS: &[Words] = &[
         "event_types",
         "Event types",
         "invoice.*\nreport.ready",
-        "One pattern per line: * matches one segment, ** any number. Empty: it receives only what names it.",
+        "One pattern per line: * matches one segment, ** any number. If empty, it receives only messages that name it.",
     ),
     ("*", "external_id", "External ID", "", "Your own identifier for it."),
     ("webhook", "url", "Endpoint URL", "https://api.example.com/hooks/waybill", "Each delivery is one request to this address."),
@@ -30,11 +31,12 @@ const WORDS: &[Words] = &[
         "preset",
         "Format",
         "",
-        "The message format of a chat or paging service. PagerDuty uses the integration key as bearer token.",
+        "The message format of a chat or paging service. PagerDuty uses the integration key as the bearer token.",
     ),
     ("webhook", "body_template", "Body template", "{\"text\": \"{{ event_type }}\"}", "Replaces the payload as the request body."),
     ("webhook", "content_type", "Content type of the template", "application/json", ""),
-    ("webhook", "check", "Connection check", "", "What saving and Check connection do."),
+    ("webhook", "disable_on_gone", "Disable on 410 Gone", "", ""),
+    ("webhook", "check", "Connection check", "", "How the connection is tested when you save or check it."),
     ("*", "timeout_seconds", "Timeout (seconds)", "", "The longest that one attempt may take."),
     ("email", "transport", "Send through", "", ""),
     ("email", "host", "Mail server", "smtp.example.com", ""),
@@ -42,20 +44,20 @@ const WORDS: &[Words] = &[
     ("email", "from", "From", "Reports <reports@example.com>", "An address, or a name and an address in angle brackets."),
     ("email", "to", "Recipients", "ann@example.com", "One address per line; with Cc and Bcc {bounds}."),
     ("email", "cc", "Cc", "", "One address per line."),
-    ("email", "bcc", "Bcc", "", "One address per line; the others do not see them."),
+    ("email", "bcc", "Bcc", "", "One address per line. Other recipients do not see them."),
     ("email", "reply_to", "Reply to", "support@example.com", ""),
     ("email", "subject_template", "Subject template", "Report {{ reference }}", ""),
     ("email", "text_template", "Text template", "", "The plain-text part."),
-    ("email", "html_template", "HTML template", "", "The HTML part; values are escaped."),
+    ("email", "html_template", "HTML template", "", "The HTML part. Values are escaped."),
     ("email", "attach", "Payload", "", ""),
     ("email", "username", "Mailbox", "reports@example.com", "The address to sign in as."),
-    ("email", "authorization_id", "Connected mailbox", "oau_…", "The ID that connecting a mailbox gave you."),
+    ("email", "authorization_id", "Connected mailbox", "oau_…", "The ID of a mailbox that you connected."),
     ("*", "bucket", "Bucket", "acme-reports", ""),
-    ("*", "region", "Region", "eu-west-1", "The bucket's region; empty: the region that Waybill runs in."),
+    ("*", "region", "Region", "eu-west-1", "The Region of the bucket. If empty, the Region that Waybill runs in."),
     ("*", "endpoint", "Custom endpoint", "https://s3.example.com", ""),
     ("*", "key_template", "Object key", "", "A template. {{ message_id }}, {{ event_type }} and {{ created_at }} are available."),
-    ("sftp", "if_exists", "If the file exists", "", "What happens when another file has that name."),
-    ("*", "if_exists", "If the object exists", "", "What happens when another object has that key."),
+    ("sftp", "if_exists", "If the file exists", "", "What happens when a file with this name already exists."),
+    ("*", "if_exists", "If the object exists", "", "What happens when an object with this key already exists."),
     ("*", "storage_class", "Storage class", "STANDARD_IA", ""),
     ("*", "server_side_encryption", "Encryption at rest", "", ""),
     ("*", "kms_key_id", "KMS key", "arn:aws:kms:…", ""),
@@ -69,7 +71,7 @@ const WORDS: &[Words] = &[
         "host_keys",
         "Host keys",
         "ssh-ed25519 AAAA…",
-        "Public keys or SHA256 fingerprints, one per line. Fetch them from the server, then compare them with what its administrator tells you.",
+        "Public keys or SHA256 fingerprints, one per line. Fetch them from the server, then compare them with the ones that its administrator gives you.",
     ),
     ("sftp", "directory_template", "Directory", "", "A template."),
     ("sftp", "filename_template", "File name", "", "A template."),
@@ -81,8 +83,8 @@ const WORDS: &[Words] = &[
     ("*", "tls", "Server certificate", "", "How strictly it is verified."),
     ("*", "table", "Table", "public.reports", "table, or schema.table."),
     ("*", "mode", "Write", "", ""),
-    ("*", "columns", "Column mapping", "orderId: order_id", "Field and column, one pair per line. Empty: by name."),
-    ("*", "on_conflict", "If the key exists", "", "What happens when a row with this key exists."),
+    ("*", "columns", "Column mapping", "orderId: order_id", "Field and column, one pair per line. If empty, columns are matched by name."),
+    ("*", "on_conflict", "If the key exists", "", "What happens when a row with this key already exists."),
     ("*", "key_columns", "Key columns", "order_id", "One per line."),
     ("*", "create_table", "Create the table if it is missing", "", ""),
     ("*", "token", "Token", "", ""),
@@ -93,7 +95,7 @@ const WORDS: &[Words] = &[
         "credentials.url",
         "Secret URL",
         "https://hooks.slack.com/services/…",
-        "Incoming-webhook addresses of Slack, Discord and Teams are secret.",
+        "The incoming-webhook URLs of Slack, Discord and Teams are secrets.",
     ),
     ("*", "credentials.headers", "Secret headers", "X-Api-Key: …", "One per line."),
     ("*", "username", "User name", "", ""),
@@ -106,7 +108,7 @@ const WORDS: &[Words] = &[
         "role_arn",
         "Role ARN",
         "arn:aws:iam::123456789012:role/waybill",
-        "The role that you create for Waybill; see the policy next to the form.",
+        "The role that you created for Waybill. The instructions on this page contain its policy.",
     ),
     ("*", "access_key_id", "Access key ID", "AKIA…", ""),
     ("*", "secret_access_key", "Secret access key", "", ""),
@@ -119,55 +121,55 @@ const WORDS: &[Words] = &[
     ("*", "private_key_pem", "Private key of the certificate", "-----BEGIN PRIVATE KEY-----", "PEM."),
     ("*", "ca_pem", "Certificate authority", "-----BEGIN CERTIFICATE-----", "PEM; only for servers with a private authority."),
     ("*", "max_retries", "Retries", "", "Attempts after the first one."),
-    ("*", "max_per_second", "Deliveries per second", "", "{bounds}. Empty: no limit."),
-    ("*", "max_concurrent", "Deliveries at once", "", "{bounds}. For SFTP, this is the number of sessions. Empty: no limit."),
+    ("*", "max_per_second", "Deliveries per second", "", "{bounds}. If empty, no limit."),
+    ("*", "max_concurrent", "Deliveries at once", "", "{bounds}. For SFTP, this is the number of sessions. If empty, no limit."),
     ("*", "schedule_seconds", "Waits (seconds)", "5\n300\n3600", "One per line, {bounds}. There are as many retries as waits."),
     ("*", "initial_seconds", "First wait (seconds)", "", ""),
     ("*", "multiplier", "Multiplier", "", "Each wait is this many times the previous one."),
     ("*", "max_seconds", "Longest wait (seconds)", "", ""),
     ("*", "jitter", "Jitter", "", "The share of a wait that may be added at random."),
-    ("*", "retry_client_errors", "Retry 3xx and 4xx answers", "", ""),
+    ("*", "retry_client_errors", "Retry 3xx and 4xx responses", "", ""),
     ("*", "alert_after_failures", "Alert after", "", "Consecutive failed attempts."),
-    ("*", "disable_after_failures", "Disable after", "", "Consecutive failed attempts; empty: never."),
+    ("*", "disable_after_failures", "Disable after", "", "Consecutive failed attempts. If empty, never."),
     ("*", "disable_min_failing_seconds", "… and failing for at least (seconds)", "", ""),
-    ("*", "percent", "Alert at a failure rate of (percent)", "", "Although successes come in between; empty: never."),
+    ("*", "percent", "Alert at a failure rate of (percent)", "", "Even if some attempts succeed. If empty, never."),
     ("*", "window_seconds", "… within (seconds)", "900", "{bounds}."),
     ("*", "min_attempts", "… of at least (attempts)", "20", "{bounds}."),
     (
         "*",
         "auto_recover",
-        "Bring it back automatically",
+        "Recover automatically",
         "",
-        "After failures disabled it, it is checked for a week; when a check passes, it is enabled and gets what it missed.",
+        "If failures disable it, Waybill checks it for a week. When a check passes, it is enabled and receives what it missed.",
     ),
-    (ORGANIZATION, "name", "Name", "", "What people call the organization."),
+    (ORGANIZATION, "name", "Name", "", "The name of the organization, as shown in the console and in alerts."),
     (
         ORGANIZATION,
         "alert_emails",
         "Email addresses",
         "oncall@example.com",
-        "One per line. Each gets a message with a link to confirm it first.",
+        "One per line. Each address gets a confirmation link first.",
     ),
     (ORGANIZATION, "alert_after_failures", "Alert after", "", "Consecutive failed attempts. A destination can have its own threshold."),
-    (ORGANIZATION, "disable_after_failures", "Disable a destination after", "", "Consecutive failed attempts; empty: never."),
+    (ORGANIZATION, "disable_after_failures", "Disable a destination after", "", "Consecutive failed attempts. If empty, never."),
     (
         ORGANIZATION,
         "auto_recover",
-        "Bring disabled destinations back automatically",
+        "Recover disabled destinations automatically",
         "",
-        "After failures disabled one, it is checked for a week; when a check passes, it is enabled and gets what it missed.",
+        "If failures disable a destination, Waybill checks it for a week. When a check passes, it is enabled and receives what it missed.",
     ),
     (
         ORGANIZATION,
         "alert_debounce_seconds",
         "Time between alerts (seconds)",
         "",
-        "No second alert of a kind for a destination within this time.",
+        "A destination causes no second alert of the same kind within this time.",
     ),
-    (ORGANIZATION, "latency_warning_ms", "Slow delivery (ms)", "", "A delivery that took longer counts as slow."),
-    (ORGANIZATION, "success_rate_warning", "Success rate", "", "A destination below this share is degraded; 0.95 is 95 %."),
-    (ORGANIZATION, "pending_age_warning_seconds", "Late work (seconds)", "", "Pending work that is older is late."),
-    (ORGANIZATION, "payload_retention_days", "Payloads (days)", "", "At most as long as history."),
+    (ORGANIZATION, "latency_warning_ms", "Slow delivery (ms)", "", "Deliveries that take longer are shown as slow."),
+    (ORGANIZATION, "success_rate_warning", "Success rate", "", "A destination below this share is shown as degraded. 0.95 is 95%."),
+    (ORGANIZATION, "pending_age_warning_seconds", "Late delivery (seconds)", "", "Deliveries that are pending for longer are shown as late."),
+    (ORGANIZATION, "payload_retention_days", "Payloads (days)", "", "At most as many days as history."),
     (ORGANIZATION, "audit_retention_days", "Audit log (days)", "", ""),
     (ORGANIZATION, "retention_days", "History (days)", "", "Messages, deliveries and their attempts."),
 ];
@@ -175,13 +177,7 @@ const WORDS: &[Words] = &[
 /// Gives a field the words of a form, or those of all forms.
 pub(crate) fn describe(form: &str, field: &mut Field) {
     let last = field.name.rsplit('.').next().unwrap_or_default().to_owned();
-    let qualified = format!("{}.{last}", field.name.split('.').next().unwrap_or_default());
-    let found = WORDS.iter().filter(|(of, ..)| *of == "*" || *of == form).find(|(_, name, ..)| *name == qualified);
-    let found = found.or_else(|| {
-        let own = WORDS.iter().find(|(of, name, ..)| *of == form && *name == last);
-        own.or_else(|| WORDS.iter().find(|(of, name, ..)| *of == "*" && *name == last))
-    });
-    if let Some((_, _, label, example, help)) = found {
+    if let Some((_, _, label, example, help)) = words_of(form, &field.name) {
         (*label).clone_into(&mut field.label);
         field.example = example;
         if !help.is_empty() {
@@ -189,6 +185,28 @@ pub(crate) fn describe(form: &str, field: &mut Field) {
         }
     }
     depend(form, &last, field);
+}
+
+/// The words for a field, of its form or of all forms.
+fn words_of(form: &str, name: &str) -> Option<&'static Words> {
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let qualified = format!("{}.{last}", name.split('.').next().unwrap_or_default());
+    let found = WORDS.iter().filter(|(of, ..)| *of == "*" || *of == form).find(|(_, name, ..)| *name == qualified);
+    found.or_else(|| {
+        let own = WORDS.iter().find(|(of, name, ..)| *of == form && *name == last);
+        own.or_else(|| WORDS.iter().find(|(of, name, ..)| *of == "*" && *name == last))
+    })
+}
+
+/// The label of a stored value, as the form calls it; a member that the customer named keeps its name.
+pub(crate) fn label_of(form: &str, group: &str, path: &str) -> String {
+    match path.split_once('.') {
+        Some((map @ ("headers" | "tags" | "columns"), own)) => format!("{}: {own}", label_of(form, group, map)),
+        _ => {
+            let last = path.rsplit('.').next().unwrap_or_default();
+            words_of(form, &format!("{group}.{path}")).map_or_else(|| captions::label(last), |(_, _, label, ..)| (*label).to_owned())
+        }
+    }
 }
 
 /// What counts only with a choice that stands elsewhere in the form: impossible combinations are not offered.

@@ -59,9 +59,9 @@ pub(crate) fn fields(group: &[&str], stored: &Value, inherited: &str) -> Vec<Fie
     let name = group.join(".");
     let choices = [
         ("inherited", inherited),
-        (Plan::GROWING, "Waits that grow"),
+        (Plan::GROWING, "Increasing waits"),
         ("patient", "Patient: nine retries over three days"),
-        (Plan::LISTED, "A list of waits"),
+        (Plan::LISTED, "Custom list of waits"),
     ];
     let plan = Field {
         help: "Patient waits 5 s, 5 min, 30 min, then 2 to 24 h, as Standard Webhooks recommends.".to_owned(),

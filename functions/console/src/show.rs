@@ -198,9 +198,9 @@ pub(crate) fn plain(word: impl AsRef<str>) -> String {
     word.as_ref().replace('_', " ")
 }
 
-/// A credential's value; its kind in words.
-pub(crate) fn plain_kind(name: &str, value: &str) -> String {
-    if name == "kind" { crate::captions::choice_label("kind", value) } else { value.to_owned() }
+/// The category of a failure as people read it: `Server error`.
+pub(crate) fn reason(word: impl AsRef<str>) -> String {
+    crate::captions::label(word.as_ref())
 }
 
 /// A number that may be cut off.
@@ -268,13 +268,13 @@ pub(crate) fn millis(count: impl Borrow<u64>) -> String {
     if count < 1000 { format!("{count} ms") } else { format!("{:.1} s", count as f64 / 1000.0) }
 }
 
-/// `99.2 %`; nothing is `–`.
+/// `99.2%`; nothing is `–`.
 pub(crate) fn percent(share: &Option<f64>) -> String {
     match share {
         None => "–".to_owned(),
-        Some(share) if *share >= 1.0 => "100 %".to_owned(),
-        // 99.97 % is not everything.
-        Some(share) => format!("{:.1} %", (share * 1000.0).floor() / 10.0),
+        Some(share) if *share >= 1.0 => "100%".to_owned(),
+        // 99.97% is not everything.
+        Some(share) => format!("{:.1}%", (share * 1000.0).floor() / 10.0),
     }
 }
 
@@ -283,14 +283,14 @@ pub(crate) fn latency(ms: &Option<u64>) -> String {
     ms.map_or_else(|| "–".to_owned(), millis)
 }
 
-/// `12 345`
+/// `12,345`
 pub(crate) fn count(number: impl Borrow<u64>) -> String {
     let number = *number.borrow();
     let digits = number.to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place) % 3 == 0 {
-            out.push('\u{202f}');
+            out.push(',');
         }
         out.push(digit);
     }
@@ -318,8 +318,8 @@ mod tests {
             ["just now", "61 s ago", "60 min ago", "2 d ago", "in 2 s"]
         );
         assert_eq!([bytes(0), bytes(1024), bytes(1_500_000)], ["0 B", "1.0 KiB", "1.4 MiB"]);
-        assert_eq!([percent(&None), percent(&Some(1.0)), percent(&Some(0.9999))], ["–", "100 %", "99.9 %"]);
-        assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!([percent(&None), percent(&Some(1.0)), percent(&Some(0.9999))], ["–", "100%", "99.9%"]);
+        assert_eq!(count(1_234_567), "1,234,567");
         let shown = badge("<b>").to_string();
         assert!(shown.starts_with("<span class=\"badge off\"><svg") && shown.ends_with("</svg> &lt;b&gt;</span>"), "{shown}");
         assert_eq!(sentence("it is disabled"), "It is disabled.");

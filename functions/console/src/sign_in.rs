@@ -51,10 +51,10 @@ pub(crate) enum Problem {
 impl Problem {
     fn words(self) -> &'static str {
         match self {
-            Self::Key => "This key is not valid. It may have been revoked, or have expired.",
-            Self::NotBegun => "That took too long, or was begun in another browser. Sign in again.",
+            Self::Key => "This key is not valid. It may have been revoked or have expired.",
+            Self::NotBegun => "Signing in took too long or was started in another browser. Sign in again.",
             Self::NotVouchedFor => "Your identity provider did not sign you in.",
-            Self::NoRole => "Your identity provider says of no role that you have here. Ask its administrator for one.",
+            Self::NoRole => "Your identity provider has not assigned you a role here. Ask its administrator for one.",
         }
     }
 }

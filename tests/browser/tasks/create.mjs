@@ -20,7 +20,7 @@ await task(async ({ knows, person }) => {
       await field.fill(value);
     }
     await ann.clicks(checked ? "Check and save" : "Save without a check");
-    await ann.reads(checked ? /Signing secret|its connection was checked/ : "without a check");
+    await ann.reads(checked ? /Signing secret|The connection works/ : "without a check");
     await ann.page.waitForURL(/\/destinations\/dst_/);
     made[kind] = ann.path.split("/").pop();
     if (kind === "webhook") {

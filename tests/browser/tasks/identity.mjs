@@ -37,7 +37,7 @@ await task(async ({ knows, person }) => {
     const nora = await person();
     await nora.opens("/");
     await saysWhoTheyAre(nora, login);
-    await nora.reads("says of no role");
+    await nora.reads("has not assigned you a role");
     await nora.opens("/");
     same(nora.path, "/sign-in", `${login} is not signed in`);
   }
@@ -54,11 +54,11 @@ await task(async ({ knows, person }) => {
   await eve.opens("/");
   const begun = async (who) => (await who.context.cookies()).find((cookie) => cookie.name.endsWith("-begun"));
   await saysWhoTheyAre(eve, `Eve/admin/${knows.other}`, () => eve.context.clearCookies({ name: /-begun$/ }));
-  await eve.reads("was begun in another browser");
+  await eve.reads("was started in another browser");
   const stolen = new URL(eve.page.url());
   const zoe = await person();
   await zoe.opens(stolen.pathname + stolen.search);
-  await zoe.reads("was begun in another browser");
+  await zoe.reads("was started in another browser");
   await zoe.clicks(button, "link");
   const own = JSON.parse(Buffer.from((await begun(zoe)).value, "base64url"));
   await zoe.opens(`${stolen.pathname}?code=${stolen.searchParams.get("code")}&state=${own.state}`);

@@ -16,7 +16,7 @@ await task(async ({ knows, person }) => {
   await ann.page.getByLabel("Their name").fill("Bob");
   await ann.clicks("Create link");
   check((await ann.page.locator("#link").innerText()).includes("/portal/"), "the link is shown");
-  await ann.reads(/not opened yet/);
+  await ann.reads(/Not opened yet/);
   await ann.page.reload();
   same(await ann.page.locator("#link").count(), 0, "once");
 
@@ -28,7 +28,7 @@ await task(async ({ knows, person }) => {
   await ann.opens(`/destinations/${knows.destination}/rotate-secret`);
   await ann.page.getByLabel("New secret").selectOption("own");
   await ann.page.getByLabel("Your signing secret", { exact: true }).fill("too-short");
-  await ann.clicks("Rotate the secret");
+  await ann.clicks("Rotate secret");
   await ann.page.locator("#secret-mistake").filter({ hasText: /.+/ }).waitFor();
   same(await ann.page.getByLabel("New secret").inputValue(), "own", "the choice stays");
   await ann.opens("/deliveries?event_type=invoice.*");
@@ -36,7 +36,7 @@ await task(async ({ knows, person }) => {
   same(await ann.page.locator("#event_type").inputValue(), "invoice.*", "the filter stays typed");
 
   await ann.opens(`/deliveries/${knows.delivery}`);
-  await ann.reads(/The destination is disabled, so nothing can be retried/);
+  await ann.reads(/The destination is disabled, so this delivery cannot be retried/);
   await ann.clicks("Enable it and replay", "link");
   await ann.page.locator(".incident").waitFor();
 });

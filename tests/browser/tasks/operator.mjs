@@ -54,7 +54,7 @@ await task(async ({ knows, person }) => {
 
   await olga.opens(`/organizations/${knows.organization}`);
   await olga.page.getByLabel("Buckets").fill("waybill-grantable-a");
-  await olga.clicks("Save the grants");
+  await olga.clicks("Save grants");
   same((await olga.page.getByLabel("Buckets").inputValue()).trim(), "waybill-grantable-a", "the grant");
   await olga.clicks("Suspend");
   await olga.page.locator("dd .badge", { hasText: "suspended" }).waitFor();

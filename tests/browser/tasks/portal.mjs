@@ -11,5 +11,5 @@ await task(async ({ knows, person }) => {
   check((await ann.page.locator(".who").innerText()).includes("Ann · viewer"), "who is signed in");
   const late = await person();
   same((await late.opens(knows.link)).status(), 404, "opened again");
-  await late.reads("This link opens nothing");
+  await late.reads("This link no longer works");
 });

@@ -4,7 +4,7 @@ import { check, same, task } from "../browser.mjs";
 await task(async ({ knows, person }) => {
   const ann = await person();
   await ann.opens(`/destinations/${knows.disabled}`, knows.key);
-  await ann.reads(/Next check .*: if it passes, the destination is enabled and gets what it missed/);
+  await ann.reads(/Next check .*: if it passes, the destination is enabled and receives what it missed/);
   same(await ann.objections(), [], "the page of a recovering destination");
 
   await ann.opens(`/destinations/${knows.other}/edit`);
@@ -21,8 +21,8 @@ await task(async ({ knows, person }) => {
   await ann.clicks("Save without a check");
   await ann.page.waitForURL((url) => url.pathname === `/destinations/${knows.other}`);
   await ann.opens(`/destinations/${knows.other}?tab=settings`);
-  await ann.reads(/Alerts also when 40 % of at least 20 attempts within 900 s fail/);
-  await ann.reads(/checked for a week and enabled when a check passes/);
+  await ann.reads(/It also alerts when 40% of at least 20 attempts within 900 s fail/);
+  await ann.reads(/checks it for a week and enables it when a check passes/);
 
   await ann.opens(`/destinations/${knows.other}/edit`);
   await ann.page.locator("summary", { hasText: "Retries and alerts" }).click();

@@ -5,9 +5,9 @@ await task(async ({ knows, person }) => {
   const ann = await person();
   await ann.opens(`/destinations/${knows.destination}`, knows.key);
   await ann.clicks("Signing secrets", "link");
-  await ann.clicks("Rotate the secret", "link");
+  await ann.clicks("Rotate secret", "link");
   await ann.page.getByLabel("Older secrets keep signing").selectOption("3600");
-  await ann.clicks("Rotate the secret");
+  await ann.clicks("Rotate secret");
   const secret = await ann.page.locator("#secret").innerText();
   ann.took(3, "from a destination to its new secret");
   await ann.page.reload();

@@ -15,11 +15,11 @@ await task(async ({ knows, person }) => {
     await target.click();
     clicks += 1;
   };
-  await ann.reads(new RegExp(`${knows.missed} deliveries were not delivered`));
+  await ann.reads(new RegExp(`${knows.missed} deliveries did not arrive`));
   await click("CRM", "link");
   const incident = await ann.page.locator(".incident").innerText();
   check(incident.includes(`Disabled after ${knows.missed} consecutive failures`), incident);
-  check(incident.includes("authentication") && incident.includes("401"), `why: ${incident}`);
+  check(incident.includes("Authentication") && incident.includes("401"), `why: ${incident}`);
   check(incident.includes(`${knows.missed} not delivered`), `how much: ${incident}`);
   await click("Fix settings", "link");
   await ann.page.getByLabel("Token", { exact: true }).fill("the-right-token");

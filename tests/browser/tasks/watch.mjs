@@ -22,8 +22,8 @@ await task(async ({ knows, person }) => {
   check((await last.innerText()).includes("Changed since the previous attempt"), "what differs is shown");
   check((await last.innerText()).includes("webhook-signature"), "the request as sent is shown");
   check((await ann.page.locator(".payload").innerText()).includes('"n": 1'), "the payload is shown");
-  await last.getByText("As a command").click();
+  await last.getByText("As a curl command").click();
   check((await last.locator("pre").last().innerText()).startsWith("curl -X POST"), "the request as a command");
-  await last.getByRole("link", { name: "Spans" }).click();
+  await last.getByRole("link", { name: "View trace" }).click();
   check((await ann.page.locator(".spans tbody tr").count()) >= 4, "the spans of its trace");
 });

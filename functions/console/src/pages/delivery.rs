@@ -328,10 +328,16 @@ fn receipt(tracking: &Value) -> Vec<(String, String)> {
     let members = tracking.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     let in_words = |(name, value): (&String, &Value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let text = if name == "kind" { captions::receipt_kind(&text) } else { text };
+        let text = match (&**name, value.as_u64()) {
+            ("kind", _) => captions::receipt_kind(&text),
+            ("size_bytes", Some(size)) => show::bytes(size),
+            _ => text,
+        };
         (captions::label(name), text)
     };
-    members.map(in_words).collect()
+    let mut receipt: Vec<(String, String)> = members.map(in_words).collect();
+    receipt.sort_by_key(|(label, _)| label != "Kind");
+    receipt
 }
 
 async fn download(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Result<Response, front::Refused> {

@@ -17,9 +17,11 @@ use operations::{Body, Counted, Operations, Refusal};
 use serde_json::Value;
 
 use crate::answer::{Answer, page};
+use crate::captions;
 use crate::chart::{self, Drawing};
 use crate::filter::Filter;
 use crate::form::Form;
+use crate::labels;
 use crate::names::Names;
 use crate::notice::{self, Notice};
 use crate::pages::destinations::{target, type_name};
@@ -49,7 +51,7 @@ pub(crate) struct Incident {
     /// `bad`, `warn` or `off`.
     tone: &'static str,
     title: String,
-    /// Why: category and words.
+    /// The failure category and its detail.
     reason: Option<(String, String)>,
     /// Why a person disabled it.
     by_person: Option<String>,
@@ -191,8 +193,8 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>, Ra
         rate: policy.failure_rate,
         auto_recover: policy.auto_recover,
         incident: incident(operations, &v, &d).await?,
-        settings: rows(&d.settings, ""),
-        credentials: rows(&d.credentials, ""),
+        settings: labeled(d.kind, "settings", &d.settings),
+        credentials: labeled(d.kind, "credentials", &d.credentials),
         recent: &recent,
         names: Names::none(),
         attempts: chart::attempts(&health),
@@ -218,6 +220,21 @@ async fn buckets(operations: &Operations, v: &Visitor, id: &str, filter: &Filter
     Ok((span, found.data))
 }
 
+/// Members whose values are choices of the form, which shows them in words.
+const CHOICES: [&str; 11] = [
+    "kind", "mode", "on_conflict", "tls", "if_exists", "attach", "security", "preset", "check", "transport", "server_side_encryption",
+];
+
+/// A JSON object as rows, with the labels and the words of the form.
+fn labeled(kind: &str, group: &str, value: &Value) -> Vec<(String, String)> {
+    let in_words = |(path, text): (String, String)| {
+        let last = path.rsplit('.').next().unwrap_or_default();
+        let text = if CHOICES.contains(&last) { captions::choice_label(last, &text) } else { text };
+        (labels::label_of(kind, group, &path), text)
+    };
+    rows(value, "").into_iter().map(in_words).collect()
+}
+
 /// A JSON object as rows, nested members by their paths; what is stored of a secret in words.
 fn rows(value: &Value, prefix: &str) -> Vec<(String, String)> {
     let mut rows = Vec::new();
@@ -226,8 +243,8 @@ fn rows(value: &Value, prefix: &str) -> Vec<(String, String)> {
         match value {
             Value::Null => {}
             Value::Object(inner) if inner.get("set") == Some(&Value::Bool(true)) => {
-                let hint = inner.get("hint").and_then(Value::as_str).map(|hint| format!(" ({hint})")).unwrap_or_default();
-                rows.push((name, format!("set{hint}")));
+                let hint = inner.get("hint").and_then(Value::as_str).map(|hint| format!(", ends in {}", hint.trim_start_matches('…')));
+                rows.push((name, format!("Set{}", hint.unwrap_or_default())));
             }
             Value::Object(inner) if inner.is_empty() => {}
             Value::Object(_) => rows.extend(self::rows(value, &name)),
@@ -237,7 +254,7 @@ fn rows(value: &Value, prefix: &str) -> Vec<(String, String)> {
                 rows.push((name, texts.collect::<Vec<_>>().join(", ")));
             }
             Value::String(text) => rows.push((name, text.clone())),
-            Value::Bool(value) => rows.push((name, if *value { "yes" } else { "no" }.to_owned())),
+            Value::Bool(value) => rows.push((name, if *value { "Yes" } else { "No" }.to_owned())),
             other => rows.push((name, other.to_string())),
         }
     }

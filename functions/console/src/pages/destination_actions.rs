@@ -42,9 +42,9 @@ fn ask<'a>(v: &'a Visitor, d: &DestinationView, title: &str) -> Ask<'a> {
 
 fn test_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
     let event_type = Field { value: "waybill.test".to_owned(), ..Field::line(&["event_type"], "Event type", false) };
-    let payload = Field { help: "JSON. Empty: a small sample.".to_owned(), ..Field::area(&["payload"], "Payload") };
+    let payload = Field { help: "JSON. If empty, a small sample is sent.".to_owned(), ..Field::area(&["payload"], "Payload") };
     Ask {
-        about: "Sends one delivery now, also to a disabled destination. It is marked as a test and does not count as a failure.".to_owned(),
+        about: "Sends one delivery now, even if the destination is disabled. It is marked as a test and is not counted in statistics.".to_owned(),
         fields: vec![event_type, payload],
         submit: "Send test".to_owned(),
         ..ask(v, d, "Send a test")
@@ -153,7 +153,7 @@ async fn enable(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
         Ok(enabled) => match enabled.job {
             Some(job) => notice::to(&front, &v, &v.at("/jobs", &job.id), Notice::done("The destination is enabled.")).await,
             None => {
-                let notice = Notice::done("Enabled. The failure counter starts from zero.");
+                let notice = Notice::done("Enabled. The failure counter is reset.");
                 notice::to(&front, &v, &v.at("/destinations", &id), notice).await
             }
         },
@@ -163,9 +163,9 @@ async fn enable(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
 }
 
 fn disable_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
-    let reason = Field { help: "Shown to everybody who looks at the destination.".to_owned(), ..Field::optional_line("reason", "Reason") };
+    let reason = Field { help: "Shown to everyone who can see the destination.".to_owned(), ..Field::optional_line("reason", "Reason") };
     Ask {
-        about: "Pending deliveries are skipped, and further ones too. They can be replayed when the destination is enabled again."
+        about: "Pending and new deliveries are skipped. You can replay them when you enable the destination again."
             .to_owned(),
         fields: vec![reason],
         submit: "Disable".to_owned(),
@@ -192,12 +192,12 @@ async fn disable(State(front): State<Front>, v: Visitor, Path(id): Path<String>,
 
 fn rotate_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
     let sources =
-        [("generated", "Generate one, and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
+        [("generated", "Generate a secret and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
     let overlaps = [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "Not at all")];
     let own = Field::line(&["secret"], "Your signing secret", true).only_when("source", &["own"]);
     let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false).only_when("source", &["arn"]);
     Ask {
-        about: "Until the overlap ends, requests carry a signature of each secret, so that the receiver can change over without a gap."
+        about: "Until the overlap ends, requests are signed with every secret, so that the receiver can switch without an interruption."
             .to_owned(),
         fields: vec![
             Field::switch("source", "New secret", &sources, "generated"),
@@ -205,7 +205,7 @@ fn rotate_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
             Field { example: "arn:aws:secretsmanager:…", ..arn },
             Field::switch("overlap_seconds", "Older secrets keep signing", &overlaps, "86400"),
         ],
-        submit: "Rotate the secret".to_owned(),
+        submit: "Rotate secret".to_owned(),
         ..ask(v, d, "Rotate the signing secret")
     }
 }
@@ -236,7 +236,7 @@ async fn rotate(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
     match front.operations().await?.rotate_secret(&v.ctx, &id, v.query(&[]), body(&rotation(&form))).await {
         Ok(rotated) => {
             let text = match rotated.previous_valid_until {
-                Some(until) => format!("Rotated. Until {} requests carry a signature of each secret.", show::exact(until)),
+                Some(until) => format!("Rotated. Requests are signed with every secret until {}.", show::exact(until)),
                 None => "Rotated. Older secrets no longer sign requests.".to_owned(),
             };
             let notice = match rotated.signing_secret {
@@ -255,7 +255,7 @@ async fn rotate(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
 async fn ask_delete(State(front): State<Front>, v: Visitor, Path(id): Path<String>) -> Answer {
     let d = known(&front, &v, &id).await?;
     Ask {
-        about: format!("“{}” receives nothing more. Its secrets are erased now; its history stays readable.", d.name),
+        about: format!("“{}” will receive no more deliveries. Its secrets are erased now, and its history stays available.", d.name),
         submit: "Delete the destination".to_owned(),
         is_danger: true,
         ..ask(&v, &d, "Delete the destination")

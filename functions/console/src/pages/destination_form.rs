@@ -111,7 +111,7 @@ async fn sections(operations: &Operations, v: &Visitor, kind: &str, stored: Opti
     let mut all = vec![
         section("Basics", "", false, about),
         section(place_title(kind), "", false, where_to),
-        section("Authentication", "Secrets are encrypted when they are saved, and never shown again.", false, credentials),
+        section("Authentication", "Secrets are encrypted when you save them and are never shown again.", false, credentials),
         section("Signature", "", false, signature),
         section("Client certificate and private authority", "", true, tls),
         section("More settings", "", true, more.into_iter().chain(own).collect()),
@@ -163,14 +163,14 @@ fn fallbacks(names: &Names, stored: Option<&DestinationView>) -> Vec<Field> {
         let value = chosen.get(place).map_or("", |id| &**id);
         Field { required: false, ..Field::switch(name, label, &choices, value) }
     };
-    let help = "A delivery that ends as failed is sent there, with the reason. A fallback has no fallback of its own.";
+    let help = "A delivery that fails for good is sent there, with the reason. Fallbacks are not chained.";
     vec![Field { help: help.to_owned(), ..field(0) }, field(1), field(2)]
 }
 
 /// Where a new destination's signing secret comes from.
 fn signing_secret() -> [Field; 3] {
     let choices =
-        [("generated", "Generate one, and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
+        [("generated", "Generate a secret and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
     let own = Field::line(&["signing_secret"], "Your signing secret", true).only_when(SECRET_SOURCE, &["own"]);
     let arn = Field::line(&["signing_secret", "secret_arn"], "ARN of the secret", false).only_when(SECRET_SOURCE, &["arn"]);
     [
@@ -336,12 +336,12 @@ async fn create(State(front): State<Front>, v: Visitor, Path(kind): Path<String>
     match operations.create_destination(&v.ctx, v.query(parameters), asked(members)).await {
         Ok(new) => {
             let notice = Notice::done(if skip {
-                "The destination is saved without a check."
+                "The destination was saved without a check."
             } else {
-                "The destination is saved; its connection was checked."
+                "The connection works, and the destination was saved."
             });
             let notice = match new.signing_secret {
-                Some(secret) => notice.and_secret("Signing secret", "The receiver verifies requests with it.", secret),
+                Some(secret) => notice.and_secret("Signing secret", "The receiver needs it to verify requests.", secret),
                 None => notice,
             };
             notice::to(&front, &v, &v.at("/destinations", &new.view.id), notice).await
@@ -367,7 +367,7 @@ async fn save(State(front): State<Front>, v: Visitor, Path(id): Path<String>, fo
         Ok(saved) => {
             let notice = match saved.disabled {
                 Some(_) => Notice::warning("Saved. The destination is still disabled."),
-                None => Notice::done("Saved. The next delivery uses it."),
+                None => Notice::done("Saved. The change applies from the next delivery on."),
             };
             notice::to(&front, &v, &v.at("/destinations", &id), notice).await
         }

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::routing::{get, post};
+use domain::Timestamp;
 use domain::delivery::DeliveryStatus;
 use front::Front;
 use operations::view::destination::DestinationView;
@@ -12,6 +13,7 @@ use operations::{Body, Counted};
 use serde_json::Value;
 
 use crate::answer::{Answer, page};
+use crate::captions;
 use crate::filter::{Filter, pairs};
 use crate::form::Form;
 use crate::notice::{self, Notice};
@@ -95,15 +97,21 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
         destination: destination.as_ref(),
         now: &now,
         list: if is_about_deliveries { format!("/deliveries?{}", show::query(&about)) } else { String::new() },
-        filter: filter.iter().filter(|(name, _)| name != "destination_id").cloned().collect(),
+        filter: filter.iter().filter(|(name, _)| name != "destination_id").map(shown).collect(),
         j: &j,
     })
+}
+
+/// A member of a job's filter as people read it.
+fn shown((name, value): &(String, String)) -> (String, String) {
+    let at = matches!(&**name, "since" | "until").then(|| value.parse::<Timestamp>().ok()).flatten();
+    (captions::label(name), at.map_or_else(|| value.clone(), show::exact))
 }
 
 async fn cancel(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
     let cancelled = front.operations().await?.cancel_job(&v.ctx, &id, v.query(&[]), Body::new("".into())).await;
     let notice = match cancelled {
-        Ok(_) => Notice::done("The job is stopped. What it has done stays done."),
+        Ok(_) => Notice::done("The job was stopped. Deliveries that it has already sent are not undone."),
         Err(refusal) if refusal.is_correctable() => Notice::refused(&refusal),
         Err(refusal) => return Err(refusal.into()),
     };

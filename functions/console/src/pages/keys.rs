@@ -56,10 +56,10 @@ fn parent(v: &Visitor) -> (String, String) {
 
 fn key_form(v: &Visitor) -> Ask<'_> {
     let roles = [
-        ("sender", "Sender: submits messages"),
-        ("viewer", "Viewer: reads everything but secrets"),
-        ("manager", "Manager: destinations, retries"),
-        ("admin", "Admin: everything in the organization"),
+        ("sender", "Sender: can only submit messages"),
+        ("viewer", "Viewer: can read everything except secrets"),
+        ("manager", "Manager: can also manage destinations and retry deliveries"),
+        ("admin", "Admin: can do everything in the organization"),
     ];
     let expires = Field { control: Control::Line("datetime-local"), ..Field::optional_line("expires_at", "Expires (UTC)") };
     Ask {
@@ -90,7 +90,7 @@ async fn create(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     match front.operations().await?.create_api_key(&v.ctx, v.query(&[]), body(&members.into())).await {
         Ok(new) => {
             let title = format!("API key “{}”", new.view.name);
-            let notice = Notice::default().and_secret(&title, "Store it where your program reads it.", new.key);
+            let notice = Notice::default().and_secret(&title, "Store it where your program can read it.", new.key);
             notice::to(&front, &v, &v.href("/api-keys"), notice).await
         }
         Err(refusal) => key_form(&v).again(&form, refusal),
@@ -99,14 +99,14 @@ async fn create(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
 
 async fn revoke(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
     front.operations().await?.delete_api_key(&v.ctx, &id, v.query(&[])).await?;
-    notice::to(&front, &v, &v.href("/api-keys"), Notice::done("The API key is revoked.")).await
+    notice::to(&front, &v, &v.href("/api-keys"), Notice::done("The API key was revoked.")).await
 }
 
 fn link_form(v: &Visitor) -> Ask<'_> {
     let roles =
-        [("viewer", "Viewer: reads everything but secrets"), ("manager", "Manager: destinations, retries"), ("admin", "Admin: everything")];
+        [("viewer", "Viewer: can read everything except secrets"), ("manager", "Manager: can also manage destinations and retry deliveries"), ("admin", "Admin: everything")];
     Ask {
-        about: "A link signs one person in to this console, once, for eight hours. It is shown once; send it to them.".to_owned(),
+        about: "A link signs one person in to this console, once, for eight hours.".to_owned(),
         fields: vec![
             Field { example: "Ann", help: "Shown in the audit log.".to_owned(), ..Field::optional_line("name", "Their name") },
             Field::switch("role", "Role", &roles, "viewer"),
@@ -127,7 +127,7 @@ async fn link(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
     let asked = json!({"role": form.text("role").unwrap_or_default(), "subject": name, "session_seconds": 28_800});
     match front.operations().await?.create_portal_link(&v.ctx, v.query(&[]), body(&asked)).await {
         Ok(link) => {
-            let text = format!("Send it to them: it opens the console once, until {}.", show::exact(link.expires_at));
+            let text = format!("Send it to the person. It opens the console once, until {}.", show::exact(link.expires_at));
             let notice = Notice::default().and_secret_link("Portal link", &text, link.url);
             notice::to(&front, &v, &v.href("/api-keys"), notice).await
         }
@@ -137,5 +137,5 @@ async fn link(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
 
 async fn end_link(State(front): State<Front>, v: Visitor, Path(id): Path<String>, _: Form) -> Answer {
     front.operations().await?.delete_portal_link(&v.ctx, &id, v.query(&[])).await?;
-    notice::to(&front, &v, &v.href("/api-keys"), Notice::done("The link is withdrawn, and its session ended.")).await
+    notice::to(&front, &v, &v.href("/api-keys"), Notice::done("The link was withdrawn and its session has ended.")).await
 }

@@ -39,7 +39,7 @@ fn form(v: &Visitor) -> Ask<'_> {
     let callback = format!("{}{}", v.base_url, operations::authorization::CALLBACK_PATH);
     Ask {
         about: format!(
-            "Register an application at the provider with the redirect URI {callback}, and enter its client ID and secret. Then a person consents in their browser, within an hour."
+            "Register an application at the provider with the redirect URI {callback}, and enter its client ID and secret. The person who owns the mailbox then has an hour to consent in a browser."
         ),
         fields: vec![
             Field::switch("provider", "Provider", &providers, "google"),

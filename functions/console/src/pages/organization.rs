@@ -138,11 +138,11 @@ fn groups(o: &OrganizationView) -> Vec<Group> {
             about: "Who is notified when a destination keeps failing, is disabled, or recovers.",
             fields: Vec::new(),
         },
-        Group { id: "limits", title: "Delivery limits", about: "For each destination that has no limits of its own.", fields: Vec::new() },
+        Group { id: "limits", title: "Delivery limits", about: "For destinations without limits of their own.", fields: Vec::new() },
         Group {
             id: "retries",
             title: "Retries",
-            about: "How failed attempts are retried where a destination does not say it.",
+            about: "How failed attempts are retried, unless a destination has its own schedule.",
             fields: Vec::new(),
         },
         Group { id: "warnings", title: "Warnings", about: "", fields: Vec::new() },
@@ -155,7 +155,7 @@ fn groups(o: &OrganizationView) -> Vec<Group> {
         labels::describe(labels::ORGANIZATION, &mut field);
         groups.iter_mut().filter(|group| group.id == id).for_each(|group| group.fields.push(field.clone()));
     }
-    let mut retries = retries::fields(RETRIES, &stored["settings"]["retry_policy"], "Waybill's: after 1, 2, 4, 8 and 16 s");
+    let mut retries = retries::fields(RETRIES, &stored["settings"]["retry_policy"], "Waybill's default: after 1, 2, 4, 8 and 16 s");
     retries.iter_mut().for_each(|field| labels::describe(labels::ORGANIZATION, field));
     groups.iter_mut().filter(|group| group.id == "retries").for_each(|group| group.fields.append(&mut retries.clone()));
     groups
@@ -228,19 +228,19 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
 
 fn secret_form(v: &Visitor) -> Ask<'_> {
     let sources =
-        [("generated", "Generate one, and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
+        [("generated", "Generate a secret and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
     let overlaps = [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "Not at all")];
     let own = Field::line(&["secret"], "Your signing secret", true).only_when("source", &["own"]);
     let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false).only_when("source", &["arn"]);
     Ask {
-        about: "It signs status updates that are called back at the URL in a message's status_callback.".to_owned(),
+        about: "Signs status updates that are sent to the URL in a message's status_callback.".to_owned(),
         fields: vec![
             Field::switch("source", "New secret", &sources, "generated"),
             Field { example: "whsec_…", help: "whsec_ and the base64 of 24 to 64 bytes.".to_owned(), ..own },
             Field { example: "arn:aws:secretsmanager:…", ..arn },
             Field::switch("overlap_seconds", "Older secrets keep signing", &overlaps, "86400"),
         ],
-        submit: "Save the secret".to_owned(),
+        submit: "Save secret".to_owned(),
         ..Ask::new(v, "organization", (v.href("/organization"), "Settings".to_owned()), "Status callback secret")
     }
 }
@@ -257,7 +257,7 @@ async fn rotate_secret(State(front): State<Front>, v: Visitor, form: Form) -> An
         Ok(rotated) => {
             let notice = Notice::done("Status callbacks are signed with the new secret.");
             let notice = match rotated.status_signing_secret {
-                Some(secret) => notice.and_secret("Status callback secret", "Your program verifies callbacks with it.", secret),
+                Some(secret) => notice.and_secret("Status callback secret", "Your program needs it to verify callbacks.", secret),
                 None => notice,
             };
             notice::to(&front, &v, &v.href("/organization"), notice).await

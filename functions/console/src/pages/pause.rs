@@ -29,7 +29,7 @@ pub(crate) async fn managed(front: &Front, v: &Visitor, id: &str) -> Result<Dest
 fn form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
     let reason = Field {
         value: d.paused.as_ref().and_then(|paused| paused.reason.clone()).unwrap_or_default(),
-        help: "Shown to everybody who looks at the destination.".to_owned(),
+        help: "Shown to everyone who can see the destination.".to_owned(),
         ..Field::optional_line("reason", "Reason")
     };
     let until = d.paused.as_ref().and_then(|paused| paused.until);

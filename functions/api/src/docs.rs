@@ -22,7 +22,7 @@ const CONTENTS: &[(&str, &str)] = &[
     ("authentication", "Authentication"),
     ("signatures", "Verify a signature"),
     ("idempotency", "Idempotency"),
-    ("retries", "Retries and answers"),
+    ("retries", "Retries and responses"),
     ("errors", "Errors"),
     ("limits", "Limits"),
 ];
@@ -39,7 +39,7 @@ pub(crate) fn policy() -> &'static str {
     static POLICY: LazyLock<String> = LazyLock::new(|| {
         let hash = STANDARD.encode(Sha256::digest(SCRIPT));
         format!(
-            "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; connect-src 'self'; base-uri 'none'; \
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{hash}'; connect-src 'self'; font-src 'self'; base-uri 'none'; \
              form-action 'none'; frame-ancestors 'none'"
         )
     });

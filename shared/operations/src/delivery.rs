@@ -25,7 +25,7 @@ use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 /// The body of `POST /v1/deliveries/{id}/retry`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RetryDelivery {
-    /// Deliver again what already succeeded.
+    /// Whether a delivery that has already succeeded is delivered again.
     #[schema(default = false)]
     pub force: Option<bool>,
 }

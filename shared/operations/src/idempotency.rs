@@ -47,13 +47,13 @@ impl IdempotencyKey {
 /// The answer of a request, as it is kept for replays.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoredAnswer {
-    /// The status.
+    /// The HTTP status of the kept response.
     pub status: u16,
     /// The `Location` header.
     pub location: Option<String>,
     /// The `ETag` header.
     pub etag: Option<String>,
-    /// The body.
+    /// The body of the kept response.
     pub body: Value,
 }
 

@@ -34,7 +34,7 @@ pub struct CreateJob {
     /// `reconcile`, for operators, sends accepted deliveries again whose task may be lost.
     #[schema(example = "retry")]
     pub kind: String,
-    /// Which deliveries, as in `GET /v1/deliveries`; without a status, those that failed, were skipped or cancelled.
+    /// Selects deliveries as `GET /v1/deliveries` does; without a status, those that failed, were skipped or were cancelled.
     pub filter: Option<JobFilterBody>,
     /// The destination of a `backfill`. Its filter takes `since`, which is required, `until`, `reference` and `event_type` (without it: the destination's `event_types`).
     pub destination_id: Option<String>,
@@ -43,7 +43,7 @@ pub struct CreateJob {
     pub dry_run: Option<bool>,
 }
 
-/// Which deliveries a job is about.
+/// Selects the deliveries that a job processes.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JobFilter)]
 pub struct JobFilterBody {
@@ -60,7 +60,7 @@ pub struct JobFilterBody {
     /// Accepted at this time or later.
     #[schema(format = DateTime)]
     pub since: Option<String>,
-    /// Accepted before this time.
+    /// Only messages that were accepted before this time.
     #[schema(format = DateTime)]
     pub until: Option<String>,
 }

@@ -45,7 +45,7 @@ impl NamePrefix {
 /// The body of `POST /v1/organizations`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateOrganization {
-    /// The display name.
+    /// The name that people see in the console and in alerts.
     pub name: String,
     /// Your own identifier of the organization.
     pub external_id: Option<String>,
@@ -56,26 +56,26 @@ pub struct CreateOrganization {
 /// The body of `PATCH /v1/organizations/{id}`: a merge patch.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PatchOrganization {
-    /// The display name.
+    /// The name that people see in the console and in alerts.
     pub name: Option<String>,
     /// Your own identifier of the organization.
     pub external_id: Option<String>,
     /// `active` or `suspended`.
     pub status: Option<String>,
-    /// What changes of the settings; null resets a setting.
+    /// The settings that change. Null resets a setting to its default.
     pub settings: Option<OrganizationSettingsBody>,
-    /// What changes of the grants.
+    /// The grants that change.
     pub grants: Option<GrantsBody>,
-    /// What changes of the quotas; null returns to the deployment's.
+    /// The quotas that change. Null resets a quota to the deployment's default.
     pub quotas: Option<QuotasBody>,
 }
 
 /// The body of `PATCH /v1/organization`: a merge patch.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PatchOwnOrganization {
-    /// The display name.
+    /// The name that people see in the console and in alerts.
     pub name: Option<String>,
-    /// What changes of the settings; null resets a setting.
+    /// The settings that change. Null resets a setting to its default.
     pub settings: Option<OrganizationSettingsBody>,
 }
 

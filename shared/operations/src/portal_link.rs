@@ -52,23 +52,23 @@ pub struct CreatePortalLink {
     pub path: Option<String>,
 }
 
-/// A person.
+/// A person who signs in to the console.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Subject)]
 pub struct SubjectBody {
     /// Your own identifier of the person.
     pub id: Option<String>,
-    /// The name.
+    /// The name of the person.
     pub name: Option<String>,
-    /// The e-mail address.
+    /// The e-mail address of the person.
     pub email: Option<String>,
 }
 
-/// A link that was created.
+/// A portal link that was created, with its URL, which is shown once.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = NewPortalLink)]
 pub struct NewPortalLinkView {
-    /// The identifier.
+    /// Unique identifier of the object.
     #[schema(value_type = String, example = "pln_01kavd83802s63efghp3q1cpj4")]
     pub id: PortalLinkId,
     /// The link to send to the person. Shown once; null in a replayed response.

@@ -156,18 +156,18 @@ fn timeout(bounds: Bounds<u32>) -> Value {
 
 fn webhook_settings() -> Value {
     json!({
-            "url": {"type": ["string", "null"], "format": "uri", "minLength": URL.start(), "maxLength": URL.end(), "description": "Where requests go; https. Left out with credentials of the kind secret_url."},
+            "url": {"type": ["string", "null"], "format": "uri", "minLength": URL.start(), "maxLength": URL.end(), "description": "The https URL that requests are sent to. Leave it out with credentials of the kind secret_url."},
             "method": {"enum": ["POST", "PUT", "PATCH"], "default": "POST"},
             "headers": {
                 "type": "object",
-                "description": "Custom headers; those that Waybill or HTTP sets itself are refused.",
+                "description": "Headers to add to every request. Headers that Waybill or HTTP sets are refused.",
                 "maxProperties": HEADERS_MAX,
                 "additionalProperties": {"type": "string", "maxLength": HEADER_VALUE_MAX_BYTES},
                 "default": {}
             },
             "signature": {
                 "type": "object",
-                "description": "Whether requests are signed (Standard Webhooks).",
+                "description": "Whether requests are signed as Standard Webhooks specifies.",
                 "properties": {"enabled": {"type": "boolean", "default": true}},
                 "additionalProperties": false,
                 "default": {"enabled": true}
@@ -180,12 +180,12 @@ fn webhook_settings() -> Value {
                 "default": null,
                 "description": "A service with a message format of its own. It also decides how text is escaped and which responses are successes. PagerDuty's integration key is the bearer token."
             },
-            "body_template": {"type": ["string", "null"], "format": "multiline", "minLength": BODY_TEMPLATE.start(), "maxLength": BODY_TEMPLATE.end(), "default": null, "description": "A template that makes the body from the payload."},
-            "content_type": {"type": ["string", "null"], "minLength": HEADER_TEXT.start(), "maxLength": HEADER_TEXT.end(), "default": null, "description": "The content type of what the template makes. Default: application/json."},
+            "body_template": {"type": ["string", "null"], "format": "multiline", "minLength": BODY_TEMPLATE.start(), "maxLength": BODY_TEMPLATE.end(), "default": null, "description": "A template for the body of the request. Default: the payload as it is."},
+            "content_type": {"type": ["string", "null"], "minLength": HEADER_TEXT.start(), "maxLength": HEADER_TEXT.end(), "default": null, "description": "The content type of the body that the template renders. Default: application/json."},
             "check": {
                 "enum": ["request", "connect"],
                 "default": "request",
-                "description": "request: saving sends a signed POST and expects success; a chat service shows it as a message, and PagerDuty opens no incident. connect: it stops after TLS."
+                "description": "How the connection is checked. request sends a signed POST and expects success: a chat service shows it as a message, and PagerDuty opens no incident. connect stops after TLS."
             }
     })
 }

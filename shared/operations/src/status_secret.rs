@@ -23,7 +23,7 @@ pub struct RotatedStatusSecret {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "whsec_…")]
     pub status_signing_secret: Option<String>,
-    /// Older secrets that had no end sign until then; null when there were none, or they ended at once.
+    /// When the previous secrets stop signing; null if there were none or they stopped at once.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub previous_valid_until: Option<Timestamp>,
 }

@@ -23,31 +23,31 @@ const LIFE: Duration = Duration::from_secs(86_400);
 /// The body of `POST /v1/uploads`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateUpload {
-    /// The file's media type.
+    /// The media type of the file.
     #[schema(example = "text/csv")]
     pub content_type: String,
-    /// The name of the file.
+    /// The file name, for destinations that write files or attach them.
     pub filename: Option<String>,
-    /// Its length; at most 5 GiB.
+    /// The size of the file in bytes, at most 5 GiB.
     pub size_bytes: u64,
-    /// Its SHA-256, lower-case hexadecimal.
+    /// The SHA-256 of the file, in lower-case hexadecimal. Content with another hash is refused.
     pub sha256: Option<String>,
 }
 
 /// An announced upload and how to send its bytes.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UploadView {
-    /// Its id: `upload_id` of `POST /v1/messages`.
+    /// The identifier of the upload: the `upload_id` of `POST /v1/messages`.
     #[schema(value_type = String)]
     pub id: UploadId,
-    /// `PUT`.
+    /// The HTTP method to send the content with, which is always `PUT`.
     pub method: &'static str,
-    /// The target URL.
+    /// The URL to send the content to.
     pub url: String,
-    /// The headers to send with it, as they are.
+    /// The headers to send the content with, exactly as they are.
     #[schema(value_type = Object)]
     pub headers: serde_json::Map<String, serde_json::Value>,
-    /// The end of the period.
+    /// When the URL stops working, after which the upload can no longer be made.
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: domain::Timestamp,
 }

@@ -94,7 +94,7 @@ fn split_jobs(schemas: &mut Map<String, Value>) {
     for (kind, description) in JOBS {
         let mut schema = base.clone();
         schema["description"] = (*description).into();
-        schema["properties"]["kind"] = json!({"type": "string", "const": kind, "description": "The kind of job."});
+        schema["properties"]["kind"] = json!({"type": "string", "const": kind, "description": "What the job does."});
         if *kind == "backfill" {
             schema["properties"]["filter"] = reference("BackfillFilter");
             schema["properties"]["destination_id"]["type"] = "string".into();
@@ -122,7 +122,7 @@ fn union(description: &Value, member: &str, variants: &[(String, String)]) -> Va
 fn variant(base: &Value, one: &TypeSchemas, title: &str, is_answer: bool) -> Value {
     let mut schema = base.clone();
     let is_webhook = one.name == "webhook";
-    schema["properties"]["type"] = json!({"type": "string", "const": one.name, "description": "The destination type."});
+    schema["properties"]["type"] = json!({"type": "string", "const": one.name, "description": "The type of the destination, which decides its settings and credentials."});
     let suffix = if is_answer { "View" } else { "" };
     schema["properties"]["settings"] = reference(&format!("{title}Settings{suffix}"));
     let has_credentials = schema["properties"].get("credentials").is_some();
@@ -172,7 +172,7 @@ fn enter_credentials(schemas: &mut Map<String, Value>, one: &TypeSchemas) {
         let Some(kind) = form["properties"]["kind"]["const"].as_str() else { continue };
         let mut form = plain(form);
         form["description"] = format!("Credentials of kind `{kind}` for a destination of type `{}`.", one.name).into();
-        form["properties"]["kind"] = json!({"type": "string", "const": kind, "description": "The kind of credentials."});
+        form["properties"]["kind"] = json!({"type": "string", "const": kind, "description": "The kind of credentials, which decides the other members."});
         let (name, view) = (format!("{title}{}Credentials", pascal(kind)), format!("{title}{}CredentialsView", pascal(kind)));
         schemas.insert(view.clone(), masked(&form));
         name_key_file(&mut form);
@@ -350,7 +350,7 @@ fn plain(schema: &Value) -> Value {
 fn masked_secret() -> Value {
     json!({
         "type": "object",
-        "description": "What is shown of a secret. Sent back in a request, it is refused with `masked_value`.",
+        "description": "What responses show of a secret. A request that sends it back is refused with `masked_value`.",
         "properties": {
             "set": {"type": "boolean", "const": true, "description": "Always true: the secret is stored."},
             "hint": {"type": ["string", "null"], "description": "The last four characters of a secret of at least 16.", "example": "…x7Qp"},
@@ -381,10 +381,10 @@ fn service_account_key() -> Value {
 fn certificate_summary() -> Value {
     json!({
         "type": "object",
-        "description": "What is shown of a certificate.",
+        "description": "What responses show of a certificate.",
         "properties": {
             "set": {"type": "boolean", "const": true, "description": "Always true: the certificate is stored."},
-            "fingerprint": {"type": "string", "description": "The certificate's SHA-256.", "example": "SHA256:3A:5B:0C"},
+            "fingerprint": {"type": "string", "description": "The SHA-256 fingerprint of the certificate.", "example": "SHA256:3A:5B:0C"},
             "not_after": {"type": "string", "format": "date-time", "description": "When the certificate expires."}
         },
         "required": ["set"]

@@ -28,7 +28,7 @@ pub(crate) async fn list_api_keys(State(api): State<Api>, Asker(ctx): Asker, Par
 ///
 /// A key cannot be created with more rights than the key that creates it.
 #[utoipa::path(post, path = "/v1/api-keys", tag = "API keys", request_body = CreateApiKey,
-    responses((status = 201, description = "The object was created.", body = NewApiKey), (status = 409, description = "`limit_reached`: there are 100 keys.")))]
+    responses((status = 201, description = "The object was created.", body = NewApiKey), (status = 409, description = "`limit_reached`: the organization already has 100 keys.")))]
 pub(crate) async fn create_api_key(
     State(api): State<Api>,
     Asker(ctx): Asker,

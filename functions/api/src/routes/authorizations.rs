@@ -68,13 +68,13 @@ pub(crate) async fn delete_authorization(
 /// Handle the browser that a provider redirects back, and respond with a page.
 #[utoipa::path(get, path = "/v1/oauth2/callback", tag = "Destinations", security(()),
     params(
-        ("state" = Option<String>, Query, description = "Which request it belongs to."),
+        ("state" = Option<String>, Query, description = "Identifies the request for consent that the response belongs to."),
         ("code" = Option<String>, Query, description = "The authorization code, which is exchanged for a refresh token."),
-        ("error" = Option<String>, Query, description = "Why there is no code."),
+        ("error" = Option<String>, Query, description = "The error with which the provider refused, if it sent no code."),
     ),
     responses(
-        (status = 200, description = "Waybill can sign in now, or it was refused.", content_type = "text/html", body = String),
-        (status = 404, description = "No request waits for this.", content_type = "text/html", body = String),
+        (status = 200, description = "A page that says whether Waybill can now sign in to the mailbox or consent was refused.", content_type = "text/html", body = String),
+        (status = 404, description = "No request for consent with this state is pending.", content_type = "text/html", body = String),
     ))]
 pub(crate) async fn finish_authorization(
     State(api): State<Api>,

@@ -28,13 +28,13 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 /// Filters combine. A filter that nothing matches returns an empty page.
 #[utoipa::path(get, path = "/v1/deliveries", tag = "Deliveries",
     params(
-        ("destination_id" = Option<String>, Query, description = "To this destination alone."),
-        ("status" = Option<Vec<String>>, Query, description = "Of these statuses alone; repeatable."),
-        ("event_type" = Option<String>, Query, description = "Of this event type alone."),
-        ("message_id" = Option<String>, Query, description = "Of this message alone."),
-        ("reference" = Option<String>, Query, description = "With this reference alone."),
-        ("since" = Option<String>, Query, description = "Accepted not before this time.", format = DateTime),
-        ("until" = Option<String>, Query, description = "Accepted before this time.", format = DateTime),
+        ("destination_id" = Option<String>, Query, description = "Only deliveries to this destination."),
+        ("status" = Option<Vec<String>>, Query, description = "Only deliveries in one of these statuses. The parameter can be repeated."),
+        ("event_type" = Option<String>, Query, description = "Only deliveries of messages with this event type."),
+        ("message_id" = Option<String>, Query, description = "Only deliveries of this message."),
+        ("reference" = Option<String>, Query, description = "Only deliveries of messages with this reference."),
+        ("since" = Option<String>, Query, description = "Only messages that were accepted at or after this time.", format = DateTime),
+        ("until" = Option<String>, Query, description = "Only messages that were accepted before this time.", format = DateTime),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<DeliverySummary>)))]
 pub(crate) async fn list_deliveries(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
@@ -43,7 +43,7 @@ pub(crate) async fn list_deliveries(State(api): State<Api>, Asker(ctx): Asker, P
 
 /// Read a delivery with its attempts.
 #[utoipa::path(get, path = "/v1/deliveries/{id}", tag = "Deliveries", params(("id" = String, Path)),
-    responses((status = 200, description = "The delivery.", body = DeliveryView)))]
+    responses((status = 200, description = "The delivery, with its attempts.", body = DeliveryView)))]
 pub(crate) async fn get_delivery(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.delivery(&ctx, &id, query).await?)
 }
@@ -53,9 +53,9 @@ pub(crate) async fn get_delivery(State(api): State<Api>, Asker(ctx): Asker, Ids(
 /// Its SHA-256 is the `body_sha256` of the attempt that sent it. A mail is its MIME message. Credentials that a body carries (the integration key of
 /// PagerDuty) are shown as `[redacted]`, and the hash is that of the redacted body.
 #[utoipa::path(get, path = "/v1/deliveries/{id}/body", tag = "Deliveries", params(("id" = String, Path)),
-    responses((status = 200, description = "The content.", content_type = "*/*", body = Vec<u8>),
-        (status = 303, description = "The address of a body of more than 1 MiB, for a minute."),
-        (status = 404, description = "Nothing has been sent yet."),
+    responses((status = 200, description = "The content, as it was sent.", content_type = "*/*", body = Vec<u8>),
+        (status = 303, description = "A redirect to a body of more than 1 MiB, valid for one minute."),
+        (status = 404, description = "`not_found`: nothing has been sent for this delivery yet, or it does not exist for this caller."),
         (status = 410, description = "`payload_expired`: the payload is no longer kept.")))]
 pub(crate) async fn get_delivery_body(
     State(api): State<Api>,
@@ -72,7 +72,7 @@ pub(crate) async fn get_delivery_body(
 /// that waits for its next attempt is tried now. Ids stay the same, and attempt numbers continue.
 #[utoipa::path(post, path = "/v1/deliveries/{id}/retry", tag = "Deliveries", params(("id" = String, Path)),
     request_body(content = Option<RetryDelivery>),
-    responses((status = 202, description = "The current state.", body = DeliveryView),
+    responses((status = 202, description = "The object in its current state.", body = DeliveryView),
         (status = 409, description = "`already_succeeded`, `destination_disabled`, `destination_deleted` or `payload_expired`.")))]
 pub(crate) async fn retry_delivery(
     State(api): State<Api>,
@@ -89,7 +89,7 @@ pub(crate) async fn retry_delivery(
 ///
 /// If an attempt that is running succeeds, the delivery still becomes `succeeded`.
 #[utoipa::path(post, path = "/v1/deliveries/{id}/cancel", tag = "Deliveries", params(("id" = String, Path)),
-    responses((status = 200, description = "The current state.", body = DeliveryView), (status = 409, description = "`already_finished`.")))]
+    responses((status = 200, description = "The object in its current state.", body = DeliveryView), (status = 409, description = "`already_finished`: it has finished and cannot be cancelled.")))]
 pub(crate) async fn cancel_delivery(
     State(api): State<Api>,
     Asker(ctx): Asker,

@@ -39,7 +39,7 @@ pub(crate) fn router(api: &Api) -> Router<Api> {
 
 /// List the destination types, with the JSON Schemas of their settings and credentials.
 #[utoipa::path(get, path = "/v1/destination-types", tag = "Destinations",
-    responses((status = 200, description = "All destination types.", body = DestinationTypes)))]
+    responses((status = 200, description = "Every destination type, with the schemas of its settings and credentials.", body = DestinationTypes)))]
 pub(crate) async fn list_destination_types(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
     ok(api.operations().await?.destination_types(&ctx, query).await?)
 }
@@ -47,9 +47,9 @@ pub(crate) async fn list_destination_types(State(api): State<Api>, Asker(ctx): A
 /// List destinations, oldest first.
 #[utoipa::path(get, path = "/v1/destinations", tag = "Destinations",
     params(
-        ("type" = Option<String>, Query, description = "Of this type alone.", example = "webhook"),
-        ("status" = Option<String>, Query, description = "`enabled`, `paused` or `disabled`."),
-        ("include" = Option<String>, Query, description = "`health` adds how each is doing."),
+        ("type" = Option<String>, Query, description = "Only destinations of this type.", example = "webhook"),
+        ("status" = Option<String>, Query, description = "Only destinations in this state: `enabled`, `paused` or `disabled`."),
+        ("include" = Option<String>, Query, description = "`health` adds the health of each destination."),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<DestinationView>)))]
 pub(crate) async fn list_destinations(State(api): State<Api>, Asker(ctx): Asker, Parameters(query): Parameters) -> Answer {
@@ -61,10 +61,10 @@ pub(crate) async fn list_destinations(State(api): State<Api>, Asker(ctx): Asker,
 /// Connection and credentials are checked from where deliveries will run, within 20 s. If the check
 /// fails, the response is 422 `connection_check_failed` with its steps, and nothing is saved.
 #[utoipa::path(post, path = "/v1/destinations", tag = "Destinations", request_body = CreateDestination,
-    params(("skip_check" = Option<bool>, Query, description = "`true` saves without the check.")),
+    params(("skip_check" = Option<bool>, Query, description = "`true` saves without checking the connection.")),
     responses((status = 201, description = "The destination was created. A generated signing secret is shown once.", body = NewDestination,
-            headers(("ETag" = String, description = "Its revision."))),
-        (status = 409, description = "`limit_reached`: there are 1,000 destinations.")))]
+            headers(("ETag" = String, description = "The revision of the destination."))),
+        (status = 409, description = "`limit_reached`: the organization already has 1,000 destinations.")))]
 pub(crate) async fn create_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -90,7 +90,7 @@ pub(crate) async fn check_new_destination(
 
 /// Preview what a destination would receive for a sample. Nothing is sent or saved.
 #[utoipa::path(post, path = "/v1/destinations/preview", tag = "Destinations", request_body = PreviewDestination,
-    responses((status = 200, description = "Body and headers, subject and texts, key, or directory and file name, by type.", body = Object)))]
+    responses((status = 200, description = "What the destination would receive, by type: body and headers, subject and texts, object key, or directory and file name.", body = Object)))]
 pub(crate) async fn preview_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -102,7 +102,7 @@ pub(crate) async fn preview_destination(
 
 /// Read the host keys of an SFTP server, to compare them before one is pinned as `host_key`.
 #[utoipa::path(post, path = "/v1/host-keys", tag = "Destinations", request_body = AskHostKeys,
-    responses((status = 200, description = "The keys, the preferred first.", body = HostKeysView)))]
+    responses((status = 200, description = "The host keys that the server presents, the preferred one first.", body = HostKeysView)))]
 pub(crate) async fn ask_host_keys(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -114,7 +114,7 @@ pub(crate) async fn ask_host_keys(
 
 /// Read a destination.
 #[utoipa::path(get, path = "/v1/destinations/{id}", tag = "Destinations", params(("id" = String, Path)),
-    responses((status = 200, description = "The destination.", body = DestinationView, headers(("ETag" = String, description = "Its revision.")))))]
+    responses((status = 200, description = "The destination, in its current state.", body = DestinationView, headers(("ETag" = String, description = "The revision of the destination.")))))]
 pub(crate) async fn get_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -134,10 +134,10 @@ pub(crate) async fn get_destination(
 #[utoipa::path(patch, path = "/v1/destinations/{id}", tag = "Destinations", request_body = PatchDestination,
     params(
         ("id" = String, Path),
-        ("skip_check" = Option<bool>, Query, description = "`true` saves without the check."),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the read that this change was made for."),
+        ("skip_check" = Option<bool>, Query, description = "`true` saves without checking the connection."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the version that the change was made for. Another version is not changed."),
     ),
-    responses((status = 200, description = "The current state.", body = DestinationView, headers(("ETag" = String, description = "Its revision."))),
+    responses((status = 200, description = "The object in its current state.", body = DestinationView, headers(("ETag" = String, description = "The revision of the destination."))),
         (status = 412, description = "`revision_conflict`: the destination has changed since it was read.")))]
 pub(crate) async fn patch_destination(
     State(api): State<Api>,
@@ -154,7 +154,7 @@ pub(crate) async fn patch_destination(
 
 /// Delete a destination with its secrets. History stays readable; pending deliveries are skipped.
 #[utoipa::path(delete, path = "/v1/destinations/{id}", tag = "Destinations",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the read before.")),
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The `ETag` of the version to delete. Another version is not deleted.")),
     responses((status = 204, description = "The object was deleted."), (status = 412, description = "`revision_conflict`: the destination has changed since it was read.")))]
 pub(crate) async fn delete_destination(
     State(api): State<Api>,
@@ -185,7 +185,7 @@ pub(crate) async fn check_destination(
 /// With `replay_since`, a job redelivers what failed or was skipped since then.
 #[utoipa::path(post, path = "/v1/destinations/{id}/enable", tag = "Destinations", params(("id" = String, Path)),
     request_body(content = Option<EnableDestination>),
-    responses((status = 200, description = "The current state.", body = EnabledDestination)))]
+    responses((status = 200, description = "The object in its current state.", body = EnabledDestination)))]
 pub(crate) async fn enable_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -204,8 +204,8 @@ pub(crate) async fn enable_destination(
 /// again replaces reason and end.
 #[utoipa::path(post, path = "/v1/destinations/{id}/pause", tag = "Destinations", params(("id" = String, Path)),
     request_body(content = Option<PauseDestination>, content_type = "application/json"),
-    responses((status = 200, description = "The destination.", body = DestinationView),
-        (status = 409, description = "`destination_disabled`.")))]
+    responses((status = 200, description = "The destination, in its current state.", body = DestinationView),
+        (status = 409, description = "`destination_disabled`: the destination is disabled; enable it first.")))]
 pub(crate) async fn pause_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -218,8 +218,8 @@ pub(crate) async fn pause_destination(
 
 /// Resume a destination: what waits goes out, oldest first, within its limits.
 #[utoipa::path(post, path = "/v1/destinations/{id}/resume", tag = "Destinations", params(("id" = String, Path)),
-    responses((status = 200, description = "The destination.", body = DestinationView),
-        (status = 409, description = "`destination_disabled`.")))]
+    responses((status = 200, description = "The destination, in its current state.", body = DestinationView),
+        (status = 409, description = "`destination_disabled`: the destination is disabled; enable it first.")))]
 pub(crate) async fn resume_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -233,7 +233,7 @@ pub(crate) async fn resume_destination(
 /// Disable a destination. Its queued and retrying deliveries become `skipped`.
 #[utoipa::path(post, path = "/v1/destinations/{id}/disable", tag = "Destinations", params(("id" = String, Path)),
     request_body(content = Option<DisableDestination>),
-    responses((status = 200, description = "The current state.", body = DestinationView)))]
+    responses((status = 200, description = "The object in its current state.", body = DestinationView)))]
 pub(crate) async fn disable_destination(
     State(api): State<Api>,
     Asker(ctx): Asker,

@@ -50,7 +50,7 @@ pub(crate) async fn get_job(State(api): State<Api>, Asker(ctx): Asker, Ids(id): 
 
 /// Cancel a job. It stops within seconds, and what it has done is not undone.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "Jobs", params(("id" = String, Path)),
-    responses((status = 200, description = "The current state.", body = JobView), (status = 409, description = "`already_finished`.")))]
+    responses((status = 200, description = "The object in its current state.", body = JobView), (status = 409, description = "`already_finished`: it has finished and cannot be cancelled.")))]
 pub(crate) async fn cancel_job(
     State(api): State<Api>,
     Asker(ctx): Asker,

@@ -64,10 +64,10 @@ pub(crate) async fn submit_batch(
 /// List messages, newest first.
 #[utoipa::path(get, path = "/v1/messages", tag = "Messages",
     params(
-        ("event_type" = Option<String>, Query, description = "Of this type alone."),
-        ("reference" = Option<String>, Query, description = "With this reference alone."),
-        ("since" = Option<String>, Query, description = "Accepted not before this time.", format = DateTime),
-        ("until" = Option<String>, Query, description = "Accepted before this time.", format = DateTime),
+        ("event_type" = Option<String>, Query, description = "Only messages with this event type."),
+        ("reference" = Option<String>, Query, description = "Only messages with this reference."),
+        ("since" = Option<String>, Query, description = "Only messages that were accepted at or after this time.", format = DateTime),
+        ("until" = Option<String>, Query, description = "Only messages that were accepted before this time.", format = DateTime),
         ("system" = Option<bool>, Query, description = "`true` adds Waybill's own messages, `waybill.*`."),
     ),
     responses((status = 200, description = "A page of the list.", body = Page<MessageView>)))]
@@ -101,8 +101,8 @@ pub(crate) async fn resend_message(
 
 /// Download a message's payload, or receive a redirect to it if it is larger than 1 MiB.
 #[utoipa::path(get, path = "/v1/messages/{id}/payload", tag = "Messages",
-    params(("id" = String, Path), ("link" = Option<bool>, Query, description = "`true` answers `{url, expires_at}` instead.")),
-    responses((status = 200, description = "The content.", content_type = "*/*", body = Vec<u8>),
+    params(("id" = String, Path), ("link" = Option<bool>, Query, description = "`true` returns a link to the payload instead of the payload.")),
+    responses((status = 200, description = "The content, as it was sent.", content_type = "*/*", body = Vec<u8>),
         (status = 303, description = "A redirect to the content, valid for one minute."),
         (status = 410, description = "`payload_expired`: the payload is no longer kept.")))]
 pub(crate) async fn get_payload(State(api): State<Api>, Asker(ctx): Asker, Ids(id): Ids<String>, Parameters(query): Parameters) -> Answer {
@@ -137,7 +137,7 @@ pub(crate) async fn create_upload(
 
 /// Follow a signed link to a payload.
 #[utoipa::path(get, path = "/d/{token}", tag = "Messages", params(("token" = String, Path)), security(()),
-    responses((status = 200, description = "The content.", content_type = "*/*", body = Vec<u8>),
+    responses((status = 200, description = "The content, as it was sent.", content_type = "*/*", body = Vec<u8>),
         (status = 303, description = "A redirect to the content, valid for one minute."),
         (status = 404, description = "`not_found`: the link is invalid or has expired."),
         (status = 410, description = "`payload_expired`: the payload is no longer kept.")))]

@@ -42,7 +42,7 @@ pub(crate) async fn read_docs() -> Answer {
 }
 
 /// Read this documentation as an OpenAPI 3.1 document.
-#[utoipa::path(get, path = "/v1/openapi.json", tag = "About", security(()), responses((status = 200, description = "The document.", body = Object)))]
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "About", security(()), responses((status = 200, description = "The OpenAPI document, in JSON.", body = Object)))]
 pub(crate) async fn read_openapi() -> Answer {
     Ok(([(CONTENT_TYPE, "application/json")], openapi::KEPT).into_response())
 }

@@ -70,7 +70,7 @@ pub(crate) async fn get_organization(
 ///
 /// For operators, who can also suspend it and change its grants.
 #[utoipa::path(patch, path = "/v1/organizations/{id}", tag = "Organizations", params(("id" = String, Path)), request_body = PatchOrganization,
-    responses((status = 200, description = "The current state.", body = OrganizationView)))]
+    responses((status = 200, description = "The object in its current state.", body = OrganizationView)))]
 pub(crate) async fn patch_organization(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -122,7 +122,7 @@ pub(crate) async fn get_own_organization(State(api): State<Api>, Asker(ctx): Ask
 
 /// Change the caller's own organization by a merge patch.
 #[utoipa::path(patch, path = "/v1/organization", tag = "Organizations", request_body = PatchOwnOrganization,
-    responses((status = 200, description = "The current state.", body = OrganizationView)))]
+    responses((status = 200, description = "The object in its current state.", body = OrganizationView)))]
 pub(crate) async fn patch_own_organization(
     State(api): State<Api>,
     Asker(ctx): Asker,
@@ -137,7 +137,7 @@ pub(crate) async fn patch_own_organization(
 /// Earlier secrets sign until the overlap ends. Callbacks are unsigned until the first one is
 /// created.
 #[utoipa::path(post, path = "/v1/organization/rotate-status-secret", tag = "Organizations", request_body(content = Option<RotateSecret>),
-    responses((status = 200, description = "The secret signs from now on.", body = RotatedStatusSecret), (status = 409, description = "`too_many_secrets`.")))]
+    responses((status = 200, description = "The secret signs from now on.", body = RotatedStatusSecret), (status = 409, description = "`too_many_secrets`: five secrets are live already.")))]
 pub(crate) async fn rotate_status_secret(
     State(api): State<Api>,
     Asker(ctx): Asker,

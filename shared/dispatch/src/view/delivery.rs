@@ -20,29 +20,29 @@ use super::words::{DeliveryStatusName, DestinationTypeName, ReasonName};
 /// A delivery, without its attempts.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeliveryFacts {
-    /// The globally unique identifier.
+    /// Unique identifier of the delivery. Receivers see it as the idempotency key.
     #[schema(value_type = String, example = "dlv_01kavd83802s63efghp3q1cpj4_00")]
     pub id: DeliveryId,
-    /// The organization that owns the object.
+    /// The organization that the object belongs to.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
     /// The message that is delivered.
     #[schema(value_type = String)]
     pub message_id: MessageId,
-    /// The destination.
+    /// The identifier of the destination.
     #[schema(value_type = String)]
     pub destination_id: DestinationId,
     /// The type of the destination.
     #[schema(value_type = DestinationTypeName)]
     pub destination_type: &'static str,
-    /// The message's event type.
+    /// The event type of the message.
     #[schema(value_type = String, example = "report.ready")]
     pub event_type: EventType,
-    /// The message's reference.
+    /// The reference of the message.
     pub reference: Option<String>,
-    /// The message's metadata.
+    /// The labels of the message.
     pub metadata: BTreeMap<String, String>,
-    /// The status.
+    /// The status of the delivery.
     #[schema(value_type = DeliveryStatusName)]
     pub status: DeliveryStatus,
     /// The failure category; for a fallback without a failure of its own, that of the delivery it stands in for.
@@ -59,7 +59,7 @@ pub struct DeliveryFacts {
     pub in_flight: bool,
     /// The number of attempts so far.
     pub attempt_count: u32,
-    /// The time of the next attempt.
+    /// When the next attempt is due; null if none is planned.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub next_attempt_at: Option<Timestamp>,
     /// What it waits for although it is due: `pause`, `rate` or `concurrency`; null while it waits for nothing.
@@ -71,7 +71,7 @@ pub struct DeliveryFacts {
     /// The delivery that this one stands in for, when it is a fallback.
     #[schema(value_type = Option<String>)]
     pub failed_delivery_id: Option<DeliveryId>,
-    /// Why that delivery failed.
+    /// Why the delivery that this one stands in for failed.
     #[schema(value_type = Option<ReasonName>)]
     pub failed_reason: Option<Reason>,
     /// When the message was accepted.
@@ -80,7 +80,7 @@ pub struct DeliveryFacts {
     /// When the delivery last changed.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
-    /// When the delivery finished.
+    /// When the delivery finished; null while it is unfinished.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
     /// What identifies the delivery at the destination.
@@ -90,10 +90,10 @@ pub struct DeliveryFacts {
     pub url: String,
 }
 
-/// A delivery as lists show it.
+/// A delivery in a list, without its attempts.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct DeliverySummary {
-    /// The delivery.
+    /// The delivery, with its attempts.
     #[serde(flatten)]
     pub delivery: DeliveryFacts,
     /// A summary of the latest attempt.
@@ -104,62 +104,62 @@ pub struct DeliverySummary {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Delivery)]
 pub struct DeliveryView {
-    /// The delivery.
+    /// The delivery, with its attempts.
     #[serde(flatten)]
     pub delivery: DeliveryFacts,
-    /// The attempts, oldest first.
+    /// The attempts that were made, oldest first.
     pub attempts: Vec<AttemptView>,
     /// The number of attempts that are no longer kept.
     pub attempts_omitted: u32,
 }
 
-/// A summary of an attempt.
+/// A summary of the latest attempt of a delivery.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct LastAttempt {
     /// The number of the attempt, starting at 1.
     pub number: u32,
-    /// The start time.
+    /// When the attempt started.
     #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
-    /// The duration in milliseconds.
+    /// How long the attempt took, in milliseconds.
     pub duration_ms: u64,
-    /// `succeeded` or `failed`.
+    /// The outcome of the attempt: `succeeded` or `failed`.
     pub outcome: &'static str,
-    /// Why it failed.
+    /// The failure category; null if the attempt succeeded.
     #[schema(value_type = Option<ReasonName>)]
     pub reason: Option<Reason>,
-    /// A description for people.
+    /// A sentence for people that explains the result. Programs should use the codes.
     pub detail: Option<String>,
     /// The HTTP status of the response.
     pub response_status: Option<u16>,
 }
 
-/// An attempt.
+/// One attempt to deliver a message to its destination.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Attempt)]
 pub struct AttemptView {
     /// The number of the attempt, starting at 1.
     pub number: u32,
-    /// `first`, `retry`, `manual`, `replay` or `fallback`.
+    /// What triggered the attempt: `first`, `retry`, `manual`, `replay` or `fallback`.
     #[schema(value_type = String, example = "first")]
     pub trigger: Trigger,
-    /// The start time.
+    /// When the attempt started.
     #[schema(value_type = String, format = DateTime)]
     pub started_at: Timestamp,
-    /// The duration in milliseconds.
+    /// How long the attempt took, in milliseconds.
     pub duration_ms: u64,
-    /// `succeeded` or `failed`.
+    /// The outcome of the attempt: `succeeded` or `failed`.
     pub outcome: &'static str,
-    /// Why it failed.
+    /// The failure category; null if the attempt succeeded.
     #[schema(value_type = Option<ReasonName>)]
     pub reason: Option<Reason>,
-    /// A description for people.
+    /// A sentence for people that explains the result. Programs should use the codes.
     pub detail: Option<String>,
     /// The request, as far as it was sent.
     pub request: Option<RequestView>,
     /// The response, as far as it was received.
     pub response: Option<ResponseView>,
-    /// The W3C trace identifier.
+    /// The W3C trace ID that the attempt was made under, to find it in your tracing system.
     #[schema(value_type = String)]
     pub trace_id: TraceId,
 }
@@ -168,16 +168,16 @@ pub struct AttemptView {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = AttemptRequest)]
 pub struct RequestView {
-    /// `POST`.
+    /// The HTTP method, which is always `POST`.
     pub method: String,
-    /// The target URL.
+    /// The URL that the request was sent to.
     pub url: String,
     /// Header fields by name. Repeated fields are joined by commas.
     #[schema(value_type = BTreeMap<String, String>)]
     pub headers: Map<String, Value>,
-    /// The body's length.
+    /// The size of the body that was sent, in bytes.
     pub size_bytes: u64,
-    /// The body's SHA-256.
+    /// The SHA-256 of the body that was sent, in lower-case hexadecimal.
     pub body_sha256: String,
 }
 
@@ -185,12 +185,12 @@ pub struct RequestView {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = AttemptResponse)]
 pub struct ResponseView {
-    /// The status code.
+    /// The HTTP status code of the response.
     pub status: u16,
     /// Header fields by name. Repeated fields are joined by commas.
     #[schema(value_type = BTreeMap<String, String>)]
     pub headers: Map<String, Value>,
-    /// At most 4 KiB of the body.
+    /// The body of the response, of which at most 4 KiB are kept.
     pub body: String,
     /// Whether the body is longer than what is shown.
     pub truncated: bool,

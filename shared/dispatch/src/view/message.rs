@@ -16,37 +16,37 @@ use super::delivery::{DeliverySummary, Pauses, link};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Message)]
 pub struct MessageView {
-    /// The identifier.
+    /// Unique identifier of the object.
     #[schema(value_type = String, example = "msg_01kavd83802s63efghp3q1cpj4")]
     pub id: MessageId,
-    /// The organization that owns the object.
+    /// The organization that the object belongs to.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
-    /// What happened.
+    /// The event type that the message was submitted with.
     #[schema(value_type = String, example = "report.ready")]
     pub event_type: EventType,
     /// Your own reference, used to find the message.
     pub reference: Option<String>,
-    /// The customer's own labels.
+    /// Your own labels, as they were submitted.
     pub metadata: BTreeMap<String, String>,
-    /// The payload of the test message.
+    /// The size, type and hash of the payload.
     #[schema(value_type = PayloadInfoView)]
     pub payload_info: PayloadInfo,
-    /// The status.
+    /// The status of the message.
     pub status: MessageStatus,
-    /// One for each destination, in their order.
+    /// One delivery for each destination, in the order of the destinations.
     pub deliveries: Vec<DeliverySummary>,
-    /// When it was accepted.
+    /// When the message was accepted.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// Not delivered at or after this time.
+    /// The time from which the message is no longer delivered; null if it does not expire.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
     /// A link to this object in the console.
     pub url: String,
 }
 
-/// Where a message stands.
+/// The status of a message, which follows from its deliveries. More values may be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageStatus {
@@ -60,17 +60,17 @@ pub enum MessageStatus {
     PartiallyFailed,
 }
 
-/// About a payload.
+/// The size, type and hash of a payload, without its content.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PayloadInfo)]
 pub struct PayloadInfoView {
-    /// Its length.
+    /// The size of the payload in bytes.
     pub size_bytes: u64,
-    /// `application/json` for a JSON payload.
+    /// The media type of the payload: `application/json` if it was submitted as JSON.
     pub content_type: String,
-    /// Of content that has one.
+    /// The file name, if the content was submitted with one.
     pub filename: Option<String>,
-    /// SHA-256; null until known.
+    /// The SHA-256 of the payload in lower-case hexadecimal; null until it has been computed.
     pub sha256: Option<String>,
 }
 

@@ -36,16 +36,16 @@ const LIFE: Duration = Duration::from_secs(3600);
 /// The body of `POST /v1/oauth2/authorizations`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateAuthorization {
-    /// `google`, `microsoft` or `custom`.
+    /// The provider of the mailbox: `google`, `microsoft` or `custom`.
     #[schema(example = "google")]
     pub provider: String,
     /// The client ID of the application that you registered at the provider, with `<Waybill's address>/v1/oauth2/callback` as its redirect URI.
     pub client_id: String,
-    /// The client secret.
+    /// The client secret of the application that you registered at the provider.
     pub client_secret: String,
-    /// Where a person consents; the provider's own when left out, required for `custom`.
+    /// The URL where the person consents. Default: the provider's own; required for `custom`.
     pub authorize_url: Option<String>,
-    /// Where tokens come from; the provider's own when left out, required for `custom`.
+    /// The URL that tokens are requested from. Default: the provider's own; required for `custom`.
     pub token_url: Option<String>,
     /// The scopes to request. Default: sending mail by SMTP; for `custom`, none.
     pub scope: Option<String>,

@@ -11,17 +11,17 @@ use crate::words::DestinationTypeName;
 /// The body of `POST /v1/destinations` and `POST /v1/destinations/check`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreateDestination {
-    /// The destination type.
+    /// The type of the destination, which decides its settings and credentials.
     #[serde(rename = "type")]
     #[schema(value_type = DestinationTypeName)]
     pub kind: String,
-    /// The display name.
+    /// The name that people see in the console and in alerts.
     pub name: String,
-    /// A description for people.
+    /// A description for people, which is shown in the console.
     pub description: Option<String>,
     /// Your own identifier of the destination.
     pub external_id: Option<String>,
-    /// The settings, by destination type.
+    /// The settings, which depend on the type of the destination.
     #[schema(value_type = Object, example = json!({"url": "https://example.com/hooks"}))]
     pub settings: Value,
     /// The credentials. Optional for a webhook that signs its requests.
@@ -31,25 +31,25 @@ pub struct CreateDestination {
     /// secret in AWS Secrets Manager that was granted to the organization, or that a role of its own may read. Left out, one is generated.
     #[schema(value_type = Option<Object>)]
     pub signing_secret: Option<Value>,
-    /// The event types it subscribes to: `*` is one segment, `**` any number.
+    /// The event types that the destination subscribes to. `*` stands for one segment, `**` for any number.
     #[schema(example = json!(["invoice.*"]))]
     pub event_types: Option<Vec<String>>,
     /// The destination's own retry policy, in place of the organization's.
     pub retry_policy: Option<RetryPolicyBody>,
     /// Thresholds that replace those of the organization.
     pub failure_policy: Option<FailurePolicyBody>,
-    /// What it takes, instead of what the organization says.
+    /// How fast the destination accepts deliveries, in place of the organization's limits.
     pub delivery_limits: Option<DeliveryLimitsBody>,
-    /// Where deliveries go that end as failed.
+    /// The destinations that get a message whose delivery to this one has failed.
     pub on_exhausted: Option<OnExhaustedBody>,
 }
 
 /// The body of `PATCH /v1/destinations/{id}`: a merge patch (RFC 7396).
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PatchDestination {
-    /// The display name.
+    /// The name that people see in the console and in alerts.
     pub name: Option<String>,
-    /// A description for people.
+    /// A description for people, which is shown in the console.
     pub description: Option<String>,
     /// Your own identifier of the destination.
     pub external_id: Option<String>,
@@ -59,31 +59,31 @@ pub struct PatchDestination {
     /// Of the same `kind`: what changes. Of another: the whole. A change of scheme, host or port needs every secret again.
     #[schema(value_type = Option<Object>)]
     pub credentials: Option<Value>,
-    /// The event types it subscribes to.
+    /// The event types that the destination subscribes to. The list is replaced as a whole.
     pub event_types: Option<Vec<String>>,
-    /// What changes of its own retry policy; null: the organization's.
+    /// The members of the retry policy that change; null to use the organization's.
     pub retry_policy: Option<RetryPolicyBody>,
-    /// What changes of its own thresholds; null: the organization's.
+    /// The thresholds that change; null to use the organization's.
     pub failure_policy: Option<FailurePolicyBody>,
-    /// What changes of its own limits; null: the organization's.
+    /// The limits that change; null to use the organization's limits.
     pub delivery_limits: Option<DeliveryLimitsBody>,
-    /// Where deliveries go that end as failed; replaced as a whole.
+    /// The destinations that get a message whose delivery to this one has failed. The list is replaced as a whole.
     pub on_exhausted: Option<OnExhaustedBody>,
 }
 
 /// The body of `POST /v1/destinations/{id}/disable`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DisableDestination {
-    /// The reason, shown to people.
+    /// The reason, which is shown in the console.
     pub reason: Option<String>,
 }
 
 /// The body of `POST /v1/destinations/{id}/pause`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PauseDestination {
-    /// Why, for people.
+    /// The reason, which is shown in the console.
     pub reason: Option<String>,
-    /// When it resumes by itself, in the future; left out, it waits to be resumed.
+    /// When the destination resumes by itself. If it is left out, the destination stays paused until it is resumed.
     #[schema(format = DateTime)]
     pub until: Option<String>,
 }
@@ -104,7 +104,7 @@ pub struct TestDestination {
     /// The event type of the test message.
     #[schema(default = "waybill.test")]
     pub event_type: Option<String>,
-    /// The payload of the test message.
+    /// The payload of the test message: any JSON value.
     #[schema(value_type = Option<Value>)]
     pub payload: Option<Value>,
 }

@@ -23,13 +23,13 @@ const INVOCATION_MAX: Duration = Duration::from_secs(24);
 /// The body of `POST /v1/host-keys`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AskHostKeys {
-    /// Name or address of the server.
+    /// The host name or IP address of the server.
     pub host: String,
-    /// The TCP port.
+    /// The TCP port that the SFTP server listens on.
     pub port: Option<u16>,
 }
 
-/// The keys a server presents, the preferred first.
+/// The host keys that a server presents, the preferred one first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HostKeysView {
     /// The host keys, one of each type.

@@ -40,7 +40,7 @@ static PLACES: Semaphore = Semaphore::const_new(AT_ONCE);
 /// The body of `POST /v1/destinations/preview`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PreviewDestination {
-    /// The destination type.
+    /// The type of the destination, which decides its settings and credentials.
     #[serde(rename = "type")]
     #[schema(value_type = DestinationTypeName)]
     pub kind: String,

@@ -25,7 +25,7 @@ const SKIPPED_AT_ONCE_MAX: usize = 1000;
 /// The body of `POST /v1/destinations/{id}/enable`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EnableDestination {
-    /// Deliver again what failed or was skipped since a time, since `disabled_at`, or since `first_failure_at`.
+    /// Also delivers what failed or was skipped since a time, since `disabled_at`, or since `first_failure_at`.
     #[schema(example = "disabled_at")]
     pub replay_since: Option<String>,
 }
@@ -33,7 +33,7 @@ pub struct EnableDestination {
 /// A destination that was enabled.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EnabledDestination {
-    /// The current state.
+    /// The destination in its current state.
     #[serde(flatten)]
     pub destination: DestinationView,
     /// The job that delivers again what the destination missed.

@@ -52,7 +52,7 @@ pub struct SubmitMessage {
     pub reference: Option<String>,
     /// The customer's own labels: at most 20, names of 64 and values of 512 characters.
     pub metadata: Option<BTreeMap<String, String>>,
-    /// Not delivered at or after this time; at most 30 days ahead.
+    /// The time from which the message is no longer delivered, at most 30 days ahead.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// Who is told how the message does, besides whom the organization's settings name: `{"destination_id"}`, or `{"url"}`, which gets requests
@@ -61,15 +61,15 @@ pub struct SubmitMessage {
     pub status_callback: Option<Value>,
 }
 
-/// Content that is not JSON.
+/// A payload of any media type, in base64.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Content {
     /// The bytes, in base64 with padding.
     pub base64: String,
-    /// Their media type.
+    /// The media type of the content.
     #[schema(example = "text/csv")]
     pub content_type: String,
-    /// The name of the file.
+    /// The file name, for destinations that write files or attach them.
     #[schema(example = "report.csv")]
     pub filename: Option<String>,
 }
@@ -81,13 +81,13 @@ pub struct SubmitBatch {
     pub messages: Vec<BatchMessage>,
 }
 
-/// A message of a batch.
+/// One message of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchMessage {
     /// The message.
     #[serde(flatten)]
     pub message: SubmitMessage,
-    /// As the header `Idempotency-Key`, for this message alone.
+    /// An idempotency key for this message alone, with the same effect as the `Idempotency-Key` header.
     pub idempotency_key: Option<String>,
 }
 

@@ -29,14 +29,14 @@ use crate::{Context, Operations, Query, Refusal, RefusalCode};
 pub struct Download {
     /// Media type and file name.
     pub info: PayloadInfo,
-    /// The content.
+    /// The content, as it was sent.
     pub bytes: Bytes,
 }
 
 /// A payload, or the way to it.
 #[derive(Debug)]
 pub enum PayloadAnswer {
-    /// The content.
+    /// The content, as it was sent.
     Bytes(Download),
     /// A short-lived address of them.
     Redirect(String),
@@ -44,7 +44,7 @@ pub enum PayloadAnswer {
     Link(PayloadLink),
 }
 
-/// A link to a payload.
+/// A link that downloads a payload without an API key.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PayloadLink {
     /// The link. Anyone who has it can download the payload.

@@ -19,7 +19,7 @@ use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 /// The body of `POST /v1/messages/{id}/deliveries`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ResendMessage {
-    /// Where to send it as well; a destination that already has a delivery of the message keeps that one.
+    /// The destinations to add. A destination that already has a delivery of the message keeps it.
     pub destination_ids: Vec<String>,
 }
 

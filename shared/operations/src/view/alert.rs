@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 
 use crate::words::DeliveryStatusName;
 
-/// An alert about a destination, and who was notified.
+/// An alert about a destination, with the people and services that were notified.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Alert)]
 pub struct AlertView {
-    /// The identifier.
+    /// Unique identifier of the object.
     #[schema(value_type = String)]
     pub id: AlertId,
     /// The event type of the alert.
@@ -28,7 +28,7 @@ pub struct AlertView {
     /// The organization that owns the destination.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
-    /// The destination.
+    /// The identifier of the destination.
     #[schema(value_type = String)]
     pub destination_id: DestinationId,
     /// The `data` member of the delivered body.
@@ -43,19 +43,19 @@ pub struct AlertView {
     pub url: String,
 }
 
-/// A destination that was notified.
+/// A destination that an alert was sent to, with the status of that delivery.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Notified {
     /// The type of the destination that was notified.
     #[schema(example = "webhook")]
     pub channel: &'static str,
-    /// The destination.
+    /// The identifier of the destination.
     #[schema(value_type = String)]
     pub destination_id: DestinationId,
-    /// The delivery.
+    /// The delivery, with its attempts.
     #[schema(value_type = String)]
     pub delivery_id: DeliveryId,
-    /// The status of the notification.
+    /// The status of the delivery that carried the alert.
     #[schema(value_type = DeliveryStatusName)]
     pub status: DeliveryStatus,
 }

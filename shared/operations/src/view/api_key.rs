@@ -13,15 +13,15 @@ use crate::words::RoleName;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 pub struct ApiKeyView {
-    /// The identifier.
+    /// Unique identifier of the object.
     #[schema(value_type = String, example = "key_01kavd83802s63efghp3q1cpj4")]
     pub id: KeyId,
-    /// The organization that owns the object.
+    /// The organization that the object belongs to.
     #[schema(value_type = Option<String>)]
     pub organization_id: Option<OrganizationId>,
-    /// The display name.
+    /// The name of the key, which the console and the audit trail show.
     pub name: String,
-    /// The role of the key.
+    /// The role of the key, which decides what it may do.
     #[schema(value_type = RoleName)]
     pub role: Role,
     /// The key's last four characters.
@@ -47,7 +47,7 @@ pub struct NewApiKey {
     /// What reads show of it.
     #[serde(flatten)]
     pub view: ApiKeyView,
-    /// The key; null in a replayed response.
+    /// The key itself, which is shown once; null in a replayed response.
     #[schema(value_type = Option<String>, example = "wbk_01kavd83802s63efghp3q1cpj4_…")]
     pub key: String,
 }

@@ -7,26 +7,26 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// An event of the audit trail.
+/// An entry of the audit trail: a change that was made, or a request that was refused.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditEvent)]
 pub struct AuditEventView {
-    /// The identifier.
+    /// Unique identifier of the object.
     #[schema(value_type = String, example = "aud_01kavd83802s63efghp3q1cpj4")]
     pub id: AuditId,
-    /// The organization it is about.
+    /// The organization that the event concerns.
     #[schema(value_type = String, example = "org_01kavd83802s63efghp3q1cpj4")]
     pub organization_id: OrganizationId,
     /// When the event occurred.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// `<noun>.<verb>`, or the name of a refusal.
+    /// What was done, as `<noun>.<verb>`, or the name of the refusal.
     #[schema(example = "destination.updated")]
     pub action: String,
-    /// `succeeded` or `denied`.
+    /// The outcome of the request: `succeeded` or `denied`.
     #[schema(value_type = String, example = "succeeded")]
     pub outcome: domain::audit::AuditOutcome,
-    /// The actor.
+    /// Who made the change or was refused: a key, a person or the system.
     #[schema(value_type = ActorView)]
     pub actor: domain::audit::Actor,
     /// The IP address of the caller.
@@ -44,7 +44,7 @@ pub struct AuditEventView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Actor)]
 pub struct ActorView {
-    /// `key`, `person` or `system`.
+    /// The kind of actor: `key`, `person` or `system`.
     pub kind: String,
     /// The actor's identifier, if it has one.
     pub id: Option<String>,
@@ -52,15 +52,15 @@ pub struct ActorView {
     pub name: Option<String>,
 }
 
-/// One value that changed.
+/// One value that was changed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Change)]
 pub struct ChangeView {
-    /// JSON pointer of what changed.
+    /// The JSON Pointer of the value that changed.
     pub path: String,
-    /// The previous value.
+    /// The value before the change.
     pub before: Value,
-    /// The new value.
+    /// The value after the change.
     pub after: Value,
 }
 

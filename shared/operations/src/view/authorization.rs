@@ -10,27 +10,27 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Authorization)]
 pub struct AuthorizationView {
-    /// Its id: `authorization_id` of an e-mail destination's credentials.
+    /// The identifier of the authorization: the `authorization_id` of an e-mail destination's credentials.
     #[schema(value_type = String, example = "oau_01kavd83802s63efghp3q1cpj4")]
     pub id: AuthorizationId,
-    /// The organization that owns the object.
+    /// The organization that the object belongs to.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
     /// The provider: `google`, `microsoft` or `custom`.
     pub provider: &'static str,
     /// The client identifier of the application at the provider.
     pub client_id: String,
-    /// The token endpoint.
+    /// The URL that access tokens are requested from.
     pub token_url: String,
-    /// The requested scope.
+    /// The scopes that were requested from the provider.
     pub scope: Option<String>,
     /// The mail servers that access tokens may be sent to: `host:port`, or `host` for any port. Null until the first destination uses one.
     pub mail_servers: Option<Vec<String>>,
     /// `pending` until the person consents, then `granted`; `refused` if the person or the provider declines.
     pub status: &'static str,
-    /// Why consent was refused.
+    /// Why consent was refused; null if it was not.
     pub detail: Option<String>,
-    /// When it was requested.
+    /// When the authorization was requested.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When the request for consent expires.

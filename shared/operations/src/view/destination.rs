@@ -23,53 +23,53 @@ use crate::words::{DestinationTypeName, ReasonName};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Destination)]
 pub struct DestinationView {
-    /// The identifier.
+    /// Unique identifier of the object.
     #[schema(value_type = String, example = "dst_01kavd83802s63efghp3q1cpj4")]
     pub id: DestinationId,
-    /// The organization that owns the object.
+    /// The organization that the object belongs to.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
     /// Your own identifier of the destination.
     pub external_id: Option<String>,
-    /// The destination type.
+    /// The type of the destination, which decides its settings and credentials.
     #[serde(rename = "type")]
     #[schema(value_type = DestinationTypeName)]
     pub kind: &'static str,
-    /// The display name.
+    /// The name that people see in the console and in alerts.
     pub name: String,
-    /// A description for people.
+    /// A description for people, which is shown in the console.
     pub description: Option<String>,
-    /// `enabled`, `paused`: deliveries wait, or `disabled`: they are skipped.
+    /// `enabled`; `paused`, so that deliveries wait; or `disabled`, so that deliveries are skipped.
     #[schema(example = "enabled")]
     pub status: &'static str,
-    /// Since when, by whom, why and until when it is paused; null while it is not.
+    /// When, by whom and why the destination was paused, and when it resumes; null while it is not paused.
     pub paused: Option<PausedView>,
     /// When, by whom and why the destination was disabled; null while it is enabled.
     pub disabled: Option<DisabledView>,
-    /// The settings, by destination type.
+    /// The settings, which depend on the type of the destination.
     #[schema(value_type = Object)]
     pub settings: Value,
-    /// How it is authenticated with; each secret as `{"set": true, "hint", "updated_at"}`.
+    /// How Waybill authenticates at the destination. A secret is shown as `{"set": true, "hint", "updated_at"}`.
     #[schema(value_type = Object)]
     pub credentials: Value,
-    /// The live signing secrets, newest first.
+    /// The secrets that sign at present, newest first.
     pub signing_secrets: Vec<SigningSecretView>,
-    /// The event types it subscribes to; null subscribes to nothing.
+    /// The event types that the destination subscribes to; null if it subscribes to none.
     #[schema(value_type = Option<Vec<String>>)]
     pub event_types: Option<Vec<EventPattern>>,
     /// The retry policy that applies: the destination's own or the organization's.
     #[schema(value_type = RetryPolicyBody)]
     pub retry_policy: RetryPolicy,
-    /// Its own thresholds; null: the organization's.
+    /// The destination's own thresholds; null if those of the organization apply.
     #[schema(value_type = Option<FailurePolicyBody>)]
     pub failure_policy: Option<FailurePolicy>,
-    /// What it takes; null: as much as the organization's limits say, or as comes.
+    /// How fast the destination accepts deliveries; null if the organization's limits apply, if there are any.
     #[schema(value_type = Option<DeliveryLimitsBody>)]
     pub delivery_limits: Option<DeliveryLimits>,
-    /// Where deliveries go that end as failed; null: nowhere.
+    /// The destinations that get a message whose delivery to this one has failed; null if there are none.
     #[schema(value_type = Option<OnExhaustedBody>)]
     pub on_exhausted: Option<OnExhausted>,
-    /// The number of the revision, also in the `ETag` header.
+    /// The revision of the destination, which is also the `ETag` header.
     pub revision: u64,
     /// When these settings and credentials last passed a connection check.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -91,13 +91,13 @@ pub struct DestinationView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Disabled)]
 pub struct DisabledView {
-    /// The start time.
+    /// When the destination was disabled.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// `user`, `failures`, or `receiver`, which returned `410 Gone`.
     #[schema(value_type = String, example = "user")]
     pub by: DisabledBy,
-    /// The reason.
+    /// The reason that was given or recorded; null if there is none.
     pub reason: Option<String>,
     /// When Waybill checks the destination next, to enable it if the check passes; null unless `failure_policy.auto_recover` is true and
     /// the checks go on.
@@ -105,52 +105,52 @@ pub struct DisabledView {
     pub next_check_at: Option<Timestamp>,
 }
 
-/// Since when, by whom, why and until when a destination is paused.
+/// A pause of a destination: when it began, who paused it, why, and when it ends.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Paused)]
 pub struct PausedView {
-    /// Since when.
+    /// When the destination was paused.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// `user`.
+    /// Who paused the destination, which is always `user`.
     #[schema(example = "user")]
     pub by: &'static str,
-    /// Why.
+    /// The reason that was given; null if none was.
     pub reason: Option<String>,
-    /// When it resumes by itself; null if only a request resumes it.
+    /// When the destination resumes by itself; null if it stays paused until it is resumed.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub until: Option<Timestamp>,
 }
 
-/// Where deliveries go that end as `failed`: each of these gets one of the same message, with `failed_delivery_id` and `failed_reason`.
+/// The destinations that get a message whose delivery has ended as `failed`. Each gets a delivery of its own, with `failed_delivery_id` and `failed_reason`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OnExhausted)]
 pub struct OnExhaustedBody {
-    /// Destinations of the same organization; not this one.
+    /// The identifiers of other destinations of the same organization.
     pub destination_ids: Vec<String>,
 }
 
-/// What a destination takes. What exceeds it waits, which is no attempt and no failure.
+/// How fast a destination accepts deliveries. Deliveries above a limit wait; this is neither an attempt nor a failure.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeliveryLimits)]
 pub struct DeliveryLimitsBody {
-    /// Attempts that start within a second; null: any number.
+    /// How many attempts may start within a second; null for any number.
     pub max_per_second: Option<f64>,
-    /// Attempts that run at once; null: any number.
+    /// How many attempts may run at the same time; null for any number.
     pub max_concurrent: Option<u32>,
 }
 
-/// A signing secret, without the secret.
+/// A signing secret, without its value.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SigningSecret)]
 pub struct SigningSecretView {
-    /// The identifier.
+    /// Unique identifier of the object.
     #[schema(value_type = String)]
     pub id: SecretId,
-    /// `generated`, `provided` or `secrets_manager`.
+    /// Where the secret comes from: `generated`, `provided` or `secrets_manager`.
     #[schema(example = "generated")]
     pub source: &'static str,
-    /// The last four characters.
+    /// The last four characters of the secret.
     pub hint: Option<String>,
     /// When the secret was added.
     #[schema(value_type = String, format = DateTime)]
@@ -160,16 +160,16 @@ pub struct SigningSecretView {
     pub valid_until: Option<Timestamp>,
 }
 
-/// The health of a destination.
+/// How a destination is doing: its failures, its success rate and what is pending.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 pub struct HealthView {
-    /// `healthy`, `degraded`, `failing` or `unknown`.
+    /// `healthy`; `degraded`, with some failures; `failing`, with as many as alert people; or `unknown`, without an attempt.
     #[schema(value_type = String, example = "healthy")]
     pub status: HealthStatus,
-    /// Failed attempts since the last success or the last enabling.
+    /// The number of attempts that failed since the last success, or since the destination was enabled.
     pub consecutive_failures: u32,
-    /// When the current series of failures began.
+    /// When the first of the consecutive failures occurred; null if there are none.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub first_failure_at: Option<Timestamp>,
     /// When an attempt last failed.
@@ -178,12 +178,12 @@ pub struct HealthView {
     /// When an attempt last succeeded, if known.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_success_at: Option<Timestamp>,
-    /// The last failure.
+    /// The last failure; null if no attempt has failed.
     #[schema(value_type = Option<LastErrorView>)]
     pub last_error: Option<LastError>,
-    /// Deliveries that wait for an attempt: all that are to be retried, and the newest that have had no attempt yet.
+    /// The number of deliveries that wait for an attempt: all that are to be retried, and the newest ones that have had no attempt yet.
     pub pending: u64,
-    /// The last 24 hours, up to and with the one that runs.
+    /// The last 24 hours, including the current one.
     pub last_24h: Last24h,
     /// The same, hour by hour, for the console's sparklines.
     #[serde(skip)]
@@ -193,27 +193,27 @@ pub struct HealthView {
     pub(crate) next_check_at: Option<Timestamp>,
 }
 
-/// A destination's last 24 hours.
+/// The attempts of a destination in the last 24 hours.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Last24h {
-    /// Attempts that succeeded.
+    /// The number of attempts that succeeded.
     pub succeeded: u64,
-    /// Attempts that failed.
+    /// The number of attempts that failed.
     pub failed_attempts: u64,
-    /// The share of attempts that succeeded; null without attempts.
+    /// The share of attempts that succeeded, between 0 and 1; null if there were none.
     pub success_rate: Option<f64>,
-    /// How long successful attempts took.
+    /// How long successful attempts took, in milliseconds.
     pub latency_ms: Percentiles,
 }
 
-/// How long successful attempts took, in milliseconds; null without any.
+/// How long successful attempts took, in milliseconds. Each is null if no attempt succeeded.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Percentiles {
-    /// The median.
+    /// The median: half of the attempts took no longer.
     pub p50: Option<u64>,
-    /// The 95th percentile.
+    /// The 95th percentile: 95 of 100 attempts took no longer.
     pub p95: Option<u64>,
-    /// The 99th percentile.
+    /// The 99th percentile: 99 of 100 attempts took no longer.
     pub p99: Option<u64>,
 }
 
@@ -223,14 +223,14 @@ impl Percentiles {
     }
 }
 
-/// The last failure of a destination.
+/// Why the last failed attempt failed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LastError)]
 pub struct LastErrorView {
-    /// The failure category.
+    /// The failure category, such as `timeout` or `rejected`.
     #[schema(value_type = ReasonName)]
     pub reason: domain::Reason,
-    /// A description for people.
+    /// A sentence for people that explains the result. Programs should use the codes.
     pub detail: String,
 }
 
@@ -246,7 +246,7 @@ pub struct NewDestination {
     pub signing_secret: Option<String>,
 }
 
-/// The response to a rotation.
+/// The response to the rotation of a destination's signing secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RotatedSecret {
     /// The generated secret, shown once. Absent if you provided the secret; null in a replayed response.
@@ -264,17 +264,17 @@ pub struct RetryPolicyBody {
     /// A schedule by name. `patient` retries after 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h: for three days.
     #[schema(value_type = Option<String>, example = "patient")]
     pub preset: Option<&'static str>,
-    /// The wait before each retry, instead of the formula; excludes `preset`, `initial_seconds`, `multiplier` and `max_seconds`.
+    /// The wait before each retry, in seconds. Excludes `preset`, `initial_seconds`, `multiplier` and `max_seconds`.
     pub schedule_seconds: Option<Vec<u32>>,
-    /// Retries after the first attempt; a schedule has as many as it lists.
+    /// The number of retries after the first attempt. A schedule has as many as it lists.
     pub max_retries: u32,
-    /// The first wait of the formula.
+    /// The first wait, in seconds.
     pub initial_seconds: Option<u32>,
-    /// The factor by which each further wait of the formula grows.
+    /// The factor by which each further wait grows.
     pub multiplier: Option<f64>,
-    /// The longest wait that the formula computes.
+    /// The longest wait, in seconds.
     pub max_seconds: Option<u32>,
-    /// The share of a wait that is added at random.
+    /// The share of each wait that is added at random, so that retries do not coincide.
     pub jitter: f64,
     /// Whether attempts that got a 3xx or 4xx response are retried.
     #[schema(default = true)]
@@ -293,9 +293,9 @@ pub struct Checked {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Check)]
 pub struct CheckView {
-    /// Every step that was taken succeeded.
+    /// Whether the check passed, which means that no step failed.
     pub ok: bool,
-    /// The steps, in the order they were taken.
+    /// The steps of the check, in the order they were taken.
     pub steps: Vec<CheckStepView>,
 }
 
@@ -307,12 +307,12 @@ pub struct CheckStepView {
     pub name: String,
     /// Whether the step succeeded; null if it was not reached.
     pub ok: Option<bool>,
-    /// A description for people.
+    /// A sentence for people that explains the result. Programs should use the codes.
     pub detail: String,
     /// The failure category, of a step that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The duration in milliseconds.
+    /// How long the step took, in milliseconds.
     pub duration_ms: u64,
 }
 

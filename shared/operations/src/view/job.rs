@@ -8,14 +8,14 @@ pub use store::JobKind;
 use store::{DeliveryFilter, Job, JobStatus};
 use utoipa::ToSchema;
 
-/// A job.
+/// An operation on many deliveries, which runs in the background.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Job)]
 pub struct JobView {
-    /// The identifier.
+    /// Unique identifier of the object.
     #[schema(value_type = String, example = "job_01kavd83802s63efghp3q1cpj4")]
     pub id: JobId,
-    /// The organization that owns the object.
+    /// The organization that the object belongs to.
     #[schema(value_type = String)]
     pub organization_id: OrganizationId,
     /// `retry`, `replay`, `backfill`, `reconcile` or `erase`.
@@ -24,12 +24,12 @@ pub struct JobView {
     /// `queued`, `running`, `finished`, `cancelled` or `failed`.
     #[schema(value_type = String, example = "running")]
     pub status: JobStatus,
-    /// The filter of the job.
+    /// The filter that selects the job's deliveries.
     #[schema(value_type = Object)]
     pub filter: Value,
-    /// How many matched when it started or, if counting took too long, were met so far; 0 before.
+    /// How many deliveries matched when the job started; if counting took too long, how many it has found so far. 0 before it starts.
     pub total: u64,
-    /// The number of processed deliveries.
+    /// The number of deliveries that were processed so far.
     pub done: u64,
     /// The number of deliveries that could not be processed.
     pub failed: u64,
@@ -39,10 +39,10 @@ pub struct JobView {
     /// When the job was requested.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When the job ended.
+    /// When the job ended; null while it has not.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
-    /// Why it failed.
+    /// The failure category; null if the attempt succeeded.
     pub error: Option<String>,
     /// Of a backfill that asks for more: what was accepted before this time is no longer kept.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,10 +52,10 @@ pub struct JobView {
     pub url: String,
 }
 
-/// How many deliveries a job would be about.
+/// The response to a dry run: how many deliveries the job would process.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JobTotal {
-    /// The number of matching deliveries.
+    /// The number of deliveries that match the filter.
     pub total: u64,
     /// Of a backfill that asks for more: what was accepted before this time is no longer kept.
     #[serde(skip_serializing_if = "Option::is_none")]

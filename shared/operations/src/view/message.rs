@@ -9,7 +9,7 @@ use crate::view::problem::Problem;
 /// The response to a batch: a result for each message, in the same order.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BatchView {
-    /// In the order of `messages`.
+    /// The results, in the order of `messages`.
     pub results: Vec<BatchResult>,
 }
 

@@ -8,52 +8,52 @@ use utoipa::ToSchema;
 
 use crate::words::{DestinationTypeName, RoleName};
 
-/// `GET /v1/meta`.
+/// The response of `GET /v1/meta`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Meta {
-    /// Waybill's version.
+    /// The version of Waybill that responds.
     pub version: &'static str,
-    /// The roles of keys, most rights first.
+    /// The roles that a key can have, the one with the most rights first.
     #[schema(value_type = Vec<RoleName>)]
     pub roles: Vec<Role>,
-    /// The limits of requests.
+    /// The limits that requests have to observe.
     pub limits: Limits,
-    /// The addresses that deliveries come from; empty when they are not fixed.
+    /// The IP addresses that deliveries come from; empty if they are not fixed.
     pub egress_ips: Vec<String>,
 }
 
-/// The limits of requests.
+/// The limits that requests have to observe.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Limits {
-    /// A request body.
+    /// The maximum size of a request body, in bytes.
     pub request_body_bytes: usize,
-    /// A payload, or decoded content.
+    /// The maximum size of a payload, or of content after decoding, in bytes.
     pub payload_bytes: usize,
-    /// How deep a payload may nest.
+    /// The maximum depth of nested arrays and objects in a payload.
     pub payload_depth: usize,
-    /// Messages of a batch.
+    /// The maximum number of messages of a batch.
     pub batch_messages: usize,
-    /// Messages of a batch times their destinations.
+    /// The maximum number of deliveries that the messages of one batch may make together.
     pub batch_deliveries: usize,
-    /// Destinations that one message may name.
+    /// The maximum number of destinations that one message may name.
     pub destinations_per_message: usize,
-    /// Destinations of one organization.
+    /// The maximum number of destinations of one organization.
     pub destinations: usize,
-    /// API keys of one organization.
+    /// The maximum number of API keys of one organization.
     pub api_keys: usize,
-    /// Patterns in a destination's `event_types`.
+    /// The maximum number of patterns in the `event_types` of a destination.
     pub event_type_patterns: usize,
-    /// Custom headers of a webhook.
+    /// The maximum number of custom headers of a webhook.
     pub headers: usize,
-    /// Members of `metadata`.
+    /// The maximum number of members of `metadata`.
     pub metadata: usize,
-    /// Characters of a name.
+    /// The maximum number of characters of a name.
     pub name_characters: usize,
-    /// Characters of a description.
+    /// The maximum number of characters of a description.
     pub description_characters: usize,
-    /// Characters of `reference` and `external_id`.
+    /// The maximum number of characters of `reference` and `external_id`.
     pub reference_characters: usize,
-    /// Connection checks a minute, unless the organization's quotas say otherwise; as many tests.
+    /// The maximum number of connection checks a minute, and of tests, unless the organization's quotas differ.
     pub checks_per_minute: u32,
 }
 
@@ -83,23 +83,23 @@ impl Default for Limits {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DestinationType)]
 pub struct DestinationTypeView {
-    /// The destination type.
+    /// The type of the destination, which decides its settings and credentials.
     #[serde(rename = "type")]
     #[schema(value_type = DestinationTypeName)]
     pub kind: &'static str,
-    /// JSON Schema of `settings`.
+    /// The JSON Schema of `settings` for this type.
     #[schema(value_type = Object)]
     pub settings: Value,
-    /// JSON Schema of `credentials`.
+    /// The JSON Schema of `credentials` for this type.
     #[schema(value_type = Object)]
     pub credentials: Value,
 }
 
-/// `GET /v1/destination-types`.
+/// The response of `GET /v1/destination-types`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DestinationTypes {
-    /// All destination types.
+    /// Every destination type, with the schemas of its settings and credentials.
     pub data: Vec<DestinationTypeView>,
-    /// Always null; the list has one page.
+    /// Always null, because the list has only one page.
     pub next_cursor: Option<String>,
 }

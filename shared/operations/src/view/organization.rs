@@ -10,24 +10,24 @@ use utoipa::ToSchema;
 use crate::OrganizationHealth;
 use crate::view::destination::{DeliveryLimitsBody, RetryPolicyBody};
 
-/// An organization.
+/// A tenant of the platform, with its settings and quotas.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Organization)]
 pub struct OrganizationView {
-    /// The identifier.
+    /// Unique identifier of the object.
     #[schema(value_type = String, example = "org_01kavd83802s63efghp3q1cpj4")]
     pub id: OrganizationId,
-    /// The display name.
+    /// The name that people see in the console and in alerts.
     pub name: String,
     /// Your own identifier of the organization.
     pub external_id: Option<String>,
     /// `active`, or `suspended`: submitting is refused and deliveries wait.
     #[schema(value_type = String, example = "active")]
     pub status: OrganizationStatus,
-    /// The settings.
+    /// The settings of the organization, including defaults.
     #[schema(value_type = OrganizationSettingsBody)]
     pub settings: OrganizationSettings,
-    /// What the organization may use of the service's own AWS role.
+    /// The AWS resources that the organization may use through the service's own role.
     #[schema(value_type = GrantsBody)]
     pub grants: Grants,
     /// The quotas of the organization.
@@ -70,56 +70,56 @@ impl OrganizationView {
     }
 }
 
-/// An organization's settings.
+/// The settings of an organization.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OrganizationSettings)]
 pub struct OrganizationSettingsBody {
-    /// The destinations of messages that name none, in addition to those that subscribe.
+    /// The destinations of messages that name none, in addition to those that subscribe to the event type.
     pub default_destination_ids: Vec<String>,
-    /// Who gets alerts by e-mail: addresses that were confirmed. An address that is added gets a mail with a link first.
+    /// The addresses that get alerts by e-mail. A new address gets a mail with a link first and gets alerts once it is confirmed.
     pub alert_emails: Vec<String>,
-    /// Addresses that were added and not confirmed yet: they get no alerts.
+    /// The addresses that have not been confirmed yet and get no alerts until then.
     #[schema(read_only)]
     pub unconfirmed_alert_emails: Vec<String>,
-    /// Which destinations get alerts.
+    /// The destinations that get alerts.
     pub alert_destination_ids: Vec<String>,
-    /// Which destinations get status updates.
+    /// The destinations that get status updates.
     pub status_destination_ids: Vec<String>,
-    /// Which status updates: `delivery.succeeded`, `delivery.failed`, `message.completed`.
+    /// The status updates that are sent: `delivery.succeeded`, `delivery.failed` and `message.completed`.
     pub status_events: Vec<String>,
-    /// When failing destinations are reported and stopped.
+    /// When people are alerted about a failing destination, and when it is disabled.
     pub failure_policy: FailurePolicyBody,
     /// The retry policy of destinations that have none of their own; null: five retries, after 1, 2, 4, 8 and 16 s.
     pub retry_policy: Option<RetryPolicyBody>,
-    /// What destinations take that have no limits of their own; null: as much as comes.
+    /// How fast destinations without limits of their own accept deliveries; null for no limit.
     pub delivery_limits: Option<DeliveryLimitsBody>,
-    /// No second alert of a kind for a destination within this time.
+    /// The time, in seconds, within which a destination causes no second alert of the same kind.
     pub alert_debounce_seconds: u32,
-    /// A delivery that took longer is slow.
+    /// The time, in milliseconds, above which a delivery is shown as slow.
     pub latency_warning_ms: u32,
-    /// A success rate below this is degraded.
+    /// The success rate below which a destination is shown as degraded.
     pub success_rate_warning: f64,
-    /// Work that waited longer is late.
+    /// The time, in seconds, after which a pending delivery is shown as late.
     pub pending_age_warning_seconds: u32,
-    /// How long history is kept.
+    /// How many days messages, deliveries and attempts are kept.
     pub retention_days: u32,
-    /// How long payloads are kept; at most `retention_days`.
+    /// How many days payloads are kept, at most `retention_days`.
     pub payload_retention_days: u32,
-    /// How long audit events are kept.
+    /// How many days audit events are kept.
     pub audit_retention_days: u32,
 }
 
-/// When failing destinations are reported and stopped.
+/// When people are alerted about a failing destination, and when it is disabled.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FailurePolicy)]
 pub struct FailurePolicyBody {
-    /// Alert when the streak of failures reaches this.
+    /// The number of consecutive failures at which people are alerted.
     pub alert_after_failures: u32,
-    /// Disable when it reaches this; null never disables.
+    /// The number of consecutive failures at which the destination is disabled; null to never disable it.
     pub disable_after_failures: Option<u32>,
-    /// The time, in seconds, that a streak must also have lasted before it disables. A streak that ended is alerted and disables nothing.
+    /// How long, in seconds, the failures must also have lasted before the destination is disabled. Failures that a success has ended disable nothing.
     pub disable_min_failing_seconds: u32,
-    /// Alert also when this share of recent attempts failed, although successes keep breaking the streak; null never does.
+    /// Also alerts people when this share of recent attempts has failed, even if the failures are not consecutive; null to not alert.
     pub failure_rate: Option<FailureRateBody>,
     /// Whether a destination that failures disabled is checked after 1, 5, 15 and 60 minutes and then hourly for 7 days. When a check passes,
     /// it is enabled and what it missed since its first failure is replayed.
@@ -134,40 +134,40 @@ pub struct FailureRateBody {
     /// The percentage of attempts that must have failed.
     #[schema(example = 50)]
     pub percent: u32,
-    /// How far back attempts count, in seconds.
+    /// The length of the window in seconds: older attempts do not count.
     #[schema(example = 900)]
     pub window_seconds: u32,
-    /// How many attempts the window must hold.
+    /// The number of attempts that the window must contain at least.
     #[schema(example = 20)]
     pub min_attempts: u32,
 }
 
-/// What an organization may use of the service's own AWS role.
+/// The AWS resources that an organization may use through the service's own role.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Grants)]
 pub struct GrantsBody {
-    /// Names of S3 buckets.
+    /// The names of the S3 buckets that may be used.
     pub buckets: Vec<String>,
-    /// SES identities.
+    /// The Amazon SES identities that mail may be sent from.
     pub ses_identities: Vec<String>,
-    /// ARNs of databases.
+    /// The ARNs of the databases that may be used.
     pub databases: Vec<String>,
-    /// ARNs of secrets in Secrets Manager.
+    /// The ARNs of the secrets in AWS Secrets Manager that may be read.
     pub secret_arns: Vec<String>,
 }
 
-/// How much of the service an organization may use. Over a quota requests are refused as a whole, with 429 `rate_limited`.
+/// How much of the service an organization may use. A request above a quota is refused as a whole with 429 `rate_limited`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Quotas)]
 pub struct QuotasBody {
-    /// Requests of its callers; four times as many at once.
+    /// The number of requests a second of all keys and people of the organization, with bursts of four times as many.
     pub requests_per_second: u32,
-    /// Deliveries that its messages make; twenty times as many at once.
+    /// The number of deliveries a second that the organization's messages may make, with bursts of twenty times as many.
     pub deliveries_per_second: u32,
-    /// Connection checks, whichever request causes them.
+    /// The number of connection checks a minute, whichever request causes them.
     pub checks_per_minute: u32,
-    /// Previews of what a destination would receive.
+    /// The number of previews a minute.
     pub previews_per_minute: u32,
-    /// Bytes of announced uploads that no message uses yet.
+    /// The total size, in bytes, of announced uploads that no message uses yet.
     pub upload_bytes_outstanding: u64,
 }

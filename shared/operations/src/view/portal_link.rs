@@ -14,17 +14,17 @@ use crate::words::RoleName;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PortalLink)]
 pub struct PortalLinkView {
-    /// The identifier.
+    /// Unique identifier of the object.
     #[schema(value_type = String, example = "pln_01kavd83802s63efghp3q1cpj4")]
     pub id: PortalLinkId,
-    /// Whether it can still be opened, or was.
+    /// Whether the link can still be opened or has been opened.
     pub status: PortalLinkStatus,
     /// The role of the person in the console.
     #[schema(value_type = RoleName)]
     pub role: Role,
     /// The person the link is for.
     pub subject: SubjectView,
-    /// The page it opens; null is the overview.
+    /// The console page that the link opens; null for the overview.
     pub path: Option<String>,
     /// The key that created it, or in whose session it was created. Revoking that key ends the link and its session.
     #[schema(value_type = Option<String>)]
@@ -37,12 +37,12 @@ pub struct PortalLinkView {
     pub expires_at: Timestamp,
     /// How long the session lasts, in seconds.
     pub session_seconds: u32,
-    /// Until when the open session lasts; null while it is outstanding.
+    /// When the session that the link opened ends; null while the link has not been opened.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub session_expires_at: Option<Timestamp>,
 }
 
-/// How far a portal link is.
+/// The status of a portal link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PortalLinkStatus {
@@ -58,9 +58,9 @@ pub enum PortalLinkStatus {
 pub struct SubjectView {
     /// Your own identifier of the person.
     pub id: Option<String>,
-    /// The name.
+    /// The name of the person.
     pub name: Option<String>,
-    /// The e-mail address.
+    /// The e-mail address of the person.
     pub email: Option<String>,
 }
 

@@ -15,38 +15,38 @@ pub struct Problem {
     #[serde(rename = "type")]
     #[schema(example = "urn:waybill:problem:validation_failed")]
     pub kind: String,
-    /// The name of this kind of problem.
+    /// A short name of this kind of problem, for people.
     pub title: &'static str,
-    /// The HTTP status.
+    /// The HTTP status code of the response.
     pub status: u16,
-    /// The machine code.
+    /// A stable code for programs, such as `validation_failed`.
     #[schema(example = "validation_failed")]
     pub code: &'static str,
-    /// What is wrong with this request.
+    /// A sentence for people that says what is wrong with this request.
     pub detail: String,
-    /// Every mistake in the request.
+    /// Every invalid field or parameter of the request.
     #[schema(value_type = Vec<FieldProblem>)]
     pub errors: Vec<FieldError>,
     /// The connection check that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<CheckView>)]
     pub check: Option<CheckReport>,
-    /// The request's id, also in the header `request-id`.
+    /// The identifier of the request, also in the `request-id` header. Quote it when you ask for support.
     pub request_id: String,
 }
 
-/// One mistake in a request.
+/// One invalid field or parameter of a request.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FieldProblem {
-    /// JSON pointer of the field in the body.
+    /// The JSON Pointer of the field, if the mistake is in the body.
     #[schema(example = "/settings/url")]
     pub pointer: Option<String>,
-    /// Name of the query parameter.
+    /// The name of the query parameter, if the mistake is in one.
     pub parameter: Option<String>,
-    /// The machine code of the mistake.
+    /// A stable code for programs, such as `required` or `out_of_range`.
     #[schema(example = "required")]
     pub code: String,
-    /// A description for people.
+    /// A sentence for people that explains the result. Programs should use the codes.
     pub detail: String,
 }
 

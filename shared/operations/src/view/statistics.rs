@@ -12,22 +12,22 @@ use crate::view::destination::Percentiles;
 /// A destination's health over time.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HealthBuckets {
-    /// Oldest first; none is left out.
+    /// Every hour or day of the period, oldest first, including those without attempts.
     pub data: Vec<HealthBucket>,
 }
 
-/// An hour or a day of a destination, in UTC.
+/// The attempts of a destination within an hour or a day, in UTC.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct HealthBucket {
-    /// When it begins.
+    /// When the hour or the day begins.
     #[schema(value_type = String, format = DateTime)]
     pub start: Timestamp,
-    /// Attempts that succeeded.
+    /// The number of attempts that succeeded.
     pub succeeded: u64,
-    /// Attempts that failed, by reason; reasons without any are left out.
+    /// The number of failed attempts by reason. Reasons that did not occur are left out.
     #[schema(value_type = BTreeMap<String, u64>, example = json!({"timeout": 3}))]
     pub failed_attempts: BTreeMap<&'static str, u64>,
-    /// How long successful attempts took.
+    /// How long successful attempts took, in milliseconds.
     pub latency_ms: Percentiles,
 }
 
@@ -45,30 +45,30 @@ impl HealthBucket {
 /// An organization's attempts, by the requested grouping.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StatisticsView {
-    /// The grouping.
+    /// The grouping that was requested: `destination_type`, `event_type` or `destination`.
     #[schema(example = "destination_type")]
     pub group_by: &'static str,
-    /// The start time.
+    /// The start of the period, inclusive.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
-    /// The end of the period.
+    /// The end of the period, exclusive.
     #[schema(value_type = String, format = DateTime)]
     pub until: Timestamp,
     /// In the order of their names; groups without attempts are left out.
     pub data: Vec<StatisticsGroup>,
 }
 
-/// Attempts of one group.
+/// The attempts of one group within the period.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StatisticsGroup {
     /// A destination type, an event type or a destination's id. Event types beyond the first forty of an hour count as `(other)`.
     #[schema(example = "webhook")]
     pub group: String,
-    /// Attempts that succeeded.
+    /// The number of attempts that succeeded.
     pub succeeded: u64,
-    /// Attempts that failed.
+    /// The number of attempts that failed.
     pub failed_attempts: u64,
-    /// The share of attempts that succeeded.
+    /// The share of attempts that succeeded, between 0 and 1.
     pub success_rate: Option<f64>,
     /// How long successful attempts took; not known by event type.
     pub latency_ms: Option<Percentiles>,

@@ -141,6 +141,7 @@ async fn a_page_makes_no_more_calls_however_many_deliveries_there_are() {
     submit(60).await;
     let many = world.calls(&cookie, &ids).await;
     for (page, most) in CALLS_MAX {
+        println!("{page}: {} calls", many[page].len());
         for (deliveries, calls) in [(900, &few[page]), (2700, &many[page])] {
             assert!(calls.len() <= *most, "{page} makes {} calls with {deliveries} deliveries: {calls:?}", calls.len());
         }
@@ -170,6 +171,7 @@ async fn a_list_of_destinations_makes_one_more_call_for_each_that_it_shows() {
     }
     let many = calls().await;
     for (few, many) in few.into_iter().zip(many) {
+        println!("{few} calls for 5 destinations, {many} for 25");
         assert!(many <= few + 20, "{few} calls for 5 destinations, {many} for 25 with queued deliveries");
     }
 }
@@ -186,5 +188,6 @@ async fn a_list_of_organizations_makes_a_bounded_number_of_calls_for_each_that_i
         assert_eq!(world.request(Method::POST, "/v1/organizations", &headers, body).await.status(), StatusCode::CREATED);
     }
     let many = world.calls_of(&world.console, "/organizations", (COOKIE, &cookie)).await.len();
+    println!("{few} calls for 1 organization, {many} for 11");
     assert!(many <= few + 10 * 9, "{few} calls for one organization, {many} for eleven");
 }

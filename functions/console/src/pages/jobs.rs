@@ -104,7 +104,7 @@ async fn read(State(front): State<Front>, v: Visitor, Path(id): Path<String>) ->
 
 /// A member of a job's filter as people read it.
 fn shown((name, value): &(String, String)) -> (String, String) {
-    let at = matches!(&**name, "since" | "until").then(|| value.parse::<Timestamp>().ok()).flatten();
+    let at = matches!(&**name, "since" | "until").then(|| Timestamp::parse(value).ok()).flatten();
     (captions::label(name), at.map_or_else(|| value.clone(), show::exact))
 }
 

@@ -2,7 +2,6 @@
 
 use domain::Timestamp;
 use domain::destination::{Destination, DestinationState};
-use domain::health::Health;
 use domain::id::{DestinationId, OrganizationId};
 use domain::input::{Errors, FieldCode, FieldError};
 use domain::organization::OrganizationSettings;
@@ -37,14 +36,15 @@ impl Operations {
             self.store.pending_of_each(organization, shards, &ids, &holding),
             stream::iter(statistics).buffered(READS_AT_ONCE).try_collect::<Vec<_>>(),
         )?;
-        let view = |(((destination, health), pending), hours): (((&Destination, Health), u64), Vec<(Timestamp, Tally)>)| {
+        let mut views = Vec::with_capacity(found.len());
+        for (((destination, health), pending), hours) in found.iter().zip(healths).zip(pending).zip(statistics) {
             let alert_after = destination.policy(&settings.failure_policy).alert_after_failures;
             let mut last_24h = Tally::default();
             hours.iter().for_each(|(_, hour)| last_24h.merge(hour));
             let view = HealthView::of(health, alert_after, settings.success_rate_warning, pending, &last_24h);
-            HealthView { hours: filled(since, until, HOUR_MS, &hours), ..view }
-        };
-        Ok(found.iter().zip(healths).zip(pending).zip(statistics).map(view).collect())
+            views.push(HealthView { hours: filled(since, until, HOUR_MS, &hours), ..view });
+        }
+        Ok(views)
     }
 
     /// What was counted for a destination in the hours that begin in this time.

@@ -172,7 +172,8 @@ fn enter_credentials(schemas: &mut Map<String, Value>, one: &TypeSchemas) {
         let Some(kind) = form["properties"]["kind"]["const"].as_str() else { continue };
         let mut form = plain(form);
         form["description"] = format!("Credentials of kind `{kind}` for a destination of type `{}`.", one.name).into();
-        form["properties"]["kind"] = json!({"type": "string", "const": kind, "description": "The kind of credentials, which decides the other members."});
+        form["properties"]["kind"] =
+            json!({"type": "string", "const": kind, "description": "The kind of credentials, which decides the other members."});
         let (name, view) = (format!("{title}{}Credentials", pascal(kind)), format!("{title}{}CredentialsView", pascal(kind)));
         schemas.insert(view.clone(), masked(&form));
         name_key_file(&mut form);

@@ -221,9 +221,8 @@ async fn buckets(operations: &Operations, v: &Visitor, id: &str, filter: &Filter
 }
 
 /// Members whose values are choices of the form, which shows them in words.
-const CHOICES: [&str; 11] = [
-    "kind", "mode", "on_conflict", "tls", "if_exists", "attach", "security", "preset", "check", "transport", "server_side_encryption",
-];
+const CHOICES: [&str; 11] =
+    ["kind", "mode", "on_conflict", "tls", "if_exists", "attach", "security", "preset", "check", "transport", "server_side_encryption"];
 
 /// A JSON object as rows, with the labels and the words of the form.
 fn labeled(kind: &str, group: &str, value: &Value) -> Vec<(String, String)> {

@@ -44,7 +44,8 @@ fn test_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
     let event_type = Field { value: "waybill.test".to_owned(), ..Field::line(&["event_type"], "Event type", false) };
     let payload = Field { help: "JSON. If empty, a small sample is sent.".to_owned(), ..Field::area(&["payload"], "Payload") };
     Ask {
-        about: "Sends one delivery now, even if the destination is disabled. It is marked as a test and is not counted in statistics.".to_owned(),
+        about: "Sends one delivery now, even if the destination is disabled. It is marked as a test and is not counted in statistics."
+            .to_owned(),
         fields: vec![event_type, payload],
         submit: "Send test".to_owned(),
         ..ask(v, d, "Send a test")
@@ -165,8 +166,7 @@ async fn enable(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
 fn disable_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
     let reason = Field { help: "Shown to everyone who can see the destination.".to_owned(), ..Field::optional_line("reason", "Reason") };
     Ask {
-        about: "Pending and new deliveries are skipped. You can replay them when you enable the destination again."
-            .to_owned(),
+        about: "Pending and new deliveries are skipped. You can replay them when you enable the destination again.".to_owned(),
         fields: vec![reason],
         submit: "Disable".to_owned(),
         is_danger: true,
@@ -191,8 +191,11 @@ async fn disable(State(front): State<Front>, v: Visitor, Path(id): Path<String>,
 }
 
 fn rotate_form<'a>(v: &'a Visitor, d: &DestinationView) -> Ask<'a> {
-    let sources =
-        [("generated", "Generate a secret and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
+    let sources = [
+        ("generated", "Generate a secret and show it once"),
+        ("own", "Use a secret of my own"),
+        ("arn", "Read it from AWS Secrets Manager"),
+    ];
     let overlaps = [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "Not at all")];
     let own = Field::line(&["secret"], "Your signing secret", true).only_when("source", &["own"]);
     let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false).only_when("source", &["arn"]);

@@ -169,8 +169,11 @@ fn fallbacks(names: &Names, stored: Option<&DestinationView>) -> Vec<Field> {
 
 /// Where a new destination's signing secret comes from.
 fn signing_secret() -> [Field; 3] {
-    let choices =
-        [("generated", "Generate a secret and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
+    let choices = [
+        ("generated", "Generate a secret and show it once"),
+        ("own", "Use a secret of my own"),
+        ("arn", "Read it from AWS Secrets Manager"),
+    ];
     let own = Field::line(&["signing_secret"], "Your signing secret", true).only_when(SECRET_SOURCE, &["own"]);
     let arn = Field::line(&["signing_secret", "secret_arn"], "ARN of the secret", false).only_when(SECRET_SOURCE, &["arn"]);
     [

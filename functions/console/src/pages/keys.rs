@@ -103,8 +103,11 @@ async fn revoke(State(front): State<Front>, v: Visitor, Path(id): Path<String>, 
 }
 
 fn link_form(v: &Visitor) -> Ask<'_> {
-    let roles =
-        [("viewer", "Viewer: can read everything except secrets"), ("manager", "Manager: can also manage destinations and retry deliveries"), ("admin", "Admin: everything")];
+    let roles = [
+        ("viewer", "Viewer: can read everything except secrets"),
+        ("manager", "Manager: can also manage destinations and retry deliveries"),
+        ("admin", "Admin: everything"),
+    ];
     Ask {
         about: "A link signs one person in to this console, once, for eight hours.".to_owned(),
         fields: vec![

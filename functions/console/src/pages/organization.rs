@@ -227,8 +227,11 @@ async fn save(State(front): State<Front>, v: Visitor, form: Form) -> Answer {
 }
 
 fn secret_form(v: &Visitor) -> Ask<'_> {
-    let sources =
-        [("generated", "Generate a secret and show it once"), ("own", "Use a secret of my own"), ("arn", "Read it from AWS Secrets Manager")];
+    let sources = [
+        ("generated", "Generate a secret and show it once"),
+        ("own", "Use a secret of my own"),
+        ("arn", "Read it from AWS Secrets Manager"),
+    ];
     let overlaps = [("86400", "For a day"), ("3600", "For an hour"), ("604800", "For a week"), ("0", "Not at all")];
     let own = Field::line(&["secret"], "Your signing secret", true).only_when("source", &["own"]);
     let arn = Field::line(&["secret", "secret_arn"], "ARN of the secret", false).only_when("source", &["arn"]);

@@ -48,12 +48,7 @@ impl Operations {
     }
 
     /// What was counted for a destination in the hours that begin in this time.
-    pub(crate) async fn tally(
-        &self,
-        destination: DestinationId,
-        since: Timestamp,
-        until: Timestamp,
-    ) -> Result<Tally, store::StoreError> {
+    pub(crate) async fn tally(&self, destination: DestinationId, since: Timestamp, until: Timestamp) -> Result<Tally, store::StoreError> {
         let mut sum = Tally::default();
         for (_, hour) in self.store.statistics(destination, since, until).await? {
             sum.merge(&hour);

@@ -71,7 +71,9 @@ fn email_check(email: &EmailSettings, credentials: &CredentialsDraft, addresses:
     let is_aws = matches!(credentials.kind, CredentialKind::Iam | CredentialKind::IamRole);
     let errors = fields.errors();
     match &email.transport {
-        Transport::Ses if !is_aws => errors.add("/credentials/kind", FieldCode::Conflict, "is allowed only with SMTP; SES requires iam or iam_role"),
+        Transport::Ses if !is_aws => {
+            errors.add("/credentials/kind", FieldCode::Conflict, "is allowed only with SMTP; SES requires iam or iam_role")
+        }
         Transport::Smtp(_) if is_aws => errors.add("/credentials/kind", FieldCode::Conflict, "is allowed only with SES"),
         Transport::Smtp(smtp) if smtp.security == Security::None && !addresses.plain_http => {
             errors.add("/settings/transport/smtp/security", FieldCode::InvalidValue, "must be starttls or tls");

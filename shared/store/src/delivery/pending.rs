@@ -49,7 +49,12 @@ impl Store {
         Ok(count)
     }
 
-    pub(super) async fn queued_count(&self, organization: OrganizationId, shards: u8, destination: DestinationId) -> Result<u64, StoreError> {
+    pub(super) async fn queued_count(
+        &self,
+        organization: OrganizationId,
+        shards: u8,
+        destination: DestinationId,
+    ) -> Result<u64, StoreError> {
         let action = "count queued deliveries";
         // Waiting deliveries are in the index and are counted there.
         let is_queued = |item: &Option<Item>| {

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use domain::delivery::DeliveryStatus;
 use domain::id::{DestinationId, OrganizationId};
-use futures_util::future::{try_join3, try_join_all};
+use futures_util::future::{try_join_all, try_join3};
 
 use super::item::{STATUS, status};
 use crate::attributes::{Item, Reader, text};
@@ -46,7 +46,12 @@ impl Store {
         Ok(destinations.iter().map(count).collect())
     }
 
-    async fn retrying_of_each(&self, organization: OrganizationId, shards: u8, destinations: &[DestinationId]) -> Result<Counts, StoreError> {
+    async fn retrying_of_each(
+        &self,
+        organization: OrganizationId,
+        shards: u8,
+        destinations: &[DestinationId],
+    ) -> Result<Counts, StoreError> {
         let each = (0..shards).map(async |shard| match self.retrying_in_shard(organization, shard).await? {
             Some(counts) => Ok(counts),
             None => self.count_each(destinations.iter().copied(), |id| self.open_count(id, DeliveryStatus::Retrying, shard)).await,
@@ -109,8 +114,8 @@ impl Store {
         let is_watched = |item: &Option<Item>| item.as_ref().is_some_and(|item| item.contains_key(FAILING.pk));
         let watched = destinations.iter().zip(&items).filter(|(_, item)| is_watched(item)).map(|(id, _)| *id);
         let holding: HashSet<DestinationId> = watched.chain(holding.iter().copied()).collect();
-        let each = (0..shards)
-            .map(|shard| self.count_each(holding.iter().copied(), move |id| self.open_count(id, DeliveryStatus::Queued, shard)));
+        let each =
+            (0..shards).map(|shard| self.count_each(holding.iter().copied(), move |id| self.open_count(id, DeliveryStatus::Queued, shard)));
         Ok(sum(try_join_all(each).await?))
     }
 

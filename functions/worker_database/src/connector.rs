@@ -1,21 +1,23 @@
 //! The database connector: makes one attempt with settings and credentials.
 
-use domain::Timestamp;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use domain::attempt::RequestRecord;
 use domain::check::StepName;
 use domain::id::{DeliveryId, MessageId, Ulid};
 use domain::receipt::Receipt;
 use domain::settings::database::{DatabaseSettings, Engine, OnConflict};
 use domain::settle::Outcome;
+use domain::{Reason, Timestamp};
 use egress::Guard;
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::credentials::Credentials;
 use crate::place::Place;
 use crate::trust::Trust;
 use crate::{mysql, postgres};
-use worker::{Attempted, ConnectorError, Payload, StepRecorder, within};
+use worker::{Attempted, ConnectorError, Payload, StepRecorder};
 
 /// The steps of a check in their order.
 const STEPS: [StepName; 5] = [StepName::Resolve, StepName::Connect, StepName::Tls, StepName::Authenticate, StepName::Authorize];
@@ -99,6 +101,38 @@ pub(crate) struct Delivering<'d> {
     pub(crate) settings: &'d DatabaseSettings,
     pub(crate) facts: &'d Facts,
     pub(crate) deadline: Instant,
+    is_committing: AtomicBool,
+}
+
+impl Delivering<'_> {
+    /// Notes that the next statement commits the delivery. From then on, only the server's answer
+    /// shows whether something was written.
+    pub(crate) fn commits_now(&self) {
+        self.is_committing.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs the attempt until its deadline. The error of an attempt that got no answer says whether
+    /// something may have been written.
+    async fn finish(&self, writing: BoxFuture<'_, Result<Written, ConnectorError>>) -> Result<Written, ConnectorError> {
+        let finished = timeout_at(self.deadline, writing).await;
+        let is_committing = self.is_committing.load(Ordering::Relaxed);
+        match finished {
+            Err(_) if is_committing => {
+                Err(ConnectorError::timed_out(format!("the database did not confirm the transaction in time; {UNCONFIRMED}")))
+            }
+            Err(_) => Err(ConnectorError::timed_out("the database did not finish in time; nothing was written")),
+            Ok(Err(error)) if is_committing && is_unanswered(&error) => Err(error.with_detail(|detail| format!("{detail}; {UNCONFIRMED}"))),
+            Ok(done) => done,
+        }
+    }
+}
+
+/// The end of the detail of an attempt whose commit was not answered.
+const UNCONFIRMED: &str = "the payload may have been written, and the next attempt does not write it twice";
+
+/// Whether the connection ended without the server's answer.
+fn is_unanswered(error: &ConnectorError) -> bool {
+    matches!(error.outcome(), Some(Outcome::Retry(Reason::Protocol | Reason::Tls)))
 }
 
 impl Database {
@@ -128,14 +162,13 @@ impl Database {
             size_bytes,
             body_sha256: facts.sha256.clone().unwrap_or_default(),
         });
-        let delivering = Delivering { database: self, place: &place, settings, facts, deadline };
+        let delivering = Delivering { database: self, place: &place, settings, facts, deadline, is_committing: AtomicBool::new(false) };
         // Boxed, because these futures have tens of kilobytes and are part of the callers' futures.
         let writing: BoxFuture<'_, Result<Written, ConnectorError>> = match engine {
             Engine::Postgres => Box::pin(postgres::deliver(&delivering, payload)),
             Engine::Mysql => Box::pin(mysql::deliver(&delivering, payload)),
         };
-        let late = "the database did not finish in time; nothing was written";
-        match within(deadline, late, writing).await {
+        match delivering.finish(writing).await {
             Ok(written) => Ok(Attempted {
                 detail: describe(&written, settings),
                 outcome: Outcome::delivered(receipt(written, &place, settings)),

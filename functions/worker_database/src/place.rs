@@ -29,6 +29,18 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Describes a connection whose TLS handshake passed: what was verified depends on the mode.
+    pub(crate) fn secured(&self) -> String {
+        let host = &self.host;
+        match self.tls {
+            TlsMode::Require => format!("the connection with {host} is encrypted; the certificate is not verified"),
+            TlsMode::VerifyCa => {
+                format!("the connection with {host} is encrypted and the certificate is accepted; its name is not verified")
+            }
+            TlsMode::VerifyFull => format!("the connection with {host} is encrypted and the certificate is valid for {host}"),
+        }
+    }
+
     /// Combines settings and credentials. Both were validated when they were saved; a mismatch is
     /// reported as misconfigured.
     pub(crate) fn of(engine: Engine, settings: &DatabaseSettings, credentials: &Credentials) -> Result<Self, ConnectorError> {

@@ -20,7 +20,7 @@ pub(super) const COLUMNS: &[&str] = &[DELIVERY_ID, "message_id", "event_type", "
 
 /// Writes a message as one row, creating the table if the settings permit it.
 pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
-    let Delivering { database, place, settings, facts, deadline } = *delivering;
+    let Delivering { database, place, settings, facts, deadline, .. } = *delivering;
     let bytes = collect(payload).await?;
     let mut session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
     let table = match Table::find(&mut session, &settings.table).await? {
@@ -28,18 +28,22 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
         None if settings.create_table => create(&mut session, &settings.table, facts).await?,
         None => return Err(verdict::no_table(&settings.table)),
     };
-    write(&mut session, &table, facts, bytes.into()).await
+    let payload: Vec<u8> = bytes.into();
+    require(&mut session, &table, &payload).await?;
+    // One statement is one transaction.
+    delivering.commits_now();
+    insert(&mut session, &table, facts, payload).await
 }
 
-/// Checks the table and writes the row.
-pub(super) async fn write(session: &mut Session, table: &Table, facts: &Facts, payload: Vec<u8>) -> Result<Written, ConnectorError> {
+/// Checks whether the table can take the row.
+pub(super) async fn require(session: &mut Session, table: &Table, payload: &[u8]) -> Result<(), ConnectorError> {
     table.require_transactions()?;
     table.require(COLUMNS, false)?;
     table.require_unique(session, &[DELIVERY_ID]).await?;
     if payload.len() + PACKET_ROOM > session.packet_bytes_max {
         return Err(verdict::too_long(1, session.packet_bytes_max));
     }
-    insert(session, table, facts, payload).await
+    Ok(())
 }
 
 async fn create(session: &mut Session, name: &TableName, facts: &Facts) -> Result<Table, ConnectorError> {
@@ -51,8 +55,8 @@ async fn create(session: &mut Session, name: &TableName, facts: &Facts) -> Resul
     table::create(session, name, &definition).await
 }
 
-/// Inserts the row. One statement is one transaction.
-async fn insert(session: &mut Session, table: &Table, facts: &Facts, payload: Vec<u8>) -> Result<Written, ConnectorError> {
+/// Inserts the row.
+pub(super) async fn insert(session: &mut Session, table: &Table, facts: &Facts, payload: Vec<u8>) -> Result<Written, ConnectorError> {
     let sql = format!(
         "INSERT INTO {} (delivery_id, message_id, event_type, created_at, content_type, payload) VALUES (?, ?, ?, ?, ?, ?)",
         table.sql()

@@ -16,7 +16,7 @@ const DECIMAL: (i64, i64) = (35, 30);
 
 /// Writes a payload's rows, creating the table if the settings permit it.
 pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
-    let Delivering { database, place, settings, facts, deadline } = *delivering;
+    let Delivering { database, place, settings, facts, deadline, .. } = *delivering;
     let mut opened = Opened::read(settings, facts, payload).await?;
     let inferred = opened.as_mut().map(|opened| std::mem::take(&mut opened.inferred));
     let mut session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
@@ -37,6 +37,7 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
         None => Counts::default(),
     };
     ledger.note(&mut session, &delivery, counts.written).await?;
+    delivering.commits_now();
     session.execute("COMMIT").await?;
     let skipped = skipped(settings, counts.sent, counts.written);
     Ok(Written { rows: Some(counts.written), skipped, transaction_id: None, is_repeat: false })

@@ -44,14 +44,14 @@ impl Session {
         deadline: Instant,
         steps: &mut StepRecorder,
     ) -> Result<Self, ConnectorError> {
-        let resolving = async { database.guard.resolve(&place.host, place.port, deadline).await.map_err(ConnectorError::from) };
-        steps.take(StepName::Resolve, resolving, |found| format!("{} has {} addresses", place.host, found.len())).await?;
+        steps.resolve(&database.guard, &place.host, place.port, deadline).await?;
         let connecting = async {
             let connected = within(login_deadline(deadline), "connecting took too long", connect(database, place, deadline));
             connected.await.map_err(|error| error.or_at(StepName::Connect))
         };
-        let told = |_: &_| format!("{} is logged in", place.username);
-        steps.take(StepName::Authenticate, connecting, told).await
+        let session = steps.take(StepName::Tls, connecting, |_| place.secured()).await?;
+        steps.passed(StepName::Authenticate, format!("{} is logged in", place.username));
+        Ok(session)
     }
 
     /// Runs a statement without a result.

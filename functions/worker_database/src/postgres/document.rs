@@ -18,7 +18,7 @@ pub(super) const COLUMNS: &[&str] = &[DELIVERY_ID, "message_id", "event_type", "
 
 /// Writes a message as one row, creating the table if the settings permit it.
 pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
-    let Delivering { database, place, settings, facts, deadline } = *delivering;
+    let Delivering { database, place, settings, facts, deadline, .. } = *delivering;
     let bytes = collect(payload).await?;
     let session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
     session.begin(deadline).await?;
@@ -28,6 +28,7 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
         None => return Err(verdict::no_table(&settings.table)),
     };
     let written = write(&session, &table, facts, &bytes).await?;
+    delivering.commits_now();
     session.commit().await?;
     Ok(written)
 }

@@ -17,7 +17,7 @@ use worker::{ConnectorError, Payload, StepRecorder};
 
 /// Writes a payload's rows, creating the table if the settings permit it.
 pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Result<Written, ConnectorError> {
-    let Delivering { database, place, settings, facts, deadline } = *delivering;
+    let Delivering { database, place, settings, facts, deadline, .. } = *delivering;
     let mut opened = Opened::read(settings, facts, payload).await?;
     let inferred = opened.as_mut().map(|opened| std::mem::take(&mut opened.inferred));
     let session = Session::open(database, place, deadline, &mut StepRecorder::default()).await?;
@@ -42,6 +42,7 @@ pub(super) async fn deliver(delivering: &Delivering<'_>, payload: Payload) -> Re
         None => (0, 0),
     };
     let transaction_id = ledger.note(&session, &delivery, rows).await?;
+    delivering.commits_now();
     session.commit().await?;
     Ok(Written { rows: Some(rows), skipped: skipped(settings, sent, rows), transaction_id, is_repeat: false })
 }

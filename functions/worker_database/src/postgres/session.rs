@@ -54,11 +54,10 @@ impl Session {
         steps: &mut StepRecorder,
     ) -> Result<Self, ConnectorError> {
         let deadline = worker::login_deadline(deadline);
-        let resolving = async { database.guard.resolve(&place.host, place.port, deadline).await.map_err(ConnectorError::from) };
-        steps.take(StepName::Resolve, resolving, |found| format!("{} has {} addresses", place.host, found.len())).await?;
+        steps.resolve(&database.guard, &place.host, place.port, deadline).await?;
         let connecting = async { database.guard.connect(&place.host, place.port, deadline).await.map_err(ConnectorError::from) };
         let tcp = steps.take(StepName::Connect, connecting, |_| "the connection was accepted".to_owned()).await?;
-        let told = |_: &_| format!("the connection with {} is encrypted and the certificate is accepted", place.host);
+        let told = |_: &_| place.secured();
         let securing = async { within(deadline, "the TLS handshake took too long", secure(database, place, tcp)).await };
         let tls = steps.take(StepName::Tls, securing, told).await?;
         let told = |_: &_| format!("{} is logged in", place.username);

@@ -23,6 +23,7 @@ async fn every_step_is_taken(bench: Bench) {
     let report = bench.check(&bench.settings(json!({"create_table": true})), &bench.password()).await;
     assert!(report.ok, "{report:?}");
     assert_eq!(names(&report), STEPS.map(|name| (name, Some(true))));
+    assert_eq!(report.steps[0].detail, "db.example has 1 address");
     let name = &bench.name;
     let tables =
         format!("SELECT count(*) FROM information_schema.tables WHERE table_name = 'events' AND table_schema IN ('public', '{name}')");
@@ -74,6 +75,14 @@ async fn certificates_are_verified_as_far_as_asked(bench: Bench) {
         let report = bench.check(&settings(host, tls), &password).await;
         assert_eq!(report.ok, ok, "{host} {tls}: {report:?}");
         assert!(ok || failed(&report).0 == StepName::Tls, "{report:?}");
+        let detail = &report.steps[2].detail;
+        let expected = match tls {
+            _ if !ok => "",
+            "verify_full" => "is valid for db.example",
+            "verify_ca" => "its name is not verified",
+            _ => "the certificate is not verified",
+        };
+        assert!(detail.contains(expected), "{tls}: {detail}");
     }
     for tls in ["verify_full", "verify_ca"] {
         let report = checked(&stranger, bench.engine, &settings(NAME, tls), &password).await;

@@ -18,6 +18,8 @@ pub(crate) enum Cut {
     Before(usize),
     /// The server acts on this message, but the connector does not receive the answer.
     After(usize),
+    /// As after, but the connection stays open without an answer.
+    Silent(usize),
 }
 
 /// A connection to a server on this machine that can be cut.
@@ -70,6 +72,12 @@ async fn carry(client: TcpStream, server: u16, cut: Cut, sent: &AtomicUsize) {
                     return;
                 }
                 if server_out.write_all(&up[..length]).await.is_err() {
+                    return;
+                }
+                if matches!(cut, Cut::Silent(at) if at <= message) {
+                    drop(tokio::time::timeout(ANSWER_MAX, server_in.read(&mut down)).await);
+                    // Until the connector closes the connection.
+                    drop(client_in.read(&mut up).await);
                     return;
                 }
                 if matches!(cut, Cut::After(at) if at <= message) {

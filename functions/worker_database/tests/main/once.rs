@@ -11,6 +11,7 @@ crate::for_each_engine! {
     documents_are_there_once_wherever_the_wire_is_cut,
     rows_are_there_once_wherever_the_wire_is_cut,
     updated_rows_are_there_once_wherever_the_wire_is_cut,
+    a_late_attempt_says_that_nothing_was_written_only_where_that_is_known,
     a_dropped_delivery_leaves_nothing_half_written,
     two_attempts_at_once_write_once,
     two_first_deliveries_at_once_are_both_written,
@@ -83,6 +84,47 @@ async fn everywhere(
         }
     }
     panic!("a delivery has more than {MESSAGES_MAX} messages");
+}
+
+async fn a_late_attempt_says_that_nothing_was_written_only_where_that_is_known(bench: Bench) {
+    bench.sql("CREATE TABLE events (delivery bigint, id bigint, label varchar(200))");
+    let rows = bench.settings(json!({"mode": "rows"}));
+    let documents = bench.settings(json!({"table": "documents", "create_table": true}));
+    let of_rows = |n: i64| format!("SELECT count(*) FROM events WHERE delivery = {n}");
+    let of_documents = |n: i64| format!("SELECT count(*) FROM documents WHERE delivery_id = '{}'", facts(n, "text/csv").delivery);
+    silent_everywhere(&bench, &rows, of_rows).await;
+    silent_everywhere(&bench, &documents, of_documents).await;
+}
+
+/// Lets the server act on every message of a delivery in turn, without an answer before the
+/// deadline or before the connection is cut.
+async fn silent_everywhere(bench: &Bench, settings: &DatabaseSettings, count: impl Fn(i64) -> String) {
+    // The first delivery creates tables that later ones find.
+    delivered(&bench.deliver(settings, &facts(0, "text/csv"), csv(0)).await);
+    let attempt = async |n: i64, cut| {
+        let wire = Wire::to(bench.port(), cut).await;
+        let over_wire = DatabaseSettings { port: Some(wire.port), timeout_seconds: 3, ..settings.clone() };
+        (bench.deliver(&over_wire, &facts(n, "text/csv"), csv(n)).await, wire.sent())
+    };
+    let (whole, messages) = attempt(1, Cut::Before(MESSAGES_MAX)).await;
+    delivered(&whole);
+    let cuts = (1..=messages).flat_map(|message| [Cut::Silent(message), Cut::After(message)]);
+    let attempts = (2_i64..).zip(cuts).map(async |(n, cut)| (n, cut, attempt(n, cut).await.0));
+    let mut unknown_and_written = 0;
+    for (n, cut, attempted) in futures_util::future::join_all(attempts).await {
+        if let Outcome::Delivered(_) = attempted.outcome {
+            continue;
+        }
+        assert!(matches!(attempted.outcome, Outcome::Retry(_)), "{cut:?}: {attempted:?}");
+        let is_written = bench.sql(&count(n)) != ["0"];
+        let says_nothing = attempted.detail.contains("nothing was written");
+        let says_unknown = attempted.detail.contains("may have been written");
+        assert!(!(says_nothing && says_unknown), "{cut:?}: {}", attempted.detail);
+        assert!(!is_written || says_unknown, "{cut:?}: written, but the detail is: {}", attempted.detail);
+        unknown_and_written += usize::from(is_written);
+        delivered(&bench.deliver(settings, &facts(n, "text/csv"), csv(n)).await);
+    }
+    assert!(unknown_and_written > 0, "no answer to a commit was withheld");
 }
 
 async fn a_dropped_delivery_leaves_nothing_half_written(bench: Bench) {

@@ -75,27 +75,47 @@ impl Guard {
         Box::pin(self.open(host, port, deadline, |address| connect_one(address, deadline))).await
     }
 
-    /// Resolves and checks a host, and opens a connection to one of its addresses. If none of them
-    /// accepts a connection, the cached addresses are dropped, and addresses that a new lookup adds
-    /// are tried, because the host may have moved.
+    /// Resolves and checks a host, and opens a connection to one of its addresses.
     pub(crate) async fn open<T, F>(
         &self,
         host: &Host,
         port: u16,
         deadline: Instant,
-        mut connect: impl FnMut(SocketAddr) -> F,
+        connect: impl FnMut(SocketAddr) -> F,
     ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
         let addresses = self.resolve(host, port, deadline).await?;
-        let failure = match self.race(&addresses, deadline, &mut connect).await {
+        self.open_at(host, &addresses, deadline, connect).await
+    }
+
+    /// Opens a connection to one of a host's addresses, which must come from [`Guard::resolve`]. If
+    /// none of them accepts a connection, the cached addresses are dropped, and addresses that a new
+    /// lookup adds are tried, because the host may have moved. If that lookup fails, the failure of
+    /// the connection is returned, unless the host now has a blocked address.
+    pub(crate) async fn open_at<T, E, F>(
+        &self,
+        host: &Host,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+        mut connect: impl FnMut(SocketAddr) -> F,
+    ) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: From<Failure>,
+    {
+        let failure = match self.race(addresses, deadline, &mut connect).await {
             Ok(connected) => return Ok(connected),
             Err(failure) => failure,
         };
-        match host {
-            Host::Name(name) if Instant::now() < deadline && self.resolver.forget(name) => {
-                let found = self.resolve(host, port, deadline).await?;
+        match (host, addresses) {
+            (Host::Name(name), [first, ..]) if Instant::now() < deadline && self.resolver.forget(name) => {
+                let found = match self.resolve(host, first.port(), deadline).await {
+                    Ok(found) => found,
+                    Err(blocked) if blocked.kind() == FailureKind::Blocked => return Err(blocked.into()),
+                    Err(_) => return Err(failure),
+                };
                 let added: Vec<_> = found.into_iter().filter(|address| !addresses.contains(address)).collect();
                 if added.is_empty() { Err(failure) } else { self.race(&added, deadline, connect).await }
             }
@@ -103,13 +123,7 @@ impl Guard {
         }
     }
 
-    /// Races addresses, which must come from [`Guard::resolve`].
-    pub(crate) async fn race<T, E, F>(
-        &self,
-        addresses: &[SocketAddr],
-        deadline: Instant,
-        connect: impl FnMut(SocketAddr) -> F,
-    ) -> Result<T, E>
+    async fn race<T, E, F>(&self, addresses: &[SocketAddr], deadline: Instant, connect: impl FnMut(SocketAddr) -> F) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
         E: From<Failure>,

@@ -124,7 +124,7 @@ impl Client {
         };
         probe.add(StepName::Resolve, Ok(resolved(target, &addresses)), started.elapsed());
         let started = Instant::now();
-        let raced = self.guard.race(&addresses, deadline, |address| self.open(target, address, deadline)).await;
+        let raced = self.guard.open_at(target.host(), &addresses, deadline, |address| self.open(target, address, deadline)).await;
         probe.add_connection(target, raced, started.elapsed());
         probe
     }

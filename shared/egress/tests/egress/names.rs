@@ -1,10 +1,12 @@
 //! Tests that names are resolved once and every address is checked.
 
 use crate::{Script, client_of, post, target, within};
-use egress::{FailureKind, Guard, Host, Policy, StepName, StepOutcome};
+use egress::{FailureKind, Guard, Host, Policy, Resolve, StepName, StepOutcome};
+use futures_util::future::BoxFuture;
 use kit::sink::Sink;
 use rustls::RootCertStore;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::net::IpAddr;
 
 fn name() -> Host {
     Host::Name("hooks.example.com".to_owned())
@@ -69,6 +71,55 @@ async fn each_address_is_tried() {
     let stream = guard.connect(&name(), sink.address().port(), within(1_000)).await.unwrap();
     assert_eq!(stream.peer_addr().unwrap(), sink.address());
     assert!(stream.nodelay().unwrap());
+}
+
+#[tokio::test]
+async fn the_failure_of_the_connection_is_reported_when_the_second_lookup_fails() {
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let url = format!("http://hooks.example.com:{closed}/");
+    for (second, kind) in [(None, FailureKind::Connect), (Some("127.0.0.2"), FailureKind::Blocked)] {
+        let answers = || [Some("127.0.0.1"), second].into_iter().flatten();
+        let script = || answers().map(|address| vec![address]).collect::<Vec<_>>();
+        let moving = || {
+            let script = script();
+            let script: Vec<&[&str]> = script.iter().map(Vec::as_slice).collect();
+            Guard::with_resolver(policy(), Forgetful(Script::of(&script)))
+        };
+        let failure = moving().connect(&name(), closed, within(2_000)).await.unwrap_err();
+        assert_eq!(failure.kind(), kind, "{failure}");
+        let failure = client_of(moving(), RootCertStore::empty()).send(post(&url)).await.unwrap_err();
+        assert_eq!(failure.kind(), kind, "{failure}");
+        let probe = client_of(moving(), RootCertStore::empty()).probe(&target(&url), within(2_000)).await;
+        assert_eq!(probe.failure().map(egress::Failure::kind), Some(kind), "{probe:?}");
+    }
+}
+
+/// A check reaches a host that has moved, as a delivery does.
+#[tokio::test]
+async fn a_probe_follows_a_host_that_has_moved() {
+    let sink = Sink::start().await;
+    let url = format!("http://hooks.example.com:{}/", sink.address().port());
+    let moved = || {
+        let script = Script::of(&[&["127.0.0.9"], &["127.0.0.1"]]);
+        client_of(Guard::with_resolver(Policy::parse("127.0.0.0/8").unwrap(), Forgetful(script)), RootCertStore::empty())
+    };
+    assert!(moved().send(post(&url)).await.is_ok());
+    let probe = moved().probe(&target(&url), within(2_000)).await;
+    assert!(probe.passed(), "{probe:?}");
+    assert!(probe.steps[1].detail.starts_with("127.0.0.1:"), "{probe:?}");
+}
+
+/// A script whose cached answers can be dropped, as those of the system's resolver.
+struct Forgetful(Script);
+
+impl Resolve for Forgetful {
+    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        self.0.resolve(name)
+    }
+
+    fn forget(&self, _: &str) -> bool {
+        true
+    }
 }
 
 #[tokio::test]

@@ -53,8 +53,8 @@ struct Inner {
     random: Random,
     /// Opened secrets by the digest of ciphertext and place.
     opened: Cache<[u8; 32]>,
-    /// Read secrets by organization, ARN, and the role that reads them.
-    referenced: Cache<(OrganizationId, String, Option<String>)>,
+    /// Read secrets by ARN and the role that reads them.
+    referenced: Cache<(String, Option<String>)>,
 }
 
 impl Vault {
@@ -151,7 +151,8 @@ impl Vault {
         // NUL occurs neither in base64 nor in ids.
         let digest = Sha256::digest([sealed.0.as_bytes(), b"\0", place.binding().as_bytes()].concat());
         // Boxed, because the future of an SDK call is large and seldom needed.
-        let opened = self.0.opened.get(digest.into(), self.0.clock.now(), Box::pin(self.open_uncached(place, sealed))).await;
+        let opened =
+            self.0.opened.get(place.organization, digest.into(), self.0.clock.now(), Box::pin(self.open_uncached(place, sealed))).await;
         opened.inspect(Confidential::add)
     }
 
@@ -162,11 +163,11 @@ impl Vault {
     /// customer's `role` is assumed with the organization's external id, which its trust policy
     /// requires for the same reason.
     pub async fn referenced(&self, arn: &str, role: Option<&SecretRole>, organization: OrganizationId) -> Result<SecretString, VaultError> {
-        let key = (organization, arn.to_owned(), role.map(|role| role.role_arn.clone()));
+        let key = (arn.to_owned(), role.map(|role| role.role_arn.clone()));
         let now = self.0.clock.now();
         let read = match role {
-            None => self.0.referenced.get(key, now, Box::pin(self.read(arn, organization))).await,
-            Some(role) => self.0.referenced.get(key, now, Box::pin(self.read_as(arn, role))).await,
+            None => self.0.referenced.get(organization, key, now, Box::pin(self.read(arn, organization))).await,
+            Some(role) => self.0.referenced.get(organization, key, now, Box::pin(self.read_as(arn, role))).await,
         };
         read.inspect(Confidential::add)
     }

@@ -7,7 +7,7 @@ use aws_lambda_events::event::sqs::SqsMessage;
 use aws_sdk_sqs::Client;
 use domain::Timestamp;
 use domain::trace::TraceContext;
-use telemetry::propagation::{self, XRAY_HEADER};
+use telemetry::propagation::{self, TRACEPARENT, XRAY_HEADER};
 
 use crate::outbox::{PLACE, text};
 use crate::{QueueError, Task, UnreadableTask};
@@ -80,13 +80,17 @@ impl Inbox {
         Ok(())
     }
 
-    /// Sends a task again, so that its receive count starts at zero. The caller then acknowledges
-    /// the old one.
-    pub async fn send_anew(&self, task: &Task, wait: Duration) -> Result<(), QueueError> {
+    /// Sends a task again, so that its receive count starts at zero. `cause` is the trace that the
+    /// received task continues, and so does the new one. The caller then acknowledges the old one.
+    pub async fn send_anew(&self, task: &Task, cause: Option<TraceContext>, wait: Duration) -> Result<(), QueueError> {
         let seconds = i32::try_from(wait.as_secs().min(u64::from(crate::LONGEST_DELAY_SECONDS))).unwrap_or(i32::MAX);
         let place = text(task.destination.to_string()).map_err(QueueError::of("describe a task"))?;
         let call = self.client.send_message().queue_url(&self.queue_url).message_body(task.to_body()).delay_seconds(seconds);
-        let call = call.message_group_id(task.group()).message_attributes(PLACE, place);
+        let mut call = call.message_group_id(task.group()).message_attributes(PLACE, place);
+        if let Some(traceparent) = cause.and_then(propagation::traceparent_of) {
+            let traceparent = text(traceparent).map_err(QueueError::of("describe a task"))?;
+            call = call.message_attributes(TRACEPARENT, traceparent);
+        }
         call.send().await.map_err(QueueError::of("accept a task"))?;
         Ok(())
     }

@@ -38,16 +38,18 @@ pub fn new_trace() -> TraceContext {
 /// a new id if no span of this trace is current.
 #[must_use]
 pub fn traceparent(trace: TraceId, random: &Random) -> String {
-    crate::current().filter(|here| here.trace == trace).and_then(inject).unwrap_or_else(|| trace.traceparent(random))
+    crate::current().filter(|here| here.trace == trace).and_then(traceparent_of).unwrap_or_else(|| trace.traceparent(random))
 }
 
 /// Returns the `traceparent` that continues the current span, if there is one.
 #[must_use]
 pub fn current_traceparent() -> Option<String> {
-    crate::current().and_then(inject)
+    crate::current().and_then(traceparent_of)
 }
 
-fn inject(context: TraceContext) -> Option<String> {
+/// Returns the `traceparent` that continues this trace context, or `None` if it has no span.
+#[must_use]
+pub fn traceparent_of(context: TraceContext) -> Option<String> {
     let mut carrier = HashMap::new();
     TraceContextPropagator::new().inject_context(&context_of(context, false), &mut carrier);
     carrier.remove(TRACEPARENT)

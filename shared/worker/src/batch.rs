@@ -106,8 +106,14 @@ impl<C: Connector> Parts<C> {
         for message in received {
             match &message.task {
                 Err(error) => {
-                    tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "failed to parse a task; it goes to the dead-letter queue");
-                    let disposal = if self.inbox.bury(&message.body).await.is_ok() { Disposal::Done } else { Disposal::Stays };
+                    tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "failed to parse a task; it is moved to the dead-letter queue");
+                    let disposal = match self.inbox.bury(&message.body).await {
+                        Ok(()) => Disposal::Done,
+                        Err(error) => {
+                            tracing::error!(error = %domain::chain(&error), message_id = message.message_id, "failed to move a task to the dead-letter queue; it stays in the queue");
+                            Disposal::Stays
+                        }
+                    };
                     disposed.push((message.message_id, Err(disposal)));
                 }
                 Ok(task) if !seen.insert((task.delivery, task.generation)) => disposed.push((message.message_id, Err(Disposal::Done))),
@@ -144,7 +150,7 @@ impl<C: Connector> Parts<C> {
             match next {
                 Next::Acknowledge => self.acknowledge(&item).await,
                 Next::Hold(wait) => hold(&self.inbox, &item.received, wait).await,
-                Next::SendAnew(wait) => match self.inbox.send_anew(&item.task, wait).await {
+                Next::SendAnew(wait) => match self.inbox.send_anew(&item.task, item.received.cause, wait).await {
                     Ok(()) => Disposal::Done,
                     Err(_) => hold(&self.inbox, &item.received, wait).await,
                 },
@@ -261,7 +267,7 @@ impl<C: Connector> Parts<C> {
 
     /// Returns a task to the queue with a receive count of zero, because nothing was tried.
     pub(crate) async fn send_back(&self, item: &Item) -> Disposal {
-        match self.inbox.send_anew(&item.task, Duration::ZERO).await {
+        match self.inbox.send_anew(&item.task, item.received.cause, Duration::ZERO).await {
             Ok(()) => Disposal::Done,
             Err(_) => hold(&self.inbox, &item.received, Duration::ZERO).await,
         }

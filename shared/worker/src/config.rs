@@ -1,5 +1,7 @@
 //! The configuration that every worker has.
 
+use std::str::FromStr;
+
 use domain::settings::PerLane;
 use egress::{Policy, Schemes};
 use runtime::{ConfigError, Environment, Variables};
@@ -35,8 +37,21 @@ pub struct Config {
     pub faults: Faults,
 }
 
-/// The default of `MEMORY_BUDGET_MIB`.
-const MEMORY_BUDGET_MIB: u64 = 256;
+/// The default of `MEMORY_BUDGET_MIB`, in bytes.
+const MEMORY_BUDGET: u64 = 256 << 20;
+
+/// A number of mebibytes, as bytes.
+struct Mebibytes(u64);
+
+impl FromStr for Mebibytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number: u64 = text.parse().map_err(|error| format!("{error}"))?;
+        let bytes = number.checked_mul(1 << 20).ok_or("is too large")?;
+        Ok(Self(bytes))
+    }
+}
 
 impl Config {
     /// Reads the configuration. The error names every variable that is missing or invalid.
@@ -59,7 +74,7 @@ impl Config {
             event_bus_name: variables.optional("EVENT_BUS_NAME"),
             egress: variables.optional("EGRESS_ALLOW").unwrap_or_default(),
             schemes: Schemes::with_plain_http(variables.switch("ALLOW_PLAIN_HTTP", "true", "false")),
-            memory_budget_bytes: variables.optional("MEMORY_BUDGET_MIB").unwrap_or(MEMORY_BUDGET_MIB) << 20,
+            memory_budget_bytes: variables.optional("MEMORY_BUDGET_MIB").map_or(MEMORY_BUDGET, |Mebibytes(bytes)| bytes),
             faults: Faults::take(variables),
         }
     }

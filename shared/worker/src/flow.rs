@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::id::{DeliveryId, DestinationId};
+use domain::trace::TraceContext;
 use queue::Task;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -47,8 +48,8 @@ struct Flow {
     /// The pace at which requests are sent. Attempts take their leases in between, which may bring
     /// them closer together.
     sent: Pace,
-    /// The deliveries that wait for a place, oldest first.
-    line: BTreeMap<DeliveryId, Task>,
+    /// The deliveries that wait for a place, oldest first, with the trace that each task continues.
+    line: BTreeMap<DeliveryId, (Task, Option<TraceContext>)>,
     /// How many deliveries are looking for a place.
     looking: u32,
     /// Notifies when a place becomes free.
@@ -133,14 +134,14 @@ impl Flows {
     }
 
     /// Adds a delivery that waits for a place to the line. Its task is sent when a place is free.
-    pub(crate) fn line_up(&self, task: Task) {
+    pub(crate) fn line_up(&self, task: Task, cause: Option<TraceContext>) {
         let mut state = self.state();
         if state.lined_up >= LINES_MAX {
             return;
         }
         let line = &mut state.flow(task.destination).line;
         let before = line.len();
-        line.insert(task.delivery, task);
+        line.insert(task.delivery, (task, cause));
         if line.len() > LINE_MAX {
             line.pop_last();
         }
@@ -159,7 +160,7 @@ impl Flows {
     /// Records that one of `places` places became free after an attempt that took `took`. Returns
     /// the tasks to call. While attempts are short, about one delivery is looking for each place,
     /// so that no place waits for a task to pass through the queue.
-    pub(crate) fn freed(&self, destination: DestinationId, places: u32, took: Duration) -> Vec<Task> {
+    pub(crate) fn freed(&self, destination: DestinationId, places: u32, took: Duration) -> Vec<(Task, Option<TraceContext>)> {
         let mut state = self.state();
         let Some(flow) = state.flows.get_mut(&destination) else { return Vec::new() };
         flow.bell.notify_one();
@@ -168,7 +169,7 @@ impl Flows {
             0 => 1,
             looking => u32::from(took < SHORT_ATTEMPT && looking <= places),
         };
-        let called: Vec<Task> = (0..wanted).map_while(|_| flow.line.pop_first()).map(|(_, task)| task).collect();
+        let called: Vec<_> = (0..wanted).map_while(|_| flow.line.pop_first()).map(|(_, called)| called).collect();
         state.lined_up -= called.len();
         called
     }
@@ -247,11 +248,11 @@ mod tests {
         let first = task(&ids, 0);
         for position in [3, 1, 2, 0] {
             let delivery = DeliveryId { position, ..first.delivery };
-            flows.line_up(Task { delivery, ..first.clone() });
+            flows.line_up(Task { delivery, ..first.clone() }, None);
         }
         let again = Task { generation: 2, ..first.clone() };
-        flows.line_up(again.clone());
-        let called = |took| flows.freed(first.destination, 1, took).iter().map(|task| task.delivery.position).collect::<Vec<_>>();
+        flows.line_up(again.clone(), None);
+        let called = |took| flows.freed(first.destination, 1, took).iter().map(|(task, _)| task.delivery.position).collect::<Vec<_>>();
         assert_eq!(called(Duration::from_secs(2)), [0], "a long attempt ended: one is called");
         assert_eq!(called(TENTH), [1, 2], "a short one: the next one looks for its place beforehand");
         let looking = [flows.look(first.destination), flows.look(first.destination)];

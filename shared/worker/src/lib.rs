@@ -56,6 +56,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use dispatch::{Bus, Dispatcher};
+use domain::alert_email::{Confirmation, ConfirmationAnswer};
 use domain::authorization::{Exchange, ExchangeAnswer};
 use domain::check::{CheckReport, CheckStep, HostKeysAnswer, HostKeysPlace, StepName};
 use domain::destination::Destination;
@@ -166,6 +167,14 @@ impl<C: Connector> Parts<C> {
         let answer = confidential.during(egress::on_behalf_of(organization, self.connector.exchange(exchange))).await;
         ExchangeAnswer { detail: Redactor::of(&confidential).text(&answer.detail), ..answer }
     }
+
+    async fn confirm_address(&self, confirmation: Confirmation) -> ConfirmationAnswer {
+        let confidential = Confidential::default();
+        let organization = confirmation.organization_id.to_string();
+        let confirming = egress::on_behalf_of(organization, self.connector.confirm_address(confirmation));
+        let answer = confidential.during(confirming).await;
+        ConfirmationAnswer { detail: Redactor::of(&confidential).text(&answer.detail), ..answer }
+    }
 }
 
 impl<C: Connector> Service<LambdaEvent<Invocation>> for Worker<C> {
@@ -184,7 +193,7 @@ impl<C: Connector> Service<LambdaEvent<Invocation>> for Worker<C> {
                 Invocation::Check(request) => Ok(Answer::Check(parts.check(&request.check).await)),
                 Invocation::HostKeys(request) => Ok(Answer::HostKeys(parts.host_keys(request.host_keys).await)),
                 Invocation::Exchange(request) => Ok(Answer::Exchange(parts.exchange(request.exchange).await)),
-                Invocation::Confirmation(request) => Ok(Answer::Confirmation(parts.connector.confirm_address(request.confirmation).await)),
+                Invocation::Confirmation(request) => Ok(Answer::Confirmation(parts.confirm_address(request.confirmation).await)),
                 Invocation::Queue(batch) => Ok(Answer::Batch(parts.work(batch, event.context.deadline).await)),
             }
         })

@@ -197,7 +197,7 @@ impl<C: Connector> Parts<C> {
         }
         let now = self.clock.now();
         if waited.and_then(|waiting| waiting.expected_at).is_some_and(|at| at.since(now) >= CLOSE) {
-            self.flows.line_up(item.task.clone());
+            self.flows.line_up(item.task.clone(), item.received.cause);
             return Ok(Place::Gone);
         }
         let at = self.store.expected_place(delivery.destination, now, places).await?;
@@ -212,8 +212,8 @@ impl<C: Connector> Parts<C> {
             tracing::warn!(error = %domain::chain(&error), destination = %destination.id, "failed to free a place; it stays taken until it expires");
             return;
         }
-        for task in self.flows.freed(destination.id, place.of(), took.unwrap_or_default()) {
-            if let Err(error) = self.inbox.send_anew(&task, Duration::ZERO).await {
+        for (task, cause) in self.flows.freed(destination.id, place.of(), took.unwrap_or_default()) {
+            if let Err(error) = self.inbox.send_anew(&task, cause, Duration::ZERO).await {
                 tracing::debug!(error = %domain::chain(&error), delivery = %task.delivery, "failed to call a waiting delivery; it returns at its expected time");
             }
         }
@@ -244,12 +244,16 @@ impl<C: Connector> Parts<C> {
         };
         if let Some(at) = in_queue.filter(|_| waits) {
             // If the queue does not accept the task, the due index returns the delivery a minute
-            // later, or the monitor does when a pause ends.
-            self.dispatcher.send(std::slice::from_ref(&after), at).await;
+            // later, or the monitor does when a pause ends. The task continues the same span.
+            let sending = self.dispatcher.send(std::slice::from_ref(&after), at);
+            telemetry::within(item.received.cause, sending).await;
         }
         match waiting.reason {
             WaitingFor::Pause if waits => self.release_if_resumed(&after).await,
-            WaitingFor::Concurrency if waits => self.flows.line_up(Task { generation: after.generation, ..item.task.clone() }),
+            WaitingFor::Concurrency if waits => {
+                let task = Task { generation: after.generation, ..item.task.clone() };
+                self.flows.line_up(task, item.received.cause);
+            }
             _ => {}
         }
         Ok(waits)

@@ -10,6 +10,7 @@ use domain::settings::{DestinationType, PerLane};
 use local_aws::sqs::QueueSpec;
 use local_aws::{Caller, Engines, Options, Resources};
 use queue::{Inbox, Outgoing, Queues, Task};
+use telemetry::propagation;
 
 const ACME: &str = "org_01kavd83802s63efghp3q1cpj4";
 const GLOBEX: &str = "org_01kavd83802s63efghp3q1cpj8";
@@ -97,9 +98,24 @@ async fn all_tasks_of_a_destination_are_in_one_group_and_name_it_as_their_place(
     queue.send(ACME, 7..8).await;
     queue.send(ACME, 7..8).await;
     let aws = queue.engines.sdk_config(Caller::unlimited("test"));
-    Inbox::new(&aws, queue.url.clone(), queue.url.clone()).send_anew(&task(ACME, 7), Duration::ZERO).await.unwrap();
+    Inbox::new(&aws, queue.url.clone(), queue.url.clone()).send_anew(&task(ACME, 7), None, Duration::ZERO).await.unwrap();
     let received = queue.received().await;
     let seen: BTreeSet<(String, String)> = received.iter().map(|(_, group, place)| (group.clone(), place.clone())).collect();
     assert_eq!((received.len(), seen.len()), (3, 1), "{seen:?}");
     assert_eq!(received[0].2, received[0].0.destination.to_string());
+}
+
+#[tokio::test]
+async fn a_task_that_is_sent_again_continues_the_same_span() {
+    let queue = Fixture::new();
+    let aws = queue.engines.sdk_config(Caller::unlimited("test"));
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let cause = propagation::extract(|name| (name == propagation::TRACEPARENT).then(|| traceparent.to_owned()));
+    assert!(cause.is_some());
+    let inbox = Inbox::new(&aws, queue.url.clone(), queue.url.clone());
+    inbox.send_anew(&task(ACME, 7), cause, Duration::ZERO).await.unwrap();
+    let client = Client::new(&aws);
+    let received = client.receive_message().queue_url(&queue.url).message_attribute_names("All").send().await.unwrap();
+    let attributes = received.messages()[0].message_attributes().unwrap();
+    assert_eq!(attributes[propagation::TRACEPARENT].string_value(), Some(traceparent));
 }

@@ -7,8 +7,14 @@ fn environment(variables: &[(&str, &str)]) -> Environment {
 
 #[test]
 fn every_missing_or_invalid_variable_is_named() {
-    let error = Config::read(&environment(&[("EGRESS_ALLOW", "10.0.0.0/8,inner"), ("ALLOW_PLAIN_HTTP", "yes")])).unwrap_err().to_string();
-    for name in ["TABLE_NAME", "BUCKET_NAME", "QUEUE_URL", "DLQ_URL", "\"inner\"", "ALLOW_PLAIN_HTTP"] {
+    let error = Config::read(&environment(&[
+        ("EGRESS_ALLOW", "10.0.0.0/8,inner"),
+        ("ALLOW_PLAIN_HTTP", "yes"),
+        ("MEMORY_BUDGET_MIB", "17592186044416"),
+    ]))
+    .unwrap_err()
+    .to_string();
+    for name in ["TABLE_NAME", "BUCKET_NAME", "QUEUE_URL", "DLQ_URL", "\"inner\"", "ALLOW_PLAIN_HTTP", "MEMORY_BUDGET_MIB"] {
         assert!(error.contains(name), "{name}: {error}");
     }
 }

@@ -25,6 +25,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use vault::{Confidential, Vault};
 use worker::{Attempted, Check, Connector, ConnectorError, Job, Unavailable, dependency, login_deadline, within};
 
+use crate::credentials::SignIn;
 use crate::letter::Letter;
 use crate::link::Links;
 use crate::mime::Attachment;
@@ -188,13 +189,27 @@ impl Email {
     ) -> Result<Session, ConnectorError> {
         // A consent is bound to the first mail server that it is used with, so the server has to
         // answer first.
-        let sign_in = Box::pin(self.parts.sign_in(destination, None, deadline)).await?;
-        let refused = match (secured.signed_in(&sign_in.credentials).await, &sign_in.kept_token) {
-            (Err(error), Some(token)) if error.outcome() == Some(&Outcome::ClientError(Reason::Authentication)) => token,
-            (result, _) => return result,
-        };
-        let sign_in = Box::pin(self.parts.sign_in(destination, Some(refused), deadline)).await?;
-        Box::pin(self.secured(smtp, deadline)).await?.signed_in(&sign_in.credentials).await
+        let sign_in = Box::pin(self.parts.sign_in(destination, deadline)).await?;
+        let signed_in = secured.signed_in(&sign_in.credentials).await;
+        if !self.forget_refused(destination, &sign_in, &signed_in) {
+            return signed_in;
+        }
+        let sign_in = Box::pin(self.parts.sign_in(destination, deadline)).await?;
+        let signed_in = Box::pin(self.secured(smtp, deadline)).await?.signed_in(&sign_in.credentials).await;
+        self.forget_refused(destination, &sign_in, &signed_in);
+        signed_in
+    }
+
+    /// Removes an access token from the cache if the mail server refused it. Returns whether it came
+    /// from the cache, so that the server may accept a new one.
+    fn forget_refused(&self, destination: &Destination, sign_in: &SignIn, signed_in: &Result<Session, ConnectorError>) -> bool {
+        let Some(token) = &sign_in.token else { return false };
+        let refused = signed_in.as_ref().err().and_then(ConnectorError::outcome);
+        if refused != Some(&Outcome::ClientError(Reason::Authentication)) {
+            return false;
+        }
+        self.parts.tokens.forget(destination.organization_id, &token.access_token);
+        token.is_kept
     }
 
     async fn say(

@@ -20,6 +20,7 @@ use vault::Recipient;
 use worker::{ConnectorError, Opened, Unavailable};
 
 use crate::connector::{Parts, settings};
+use crate::keeping::{Kept, keep};
 
 /// How long an exchange may take. A person waits for the answer.
 const EXCHANGE_MAX: Duration = Duration::from_secs(15);
@@ -32,7 +33,7 @@ impl Parts {
         match self.exchanged(&exchange).await {
             Ok(answer) => answer,
             Err(error) => {
-                let error = worker::redacted(&format!("{error:?}"));
+                let error = worker::redacted(&domain::chain(&error).to_string());
                 tracing::warn!(error, authorization = %exchange.authorization_id, "failed to exchange an authorization code");
                 ExchangeAnswer::refused(true, "Waybill cannot do this right now")
             }
@@ -75,12 +76,7 @@ impl Parts {
 
     /// Returns an access token that a person's consent permits, for the mail server of this
     /// destination.
-    pub(crate) async fn token_by_consent(
-        &self,
-        destination: &Destination,
-        refused: Option<&SecretString>,
-        deadline: Instant,
-    ) -> Result<Granted, ConnectorError> {
+    pub(crate) async fn token_by_consent(&self, destination: &Destination, deadline: Instant) -> Result<Granted, ConnectorError> {
         let opened = Opened::of(&self.vault, destination);
         let id: AuthorizationId = opened.open("authorization_id")?.parse().map_err(|_| lost())?;
         let organization = destination.organization_id;
@@ -89,10 +85,10 @@ impl Parts {
         let refresh = self.refresh_token(&authorization).await?;
         let secret = self.client_secret(&authorization).await?;
         let client = Client { organization, token_url: &authorization.token_url, id: &authorization.client_id, secret: &secret };
-        let granted = self.token(&client, &Grant::RefreshToken(&refresh), refused, deadline).await?;
+        let granted = self.token(&client, &Grant::RefreshToken(&refresh), deadline).await?;
         let changed = granted.refresh_token.as_ref().filter(|new| new.expose_secret() != refresh.expose_secret());
         if let Some(new) = changed {
-            self.keep_changed(authorization, new).await?;
+            keep("authorization", id, || self.try_to_keep_consent(&authorization, new)).await;
         }
         Ok(granted)
     }
@@ -141,25 +137,18 @@ impl Parts {
         Ok(sealed.ok_or_else(|| Unavailable::new("the vault sealed nothing"))?)
     }
 
-    /// Seals and stores a refresh token that the provider replaced, before the old one is discarded
-    /// (design.md §6).
-    async fn keep_changed(&self, mut authorization: Authorization, new: &SecretString) -> Result<(), ConnectorError> {
+    /// Seals and stores a refresh token that the provider returned in place of the authorization's.
+    async fn try_to_keep_consent(&self, authorization: &Authorization, new: &SecretString) -> Result<Kept, ConnectorError> {
         let (organization, id) = (authorization.organization_id, authorization.id);
-        let refresh_token = self.sealed_refresh_token(&authorization, new).await?;
-        let before = authorization.consent.clone();
-        for _ in 0..RACES_MAX {
-            let after = authorization.with(Consent::Granted { refresh_token: refresh_token.clone() });
-            if self.store.save_authorization(&after).await? == store::Saved::Done {
-                return Ok(());
-            }
-            match self.store.authorization(organization, id).await? {
-                Some(now) if now.consent == before => authorization = now,
-                // Another attempt has stored a newer token, or the authorization was deleted.
-                _ => return Ok(()),
-            }
-        }
-        tracing::warn!(authorization = %id, "failed to store a changed refresh token, because the authorization kept changing; the old token stays");
-        Ok(())
+        let stored = match self.store.authorization(organization, id).await? {
+            Some(stored) if stored.consent == authorization.consent => stored,
+            _ => return Ok(Kept::Superseded),
+        };
+        let refresh_token = self.sealed_refresh_token(&stored, new).await?;
+        Ok(match self.store.save_authorization(&stored.with(Consent::Granted { refresh_token })).await? {
+            store::Saved::Done => Kept::Stored,
+            store::Saved::Conflict => Kept::Changed,
+        })
     }
 }
 

@@ -11,43 +11,33 @@ use secrecy::{ExposeSecret as _, SecretString};
 use store::Saved;
 use tokio::time::Instant;
 use vault::{Confidential, Recipient};
-use worker::{ConnectorError, Opened};
+use worker::{ConnectorError, Opened, Unavailable};
 
 use crate::connector::Parts;
-
-/// How many times a destination is saved again when others change it at the same time.
-const RACES_MAX: usize = 4;
+use crate::keeping::{Kept, keep};
 
 /// The credentials for signing in at a mail server.
 pub(crate) struct SignIn {
     pub(crate) credentials: Credentials<String>,
-    /// The access token, if it came from the cache. A cached token that the server rejects is
-    /// replaced once.
-    pub(crate) kept_token: Option<SecretString>,
+    /// The access token, if an authorization server issued it.
+    pub(crate) token: Option<Granted>,
 }
 
 impl SignIn {
     fn password(username: String, secret: String) -> Self {
-        Self { credentials: Credentials::Plain { username, secret }, kept_token: None }
+        Self { credentials: Credentials::Plain { username, secret }, token: None }
     }
 
     fn token(username: String, granted: &Granted) -> Self {
-        let token = &granted.access_token;
-        Confidential::add(token);
-        let credentials = Credentials::XOauth2 { username, secret: token.expose_secret().to_owned() };
-        Self { credentials, kept_token: granted.is_kept.then(|| token.clone()) }
+        Confidential::add(&granted.access_token);
+        let secret = granted.access_token.expose_secret().to_owned();
+        Self { credentials: Credentials::XOauth2 { username, secret }, token: Some(granted.clone()) }
     }
 }
 
 impl Parts {
-    /// Returns the credentials for the mail server. A token that the server `refused` is not used
-    /// again.
-    pub(crate) async fn sign_in(
-        &self,
-        destination: &Destination,
-        refused: Option<&SecretString>,
-        deadline: Instant,
-    ) -> Result<SignIn, ConnectorError> {
+    /// Returns the credentials for the mail server.
+    pub(crate) async fn sign_in(&self, destination: &Destination, deadline: Instant) -> Result<SignIn, ConnectorError> {
         let opened = Opened::of(&self.vault, destination);
         let username = || opened.open("username").map(str::to_owned);
         match destination.credentials.kind {
@@ -60,72 +50,58 @@ impl Parts {
                 let organization = destination.organization_id;
                 let client = Client { organization, token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
                 let grant = Grant::ClientCredentials { scope: opened.open_opt("scope"), audience: opened.open_opt("audience") };
-                let granted = self.token(&client, &grant, refused, deadline).await?;
+                let granted = self.token(&client, &grant, deadline).await?;
                 Ok(SignIn::token(username()?, &granted))
             }
             CredentialKind::Oauth2Authorization => {
-                let granted = self.token_by_consent(destination, refused, deadline).await?;
+                let granted = self.token_by_consent(destination, deadline).await?;
                 Ok(SignIn::token(username()?, &granted))
             }
             CredentialKind::Oauth2RefreshToken => {
                 let (secret, refresh) = (opened.secret("client_secret").await?, opened.secret("refresh_token").await?);
                 let organization = destination.organization_id;
                 let client = Client { organization, token_url: opened.open("token_url")?, id: opened.open("client_id")?, secret: &secret };
-                let granted = self.token(&client, &Grant::RefreshToken(&refresh), refused, deadline).await?;
+                let granted = self.token(&client, &Grant::RefreshToken(&refresh), deadline).await?;
                 let sign_in = SignIn::token(username()?, &granted);
-                self.keep_rotated(destination, &refresh, granted).await?;
+                if let Some(new) = granted.refresh_token.filter(|new| new.expose_secret() != refresh.expose_secret()) {
+                    keep("destination", destination.id, || self.try_to_keep(destination, &new)).await;
+                }
                 Ok(sign_in)
             }
             other => Err(ConnectorError::misconfigured(format!("a mail server does not take credentials of the kind {}", other.as_str()))),
         }
     }
 
-    /// Returns an access token from the authorization server, but not the one that a mail server
-    /// `refused`.
-    pub(crate) async fn token(
-        &self,
-        client: &Client<'_>,
-        grant: &Grant<'_>,
-        refused: Option<&SecretString>,
-        deadline: Instant,
-    ) -> Result<Granted, ConnectorError> {
-        if let Some(token) = refused {
-            self.tokens.forget(client, grant, token);
-        }
+    /// Returns an access token from the authorization server.
+    pub(crate) async fn token(&self, client: &Client<'_>, grant: &Grant<'_>, deadline: Instant) -> Result<Granted, ConnectorError> {
         let granted = self.tokens.token(client, grant, deadline).await;
         granted.map_err(|refusal| ConnectorError::new(refusal.outcome, refusal.detail).at(StepName::Authenticate))
     }
 
-    /// Seals and stores a refresh token that the server replaced, before the old one is discarded
-    /// (design.md §6).
-    async fn keep_rotated(&self, destination: &Destination, old: &SecretString, granted: Granted) -> Result<(), ConnectorError> {
-        let Some(new) = granted.refresh_token.filter(|new| new.expose_secret() != old.expose_secret()) else { return Ok(()) };
+    /// Seals and stores a refresh token that the server returned in place of the destination's.
+    async fn try_to_keep(&self, destination: &Destination, new: &SecretString) -> Result<Kept, ConnectorError> {
         let (organization, id) = (destination.organization_id, destination.id);
+        // A check's destination is not stored yet. It is saved with the old token, and the next
+        // attempt stores the new one.
+        let Some(stored) = self.store.destination(organization, id).await? else { return Ok(Kept::Superseded) };
+        let is_same = stored.credentials.secrets.get("refresh_token").map(|field| &field.sealed)
+            == destination.credentials.secrets.get("refresh_token").map(|field| &field.sealed);
+        if !is_same || stored.is_deleted() {
+            return Ok(Kept::Superseded);
+        }
         let name = sealed_name("refresh_token");
         let sealed = self.vault.seal_for(&Recipient::of(destination), organization, id, &[(&name, new.clone())]).await?;
-        let Some(sealed) = sealed.into_iter().next() else { return Ok(()) };
-        for _ in 0..RACES_MAX {
-            // A check's destination is not stored yet, so the new token cannot be saved. The
-            // destination is saved with the old one, which works as long as the provider accepts
-            // it.
-            let Some(stored) = self.store.destination(organization, id).await? else { return Ok(()) };
-            let is_same = stored.credentials.secrets.get("refresh_token").map(|field| &field.sealed)
-                == destination.credentials.secrets.get("refresh_token").map(|field| &field.sealed);
-            if !is_same || stored.is_deleted() {
-                return Ok(());
-            }
-            let now = self.clock.now();
-            let mut after = stored.revised(now);
-            if let Some(field) = after.credentials.secrets.get_mut("refresh_token") {
-                (field.sealed, field.hint, field.updated_at) = (sealed.clone(), hint(new.expose_secret()), now);
-            }
-            let event =
-                AuditEvent::by_system(Ulid::untagged(&self.clock, &self.random).into(), organization, now, "destination.token_rotated", id);
-            if self.store.save_destination(&after, stored.revision(), &event).await? == Saved::Done {
-                return Ok(());
-            }
+        let sealed = sealed.into_iter().next().ok_or_else(|| Unavailable::new("the vault sealed nothing"))?;
+        let now = self.clock.now();
+        let mut after = stored.revised(now);
+        if let Some(field) = after.credentials.secrets.get_mut("refresh_token") {
+            (field.sealed, field.hint, field.updated_at) = (sealed, hint(new.expose_secret()), now);
         }
-        tracing::warn!(destination = %id, "failed to store a changed refresh token, because the destination kept changing; the old token stays");
-        Ok(())
+        let audit_id = Ulid::untagged(&self.clock, &self.random).into();
+        let event = AuditEvent::by_system(audit_id, organization, now, "destination.token_rotated", id);
+        Ok(match self.store.save_destination(&after, stored.revision(), &event).await? {
+            Saved::Done => Kept::Stored,
+            Saved::Conflict => Kept::Changed,
+        })
     }
 }

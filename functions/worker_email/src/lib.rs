@@ -20,6 +20,7 @@ mod confirmation;
 mod connector;
 mod consent;
 mod credentials;
+mod keeping;
 mod letter;
 mod link;
 mod mime;

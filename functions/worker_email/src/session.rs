@@ -150,13 +150,15 @@ impl Session {
         deadline: Instant,
         confirmation_max: Duration,
     ) -> Result<String, NotSent> {
+        let mut step = StepName::Authorize;
         let announced = async {
             self.address(settings, Some(letter)).await?;
-            let reply = self.client.cmd(b"DATA\r\n").await.map_err(NotSent::before)?;
+            step = StepName::Write;
+            let reply = self.client.cmd(b"DATA\r\n").await.map_err(NotSent::before(StepName::Write))?;
             if reply.code == 354 { Ok(()) } else { Err(NotSent::refused(StepName::Write, &reply)) }
         };
         let in_time = timeout_at(deadline, announced).await;
-        in_time.unwrap_or_else(|_| Err(NotSent::before(mail_send::Error::Timeout)))?;
+        in_time.unwrap_or_else(|_| Err(NotSent::before(step)(mail_send::Error::Timeout)))?;
         self.transfer(&letter.bytes, confirmation_max).await
     }
 
@@ -192,14 +194,14 @@ impl Session {
     pub(crate) async fn address(&mut self, settings: &EmailSettings, letter: Option<&Letter>) -> Result<(), NotSent> {
         let parameters = self.parameters(letter)?;
         let sender = settings.from.address();
-        let reply = self.client.cmd(format!("MAIL FROM:<{sender}>{parameters}\r\n")).await.map_err(NotSent::before)?;
+        let reply = self.client.cmd(format!("MAIL FROM:<{sender}>{parameters}\r\n")).await.map_err(NotSent::before(StepName::Authorize))?;
         if !reply::is_positive(&reply) {
             drop(self.reset().await);
             return Err(NotSent::refused_address("sender", &[(sender, reply)]));
         }
         let mut refused = Vec::new();
         for recipient in settings.recipients().map(Mailbox::address) {
-            let reply = self.client.cmd(format!("RCPT TO:<{recipient}>\r\n")).await.map_err(NotSent::before)?;
+            let reply = self.client.cmd(format!("RCPT TO:<{recipient}>\r\n")).await.map_err(NotSent::before(StepName::Authorize))?;
             let hangs_up = reply.code == 421;
             if !reply::is_positive(&reply) {
                 refused.push((recipient, reply));
@@ -252,9 +254,9 @@ impl NotSent {
         Self { failure, is_worth_another_connection: false, timed_out: false }
     }
 
-    /// The connection failed before the server had the message.
-    fn before(error: mail_send::Error) -> Self {
-        Self { is_worth_another_connection: true, ..Self::finally(verdict::of_smtp(StepName::Authorize, &error)) }
+    /// The connection failed at this step, before the server had the message.
+    fn before(step: StepName) -> impl FnOnce(mail_send::Error) -> Self {
+        move |error| Self { is_worth_another_connection: true, ..Self::finally(verdict::of_smtp(step, &error)) }
     }
 
     /// Some servers limit the messages of a connection and refuse the next one with a 4yz reply, so
@@ -267,7 +269,7 @@ impl NotSent {
     fn refused_address(role: &str, refused: &[(&str, Reply)]) -> Self {
         let is_worth_another_connection = refused.iter().all(|(_, reply)| reply.code < 500 || reply.code == 503);
         let Some((_, worst)) = refused.iter().max_by_key(|(_, reply)| reply.code) else {
-            return Self::before(mail_send::Error::UnparseableReply);
+            return Self::before(StepName::Authorize)(mail_send::Error::UnparseableReply);
         };
         let named: Vec<String> = refused.iter().map(|(address, reply)| format!("{address}: {}", reply::shown(reply))).collect();
         let detail = format!("the mail server refused the {role} {}; the message was sent to no recipient", named.join("; "));

@@ -51,27 +51,12 @@ pub(crate) async fn authentication(
             let secret = credentials.secret("client_secret").await?;
             let (client, grant) = client_credentials(&credentials, &secret)?;
             let granted = tokens.token(&client, &grant, deadline).await.map_err(refused)?;
-            let token = granted.access_token;
-            Confidential::add(&token);
-            let header = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
-            Ok(Secrets { token: Some(token), ..with_header(AUTHORIZATION, &header)? })
+            Confidential::add(&granted.access_token);
+            let header = Zeroizing::new(format!("Bearer {}", granted.access_token.expose_secret()));
+            Ok(Secrets { token: Some(granted), ..with_header(AUTHORIZATION, &header)? })
         }
         other => Err(ConnectorError::misconfigured(format!("a webhook does not take credentials of the kind {}", other.as_str()))),
     }
-}
-
-/// Removes an access token that the receiver rejected from the cache.
-pub(crate) async fn forget_token(
-    vault: &Vault,
-    tokens: &Tokens,
-    destination: &Destination,
-    token: &SecretString,
-) -> Result<(), ConnectorError> {
-    let credentials = Opened::of(vault, destination);
-    let secret = credentials.secret("client_secret").await?;
-    let (client, grant) = client_credentials(&credentials, &secret)?;
-    tokens.forget(&client, &grant, token);
-    Ok(())
 }
 
 fn client_credentials<'c>(credentials: &Opened<'c>, secret: &'c SecretString) -> Result<(Client<'c>, Grant<'c>), ConnectorError> {

@@ -8,7 +8,7 @@ use domain::destination::Destination;
 use domain::settings::webhook::CheckDepth;
 use domain::trace::TraceId;
 use domain::{Reason, Timestamp};
-use egress::FailureKind;
+use egress::{Failure, FailureKind};
 use render::{CHECK_EVENT_TYPE, Wording};
 use serde_json::json;
 use tokio::time::Instant;
@@ -38,14 +38,9 @@ impl Webhook {
             return Ok(());
         }
         let time_limit = Duration::from_secs(settings.timeout_seconds.into());
-        let now = self.clock.now();
-        let prepared = self.prepare_check(destination, now, latest.min(Instant::now() + time_limit)).await?;
-        let Verdict { failure, detail } = match prepared.client.send(prepared.request).await {
-            Ok(response) => {
-                let (status, headers) = (response.status, response.headers.clone());
-                let answer = record::read(response).await;
-                verdict::judge(prepared.preset, status, &headers, &answer.body, now)
-            }
+        let judged = self.judged(destination, latest.min(Instant::now() + time_limit)).await?;
+        let Verdict { failure, detail } = match judged {
+            Ok(verdict) => verdict,
             Err(failure) => {
                 // A receiver that does not answer may not have checked the credentials.
                 if failure.kind() != FailureKind::Identity {
@@ -65,6 +60,27 @@ impl Webhook {
         }
         steps.skipped(StepName::Authenticate, NOT_TRIED);
         Err(ConnectorError::new(outcome, detail).at(StepName::Write))
+    }
+
+    /// Sends the request of a check and judges the answer. A cached access token that the receiver
+    /// refuses is renewed once, as in a delivery.
+    async fn judged(&self, destination: &Destination, deadline: Instant) -> Result<Result<Verdict, Failure>, ConnectorError> {
+        let mut is_renewed = false;
+        loop {
+            let now = self.clock.now();
+            let Prepared { client, request, secrets, preset, .. } = self.prepare_check(destination, now, deadline).await?;
+            let response = match client.send(request).await {
+                Ok(response) => response,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            let (status, headers) = (response.status, response.headers.clone());
+            if self.forget_refused(destination, secrets.token.as_ref(), status.as_u16()) && !is_renewed {
+                is_renewed = true;
+                continue;
+            }
+            let answer = record::read(response).await;
+            return Ok(Ok(verdict::judge(preset, status, &headers, &answer.body, now)));
+        }
     }
 
     /// Builds the request of a check in the same way as the request of a delivery.

@@ -9,7 +9,7 @@ use domain::settings::webhook::{Preset, WebhookSettings};
 use domain::settle::Outcome;
 use domain::{Clock, Random, Reason};
 use egress::{Client, Request, Schemes, Target};
-use oauth::Tokens;
+use oauth::{Granted, Tokens};
 use render::webhook::WebhookBody;
 use render::{Fault, PAYLOAD_READ_BYTES_MAX, Stop, Wording};
 use secrecy::ExposeSecret as _;
@@ -18,7 +18,6 @@ use tokio::time::Instant;
 use vault::Vault;
 use worker::{Attempted, Check, Connector, ConnectorError, Job, Opened, within};
 
-use crate::authentication;
 use crate::clients::Clients;
 use crate::request::{self, Envelope};
 use crate::secrets::Secrets;
@@ -107,8 +106,8 @@ impl Webhook {
         Ok(Prepared { client, request, secrets, preset: settings.preset, body: shown })
     }
 
-    /// Builds and sends the request. If the receiver answers 401 to an access token, requests a new
-    /// token and sends the request once more.
+    /// Builds and sends the request. If the receiver answers 401 to a cached access token, requests a
+    /// new token and sends the request once more.
     async fn attempt(&self, job: &Facts<'_>, content: &Content<'_>) -> Result<Attempted, ConnectorError> {
         let delivery_id = job.delivery.id.to_string();
         let message_id = job.delivery.id.message.to_string();
@@ -123,17 +122,38 @@ impl Webhook {
             fallback_of: job.delivery.fallback_of,
         };
         let prepared = self.prepare(job.destination, &envelope, content, job.deadline).await?;
-        let token = prepared.secrets.token.clone();
-        let attempted = self.send(prepared).await;
-        let was_refused = attempted.response.as_ref().is_some_and(|response| matches!(response.status, 401));
-        let Some(token) = token.filter(|_| was_refused) else { return Ok(attempted) };
-        authentication::forget_token(&self.vault, &self.tokens, job.destination, &token).await?;
+        let (refused, is_worth_renewing) = self.send(job.destination, prepared).await;
+        if !is_worth_renewing {
+            return Ok(refused);
+        }
+        tracing::info!("the receiver answered 401 to a cached access token; the request is sent again with a new one");
         envelope.at = self.clock.now();
-        let prepared = self.prepare(job.destination, &envelope, content, job.deadline).await?;
-        Ok(self.send(prepared).await)
+        let repeated = match self.prepare(job.destination, &envelope, content, job.deadline).await {
+            Ok(prepared) => self.send(job.destination, prepared).await.0,
+            Err(error) => error.into_attempted(None)?,
+        };
+        Ok(with_both(refused, repeated))
     }
 
-    async fn send(&self, Prepared { client, request, secrets, preset, body }: Prepared) -> Attempted {
+    /// Removes an access token from the cache if the receiver answered 401 to it. Returns whether it
+    /// came from the cache, so that the receiver may accept a new one.
+    pub(crate) fn forget_refused(&self, destination: &Destination, token: Option<&Granted>, status: u16) -> bool {
+        let Some(token) = token.filter(|_| status == 401) else { return false };
+        self.tokens.forget(destination.organization_id, &token.access_token);
+        token.is_kept
+    }
+
+    /// Sends a request. Returns the result, and whether the request is worth sending again with a
+    /// new access token.
+    async fn send(&self, destination: &Destination, prepared: Prepared) -> (Attempted, bool) {
+        let token = prepared.secrets.token.clone();
+        let attempted = self.send_prepared(prepared).await;
+        let status = attempted.response.as_ref().map_or(0, |response| response.status);
+        let is_worth_renewing = self.forget_refused(destination, token.as_ref(), status);
+        (attempted, is_worth_renewing)
+    }
+
+    async fn send_prepared(&self, Prepared { client, request, secrets, preset, body }: Prepared) -> Attempted {
         let sent: RequestRecord = request::record(&request, secrets.url.is_some(), body.as_ref());
         let response = match client.send(request).await {
             Ok(response) => response,
@@ -150,7 +170,24 @@ impl Webhook {
     }
 }
 
-/// Returns the body to record if it is not the payload, with PagerDuty's routing key redacted.
+/// Returns the result of an attempt whose first request was refused because of a cached access token.
+/// The record is that of the second request, if one was sent. The detail names both.
+fn with_both(refused: Attempted, repeated: Attempted) -> Attempted {
+    const FIRST: &str = "the receiver answered 401 to a cached access token";
+    match repeated.request {
+        Some(_) => {
+            let detail = format!("{}. This is the second request: {FIRST}, and a new one was requested", repeated.detail);
+            Attempted { detail, ..repeated }
+        }
+        None => {
+            let detail = format!("{FIRST}, and a new one was not issued: {}", repeated.detail);
+            Attempted { outcome: repeated.outcome, detail, ..refused }
+        }
+    }
+}
+
+/// Returns the body to record if it is not the payload, with PagerDuty's routing key redacted. A
+/// check is not recorded.
 async fn shown(
     settings: &WebhookSettings,
     content: &Content<'_>,
@@ -158,16 +195,12 @@ async fn shown(
     sent: &WebhookBody,
     deadline: Instant,
 ) -> Result<Option<SentBody>, Fault> {
-    if !render::webhook::reshapes(settings) {
+    if content.is_check || !render::webhook::reshapes(settings) {
         return Ok(None);
     }
     let WebhookBody { bytes, content_type } = match &secrets.routing_key {
         None => sent.clone(),
-        Some(_) => match body(settings, content, "[redacted]", deadline).await {
-            // The check's default body holds no key.
-            Err(_) if content.is_check => sent.clone(),
-            redacted => redacted?,
-        },
+        Some(_) => body(settings, content, "[redacted]", deadline).await?,
     };
     Ok(Some(SentBody { bytes, content_type }))
 }

@@ -6,7 +6,7 @@ use domain::destination::Destination;
 use domain::signing_secret::{SecretSource, SigningSecret};
 use futures_util::future::{try_join, try_join_all};
 use http::{HeaderName, HeaderValue};
-use oauth::Tokens;
+use oauth::{Granted, Tokens};
 use secrecy::{ExposeSecret as _, SecretString};
 use signing::SigningKey;
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ pub(crate) struct Secrets {
     /// PagerDuty's routing key, which is sent in the body.
     pub(crate) routing_key: Option<SecretString>,
     /// The access token in those headers, if an authorization server issued it.
-    pub(crate) token: Option<SecretString>,
+    pub(crate) token: Option<Granted>,
     /// The signing keys, newest first; empty if signatures are off.
     pub(crate) keys: Vec<SigningKey>,
 }

@@ -1,18 +1,21 @@
 //! How a client authenticates (RFC 6749, §2.3.1). Most servers accept both methods, some only one.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use domain::Timestamp;
+use domain::id::OrganizationId;
 use http::HeaderValue;
 use secrecy::ExposeSecret as _;
 use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
 use crate::Client;
+use crate::kept::Entries;
 
-/// How many clients' methods are remembered.
-const REMEMBERED_MAX: usize = 2000;
+/// How long a client's method is remembered after it succeeded.
+const REMEMBERED_FOR: Duration = Duration::from_hours(24);
 
 /// Where a token request contains the client's id and secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,19 +50,17 @@ impl ClientAuthentication {
 
 /// The method that last succeeded, by the digest of the token request.
 #[derive(Debug, Default)]
-pub(crate) struct Ways(Mutex<HashMap<[u8; 32], ClientAuthentication>>);
+pub(crate) struct Ways(Mutex<Entries<ClientAuthentication>>);
 
 impl Ways {
-    pub(crate) fn get(&self, digest: &[u8; 32]) -> ClientAuthentication {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).copied().unwrap_or_default()
+    pub(crate) fn get(&self, organization: OrganizationId, digest: &[u8; 32], now: Timestamp) -> ClientAuthentication {
+        let ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ways.get(organization, digest, now).map(|(way, _)| *way).unwrap_or_default()
     }
 
-    pub(crate) fn put(&self, digest: [u8; 32], way: ClientAuthentication) {
+    pub(crate) fn put(&self, organization: OrganizationId, digest: [u8; 32], way: ClientAuthentication, now: Timestamp) {
         let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if ways.len() >= REMEMBERED_MAX {
-            ways.clear();
-        }
-        ways.insert(digest, way);
+        ways.put(organization, digest, (way, now.plus(REMEMBERED_FOR)), now);
     }
 }
 

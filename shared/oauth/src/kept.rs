@@ -1,4 +1,5 @@
-//! Caches tokens until they expire, and pauses until they end. Both are limited in number.
+//! Caches tokens until they expire, and pauses until they end. Both are limited in number for each
+//! organization.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ const ENTRIES_PER_ORGANIZATION_MAX: usize = 100;
 
 /// Entries by organization and by the digest of the token request.
 #[derive(Debug)]
-struct Entries<T>(HashMap<OrganizationId, HashMap<[u8; 32], (T, Timestamp)>>);
+pub(crate) struct Entries<T>(HashMap<OrganizationId, HashMap<[u8; 32], (T, Timestamp)>>);
 
 impl<T> Default for Entries<T> {
     fn default() -> Self {
@@ -24,13 +25,13 @@ impl<T> Default for Entries<T> {
 }
 
 impl<T> Entries<T> {
-    fn get(&self, organization: OrganizationId, digest: &[u8; 32], now: Timestamp) -> Option<&(T, Timestamp)> {
+    pub(crate) fn get(&self, organization: OrganizationId, digest: &[u8; 32], now: Timestamp) -> Option<&(T, Timestamp)> {
         self.0.get(&organization)?.get(digest).filter(|(_, until)| *until > now)
     }
 
     /// Stores an entry. If there is no room, the entry that ends first is removed: one of the
     /// organization itself, or of the organization that has most entries.
-    fn put(&mut self, organization: OrganizationId, digest: [u8; 32], entry: (T, Timestamp), now: Timestamp) {
+    pub(crate) fn put(&mut self, organization: OrganizationId, digest: [u8; 32], entry: (T, Timestamp), now: Timestamp) {
         if self.0.values().map(HashMap::len).sum::<usize>() >= ENTRIES_MAX {
             for own in self.0.values_mut() {
                 own.retain(|_, (_, until)| *until > now);
@@ -47,6 +48,12 @@ impl<T> Entries<T> {
             remove_first_to_end(own);
         }
         own.insert(digest, entry);
+    }
+
+    pub(crate) fn remove(&mut self, organization: OrganizationId, digest: &[u8; 32]) {
+        if let Some(own) = self.0.get_mut(&organization) {
+            own.remove(digest);
+        }
     }
 }
 
@@ -70,13 +77,11 @@ impl Kept {
         self.lock().put(organization, digest, (token, until), now);
     }
 
-    /// Removes this token. A newer token in its place stays.
-    pub(crate) fn remove(&self, organization: OrganizationId, digest: &[u8; 32], token: &SecretString) {
+    /// Removes this token for every request that it answers. A newer token in its place stays.
+    pub(crate) fn remove(&self, organization: OrganizationId, token: &SecretString) {
         let mut kept = self.lock();
         let Some(own) = kept.0.get_mut(&organization) else { return };
-        if own.get(digest).is_some_and(|(kept, _)| kept.expose_secret() == token.expose_secret()) {
-            own.remove(digest);
-        }
+        own.retain(|_, (kept, _)| kept.expose_secret() != token.expose_secret());
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries<SecretString>> {

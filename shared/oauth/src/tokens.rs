@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::client_authentication::{ClientAuthentication, Ways};
 use crate::kept::{Kept, Paused};
+use crate::rotated::Rotated;
 use crate::turns::Turns;
 use crate::{Client, Grant, Refusal};
 
@@ -34,17 +35,19 @@ pub struct Tokens {
     schemes: Schemes,
     clock: Clock,
     kept: Kept,
+    rotated: Rotated,
     paused: Paused,
     turns: Turns,
     ways: Ways,
 }
 
 /// The answer of an authorization server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Granted {
     /// The access token that was issued.
     pub access_token: SecretString,
-    /// A refresh token that replaces the one of the request, or the first one.
+    /// A refresh token that replaces the one of the request, or the first one. It is returned again
+    /// for the replaced one, so that a caller that failed to store it can store it later.
     pub refresh_token: Option<SecretString>,
     /// Whether the token came from the cache, so that the server may have revoked it since.
     pub is_kept: bool,
@@ -54,12 +57,21 @@ impl Tokens {
     /// Creates an instance that sends requests through `http` to URLs of these schemes.
     #[must_use]
     pub fn new(http: egress::Client, schemes: Schemes, clock: Clock) -> Self {
-        Self { http, schemes, clock, kept: Kept::default(), paused: Paused::default(), turns: Turns::default(), ways: Ways::default() }
+        let (kept, rotated, paused) = (Kept::default(), Rotated::default(), Paused::default());
+        Self { http, schemes, clock, kept, rotated, paused, turns: Turns::default(), ways: Ways::default() }
     }
 
     /// Returns a cached token or a new one. If the same token is being requested, waits for that
-    /// answer.
+    /// answer. A refresh token that the server has replaced is not sent again: its successor is used
+    /// and returned.
     pub async fn token(&self, client: &Client<'_>, grant: &Grant<'_>, deadline: Instant) -> Result<Granted, Refusal> {
+        let newer = self.rotated.newest(client, grant, self.clock.now());
+        let newest = newer.as_ref().map_or(*grant, Grant::RefreshToken);
+        let granted = self.newest_token(client, &newest, deadline).await?;
+        Ok(Granted { refresh_token: granted.refresh_token.or(newer), ..granted })
+    }
+
+    async fn newest_token(&self, client: &Client<'_>, grant: &Grant<'_>, deadline: Instant) -> Result<Granted, Refusal> {
         let digest = grant.digest(client);
         if let Some(granted) = self.kept(client.organization, &digest)? {
             return Ok(granted);
@@ -72,7 +84,10 @@ impl Tokens {
         if let Some(refusal) = taken.refused_meanwhile() {
             return Err(refusal);
         }
-        let answer = self.ask(client, grant, deadline).await;
+        // The request that this one waited for may have replaced the refresh token.
+        let newer = self.rotated.newest(client, grant, self.clock.now());
+        let answer = self.ask(client, &newer.as_ref().map_or(*grant, Grant::RefreshToken), deadline).await;
+        let answer = answer.map(|granted| Granted { refresh_token: granted.refresh_token.or(newer), ..granted });
         // A caller whose deadline is later than that of this request asks again.
         let refusal = answer.as_ref().err().filter(|refusal| refusal.outcome.reason() != Some(Reason::Timeout));
         taken.answered(refusal.cloned());
@@ -88,21 +103,21 @@ impl Tokens {
     }
 
     /// Removes a token that a receiver rejected from the cache, so that the next one is new.
-    pub fn forget(&self, client: &Client<'_>, grant: &Grant<'_>, token: &SecretString) {
-        self.kept.remove(client.organization, &grant.digest(client), token);
+    pub fn forget(&self, organization: OrganizationId, token: &SecretString) {
+        self.kept.remove(organization, token);
     }
 
     /// Requests a new token, with the other method of client authentication if the first is rejected.
     pub async fn ask(&self, client: &Client<'_>, grant: &Grant<'_>, deadline: Instant) -> Result<Granted, Refusal> {
         let digest = grant.digest(client);
-        let way = self.ways.get(&digest);
+        let way = self.ways.get(client.organization, &digest, self.clock.now());
         let refused = match self.request(client, grant, way, deadline).await? {
             Answer::Granted(granted) => return Ok(granted),
             Answer::ClientRefused(refusal) => refusal,
         };
         match self.request(client, grant, way.other(), deadline).await? {
             Answer::Granted(granted) => {
-                self.ways.put(digest, way.other());
+                self.ways.put(client.organization, digest, way.other(), self.clock.now());
                 Ok(granted)
             }
             Answer::ClientRefused(_) => Err(refused),
@@ -144,16 +159,16 @@ impl Tokens {
         };
         let life = answer["expires_in"].as_u64().map_or(LIFE_UNSAID, Duration::from_secs);
         // An authorization code can be used only once, so its token is not cached.
+        let refresh_token = text("refresh_token");
         if !matches!(grant, Grant::AuthorizationCode { .. }) {
-            self.kept.put(
-                client.organization,
-                grant.digest(client),
-                access_token.clone(),
-                now.plus(life.saturating_sub(LIFE_LEFT_MIN)),
-                now,
-            );
+            let until = now.plus(life.saturating_sub(LIFE_LEFT_MIN));
+            // The next request has the replaced refresh token or its successor.
+            let successor = self.rotated.note(client, grant, refresh_token.as_ref(), now);
+            for digest in std::iter::once(grant.digest(client)).chain(successor) {
+                self.kept.put(client.organization, digest, access_token.clone(), until, now);
+            }
         }
-        Ok(Answer::Granted(Granted { access_token, refresh_token: text("refresh_token"), is_kept: false }))
+        Ok(Answer::Granted(Granted { access_token, refresh_token, is_kept: false }))
     }
 }
 

@@ -21,11 +21,12 @@ use local_aws::{
 use oauth::Tokens;
 use runtime::platform::{system_clock, system_random};
 use rustls::RootCertStore;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use store::Store;
 use tempfile::TempDir;
 use tokio::time::Instant;
-use vault::Vault;
+use vault::{Recipient, Vault};
 use worker::{Attempted, Job, Payload, Unavailable};
 use worker_email::{Email, Links, Parts};
 
@@ -61,6 +62,49 @@ impl Bench {
         let secret = SecretField { sealed, hint: None, updated_at: Timestamp::from_millis(0) };
         bench.destination.credentials.secrets = [("client_secret".to_owned(), secret)].into();
         bench
+    }
+
+    /// Creates the same destination, signing in with tokens for the refresh token `first`.
+    pub(crate) async fn with_refresh_token_of(port: u16, token_url: &str) -> Self {
+        let mut bench = Self::with_tokens_of(port, token_url).await;
+        bench.destination.credentials.kind = CredentialKind::Oauth2RefreshToken;
+        let Destination { organization_id, id, .. } = bench.destination;
+        let name = sealed_name("refresh_token");
+        let sealed = bench.vault.seal(organization_id, id, &name, &"first".into()).await.unwrap();
+        let secret = SecretField { sealed, hint: None, updated_at: Timestamp::from_millis(0) };
+        bench.destination.credentials.secrets.insert("refresh_token".to_owned(), secret);
+        bench
+    }
+
+    /// Returns the store of the connector.
+    pub(crate) fn store(&self) -> Store {
+        Store::new(&self.engines.sdk_config(Caller::unlimited("tests")), TABLE.to_owned(), None)
+    }
+
+    /// Stores the organization and the destination. Returns an audit event for further changes.
+    pub(crate) async fn store_destination(&self) -> AuditEvent {
+        let (organization, event) = organization(self.destination.organization_id, Grants::default());
+        self.store().create_organization(&organization, &event).await.unwrap();
+        let mint = IdMint::new([7; 32], system_clock(), system_random());
+        let event = AuditEvent { id: mint.mint(self.destination.organization_id, 1), ..event };
+        let created = self.store().create_destination(&self.destination, &event).await.unwrap();
+        assert_eq!(created, store::Created::Done);
+        event
+    }
+
+    /// Returns the destination as it is stored.
+    pub(crate) async fn stored(&self) -> Destination {
+        let Destination { organization_id, id, .. } = self.destination;
+        self.store().destination(organization_id, id).await.unwrap().unwrap()
+    }
+
+    /// Returns the refresh token that is stored.
+    pub(crate) async fn stored_refresh_token(&self) -> String {
+        let stored = self.stored().await;
+        let sealed = &stored.credentials.secrets["refresh_token"].sealed;
+        let (recipient, name) = (Recipient::of(&stored), sealed_name("refresh_token"));
+        let opened = self.vault.open_for(&recipient, stored.organization_id, stored.id, &name, sealed).await.unwrap();
+        opened.expose_secret().to_owned()
     }
 
     /// Creates an SES destination that uses the function's own role. `configure` changes the

@@ -29,17 +29,21 @@ async fn each_kind_of_credentials_arrives_and_is_redacted_in_the_record() {
 }
 
 #[tokio::test]
-async fn credentials_replace_a_custom_header_and_neither_replaces_waybills_own() {
+async fn custom_headers_replace_content_type_and_user_agent_and_credentials_replace_custom_headers() {
     let bench = Bench::new().await;
     let mut destination = bench.destination().await;
     samples::settings(&mut destination).headers =
-        [("Authorization", "Bearer custom"), ("User-Agent", "Custom/1")].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        [("Authorization", "Bearer custom"), ("User-Agent", "Custom/1"), ("Content-Type", "application/cloudevents+json")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
     destination.credentials = bench.credentials(CredentialKind::Bearer, &[], ("token", "tok-s3cret")).await;
     bench.deliver(&destination).await;
     let request = &bench.sink.requests()[0];
     assert_eq!(request.header("authorization"), Some("Bearer tok-s3cret"));
     assert_eq!(request.headers.iter().filter(|(name, _)| name == "authorization").count(), 1);
     assert_eq!(request.header("user-agent"), Some("Custom/1"));
+    assert_eq!(request.header("content-type"), Some("application/cloudevents+json"));
+    assert_eq!(request.headers.iter().filter(|(name, _)| name == "content-type").count(), 1);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod check;
 mod contract;
 mod credentials;
 mod signatures;
+mod tokens;
 
 use std::time::Duration;
 

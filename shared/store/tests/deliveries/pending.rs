@@ -1,10 +1,11 @@
 //! How many deliveries are pending, for one destination and for many at once.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use domain::audit::AuditEvent;
 use domain::delivery::Delivery;
-use domain::destination::{Destination, DestinationState};
+use domain::destination::{Destination, DestinationState, ManagedBy};
 use domain::id::DestinationId;
 use domain::waiting::{Waiting, WaitingFor};
 
@@ -56,6 +57,10 @@ impl Counted {
     }
 }
 
+fn revision(number: u64) -> ManagedBy {
+    ManagedBy::Organization { revision: NonZeroU64::new(number).unwrap() }
+}
+
 #[tokio::test]
 async fn queued_retrying_and_waiting_deliveries_are_pending_however_they_are_counted() {
     let counted = Counted::new(4).await;
@@ -79,10 +84,10 @@ async fn deliveries_that_a_resumed_destination_has_not_released_yet_are_pending(
     }
     let now = counted.fixture.now();
     let paused = DestinationState::Paused { at: now, reason: None, until: None };
-    let paused = Destination { state: paused, revision: 2, ..counted.destinations[0].clone() };
+    let paused = Destination { state: paused, managed_by: revision(2), ..counted.destinations[0].clone() };
     let event: AuditEvent = counted.fixture.event(paused.organization_id, "destination.paused");
     counted.fixture.store.save_flow(&paused, 1, &event).await.unwrap();
-    let resumed = Destination { state: DestinationState::Enabled, revision: 3, ..paused };
+    let resumed = Destination { state: DestinationState::Enabled, managed_by: revision(3), ..paused };
     let event = counted.fixture.event(resumed.organization_id, "destination.resumed");
     counted.fixture.store.save_flow(&resumed, 2, &event).await.unwrap();
     assert_eq!(counted.pending(&[]).await, (vec![2, 0], vec![2, 0]));

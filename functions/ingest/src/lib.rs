@@ -5,23 +5,24 @@
 //! once; the idempotency key of the event, or else its id, makes the submission happen once.
 
 mod config;
+mod detail;
 mod sources;
 
 pub use config::Config;
 pub use sources::Sources;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use access::{Caller, LetInBy};
-use domain::id::OrganizationId;
 use domain::role::Role;
 use domain::trace::TraceId;
 use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
-use operations::{Body, Context, IdempotencyKey, Operations, Query, Refusal};
+use operations::{Body, Context, Operations, Query, Refusal};
 use runtime::{ConfigError, Platform};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use detail::Detail;
 
 /// The parts of an event that are used (EventBridge, event structure).
 #[derive(Debug, Deserialize)]
@@ -30,7 +31,7 @@ pub struct Event {
     source: String,
     account: String,
     /// Unparsed, so that payloads are delivered byte for byte.
-    detail: BTreeMap<String, Box<RawValue>>,
+    detail: Box<RawValue>,
 }
 
 /// Builds the function that handles events.
@@ -60,15 +61,14 @@ async fn take(
     request_id: String,
     trace: TraceId,
 ) -> Result<(), lambda_runtime::Error> {
-    let Event { id, source, account, mut detail } = event;
-    let text = |value: Box<RawValue>| serde_json::from_str::<String>(value.get()).ok();
-    let organization: Option<OrganizationId> = detail.remove("organization_id").and_then(text).and_then(|id| id.parse().ok());
-    let Some(organization) = organization else {
+    let Event { id, source, account, detail } = event;
+    let mut detail = Detail::read(&detail);
+    let Some(organization) = detail.take_organization() else {
         telemetry::metrics::security_event("ingest_rejected");
-        tracing::warn!(event = id, source, account, security_event = true, "ingest_rejected: the event names no organization");
+        tracing::warn!(event = id, source, account, security_event = true, "ingest_rejected: the event does not name exactly one organization");
         return Ok(());
     };
-    let key = detail.remove("idempotency_key").and_then(text).unwrap_or(id);
+    let key = detail.take_idempotency_key(&id);
     let ctx = Context {
         caller: Caller {
             by: LetInBy::EventSource { account: account.clone(), source: source.clone() },
@@ -82,7 +82,7 @@ async fn take(
         base_url: String::new(),
         trace,
         request_line: "POST /v1/messages".to_owned(),
-        idempotency_key: IdempotencyKey::parse(&key).ok(),
+        idempotency_key: key.ok(),
         routes: None,
         reserved: None,
     };
@@ -93,7 +93,7 @@ async fn take(
         return Ok(());
     }
     if ctx.idempotency_key.is_none() {
-        operations.reject_ingest(&ctx, organization, "idempotency_key has 1 to 255 printable characters").await;
+        operations.reject_ingest(&ctx, organization, "idempotency_key must be a string of 1 to 255 printable characters, given at most once").await;
         return Ok(());
     }
     let body = serde_json::to_string(&detail)?;

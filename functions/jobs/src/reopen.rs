@@ -12,7 +12,6 @@ use domain::delivery::Delivery;
 use domain::destination::{Destination, DestinationState};
 use domain::id::DestinationId;
 use futures_util::future::join_all;
-use std::time::Duration;
 use store::{Job, JobKind, JobStatus, StoreError};
 use tokio::time::Instant;
 
@@ -27,7 +26,6 @@ const STRETCHES_MAX: usize = 20;
 /// Deliveries of a chunk that are reopened and queued together. The job rests after them, so that
 /// live deliveries come in between (docs/measurements.md).
 const TOGETHER: usize = 3;
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// The outcome for one delivery.
 enum Outcome {
@@ -42,7 +40,6 @@ enum Outcome {
 /// What the decisions about a chunk's deliveries depend on.
 struct Ground {
     destinations: HashMap<DestinationId, Destination>,
-    payload_kept: Duration,
 }
 
 impl Jobs {
@@ -118,11 +115,7 @@ impl Jobs {
         ids.sort();
         ids.dedup();
         let destinations = self.store.destinations(job.organization_id, &ids).await?.into_iter().flatten();
-        let settings = self.store.organization(job.organization_id).await?.map(|organization| organization.settings);
-        Ok(Ground {
-            destinations: destinations.map(|destination| (destination.id, destination)).collect(),
-            payload_kept: DAY * settings.unwrap_or_default().payload_retention_days,
-        })
+        Ok(Ground { destinations: destinations.map(|destination| (destination.id, destination)).collect() })
     }
 
     async fn reopen_one(&self, job: &Job, ground: &Ground, before: Delivery, resumed: bool) -> Result<Outcome, StoreError> {
@@ -137,7 +130,7 @@ impl Jobs {
             DestinationState::Disabled { .. } => before.message.test,
             DestinationState::Deleted { .. } => false,
         });
-        if !takes || now.since(before.created_at) >= ground.payload_kept {
+        if !takes || self.store.content(&before).await?.is_none() {
             return Ok(Outcome::Skipped);
         }
         let trigger = if job.kind == JobKind::Replay { Trigger::Replay } else { Trigger::Manual };

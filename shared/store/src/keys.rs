@@ -479,6 +479,11 @@ pub(crate) fn body_object(retention_days: u32, organization: OrganizationId, id:
 /// bucket deletes it.
 pub const LIFECYCLE_DAYS: [u32; 12] = [1, 3, 7, 14, 30, 60, 90, 180, 365, 730, 1825, 3650];
 
+/// Returns the lifecycle prefix of an object.
+pub(crate) fn lifecycle_days_of(object: &str) -> Option<u32> {
+    object.split_once('/')?.0.parse().ok()
+}
+
 fn lifecycle_days(retention_days: u32) -> u32 {
     LIFECYCLE_DAYS.into_iter().find(|days| *days >= retention_days).unwrap_or(LIFECYCLE_DAYS[LIFECYCLE_DAYS.len() - 1])
 }

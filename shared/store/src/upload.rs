@@ -44,6 +44,18 @@ pub struct Upload {
     pub expires_at: Timestamp,
 }
 
+impl Upload {
+    /// Whether the object is kept as long as the payload of a message that is accepted at `now`. The
+    /// bucket's lifecycle rules delete it after a time that its key has named since it was announced.
+    #[must_use]
+    pub fn outlives_message(&self, payload_retention_days: u32, now: Timestamp) -> bool {
+        const DAY: i64 = 86_400;
+        let Some(days) = keys::lifecycle_days_of(&self.key) else { return false };
+        let kept_until = self.created_at.as_seconds() + (i64::from(days) + UNFINISHED_DAYS) * DAY;
+        now.as_seconds() + i64::from(payload_retention_days) * DAY <= kept_until
+    }
+}
+
 /// The outcome of announcing an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Announced {
@@ -129,5 +141,41 @@ impl Store {
         others.equals(PK, text(keys::uses(&place.key)));
         let others = self.list("read who uses an upload", self.query(others).consistent_read(true), 1).await?;
         if others.items.is_empty() { self.delete_object(place).await } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use domain::id::Ulid;
+
+    use super::*;
+
+    #[test]
+    fn an_upload_is_used_only_while_it_outlives_the_message() {
+        let created_at = Timestamp::from_millis(1_764_000_000_000);
+        let id = UploadId::from(Ulid::first_at(created_at));
+        let organization = OrganizationId::from(Ulid::first_at(created_at));
+        let announced = |retention_days| Upload {
+            id,
+            organization_id: organization,
+            content_type: "text/csv".to_owned(),
+            filename: None,
+            size_bytes: 1,
+            sha256: None,
+            key: Store::upload_key(retention_days, organization, id),
+            created_at,
+            expires_at: created_at.plus(Duration::from_secs(86_400)),
+        };
+        let outlives = |announced_days, days: u64, message_days| {
+            let now = created_at.plus(Duration::from_secs(days * 86_400));
+            announced(announced_days).outlives_message(message_days, now)
+        };
+        // The rule of the prefix 30 deletes after 44 days.
+        assert!(outlives(30, 0, 30) && outlives(30, 14, 30) && !outlives(30, 15, 30));
+        assert!(outlives(31, 0, 60) && outlives(30, 0, 44) && !outlives(30, 0, 45));
+        assert!(outlives(30, 29, 15) && !outlives(30, 30, 15));
+        assert!(outlives(3650, 0, 3650));
     }
 }

@@ -75,6 +75,10 @@ impl Operations {
         }
         let upload = self.store.upload(entry.organization, id).await?;
         let upload = upload.ok_or_else(|| Refusal::not_found_at(["/upload_id".to_owned()]))?;
+        if !upload.outlives_message(entry.routes.settings.payload_retention_days, self.clock.now()) {
+            let detail = "the upload is deleted before the payload retention of a message accepted now ends; announce it and put it again";
+            return Err(Refusal::new(RefusalCode::PayloadExpiredForRetry, detail));
+        }
         let place = ObjectPlace { bucket: None, key: upload.key, version: None, etag: None, role: None };
         let head = match self.store.object_head(&place).await {
             Ok(head) => head,

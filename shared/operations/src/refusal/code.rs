@@ -147,7 +147,7 @@ codes! {
     OrganizationSuspended = Forbidden "organization_suspended",
     /// The payload that was asked for is no longer kept.
     PayloadExpired = Gone "payload_expired",
-    /// The payload that a retry needs is no longer kept.
+    /// The payload that a retry needs is no longer kept, or an upload is not kept long enough.
     PayloadExpiredForRetry = Conflict "payload_expired",
     /// The body or payload has more bytes than are accepted.
     PayloadTooLarge = TooLarge "payload_too_large",

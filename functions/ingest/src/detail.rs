@@ -103,7 +103,8 @@ mod tests {
     #[test]
     fn the_events_id_is_the_key_only_of_a_detail_without_one() {
         let parsed = |key: &str| IdempotencyKey::parse(key).map_err(|_| BadKey);
-        for (given, expected) in [("{}", EVENT), (r#"{"idempotency_key": null}"#, EVENT), (r#"{"idempotency_key": "order-1"}"#, "order-1")] {
+        for (given, expected) in [("{}", EVENT), (r#"{"idempotency_key": null}"#, EVENT), (r#"{"idempotency_key": "order-1"}"#, "order-1")]
+        {
             assert_eq!(key(given), parsed(expected), "{given}");
         }
     }

@@ -65,7 +65,13 @@ async fn take(
     let mut detail = Detail::read(&detail);
     let Some(organization) = detail.take_organization() else {
         telemetry::metrics::security_event("ingest_rejected");
-        tracing::warn!(event = id, source, account, security_event = true, "ingest_rejected: the event does not name exactly one organization");
+        tracing::warn!(
+            event = id,
+            source,
+            account,
+            security_event = true,
+            "ingest_rejected: the event does not name exactly one organization"
+        );
         return Ok(());
     };
     let key = detail.take_idempotency_key(&id);
@@ -93,7 +99,9 @@ async fn take(
         return Ok(());
     }
     if ctx.idempotency_key.is_none() {
-        operations.reject_ingest(&ctx, organization, "idempotency_key must be a string of 1 to 255 printable characters, given at most once").await;
+        operations
+            .reject_ingest(&ctx, organization, "idempotency_key must be a string of 1 to 255 printable characters, given at most once")
+            .await;
         return Ok(());
     }
     let body = serde_json::to_string(&detail)?;

@@ -28,7 +28,7 @@ const JOB_LOST: Duration = Duration::from_secs(900);
 const LOOKED_BACK: Duration = Duration::from_secs(32 * 3600);
 /// How long a run works before it leaves the rest to the next, well within the function's time.
 const RUN_MAX: Duration = Duration::from_secs(40);
-/// Organizations, deliveries or jobs that one query reads.
+/// Organizations or deliveries that one query reads.
 const PAGE: u32 = 100;
 /// Steps after which the progress of a round is saved.
 const KEPT_EVERY: u32 = 20;
@@ -89,9 +89,8 @@ impl Monitor {
     /// second message is harmless.
     async fn reconcile_jobs(&self, organization: &Organization) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let jobs = self.store.jobs_page(organization.id, None, PAGE).await?.items;
-        let unfinished = jobs.into_iter().filter(|job| job.finished_at.is_none());
-        for job in unfinished.filter(|job| now.since(job.lease_until.unwrap_or(job.created_at)) >= JOB_LOST) {
+        let unfinished = self.store.unfinished_jobs(organization.id).await?;
+        for job in unfinished.into_iter().filter(|job| now.since(job.lease_until.unwrap_or(job.created_at)) >= JOB_LOST) {
             let sent = self.jobs.send(JobTask { organization: organization.id, job: job.id }).await;
             match sent {
                 Ok(()) => tracing::info!(job = %job.id, organization = %organization.id, "sent the message of a job that had none"),

@@ -10,7 +10,7 @@ use domain::input::Errors;
 use domain::message::PayloadInfo;
 use domain::role::Permission;
 use serde::Serialize;
-use store::DeliveryFilter;
+use store::{Content, DeliveryFilter, Unreadable};
 use utoipa::ToSchema;
 
 use crate::body::read_members;
@@ -112,9 +112,6 @@ impl Operations {
     /// The hash of the body of the last attempt that sent one.
     async fn last_sent(&self, delivery: &Delivery) -> Result<Option<String>, Refusal> {
         let sha256 = |attempt: &Attempt| attempt.request.as_ref().map(|request| request.body_sha256.clone());
-        if delivery.attempts == 0 {
-            return Ok(None);
-        }
         if let Some(last) = delivery.last_attempt.as_ref().and_then(sha256) {
             return Ok(Some(last));
         }
@@ -152,10 +149,16 @@ impl Operations {
             }
             Some(_) => {}
         }
-        if self.store.payload(delivery).await?.is_none() {
-            return Err(Refusal { code: RefusalCode::PayloadExpiredForRetry, ..payload_expired() });
+        let gone = || Refusal { code: RefusalCode::PayloadExpiredForRetry, ..payload_expired() };
+        match self.store.content(delivery).await?.ok_or_else(gone)? {
+            Content::Bytes(_) => Ok(()),
+            Content::Object(place) => match self.store.object_head(&place).await {
+                Err(Unreadable::Missing) => Err(gone()),
+                Err(Unreadable::Store(error)) => Err(error.into()),
+                // The attempt reports an object that may not be read.
+                Ok(_) | Err(Unreadable::Forbidden | Unreadable::Role) => Ok(()),
+            },
         }
-        Ok(())
     }
 
     /// `POST /v1/deliveries/{id}/cancel`: no further attempt starts.

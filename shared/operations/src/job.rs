@@ -189,7 +189,7 @@ impl Operations {
     /// Refuses an action that needs a job when the organization has as many as it may.
     pub(crate) async fn room_for_a_job(&self, organization: OrganizationId) -> Result<(), Refusal> {
         let unfinished = self.store.unfinished_jobs(organization).await?;
-        if unfinished < JOBS_MAX as u64 { Ok(()) } else { Err(too_many()) }
+        if unfinished.len() < JOBS_MAX { Ok(()) } else { Err(too_many()) }
     }
 
     /// `GET /v1/jobs`: newest first.

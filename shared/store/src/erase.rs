@@ -27,17 +27,19 @@ impl Store {
 
     async fn erase_delivery(&self, item: Item) -> Result<(), StoreError> {
         let delivery = decode(&item)?;
-        if delivery.attempts > 1 || delivery.generation > 0 {
-            self.erase_partition(&keys::attempts(delivery.id), None).await?;
-        }
         if let Some(Content::Object(place)) = self.content(&delivery).await?
             && place.bucket.is_none()
         {
             self.end_use(&place, delivery.id.message).await?;
         }
-        self.erase_body(&delivery).await?;
+        self.remove_body(&delivery).await?;
         self.remove(keys::payload(delivery.id.message)).await?;
-        self.remove(keys::delivery(delivery.organization, delivery.id)).await
+        let attempts = keys::attempts(delivery.id);
+        // A delivery that was never settled may have late attempts too.
+        self.erase_partition(&attempts, None).await?;
+        self.remove(keys::delivery(delivery.organization, delivery.id)).await?;
+        // Removes an attempt that ended in between. A later one finds no delivery and is not kept.
+        self.erase_partition(&attempts, None).await
     }
 
     /// Erases everything else of the organization: its keys first, so that they are refused from
@@ -49,6 +51,12 @@ impl Store {
         for partition in keys::partitions_of(organization) {
             self.erase_partition(&partition, Some(&keys::job(organization, spared))).await?;
         }
+        self.erase_configuration(organization).await
+    }
+
+    /// Erases an organization's destinations with what belongs to them, everything else in its own
+    /// partition, and the organization itself last.
+    pub(crate) async fn erase_configuration(&self, organization: OrganizationId) -> Result<(), StoreError> {
         let own = keys::organization(organization);
         let mut destinations = Condition::default();
         destinations.equals(PK, text(&own.pk)).begins_with(SK, text(keys::DESTINATION_PREFIX));
@@ -63,8 +71,10 @@ impl Store {
                 self.erase_partition(&partition, None).await?;
             }
         }
-        self.remove(keys::organization_listed(organization)).await?;
-        self.erase_partition(&own.pk, None).await
+        self.erase_partition(&own.pk, Some(&own)).await?;
+        let any = Condition::default;
+        let last = self.transaction().delete(&own, any()).delete(&keys::organization_listed(organization), any());
+        self.transact("delete an organization", last).await.map(drop)
     }
 
     pub(crate) async fn erase_partition(&self, partition: &str, spared: Option<&Key>) -> Result<(), StoreError> {

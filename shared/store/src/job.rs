@@ -208,7 +208,7 @@ impl Store {
         let organization = job.organization_id;
         let transaction = || self.transaction().put(item(job), absent());
         let limit = Limit { tally: &keys::jobs_tally(organization), amount: 1, most: JOBS_MAX as u64 };
-        let count = || self.unfinished_jobs(organization);
+        let count = || async move { Ok(self.unfinished_jobs(organization).await?.len() as u64) };
         match self.transact_within("create a job", limit, transaction, count).await? {
             Within::Done => Ok(Some(job.clone())),
             Within::Over => self.job(organization, job.id).await,
@@ -216,15 +216,14 @@ impl Store {
         }
     }
 
-    /// Counts the jobs of an organization that have not finished.
-    pub async fn unfinished_jobs(&self, organization: OrganizationId) -> Result<u64, StoreError> {
+    /// Lists all jobs of an organization that have not ended, oldest first.
+    pub async fn unfinished_jobs(&self, organization: OrganizationId) -> Result<Vec<Job>, StoreError> {
         let mut range = Condition::default();
         range.equals(PK, text(keys::jobs(organization)));
-        let query = self.query(range).consistent_read(true);
-        let found = self.list("count jobs", query, u32::MAX).await?;
-        let alive = found.items.iter().filter(|item| self.is_alive(item));
-        let jobs: Vec<Job> = alive.map(document::read).collect::<Result<_, _>>()?;
-        Ok(jobs.iter().filter(|job| !job.status.is_over()).count() as u64)
+        let found = self.list("list unfinished jobs", self.query(range), u32::MAX).await?;
+        let mut jobs: Vec<Job> = found.items.iter().map(document::read).collect::<Result<_, _>>()?;
+        jobs.retain(|job| !job.status.is_over());
+        Ok(jobs)
     }
 
     /// Reads one job.

@@ -88,22 +88,15 @@ impl Store {
         })
     }
 
-    /// Removes an organization that has ended, with its keys, portal links and authorizations. Its
-    /// history remains until it expires. A repeat removes what is left.
+    /// Removes an organization that has ended, with its keys, portal links, deleted destinations and
+    /// everything else that does not expire. Its deliveries, alerts and audit trail remain until they
+    /// expire. A repeat removes what is left.
     pub async fn remove_organization(&self, id: OrganizationId) -> Result<(), StoreError> {
         for key in self.keys(Some(id)).await? {
             self.delete_key(Some(id), key.id).await?;
         }
         self.erase_partition(&keys::portal_links(Some(id)), None).await?;
-        let mut authorizations = Condition::default();
-        authorizations.equals(PK, text(keys::organization(id).pk)).begins_with(SK, text(keys::AUTHORIZATION_PREFIX));
-        let listed = self.list("list authorizations", self.query(authorizations), u32::MAX).await?;
-        for key in listed.items.iter().filter_map(Key::of) {
-            self.remove(key).await?;
-        }
-        let any = Condition::default;
-        let transaction = self.transaction().delete(&keys::organization(id), any()).delete(&keys::organization_listed(id), any());
-        self.transact("delete an organization", transaction).await.map(drop)
+        self.erase_configuration(id).await
     }
 }
 

@@ -12,7 +12,8 @@ use domain::id::{DeliveryId, OrganizationId};
 use domain::receipt::Receipt;
 use domain::settle::AfterAttempt;
 
-use super::item::{RECORD, STATUS, encode_progress, encode_record, expiry_seconds, status};
+use super::item::{PAYLOAD_PLACE, RECORD, STATUS, decode, encode_progress, encode_record, expiry_seconds, status};
+use super::payload::{PLACE_ERASED, is_erased};
 use super::record;
 use super::settle::{progress, unchanged_since};
 use crate::attributes::{Item, Put, Reader, binary, number, text};
@@ -46,6 +47,22 @@ impl Store {
         self.put("put an attempt away", item, Condition::default()).await.map(drop)
     }
 
+    /// Withdraws what an attempt stored before its settle lost: everything if the delivery is gone,
+    /// the response body that it archived from its earlier read if the payload was erased. `found`
+    /// is the delivery's current item.
+    pub(super) async fn withdraw(&self, before: &Delivery, found: Option<&Item>) -> Result<(), StoreError> {
+        if found.is_none() {
+            self.remove_body(before).await?;
+        }
+        let Some(archived) = &before.last_attempt else { return Ok(()) };
+        let key = keys::attempt(before.id, archived.number);
+        match found {
+            None => self.remove(key).await,
+            Some(item) if is_erased(item) => self.put_attempt(before, &without_answer(archived.clone()), key).await,
+            Some(_) => Ok(()),
+        }
+    }
+
     /// Records a success that another change overtook, whatever unsuccessful state the delivery is
     /// in now. If the delivery has already succeeded, the attempt is only added to the history.
     pub async fn apply_late_success(
@@ -57,59 +74,91 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         for _ in 0..RACES_MAX {
-            let Some(before) = self.delivery(organization, id).await? else { return Ok(()) };
+            let Some((before, erased)) = self.delivery_and_erasure(organization, id).await? else { return Ok(()) };
             // Another attempt may have this number by now, so the attempt gets the next one.
             let renumbered = Attempt { number: before.attempts + 1, ..attempt.clone() };
+            let renumbered = if erased { without_answer(renumbered) } else { renumbered };
             let Ok(after) = before.clone().settle(renumbered, AfterAttempt::Succeeded(receipt.clone()), now) else {
                 // The delivery has already succeeded.
-                let applied =
-                    before.last_attempt.as_ref().is_some_and(|last| Attempt { number: attempt.number, ..last.clone() } == attempt);
-                if applied {
+                let is_same = |last: &Attempt| {
+                    let last = Attempt { number: attempt.number, ..last.clone() };
+                    last == attempt || last == without_answer(attempt.clone())
+                };
+                if before.last_attempt.as_ref().is_some_and(is_same) {
                     return Ok(()); // by the write whose answer was lost
                 }
-                return self.put_attempt(&before, &attempt, keys::late_attempt(id, &attempt)).await;
+                return self.append_late_attempt(organization, id, attempt).await;
             };
             self.archive(&before).await?;
             let mut change = progress(&encode_progress(&after));
             change.set_or_remove(RECORD, encode_record(&after));
             unchanged_since(&mut change, &before);
             change.when().equals(STATUS, status(before.status()));
-            if let Written::Done = self.change("apply a late success", &keys::delivery(organization, id), change).await? {
-                return Ok(());
+            if !erased {
+                change.when().differs(PAYLOAD_PLACE, text(PLACE_ERASED));
+            }
+            match self.change("apply a late success", &keys::delivery(organization, id), change).await? {
+                Written::Done => return Ok(()),
+                Written::Refused(found) => self.withdraw(&before, found.as_ref()).await?,
             }
         }
         Err(StoreError::contended("apply a late success"))
     }
 
     /// Adds an attempt that another change overtook to the delivery's history, and changes nothing
-    /// else.
+    /// else. Its response body is left out if the payload was erased. An erasure that began after
+    /// the first read is found by the second.
     pub async fn append_late_attempt(&self, organization: OrganizationId, id: DeliveryId, attempt: Attempt) -> Result<(), StoreError> {
-        let Some(delivery) = self.delivery(organization, id).await? else { return Ok(()) };
-        self.put_attempt(&delivery, &attempt, keys::late_attempt(id, &attempt)).await
+        let key = keys::late_attempt(id, &attempt);
+        let Some((delivery, erased)) = self.delivery_and_erasure(organization, id).await? else { return Ok(()) };
+        if erased {
+            return self.put_attempt(&delivery, &without_answer(attempt), key).await;
+        }
+        self.put_attempt(&delivery, &attempt, key.clone()).await?;
+        match self.delivery_and_erasure(organization, id).await? {
+            None => self.remove(key).await,
+            Some((_, true)) => self.put_attempt(&delivery, &without_answer(attempt), key).await,
+            Some((_, false)) => Ok(()),
+        }
     }
 
-    /// Erases the response bodies of a delivery's attempts, because they may quote the payload.
+    /// Reads a delivery and whether its payload was erased on request.
+    async fn delivery_and_erasure(&self, organization: OrganizationId, id: DeliveryId) -> Result<Option<(Delivery, bool)>, StoreError> {
+        let item = self.get("read a delivery", &keys::delivery(organization, id)).await?;
+        let item = item.filter(|item| self.is_alive(item));
+        item.map(|item| Ok((decode(&item)?, is_erased(&item)))).transpose()
+    }
+
+    /// Erases the response bodies of a delivery's attempts, because they may quote the payload. Call
+    /// this after the payload is marked as erased, so that an attempt that is added meanwhile is
+    /// added without its response body.
     pub(super) async fn erase_answers(&self, delivery: &Delivery) -> Result<(), StoreError> {
-        let blank = |mut attempt: Attempt| {
-            if let Some(response) = &mut attempt.response {
-                response.body = String::new();
-                response.truncated = true;
+        let action = "erase an answer";
+        let mut partition = Condition::default();
+        partition.equals(PK, text(keys::attempts(delivery.id)));
+        let kept = self.list("read attempts", self.query(partition), u32::MAX).await?;
+        for item in &kept.items {
+            let (Some(key), attempt) = (Key::of(item), unpack(delivery, Reader(item))?) else { continue };
+            if quotes(&attempt) {
+                let mut change = Change::default();
+                change.set(RECORD, binary(record::pack(delivery, &without_answer(attempt), None)));
+                change.when().exists(PK);
+                self.change(action, &key, change).await?;
             }
-            attempt
-        };
-        let (attempts, _) = self.attempts(delivery).await?;
-        for attempt in attempts.into_iter().filter(|attempt| Some(attempt.number) != delivery.last_attempt.as_ref().map(|last| last.number))
-        {
-            let key = keys::attempt(delivery.id, attempt.number);
-            self.put_attempt(delivery, &blank(attempt), key).await?;
         }
-        let Some(last) = delivery.last_attempt.clone() else { return Ok(()) };
-        let after = Delivery { last_attempt: Some(blank(last)), ..delivery.clone() };
-        let mut change = Change::default();
-        change.set_or_remove(RECORD, encode_record(&after));
-        unchanged_since(&mut change, delivery);
-        self.change("erase an answer", &keys::delivery(delivery.organization, delivery.id), change).await?;
-        Ok(())
+        for _ in 0..RACES_MAX {
+            let Some(current) = self.delivery(delivery.organization, delivery.id).await? else { return Ok(()) };
+            let Some(last) = current.last_attempt.clone().filter(quotes) else { return Ok(()) };
+            let after = Delivery { last_attempt: Some(without_answer(last)), ..current.clone() };
+            let mut change = Change::default();
+            change.set_or_remove(RECORD, encode_record(&after));
+            unchanged_since(&mut change, &current);
+            change.when().equals(STATUS, status(current.status()));
+            if self.change(action, &keys::delivery(current.organization, current.id), change).await?.is_done() {
+                return Ok(());
+            }
+        }
+        Err(StoreError::contended(action))
     }
 
     /// Returns a delivery's attempts, oldest first and including the last, and how many are no
@@ -118,18 +167,16 @@ impl Store {
         let partition = || {
             let mut condition = Condition::default();
             condition.equals(PK, text(keys::attempts(delivery.id)));
-            self.query(condition).consistent_read(true)
+            self.query(condition)
         };
-        let mut items: Vec<Item> = Vec::new();
-        if delivery.attempts > 0 {
-            let newest = partition().scan_index_forward(false).limit(i32::try_from(KEPT_MAX).unwrap_or(i32::MAX)).send();
-            items = newest.await.map_err(StoreError::of("read attempts"))?.items.unwrap_or_default();
-            if items.len() >= KEPT_MAX as usize {
-                items.extend(partition().limit(1).send().await.map_err(StoreError::of("read attempts"))?.items.unwrap_or_default());
-            }
+        // A delivery without a counted attempt may have one that ended after another change.
+        let newest = self.list("read attempts", partition().scan_index_forward(false), KEPT_MAX).await?;
+        let mut items = newest.items;
+        if newest.more {
+            items.extend(self.list("read attempts", partition(), 1).await?.items);
         }
         let mut attempts: Vec<Attempt> = delivery.last_attempt.iter().cloned().collect();
-        for item in items.iter().filter(|item| self.is_alive(item)) {
+        for item in &items {
             attempts.push(unpack(delivery, Reader(item))?);
         }
         // An attempt may be found twice: as both the first and one of the newest, or in an item
@@ -139,6 +186,20 @@ impl Store {
         let numbers: BTreeSet<u32> = attempts.iter().map(|attempt| attempt.number).collect();
         Ok((attempts, delivery.attempts.saturating_sub(u32::try_from(numbers.len()).unwrap_or(u32::MAX))))
     }
+}
+
+/// Whether an attempt holds a response body.
+fn quotes(attempt: &Attempt) -> bool {
+    attempt.response.as_ref().is_some_and(|response| !response.body.is_empty())
+}
+
+/// Returns an attempt with its response body removed.
+fn without_answer(mut attempt: Attempt) -> Attempt {
+    if let Some(response) = &mut attempt.response {
+        response.body = String::new();
+        response.truncated = true;
+    }
+    attempt
 }
 
 fn unpack(delivery: &Delivery, from: Reader<'_>) -> Result<Attempt, StoreError> {

@@ -52,8 +52,12 @@ impl Store {
         };
         let oldest = partition().limit(1).send().await.map_err(StoreError::of("find the oldest pending delivery"))?;
         let Some(oldest_at) = oldest.items().first().and_then(accepted_at) else { return Ok(Backlog::default()) };
-        let counted = partition().select(Select::Count).send().await.map_err(StoreError::of("count pending deliveries"))?;
-        Ok(Backlog { count: u64::try_from(counted.count).unwrap_or(0), oldest_at: Some(oldest_at) })
+        let mut pages = partition().select(Select::Count).into_paginator().send();
+        let mut count = 0;
+        while let Some(page) = pages.next().await {
+            count += u64::try_from(page.map_err(StoreError::of("count pending deliveries"))?.count).unwrap_or(0);
+        }
+        Ok(Backlog { count, oldest_at: Some(oldest_at) })
     }
 
     async fn queued_in(&self, organization: OrganizationId, shard: u8) -> Result<Backlog, StoreError> {

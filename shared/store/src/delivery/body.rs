@@ -13,8 +13,8 @@ use domain::delivery::Delivery;
 use super::item::hash;
 use super::payload::{Content, decompress, payload_expiry_seconds, sha256};
 use super::{ObjectPlace, compression};
-use crate::attributes::{Item, Reader, binary, number, text};
-use crate::expression::{Change, Condition};
+use crate::attributes::{Item, Reader, binary, flag, number, text};
+use crate::expression::Change;
 use crate::keys::{self, TTL};
 use crate::{Store, StoreError};
 
@@ -31,6 +31,10 @@ const SIZE: &str = "sz";
 const VERSION: &str = "v";
 /// Every version of the object that was written. Erasing deletes each of them.
 const VERSIONS: &str = "vs";
+/// The bodies were erased, and no further body is stored.
+const ERASED: &str = "x";
+/// How long the mark of an erasure is kept, which is longer than any attempt lasts.
+const ERASED_KEPT_SECONDS: i64 = 86_400;
 /// Stands for a version in a bucket without versioning.
 const UNVERSIONED: &str = "-";
 
@@ -65,20 +69,33 @@ impl SentBody {
 }
 
 impl Store {
-    /// Stores the body of an attempt and replaces that of an earlier one. This is idempotent.
+    /// Stores the body of an attempt and replaces that of an earlier one, unless the bodies were
+    /// erased while the attempt ran. This is idempotent.
     pub async fn keep_body(&self, delivery: &Delivery, body: &SentBody) -> Result<(), StoreError> {
         let mut change = Change::default();
         change.set(CONTENT_TYPE, text(&body.content_type)).set(SHA256, hash(&body.sha256())).set(SIZE, number(body.bytes.len()));
         change.set(TTL, number(payload_expiry_seconds(delivery)));
+        change.when().missing(ERASED);
+        let mut object = None;
         match compressed(&body.bytes) {
             Some(compressed) => change.set(COMPRESSED, binary(compressed)).remove(VERSION),
             None => {
+                // The condition comes too late for an object.
+                let before = self.get("read a body", &keys::body(delivery.id)).await?;
+                if before.is_some_and(|item| item.contains_key(ERASED)) {
+                    return Ok(());
+                }
                 let version = self.put_body(delivery, body).await?;
                 let version = version.unwrap_or_else(|| UNVERSIONED.to_owned());
+                object = Some(place(delivery, &version));
                 change.remove(COMPRESSED).set(VERSION, text(&version)).add(VERSIONS, AttributeValue::Ss(vec![version]))
             }
         };
-        self.change("keep a body", &keys::body(delivery.id), change).await.map(drop)
+        let kept = self.change("keep a body", &keys::body(delivery.id), change).await?.is_done();
+        match object {
+            Some(place) if !kept => self.delete_object(&place).await,
+            _ => Ok(()),
+        }
     }
 
     async fn put_body(&self, delivery: &Delivery, body: &SentBody) -> Result<Option<String>, StoreError> {
@@ -92,7 +109,7 @@ impl Store {
     /// kept.
     pub async fn sent_body(&self, delivery: &Delivery) -> Result<Option<KeptBody>, StoreError> {
         let item = self.get("read a body", &keys::body(delivery.id)).await?;
-        let Some(item) = item.filter(|item| self.is_alive(item)) else { return Ok(None) };
+        let Some(item) = item.filter(|item| self.is_alive(item) && !item.contains_key(ERASED)) else { return Ok(None) };
         let from = Reader(&item);
         let content = match from.binary_opt(COMPRESSED)? {
             Some(compressed) => Content::Bytes(decompress(from, compressed)?),
@@ -106,14 +123,31 @@ impl Store {
         }))
     }
 
-    /// Erases the bodies that a delivery sent.
+    /// Erases the bodies that a delivery sent. An attempt that still runs stores none afterwards.
     pub(crate) async fn erase_body(&self, delivery: &Delivery) -> Result<(), StoreError> {
         let key = keys::body(delivery.id);
-        let Some(item) = self.get("read a body", &key).await? else { return Ok(()) };
-        for version in versions(&item) {
+        // The mark comes first, so that no version is added after they were read.
+        let mut mark = Change::default();
+        mark.set(ERASED, flag()).set(TTL, number(self.now().as_seconds() + ERASED_KEPT_SECONDS));
+        for name in [COMPRESSED, CONTENT_TYPE, SHA256, SIZE, VERSION] {
+            mark.remove(name);
+        }
+        self.change("erase a body", &key, mark).await?;
+        self.delete_versions(delivery).await
+    }
+
+    /// Removes the bodies that a delivery sent, and leaves no mark.
+    pub(crate) async fn remove_body(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        self.delete_versions(delivery).await?;
+        self.remove(keys::body(delivery.id)).await
+    }
+
+    async fn delete_versions(&self, delivery: &Delivery) -> Result<(), StoreError> {
+        let item = self.get("read a body", &keys::body(delivery.id)).await?;
+        for version in item.iter().flat_map(versions) {
             self.delete_object(&place(delivery, version)).await?;
         }
-        self.delete("erase a body", &key, Condition::default()).await.map(drop)
+        Ok(())
     }
 }
 

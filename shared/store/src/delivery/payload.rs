@@ -34,7 +34,7 @@ const PLACE_ITEM: &str = "i";
 const PLACE_OBJECT: &str = "o";
 const PLACE_ELSEWHERE: &str = "e";
 /// The payload was erased on request.
-const PLACE_ERASED: &str = "x";
+pub(super) const PLACE_ERASED: &str = "x";
 
 /// Where a payload is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -248,7 +248,6 @@ impl Store {
         }
         self.delete("erase a payload", &keys::payload(delivery.id.message), Condition::default()).await?;
         self.erase_body(delivery).await?;
-        self.erase_answers(delivery).await?;
         let mut change = Change::default();
         change.set(PAYLOAD_PLACE, text(PLACE_ERASED));
         // The size and the hash that followed from an inline payload are kept.
@@ -260,8 +259,13 @@ impl Store {
         }
         change.when().exists(PK);
         self.change("erase a payload", &keys::delivery(delivery.organization, delivery.id), change).await?;
-        Ok(())
+        self.erase_answers(delivery).await
     }
+}
+
+/// Whether a delivery's item records that its payload was erased on request.
+pub(super) fn is_erased(delivery: &Item) -> bool {
+    delivery.get(PAYLOAD_PLACE) == Some(&text(PLACE_ERASED))
 }
 
 /// Whether the payload is an item of its own.

@@ -38,9 +38,12 @@ impl Store {
         let write = Write::Update(keys::delivery(before.organization, before.id), change);
         match self.together.write("settle a delivery", write).await? {
             Written::Done => Ok(Settled::Done),
-            Written::Refused(None) => Ok(Settled::Lost(Box::new(before.clone()))),
             Written::Refused(Some(item)) if Reader(&item).binary_opt(TOKEN)? == Some(token) => Ok(Settled::Done),
-            Written::Refused(Some(item)) => Ok(Settled::Lost(Box::new(decode(&item)?))),
+            Written::Refused(found) => {
+                self.withdraw(before, found.as_ref()).await?;
+                let current = found.as_ref().map(decode).transpose()?;
+                Ok(Settled::Lost(Box::new(current.unwrap_or_else(|| before.clone()))))
+            }
         }
     }
 }

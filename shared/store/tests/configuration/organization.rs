@@ -1,7 +1,11 @@
-use domain::organization::{Organization, OrganizationStatus};
-use store::{Ending, Saved};
+use std::collections::HashMap;
 
-use crate::fixture::Fixture;
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::audit::Actor;
+use domain::organization::{Organization, OrganizationStatus};
+use store::{Ending, Job, JobKind, JobStatus, Saved};
+
+use crate::fixture::{Fixture, TABLE};
 
 #[tokio::test]
 async fn an_organization_reads_back_with_its_routes() {
@@ -72,6 +76,43 @@ async fn an_organization_with_destinations_is_not_deleted() {
     assert!(fixture.store.organizations(None, 10).await.unwrap().items.is_empty());
     assert_eq!(fixture.store.organization(organization.id).await.unwrap(), None);
     fixture.store.remove_organization(organization.id).await.expect("once more does no harm");
+}
+
+#[tokio::test]
+async fn a_deleted_organization_leaves_nothing_in_its_partition() {
+    let fixture = Fixture::new();
+    let organization = fixture.organization().await;
+    let destination = fixture.destination(organization.id).await;
+    super::destination::delete(&fixture, &destination).await;
+    let job = Job::new(fixture.ids.mint(organization.id, 1), organization.id, JobKind::Retry, Actor::system(), fixture.now());
+    fixture.store.create_job_within(&job).await.unwrap();
+    let partition = AttributeValue::S(format!("ORG#{}", organization.id));
+    let kept = || {
+        fixture.table.query().table_name(TABLE).key_condition_expression("pk = :pk").expression_attribute_values(":pk", partition.clone())
+    };
+    let sorts = |items: &[HashMap<String, AttributeValue>]| -> Vec<String> {
+        items.iter().map(|item| item["sk"].as_s().unwrap().clone()).collect()
+    };
+    let before = sorts(kept().send().await.unwrap().items());
+    assert!(before.iter().any(|sort| sort.starts_with("TALLY#")) && before.iter().any(|sort| sort.starts_with("DST#")), "{before:?}");
+    assert_eq!(fixture.store.end_organization(&ended(&organization), organization.revision).await.unwrap(), Ending::Done);
+    fixture.store.remove_organization(organization.id).await.unwrap();
+    assert_eq!(sorts(kept().send().await.unwrap().items()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_unfinished_job_is_found_behind_any_number_of_newer_ones() {
+    let fixture = Fixture::new();
+    let organization = fixture.ids.organization();
+    let new = || {
+        fixture.advance(std::time::Duration::from_millis(1));
+        Job::new(fixture.ids.mint(organization, 1), organization, JobKind::Retry, Actor::system(), fixture.now())
+    };
+    let waits = fixture.store.create_job(&new()).await.unwrap();
+    for _ in 0..120 {
+        fixture.store.create_job(&new().ended(JobStatus::Finished, fixture.now())).await.unwrap();
+    }
+    assert_eq!(fixture.store.unfinished_jobs(organization).await.unwrap(), [waits]);
 }
 
 fn ended(organization: &Organization) -> Organization {

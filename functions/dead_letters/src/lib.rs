@@ -7,12 +7,12 @@ mod config;
 pub use config::Config;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use dispatch::Dispatcher;
+use dispatch::{Dispatcher, EndError};
 use domain::Clock;
 use lambda_runtime::{LambdaEvent, service_fn, tower::Service};
 use queue::{Queues, Received, Task};
 use runtime::Platform;
-use store::{Store, StoreError};
+use store::Store;
 use telemetry::metrics::Threshold;
 
 /// Builds the function that processes dead-letter queues.
@@ -66,19 +66,17 @@ impl Undertaker {
 
     /// Ends the task's delivery, unless it has finished or was redelivered since. Returns `false`
     /// if it changed at the same time.
-    async fn settle(&self, task: &Task) -> Result<bool, StoreError> {
+    async fn settle(&self, task: &Task) -> Result<bool, EndError> {
         let Some(before) = self.store.delivery(task.organization, task.delivery).await? else { return Ok(true) };
         if task.generation < before.generation {
             return Ok(true);
         }
         let now = self.clock.now();
         let Ok(after) = before.clone().dead_letter(now) else { return Ok(true) };
-        tracing::error!(delivery = %before.id, organization = %before.organization, "a delivery was dead-lettered");
-        if !self.store.transition(&before, &after).await? {
-            return Ok(false);
+        let ended = self.dispatcher.end(&before, &after).await?;
+        if ended {
+            tracing::error!(delivery = %before.id, organization = %before.organization, "a delivery was dead-lettered");
         }
-        telemetry::metrics::delivery_ended(after.destination_type, after.status().as_str());
-        self.dispatcher.have_told(std::slice::from_ref(&after)).await?;
-        Ok(true)
+        Ok(ended)
     }
 }

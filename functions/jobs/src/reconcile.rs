@@ -63,7 +63,7 @@ impl Jobs {
         }
         // This also runs when the table fails midway, because the deliveries that were changed have
         // no other task.
-        self.dispatcher.send(&ours, now).await;
-        failed.map_or(Ok(ours.len() as u64), Err)
+        let sent = self.dispatcher.send_or_remember(&ours, now).await;
+        failed.map_or(Ok(sent as u64), Err)
     }
 }

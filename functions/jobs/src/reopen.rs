@@ -93,8 +93,7 @@ impl Jobs {
                     }
                 }
             }
-            // The due index brings back a delivery that no queue accepts within a minute.
-            self.dispatcher.send(&reopened, self.clock.now()).await;
+            self.dispatcher.send_or_remember(&reopened, self.clock.now()).await;
             if let Some(error) = unavailable {
                 // The chunk is executed again; the deliveries that were reopened then count as
                 // done.

@@ -82,6 +82,10 @@ impl Monitor {
     /// other.
     async fn run(&self) -> Result<(), lambda_runtime::Error> {
         let (swept, watched) = tokio::join!(Box::pin(self.sweep()), Box::pin(self.watch()));
+        if let (Err(error), Err(_)) = (&swept, &watched) {
+            // Only one of the errors can be returned.
+            tracing::error!(error = %domain::chain(error), "the sweep failed, and so did the watch; the next run repeats both");
+        }
         watched?;
         Ok(swept?)
     }

@@ -9,7 +9,7 @@ use domain::id::{DeliveryId, DestinationId, MessageId, Ulid};
 use domain::organization::Organization;
 use futures_util::future::try_join_all;
 use queue::JobTask;
-use store::{Round, StoreError};
+use store::{Round, StoreError, skip_unreadable};
 
 use crate::interrupted::Interrupted;
 use crate::sweep::SWEPT_AGAIN_AFTER;
@@ -46,7 +46,8 @@ impl Monitor {
         let began_at = self.clock.now();
         let mut round = match scope {
             Reconcile::Start => Round::default(),
-            Reconcile::Hourly => self.store.round().await?,
+            // If the progress is unreadable, the round begins again.
+            Reconcile::Hourly => skip_unreadable(self.store.round().await)?.unwrap_or_default(),
         };
         round.began_at.get_or_insert(began_at);
         let (mut sent, mut stretches) = (0, 0);
@@ -68,7 +69,7 @@ impl Monitor {
                 self.reconcile_jobs(organization).await?;
                 // The process that enabled `auto_recover` may have stopped before the destinations
                 // were watched.
-                self.store.watch_recoverable(organization).await?;
+                skip_unreadable(self.store.watch_recoverable(organization).await)?;
                 round = Round { done_with: Some(organization.id), shard: 0, after: None, ..round };
             }
             if !page.more || page.items.is_empty() {
@@ -121,7 +122,9 @@ impl Monitor {
         let lost = page.items.into_iter().filter(|delivery| is_lost(delivery, scope, waited, now));
         let (held, lost): (Vec<Delivery>, Vec<Delivery>) = lost.partition(|delivery| interrupted.holds(delivery));
         self.end_leases(held).await?;
-        let sent = self.send_superseded(lost).await?;
+        let (sent, outcome) = self.send_superseded(lost).await;
+        // An error about one delivery must not stop the round there.
+        outcome.or_else(|error| if error.is_unavailable() { Err(error) } else { Ok(()) })?;
         round.after = page.next;
         round.shard += u8::from(page.next.is_none());
         Ok(sent)

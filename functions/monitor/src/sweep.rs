@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use domain::Timestamp;
 use domain::delivery::Delivery;
-use domain::id::DeliveryId;
 use domain::waiting::WaitingFor;
 use futures_util::{StreamExt, stream};
-use store::{DUE_PARTITIONS, DueEntry, StoreError};
+use store::{DUE_PARTITIONS, DueAfter, DueEntry, StoreError};
 
 use crate::Monitor;
 
@@ -20,69 +19,69 @@ const PAGE: u32 = 100;
 /// How many conditional writes run concurrently.
 const CLAIMS_AT_ONCE: usize = 16;
 
-/// The last entry of a page.
-type Last = (DeliveryId, Timestamp);
+/// How many deliveries were queued, and the first error about another one.
+type Sent = (usize, Result<(), StoreError>);
 
 impl Monitor {
     /// Queues a task for every delivery that falls due before the next sweep and that no worker
     /// runs.
+    ///
+    /// An error about one delivery does not affect the others. If the table is unavailable, the next
+    /// run sweeps what is left.
     pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
         let until = self.clock.now().plus(Duration::from_secs(u64::from(self.interval_seconds)));
-        let mut swept = 0;
-        let mut walks: Vec<(u8, Option<Last>)> = (0..DUE_PARTITIONS).map(|partition| (partition, None)).collect();
+        let (mut swept, mut first_error) = (0, Ok(()));
+        let mut walks: Vec<(u8, Option<DueAfter>)> = (0..DUE_PARTITIONS).map(|partition| (partition, None)).collect();
         // Reads one page of each partition in turn, so that a backlog in one does not delay the
         // others, even if the run is cut off.
         while !walks.is_empty() {
             let mut going_on = Vec::new();
-            for (partition, last) in walks {
-                let entries = self.store.due(partition, until, PAGE).await?;
-                // Entries that cannot be moved, because a worker runs them, stay at the front. A
-                // page that repeats ends the walk.
-                let ends = entries.last().map(|entry| (entry.delivery, entry.due_at));
-                if ends.is_none() || ends == last {
-                    continue;
+            for (partition, after) in walks {
+                let page = self.store.due(partition, until, after, PAGE).await?;
+                going_on.extend(page.next.map(|next| (partition, Some(next))));
+                let (sent, outcome) = self.sweep_page(page.items).await?;
+                swept += sent;
+                match outcome {
+                    Err(error) if error.is_unavailable() => return Err(error),
+                    outcome => first_error = first_error.and(outcome),
                 }
-                if entries.len() == PAGE as usize {
-                    going_on.push((partition, ends));
-                }
-                swept += self.sweep_page(entries).await?;
             }
             walks = going_on;
         }
         if swept > 0 {
             tracing::info!(swept, "queued due deliveries");
         }
-        Ok(())
+        first_error
     }
 
-    async fn sweep_page(&self, entries: Vec<DueEntry>) -> Result<usize, StoreError> {
+    async fn sweep_page(&self, entries: Vec<DueEntry>) -> Result<Sent, StoreError> {
         let keys: Vec<_> = entries.iter().map(|entry| (entry.organization, entry.delivery)).collect();
         let now = self.clock.now();
         let due = self.store.deliveries(&keys).await?.into_iter().flatten();
         let due: Vec<Delivery> = due.filter(|delivery| !delivery.status().is_finished() && !delivery.in_flight(now)).collect();
-        self.send_superseded(due).await
+        Ok(self.send_superseded(due).await)
     }
 
     /// Makes the earlier tasks of deliveries stale and queues new ones. Nothing is queued for a
-    /// delivery whose conditional write is lost.
-    pub(crate) async fn send_superseded(&self, deliveries: Vec<Delivery>) -> Result<usize, StoreError> {
+    /// delivery whose conditional write is lost. A failed write does not affect the others.
+    pub(crate) async fn send_superseded(&self, deliveries: Vec<Delivery>) -> Sent {
         let now = self.clock.now();
         let claims = deliveries.into_iter().map(async |before| {
             let Ok(after) = before.clone().supersede_tasks() else { return Ok(None) };
-            let won = self.store.move_due(&before, &after, due_at(&after, now).plus(SWEPT_AGAIN_AFTER)).await?;
-            Ok(won.then_some(after))
+            let won = self.store.move_due(&before, &after, due_at(&after, now).plus(SWEPT_AGAIN_AFTER)).await;
+            if let Err(error) = &won {
+                tracing::warn!(error = %domain::chain(error), delivery = %before.id, "failed to claim a due delivery; the next run claims it");
+            }
+            Ok(won?.then_some(after))
         });
         let claimed: Vec<Result<Option<Delivery>, StoreError>> = stream::iter(claims).buffer_unordered(CLAIMS_AT_ONCE).collect().await;
-        let mut ours = Vec::new();
-        for claim in claimed {
-            ours.extend(claim?);
-        }
+        let (mut ours, outcome) = dispatch::separate(claimed);
         ours.sort_by_key(|delivery| due_at(delivery, now));
-        let sent = ours.len();
+        let mut sent = 0;
         for same_second in ours.chunk_by(|a, b| due_at(a, now).as_seconds() == due_at(b, now).as_seconds()) {
-            self.dispatcher.send(same_second, due_at(&same_second[0], now)).await;
+            sent += self.dispatcher.send_or_remember(same_second, due_at(&same_second[0], now)).await;
         }
-        Ok(sent)
+        (sent, outcome)
     }
 }
 

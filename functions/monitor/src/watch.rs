@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dispatch::EndError;
 use domain::Timestamp;
 use domain::alert::{Alert, AlertKind, Verdict, evaluate};
 use domain::audit::AuditEvent;
@@ -81,7 +82,14 @@ impl Monitor {
         let minute = u64::try_from(self.clock.now().as_seconds() / 60).unwrap_or_default();
         for offset in 0..FAILING_PARTITIONS {
             let partition = (minute + u64::from(offset)) % u64::from(FAILING_PARTITIONS);
-            let watched = self.store.watched(u8::try_from(partition).unwrap_or_default()).await?;
+            let watched = match self.store.watched(u8::try_from(partition).unwrap_or_default()).await {
+                Ok(watched) => watched,
+                Err(error) => {
+                    tracing::error!(error = %domain::chain(&error), partition, "failed to read what is watched; the next run reads it again");
+                    first_error.get_or_insert(error.into());
+                    continue;
+                }
+            };
             // Boxed, because the future is large and stacks are small.
             let looks = watched.into_iter().map(|watched| match watched {
                 Watched::Destination(organization, destination) => self.look_at(organization, destination).boxed(),
@@ -302,7 +310,7 @@ impl Monitor {
 
     /// Skips deliveries that wait for a retry at a destination that takes no more. If there were
     /// none, the destination is no longer watched.
-    async fn skip_waiting(&self, stopped: Stopped) -> Result<(), StoreError> {
+    async fn skip_waiting(&self, stopped: Stopped) -> Result<(), EndError> {
         let Stopped { destination, shards, reason, unwatch } = stopped;
         let skipped = self.dispatcher.skip_retrying(&destination, shards, reason, SKIPPED_AT_ONCE_MAX).await?;
         if skipped > 0 {

@@ -1,8 +1,6 @@
 //! Adds deliveries to an accepted message, on the request of a person or a job, or as the fallback
 //! of a failed delivery.
 
-use std::time::Duration;
-
 use domain::attempt::Trigger;
 use domain::delivery::{Delivery, DeliveryStatus, FallbackOf, NewDelivery, State};
 use domain::destination::Destination;
@@ -10,10 +8,8 @@ use domain::message::MessageFacts;
 use store::{Added, StoreError};
 
 use crate::announce::existing;
-use crate::{Dispatcher, Target};
+use crate::{Dispatcher, Target, UNSENT_DUE};
 
-/// When an added delivery comes due whose task may not have been queued.
-const UNSENT_DUE: Duration = Duration::from_secs(60);
 
 /// Why a delivery is added.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,6 @@
 //! message's id is derived from what is announced, so all of them commit the same message once. Its
 //! deliveries are made like any others, and never cause further announcements.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use domain::Timestamp;
 use domain::alert::{Alert, AlertKind, data};
@@ -21,10 +19,8 @@ use sha2::{Digest as _, Sha256};
 use store::{Routes, StoreError};
 
 use crate::bus::detail_type;
-use crate::{Dispatcher, Submission, Target};
+use crate::{Dispatcher, Submission, Target, UNSENT_DUE};
 
-/// When a committed delivery comes due whose task may not have been queued.
-const UNSENT_DUE: Duration = Duration::from_secs(60);
 
 /// An alert or status update to announce.
 #[derive(Clone, Debug)]

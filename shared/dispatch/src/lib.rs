@@ -10,6 +10,7 @@ mod announce;
 mod bus;
 mod callback;
 mod check;
+mod end;
 mod mailbox;
 mod redeliver;
 mod release;
@@ -24,6 +25,7 @@ pub use add::Addition;
 pub use announce::Announcement;
 pub use bus::{Bus, BusError};
 pub use check::{CheckError, Checker};
+pub use end::EndError;
 pub use mailbox::mails_counted_as;
 pub use redeliver::RedeliverError;
 pub use release::Extent;
@@ -31,11 +33,17 @@ pub use resolve::{Target, Unresolved, resolve};
 pub use status::{Ending, TellError, is_listened_to};
 pub use submit::Submission;
 
+use std::time::Duration;
+
 use domain::delivery::Delivery;
 use domain::settings::email::Mailbox;
 use domain::{Clock, Timestamp};
+use futures_util::future::join_all;
 use queue::{Outgoing, Queues, Task};
-use store::Store;
+use store::{Store, StoreError};
+
+/// How long after its task should have been received a delivery comes due that no queue accepted.
+const UNSENT_DUE: Duration = Duration::from_secs(60);
 
 /// Writes deliveries and queues their tasks.
 #[derive(Clone, Debug)]
@@ -78,8 +86,28 @@ impl Dispatcher {
         self.bus.as_ref()
     }
 
+    /// Queues a task for each delivery, as [`Self::send`] does. A delivery that no queue accepts
+    /// comes due a minute after `at`, whatever its record says. Returns how many were queued.
+    pub async fn send_or_remember(&self, deliveries: &[Delivery], at: Timestamp) -> usize {
+        let unsent = self.send(deliveries, at).await;
+        self.remember(&unsent, at.plus(UNSENT_DUE)).await;
+        deliveries.len() - unsent.len()
+    }
+
+    /// Enters deliveries that no queue accepted in the due index, so that the sweep queues them. If
+    /// that fails too, a later sweep or the next reconcile finds them.
+    async fn remember(&self, unsent: &[&Delivery], due_at: Timestamp) {
+        let remembering = unsent.iter().copied().map(|delivery| async move {
+            if let Err(error) = self.store.remember_due(delivery, due_at).await {
+                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to enter an unsent delivery in the due index; a later sweep or the next reconcile sends it");
+            }
+        });
+        join_all(remembering).await;
+    }
+
     /// Queues a task for each delivery, which is received not before `at`. Returns those that no
     /// queue accepted.
+    #[must_use = "a delivery that no queue accepted needs another way back"]
     pub async fn send<'d>(&self, deliveries: &'d [Delivery], at: Timestamp) -> Vec<&'d Delivery> {
         // Only the submitter knows whether the payload is an item of its own. For others the extra
         // key costs one read at most.
@@ -91,6 +119,19 @@ impl Dispatcher {
         let outgoing: Vec<Outgoing> = deliveries.iter().map(|delivery| outgoing(delivery, delay_seconds, payload_item)).collect();
         self.queues.send(&outgoing).await.into_iter().filter_map(|position| deliveries.get(position)).collect()
     }
+}
+
+/// Separates what was written from the first error. What was written must be processed even if
+/// another write failed, because nothing else processes it before it is due again.
+pub fn separate<T>(outcomes: impl IntoIterator<Item = Result<Option<T>, StoreError>>) -> (Vec<T>, Result<(), StoreError>) {
+    let (mut written, mut first_error) = (Vec::new(), Ok(()));
+    for outcome in outcomes {
+        match outcome {
+            Ok(one) => written.extend(one),
+            Err(error) => first_error = first_error.and(Err(error)),
+        }
+    }
+    (written, first_error)
 }
 
 fn outgoing(delivery: &Delivery, delay_seconds: u32, payload_item: bool) -> Outgoing {

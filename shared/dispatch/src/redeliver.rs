@@ -4,7 +4,7 @@ use domain::attempt::Trigger;
 use domain::delivery::{Delivery, TransitionRefused};
 use store::StoreError;
 
-use crate::Dispatcher;
+use crate::{Dispatcher, EndError};
 
 /// How often a transition that lost its race is tried again on the new state.
 const RACES_MAX: usize = 8;
@@ -21,6 +21,9 @@ pub enum RedeliverError {
     /// The table could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The delivery could not be ended.
+    #[error(transparent)]
+    End(#[from] EndError),
 }
 
 impl Dispatcher {
@@ -38,15 +41,10 @@ impl Dispatcher {
         Ok(delivery)
     }
 
-    /// Cancels a delivery, so that no further attempt starts.
+    /// Cancels a delivery, so that no further attempt starts. Once it is cancelled, nothing fails.
     pub async fn cancel(&self, delivery: Delivery) -> Result<Delivery, RedeliverError> {
         let now = self.clock.now();
-        let (delivery, changed) = self.transition(delivery, |before| before.cancel(now).map(Some)).await?;
-        if changed {
-            telemetry::metrics::delivery_ended(delivery.destination_type, delivery.status().as_str());
-            self.have_told(std::slice::from_ref(&delivery)).await?;
-        }
-        Ok(delivery)
+        Ok(self.transition(delivery, |before| before.cancel(now).map(Some)).await?.0)
     }
 
     /// Applies `change` to the delivery, and again to the new state when a race is lost. Returns
@@ -58,7 +56,11 @@ impl Dispatcher {
     ) -> Result<(Delivery, bool), RedeliverError> {
         for _ in 0..RACES_MAX {
             let Some(after) = change(before.clone())? else { return Ok((before, false)) };
-            if self.store.transition(&before, &after).await? {
+            let written = match after.status().is_finished() {
+                true => self.end(&before, &after).await?,
+                false => self.store.transition(&before, &after).await?,
+            };
+            if written {
                 return Ok((after, true));
             }
             before = self.store.delivery(before.organization, before.id).await?.ok_or(RedeliverError::Contended)?;

@@ -8,10 +8,10 @@ use domain::destination::Destination;
 use domain::id::DeliveryId;
 use domain::settle::LONGEST_QUEUED_WAIT;
 use domain::waiting::{DeliveryLimits, Waiting, WaitingFor};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use store::StoreError;
 
-use crate::Dispatcher;
+use crate::{Dispatcher, separate};
 
 const PAGE: u32 = 100;
 /// Deliveries released together: their records are written and their tasks queued before the next
@@ -92,17 +92,18 @@ impl Dispatcher {
         }
     }
 
-    /// Releases these deliveries in their order, to start at `at`. Returns how many were released;
-    /// the others were changed by another writer.
+    /// Releases these deliveries in their order, to start at `at`. Returns how many were queued. The
+    /// others were changed by another writer, or no queue accepted them and they come due a minute
+    /// later.
     pub async fn release(&self, waiting: &[Delivery], at: Timestamp) -> Result<usize, StoreError> {
         let writes = waiting.iter().cloned().map(|before| async move {
             let Ok(after) = before.clone().release() else { return Ok(None) };
             let due_at = after.starts_at().map_or(at, |starts_at| starts_at.max(at)).plus(DUE_AFTER);
             Ok::<_, StoreError>(self.store.move_due(&before, &after, due_at).await?.then_some(after))
         });
-        let released: Vec<Delivery> = try_join_all(writes).await?.into_iter().flatten().collect();
-        self.send(&released, at).await;
-        Ok(released.len())
+        let (released, outcome) = separate(join_all(writes).await);
+        let sent = self.send_or_remember(&released, at).await;
+        outcome.map(|()| sent)
     }
 
     /// Gives these deliveries the destination's next turns in their order, starting at `at`.
@@ -115,19 +116,17 @@ impl Dispatcher {
         let writes = waiting.iter().cloned().zip(0_u32..).map(|(before, place)| async move {
             let turn = first_turn.plus(step * place);
             let waiting = Waiting { reason: WaitingFor::Rate, expected_at: Some(turn) };
-            let Ok(after) = before.clone().wait(waiting) else { return Ok(false) };
+            let Ok(after) = before.clone().wait(waiting) else { return Ok(None) };
             if turn.since(now) > LONGEST_QUEUED_WAIT {
-                return self.store.move_due(&before, &after, turn).await;
+                return Ok(self.store.move_due(&before, &after, turn).await?.then_some(1));
             }
-            let written = self.store.transition(&before, &after).await?;
-            if written {
-                // If no queue accepts the task, the due index brings the delivery back a minute
-                // later.
-                self.send(std::slice::from_ref(&after), turn).await;
+            if !self.store.transition(&before, &after).await? {
+                return Ok(None);
             }
-            Ok::<_, StoreError>(written)
+            Ok::<_, StoreError>(Some(self.send_or_remember(std::slice::from_ref(&after), turn).await))
         });
-        Ok(try_join_all(writes).await?.into_iter().filter(|released| *released).count())
+        let (released, outcome) = separate(join_all(writes).await);
+        outcome.map(|()| released.into_iter().sum())
     }
 }
 

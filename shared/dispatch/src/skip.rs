@@ -4,9 +4,8 @@
 use domain::delivery::{Delivery, SkipReason};
 use domain::destination::Destination;
 use futures_util::{StreamExt as _, stream};
-use store::StoreError;
 
-use crate::Dispatcher;
+use crate::{Dispatcher, EndError};
 
 const PAGE: u32 = 100;
 /// How many conditional writes run concurrently.
@@ -22,7 +21,8 @@ impl Dispatcher {
         shards: u8,
         reason: SkipReason,
         at_most: usize,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<usize, EndError> {
+        let routes = self.store.routes(destination.organization_id).await?;
         let (mut after, mut found) = (None, 0);
         loop {
             let page = self.store.open_deliveries(destination.organization_id, shards, destination.id, after, PAGE).await?;
@@ -33,19 +33,18 @@ impl Dispatcher {
                 return Ok(found);
             }
             let tests_go_on = |delivery: &Delivery| !(delivery.message.test && reason == SkipReason::DestinationDisabled);
+            let routes = routes.as_ref();
             let skips = page.items.into_iter().filter(tests_go_on).map(|before| async move {
                 let now = self.clock.now();
-                let Ok(after) = before.clone().skip(reason, now) else { return Ok(None) };
+                let Ok(after) = before.clone().skip(reason, now) else { return Ok(()) };
                 // A lost race does not matter: another writer moved the delivery on, or the worker
                 // skips it.
-                Ok(self.store.transition(&before, &after).await?.then_some(after))
+                self.end_under(routes, &before, &after).await.map(drop)
             });
-            let written: Vec<Result<Option<Delivery>, StoreError>> = stream::iter(skips).buffer_unordered(WRITES_AT_ONCE).collect().await;
-            let written = written.into_iter().collect::<Result<Vec<Option<Delivery>>, StoreError>>()?;
+            // All of them are tried, and each is independent of the others.
+            let written: Vec<Result<(), EndError>> = stream::iter(skips).buffer_unordered(WRITES_AT_ONCE).collect().await;
             found += written.len();
-            let skipped: Vec<Delivery> = written.into_iter().flatten().collect();
-            skipped.iter().for_each(|delivery| telemetry::metrics::delivery_ended(delivery.destination_type, delivery.status().as_str()));
-            self.have_told(&skipped).await?;
+            written.into_iter().collect::<Result<(), EndError>>()?;
             after = page.next;
             if after.is_none() || found >= at_most {
                 return Ok(found);

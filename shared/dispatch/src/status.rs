@@ -115,34 +115,6 @@ impl Dispatcher {
         Ok(bus.put("Delivery Failed", &body).await?)
     }
 
-    /// Queues a task for deliveries that finished without a worker: cancelled, skipped or given up.
-    /// The worker finds them finished and sends the status update. One whose attempt is still
-    /// running is left out, because it may yet succeed.
-    pub async fn have_told(&self, finished: &[Delivery]) -> Result<(), StoreError> {
-        let Some(first) = finished.first() else { return Ok(()) };
-        let Some(routes) = self.store.routes(first.organization).await? else { return Ok(()) };
-        let now = self.clock.now();
-        for delivery in finished {
-            if !is_listened_to(delivery, &routes.settings) && !self.falls_back(delivery).await? {
-                continue;
-            }
-            let at = delivery.state.attempt_until().unwrap_or(now).max(now);
-            if !self.send(std::slice::from_ref(delivery), at).await.is_empty() {
-                tracing::warn!(delivery = %delivery.id, "failed to queue a status update; it is not sent");
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a delivery that failed has fallbacks.
-    async fn falls_back(&self, delivery: &Delivery) -> Result<bool, StoreError> {
-        if delivery.status() != DeliveryStatus::Failed {
-            return Ok(false);
-        }
-        let destination = self.store.destination(delivery.organization, delivery.destination).await?;
-        Ok(destination.is_some_and(|destination| destination.on_exhausted.is_some()))
-    }
-
     async fn tell_delivery(&self, ids: &IdMint, routes: &Routes, ending: &Ending<'_>, event_type: &'static str) -> Result<(), StoreError> {
         let data = ending.data(&self.store).await?.clone();
         self.tell(ids, routes, ending.delivery, event_type, &ending.name(event_type), data).await

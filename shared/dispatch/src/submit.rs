@@ -6,15 +6,12 @@ use domain::attempt::Trigger;
 use domain::delivery::{Delivery, DeliveryStatus, NewDelivery};
 use domain::id::{DeliveryId, MessageId, OrganizationId};
 use domain::message::MessageFacts;
-use std::time::Duration;
 use store::{Content, StoreError};
 use telemetry::names::SUBMIT;
 use telemetry::{Parent, Span};
 
-use crate::{Dispatcher, Target};
+use crate::{Dispatcher, Target, UNSENT_DUE};
 
-/// How long after acceptance a delivery comes due whose task no queue accepted.
-const UNSENT_DUE: Duration = Duration::from_secs(60);
 
 /// A validated message with its id and its targets.
 #[derive(Clone, Debug)]
@@ -83,12 +80,8 @@ impl Dispatcher {
         let committed = self.store.commit(&deliveries, &submission.payload).await?;
         let queued: Vec<Delivery> = deliveries.iter().filter(|delivery| delivery.status() == DeliveryStatus::Queued).cloned().collect();
         let unsent = self.send_tasks(&queued, submission.accepted_at, committed.payload_item).await;
-        for delivery in unsent {
-            // The message is committed, so a failure here only means that reconcile, rather than the due index, brings it back.
-            if let Err(error) = self.store.remember_due(delivery, submission.accepted_at.plus(UNSENT_DUE)).await {
-                tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to enter an unsent delivery in the due index; the next reconcile run sends it");
-            }
-        }
+        // The message is committed, so a failure here is not the caller's.
+        self.remember(&unsent, submission.accepted_at.plus(UNSENT_DUE)).await;
         Ok(deliveries)
     }
 }

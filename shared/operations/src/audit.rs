@@ -57,9 +57,13 @@ impl Operations {
         const ACTION: &str = "ingest_rejected";
         telemetry::metrics::security_event(ACTION);
         tracing::warn!(%organization, by = %ctx.caller.by, why, security_event = true, "ingest_rejected");
-        // One that does not exist has no trail.
-        if let Ok(Some(_)) = self.store.organization(organization).await {
-            self.record_refusal(ctx, organization, ACTION, Some(why)).await;
+        match self.store.organization(organization).await {
+            Ok(Some(_)) => self.record_refusal(ctx, organization, ACTION, Some(why)).await,
+            // An organization that does not exist has no trail.
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(error = %domain::chain(&error), %organization, action = ACTION, request_id = ctx.request_id, "failed to read an organization; a refusal is not recorded in its audit trail");
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Deliveries: read, retried and cancelled.
 
-use dispatch::RedeliverError;
+use dispatch::{EndError, RedeliverError};
 use domain::attempt::{Attempt, Trigger};
 use domain::delivery::{Delivery, DeliveryStatus, State, TransitionRefused};
 use domain::destination::DestinationState;
@@ -19,7 +19,7 @@ use crate::cursor::ListScope;
 use crate::message::{PayloadAnswer, parse_reference, payload_expired};
 use crate::organization::no_parameters;
 use crate::page::{Page, PageQuery};
-use crate::view::delivery::{DeliveryFacts, DeliverySummary, DeliveryView};
+use crate::view::delivery::{DeliveryFacts, DeliverySummary, DeliveryView, Pauses};
 use crate::{Body, Context, Operations, Query, Refusal, RefusalCode};
 
 /// The body of `POST /v1/deliveries/{id}/retry`.
@@ -161,7 +161,8 @@ impl Operations {
         }
     }
 
-    /// `POST /v1/deliveries/{id}/cancel`: no further attempt starts.
+    /// `POST /v1/deliveries/{id}/cancel`: no further attempt starts. Once the delivery is cancelled,
+    /// the answer is 200: a repeat of the request would be refused.
     pub async fn cancel_delivery(&self, ctx: &Context, id: &str, mut query: Query, body: Body) -> Result<DeliveryView, Refusal> {
         let organization = self.enter(ctx, Permission::ManageDestinations, &mut query).await?;
         let before = self.own_delivery(ctx, organization, id).await?;
@@ -169,8 +170,21 @@ impl Operations {
         no_parameters(query)?;
         read_members(members, Errors::default(), |_| Some(()))?;
         let after = self.dispatch.cancel(before).await?;
-        self.record_action(ctx, &after, "delivery.cancelled").await?;
-        self.delivery_view(ctx, &after).await
+        if let Err(refusal) = self.record_action(ctx, &after, "delivery.cancelled").await {
+            let (error, request_id) = (refusal.detail, &ctx.request_id);
+            tracing::error!(error, request_id, delivery = %after.id, "failed to record in the audit trail that a delivery was cancelled");
+        }
+        match self.delivery_view(ctx, &after).await {
+            Ok(view) => Ok(view),
+            Err(refusal) => {
+                let (error, request_id) = (refusal.detail, &ctx.request_id);
+                tracing::warn!(error, request_id, delivery = %after.id, "failed to read the attempts of a cancelled delivery; the answer has only the last one");
+                let facts = DeliveryFacts::of(&after, &Pauses::default(), self.clock.now(), &ctx.base_url);
+                let last: Vec<Attempt> = after.last_attempt.clone().into_iter().collect();
+                let omitted = after.attempts.saturating_sub(u32::from(!last.is_empty()));
+                Ok(DeliveryView::of(facts, last, omitted))
+            }
+        }
     }
 
     async fn record_action(&self, ctx: &Context, delivery: &Delivery, action: &str) -> Result<(), Refusal> {
@@ -240,7 +254,8 @@ impl From<RedeliverError> for Refusal {
         match error {
             RedeliverError::Refused(refused) => transition_refused(refused),
             RedeliverError::Contended => Self::contended(),
-            RedeliverError::Store(error) => error.into(),
+            RedeliverError::Store(error) | RedeliverError::End(EndError::Store(error)) => error.into(),
+            RedeliverError::End(error @ EndError::Queue(_)) => Self::unavailable(error),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::health::{
 };
 use crate::keys::{self, FAILING, PK, TTL, TroubleKind};
 use crate::transaction::{Transacted, Transaction};
+use crate::unreadable::readable;
 use crate::{Page, Store, StoreError, audit, destination, recovery, routes};
 
 /// How long an alert is kept.
@@ -57,9 +58,10 @@ impl Store {
             }
         }
         // The index is eventually consistent; the table says which alerts are still unannounced.
-        for item in self.get_all("read alerts", &alerts).await?.iter().flatten().filter(|item| item.contains_key(FAILING.pk)) {
-            watched.push(Watched::Alert(Box::new(document::read(item)?)));
-        }
+        let items = self.get_all("read alerts", &alerts).await?;
+        let unannounced = items.iter().flatten().filter(|item| item.contains_key(FAILING.pk));
+        let alerts = readable(unannounced.map(document::read::<Alert>))?;
+        watched.extend(alerts.into_iter().map(|alert| Watched::Alert(Box::new(alert))));
         Ok(watched)
     }
 
@@ -238,9 +240,7 @@ impl Store {
         partition.equals(PK, text(keys::alerts_partition(organization)));
         let start = after.map(|after| keys::alert(organization, after).item());
         let query = self.query(partition).scan_index_forward(false).set_exclusive_start_key(start);
-        let page = self.list("list alerts", query, limit).await?;
-        let items: Result<_, _> = page.items.iter().map(document::read).collect();
-        Ok(Page { items: items?, more: page.more })
+        self.list_as("list alerts", query, limit, document::read).await
     }
 }
 

@@ -6,7 +6,7 @@ use domain::id::{AuditId, OrganizationId, Ulid};
 use domain::organization::OrganizationSettings;
 use std::time::Duration;
 
-use crate::attributes::{Item, Put, Reader, number, text};
+use crate::attributes::{Item, Put, number, text};
 use crate::document;
 use crate::expression::Condition;
 use crate::keys::{self, PK, SK, TTL, TroubleKind};
@@ -41,14 +41,13 @@ impl Store {
         range.equals(PK, text(keys::audit_partition(organization))).between(SK, text(lowest.to_string()), text(bound.to_string()));
         let query = self.query(range).scan_index_forward(false);
         // Reads one more item, because the bound itself is in the range but not in the page.
-        let mut page = self.list("list audit events", query, limit.saturating_add(1)).await?;
-        let bound = bound.to_string();
-        page.items.retain(|item| Reader(item).text(SK).is_ok_and(|id| id != bound));
+        let read = document::read::<AuditEvent>;
+        let mut page = self.list_as("list audit events", query, limit.saturating_add(1), read).await?;
+        page.items.retain(|event| event.id != bound);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = page.more || page.items.len() > limit;
         page.items.truncate(limit);
-        let items: Result<_, _> = page.items.iter().map(document::read).collect();
-        Ok(Page { items: items?, more })
+        Ok(Page { items: page.items, more })
     }
 
     /// Returns how many days an organization keeps audit events.

@@ -9,6 +9,7 @@ use crate::document::{self, Saved, at_revision, present};
 use crate::expression::Condition;
 use crate::keys::{self, PK, SK, TTL};
 use crate::tally::{Limit, Within};
+use crate::unreadable::readable;
 use crate::{Store, StoreError};
 
 /// How long an authorization without consent stays readable after it expired, so that the client
@@ -35,7 +36,7 @@ impl Store {
         range.begins_with(SK, text(keys::AUTHORIZATION_PREFIX));
         let query = self.query(range).consistent_read(true);
         let found = self.list("count authorizations", query, u32::MAX).await?;
-        let all: Vec<Authorization> = found.items.iter().map(document::read).collect::<Result<_, _>>()?;
+        let all: Vec<Authorization> = readable(found.items.iter().map(document::read))?;
         let stands = |authorization: &&Authorization| match authorization.consent {
             Consent::Granted { .. } => true,
             Consent::Requested { .. } => self.now() < authorization.expires_at,

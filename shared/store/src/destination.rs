@@ -11,7 +11,7 @@ use crate::document::{self, Saved, absent, at_revision};
 use crate::expression::{Change, Condition};
 use crate::keys::{self, Key};
 use crate::transaction::Transacted;
-use crate::{Page, Store, StoreError, alert, audit, organization, routes};
+use crate::{Page, Store, StoreError, alert, audit, organization, routes, skip_unreadable};
 
 /// How often a deletion that also changes its organization's settings is tried again when these
 /// changed at the same time.
@@ -58,11 +58,12 @@ impl Store {
         item.as_ref().map(read).transpose()
     }
 
-    /// Reads several destinations, including deleted ones, in the order of their ids.
+    /// Reads several destinations, including deleted ones, in the order of their ids. An unreadable
+    /// one is logged, counted and left out, as if it did not exist.
     pub async fn destinations(&self, organization: OrganizationId, ids: &[DestinationId]) -> Result<Vec<Option<Destination>>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(|id| keys::destination(organization, *id)).collect();
         let items = self.get_all("read destinations", &keys).await?;
-        items.iter().map(|item| item.as_ref().map(read).transpose()).collect()
+        items.iter().map(|item| Ok(item.as_ref().map(read).map(skip_unreadable).transpose()?.flatten())).collect()
     }
 
     /// Lists an organization's destinations that are not deleted, oldest first.

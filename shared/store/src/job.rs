@@ -10,12 +10,13 @@ use domain::id::{DeliveryId, DestinationId, JobId, OrganizationId, Ulid};
 use domain::limits::JOBS_MAX;
 use serde::{Deserialize, Serialize};
 
-use crate::attributes::{Item, Put, Reader, number, text};
+use crate::attributes::{Item, Put, number, text};
 use crate::document::{self, Saved, absent, at_revision};
 use crate::expression::Condition;
 use crate::keys::{self, PK, SK, TTL};
 use crate::table::Written;
 use crate::tally::{Limit, Within};
+use crate::unreadable::readable;
 use crate::{DeliveryFilter, Page, Store, StoreError};
 
 /// How long jobs are kept after they were requested.
@@ -220,8 +221,10 @@ impl Store {
     pub async fn unfinished_jobs(&self, organization: OrganizationId) -> Result<Vec<Job>, StoreError> {
         let mut range = Condition::default();
         range.equals(PK, text(keys::jobs(organization)));
-        let found = self.list("list unfinished jobs", self.query(range), u32::MAX).await?;
-        let mut jobs: Vec<Job> = found.items.iter().map(document::read).collect::<Result<_, _>>()?;
+        let query = self.query(range).consistent_read(true);
+        let found = self.list("list unfinished jobs", query, u32::MAX).await?;
+        let alive = found.items.iter().filter(|item| self.is_alive(item));
+        let mut jobs: Vec<Job> = readable(alive.map(document::read))?;
         jobs.retain(|job| !job.status.is_over());
         Ok(jobs)
     }
@@ -245,13 +248,13 @@ impl Store {
         let mut range = Condition::default();
         range.equals(PK, text(keys::jobs(organization))).between(SK, text(first_at(0).to_string()), text(&bound));
         // Reads one more item, because the bound itself is in the range but not in the page.
-        let mut page = self.list("list jobs", self.query(range).scan_index_forward(false), limit.saturating_add(1)).await?;
-        page.items.retain(|item| Reader(item).text(SK).is_ok_and(|id| id != bound));
+        let query = self.query(range).scan_index_forward(false);
+        let mut page = self.list_as("list jobs", query, limit.saturating_add(1), document::read::<Job>).await?;
+        page.items.retain(|job| Some(job.id) != after);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = page.more || page.items.len() > limit;
         page.items.truncate(limit);
-        let items: Result<_, _> = page.items.iter().map(document::read).collect();
-        Ok(Page { items: items?, more })
+        Ok(Page { items: page.items, more })
     }
 }
 

@@ -37,6 +37,7 @@ mod tally;
 mod together;
 mod transaction;
 mod trouble;
+mod unreadable;
 mod upload;
 
 use std::time::UNIX_EPOCH;
@@ -49,7 +50,7 @@ use domain::Timestamp;
 pub use alert::Watched;
 pub use alert_email::PendingConfirmation;
 pub use delivery::{
-    Added, Backlog, Committed, Content, DeliveryFilter, DueEntry, KeptBody, Leased, MessageFilter, Missed, ObjectHead, ObjectLink,
+    Added, Backlog, Committed, Content, DeliveryFilter, DueAfter, DueEntry, KeptBody, Leased, MessageFilter, Missed, ObjectHead, ObjectLink,
     ObjectPlace, OwnObject, SentBody, Settled, Unreadable, UploadTerms, Work, WorkKey,
 };
 pub use destination::Created;
@@ -66,6 +67,7 @@ pub use rate::{Counted, Usage, Window};
 pub use recovery::Recovered;
 pub use round::Round;
 pub use routes::{Route, Routes};
+pub use unreadable::skip_unreadable;
 pub use upload::{Announced, Upload};
 
 use crate::table::Table;

@@ -11,6 +11,7 @@ use crate::document::{self, Saved, at_revision};
 use crate::expression::Condition;
 use crate::keys::{self, Key, PK, SK};
 use crate::transaction::Transacted;
+use crate::unreadable::readable;
 use crate::{Page, Store, StoreError, audit, routes};
 
 impl Store {
@@ -42,20 +43,18 @@ impl Store {
         let mut partition = Condition::default();
         partition.equals(PK, text(keys::ORGANIZATIONS));
         let query = self.query(partition).set_exclusive_start_key(after.map(|id| keys::organization_listed(id).item()));
-        let listed = self.list("list organizations", query, limit).await?;
-        let listed_keys: Result<Vec<Key>, StoreError> =
-            listed.items.iter().map(|line| Reader(line).parsed(SK).map(keys::organization)).collect();
-        let items = self.get_all("read organizations", &listed_keys?).await?;
-        let organizations: Result<_, _> = items.iter().flatten().map(document::read).collect();
-        Ok(Page { items: organizations?, more: listed.more })
+        let listed = self.list_as("list organizations", query, limit, |line| Reader(line).parsed(SK)).await?;
+        let listed_keys: Vec<Key> = listed.items.into_iter().map(keys::organization).collect();
+        let items = self.get_all("read organizations", &listed_keys).await?;
+        Ok(Page { items: readable(items.iter().flatten().map(document::read))?, more: listed.more })
     }
 
     /// Lists the ids of all organizations, oldest first.
     pub async fn organization_ids(&self) -> Result<Vec<OrganizationId>, StoreError> {
         let mut partition = Condition::default();
         partition.equals(PK, text(keys::ORGANIZATIONS));
-        let listed = self.list("list organizations", self.query(partition), u32::MAX).await?;
-        listed.items.iter().map(|line| Reader(line).parsed(SK)).collect()
+        let listed = self.list_as("list organizations", self.query(partition), u32::MAX, |line| Reader(line).parsed(SK)).await?;
+        Ok(listed.items)
     }
 
     /// Saves a changed organization whose revision is already raised, and updates its routes.

@@ -13,6 +13,7 @@ use crate::document;
 use crate::expression::{Change, Condition};
 use crate::keys::{self, Key, PK, SK, TTL};
 use crate::tally::{Limit, Within};
+use crate::unreadable::readable;
 use crate::{Store, StoreError, Walk, api_key, organization};
 
 /// When the session ends. An attribute of its own, because it is one of the few parts that change.
@@ -55,7 +56,7 @@ impl Store {
         let query = self.query(partition).consistent_read(true);
         let found = self.list("count portal links", query, u32::MAX).await?;
         let unopened = |item: &&Item| !item.contains_key(REVOKED) && !item.contains_key(SESSION_UNTIL);
-        let links: Vec<PortalLink> = found.items.iter().filter(unopened).map(read).collect::<Result<_, _>>()?;
+        let links: Vec<PortalLink> = readable(found.items.iter().filter(unopened).map(read))?;
         Ok(links.iter().filter(|link| self.now() < link.expires_at).count() as u64)
     }
 
@@ -113,7 +114,7 @@ impl Store {
         let page = self.list("list portal links", query, limit).await?;
         let links = page.items.iter().filter(|item| !item.contains_key(REVOKED)).map(read);
         let last = page.items.last().filter(|_| page.more);
-        Ok(Walk { items: links.collect::<Result<_, _>>()?, next: last.map(|item| Reader(item).parsed(SK)).transpose()? })
+        Ok(Walk { items: readable(links)?, next: last.map(|item| Reader(item).parsed(SK)).transpose()? })
     }
 
     /// Opens a link, which is possible only once. Returns whether it was opened by this call.

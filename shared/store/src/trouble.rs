@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::keys::{self, Key, TROUBLE, TROUBLE_PARTITIONS, TroubleKind};
 use crate::lane::{Merge, Range, Source};
+use crate::unreadable::readable;
 use crate::{Page, Store, StoreError, document};
 
 /// Entries that one query of a partition reads.
@@ -45,12 +46,11 @@ impl Store {
             }
             let keys: Vec<Key> = entries.into_iter().map(|entry| entry.key).collect();
             let found = self.get_all("read a list", &keys).await?;
-            items.extend(found.into_iter().flatten().filter(|item| self.is_alive(item)));
+            items.extend(readable(found.iter().flatten().filter(|item| self.is_alive(item)).map(document::read))?);
         }
         let more = items.len() > limit;
         items.truncate(limit);
-        let items: Result<_, _> = items.iter().map(document::read).collect();
-        Ok(Page { items: items?, more })
+        Ok(Page { items, more })
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Threshold {
     DestinationFailures,
     /// A destination's failure rate reached its percentage.
     FailureRate,
+    /// A stored item cannot be read. The log names its key.
+    UnreadableItems,
 }
 
 /// Counts a delivery that ended with this status.
@@ -67,6 +69,7 @@ pub fn threshold_exceeded(threshold: Threshold) {
         Threshold::DeadLetters => "dead_letters",
         Threshold::DestinationFailures => "destination_failures",
         Threshold::FailureRate => "failure_rate",
+        Threshold::UnreadableItems => "unreadable_items",
     };
     record(names::THRESHOLD_EXCEEDED, &[name], 1.0);
 }

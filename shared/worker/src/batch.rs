@@ -20,7 +20,7 @@ use telemetry::metrics::Threshold;
 
 use crate::counts::Counts;
 use crate::plan::{GiveUp, Next, plan};
-use crate::setback::{Disposal, hold, put_back};
+use crate::setback::{Disposal, hold, put_back, unreadable};
 use crate::turn::{Turn, limits_of};
 use crate::{Connector, Parts};
 
@@ -126,10 +126,14 @@ impl<C: Connector> Parts<C> {
         let keys: Vec<WorkKey> = readable.iter().map(|(_, task)| work_key(task)).collect();
         match self.store.read_batch(&keys).await {
             Ok(works) => {
-                let items = readable.into_iter().zip(works.into_iter().map(called_back));
-                disposed.extend(items.map(|((received, task), work)| {
-                    (received.message_id.clone(), Ok(Item { received, task, work, turn: None, counts: Arc::clone(counts) }))
-                }));
+                for ((received, task), work) in readable.into_iter().zip(works) {
+                    let message_id = received.message_id.clone();
+                    let outcome = match work.map(called_back) {
+                        Ok(work) => Ok(Item { received, task, work, turn: None, counts: Arc::clone(counts) }),
+                        Err(error) => Err(unreadable(&self.inbox, &received, &error).await),
+                    };
+                    disposed.push((message_id, outcome));
+                }
             }
             Err(error) => {
                 tracing::warn!(error = %domain::chain(&error), tasks = readable.len(), "failed to read a batch; its tasks return to the queue");
@@ -200,13 +204,10 @@ impl<C: Connector> Parts<C> {
     /// Makes an attempt after waiting for its turn, unless the delivery was cancelled or its
     /// destination was paused or disabled in the meantime.
     async fn attempt_if_still_due(&self, mut item: Item, deadline_ms: u64) -> Disposal {
-        match self.store.read_batch(&[work_key(&item.task)]).await {
-            Ok(mut works) => item.work = works.pop().map(called_back).unwrap_or(item.work),
-            Err(error) => {
-                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to read a delivery again; its task returns to the queue");
-                return put_back(&self.inbox, &item.received).await;
-            }
-        }
+        item = match self.read_again(item).await {
+            Ok(item) => item,
+            Err(disposal) => return disposal,
+        };
         match self.plan(&item) {
             Next::Attempt(wait) => {
                 tokio::time::sleep(wait).await;
@@ -240,13 +241,10 @@ impl<C: Connector> Parts<C> {
             return self.send_back(&item).await;
         };
         if asked.elapsed() > FRESH {
-            match self.store.read_batch(&[work_key(&item.task)]).await {
-                Ok(mut works) => item.work = works.pop().map(called_back).unwrap_or(item.work),
-                Err(error) => {
-                    tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to read a delivery again; its task returns to the queue");
-                    return put_back(&self.inbox, &item.received).await;
-                }
-            }
+            item = match self.read_again(item).await {
+                Ok(item) => item,
+                Err(disposal) => return disposal,
+            };
             if self.is_too_late(&item, deadline_ms) || !matches!(self.plan(&item), Next::Attempt(_) | Next::AttemptAlone) {
                 return self.send_back(&item).await;
             }
@@ -254,6 +252,18 @@ impl<C: Connector> Parts<C> {
         let disposal = self.attempt(&item).await;
         drop(reserved);
         disposal
+    }
+
+    /// Reads the records of a task again. If that fails, the task returns to the queue.
+    async fn read_again(&self, item: Item) -> Result<Item, Disposal> {
+        let read = self.store.read_batch(&[work_key(&item.task)]).await;
+        match read.and_then(|mut works| works.pop().transpose()) {
+            Ok(work) => Ok(Item { work: work.map(called_back).unwrap_or(item.work), ..item }),
+            Err(error) => {
+                tracing::warn!(error = %domain::chain(&error), delivery = %item.task.delivery, "failed to read a delivery again; its task returns to the queue");
+                Err(put_back(&self.inbox, &item.received).await)
+            }
+        }
     }
 
     /// Returns the memory that an attempt needs in addition to what the batch has read, or `None`

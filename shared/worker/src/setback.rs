@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use queue::{Inbox, Received};
+use store::StoreError;
+use telemetry::metrics::Threshold;
 
-use crate::plan::SUSPECT_RECEIVES;
+use crate::plan::{POISON_RECEIVES, SUSPECT_RECEIVES};
 
 /// The longest wait after a failure.
 const LONGEST_SETBACK: Duration = Duration::from_secs(900);
@@ -35,6 +37,17 @@ pub(crate) async fn put_back(inbox: &Inbox, received: &Received) -> Disposal {
         return Disposal::Done;
     }
     hold(inbox, received, wait).await
+}
+
+/// Returns a task that names an unreadable item to the queue. Its receive count rises, and after
+/// about eight minutes the task goes to the dead-letter queue. Its delivery continues if the item is
+/// repaired before that.
+pub(crate) async fn unreadable(inbox: &Inbox, received: &Received, error: &StoreError) -> Disposal {
+    let ends = received.receives >= POISON_RECEIVES && inbox.bury(&received.body).await.is_ok();
+    let next = if ends { "it goes to the dead-letter queue" } else { "it returns to the queue" };
+    telemetry::metrics::threshold_exceeded(Threshold::UnreadableItems);
+    tracing::error!(error = %domain::chain(error), message_id = received.message_id, next, "an item that a task names is unreadable");
+    if ends { Disposal::Done } else { hold(inbox, received, setback_wait(received.receives)).await }
 }
 
 /// Hides a task for this time. If that fails, the queue's own visibility timeout applies.

@@ -243,9 +243,8 @@ impl<C: Connector> Parts<C> {
             _ => self.store.transition(before, &after).await?,
         };
         if let Some(at) = in_queue.filter(|_| waits) {
-            // If the queue does not accept the task, the due index returns the delivery a minute
-            // later, or the monitor does when a pause ends. The task continues the same span.
-            let sending = self.dispatcher.send(std::slice::from_ref(&after), at);
+            // The task continues the same span.
+            let sending = self.dispatcher.send_or_remember(std::slice::from_ref(&after), at);
             telemetry::within(item.received.cause, sending).await;
         }
         match waiting.reason {

@@ -169,7 +169,7 @@ impl Operations {
     /// what is queued the worker as it comes up.
     pub(crate) async fn skip_retrying(&self, destination: &Destination, reason: SkipReason) {
         let skipped = async {
-            let Some(routes) = self.store.routes(destination.organization_id).await? else { return Ok::<_, store::StoreError>(0) };
+            let Some(routes) = self.store.routes(destination.organization_id).await? else { return Ok::<_, dispatch::EndError>(0) };
             self.dispatch.skip_retrying(destination, routes.shards, reason, SKIPPED_AT_ONCE_MAX).await
         };
         if let Err(error) = skipped.await {

@@ -183,8 +183,7 @@ impl Operations {
                     Ok(cancelled) => cancelled,
                     // Somebody finished it first: that is as good.
                     Err(dispatch::RedeliverError::Refused(_)) => delivery,
-                    Err(dispatch::RedeliverError::Store(error)) => return Err(error.into()),
-                    Err(dispatch::RedeliverError::Contended) => return Err(Refusal::contended()),
+                    Err(error) => return Err(error.into()),
                 },
             };
             let current = self.store.delivery(organization, finished.id).await?.unwrap_or(finished);

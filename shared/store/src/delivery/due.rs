@@ -13,6 +13,7 @@ use crate::attributes::{Item, Reader, text, time};
 use crate::expression::Condition;
 use crate::keys::{self, DUE, Key, PK, SK};
 use crate::page::Walk;
+use crate::unreadable::readable;
 use crate::{Store, StoreError};
 
 /// How much later than its queued task a delivery is due, so that the task comes first unless it
@@ -32,6 +33,10 @@ pub struct DueEntry {
     pub due_at: Timestamp,
 }
 
+/// Where a walk through the due index continues.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DueAfter(Item);
+
 /// Returns when the due index lists a delivery. A longer wait has no task in a queue, so the index
 /// is the only thing that ends it.
 pub(super) fn due_at(delivery: &Delivery) -> Option<Timestamp> {
@@ -49,20 +54,28 @@ pub(super) fn due_at(delivery: &Delivery) -> Option<Timestamp> {
 }
 
 impl Store {
-    /// Returns the deliveries of one partition that are due by `until`, oldest first. `partition`
-    /// is below [`crate::DUE_PARTITIONS`].
-    pub async fn due(&self, partition: u8, until: Timestamp, limit: u32) -> Result<Vec<DueEntry>, StoreError> {
+    /// Walks the deliveries of one partition that are due by `until`, oldest first. `partition` is
+    /// below [`crate::DUE_PARTITIONS`].
+    pub async fn due(
+        &self,
+        partition: u8,
+        until: Timestamp,
+        after: Option<DueAfter>,
+        limit: u32,
+    ) -> Result<Walk<DueEntry, DueAfter>, StoreError> {
         let mut condition = Condition::default();
         condition.equals(DUE.pk, text(keys::due(partition)));
         condition.between(DUE.sk, time(Timestamp::from_millis(0)), time(until));
         let call = self.query(condition).index_name(DUE.name).limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let call = call.set_exclusive_start_key(after.map(|DueAfter(last)| last));
         let answer = call.send().await.map_err(StoreError::of("read what is due"))?;
         let entry = |from: Reader<'_>| {
             let organization = keys::organization_of(from.text(PK)?).ok_or_else(|| from.corrupt("its partition names no organization"))?;
             let delivery = keys::delivery_of(from.text(SK)?).ok_or_else(|| from.corrupt("its sort key names no delivery"))?;
             Ok(DueEntry { organization, delivery, due_at: from.time(DUE.sk)? })
         };
-        answer.items().iter().map(|item| entry(Reader(item))).collect()
+        let items = readable(answer.items().iter().map(|item| entry(Reader(item))))?;
+        Ok(Walk { items, next: answer.last_evaluated_key.map(DueAfter) })
     }
 
     /// Walks the unfinished deliveries of one shard of an organization, oldest first.
@@ -89,7 +102,7 @@ impl Store {
             items.truncate(limit);
             next = items.last().and_then(id_of);
         }
-        let found = items.iter().filter(|item| self.is_alive(item)).map(decode).collect::<Result<_, _>>()?;
+        let found = readable(items.iter().filter(|item| self.is_alive(item)).map(decode))?;
         Ok(Walk { items: self.committed(found).await?, next })
     }
 }

@@ -7,13 +7,14 @@ use domain::Timestamp;
 use domain::delivery::{Delivery, DeliveryStatus};
 use domain::event_type::EventType;
 use domain::id::{DeliveryId, DestinationId, Id, MessageId, OrganizationId, Ulid};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::item::{ATTENTION, decode};
 use crate::keys::{self, ATTENTION_DST, ATTENTION_ORG, BY_DESTINATION, Key, TROUBLE, TROUBLE_PARTITIONS, TroubleKind};
 use crate::lane::{Entry, Merge, Range, Source, by_reference};
 use crate::page::Walk;
+use crate::unreadable::readable;
 use crate::{Store, StoreError};
 
 /// Entries that one page reads before it is returned even if it is not full.
@@ -243,8 +244,8 @@ impl Store {
             if cut {
                 passed = taken;
             }
-            let whole = try_join_all(wanted.into_iter().map(|first| self.whole_message(first))).await?;
-            items.extend(whole.into_iter().flatten());
+            let whole = join_all(wanted.into_iter().map(|first| self.whole_message(first))).await;
+            items.extend(readable(whole)?.into_iter().flatten());
             if cut || items.len() == count || looked_at >= LOOKED_AT_MAX && passed.is_some() {
                 return Ok(Walk { items, next: passed.filter(|_| cut || !merge.is_at_end()) });
             }
@@ -262,7 +263,7 @@ impl Store {
         let missing: Vec<Key> = entries.iter().filter(|entry| entry.item.is_none()).map(|entry| entry.key.clone()).collect();
         let mut found = self.get_all("list deliveries", &missing).await?.into_iter();
         let items = entries.into_iter().filter_map(|entry| entry.item.or_else(|| found.next().flatten()));
-        items.filter(|item| self.is_alive(item)).map(|item| decode(&item)).collect()
+        readable(items.filter(|item| self.is_alive(item)).map(|item| decode(&item)))
     }
 }
 

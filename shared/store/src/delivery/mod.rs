@@ -36,7 +36,7 @@ pub use add::Added;
 pub use backlog::Backlog;
 pub use body::{KeptBody, SentBody};
 pub use commit::Committed;
-pub use due::DueEntry;
+pub use due::{DueAfter, DueEntry};
 pub use list::{DeliveryFilter, MessageFilter};
 pub use object::{ObjectHead, ObjectLink, ObjectPlace, OwnObject, Unreadable, UploadTerms};
 pub use payload::Content;

@@ -10,6 +10,7 @@ use crate::attributes::{Item, Reader, text};
 use crate::expression::Condition;
 use crate::keys::{self, ATTENTION_DST, Key, SK};
 use crate::page::Walk;
+use crate::unreadable::readable;
 use crate::{Store, StoreError};
 
 /// Bounds between which every delivery's sort key lies.
@@ -42,7 +43,7 @@ impl Store {
         let keys: Vec<Key> = ids.iter().map(|id| keys::delivery(organization, *id)).collect();
         let items = self.get_all("read open deliveries", &keys).await?;
         let is_open = |item: &&Item| self.is_alive(item) && item.contains_key(ATTENTION_DST.pk);
-        let found = items.iter().flatten().filter(is_open).map(decode).collect::<Result<Vec<_>, _>>()?;
+        let found = readable(items.iter().flatten().filter(is_open).map(decode))?;
         let open = self.committed(found).await?.into_iter().filter(|delivery| !delivery.status().is_finished());
         Ok(Walk { items: open.collect(), next })
     }

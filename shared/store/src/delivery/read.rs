@@ -9,16 +9,25 @@ use super::item::decode;
 use crate::attributes::{Item, text};
 use crate::expression::Condition;
 use crate::keys::{self, Key, PK, SK};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, skip_unreadable};
 
 impl Store {
     /// Reads one delivery.
     pub async fn delivery(&self, organization: OrganizationId, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-        Ok(self.deliveries(&[(organization, id)]).await?.into_iter().next().flatten())
+        self.read_deliveries(&[(organization, id)]).await?.pop().transpose().map(Option::flatten)
     }
 
-    /// Reads any number of deliveries, in the order of their ids.
+    /// Reads any number of deliveries, in the order of their ids. An unreadable one is logged,
+    /// counted and left out, as if it did not exist.
     pub async fn deliveries(&self, ids: &[(OrganizationId, DeliveryId)]) -> Result<Vec<Option<Delivery>>, StoreError> {
+        let read = self.read_deliveries(ids).await?;
+        read.into_iter().map(|delivery| Ok(skip_unreadable(delivery)?.flatten())).collect()
+    }
+
+    async fn read_deliveries(
+        &self,
+        ids: &[(OrganizationId, DeliveryId)],
+    ) -> Result<Vec<Result<Option<Delivery>, StoreError>>, StoreError> {
         let mut keys: Vec<Key> = ids.iter().map(|(organization, id)| keys::delivery(*organization, *id)).collect();
         keys.extend(ids.iter().filter(|(_, id)| id.position != 0).map(|(organization, id)| first_of(*organization, id.message)));
         let items = self.get_all("read deliveries", &keys).await?;
@@ -27,7 +36,7 @@ impl Store {
             let delivery = item.as_ref().filter(|item| self.is_alive(item)).map(decode).transpose()?;
             Ok(delivery.filter(|delivery| is_under_way(delivery) || there.contains(&first_of(*organization, id.message))))
         };
-        items.iter().zip(ids).map(read).collect()
+        Ok(items.iter().zip(ids).map(read).collect())
     }
 
     /// Reads all deliveries of a message, in the order of their positions; `None` if it was never

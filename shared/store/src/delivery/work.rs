@@ -65,13 +65,14 @@ impl WorkKey {
 }
 
 impl Store {
-    /// Reads what tasks name, in the order of the tasks.
-    pub async fn read_batch(&self, tasks: &[WorkKey]) -> Result<Vec<Work>, StoreError> {
+    /// Reads what tasks name, in the order of the tasks. An unreadable item is the error of only
+    /// those tasks that name it.
+    pub async fn read_batch(&self, tasks: &[WorkKey]) -> Result<Vec<Result<Work, StoreError>>, StoreError> {
         let keys: Vec<Key> = tasks.iter().flat_map(WorkKey::keys).collect();
         let items = self.get_all("read a batch", &keys).await?;
         let items: HashMap<Key, Item> =
             keys.into_iter().zip(items).filter_map(|(key, item)| Some((key, item.filter(|item| self.is_alive(item))?))).collect();
-        tasks.iter().map(|task| work(task, &items)).collect()
+        Ok(tasks.iter().map(|task| work(task, &items)).collect())
     }
 }
 

@@ -91,7 +91,7 @@ async fn a_payload_comes_back_from_wherever_it_is() {
         assert_eq!(fixture.stands(delivery).await, *delivery);
 
         let key = WorkKey { organization, delivery: delivery.id, destination: destination.id, payload_item: committed.payload_item };
-        let work = fixture.store.read_batch(&[key, key]).await.unwrap().pop().unwrap();
+        let work = fixture.store.read_batch(&[key, key]).await.unwrap().pop().unwrap().unwrap();
         assert_eq!(work.delivery.as_ref(), Some(delivery));
         assert_eq!(work.destination.as_ref(), Some(&destination));
         assert_eq!(work.payload.as_deref(), in_batch.then_some(payload));

@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 async fn due(fixture: &Fixture, until: Timestamp) -> Vec<DueEntry> {
     let mut entries = Vec::new();
     for partition in 0..DUE_PARTITIONS {
-        entries.extend(fixture.store.due(partition, until, 100).await.unwrap());
+        entries.extend(fixture.store.due(partition, until, None, 100).await.unwrap().items);
     }
     entries
 }

@@ -2,12 +2,14 @@
 
 #![allow(missing_docs, reason = "tests are named so that they read as what they hold")]
 
+mod ending;
 mod failure_rate;
 mod limits;
 mod monitor;
 mod reconcile;
 mod recovery;
 mod schedules;
+mod unreadable;
 mod worker;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -17,7 +17,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// More calls than a run makes here.
 const CALLS_MAX: u32 = 200;
 
-fn in_simulated_time(test: impl AsyncFnOnce()) {
+pub(crate) fn in_simulated_time(test: impl AsyncFnOnce()) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("the runtime starts");
     runtime.block_on(Box::pin(test()));
 }

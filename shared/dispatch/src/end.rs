@@ -1,0 +1,67 @@
+//! Ends deliveries without a worker: cancels, skips and dead-letters them.
+//!
+//! A worker sends the status update and creates the fallbacks of such a delivery. Its task is queued
+//! before the delivery ends, so that nothing that fails afterwards can lose them. If the delivery
+//! does not end after all, the task finds it unfinished and is a second task, which is harmless.
+
+use std::time::Duration;
+
+use domain::delivery::{Delivery, DeliveryStatus};
+use domain::id::DeliveryId;
+use store::{Routes, StoreError, skip_unreadable};
+
+use crate::{Dispatcher, is_listened_to};
+
+/// How long after it is queued the task is received, so that the delivery has ended by then.
+const RECEIVED_AFTER: Duration = Duration::from_secs(5);
+
+/// Why a delivery was not ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EndError {
+    /// The table could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No queue accepted the task that sends the status update. The delivery is unchanged.
+    #[error("no queue accepted the task that sends the status update of {0}; the delivery is unchanged")]
+    Queue(DeliveryId),
+}
+
+impl Dispatcher {
+    /// Ends a delivery: writes `after`, unless the delivery has changed since `before` was read.
+    /// Returns whether it was written. After an error the delivery is unchanged, or the table's
+    /// answer is unknown; if it has ended, its status update is sent.
+    pub async fn end(&self, before: &Delivery, after: &Delivery) -> Result<bool, EndError> {
+        let routes = skip_unreadable(self.store.routes(before.organization).await)?.flatten();
+        self.end_under(routes.as_ref(), before, after).await
+    }
+
+    /// Ends a delivery as [`Self::end`] does, with the routes of its organization.
+    pub(crate) async fn end_under(&self, routes: Option<&Routes>, before: &Delivery, after: &Delivery) -> Result<bool, EndError> {
+        if self.needs_worker(routes, after).await? {
+            let now = self.clock.now();
+            // An attempt that is still running may yet succeed.
+            let at = after.state.attempt_until().unwrap_or(now).max(now.plus(RECEIVED_AFTER));
+            if !self.send(std::slice::from_ref(after), at).await.is_empty() {
+                return Err(EndError::Queue(after.id));
+            }
+        }
+        let ended = self.store.transition(before, after).await?;
+        if ended {
+            telemetry::metrics::delivery_ended(after.destination_type, after.status().as_str());
+        }
+        Ok(ended)
+    }
+
+    /// Whether a worker has to send a status update of a finished delivery, or to create fallbacks.
+    async fn needs_worker(&self, routes: Option<&Routes>, finished: &Delivery) -> Result<bool, StoreError> {
+        let Some(routes) = routes else { return Ok(false) };
+        if is_listened_to(finished, &routes.settings) {
+            return Ok(true);
+        }
+        if finished.status() != DeliveryStatus::Failed {
+            return Ok(false);
+        }
+        let destination = self.store.destination(finished.organization, finished.destination).await;
+        Ok(skip_unreadable(destination)?.flatten().is_some_and(|destination| destination.on_exhausted.is_some()))
+    }
+}

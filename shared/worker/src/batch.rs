@@ -225,7 +225,7 @@ impl<C: Connector> Parts<C> {
     /// was cancelled meanwhile, or its destination was paused, disabled or given other limits.
     pub(crate) async fn is_still_due(&self, item: &Item, limits: DeliveryLimits) -> bool {
         let Ok(mut works) = self.store.read_batch(&[work_key(&item.task)]).await else { return false };
-        let Some(work) = works.pop() else { return false };
+        let Some(Ok(work)) = works.pop() else { return false };
         let (delivery, destination) = (work.delivery.as_ref(), work.destination.as_ref());
         let next = plan(&item.task, item.received.receives, delivery, destination, work.suspended, self.clock.now());
         matches!(next, Next::Attempt(_) | Next::AttemptAlone) && limits_of(&work) == Some(limits)

@@ -10,7 +10,6 @@ use store::{Added, StoreError};
 use crate::announce::existing;
 use crate::{Dispatcher, Target, UNSENT_DUE};
 
-
 /// Why a delivery is added.
 #[derive(Clone, Copy, Debug)]
 pub struct Addition {

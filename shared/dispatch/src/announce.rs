@@ -21,7 +21,6 @@ use store::{Routes, StoreError};
 use crate::bus::detail_type;
 use crate::{Dispatcher, Submission, Target, UNSENT_DUE};
 
-
 /// An alert or status update to announce.
 #[derive(Clone, Debug)]
 pub struct Announcement<'a> {

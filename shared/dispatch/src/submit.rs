@@ -12,7 +12,6 @@ use telemetry::{Parent, Span};
 
 use crate::{Dispatcher, Target, UNSENT_DUE};
 
-
 /// A validated message with its id and its targets.
 #[derive(Clone, Debug)]
 pub struct Submission {

@@ -50,8 +50,8 @@ use domain::Timestamp;
 pub use alert::Watched;
 pub use alert_email::PendingConfirmation;
 pub use delivery::{
-    Added, Backlog, Committed, Content, DeliveryFilter, DueAfter, DueEntry, KeptBody, Leased, MessageFilter, Missed, ObjectHead, ObjectLink,
-    ObjectPlace, OwnObject, SentBody, Settled, Unreadable, UploadTerms, Work, WorkKey,
+    Added, Backlog, Committed, Content, DeliveryFilter, DueAfter, DueEntry, KeptBody, Leased, MessageFilter, Missed, ObjectHead,
+    ObjectLink, ObjectPlace, OwnObject, SentBody, Settled, Unreadable, UploadTerms, Work, WorkKey,
 };
 pub use destination::Created;
 pub use document::Saved;

@@ -24,10 +24,7 @@ impl Store {
         read.into_iter().map(|delivery| Ok(skip_unreadable(delivery)?.flatten())).collect()
     }
 
-    async fn read_deliveries(
-        &self,
-        ids: &[(OrganizationId, DeliveryId)],
-    ) -> Result<Vec<Result<Option<Delivery>, StoreError>>, StoreError> {
+    async fn read_deliveries(&self, ids: &[(OrganizationId, DeliveryId)]) -> Result<Vec<Result<Option<Delivery>, StoreError>>, StoreError> {
         let mut keys: Vec<Key> = ids.iter().map(|(organization, id)| keys::delivery(*organization, *id)).collect();
         keys.extend(ids.iter().filter(|(_, id)| id.position != 0).map(|(organization, id)| first_of(*organization, id.message)));
         let items = self.get_all("read deliveries", &keys).await?;

@@ -72,7 +72,9 @@ fn a_due_delivery_that_no_queue_accepts_is_queued_by_the_next_sweep() {
     in_simulated_time(async || {
         let (world, delivery) = Box::pin(listening()).await;
         world.store.remember_due(&delivery, world.clock.now()).await.expect("the table answers");
-        world.engines.install_faults(|call: &Call| if call.operation.starts_with("SendMessage") { Fault::unavailable() } else { Fault::None });
+        world
+            .engines
+            .install_faults(|call: &Call| if call.operation.starts_with("SendMessage") { Fault::unavailable() } else { Fault::None });
         world.monitor(None).await;
         world.engines.clear_faults();
         assert_eq!(world.poll_worker().await, 1, "the first task, which the sweep has made stale");

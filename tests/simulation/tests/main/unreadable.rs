@@ -136,7 +136,8 @@ fn an_unreadable_alert_does_not_stop_the_watch_of_destinations() {
 async fn fail_twice(world: &World, destination: usize) {
     for number in 0..2 {
         let error = LastError { reason: Reason::Timeout, detail: "no answer".to_owned() };
-        let (destination, organization, now): (_, _, Timestamp) = (world.destinations[destination], world.organization.id, world.clock.now());
+        let (destination, organization, now): (_, _, Timestamp) =
+            (world.destinations[destination], world.organization.id, world.clock.now());
         let token = format!("{destination}/{number}");
         let counted = world.store.count_failure(destination, organization, 0, &token, now, error).await;
         assert!(counted.expect("the table answers"));

@@ -150,7 +150,7 @@ fn member(credentials: CredentialKind, field: &CredentialField, kind: Destinatio
 /// The time limit of an attempt.
 fn timeout(bounds: Bounds<u32>) -> Value {
     let mut schema = bounds.schema();
-    schema["description"] = "Bounds the whole attempt.".into();
+    schema["description"] = "How long an attempt may take as a whole, in seconds.".into();
     schema
 }
 

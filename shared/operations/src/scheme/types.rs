@@ -22,13 +22,13 @@ pub(super) fn email() -> Value {
     json!({
         "transport": transport_schema(),
         "from": {"type": "string", "format": "email", "maxLength": MAILBOX_MAX, "description": "The sender: an address, or a name followed by an address in angle brackets."},
-        "to": {"type": "array", "minItems": 1, "maxItems": RECIPIENTS_MAX, "items": mailbox(), "description": format!("Who receives; with cc and bcc at most {RECIPIENTS_MAX}.")},
+        "to": {"type": "array", "minItems": 1, "maxItems": RECIPIENTS_MAX, "items": mailbox(), "description": format!("The recipients: at most {RECIPIENTS_MAX}, including cc and bcc.")},
         "cc": mailboxes("Recipients of a copy."),
         "bcc": mailboxes("Recipients of a blind copy, whom the others do not see."),
         "reply_to": {"type": ["string", "null"], "format": "email", "maxLength": MAILBOX_MAX, "default": null},
-        "subject_template": template(&SUBJECT_TEMPLATE, "A template for the subject. Default: the event type."),
-        "text_template": template(&email::TEMPLATE, "A template for the plain text. Default: the payload."),
-        "html_template": template(&email::TEMPLATE, "A template for the HTML; values are escaped."),
+        "subject_template": template(&SUBJECT_TEMPLATE, "A template for the subject of the mail. Default: the event type."),
+        "text_template": template(&email::TEMPLATE, "A template for the text version of the mail. Default: the payload."),
+        "html_template": template(&email::TEMPLATE, "A template for the HTML version of the mail. Values are escaped."),
         "attach": {"enum": ["auto", "always", "never"], "default": "auto", "description": "Whether the payload is attached. auto: attached up to 7 MiB, and linked to above that."},
         "timeout_seconds": timeout(CALL_SECONDS),
     })

@@ -59,11 +59,12 @@ async fn a_thousand_wait_for_a_paused_destination_through_a_kill_and_go_out_olde
     assert_eq!((ids.len(), requests.len()), (1_003, 1_003), "each once");
     let took = (requests[1_002].at - requests[0].at).as_secs_f64();
     assert!(1_002.0 / took < PER_SECOND as f64 * 1.1, "{took} s");
-    // The first three are retries; a turn that a busy machine misses is taken later.
+    // The first three are retries. A delivery that misses its turn on a busy machine is sent later, so the order is
+    // that of the halves.
     let order: Vec<i64> = numbers(&requests);
-    let late = order.iter().skip(3).zip(0..).filter(|(number, place): &(&i64, i64)| (*number - place).abs() > PER_SECOND).count();
-    println!("{late} of a thousand were sent a second or more away from their place; all took {took:.1} s");
-    assert!(late <= 200, "oldest first: {order:?}");
+    let early = order.iter().take(503).filter(|number| **number < 500).count();
+    println!("{early} of the older 500 were in the first half; all took {took:.1} s");
+    assert!(early >= 400, "oldest first: {order:?}");
 }
 
 #[tokio::test]

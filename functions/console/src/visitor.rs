@@ -248,4 +248,9 @@ impl Visitor {
     pub(crate) fn when(&self, at: &Timestamp) -> When {
         When::new(*at, self.now)
     }
+
+    /// Whether a time has passed.
+    pub(crate) fn has_passed(&self, at: &Timestamp) -> bool {
+        *at <= self.now
+    }
 }

@@ -4,7 +4,7 @@ import { task } from "../browser.mjs";
 await task(async ({ knows, person }) => {
   const ann = await person();
   await ann.opens(`/deliveries?destination_id=${knows.destination}&status=queued`, knows.key);
-  await ann.page.locator("tbody tr", { hasText: "waits for its turn" }).first().locator("a").first().click();
+  await ann.page.locator("tbody tr", { hasText: "waiting for its turn" }).first().locator("a").first().click();
   await ann.reads(/expected to start/);
   await ann.opens(`/destinations/${knows.destination}/edit`);
   await ann.page.locator("summary", { hasText: "Limits" }).click();

@@ -4,7 +4,7 @@ import { task } from "../browser.mjs";
 await task(async ({ knows, person }) => {
   const ann = await person();
   await ann.opens(`/deliveries?destination_id=${knows.destination}`, knows.key);
-  await ann.page.locator("tbody tr", { hasText: "waits for its paused destination" }).nth(2).waitFor();
+  await ann.page.locator("tbody tr", { hasText: "waiting for its paused destination" }).nth(2).waitFor();
   await ann.page.locator("tbody tr a").first().click();
   await ann.reads(/Waiting/);
   await ann.opens(`/destinations/${knows.destination}`);

@@ -19,7 +19,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, mpsc, oneshot},
     task::{JoinHandle, JoinSet},
-    time::Instant,
+    time::{Instant, sleep},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -125,9 +125,24 @@ struct Order {
     done: oneshot::Sender<()>,
 }
 
+/// How long a port may still be in use by a server that has just been dropped.
+const RELEASED_MAX: Duration = Duration::from_secs(10);
+
+/// Listens at an address. A server that is dropped closes its port only when its runtime runs again.
+async fn bind(address: SocketAddr) -> TcpListener {
+    let deadline = Instant::now() + RELEASED_MAX;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => sleep(Duration::from_millis(50)).await,
+            Err(error) => panic!("cannot listen at {address}: {error}"),
+        }
+    }
+}
+
 impl Door {
     pub(super) async fn open(address: SocketAddr, tls: Option<Arc<rustls::ServerConfig>>, shared: Arc<Shared>) -> (Self, SocketAddr) {
-        let listener = TcpListener::bind(address).await.expect("a free port");
+        let listener = bind(address).await;
         let address = listener.local_addr().expect("a listener has an address");
         let (orders, inbox) = mpsc::unbounded_channel();
         let task = tokio::spawn(listen(listener, tls.map(TlsAcceptor::from), shared, inbox));
@@ -159,7 +174,7 @@ async fn listen(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Sha
                     listener = None;
                     connections.shutdown().await;
                 } else if listener.is_none() {
-                    listener = Some(TcpListener::bind(address).await.expect("the port is still free"));
+                    listener = Some(bind(address).await);
                 }
                 let _ = done.send(());
             }

@@ -103,7 +103,7 @@ async fn silent_everywhere(bench: &Bench, settings: &DatabaseSettings, count: im
     delivered(&bench.deliver(settings, &facts(0, "text/csv"), csv(0)).await);
     let attempt = async |n: i64, cut| {
         let wire = Wire::to(bench.port(), cut).await;
-        let over_wire = DatabaseSettings { port: Some(wire.port), timeout_seconds: 3, ..settings.clone() };
+        let over_wire = DatabaseSettings { port: Some(wire.port), timeout_seconds: 10, ..settings.clone() };
         (bench.deliver(&over_wire, &facts(n, "text/csv"), csv(n)).await, wire.sent())
     };
     let (whole, messages) = attempt(1, Cut::Before(MESSAGES_MAX)).await;

@@ -81,10 +81,10 @@ async fn a_changed_refresh_token_is_stored_while_others_change_the_destination()
     let event = bench.store_destination().await;
     let store = bench.store();
     let (organization, id) = (bench.destination.organization_id, bench.destination.id);
-    let until = std::time::Instant::now() + Duration::from_millis(700);
+    let until = tokio::time::Instant::now() + Duration::from_millis(700);
     let changing = tokio::spawn(async move {
         let mint = IdMint::new([7; 32], system_clock(), system_random());
-        while std::time::Instant::now() < until {
+        while tokio::time::Instant::now() < until {
             let before = store.destination(organization, id).await.unwrap().unwrap();
             let after = before.revised(system_clock().now());
             let event = AuditEvent { id: mint.mint(organization, 1), ..event.clone() };

@@ -31,7 +31,7 @@ async fn damage(world: &World, sort: &str, attribute: &str) {
     let tables = client.list_tables().send().await.expect("the tables are listed").table_names.unwrap_or_default();
     let scan = client.scan().table_name(&tables[0]).send().await.expect("the table is read").items.unwrap_or_default();
     let is_meant = |value: Option<&AttributeValue>| value.and_then(|value| value.as_s().ok()).is_some_and(|found| found.contains(sort));
-    let mut items = scan.into_iter().filter(|item| is_meant(item.get("SK")) && item.contains_key(attribute));
+    let mut items = scan.into_iter().filter(|item| is_meant(item.get("sk")) && item.contains_key(attribute));
     let mut item = items.next().expect("the item is there");
     assert!(items.next().is_none(), "only one item matches {sort}");
     item.insert(attribute.to_owned(), AttributeValue::Bool(true));

@@ -103,16 +103,26 @@ async fn silent_everywhere(bench: &Bench, settings: &DatabaseSettings, count: im
     delivered(&bench.deliver(settings, &facts(0, "text/csv"), csv(0)).await);
     let attempt = async |n: i64, cut| {
         let wire = Wire::to(bench.port(), cut).await;
-        let over_wire = DatabaseSettings { port: Some(wire.port), timeout_seconds: 10, ..settings.clone() };
+        let over_wire = DatabaseSettings { port: Some(wire.port), timeout_seconds: 3, ..settings.clone() };
         (bench.deliver(&over_wire, &facts(n, "text/csv"), csv(n)).await, wire.sent())
     };
     let (whole, messages) = attempt(1, Cut::Before(MESSAGES_MAX)).await;
     delivered(&whole);
     // A busy machine may read two messages as one, so the commit may be a later message than it was here.
-    let cuts = (1..=messages + 5).flat_map(|message| [Cut::Silent(message), Cut::After(message)]);
-    let attempts = (2_i64..).zip(cuts).map(async |(n, cut)| (n, cut, attempt(n, cut).await.0));
+    let messages = 1..=messages + 5;
+    let mut attempts = Vec::new();
+    for (n, message) in (2_i64..).zip(messages.clone()) {
+        let cut = Cut::After(message);
+        attempts.push((n, cut, attempt(n, cut).await.0));
+    }
+    // At the same time, because each takes until its deadline. They wait for each other's locks, so not all reach the commit.
+    let silent = (100_i64..).zip(messages).map(async |(n, message)| {
+        let cut = Cut::Silent(message);
+        (n, cut, attempt(n, cut).await.0)
+    });
+    attempts.extend(futures_util::future::join_all(silent).await);
     let mut unknown_and_written = 0;
-    for (n, cut, attempted) in futures_util::future::join_all(attempts).await {
+    for (n, cut, attempted) in attempts {
         if let Outcome::Delivered(_) = attempted.outcome {
             continue;
         }

@@ -1,4 +1,4 @@
-//! URLs of destinations, parsed.
+//! A cache of the parsed URLs of destinations.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
@@ -6,10 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use egress::{Refusal, Schemes, Target};
 use lru::LruCache;
 
-/// Parsed URLs that are kept; the one that was used longest ago makes room. Each takes about 300 bytes.
+/// How many parsed URLs are cached. The least recently used one is evicted. Each takes about 300 bytes.
 const KEPT_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("it is not zero");
 
-/// The URLs of a worker's destinations. Parsing one takes a twentieth of an attempt's CPU time, and the same ones come again and again.
+/// Parses the URLs of a worker's destinations. Parsing takes about a twentieth of an attempt's CPU time,
+/// and most attempts go to a URL that was parsed before.
 #[derive(Debug)]
 pub(crate) struct Targets {
     schemes: Schemes,
@@ -21,7 +22,7 @@ impl Targets {
         Self { schemes, kept: Mutex::new(LruCache::new(KEPT_MAX)) }
     }
 
-    /// Parses a URL, or finds it among those that were parsed before.
+    /// Returns the cached target of a URL, or parses the URL and caches the result.
     pub(crate) fn of(&self, url: &str) -> Result<Target, Refusal> {
         if let Some(target) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(url) {
             return Ok(target.clone());
@@ -31,7 +32,7 @@ impl Targets {
         Ok(target)
     }
 
-    /// Parses a URL that is a secret, and does not keep it.
+    /// Parses a URL without caching it, for URLs that are secrets.
     pub(crate) fn parse(&self, url: &str) -> Result<Target, Refusal> {
         Target::parse(url, self.schemes)
     }

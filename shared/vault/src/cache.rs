@@ -1,6 +1,6 @@
 //! A cache of secrets in memory, limited in number and age. A full cache evicts a secret of the
-//! organization that has the most, so that no organization displaces the others. Concurrent requests for the same secret
-//! are sent once.
+//! organization that has the most, so that no organization displaces the others. Concurrent requests
+//! for the same secret are sent once.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -36,7 +36,7 @@ const CIPHERS: &[cipher::Name] =
     &[cipher::AES_256_GCM, cipher::CHACHA20_POLY1305, cipher::AES_256_CTR, cipher::AES_192_CTR, cipher::AES_128_CTR];
 
 /// How long a server may take to close a connection that Waybill has closed.
-const END_MAX: Duration = Duration::from_secs(1);
+const END_MAX: Duration = Duration::from_secs(5);
 
 /// The types of host keys, the preferred one first.
 pub(crate) fn host_key_types() -> Vec<Algorithm> {
@@ -89,7 +89,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Ends the connection and waits, for a second at most, until the server has closed it too. The server counts the session until then,
+    /// Ends the connection and waits, for five seconds at most, until the server has closed it too. The server counts the session until then,
     /// so an attempt that returned earlier could overlap with the next one at a destination with `max_concurrent`.
     pub(crate) async fn end(self) {
         let Self { handle, released } = self;

@@ -39,7 +39,7 @@ async fn every_command_of_readme_works_as_it_is_written() {
     let home = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(stack.data(), home.path().join(".waybill")).unwrap();
     let api = stack.local_json()["api_url"].as_str().unwrap().to_owned();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = servers::program::free_port();
     let blocks: Vec<String> = blocks(&readme).into_iter().map(|block| at_home(block, &api, free)).collect();
     let (secret, receiver, rest) = (&blocks[0], &blocks[1], &blocks[2..]);
     assert!(secret.starts_with("echo \"whsec_") && receiver.contains("serve_forever") && rest.len() >= 7, "{blocks:#?}");

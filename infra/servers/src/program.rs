@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Runs a server until standard input closes, so that it never outlives a test run.
@@ -79,10 +80,19 @@ pub fn wait_for(name: &str, log: &Path, is_ready: impl Fn() -> bool) {
     panic!("{name} does not start:\n{log}");
 }
 
-/// Returns a free port of the loopback.
+/// Returns a free port of the loopback for a server that is about to start. It is none of those
+/// that the system gives to outgoing connections (from 32768 on Linux), because a connection of
+/// another test would take it before the server does.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
-    listener.local_addr().expect("a bound listener has an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    // Programs of tests that run at the same time begin at different ports.
+    let offset = std::process::id().wrapping_mul(97);
+    let tried = (0..COUNT).map(|_| offset.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)));
+    let ports = tried.filter_map(|number| u16::try_from(FIRST + number % COUNT).ok());
+    let mut free = ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("the loopback has a free port")
 }
 
 /// Returns a data directory that `make` creates once for all tests on this machine. `make` receives

@@ -1,12 +1,12 @@
 //! Amazon's own DynamoDB Local, in memory.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
+use servers::program::free_port;
 
 use crate::sdk;
 
@@ -70,11 +70,6 @@ impl Drop for DynamoDbLocal {
         // Fails only if the process has already ended.
         drop(self.process.wait());
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
-    listener.local_addr().expect("a bound listener has an address").port()
 }
 
 fn folder() -> PathBuf {

@@ -2,12 +2,13 @@
 //! keeps every message in its queue.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use servers::program::free_port;
 use tempfile::TempDir;
 
 /// The path where Debian installs Exim.
@@ -34,7 +35,7 @@ impl Exim {
         let place = folder.path();
         // If root starts it, it runs under an account of its own.
         fs::set_permissions(place, fs::Permissions::from_mode(0o777)).expect("the folder's rights");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
+        let port = free_port();
         let file = place.join("exim.conf");
         fs::write(&file, configuration(place, port, username, password)).expect("a temporary file");
         let log = fs::File::create(place.join("output")).expect("a temporary file");

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use servers::program::free_port;
 use tempfile::TempDir;
 
-use crate::sshd::{PASSWORD_HASH, START_MAX, UID, UNTIL_INPUT_ENDS, USERNAME, answers, free_port, generate_key, own_uid, write_private};
+use crate::sshd::{PASSWORD_HASH, START_MAX, UID, UNTIL_INPUT_ENDS, USERNAME, answers, generate_key, own_uid, write_private};
 
 const MODULE: &str = "/usr/lib/proftpd/mod_sftp.so";
 

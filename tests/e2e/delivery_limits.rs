@@ -53,9 +53,10 @@ async fn an_sftp_server_has_no_more_sessions_at_once_than_its_limit() {
         let delivery = message.delivery(0);
         let arrived =
             stage::within(90, "it arrives", async || Some(delivery.read().await).filter(|delivery| delivery["status"] == "succeeded"));
-        assert_eq!(arrived.await["attempt_count"], 1, "waiting is no attempt");
+        let arrived = arrived.await;
+        assert_eq!(arrived["attempt_count"], 1, "waiting is no attempt: {arrived}");
     }
-    assert_eq!(server.names("in").len(), 24);
+    assert_eq!(server.names("in").len(), 24, "{}", server.log());
     assert_eq!(server.sessions(), (24, 2), "{}", server.log());
 }
 
@@ -90,8 +91,8 @@ async fn limits_hold_for_all_worker_processes_together() {
     let rate = 99.0 / (fast[99].at - fast[0].at).as_secs_f64();
     println!("{workers} worker processes: {rate:.1} a second, {} in the worst second", within_a_second(&fast));
     assert!(rate < 11.0, "{rate} a second");
-    // Each process may be late by half a second, and a busy machine holds up the receiver too.
-    assert!(within_a_second(&fast) <= 25, "{} in a second", within_a_second(&fast));
+    // A busy machine sends requests later than they may start, and holds up the receiver too.
+    assert!(within_a_second(&fast) <= 16, "{} in a second", within_a_second(&fast));
     assert_eq!(most_at_once(&narrow, took), 3, "all places are used, and no more");
 }
 
@@ -118,8 +119,9 @@ async fn a_lowered_limit_holds_for_what_waits_and_a_removed_one_lets_all_go() {
     send_hundred(&acme, &destination).await;
     sink.wait_for(10, SOON).await;
     destination.change(json!({"delivery_limits": {"max_per_second": 0.5}})).await;
-    // What starts within a second of the change started under the limit of before.
-    sleep(Duration::from_secs(1)).await;
+    // Attempts that were admitted before the change start within a second, or somewhat later on a
+    // busy machine.
+    sleep(Duration::from_secs(4)).await;
     let before = sink.count();
     sleep(Duration::from_secs(6)).await;
     let sent = sink.count() - before;

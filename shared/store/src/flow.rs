@@ -26,8 +26,7 @@ use crate::{Store, StoreError, audit, destination, routes};
 const NEXT_TURN: &str = "turn";
 /// When the next place is expected to become free, in epoch microseconds.
 const NEXT_PLACE: &str = "place";
-/// When the next attempt may start if both starts and concurrent attempts are limited, in epoch
-/// microseconds.
+/// When the next attempt may start, in epoch microseconds.
 const NEXT_START: &str = "start";
 /// How long recent attempts took, in milliseconds.
 const TOOK: &str = "took";
@@ -55,8 +54,10 @@ const LINE_MIN: Duration = Duration::from_secs(60);
 const START_SLACK_MIN: Duration = Duration::from_millis(50);
 /// How often a change is tried again when it meets another one.
 const RACES_MAX: usize = 16;
-/// The expected duration of an attempt before the first one was made.
-const TOOK_FIRST: Duration = Duration::from_secs(1);
+/// The expected duration of an attempt before the first one was made. A short one, because a
+/// delivery that comes too early looks for a place again, while a place stays unused until a
+/// delivery comes.
+const TOOK_FIRST: Duration = Duration::from_millis(200);
 
 /// A place at a destination that one attempt occupies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,26 +81,25 @@ impl TakenPlace {
     }
 }
 
-/// What an attempt asks for at a destination that limits attempts at once.
+/// What an attempt asks for at a destination that limits concurrent attempts.
 #[derive(Clone, Copy, Debug)]
 pub struct PlaceRequest {
     /// How many attempts may run at once.
     pub places: u32,
-    /// When the place comes free if it is not left before.
+    /// When the place becomes free if it is not left before.
     pub until: Timestamp,
-    /// When the attempt starts, and the time between two starts; `None` if starts are not limited.
-    pub start: Option<(Timestamp, Duration)>,
 }
 
-/// The answer to a [`PlaceRequest`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlaceAnswer {
-    /// The attempt has a place.
-    Taken(TakenPlace),
-    /// All places are taken.
-    Full,
-    /// A place is free, but the attempt may not start before this long.
-    TooSoon(Duration),
+/// A series of times, each a step after the one before it.
+struct Series {
+    action: &'static str,
+    key: keys::Key,
+    /// The attribute with the next time.
+    name: &'static str,
+    /// The next time if the series is idle.
+    from: Timestamp,
+    /// The latest time to give.
+    until: Option<Timestamp>,
 }
 
 /// A change of a destination's limits, after which waiting deliveries need new turns.
@@ -132,11 +132,14 @@ impl Store {
     /// nothing for a destination that gave none.
     pub async fn reset_turns(&self, destination: &Destination, now: Timestamp) -> Result<(), StoreError> {
         let mut change = Change::default();
-        change.remove(NEXT_TURN).remove(NEXT_PLACE).remove(NEXT_START).remove(LINE);
+        change.remove(NEXT_TURN).remove(NEXT_PLACE).remove(LINE);
         change.when().exists(PK);
         if !self.change("reset the turns of a destination", &keys::limits(destination.id), change).await?.is_done() {
             return Ok(());
         }
+        let mut starts = Change::default();
+        starts.remove(NEXT_START).when().exists(PK);
+        self.change("reset the starts of a destination", &keys::starts(destination.id), starts).await?;
         let mut watched = watched(destination);
         watched.set(RESET, time(now)).remove(RELEASED);
         self.change("watch what waits", &keys::waiting(destination.id), watched).await.map(drop)
@@ -194,47 +197,70 @@ impl Store {
 
     /// Returns the next turn, which is `step` after the previous one and no earlier than `now`.
     pub async fn next_turn(&self, destination: DestinationId, now: Timestamp, step: Duration) -> Result<Timestamp, StoreError> {
-        self.advance("give a turn", destination, NEXT_TURN, now, step, None).await
+        let action = "give a turn";
+        let series = Series { action, key: keys::limits(destination), name: NEXT_TURN, from: now, until: None };
+        Ok(self.advance(series, now, step, None).await?.unwrap_or(now))
+    }
+
+    /// Returns when an attempt may start, which is on average `step` after the start before it and
+    /// no earlier than `now`. Returns `None`, and gives nothing away, if that is more than `most`
+    /// later than `now`.
+    pub async fn take_start(
+        &self,
+        destination: DestinationId,
+        now: Timestamp,
+        step: Duration,
+        most: Duration,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let series = Series {
+            action: "start an attempt",
+            key: keys::starts(destination),
+            name: NEXT_START,
+            from: now.minus((step / 2).max(START_SLACK_MIN)),
+            until: Some(now.plus(most)),
+        };
+        Ok(self.advance(series, now, step, None).await?.map(|at| at.max(now)))
     }
 
     /// Estimates when a place becomes free, from how long recent attempts took and how many
     /// deliveries wait already.
     pub async fn expected_place(&self, destination: DestinationId, now: Timestamp, places: u32) -> Result<Timestamp, StoreError> {
-        let item = self.get("read what attempts take", &keys::limits(destination)).await?;
+        let key = keys::limits(destination);
+        let item = self.get("read what attempts take", &key).await?;
         let took = item.as_ref().map(|item| Reader(item).number_opt::<u64>(TOOK)).transpose()?.flatten();
         let took = took.map_or(TOOK_FIRST, Duration::from_millis);
         let step = took / places.max(1);
         let line = (LINE, number(took.as_millis()));
-        let at = self.advance("expect a place", destination, NEXT_PLACE, now, step, Some(line)).await?;
+        let series = Series { action: "expect a place", key, name: NEXT_PLACE, from: now, until: None };
+        let at = self.advance(series, now, step, Some(line)).await?.unwrap_or(now);
         // No place has become free yet, so the first that waits waits for one attempt.
         Ok(at.plus(step))
     }
 
-    /// Takes a place if fewer than `request.places` are taken and the attempt does not start too
-    /// soon after the one before it.
-    pub async fn take_place(&self, destination: DestinationId, now: Timestamp, request: PlaceRequest) -> Result<PlaceAnswer, StoreError> {
+    /// Takes a place. Returns `None` if as many as `request.places` are taken.
+    pub async fn take_place(
+        &self,
+        destination: DestinationId,
+        now: Timestamp,
+        request: PlaceRequest,
+    ) -> Result<Option<TakenPlace>, StoreError> {
         const ACTION: &str = "take a place";
         let key = keys::limits(destination);
+        let PlaceRequest { places, until } = request;
         for _ in 0..RACES_MAX {
             let item = self.get(ACTION, &key).await?.unwrap_or_default();
             let from = Reader(&item);
-            let Some(place) = free_place(&from, now, request.places)? else { return Ok(PlaceAnswer::Full) };
+            let Some(place) = free_place(&from, now, places)? else { return Ok(None) };
             let mut change = Change::default();
-            if let Some((at, step)) = request.start
-                && let Some(wait) = space(&mut change, from.number_opt(NEXT_START)?, at, step)
-            {
-                return Ok(PlaceAnswer::TooSoon(wait));
-            }
-            change.set(&name_of(place), number(request.until.as_millis())).set(TTL, number(now.plus(KEPT).as_seconds()));
+            change.set(&name_of(place), number(until.as_millis())).set(TTL, number(now.plus(KEPT).as_seconds()));
             change.when().missing_or_at_most(&name_of(place), number(now.as_millis()));
             if self.change(ACTION, &key, change).await?.is_done() {
                 let ends_at = from.number_opt::<i64>(NEXT_PLACE)?.map(|micros| Timestamp::from_millis(micros / 1000));
                 let line = from.number_opt(LINE)?.zip(ends_at.map(|at| at.since(now)));
-                let PlaceRequest { places, until, .. } = request;
-                return Ok(PlaceAnswer::Taken(TakenPlace { number: place, places, until, took_ms: from.number_opt(TOOK)?, line }));
+                return Ok(Some(TakenPlace { number: place, places, until, took_ms: from.number_opt(TOOK)?, line }));
             }
         }
-        Ok(PlaceAnswer::Full)
+        Ok(None)
     }
 
     /// Leaves a place after an attempt that took `took`, or after none was made. If attempts have
@@ -265,36 +291,45 @@ impl Store {
         }
     }
 
-    /// Moves the time in attribute `name` forward by `step`, starting at `now` if it is in the
-    /// past; in that case `at_first` is set too. Returns the time before the change.
+    /// Moves the next time of a series forward by `step`; in an idle series, that time is
+    /// `series.from`, and `at_first` is set too. Returns the time before the change, or `None` if
+    /// it is later than `series.until`.
     async fn advance(
         &self,
-        action: &'static str,
-        destination: DestinationId,
-        name: &str,
+        series: Series,
         now: Timestamp,
         step: Duration,
         at_first: Option<(&str, AttributeValue)>,
-    ) -> Result<Timestamp, StoreError> {
-        let key = keys::limits(destination);
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let Series { action, key, name, from, until } = series;
         let step = i64::try_from(step.as_micros()).unwrap_or(i64::MAX).max(1);
-        let now_us = now.as_millis().saturating_mul(1000);
+        let micros = |at: Timestamp| at.as_millis().saturating_mul(1000);
+        let until = until.map_or(i64::MAX, micros);
+        let ttl = || number(now.plus(KEPT).as_seconds());
         for _ in 0..RACES_MAX {
             let mut later = Change::default();
-            later.add(name, number(step)).set(TTL, number(now.plus(KEPT).as_seconds()));
-            let ahead = format!("{} > {}", later.when().name(name), later.when().value(number(now_us)));
-            later.when().and(ahead);
+            later.add(name, number(step)).set(TTL, ttl());
+            let when = later.when();
+            let name_of_it = when.name(name);
+            let is_near = format!("{name_of_it} > {} AND {name_of_it} <= {}", when.value(number(micros(from))), when.value(number(until)));
+            when.and(is_near);
             if let Some(after) = self.updated(action, &key, later, name).await? {
-                return Ok(Timestamp::from_millis((after - step) / 1000));
+                return Ok(Some(Timestamp::from_millis((after - step) / 1000)));
             }
             let mut first = Change::default();
-            first.set(name, number(now_us + step)).set(TTL, number(now.plus(KEPT).as_seconds()));
+            first.set(name, number(micros(from) + step)).set(TTL, ttl());
             if let Some((name, value)) = &at_first {
                 first.set(name, value.clone());
             }
-            first.when().missing_or_at_most(name, number(now_us));
-            if let Written::Done = self.change(action, &key, first).await? {
-                return Ok(now);
+            first.when().missing_or_at_most(name, number(micros(from)));
+            match self.change(action, &key, first).await? {
+                Written::Done => return Ok(Some(from)),
+                Written::Refused(there) => {
+                    let next = there.as_ref().map(|item| Reader(item).number_opt::<i64>(name)).transpose()?;
+                    if next.flatten().is_some_and(|next| next > until) {
+                        return Ok(None);
+                    }
+                }
             }
         }
         Err(StoreError::contended(action))
@@ -329,29 +364,6 @@ fn free_place(from: &Reader<'_>, now: Timestamp, places: u32) -> Result<Option<u
         }
     }
     Ok(free.filter(|_| taken < places))
-}
-
-/// Lets an attempt start at `at` and moves the time of the next start, which is `next` in microseconds, on by `step`; or returns how long
-/// the attempt has to wait. What is added to `change` holds unless another attempt has started meanwhile.
-fn space(change: &mut Change, next: Option<i64>, at: Timestamp, step: Duration) -> Option<Duration> {
-    let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    let at = at.as_millis().saturating_mul(1000);
-    let latest = at.saturating_add(micros((step / 2).max(START_SLACK_MIN)));
-    match next {
-        Some(next) if next > latest => return Some(Duration::from_micros(u64::try_from(next - latest).unwrap_or_default())),
-        Some(next) if next > at => {
-            change.add(NEXT_START, number(micros(step)));
-            let when = change.when();
-            let name = when.name(NEXT_START);
-            let is_near = format!("{name} > {} AND {name} <= {}", when.value(number(at)), when.value(number(latest)));
-            when.and(is_near);
-        }
-        _ => {
-            change.set(NEXT_START, number(at.saturating_add(micros(step))));
-            change.when().missing_or_at_most(NEXT_START, number(at));
-        }
-    }
-    None
 }
 
 fn name_of(place: u32) -> String {

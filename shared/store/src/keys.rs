@@ -23,7 +23,7 @@
 //! | rate limit | `RATE#<name>` | `RATE` |
 //! | confirmation of an address for alerts | `ORG#<org>` | `CONFIRM#<the address's SHA-256>` |
 //! | watch on what waits for a destination | `HEALTH#<dst>` | `WAITING` |
-//! | turns and places of a destination with limits | `LIMITS#<dst>` | `LIMITS` |
+//! | turns and places of a destination with limits; its starts | `LIMITS#<dst>` | `LIMITS`; `STARTS` |
 //! | usage; a tally | `ORG#<org>` | `USAGE`; `TALLY#<of what>` |
 //! | upload; one that no message uses yet | `ORG#<org>#UPLOADS` | `<upl ulid>`; `OUT#<upl ulid>` |
 //!
@@ -49,7 +49,7 @@ use domain::id::{
 
 use crate::attributes::{Item, Put as _, text};
 pub(crate) use watched::{
-    failing, failing_of, failing_partition, failing_sort, limits, unannounced_sort, waiting, waiting_of, waiting_sort,
+    failing, failing_of, failing_partition, failing_sort, limits, starts, unannounced_sort, waiting, waiting_of, waiting_sort,
 };
 
 /// The table's partition key.

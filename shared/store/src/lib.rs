@@ -56,7 +56,7 @@ pub use delivery::{
 pub use destination::Created;
 pub use document::Saved;
 pub use error::StoreError;
-pub use flow::{PlaceAnswer, PlaceRequest, Reset, TakenPlace};
+pub use flow::{PlaceRequest, Reset, TakenPlace};
 pub use idempotency::{Claim, IdempotencyClaim};
 pub use job::{Job, JobKind, JobStatus};
 pub use keys::{DUE_PARTITIONS, FAILING_PARTITIONS, LIFECYCLE_DAYS};

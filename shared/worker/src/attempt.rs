@@ -28,6 +28,7 @@ use crate::error::Unavailable;
 use crate::plan::skip_reason;
 use crate::setback::{Disposal, hold, put_back};
 use crate::trail;
+use crate::turn::Admission;
 use crate::{Parts, Payload};
 use crate::{grants, harness};
 
@@ -65,25 +66,32 @@ impl<C: Connector> Parts<C> {
     }
 
     async fn attempt_under(&self, item: &Item, delivery: &Delivery, destination: &Destination, span: &mut Span) -> Disposal {
-        let place = match self.limits(item) {
-            None => None,
+        let Admission { place, start } = match self.limits(item) {
+            None => Admission::default(),
             Some(limits) => {
                 let until = self.clock.now().plus(self.connector.attempt_max(destination) + SETTLE_MARGIN);
                 // Boxed, because only destinations with limits use it, and every attempt's future
                 // would contain it.
                 match Box::pin(self.enter(item, limits, until)).await {
-                    Ok(place) => place,
+                    Ok(admission) => admission,
                     Err(disposal) => return disposal,
                 }
             }
         };
         let started = Instant::now();
-        let disposal = Box::pin(self.attempt_leased(item, delivery, destination, span)).await;
+        let disposal = Box::pin(self.attempt_leased(item, delivery, destination, start, span)).await;
         self.leave(destination, place, Some(started.elapsed())).await;
         disposal
     }
 
-    async fn attempt_leased(&self, item: &Item, delivery: &Delivery, destination: &Destination, span: &mut Span) -> Disposal {
+    async fn attempt_leased(
+        &self,
+        item: &Item,
+        delivery: &Delivery,
+        destination: &Destination,
+        start: Option<Timestamp>,
+        span: &mut Span,
+    ) -> Disposal {
         let leased = match self.lease(delivery, destination).await {
             Ok(Some(leased)) => leased,
             Ok(None) => return hold(&self.inbox, &item.received, Duration::from_secs(1)).await,
@@ -93,7 +101,7 @@ impl<C: Connector> Parts<C> {
             }
         };
         let delivery = &*leased;
-        self.keep_distance(item, destination).await;
+        self.keep_distance(item, destination, start).await;
         self.faults.strike(delivery);
         let started_at = self.clock.now();
         let started = Instant::now();

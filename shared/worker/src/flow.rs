@@ -1,8 +1,8 @@
 //! What one process knows about the destinations with limits: when an attempt may start next, and
 //! which deliveries wait for a place.
 //!
-//! The table hands out turns and places to all processes. A process that was delayed would start
-//! everything at once whose turn has come, so it also **spaces** its own starts. A free place is
+//! The table hands out turns, starts and places to all processes. A process that is delayed after
+//! it took starts would send all their requests at once, so it also **spaces** them. A free place is
 //! unused until a delivery takes it, so the process that frees a place **calls** a delivery that
 //! waits for one. Nothing here has to survive the process: a delivery that is not called returns at
 //! its expected time.
@@ -29,6 +29,8 @@ const LINE_MAX: usize = 5_000;
 const LINES_MAX: usize = 50_000;
 /// With more destinations than this, idle ones are dropped.
 const DESTINATIONS: usize = 1_000;
+/// A destination is idle when nothing has started for this long.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// The flows of the destinations with limits that this process has delivered to. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -43,10 +45,8 @@ struct State {
 
 #[derive(Debug, Default)]
 struct Flow {
-    /// The pace at which attempts begin.
-    admitted: Pace,
-    /// The pace at which requests are sent. Attempts take their leases in between, which may bring
-    /// them closer together.
+    /// The pace at which requests are sent. Attempts take their leases after their starts, which
+    /// may bring them closer together.
     sent: Pace,
     /// The deliveries that wait for a place, oldest first, with the trace that each task continues.
     line: BTreeMap<DeliveryId, (Task, Option<TraceContext>)>,
@@ -59,24 +59,19 @@ struct Flow {
 /// Keeps a distance between successive events.
 #[derive(Debug, Default)]
 struct Pace {
-    /// When the next event is due if all keep the distance of the limit.
-    next: Option<Instant>,
+    /// When the previous event was due, which is in the future if it still waits.
+    last: Option<Instant>,
 }
 
 impl Pace {
-    /// Admits an event now, on average `step` after the previous one, or returns how long to wait
-    /// before asking again.
-    fn step(&mut self, step: Duration) -> Result<(), Duration> {
+    /// Returns how long the next event has to wait so that it is, on average, `step` after the
+    /// previous one.
+    fn next(&mut self, step: Duration) -> Duration {
         let now = Instant::now();
         let slack = (step / 2).max(SLACK_MIN);
-        // A time that is further away is left from a lower limit.
-        let next = *self.next.insert(self.next.unwrap_or(now).min(now + slack + step));
-        let wait = next.saturating_duration_since(now).saturating_sub(slack);
-        if !wait.is_zero() {
-            return Err(wait);
-        }
-        self.next = Some(next.max(now) + step);
-        Ok(())
+        let due = self.last.map_or(now, |last| now.max(last + step));
+        self.last = Some(due);
+        due.saturating_duration_since(now).saturating_sub(slack)
     }
 }
 
@@ -107,22 +102,11 @@ impl Flows {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Admits an attempt, on average `step` after the previous one, or returns how long to wait
-    /// before asking again.
-    pub(crate) fn admit(&self, destination: DestinationId, step: Duration) -> Result<(), Duration> {
-        self.state().flow(destination).admitted.step(step)
-    }
-
     /// Waits until an admitted attempt may send its request, because the work since its admission
     /// may have brought it closer to the previous one.
     pub(crate) async fn send(&self, destination: DestinationId, step: Duration) {
-        loop {
-            let sent = self.state().flow(destination).sent.step(step);
-            match sent {
-                Ok(()) => return,
-                Err(wait) => tokio::time::sleep(wait).await,
-            }
-        }
+        let wait = self.state().flow(destination).sent.next(step);
+        tokio::time::sleep(wait).await;
     }
 
     /// Registers a delivery that looks for a place.
@@ -178,12 +162,7 @@ impl Flows {
 impl State {
     fn flow(&mut self, destination: DestinationId) -> &mut Flow {
         if self.flows.len() > DESTINATIONS && !self.flows.contains_key(&destination) {
-            let now = Instant::now();
-            let is_known = |flow: &Flow| {
-                flow.looking > 0
-                    || !flow.line.is_empty()
-                    || [&flow.admitted, &flow.sent].iter().any(|pace| pace.next.is_some_and(|at| at > now))
-            };
+            let is_known = |flow: &Flow| flow.looking > 0 || !flow.line.is_empty() || flow.sent.last.is_some_and(|at| at.elapsed() < IDLE);
             self.flows.retain(|_, flow| is_known(flow));
         }
         self.flows.entry(destination).or_default()
@@ -204,35 +183,36 @@ mod tests {
         IdMint::new([7; 32], clock, Random::new(|bytes| bytes.fill(7)))
     }
 
-    /// Starts `count` attempts as early as permitted, and returns the start of each in
+    /// Sends `count` requests, each after the one before it, and returns when each was sent, in
     /// milliseconds.
-    async fn starts(flows: &Flows, destination: DestinationId, step: Duration, count: usize) -> Vec<u128> {
+    async fn sends(flows: &Flows, destination: DestinationId, step: Duration, count: usize) -> Vec<u128> {
         let began = Instant::now();
-        let mut starts = Vec::new();
-        while starts.len() < count {
-            match flows.admit(destination, step) {
-                Ok(()) => starts.push(began.elapsed().as_millis()),
-                Err(wait) => tokio::time::sleep(wait).await,
-            }
+        let mut sent = Vec::new();
+        for _ in 0..count {
+            flows.send(destination, step).await;
+            sent.push(began.elapsed().as_millis());
         }
-        starts
+        sent
     }
 
     #[tokio::test(start_paused = true)]
-    async fn attempts_that_are_late_together_start_one_after_the_other() {
+    async fn requests_that_are_late_together_are_sent_one_after_the_other() {
         let (flows, ids) = (Flows::default(), mint());
-        let organization = ids.organization();
-        let destination: DestinationId = ids.mint(organization, 1);
-        assert_eq!(starts(&flows, destination, TENTH, 5).await, [0, 50, 150, 250, 350]);
+        let destination: DestinationId = ids.mint(ids.organization(), 1);
+        assert_eq!(sends(&flows, destination, TENTH, 5).await, [0, 50, 150, 250, 350]);
         tokio::time::sleep(Duration::from_secs(10)).await;
-        assert_eq!(starts(&flows, destination, TENTH, 3).await, [0, 50, 150], "what was not used meanwhile is not caught up");
+        let later = sends(&flows, destination, TENTH, 3).await;
+        assert_eq!(later, [0, 50, 150], "what was not used meanwhile is not caught up");
         tokio::time::sleep(Duration::from_secs(10)).await;
-        assert_eq!(starts(&flows, destination, 100 * TENTH, 1).await, [0]);
-        assert_eq!(starts(&flows, destination, TENTH, 3).await, [100, 200, 300], "a raised limit holds at once");
+        assert_eq!(sends(&flows, destination, 100 * TENTH, 1).await, [0]);
+        let raised = sends(&flows, destination, TENTH, 3).await;
+        assert_eq!(raised, [100, 200, 300], "a raised limit holds at once");
         tokio::time::sleep(Duration::from_secs(10)).await;
-        let thousand = starts(&flows, destination, Duration::from_millis(1), 1_200).await;
+        let thousand = sends(&flows, destination, Duration::from_millis(1), 1_200).await;
         let within_a_second = thousand.iter().filter(|at| **at < 1_000).count();
         assert!((1_000..=1_060).contains(&within_a_second), "{within_a_second}");
+        let together = (0..4).map(|_| flows.state().flow(destination).sent.next(TENTH).as_millis());
+        assert_eq!(together.collect::<Vec<_>>(), [100, 200, 300, 400], "those that wait at once");
     }
 
     fn task(ids: &IdMint, number: u64) -> Task {

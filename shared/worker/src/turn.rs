@@ -6,18 +6,23 @@
 //! it here. For a longer wait it **leaves** the queue: its record says what it waits for and until
 //! when, its old tasks become stale, and a new task comes at its time, from the queue or from the
 //! due index. A delivery that waits for a place may be called earlier, by the process that frees
-//! one (see [`crate::flow`]). Whether a start is late is checked immediately before the attempt.
-//! Decision 47 describes the costs.
+//! one (see [`crate::flow`]).
+//!
+//! A turn says when to come, and a delivery may come late, together with others. So each attempt
+//! also takes a **start**, immediately before it begins: starts of all processes are in a series,
+//! apart by what the limit permits. A delivery that finds no start within a second takes another
+//! turn. Decision 47 describes the costs.
 
 use std::time::Duration;
 
 use domain::Timestamp;
 use domain::delivery::Delivery;
 use domain::destination::Destination;
+use domain::id::DestinationId;
 use domain::settle::LONGEST_QUEUED_WAIT;
 use domain::waiting::{DeliveryLimits, Waiting, WaitingFor};
 use queue::Task;
-use store::{PlaceAnswer, PlaceRequest, StoreError, TakenPlace, Work};
+use store::{PlaceRequest, StoreError, TakenPlace, Work};
 
 use crate::batch::Item;
 use crate::plan::is_paused;
@@ -26,12 +31,6 @@ use crate::{Connector, Parts};
 
 /// The longest wait for a turn within the worker.
 const CLOSE: Duration = Duration::from_secs(1);
-/// The shortest time for which a missed turn stays valid, so that a busy worker does not lose the
-/// turns of a fast destination. Otherwise it stays valid for the time between two turns, because
-/// after an outage, many processes would use all missed turns at once.
-const KEPT_LEAST: Duration = Duration::from_millis(500);
-/// The longest time for which a missed turn stays valid.
-const KEPT_MOST: Duration = Duration::from_secs(5);
 /// How long a delivery that has waited for a place looks for one, because its expected time was an
 /// estimate.
 const LOOKED_FOR: Duration = Duration::from_secs(2);
@@ -49,6 +48,23 @@ pub(crate) enum Turn {
     /// It may start at this time, which is less than a second away or has just passed.
     At(Timestamp),
     /// It may not start yet.
+    Wait(Waiting),
+}
+
+/// What an attempt at a destination with limits has been given.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    /// Its place, if concurrent attempts are limited.
+    pub(crate) place: Option<TakenPlace>,
+    /// When it may send its request, if starts are limited.
+    pub(crate) start: Option<Timestamp>,
+}
+
+/// The result of taking a start.
+enum Start {
+    /// The attempt may send its request at this time, which is less than a second away.
+    At(Timestamp),
+    /// The attempt may not start soon, so the delivery waits.
     Wait(Waiting),
 }
 
@@ -79,9 +95,7 @@ impl<C: Connector> Parts<C> {
         let step = step(per_second);
         match delivery.waiting {
             Some(Waiting { reason: WaitingFor::Concurrency, .. }) => return Ok(Turn::Free),
-            Some(Waiting { reason: WaitingFor::Rate, expected_at: Some(at) }) if at.since(now) < CLOSE && now.since(at) <= kept(step) => {
-                return Ok(Turn::At(at));
-            }
+            Some(Waiting { reason: WaitingFor::Rate, expected_at: Some(at) }) if at.since(now) < CLOSE => return Ok(Turn::At(at)),
             _ => {}
         }
         let at = self.store.next_turn(delivery.destination, now, step).await?;
@@ -91,10 +105,9 @@ impl<C: Connector> Parts<C> {
         })
     }
 
-    /// Admits an attempt at a destination with limits: takes a place until `until` at most, and
-    /// keeps the distance to the previous attempt. If the attempt may not begin yet, its task is
-    /// returned to the queue or removed.
-    pub(crate) async fn enter(&self, item: &Item, limits: DeliveryLimits, until: Timestamp) -> Result<Option<TakenPlace>, Disposal> {
+    /// Admits an attempt at a destination with limits: takes a place until `until` at most, and a
+    /// start. If the attempt may not begin yet, its task is returned to the queue or removed.
+    pub(crate) async fn enter(&self, item: &Item, limits: DeliveryLimits, until: Timestamp) -> Result<Admission, Disposal> {
         let (Some(delivery), Some(destination)) = (&item.work.delivery, &item.work.destination) else { return Err(Disposal::Done) };
         let failed = async |error: StoreError, action: &str| {
             tracing::warn!(error = %domain::chain(&error), delivery = %delivery.id, "failed to take a {action}; the task returns to the queue");
@@ -102,7 +115,7 @@ impl<C: Connector> Parts<C> {
         };
         let place = match limits.max_concurrent {
             None => None,
-            Some(places) => match self.place(item, delivery, (places, limits.max_per_second.map(step)), until).await {
+            Some(places) => match self.place(item, delivery, places, until).await {
                 Ok(Place::Taken(place)) => Some(place),
                 Ok(Place::TakenLate(place)) if self.is_still_due(item, limits).await => Some(place),
                 Ok(Place::TakenLate(place)) => {
@@ -114,85 +127,54 @@ impl<C: Connector> Parts<C> {
                 Err(error) => return Err(failed(error, "place").await),
             },
         };
-        let Some(per_second) = limits.max_per_second else { return Ok(place) };
-        let disposal = match self.start(item.turn, delivery, step(per_second)).await {
-            Ok(None) => return Ok(place),
-            Ok(Some(waiting)) => self.wait(item, waiting).await,
+        let Some(per_second) = limits.max_per_second else { return Ok(Admission { place, start: None }) };
+        let disposal = match self.start(item.turn, destination.id, step(per_second)).await {
+            Ok(Start::At(start)) => return Ok(Admission { place, start: Some(start) }),
+            Ok(Start::Wait(waiting)) => self.wait(item, waiting).await,
             Err(error) => failed(error, "turn").await,
         };
         self.leave(destination, place, None).await;
         Err(disposal)
     }
 
-    /// Waits until an attempt with the turn `turn` may start. If the turn is void by then, the
-    /// attempt takes the next one. If that is not close, returns what the delivery waits for.
-    async fn start(&self, mut turn: Option<Timestamp>, delivery: &Delivery, step: Duration) -> Result<Option<Waiting>, StoreError> {
-        loop {
-            let now = self.clock.now();
-            let ahead = turn.map_or(Duration::ZERO, |at| at.since(now));
-            let wait = match turn.is_some_and(|at| now.since(at) > kept(step)) {
-                true => CLOSE,
-                false if ahead.is_zero() => match self.flows.admit(delivery.destination, step) {
-                    Ok(()) => return Ok(None),
-                    Err(wait) => wait,
-                },
-                false => ahead,
-            };
-            if wait < CLOSE {
-                tokio::time::sleep(wait).await;
-                continue;
-            }
-            let at = self.store.next_turn(delivery.destination, now, step).await?;
-            if at.since(now) >= CLOSE {
-                return Ok(Some(Waiting { reason: WaitingFor::Rate, expected_at: Some(at) }));
-            }
-            turn = Some(at);
+    /// Takes the start of an attempt, which is `step` after the one before it. If that is not
+    /// within a second of the delivery's turn, takes another turn and returns what the delivery
+    /// waits for.
+    async fn start(&self, turn: Option<Timestamp>, destination: DestinationId, step: Duration) -> Result<Start, StoreError> {
+        tokio::time::sleep(turn.map_or(Duration::ZERO, |at| at.since(self.clock.now()))).await;
+        let now = self.clock.now();
+        if let Some(at) = self.store.take_start(destination, now, step, CLOSE).await? {
+            return Ok(Start::At(at));
         }
+        let at = self.store.next_turn(destination, now, step).await?.max(now.plus(CLOSE));
+        Ok(Start::Wait(Waiting { reason: WaitingFor::Rate, expected_at: Some(at) }))
     }
 
-    /// Waits until a started attempt may send its request, which is immediately at a destination
-    /// without a limit per second.
-    pub(crate) async fn keep_distance(&self, item: &Item, destination: &Destination) {
-        if let Some(per_second) = self.limits(item).and_then(|limits| limits.max_per_second) {
-            self.flows.send(destination.id, step(per_second)).await;
-        }
+    /// Waits until an attempt may send its request. What the attempt did since it was admitted may
+    /// have brought it closer to the one before it.
+    pub(crate) async fn keep_distance(&self, item: &Item, destination: &Destination, start: Option<Timestamp>) {
+        let limits = self.limits(item);
+        let Some((at, per_second)) = start.zip(limits.and_then(|limits| limits.max_per_second)) else { return };
+        tokio::time::sleep(at.since(self.clock.now())).await;
+        self.flows.send(destination.id, step(per_second)).await;
     }
 
-    /// Takes one of `places` for the attempt, until `until` at most, and `step` after the attempt
-    /// before it if starts are limited. A delivery that has waited for a place, or was called,
-    /// looks for one for a while.
-    async fn place(
-        &self,
-        item: &Item,
-        delivery: &Delivery,
-        (places, step): (u32, Option<Duration>),
-        until: Timestamp,
-    ) -> Result<Place, StoreError> {
+    /// Takes one of `places` for the attempt, until `until` at most. A delivery that has waited for
+    /// a place, or was called, looks for one for a while.
+    async fn place(&self, item: &Item, delivery: &Delivery, places: u32, until: Timestamp) -> Result<Place, StoreError> {
         let waited = delivery.waiting.filter(|waiting| waiting.reason == WaitingFor::Concurrency);
-        let asked_at = self.clock.now();
-        let give_up_at = asked_at.plus(if waited.is_some() { LOOKED_FOR } else { Duration::ZERO });
+        let give_up_at = self.clock.now().plus(if waited.is_some() { LOOKED_FOR } else { Duration::ZERO });
         let looking = waited.map(|_| self.flows.look(delivery.destination));
         let (mut look, mut is_late) = (LOOK_FIRST, false);
         loop {
             let now = self.clock.now();
-            let start_at = item.turn.map_or(now, |turn| turn.max(now));
-            let request = PlaceRequest { places, until, start: step.map(|step| (start_at, step)) };
-            match (self.store.take_place(delivery.destination, now, request).await?, step) {
-                (PlaceAnswer::Taken(place), _) => {
-                    self.flows.step_out(delivery.destination, delivery.id);
-                    return Ok(if is_late { Place::TakenLate(place) } else { Place::Taken(place) });
-                }
-                (PlaceAnswer::TooSoon(wait), _) if wait < CLOSE && now < asked_at.plus(LOOKED_FOR) => tokio::time::sleep(wait).await,
-                (PlaceAnswer::TooSoon(_), Some(step)) => {
-                    let at = self.store.next_turn(delivery.destination, now, step).await?;
-                    return Ok(Place::Wait(Waiting { reason: WaitingFor::Rate, expected_at: Some(at.max(now.plus(CLOSE))) }));
-                }
-                (PlaceAnswer::Full | PlaceAnswer::TooSoon(_), _) => {
-                    let Some(looking) = looking.as_ref().filter(|_| now < give_up_at) else { break };
-                    looking.wait(look).await;
-                    look = (look * 3 / 2).min(LOOK_MAX);
-                }
+            if let Some(place) = self.store.take_place(delivery.destination, now, PlaceRequest { places, until }).await? {
+                self.flows.step_out(delivery.destination, delivery.id);
+                return Ok(if is_late { Place::TakenLate(place) } else { Place::Taken(place) });
             }
+            let Some(looking) = looking.as_ref().filter(|_| now < give_up_at) else { break };
+            looking.wait(look).await;
+            look = (look * 3 / 2).min(LOOK_MAX);
             is_late = true;
         }
         let now = self.clock.now();
@@ -286,9 +268,4 @@ pub(crate) fn limits_of(work: &Work) -> Option<DeliveryLimits> {
 /// Returns the time between two turns.
 fn step(per_second: f64) -> Duration {
     Duration::from_secs_f64(1.0 / per_second)
-}
-
-/// Returns how long a turn stays valid after its time.
-fn kept(step: Duration) -> Duration {
-    step.clamp(KEPT_LEAST, KEPT_MOST)
 }

@@ -41,6 +41,12 @@ pub(crate) fn limits(id: DestinationId) -> Key {
     Key::new(format!("LIMITS#{id}"), "LIMITS")
 }
 
+/// The key of the starts of a destination that limits starts alone. It differs from the key of
+/// its turns, because an item takes only so many writes a second.
+pub(crate) fn starts(id: DestinationId) -> Key {
+    Key::new(limits(id).pk, "STARTS")
+}
+
 /// A destination's sort key in `failing` while deliveries may wait for it.
 pub(crate) fn waiting_sort(organization: OrganizationId, id: DestinationId) -> String {
     format!("WAITING#{}", failing_sort(organization, id))

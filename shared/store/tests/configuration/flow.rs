@@ -1,23 +1,18 @@
 use std::time::Duration;
 
-use domain::Timestamp;
 use domain::id::DestinationId;
 use futures_util::future::join_all;
-use store::{PlaceAnswer, PlaceRequest, TakenPlace};
+use store::{PlaceRequest, TakenPlace};
 
 use crate::fixture::Fixture;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Asks for one of so many places, without a limit of starts.
+/// Asks for one of so many places.
 async fn asks(fixture: &Fixture, destination: DestinationId, places: u32) -> Option<TakenPlace> {
     let now = fixture.now();
-    let request = PlaceRequest { places, until: now.plus(60 * SECOND), start: None };
-    match fixture.store.take_place(destination, now, request).await.unwrap() {
-        PlaceAnswer::Taken(place) => Some(place),
-        PlaceAnswer::Full => None,
-        PlaceAnswer::TooSoon(wait) => panic!("starts are not limited, and one has to wait for {wait:?}"),
-    }
+    let request = PlaceRequest { places, until: now.plus(60 * SECOND) };
+    fixture.store.take_place(destination, now, request).await.unwrap()
 }
 
 #[tokio::test]
@@ -33,27 +28,23 @@ async fn attempts_that_started_under_a_higher_limit_count_towards_a_lower_one() 
     }
 }
 
-/// Asks for one of ten places at a destination that takes ten a second.
-async fn starts(fixture: &Fixture, destination: DestinationId, at: Timestamp) -> PlaceAnswer {
-    let request = PlaceRequest { places: 10, until: at.plus(60 * SECOND), start: Some((at, SECOND / 10)) };
-    fixture.store.take_place(destination, at, request).await.unwrap()
-}
-
 #[tokio::test]
-async fn places_are_given_at_the_pace_of_the_limit_a_second() {
+async fn starts_are_given_at_the_pace_of_the_limit_a_second() {
     let fixture = Fixture::new();
     let destination = fixture.new_destination(fixture.ids.organization());
     let at = |ms| fixture.now().plus(Duration::from_millis(ms));
-    let answers = join_all((0..10).map(|_| starts(&fixture, destination.id, at(0)))).await;
-    let taken = answers.iter().filter(|answer| matches!(answer, PlaceAnswer::Taken(_))).count();
-    assert_eq!(taken, 1, "{answers:?}");
-    let wait = Duration::from_millis(50);
-    assert!(answers.iter().all(|answer| matches!(answer, PlaceAnswer::Taken(_)) || *answer == PlaceAnswer::TooSoon(wait)), "{answers:?}");
-    for ms in [50, 150, 250] {
-        assert!(matches!(starts(&fixture, destination.id, at(ms - 1)).await, PlaceAnswer::TooSoon(_)), "{ms} ms");
-        assert!(matches!(starts(&fixture, destination.id, at(ms)).await, PlaceAnswer::Taken(_)), "{ms} ms");
-    }
-    // What was not used is not caught up.
-    assert!(matches!(starts(&fixture, destination.id, at(5_000)).await, PlaceAnswer::Taken(_)));
-    assert_eq!(starts(&fixture, destination.id, at(5_000)).await, PlaceAnswer::TooSoon(wait));
+    let start = async |ms| fixture.store.take_start(destination.id, at(ms), SECOND / 10, SECOND / 2).await.unwrap();
+    let mut at_once = join_all((0..10).map(|_| start(0))).await;
+    at_once.sort();
+    let given = [0, 50, 150, 250, 350, 450].map(|ms| Some(at(ms)));
+    assert_eq!(at_once[..4], [None; 4], "those that would have to wait for longer");
+    assert_eq!(at_once[4..], given);
+    assert_eq!(start(200).await, Some(at(550)), "what was refused has used no start");
+    assert_eq!(start(5_000).await, Some(at(5_000)));
+    assert_eq!(start(5_000).await, Some(at(5_050)), "what was not used is not caught up");
+    fixture.store.reset_turns(&destination, fixture.now()).await.unwrap();
+    assert_eq!(start(5_000).await, Some(at(5_150)), "a destination without turns has none to reset");
+    fixture.store.next_turn(destination.id, fixture.now(), SECOND).await.unwrap();
+    fixture.store.reset_turns(&destination, fixture.now()).await.unwrap();
+    assert_eq!(start(5_000).await, Some(at(5_000)), "changed limits begin again");
 }

@@ -10,7 +10,7 @@ use domain::destination::Destination;
 use domain::id::{DestinationId, JobId, OrganizationId};
 use domain::recovery::{EnabledAgain, Recovery};
 use domain::waiting::{Waiting, WaitingFor};
-use store::{Content, PlaceAnswer, PlaceRequest, Reset, TakenPlace};
+use store::{Content, PlaceRequest, Reset, TakenPlace};
 
 use crate::deliveries::words::PAYLOAD;
 use crate::fixture::Fixture;
@@ -30,10 +30,8 @@ pub(crate) struct Flow {
 }
 
 async fn takes(fixture: &Fixture, id: DestinationId, now: Timestamp, until: Timestamp) -> TakenPlace {
-    match fixture.store.take_place(id, now, PlaceRequest { places: PLACES, until, start: None }).await.unwrap() {
-        PlaceAnswer::Taken(place) => place,
-        refused => panic!("no place is free: {refused:?}"),
-    }
+    let taken = fixture.store.take_place(id, now, PlaceRequest { places: PLACES, until }).await;
+    taken.unwrap().expect("a place is free")
 }
 
 impl Flow {
@@ -58,6 +56,7 @@ impl Flow {
         store.reset_turns(&self.destination, self.now).await.unwrap();
         store.keep_release(id, self.now, Some(self.delivery.id)).await.unwrap();
         store.next_turn(id, self.now, SECOND).await.unwrap();
+        assert_eq!(store.take_start(id, self.now, SECOND, SECOND).await.unwrap(), Some(self.now));
         let until = self.now.plus(SECOND * 60);
         let first = takes(fixture, id, self.now, until).await;
         takes(fixture, id, self.now, until).await;
@@ -76,10 +75,12 @@ impl Flow {
         assert_eq!(store.turns_reset(id).await.unwrap(), Some(reset));
         assert_eq!(store.health(id).await.unwrap().recovery.as_ref(), Some(&self.recovery));
         assert_eq!(store.next_turn(id, self.now, SECOND).await.unwrap(), self.now.plus(SECOND), "one turn was given");
+        let start = store.take_start(id, self.now, SECOND, SECOND).await.unwrap();
+        assert_eq!(start, Some(self.now.plus(SECOND / 2)), "one attempt has started");
         let until = self.now.plus(SECOND * 120);
-        let request = PlaceRequest { places: PLACES, until, start: None };
+        let request = PlaceRequest { places: PLACES, until };
         let answer = store.take_place(id, self.now, request).await.unwrap();
-        assert_eq!(answer, PlaceAnswer::Full, "both places are taken");
+        assert_eq!(answer, None, "both places are taken");
         let expected = store.expected_place(id, self.now, PLACES).await.unwrap();
         assert_eq!(expected, self.now.plus(SECOND), "one waits already, and attempts take a second");
     }
